@@ -1,0 +1,46 @@
+# `make` alone says what there is. Every target makes .venv first if it is missing or pyproject.toml has changed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help tune test test-all check clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+NOW := $(shell date +%Y%m%d-%H%M%S)
+
+# Ray's metrics exporter is of no use here, and on a small machine it is not free.
+export RAY_enable_metrics_collection := 0
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+tune: $(READY)  ## tune real models on a local Ray cluster (about four minutes on two cores)
+	@$(BIN)/python labs/select_model.py --name select-model-$(NOW) --out out/select_model.html
+	@echo
+	@$(BIN)/python labs/stop_early.py --name stop-early-$(NOW) --out out/stop_early.html
+	@echo
+	@$(BIN)/python labs/compare.py select-model-$(NOW)=out/select_model.html stop-early-$(NOW)=out/stop_early.html
+	@echo "(raytune-hpo is in $(BIN))"
+
+test: $(READY)  ## the tests (under twelve minutes on two cores)
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: $(READY)  ## the tests, and every benchmark at a tiny size
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict raytune_hpo
+
+clean:  ## remove what make made; studies in ~/.raytune_hpo stay
+	rm -rf .venv out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	@echo "making .venv (once, a minute or two)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,93 @@
+"""Hyperparameter tuning for people who have Ray.
+
+    import raytune_hpo as hpo
+
+    results = hpo.tune(objective, {"lr": hpo.loguniform(1e-5, 1e-1)}, metric="loss", num_trials=100)
+    results.best_config, results.best_value
+
+Names are resolved when they are first used: importing this package loads neither Ray nor scipy nor pandas.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_SPACE = "raytune_hpo.space"
+_HOMES = {
+    **dict.fromkeys(
+        (
+            "Space Float Int Choice Ordinal uniform quniform loguniform qloguniform randn qrandn randint qrandint "
+            "lograndint qlograndint choice ordinal grid_search sample_from"
+        ).split(),
+        _SPACE,
+    ),
+    "Goal": "raytune_hpo.goals",
+    "Trial": "raytune_hpo.trial",
+    "TrialStopped": "raytune_hpo.errors",
+    "report": "raytune_hpo.runtime.trial_run",
+    "Tuner": "raytune_hpo.tuner",
+    "tune": "raytune_hpo.tuner",
+    "simulate": "raytune_hpo.tuner",
+    "Study": "raytune_hpo.study",
+    "Results": "raytune_hpo.results",
+    "Run": "raytune_hpo.run",
+    "load": "raytune_hpo.finding",
+    "attach": "raytune_hpo.finding",
+    "connect": "raytune_hpo.cluster",
+    "with_parameters": "raytune_hpo.cluster",
+}
+_MODULES = ("errors", "samplers", "schedulers", "testing")
+
+__all__ = ["__version__", *_MODULES, *_HOMES]
+
+if TYPE_CHECKING:
+    from raytune_hpo import errors, samplers, schedulers, testing
+    from raytune_hpo.cluster import connect, with_parameters
+    from raytune_hpo.errors import TrialStopped
+    from raytune_hpo.finding import attach, load
+    from raytune_hpo.goals import Goal
+    from raytune_hpo.results import Results
+    from raytune_hpo.run import Run
+    from raytune_hpo.runtime.trial_run import report
+    from raytune_hpo.space import (
+        Choice,
+        Float,
+        Int,
+        Ordinal,
+        Space,
+        choice,
+        grid_search,
+        lograndint,
+        loguniform,
+        ordinal,
+        qlograndint,
+        qloguniform,
+        qrandint,
+        qrandn,
+        quniform,
+        randint,
+        randn,
+        sample_from,
+        uniform,
+    )
+    from raytune_hpo.study import Study
+    from raytune_hpo.trial import Trial
+    from raytune_hpo.tuner import Tuner, simulate, tune
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"raytune_hpo.{name}")
+    else:
+        raise AttributeError(f"module 'raytune_hpo' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,44 @@
+"""What stopping trials early has saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from raytune_hpo.trial import Status, Trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Savings:
+    """How many trials were stopped early, and an estimate of the time that this saved.
+
+    Attributes:
+        saved_s: worker seconds; None where nothing can be said, since no trial has completed.
+        share: saved_s as a part of what would have been spent without stopping; None likewise.
+    """
+
+    num_pruned: int
+    saved_s: float | None
+    share: float | None
+
+
+def early_stopping_savings(trials: Sequence[Trial]) -> Savings:
+    """An estimate: a pruned trial would have gone on at its own pace, to the step at which completed trials end.
+
+    That step is the median of the completed trials' last ones.
+    """
+    pruned = [trial for trial in trials if trial.status is Status.PRUNED]
+    ends = [trial.reports[-1].step for trial in trials if trial.status is Status.COMPLETED and trial.reports]
+    if not ends:
+        return Savings(num_pruned=len(pruned), saved_s=None, share=None)
+    saved_s = sum(_missing_s(trial, float(np.median(ends))) for trial in pruned)
+    total_s = saved_s + sum(trial.duration_s or 0.0 for trial in trials)
+    return Savings(num_pruned=len(pruned), saved_s=saved_s, share=saved_s / total_s if total_s > 0 else 0.0)
+
+
+def _missing_s(trial: Trial, end: float) -> float:
+    """Seconds from the step where a trial was stopped to the end, at its mean pace up to there."""
+    step = trial.reports[-1].step if trial.reports else 0
+    return 0.0 if step <= 0 else (trial.duration_s or 0.0) * max(0.0, end / step - 1)

@@ -1,0 +1,29 @@
+"""The command line, ``raytune-hpo``. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+from raytune_hpo.cli.app import cli
+from raytune_hpo.cli.parts import samplers, schedulers
+from raytune_hpo.cli.reading import audit, best, delete, export, report, show, studies, trials
+from raytune_hpo.cli.running import enqueue, run, stop
+
+for _command in (
+    run,
+    studies,
+    show,
+    best,
+    trials,
+    export,
+    report,
+    stop,
+    enqueue,
+    delete,
+    audit,
+    samplers,
+    schedulers,
+):
+    cli.add_command(_command)
+
+main = cli
+
+__all__ = ["main"]

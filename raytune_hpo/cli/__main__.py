@@ -1,0 +1,5 @@
+"""``python -m raytune_hpo.cli``, for where the script is not installed."""
+
+from raytune_hpo.cli import main
+
+main(prog_name="raytune-hpo")

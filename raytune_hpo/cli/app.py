@@ -1,0 +1,135 @@
+"""What all commands share: the group, its way of failing, options, and where studies are read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import click
+
+from raytune_hpo import __version__
+from raytune_hpo.errors import HpoError
+
+if TYPE_CHECKING:
+    from raytune_hpo.journal import StudyRow
+    from raytune_hpo.ledger import Ledger
+    from raytune_hpo.trial import Fact
+
+NO_RESULT, BAD_USAGE = 1, 2  # exit codes, beside 0
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class _Failure(click.ClickException):
+    """An error of ours as one line on stderr."""
+
+    exit_code = BAD_USAGE
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"raytune-hpo: {self.message}", err=True)
+
+
+class _Group(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HpoError as error:
+            raise _Failure(str(error)) from error
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order in which a user needs them
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(version)s")
+def cli() -> None:
+    """Tune hyperparameters on Ray, and look at what came out.
+
+    Exit codes: 0 done, 1 the study has no completed trial, 2 bad usage.
+    """
+
+
+# ---------------------------------------------------------------------------------------------- options
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+_STORAGE = click.option(
+    "--storage",
+    metavar="URL",
+    help="Where studies are kept: an SQLAlchemy URL or a file. [default: $RAYTUNE_HPO_STORAGE or ~/.raytune_hpo]",
+)
+_ADDRESS = click.option("--address", metavar="ADDRESS", help="Of a Ray cluster, on whose head node the studies are.")
+
+
+def reads_studies(command: _Command) -> _Command:
+    """The options of a command that reads stored studies."""
+    return _STORAGE(_ADDRESS(_JSON(command)))
+
+
+def says_json(command: _Command) -> _Command:
+    return _JSON(command)
+
+
+def seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """The seconds of a duration: 90, 10m, 1h30m, 1.5h."""
+    if value is None:
+        return None
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", value)
+    units = [unit for _, unit in parts]
+    # "1h30" may mean minutes or seconds, so several numbers need a unit each.
+    if not parts or "".join(map("".join, parts)) != value or (len(parts) > 1 and not all(units)):
+        raise click.BadParameter(f"a duration is a number of seconds, or like 10m or 1h30m, got {value!r}")
+    return sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+
+
+# ---------------------------------------------------------------------------------------------- saying
+
+
+def say(text: str, data: Any, *, as_json: bool) -> None:
+    """Print one of the two."""
+    from raytune_hpo.results import plain
+
+    click.echo(json.dumps(plain(data), indent=1) if as_json else text)
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+class Store(Protocol):
+    """What is read from a storage, here or on a cluster."""
+
+    def read(self, name: str) -> Iterator[Fact]: ...
+
+    def trial_facts(self, name: str, number: int) -> list[Fact]: ...
+
+    def studies(self) -> list[StudyRow]: ...
+
+    def delete(self, name: str) -> None: ...
+
+
+@contextmanager
+def opened(storage: str | None, address: str | None) -> Iterator[Store]:
+    """The storage of this machine, or of a cluster's head node."""
+    if address is not None:
+        from raytune_hpo import cluster
+
+        cluster.connect(address)
+        yield cluster.remote_storage(storage)
+        return
+    from raytune_hpo.journal import open_storage
+
+    store = open_storage(storage)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def folded(name: str, storage: str | None, address: str | None) -> Ledger:
+    """A study's ledger."""
+    from raytune_hpo.ledger import Ledger
+
+    with opened(storage, address) as store:
+        return Ledger.fold(store.read(name))

@@ -1,0 +1,173 @@
+"""The shells in which our actors live. Sent by value: the process that unpacks them may not have this package yet.
+
+Nothing here may refer to the rest of the package. A shell's constructor makes the package importable, unpacks the real
+object and starts it; it never raises, because an actor whose constructor raises is dead for ever: the error is kept
+for the first call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib
+import importlib.util
+import io
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+PACKAGE = "raytune_hpo"
+
+
+def digest_of(folder: str) -> str:
+    """What the package's Python files add up to."""
+    total = hashlib.blake2b(digest_size=12)
+    for name in sorted(files_of(folder)):
+        total.update(name.encode())
+        with open(os.path.join(folder, name), "rb") as file:
+            total.update(file.read())
+    return total.hexdigest()
+
+
+def files_of(folder: str) -> list[str]:
+    """The package's files, relative to its folder, without what Python and editors leave there."""
+    found = []
+    for base, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
+        found += [os.path.relpath(os.path.join(base, name), folder) for name in names if not name.endswith(".pyc")]
+    return found
+
+
+def make_importable(digest: str, archive: bytes) -> None:
+    """Have ``import raytune_hpo`` find exactly the sender's files."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is not None and spec.submodule_search_locations and digest_of(spec.submodule_search_locations[0]) == digest:
+        return
+    sys.path.insert(0, _unpacked(digest, archive))
+    importlib.invalidate_caches()
+
+
+def _unpacked(digest: str, archive: bytes) -> str:
+    folder = os.path.join(_home(), digest)
+    if not os.path.isdir(folder):
+        new = tempfile.mkdtemp(dir=_home())
+        with zipfile.ZipFile(io.BytesIO(archive)) as file:
+            file.extractall(new)
+        _settle(new, folder)
+    return folder
+
+
+def _home() -> str:
+    """A folder for what is unpacked and installed, shared by the processes of this machine and user."""
+    home = os.path.join(tempfile.gettempdir(), f"{PACKAGE}-{os.getuid()}")
+    os.makedirs(home, mode=0o700, exist_ok=True)
+    if os.stat(home).st_uid != os.getuid():
+        raise PermissionError(f"{home} belongs to someone else; remove it, or set TMPDIR")
+    return home
+
+
+def _settle(new: str, folder: str) -> None:
+    """Give a finished folder its name, unless another process was first."""
+    try:
+        os.rename(new, folder)
+    except OSError:
+        shutil.rmtree(new)
+
+
+def install(needs: Mapping[str, str]) -> None:
+    """Install those of the needed modules that this Python lacks, into a folder of their own that comes last.
+
+    Not by Ray's ``runtime_env={"pip": ...}``: that needs virtualenv, which a node with plain Ray does not have.
+
+    Args:
+        needs: module to pip requirement.
+
+    Raises:
+        RuntimeError: pip could not do it, with its words.
+    """
+    missing = sorted(needs[module] for module in needs if importlib.util.find_spec(module) is None)
+    if not missing:
+        return
+    words = " ".join([sys.version, *missing])
+    folder = os.path.join(_home(), f"needs-{hashlib.blake2b(words.encode(), digest_size=12).hexdigest()}")
+    if not os.path.isdir(folder):
+        new = tempfile.mkdtemp(dir=_home())
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", new, *missing]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode != 0:
+            shutil.rmtree(new)
+            raise RuntimeError(
+                f"the head node lacks {', '.join(missing)}, and pip could not install it; install it there. "
+                f"{done.stdout[-800:]}"
+            )
+        _settle(new, folder)
+    sys.path.append(folder)
+    importlib.invalidate_caches()
+
+
+class _Shell:
+    """What both shells share.
+
+    Attributes:
+        package: the digest and the zip file of the sender's package; set on a subclass that is made for the purpose, so
+            that it travels with the class, which Ray keeps for restarts after the sender has gone.
+    """
+
+    package: tuple[str, bytes] = ("", b"")
+
+    def __init__(
+        self, target: str, args: Any, parcels: Sequence[Any], needs: Mapping[str, str], environ: Mapping[str, str]
+    ) -> None:
+        self._error: BaseException | None = None
+        try:
+            os.environ.update(environ)
+            make_importable(*self.package)
+            install(needs)
+            module, _, name = target.partition(":")
+            made_for = getattr(importlib.import_module(module), name)
+            self._inner = made_for(*pickle.loads(_fetched(args)), *parcels)
+        except BaseException as error:
+            self._error = error
+
+    def _method(self, name: str) -> Any:
+        if self._error is not None:
+            raise self._error
+        return getattr(self._inner, name)
+
+
+def _fetched(args: Any) -> bytes:
+    """Bytes that came along, or the place of more of them: the holder's name, its namespace, and the key there."""
+    if isinstance(args, bytes):
+        return args
+    import ray
+
+    holder, namespace, key = args
+    data: bytes = ray.get(ray.get_actor(holder, namespace=namespace).call.remote("data", key))
+    return data
+
+
+class Shell(_Shell):
+    """For objects that do one thing at a time, on the main thread."""
+
+    def call(self, method: str, *args: Any) -> Any:
+        return self._method(method)(*args)
+
+
+class AsyncShell(_Shell):
+    """For objects that serve many callers from an event loop; their ``run`` starts with the shell."""
+
+    def __init__(
+        self, target: str, args: Any, parcels: Sequence[Any], needs: Mapping[str, str], environ: Mapping[str, str]
+    ) -> None:
+        super().__init__(target, args, parcels, needs, environ)
+        if self._error is None:
+            self._running = asyncio.get_running_loop().create_task(self._inner.run())
+
+    async def call(self, method: str, *args: Any) -> Any:
+        return await self._method(method)(*args)

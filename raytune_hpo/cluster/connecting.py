@@ -1,0 +1,113 @@
+"""Finding the cluster, and saying clearly why it cannot be had."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import socket
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from ray.exceptions import AuthenticationError
+
+import raytune_hpo
+from raytune_hpo.errors import ClusterError
+
+_TOKEN_SETUP = "ray._private.authentication.authentication_token_setup"
+_CLIENT_PORT = "10001"
+KNOCK_S = 5.0
+_CHECK_ADDRESS = (
+    "check that the head node runs (`ray status` there), and that the address is ray://host:10001 from outside the "
+    "cluster, or host:6379 from a node of it"
+)
+_TOKEN = (
+    "if it wants a token (from Ray 2.61 on, all do), set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN=... or "
+    "RAY_AUTH_TOKEN_PATH=file before Ray is imported; `ray get-auth-token` on the head node prints it"
+)
+
+
+def connect(address: str | None = None) -> None:
+    """See ``cluster.connect``."""
+    if ray.is_initialized():
+        if address is not None:
+            raise ClusterError(
+                f"this process is connected to a Ray cluster already, connect() was asked for {address!r}; "
+                f"call ray.shutdown() first, or leave the address out"
+            )
+        return
+    found = address or find_address(os.environ)
+    logging.getLogger(_TOKEN_SETUP).setLevel(logging.ERROR)  # it warns of what is as it should be
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
+    if found is None or found == "local":
+        options |= {"address": "local", "include_dashboard": False}
+    else:
+        _use_own_token()
+        options |= {"address": found, "runtime_env": {"py_modules": [os.path.dirname(raytune_hpo.__file__)]}}
+        _knock(found)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Ray Client connection timed out")  # the error below says more
+            ray.init(**options)
+    except Exception as error:  # Ray raises all kinds, from its own to those of gRPC
+        raise ClusterError(explained(error, found)) from error
+
+
+def _knock(address: str) -> None:
+    """Say at once when nobody is there: Ray would wait for half a minute, and not know why.
+
+    Raises:
+        ClusterError: nothing listens there.
+    """
+    place = host_and_port(address)
+    if place is None:
+        return
+    try:
+        socket.create_connection(place, timeout=KNOCK_S).close()
+    except OSError as error:
+        raise ClusterError(f"nothing answers at {place[0]}:{place[1]}: {error}; {_CHECK_ADDRESS}") from error
+
+
+def host_and_port(address: str) -> tuple[str, int] | None:
+    """Where an address leads; None if it is a word of Ray's, like "auto"."""
+    scheme, _, place = address.rpartition("://")
+    host, _, port = place.rpartition(":")
+    if scheme not in ("", "ray") or (scheme == "" and not host):
+        return None
+    if not port.isdigit():
+        host, port = place, _CLIENT_PORT
+    return (host or place).strip("[]"), int(port)
+
+
+def _use_own_token() -> None:
+    """Show the token of this user's own clusters, if there is one: Ray does so only where it finds the address itself."""
+    try:
+        setup = importlib.import_module(_TOKEN_SETUP)
+    except ImportError:
+        return  # a Ray that has no tokens yet
+    setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+
+
+def find_address(environment: Mapping[str, str]) -> str | None:
+    """Where the environment says that a cluster is; None if it does not."""
+    if address := environment.get("RAY_ADDRESS"):
+        return address
+    if host := environment.get("RAY_HEAD_SERVICE_HOST"):
+        ports = (environment.get(f"RAY_HEAD_SERVICE_PORT{suffix}") for suffix in ("_CLIENT", ""))
+        return f"ray://{host}:{next((port for port in ports if port), _CLIENT_PORT)}"
+    return None
+
+
+def explained(error: Exception, address: str | None) -> str:
+    """What went wrong, and the way out."""
+    text = " ".join(str(error).split())[:500] or type(error).__name__
+    words = text.lower()
+    if address is None:
+        return f"a local Ray cluster could not be started: {text}; `ray start --head --block` shows Ray's own words"
+    if "version mismatch" in words or ("version" in words and "python" in words):
+        return f"the cluster at {address!r} is another one than this process can use: {text}; use its versions here"
+    if isinstance(error, AuthenticationError) or "unauthenticated" in words or "token" in words:
+        return f"the cluster at {address!r} does not let us in: {text}; {_TOKEN}"
+    return f"the cluster at {address!r} was reached, but not entered: {text}; {_CHECK_ADDRESS}; {_TOKEN}"

@@ -1,0 +1,43 @@
+"""Why a worker died, in words that fit in a trial's error."""
+
+from __future__ import annotations
+
+import re
+
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+
+from raytune_hpo.cluster.shells import plain
+from raytune_hpo.errors import HpoError
+
+MAX_CHARS = 600
+_DETAIL = re.compile(r"Worker exit detail: (.*)", re.DOTALL)
+_GONE = "connection error code 2. End of file"  # all that Ray knows of a process that is suddenly not there
+
+
+def cause_of(error: Exception) -> tuple[str, bool]:
+    """A readable reason, and whether the worker's trial has nothing to do with it."""
+    own = plain(error)
+    if isinstance(own, HpoError):
+        return str(own), False
+    if isinstance(error, RayTaskError):
+        return f"the worker failed: {_shortened(str(error.cause or error))}", False
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or "OOM" in text and "memory" in text and "Task was killed" in text:
+        return f"its worker was killed because the node ran out of memory; {_shortened(text)}", False
+    if isinstance(error, RayActorError):
+        if "node" in text and ("node has died" in text or "node died" in text or "preempt" in text):
+            return "its node was lost", True
+        return f"its worker died: {_shortened(_detail(text))}", False
+    return f"its worker was lost: {type(error).__name__}: {_shortened(text)}", False
+
+
+def _detail(text: str) -> str:
+    if _GONE in text:
+        return "its process crashed, exited, or was killed (by the kernel, for one, when memory runs out)"
+    match = _DETAIL.search(text)
+    return match.group(1) if match else text
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_CHARS else f"{text[: MAX_CHARS // 2]} ... {text[-MAX_CHARS // 2 :]}"

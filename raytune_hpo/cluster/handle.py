@@ -1,0 +1,151 @@
+"""A study on a cluster, as a driver holds it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError
+
+from raytune_hpo.cluster.remote import RemoteStorage, open_remote
+from raytune_hpo.cluster.shells import NAMESPACE, get, is_gone
+from raytune_hpo.codec import decode
+from raytune_hpo.errors import ClusterError, HpoError
+from raytune_hpo.ledger import Ledger, StudyStatus
+from raytune_hpo.trial import Fact
+
+POLL_S = 10.0  # how long one call waits for the study's end
+WAKE_S = 0.5  # how long Ctrl-C may have to wait
+CHUNK = 5_000  # facts per call
+CLOSE_S = 5.0
+
+
+class ClusterHandle:
+    """See Handle.
+
+    Args:
+        owned: the actors that ``close`` ends, the pool first; none where the study outlives its driver.
+        storage: where a detached study is read after its actors have gone.
+    """
+
+    def __init__(self, name: str, optimizer: Any, storage: Any, owned: Mapping[str, Any] | None = None) -> None:
+        self._name, self._optimizer, self._storage = name, optimizer, storage
+        self._owned = dict(owned or {})
+        self._end: Any = None  # the call that waits for the end
+        self._reader: RemoteStorage | None = None
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def status(self) -> StudyStatus:
+        try:
+            status: StudyStatus = self._call("status")
+        except RayError as error:
+            ledger = Ledger.fold(self._stored(error).read(self._name))
+            status = ledger.status(time.time())
+        return status
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left = WAKE_S if deadline is None else min(WAKE_S, deadline - time.monotonic())
+            if self._has_ended(max(left, 0.0)):
+                return True
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+
+    def _has_ended(self, timeout_s: float) -> bool:
+        """Whether the study ends within a moment: short, because Ray keeps Ctrl-C waiting as long."""
+        if self._end is None:
+            self._end = self._optimizer.call.remote("wait", POLL_S)
+        try:
+            ended: bool = get(self._end, timeout_s)
+        except GetTimeoutError:
+            return False
+        except RayError as error:
+            self._end = None
+            if not is_gone(error):
+                raise
+            return self._has_ended_before(error)
+        except HpoError:
+            self._end = None
+            raise
+        self._end = None
+        return ended
+
+    def _has_ended_before(self, error: RayError) -> bool:
+        """The optimizer is no more: either the study had ended, or something is lost."""
+        if self.status().is_running:
+            raise ClusterError(
+                f"the optimizer of study {self._name!r} is gone; what was recorded is safe, run the study again to go on"
+            ) from error
+        return True
+
+    def facts(self, start: int = 0) -> Iterator[Fact]:
+        coming = self._ask_for_facts(start)
+        while True:
+            try:
+                rows = get(coming)
+            except RayError as error:
+                yield from self._stored(error).read(self._name, start)
+                return
+            start += len(rows)
+            is_last = len(rows) < CHUNK
+            if not is_last:
+                coming = self._ask_for_facts(start)  # under way while these are decoded
+            yield from (decode(*row) for row in rows)
+            if is_last:
+                return
+
+    def _ask_for_facts(self, start: int) -> Any:
+        return self._optimizer.call.remote("facts", start, CHUNK)
+
+    def stop(self, reason: str) -> None:
+        self._call("stop", reason)
+
+    def enqueue(self, config: Mapping[str, Any]) -> None:
+        self._call("enqueue", config)
+
+    def close(self) -> None:
+        owned, self._owned = self._owned, {}
+        if self._reader is not None:
+            self._reader.close()
+        for actor in owned.values():
+            _try_to_close(actor)
+            ray.kill(actor)
+        deadline = time.monotonic() + CLOSE_S
+        while any(exists(name) for name in owned) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _call(self, method: str, *args: Any) -> Any:
+        return get(self._optimizer.call.remote(method, *args))
+
+    def _stored(self, error: RayError) -> RemoteStorage:
+        """The storage, where the optimizer has gone."""
+        if not is_gone(error):
+            raise error
+        if self._storage == "memory":
+            raise ClusterError(f"study {self._name!r} was kept in memory, and is gone with its optimizer") from error
+        if self._reader is None:
+            self._reader = open_remote(self._storage)
+        return self._reader
+
+
+def exists(actor_name: str) -> bool:
+    """Whether a living actor of ours has the name."""
+    try:
+        ray.get_actor(actor_name, namespace=NAMESPACE)
+    except ValueError:
+        return False
+    return True
+
+
+def _try_to_close(actor: Any) -> None:
+    """Let an actor end in order if it can do so at once."""
+    try:
+        ray.get(actor.call.remote("close"), timeout=1.0)
+    except RayError:
+        pass  # it will be killed, and what is durable is so already

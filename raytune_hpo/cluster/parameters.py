@@ -1,0 +1,34 @@
+"""Big arguments of an objective, which travel once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.runtime.trial_run import Objective
+
+
+class WithParameters:
+    """An objective with some of its arguments filled in. On Ray these go through the object store, once per study."""
+
+    def __init__(self, objective: Callable[..., Any], parameters: dict[str, Any]) -> None:
+        self.objective, self.parameters = objective, parameters
+        self.__name__ = getattr(objective, "__name__", type(objective).__name__)
+        self.__doc__ = objective.__doc__
+
+    def __call__(self, config: dict[str, Any]) -> Any:
+        return self.objective(config, **self.parameters)
+
+
+def with_parameters(objective: Callable[..., Any], **parameters: Any) -> Objective:
+    """The objective with big arguments filled in: ``hpo.with_parameters(objective, X=X, y=y)``.
+
+    They travel once through Ray's object store, and workers of one node share them in memory: treat arrays as read-only.
+
+    Raises:
+        SpecError: the objective cannot be called.
+    """
+    if not callable(objective):
+        raise SpecError(f"an objective is a function of a configuration, got {objective!r}")
+    return WithParameters(objective, parameters)

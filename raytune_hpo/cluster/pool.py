@@ -1,0 +1,244 @@
+"""The workers of one study: as many as there is room for, replaced when they die."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from raytune_hpo.cluster.deaths import cause_of
+from raytune_hpo.cluster.delivery import holder_lost
+from raytune_hpo.cluster.resources import actor_options, room, thread_limits
+from raytune_hpo.cluster.shells import HOLDER, OPTIMIZER, POOL, find, hire, packed
+from raytune_hpo.cluster.trial_worker import WorkerSettings
+from raytune_hpo.errors import ClusterError, HpoError
+
+PULSE_S = 1.0  # how often the pool looks for more room
+CREW_CHARS = 8
+MAX_BAD_STARTS = 3  # in a row, before the study is given up
+_log = logging.getLogger("raytune_hpo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolSettings:
+    """What a pool must know.
+
+    Attributes:
+        study: its name.
+        has_holder: whether a Holder has part of the objective.
+        linger_s: how long after the study's end a detached one stays for questions; None: until its driver ends it.
+    """
+
+    study: str
+    has_holder: bool
+    worker: WorkerSettings
+    bundles: list[dict[str, float]]
+    max_concurrent: int | None
+    environ: Mapping[str, str]
+    linger_s: float | None
+
+
+@dataclass
+class _Member:
+    """A worker that was asked for; ``ready`` once it has a place and its process is up."""
+
+    actor: Any = None
+    group: PlacementGroup | None = None
+    ready: bool = False
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+
+class WorkerPool:
+    """Lives in an AsyncShell. Owns the workers: they die with it, and a restarted one musters a new crew."""
+
+    def __init__(self, settings: PoolSettings) -> None:
+        self._settings = settings
+        self._optimizer = find(OPTIMIZER, settings.study)
+        self._refs: dict[str, Any] = {}
+        self._crew = secrets.token_hex(CREW_CHARS // 2)
+        self._members: dict[str, _Member] = {}
+        self._hired = 0
+        self._bad_starts = 0
+        self._waiting: int | None = 0  # trials that nobody has yet; None: no end of them
+        self._resizing = asyncio.Lock()
+        self._closed = False
+
+    # -------------------------------------------------------------------------------------------- its own life
+
+    async def run(self) -> None:
+        try:
+            await asyncio.to_thread(_remove_groups, self._settings.study)
+            self._refs = await self._held()
+            await self._tell("muster", self._crew)
+            pause_s = 0.0  # the first workers are wanted at once
+            while not self._closed:
+                over, self._waiting = await self._tell("pulse", pause_s)
+                if over:
+                    break
+                await self._resize()
+                pause_s = PULSE_S
+        except Exception as error:
+            await self._give_up(error)
+        self._closed = True
+        self._dismiss_all()
+        if self._settings.linger_s is not None:
+            await asyncio.sleep(self._settings.linger_s)
+            self._leave_nothing()
+
+    async def close(self) -> None:
+        """End all workers, whatever they are doing."""
+        self._closed = True
+        self._dismiss_all()
+
+    def _leave_nothing(self) -> None:
+        roles = (HOLDER, OPTIMIZER, POOL) if self._settings.has_holder else (OPTIMIZER, POOL)
+        for role in roles:
+            ray.kill(find(role, self._settings.study))
+
+    async def _held(self) -> dict[str, Any]:
+        if not self._settings.has_holder:
+            return {}
+        try:
+            refs: dict[str, Any] = await find(HOLDER, self._settings.study).call.remote("refs")
+        except (ValueError, RayActorError) as error:
+            raise holder_lost() from error
+        return refs
+
+    async def _tell(self, method: str, *args: Any) -> Any:
+        return await self._optimizer.call.remote(method, *args)
+
+    async def _give_up(self, error: Exception) -> None:
+        if not isinstance(error, HpoError):
+            _log.error("the worker pool cannot go on", exc_info=error)
+            error = ClusterError(f"the worker pool cannot go on: {type(error).__name__}: {error}")
+        await self._tell("fail", error)
+
+    # -------------------------------------------------------------------------------------------- how many
+
+    async def _resize(self) -> None:
+        """Ask for as many workers as fit now, and for one more: an autoscaler sees only what is asked for."""
+        async with self._resizing:
+            if self._waiting == 0:
+                self._dismiss_pending()
+            elif not self._closed and all(member.ready for member in self._members.values()):
+                for _ in range(await self._wanted()):
+                    self._hire()
+
+    async def _wanted(self) -> int:
+        available = await asyncio.to_thread(ray.available_resources)
+        wanted = room(self._settings.bundles, available) + 1
+        if self._waiting is not None:
+            wanted = min(wanted, self._waiting)
+        if self._settings.max_concurrent is not None:
+            wanted = min(wanted, self._settings.max_concurrent - len(self._members))
+        return wanted
+
+    def _dismiss_pending(self) -> None:
+        for name in [name for name, member in self._members.items() if not member.ready]:
+            self._dismiss(name)
+
+    def _hire(self) -> None:
+        name = f"{self._crew}-{self._hired}"
+        self._hired += 1
+        member = self._members[name] = _Member()
+        member.task = asyncio.get_running_loop().create_task(self._tend(name, member))
+
+    def _dismiss(self, name: str) -> None:
+        member = self._members.pop(name, None)
+        if member is not None:
+            if member.actor is not None:
+                ray.kill(member.actor)
+            if member.group is not None:
+                remove_placement_group(member.group)
+
+    def _dismiss_all(self) -> None:
+        for name in list(self._members):
+            self._dismiss(name)
+
+    # -------------------------------------------------------------------------------------------- one of them
+
+    async def _tend(self, name: str, member: _Member) -> None:
+        """The life of a worker, from the asking to its end."""
+        try:
+            await asyncio.sleep(min(0.5 * 2**self._bad_starts, 30.0) if self._bad_starts else 0.0)
+            if name not in self._members:
+                return
+            self._employ(name, member)
+            await _call(member.actor, "ready")
+        except Exception as error:
+            if name in self._members:
+                self._dismiss(name)
+                await self._note_bad_start(error)
+            return
+        member.ready, self._bad_starts = True, 0
+        try:
+            await self._resize()
+            await _call(member.actor, "work")
+        except Exception as error:
+            if name in self._members:
+                reason, blameless = cause_of(error)
+                await self._tell("lost", name, reason, blameless)
+        self._dismiss(name)
+
+    def _employ(self, name: str, member: _Member) -> None:
+        settings = self._settings
+        options = actor_options(settings.bundles[0])
+        if len(settings.bundles) > 1:
+            member.group = placement_group(settings.bundles, name=_group_name(settings.study, name))
+            options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(
+                member.group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
+            )
+        member.actor = hire(
+            "raytune_hpo.cluster.trial_worker:TrialWorker",
+            packed(name, settings.worker),
+            [self._optimizer, self._refs],
+            max_restarts=0,
+            max_task_retries=0,
+            environ=settings.environ,
+            **options,
+        )
+
+    async def _note_bad_start(self, error: Exception) -> None:
+        """One worker that cannot start may be an accident; several in a row, while none works, are not."""
+        self._bad_starts += 1
+        reason, _ = cause_of(error)
+        _log.warning("a worker did not start: %s", reason)
+        if self._bad_starts >= MAX_BAD_STARTS and not any(member.ready for member in self._members.values()):
+            self._closed = True
+            await self._give_up(ClusterError(f"no worker can start: {reason}"))
+
+
+async def _call(actor: Any, method: str) -> None:
+    """Call a worker. Where Ray has lost touch with it, call again: then it is dead, or the calls queue up behind it."""
+    while True:
+        try:
+            await actor.call.remote(method)
+            return
+        except ActorUnavailableError:
+            await asyncio.sleep(PULSE_S)
+
+
+def worker_environment(bundle: Mapping[str, float]) -> dict[str, str]:
+    """The environment of workers, beside what the job's runtime environment sets."""
+    already = ray.get_runtime_context().runtime_env.get("env_vars") or {}
+    return thread_limits(bundle, already)
+
+
+def _group_name(study: str, worker: str) -> str:
+    return f"raytune_hpo:{study}:{worker}"
+
+
+def _remove_groups(study: str) -> None:
+    """Those of an earlier pool, which Ray keeps while the pool may come back."""
+    prefix = _group_name(study, "")
+    for entry in ray.util.placement_group_table().values():
+        if entry["name"].startswith(prefix) and entry["state"] != "REMOVED":
+            remove_placement_group(ray.util.get_placement_group(entry["name"]))

@@ -1,0 +1,83 @@
+"""Stored studies, read through Ray on the machine that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import ray
+
+from raytune_hpo.cluster.connecting import connect
+from raytune_hpo.cluster.environment import optimizer_needs, storage_words
+from raytune_hpo.cluster.shells import get, hire, on_head, packed
+from raytune_hpo.codec import Row, decode, to_row
+from raytune_hpo.journal import StudyRow, open_storage
+from raytune_hpo.trial import Fact
+
+CHUNK = 5_000
+
+
+class StorageReader:
+    """Opens a storage on its own machine. Lives in a Shell."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = open_storage(storage)
+
+    def studies(self) -> list[StudyRow]:
+        return self._storage.studies()
+
+    def read(self, name: str, start: int, limit: int) -> list[Row]:
+        return list(islice(self._storage.rows(name, start), limit))
+
+    def trial_facts(self, name: str, number: int) -> list[Row]:
+        return [to_row(fact) for fact in self._storage.trial_facts(name, number)]
+
+    def delete(self, name: str) -> None:
+        self._storage.delete(name)
+
+
+class RemoteStorage:
+    """The reading half of a Storage, through Ray. Its errors are those of the storage."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    def studies(self) -> list[StudyRow]:
+        rows: list[StudyRow] = self._call("studies")
+        return rows
+
+    def read(self, name: str, start: int = 0) -> Iterator[Fact]:
+        first = self._call("read", name, start, CHUNK)  # at once, so that a missing study is told at once
+        return self._rest(name, start, first)
+
+    def _rest(self, name: str, start: int, rows: list[Row]) -> Iterator[Fact]:
+        while rows:
+            yield from (decode(*row) for row in rows)
+            start += len(rows)
+            rows = self._call("read", name, start, CHUNK) if len(rows) == CHUNK else []
+
+    def trial_facts(self, name: str, number: int) -> list[Fact]:
+        return [decode(*row) for row in self._call("trial_facts", name, number)]
+
+    def delete(self, name: str) -> None:
+        self._call("delete", name)
+
+    def close(self) -> None:
+        ray.kill(self._reader)
+
+    def _call(self, method: str, *args: Any) -> Any:
+        return get(self._reader.call.remote(method, *args))
+
+
+def open_remote(storage: Any) -> RemoteStorage:
+    """See ``cluster.remote_storage``."""
+    connect()
+    storage = storage_words(storage)
+    reader = hire(
+        f"{__name__}:StorageReader",
+        packed(storage),
+        needs=optimizer_needs(storage, None),
+        **on_head(),
+    )
+    return RemoteStorage(reader)

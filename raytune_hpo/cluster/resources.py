@@ -1,0 +1,61 @@
+"""What a trial needs, in Ray's words, and how many of them fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+
+_WORDS = {"cpu": "CPU", "gpu": "GPU", "memory": "memory"}
+_THREAD_LIMITS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
+
+Bundles = Sequence[Mapping[str, float]]
+
+
+def as_bundles(resources: Mapping[str, float] | Bundles) -> list[dict[str, float]]:
+    """The resources of one trial as Ray's bundles; the objective's process gets the first."""
+    bundles = [resources] if isinstance(resources, Mapping) else resources
+    return [{_WORDS.get(name, name): amount for name, amount in b.items() if amount > 0} for b in bundles]
+
+
+def actor_options(bundle: Mapping[str, float]) -> dict[str, Any]:
+    """The options of an actor that takes a bundle."""
+    rest = {name: amount for name, amount in bundle.items() if name not in _WORDS.values()}
+    options = {"num_cpus": bundle.get("CPU", 0), "num_gpus": bundle.get("GPU", 0), "resources": rest}
+    return {**options, "memory": bundle["memory"]} if "memory" in bundle else options
+
+
+def thread_limits(bundle: Mapping[str, float], already: Mapping[str, str]) -> dict[str, str]:
+    """Environment that keeps numeric libraries to the trial's CPUs; what the user set stays."""
+    threads = str(max(1, int(bundle.get("CPU", 1))))
+    return {name: threads for name in _THREAD_LIMITS if name not in already}
+
+
+def room(bundles: Bundles, available: Mapping[str, float]) -> int:
+    """How many trials fit into what is available; a trial that needs nothing counts as one CPU."""
+    needed: dict[str, float] = {}
+    for bundle in bundles:
+        for name, amount in bundle.items():
+            needed[name] = needed.get(name, 0.0) + amount
+    needed = needed or {"CPU": 1.0}
+    return min(int((available.get(name, 0.0) + 1e-9) / amount) for name, amount in needed.items())
+
+
+def is_feasible(bundles: Bundles) -> bool:
+    """Whether each bundle fits on some node of the cluster as it is now, were that node empty."""
+    untyped: Any = ray
+    nodes = [node["Resources"] for node in untyped.nodes() if node["Alive"]]
+    return all(any(_fits(bundle, node) for node in nodes) for bundle in bundles)
+
+
+def _fits(bundle: Mapping[str, float], node: Mapping[str, float]) -> bool:
+    return all(node.get(name, 0.0) >= amount for name, amount in bundle.items())

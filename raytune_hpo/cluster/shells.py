@@ -1,0 +1,113 @@
+"""Making actors: packing this package, and creating shells with something in them."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+import ray.cloudpickle
+from ray.exceptions import RayError, RayTaskError
+
+import raytune_hpo
+from raytune_hpo.cluster import bootstrap
+from raytune_hpo.errors import HpoError
+
+NAMESPACE = "raytune_hpo"
+pickler: Any = ray.cloudpickle  # which has no types
+OPTIMIZER, POOL, HOLDER = "optimizer", "pool", "holder"  # the roles of a study's named actors
+HEAD = "node:__internal_head__"
+MAX_INLINE = 60_000  # bytes; Ray keeps arguments below 100 kB with the actor, where a restart finds them
+MAX_CALLS = 10_000  # at the same time, on actors that serve many
+
+
+@functools.cache
+def package() -> tuple[str, bytes]:
+    """This package, as what its files add up to and as a zip file."""
+    folder = os.path.dirname(raytune_hpo.__file__)
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in bootstrap.files_of(folder):
+            archive.write(os.path.join(folder, name), os.path.join(bootstrap.PACKAGE, name))
+    return bootstrap.digest_of(folder), data.getvalue()
+
+
+@functools.cache
+def _shell(kind: type) -> Any:
+    pickler.register_pickle_by_value(bootstrap)
+    return ray.remote(type(kind.__name__, (kind,), {"package": package(), "__module__": bootstrap.__name__}))
+
+
+def hire(
+    target: str,
+    args: Any,
+    parcels: Sequence[Any] = (),
+    *,
+    needs: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    serves_many: bool = False,
+    **options: Any,
+) -> Any:
+    """Create an actor.
+
+    Args:
+        target: ``module:Class`` of what lives in it.
+        args: its positional arguments, pickled by ``packed``.
+        parcels: further arguments that Ray must see because they hold its references or handles; nothing in them may
+            need this package.
+        needs: what pip shall install where it is missing, see ``bootstrap.install``.
+        environ: set before anything is imported. Not by Ray's ``runtime_env={"env_vars": ...}``: that rules out the
+            idle processes which Ray keeps ready, and starting one takes a second.
+        serves_many: its methods are coroutines, and its ``run`` goes on beside them.
+        options: Ray's.
+    """
+    kind = bootstrap.AsyncShell if serves_many else bootstrap.Shell
+    if serves_many:
+        options["max_concurrency"] = MAX_CALLS
+    return _shell(kind).options(**options).remote(target, args, list(parcels), dict(needs or {}), dict(environ or {}))
+
+
+def actor_name(role: str, study: str) -> str:
+    return f"{role}:{study}"
+
+
+def find(role: str, study: str) -> Any:
+    """The handle of a study's actor.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return ray.get_actor(actor_name(role, study), namespace=NAMESPACE)
+
+
+def packed(*args: Any) -> bytes:
+    data: bytes = pickler.dumps(args)
+    return data
+
+
+def get(ref: Any, timeout_s: float | None = None) -> Any:
+    """``ray.get`` that raises our own errors as themselves."""
+    try:
+        return ray.get(ref, timeout=timeout_s)
+    except RayTaskError as error:
+        raise plain(error) from None
+
+
+def plain(error: BaseException) -> BaseException:
+    """The error of ours inside what Ray raised, if there is one, or else what Ray raised."""
+    cause = error.cause if isinstance(error, RayTaskError) else None
+    return cause if isinstance(cause, HpoError) else error
+
+
+def is_gone(error: BaseException) -> bool:
+    """Whether Ray says that an actor is dead, rather than that something in it raised."""
+    return isinstance(error, RayError) and not isinstance(error, RayTaskError)
+
+
+def on_head() -> dict[str, Any]:
+    """Options that put an actor on the head node, and nowhere else."""
+    return {"num_cpus": 0, "resources": {HEAD: 0.001}}

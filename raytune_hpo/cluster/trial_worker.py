@@ -1,0 +1,147 @@
+"""A worker as an actor: the loop of runtime.worker, a channel through Ray, and a watch over each trial's time."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ray.exceptions import ActorUnavailableError
+
+from raytune_hpo.cluster.delivery import Parcel, unpack_objective
+from raytune_hpo.cluster.shells import get
+from raytune_hpo.cluster.wire import pack_ended, unpack_lease
+from raytune_hpo.events import Answer, Ended, Lease
+from raytune_hpo.goals import Goal
+from raytune_hpo.runtime.output import routed
+from raytune_hpo.runtime.trial_run import timed_out
+from raytune_hpo.runtime.worker import MAX_LEASE, Worker
+from raytune_hpo.trial import Verdict
+
+BACKSTOP_S = 10.0  # how much later a trial is ended that does not even let the watch run
+TELL_S = 10.0  # how long the watch tries to say why
+TIMED_OUT = 3  # exit code
+_STDERR = 2
+_UNAVAILABLE_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """What a worker must know.
+
+    Attributes:
+        once: it runs a single trial and ends.
+        num_threads: for numeric libraries that were loaded before the environment could limit them.
+    """
+
+    parcel: Parcel
+    goals: tuple[Goal, ...]
+    judged: bool
+    once: bool
+    trial_timeout_s: float | None
+    num_threads: int
+
+
+class TrialWorker:
+    """Lives in a Shell.
+
+    Args:
+        optimizer: the handle of its actor.
+        refs: to what the holder has.
+    """
+
+    def __init__(self, name: str, settings: WorkerSettings, optimizer: Any, refs: Mapping[str, Any]) -> None:
+        self._name, self._settings, self._refs = name, settings, refs
+        self._channel = RayChannel(optimizer, once=settings.once)
+        self._worker: Worker | None = None
+
+    def ready(self) -> None:
+        """Unpack the objective.
+
+        Raises:
+            ClusterError: it cannot be imported here, or its data is gone.
+        """
+        limits = self._settings
+        _limit_threads(limits.num_threads)
+        objective = unpack_objective(limits.parcel, self._refs)
+        lease = 1 if limits.once else MAX_LEASE
+        self._worker = Worker(self._name, objective, limits.goals, self._channel, judged=limits.judged, max_lease=lease)
+
+    def work(self) -> None:
+        """Run trials until the study is over."""
+        assert self._worker is not None
+        if self._settings.trial_timeout_s is not None:
+            watch = _Watch(self._worker, self._channel, self._settings.trial_timeout_s)
+            threading.Thread(target=watch.run, name="raytune_hpo-watch", daemon=True).start()
+        with routed():
+            self._worker.loop()
+
+
+def _limit_threads(number: int) -> None:
+    """Libraries that read the environment before us are limited where threadpoolctl is installed."""
+    try:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    except ImportError:
+        return
+    threadpool_limits(number)
+
+
+class RayChannel:
+    """Carries messages to the optimizer. Ray repeats them while it is being restarted; each is safe to repeat.
+
+    Args:
+        once: after the first trial the study is over, as far as this worker is concerned.
+    """
+
+    def __init__(self, optimizer: Any, *, once: bool) -> None:
+        self._optimizer, self._once = optimizer, once
+        self._had_one = False
+
+    def exchange(self, worker: str, ended: Sequence[Ended], returned: Sequence[int], limit: int) -> Lease:
+        if self._had_one:
+            self.call("tell", worker, pack_ended(ended), list(returned))
+            return Lease(is_over=True)
+        lease = unpack_lease(self.call("exchange", worker, pack_ended(ended), list(returned), limit))
+        self._had_one = self._once and bool(lease.assignments)
+        return lease
+
+    def report(self, number: int, attempt: int, reports: Sequence[tuple[int, Mapping[str, Any]]]) -> Answer:
+        verdict, next_step = self.call("report", number, attempt, list(reports))
+        return Answer(verdict=Verdict(verdict), next_step=next_step)
+
+    def call(self, method: str, *args: Any, timeout_s: float | None = None) -> Any:
+        while True:
+            try:
+                return get(self._optimizer.call.remote(method, *args), timeout_s)
+            except ActorUnavailableError:  # it is being restarted, or the network has a bad moment
+                time.sleep(_UNAVAILABLE_S)
+
+
+class _Watch:
+    """Ends this process when a trial takes too long; the others of its lease are handed out again."""
+
+    def __init__(self, worker: Worker, channel: RayChannel, limit_s: float) -> None:
+        self._worker, self._channel, self._limit_s = worker, channel, limit_s
+
+    def run(self) -> None:
+        while True:
+            # A dead man's handle: an objective that holds the interpreter's lock keeps this thread from pulling it.
+            faulthandler.dump_traceback_later(self._limit_s + BACKSTOP_S, exit=True, file=_STDERR)
+            run = self._worker.run
+            left_s = self._limit_s if run is None else run.started_at + self._limit_s - time.time()
+            if run is not None and left_s <= 0:
+                self._end(run.assignment.number, run.assignment.attempt, run.started_at, str(run.output))
+            time.sleep(min(max(left_s, 0.001), 0.2))
+
+    def _end(self, number: int, attempt: int, started_at: float, output: str) -> None:
+        ended = timed_out(number, attempt, self._limit_s, started_at)
+        [row] = pack_ended([ended])
+        row = (*row[:5], output, *row[6:])
+        try:
+            self._channel.call("leave", self._worker.name, [row], ended.error, timeout_s=TELL_S)
+        finally:
+            os._exit(TIMED_OUT)

@@ -1,0 +1,111 @@
+"""Facts as JSON and back: versioned, upcast when read, unknown ones refused.
+
+JSON has no NaN or infinity, and databases refuse Python's extension that has: they travel as ``{"$float": "nan"}``.
+Configurations come here packed by their space, which carries everything else that JSON cannot.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from typing import Any, get_args
+
+from raytune_hpo.errors import JournalCorrupt
+from raytune_hpo.trial import Fact, Status, TrialFact, Verdict
+
+VERSION = 1
+KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Fact)}
+_DEFAULTS = {
+    kind: {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(kind)}
+    for kind in KINDS.values()
+}
+# Upcasts by the version they start from; a body of version v passes all of v, v+1, ... on its way in.
+_UPCASTS: dict[int, Callable[[str, dict[str, Any]], dict[str, Any]]] = {}
+
+
+Row = tuple[str, int, str]  # a fact on its way: kind, version and body
+
+
+def to_row(fact: Fact) -> Row:
+    """The fact as it is stored and sent."""
+    return type(fact).__name__, VERSION, encode(fact)
+
+
+def encode(fact: Fact) -> str:
+    """The body of a fact: its fields as compact JSON, defaults left out. The kind travels beside it."""
+    defaults = _DEFAULTS[type(fact)]
+    body = {name: value for name, default in defaults.items() if (value := getattr(fact, name)) != default}
+    try:
+        return _dumps(body)
+    except (ValueError, TypeError):  # not finite, or not plain: rare, so the common case pays nothing
+        return _dumps(to_jsonable(body))
+
+
+def decode(kind: str, version: int, body: str) -> Fact:
+    """The fact that ``encode`` wrote.
+
+    Raises:
+        JournalCorrupt: an unknown kind or version, or a body that is not of this kind.
+    """
+    if kind not in KINDS or not 1 <= version <= VERSION:
+        raise JournalCorrupt(
+            f"the journal holds a fact {kind!r} of version {version}, this release reads versions 1 to {VERSION} of "
+            f"{', '.join(KINDS)}; read it with the release that wrote it"
+        )
+    try:
+        data = _loads(body)
+        for step in range(version, VERSION):
+            data = _UPCASTS[step](kind, data)
+        _share_keys(data)
+        if "status" in data:
+            data["status"] = Status(data["status"])
+        if "verdict" in data:
+            data["verdict"] = Verdict(data["verdict"])
+        fact: Fact = KINDS[kind](**data)
+        return fact
+    except (ValueError, TypeError, AttributeError) as error:
+        raise JournalCorrupt(f"the journal holds a {kind} that cannot be read: {error}; body {body[:200]!r}") from error
+
+
+def _share_keys(data: dict[str, Any]) -> None:
+    """The same few names come with every trial: one string for all of them takes a third off a trial's memory."""
+    for name in ("config", "metrics"):
+        if values := data.get(name):
+            data[name] = {sys.intern(key): value for key, value in values.items()}
+
+
+def is_trial_fact(fact: Fact) -> bool:
+    return isinstance(fact, get_args(TrialFact))
+
+
+def to_jsonable(value: Any) -> Any:
+    """The value in plain JSON types; ``decode`` undoes it.
+
+    Raises:
+        TypeError: a value of another type.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": repr(float(value))}
+    if isinstance(value, (list, tuple)):
+        return [to_jsonable(v) for v in value]
+    if isinstance(value, Mapping):
+        return {key: to_jsonable(v) for key, v in value.items()}
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise TypeError(f"{type(value).__name__} cannot be written to the journal")
+
+
+def _loads(body: str) -> Any:
+    """Plain JSON, unless there is something to revive: calling back for each object would cost more than all the rest."""
+    return json.loads(body, object_hook=_revive) if '"$float"' in body else json.loads(body)
+
+
+# One encoder for all: making one costs more than using it.
+_dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def _revive(data: dict[str, Any]) -> Any:
+    return float(data["$float"]) if data.keys() == {"$float"} else data

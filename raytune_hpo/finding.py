@@ -1,0 +1,38 @@
+"""Finding a study again: from its storage, or while it runs on a cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raytune_hpo import cluster
+from raytune_hpo.journal import open_storage
+from raytune_hpo.ledger import Ledger
+from raytune_hpo.results import Results
+from raytune_hpo.run import Run
+
+
+def load(name: str, storage: Any = None) -> Results:
+    """The results of a stored study, finished or not, running or not.
+
+    From outside a cluster (Ray Client), a storage that is a file is the one on the cluster's head node.
+
+    Args:
+        storage: as for Tuner.
+
+    Raises:
+        StudyNotFound: naming the nearest ones.
+    """
+    store = cluster.remote_storage(storage) if cluster.is_remote() else open_storage(storage)
+    try:
+        return Results.from_ledger(Ledger.fold(store.read(name)))
+    finally:
+        store.close()
+
+
+def attach(name: str) -> Run:
+    """A study that runs on the cluster, from any process that can reach it.
+
+    Raises:
+        StudyNotFound: no such study runs there.
+    """
+    return Run(cluster.attach(name))

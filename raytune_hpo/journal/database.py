@@ -1,0 +1,83 @@
+"""What the SQL journal needs to know of a database, beyond SQL: how to connect, who may write, and what an error means."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from raytune_hpo.errors import JournalError
+
+FAILURES = (SQLAlchemyError, OSError)  # what may come out of a database; OSError is the lock file's
+
+
+class Right(Protocol):
+    """The right to write one study, until it is released or the process is gone."""
+
+    def claim(self, connection: Connection) -> bool:
+        """Take it, or make sure of it after a new connection; whether it is ours."""
+        ...
+
+    def holder(self) -> str:
+        """Who has it if not we, as far as one can know."""
+        ...
+
+    def check(self) -> None:
+        """Make sure that what is written now will be found later; called before every append.
+
+        Raises:
+            JournalError: it would not.
+        """
+        ...
+
+    def release(self) -> None: ...
+
+
+class Database(ABC):
+    """One SQLite file or one PostgreSQL database.
+
+    Attributes:
+        url: for messages, without a password.
+    """
+
+    url: str
+
+    @abstractmethod
+    def write(self) -> Connection:
+        """A connection whose transactions may write; the file is created if need be, the tables are not."""
+
+    @abstractmethod
+    def read(self) -> Connection | None:
+        """A connection that disturbs no writer; None if there is nothing yet to connect to."""
+
+    @abstractmethod
+    def right(self, study_id: int, name: str, owner: str) -> Right: ...
+
+    @abstractmethod
+    def serialize(self, connection: Connection) -> None:
+        """Keep others from creating tables or studies until the current transaction ends."""
+
+    @abstractmethod
+    def passes(self, error: BaseException) -> bool:
+        """Whether the failure may go away if one waits."""
+
+    @abstractmethod
+    def explain(self, error: BaseException) -> JournalError:
+        """The failure in our words."""
+
+    @contextmanager
+    def speaking_our_words(self) -> Iterator[None]:
+        """No exception of a driver leaves this package."""
+        try:
+            yield
+        except FAILURES as error:
+            raise self.explain(error) from error
+
+
+def cause(error: BaseException) -> BaseException:
+    """The driver's own exception inside SQLAlchemy's."""
+    return getattr(error, "orig", None) or error

@@ -1,0 +1,94 @@
+"""A lock that dies with its process: ``flock`` on a file of its own.
+
+The kernel lets go of it when the last descriptor of its open file is closed, kill -9 included. A child process inherits
+descriptors by fork, and would keep the lock when its parent has died: so children close theirs first thing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import weakref
+from pathlib import Path
+
+
+class FileLock:
+    """An exclusive lock named by a path; the file exists while someone holds it, and says who.
+
+    Raises:
+        OSError: the file cannot be created, or its file system has no locks.
+    """
+
+    def __init__(self, path: Path, owner: str) -> None:
+        self._path, self._owner = path, owner
+        self._descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock if nobody has it; whether it is ours."""
+        while self._descriptor is None:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                return False
+            except BaseException:
+                os.close(descriptor)
+                raise
+            # The holder before us may have removed the file between our open and our lock: then we locked a ghost.
+            if self._is_at_path(descriptor):
+                self._take(descriptor)
+            else:
+                os.close(descriptor)
+        return True
+
+    def holder(self) -> str:
+        """Who says in the file that he holds the lock."""
+        with contextlib.suppress(OSError, ValueError):
+            return self._path.read_text("utf-8") or "another process"
+        return "another process"
+
+    def release(self) -> None:
+        if self._descriptor is None:
+            return
+        if self._is_at_path(self._descriptor):  # someone may have cleaned up, and another holds a new file by now
+            with contextlib.suppress(OSError):
+                self._path.unlink()  # while we still hold it, or we might remove the next holder's
+        self.forget()
+
+    def forget(self) -> None:
+        """Close our descriptor and leave the file."""
+        if self._descriptor is not None:
+            _held.discard(self)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __del__(self) -> None:  # a journal that nobody closed must not keep its study for as long as the process lives
+        self.forget()
+
+    def _take(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        _held.add(self)
+        text = f"{self._owner} (process {os.getpid()} on {socket.gethostname()})"
+        with contextlib.suppress(OSError):  # a courtesy: on a full disk the lock still holds
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, text.encode())
+
+    def _is_at_path(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.stat(self._path))
+        except FileNotFoundError:
+            return False
+
+
+_held: weakref.WeakSet[FileLock] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for lock in list(_held):
+        lock.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,110 @@
+"""Studies that live as long as this process, or as this object."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from raytune_hpo.codec import Row, is_trial_fact, to_row
+from raytune_hpo.errors import StudyNotFound
+from raytune_hpo.journal.storage import StudyRow, check_name, closed, conflict, missing, taken
+from raytune_hpo.trial import Fact
+
+
+@dataclass
+class _Study:
+    name: str
+    created_at: float = field(default_factory=time.time)
+    facts: list[Fact] = field(default_factory=list)  # only ever grows, so a prefix of it is a snapshot
+    by_number: dict[int, list[Fact]] = field(default_factory=dict)
+    owner: str | None = None  # who has the right to write
+
+    def extend(self, facts: Sequence[Fact]) -> None:
+        self.facts.extend(facts)
+        for fact in facts:
+            if is_trial_fact(fact):
+                self.by_number.setdefault(fact.number, []).append(fact)  # type: ignore[union-attr]
+
+    def read(self, start: int) -> Iterator[Fact]:
+        return islice(self.facts, start, len(self.facts))
+
+
+class MemoryStorage:
+    """Studies in a dict. Two of these share nothing; hand the object around to share it."""
+
+    def __init__(self) -> None:
+        self.url = "memory"
+        self._studies: dict[str, _Study] = {}
+        self._mutex = threading.Lock()
+
+    def journal(self, name: str, *, create: bool, owner: str) -> MemoryJournal:
+        with self._mutex:
+            if create:
+                self._studies.setdefault(check_name(name), _Study(name))
+            study = self._find(name)
+            if study.owner is not None:
+                raise taken(name, study.owner)
+            study.owner = owner
+        return MemoryJournal(study)
+
+    def read(self, name: str, start: int = 0) -> Iterator[Fact]:
+        return self._find(name).read(start)
+
+    def rows(self, name: str, start: int = 0) -> Iterator[Row]:
+        return map(to_row, self.read(name, start))
+
+    def trial_facts(self, name: str, number: int) -> list[Fact]:
+        return list(self._find(name).by_number.get(number, ()))
+
+    def studies(self) -> list[StudyRow]:
+        studies = list(self._studies.values())
+        return [StudyRow(name=s.name, created_at=s.created_at, num_facts=len(s.facts)) for s in studies]
+
+    def delete(self, name: str) -> None:
+        with self._mutex:
+            study = self._find(name)
+            if study.owner is not None:
+                raise taken(name, study.owner)
+            del self._studies[name]
+
+    def close(self) -> None:
+        """Nothing to let go of: the studies stay for whoever holds this object."""
+
+    def _find(self, name: str) -> _Study:
+        try:
+            return self._studies[name]
+        except KeyError:
+            raise self._missing(name) from None
+
+    def _missing(self, name: str) -> StudyNotFound:
+        return missing(name, self.url, list(self._studies))
+
+
+class MemoryJournal:
+    """The right to write one study in memory."""
+
+    def __init__(self, study: _Study) -> None:
+        self._study = study
+        self._open = True
+        self._mutex = threading.Lock()
+
+    def append(self, facts: Sequence[Fact], *, expect: int) -> None:
+        study = self._study
+        with self._mutex:
+            if not self._open:
+                raise closed(study.name)
+            if len(study.facts) != expect:
+                raise conflict(study.name, expect, len(study.facts))
+            study.extend(facts)
+
+    def read(self, start: int = 0) -> Iterator[Fact]:
+        return self._study.read(start)
+
+    def close(self) -> None:
+        with self._mutex:
+            if self._open:
+                self._open = False
+                self._study.owner = None

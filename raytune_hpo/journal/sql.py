@@ -1,0 +1,194 @@
+"""Studies in a database: the Storage over SQLAlchemy Core. What differs between databases is in database.py."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, insert
+
+from raytune_hpo.codec import Row, decode
+from raytune_hpo.errors import JournalCorrupt, StudyNotFound
+from raytune_hpo.journal import schema
+from raytune_hpo.journal.database import Database, Right
+from raytune_hpo.journal.sqljournal import SqlJournal
+from raytune_hpo.journal.storage import StudyRow, check_name, missing, taken
+from raytune_hpo.trial import Fact
+
+_PAGE = 4_000  # facts that are in memory at once while a study is read
+
+
+class SqlStorage:
+    """Studies in one database.
+
+    Args:
+        patience_s: how long an append waits for a database that is gone, slow or full.
+    """
+
+    def __init__(self, database: Database, *, patience_s: float) -> None:
+        self.url = database.url
+        self._database = database
+        self._patience_s = patience_s
+        self._prepared = False  # whether our tables were seen: they never go away again
+
+    def journal(self, name: str, *, create: bool, owner: str) -> SqlJournal:
+        if create:
+            check_name(name)
+        else:
+            self._locate(name)  # before a file is created
+        with self._database.speaking_our_words():
+            connection = self._database.write()
+            try:
+                return self._journal(connection, name, owner)
+            except BaseException:
+                connection.close()
+                raise
+
+    def read(self, name: str, start: int = 0) -> Iterator[Fact]:
+        return (_fact(name, position, *row) for position, row in enumerate(self.rows(name, start), start))
+
+    def rows(self, name: str, start: int = 0) -> Iterator[Row]:
+        study_id, length = self._locate(name)  # at once, so that a missing study is told at once
+        return self._rows(name, study_id, start, length)
+
+    def trial_facts(self, name: str, number: int) -> list[Fact]:
+        study_id, _ = self._locate(name)
+        with self._reading() as connection:
+            if connection is None:
+                raise self._vanished(name)
+            rows = connection.execute(schema.OF_TRIAL, {"study": study_id, "number": number}).all()
+        return [_fact(name, *row) for row in rows]
+
+    def studies(self) -> list[StudyRow]:
+        with self._reading() as connection:
+            rows = connection.execute(schema.STUDIES).all() if connection else []
+        return [StudyRow(name=name, created_at=created_at, num_facts=length) for name, created_at, length in rows]
+
+    def delete(self, name: str) -> None:
+        study_id, _ = self._locate(name)
+        with self._database.speaking_our_words(), self._database.write() as connection:
+            right = self._claim(connection, study_id, name, "someone who deletes it")
+            try:
+                with connection.begin():
+                    connection.execute(delete(schema.facts).where(schema.facts.c.study_id == study_id))
+                    connection.execute(delete(schema.writers).where(schema.writers.c.study_id == study_id))
+                    connection.execute(delete(schema.studies).where(schema.studies.c.id == study_id))
+            finally:
+                right.release()
+
+    def close(self) -> None:
+        """Nothing to let go of: connections live as long as a call, or belong to a journal."""
+
+    def _journal(self, connection: Connection, name: str, owner: str) -> SqlJournal:
+        study_id = self._ensure(connection, name)
+        right = self._claim(connection, study_id, name, owner)
+        try:
+            writer = self._sign(connection, study_id, name, owner)
+        except BaseException:
+            right.release()
+            raise
+        return SqlJournal(
+            self,
+            self._database,
+            right,
+            connection,
+            name=name,
+            study_id=study_id,
+            writer=writer,
+            patience_s=self._patience_s,
+        )
+
+    def _ensure(self, connection: Connection, name: str) -> int:
+        """The study's id; tables and study are created if they are not there."""
+        with connection.begin():
+            self._database.serialize(connection)
+            schema.prepare(connection, self.url)
+            study_id: int | None = connection.execute(schema.STUDY_ID, {"study_name": name}).scalar()
+            if study_id is None:
+                study_id = _enter(connection, schema.studies, name=name, created_at=time.time())
+        return study_id
+
+    def _claim(self, connection: Connection, study_id: int, name: str, owner: str) -> Right:
+        right = self._database.right(study_id, name, owner)
+        if not right.claim(connection):
+            raise taken(name, right.holder())
+        return right
+
+    def _sign(self, connection: Connection, study_id: int, name: str, owner: str) -> int:
+        """Enter the writer into the list of writers: his id marks what he wrote."""
+        with connection.begin():
+            if connection.execute(schema.STUDY_ID, {"study_name": name}).scalar() != study_id:
+                raise self._vanished(name)
+            return _enter(connection, schema.writers, study_id=study_id, owner=owner, since=time.time())
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection | None]:
+        """A connection for reading; None if there is no study of ours yet."""
+        with self._database.speaking_our_words():
+            connection = self._database.read()
+            if connection is None:
+                yield None
+                return
+            with connection:
+                if not self._prepared:
+                    with connection.begin():
+                        self._prepared = schema.is_ours(connection, self.url)
+                yield connection if self._prepared else None
+
+    def _locate(self, name: str) -> tuple[int, int]:
+        """The study's id and length.
+
+        Raises:
+            StudyNotFound: naming those that are there.
+        """
+        with self._reading() as connection:
+            if connection is None:
+                raise missing(name, self.url, [])
+            study_id = connection.execute(schema.STUDY_ID, {"study_name": name}).scalar()
+            if study_id is None:
+                raise missing(name, self.url, list(connection.execute(schema.NAMES).scalars()))
+            return int(study_id), int(connection.execute(schema.LENGTH, {"study": study_id}).scalar_one())
+
+    def _rows(self, name: str, study_id: int, start: int, length: int) -> Iterator[Row]:
+        """Pages of a prefix that no longer changes: no transaction outlives one, and a slow reader holds up nobody."""
+        with self._reading() as connection:
+            if connection is None:
+                raise self._vanished(name)
+            for first in range(start, length, _PAGE):
+                last = min(first + _PAGE, length) - 1
+                with connection.begin():
+                    rows = connection.execute(schema.PAGE, {"study": study_id, "first": first, "last": last}).all()
+                _check_gapless(name, [row[0] for row in rows], first, last)
+                for _, kind, version, body in rows:
+                    yield kind, version, body
+
+    def _vanished(self, name: str) -> StudyNotFound:
+        return StudyNotFound(f"study {name!r} was deleted from {self.url} meanwhile")
+
+
+def _check_gapless(name: str, positions: list[int], first: int, last: int) -> None:
+    if positions == list(range(first, last + 1)):
+        return
+    gap = next(
+        (want for want, got in zip(range(first, last + 1), positions, strict=False) if want != got),
+        first + len(positions),
+    )
+    raise JournalCorrupt(
+        f"study {name!r} must hold every fact from the first to the last, fact {gap} is not where it belongs; "
+        f"restore the study from a copy"
+    )
+
+
+def _enter(connection: Connection, table: Table, **values: Any) -> int:
+    """Insert a row and return its id."""
+    key: Any = connection.execute(insert(table).values(values)).inserted_primary_key
+    return int(key[0])
+
+
+def _fact(name: str, position: int, kind: str, version: int, body: str) -> Fact:
+    try:
+        return decode(kind, version, body)
+    except (JournalCorrupt, TypeError) as error:  # in a damaged file a column may even have another type
+        raise JournalCorrupt(f"fact {position} of study {name!r}: {error}") from error

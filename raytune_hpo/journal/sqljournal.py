@@ -1,0 +1,144 @@
+"""The right to write one study in a database, and the way facts get there exactly once."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from raytune_hpo.codec import VERSION, encode
+from raytune_hpo.errors import JournalError, SequenceConflict
+from raytune_hpo.journal import schema
+from raytune_hpo.journal.database import FAILURES, Database, Right
+from raytune_hpo.journal.patience import Patience
+from raytune_hpo.journal.storage import closed, conflict
+from raytune_hpo.trial import Fact
+
+if TYPE_CHECKING:
+    from raytune_hpo.journal.storage import Storage
+
+
+class SqlJournal:
+    """One study, held for writing. Any thread may append; one does so at a time.
+
+    Every row carries the writer's id and the batch's. Where the connection breaks during a commit, nobody knows whether
+    it happened: the next try looks first at what stands where the batch should. Ours means success, another's a conflict,
+    nothing means try again.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        database: Database,
+        right: Right,
+        connection: Connection,
+        *,
+        name: str,
+        study_id: int,
+        writer: int,
+        patience_s: float,
+    ) -> None:
+        self._storage, self._database, self._right = storage, database, right
+        self._connection: Connection | None = connection
+        self._name, self._study_id, self._writer = name, study_id, writer
+        self._patience_s = patience_s
+        self._batch = 0
+        self._mutex = threading.Lock()
+        self._closing = threading.Event()
+
+    def append(self, facts: Sequence[Fact], *, expect: int) -> None:
+        with self._mutex:
+            self._batch += 1
+            rows = self._rows(facts, expect)
+            patience = Patience(self._patience_s, f"study {self._name!r}", self._closing)
+            while not self._tried(rows, expect, patience):
+                pass
+            patience.reward()
+
+    def read(self, start: int = 0) -> Iterator[Fact]:
+        return self._storage.read(self._name, start)
+
+    def close(self) -> None:
+        self._closing.set()  # an append that waits gives up
+        with self._mutex:
+            if self._connection is not None:
+                with contextlib.suppress(SQLAlchemyError):  # what was appended is safe, whatever the connection says
+                    self._connection.close()
+                self._connection = None
+            self._right.release()
+
+    def _tried(self, rows: list[tuple[Any, ...]], expect: int, patience: Patience) -> bool:
+        """Whether the rows are there after one try; a failure that may pass is waited for."""
+        if self._closing.is_set():
+            raise closed(self._name)
+        try:
+            self._right.check()
+            self._write(self._connected(), rows, expect)
+        except FAILURES as error:
+            self._disconnect()
+            explained = self._database.explain(error)
+            if not self._database.passes(error):
+                raise explained from error
+            patience.wait(explained)
+            return False
+        return True
+
+    def _rows(self, facts: Sequence[Fact], expect: int) -> list[tuple[Any, ...]]:
+        """In the order of the columns of ``schema.facts``."""
+        study, writer, batch = self._study_id, self._writer, self._batch
+        return [
+            (study, position, type(fact).__name__, VERSION, getattr(fact, "number", None), writer, batch, _body(fact))
+            for position, fact in enumerate(facts, expect)
+        ]
+
+    def _write(self, connection: Connection, rows: list[tuple[Any, ...]], expect: int) -> None:
+        with connection.begin():
+            length = connection.execute(schema.LENGTH, {"study": self._study_id}).scalar_one()
+            if length == expect:
+                if rows:
+                    schema.append(connection, rows)
+            elif not (rows and self._is_written(connection, expect)):
+                raise conflict(self._name, expect, length)
+
+    def _is_written(self, connection: Connection, expect: int) -> bool:
+        """Whether this very batch stands at its place: an earlier try was committed after all."""
+        at = connection.execute(schema.BATCH_AT, {"study": self._study_id, "position": expect}).first()
+        return at is not None and tuple(at) == (self._writer, self._batch)
+
+    def _connected(self) -> Connection:
+        """The held connection, or a new one after a failure, with the right to write."""
+        if self._connection is None:
+            connection = self._database.write()
+            try:
+                if not self._right.claim(connection):
+                    raise SequenceConflict(
+                        f"study {self._name!r} was taken over by {self._right.holder()} while the connection was broken; "
+                        f"read it again and go on from there"
+                    )
+            except BaseException:
+                self._discard(connection)
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _disconnect(self) -> None:
+        """A failure may have left the connection in any state: the next try starts with a new one."""
+        if self._connection is not None:
+            self._discard(self._connection)
+            self._connection = None
+
+    def _discard(self, connection: Connection) -> None:
+        with contextlib.suppress(SQLAlchemyError, JournalError):
+            connection.invalidate()
+            connection.close()
+
+
+def _body(fact: Fact) -> str:
+    try:
+        return encode(fact)
+    except (TypeError, ValueError) as error:
+        raise JournalError(f"a fact holds plain JSON values, this {type(fact).__name__} does not: {error}") from error

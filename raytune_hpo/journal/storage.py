@@ -1,0 +1,123 @@
+"""The contract of a storage, and the messages that all storages share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from raytune_hpo.codec import Row
+from raytune_hpo.errors import JournalError, SequenceConflict, SpecError, StudyExists, StudyNotFound
+from raytune_hpo.trial import Fact
+
+if TYPE_CHECKING:  # protocols.py needs numpy and the spaces, remembering does not
+    from raytune_hpo.protocols import Journal
+
+_SHOWN = 5  # studies named in a message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyRow:
+    """One line in the list of studies."""
+
+    name: str
+    created_at: float
+    num_facts: int
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """Holds studies by name. Thread-safe; every exception that leaves it is one of ``raytune_hpo.errors``.
+
+    Attributes:
+        url: where it is, fit for a message: passwords are hidden.
+    """
+
+    url: str
+
+    def journal(self, name: str, *, create: bool, owner: str) -> Journal:
+        """The right to write one study: nobody else has it until the journal is closed or its process is gone.
+
+        Args:
+            create: whether a study that does not exist is begun, or refused.
+            owner: who writes, for the message that others get.
+
+        Raises:
+            StudyExists: someone else has the right, here or in another process.
+            StudyNotFound: it does not exist, and is not to be created.
+        """
+        ...
+
+    def read(self, name: str, start: int = 0) -> Iterator[Fact]:
+        """The study's facts from position ``start`` on, as they were when the reading began; its writer is not disturbed.
+
+        Raises:
+            StudyNotFound: at once.
+            JournalCorrupt: at the first fact that is missing or cannot be read.
+        """
+        ...
+
+    def rows(self, name: str, start: int = 0) -> Iterator[Row]:
+        """The same in the stored form, for those who pass it on: nothing is decoded."""
+        ...
+
+    def trial_facts(self, name: str, number: int) -> list[Fact]:
+        """All facts of one trial, in order, found by index; empty if there are none."""
+        ...
+
+    def studies(self) -> list[StudyRow]:
+        """The studies in the order in which they were created."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Forget a study.
+
+        Raises:
+            StudyExists: someone has the right to write it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what the storage itself holds; its journals are closed by who opened them."""
+        ...
+
+
+def check_name(name: str) -> str:
+    """The name, if it can be one.
+
+    Raises:
+        SpecError: it is empty, or has characters that no database keeps.
+    """
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise SpecError(f"a study's name is printable text that is not blank, got {name!r}")
+    return name
+
+
+def taken(name: str, holder: str) -> StudyExists:
+    return StudyExists(
+        f"study {name!r} is being run by {holder}; follow it with hpo.attach({name!r}), or use another name"
+    )
+
+
+def missing(name: str, url: str, known: Sequence[str]) -> StudyNotFound:
+    """Says which studies there are: those with a similar name, or the newest ones."""
+    close = difflib.get_close_matches(name, known, n=_SHOWN)
+    if close:
+        hint = f"did you mean {' or '.join(map(repr, close))}?"
+    elif known:
+        hint = f"it holds {len(known)}, the newest: {', '.join(map(repr, reversed(known[-_SHOWN:])))}"
+    else:
+        hint = "it holds no study; is this the storage that was written?"
+    return StudyNotFound(f"no study {name!r} in {url}: {hint}")
+
+
+def conflict(name: str, expect: int, length: int) -> SequenceConflict:
+    return SequenceConflict(
+        f"study {name!r} must hold exactly {expect} facts for these to follow, it holds {length}: someone else wrote to it; "
+        f"read it again and go on from there"
+    )
+
+
+def closed(name: str) -> JournalError:
+    return JournalError(f"the journal of study {name!r} has been closed; open the study again to write to it")

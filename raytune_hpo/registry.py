@@ -1,0 +1,108 @@
+"""Samplers and schedulers by name.
+
+Parts are found through the entry points ``raytune_hpo.samplers`` and ``raytune_hpo.schedulers``; our own register there
+like a stranger's. Where the package runs from a bare folder (shipped to a cluster, say), there are no entry points to
+read, so our own are listed here as well; a test holds the two lists together.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.spec import Part
+
+SAMPLERS = {
+    "random": "raytune_hpo.samplers.random:Random",
+    "grid": "raytune_hpo.samplers.grid:Grid",
+    "sobol": "raytune_hpo.samplers.sobol:Sobol",
+    "hyperopt": "raytune_hpo.samplers.hyperopt:Hyperopt",
+}
+SCHEDULERS = {
+    "median": "raytune_hpo.schedulers.median:Median",
+    "asha": "raytune_hpo.schedulers.asha:ASHA",
+}
+_OWN = {"sampler": SAMPLERS, "scheduler": SCHEDULERS}
+
+
+@functools.cache
+def installed(role: str) -> Mapping[str, str]:
+    """Name to ``module:Class`` of every installed part; ``role`` is "sampler" or "scheduler"."""
+    found = {point.name: point.value for point in entry_points(group=f"raytune_hpo.{role}s")}
+    return {**_OWN[role], **found}
+
+
+def load(role: str, name: str) -> type:
+    """The class behind a name.
+
+    Raises:
+        SpecError: no such part, with the nearest name; or its package does not import.
+    """
+    parts = installed(role)
+    if name not in parts:
+        raise SpecError(f"unknown {role} {name!r}; {nearest(name, parts)}")
+    module, _, attribute = parts[name].partition(":")
+    try:
+        cls: type = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise SpecError(f"{role} {name!r} ({parts[name]}) cannot be imported: {error}") from error
+    return cls
+
+
+def make(role: str, wanted: str | Mapping[str, Any] | object) -> Any:
+    """The part a user asked for by a name, a dict ``{"name": ..., option: ...}``, or an object, which is returned as it is.
+
+    Raises:
+        SpecError: unknown name or option, with the nearest one; or an object that is no such part.
+    """
+    if isinstance(wanted, str):
+        wanted = {"name": wanted}
+    if isinstance(wanted, Mapping):
+        options = dict(wanted)
+        if "name" not in options:
+            raise SpecError(f'a {role} given as a dict needs a "name", got {options}')
+        return _build(role, options.pop("name"), options)
+    if isinstance(wanted, type) or not hasattr(wanted, "bind"):
+        raise SpecError(
+            f'a {role} is a name, a dict {{"name": ..., option: ...}} or an object of raytune_hpo.{role}s, got {wanted!r}'
+        )
+    return wanted
+
+
+def _build(role: str, name: str, options: Mapping[str, Any]) -> Any:
+    cls = load(role, name)
+    known = option_names(cls)
+    for option in options:
+        if option not in known:
+            raise SpecError(f"{role} {name!r} has no option {option!r}; {nearest(option, known)}")
+    return cls(**options)
+
+
+def option_names(cls: type) -> list[str]:
+    """The keywords of a part's constructor."""
+    return [p.name for p in inspect.signature(cls).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+
+def describe(role: str, part: object) -> Part:
+    """A part as the spec records it. Options that JSON cannot carry are recorded by their repr."""
+    cls = type(part)
+    path = f"{cls.__module__}:{cls.__qualname__}"
+    name = next((name for name, value in installed(role).items() if value == path), path)
+    options = {option: _recorded(getattr(part, option)) for option in option_names(cls)}
+    traits = getattr(cls, "traits", None)
+    return Part(name=name, options=options, version=cls.version if traits is None else traits.version)  # type: ignore[attr-defined]
+
+
+def _recorded(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_recorded(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): _recorded(v) for k, v in value.items()}
+    return repr(value)

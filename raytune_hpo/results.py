@@ -1,0 +1,218 @@
+"""What a study has found: an immutable view of its trials."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from raytune_hpo import showing
+from raytune_hpo.analysis.best import best_trial, best_trials
+from raytune_hpo.analysis.columns import columns_of
+from raytune_hpo.analysis.savings import Savings, early_stopping_savings
+from raytune_hpo.errors import NoCompletedTrial
+from raytune_hpo.goals import Goal
+from raytune_hpo.ledger import Ledger
+from raytune_hpo.spec import StudySpec
+from raytune_hpo.texts import counts_line, last_line
+from raytune_hpo.trial import Status, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from raytune_hpo.plots import Plots
+
+
+class Results(Sequence[Trial]):
+    """The trials of a study by number, the best of them, and ways to take them elsewhere.
+
+    Args:
+        spec: of the study; its goals say what is best.
+        trials: as they stood when the results were taken.
+    """
+
+    def __init__(self, spec: StudySpec, trials: Sequence[Trial]) -> None:
+        self._spec, self._trials = spec, tuple(trials)
+
+    @classmethod
+    def from_ledger(cls, ledger: Ledger) -> Results:
+        """The results of a fold of facts."""
+        return cls(ledger.spec, ledger.trials)
+
+    # -------------------------------------------------------------------------------------------- trials
+
+    @property
+    def spec(self) -> StudySpec:
+        return self._spec
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self._spec.name
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        return self._spec.goals
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials by number, unfinished ones included."""
+        return self._trials
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self._trials)
+
+    @overload
+    def __getitem__(self, index: int) -> Trial: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Trial, ...]: ...
+    def __getitem__(self, index: int | slice) -> Trial | tuple[Trial, ...]:
+        return self._trials[index]
+
+    @cached_property
+    def num_by_status(self) -> dict[str, int]:
+        """How many trials there are of each status, zeros included."""
+        counts = dict.fromkeys((status.value for status in Status), 0)
+        for trial in self._trials:
+            counts[trial.status.value] += 1
+        return counts
+
+    @cached_property
+    def savings(self) -> Savings:
+        """How many trials were stopped early, and the worker time that this saved, estimated."""
+        return early_stopping_savings(self._trials)
+
+    # -------------------------------------------------------------------------------------------- the best
+
+    @property
+    def best_trial(self) -> Trial:
+        """The completed trial that is best in the first metric; of equals, the first.
+
+        Raises:
+            NoCompletedTrial: with the counts by status and the first error.
+        """
+        best = self._best
+        if best is None:
+            raise NoCompletedTrial(self._why_no_best())
+        return best
+
+    @property
+    def best_config(self) -> Mapping[str, Any]:
+        """The configuration of ``best_trial``."""
+        return self.best_trial.config
+
+    @property
+    def best_value(self) -> float:
+        """The first metric of ``best_trial``, in its own units."""
+        value: float = self.best_trial.metrics[self.goals[0].metric]
+        return value
+
+    @cached_property
+    def best_trials(self) -> tuple[Trial, ...]:
+        """The Pareto front: completed trials that no other one beats; with one metric, all of its best value."""
+        return tuple(best_trials(self._trials))
+
+    @cached_property
+    def _best(self) -> Trial | None:
+        return best_trial(self._trials)
+
+    def _why_no_best(self) -> str:
+        text = f"the best needs a completed trial, study {self.name!r} has {counts_line(self.num_by_status)}"
+        failed = next((trial for trial in self._trials if trial.error is not None), None)
+        if failed is None:
+            return text
+        return f"{text}; trial {failed.number} failed with: {last_line(failed.error)}"
+
+    # -------------------------------------------------------------------------------------------- elsewhere
+
+    def columns(self) -> dict[str, list[Any]]:
+        """The table's columns by name: number, status, config/<name>, metrics/<name>, started_at, duration_s, ..."""
+        return columns_of(self._trials, [goal.metric for goal in self.goals])
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each trial; nested parameters are named ``config/outer/inner``, times are epoch seconds (UTC).
+
+        What a trial does not have (a parameter of another branch, say) is missing in the way of pandas: NaN or None.
+        """
+        import pandas as pd
+
+        frame: pd.DataFrame = pd.DataFrame(self.columns())
+        return frame
+
+    def to_csv(self, path: str | PathLike[str]) -> None:
+        """Write the table; what a trial does not have is an empty cell."""
+        columns = self.columns()
+        with Path(path).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+
+    def to_json(self, path: str | PathLike[str]) -> None:
+        """Write the summary and all trials, nested as they are; numbers that are not finite become null."""
+        data = {**self.summary(), "trials": [trial_record(trial) for trial in self._trials]}
+        Path(path).write_text(json.dumps(data, indent=1), encoding="utf-8")
+
+    def summary(self) -> dict[str, Any]:
+        """The study at a glance, in plain JSON types: goals, counts, and the best trial if there is one."""
+        return {
+            "name": self.name,
+            "metrics": {goal.metric: goal.mode for goal in self.goals},
+            "num_by_status": self.num_by_status,
+            "best": None if self._best is None else trial_record(self._best),
+            "front": [trial.number for trial in self.best_trials],
+        }
+
+    @property
+    def plot(self) -> Plots:
+        """Figures: ``results.plot.history()``, ``results.plot.curves()`` ...; needs ``raytune_hpo[plots]``."""
+        from raytune_hpo.plots import Plots
+
+        return Plots(self)
+
+    # -------------------------------------------------------------------------------------------- shown
+
+    def __str__(self) -> str:
+        return showing.as_text(self)
+
+    def __repr__(self) -> str:
+        best = "none completed" if self._best is None else f"best {self.goals[0].metric}={self.best_value:.6g}"
+        return f"<Results of {self.name!r}: {len(self)} trials, {best}>"
+
+    def _repr_html_(self) -> str:
+        return showing.as_html(self)
+
+
+def trial_record(trial: Trial) -> dict[str, Any]:
+    """A trial in plain JSON types, its reports left out."""
+    return {
+        "number": trial.number,
+        "status": trial.status.value,
+        "config": plain(trial.config),
+        "metrics": plain(trial.metrics),
+        "started_at": trial.started_at,
+        "duration_s": trial.duration_s,
+        "worker": trial.worker,
+        "attempt": trial.attempt,
+        "error": trial.error,
+    }
+
+
+def plain(value: Any) -> Any:
+    """A value in strict JSON types: objects by their repr, numbers that are not finite as None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(child) for key, child in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(child) for child in value]
+    return repr(value)

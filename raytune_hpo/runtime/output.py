@@ -1,0 +1,120 @@
+"""What a trial prints is kept for later instead of flooding whoever runs the study.
+
+While a trial runs, its thread's writes to ``sys.stdout`` and ``sys.stderr`` go to a bounded text; other threads' writes
+go where they went before. Long output loses its middle, because both how it began and how it ended matter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import io
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import TextIO, cast
+
+HEAD_CHARS = 16_000
+TAIL_CHARS = 48_000
+
+
+class BoundedText:
+    """The first HEAD_CHARS and the last TAIL_CHARS of what was written."""
+
+    def __init__(self) -> None:
+        self._head = io.StringIO()
+        self._head_left = HEAD_CHARS
+        self._tail: deque[str] = deque()
+        self._tail_chars = 0
+        self._dropped = 0
+
+    def write(self, text: str) -> None:
+        if self._head_left > 0:
+            self._head.write(text[: self._head_left])
+            text, self._head_left = text[self._head_left :], self._head_left - len(text)
+        if text:
+            self._tail.append(text[-TAIL_CHARS:])
+            self._dropped += max(0, len(text) - TAIL_CHARS)
+            self._tail_chars += len(self._tail[-1])
+            self._trim()
+
+    def _trim(self) -> None:
+        while self._tail_chars - len(self._tail[0]) >= TAIL_CHARS:
+            gone = len(self._tail.popleft())
+            self._tail_chars -= gone
+            self._dropped += gone
+
+    def __str__(self) -> str:
+        middle = f"\n... {self._dropped} characters left out ...\n" if self._dropped else ""
+        return f"{self._head.getvalue()}{middle}{''.join(self._tail)}"
+
+
+_capture: contextvars.ContextVar[BoundedText | None] = contextvars.ContextVar("raytune_hpo_output", default=None)
+
+
+class _Router(io.TextIOBase):
+    """A stream that writes to the running trial's text where there is one, else to the stream it stands for."""
+
+    def __init__(self, original: TextIO) -> None:
+        self.original = original
+
+    def write(self, text: str) -> int:
+        capture = _capture.get()
+        if capture is None:
+            return self.original.write(text)
+        capture.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        if _capture.get() is None:
+            self.original.flush()
+
+    def isatty(self) -> bool:
+        return _capture.get() is None and self.original.isatty()
+
+    def fileno(self) -> int:
+        return self.original.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self.original.encoding
+
+
+_installed = 0
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def routed() -> Iterator[None]:
+    """Make stdout and stderr heed ``captured``, for as long as any runtime of this process is inside."""
+    global _installed
+    with _lock:
+        _installed += 1
+        sys.stdout, sys.stderr = _router(sys.stdout), _router(sys.stderr)  # others may have replaced them meanwhile
+    try:
+        yield
+    finally:
+        with _lock:
+            _installed -= 1
+            if _installed == 0:
+                sys.stdout, sys.stderr = _unrouted(sys.stdout), _unrouted(sys.stderr)
+
+
+def _router(stream: TextIO) -> TextIO:
+    return stream if isinstance(stream, _Router) else cast(TextIO, _Router(stream))
+
+
+def _unrouted(stream: TextIO) -> TextIO:
+    return stream.original if isinstance(stream, _Router) else stream
+
+
+@contextlib.contextmanager
+def captured() -> Iterator[BoundedText]:
+    """What this thread writes inside is kept in the text that is yielded; needs ``routed`` around it."""
+    text = BoundedText()
+    token = _capture.set(text)
+    try:
+        yield text
+    finally:
+        _capture.reset(token)

@@ -1,0 +1,154 @@
+"""A worker's loop: ask for a lease, run its trials, tell how they ended, ask again. Knows no Ray."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from raytune_hpo.events import Answer, Assignment, Ended, Lease
+from raytune_hpo.goals import Goal
+from raytune_hpo.runtime.trial_run import Objective, TrialRun
+from raytune_hpo.trial import Verdict
+
+LEASE_S = 0.05  # a lease holds about this much work: short enough to lose, long enough to hide a round trip
+MAX_LEASE = 512
+FLUSH_S = 0.05  # no report that needs no answer waits longer than this
+
+
+class Channel(Protocol):
+    """How a worker reaches the optimizer. Every call may be repeated by whoever carries it."""
+
+    def exchange(self, worker: str, ended: Sequence[Ended], returned: Sequence[int], limit: int) -> Lease:
+        """Tell how trials ended, give back others, and ask for up to ``limit`` new ones.
+
+        Waits while there is nothing to do yet, but not for ever: an empty lease that is not over means ask again.
+        """
+        ...
+
+    def report(self, number: int, attempt: int, reports: Sequence[tuple[int, Mapping[str, Any]]]) -> Answer:
+        """Send reports in order; the answer is to the last one, or the first that says STOP."""
+        ...
+
+
+class Worker:
+    """Runs trials of one study until there are no more.
+
+    Attributes:
+        run: the trial that runs now, for whoever watches over its time; None between trials.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        objective: Objective,
+        goals: Sequence[Goal],
+        channel: Channel,
+        *,
+        judged: bool,
+        max_lease: int = MAX_LEASE,
+    ) -> None:
+        self.name = name
+        self.run: TrialRun | None = None
+        self._objective, self._goals, self._channel, self._judged = objective, goals, channel, judged
+        self._max_lease = max_lease
+        self._limit = 1
+
+    def loop(self) -> None:
+        """Work until the study is over."""
+        ended: list[Ended] = []
+        returned: list[int] = []
+        while True:
+            lease = self._channel.exchange(self.name, ended, returned, self._limit)
+            ended, returned = [], []
+            if lease.is_over:
+                return
+            if lease.assignments:
+                ended, returned = self._work(lease.assignments)
+
+    def _work(self, assignments: Sequence[Assignment]) -> tuple[list[Ended], list[int]]:
+        """Run the lease's trials; what is not begun after twice the time that was meant goes back."""
+        begin = time.perf_counter()
+        ended: list[Ended] = []
+        for index, assignment in enumerate(assignments):
+            elapsed = time.perf_counter() - begin
+            if elapsed > 2 * LEASE_S:
+                self._limit = 1
+                return ended, [a.number for a in assignments[index:]]
+            ended.append(self._run(assignment))
+        self._adapt((time.perf_counter() - begin) / len(assignments))
+        return ended, []
+
+    def _adapt(self, trial_s: float) -> None:
+        """As many trials as fill a lease at this speed, but at most twice as many as before."""
+        fitting = int(LEASE_S / max(trial_s, 1e-9))
+        self._limit = max(1, min(fitting, 2 * self._limit, self._max_lease))
+
+    def _run(self, assignment: Assignment) -> Ended:
+        reporter = BufferedReporter(self._channel, assignment)
+        run = TrialRun(assignment, self._objective, self._goals, reporter, judged=self._judged)
+        self.run = run
+        try:
+            return run()
+        finally:
+            self.run = None
+            reporter.close()
+
+
+class BufferedReporter:
+    """Sends a trial's reports, waiting for an answer only where there may be a verdict.
+
+    The others are collected for at most FLUSH_S and sent from a thread of their own.
+    """
+
+    def __init__(self, channel: Channel, assignment: Assignment) -> None:
+        self._channel, self._assignment = channel, assignment
+        self._next_step = assignment.next_step
+        self._waiting: list[tuple[int, Mapping[str, Any]]] = []
+        self._verdict = Verdict.CONTINUE
+        self._error: BaseException | None = None
+        self._lock = threading.RLock()  # held while sending, so that reports stay in order
+        self._timer: threading.Timer | None = None
+
+    def report(self, step: int, metrics: Mapping[str, Any]) -> Verdict:
+        with self._lock:
+            if self._error is not None:
+                raise self._error
+            self._waiting.append((step, metrics))
+            if self._next_step is not None and step >= self._next_step:
+                self._flush()
+            elif self._timer is None:
+                self._timer = threading.Timer(FLUSH_S, self._flush_later)
+                self._timer.daemon = True
+                self._timer.start()
+            return self._verdict
+
+    def close(self) -> None:
+        """Send what is left; the trial has ended."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        sending, self._waiting = self._waiting, []
+        answer = self._channel.report(self._assignment.number, self._assignment.attempt, sending)
+        self._next_step = answer.next_step
+        if answer.verdict is Verdict.STOP:
+            self._verdict = Verdict.STOP
+
+    def _flush_later(self) -> None:
+        with self._lock:
+            self._timer = None
+            try:
+                self._flush()
+            except BaseException as error:  # raised at the next report, in the thread that can do something about it
+                self._error = error
+
+
+def first_stop(answers: Sequence[Answer]) -> Answer:
+    """The answer that counts for several reports: the first STOP, or else the newest."""
+    return next((answer for answer in answers if answer.verdict is Verdict.STOP), answers[-1])

@@ -1,0 +1,62 @@
+"""What the history-free samplers share: sequences drawn in blocks, and the index that each keeps in ``meta``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from raytune_hpo.trial import Trial
+
+T = TypeVar("T")
+INDEX = "index"  # the key in ``meta``
+
+
+class Blocks(Generic[T]):
+    """An endless sequence that is computed a block at a time, so that reading an item costs a microsecond.
+
+    The two newest blocks are kept: what is asked ahead of need may step back over a boundary. ``compute(block)`` must
+    depend on nothing but the block's number; then it does not matter which are kept, or in which thread they were made.
+    """
+
+    def __init__(self, size: int, compute: Callable[[int], Sequence[T]]) -> None:
+        self.size = size
+        self._compute = compute
+        self._kept: tuple[tuple[int, Sequence[T]], ...] = ()
+
+    def __getitem__(self, index: int) -> T:
+        number, offset = divmod(index, self.size)
+        for kept, items in self._kept:
+            if kept == number:
+                return items[offset]
+        items = self._compute(number)
+        self._kept = ((number, items), *self._kept[:1])
+        return items[offset]
+
+
+class Told:
+    """The highest index among the trials that a sampler was told."""
+
+    def __init__(self) -> None:
+        self._highest = -1
+
+    def tell(self, meta: Mapping[str, Any]) -> None:
+        self._highest = max(self._highest, meta.get(INDEX, -1))
+
+    def next_index(self, newest: Trial | None) -> int:
+        """The smallest index neither told nor pending.
+
+        Every suggestion takes the next index, so they rise with the trials' numbers, and of those that are pending
+        only the newest matters.
+        """
+        pending = -1 if newest is None else newest.meta[INDEX]
+        return max(self._highest, pending) + 1
+
+
+def newest_indexed(pending: Sequence[Trial]) -> tuple[Trial | None, list[Trial]]:
+    """The newest pending trial that has an index, and the ones after it, which have none: the user's own points."""
+    others: list[Trial] = []
+    for trial in reversed(pending):
+        if INDEX in trial.meta:
+            return trial, others
+        others.append(trial)
+    return None, others

@@ -1,0 +1,114 @@
+"""Every configuration of a finite space, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from raytune_hpo.errors import SpaceError, SpecError
+from raytune_hpo.goals import Goal
+from raytune_hpo.protocols import Signal, Suggestion, Traits
+from raytune_hpo.samplers.blocks import INDEX, Blocks, Told, newest_indexed
+from raytune_hpo.space import Space
+from raytune_hpo.trial import Trial
+
+_BLOCK = 256  # configurations made at once
+_SKIP = "skip"  # the key in ``meta`` for the user's pending points that the walk has yet to reach
+
+
+class Grid:
+    """Walks the whole grid in order, each configuration once, and ends the study when it is through.
+
+    Configurations that the user enqueued are not tried again, those that break a constraint are passed over.
+
+    Args:
+        points: how many values stand for a continuous parameter, from its lower bound to its upper. None: there must
+            be no continuous ones.
+
+    Raises:
+        SpecError: points is no whole number, or below 1.
+    """
+
+    traits: ClassVar[Traits] = Traits(history_free=True, multi_goal=True)
+    _grid: Space
+    _size: int
+    _end: int  # no point from here on is feasible; lowered when that is found out, so that it is found out once
+    _configs: Blocks[Mapping[str, Any] | None]
+
+    def __init__(self, *, points: int | None = None) -> None:
+        if points is not None and not (isinstance(points, int) and points >= 1):
+            raise SpecError(f"grid needs a whole number of points >= 1, got points={points!r}")
+        self.points = points
+        self._told = Told()
+        self._enqueued: set[int] = set()  # the grid points among the user's own trials that have finished
+
+    def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Grid:
+        """A fresh sampler for one study.
+
+        Raises:
+            SpecError: a parameter has infinitely many values, and there are no ``points`` to stand for them.
+        """
+        bound = Grid(points=self.points)
+        bound._grid = space if self.points is None else space.discretised(self.points)
+        bound._size = bound._end = _size(bound._grid)
+        bound._configs = Blocks(_BLOCK, bound._compute)
+        return bound
+
+    def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
+        """The next grid point that nobody has tried or is trying; EXHAUSTED after the last."""
+        newest, others = newest_indexed(pending)
+        # What the newest suggestion knew of the user's older points is in its meta: no need to look at all of pending.
+        known = [] if newest is None else newest.meta.get(_SKIP, [])
+        skip = {*known, *(index for trial in others if (index := self._index_of(trial)) is not None)}
+        first = self._told.next_index(newest)
+        for index, config in self._feasible(first):
+            if index not in skip and index not in self._enqueued:
+                ahead = sorted(i for i in skip if i > index)
+                return Suggestion(config, {INDEX: index, _SKIP: ahead} if ahead else {INDEX: index})
+        return Signal.EXHAUSTED
+
+    def tell(self, trial: Trial) -> None:
+        """Note how far the walk has come, or which point of the grid the user has tried."""
+        if INDEX in trial.meta:
+            self._told.tell(trial.meta)
+        elif (index := self._index_of(trial)) is not None:
+            self._enqueued.add(index)
+
+    def _index_of(self, trial: Trial) -> int | None:
+        """Where on the grid a trial's configuration lies, if it does."""
+        try:
+            self._grid.check(trial.config)
+        except SpaceError:
+            return None
+        return self._grid.index_of(trial.config)
+
+    def _feasible(self, first: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """The feasible points from an index on."""
+        found = False
+        for index in range(first, self._end):
+            config = self._configs[index]
+            if config is not None:
+                found = True
+                yield index, config
+        if not found:
+            self._end = min(self._end, first)
+
+    def _compute(self, block: int) -> list[Mapping[str, Any] | None]:
+        """The configurations of a block, None where a constraint is broken."""
+        start = block * _BLOCK
+        configs = [self._grid.at(index) for index in range(start, min(start + _BLOCK, self._size))]
+        feasible = self._grid.is_feasible(configs)
+        return [config if fits else None for config, fits in zip(configs, feasible.tolist(), strict=True)]
+
+
+def _size(grid: Space) -> int:
+    size = grid.cardinality
+    if size is None:
+        name = next(column.name for column in grid.columns if column.domain.size is None)
+        raise SpecError(
+            f"grid needs finitely many values, {name!r} has infinitely many; "
+            f"give it a step or use hpo.samplers.Grid(points=5)"
+        )
+    return size

@@ -1,0 +1,140 @@
+"""A space in hyperopt's terms: one ``hp`` label for each column, nested as the columns depend on choices.
+
+A column's value for hyperopt is the domain's code where hyperopt has a distribution for it. Values on a grid go by
+their position, so that hyperopt can round to whole numbers; what it has no distribution for goes by its coordinate in
+the unit interval. Either way hyperopt's prior is the domain's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raytune_hpo.space import Choice, Column, Domain, Float, Int, Normal, Ordinal, Quantised, Space
+from raytune_hpo.space.conditions import Test
+from raytune_hpo.space.domain import Array
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How a column looks to hyperopt.
+
+    Attributes:
+        distribution: the name of a function in ``hyperopt.hp``, and its arguments after the label; None for a choice.
+        to_hp: unit coordinates (n,) as hyperopt's values (n,); ``to_unit``: the way back.
+    """
+
+    distribution: str | None
+    args: tuple[float, ...]
+    to_hp: Callable[[Array], Array]
+    to_unit: Callable[[Array], Array]
+
+
+def axis_of(domain: Domain) -> Axis:
+    """The axis of a domain."""
+    if isinstance(domain, Choice):
+        return Axis(None, (), domain.codes, lambda codes: domain.units(codes.astype(np.int64)))
+    if domain.size == 1:
+        return Axis("randint", (1,), np.zeros_like, lambda values: np.full(len(values), 0.5))
+    native = _native(domain)
+    if native is not None:
+        return Axis(native[0], native[1:], lambda unit: domain.codes(unit).astype(np.float64), domain.units)
+    if _is_even(domain) and domain.size is not None:
+        size = domain.size
+        # Half a position is added at either end, or rounding would leave the first and last half their share.
+        return Axis(
+            "quniform",
+            (-0.5, size - 0.5, 1),
+            lambda unit: np.clip(np.floor(unit * size), 0, size - 1),
+            lambda values: (np.clip(np.rint(values), 0, size - 1) + 0.5) / size,
+        )
+    return Axis("uniform", (0.0, 1.0), lambda unit: unit, lambda values: values)
+
+
+def _native(domain: Domain) -> tuple[Any, ...] | None:
+    """The ``hp`` function and arguments whose values are the domain's codes, if there are."""
+    if isinstance(domain, Float) and domain.step is None:
+        bounds = (math.log(domain.lo), math.log(domain.hi)) if domain.log else (domain.lo, domain.hi)
+        return ("loguniform" if domain.log else "uniform", *bounds)
+    if isinstance(domain, Normal):
+        return "lognormal" if domain.log else "normal", domain.mean, domain.sd
+    if isinstance(domain, Quantised):
+        base = _native(domain.base)
+        return None if base is None else (f"q{base[0]}", *base[1:], domain.q)
+    return None
+
+
+def _is_even(domain: Domain) -> bool:
+    """Whether a domain has equally likely values in order."""
+    return isinstance(domain, Ordinal) or (isinstance(domain, (Float, Int)) and not domain.log)
+
+
+class Translation:
+    """A space as hyperopt sees it.
+
+    Attributes:
+        labels: the columns' names.
+        expression: nested lists of ``hp`` nodes; a choice's option holds the columns that exist when it is chosen.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._axes = [axis_of(column.domain) for column in space.columns]
+        self.labels = [column.name for column in space.columns]
+        self.expression = _express(space.columns, self._axes)
+
+    def values(self, unit: Array) -> list[dict[str, float | None]]:
+        """Rows (n, d) of the unit cube as hyperopt's values by label; None where a column is not active."""
+        known = ~np.isnan(unit)
+        columns = []
+        for number, axis in enumerate(self._axes):
+            values = axis.to_hp(np.where(known[:, number], unit[:, number], 0.5)).tolist()
+            columns.append([v if k else None for v, k in zip(values, known[:, number].tolist(), strict=True)])
+        return [
+            {label: values[row] for label, values in zip(self.labels, columns, strict=True)} for row in range(len(unit))
+        ]
+
+    def unit(self, values: Mapping[str, Sequence[Any]]) -> Array:
+        """One of hyperopt's points, an empty list for each label that is not active, as a row (1, d)."""
+        row = np.full((1, len(self.labels)), np.nan)
+        for number, (label, axis) in enumerate(zip(self.labels, self._axes, strict=True)):
+            if len(values[label]):
+                row[0, number] = axis.to_unit(np.asarray(values[label], dtype=np.float64))[0]
+        return row
+
+
+def _express(columns: Sequence[Column], axes: Sequence[Axis]) -> list[Any]:
+    """The columns that always exist. What depends on a choice is made before it: it stands after it in the space."""
+    top: list[Any] = []
+    below: defaultdict[tuple[int, int], list[Any]] = defaultdict(list)  # by choice and option
+    for number in reversed(range(len(columns))):
+        column = columns[number]
+        node = _node(column, axes[number], number, below)
+        for place in _places(column, columns):
+            (top if place is None else below[place]).insert(0, node)
+    return top
+
+
+def _places(column: Column, columns: Sequence[Column]) -> list[tuple[int, int] | None]:
+    """The options under which a column exists. Other conditions are left to the space, which ignores the value then."""
+    test = column.condition
+    if isinstance(test, Test) and test.op == "in" and isinstance(columns[test.column].domain, Choice):
+        return [(test.column, int(option)) for option in test.operand]
+    return [None]
+
+
+def _node(column: Column, axis: Axis, number: int, below: Mapping[tuple[int, int], list[Any]]) -> Any:
+    from hyperopt import hp
+
+    domain = column.domain
+    if not isinstance(domain, Choice):
+        return getattr(hp, str(axis.distribution))(column.name, *axis.args)
+    options = [below.get((number, option), []) for option in range(domain.size)]
+    if domain.weights is None:
+        return hp.choice(column.name, options)
+    total = sum(domain.weights)
+    return hp.pchoice(column.name, [(w / total, option) for w, option in zip(domain.weights, options, strict=True)])

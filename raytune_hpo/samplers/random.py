@@ -1,0 +1,48 @@
+"""Random search.
+
+Bergstra, Bengio: Random Search for Hyper-Parameter Optimization. JMLR 13, 2012.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+
+from raytune_hpo.goals import Goal
+from raytune_hpo.protocols import Suggestion, Traits
+from raytune_hpo.rng import derive
+from raytune_hpo.samplers.blocks import Blocks
+from raytune_hpo.space import Space
+from raytune_hpo.trial import Trial
+
+_BLOCK = 1024  # configurations drawn at once
+
+
+class Random:
+    """Independent draws from the space's own distributions (random search).
+
+    In a finite space a configuration may come again, as in any random search; the grid sampler does not repeat.
+    """
+
+    traits: ClassVar[Traits] = Traits(history_free=True, reads_pending=False, multi_goal=True)
+    _drawn: Blocks[Mapping[str, Any]]
+
+    def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Random:
+        """A fresh sampler for one study."""
+        bound = Random()
+        bound._drawn = Blocks(_BLOCK, partial(_draw, space, seed))
+        return bound
+
+    def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
+        """The draw of that number. It comes from the seed, in blocks, and leaves ``rng`` alone."""
+        return Suggestion(self._drawn[number])
+
+    def tell(self, trial: Trial) -> None:
+        """Nothing to learn."""
+
+
+def _draw(space: Space, seed: int, block: int) -> list[dict[str, Any]]:
+    return space.sample(_BLOCK, derive(seed, "random", block))

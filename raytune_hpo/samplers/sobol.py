@@ -1,0 +1,94 @@
+"""Sobol's sequence.
+
+Bergstra and Bengio (JMLR 13, 2012, section 4) found it better than independent draws for hyperparameters: it covers
+every few of the dimensions evenly, whatever those are that matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from raytune_hpo.errors import SpaceError, SpecError
+from raytune_hpo.goals import Goal
+from raytune_hpo.numerics import quasi
+from raytune_hpo.protocols import Suggestion, Traits
+from raytune_hpo.rng import derive
+from raytune_hpo.samplers.blocks import INDEX, Blocks, Told, newest_indexed
+from raytune_hpo.space import Space
+from raytune_hpo.trial import Trial
+
+_BLOCK_NUMBERS = 2**16  # floats in a block, so that very wide spaces stay small
+_MAX_BLOCK = 1024
+_MAX_REJECTED = 2**17
+
+
+class Sobol:
+    """The points of Sobol's sequence: spread more evenly than random ones.
+
+    The numbers of its points need no gaps: points enqueued by the user take none. Points that break a constraint are
+    passed over. In a space of few configurations, different points become equal ones.
+
+    Args:
+        scramble: randomise the sequence by the study's seed, which keeps it even. Without, every study walks the same
+            points, from the origin on.
+    """
+
+    traits: ClassVar[Traits] = Traits(history_free=True, multi_goal=True)
+    _space: Space
+    _seed: int
+    _points: Blocks[Mapping[str, Any] | None]
+
+    def __init__(self, *, scramble: bool = True) -> None:
+        self.scramble = scramble
+        self._told = Told()
+
+    def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Sobol:
+        """A fresh sampler for one study.
+
+        Raises:
+            SpecError: the space is wider than the tables of direction numbers.
+        """
+        if space.num_columns > quasi.MAX_SOBOL_DIMS:
+            raise SpecError(
+                f"sobol serves up to {quasi.MAX_SOBOL_DIMS} parameters, got {space.num_columns}; use sampler='random'"
+            )
+        bound = Sobol(scramble=self.scramble)
+        bound._space, bound._seed = space, seed
+        bound._points = Blocks(_block_size(space.num_columns), bound._compute)
+        return bound
+
+    def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
+        """The next point of the sequence; its randomness comes from the seed, not from ``rng``.
+
+        Raises:
+            SpaceError: no point of the next 131,072 meets the constraints.
+        """
+        newest, _ = newest_indexed(pending)
+        first = self._told.next_index(newest)
+        for index in range(first, first + _MAX_REJECTED):
+            config = self._points[index]
+            if config is not None:
+                return Suggestion(config, {INDEX: index})
+        raise SpaceError(f"no point of {_MAX_REJECTED} in a row meets the constraints; loosen them or the bounds")
+
+    def tell(self, trial: Trial) -> None:
+        self._told.tell(trial.meta)
+
+    def _compute(self, block: int) -> list[Mapping[str, Any] | None]:
+        """The configurations of a block, None where a constraint is broken."""
+        size = _block_size(self._space.num_columns)
+        seed = int(derive(self._seed, "sobol").integers(2**63)) if self.scramble else None
+        configs = self._space.decode(quasi.sobol(self._space.num_columns, block * size, size, seed))
+        feasible = self._space.is_feasible(configs)
+        return [config if fits else None for config, fits in zip(configs, feasible.tolist(), strict=True)]
+
+
+def _block_size(num_columns: int) -> int:
+    """A power of two."""
+    size = _MAX_BLOCK
+    while size > 1 and size * num_columns > _BLOCK_NUMBERS:
+        size //= 2
+    return size

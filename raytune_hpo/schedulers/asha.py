@@ -1,0 +1,113 @@
+"""ASHA: asynchronous successive halving, in its stopping variant.
+
+Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar: A System for Massively Parallel Hyperparameter
+Tuning. MLSys 2020, section 3 and algorithm 2. The paper pauses trials at a rung and promotes the best 1/eta of them;
+the stopping variant, which needs no checkpoints, lets a trial run on and stops it where it is not among that share.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import ClassVar
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.goals import Goal
+from raytune_hpo.schedulers.ranking import Ranking, newest_scored, require_at_least, require_one_goal
+from raytune_hpo.trial import Trial, Verdict
+
+
+class ASHA:
+    """Stops a trial that is not in the best 1/eta at a rung (asynchronous successive halving).
+
+    Rungs stand at the steps min_steps, min_steps * eta, min_steps * eta**2 ... A trial's first report at a rung's step
+    or beyond enters that rung; where one report passes several rungs, it enters the highest: in the lower ones it would
+    be held against trials that had fewer steps. The trial is stopped if, of the n entries with its own, at least
+    n // eta others are strictly better. Among fewer than eta entries nobody is stopped, nor are equals told apart.
+
+    Args:
+        eta: one trial in eta survives a rung.
+        min_steps: the first rung: no trial is stopped before.
+        max_steps: where a trial ends by itself: there is no rung at this step or above. None: rungs without end.
+
+    Raises:
+        SpecError: eta < 2, min_steps < 1, or max_steps not above min_steps.
+    """
+
+    version: ClassVar[int] = 1
+
+    def __init__(self, *, eta: int = 3, min_steps: int = 1, max_steps: int | None = None) -> None:
+        require_at_least("asha", "eta", eta, 2)
+        require_at_least("asha", "min_steps", min_steps, 1)
+        if max_steps is not None:
+            require_at_least("asha", "max_steps", max_steps, 1)
+            if max_steps <= min_steps:
+                raise SpecError(f"asha needs max_steps > min_steps, got max_steps={max_steps}, min_steps={min_steps}")
+        self.eta = eta
+        self.min_steps = min_steps
+        self.max_steps = max_steps
+        self._rungs: defaultdict[int, Ranking] = defaultdict(Ranking)  # by the rung's step
+
+    def bind(self, goals: Sequence[Goal]) -> ASHA:
+        """A fresh ASHA for one study.
+
+        Raises:
+            SpecError: several goals.
+        """
+        require_one_goal("asha", goals)
+        return ASHA(eta=self.eta, min_steps=self.min_steps, max_steps=self.max_steps)
+
+    def judge(self, trial: Trial) -> Verdict:
+        """STOP where the newest report enters a rung and is not among its best 1/eta."""
+        entry = self._entry(trial)
+        rung = None if entry is None else self._rungs.get(entry[0])
+        if entry is None or rung is None:
+            return Verdict.CONTINUE
+        num_entries = rung.num_others(trial.number) + 1
+        if num_entries < self.eta or rung.num_better(trial.number, entry[1]) < num_entries // self.eta:
+            return Verdict.CONTINUE
+        return Verdict.STOP
+
+    def observe(self, trial: Trial) -> None:
+        """Enter the newest report into the rung that it reaches; a trial that starts over replaces what it left."""
+        entry = self._entry(trial)
+        if entry is not None:
+            step, loss = entry
+            self._rungs[step].put(trial.number, loss)
+
+    def next_step(self, trial: Trial) -> int | None:
+        """The first rung above the newest report; the next step where that report, lacking losses, entered none."""
+        if not trial.reports:
+            return self.min_steps
+        scored = newest_scored(trial)
+        rung = self.min_steps if scored is None else self._above(scored.step)
+        return None if rung is None else max(rung, trial.reports[-1].step + 1)
+
+    def _entry(self, trial: Trial) -> tuple[int, float] | None:
+        """The rung that the newest report is the trial's first to reach, and its loss there."""
+        if not trial.reports or trial.reports[-1].losses is None:
+            return None
+        newest = trial.reports[-1]
+        before = newest_scored(trial, before=len(trial.reports) - 1)
+        rung = self._reached(newest.step)
+        if rung is None or (before is not None and before.step >= rung):
+            return None
+        return rung, trial.reports[-1].losses[0]
+
+    def _reached(self, step: int) -> int | None:
+        """The highest rung at or below the step."""
+        if step < self.min_steps:
+            return None
+        rung = self.min_steps
+        while rung * self.eta <= step and not self._is_over(rung * self.eta):
+            rung *= self.eta
+        return rung
+
+    def _above(self, step: int) -> int | None:
+        """The lowest rung above the step."""
+        reached = self._reached(step)
+        rung = self.min_steps if reached is None else reached * self.eta
+        return None if self._is_over(rung) else rung
+
+    def _is_over(self, step: int) -> bool:
+        return self.max_steps is not None and step >= self.max_steps

@@ -1,0 +1,87 @@
+"""Checks at the door for the arguments of numeric domains, and the rules their values keep."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from raytune_hpo.errors import SpaceError
+from raytune_hpo.space.values import show
+
+MOST_CELLS = 2**52  # more cannot be told apart by a float in [0, 1]
+MOST_LOG_CELLS = 2**40  # cells of a log domain are narrower at the upper end
+ON_GRID = 1e-6  # in steps: how far off its grid a value may lie, for sums of floats
+
+
+def number(value: Any, what: str) -> float:
+    """A finite float from any real number.
+
+    Raises:
+        SpaceError: naming what it is for.
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real) or not math.isfinite(value):
+        raise SpaceError(f"{what} must be a finite number, got {show(value)}")
+    return float(value)
+
+
+def integer(value: Any, what: str) -> int:
+    """An int from any whole number, 3.0 too.
+
+    Raises:
+        SpaceError: naming what it is for.
+    """
+    whole = number(value, what)
+    if whole != int(whole) or abs(whole) >= 2**63:
+        raise SpaceError(f"{what} must be a whole number of less than 64 bits, got {show(value)}")
+    return int(value)
+
+
+def check_bounds(name: str, lo: float, hi: float, log: bool) -> None:
+    """Refuse bounds that make no range."""
+    if lo > hi:
+        raise SpaceError(f"{name} needs lo <= hi, got lo={lo}, hi={hi}; swap them")
+    if log and lo <= 0:
+        raise SpaceError(f"{name} on a log scale needs lo > 0, got lo={lo}; raise it or drop log")
+    if not math.isfinite(hi - lo) or (log and not math.isfinite(hi / lo)):
+        raise SpaceError(f"{name} must span a finite range, got lo={lo}, hi={hi}")
+
+
+def slack(step: float, *numbers: float) -> float:
+    """How far off a grid a number may lie, for sums and differences that were rounded: 0.3 - 0.2 is less than 0.1."""
+    return ON_GRID * step + 4 * math.ulp(max(map(abs, numbers)))
+
+
+def count_steps(name: str, lo: float, hi: float, step: float, log: bool) -> int:
+    if not step > 0:
+        raise SpaceError(f"{name} needs step > 0, got step={step}")
+    if hi > lo and step - slack(step, lo, hi) > hi - lo:
+        raise SpaceError(f"{name} needs step <= hi - lo, got step={step} for [{lo}, {hi}]")
+    num = (
+        (int(hi) - int(lo)) // step + 1
+        if isinstance(step, int)
+        else math.floor((hi - lo + slack(step, lo, hi)) / step) + 1
+    )
+    most = MOST_LOG_CELLS if log else MOST_CELLS
+    if num > most:
+        raise SpaceError(f"{name} may have {most} values, got {num} in [{lo}, {hi}]; use a larger step or a Float")
+    return num
+
+
+def number_problem(value: Any, lo: float, hi: float) -> str | None:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real) or math.isnan(value):
+        return "must be a number"
+    return None if lo <= float(value) <= hi else f"must lie in [{lo}, {hi}]"
+
+
+def whole_problem(value: Any) -> str | None:
+    """The rule of whole numbers: 3 and numpy's are, 3.0 and True are not."""
+    is_whole = isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
+    return None if is_whole else "must be a whole number"
+
+
+def grid_problem(value: float, origin: float, step: float) -> str | None:
+    off = math.remainder(value - origin, step)
+    return None if abs(off) <= slack(step, value, origin) else f"must be {origin:g} plus a multiple of {step:g}"

@@ -1,0 +1,195 @@
+"""Domains of listed values: Choice, in no order, and Ordinal, in the order given."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raytune_hpo.errors import SpaceError
+from raytune_hpo.space.cells import equal_cells
+from raytune_hpo.space.checks import number
+from raytune_hpo.space.domain import Array, Domain
+from raytune_hpo.space.values import is_plain, key_of, plain, same, show, stable_repr
+
+
+class _Listed(Domain):
+    """What Choice and Ordinal share: a code is the position of an option."""
+
+    options: tuple[Any, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.options)
+
+    def values(self, codes: Array) -> list[Any]:
+        return [self.options[code] for code in codes.tolist()]
+
+    def codes_of(self, values: Sequence[Any]) -> Array:
+        positions = self._positions
+        try:
+            codes = [positions[type(value), value] for value in values]
+        except (KeyError, TypeError):  # an equal number of another type, NaN, or what cannot be hashed
+            codes = [self.index_of(value) for value in values]
+        return np.array(codes, dtype=np.int64)
+
+    @cached_property
+    def _positions(self) -> dict[Hashable, int]:
+        return {key_of(option): position for position, option in enumerate(self.options)}
+
+    def nth(self, index: int) -> Any:
+        return self.options[index]
+
+    def index_of(self, value: Any) -> int:
+        value = plain(value)
+        position = self._positions.get(key_of(value))
+        if position is None:
+            position = next((i for i, option in enumerate(self.options) if same(option, value)), None)
+        if position is None:
+            raise SpaceError(f"{show(value)} is none of the options {show(list(self.options))}")
+        return position
+
+    def problem(self, value: Any) -> str | None:
+        try:
+            self.index_of(value)
+        except SpaceError:
+            return f"must be one of {show(list(self.options))}"
+        return None
+
+    def quantiles(self, points: int) -> list[Any]:
+        return list(self.options)
+
+
+def _listed(options: Iterable[Any], what: str) -> tuple[Any, ...]:
+    if isinstance(options, np.ndarray):
+        options = options.tolist()
+    if isinstance(options, (str, bytes)) or not isinstance(options, Iterable):
+        raise SpaceError(f"{what} takes a list of options, got {show(options)}; put it in a list")
+    listed = tuple(plain(option) for option in options)
+    if not listed:
+        raise SpaceError(f"{what} needs at least one option, got none")
+    return listed
+
+
+def _repeated(options: tuple[Any, ...]) -> Any | None:
+    """A list with the first option that comes twice, if one does."""
+    seen: set[Hashable] = set()
+    for option in options:
+        if (key := key_of(option)) in seen:
+            return [option]
+        seen.add(key)
+    return None
+
+
+@dataclass(frozen=True)
+class Choice(_Listed):
+    """One of several options, in no order. An option that contains domains is a branch with its own parameters.
+
+    Args:
+        options: any values; one that is listed twice becomes one that is twice as likely.
+        weights: how likely each is, in any unit, all above 0; equally likely without.
+        is_grid_axis: made by ``grid_search``: the grid sampler crosses it even when other axes are drawn.
+
+    Raises:
+        SpaceError: no options, weights that do not fit them, or an option repeated on a grid axis.
+    """
+
+    kind = "choice"
+
+    options: tuple[Any, ...]
+    weights: tuple[float, ...] | None = None
+    is_grid_axis: bool = field(default=False, kw_only=True)
+
+    def __init__(
+        self, options: Iterable[Any], weights: Iterable[float] | None = None, *, is_grid_axis: bool = False
+    ) -> None:
+        listed = _listed(options, "grid_search" if is_grid_axis else "choice")
+        shares = None if weights is None else _shares(weights, len(listed))
+        if twice := _repeated(listed):
+            if is_grid_axis:
+                raise SpaceError(f"grid_search names each value once, got {show(twice[0])} twice; use num_trials")
+            listed, shares = _merged(listed, shares or (1.0,) * len(listed))
+        if shares is not None and len(set(shares)) == 1:
+            shares = None
+        object.__setattr__(self, "options", listed)
+        object.__setattr__(self, "weights", shares)
+        object.__setattr__(self, "is_grid_axis", is_grid_axis)
+
+    @cached_property
+    def _edges(self) -> Array:
+        """Where cells end, (n,): the sums of the weights."""
+        weights = np.ones(len(self.options)) if self.weights is None else np.array(self.weights)
+        edges: Array = np.cumsum(weights) / weights.sum()
+        return edges
+
+    def codes(self, unit: Array) -> Array:
+        if self.weights is None:
+            return equal_cells(unit, self.size)
+        codes: Array = np.searchsorted(self._edges, unit, side="right")
+        return np.minimum(codes, self.size - 1)  # 1 itself is in the last cell
+
+    def units(self, codes: Array) -> Array:
+        if self.weights is None:
+            return (codes + 0.5) / self.size
+        edges: Array = np.concatenate([[0.0], self._edges])
+        centres: Array = (edges[codes] + edges[codes + 1]) / 2
+        return centres
+
+    def to_json(self) -> dict[str, Any]:
+        weights = None if self.weights is None else list(self.weights)
+        return {"options": _json(self.options), "weights": weights, "is_grid_axis": self.is_grid_axis}
+
+
+def _shares(weights: Iterable[float], num: int) -> tuple[float, ...]:
+    shares = tuple(number(weight, "a weight of a choice") for weight in weights)
+    if len(shares) != num:
+        raise SpaceError(f"a choice needs one weight for each option: {num} options, {len(shares)} weights")
+    if min(shares) <= 0:
+        raise SpaceError(f"the weights of a choice must be above 0, got {min(shares)}; leave that option out")
+    return shares
+
+
+def _merged(options: tuple[Any, ...], shares: tuple[float, ...]) -> tuple[tuple[Any, ...], tuple[float, ...]]:
+    first: dict[Hashable, Any] = {}
+    sums: dict[Hashable, float] = {}
+    for option, share in zip(options, shares, strict=True):
+        key = key_of(option)
+        first.setdefault(key, option)
+        sums[key] = sums.get(key, 0.0) + share
+    return tuple(first.values()), tuple(sums.values())
+
+
+@dataclass(frozen=True)
+class Ordinal(_Listed):
+    """One of several values whose order matters: neighbours in the list are neighbours in the unit interval.
+
+    Raises:
+        SpaceError: no values, or one that is listed twice.
+    """
+
+    kind = "ordinal"
+
+    options: tuple[Any, ...]
+
+    def __init__(self, options: Iterable[Any]) -> None:
+        listed = _listed(options, "ordinal")
+        if twice := _repeated(listed):
+            raise SpaceError(f"ordinal lists each value once, got {show(twice[0])} twice")
+        object.__setattr__(self, "options", listed)
+
+    def codes(self, unit: Array) -> Array:
+        return equal_cells(unit, self.size)
+
+    def units(self, codes: Array) -> Array:
+        return (codes + 0.5) / self.size
+
+    def to_json(self) -> dict[str, Any]:
+        return {"options": _json(self.options)}
+
+
+def _json(options: tuple[Any, ...]) -> list[Any]:
+    """Options JSON can carry as they are, others by a repr that says which they were."""
+    return [option if is_plain(option) else {"$opaque": stable_repr(option)} for option in options]

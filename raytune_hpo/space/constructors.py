@@ -1,0 +1,129 @@
+"""Functions that make domains, named and bounded exactly as those of ``ray.tune``, and ``ordinal``.
+
+``randint`` excludes its upper bound; quantised ones include theirs (``qrandint`` and ``qlograndint`` with q=1 do not,
+as in Ray). Bounds that are no multiples of q are moved inwards to the next ones. ``base`` is accepted and has no
+effect, as in Ray.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from raytune_hpo.errors import SpaceError
+from raytune_hpo.space.checks import ON_GRID, integer, number
+from raytune_hpo.space.choices import Choice, Ordinal
+from raytune_hpo.space.functions import SampleFrom
+from raytune_hpo.space.numeric import Float, Int, Normal
+from raytune_hpo.space.rounded import Quantised
+
+
+def uniform(lower: float, upper: float) -> Float:
+    """A float, uniform in [lower, upper]."""
+    return Float(lower, upper)
+
+
+def loguniform(lower: float, upper: float, base: object = None) -> Float:
+    """A float whose logarithm is uniform; lower must be above 0."""
+    return Float(lower, upper, log=True)
+
+
+def quniform(lower: float, upper: float, q: float) -> Quantised:
+    """A uniform float rounded to a multiple of q; the first and last are half as likely as the others."""
+    return Quantised(Float(*_inwards(lower, upper, q)), q)
+
+
+def qloguniform(lower: float, upper: float, q: float, base: object = None) -> Quantised:
+    """A log-uniform float rounded to a multiple of q; lower must be above 0."""
+    Float(lower, upper, log=True)  # the bounds as they were given must make a log range
+    return Quantised(Float(*_inwards(lower, upper, q), log=True), q)
+
+
+def randn(mean: float = 0.0, sd: float = 1.0) -> Normal:
+    """A normally distributed float."""
+    return Normal(mean, sd)
+
+
+def qrandn(mean: float, sd: float, q: float) -> Quantised:
+    """A normally distributed float rounded to a multiple of q."""
+    return Quantised(Normal(mean, sd), q)
+
+
+def randint(lower: int, upper: int) -> Int:
+    """An int from lower to upper - 1, all equally likely."""
+    return Int(lower, _below(lower, upper))
+
+
+def lograndint(lower: int, upper: int, base: object = None) -> Int:
+    """An int from lower to upper - 1, log-uniform; lower must be >= 1."""
+    return Int(lower, _below(lower, upper), log=True)
+
+
+def qrandint(lower: int, upper: int, q: int = 1) -> Int:
+    """A multiple of q from lower to upper, both included (with q=1, upper is not), all equally likely."""
+    return _multiples(lower, upper, q, log=False)
+
+
+def qlograndint(lower: int, upper: int, q: int, base: object = None) -> Int:
+    """A multiple of q from lower to upper, both included (with q=1, upper is not), log-uniform."""
+    return _multiples(lower, upper, q, log=True)
+
+
+def choice(categories: Iterable[Any]) -> Choice:
+    """One of several options; an option that contains domains is a branch with its own parameters."""
+    return Choice(categories)
+
+
+def ordinal(values: Iterable[Any]) -> Ordinal:
+    """One of several values, whose order matters."""
+    return Ordinal(values)
+
+
+def grid_search(values: Iterable[Any]) -> Choice:
+    """An axis of a grid: every value is tried by the grid sampler; to others it is a choice."""
+    return Choice(values, is_grid_axis=True)
+
+
+def sample_from(func: Callable[[dict[str, Any]], Any]) -> SampleFrom:
+    """A value derived from the rest of the configuration: ``func(config)``, called when all parameters are drawn.
+
+    Several are derived in the order in which they stand in the space. A function should depend on nothing else than
+    the configuration, or a study cannot be repeated.
+    """
+    return SampleFrom(func)
+
+
+def _below(lower: int, upper: int) -> int:
+    upper = integer(upper, "the upper bound of an int domain")
+    if upper <= integer(lower, "the lower bound of an int domain"):
+        raise SpaceError(f"randint excludes its upper bound, so it needs lower < upper, got [{lower}, {upper})")
+    return upper - 1
+
+
+def _multiples(lower: int, upper: int, q: int, *, log: bool) -> Int:
+    q = integer(q, "the quantum q")
+    if q < 1:
+        raise SpaceError(f"a quantised int needs q >= 1, got q={q}")
+    if q == 1:
+        return Int(lower, _below(lower, upper), log=log)
+    Int(lower, upper, log=log)  # the bounds as they were given must make a range
+    first, last = -(-integer(lower, "lower") // q) * q, integer(upper, "upper") // q * q
+    if first > last:
+        raise _no_multiple(lower, upper, q)
+    return Int(first, last, log=log, step=q if first < last else None)
+
+
+def _inwards(lower: float, upper: float, q: float) -> tuple[float, float]:
+    """The first and last multiple of q within the bounds."""
+    lower, upper, q = number(lower, "the lower bound"), number(upper, "the upper bound"), number(q, "the quantum q")
+    if lower > upper or q <= 0:
+        raise SpaceError(f"a quantised domain needs lower <= upper and q > 0, got lower={lower}, upper={upper}, q={q}")
+    first, last = math.ceil(lower / q - ON_GRID), math.floor(upper / q + ON_GRID)
+    if first > last:
+        raise _no_multiple(lower, upper, q)
+    return first * q, last * q
+
+
+def _no_multiple(lower: float, upper: float, q: float) -> SpaceError:
+    return SpaceError(f"no multiple of q={q} lies in [{lower}, {upper}]; use a smaller q or wider bounds")

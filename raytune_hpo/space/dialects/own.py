@@ -1,0 +1,14 @@
+"""Our own spaces, inside another one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raytune_hpo.space.dialects import Foreign
+from raytune_hpo.space.space import Space
+from raytune_hpo.space.transforming import unnumbered
+
+
+def translate(thing: Any) -> Any:
+    """The tree and the constraints of a Space."""
+    return Foreign(unnumbered(thing.root), thing.constraints) if isinstance(thing, Space) else thing

@@ -1,0 +1,104 @@
+"""What a domain is: the set of values that one parameter may take, and how likely they are.
+
+unit   (n,)  coordinates in [0, 1]; uniform ones give the domain's own distribution, so the unit cube is the prior
+codes  (n,)  the numbers that stand for values: the values themselves, or the positions of a choice's options
+values       a list of n plain Python values
+
+``decode`` goes unit -> codes -> values, ``encode`` the way back. A finite domain cuts [0, 1] into cells, one for each
+value, and encodes to their centres, so that the round trip is exact. A continuous one returns exactly what it has
+decoded (see ``cells.settle``), and any other number to within rounding.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+class Domain(ABC):
+    """What one parameter may be, and how likely."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def codes(self, unit: Array) -> Array:
+        """Unit coordinates (n,) as codes (n,)."""
+
+    @abstractmethod
+    def units(self, codes: Array) -> Array:
+        """Codes (n,) as unit coordinates (n,), those of the cells' centres where there are cells."""
+
+    @abstractmethod
+    def problem(self, value: Any) -> str | None:
+        """The rule that a value breaks, to follow the parameter's name in a message; None if it breaks none."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """The arguments that make an equal domain."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int | None:
+        """How many values there are; None if they are infinitely many."""
+
+    def values(self, codes: Array) -> list[Any]:
+        """Codes as plain Python values."""
+        return codes.tolist()  # type: ignore[no-any-return]
+
+    def codes_of(self, values: Sequence[Any]) -> Array:
+        """Values as codes. They are trusted to be in the domain."""
+        return np.asarray(values, dtype=np.float64)
+
+    @abstractmethod
+    def nth(self, index: int) -> Any:
+        """The value at a position of a finite domain, in order."""
+
+    @abstractmethod
+    def index_of(self, value: Any) -> int:
+        """The position of a value of a finite domain: the inverse of ``nth``."""
+
+    def unit_at(self, position: int) -> float:
+        """The coordinate of the value at a position."""
+        return float(self.encode([self.nth(position)])[0])
+
+    def position_at(self, unit: float) -> int:
+        """The position of the value at a coordinate."""
+        return self.index_of(self.decode(np.array([unit]))[0])
+
+    def decode(self, unit: Array) -> list[Any]:
+        """Unit coordinates (n,) as plain Python values."""
+        return self.values(self.codes(unit))
+
+    def encode(self, values: Sequence[Any]) -> Array:
+        """Values as unit coordinates (n,)."""
+        return self.units(self.codes_of(values))
+
+    def quantiles(self, points: int) -> list[Any]:
+        """``points`` values that stand for the domain, from the first to the last, fewer where some coincide."""
+        unit = np.linspace(0, 1, points) if points > 1 else np.array([0.5])
+        return list(dict.fromkeys(self.decode(unit)))
+
+
+class Continuous(Domain):
+    """A domain of floats that knows the probability of a value below any number, so that others can round it."""
+
+    @property
+    @abstractmethod
+    def bounds(self) -> tuple[float, float]:
+        """Between which numbers its values lie; infinite where there is no bound."""
+
+    @abstractmethod
+    def below(self, codes: Array) -> Array:
+        """The probability (n,) of a value below each of the numbers (n,), which may lie outside the bounds."""
+
+    def nth(self, index: int) -> Any:
+        raise IndexError(f"the values of a continuous domain have no numbers, {index} neither")
+
+    def index_of(self, value: Any) -> int:
+        raise IndexError(f"the values of a continuous domain have no numbers, {value} neither")

@@ -1,0 +1,158 @@
+"""A space as JSON: equal for equal spaces, and enough to rebuild all of it but functions and opaque objects.
+
+Every node is a dict with one key, its kind. Dicts are lists of pairs, since the order of the columns is part of a
+space and databases sort keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from raytune_hpo.errors import SpaceError
+from raytune_hpo.space.choices import Choice, Ordinal
+from raytune_hpo.space.conditions import AllOf, AnyOf, Condition, Test
+from raytune_hpo.space.domain import Domain
+from raytune_hpo.space.functions import MissingFunction, describe
+from raytune_hpo.space.numeric import Float, Int, Normal
+from raytune_hpo.space.rounded import Binned, Quantised
+from raytune_hpo.space.tree import Branch, Const, Derived, Entry, Gated, Leaf, Node, Record, Series
+from raytune_hpo.space.values import is_plain, show, stable_repr
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class MissingValue:
+    """Stands for an object that JSON could not carry; shown as the object was."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+# ------------------------------------------------------------------------------------------------ writing
+
+
+def node_to_json(node: Node) -> dict[str, Any]:
+    """The JSON form of a subtree."""
+    if isinstance(node, Const):
+        return {"const": _value_to_json(node.value)}
+    if isinstance(node, Leaf):
+        return {node.domain.kind: node.domain.to_json()}
+    if isinstance(node, Derived):
+        return {"derived": describe(node.function)}
+    if isinstance(node, Record):
+        return {"dict": [[key, node_to_json(item)] for key, item in node.items]}
+    if isinstance(node, Series):
+        return {"tuple" if node.is_tuple else "list": [node_to_json(item) for item in node.items]}
+    if isinstance(node, Branch):
+        weights = None if node.domain.weights is None else list(node.domain.weights)
+        options = [node_to_json(option) for option in node.options]
+        return {"branch": {"options": options, "weights": weights, "is_grid_axis": node.domain.is_grid_axis}}
+    numbers = {entry.node.column: n for n, entry in enumerate(node.entries) if isinstance(entry.node, Leaf)}
+    return {"gated": [_entry_to_json(entry, numbers) for entry in node.entries]}
+
+
+def _value_to_json(value: Any) -> Any:
+    return value if is_plain(value) else {"$opaque": stable_repr(value)}
+
+
+def _entry_to_json(entry: Entry, numbers: dict[int, int]) -> list[Any]:
+    condition = None if entry.condition is None else _condition_to_json(entry.condition, numbers)
+    return [entry.key, node_to_json(entry.node), condition]
+
+
+def _condition_to_json(condition: Condition, numbers: dict[int, int]) -> list[Any]:
+    if isinstance(condition, Test):
+        return [condition.op, numbers[condition.column], list(condition.operand)]
+    word = "all" if isinstance(condition, AllOf) else "any"
+    return [word, *(_condition_to_json(part, numbers) for part in condition.parts)]
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+def node_from_json(data: Any) -> Node:
+    """The subtree that ``node_to_json`` wrote, its columns not numbered.
+
+    Raises:
+        SpaceError: it is none.
+    """
+    try:
+        ((kind, body),) = data.items()
+        make = _NODES.get(kind)
+        return make(body) if make is not None else Leaf(domain_from_json(kind, body))
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        if isinstance(error, SpaceError):
+            raise
+        raise SpaceError(f"the JSON of a space must be what Space.to_json gave, got {show(data)}") from error
+
+
+def domain_from_json(kind: str, body: dict[str, Any]) -> Domain:
+    """The domain of a kind, of ours or of a dialect."""
+    if kind in ("quantised", "binned"):
+        ((base_kind, base),) = body["base"].items()
+        body = {**body, "base": domain_from_json(base_kind, base)}
+    if kind in ("choice", "ordinal"):
+        body = {**body, "options": [_value_from_json(option) for option in body["options"]]}
+    if kind in _DOMAINS:
+        return _DOMAINS[kind](**body)
+    made: Domain = import_module("raytune_hpo.space.dialects.scipy_stats").from_json(kind, body)
+    return made
+
+
+def function_from_json(data: dict[str, str]) -> MissingFunction:
+    """A stand-in for a function that was described."""
+    return MissingFunction(function=data["function"], source=data["source"])
+
+
+def _value_from_json(data: Any) -> Any:
+    return MissingValue(data["$opaque"]) if isinstance(data, dict) and data.keys() == {"$opaque"} else data
+
+
+def _branch_from_json(body: dict[str, Any]) -> Branch:
+    options = tuple(node_from_json(option) for option in body["options"])
+    # The options themselves are in the nodes; the domain needs only as many things that are told apart.
+    domain = Choice(range(len(options)), body["weights"], is_grid_axis=body["is_grid_axis"])
+    return Branch(domain, options)
+
+
+def _entry_from_json(data: list[Any]) -> Entry:
+    key, node, condition = data
+    leaf = node_from_json(node)
+    if not isinstance(leaf, (Leaf, Const)):
+        raise ValueError(node)
+    return Entry(key, leaf, None if condition is None else _condition_from_json(condition))
+
+
+def _condition_from_json(data: list[Any]) -> Condition:
+    word, *rest = data
+    if word in ("all", "any"):
+        parts = tuple(_condition_from_json(part) for part in rest)
+        return AllOf(parts) if word == "all" else AnyOf(parts)
+    number, operand = rest
+    return Test(number, word, tuple(operand))
+
+
+_DOMAINS: dict[str, Callable[..., Domain]] = {
+    "float": Float,
+    "int": Int,
+    "normal": Normal,
+    "choice": Choice,
+    "ordinal": Ordinal,
+    "quantised": Quantised,
+    "binned": Binned,
+}
+_NODES: dict[str, Callable[[Any], Node]] = {
+    "const": lambda body: Const(_value_from_json(body)),
+    "derived": lambda body: Derived(function_from_json(body)),
+    "dict": lambda body: Record(tuple((key, node_from_json(item)) for key, item in body)),
+    "list": lambda body: Series(tuple(map(node_from_json, body))),
+    "tuple": lambda body: Series(tuple(map(node_from_json, body)), is_tuple=True),
+    "branch": _branch_from_json,
+    "gated": lambda body: Gated(tuple(map(_entry_from_json, body))),
+}

@@ -1,0 +1,147 @@
+"""From what a user wrote to a tree: nested dicts and lists of constants, and of domains, ours and other libraries'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raytune_hpo.errors import SpaceError
+from raytune_hpo.space.choices import Choice
+from raytune_hpo.space.constructors import grid_search
+from raytune_hpo.space.dialects import Foreign, Labelled, translate
+from raytune_hpo.space.domain import Domain
+from raytune_hpo.space.functions import Function, Lifted, SampleFrom
+from raytune_hpo.space.tree import Branch, Const, Derived, Gated, Leaf, Node, Record, Series
+from raytune_hpo.space.values import plain, show
+
+Path = tuple[str | int, ...]
+Options = tuple[tuple[Path, int], ...]  # the choices on the way to a part, and the option of each that it is in
+
+
+@dataclass
+class Reader:
+    """Reads one space.
+
+    Attributes:
+        constraints: those that came with its parts.
+        name: of the column at the root, where a whole configuration is chosen among several.
+    """
+
+    constraints: list[Function] = field(default_factory=list)
+    name: str = "config"
+    _labels: dict[str, list[Options]] = field(default_factory=dict)
+
+    def root(self, space: Any) -> Node:
+        """The tree of a whole space.
+
+        Raises:
+            SpaceError: it is no dict of anything, or some part of it breaks a rule.
+        """
+        node = self.read(space, ())
+        if isinstance(node, (Record, Gated)) or (isinstance(node, Branch) and _yields_dicts(node)):
+            if node == Record(()):
+                raise SpaceError("a space needs at least one entry, got {}; give it a parameter or a constant")
+            return node
+        raise SpaceError(f'a space is a dict of names and domains, got {show(space)}; write {{"x": ...}}')
+
+    def read(self, thing: Any, path: Path, options: Options = ()) -> Node:
+        """The tree of a part of a space.
+
+        Args:
+            path: the keys to it; positions in lists, and options of choices, are keys too.
+        """
+        thing = _translated(thing, path)
+        if isinstance(thing, Labelled):
+            self._claim(thing.label, path, options)
+            thing = thing.thing
+        if isinstance(thing, Foreign):
+            return self._read_foreign(thing, path, options)
+        if isinstance(thing, Choice):
+            return self._read_choice(thing, path, options)
+        if isinstance(thing, Domain):
+            return Leaf(thing)
+        if isinstance(thing, SampleFrom):
+            return Derived(thing.function)
+        if isinstance(thing, Mapping) and (not path or holds_domains(thing)):
+            items = _checked(thing, path).items()
+            return Record(tuple((key, self.read(item, (*path, key), options)) for key, item in items))
+        if isinstance(thing, (list, tuple)) and holds_domains(thing):
+            return self._read_series(thing, path, options)
+        return Const(plain(thing))
+
+    def _claim(self, label: str, path: Path, options: Options) -> None:
+        """Note where a label stands: it may stand again only in another option of a choice that it is in."""
+        if not path:
+            self.name = label
+        for before in self._labels.setdefault(label, []):
+            if not any(dict(options).get(choice, option) != option for choice, option in before):
+                raise SpaceError(
+                    f"label {label!r} stands in two places that are active together, {_name(path)} is the second; "
+                    f"give each a label of its own, or derive one from the other with sample_from"
+                )
+        self._labels[label].append(options)
+
+    def _read_foreign(self, foreign: Foreign, path: Path, options: Options) -> Node:
+        if foreign.constraints and options:
+            raise SpaceError(
+                f"the constraints of a space inside a choice cannot hold on whole configurations: "
+                f"{_name(path)}; state them with Space(..., constraints=[...])"
+            )
+        self.constraints += [Lifted(function, path) if path else function for function in foreign.constraints]
+        return foreign.root
+
+    def _read_choice(self, choice: Choice, path: Path, outer: Options) -> Node:
+        pairs = enumerate(choice.options)
+        options = [self.read(option, (*path, i), (*outer, (path, i))) for i, option in pairs]
+        # Lists and dicts are copied for each configuration, like branches; other constants need no subtree.
+        if all(isinstance(option, Const) and option.is_shared for option in options):
+            return Leaf(choice)
+        return Branch(choice, tuple(options))
+
+    def _read_series(self, thing: list[Any] | tuple[Any, ...], path: Path, options: Options) -> Series:
+        items = [self.read(item, (*path, i), options) for i, item in enumerate(thing)]
+        # A derived value is put in its place afterwards, which a tuple does not allow.
+        return Series(tuple(items), isinstance(thing, tuple) and not any(isinstance(i, Derived) for i in items))
+
+
+def _name(path: Path) -> str:
+    return repr("/".join(map(str, path)))
+
+
+def _translated(thing: Any, path: Path) -> Any:
+    """The thing in our own words, its parameter named where that fails."""
+    if isinstance(thing, dict) and thing.keys() == {"grid_search"} and isinstance(thing["grid_search"], (list, tuple)):
+        translation: Callable[[Any], Any] = lambda grid: grid_search(grid["grid_search"])  # noqa: E731
+    else:
+        translation = translate
+    try:
+        return translation(thing)
+    except SpaceError as error:
+        if not path:
+            raise
+        raise SpaceError(f"parameter {_name(path)}: {error}") from error
+
+
+def holds_domains(thing: Any) -> bool:
+    """Whether there is anything but constants in it."""
+    if isinstance(thing, Mapping):
+        return thing.keys() == {"grid_search"} or any(map(holds_domains, thing.values()))
+    if isinstance(thing, (list, tuple)):
+        return any(map(holds_domains, thing))
+    return isinstance(thing, (Domain, SampleFrom)) or translate(thing) is not thing
+
+
+def _checked(thing: Mapping[Any, Any], path: Path) -> Mapping[str, Any]:
+    """A dict whose keys can be part of the names of parameters."""
+    for key in thing:
+        if not isinstance(key, str) or not key or "/" in key:
+            where = f"in {_name(path)}" if path else "in the space"
+            raise SpaceError(f'keys {where} must be strings that are not empty and have no "/", got {show(key)}')
+    return thing
+
+
+def _yields_dicts(node: Node) -> bool:
+    if isinstance(node, Branch):
+        return all(map(_yields_dicts, node.options))
+    return isinstance(node, (Record, Gated)) or (isinstance(node, Const) and isinstance(node.value, dict))

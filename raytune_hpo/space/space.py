@@ -1,0 +1,333 @@
+"""Space: every configuration that may be tried, and how likely each is before anything is known."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raytune_hpo.errors import SpaceError
+from raytune_hpo.space import counting
+from raytune_hpo.space.assembly import Decoder, Encoder, active_columns
+from raytune_hpo.space.checking import problem
+from raytune_hpo.space.domain import Array
+from raytune_hpo.space.functions import Function, describe, name_of
+from raytune_hpo.space.jsonform import VERSION, function_from_json, node_from_json, node_to_json
+from raytune_hpo.space.packing import Unpacker, pack
+from raytune_hpo.space.reading import Reader
+from raytune_hpo.space.tables import flat
+from raytune_hpo.space.transforming import discretised, unnumbered
+from raytune_hpo.space.tree import Column, Node, number_columns
+from raytune_hpo.space.values import show
+
+_DRAWS_PER_FEASIBLE = 10_000  # fewer than one feasible draw in so many counts as none
+_BATCH = 4096
+
+
+class Space:
+    """A search space. It cannot be changed.
+
+    Args:
+        domains: a dict of constants and domains, nested as deep as you like in dicts, lists and choices; domains of
+            ``ray.tune``, hyperopt, Optuna, ConfigSpace and ``scipy.stats`` may stand anywhere, and their whole spaces
+            may be given as they are.
+        constraints: functions of a configuration that say whether it is feasible.
+
+    Attributes:
+        root: the tree, see ``raytune_hpo.space.tree``.
+        columns: one per parameter, those of all branches; column j of the unit cube is ``columns[j]``.
+        constraints: those given, and those that came with a foreign space.
+
+    Raises:
+        SpaceError: naming the parameter, the rule and what came.
+    """
+
+    root: Node
+    columns: tuple[Column, ...]
+    constraints: tuple[Function, ...]
+    _name: str
+
+    def __init__(self, domains: Any, constraints: Sequence[Callable[[dict[str, Any]], bool]] = ()) -> None:
+        reader = Reader()
+        root = reader.root(domains)
+        self._set(root, (*reader.constraints, *_callables(constraints)), reader.name)
+
+    @staticmethod
+    def of(space_like: Any) -> Space:
+        """The Space that a dict or another library's space describes; a Space itself as it is."""
+        return space_like if isinstance(space_like, Space) else Space(space_like)
+
+    @classmethod
+    def _made(cls, root: Node, constraints: Sequence[Function], name: str) -> Space:
+        space = object.__new__(cls)
+        space._set(root, tuple(constraints), name)
+        return space
+
+    def _set(self, root: Node, constraints: tuple[Function, ...], name: str) -> None:
+        numbered, columns = number_columns(root, name)
+        # Through __dict__, since a Space refuses to be changed.
+        self.__dict__.update(root=numbered, columns=columns, constraints=constraints, _name=name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a Space cannot be changed, got {name}={show(value)}; make another one")
+
+    # -------------------------------------------------------------------------------------------- what it is like
+
+    @property
+    def num_columns(self) -> int:
+        """How many parameters there are in all branches together: the width of the unit cube."""
+        return len(self.columns)
+
+    @cached_property
+    def is_conditional(self) -> bool:
+        """Whether some parameters exist only in some configurations."""
+        return any(column.condition is not None for column in self.columns)
+
+    @property
+    def has_constraints(self) -> bool:
+        """Whether some configurations are not feasible."""
+        return bool(self.constraints)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all values it can yield are JSON values, so that packing has nothing to do."""
+        return self.root.is_plain
+
+    @cached_property
+    def cardinality(self) -> int | None:
+        """How many different configurations there are, feasible or not; None if infinitely many."""
+        return counting.count(self.root)
+
+    def __repr__(self) -> str:
+        columns = ", ".join(column.name for column in self.columns[:8])
+        more = f", ... {self.num_columns} in all" if self.num_columns > 8 else ""
+        return f"<Space of {columns or 'constants'}{more}>"
+
+    # -------------------------------------------------------------------------------------------- configurations
+
+    def sample(self, n: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+        """n independent feasible configurations from the prior.
+
+        Raises:
+            SpaceError: hardly any is feasible (fewer than one in 10,000); names the constraint that refuses most.
+        """
+        if not self.constraints:
+            return self.decode(rng.random((n, self.num_columns)))
+        found: list[dict[str, Any]] = []
+        drawn, size = 0, n
+        while len(found) < n:
+            batch = self.decode(rng.random((size, self.num_columns)))
+            found += [config for config, good in zip(batch, self.is_feasible(batch), strict=True) if good]
+            drawn += size
+            if drawn >= _DRAWS_PER_FEASIBLE * (len(found) + 1):
+                raise self._hardly_feasible(batch, len(found), drawn)
+            size = min(2 * size, _BATCH)
+        return found[:n]
+
+    def _hardly_feasible(self, configs: Sequence[dict[str, Any]], found: int, drawn: int) -> SpaceError:
+        refusals = Counter({name_of(f): sum(not _holds(f, config) for config in configs) for f in self.constraints})
+        name, refused = refusals.most_common(1)[0]
+        return SpaceError(
+            f"a space needs at least one feasible configuration in {_DRAWS_PER_FEASIBLE} draws, found {found} in "
+            f"{drawn}; constraint {name!r} refused {refused} of the last {len(configs)}; narrow the domains to fit it"
+        )
+
+    def decode(self, unit: Array) -> list[dict[str, Any]]:
+        """Coordinates in the unit cube as configurations of plain Python values.
+
+        Args:
+            unit: (n, d) in [0, 1], clipped to it. Columns that are not active are ignored, and may be NaN.
+
+        Raises:
+            SpaceError: another width, or NaN in an active column.
+        """
+        unit = np.asarray(unit, dtype=np.float64)
+        if unit.ndim != 2 or unit.shape[1] != self.num_columns:
+            raise SpaceError(f"unit coordinates of this space have shape (n, {self.num_columns}), got {unit.shape}")
+        return Decoder(self.columns, unit).configs(self.root)
+
+    def encode(self, configs: Sequence[Mapping[str, Any]]) -> Array:
+        """Configurations as coordinates in the unit cube, (n, d); NaN where a parameter is not active.
+
+        ``decode(encode(c))`` is c, exactly, for every configuration that was decoded. Of others, it is for all that is
+        listed, whole or quantised; a continuous value comes back to within 2**-52 of its range (of its logarithm's),
+        and from then on exactly. Numbers outside a domain encode to its nearest end.
+
+        Raises:
+            SpaceError: a configuration that does not have this space's shape.
+        """
+        encoder = Encoder(len(configs), self.num_columns)
+        try:
+            encoder.read(self.root, configs, np.arange(len(configs)))
+        except (SpaceError, LookupError, TypeError, ValueError):
+            for config in configs:  # say which parameter of which configuration it is
+                self._check_shape(config)
+            raise
+        return encoder.unit
+
+    def active(self, unit: Array) -> Array:
+        """Where each column is active, (n, d) of bool, given coordinates (n, d)."""
+        return active_columns(self.columns, np.asarray(unit, dtype=np.float64))
+
+    def is_feasible(self, configs: Sequence[Mapping[str, Any]]) -> Array:
+        """Which configurations meet all constraints, (n,) of bool.
+
+        Raises:
+            SpaceError: a constraint raised; names it and shows the configuration.
+        """
+        if not self.constraints:
+            return np.ones(len(configs), dtype=bool)
+        return np.array([all(_holds(f, config) for f in self.constraints) for config in configs], dtype=bool)
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Refuse a configuration that is not in the space.
+
+        Raises:
+            SpaceError: naming the parameter, the rule and the value: missing, unknown, out of range, of a wrong type,
+                off its grid, another constant; or the constraint that it breaks.
+        """
+        self._check_shape(config)
+        for constraint in self.constraints:
+            if not _holds(constraint, config):
+                raise SpaceError(f"constraint {name_of(constraint)!r} must hold, got {show(dict(config))}")
+
+    def _check_shape(self, config: Mapping[str, Any]) -> None:
+        if broken := problem(self.root, config):
+            raise SpaceError(broken)
+
+    # -------------------------------------------------------------------------------------------- numbering
+
+    def at(self, index: int) -> dict[str, Any]:
+        """Configuration number ``index`` of a finite space, in the order of ``itertools.product``: the last entry of
+        the space runs fastest; the options of a choice follow each other, each with everything below it.
+
+        Raises:
+            SpaceError: the space is infinite, or the index is not in [0, cardinality).
+        """
+        size = self._finite()
+        if not 0 <= index < size:
+            raise SpaceError(f"this space has configurations 0 to {size - 1}, got {index}")
+        place: counting.Place = {}
+        counting.place_of(self.root, index, place)
+        unit = np.full((1, self.num_columns), np.nan)
+        for column, position in place.items():
+            domain = self.columns[column].domain
+            unit[0, column] = domain.unit_at(position)
+        return self.decode(unit)[0]
+
+    def index_of(self, config: Mapping[str, Any]) -> int:
+        """The number of a configuration of a finite space: the inverse of ``at``.
+
+        Raises:
+            SpaceError: the space is infinite, or the configuration is not in it.
+        """
+        self._finite()
+        self._check_shape(config)
+        unit = self.encode([config])[0]
+        place = {column: self.columns[column].domain.position_at(unit[column]) for column in _present(unit)}
+        return counting.index_at(self.root, place)
+
+    def _finite(self) -> int:
+        if self.cardinality is None:
+            endless = next(column.name for column in self.columns if column.domain.size is None)
+            raise SpaceError(f"only a finite space can be numbered, {endless!r} is continuous; use discretised(points)")
+        return self.cardinality
+
+    def discretised(self, points: int) -> Space:
+        """This space with every infinite domain replaced by an Ordinal of ``points`` quantiles.
+
+        Bounded domains keep both ends; log domains are spaced in the logarithm. Finite domains stay as they are.
+        """
+        if points < 1:
+            raise SpaceError(f"a domain is replaced by at least one point, got points={points}")
+        return Space._made(discretised(unnumbered(self.root), points), self.constraints, self._name)
+
+    # -------------------------------------------------------------------------------------------- other forms
+
+    def flatten(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The active parameters by the names of their columns, for tables.
+
+        A choice among dicts shows the option's name, as it stands in the names of the columns below it.
+        """
+        return {self.columns[column].name: value for column, value in flat(self.root, config)}
+
+    def pack(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The configuration as JSON values; the same object where the space is plain.
+
+        Options that JSON cannot carry (classes, functions, tuples) travel as ``{"$option": position}``.
+        """
+        packed: Mapping[str, Any] = config if self.plain else pack(self.root, config)
+        return packed
+
+    def unpack(self, packed: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The configuration that was packed; the same object where the space is plain.
+
+        Raises:
+            SpaceError: a derived value must be computed again, and its function is missing or fails.
+        """
+        config: Mapping[str, Any] = packed if self.plain else Unpacker().config(self.root, packed)
+        return config
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON form that is equal for equal spaces. Functions are in it by name and digest of their source."""
+        return {
+            "version": VERSION,
+            "name": self._name,
+            "root": node_to_json(self.root),
+            "constraints": [describe(function) for function in self.constraints],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Space:
+        """The space of a JSON form.
+
+        Where functions and objects were that JSON cannot carry, stand-ins are: a function raises SpaceError when it is
+        needed.
+
+        Raises:
+            SpaceError: it is no JSON form of a space, or a newer one.
+        """
+        if not isinstance(data, Mapping) or data.get("version") != VERSION:
+            raise SpaceError(f"the JSON of a space must be of version {VERSION}, got {show(data)}")
+        constraints = [function_from_json(function) for function in data["constraints"]]
+        return cls._made(node_from_json(data["root"]), constraints, data["name"])
+
+    @cached_property
+    def _identity(self) -> str:
+        return json.dumps(self.to_json(), sort_keys=True)
+
+    def __eq__(self, other: object) -> bool:
+        return self._identity == other._identity if isinstance(other, Space) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+
+def _callables(constraints: Sequence[Function]) -> tuple[Function, ...]:
+    if callable(constraints):
+        raise SpaceError("constraints come as a list, got one function; write constraints=[f]")
+    for constraint in constraints:
+        if not callable(constraint):
+            raise SpaceError(f"a constraint is a function of the configuration, got {show(constraint)}")
+    return tuple(constraints)
+
+
+def _holds(constraint: Function, config: Mapping[str, Any]) -> bool:
+    try:
+        return bool(constraint(config))  # type: ignore[arg-type]  # users annotate their functions with dict
+    except SpaceError:
+        raise
+    except Exception as error:
+        raise SpaceError(
+            f"a constraint must answer for every configuration, {name_of(constraint)!r} raised {error!r} "
+            f"for {show(dict(config))}"
+        ) from error
+
+
+def _present(unit: Array) -> list[int]:
+    """The columns of a row of coordinates that are active."""
+    return [int(column) for column in np.flatnonzero(~np.isnan(unit))]

@@ -1,0 +1,86 @@
+"""Small questions about values: is it plain, are two the same, how is it shown, what is a fresh copy of it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+
+_SCALARS = (type(None), bool, int, float, str)
+_LONGEST = 120  # characters of a value inside a message
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether it is one JSON value that is no container; subclasses (numpy's float64, enums) are not."""
+    return type(value) in _SCALARS
+
+
+def is_plain(value: Any) -> bool:
+    """Whether JSON carries it and gives the same back."""
+    if type(value) is list:
+        return all(map(is_plain, value))
+    if type(value) is dict:
+        return all(type(key) is str and is_plain(item) for key, item in value.items())
+    return type(value) in _SCALARS
+
+
+def plain(value: Any) -> Any:
+    """The value with numpy's scalars turned into Python's; anything else is returned as it is."""
+    return value.item() if isinstance(value, np.generic) and value.dtype.kind in "biufU" else value
+
+
+def fresh(value: Any) -> Any:
+    """A copy of the lists and dicts in a value: an objective that changes its config must not change the space."""
+    if type(value) is dict:
+        return {key: fresh(item) for key, item in value.items()}
+    if type(value) is list:
+        return [fresh(item) for item in value]
+    return value
+
+
+def key_of(value: Any) -> Hashable:
+    """Equal for values that are one option: 1, 1.0 and True are three, every NaN is the same."""
+    if isinstance(value, float) and math.isnan(value):
+        return float, "nan"
+    if isinstance(value, (list, tuple)):
+        return type(value), tuple(key_of(item) for item in value)
+    if isinstance(value, Mapping):
+        return dict, frozenset((key, key_of(item)) for key, item in value.items())
+    try:
+        hash(value)
+    except TypeError:
+        return type(value), id(value)
+    return type(value), value
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equality that is never an array, knows True from 1, and takes NaN for itself."""
+    if left is right:
+        return True
+    if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
+        return type(left) is type(right) and np.array_equal(left, right)
+    if isinstance(left, bool) != isinstance(right, bool):
+        return False
+    if isinstance(left, (list, tuple)) and type(left) is type(right):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, float) and isinstance(right, float) and math.isnan(left):
+        return math.isnan(right)
+    return bool(left == right)
+
+
+def stable_repr(value: Any) -> str:
+    """A repr without memory addresses, which differ from process to process."""
+    if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
+        return f"{value.__module__}.{value.__qualname__}"
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+
+
+def show(value: Any) -> str:
+    """A short repr for a message."""
+    text = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else stable_repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

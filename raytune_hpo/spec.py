@@ -1,0 +1,152 @@
+"""What a study is: its frozen spec, the limits within which it runs, and how two specs are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from raytune_hpo.errors import SpecError, SpecMismatch
+from raytune_hpo.goals import Goal
+from raytune_hpo.space import Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """When a study ends: whichever comes first. They may be changed when it is taken up again.
+
+    Attributes:
+        num_trials: how many trials are started, the user's own points included.
+        time_budget_s: seconds of running time, over all sessions.
+        target: ends the study once the first metric is at least this good, in the metric's own units.
+    """
+
+    num_trials: int | None = None
+    time_budget_s: float | None = None
+    target: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_trials is not None and self.num_trials < 1:
+            raise SpecError(f"num_trials is at least 1, got {self.num_trials}; leave it out for no limit")
+        if self.time_budget_s is not None and not self.time_budget_s > 0:
+            raise SpecError(f"time_budget_s is positive, got {self.time_budget_s}; leave it out for no limit")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"num_trials": self.num_trials, "time_budget_s": self.time_budget_s, "target": self.target}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A sampler or scheduler as the spec records it: its name, its options in JSON form, and its version."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    version: int = 1
+
+    def __str__(self) -> str:
+        options = ", ".join(f"{key}={value!r}" for key, value in self.options.items())
+        return f"{self.name}({options})" if options else self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySpec:
+    """Everything that suggestions and verdicts depend on, and the limits. Frozen; the first fact of a study holds it.
+
+    Attributes:
+        seed: from which every random draw of the study derives.
+        max_retries: how often a trial may take its worker down before it fails.
+        settings: what later readers may want to know (the objective's name, resources ...); never compared.
+    """
+
+    name: str
+    space: Space
+    goals: tuple[Goal, ...]
+    sampler: Part
+    scheduler: Part | None = None
+    seed: int = 0
+    max_retries: int = 2
+    limits: Limits = Limits()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "space": self.space.to_json(),
+            "goals": [vars(goal) for goal in self.goals],
+            "sampler": vars(self.sampler),
+            "scheduler": None if self.scheduler is None else vars(self.scheduler),
+            "seed": self.seed,
+            "max_retries": self.max_retries,
+            "limits": self.limits.to_json(),
+            "settings": dict(self.settings),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> StudySpec:
+        """The spec as stored; functions in its space are stand-ins (see Space.from_json)."""
+        return cls(
+            name=data["name"],
+            space=Space.from_json(data["space"]),
+            goals=tuple(_goal(g) for g in data["goals"]),
+            sampler=Part(**data["sampler"]),
+            scheduler=None if data["scheduler"] is None else Part(**data["scheduler"]),
+            seed=data["seed"],
+            max_retries=data["max_retries"],
+            limits=Limits(**data["limits"]),
+            settings=data["settings"],
+        )
+
+    def with_limits(self, limits: Limits) -> StudySpec:
+        return replace(self, limits=limits)
+
+    def require_same(self, stored: StudySpec) -> None:
+        """Check that a stored study may go on under this spec; limits and settings may differ.
+
+        Raises:
+            SpecMismatch: naming the first difference and the ways out.
+        """
+        for what, stored_value, value in _compared(stored, self):
+            if stored_value != value:
+                raise SpecMismatch(
+                    f"study {self.name!r} was created with {what}={stored_value}, this run says {what}={value}; "
+                    f"use another name or {what}={stored_value}"
+                )
+
+
+def _goal(data: Mapping[str, Any]) -> Goal:
+    valid = data["valid_range"]
+    return Goal(data["metric"], data["mode"], data["threshold"], None if valid is None else tuple(valid))
+
+
+def _compared(stored: StudySpec, spec: StudySpec) -> list[tuple[str, Any, Any]]:
+    return [
+        *_compared_spaces(stored.space, spec.space),
+        ("metric", [g.metric for g in stored.goals], [g.metric for g in spec.goals]),
+        ("mode", [g.mode for g in stored.goals], [g.mode for g in spec.goals]),
+        ("valid_range", [g.valid_range for g in stored.goals], [g.valid_range for g in spec.goals]),
+        ("sampler", str(stored.sampler), str(spec.sampler)),
+        ("sampler version", stored.sampler.version, spec.sampler.version),
+        ("scheduler", str(stored.scheduler), str(spec.scheduler)),
+        ("seed", stored.seed, spec.seed),
+        ("max_retries", stored.max_retries, spec.max_retries),
+    ]
+
+
+def _compared_spaces(stored: Space, space: Space) -> list[tuple[str, Any, Any]]:
+    """The first entry in which two spaces differ, by name, so that the message can stay short."""
+    before, now = stored.to_json(), space.to_json()
+    if before == now:
+        return []
+    old, new = _flat(before), _flat(now)
+    key = next(key for key in [*new, *old] if old.get(key) != new.get(key))
+    return [(f"space[{key}]", old.get(key), new.get(key))]
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        items = [(f"{path}/{key}" if path else str(key), child) for key, child in value.items()]
+    elif isinstance(value, list):
+        items = [(f"{path}[{index}]", child) for index, child in enumerate(value)]
+    else:
+        return {path: value}
+    return {key: leaf for name, child in items for key, leaf in _flat(child, name).items()} or {path: value}

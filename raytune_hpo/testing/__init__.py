@@ -1,0 +1,105 @@
+"""Contract suites for samplers and schedulers, for our own parts and for strangers'.
+
+A package that brings a sampler runs all of them with::
+
+    from raytune_hpo import testing
+    CASES = testing.sampler_cases(MySampler)
+
+    @pytest.mark.parametrize("case", CASES)
+    def test_contract(case):
+        CASES[case]()
+
+A case is a check bound to what it needs; it returns, or raises AssertionError with what was broken. ``start``,
+``report`` and ``finish`` build trials from facts as the optimizer would, ``Loop`` is an optimizer for one sampler,
+``race`` runs learning curves under a scheduler.
+"""
+
+from raytune_hpo.testing.samplers import (
+    SAMPLER_CHECKS,
+    SamplerMaker,
+    check_ask_changes_nothing,
+    check_ask_twice,
+    check_bind_is_fresh,
+    check_inside,
+    check_learns,
+    check_pending,
+    check_replay,
+    check_several_goals,
+    check_survives,
+    histories,
+    history,
+    sampler_cases,
+    spaces,
+)
+from raytune_hpo.testing.schedulers import (
+    SCHEDULER_CHECKS,
+    Race,
+    SchedulerMaker,
+    check_equals_survive,
+    check_good_survive,
+    check_ignores_own_entry,
+    check_judge_reads_only,
+    check_next_step,
+    check_repeat_replaces,
+    check_reports_without_losses,
+    check_scheduler_bind_is_fresh,
+    check_scheduler_replay,
+    curves,
+    race,
+    scheduler_cases,
+)
+from raytune_hpo.testing.trials import (
+    GOALS,
+    SEED,
+    TWO_GOALS,
+    Loop,
+    bowl,
+    check_documented,
+    finish,
+    report,
+    restart,
+    start,
+)
+
+__all__ = [
+    "GOALS",
+    "SAMPLER_CHECKS",
+    "SCHEDULER_CHECKS",
+    "SEED",
+    "TWO_GOALS",
+    "Loop",
+    "Race",
+    "SamplerMaker",
+    "SchedulerMaker",
+    "bowl",
+    "check_ask_changes_nothing",
+    "check_ask_twice",
+    "check_bind_is_fresh",
+    "check_documented",
+    "check_equals_survive",
+    "check_good_survive",
+    "check_ignores_own_entry",
+    "check_inside",
+    "check_judge_reads_only",
+    "check_learns",
+    "check_next_step",
+    "check_pending",
+    "check_repeat_replaces",
+    "check_replay",
+    "check_reports_without_losses",
+    "check_scheduler_bind_is_fresh",
+    "check_scheduler_replay",
+    "check_several_goals",
+    "check_survives",
+    "curves",
+    "finish",
+    "histories",
+    "history",
+    "race",
+    "report",
+    "restart",
+    "sampler_cases",
+    "scheduler_cases",
+    "spaces",
+    "start",
+]

@@ -1,0 +1,209 @@
+"""What every sampler must keep, in every kind of space."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.protocols import Sampler, Signal, Suggestion
+from raytune_hpo.registry import option_names
+from raytune_hpo.rng import derive
+from raytune_hpo.space import Choice, Float, Int, Normal, Ordinal, Space
+from raytune_hpo.testing.trials import GOALS, SEED, TWO_GOALS, Loop, bowl, check_documented, finish, report, start
+from raytune_hpo.trial import Status, Trial
+
+SamplerMaker: TypeAlias = Callable[[], Sampler]
+_LONG = 24  # trials in a history: enough for samplers that begin at random to use their model
+
+
+def spaces() -> dict[str, Space]:
+    """Spaces of every kind that a sampler may meet."""
+    svm, tree = (
+        {"kind": "svm", "C": Float(1e-3, 1e3, log=True)},
+        {"kind": "tree", "split": Float(0, 1), "deep": Int(1, 9)},
+    )
+    return {
+        "flat": Space({"x": Float(-5, 5), "n": Int(1, 20), "act": Choice(["relu", "tanh"]), "z": Normal(1.0, 2.0)}),
+        "scales": Space(
+            {
+                "lr": Float(1e-5, 1e-1, log=True),
+                "drop": Float(0, 0.5, step=0.1),
+                "width": Int(8, 1024, log=True),
+                "batch": Ordinal([16, 32, 64]),
+            }
+        ),
+        "conditional": Space({"model": Choice([svm, tree]), "scale": Float(0, 1)}),
+        "weighted": Space({"c": Choice(["a", "b", "c"], weights=[1, 2, 5]), "x": Float(0, 1)}),
+        "one": Space({"x": Float(0, 1)}),
+        "finite": Space({"a": Int(0, 4), "b": Choice(["x", "y", "z"])}),
+        "constrained": Space({"x": Float(0, 1), "y": Float(0, 1)}, constraints=[_x_is_below_y]),
+        "constant": Space({"k": 3}),
+    }
+
+
+def _x_is_below_y(config: Mapping[str, Any]) -> bool:
+    return bool(config["x"] <= config["y"])
+
+
+def sampler_cases(make: SamplerMaker, *, num_trials: int = 40) -> dict[str, Callable[[], None]]:
+    """Every check of a sampler with every space that it does not refuse, by a name for the pair.
+
+    Args:
+        num_trials: after how many trials a sampler that learns should be clearly better than random.
+    """
+    fitting = {name: space for name, space in spaces().items() if _fits(make, space)}
+    cases: dict[str, Callable[[], None]] = {
+        f"{check.__name__.removeprefix('check_')}-{name}": partial(check, make, space)
+        for check in SAMPLER_CHECKS
+        for name, space in fitting.items()
+    }
+    cases["documented"] = partial(check_documented, make)
+    if not make().traits.history_free:
+        cases["learns"] = partial(check_learns, make, num_trials)
+    return cases
+
+
+def _fits(make: SamplerMaker, space: Space) -> bool:
+    try:
+        make().bind(space, GOALS, SEED)
+    except SpecError:
+        return False
+    return True
+
+
+def check_bind_is_fresh(make: SamplerMaker, space: Space) -> None:
+    """A sampler bound from one that has learned has the same options, and knows nothing."""
+    loop = _taught(make, space)
+    again = loop.sampler.bind(space, GOALS, SEED)
+    assert type(again) is type(loop.sampler)
+    assert again is not loop.sampler
+    for option in option_names(type(again)):
+        assert getattr(again, option) == getattr(loop.sampler, option)
+    assert Loop(again, space).peek() == Loop.of(make, space).peek()
+
+
+def check_inside(make: SamplerMaker, space: Space) -> None:
+    """Every suggestion is in the space and meets its constraints; its meta survives JSON."""
+    loop = Loop.of(make, space).run(_LONG + 4)
+    assert loop.finished, "a sampler suggests something"
+    for trial in loop.finished:
+        space.check(trial.config)
+        assert json.loads(json.dumps(dict(trial.meta))) == trial.meta
+    assert all(space.is_feasible([trial.config for trial in loop.finished]))
+
+
+def check_ask_twice(make: SamplerMaker, space: Space) -> None:
+    """The same number, history and pending give the same suggestion, in this sampler and in another one."""
+    one, other = _taught(make, space), _taught(make, space)
+    assert one.peek() == one.peek() == other.peek()
+
+
+def check_ask_changes_nothing(make: SamplerMaker, space: Space) -> None:
+    """A sampler that was asked in between learns what one that was not asked learns."""
+    asked, silent = Loop.of(make, space), Loop.of(make, space)
+    for trial in history(space):
+        asked.peek()
+        asked.learn(trial)
+        silent.learn(trial)
+    assert asked.peek() == silent.peek()
+
+
+def check_replay(make: SamplerMaker, space: Space) -> None:
+    """A fresh sampler that is told what a live one was told goes on as the live one does."""
+    live = Loop.of(make, space).run(_LONG, workers=4)
+    replayed = Loop.of(make, space)
+    for trial in live.finished:
+        replayed.learn(trial)
+    assert live.peek() == replayed.peek()
+
+
+def check_pending(make: SamplerMaker, space: Space) -> None:
+    """Eight suggestions at once differ, where the space has room for it."""
+    loop = _taught(make, space)
+    if not loop.sampler.traits.reads_pending or space.cardinality is not None:
+        return
+    trials = [loop.ask() for _ in range(8)]
+    configs = [json.dumps(trial.config, default=repr) for trial in trials if trial is not None]
+    assert len(set(configs)) == len(configs), "pending configurations are not suggested again"
+
+
+def check_survives(make: SamplerMaker, space: Space) -> None:
+    """Whatever a history looks like, the next suggestion is in the space."""
+    for name, trials in histories(space).items():
+        loop = Loop.of(make, space)
+        for trial in trials:
+            loop.learn(trial)
+        said = loop.peek()
+        assert said is not Signal.WAIT, f"waits for nothing after a history of {name}"
+        if isinstance(said, Suggestion):
+            space.check(said.config)
+
+
+def check_several_goals(make: SamplerMaker, space: Space) -> None:
+    """A sampler that says so can do with two goals."""
+    if make().traits.multi_goal:
+        loop = Loop.of(make, space, goals=TWO_GOALS).run(_LONG + 4)
+        assert loop.finished
+
+
+def check_learns(make: SamplerMaker, num_trials: int) -> None:
+    """On a smooth function of two parameters, the last third of the suggestions is clearly better than random ones."""
+    space = Space({"x": Float(0, 1), "y": Float(0, 1)})
+    late, random = [], []
+    for seed in range(5):
+        loop = Loop.of(make, space, seed=seed).run(num_trials)
+        late += [bowl(space, trial.config) for trial in loop.finished[2 * num_trials // 3 :]]
+        random += [bowl(space, config) for config in space.sample(num_trials, derive(seed, "baseline"))]
+    assert np.mean(late) < 0.6 * np.mean(random), "later suggestions are no better than random: is tell forgotten?"
+
+
+SAMPLER_CHECKS: tuple[Callable[[SamplerMaker, Space], None], ...] = (
+    check_bind_is_fresh,
+    check_inside,
+    check_ask_twice,
+    check_ask_changes_nothing,
+    check_replay,
+    check_pending,
+    check_survives,
+    check_several_goals,
+)
+
+
+def history(space: Space, num: int = _LONG) -> list[Trial]:
+    """Completed trials of random configurations."""
+    configs = space.sample(num, derive(SEED, "history"))
+    return [finish(start(i, config), {"loss": bowl(space, config)}) for i, config in enumerate(configs)]
+
+
+def histories(space: Space) -> dict[str, list[Trial]]:
+    """Histories that are hard on a model, by what is hard about them."""
+    usual = history(space)
+    running = [start(trial.number, trial.config) for trial in usual]
+    reported = [report(trial, 1, float(trial.number)) for trial in running]
+    return {
+        "nothing": [],
+        "a single trial": usual[:1],
+        "failures": [finish(trial, status=Status.FAILED) for trial in running],
+        "pruned trials": [finish(trial, status=Status.PRUNED) for trial in reported],
+        "pruned trials without reports": [finish(trial, status=Status.PRUNED) for trial in running],
+        "everything": [
+            *usual[: _LONG // 2],
+            *[finish(trial, status=Status.FAILED) for trial in reported[_LONG // 2 :: 2]],
+            *[finish(trial, status=Status.PRUNED) for trial in reported[_LONG // 2 + 1 :: 2]],
+        ],
+        "duplicates": [finish(start(i, usual[0].config), {"loss": 1.0}) for i in range(_LONG)],
+        "equal losses": [finish(trial, {"loss": 0.0}) for trial in running],
+        "extreme losses": [finish(trial, {"loss": (-1) ** trial.number * 1e300}) for trial in running],
+    }
+
+
+def _taught(make: SamplerMaker, space: Space) -> Loop:
+    loop = Loop.of(make, space)
+    for trial in history(space):
+        loop.learn(trial)
+    return loop

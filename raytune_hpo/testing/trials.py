@@ -1,0 +1,144 @@
+"""Trials as the optimizer would make them, and an optimizer for one sampler."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from raytune_hpo.goals import Goal, make_goals
+from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
+from raytune_hpo.registry import option_names
+from raytune_hpo.rng import derive
+from raytune_hpo.space import Space
+from raytune_hpo.trial import Finished, Reported, Requeued, Started, Status, Trial, Verdict, evolve
+
+GOALS = make_goals("loss")
+TWO_GOALS = make_goals(["loss", "size"], ["min", "max"])
+SEED = 7
+
+
+def start(
+    number: int, config: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None, suggested: bool = True
+) -> Trial:
+    """A running trial: suggested by a sampler, or enqueued by the user."""
+    basis = 0 if suggested else None
+    fact = Started(number=number, worker="w", at=float(number), config=config, basis=basis, meta=meta or {})
+    return evolve(None, fact, GOALS)
+
+
+def report(trial: Trial, step: int, loss: float | None) -> Trial:
+    """The trial and one more report; without a loss, one that says nothing about the goal."""
+    metrics = {"note": 1.0} if loss is None else {"loss": loss}
+    fact = Reported(
+        number=trial.number,
+        attempt=trial.attempt,
+        step=step,
+        metrics=metrics,
+        verdict=Verdict.CONTINUE,
+        at=trial.created_at + step,
+    )
+    return evolve(trial, fact, GOALS)
+
+
+def restart(trial: Trial) -> Trial:
+    """The trial in its next attempt, after its worker was lost."""
+    at = trial.created_at
+    lost = Requeued(number=trial.number, attempt=trial.attempt, reason="lost", spent=True, at=at)
+    again = Started(number=trial.number, attempt=trial.attempt + 1, worker="w", at=at)
+    return evolve(evolve(trial, lost, GOALS), again, GOALS)
+
+
+def finish(
+    trial: Trial,
+    metrics: Mapping[str, Any] | None = None,
+    *,
+    status: Status = Status.COMPLETED,
+    goals: Sequence[Goal] = GOALS,
+) -> Trial:
+    """The trial at its end."""
+    fact = Finished(
+        number=trial.number, attempt=trial.attempt, status=status, at=trial.created_at + 1, metrics=metrics or {}
+    )
+    return evolve(trial, fact, goals)
+
+
+@dataclass
+class Loop:
+    """A study of one sampler: hands out its suggestions, keeps what is pending, tells it what has finished."""
+
+    sampler: Sampler
+    space: Space
+    goals: Sequence[Goal] = GOALS
+    seed: int = SEED
+    pending: list[Trial] = field(default_factory=list)
+    finished: list[Trial] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, make: Callable[[], Sampler], space: Space, *, goals: Sequence[Goal] = GOALS, seed: int = SEED) -> Loop:
+        return cls(make().bind(space, goals, seed), space, goals, seed)
+
+    def peek(self) -> Suggestion | Signal:
+        """What the sampler says to the next number."""
+        number = len(self.pending) + len(self.finished)
+        pending = tuple(self.pending) if self.sampler.traits.reads_pending else ()
+        return self.sampler.ask(number, pending, derive(self.seed, "ask", number))
+
+    def ask(self) -> Trial | None:
+        """The next trial, now pending; None where the sampler has nothing to suggest."""
+        said = self.peek()
+        if isinstance(said, Signal):
+            return None
+        return self.enqueue(said.config, meta=said.meta, suggested=True)
+
+    def enqueue(
+        self, config: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None, suggested: bool = False
+    ) -> Trial:
+        """A trial that the user asked for."""
+        self.pending.append(start(len(self.pending) + len(self.finished), config, meta=meta, suggested=suggested))
+        return self.pending[-1]
+
+    def tell(self, trial: Trial, metrics: Mapping[str, Any] | None = None) -> None:
+        """A pending trial ends, by default with ``bowl`` as its loss."""
+        self.pending = [other for other in self.pending if other.number != trial.number]
+        loss = bowl(self.space, trial.config)
+        metrics = {"loss": loss, "size": -loss * loss} if metrics is None else metrics
+        self.learn(finish(trial, metrics, goals=self.goals))
+
+    def learn(self, trial: Trial) -> None:
+        self.finished.append(trial)
+        self.sampler.tell(trial)
+
+    def run(self, num: int, *, workers: int = 1) -> Loop:
+        """Start ``num`` trials or as many as there are, and finish them in order, ``workers`` at a time."""
+        for _ in range(num):
+            if len(self.pending) >= workers:
+                self.tell(self.pending[0])
+            if self.ask() is None:
+                break
+        for trial in list(self.pending):
+            self.tell(trial)
+        return self
+
+
+def bowl(space: Space, config: Mapping[str, Any]) -> float:
+    """A smooth loss with its minimum, 0, at 0.3 in every active column of the unit cube."""
+    unit = space.encode([config])[0]
+    unit = unit[~np.isnan(unit)]
+    return float(np.mean((unit - 0.3) ** 2)) if len(unit) else 0.0
+
+
+def check_documented(make: Callable[[], Any]) -> None:
+    """A part has a docstring, keeps its options under their names, has a version, and travels by pickle until bound."""
+    part = make()
+    assert inspect.getdoc(type(part)), "a part says what it does in the docstring of its class"
+    pickle.loads(pickle.dumps(part))
+    for option in option_names(type(part)):
+        assert hasattr(part, option), f"option {option!r} is kept as an attribute of that name"
+    traits = getattr(part, "traits", None)
+    assert traits is None or isinstance(traits, Traits)
+    assert (part.version if traits is None else traits.version) >= 1

@@ -1,0 +1,366 @@
+"""Trials and the facts they are made of.
+
+A fact is something that happened, in the past tense, with its time ``at`` (epoch seconds, UTC). Facts are appended to a
+journal and never changed. A Trial is what the facts about one number add up to: ``evolve(trial, fact)`` is the one
+transition table, used live, in replay and by everything that shows a study.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple, overload
+
+from raytune_hpo.errors import InvalidTransition
+from raytune_hpo.goals import Goal, to_losses
+
+if sys.version_info >= (3, 11):
+    from enum import StrEnum
+else:
+    from enum import Enum
+
+    class StrEnum(str, Enum):
+        """The part of Python 3.11's StrEnum that is needed here."""
+
+        __str__ = str.__str__
+
+
+class Status(StrEnum):
+    """Where a trial stands."""
+
+    WAITING = "waiting"  # was handed out, came back unfinished, will be handed out again
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PRUNED = "pruned"  # stopped early by the scheduler
+    FAILED = "failed"
+
+    @property
+    def is_finished(self) -> bool:
+        return self not in (Status.WAITING, Status.RUNNING)
+
+
+class Verdict(StrEnum):
+    """What a scheduler says to a trial's newest report."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+# ------------------------------------------------------------------------------------------------ facts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyCreated:
+    """The first fact of every study. ``spec`` is the JSON form of its StudySpec."""
+
+    spec: Mapping[str, Any]
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SessionOpened:
+    """An optimizer took the study up (again); time between sessions is not running time.
+
+    Whatever the session before left running is requeued by facts that follow this one.
+    """
+
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyExtended:
+    """The study's limits are now these: the JSON form of its Limits."""
+
+    limits: Mapping[str, Any]
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Enqueued:
+    """A user asked for this configuration to be tried; it comes before what the sampler suggests."""
+
+    config: Mapping[str, Any]
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """A trial was handed out to a worker.
+
+    Attributes:
+        attempt: 1 at first; a requeued trial is handed out again with the next attempt.
+        config: in the packed form of ``Space.pack``; None from the second attempt on, where it is what it was.
+        basis: how many of the study's facts the sampler had seen when it suggested this, so that the suggestion can be
+            recomputed; None for an enqueued configuration and for later attempts.
+        meta: whatever the sampler wants back when it is told the result.
+        parent: the trial from which the sampler derived this one.
+    """
+
+    number: int
+    worker: str
+    at: float
+    attempt: int = 1
+    config: Mapping[str, Any] | None = None
+    basis: int | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    parent: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reported:
+    """An objective reported metrics at a step, and the scheduler answered."""
+
+    number: int
+    attempt: int
+    step: int
+    metrics: Mapping[str, Any]
+    verdict: Verdict
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Printed:
+    """What a trial wrote to its output, shortened in the middle when it was long. No state depends on it."""
+
+    number: int
+    attempt: int
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Requeued:
+    """A trial came back unfinished and waits to be handed out again.
+
+    Attributes:
+        spent: whether this cost the trial one of its retries: only a trial that its worker had to itself is suspected.
+    """
+
+    number: int
+    attempt: int
+    reason: str
+    spent: bool
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """A trial ended: completed, pruned or failed.
+
+    Attributes:
+        metrics: the result, or the last report of a trial that has none.
+        error: of a failed trial, with its traceback.
+        started_at, duration_s: measured by the worker around the objective; None if it never said.
+    """
+
+    number: int
+    attempt: int
+    status: Status
+    at: float
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    started_at: float | None = None
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyStopped:
+    """Nothing more will be handed out, unless the study is extended or taken up again."""
+
+    reason: str
+    at: float
+
+
+TrialFact = Started | Reported | Printed | Requeued | Finished
+Fact = StudyCreated | SessionOpened | StudyExtended | Enqueued | TrialFact | StudyStopped
+
+
+# ------------------------------------------------------------------------------------------------ trials
+
+
+class Report(NamedTuple):
+    """One report of a trial: its step, metrics, time, the goals' losses (None where a goal is missing), and the verdict."""
+
+    step: int
+    metrics: Mapping[str, Any]
+    at: float
+    losses: tuple[float, ...] | None
+    verdict: Verdict = Verdict.CONTINUE
+
+
+class Reports(Sequence[Report]):
+    """A trial's reports: a view of the first ``length`` rows of a store that only grows.
+
+    Trials are snapshots; sharing the store keeps n reports from costing n copies of a growing tuple.
+    """
+
+    __slots__ = ("_length", "_rows")
+
+    def __init__(self, rows: list[Report] | None = None, length: int | None = None) -> None:
+        self._rows: list[Report] = [] if rows is None else rows
+        self._length = len(self._rows) if length is None else length
+
+    def then(self, report: Report) -> Reports:
+        """These reports and one more."""
+        length, rows = self._length, self._rows
+        if length == 0:
+            return Reports([report])
+        if length == len(rows):
+            rows.append(report)
+        elif rows[length] != report:  # another future of the same past was tried: branch off
+            rows = [*rows[:length], report]
+        return Reports(rows, length + 1)
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> Report: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Report]: ...
+    def __getitem__(self, index: int | slice) -> Report | Sequence[Report]:
+        if isinstance(index, slice):
+            return self._rows[: self._length][index]
+        if not -self._length <= index < self._length:
+            raise IndexError(index)
+        return self._rows[index % self._length]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # compares by content, which is long
+
+    def __repr__(self) -> str:
+        return f"<{self._length} reports>"
+
+    def __reduce__(self) -> tuple[Any, ...]:  # others must not share the store
+        return Reports, (self._rows[: self._length],)
+
+
+NO_REPORTS = Reports()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """A read-only view of one trial.
+
+    Attributes:
+        number: counts from 0 in the order in which trials were first handed out.
+        config: the configuration, as the objective got it.
+        metrics: the result; of a pruned or failed trial its last report.
+        losses: the goals' values of a completed trial, all to be minimised; None until there are some.
+        reports: those of the current attempt, in order of their steps.
+        attempt: how often it was handed out; ``retries`` how many of these count against ``max_retries``.
+        basis: see Started; ``is_suggested`` tells the sampler's suggestions from the user's own points.
+        created_at, started_at, finished_at: epoch seconds, UTC. ``duration_s``: seconds inside the objective.
+    """
+
+    number: int
+    config: Mapping[str, Any]
+    status: Status = Status.RUNNING
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    losses: tuple[float, ...] | None = None
+    reports: Reports = field(default_factory=Reports)  # not NO_REPORTS: dataclasses refuse unhashable defaults
+    worker: str | None = None
+    attempt: int = 1
+    retries: int = 0
+    basis: int | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    parent: int | None = None
+    error: str | None = None
+    created_at: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
+    duration_s: float | None = None
+
+    @property
+    def is_suggested(self) -> bool:
+        return self.basis is not None
+
+    @property
+    def last_losses(self) -> tuple[float, ...] | None:
+        """The losses of the result or, before there is one, of the newest report that has them."""
+        if self.losses is not None:
+            return self.losses
+        return next((r.losses for r in reversed(self.reports) if r.losses is not None), None)
+
+
+_FIELDS = tuple(f.name for f in fields(Trial))
+
+
+def _with(trial: Trial, **changes: Any) -> Trial:
+    """dataclasses.replace without its checks: ten times faster, on the hottest path of all."""
+    new = object.__new__(Trial)
+    for name in _FIELDS:
+        object.__setattr__(new, name, changes[name] if name in changes else getattr(trial, name))
+    return new
+
+
+def evolve(trial: Trial | None, fact: TrialFact, goals: Sequence[Goal]) -> Trial:
+    """The trial after the fact.
+
+    Args:
+        trial: None before the trial's first Started.
+
+    Raises:
+        InvalidTransition: the fact cannot follow.
+    """
+    if isinstance(fact, Started):
+        return _started(trial, fact)
+    if trial is None or trial.number != fact.number or trial.attempt != fact.attempt:
+        raise _invalid(trial, fact)
+    if isinstance(fact, Printed):
+        return trial
+    if trial.status is not Status.RUNNING:
+        raise _invalid(trial, fact)
+    if isinstance(fact, Reported):
+        report = Report(fact.step, fact.metrics, fact.at, to_losses(fact.metrics, goals), fact.verdict)
+        return _with(trial, reports=trial.reports.then(report), metrics=fact.metrics)
+    if isinstance(fact, Requeued):
+        return _with(trial, status=Status.WAITING, worker=None, retries=trial.retries + fact.spent)
+    return _finished(trial, fact, goals)
+
+
+def _started(trial: Trial | None, fact: Started) -> Trial:
+    if trial is None and fact.attempt == 1 and fact.config is not None:
+        return Trial(
+            number=fact.number,
+            config=fact.config,
+            worker=fact.worker,
+            basis=fact.basis,
+            meta=fact.meta,
+            parent=fact.parent,
+            created_at=fact.at,
+            started_at=fact.at,
+        )
+    if trial is None or trial.status is not Status.WAITING or fact.attempt != trial.attempt + 1:
+        raise _invalid(trial, fact)
+    return _with(
+        trial,
+        status=Status.RUNNING,
+        worker=fact.worker,
+        attempt=fact.attempt,
+        reports=NO_REPORTS,
+        metrics={},
+        started_at=fact.at,
+    )
+
+
+def _finished(trial: Trial, fact: Finished, goals: Sequence[Goal]) -> Trial:
+    completed = fact.status is Status.COMPLETED
+    return _with(
+        trial,
+        status=fact.status,
+        metrics=fact.metrics or trial.metrics,
+        losses=to_losses(fact.metrics, goals) if completed else None,
+        error=fact.error,
+        started_at=trial.started_at if fact.started_at is None else fact.started_at,
+        duration_s=fact.duration_s,
+        finished_at=fact.at,
+    )
+
+
+def _invalid(trial: Trial | None, fact: TrialFact) -> InvalidTransition:
+    state = "no such trial" if trial is None else f"trial {trial.number} {trial.status}, attempt {trial.attempt}"
+    return InvalidTransition(f"{fact!r} cannot follow: {state}")

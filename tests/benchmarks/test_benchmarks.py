@@ -1,0 +1,87 @@
+"""Every benchmark runs at a tiny size, prints a table, and writes figures that say where they come from."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def measured(tmp_path: Path, script: str, *options: str) -> dict[str, Any]:
+    """What a benchmark writes: its figures by name."""
+    out = tmp_path / "figures.json"
+    command = [sys.executable, str(BENCHMARKS / f"{script}.py"), "--quick", "--out", str(out), *options]
+    # Off Ray's beaten path, so that nobody else's cluster is found.
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    data = json.loads(out.read_text())
+    assert data["versions"]["python"] and data["machine"]["cores"] and data["command"].startswith("python benchmarks/")
+    assert "measured" in done.stdout
+    for figure in data["figures"]:
+        assert figure["what"] and isinstance(figure["measured"], (int, float)) and figure["at"]
+    return {figure["name"]: figure for figure in data["figures"]}
+
+
+def test_growth(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "growth")
+    assert set(figures) == {"random", "sobol", "grid", "core", "asha", "median", "journal", "progress"}
+    assert all(len(figure["detail"]["trials"]) > 1 for figure in figures.values())
+
+
+def test_simulated(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "simulated")
+    assert figures["simulated_2000"]["measured"] < 60
+
+
+def test_memory_without_ray(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "memory", "--only", "start", "table", "journal")
+    assert set(figures) == {"import", "help", "table", "disk", "append"}
+
+
+def test_a_run_of_some_measures_leaves_the_figures_of_the_others(tmp_path: Path) -> None:
+    measured(tmp_path, "memory", "--only", "table")
+    assert set(measured(tmp_path, "memory", "--only", "journal")) == {"table", "disk", "append"}
+
+
+def test_local_throughput(tmp_path: Path) -> None:
+    assert set(measured(tmp_path, "throughput", "--only", "local")) == {"local", "local_sqlite"}
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_throughput(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "throughput", "--only", "noop", "single", "short", "start", "sleepers")
+    ratios = {"noop, Ray Tune as it comes", "noop, Ray Tune at its fastest"}
+    assert set(figures) == {"noop", *ratios, "single", "short", "short_spin", "start", "sleepers"}
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_reports(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "reports")
+    assert set(figures) == {"buffered", "judged", "latency", "latency_burning", "slow_sampler", "staleness"}
+    assert figures["staleness"]["measured"] <= 2
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_memory(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "memory", "--only", "processes", "return")
+    assert {"optimizer", "driver", "files", "in_all", "resume_random_100", "attach_hyperopt_100"} <= set(figures)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_endurance(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "endurance")
+    assert figures["trials"]["measured"] > 0 and figures["acknowledged"]["measured"] > 0
+    wrong = ("not_once", "not_completed", "lost", "processes", "files", "ports")
+    assert {name: figures[name]["measured"] for name in wrong} == dict.fromkeys(wrong, 0)

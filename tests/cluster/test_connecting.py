@@ -1,0 +1,140 @@
+"""Finding clusters, and being told why one cannot be had."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from cluster_support import wait_until
+
+import raytune_hpo as hpo
+from raytune_hpo.cluster.connecting import connect, explained, find_address, host_and_port
+
+pytestmark = pytest.mark.ray
+TOKEN = "open-sesame-0123456789abcdef"
+
+
+def test_the_environment_says_where_the_cluster_is() -> None:
+    assert find_address({}) is None
+    assert find_address({"RAY_HEAD_SERVICE_HOST": "10.0.0.7"}) == "ray://10.0.0.7:10001"
+    assert find_address({"RAY_HEAD_SERVICE_HOST": "h", "RAY_HEAD_SERVICE_PORT": "20001"}) == "ray://h:20001"
+    assert find_address({"RAY_ADDRESS": "auto", "RAY_HEAD_SERVICE_HOST": "h"}) == "auto"
+
+
+def test_addresses_are_read_as_ray_reads_them() -> None:
+    assert host_and_port("ray://head:10005") == ("head", 10005)
+    assert host_and_port("ray://head") == ("head", 10001)
+    assert host_and_port("10.0.0.7:6379") == ("10.0.0.7", 6379)
+    assert host_and_port("ray://[::1]:10001") == ("::1", 10001)
+    assert host_and_port("auto") is None
+    assert host_and_port("other://head:1") is None
+
+
+def test_refusals_are_explained() -> None:
+    assert "RAY_AUTH_MODE" in explained(RuntimeError("Unauthenticated: token is missing"), "ray://h:1")
+    mismatch = RuntimeError("Version mismatch: The cluster was started with: Ray: 2.60.0 Python: 3.12.1")
+    assert "3.12.1" in explained(mismatch, "ray://h:1") and "versions" in explained(mismatch, "ray://h:1")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_nobody_at_home_is_told_at_once() -> None:
+    begin = time.monotonic()
+    script = f"import raytune_hpo as hpo; hpo.connect('ray://127.0.0.1:{free_port()}')"
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert "ClusterError: nothing answers at 127.0.0.1" in process.stderr
+    assert time.monotonic() - begin < 10
+
+
+def test_a_second_address_is_refused(cluster: None) -> None:
+    connect()
+    with pytest.raises(hpo.errors.ClusterError, match="already"):
+        connect("ray://elsewhere:10001")
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A head node with a client server that wants a token, and the environment that finds it."""
+    client = free_port()
+    command = [
+        os.path.join(os.path.dirname(sys.executable), "ray"), "start", "--head", "--block", "--num-cpus=2",
+        f"--port={free_port()}", f"--ray-client-server-port={client}", "--include-dashboard=false",
+        f"--temp-dir=/tmp/raytune-head-{os.getpid()}", "--object-store-memory=100000000",
+    ]  # fmt: skip
+    environment = os.environ | {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": TOKEN,
+        "RAY_HEAD_SERVICE_HOST": "127.0.0.1",
+        "RAY_HEAD_SERVICE_PORT": str(client),
+    }
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: is_open(client))
+    yield environment
+    process.terminate()
+    process.wait(timeout=30)
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+NOTEBOOK = """
+import sys, time
+import raytune_hpo as hpo
+
+hpo.connect()
+
+def objective(config, data):
+    hpo.report(loss=config["x"], step=1)
+    return config["x"] + sum(data)
+
+tuner = hpo.Tuner(hpo.with_parameters(objective, data=[0.0] * 100_000), {"x": hpo.uniform(0.0, 1.0)}, num_trials=10,
+                  sampler="random", name="over-the-client", storage=sys.argv[1], progress=False)
+print(len(tuner.fit()))
+"""
+
+
+def run(script: str, environment: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", script, *args]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_notebook_outside_tunes_over_ray_client(head: dict[str, str], storage: str) -> None:
+    process = run(NOTEBOOK, head, storage)
+    assert process.stdout == "10\n", process.stderr
+
+
+INTERRUPTED = """
+import _thread, threading, time
+import raytune_hpo as hpo
+
+hpo.connect()
+
+def hangs(config):
+    time.sleep(600)
+
+threading.Timer(12.0, _thread.interrupt_main).start()
+begin = time.monotonic()
+results = hpo.tune(hangs, {"x": hpo.uniform(0.0, 1.0)}, num_trials=9, sampler="random", storage="memory", progress=False)
+print(len(results), time.monotonic() - begin < 14.0)
+"""
+
+
+def test_ctrl_c_works_over_ray_client(head: dict[str, str]) -> None:
+    process = run(INTERRUPTED, head)
+    assert process.stdout == "2 True\n", process.stderr
+
+
+def test_a_missing_token_is_explained(head: dict[str, str], storage: str) -> None:
+    process = run(NOTEBOOK, head | {"RAY_AUTH_MODE": "disabled"}, storage)
+    assert "RAY_AUTH_TOKEN" in process.stderr.splitlines()[-1]

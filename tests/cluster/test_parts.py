@@ -1,0 +1,105 @@
+"""The parts of a study on Ray that need no Ray."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from raytune_hpo.cluster import parking as parking_module
+from raytune_hpo.cluster.clerk import Clerk
+from raytune_hpo.cluster.parking import Parking
+from raytune_hpo.cluster.wire import pack_ended, pack_lease, unpack_ended, unpack_lease
+from raytune_hpo.events import Assignment, Ended, Lease, Noted, Ticked
+from raytune_hpo.trial import Status
+
+
+def test_importing_the_package_does_not_import_ray() -> None:
+    script = "import sys, raytune_hpo.cluster; assert 'ray' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_messages_survive_the_wire() -> None:
+    ended = Ended(number=3, attempt=2, status=Status.FAILED, at=7.0, error="no", output="text", duration_s=1.0)
+    assert unpack_ended(pack_ended([ended]), at=7.0) == [ended]
+    lease = Lease(assignments=(Assignment(number=1, attempt=1, config={"x": 1}, next_step=4),))
+    assert unpack_lease(pack_lease(lease)) == lease
+    assert unpack_lease(pack_lease(Lease(is_over=True))).is_over
+    assert unpack_lease(pack_lease(Lease())) == Lease()
+
+
+def test_what_arrives_during_a_transaction_goes_into_the_next_one() -> None:
+    batches = []
+
+    def decide(events):
+        batches.append(len(events))
+        return [Noted() for _ in events]
+
+    async def story() -> None:
+        clerk = Clerk(decide)
+        working = asyncio.create_task(clerk.work())
+        first = asyncio.create_task(clerk.handle([Ticked(at=0)]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        replies = await asyncio.gather(first, *(clerk.handle([Ticked(at=n)] * n) for n in range(1, 20)))
+        assert [len(reply) for reply in replies] == [1, *range(1, 20)]
+        working.cancel()
+
+    asyncio.run(story())
+    assert sum(batches) == 1 + sum(range(20)) and len(batches) <= 3
+
+
+def test_an_error_of_the_optimizer_reaches_everyone_who_waits() -> None:
+    def decide(events):
+        raise OSError("disk on fire")
+
+    async def story() -> None:
+        clerk = Clerk(decide)
+        working = asyncio.create_task(clerk.work())
+        answers = await asyncio.gather(*(clerk.handle([Ticked(at=0)]) for _ in range(3)), return_exceptions=True)
+        assert [str(answer) for answer in answers] == ["disk on fire"] * 3
+        with pytest.raises(OSError):
+            await working
+
+    asyncio.run(story())
+
+
+def test_workers_park_until_woken_dismissed_or_out_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parking_module, "PARK_S", 0.2)
+
+    async def count(parking: Parking, worker: str) -> int:
+        wakings = 0
+        async for _ in parking.wakings(worker, parking.changes):
+            wakings += 1
+        return wakings
+
+    async def story() -> list[int]:
+        parking = Parking()
+        tasks = [asyncio.create_task(count(parking, worker)) for worker in "abc"]
+        await asyncio.sleep(0.01)
+        parking.wake(1)  # only a, who has waited longest
+        await asyncio.sleep(0.01)
+        parking.dismiss("b")
+        parking.wake()
+        await asyncio.sleep(0.01)
+        assert len(parking) == 2
+        wakings = await asyncio.gather(*tasks)
+        assert len(parking) == 0
+        return wakings
+
+    assert asyncio.run(story()) == [2, 0, 1]
+
+
+def test_what_changes_while_a_worker_asks_is_not_missed() -> None:
+    async def story() -> None:
+        parking = Parking()
+        seen = parking.changes
+        parking.wake()  # while its question is on the way to the clerk and back
+        async for _ in parking.wakings("a", seen):
+            break
+        else:
+            raise AssertionError("it waited in vain")
+
+    asyncio.run(asyncio.wait_for(story(), 1.0))

@@ -1,0 +1,100 @@
+"""Suggestions that take their time."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+from cluster_support import SPACE, assert_each_once, facts_of, slow
+
+import raytune_hpo as hpo
+from raytune_hpo.protocols import Suggestion, Traits
+from raytune_hpo.trial import Started
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
+
+
+def make_sampler(pause_s: float, crash: Callable[[int], None] = lambda number: None):
+    """A sampler whose suggestions take a while, and say how many results they rest on."""
+
+    class Ponderous:
+        traits = Traits(reads_pending=True)
+
+        def __init__(self) -> None:
+            self.told = 0
+
+        def bind(self, space, goals, seed):
+            return Ponderous()
+
+        def ask(self, number, pending, rng):
+            time.sleep(pause_s)
+            crash(number)
+            return Suggestion({"x": float(rng.random())}, meta={"told": self.told, "pending": len(pending)})
+
+        def tell(self, trial):
+            self.told += 1
+
+    return Ponderous()
+
+
+def metas(storage: str, name: str) -> list[dict]:
+    return [fact.meta for fact in facts_of(storage, name, Started)]
+
+
+def test_with_one_worker_every_suggestion_knows_every_result(name: str, storage: str) -> None:
+    hpo.tune(
+        slow, SPACE, sampler=make_sampler(0.05), num_trials=6, max_concurrent=1, name=name, storage=storage,
+        progress=False,
+    )  # fmt: skip
+    assert [meta["told"] for meta in metas(storage, name)] == [0, 1, 2, 3, 4, 5]
+    assert {meta["pending"] for meta in metas(storage, name)} == {0}
+
+
+def test_with_several_workers_a_suggestion_misses_few_results_and_knows_what_is_pending(
+    name: str, storage: str
+) -> None:
+    hpo.tune(slow, SPACE, sampler=make_sampler(0.05), num_trials=20, name=name, storage=storage, progress=False)
+    assert all(meta["told"] >= number - 4 for number, meta in enumerate(metas(storage, name)))
+    assert max(meta["pending"] for meta in metas(storage, name)) >= 1
+    assert_each_once(storage, name, 20)
+
+
+def test_reports_are_answered_while_a_suggestion_is_being_computed(name: str, storage: str) -> None:
+    def reports(config):
+        begin = time.monotonic()
+        for step in range(10):
+            hpo.report(loss=config["x"], step=step)
+        return {"loss": config["x"], "reporting_s": time.monotonic() - begin}
+
+    results = hpo.tune(
+        reports, SPACE, sampler=make_sampler(1.0), scheduler="median", num_trials=3, name=name, storage=storage,
+        progress=False,
+    )  # fmt: skip
+    assert max(trial.metrics["reporting_s"] for trial in results) < 0.9
+
+
+def test_a_thinker_that_dies_is_replaced_and_told_everything_again(name: str, storage: str, tmp_path) -> None:
+    flag = str(tmp_path / "died")
+
+    def crash_once(number: int) -> None:
+        if number == 3 and not os.path.exists(flag):
+            open(flag, "w").close()
+            os._exit(7)
+
+    sampler = make_sampler(0.01, crash_once)
+    hpo.tune(
+        slow, SPACE, sampler=sampler, num_trials=6, max_concurrent=1, name=name, storage=storage, progress=False
+    )  # fmt: skip
+    assert [meta["told"] for meta in metas(storage, name)] == [0, 1, 2, 3, 4, 5]
+    assert_each_once(storage, name, 6)
+
+
+def test_a_sampler_that_raises_ends_the_study_with_its_traceback(name: str, storage: str) -> None:
+    def fail(number: int) -> None:
+        if number == 2:
+            raise ArithmeticError("no idea")
+
+    with pytest.raises(hpo.errors.HpoError, match="no idea"):
+        hpo.tune(slow, SPACE, sampler=make_sampler(0.0, fail), num_trials=6, name=name, storage=storage, progress=False)

@@ -1,0 +1,127 @@
+"""What a trial's process has and lacks: resources, threads, time, and a fresh start."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+from cluster_support import SPACE, assert_each_once, facts_of
+
+import raytune_hpo as hpo
+from raytune_hpo.trial import Printed, Requeued
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
+SETTINGS = {"sampler": "random", "progress": False}
+
+
+def test_workers_are_used_again(name: str) -> None:
+    def pid(config):
+        return {"loss": config["x"], "pid": os.getpid()}
+
+    results = hpo.tune(pid, SPACE, num_trials=30, name=name, storage="memory", **SETTINGS)
+    assert len({trial.metrics["pid"] for trial in results}) <= 3
+
+
+def test_isolation_process_gives_each_trial_a_process_of_its_own(name: str) -> None:
+    def pid(config):
+        return {"loss": config["x"], "pid": os.getpid()}
+
+    results = hpo.tune(pid, SPACE, num_trials=4, isolation="process", name=name, storage="memory", **SETTINGS)
+    assert len({trial.metrics["pid"] for trial in results}) == 4
+
+
+def test_numeric_libraries_keep_to_the_trials_cpus(name: str) -> None:
+    def threads(config):
+        return {"loss": config["x"], "omp": os.environ["OMP_NUM_THREADS"], "blas": os.environ["OPENBLAS_NUM_THREADS"]}
+
+    [trial] = hpo.tune(threads, SPACE, num_trials=1, resources={"cpu": 2}, name=name, storage="memory", **SETTINGS)
+    assert (trial.metrics["omp"], trial.metrics["blas"]) == ("2", "2")
+
+
+def test_custom_resources_limit_how_many_run_at_once(name: str) -> None:
+    def alone(config):
+        begin = time.time()
+        time.sleep(0.1)
+        return {"loss": config["x"], "begin": begin, "end": time.time()}
+
+    needs = {"cpu": 0.5, "lamp": 2}
+    results = hpo.tune(alone, SPACE, num_trials=5, resources=needs, name=name, storage="memory", **SETTINGS)
+    spans = sorted((trial.metrics["begin"], trial.metrics["end"]) for trial in results)
+    assert all(end <= begin for (_, end), (begin, _) in zip(spans, spans[1:], strict=False))
+
+
+def test_a_gpu_can_be_shared(name: str) -> None:
+    def sees(config):
+        time.sleep(0.1)
+        return {"loss": config["x"], "gpu": os.environ["CUDA_VISIBLE_DEVICES"]}
+
+    needs = {"cpu": 0.5, "gpu": 0.5}
+    results = hpo.tune(sees, SPACE, num_trials=6, resources=needs, name=name, storage="memory", **SETTINGS)
+    assert {trial.metrics["gpu"] for trial in results} == {"0"}
+    assert len({trial.worker for trial in results}) == 2
+
+
+def test_bundles_become_one_placement_group_per_worker(name: str) -> None:
+    def where(config):
+        import ray
+
+        group = ray.util.get_current_placement_group()
+        [inside] = ray.get([ray.remote(lambda: 1).options(num_cpus=0.5).remote()])
+        return {"loss": config["x"], "bundles": len(group.bundle_specs), "group": group.id.hex(), "inside": inside}
+
+    needs = [{"cpu": 0.5}, {"cpu": 0.5}]
+    results = hpo.tune(
+        where, SPACE, num_trials=6, resources=needs, max_concurrent=1, name=name, storage="memory", **SETTINGS
+    )
+    assert {trial.metrics["bundles"] for trial in results} == {2}
+    assert len({trial.metrics["group"] for trial in results}) == 1
+
+
+def test_a_trial_that_takes_too_long_fails_and_the_others_of_its_lease_spend_nothing(name: str, storage: str) -> None:
+    calls = []
+
+    def hangs(config):
+        calls.append(config)
+        if config["x"] == 0.5:
+            print("going to hang")
+            time.sleep(60)
+        return config["x"]
+
+    points = [{"x": n / 1000} for n in range(1000)]
+    results = hpo.tune(
+        hangs, SPACE, num_trials=1000, points_to_evaluate=points, trial_timeout_s=1.0, max_concurrent=1,
+        name=name, storage=storage, **SETTINGS,
+    )  # fmt: skip
+    [failed] = [trial for trial in results if trial.status == "failed"]
+    assert failed.config == {"x": 0.5} and "trial_timeout_s=1" in failed.error
+    assert facts_of(storage, name, Printed)[0].text == "going to hang\n"
+    assert not any(fact.spent for fact in facts_of(storage, name, Requeued))
+
+
+def test_a_trial_that_holds_the_interpreters_lock_is_ended_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stuck(config):
+        if config["x"] == 0.5:
+            import ctypes
+
+            ctypes.PyDLL(None).sleep(60)  # PyDLL keeps the lock
+        return config["x"]
+
+    begin = time.monotonic()
+    results = hpo.tune(
+        stuck, SPACE, num_trials=2, points_to_evaluate=[{"x": 0.5}], trial_timeout_s=0.5, max_retries=0,
+        name=name, storage="memory", **SETTINGS,
+    )  # fmt: skip
+    assert [str(trial.status) for trial in results] == ["failed", "completed"]
+    assert time.monotonic() - begin < 30
+
+
+def test_output_stays_with_its_trial(name: str, storage: str, capfd: pytest.CaptureFixture[str]) -> None:
+    def talks(config):
+        print("hello from", config["x"])
+        return config["x"]
+
+    hpo.tune(talks, SPACE, num_trials=2, points_to_evaluate=[{"x": 0.5}], name=name, storage=storage, **SETTINGS)
+    assert facts_of(storage, name, Printed)[0].text == "hello from 0.5\n"
+    assert "hello" not in capfd.readouterr().out
+    assert_each_once(storage, name, 2)

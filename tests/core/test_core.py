@@ -1,0 +1,313 @@
+"""The life of a trial, told to a core by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo.errors import InvalidTransition, SpecError
+from raytune_hpo.events import (
+    Added,
+    Asked,
+    Ended,
+    Halted,
+    Lost,
+    Measured,
+    Mustered,
+    Returned,
+    Ticked,
+)
+from raytune_hpo.trial import Finished, Printed, Requeued, Started, Status, StudyStopped, Verdict
+from tests.support import Feed
+
+
+def ended(assignment, at=1.0, loss=0.5, status=Status.COMPLETED, **more):
+    metrics = {"loss": loss} if status is Status.COMPLETED else {}
+    return Ended(number=assignment.number, attempt=assignment.attempt, status=status, at=at, metrics=metrics, **more)
+
+
+def ask(feed, worker="a", at=0.0, limit=1):
+    return feed(Asked(worker=worker, at=at, limit=limit)).reply
+
+
+def test_a_worker_asks_and_gets_a_trial():
+    feed = Feed()
+    (first,) = ask(feed).assignments
+    assert first.number == 0
+    assert feed.core.ledger.trials[0].status is Status.RUNNING
+
+
+def test_a_worker_that_asks_again_gets_what_it_lost():
+    feed = Feed()
+    first = ask(feed)
+    before = len(feed.facts)
+    assert ask(feed) == first
+    assert len(feed.facts) == before
+
+
+def test_a_result_told_twice_is_recorded_once():
+    feed = Feed()
+    (trial,) = ask(feed).assignments
+    feed(ended(trial, loss=0.25))
+    again = feed(ended(trial, loss=0.75))
+    assert again.facts == ()
+    assert feed.core.ledger.trials[0].losses == (0.25,)
+
+
+def test_a_lost_worker_gives_its_trial_to_the_next():
+    feed = Feed()
+    ask(feed, "a")
+    feed(Lost(worker="a", at=9))
+    (again,) = ask(feed, "b", at=10).assignments
+    assert (again.number, again.attempt) == (0, 2)
+    assert feed.core.ledger.trials[0].retries == 1
+
+
+def test_a_former_owner_is_told_to_stop_and_its_result_is_not_taken():
+    feed = Feed()
+    (old,) = ask(feed, "a").assignments
+    feed(Lost(worker="a", at=1))
+    (new,) = ask(feed, "b", at=2).assignments
+    late = feed(Measured(number=0, attempt=old.attempt, step=1, metrics={"loss": 1.0}, at=3))
+    assert late.reply.verdict is Verdict.STOP
+    feed(ended(old, at=4, loss=9.0))
+    feed(ended(new, at=5, loss=1.0))
+    assert feed.core.ledger.trials[0].losses == (1.0,)
+
+
+def test_a_trial_that_takes_its_worker_down_too_often_fails():
+    feed = Feed(max_retries=2)
+    for life in range(3):
+        ask(feed, f"w{life}", at=life)
+        feed(Lost(worker=f"w{life}", at=life + 0.5, reason="exit code 7"))
+    trial = feed.core.ledger.trials[0]
+    assert trial.status is Status.FAILED
+    assert "exit code 7" in trial.error and "max_retries=2" in trial.error
+
+
+def test_the_innocent_of_a_lost_lease_spend_no_retry_and_come_back_one_at_a_time():
+    feed = Feed(max_retries=0)
+    lease = ask(feed, "a", limit=200)
+    assert len(lease.assignments) == 200
+    feed(Lost(worker="a", at=1))
+    assert all(t.retries == 0 and t.status is Status.WAITING for t in feed.core.ledger.trials)
+    assert len(ask(feed, "b", at=2, limit=200).assignments) == 1
+
+
+def test_a_blameless_loss_spends_no_retry():
+    feed = Feed(max_retries=0)
+    ask(feed, "a")
+    feed(Lost(worker="a", at=1, blameless=True))
+    assert feed.core.ledger.trials[0].status is Status.WAITING
+
+
+def test_a_new_crew_takes_over_from_the_old_one():
+    feed = Feed(max_retries=0)
+    ask(feed, "crew1-a")
+    ask(feed, "crew2-b")
+    feed(Mustered(crew="crew2", at=1))
+    assert [t.status for t in feed.core.ledger.trials] == [Status.WAITING, Status.RUNNING]
+
+
+def test_trials_that_are_given_back_go_to_others():
+    feed = Feed()
+    lease = ask(feed, "a", limit=3)
+    feed(ended(lease.assignments[0]))
+    feed(Returned(worker="a", numbers=(1, 2), at=1))
+    assert ask(feed, "b", at=2).assignments[0].number == 1
+    assert ask(feed, "c", at=2).assignments[0].number == 2
+    assert all(t.retries == 0 for t in feed.core.ledger.trials)
+
+
+def test_points_of_the_user_come_first_and_nothing_is_suggested_for_them():
+    feed = Feed(points=[{"x": 0.5, "n": 3}])
+    feed(Added(config={"x": 0.25, "n": 4}, at=0))
+    configs = [ask(feed, w).assignments[0].config for w in "abc"]
+    assert configs[:2] == [{"x": 0.5, "n": 3}, {"x": 0.25, "n": 4}]
+    assert [t.is_suggested for t in feed.core.ledger.trials] == [False, False, True]
+
+
+def test_the_study_stops_when_the_last_trial_has_finished():
+    feed = Feed(num_trials=2)
+    (one,) = ask(feed, "a").assignments
+    (two,) = ask(feed, "b").assignments
+    waiting = ask(feed, "c")
+    assert not waiting.assignments and not waiting.is_over
+    feed(ended(one))
+    assert feed.core.ledger.stopped is None
+    assert isinstance(feed(ended(two)).facts[-1], StudyStopped)
+    assert ask(feed, "c", at=2).is_over
+
+
+def test_a_target_stops_the_study_and_what_runs_waits():
+    feed = Feed(target=0.9, mode="max")
+    (one,) = ask(feed, "a").assignments
+    ask(feed, "b")
+    feed(ended(one, loss=0.95))
+    assert feed.core.ledger.stopped == "target"
+    assert feed.core.ledger.trials[1].status is Status.WAITING
+
+
+def test_a_time_budget_counts_running_time_only():
+    feed = Feed(time_budget_s=10)
+    feed(Ticked(at=6))
+    feed(Added(config={"x": 0.5, "n": 1}, at=6))
+    later = feed.resumed(len(feed.facts), at=1000)
+    later(Ticked(at=1003))
+    assert later.core.ledger.stopped is None
+    later(Ticked(at=1004.5))
+    assert later.core.ledger.stopped == "time_budget_s"
+
+
+def test_a_halted_study_can_be_taken_up_again():
+    feed = Feed(num_trials=3)
+    ask(feed, "a")
+    feed(Halted(reason="interrupted", at=1))
+    assert ask(feed, "a", at=2).is_over
+    later = feed.resumed(len(feed.facts), at=50)
+    (again,) = ask(later, "z", at=51).assignments
+    assert (again.number, again.attempt) == (0, 2)
+
+
+def test_an_exhausted_grid_ends_the_study_when_its_last_trial_has():
+    feed = Feed(space={"x": hpo.choice([1, 2])}, sampler="grid")
+    one, two = (ask(feed, w).assignments[0] for w in "ab")
+    assert not ask(feed, "c").is_over
+    feed(ended(one))
+    assert not ask(feed, "c").is_over
+    feed(ended(two))
+    assert ask(feed, "c", at=2).is_over
+    assert feed.core.ledger.stopped == "exhausted"
+
+
+def test_a_scheduler_stops_a_trial_and_the_trial_is_pruned_even_if_it_does_not_listen():
+    feed = Feed(scheduler={"name": "asha", "eta": 2, "min_steps": 1})
+    good, bad = (ask(feed, w).assignments[0] for w in "ab")
+    assert feed(_report(good, 1, 0.1)).reply.verdict is Verdict.CONTINUE
+    assert feed(_report(bad, 1, 0.9)).reply.verdict is Verdict.STOP
+    assert feed(_report(bad, 1, 0.9)).reply.verdict is Verdict.STOP
+    assert feed(_report(bad, 2, 0.0)).reply.verdict is Verdict.STOP
+    feed(ended(bad, loss=0.0))
+    trial = feed.core.ledger.trials[1]
+    assert trial.status is Status.PRUNED and trial.metrics == {"loss": 0.9} and trial.losses is None
+
+
+def test_a_repeated_report_is_recorded_once_and_answered_alike():
+    feed = Feed(scheduler="asha")
+    (trial,) = ask(feed).assignments
+    first = feed(_report(trial, 1, 0.5))
+    again = feed(_report(trial, 1, 0.5))
+    assert again.facts == () and again.reply == first.reply
+
+
+def test_reports_of_an_earlier_attempt_are_gone():
+    feed = Feed()
+    (trial,) = ask(feed, "a").assignments
+    feed(_report(trial, 1, 0.5))
+    feed(Lost(worker="a", at=1))
+    (again,) = ask(feed, "b", at=2).assignments
+    assert list(feed.core.ledger.trials[0].reports) == []
+    feed(_report(again, 1, 0.25))
+    assert [r.losses for r in feed.core.ledger.trials[0].reports] == [(0.25,)]
+
+
+def test_output_is_recorded_before_the_end():
+    feed = Feed()
+    (trial,) = ask(feed).assignments
+    facts = feed(ended(trial, output="hello\n")).facts
+    assert [type(f) for f in facts[:2]] == [Printed, Finished]
+
+
+def test_a_sampler_that_learns_from_one_metric_is_refused_two():
+    with pytest.raises(SpecError, match="learns from one metric"):
+        Feed(sampler="hyperopt", metric=["a", "b"])
+
+
+def test_several_metrics_are_carried_and_each_has_its_best():
+    feed = Feed(metric=["a", "b"], mode=["min", "max"])
+    for worker, (a, b) in zip("xy", [(1.0, 1.0), (2.0, 5.0)], strict=True):
+        (trial,) = ask(feed, worker).assignments
+        feed(Ended(number=trial.number, attempt=1, status=Status.COMPLETED, at=1, metrics={"a": a, "b": b}))
+    assert feed.core.ledger.status(1).best == {"a": 1.0, "b": 5.0}
+    assert feed.core.ledger.trials[1].losses == (2.0, -5.0)
+
+
+def test_impossible_facts_are_refused():
+    feed = Feed()
+    ask(feed)
+    with pytest.raises(InvalidTransition):
+        feed.core.apply(Requeued(number=0, attempt=2, reason="?", spent=False, at=0))
+    with pytest.raises(InvalidTransition):
+        feed.core.apply(Started(number=5, worker="a", at=0, config={"x": 0.5, "n": 1}, basis=0))
+
+
+# ------------------------------------------------------------------------------------------ suggestions ahead of need
+
+
+def test_beside_a_suggestion_is_computed_on_demand_and_then_handed_out():
+    feed = Feed(beside=True, sampler="hyperopt")
+    assert not ask(feed).assignments
+    job = feed.core.shelf.job(demand=1)
+    feed.core.shelf.put(feed.core.shelf.think(job))
+    (trial,) = ask(feed).assignments
+    inline = Feed(sampler="hyperopt")
+    assert trial.config == ask(inline).assignments[0].config
+
+
+def test_ideas_ahead_see_each_other_as_pending():
+    feed = Feed(beside=True, sampler="hyperopt")
+    feed.core.shelf.ahead = 3
+    jobs = []
+    while (job := feed.core.shelf.job()) is not None:
+        jobs.append(job)
+        feed.core.shelf.put(feed.core.shelf.think(job))
+    assert [job.number for job in jobs] == [0, 1, 2]
+    assert [len(job.pending) for job in jobs] == [0, 1, 2]
+
+
+def test_an_enqueued_point_takes_the_number_and_the_ideas_are_thought_again():
+    feed = Feed(beside=True, sampler="hyperopt")
+    feed.core.shelf.ahead = 2
+    feed.core.shelf.put(feed.core.shelf.think(feed.core.shelf.job()))
+    feed(Added(config={"x": 0.5, "n": 1}, at=0))
+    assert ask(feed, "a").assignments[0].config == {"x": 0.5, "n": 1}
+    assert not ask(feed, "b").assignments
+    assert feed.core.shelf.job(demand=1).number == 1
+
+
+def test_stale_ideas_are_dropped():
+    feed = Feed(beside=True, sampler="hyperopt")
+    feed.core.shelf.ahead = 1
+    feed.core.shelf.put(feed.core.shelf.think(feed.core.shelf.job()))
+    (first,) = ask(feed, "a").assignments
+    feed.core.shelf.put(feed.core.shelf.think(feed.core.shelf.job()))
+    feed(ended(first))
+    feed.core.shelf.drop_stale(max_age=1)
+    assert feed.core.shelf.job() is None
+    feed.core.shelf.drop_stale(max_age=0)
+    assert feed.core.shelf.job().history == 1
+
+
+def test_a_late_idea_whose_number_was_taken_is_dropped():
+    feed = Feed(beside=True, sampler="hyperopt")
+    idea = feed.core.shelf.think(feed.core.shelf.job(demand=1))
+    feed(Added(config={"x": 0.5, "n": 1}, at=0))
+    ask(feed, "a")
+    feed.core.shelf.put(idea)
+    assert not ask(feed, "b").assignments
+
+
+def test_an_idea_that_counted_on_another_that_is_gone_is_dropped():
+    """The point takes the number of the idea that is thrown away, so the late idea's own number still fits."""
+    feed = Feed(beside=True, sampler="hyperopt")
+    feed.core.shelf.ahead = 2
+    feed.core.shelf.put(feed.core.shelf.think(feed.core.shelf.job()))
+    late = feed.core.shelf.think(feed.core.shelf.job())
+    feed(Added(config={"x": 0.5, "n": 1}, at=0))
+    ask(feed, "a")
+    feed.core.shelf.put(late)
+    assert not ask(feed, "b").assignments
+
+
+def _report(assignment, step, loss):
+    return Measured(number=assignment.number, attempt=assignment.attempt, step=step, metrics={"loss": loss}, at=1.0)

@@ -1,0 +1,187 @@
+"""A study can be recomputed from its journal, and whoever touched the journal is found out."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo.audit import audit
+from raytune_hpo.errors import InvalidTransition, SpaceError, SpecMismatch
+from raytune_hpo.events import Added, Asked, Ended, Lost, Measured
+from raytune_hpo.schedulers import Median
+from raytune_hpo.space import Space
+from raytune_hpo.trial import Finished, Reported, Started, Status, Verdict
+from tests.support import Feed
+
+LEARNER = {"name": "hyperopt", "n_startup_jobs": 3}
+
+
+def parallel_study(num=24, workers=4, points=(), **settings):
+    """Workers that come and go in a random but repeatable order; some trials fail, some workers die."""
+    feed = Feed(num_trials=num, points=points, **{"sampler": LEARNER, **settings})
+    dice, at, running = random.Random(0), 0.0, {}
+    while True:
+        at += 1.0
+        worker = f"w{dice.randrange(workers)}"
+        if worker not in running:
+            lease = feed(Asked(worker=worker, at=at)).reply
+            if lease.is_over:
+                return feed
+            for assignment in lease.assignments:
+                running[worker] = [assignment, 0]
+        elif dice.random() < 0.05:
+            feed(Lost(worker=worker, at=at))
+            del running[worker]
+        elif work(feed, running[worker], at, dice):
+            del running[worker]
+
+
+def work(feed, state, at, dice):
+    """One step of a trial: two reports, then its end; whether it has ended."""
+    assignment, step = state
+    who = {"number": assignment.number, "attempt": assignment.attempt, "at": at}
+    loss = sum(v for v in assignment.config.values() if isinstance(v, float)) + 1 / (step + 1)
+    if step < 2:
+        state[1] += 1
+        answer = feed(Measured(step=step + 1, metrics={"loss": loss}, **who)).reply
+        if answer.verdict is Verdict.CONTINUE:
+            return False
+    failed = dice.random() < 0.1
+    status = Status.FAILED if failed else Status.COMPLETED
+    feed(Ended(status=status, metrics={} if failed else {"loss": loss}, error="boom" if failed else None, **who))
+    return True
+
+
+@pytest.mark.parametrize("sampler", ["random", "sobol", "grid", LEARNER])
+def test_a_parallel_study_is_recomputed_bit_for_bit(sampler):
+    space = {"x": hpo.Float(0, 1, step=0.05), "n": hpo.randint(0, 10)}
+    report = audit(parallel_study(sampler=sampler, space=space).facts)
+    assert report.is_clean, str(report)
+    assert report.num_suggestions == 24
+    assert report.num_enqueued == 0
+
+
+def test_conditional_spaces_are_recomputed_too():
+    space = {"model": hpo.choice([{"kind": "svm", "C": hpo.loguniform(1e-3, 1e3)}, {"kind": "tree", "deep": 3}])}
+    report = audit(parallel_study(space=space).facts)
+    assert report.is_clean, str(report)
+
+
+def test_the_schedulers_verdicts_are_recomputed():
+    report = audit(parallel_study(scheduler={"name": "median", "min_trials": 2}).facts)
+    assert report.is_clean, str(report)
+    assert report.num_verdicts > 20
+
+
+def test_points_of_the_user_are_skipped_and_are_part_of_the_history():
+    feed = parallel_study(points=[{"x": 0.5, "n": 1}, {"x": 0.1, "n": 2}])
+    report = audit(feed.facts)
+    assert report.is_clean, str(report)
+    assert (report.num_enqueued, report.num_suggestions) == (2, 22)
+
+
+def test_suggestions_made_ahead_of_need_are_recomputed_from_what_was_known_then():
+    feed = Feed(beside=True, sampler=LEARNER, num_trials=40)
+    feed.core.shelf.ahead = 3
+    at, running = 0.0, []
+    while feed.core.ledger.stopped is None:
+        at += 1
+        while (job := feed.core.shelf.job(demand=1)) is not None:
+            feed.core.shelf.put(feed.core.shelf.think(job))
+        if at == 30:
+            feed(Added(config={"x": 0.5, "n": 1}, at=at))
+        if len(running) < 3:
+            running += feed(Asked(worker=f"w{at}", at=at)).reply.assignments
+        if len(running) == 3 or at > 60:
+            a = running.pop(0)
+            feed(Ended(number=a.number, attempt=1, at=at, status=Status.COMPLETED, metrics={"loss": a.config["x"]}))
+    behind = [p - f.basis for p, f in enumerate(feed.facts) if isinstance(f, Started) and f.basis is not None]
+    assert max(behind) > 3, "the test wants suggestions that waited on the shelf"
+    report = audit(feed.facts)
+    assert report.is_clean, str(report)
+
+
+def test_an_interrupted_study_is_recomputed_over_its_sessions():
+    feed = parallel_study(num=24)
+    again = feed.resumed(len(feed.facts) // 2, at=1000.0)
+    running = []
+    for at in range(1001, 1100):
+        lease = again(Asked(worker=f"w{at}", at=at)).reply
+        for a in lease.assignments:
+            running.append(a)
+            done = {"number": a.number, "attempt": a.attempt, "status": Status.COMPLETED}
+            again(Ended(at=at, metrics={"loss": a.config["x"]}, **done))
+    assert len(running) > 10
+    assert audit(again.facts).is_clean
+
+
+def started(facts, number):
+    return next(f for f in facts if isinstance(f, Started) and f.number == number)
+
+
+def tampered(facts, fact, **changes):
+    """The facts, one of them changed."""
+    return [replace(f, **changes) if f is fact else f for f in facts]
+
+
+def test_a_changed_configuration_is_found():
+    facts = parallel_study(sampler="random").facts
+    report = audit(tampered(facts, started(facts, 7), config={"x": 0.123, "n": 4}))
+    (difference,) = report.differences
+    assert (difference.number, difference.what) == (7, "config")
+    assert "trial 7" in str(report)
+    assert "0.123" in str(report)
+
+
+def test_a_changed_result_shows_in_the_suggestions_that_learned_from_it():
+    facts = parallel_study(workers=1).facts
+    first = next(f for f in facts if isinstance(f, Finished) and f.status is Status.COMPLETED)
+    report = audit(tampered(facts, first, metrics={"loss": -1e9}))
+    assert not report.is_clean
+    assert all(d.number > first.number for d in report.differences)
+
+
+def test_a_changed_verdict_and_a_changed_seed_are_found():
+    facts = parallel_study(scheduler={"name": "median", "min_trials": 2}).facts
+    stopped = next(f for f in facts if isinstance(f, Reported) and f.verdict is Verdict.STOP)
+    report = audit(tampered(facts, stopped, verdict=Verdict.CONTINUE))
+    assert ("verdict", stopped.number) in {(d.what, d.number) for d in report.differences}
+    reseeded = tampered(facts, facts[0], spec={**facts[0].spec, "seed": 99})
+    assert len(audit(reseeded).differences) >= 20
+
+
+def test_a_suggestion_that_says_it_saw_the_future_is_found():
+    facts = parallel_study(sampler="random").facts
+    report = audit(tampered(facts, started(facts, 7), basis=10_000))
+    assert [d.what for d in report.differences] == ["basis"]
+
+
+def below(config):
+    return config["x"] <= 0.5
+
+
+def test_a_space_with_functions_needs_them_to_be_passed():
+    space = Space({"x": hpo.uniform(0, 1)}, constraints=[below])
+    facts = parallel_study(space=space).facts
+    with pytest.raises(SpaceError, match=r"'below'.*--file FILE\.py"):
+        audit(facts)
+    assert audit(facts, space=space).is_clean
+
+
+def test_other_parts_than_those_of_the_study_are_refused():
+    facts = parallel_study(scheduler={"name": "median", "min_trials": 2}).facts
+    with pytest.raises(SpecMismatch, match="min_trials=2"):
+        audit(facts, scheduler=Median())
+    with pytest.raises(SpecMismatch, match="space"):
+        audit(facts, space=Space({"x": hpo.uniform(0, 2)}))
+    other_version = {**facts[0].spec, "sampler": {**facts[0].spec["sampler"], "version": 9}}
+    with pytest.raises(SpecMismatch, match="version 9"):
+        audit(tampered(facts, facts[0], spec=other_version))
+
+
+def test_facts_of_no_study_are_refused():
+    with pytest.raises(InvalidTransition):
+        audit([])

@@ -1,0 +1,268 @@
+"""Every command, on studies that a command has run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from raytune_hpo.cli import main
+from raytune_hpo.cli.app import seconds
+
+FILE = """
+from dataclasses import dataclass
+import raytune_hpo as hpo
+
+@dataclass
+class Model:
+    lr: float = 0.1
+
+space = {"lr": hpo.loguniform(1e-5, 1e-1), "depth": hpo.randint(2, 6)}
+settings = dict(num_trials=8, runtime="local", sampler="random", seed=1, max_concurrent=1)
+
+def objective(config):
+    print("depth is", config["depth"])
+    for step in range(3):
+        hpo.report(loss=config["lr"] + 1 / (step + 1), step=step)
+    if config["depth"] == 5:
+        raise ValueError("five is bad")
+    return {"loss": config["lr"]}
+"""
+FAILING = FILE.replace('if config["depth"] == 5:', "if True:")
+CONSTRAINED = (
+    FILE.replace("space = {", "space = hpo.Space({")
+    .replace("6)}", "6)}, constraints=[fits])")
+    .replace("@dataclass", "def fits(config):\n    return config['depth'] < 5\n\n@dataclass")
+)
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    """Calls a command in a folder with FILE.py; its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAYTUNE_HPO_STORAGE", f"sqlite:///{tmp_path}/studies.db")
+    (tmp_path / "file.py").write_text(FILE)
+
+    def run(*arguments, **more):
+        result = CliRunner().invoke(main, arguments, prog_name="raytune-hpo", **more)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return run
+
+
+@pytest.fixture
+def studied(call):
+    """The same, with a study named s."""
+    assert call("run", "file.py", "--name", "s", "--quiet").exit_code == 0
+    return call
+
+
+def test_run_prints_the_best_and_where_to_look_next(call):
+    result = call("run", "file.py", "--name", "s", "--quiet")
+    assert result.exit_code == 0
+    assert "8 trials" in result.stdout
+    assert "raytune-hpo show s" in result.stdout
+    assert result.stderr == ""
+
+
+def test_flags_win_over_settings_and_the_same_name_continues(call):
+    call("run", "file.py", "--name", "s", "--num-trials", "3", "--quiet")
+    result = call("run", "file.py", "--name", "s", "--num-trials", "5", "--json")
+    assert sum(json.loads(result.stdout)["num_by_status"].values()) == 5
+    other = call("run", "file.py", "--name", "s", "--seed", "2", "--quiet")
+    assert other.exit_code == 2
+    assert "seed=1" in other.stderr
+
+
+def test_parts_may_be_given_with_options(call):
+    call("run", "file.py", "--name", "s", "--quiet", "--sampler", '{"name": "hyperopt", "n_startup_jobs": 2}')
+    assert "hyperopt(n_startup_jobs=2" in call("show", "s").stdout
+
+
+def test_a_study_without_a_completed_trial_exits_with_1(call, tmp_path):
+    (tmp_path / "file.py").write_text(FAILING)
+    result = call("run", "file.py", "--name", "s", "--quiet")
+    assert result.exit_code == 1
+    assert "five is bad" in result.stdout
+    best = call("best", "s")
+    assert best.exit_code == 1
+    assert "five is bad" in best.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero (line 1)"),
+        ("def x(:", "SyntaxError"),
+        ("space = {}", "no 'objective'"),
+        (FILE.replace("num_trials=8", "num_trails=8"), "did you mean 'num_trials'"),
+        (FILE.replace("randint(2, 6)", "randint(6, 2)"), "lower < upper"),
+        (FILE.replace("settings = dict(", "settings = list("), "file.py cannot be run"),
+    ],
+)
+def test_a_bad_file_is_one_clear_line_and_exit_code_2(call, tmp_path, text, said):
+    (tmp_path / "file.py").write_text(text)
+    result = call("run", "file.py", "--quiet")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_bad_usage_exits_with_2(studied):
+    for arguments in (
+        ["show", "unknown"],
+        ["show", "s", "--trial", "99"],
+        ["trials", "s", "--status", "done"],
+        ["export", "s", "out.xlsx"],
+        ["export", "s", "no/such/folder/out.csv"],
+        ["studies", "--storage", "oracle://x"],
+        ["run", "nofile.py"],
+        ["run", "file.py", "--time-budget", "soon"],
+        ["enqueue", "s", "[1]"],
+        ["nonsense"],
+    ):
+        result = studied(*arguments)
+        assert result.exit_code == 2, arguments
+        assert result.stderr, arguments
+        assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("noted", [None, "127.0.0.1:1", "nonsense"])
+def test_a_cluster_that_is_not_there_is_said_at_once(call, tmp_path, monkeypatch, noted):
+    monkeypatch.setattr("raytune_hpo.cli.running._NOTE", tmp_path / "ray_current_cluster")
+    monkeypatch.setattr("raytune_hpo.cli.running._PROCESSES", tmp_path)
+    if noted:
+        (tmp_path / "ray_current_cluster").write_text(noted)
+    for arguments in (["stop", "s"], ["enqueue", "s", '{"lr": 0.1}']):
+        result = call(*arguments)
+        assert result.exit_code == 2
+        assert "no Ray cluster runs on this machine" in result.stderr
+
+
+def test_of_several_clusters_one_must_be_named(call, tmp_path, monkeypatch):
+    monkeypatch.setattr("raytune_hpo.cli.running._NOTE", tmp_path / "ray_current_cluster")
+    monkeypatch.setattr("raytune_hpo.cli.running._PROCESSES", tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        for number, server in enumerate((one, other)):
+            address = f"127.0.0.1:{server.getsockname()[1]}"
+            (tmp_path / str(number)).mkdir()
+            (tmp_path / str(number) / "cmdline").write_bytes(f"raylet\0--gcs-address={address}\0--x=1".encode())
+        result = call("stop", "s")
+    assert result.exit_code == 2
+    assert address in result.stderr
+
+
+def test_studies_are_listed(studied):
+    assert studied("studies").stdout.splitlines()[1].startswith("s ")
+    (row,) = json.loads(studied("studies", "--long", "--json").stdout)
+    assert (row["name"], row["trials"], row["state"]) == ("s", 8, "ended: num_trials")
+
+
+def test_no_studies_are_no_error(call):
+    assert call("studies").stdout == "no studies\n"
+    assert json.loads(call("studies", "--json").stdout) == []
+
+
+def test_show_best_and_trials(studied):
+    assert "sampler: random" in studied("show", "s").stdout
+    data = json.loads(studied("show", "s", "--json").stdout)
+    assert data["settings"]["seed"] == 1
+    (best,) = json.loads(studied("best", "s", "--json").stdout)
+    assert best == data["best"]
+    assert str(best["config"]["lr"]) in studied("best", "s").stdout
+    assert len(studied("trials", "s").stdout.splitlines()) == 9
+    failed = json.loads(studied("trials", "s", "--status", "failed", "--json").stdout)
+    assert failed
+    assert all("five is bad" in trial["error"] for trial in failed)
+    assert json.loads(studied("trials", "s", "--limit", "1", "--json").stdout)[0] == best
+
+
+def test_one_trial_is_shown_with_its_reports_output_and_traceback(studied):
+    number = json.loads(studied("trials", "s", "--status", "failed", "--json").stdout)[0]["number"]
+    text = studied("show", "s", "--trial", str(number)).stdout
+    assert "depth is 5" in text
+    assert 'raise ValueError("five is bad")' in text
+    assert "reports:" in text
+    data = json.loads(studied("show", "s", "--trial", str(number), "--json").stdout)
+    assert len(data["reports"]) == 3
+    assert data["attempts"][0]["output"] == "depth is 5\n"
+
+
+def test_export_and_report(studied, tmp_path):
+    assert studied("export", "s", "out.csv").exit_code == 0
+    with (tmp_path / "out.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 8
+    assert json.loads(studied("export", "s", "out.json", "--json").stdout) == {"path": "out.json", "trials": 8}
+    assert len(json.loads((tmp_path / "out.json").read_text())["trials"]) == 8
+    pytest.importorskip("plotly")
+    assert studied("report", "s", "out.html").exit_code == 0
+    assert (tmp_path / "out.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_delete_asks_first(studied):
+    assert studied("delete", "s", input="n\n").exit_code == 2
+    assert "s" in studied("studies").stdout
+    assert studied("delete", "s", "--yes").exit_code == 0
+    assert studied("show", "s").exit_code == 2
+
+
+def test_an_audit_of_a_stored_study(studied):
+    result = studied("audit", "s")
+    assert result.exit_code == 0
+    assert "8 suggestions" in result.stdout
+    assert json.loads(studied("audit", "s", "--json").stdout)["differences"] == []
+
+
+def test_an_audit_of_a_space_with_functions_needs_the_file(call, tmp_path):
+    (tmp_path / "file.py").write_text(CONSTRAINED)
+    assert call("run", "file.py", "--name", "s", "--quiet").exit_code == 0
+    without = call("audit", "s")
+    assert without.exit_code == 2
+    assert "--file FILE.py" in without.stderr
+    assert call("audit", "s", "--file", "file.py").exit_code == 0
+
+
+def test_what_is_installed_is_listed_with_a_line_each(call):
+    assert any(line.startswith("random ") for line in call("samplers").stdout.splitlines())
+    parts = json.loads(call("schedulers", "--json").stdout)
+    assert all(part["about"].endswith(".") for part in parts)
+
+
+def test_every_command_has_help_and_json(call):
+    for name, command in main.commands.items():
+        assert call(name, "--help").exit_code == 0
+        assert any(parameter.name == "as_json" for parameter in command.params), name
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90", 90), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400), ("2d", 172_800)]
+)
+def test_durations(text, expected):
+    assert seconds(None, None, text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "m", "1h30", "10 m", "-5", "1w"])
+def test_durations_that_are_none(text):
+    import click
+
+    with pytest.raises(click.BadParameter):
+        seconds(None, None, text)
+
+
+def test_help_comes_at_once_and_loads_nothing_heavy():
+    begin = time.perf_counter()
+    code = (
+        "import sys\nfrom raytune_hpo.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "assert not {'ray', 'pandas', 'numpy', 'plotly', 'sqlalchemy'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert time.perf_counter() - begin < 2  # 0.1 s where nothing else runs

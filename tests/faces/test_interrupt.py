@@ -1,0 +1,49 @@
+"""Ctrl-C during fit: partial results within about a second, and the study goes on later."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+SCRIPT = """
+    import time
+    import raytune_hpo as hpo
+
+    def objective(config):
+        if config["x"] > 0.2:
+            time.sleep(0.02)
+        if config["x"] > 0.9:
+            print("begun", flush=True)
+            time.sleep(60)
+        return config["x"]
+
+    if __name__ == "__main__":
+        results = hpo.tune(objective, {{"x": hpo.uniform(0, 1)}}, sampler="random", num_trials=10_000, seed=1, name="s",
+                           storage="sqlite:///{folder}/s.db", runtime="local", max_concurrent=2, progress=False)
+        print("done", len(results), results.num_by_status, flush=True)
+"""
+
+
+def run_and_interrupt(folder):
+    script = folder / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT).format(folder=folder))
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(4.0)  # to import, and to get both workers stuck
+    process.send_signal(signal.SIGINT)
+    begin = time.monotonic()
+    out, err = process.communicate(timeout=20)
+    return out, err, time.monotonic() - begin, process.returncode
+
+
+def test_ctrl_c_returns_what_there_is_and_the_study_goes_on(tmp_path):
+    out, err, took_s, code = run_and_interrupt(tmp_path)
+    assert code == 0, err
+    assert "done" in out and "KeyboardInterrupt" not in err
+    assert took_s < 2.0
+    first = int(out.split()[1])
+    out, err, _, code = run_and_interrupt(tmp_path)
+    assert code == 0, err
+    assert int(out.split()[1]) >= first

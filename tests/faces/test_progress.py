@@ -1,0 +1,160 @@
+"""The progress line: what it says, and that it stays one line."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from dataclasses import replace
+
+import pytest
+
+from raytune_hpo.ledger import StudyStatus
+from raytune_hpo.progress import Progress, fit, html, line, time_left
+from raytune_hpo.spec import Limits
+
+STATUS = StudyStatus(
+    name="mnist",
+    counts={"waiting": 0, "running": 4, "completed": 30, "pruned": 5, "failed": 2},
+    num_enqueued=0,
+    limits=Limits(num_trials=100),
+    best={"loss": 0.0123456789},
+    best_number=29,
+    elapsed_s=75.0,
+    stopped=None,
+)
+
+
+def test_the_line_says_what_one_wants_to_know():
+    assert line(STATUS, 0.5) == (
+        "mnist: 37/100 trials, best loss=0.0123457 (trial 29), 4 running, 5 pruned, 2 failed, 30/min, 1m 15s, 2m 6s left"
+    )
+
+
+def test_the_line_of_a_study_that_has_just_begun_and_of_one_that_has_ended():
+    new = replace(STATUS, counts={"running": 1}, best={}, best_number=None, limits=Limits())
+    assert line(new, None) == "mnist: 0 trials, 1 running, 1m 15s"
+    ended = replace(STATUS, stopped="num_trials")
+    assert line(ended, 0.5).endswith("2 failed, 1m 15s, ended by num_trials")
+
+
+def test_several_metrics_are_all_named():
+    status = replace(STATUS, best={"loss": 0.5, "size": 12.0})
+    assert "best loss=0.5, best size=12" in line(status, None)
+
+
+def test_the_nearest_limit_says_how_much_time_is_left():
+    assert time_left(STATUS, 1.0) == 63
+    assert time_left(STATUS, None) is None
+    both = replace(STATUS, limits=Limits(num_trials=100, time_budget_s=80.0))
+    assert time_left(both, 1.0) == 5
+
+
+def test_the_html_is_escaped_and_has_a_bar_where_there_is_an_end():
+    assert 'value="0.3700"' in html(STATUS, None)
+    endless = replace(STATUS, name="<script>", limits=Limits())
+    assert "<script>" not in html(endless, None)
+    assert "<progress" not in html(endless, None)
+
+
+def test_wide_characters_take_two_columns():
+    assert fit("学习abc", 5) == "学习a"
+    assert fit("abc", 5) == "abc"
+
+
+def on_terminal(columns, statuses):
+    """What a terminal of that width receives."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with os.fdopen(slave, "w") as stream:
+        with Progress(stream=stream) as progress:
+            for status in statuses:
+                progress.update(status)
+        received = b""
+        while not received.endswith(b"\n"):  # a terminal gives what it got piece by piece
+            received += os.read(master, 100_000)
+    os.close(master)
+    return received.decode()
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_terminal_shows_exactly_one_line(columns):
+    counts = [replace(STATUS, counts={"completed": n, "running": 4}) for n in range(20)]
+    text = on_terminal(columns, [*counts, replace(counts[-1], stopped="num_trials")])
+    assert text.count("\n") == 1
+    assert text.endswith("\r\n")
+    states = text.rstrip("\r\n").split("\r")[1:]
+    assert len(states) > 10
+    assert all(len(state) < columns for state in states)
+    assert states[-1].startswith("mnist: 19/100 trials")
+
+
+def test_a_shorter_line_wipes_what_stood_there():
+    text = on_terminal(200, [STATUS, replace(STATUS, best={}, counts={"completed": 1})])
+    first, second = text.rstrip("\r\n").split("\r")[1:]
+    assert len(second) >= len(first.rstrip())
+
+
+def test_a_log_gets_a_plain_line_now_and_then_and_the_last_one(monkeypatch):
+    stream = io.StringIO()
+    with Progress(stream=stream) as progress:
+        for n in range(50):
+            progress.update(replace(STATUS, counts={"completed": n}))
+    assert stream.getvalue().count("\n") == 1
+    assert stream.getvalue().startswith("mnist: 49/100 trials")
+    assert "\r" not in stream.getvalue()
+    monkeypatch.setattr("raytune_hpo.progress.LOG_EVERY_S", 0.0)
+    eager = io.StringIO()
+    with Progress(stream=eager) as progress:
+        progress.update(STATUS)
+        progress.update(STATUS)
+    assert eager.getvalue().count("\n") == 3
+
+
+def test_switched_off_it_says_nothing_and_so_does_a_run_that_never_began(capsys):
+    with Progress(enabled=False) as progress:
+        progress.update(STATUS)
+    with Progress():
+        pass
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_error_leaves_the_last_state_and_ends_the_line():
+    stream = io.StringIO()
+    with pytest.raises(RuntimeError), Progress(stream=stream) as progress:
+        progress.update(STATUS)
+        raise RuntimeError
+    assert stream.getvalue().endswith("\n")
+
+
+def test_a_notebook_gets_one_display_that_is_updated():
+    pytest.importorskip("IPython")
+    from IPython.core.displaypub import CapturingDisplayPublisher
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    publisher = shell.display_pub = CapturingDisplayPublisher(parent=shell)
+    shell.kernel = object()  # what Jupyter, VS Code and Colab have in common
+    try:
+        stream = io.StringIO()
+        with Progress(stream=stream) as progress:
+            for n in range(3):
+                progress.update(replace(STATUS, counts={"completed": n}))
+    finally:
+        InteractiveShell.clear_instance()
+    assert stream.getvalue() == ""
+    first, *others = publisher.outputs
+    assert not first.get("update")
+    assert all(output["update"] for output in others)
+    assert len({output["transient"]["display_id"] for output in publisher.outputs}) == 1
+    assert "2/100 trials" in others[-1]["data"]["text/html"]
+
+
+def test_ipython_is_not_imported_to_look_for_a_notebook():
+    code = "import sys, raytune_hpo.progress as p\nwith p.Progress(): pass\nassert 'IPython' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,150 @@
+"""Results of every kind of study: the best, tables, files, and what is printed."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+
+import pandas as pd
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo.errors import HpoError
+from raytune_hpo.ledger import Ledger
+from raytune_hpo.results import Results
+from raytune_hpo.trial import Status
+from tests.faces.studies import NASTY, done, failed, pruned, results_of, running
+from tests.support import Feed
+
+
+def test_the_best_trial_of_a_maximised_metric():
+    results = results_of(done({"acc": 0.5}), done({"acc": 0.9}), failed(), metric="acc", mode="max")
+    assert results.best_value == 0.9
+    assert results.best_trial.number == 1
+    assert results.best_config == {"x": 0.5, "n": 1}
+    assert results.num_by_status == {"waiting": 0, "running": 0, "completed": 2, "pruned": 0, "failed": 1}
+
+
+def test_results_are_a_sequence_of_trials():
+    results = results_of(done(0.5), failed(), pruned(0.7))
+    assert len(results) == 3
+    assert [t.number for t in results] == [0, 1, 2]
+    assert results[1].status is Status.FAILED
+    assert results[-1] in results
+    assert [t.number for t in results[1:]] == [1, 2]
+
+
+def test_of_equals_the_first_is_best_and_all_are_in_best_trials():
+    results = results_of(done(0.5), done(0.2), done(0.2))
+    assert results.best_trial.number == 1
+    assert [t.number for t in results.best_trials] == [1, 2]
+
+
+def test_several_metrics_have_a_front():
+    results = results_of(
+        *[done({"loss": a, "size": b}) for a, b in [(1, 9), (2, 1), (3, 9), (0, 2)]],
+        metric=["loss", "size"],
+        mode=["min", "max"],
+    )
+    assert [t.number for t in results.best_trials] == [0, 3]
+    assert results.best_value == 0
+    assert "Pareto front: 2 trials" in str(results)
+
+
+def test_without_a_completed_trial_the_error_says_why():
+    results = results_of(failed("RuntimeError: CUDA out of memory"), pruned(0.5), running())
+    with pytest.raises(HpoError, match=r"1 running, 1 pruned, 1 failed; trial 0 failed with: RuntimeError: CUDA"):
+        _ = results.best_config
+    assert "CUDA out of memory" in str(results)
+    assert results.best_trials == ()
+
+
+def test_an_empty_study_is_shown_and_has_no_best():
+    results = results_of()
+    with pytest.raises(HpoError, match="no trials"):
+        _ = results.best_value
+    assert "0 trials" in str(results)
+    assert "0 trials" in results._repr_html_()
+    assert list(results.to_dataframe()["number"]) == []
+    assert "metrics/loss" in results.to_dataframe()
+
+
+def test_the_dataframe_has_the_promised_columns():
+    frame = results_of(done(0.5), failed()).to_dataframe()
+    assert list(frame.columns) == [
+        *["number", "status", "config/x", "config/n", "metrics/loss"],
+        *["started_at", "duration_s", "worker", "attempt", "error"],
+    ]
+    assert frame.loc[0, "status"] == "completed"
+    assert math.isnan(frame.loc[1, "metrics/loss"])
+    assert "boom" in frame.loc[1, "error"]
+
+
+def test_parameters_of_other_branches_are_missing_in_the_dataframe():
+    svm, tree = {"model": {"kind": "svm", "C": 0.1}}, {"model": {"kind": "tree", "depth": 3}}
+    frame = results_of(done(0.5, svm), done(0.4, tree)).to_dataframe()
+    assert list(frame["config/model/kind"]) == ["svm", "tree"]
+    assert frame["config/model/C"].isna().tolist() == [False, True]
+    assert frame["config/model/depth"].isna().tolist() == [True, False]
+
+
+def test_a_hundred_thousand_trials_become_a_dataframe_in_under_two_seconds():
+    spec = results_of().spec
+    one = results_of(done(0.5, {"lr": 0.1, "depth": 3, "opt": "adam", "model": {"kind": "svm", "C": 1.0}}))[0]
+    results = Results(spec, [one] * 100_000)
+    begin = time.perf_counter()
+    frame = results.to_dataframe()
+    assert time.perf_counter() - begin < 2
+    assert len(frame) == 100_000
+
+
+def test_files_hold_every_trial(tmp_path):
+    results = results_of(done({"loss": 0.5, "extra": math.nan}), failed("ValueError: a, \"b\"\n'c'"))
+    results.to_csv(tmp_path / "r.csv")
+    frame = pd.read_csv(tmp_path / "r.csv")
+    assert list(frame.columns) == list(results.to_dataframe().columns)
+    assert frame.loc[1, "error"].endswith("'c'")
+    results.to_json(tmp_path / "r.json")
+    data = json.loads((tmp_path / "r.json").read_text(), parse_constant=pytest.fail)
+    assert data["trials"][0]["metrics"] == {"loss": 0.5, "extra": None}
+    assert data["best"]["number"] == 0
+
+
+def test_a_printed_table_is_short_whatever_the_study():
+    wide = {f"parameter_{i}": float(i) for i in range(300)} | {"text": "long " * 1000, "dict": {"a": NASTY}}
+    text = str(results_of(*[done(1.0 / (i + 1), {**wide, "parameter_7": i}) for i in range(30)]))
+    assert len(text.splitlines()) < 15
+    assert max(map(len, text.splitlines())) < 420
+    assert "parameter_7" in text
+    assert "results.to_dataframe()" in text
+
+
+def test_what_a_notebook_shows_is_escaped():
+    results = results_of(done(0.5, {"x": NASTY, NASTY: 1}), failed(NASTY), name="a<b>")
+    html = results._repr_html_()
+    assert "<script" not in html
+    assert "<b>" not in html
+    assert "<script" not in results_of(failed(NASTY))._repr_html_()
+
+
+def test_results_of_a_study_are_a_fold_of_its_facts():
+    feed = Feed(num_trials=3)
+    ledger = Ledger.fold(feed.facts)
+    assert len(Results.from_ledger(ledger)) == 0
+    assert Results.from_ledger(ledger).name == "study"
+
+
+def test_a_tuned_study_ends_in_results():
+    results = hpo.Tuner(
+        lambda config: config["x"] ** 2,
+        {"x": hpo.uniform(-1, 1)},
+        num_trials=5,
+        sampler="random",
+        seed=1,
+        runtime="local",
+        storage="memory",
+        progress=False,
+    ).fit()
+    assert len(results) == 5
+    assert results.best_value == min(t.metrics["loss"] for t in results)

@@ -1,0 +1,84 @@
+"""Studies on a virtual clock."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import raytune_hpo as hpo
+
+
+def curve(config):
+    for step in range(1, 10):
+        hpo.report(loss=config["x"] + 1 / step, cost_s=step * config["pace"], step=step)
+
+
+SPACE = {"x": hpo.uniform(0, 1), "pace": hpo.choice([1.0, 2.0, 5.0])}
+
+
+def simulate(objective=curve, space=None, **settings):
+    settings = {"num_trials": 60, "num_workers": 8, "sampler": "random", "seed": 3, **settings}
+    return hpo.simulate(objective, space or SPACE, **settings)
+
+
+def test_time_passes_as_the_objective_says():
+    results = simulate(num_workers=1, num_trials=5)
+    end = 0.0
+    for trial in results:
+        assert trial.started_at == pytest.approx(end)
+        assert trial.duration_s == pytest.approx(9 * trial.config["pace"])
+        end += trial.duration_s
+
+
+def test_workers_overlap_and_none_does_two_things_at_once():
+    results = simulate()
+    by_worker = {}
+    for trial in results:
+        by_worker.setdefault(trial.worker, []).append((trial.started_at, trial.finished_at))
+    assert len(by_worker) == 8
+    for spans in by_worker.values():
+        spans.sort()
+        assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+
+
+def test_the_same_seed_gives_the_same_simulation_with_many_workers():
+    runs = [simulate(scheduler="asha", sampler="hyperopt", num_trials=40) for _ in range(2)]
+    assert [(t.config, t.status, t.finished_at) for t in runs[0]] == [
+        (t.config, t.status, t.finished_at) for t in runs[1]
+    ]
+
+
+def test_early_stopping_saves_virtual_time():
+    full, asha = simulate(num_trials=200), simulate(num_trials=200, scheduler="asha")
+    assert max(t.finished_at for t in asha) < 0.6 * max(t.finished_at for t in full)
+    assert asha.best_value <= full.best_value * 1.5
+
+
+def test_ten_thousand_trials_on_a_thousand_workers_take_seconds():
+    begin = time.time()
+    results = simulate(num_trials=10_000, num_workers=1000, scheduler="asha")
+    assert len(results) == 10_000
+    assert time.time() - begin < 15
+
+
+def test_an_objective_that_does_not_say_how_long_it_takes_fails_clearly():
+    results = simulate(lambda config: config["x"], num_trials=3)
+    assert all(t.status == "failed" and "'cost_s'" in t.error for t in results)
+
+
+def test_virtual_time_limits_hold():
+    results = simulate(num_trials=1000, time_budget_s=100, num_workers=4)
+    assert max(t.finished_at or 0 for t in results) <= 100
+    late = simulate(num_trials=30, trial_timeout_s=20)
+    failed = [t for t in late if t.status == "failed"]
+    assert failed and all(t.duration_s == 20 and t.config["pace"] == 5.0 for t in failed)
+
+
+def test_a_simulation_continues(tmp_path):
+    settings = {"name": "sim", "storage": f"sqlite:///{tmp_path}/s.db", "num_workers": 1}
+    half = simulate(num_trials=10, **settings)
+    whole = simulate(num_trials=20, **settings)
+    assert [t.config for t in whole][:10] == [t.config for t in half]
+    assert [t.config for t in whole] == [t.config for t in simulate(num_trials=20, num_workers=1)]
+    assert whole[10].started_at >= half[9].finished_at

@@ -1,0 +1,110 @@
+"""Ask and tell."""
+
+from __future__ import annotations
+
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo.errors import HpoError, ObjectiveError, StudyEnded, StudyExists
+
+SPACE = {"x": hpo.uniform(0, 1)}
+
+
+def make_study(**settings):
+    return hpo.Study(settings.pop("space", SPACE), **{"storage": "memory", "sampler": "random", "seed": 1, **settings})
+
+
+def test_ask_run_tell():
+    study = make_study()
+    for _ in range(10):
+        trial = study.ask()
+        study.tell(trial, trial.config["x"])
+    assert study.results().best_value == min(t.config["x"] for t in study.results())
+
+
+def test_a_batch_is_diverse():
+    study = make_study(sampler="hyperopt")
+    for trial in study.ask_batch(25):
+        study.tell(trial, {"loss": trial.config["x"]})
+    batch = study.ask_batch(4)
+    assert len({t.config["x"] for t in batch}) == 4
+
+
+def test_told_twice_the_first_result_stays():
+    study = make_study()
+    trial = study.ask()
+    study.tell(trial, 1.0)
+    assert study.tell(trial, 2.0).metrics == {"loss": 1.0}
+
+
+def test_a_result_that_is_none_is_a_failed_trial():
+    study = make_study()
+    trial = study.tell(study.ask(), float("nan"))
+    assert trial.status == "failed" and "finite" in trial.error
+
+
+def test_a_failure_is_kept_with_its_traceback():
+    study = make_study()
+    try:
+        1 / 0
+    except ZeroDivisionError as error:
+        trial = study.fail(study.ask(), error)
+    assert trial.status == "failed" and "ZeroDivisionError" in trial.error and "Traceback" in trial.error
+
+
+def test_reports_are_judged():
+    study = make_study(scheduler={"name": "asha", "eta": 2})
+    good, bad = study.ask_batch(2)
+    assert study.report(good, 1, 0.1) == "continue"
+    assert study.report(bad, 1, {"loss": 0.9}) == "stop"
+    assert study.tell(bad).status == "pruned"
+    assert study.tell(good).metrics == {"loss": 0.1}
+    with pytest.raises(ObjectiveError):
+        study.report(study.ask(), 1, {"acc": 1.0})
+
+
+def test_a_grid_ends():
+    study = make_study(space={"x": hpo.grid_search([1, 2, 3])}, sampler="grid")
+    for trial in study.ask_batch(10):
+        study.tell(trial, 0.0)
+    with pytest.raises(StudyEnded, match="exhausted"):
+        study.ask()
+
+
+def test_an_unknown_trial_is_named():
+    with pytest.raises(HpoError, match="got trial 7"):
+        make_study().tell(7, 1.0)
+
+
+def test_what_was_asked_and_never_told_is_asked_again(tmp_path):
+    storage = f"sqlite:///{tmp_path}/s.db"
+    with make_study(name="s", storage=storage) as study:
+        study.tell(study.ask(), 1.0)
+        lost = study.ask()
+    with make_study(name="s", storage=storage) as study:
+        again = study.ask()
+        assert (again.number, again.config, again.attempt) == (lost.number, lost.config, 2)
+
+
+def test_two_studies_of_one_name_are_refused(tmp_path):
+    storage = f"sqlite:///{tmp_path}/s.db"
+    with make_study(name="s", storage=storage), pytest.raises(StudyExists):
+        make_study(name="s", storage=storage)
+
+
+def test_another_spec_is_refused_by_name(tmp_path):
+    storage = f"sqlite:///{tmp_path}/s.db"
+    make_study(name="s", storage=storage, seed=3).close()
+    with pytest.raises(hpo.errors.SpecMismatch, match="seed=3, this run says seed=4"):
+        make_study(name="s", storage=storage, seed=4)
+    with pytest.raises(hpo.errors.SpecMismatch, match="space"):
+        make_study(name="s", storage=storage, seed=3, space={"x": hpo.uniform(0, 2)})
+    with pytest.raises(StudyExists):
+        make_study(name="s", storage=storage, seed=3, resume="never")
+    make_study(name="s", storage=storage, seed=None).close()
+
+
+def test_enqueued_points_come_first():
+    study = make_study(points_to_evaluate=[{"x": 0.5}])
+    study.enqueue({"x": 0.75})
+    assert [study.ask().config["x"] for _ in range(2)] == [0.5, 0.75]

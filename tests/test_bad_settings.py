@@ -1,0 +1,108 @@
+"""Settings that cannot work are refused when the tuner is built: by rule, by what came, with the way out."""
+
+from __future__ import annotations
+
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo.errors import SpaceError, SpecError
+
+
+def build(space=None, objective=lambda config: 1.0, **settings):
+    settings = {"num_trials": 3, "runtime": "local", "storage": "memory", "progress": False, **settings}
+    return hpo.Tuner(objective, {"x": hpo.uniform(0, 1)} if space is None else space, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"sampler": "randm"}, "did you mean 'random'"),
+        ({"sampler": {"name": "sobol", "scrambel": True}}, "did you mean 'scramble'"),
+        ({"sampler": {"scramble": True}}, 'needs a "name"'),
+        ({"sampler": 7}, "got 7"),
+        ({"scheduler": "ahsa"}, "did you mean 'asha'"),
+        ({"scheduler": {"name": "asha", "eta": 1}}, "got eta=1"),
+        ({"metric": []}, "at least one metric"),
+        ({"metric": ["a", "a"]}, "named once"),
+        ({"metric": ["a", "b"], "mode": ["min"]}, "one entry for each metric"),
+        ({"mode": "minimize"}, 'mode is "min" or "max"'),
+        ({"num_trials": 0}, "at least 1"),
+        ({"num_trials": 2.5}, "whole number"),
+        ({"num_trials": None}, "needs an end"),
+        ({"time_budget_s": 0}, "positive"),
+        ({"time_budget_s": float("nan")}, "positive"),
+        ({"target": "low"}, "target"),
+        ({"target": 0.1, "metric": ["a", "b"]}, "one metric"),
+        ({"max_concurrent": 0}, "at least 1"),
+        ({"max_retries": -1}, "at least 0"),
+        ({"trial_timeout_s": -3}, "above 0"),
+        ({"seed": "one"}, "seed"),
+        ({"seed": -1}, "seed"),
+        ({"name": ""}, "name"),
+        ({"runtime": "dask"}, "unknown runtime 'dask'"),
+        ({"isolation": "process"}, "runtime='ray'"),
+        ({"isolation": "thread"}, "unknown isolation"),
+        ({"resume": "maybe"}, "unknown resume"),
+        ({"resources": {"gpus": 1}}, "did you mean 'gpu'"),
+        ({"resources": {"cpu": -1}}, "at least 0"),
+        ({"resources": []}, "list of such bundles"),
+        ({"valid_range": (1, 0)}, "low < high"),
+        ({"valid_range": {"acc": (0, 1)}}, "names ['acc']"),
+        ({"sampler": "grid"}, "points="),
+        ({"sampler": "hyperopt", "metric": ["a", "b"]}, "learns from one metric"),
+        ({"objective": 3}, "function of a configuration"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_a_bad_setting_is_refused_by_name(settings, words):
+    with pytest.raises(SpecError) as caught:
+        build(**settings)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [{}, {"x": hpo.Float}, {"x": object}, 7, None.__class__],
+    ids=str,
+)
+def test_what_is_no_space_is_refused_or_constant(space):
+    if space == {} or not isinstance(space, dict):
+        with pytest.raises(SpaceError):
+            build(space=space)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: hpo.uniform(1, 0),
+        lambda: hpo.loguniform(0, 1),
+        lambda: hpo.Int(5, 2),
+        lambda: hpo.choice([]),
+        lambda: hpo.Float(0, float("inf")),
+        lambda: hpo.Float(0, 1, step=-1),
+    ],
+)
+def test_bounds_that_cannot_be_are_refused(make):
+    with pytest.raises(SpaceError):
+        build(space={"x": make()})
+
+
+def test_points_to_evaluate_are_held_against_the_space():
+    with pytest.raises(SpaceError, match="x"):
+        build(points_to_evaluate=[{"x": 2.0}])
+
+
+def test_a_read_only_storage_folder_is_named(tmp_path):
+    folder = tmp_path / "file"
+    folder.write_text("not a folder")
+    with pytest.raises(hpo.errors.JournalError, match="storage"):
+        build(storage=f"sqlite:///{folder}/studies.db").fit()
+
+
+def test_a_grid_smaller_or_larger_than_num_trials_ends_without_duplicates():
+    space = {"a": hpo.grid_search([1, 2, 3]), "b": hpo.choice(["x", "y"])}
+    small = build(space=space, sampler="grid", num_trials=100).fit()
+    assert len(small) == 6 == len({str(t.config) for t in small})
+    large = build(space=space, sampler="grid", num_trials=4).fit()
+    assert len(large) == 4 == len({str(t.config) for t in large})
+    assert len(build(space=space, sampler="grid", num_trials=None).fit()) == 6

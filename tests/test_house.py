@@ -1,0 +1,417 @@
+"""The laws of the house, as far as they can be read off the source: floors, Ray in one folder, clocks, randomness, names.
+
+docs/design.md says why. Where a law and the code disagree, one of them is wrong: think before changing the table.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import io
+import re
+import subprocess
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo import registry
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "raytune_hpo"
+
+# ------------------------------------------------------------------------------------------------ the plan of the house
+
+FLOORS = (
+    "errors space goals trial spec rng codec texts garbage",
+    "protocols registry events",
+    "numerics samplers schedulers journal analysis",
+    "ledger shelf core optimizer",
+    "runtime cluster",
+    "building tuner run study results finding callbacks progress showing plots audit cli testing",
+)
+FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
+
+STRANGERS = ("samplers", "schedulers", "journal", "analysis")  # rooms of one floor whose doors stay shut
+RAY_ROOM = "raytune_hpo.cluster"
+RAY_GUESTS = ("raytune_hpo.space.dialects.ray_tune", "raytune_hpo.integrations")  # inside functions only
+
+# Who may look at a clock, and what for. Everyone else is told the time.
+CLOCKS = {
+    "raytune_hpo.optimizer": "WallClock, from which the times in facts come",
+    "raytune_hpo.building": "the default name of a study",
+    "raytune_hpo.runtime.trial_run": "when an objective was called, and for how long",
+    "raytune_hpo.runtime.worker": "how long a lease took",
+    "raytune_hpo.runtime.local": "trials that take too long; names of threads",
+    "raytune_hpo.runtime.simulated": "how long a caller waits, on the real clock",
+    "raytune_hpo.cluster": "deadlines and pauses",
+    "raytune_hpo.journal": "when a study was created, who holds it since when, how long to wait for a database",
+    "raytune_hpo.progress": "how often the line is drawn",
+    "raytune_hpo.cli": "times as people read them, and how long a study has been running",
+    "raytune_hpo.plots.page": "when a page was written",
+}
+
+PUBLIC = """
+    Space Float Int Choice Ordinal
+    uniform quniform loguniform qloguniform randn qrandn randint qrandint lograndint qlograndint
+    choice ordinal grid_search sample_from
+    tune Tuner simulate report TrialStopped connect attach load with_parameters
+    Study Results Run Trial Goal
+    errors samplers schedulers testing __version__
+""".split()
+
+HEAVY = ("ray", "scipy", "sklearn", "pandas", "plotly", "sqlalchemy", "hyperopt")
+MAX_FUNCTION_LINES = 60  # without the docstring
+MAX_FILE_LINES = 400  # of code: blank lines, comments and docstrings are free
+
+
+# ------------------------------------------------------------------------------------------------ reading the source
+
+
+class Module(NamedTuple):
+    name: str
+    path: Path
+    text: str
+    tree: ast.Module
+
+
+@functools.cache
+def modules() -> tuple[Module, ...]:
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        text = path.read_text(encoding="utf-8")
+        found.append(Module(name, path, text, ast.parse(text)))
+    return tuple(found)
+
+
+def inside_functions(tree: ast.Module) -> set[ast.AST]:
+    """Every node that runs only when a function is called."""
+    functions = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))]
+    return {node for function in functions for node in ast.walk(function) if node is not function}
+
+
+def imported(node: ast.AST) -> list[str]:
+    """The modules that one node imports, by their full names."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"relative import of {node.module}, line {node.lineno}"
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    if isinstance(node, ast.Call) and dotted(node.func) in ("importlib.import_module", "import_module", "__import__"):
+        return [arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+    return []
+
+
+def imports(module: Module) -> Iterator[tuple[str, ast.AST]]:
+    for node in ast.walk(module.tree):
+        for name in imported(node):
+            yield name, node
+
+
+def dotted(node: ast.AST) -> str:
+    """``a.b.c`` of an attribute chain, empty if it is none."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (left := dotted(node.value)):
+        return f"{left}.{node.attr}"
+    return ""
+
+
+def room(name: str) -> str:
+    """``space`` of ``raytune_hpo.space.numeric``; empty for the package itself."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def at(module: Module, node: ast.AST) -> str:
+    return f"{module.path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+
+
+def is_in(name: str, *homes: str) -> bool:
+    return any(name == home or name.startswith(f"{home}.") for home in homes)
+
+
+def our_imports(module: Module) -> Iterator[tuple[str, ast.AST]]:
+    """What a module imports from the house, as rooms; ``from raytune_hpo import analysis`` is the room analysis."""
+    for name, node in imports(module):
+        if is_in(name, "raytune_hpo"):
+            yield room(name), node
+
+
+# ------------------------------------------------------------------------------------------------ floors and rooms
+
+
+def test_every_module_has_a_floor():
+    assert sorted({room(m.name) for m in modules()} - {""} - set(FLOOR)) == []
+
+
+def test_imports_go_downwards_only():
+    upwards = [
+        f"{at(module, node)} imports {target} (floor {FLOOR[target]}) from floor {FLOOR[room(module.name)]}"
+        for module in modules()
+        if room(module.name)
+        for target, node in our_imports(module)
+        if target in FLOOR and FLOOR[target] > FLOOR[room(module.name)]
+    ]
+    assert upwards == []
+
+
+def test_samplers_schedulers_journal_and_analysis_never_import_each_other():
+    doors = [
+        f"{at(module, node)} imports {target}"
+        for module in modules()
+        if room(module.name) in STRANGERS
+        for target, node in our_imports(module)
+        if target in STRANGERS and target != room(module.name)
+    ]
+    assert doors == []
+
+
+def test_numerics_know_arrays_and_nothing_of_the_house():
+    known = [
+        f"{at(module, node)} imports {target}"
+        for module in modules()
+        if room(module.name) == "numerics"
+        for target, node in our_imports(module)
+        if target not in ("numerics", "errors")
+    ]
+    assert known == []
+
+
+def test_there_are_no_import_cycles():
+    names = {m.name for m in modules()}
+    loads = {m.name: {t for t in _at_import(m) if t in names and t != m.name} for m in modules()}
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, f"import cycle: {' -> '.join((*path[path.index(name) :], name))}"
+        if name not in done:
+            for target in sorted(loads[name]):
+                visit(target, (*path, name))
+            done.add(name)
+
+    for name in loads:
+        visit(name, ())
+
+
+def _module_of(name: str) -> str:
+    """The module that holds an imported name: itself if it is one."""
+    names = {m.name for m in modules()}
+    return name if name in names else name.rpartition(".")[0]
+
+
+def _at_import(module: Module) -> Iterator[str]:
+    """What importing a module imports, TYPE_CHECKING and functions left out."""
+    later = inside_functions(module.tree)
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.If) and dotted(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            later |= set(ast.walk(node))
+    for name, node in imports(module):
+        if node not in later:
+            yield _module_of(name)
+
+
+# ------------------------------------------------------------------------------------------------ Ray, clocks, randomness
+
+
+def test_ray_lives_in_one_folder():
+    trespassers = []
+    for module in modules():
+        later = inside_functions(module.tree)
+        for name, node in imports(module):
+            if not is_in(name, "ray") or is_in(module.name, RAY_ROOM):
+                continue
+            if not is_in(module.name, *RAY_GUESTS) or node not in later:
+                trespassers.append(at(module, node))
+    assert trespassers == []
+
+
+CLOCK_CALLS = re.compile(r"^time\.((time|monotonic|perf_counter|process_time)(_ns)?|localtime|gmtime|strftime)$")
+NOW_CALLS = re.compile(r"^(datetime\.)?(datetime|date)\.(now|utcnow|today)$")
+
+
+def test_clocks_are_read_only_where_they_are_named():
+    readers = []
+    for module in modules():
+        names = {node: dotted(node) for node in ast.walk(module.tree) if isinstance(node, ast.Attribute)}
+        reads = [node for node, name in names.items() if CLOCK_CALLS.match(name) or NOW_CALLS.match(name)]
+        reads += [node for name, node in imports(module) if CLOCK_CALLS.match(name)]  # from time import monotonic
+        if reads and not is_in(module.name, *CLOCKS):
+            readers += [at(module, node) for node in reads]
+    assert readers == []
+
+
+TYPES = ("numpy.random.bit_generator.ISeedSequence",)  # what a derived key has to look like
+SEEDED = ("np.random.Generator", "np.random.Philox", "np.random.SeedSequence", "np.random.RandomState")
+
+
+def test_there_is_no_global_randomness():
+    """No ``np.random.<fn>``, no ``random.<fn>``, no generator without a seed: randomness comes in by argument."""
+    global_draws = []
+    for module in modules():
+        for name, node in imports(module):
+            if is_in(name, "random", "numpy.random") and name not in TYPES:
+                global_draws.append(f"{at(module, node)} imports {name}")
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call):
+                name = dotted(node.func).replace("numpy.random", "np.random", 1)
+                seeded = bool(node.args or node.keywords)
+                if is_in(name, "np.random") and not (name in (*SEEDED, "np.random.default_rng") and seeded):
+                    global_draws.append(f"{at(module, node)} calls {name}")
+    assert global_draws == []
+
+
+# ------------------------------------------------------------------------------------------------ importing
+
+
+def python(code: str) -> str:
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60)
+    return run.stdout.strip()
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    loaded = python(f"import sys, raytune_hpo; print([name for name in {HEAVY!r} if name in sys.modules])")
+    assert loaded == "[]"
+
+
+def test_building_a_space_loads_nothing_heavy():
+    loaded = f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert python(f"import sys, raytune_hpo as hpo; hpo.Space({{'x': hpo.uniform(0, 1)}}); {loaded}") == "[]"
+
+
+def test_importing_the_package_takes_less_than_0_3_s():
+    code = "import time; t = time.perf_counter(); import raytune_hpo; print(time.perf_counter() - t)"
+    assert min(float(python(code)) for _ in range(5)) < 0.3
+
+
+# ------------------------------------------------------------------------------------------------ names and parts
+
+
+def test_the_public_names_are_those_that_were_promised():
+    assert sorted(hpo.__all__) == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_resolves(name):
+    assert getattr(hpo, name) is not None
+    assert name in dir(hpo)
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name != "__version__"])
+def test_every_public_name_is_documented(name):
+    assert getattr(hpo, name).__doc__, f"hpo.{name} has no docstring"
+
+
+PARTS = [(role, name) for role in ("sampler", "scheduler") for name in registry.installed(role)]
+
+
+@pytest.mark.parametrize(("role", "name"), PARTS)
+def test_every_registered_part_and_each_of_its_options_is_documented(role, name):
+    part = registry.load(role, name)
+    text = part.__doc__ or ""
+    assert text.splitlines()[0].strip().endswith("."), f"{name}: the first line says what it is, in one sentence"
+    for option in registry.option_names(part):
+        line = rf"^\s+(\w+, )*{option}(, \w+)*:"
+        assert re.search(line, text, re.MULTILINE), f"{name}: option {option} is not documented"
+
+
+@functools.cache
+def pyproject() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("role", "table"), [("samplers", registry.SAMPLERS), ("schedulers", registry.SCHEDULERS)])
+def test_the_entry_points_are_those_of_the_registry(role, table):
+    assert pyproject()["project"]["entry-points"][f"raytune_hpo.{role}"] == table
+
+
+def test_the_version_is_the_same_everywhere():
+    assert pyproject()["project"]["version"] == hpo.__version__
+    changes = re.findall(r"^## \[(\d[^]]*)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert changes[0] == hpo.__version__
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (PACKAGE / "py.typed").exists()
+
+
+# ------------------------------------------------------------------------------------------------ habits
+
+
+def test_nothing_is_half_built():
+    """No NotImplementedError, and no note that something is still to be done."""
+    notes = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+    found = [
+        f"{module.path.relative_to(ROOT)}:{number}"
+        for module in modules()
+        for number, line in enumerate(module.text.splitlines(), 1)
+        if "NotImplementedError" in line or notes.search(line)
+    ]
+    assert found == []
+
+
+def test_no_exception_is_swallowed():
+    """No bare ``except:``, and no handler of everything that does nothing. A narrow one says why, in a comment."""
+    swallowed = []
+    for module in modules():
+        for node in ast.walk(module.tree):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            idle = all(isinstance(s, (ast.Pass, ast.Continue)) for s in node.body)
+            everything = node.type is None or dotted(node.type) in ("Exception", "BaseException")
+            lines = module.text.splitlines()[node.lineno - 1 : node.end_lineno]
+            if node.type is None or (idle and everything) or (idle and not any("#" in line for line in lines)):
+                swallowed.append(at(module, node))
+    assert swallowed == []
+
+
+def test_functions_stay_short():
+    long = [
+        f"{at(module, node)} {node.name}: {size} lines"
+        for module in modules()
+        for node in ast.walk(module.tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (size := _lines(node) - _docstring_lines(node)) > MAX_FUNCTION_LINES
+    ]
+    assert long == []
+
+
+def _lines(node: ast.AST) -> int:
+    return node.end_lineno - node.lineno + 1
+
+
+def _docstring_lines(node: ast.AST) -> int:
+    return _lines(node.body[0]) if ast.get_docstring(node, clean=False) is not None else 0
+
+
+def test_files_stay_short():
+    sizes = {module.path.relative_to(ROOT): _code_lines(module) for module in modules()}
+    assert {str(path): size for path, size in sizes.items() if size > MAX_FILE_LINES} == {}
+
+
+def _code_lines(module: Module) -> int:
+    """Lines that hold code: not blank, no comment, no docstring."""
+    layout = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+    tokens = tokenize.generate_tokens(io.StringIO(module.text).readline)
+    lines = {row for t in tokens if t.type not in layout for row in range(t.start[0], t.end[0] + 1)}
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(module.tree):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(lines)
+
+
+def test_public_texts_know_nothing_of_the_machine_they_were_written_on():
+    ours = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("labs/*.py"), *PACKAGE.rglob("*.py")]
+    machine = re.compile(r"(?<![\w.])/(work|tmp|root|home/\w+)/")
+    assert [str(path.relative_to(ROOT)) for path in ours if machine.search(path.read_text(encoding="utf-8"))] == []
