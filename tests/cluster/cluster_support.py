@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import IO
 
 import raytune_hpo as hpo
 from raytune_hpo.journal import open_storage
@@ -39,6 +40,17 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
+
+
+def wait_for_line(stream: IO[str] | None, wanted: str) -> None:
+    """Read up to a line of a driver's output; Ray writes its own warnings in between."""
+    assert stream is not None
+    heard = []
+    for line in stream:
+        heard.append(line)
+        if line.rstrip("\n") == wanted:
+            return
+    raise AssertionError(f"no line {wanted!r} in {heard}")
 
 
 def facts_of(storage: str, name: str, kind: type) -> list[Fact]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from cluster_support import SPACE, assert_each_once, by_value
 
 import raytune_hpo as hpo
 from raytune_hpo.audit import audit
 from raytune_hpo.journal import open_storage
-from tests.cluster.cluster_support import SPACE, assert_each_once, by_value
 from tests.fixtures_postgres import postgres_server, postgres_url  # noqa: F401
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]

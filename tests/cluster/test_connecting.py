@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -111,7 +112,7 @@ def run(script: str, environment: dict[str, str], *args: str) -> subprocess.Comp
 
 def test_a_notebook_outside_tunes_over_ray_client(head: dict[str, str], storage: str) -> None:
     process = run(NOTEBOOK, head, storage)
-    assert process.stdout == "10\n", process.stderr
+    assert "10" in process.stdout.splitlines(), process.stderr
 
 
 INTERRUPTED = """
@@ -132,9 +133,9 @@ print(len(results), time.monotonic() - begin < 14.0)
 
 def test_ctrl_c_works_over_ray_client(head: dict[str, str]) -> None:
     process = run(INTERRUPTED, head)
-    assert process.stdout == "2 True\n", process.stderr
+    assert "2 True" in process.stdout.splitlines(), process.stderr
 
 
 def test_a_missing_token_is_explained(head: dict[str, str], storage: str) -> None:
     process = run(NOTEBOOK, head | {"RAY_AUTH_MODE": "disabled"}, storage)
-    assert "RAY_AUTH_TOKEN" in process.stderr.splitlines()[-1]
+    assert re.search("ClusterError.*RAY_AUTH_TOKEN", process.stderr), process.stderr

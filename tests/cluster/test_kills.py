@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cluster_support import SPACE, assert_each_once, facts_of, kill, slow, wait_until
+from cluster_support import SPACE, assert_each_once, facts_of, kill, slow, wait_for_line, wait_until
 
 import raytune_hpo as hpo
 from raytune_hpo.trial import Finished, Requeued, Started
@@ -125,7 +125,7 @@ def driver(name: str, storage: str, verb: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", DRIVER, address, name, storage, verb]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    wait_for_line(process.stdout, "ready")
     return process
 
 
@@ -147,7 +147,7 @@ def test_a_killed_driver_of_fit_takes_its_study_down_and_the_next_call_continues
 def test_a_started_study_outlives_its_driver_and_is_found_again(name: str, storage: str) -> None:
     process = driver(name, storage, "start")
     assert process.stdout is not None
-    assert process.stdout.readline() == "started\n"
+    wait_for_line(process.stdout, "started")
     process.kill()
     process.wait()
     kill("pool", name)  # its restart needs nothing of the driver

@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 import pytest
-from cluster_support import SPACE, assert_each_once, slow, wait_until
+from cluster_support import SPACE, assert_each_once, slow, wait_for_line, wait_until
 
 import raytune_hpo as hpo
 from raytune_hpo import cluster as clusters
@@ -229,11 +229,11 @@ def test_ctrl_c_returns_what_there_is_within_a_second_or_two(name: str, storage:
     command = [sys.executable, "-c", INTERRUPTED, ray.get_runtime_context().gcs_address, name, storage]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    wait_for_line(process.stdout, "ready")
     wait_until(lambda: name in clusters.running() and hpo.attach(name).status().num_trials == 2)
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
-    assert process.stdout.readline() == "2\n"
+    wait_for_line(process.stdout, "2")
     assert time.monotonic() - begin < 2.5
     print(f"{time.monotonic() - begin:.2f} s")
     assert process.wait(timeout=10) == 0

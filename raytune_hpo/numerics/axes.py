@@ -1,0 +1,56 @@
+"""What the columns of an array of unit coordinates mean.
+
+X  (n, d)  coordinates in [0, 1]; NaN where a column is not active
+
+A real axis is a continuum, or so many values that it may count as one. A grid has few values in order, a nominal axis
+has values in no order; both are cut into cells, and coordinates of theirs stand at the cells' centres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+class Kind(Enum):
+    """How the values of a column are related."""
+
+    REAL = "real"
+    GRID = "grid"
+    NOMINAL = "nominal"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One column.
+
+    Attributes:
+        kind: how its values are related.
+        centres: (k,) coordinates of its values, rising; None for a real axis.
+    """
+
+    kind: Kind
+    centres: Array | None = None
+
+    @property
+    def size(self) -> int:
+        """How many values there are; 0 for a continuum."""
+        return 0 if self.centres is None else len(self.centres)
+
+    def levels(self, x: Array) -> Array:
+        """The positions (n,) of the values whose centres are nearest; -1 where x (n,) is NaN. Not for real axes."""
+        assert self.centres is not None
+        middles = (self.centres[1:] + self.centres[:-1]) / 2
+        return np.where(np.isnan(x), -1, np.searchsorted(middles, x))
+
+
+def of_kind(axes: Sequence[Axis], *kinds: Kind) -> Array:
+    """The numbers of the axes of these kinds."""
+    return np.array([j for j, axis in enumerate(axes) if axis.kind in kinds], dtype=np.intp)

@@ -1,0 +1,76 @@
+"""What a model learns from: the finished trials of one study as columns that only grow.
+
+X  (n, d)  coordinates in the unit cube; NaN where a parameter was not active
+Y  (n, m)  losses of m goals; NaN where a trial failed, or told nothing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from raytune_hpo.space import Space
+from raytune_hpo.space.domain import Array
+from raytune_hpo.trial import Status, Trial
+
+
+class Observed(NamedTuple):
+    """The first n finished trials, in the order in which they were told. Views: not to be written to."""
+
+    X: Array
+    Y: Array
+
+    def __len__(self) -> int:  # a NamedTuple's own length is its number of fields
+        return len(self.X)
+
+    def first(self, n: int) -> Observed:
+        """The first n of them: models are fitted to prefixes, so that a fit can be repeated."""
+        return Observed(self.X[:n], self.Y[:n])
+
+
+class History:
+    """The finished trials of one study.
+
+    ``tell`` only notes a trial; ``read`` translates what came since, all at once. What was read stays valid while more
+    is told, so an ask needs neither lock nor copy.
+
+    Args:
+        num_goals: how many losses a trial has.
+    """
+
+    def __init__(self, space: Space, num_goals: int) -> None:
+        self._space = space
+        self._told: list[tuple[Mapping[str, Any], tuple[float, ...] | None]] = []
+        self._columns = Observed(np.empty((0, space.num_columns)), np.empty((0, num_goals)))
+        self._read = 0  # how many of those told stand in the columns
+
+    def __len__(self) -> int:
+        return len(self._told)
+
+    def tell(self, trial: Trial) -> None:
+        """Note a finished trial. A pruned one counts with its last report, a failed one with no loss."""
+        losses = None if trial.status is Status.FAILED else trial.last_losses
+        self._told.append((trial.config, losses))
+
+    def read(self) -> Observed:
+        """All that was told so far."""
+        n = len(self._told)
+        columns, read = self._columns, self._read
+        if read < n:
+            if len(columns.X) < n:
+                columns = Observed(_grown(columns.X, n), _grown(columns.Y, n))
+            new = self._told[read:n]
+            columns.X[read:n] = self._space.encode([config for config, _ in new])
+            width = columns.Y.shape[1]
+            columns.Y[read:n] = [(np.nan,) * width if losses is None else losses for _, losses in new]
+            self._columns, self._read = columns, n
+        return columns.first(n)
+
+
+def _grown(rows: Array, n: int) -> Array:
+    """A copy with room for n rows and as many again; nobody's view of the old rows is touched."""
+    grown = np.full((2 * n, rows.shape[1]), np.nan)
+    grown[: len(rows)] = rows
+    return grown
