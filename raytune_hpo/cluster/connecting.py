@@ -18,6 +18,8 @@ from raytune_hpo.errors import ClusterError
 
 _TOKEN_SETUP = "ray._private.authentication.authentication_token_setup"
 _CLIENT_PORT = "10001"
+_CLIENT_ATTEMPTS = 3
+_CLIENT_SERVER_DIED = "Starting Ray client server failed"
 KNOCK_S = 5.0
 _CHECK_ADDRESS = (
     "check that the head node runs (`ray status` there), and that the address is ray://host:10001 from outside the "
@@ -48,11 +50,26 @@ def connect(address: str | None = None) -> None:
         options |= {"address": found, "runtime_env": {"py_modules": [os.path.dirname(raytune_hpo.__file__)]}}
         _knock(found)
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Ray Client connection timed out")  # the error below says more
-            ray.init(**options)
+        _enter(options)
     except Exception as error:  # Ray raises all kinds, from its own to those of gRPC
         raise ClusterError(explained(error, found)) from error
+
+
+def _enter(options: Mapping[str, Any]) -> None:
+    """``ray.init``, which is tried again where the head failed to fork a server for this client.
+
+    Ray's proxy forks while it talks gRPC, and now and then the child dies of that; the next one usually lives.
+    """
+    for left in reversed(range(_CLIENT_ATTEMPTS)):
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Ray Client connection timed out")  # ``explained`` says more
+                ray.init(**options)
+            return
+        except Exception as error:
+            if not left or _CLIENT_SERVER_DIED not in str(error):
+                raise
+            ray.shutdown()
 
 
 def _knock(address: str) -> None:
