@@ -129,15 +129,23 @@ class OptimizerCore:
         ledger = self.ledger
         if ledger.stopped is not None:
             return _OVER
-        if owned := ledger.owned.get(event.worker):
+        if owned := [number for number in ledger.owned.get(event.worker, ()) if number not in event.holding]:
             return self._lease([ledger.trials[number] for number in owned])
         if ledger.requeued:  # one at a time: if it brings its worker down again, we know which it was
             return self._lease([self._hand_out_again(event)])
-        limit = event.limit if self.sampler.traits.history_free else 1
-        trials = [trial for _ in range(limit) if (trial := self._hand_out(event)) is not None]
+        trials = [trial for _ in range(self._share(event)) if (trial := self._hand_out(event)) is not None]
         if trials:
             return self._lease(trials)
         return _WAIT if ledger.stopped is None else _OVER
+
+    def _share(self, event: Asked) -> int:
+        """How many trials a worker may have at once; fewer towards the end, so that all workers come to it together."""
+        if not self.sampler.traits.history_free:
+            return 1
+        num_trials, num_workers = self.ledger.spec.limits.num_trials, len(self.ledger.owned) + 1
+        if num_trials is None:
+            return event.limit
+        return min(event.limit, max(1, (num_trials - len(self.ledger.trials)) // (2 * num_workers)))
 
     def _hand_out_again(self, event: Asked) -> Trial:
         trial = self.ledger.trials[self.ledger.requeued[0]]

@@ -5,7 +5,7 @@ Events and replies cross threads and networks; every event may arrive twice, lat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +17,12 @@ from raytune_hpo.trial import Fact, Status, Trial, Verdict
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """A worker that has nothing to do asks for up to ``limit`` trials; what it still owns, it never got or has lost."""
+    """A worker asks for up to ``limit`` trials; what it owns and is not ``holding``, it never got or has lost."""
 
     worker: str
     at: float
     limit: int = 1
+    holding: Collection[int] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,13 +6,14 @@ import asyncio
 import logging
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import ray
 
 from raytune_hpo.cluster.clerk import Clerk
+from raytune_hpo.cluster.line import Place, Switchboard
 from raytune_hpo.cluster.parking import Parking
 from raytune_hpo.cluster.thinking import Foresight
 from raytune_hpo.cluster.wire import EndedRow, LeaseRows, pack_lease, unpack_ended
@@ -52,12 +53,14 @@ class OptimizerActor:
         self._gone: set[str] = set()
         self._clerk = Clerk(self._decide)
         self._parking = Parking()
+        self._switchboard = Switchboard(self._on_line)
         self._foresight = Foresight(plan, self._clerk, self._parking, self._workers)
 
     # -------------------------------------------------------------------------------------------- its own life
 
     async def run(self) -> None:
         try:
+            await self._switchboard.open()
             self._storage = open_storage(self._plan.storage)
             self._optimizer = await self._opened()
             self._note_end()
@@ -120,15 +123,25 @@ class OptimizerActor:
 
     # -------------------------------------------------------------------------------------------- for workers
 
-    async def exchange(self, worker: str, ended: Sequence[EndedRow], returned: Sequence[int], limit: int) -> LeaseRows:
-        """Take in results, give back a lease; waits while there is nothing to do, but not for ever."""
+    async def line(self) -> Place | None:
+        """Where workers reach this optimizer without Ray; None where they cannot."""
+        return self._switchboard.place
+
+    async def _on_line(self, method: str, args: tuple[Any, ...]) -> Any:
+        spoken: dict[str, Callable[..., Awaitable[Any]]] = {"exchange": self.exchange, "report": self.report}
+        return await spoken[method](*args)
+
+    async def exchange(
+        self, worker: str, ended: Sequence[EndedRow], returned: Sequence[int], limit: int, holding: Sequence[int]
+    ) -> LeaseRows:
+        """Take in results, give back a lease; a worker that is holding none waits for it, but not for ever."""
         await self._open.wait()
         if self._over.is_set() or not self._is_known(worker):
             return None
         self._workers.add(worker)
         seen = self._parking.changes
-        lease = await self._ask(worker, limit, self._told(worker, ended, returned))
-        if not lease.assignments and not lease.is_over:
+        lease = await self._ask(worker, limit, holding, self._told(worker, ended, returned))
+        if not lease.assignments and not lease.is_over and not holding:
             lease = await self._wait_for_work(worker, limit, seen)
         return pack_lease(lease)
 
@@ -162,8 +175,9 @@ class OptimizerActor:
         back = [Returned(worker=worker, numbers=tuple(returned), at=at)] if returned else []
         return [*unpack_ended(ended, at), *back]
 
-    async def _ask(self, worker: str, limit: int, told: Sequence[Event] = ()) -> Lease:
-        replies = await self._handle([*told, Asked(worker=worker, limit=limit, at=self._clock.now())])
+    async def _ask(self, worker: str, limit: int, holding: Sequence[int] = (), told: Sequence[Event] = ()) -> Lease:
+        asked = Asked(worker=worker, limit=limit, at=self._clock.now(), holding=frozenset(holding))
+        replies = await self._handle([*told, asked])
         if told:
             self._parking.wake()
         lease = replies[-1]

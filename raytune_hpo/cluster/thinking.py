@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Collection, Sequence
@@ -46,7 +47,7 @@ class Foresight:
     """Has suggestions computed while workers wait, and ahead of need.
 
     A suggestion computed ahead misses the results that came after it. That costs quality, so there are only as many on
-    the shelf as are handed out while the next one is computed; none when there is one worker; and one that has missed
+    the shelf as may be handed out while the next one is computed; none when there is one worker; and one that has missed
     more results than there are workers is thrown away (OptimizerCore.drop_stale).
 
     Args:
@@ -93,11 +94,12 @@ class Foresight:
         optimizer.core.shelf.put(idea)
 
     def _ahead(self) -> int:
-        """As many as results come in while one suggestion is computed."""
+        """As many as results come in while one suggestion is computed, and a standard deviation more, for bursts."""
         (begin, first), (end, last) = self._pace[0], self._pace[-1]
         if self._plan.max_concurrent == 1 or len(self._workers) < 2 or end <= begin:
             return 0
-        return min(round((last - first) / (end - begin) * self._duration_s), len(self._workers))
+        expected = (last - first) / (end - begin) * self._duration_s
+        return min(round(expected + math.sqrt(expected)), len(self._workers))
 
     async def _outcome(self, optimizer: Optimizer, job: Job) -> Suggestion | Signal:
         for crash in range(1, MAX_CRASHES + 1):

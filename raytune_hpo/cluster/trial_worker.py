@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import logging
 import os
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 from ray.exceptions import ActorUnavailableError
 
 from raytune_hpo.cluster.delivery import Parcel, unpack_objective
+from raytune_hpo.cluster.line import Line, Place
 from raytune_hpo.cluster.shells import get
 from raytune_hpo.cluster.wire import pack_ended, unpack_lease
 from raytune_hpo.events import Answer, Ended, Lease
@@ -27,6 +29,7 @@ TELL_S = 10.0  # how long the watch tries to say why
 TIMED_OUT = 3  # exit code
 _STDERR = 2
 _UNAVAILABLE_S = 0.5
+_log = logging.getLogger("raytune_hpo")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +94,8 @@ def _limit_threads(number: int) -> None:
 
 
 class RayChannel:
-    """Carries messages to the optimizer. Ray repeats them while it is being restarted; each is safe to repeat.
+    """Carries messages to the optimizer, over a line where there is one, and otherwise through Ray, which repeats them
+    while the optimizer is being restarted. Each is safe to repeat.
 
     Args:
         once: after the first trial the study is over, as far as this worker is concerned.
@@ -100,25 +104,51 @@ class RayChannel:
     def __init__(self, optimizer: Any, *, once: bool) -> None:
         self._optimizer, self._once = optimizer, once
         self._had_one = False
+        self._line: Line | None = None
+        self._wants_line = not once
 
-    def exchange(self, worker: str, ended: Sequence[Ended], returned: Sequence[int], limit: int) -> Lease:
+    def exchange(
+        self, worker: str, ended: Sequence[Ended], returned: Sequence[int], limit: int, holding: Sequence[int]
+    ) -> Lease:
         if self._had_one:
             self.call("tell", worker, pack_ended(ended), list(returned))
             return Lease(is_over=True)
-        lease = unpack_lease(self.call("exchange", worker, pack_ended(ended), list(returned), limit))
+        lease = unpack_lease(self._say("exchange", worker, pack_ended(ended), list(returned), limit, list(holding)))
         self._had_one = self._once and bool(lease.assignments)
         return lease
 
     def report(self, number: int, attempt: int, reports: Sequence[tuple[int, Mapping[str, Any]]]) -> Answer:
-        verdict, next_step = self.call("report", number, attempt, list(reports))
+        verdict, next_step = self._say("report", number, attempt, list(reports))
         return Answer(verdict=Verdict(verdict), next_step=next_step)
 
     def call(self, method: str, *args: Any, timeout_s: float | None = None) -> Any:
+        """Through Ray."""
         while True:
             try:
                 return get(self._optimizer.call.remote(method, *args), timeout_s)
             except ActorUnavailableError:  # it is being restarted, or the network has a bad moment
                 time.sleep(_UNAVAILABLE_S)
+
+    def _say(self, method: str, *args: Any) -> Any:
+        """Over the line. Where it breaks, through Ray, and by the next time over a new one."""
+        if self._line is None and self._wants_line:
+            self._connect()
+        line = self._line
+        if line is not None:
+            try:
+                return line.call(method, args)
+            except OSError:
+                line.close()
+                self._line = None
+        return self.call(method, *args)
+
+    def _connect(self) -> None:
+        place: Place | None = self.call("line")
+        try:
+            self._line = None if place is None else Line(place)
+        except OSError as error:
+            _log.warning("no direct line to the optimizer (%s): messages go through Ray", error)
+        self._wants_line = self._line is not None
 
 
 class _Watch:

@@ -77,22 +77,24 @@ class LocalHandle:
 
     # -------------------------------------------------------------------------------------------- the workers' channel
 
-    def exchange(self, worker: str, ended: Sequence[Ended], returned: Sequence[int], limit: int) -> Lease:
+    def exchange(
+        self, worker: str, ended: Sequence[Ended], returned: Sequence[int], limit: int, holding: Sequence[int]
+    ) -> Lease:
         with self._changed:
             if worker not in self._workers:  # dismissed: its trial took too long, or the study was closed
                 return Lease(is_over=True)
             at = self._optimizer.now()
             told = [replace(event, at=at) for event in ended]
             back = [Returned(worker=worker, numbers=tuple(returned), at=at)] if returned else []
-            lease = self._ask(worker, limit, [*told, *back])
+            lease = self._ask(worker, limit, holding, [*told, *back])
             if told or back:
                 self._changed.notify_all()
-            if not lease.assignments and not lease.is_over:
+            if not lease.assignments and not lease.is_over and not holding:
                 self._changed.wait(PARK_S)
             return lease
 
-    def _ask(self, worker: str, limit: int, events: list[Any]) -> Lease:
-        asked = Asked(worker=worker, at=self._optimizer.now(), limit=limit)
+    def _ask(self, worker: str, limit: int, holding: Sequence[int], events: list[Any]) -> Lease:
+        asked = Asked(worker=worker, at=self._optimizer.now(), limit=limit, holding=frozenset(holding))
         lease: Reply = self._optimizer.handle([*events, asked])[-1]
         assert isinstance(lease, Lease)
         return lease

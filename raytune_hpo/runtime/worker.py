@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from raytune_hpo.events import Answer, Assignment, Ended, Lease
@@ -12,7 +13,8 @@ from raytune_hpo.goals import Goal
 from raytune_hpo.runtime.trial_run import Objective, TrialRun
 from raytune_hpo.trial import Verdict
 
-LEASE_S = 0.05  # a lease holds about this much work: short enough to lose, long enough to hide a round trip
+LEASE_S = 0.1  # a lease holds about this much work: short enough to lose, long enough to hide a round trip
+LONG_S = 0.05  # trials that take longer are handed out one at a time: a round trip is nothing to them
 MAX_LEASE = 512
 FLUSH_S = 0.05  # no report that needs no answer waits longer than this
 
@@ -20,10 +22,13 @@ FLUSH_S = 0.05  # no report that needs no answer waits longer than this
 class Channel(Protocol):
     """How a worker reaches the optimizer. Every call may be repeated by whoever carries it."""
 
-    def exchange(self, worker: str, ended: Sequence[Ended], returned: Sequence[int], limit: int) -> Lease:
+    def exchange(
+        self, worker: str, ended: Sequence[Ended], returned: Sequence[int], limit: int, holding: Sequence[int]
+    ) -> Lease:
         """Tell how trials ended, give back others, and ask for up to ``limit`` new ones.
 
-        Waits while there is nothing to do yet, but not for ever: an empty lease that is not over means ask again.
+        A worker that is ``holding`` no trials waits while there is nothing to do yet, but not for ever: an empty lease
+        that is not over means ask again.
         """
         ...
 
@@ -56,16 +61,28 @@ class Worker:
         self._limit = 1
 
     def loop(self) -> None:
-        """Work until the study is over."""
-        ended: list[Ended] = []
-        returned: list[int] = []
-        while True:
-            lease = self._channel.exchange(self.name, ended, returned, self._limit)
-            ended, returned = [], []
-            if lease.is_over:
-                return
-            if lease.assignments:
-                ended, returned = self._work(lease.assignments)
+        """Work until the study is over.
+
+        Several trials in a lease mean that they are short, and that the sampler needs no results. Then the next lease is
+        asked for while the worker is busy with this one, and the results of the one before are told in the same breath.
+        """
+        lease, ended, returned = Lease(), list[Ended](), list[int]()
+        with ThreadPoolExecutor(1, thread_name_prefix="raytune_hpo-ahead") as aside:
+            while not lease.is_over:
+                if len(lease.assignments) > 1:
+                    held = [assignment.number for assignment in lease.assignments]
+                    coming = aside.submit(self._exchange, ended, returned, held)
+                    ended, returned = self._work(lease.assignments)
+                    lease = coming.result()
+                else:
+                    if lease.assignments:
+                        done, back = self._work(lease.assignments)
+                        ended, returned = ended + done, returned + back
+                    lease = self._exchange(ended, returned, [])
+                    ended, returned = [], []
+
+    def _exchange(self, ended: list[Ended], returned: list[int], holding: list[int]) -> Lease:
+        return self._channel.exchange(self.name, ended, returned, self._limit, holding)
 
     def _work(self, assignments: Sequence[Assignment]) -> tuple[list[Ended], list[int]]:
         """Run the lease's trials; what is not begun after twice the time that was meant goes back."""
@@ -82,7 +99,7 @@ class Worker:
 
     def _adapt(self, trial_s: float) -> None:
         """As many trials as fill a lease at this speed, but at most twice as many as before."""
-        fitting = int(LEASE_S / max(trial_s, 1e-9))
+        fitting = int(LEASE_S / max(trial_s, 1e-9)) if trial_s <= LONG_S else 1
         self._limit = max(1, min(fitting, 2 * self._limit, self._max_lease))
 
     def _run(self, assignment: Assignment) -> Ended:
