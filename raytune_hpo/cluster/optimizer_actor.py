@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-import ray
-
 from raytune_hpo.cluster.clerk import Clerk
 from raytune_hpo.cluster.line import Place, Switchboard
 from raytune_hpo.cluster.parking import Parking
+from raytune_hpo.cluster.shells import was_restarted
 from raytune_hpo.cluster.thinking import Foresight
 from raytune_hpo.cluster.wire import EndedRow, LeaseRows, pack_lease, unpack_ended
 from raytune_hpo.codec import Row
@@ -72,7 +70,7 @@ class OptimizerActor:
 
     async def _opened(self) -> Optimizer:
         beside = not self._plan.sampler.traits.history_free
-        if not _was_restarted():
+        if not was_restarted():
             return await self._clerk.do(self._take_up, open_study, beside)
         deadline, delay_s = self._clock.now() + REOPEN_S, 0.2
         while True:
@@ -299,12 +297,6 @@ class OptimizerActor:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
-
-
-def _was_restarted() -> bool:
-    with warnings.catch_warnings():  # Ray's own code uses what Ray has deprecated
-        warnings.simplefilter("ignore")
-        return bool(ray.get_runtime_context().was_current_actor_reconstructed)
 
 
 def _described(error: BaseException) -> str:

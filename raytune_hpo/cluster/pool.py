@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from raytune_hpo.cluster.deaths import cause_of
 from raytune_hpo.cluster.delivery import holder_lost
 from raytune_hpo.cluster.resources import actor_options, room, thread_limits
-from raytune_hpo.cluster.shells import HOLDER, OPTIMIZER, POOL, find, hire, packed
+from raytune_hpo.cluster.shells import HOLDER, OPTIMIZER, POOL, find, hire, packed, was_restarted
 from raytune_hpo.cluster.trial_worker import WorkerSettings
 from raytune_hpo.errors import ClusterError, HpoError
 
@@ -77,6 +77,8 @@ class WorkerPool:
         try:
             await asyncio.to_thread(_remove_groups, self._settings.study)
             self._refs = await self._held()
+            if not was_restarted():
+                self._hire()  # while the optimizer opens the study: it will hardly have nothing to do
             await self._tell("muster", self._crew)
             pause_s = 0.0  # the first workers are wanted at once
             while not self._closed:
@@ -128,18 +130,19 @@ class WorkerPool:
         async with self._resizing:
             if self._waiting == 0:
                 self._dismiss_pending()
-            elif not self._closed and all(member.ready for member in self._members.values()):
+            elif not self._closed:
                 for _ in range(await self._wanted()):
                     self._hire()
 
     async def _wanted(self) -> int:
         available = await asyncio.to_thread(ray.available_resources)
+        num_ready = sum(member.ready for member in self._members.values())
         wanted = room(self._settings.bundles, available) + 1
         if self._waiting is not None:
             wanted = min(wanted, self._waiting)
         if self._settings.max_concurrent is not None:
-            wanted = min(wanted, self._settings.max_concurrent - len(self._members))
-        return wanted
+            wanted = min(wanted, self._settings.max_concurrent - num_ready)
+        return wanted - (len(self._members) - num_ready)  # those that have been asked for already
 
     def _dismiss_pending(self) -> None:
         for name in [name for name, member in self._members.items() if not member.ready]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -106,6 +107,13 @@ def plain(error: BaseException) -> BaseException:
 def is_gone(error: BaseException) -> bool:
     """Whether Ray says that an actor is dead, rather than that something in it raised."""
     return isinstance(error, RayError) and not isinstance(error, RayTaskError)
+
+
+def was_restarted() -> bool:
+    """Whether Ray has started the actor that asks again, after a crash."""
+    with warnings.catch_warnings():  # Ray's own code uses what Ray has deprecated
+        warnings.simplefilter("ignore")
+        return bool(ray.get_runtime_context().was_current_actor_reconstructed)
 
 
 def on_head() -> dict[str, Any]:
