@@ -22,6 +22,12 @@ SAMPLERS = {
     "grid": "raytune_hpo.samplers.grid:Grid",
     "sobol": "raytune_hpo.samplers.sobol:Sobol",
     "hyperopt": "raytune_hpo.samplers.hyperopt:Hyperopt",
+    "tpe": "raytune_hpo.samplers.tpe:TPE",
+    "cmaes": "raytune_hpo.samplers.cmaes:CMAES",
+    "de": "raytune_hpo.samplers.de:DE",
+    "nsga2": "raytune_hpo.samplers.nsga2:NSGA2",
+    "gp": "raytune_hpo.samplers.gp:GP",
+    "rf": "raytune_hpo.samplers.rf:RF",
 }
 SCHEDULERS = {
     "median": "raytune_hpo.schedulers.median:Median",

@@ -239,6 +239,7 @@ class Reports(Sequence[Report]):
 
 
 NO_REPORTS = Reports()
+_NO_META: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -327,9 +328,10 @@ def _started(trial: Trial | None, fact: Started) -> Trial:
         return Trial(
             number=fact.number,
             config=fact.config,
+            reports=NO_REPORTS,
             worker=fact.worker,
             basis=fact.basis,
-            meta=fact.meta,
+            meta=fact.meta or _NO_META,
             parent=fact.parent,
             created_at=fact.at,
             started_at=fact.at,

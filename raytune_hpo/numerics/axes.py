@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,14 @@ class Axis:
     def size(self) -> int:
         """How many values there are; 0 for a continuum."""
         return 0 if self.centres is None else len(self.centres)
+
+    @cached_property
+    def edges(self) -> Array:
+        """Where the cells begin and end (k + 1,), from 0 to 1: every centre lies midway. Not for real axes."""
+        assert self.centres is not None
+        signs = np.where(np.arange(self.size) % 2, -1.0, 1.0)
+        ends = 2 * signs * np.cumsum(signs * self.centres)  # end = 2 centre - beginning
+        return np.concatenate([[0.0], ends[:-1], [1.0]])
 
     def levels(self, x: Array) -> Array:
         """The positions (n,) of the values whose centres are nearest; -1 where x (n,) is NaN. Not for real axes."""

@@ -1,8 +1,14 @@
 """What to try next: glue between trials and numerics; one paper, one file."""
 
+from raytune_hpo.samplers.cmaes import CMAES
+from raytune_hpo.samplers.de import DE
+from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.grid import Grid
 from raytune_hpo.samplers.hyperopt import Hyperopt
+from raytune_hpo.samplers.nsga2 import NSGA2
 from raytune_hpo.samplers.random import Random
+from raytune_hpo.samplers.rf import RF
 from raytune_hpo.samplers.sobol import Sobol
+from raytune_hpo.samplers.tpe import TPE
 
-__all__ = ["Grid", "Hyperopt", "Random", "Sobol"]
+__all__ = ["CMAES", "DE", "GP", "NSGA2", "RF", "TPE", "Grid", "Hyperopt", "Random", "Sobol"]

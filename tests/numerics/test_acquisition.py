@@ -12,6 +12,7 @@ from raytune_hpo.numerics.acquisition import (
     expected_improvement,
     log_expected_improvement,
     log_h,
+    log_probability_of_improvement,
     probability_of_improvement,
     upper_confidence_bound,
 )
@@ -41,28 +42,26 @@ def test_a_point_without_doubt_promises_its_gain_or_nothing():
     means, sds = np.array([0.3, 0.4, 0.5]), np.zeros(3)
     np.testing.assert_allclose(expected_improvement(means, sds, BEST), [0.1, 0.0, 0.0])
     np.testing.assert_allclose(log_expected_improvement(means, sds, BEST), [math.log(0.1), -np.inf, -np.inf])
-    np.testing.assert_array_equal(probability_of_improvement(means, sds, BEST), [0.0, -np.inf, -np.inf])
+    np.testing.assert_array_equal(probability_of_improvement(means, sds, BEST), [1.0, 0.0, 0.0])
+    np.testing.assert_array_equal(log_probability_of_improvement(means, sds, BEST), [0.0, -np.inf, -np.inf])
 
 
 def test_the_probability_of_improvement_is_the_tail_of_the_normal():
-    found = np.exp(probability_of_improvement(MEANS[:-1], SDS[:-1], BEST))
-    np.testing.assert_allclose(found, stats.norm.cdf(BEST, MEANS[:-1], SDS[:-1]))
+    wanted = stats.norm.cdf(BEST, MEANS[:-1], SDS[:-1])
+    np.testing.assert_allclose(probability_of_improvement(MEANS[:-1], SDS[:-1], BEST), wanted)
+    np.testing.assert_allclose(np.exp(log_probability_of_improvement(MEANS[:-1], SDS[:-1], BEST)), wanted)
 
 
 @pytest.mark.parametrize("u", [-1e-3, -0.999, -1.001, -5.0, -8.0, -20.0, -40.0, -1e3, -9.9e5, -1.1e6, -1e100])
 def test_log_h_agrees_with_an_expansion_or_an_integral(u: float):
-    """h(u) = integral of Phi from -inf to u; far out it is phi(u) / u^2 (1 - 3/u^2 + 15/u^4 - ...)."""
-    if u > -6:
-        wanted = math.log(integrate.quad(stats.norm.cdf, u - 20, u)[0])
+    """h(u) = phi(u) times an integral that stays near 1 / u^2, or far out its asymptotic series in z = 1 / u^2."""
+    if u > -15:
+        integral, _ = integrate.quad(lambda t: math.exp(stats.norm.logcdf(u - t) - stats.norm.logpdf(u)), 0, 30)
     else:
         z = 1 / u**2
-        series = 1 - 3 * z * (1 - 5 * z * (1 - 7 * z * (1 - 9 * z * (1 - 11 * z)))) if u < -15 else None
-        if series is None:
-            scaled, _ = integrate.quad(lambda t: stats.norm.logcdf(u - t) and math.exp(
-                stats.norm.logcdf(u - t) - stats.norm.logpdf(u)), 0, 10)
-            wanted = math.log(scaled) + stats.norm.logpdf(u)
-        else:
-            wanted = -(u**2) / 2 - math.log(2 * math.pi) / 2 - 2 * math.log(-u) + math.log(series)
+        integral = z * (1 - 3 * z * (1 - 5 * z * (1 - 7 * z * (1 - 9 * z * (1 - 11 * z)))))
+    wanted = stats.norm.logpdf(u) + (math.log(integral) if integral else -2 * math.log(-u))
+    # Just before the last branch begins, digits are lost; nobody tells scores of -1e12 apart by thousandths.
     np.testing.assert_allclose(log_h(np.array([u]))[0], wanted, rtol=1e-9, atol=2e-3 if u < -1e5 else 1e-9)
 
 
@@ -72,7 +71,7 @@ def test_log_improvement_stays_finite_and_ordered_where_improvement_has_underflo
     assert np.isfinite(scores).all()
     assert (np.diff(scores) < 0).all()
     assert expected_improvement(np.array([40.0]), np.ones(1), 0.0)[0] == 0.0
-    assert np.isfinite(probability_of_improvement(np.array([40.0]), np.ones(1), 0.0))[0]
+    assert np.isfinite(log_probability_of_improvement(np.array([40.0]), np.ones(1), 0.0))[0]
 
 
 def test_all_scores_prefer_a_lower_mean_and_more_doubt():
@@ -86,12 +85,13 @@ def test_kappa_is_how_much_doubt_counts():
     np.testing.assert_allclose(upper_confidence_bound(np.array([1.0]), np.array([2.0]), kappa=1.5), [2.0])
 
 
-def test_arguments_of_any_size_make_no_warnings_and_no_nan():
-    with np.errstate(all="raise", under="ignore"):
-        for mean in (-1e300, 0.0, 1e300):
-            for sd in (1e-300, 1.0):
-                scores = [
-                    expected_improvement(np.array([mean]), np.array([sd]), 0.0),
-                    probability_of_improvement(np.array([mean]), np.array([sd]), 0.0),
-                ]
-                assert not np.isnan(scores).any()
+def test_arguments_of_any_size_give_numbers_without_warnings():
+    for score in (
+        expected_improvement,
+        log_expected_improvement,
+        probability_of_improvement,
+        log_probability_of_improvement,
+    ):
+        with np.errstate(all="raise", under="ignore"):
+            scores = score(np.repeat([-1e300, 0.0, 1e300], 3), np.tile([0.0, 1e-300, 1.0], 3), 0.0)
+        assert not np.isnan(scores).any()

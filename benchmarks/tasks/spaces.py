@@ -1,0 +1,96 @@
+"""From a list of described parameters to a Space, and from its configurations back to flat ones.
+
+A parameter is a dict: name, type (float, int, categorical), low, high, log, choices, ordered (choices are a grid of
+numbers), condition {parent: [values]} (active where all of several parents have one of the values). Parents come first.
+
+Two forms say the same. "flat" is one dict whose entries come and go by conditions, as in ConfigSpace and as peers that
+suggest by name see it; "nested" has choices among dicts, as users of this package write it, where a parameter below
+several options of a parent becomes one parameter for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raytune_hpo.space import Choice, Domain, Float, Int, Ordinal, Space
+from raytune_hpo.space.conditions import AllOf, Condition, Test
+from raytune_hpo.space.dialects import Foreign
+from raytune_hpo.space.tree import Entry, Gated, Leaf
+
+Parameter = Mapping[str, Any]
+
+
+def space_of(parameters: Sequence[Parameter], form: str = "flat") -> Space:
+    """The space in one of the two forms.
+
+    Raises:
+        ValueError: nested, and some parameter has parents that do not lie on one path.
+    """
+    return _FORMS[form](parameters)
+
+
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration of either form as one dict of values by name."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        flat.update(flatten(value) if isinstance(value, Mapping) else {name: value})
+    return flat
+
+
+def _domain(parameter: Parameter) -> Domain:
+    if parameter["type"] == "categorical":
+        return (Ordinal if parameter.get("ordered") else Choice)(parameter["choices"])
+    make = Int if parameter["type"] == "int" else Float
+    return make(parameter["low"], parameter["high"], log=bool(parameter.get("log")))
+
+
+def _flat(parameters: Sequence[Parameter]) -> Space:
+    position = {parameter["name"]: i for i, parameter in enumerate(parameters)}
+    domains = [_domain(parameter) for parameter in parameters]
+
+    def condition(parameter: Parameter) -> Condition | None:
+        tests = []
+        for parent, values in (parameter.get("condition") or {}).items():
+            codes = domains[position[parent]].codes_of(values)
+            tests.append(Test(position[parent], "in", tuple(codes.tolist())))
+        return AllOf(tuple(tests)) if len(tests) > 1 else next(iter(tests), None)
+
+    entries = [Entry(p["name"], Leaf(domain), condition(p)) for p, domain in zip(parameters, domains, strict=True)]
+    return Space(Foreign(Gated(tuple(entries))))
+
+
+def _nested(parameters: Sequence[Parameter]) -> Space:
+    named = {parameter["name"]: parameter for parameter in parameters}
+    above = {parameter["name"]: _nearest(parameter, named) for parameter in parameters}
+
+    def node(parameter: Parameter) -> Any:
+        name = parameter["name"]
+        children = [child for child in parameters if above[child["name"]] == name]
+        if not children:
+            return _domain(parameter)
+        return Choice(
+            [
+                {name: value} | {c["name"]: node(c) for c in children if value in c["condition"][name]}
+                for value in parameter["choices"]
+            ]
+        )
+
+    return Space({name: node(named[name]) for name, parent in above.items() if parent is None})
+
+
+def _nearest(parameter: Parameter, named: Mapping[str, Parameter]) -> str | None:
+    """The parent under which a parameter stands: the one whose own conditions imply those on the others."""
+    condition = parameter.get("condition") or {}
+    for parent in condition:
+        implied = named[parent].get("condition") or {}
+        others = [other for other in condition if other != parent]
+        if all(other in implied and set(implied[other]) <= set(condition[other]) for other in others):
+            return str(parent)
+    if condition:
+        raise ValueError(f"{parameter['name']!r} has parents that do not lie on one path; use the flat form")
+    return None
+
+
+_FORMS = {"flat": _flat, "nested": _nested}
+FORMS = tuple(_FORMS)

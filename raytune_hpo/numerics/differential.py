@@ -1,0 +1,75 @@
+"""Differential evolution.
+
+Storn, Price: Differential Evolution (J. Global Optimization 11, 1997) has mutation and crossover; Zhang, Sanderson: JADE
+(IEEE Trans. Evol. Comput. 13, 2009) has several leaders and the adaptation; equations are JADE's.
+
+X     (k, n)  the population, coordinates in [0, 1]
+x     (n,)    a target: the member that the child competes with
+F             scale of differences; mu_F what its draws are centred at
+CR            probability that a coordinate comes from the mutant; mu_CR its centre
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+_WIDTH = 0.1  # of the draws of F and CR
+_LEAST_SCALE = 0.1  # smaller differences only repeat the target
+
+
+def draw_rates(mu_F: float, mu_CR: float, rng: np.random.Generator) -> tuple[float, float]:
+    """F from a Cauchy distribution, cut to [0.1, 1], and CR from a normal one, cut to [0, 1]: eqs. 7, 9."""
+    F = mu_F + _WIDTH * rng.standard_cauchy()
+    CR = mu_CR + _WIDTH * rng.standard_normal()
+    return float(np.clip(F, _LEAST_SCALE, 1.0)), float(np.clip(CR, 0.0, 1.0))
+
+
+def adapted(mu_F: float, mu_CR: float, F: float, CR: float, rate: float) -> tuple[float, float]:
+    """The centres after a child of these rates was better than its target.
+
+    Eqs. 8, 10 to 12 one child at a time; the weights F / mu_F stand for the Lehmer mean, which favours large steps.
+    """
+    share = min(1.0, rate * F / mu_F)
+    return mu_F + share * (F - mu_F), mu_CR + rate * (CR - mu_CR)
+
+
+def mutant(
+    X: Array, losses: Array, target: int, nominal: Array, F: float, best: int, rng: np.random.Generator
+) -> Array:
+    """One of the ``best`` lowest plus a difference of two others, (n,): best/1, with as many leaders as JADE has.
+
+    Args:
+        nominal: (n,) of bool: values in no order. There, the target's value gives way to the leader's with probability
+            F, and that to the first of the two others', where these differ, with probability F.
+    """
+    x, leader = X[target], X[rng.choice(np.argsort(losses, kind="stable")[:best])]
+    first, second = X[_others(len(X), target, rng)]
+    led, varied = rng.random((2, len(x))) < F
+    value = np.where(varied & (first != second), first, np.where(led, leader, x))
+    v: Array = np.where(nominal, value, leader + F * (first - second))
+    return v
+
+
+def crossed(x: Array, v: Array, CR: float, rng: np.random.Generator) -> Array:
+    """The binomial crossover (n,) of a target and a mutant; one coordinate is the mutant's in any case: eq. 5."""
+    taken = rng.random(len(x)) < CR
+    taken[rng.integers(len(x))] = True
+    child: Array = np.where(taken, v, x)
+    return child
+
+
+def returned(v: Array, x: Array) -> Array:
+    """A mutant inside [0, 1]: where it left, it stands midway between its target and the bound."""
+    inside: Array = np.where(v < 0, x / 2, np.where(v > 1, (1 + x) / 2, v))
+    return inside
+
+
+def _others(k: int, target: int, rng: np.random.Generator) -> Array:
+    """Two different members, neither of which is the target; k >= 3."""
+    others = rng.permutation(k - 1)[:2]
+    return others + (others >= target)

@@ -1,0 +1,262 @@
+"""Gaussian process regression.
+
+Z      (n, q)  features of the rows, see ``kernels.py``
+y      (n,)    losses, warped to zero mean and unit variance
+theta  (d+2,)  logarithms of d length scales, of the signal's variance s2 and of the noise's variance t2
+K      (n, n)  s2 k + t2 I; L its lower Cholesky factor; a = K^-1 y
+B      (n, q)  features in units of the length scales
+
+Rasmussen, Williams: Gaussian Processes for Machine Learning. MIT Press 2006 ("RW").
+Hvarfner, Hellsten, Nardi: Vanilla Bayesian Optimization Performs Great in High Dimensions. ICML 2024.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from raytune_hpo.numerics.axes import Array
+from raytune_hpo.numerics.kernels import matern52, matern52_slope, squared_distances
+
+_LOG_2PI = math.log(2 * math.pi)
+_LEAST_VARIANCE = 1e-12  # of a prediction, in units of the signal's: what rounding leaves of no doubt at all
+
+
+class Prior(NamedTuple):
+    """Independent normal beliefs about theta, and the box in which it is looked for.
+
+    Attributes:
+        mean, sd: (d+2,); the density of theta itself, that is of the logarithms.
+        low, high: (d+2,).
+    """
+
+    mean: Array
+    sd: Array
+    low: Array
+    high: Array
+
+    def with_noise(self, t2: float) -> Prior:
+        """The same with the noise's variance known."""
+        parts = [part.copy() for part in self]
+        for part in (parts[0], parts[2], parts[3]):
+            part[-1] = math.log(t2)
+        return Prior(*parts)
+
+
+def scaled_prior(d: int) -> Prior:
+    """Length scales that grow with the root of the dimension, so that distances stay the same in their units.
+
+    The length scales' prior is the log-normal of Hvarfner et al. (2024, section 5) with mode sqrt(d) exp(mu - sigma^2),
+    here as a normal of the logarithm around that mode.
+    """
+    length, signal, noise = math.log(0.2 * math.sqrt(max(d, 1))) + 0.6, 0.0, math.log(1e-3)
+    return Prior(
+        mean=np.array([length] * d + [signal, noise]),
+        sd=np.array([1.0] * d + [0.7, 2.0]),
+        low=np.log([0.02] * d + [0.05, 1e-6]),
+        high=np.log([100.0] * d + [50.0, 1.0]),
+    )
+
+
+def negative_log_posterior(theta: Array, Z: Array, owner: Array, y: Array, prior: Prior) -> tuple[float, Array]:
+    """-log p(y | theta) - log p(theta) up to a constant of the prior, and its gradient (d+2,).
+
+    RW eqs. 5.8 and 5.9. The sum over pairs in the derivative by a length scale is taken feature by feature, as
+    sum_ab S_ab (z_a - z_b)^2 = 2 (z^2 . S 1 - z . S z), so no tensor of distances is made.
+    """
+    from scipy.linalg import lapack
+
+    n, d = len(y), len(theta) - 2
+    s2, t2 = np.exp(theta[d:])
+    B = Z * np.exp(-theta[:d])[owner]
+    k, slope = matern52_slope(squared_distances(B, B))
+    k *= s2
+    K = k.copy()
+    K.flat[:: n + 1] += t2
+    L, failed = lapack.dpotrf(K, lower=1, overwrite_a=1)
+    if failed:  # rounding made it indefinite: nobody wants to be here
+        return math.inf, np.zeros(d + 2)
+    a, _ = lapack.dpotrs(L, y, lower=1)
+    fit = y @ a / 2 + np.log(np.diagonal(L)).sum() + n * _LOG_2PI / 2
+    inverse, _ = lapack.dpotri(L, lower=1, overwrite_c=0)
+    W = np.tril(inverse, -1)
+    W += W.T
+    W.flat[:: n + 1] = np.diagonal(inverse)
+    W -= np.outer(a, a)  # dfit/dK = W / 2
+    gradient = np.empty(d + 2)
+    gradient[d] = np.vdot(W, k) / 2
+    gradient[d + 1] = t2 * np.trace(W) / 2
+    slope *= W
+    slope *= s2
+    pairs = (B * B * slope.sum(axis=1)[:, None]).sum(axis=0) - (B * (slope @ B)).sum(axis=0)
+    gradient[:d] = -2 * np.bincount(owner, pairs, minlength=d)
+    u = (theta - prior.mean) / prior.sd
+    return float(fit + u @ u / 2), gradient + u / prior.sd
+
+
+def fit(Z: Array, owner: Array, y: Array, prior: Prior, *, max_steps: int = 40) -> Array:
+    """The most probable theta (d+2,), by L-BFGS from the prior's mean and from a wigglier, noisier guess.
+
+    The noisier start leads to the optimum that explains the data by noise, the other to the one that explains it by
+    the signal; the data decide between them.
+    """
+    from scipy.optimize import minimize
+
+    d = len(prior.mean) - 2
+    noisy = prior.mean + np.array([-0.7] * d + [0.0, 4.0])
+    best, least = np.clip(prior.mean, prior.low, prior.high), math.inf
+    for start in (prior.mean, noisy):
+        found = minimize(
+            negative_log_posterior,
+            np.clip(start, prior.low, prior.high),
+            (Z, owner, y, prior),
+            method="L-BFGS-B",
+            jac=True,
+            bounds=np.column_stack([prior.low, prior.high]),
+            options={"maxiter": max_steps, "ftol": 1e-5, "gtol": 1e-3},
+        )
+        if found.fun < least:
+            best, least = found.x, found.fun
+    return np.asarray(best)
+
+
+def log_density(Z: Array, owner: Array, y: Array, prior: Prior) -> Callable[[Array], float]:
+    """The logarithm of the posterior density of theta up to a constant, -inf outside the box: for slice sampling."""
+
+    def density(theta: Array) -> float:
+        if (theta < prior.low).any() or (theta > prior.high).any():
+            return -math.inf
+        return -negative_log_posterior(theta, Z, owner, y, prior)[0]
+
+    return density
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posterior:
+    """What is believed of the loss after n observations.
+
+    Attributes:
+        theta: (d+2,).
+        scale: (q,) inverse length scale of each feature.
+        B: (n, q).
+        L: (n, n).
+        a: (n,).
+        y: (n,).
+    """
+
+    theta: Array
+    scale: Array
+    B: Array
+    L: Array
+    a: Array
+    y: Array
+
+    @staticmethod
+    def of(theta: Array, Z: Array, owner: Array, y: Array) -> Posterior:
+        """RW algorithm 2.1; where rounding makes K indefinite, the noise is raised until it is not."""
+        scale = np.exp(-theta[:-2])[owner]
+        B = Z * scale
+        s2, t2 = np.exp(theta[-2:])
+        K = s2 * matern52(squared_distances(B, B))
+        K.flat[:: len(y) + 1] += t2
+        L = _factor(K)
+        return Posterior(theta=theta, scale=scale, B=B, L=L, a=_backward(L, _forward(L, y)), y=y)
+
+    def predict(self, Z: Array) -> tuple[Array, Array]:
+        """Means and standard deviations (m,) of the loss without noise at features (m, q). (RW eqs. 2.25, 2.26)"""
+        s2 = math.exp(self.theta[-2])
+        k = s2 * matern52(squared_distances(Z * self.scale, self.B))
+        v = _forward(self.L, k.T)
+        return k @ self.a, _sd(s2, np.einsum("ij,ij->j", v, v))
+
+    def slopes(self, Z: Array) -> tuple[Array, Array, Array, Array]:
+        """Means (m,), standard deviations (m,), and the gradients (m, q) of both by the features."""
+        s2 = math.exp(self.theta[-2])
+        A = Z * self.scale
+        k, slope = matern52_slope(squared_distances(A, self.B))
+        k *= s2
+        slope *= s2
+        v = _forward(self.L, k.T)
+        b = _backward(self.L, v).T
+        sd = _sd(s2, np.einsum("ij,ij->j", v, v))
+        # d k(z, z_i) / dz = 2 slope (z - z_i) in units of the length scales; var = s2 - k K^-1 k
+        dmean = 2 * self._pulled(A, slope * self.a)
+        dsd = -2 * self._pulled(A, slope * b) / sd[:, None]
+        return k @ self.a, sd, dmean, dsd
+
+    def _pulled(self, A: Array, weights: Array) -> Array:
+        """sum_i weights_mi (a_m - b_i), (m, q), by the features without units."""
+        return np.asarray((A * weights.sum(axis=1)[:, None] - weights @ self.B) * self.scale)
+
+    @property
+    def means(self) -> Array:
+        """Means (n,) of the loss without noise where it was observed: K a without the noise's part is y - t2 a."""
+        return self.y - math.exp(self.theta[-1]) * self.a
+
+    def covariance(self, Z: Array) -> Array:
+        """Of the loss without noise at features (m, q), (m, m). (RW eq. 2.24)"""
+        s2 = math.exp(self.theta[-2])
+        A = Z * self.scale
+        v = _forward(self.L, s2 * matern52(squared_distances(self.B, A)))
+        return np.asarray(s2 * matern52(squared_distances(A, A)) - v.T @ v)
+
+    def draw(self, Z: Array, rng: np.random.Generator) -> Array:
+        """One sample (m,) of the loss without noise at features (m, q), jointly."""
+        C = self.covariance(Z)
+        C.flat[:: len(C) + 1] += 1e-8 * math.exp(self.theta[-2])
+        mean, _ = self.predict(Z)
+        return np.asarray(mean + _factor(C) @ rng.standard_normal(len(Z)))
+
+    def extended(self, Z: Array, y: Array) -> Posterior:
+        """The same after p more observations (p, q), (p,): the factor grows by p rows, in O(n^2 p)."""
+        s2, t2 = np.exp(self.theta[-2:])
+        A = Z * self.scale
+        v = _forward(self.L, s2 * matern52(squared_distances(self.B, A)))
+        corner = s2 * matern52(squared_distances(A, A)) - v.T @ v
+        corner.flat[:: len(y) + 1] += t2
+        n, p = len(self.y), len(y)
+        L = np.zeros((n + p, n + p))
+        L[:n, :n], L[n:, :n], L[n:, n:] = self.L, v.T, _factor(corner)
+        y = np.concatenate([self.y, y])
+        B = np.concatenate([self.B, A])
+        return Posterior(theta=self.theta, scale=self.scale, B=B, L=L, a=_backward(L, _forward(L, y)), y=y)
+
+    def fantasised(self, Z: Array) -> Posterior:
+        """The same, as if pending rows (p, q) had turned out as expected: doubt shrinks there, means stay."""
+        return self.extended(Z, self.predict(Z)[0]) if len(Z) else self
+
+
+def _sd(s2: float, explained: Array) -> Array:
+    return np.sqrt(np.maximum(s2 - explained, _LEAST_VARIANCE * s2))
+
+
+def _factor(K: Array) -> Array:
+    """The lower Cholesky factor of K (n, n), or of K with as much more on its diagonal as it takes."""
+    from scipy.linalg import lapack
+
+    jitter = 0.0
+    while True:
+        L, failed = lapack.dpotrf(K, lower=1, clean=1)
+        if not failed:
+            return np.asarray(L)
+        more = max(10 * jitter, 1e-10 * float(np.trace(K)) / len(K))
+        K = K + (more - jitter) * np.eye(len(K))
+        jitter = more
+
+
+def _forward(L: Array, b: Array) -> Any:
+    """L^-1 b. LAPACK itself: scipy's wrapper costs more than the solution of a small system."""
+    from scipy.linalg import lapack
+
+    return lapack.dtrtrs(L, b, lower=1)[0]
+
+
+def _backward(L: Array, b: Array) -> Any:
+    """L^-T b."""
+    from scipy.linalg import lapack
+
+    return lapack.dtrtrs(L, b, lower=1, trans=1)[0]

@@ -1,0 +1,81 @@
+"""How alike two rows of a mixed space are: a Matern kernel over points of a Euclidean space.
+
+X   (n, d)  coordinates in [0, 1]; NaN where a column is not active
+Z   (n, q)  features: where the rows stand in a Euclidean space, q >= d
+r2  (n, m)  squared distances in units of the length scales
+k   (n, m)  correlations
+
+Every column is given a place of its own in the Euclidean space: a real or ordered one its coordinate on a line, a
+nominal one with k values the k corners of a simplex. The simplex is as large as makes two random values of it as far
+from each other, on average of the square, as two random coordinates: 1/6. So one prior of length scales serves all
+kinds of columns. A column that is not active stands in the middle, as far from one end as from the other. The squared
+distance is the sum over the columns, each in units of its own length scale. Since all rows are points of one Euclidean
+space, every kernel matrix is positive semidefinite, whatever rows of whatever branches are compared.
+
+Rasmussen, Williams: Gaussian Processes for Machine Learning. MIT Press 2006, chapters 4 and 5.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from raytune_hpo.numerics.axes import Array, Axis, Kind, of_kind
+
+_SQRT5 = math.sqrt(5)
+_MEAN_SQUARE = 1 / 6  # of the difference of two random coordinates
+
+
+class Embedding:
+    """Where the rows of a mixed space stand in a Euclidean one.
+
+    Attributes:
+        owner: (q,) the number of the column that each feature belongs to.
+        slots: (d,) the feature of each real or ordered column, which is its coordinate; of a nominal one, its first.
+    """
+
+    def __init__(self, axes: Sequence[Axis]) -> None:
+        widths = [axis.size if axis.kind is Kind.NOMINAL else 1 for axis in axes]
+        self.owner = np.repeat(np.arange(len(axes)), widths)
+        self.slots = np.cumsum([0, *widths[:-1]]) if widths else np.empty(0, dtype=np.intp)
+        self._nominal = [(j, axes[j]) for j in of_kind(axes, Kind.NOMINAL)]
+
+    def __call__(self, X: Array) -> Array:
+        """The features (n, q) of rows (n, d)."""
+        Z = np.zeros((len(X), len(self.owner)))
+        Z[:, self.slots] = np.where(np.isnan(X), 0.5, X)
+        for j, axis in self._nominal:
+            corners = Z[:, self.slots[j] : self.slots[j] + axis.size]
+            # Not active, it stays at the origin, from which all corners are equally far.
+            corners[:] = (axis.levels(X[:, j])[:, None] == np.arange(axis.size)) * _corner(axis.size)
+        return Z
+
+
+def _corner(k: int) -> float:
+    """How far the corners are from the origin: root of two times less than from each other."""
+    return math.sqrt(_MEAN_SQUARE / 2 / (1 - 1 / k)) if k > 1 else 0.0
+
+
+def squared_distances(A: Array, B: Array) -> Array:
+    """|a - b|^2 for all rows of A (n, q) and B (m, q), (n, m), never below 0."""
+    r2 = A @ (-2 * B.T)
+    r2 += np.einsum("ij,ij->i", A, A)[:, None]
+    r2 += np.einsum("ij,ij->i", B, B)
+    np.maximum(r2, 0.0, out=r2)
+    return np.asarray(r2)
+
+
+def matern52(r2: Array) -> Array:
+    """Matern correlations of smoothness 5/2. (Rasmussen and Williams 2006, eq. 4.17)"""
+    r = _SQRT5 * np.sqrt(r2)
+    return (1 + r + r * r / 3) * np.exp(-r)
+
+
+def matern52_slope(r2: Array) -> tuple[Array, Array]:
+    """Matern correlations, and their derivatives by the squared distance: -5/6 (1 + sqrt(5) r) exp(-sqrt(5) r)."""
+    r = _SQRT5 * np.sqrt(r2)
+    falling = np.exp(-r)
+    first = (1 + r) * falling
+    return first + r * r / 3 * falling, first * (-5 / 6)

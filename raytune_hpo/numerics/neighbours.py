@@ -1,0 +1,65 @@
+"""One step away in a mixed cube.
+
+X  (n, d)  where to start; NaN where a column is not active
+N  (k, d)  the neighbours of all of them: each differs from its start in one column that is active there
+
+What a step in one column makes active elsewhere is not known here. So every column that is not active at the start gets
+a drawn coordinate in the neighbour, and whoever knows the space takes away those that still are not.
+
+Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration. LION 2011,
+section 4.3: one exchange, four normal steps of standard deviation 0.2 for a number, all other values of a category.
+Here two of the four steps are shorter, so that a search can also settle within the cell of a forest where it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from raytune_hpo.numerics.axes import Array, Axis, Kind
+
+SDS = (0.2, 0.2, 0.05, 0.0125)
+OTHERS = 4
+
+
+def neighbours(
+    axes: Sequence[Axis], X: Array, rng: np.random.Generator, *, sds: Sequence[float] = SDS, others: int = OTHERS
+) -> tuple[Array, Array]:
+    """The neighbours N of all rows X, and the starts (k,) they belong to, by column and not by start.
+
+    Args:
+        sds: standard deviations of the steps on a real axis, one for each; what would leave the cube is reflected.
+        others: how many other values of a nominal axis are tried, at most. A grid has its adjacent cells.
+    """
+    starts, columns = [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.intp)]
+    coordinates = [np.empty(0)]
+    for j, axis in enumerate(axes):
+        active = np.flatnonzero(~np.isnan(X[:, j]))
+        moved = _moved(axis, X[active, j], rng, sds, others)  # (active, steps), NaN where there is no such step
+        starts.append(np.repeat(active, moved.shape[1]))
+        columns.append(np.full(moved.size, j))
+        coordinates.append(moved.ravel())
+    start, column, coordinate = np.concatenate(starts), np.concatenate(columns), np.concatenate(coordinates)
+    there = ~np.isnan(coordinate)
+    start, column, coordinate = start[there], column[there], coordinate[there]
+    N = X[start]
+    N[np.arange(len(N)), column] = coordinate
+    hidden = np.isnan(N)
+    N[hidden] = rng.random(int(hidden.sum()))
+    return N, start
+
+
+def _moved(axis: Axis, x: Array, rng: np.random.Generator, sds: Sequence[float], others: int) -> Array:
+    """The coordinates one step from x (n,), in as many columns as there are steps; NaN where one leads nowhere."""
+    if axis.kind is Kind.REAL:
+        far = np.abs(x[:, None] + np.asarray(sds) * rng.standard_normal((len(x), len(sds))))
+        return np.asarray(1 - np.abs(1 - far % 2))  # a triangle wave: reflected at 0 and at 1
+    assert axis.centres is not None
+    level = axis.levels(x)[:, None]
+    if axis.kind is Kind.GRID:
+        level = level + np.array([-1, 1])
+        there = (level >= 0) & (level < axis.size)
+        return np.where(there, axis.centres[np.clip(level, 0, axis.size - 1)], np.nan)
+    away = rng.random((len(x), axis.size - 1)).argsort(axis=1)[:, :others] + 1
+    return axis.centres[(level + away) % axis.size]

@@ -1,0 +1,149 @@
+"""Where a function of a mixed cube is highest: many candidates, then the best of them uphill.
+
+F  (k, d)  full rows: a coordinate in every column, active or not, so that a branch that is entered has coordinates
+X  (k, d)  proper rows: what ``proper`` makes of full ones, NaN where not active
+
+Uphill alternates between the real columns, where the gradient leads, and the others, where every value nearby is tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from raytune_hpo.numerics.axes import Array, Axis, Kind, of_kind
+
+_WIDEST = 8  # a grid of so many values is tried as a whole, a longer one near the current value
+_STEPS = (-8, -4, -2, -1, 1, 2, 4, 8)
+_SCALES = (0.3, 0.1, 0.03, 0.01)  # of steps along a real column
+_LEAST_GAIN = 1e-6
+
+
+class Hill(NamedTuple):
+    """What is climbed.
+
+    Attributes:
+        axes: of the d columns.
+        proper: full rows as proper ones.
+        height: (k,) of proper rows (k, d); -inf where nobody may stand.
+        slope: heights (k,) and gradients (k, d) of proper rows; a gradient is 0 where a column is not active.
+    """
+
+    axes: Sequence[Axis]
+    proper: Callable[[Array], Array]
+    height: Callable[[Array], Array]
+    slope: Callable[[Array], tuple[Array, Array]]
+
+
+def filled(X: Array, rng: np.random.Generator) -> Array:
+    """Proper rows as full ones: columns that are not active get any coordinate."""
+    return np.where(np.isnan(X), rng.random(X.shape), X)
+
+
+def perturbed(F: Array, num: int, axes: Sequence[Axis], rng: np.random.Generator) -> Array:
+    """``num`` full rows, each one of F (k, d) with some columns changed: from a single one to half of them.
+
+    Real columns move by normal steps of very different sizes, the others to any of their values. Changing few columns
+    at a time is what finds improvements in many dimensions (Regis, Shoemaker: Combining Radial Basis Function Surrogates
+    and Dynamic Coordinate Search. Engineering Optimization 45, 2013).
+    """
+    k, d = F.shape
+    rows = F[np.arange(num) % k]
+    share = rng.choice([1 / d, 2 / d, 0.5], size=(num, 1))
+    changed = rng.random((num, d)) < share
+    changed[np.arange(num), rng.integers(d, size=num)] = True
+    steps = rng.standard_normal((num, d)) * rng.choice(_SCALES, size=(num, 1))
+    anywhere = rng.random((num, d))
+    is_real = np.array([axis.kind is Kind.REAL for axis in axes])
+    return np.where(changed, np.where(is_real, _reflected(rows + steps), anywhere), rows)
+
+
+def _reflected(u: Array) -> Array:
+    """Coordinates beyond an end of [0, 1] as far inside; what is further than that ends at the end."""
+    return np.clip(np.where(u < 0, -u, np.where(u > 1, 2 - u, u)), 0.0, 1.0)
+
+
+def climbed(hill: Hill, F: Array, *, rounds: int = 3, max_steps: int = 20) -> tuple[Array, Array]:
+    """Full rows (k, d) uphill of F, and their heights (k,): never lower than before."""
+    heights = hill.height(hill.proper(F))
+    for _ in range(rounds):
+        F, heights = _along_gradients(hill, F, heights, max_steps)
+        F, heights, moved = _to_neighbours(hill, F, heights)
+        if not moved:
+            break
+    return F, heights
+
+
+def _along_gradients(hill: Hill, F: Array, heights: Array, max_steps: int) -> tuple[Array, Array]:
+    """All rows at once by L-BFGS on the real columns: the sum of their heights is highest where each of them is."""
+    from scipy.optimize import minimize
+
+    real = of_kind(hill.axes, Kind.REAL)
+    if not len(real) or not np.isfinite(heights).any():
+        return F, heights
+    X = hill.proper(F)
+
+    def fall(moved: Array) -> tuple[float, Array]:
+        at = X.copy()
+        at[:, real] = np.where(np.isnan(X[:, real]), np.nan, moved.reshape(len(F), -1))
+        value, gradient = hill.slope(at)
+        return -float(value.sum()), -gradient[:, real].ravel()
+
+    bounds = [(0.0, 1.0)] * (len(F) * len(real))
+    options = {"maxiter": max_steps, "maxfun": 2 * max_steps}
+    found = minimize(fall, F[:, real].ravel(), method="L-BFGS-B", jac=True, bounds=bounds, options=options)
+    moved = F.copy()
+    moved[:, real] = found.x.reshape(len(F), -1)
+    return _higher(hill, F, heights, moved)
+
+
+def _higher(hill: Hill, F: Array, heights: Array, moved: Array) -> tuple[Array, Array]:
+    """Of each row and where it moved to, the higher one."""
+    reached = hill.height(hill.proper(moved))
+    up = reached > heights
+    return np.where(up[:, None], moved, F), np.where(up, reached, heights)
+
+
+def _to_neighbours(hill: Hill, F: Array, heights: Array) -> tuple[Array, Array, bool]:
+    """Every row to its highest neighbour, again and again until none is higher."""
+    ever = False
+    for _ in range(len(hill.axes)):
+        neighbours, owner = _neighbours(hill.axes, F)
+        if not len(neighbours):
+            break
+        reached = hill.height(hill.proper(neighbours))
+        order = np.lexsort((reached, owner))
+        last = np.append(np.flatnonzero(np.diff(owner[order])), len(order) - 1)
+        winners = order[last]  # the highest neighbour of each row
+        at = owner[winners]
+        up = reached[winners] > heights[at] + _LEAST_GAIN
+        if not up.any():
+            break
+        F, heights, ever = F.copy(), heights.copy(), True
+        F[at[up]], heights[at[up]] = neighbours[winners[up]], reached[winners[up]]
+    return F, heights, ever
+
+
+def _neighbours(axes: Sequence[Axis], F: Array) -> tuple[Array, Array]:
+    """Rows that differ from one of F in one column that is not real, (m, d), and the number of that one, (m,)."""
+    rows, owners = [np.empty((0, F.shape[1]))], [np.empty(0, dtype=np.intp)]
+    for j in of_kind(axes, Kind.GRID, Kind.NOMINAL):
+        centres = axes[j].centres
+        assert centres is not None
+        levels = _levels_nearby(axes[j], axes[j].levels(F[:, j]))
+        owner, step = np.nonzero(levels >= 0)
+        moved = F[owner]
+        moved[:, j] = centres[levels[owner, step]]
+        rows.append(moved)
+        owners.append(owner)
+    return np.concatenate(rows), np.concatenate(owners)
+
+
+def _levels_nearby(axis: Axis, levels: Array) -> Array:
+    """Other values to try instead of these levels (k,), (k, steps); -1 where there is none."""
+    if axis.kind is Kind.NOMINAL or axis.size <= _WIDEST:
+        return np.asarray((levels[:, None] + np.arange(1, axis.size)) % axis.size)
+    near = levels[:, None] + np.array(_STEPS)
+    return np.where((near >= 0) & (near < axis.size), near, -1)

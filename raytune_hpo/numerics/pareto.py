@@ -1,0 +1,52 @@
+"""Sorting by several losses at once.
+
+Deb, Pratap, Agarwal, Meyarivan: A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (IEEE Trans. Evol. Comput.
+6, 2002), section III. A row dominates another if it is no worse anywhere and better somewhere.
+
+Y  (n, m)  losses, minimised; infinite where a row failed
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+def fronts(Y: Array) -> Array:
+    """The front (n,) that each row is in: 0 if no row dominates it, k if only rows of fronts before k do."""
+    no_worse = (Y[:, None, :] <= Y[None, :, :]).all(axis=2)
+    dominates = no_worse & ~no_worse.T
+    front = np.full(len(Y), -1)
+    for k in range(len(Y)):
+        left = front < 0
+        if not left.any():
+            break
+        front[left & ~dominates[left].any(axis=0)] = k
+    return front
+
+
+def crowding(Y: Array, front: Array) -> Array:
+    """How much room each row (n,) has in its front: the sides of the box between its neighbours, in parts of the front's
+    extent, added up; infinite for the rows at its ends."""
+    room = np.zeros(len(Y))
+    for k in np.unique(front):
+        rows = np.flatnonzero(front == k)
+        for losses in Y[rows].T:
+            order = np.argsort(losses, kind="stable")
+            ordered = losses[order]
+            if np.isfinite(ordered[[0, -1]]).all() and ordered[0] < ordered[-1]:
+                extent = ordered[-1] - ordered[0]
+                sides = np.concatenate([[np.inf], (ordered[2:] - ordered[:-2]) / extent, [np.inf]])
+                room[rows[order]] += sides
+    return room
+
+
+def worst_first(Y: Array) -> Array:
+    """The rows (n,) in the order of NSGA-II's crowded comparison, the worst first: later fronts, then less room."""
+    front = fronts(Y)
+    order: Array = np.lexsort((crowding(Y, front), -front))
+    return order

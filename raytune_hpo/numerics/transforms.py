@@ -1,0 +1,89 @@
+"""Losses as a Gaussian process likes them: without a heavy tail, with zero mean and unit variance.
+
+y  (n,)  losses; the order of any two is kept, though some may become equal
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from raytune_hpo.numerics.axes import Array
+
+_LEAST_ERROR = 1e-5
+_HYBRID = 0.3
+
+
+def standardised(y: Array) -> Array:
+    """Zero mean and unit variance; zeros if all are equal. Any finite size of loss will do."""
+    largest = float(np.abs(y).max(initial=0.0))
+    y = y / largest if largest > 0 else y  # or squares of 1e300 are infinite
+    y = y - y.mean()
+    sd = float(y.std())
+    return y / sd if sd > 1e-12 else np.zeros_like(y)
+
+
+def log_error(y: Array) -> Array:
+    """The logarithm of an error rate, from 1e-5 to 1, as (log10 e + 5) / 5. (Cho et al., IEEE Access 8, 2020)"""
+    return (np.log10(np.maximum(y, _LEAST_ERROR)) + 5) / 5
+
+
+def hybrid_log_error(y: Array) -> Array:
+    """Error rates above 0.3 as they are, below as logarithms, continuous at 0.3. (Cho et al., IEEE Access 8, 2020)"""
+    low = np.log10(np.clip(y, _LEAST_ERROR, _HYBRID)) + _HYBRID - math.log10(_HYBRID)
+    return np.where(y > _HYBRID, y, low)
+
+
+def half_ranked(y: Array) -> Array:
+    """Losses better than the median as they are; worse ones by their ranks, as quantiles of a normal distribution.
+
+    What bad losses say is that they are bad, and which is worse: how much worse is often a matter of where training
+    diverged. The normal's deviation is the one that the better half shows below the median.
+
+    Song et al.: The Vizier Gaussian Process Bandit Algorithm. 2024, section 3.2 (half-rank warping).
+    """
+    from scipy.special import ndtri
+
+    scale = float(np.abs(y).max(initial=0.0))
+    y = y / scale if scale > 0 else y
+    n, middle = len(y), float(np.median(y))
+    below = y < middle
+    spread = math.sqrt(float(np.mean((y[below] - middle) ** 2))) if below.any() else 0.0
+    if spread == 0.0:
+        return np.where(y > middle, 1.0, 0.0)
+    _, inverse, counts = np.unique(y, return_inverse=True, return_counts=True)
+    upto = np.cumsum(counts) - 0.5 * counts  # ties share a rank
+    quantiles = 0.5 + 0.5 * np.clip((upto[inverse] / n - 0.5) * 2, 0.0, 1 - 0.5 / n)
+    return np.where(y > middle, ndtri(quantiles), (y - middle) / spread)
+
+
+def normal_scores(y: Array) -> Array:
+    """The quantiles of a standard normal at the ranks of the losses; ties share a rank. (Blom, 1958, with c = 1/2)"""
+    from scipy.special import ndtri
+
+    _, inverse, counts = np.unique(y, return_inverse=True, return_counts=True)
+    upto = np.cumsum(counts) - 0.5 * counts
+    return np.asarray(ndtri(upto[inverse] / len(y)))
+
+
+def power(y: Array) -> Array:
+    """Yeo and Johnson's power, the most likely one to make the losses normal. (Biometrika 87, 2000, eq. 2.1)"""
+    from scipy.optimize import minimize_scalar
+
+    z = standardised(y)
+    if not z.any():
+        return z
+    logs = float((np.sign(z) * np.log1p(np.abs(z))).sum())
+
+    def unlikely(power: float) -> float:
+        return len(z) / 2 * math.log(float(_yeo_johnson(z, power).var()) + 1e-300) - (power - 1) * logs
+
+    return _yeo_johnson(z, float(minimize_scalar(unlikely, bounds=(-4.0, 3.0), method="bounded").x))
+
+
+def _yeo_johnson(z: Array, p: float) -> Array:
+    up, down = np.maximum(z, 0.0), np.maximum(-z, 0.0)
+    grown = np.log1p(up) if abs(p) < 1e-9 else ((up + 1) ** p - 1) / p
+    shrunk = np.log1p(down) if abs(2 - p) < 1e-9 else ((down + 1) ** (2 - p) - 1) / (2 - p)
+    return np.where(z >= 0, grown, -shrunk)

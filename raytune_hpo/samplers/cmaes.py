@@ -1,0 +1,260 @@
+"""Covariance matrix adaptation for workers that do not wait for each other, in spaces of every kind.
+
+Hansen's CMA-ES (arXiv:1604.00772) learns the distribution of ordered parameters, margins (Hamano et al., GECCO 2022)
+keep grids alive, categories learn as in CatCMA (Hamano et al., GECCO 2024), and restarts with a growing population are
+those of Auger and Hansen: A Restart CMA Evolution Strategy With Increasing Population Size (CEC 2005).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.goals import Goal
+from raytune_hpo.numerics import categories, cma, margin
+from raytune_hpo.numerics.axes import Kind, of_kind
+from raytune_hpo.protocols import Suggestion, Traits
+from raytune_hpo.registry import option_names
+from raytune_hpo.rng import derive
+from raytune_hpo.samplers.cube import Cube
+from raytune_hpo.samplers.history import History, Observed
+from raytune_hpo.samplers.model_based import first_new, is_among
+from raytune_hpo.space import Space
+from raytune_hpo.space.domain import Array
+from raytune_hpo.trial import Trial
+
+GENERATION, POINT, PENDING = "generation", "point", "pending"  # keys in ``meta``
+_DRAWS = 16  # points drawn in search of one that is new and feasible
+_RATE = 0.2  # how far a generation moves the probabilities of categories
+_FINEST = 1e-9  # deviations in the unit cube below which a search has converged
+
+
+class _Told(NamedTuple):
+    """A finished trial of the generation that is under way.
+
+    Attributes:
+        position: in the order of telling.
+        generation: from whose distribution it was drawn; -1 for other trials, the user's own among them.
+        point: as it was drawn, with a coordinate for every column; empty for other trials.
+    """
+
+    position: int
+    generation: int
+    point: Sequence[float]
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """What the next points are drawn from.
+
+    Attributes:
+        gaussian: over the columns in order.
+        shares: probabilities of the values of each nominal column.
+        size: how many told trials make a generation.
+        generation: counts from 0, through all restarts.
+        run: how often the search began anew.
+        best: the lowest loss of this run, found ``stale`` generations ago.
+    """
+
+    gaussian: cma.Gaussian
+    shares: tuple[Array, ...]
+    size: int
+    generation: int = 0
+    run: int = 0
+    best: float = np.inf
+    stale: int = 0
+
+
+class CMAES:
+    """Covariance matrix adaptation (CMA-ES): a normal distribution that moves, stretches and turns towards low losses.
+
+    Strong on continuous parameters that interact, from about a hundred trials on; suggestions take about a millisecond.
+    The search begins around the best trial of an even design. A generation ends as soon as ``population`` trials were
+    told, whoever asked for them: late ones of older generations and the user's own points count like its members,
+    their steps shortened where they are improbably long (Hansen 2011), so no worker waits. With very many workers it
+    has half as many trials as were pending: where most trials are late, small generations do not converge.
+
+    Points outside the bounds are moved to them. Parameters that are not active are drawn all the same, and drift.
+    Failed trials rank last, a pruned one counts with its last report. When the search has converged or finds nothing
+    better for long, it begins anew at a random place with a larger population.
+
+    Args:
+        population: trials in a generation; None: 4 + 3 ln(number of parameters), as Hansen advises.
+        sigma: standard deviation of the first generation, in widths of the search space.
+        num_initial: trials of the even design, of which the best is where the search begins.
+        growth: the population of a restart over that of the run before it.
+
+    Raises:
+        SpecError: population < 4, sigma outside (0, 1], num_initial < 1 or growth < 1.
+    """
+
+    traits: ClassVar[Traits] = Traits()
+    _cube: Cube
+    _seed: int
+    _history: History
+    _ordered: Array  # the columns of the Gaussian
+    _nominal: Array
+
+    def __init__(
+        self,
+        *,
+        population: int | None = None,
+        sigma: float = 0.3,
+        num_initial: int = 10,
+        growth: float = 2.0,
+    ) -> None:
+        if population is not None and not (isinstance(population, int) and population >= 4):
+            raise SpecError(f"cmaes needs a whole number population >= 4, or None, got population={population!r}")
+        if not 0 < sigma <= 1:
+            raise SpecError(f"cmaes needs 0 < sigma <= 1, a part of the space's width, got sigma={sigma}")
+        if not (isinstance(num_initial, int) and num_initial >= 1):
+            raise SpecError(f"cmaes needs a whole number num_initial >= 1, got num_initial={num_initial!r}")
+        if not 1 <= growth < np.inf:
+            raise SpecError(f"cmaes needs growth >= 1, got growth={growth}; 1 keeps the population as it is")
+        self.population = population
+        self.sigma = sigma
+        self.num_initial = num_initial
+        self.growth = growth
+        self._search: _Search | None = None
+        self._told: list[_Told] = []
+
+    def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> CMAES:
+        """A fresh sampler for one study."""
+        bound = CMAES(**{option: getattr(self, option) for option in option_names(CMAES)})
+        bound._cube, bound._seed, bound._history = Cube(space), seed, History(space, len(goals))
+        bound._ordered = of_kind(bound._cube.axes, Kind.REAL, Kind.GRID)
+        bound._nominal = of_kind(bound._cube.axes, Kind.NOMINAL)
+        return bound
+
+    def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
+        """The next point of the even design or, from then on, a draw of the newest generation that is not known yet."""
+        search, cube = self._search, self._cube
+        if not cube.axes:
+            return Suggestion(cube.config(np.empty(0)))
+        known = np.concatenate([self._history.read().X, cube.encode(pending)])
+        if search is None:
+            rows = cube.spread(len(known), self._seed, rng)
+            return Suggestion(cube.config(first_new(cube, rows, known, rng)))
+        points = self._draw(search, rng)
+        rows = cube.proper(points)
+        x = first_new(cube, rows, known, rng)
+        for point, row in zip(points, rows, strict=True):
+            if is_among(x, row[None, :]):
+                meta = {GENERATION: search.generation, POINT: point.tolist(), PENDING: len(pending)}
+                return Suggestion(cube.config(x), meta)
+        return Suggestion(cube.config(x))
+
+    def tell(self, trial: Trial) -> None:
+        """Note the trial; the last one of a generation moves the distribution."""
+        generation, point = trial.meta.get(GENERATION, -1), trial.meta.get(POINT, ())
+        self._told.append(_Told(len(self._history), generation, point))
+        self._history.tell(trial)
+        if not self._cube.axes:
+            return
+        if self._search is None:
+            if len(self._told) >= self.num_initial:
+                self._search = self._begin(self._history.read())
+        elif len(self._told) >= max(self._search.size, trial.meta.get(PENDING, 0) // 2):
+            self._search = self._advance(self._search, self._history.read())
+        else:
+            return
+        if self._search is not None:
+            self._told = []
+
+    def _begin(self, observed: Observed) -> _Search | None:
+        """The search around the best trial, if there is one."""
+        losses = _losses(observed)
+        if np.isinf(losses).all():
+            return None
+        best = observed.X[int(np.argmin(losses))]
+        search = self._fresh(np.where(np.isnan(best), 0.5, best), self.population or cma.default_size(len(best)))
+        return replace(search, shares=self._learned(search, observed.X, losses), best=float(losses.min()))
+
+    def _fresh(self, mean: Array, size: int) -> _Search:
+        """A search around a row (d,) that knows nothing else."""
+        shares = tuple(np.diff(self._cube.axes[j].edges) for j in self._nominal)
+        return _Search(cma.begin(mean[self._ordered], self.sigma), shares, size)
+
+    def _advance(self, search: _Search, observed: Observed) -> _Search:
+        """The search after the generation that was told."""
+        recent = Observed(*(column[[told.position for told in self._told]] for column in observed))
+        losses = _losses(recent)
+        points = self._points(search, recent.X)
+        foreign = np.array([told.generation != search.generation for told in self._told])
+        gaussian = cma.update(search.gaussian, points[:, self._ordered], losses, foreign)
+        best = float(losses.min())
+        new = replace(
+            search,
+            gaussian=self._with_margin(gaussian, search.size),
+            shares=self._learned(search, points, losses),
+            generation=search.generation + 1,
+            best=min(best, search.best),
+            stale=0 if best < search.best else search.stale + 1,
+        )
+        return self._restarted(new) if self._is_over(new) else new
+
+    def _is_over(self, search: _Search) -> bool:
+        """Whether the search has converged, or found nothing better for as long as Auger and Hansen wait."""
+        patience = 10 + int(np.ceil(30 * len(self._cube.axes) / search.size))
+        return search.stale > patience or cma.is_degenerate(search.gaussian, _FINEST)
+
+    def _restarted(self, search: _Search) -> _Search:
+        """A search elsewhere, with a larger population."""
+        run = search.run + 1
+        anywhere = derive(self._seed, "cmaes restart", run).random(len(self._cube.axes))
+        fresh = self._fresh(anywhere, int(np.ceil(search.size * self.growth)))
+        return replace(fresh, run=run, generation=search.generation)
+
+    def _draw(self, search: _Search, rng: np.random.Generator) -> Array:
+        """Points (16, d) of the search's distribution, those outside the cube moved to its surface."""
+        points = np.empty((_DRAWS, len(self._cube.axes)))
+        points[:, self._ordered] = np.clip(cma.sample(search.gaussian, _DRAWS, rng), 0.0, 1.0)
+        for j, q in zip(self._nominal, search.shares, strict=True):
+            points[:, j] = self._centres(j)[categories.sample(q, _DRAWS, rng)]
+        return points
+
+    def _points(self, search: _Search, rows: Array) -> Array:
+        """The told trials as they were drawn, (k, d); of those we did not draw, what is not active is in the middle."""
+        points: Array = rows.copy()
+        for i, told in enumerate(self._told):
+            if len(told.point) == rows.shape[1]:
+                points[i] = told.point
+        ordered = points[:, self._ordered]
+        points[:, self._ordered] = np.where(np.isnan(ordered), search.gaussian.m, ordered)
+        return points
+
+    def _learned(self, search: _Search, points: Array, losses: Array) -> tuple[Array, ...]:
+        """The probabilities of nominal columns after some points (k, d)."""
+        w = cma.by_rank(np.maximum(cma.constants(len(self._cube.axes), len(losses)).w, 0.0), losses)
+        levels = [self._cube.axes[j].levels(points[:, j]) for j in self._nominal]
+        least = [categories.least(len(q), len(self._nominal)) for q in search.shares]
+        return tuple(map(categories.update, search.shares, levels, [w] * len(levels), [_RATE] * len(levels), least))
+
+    def _with_margin(self, gaussian: cma.Gaussian, size: int) -> cma.Gaussian:
+        """The distribution that still leaves its cells on grids, with the margin that Hamano et al. (2022) advise."""
+        axes = [self._cube.axes[j] for j in self._ordered]
+        if all(axis.kind is Kind.REAL for axis in axes):
+            return gaussian
+        before = gaussian.deviations
+        m, after = margin.widened(gaussian.m, before, *margin.cells(axes, gaussian.m), 1 / (len(axes) * size))
+        return replace(gaussian, m=m, a=gaussian.a * after / before)
+
+    def _centres(self, j: int) -> Array:
+        """The coordinates of a nominal column's values."""
+        centres = self._cube.axes[j].centres
+        assert centres is not None
+        return centres
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{option}={getattr(self, option)!r}" for option in option_names(CMAES))
+        return f"CMAES({options})"
+
+
+def _losses(observed: Observed) -> Array:
+    """The first goal's losses (n,), infinite where a trial told none."""
+    losses: Array = np.nan_to_num(observed.Y[:, 0], nan=np.inf, posinf=np.inf, neginf=-np.inf)
+    return losses

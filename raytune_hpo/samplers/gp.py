@@ -1,0 +1,235 @@
+"""Bayesian optimisation with a Gaussian process.
+
+Snoek, Larochelle, Adams: Practical Bayesian Optimization of Machine Learning Algorithms. NeurIPS 2012.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+import numpy as np
+
+from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.numerics import gaussian, transforms
+from raytune_hpo.numerics.gaussian import Posterior, Prior
+from raytune_hpo.numerics.kernels import Embedding
+from raytune_hpo.numerics.optimise import Hill, climbed, filled, perturbed
+from raytune_hpo.numerics.scores import SCORES, Promise, undominated
+from raytune_hpo.numerics.slicing import slice_samples
+from raytune_hpo.rng import derive
+from raytune_hpo.samplers.history import Observed
+from raytune_hpo.samplers.model_based import ModelBased
+from raytune_hpo.space.domain import Array
+
+_ACQUISITIONS = (*SCORES, "thompson", "mace")
+_MACE = ("ei", "pi", "ucb")  # Lyu et al., ICML 2018
+_MARGINALIZE = ("map", "none", "slice")
+_FIXED_NOISE = 1e-3  # of "none"
+_NUM_SLICES = 10
+_EVERY = 20  # trials; up to then every one is fitted, later every tenth part more
+_GROWTH = 1.1
+_MOST_FITTED = 256  # trials that length scales are learned from
+_DRAWN, _NEAR = 400, 400  # candidates from the prior, and near the best trials
+_PARENTS = 5  # best trials that candidates are near to
+_CLIMBERS = 4
+_MOST_SAMPLED = 400  # candidates of a joint sample
+_RETURNED = 64
+
+
+class GP(ModelBased):
+    """Bayesian optimisation with a Gaussian process over the mixed space, branches included.
+
+    Args:
+        acquisition: what is maximised: "log_ei", "ei", "pi" or "ucb"; "thompson" minimises a sample of the posterior;
+            "mace" draws from the Pareto front of EI, PI and UCB.
+        marginalize: of length scales and noise, "map" takes the most probable, "none" too, with the noise fixed at
+            1e-3, and "slice" averages over ten slice samples, which takes ten times as long.
+        transform: of losses before they are modelled. "auto" ranks the worse half, so that a heavy tail does not
+            matter; "power" is the power that makes them most normal; "log_error" and "hybrid_log_error" are for error
+            rates in [0, 1]; "none".
+        n_initial: trials of the even design; None for a number that suits the space.
+        max_points: trials that the model looks at: the best, the newest, and some from all over the study.
+
+    Raises:
+        SpecError: an unknown acquisition, marginalize or transform; n_initial < 1; max_points < 16.
+    """
+
+    def __init__(
+        self,
+        *,
+        acquisition: str = "log_ei",
+        marginalize: str = "map",
+        transform: str = "auto",
+        n_initial: int | None = None,
+        max_points: int = 1000,
+    ) -> None:
+        for option, value, known in (
+            ("acquisition", acquisition, _ACQUISITIONS),
+            ("marginalize", marginalize, _MARGINALIZE),
+            ("transform", transform, tuple(_TRANSFORMS)),
+        ):
+            if value not in known:
+                raise SpecError(f"gp has no {option} {value!r}; {nearest(str(value), known)}")
+        for option, number, least in (("n_initial", n_initial, 1), ("max_points", max_points, 16)):
+            if number is not None and (not isinstance(number, int) or number < least):
+                raise SpecError(f"gp needs a whole number {option} >= {least}, got {option}={number!r}")
+        self.acquisition = acquisition
+        self.marginalize = marginalize
+        self.transform = transform
+        self.n_initial = n_initial
+        self.max_points = max_points
+        self._memo: tuple[int, Array] = (0, np.empty((0, 0)))  # a length of the history, and thetas fitted to it
+
+    def initial(self) -> int:
+        """How many trials the even design has."""
+        if self.n_initial is not None:
+            return self.n_initial
+        return min(2 + self._cube.space.num_columns // 2, 10)
+
+    def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Array:
+        """Proper rows (k, d), the most promising first."""
+        X, y = self._training(observed)
+        Z = self._embedding(X)
+        pending = self._embedding(running)
+        beliefs = [
+            Posterior.of(theta, Z, self._embedding.owner, y).fantasised(pending) for theta in self._thetas(observed)
+        ]
+        candidates = self._candidates(X, y, rng)
+        if self.acquisition == "thompson":
+            return self._by_sample(beliefs, candidates, rng)
+        known = np.concatenate([observed.X, running])
+        if self.acquisition == "mace":
+            return self._by_front(beliefs, candidates, known, rng)
+        return self._by_score(self.acquisition, beliefs, candidates, known)
+
+    # -------------------------------------------------------------------------------------------- what is learned from
+
+    def _training(self, observed: Observed) -> tuple[Array, Array]:
+        """Rows and warped losses of the trials that the model looks at; failed ones count as the worst of them."""
+        y = observed.Y[:, 0]
+        told = ~np.isnan(y)
+        kept = _kept(np.where(told, y, np.inf), self.max_points)
+        y, told = y[kept], told[kept]
+        warped = np.empty(len(y))
+        warped[told] = _TRANSFORMS[self.transform](y[told])
+        warped[~told] = warped[told].max()
+        return observed.X[kept], transforms.standardised(warped)
+
+    def _thetas(self, observed: Observed) -> Array:
+        """Hyperparameters (s, d + 2), fitted to the newest prefix that is due: a function of that prefix alone."""
+        length = _last_due(len(observed))
+        fitted, thetas = self._memo
+        if fitted != length:
+            thetas = self._fitted(observed.first(length))
+            self._memo = length, thetas
+        return thetas
+
+    def _fitted(self, observed: Observed) -> Array:
+        prior, owner = self._prior, self._embedding.owner
+        if np.isnan(observed.Y).all():
+            return prior.mean[None, :]
+        X, y = self._training(observed)
+        kept = _kept(y, _MOST_FITTED)
+        Z, y = self._embedding(X[kept]), y[kept]
+        theta = gaussian.fit(Z, owner, y, prior)
+        if self.marginalize != "slice":
+            return theta[None, :]
+        rng = derive(self._seed, "gp/slices", len(observed))
+        return slice_samples(
+            gaussian.log_density(Z, owner, y, prior), theta, np.minimum(prior.sd, 1.0), _NUM_SLICES, rng
+        )
+
+    @cached_property
+    def _embedding(self) -> Embedding:
+        return Embedding(self._cube.axes)
+
+    @cached_property
+    def _prior(self) -> Prior:
+        prior = gaussian.scaled_prior(len(self._cube.axes))
+        return prior.with_noise(_FIXED_NOISE) if self.marginalize == "none" else prior
+
+    # -------------------------------------------------------------------------------------------- what is promising
+
+    def _candidates(self, X: Array, y: Array, rng: np.random.Generator) -> Array:
+        """Proper rows from the prior and near the best trials."""
+        cube = self._cube
+        parents = filled(X[np.argsort(y, kind="stable")[:_PARENTS]], rng)
+        near = cube.proper(perturbed(parents, _NEAR, cube.axes, rng))
+        return np.concatenate([cube.draw(_DRAWN, rng), near])
+
+    def _by_score(self, name: str, beliefs: list[Posterior], candidates: Array, known: Array) -> Array:
+        """Candidates and, before them, the best of them further uphill."""
+        hill = self._hill(name, beliefs, known)
+        order = np.argsort(-hill.height(candidates), kind="stable")
+        # The best of those from all over climbs too, or all might stand on one hill.
+        starts = np.append(order[:_CLIMBERS], order[order < _DRAWN][0])
+        rows, reached = climbed(hill, np.nan_to_num(candidates[starts], nan=0.5))
+        ranked = self._cube.proper(rows[np.argsort(-reached, kind="stable")])
+        return np.concatenate([ranked, candidates[order[:_RETURNED]]])
+
+    def _hill(self, name: str, beliefs: list[Posterior], known: Array) -> Hill:
+        bests = [float(belief.means.min()) for belief in beliefs]
+        promise = Promise(beliefs, bests, SCORES[name], is_log=name.startswith("log"))
+        embedding, seen = self._embedding, _views(known)
+
+        def height(X: Array) -> Array:
+            return np.where(np.isin(_views(X), seen), -np.inf, promise.height(embedding(X)))
+
+        def slope(X: Array) -> tuple[Array, Array]:
+            value, gradient = promise.slope(embedding(X))
+            return value, np.where(np.isnan(X), 0.0, gradient[:, embedding.slots])
+
+        return Hill(self._cube.axes, self._cube.proper, height, slope)
+
+    def _by_sample(self, beliefs: list[Posterior], candidates: Array, rng: np.random.Generator) -> Array:
+        """Candidates in the order of one sample of the loss. (Thompson, Biometrika 25, 1933)"""
+        belief = beliefs[rng.integers(len(beliefs))]
+        some = candidates[rng.permutation(len(candidates))[:_MOST_SAMPLED]]
+        return some[np.argsort(belief.draw(self._embedding(some), rng), kind="stable")]
+
+    def _by_front(self, beliefs: list[Posterior], candidates: Array, known: Array, rng: np.random.Generator) -> Array:
+        """What no other candidate surpasses in EI, PI and UCB together, in random order."""
+        climbing = [self._by_score(name, beliefs, candidates, known) for name in _MACE]
+        rows = np.concatenate(climbing)
+        V = np.column_stack([self._hill(name, beliefs, known).height(rows) for name in _MACE])
+        front = np.flatnonzero(undominated(V))
+        return np.concatenate([rows[rng.permutation(front)], rows])
+
+
+_TRANSFORMS: Mapping[str, Callable[[Array], Array]] = {
+    "auto": transforms.half_ranked,
+    "power": transforms.power,
+    "none": transforms.standardised,
+    "log_error": transforms.log_error,
+    "hybrid_log_error": transforms.hybrid_log_error,
+}
+
+
+def _last_due(n: int) -> int:
+    """The largest length <= n at which the model is fitted: every one at first, then a tenth more each time."""
+    if n <= _EVERY:
+        return n
+    due = _EVERY
+    while (following := max(due + 1, int(due * _GROWTH))) <= n:
+        due = following
+    return due
+
+
+def _kept(y: Array, most: int) -> Array:
+    """Positions of the trials to look at, in order: half the best, a quarter the newest, the rest evenly from all over."""
+    n = len(y)
+    if n <= most:
+        return np.arange(n)
+    kept = np.zeros(n, dtype=bool)
+    kept[np.argsort(y, kind="stable")[: most // 2]] = True
+    kept[n - most // 4 :] = True
+    others = np.flatnonzero(~kept)
+    kept[others[np.linspace(0, len(others) - 1, most - int(kept.sum())).astype(int)]] = True
+    return np.flatnonzero(kept)
+
+
+def _views(X: Array) -> Array:
+    """Rows as scalars that can be compared."""
+    rows = np.ascontiguousarray(np.where(np.isnan(X), -1.0, X))
+    return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()

@@ -1,0 +1,187 @@
+"""A random forest for a model, after SMAC.
+
+Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration. LION 2011.
+Lindauer et al.: SMAC3: A Versatile Bayesian Optimization Package for Hyperparameter Optimization. JMLR 23(54), 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+
+from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.numerics import acquisition as scores
+from raytune_hpo.numerics import transforms
+from raytune_hpo.numerics.forest import Forest, grow
+from raytune_hpo.numerics.neighbours import neighbours
+from raytune_hpo.rng import derive
+from raytune_hpo.samplers.history import Observed
+from raytune_hpo.samplers.model_based import ModelBased
+from raytune_hpo.space.domain import Array
+
+_DRAWN = 1000  # candidates from the prior
+_STARTS = 10  # local searches begin at so many of the best trials, and of the most promising candidates
+_STEPS = 6
+_RETURNED = 64
+
+_ACQUISITIONS: Mapping[str, Callable[..., Array]] = {
+    "log_ei": scores.log_expected_improvement,
+    "ei": scores.expected_improvement,
+    "pi": scores.log_probability_of_improvement,
+    "ucb": scores.upper_confidence_bound,
+}
+
+
+def _as_they_are(y: Array) -> Array:
+    return y
+
+
+_TRANSFORMS: Mapping[str, Callable[[Array], Array]] = {
+    "auto": transforms.normal_scores,
+    "none": _as_they_are,
+    "log_error": transforms.log_error,
+    "hybrid_log_error": transforms.hybrid_log_error,
+}
+
+
+class RF(ModelBased):
+    """Bayesian optimisation with a random forest: quick, at home in conditional and categorical spaces.
+
+    Every suggestion grows a forest of randomised trees from the results so far, and maximises the acquisition over
+    draws from the space and by local search from the best of the trials and draws. What is pending counts as if it had
+    ended one standard deviation worse than expected, and what has failed as the worst so far.
+
+    Args:
+        n_initial: trials of the even design before the forest speaks.
+        num_trees: trees in a forest.
+        acquisition: what is maximised: "log_ei", "ei", "pi" or "ucb".
+        kappa: how many standard deviations "ucb" hopes for.
+        transform: of losses before they are modelled. "auto" replaces them by normal scores of their ranks, so that
+            neither scale nor outliers matter; "log_error" and "hybrid_log_error" are for error rates in [0, 1]; "none".
+        random_share: share of suggestions that are drawn from the space whatever the forest says.
+        max_points: trials that a forest is grown from: the best, the newest, and some from all over the study.
+
+    Raises:
+        SpecError: an unknown acquisition or transform; n_initial < 1, num_trees < 2, max_points < 16; kappa < 0;
+            random_share outside [0, 1).
+    """
+
+    def __init__(
+        self,
+        *,
+        n_initial: int = 10,
+        num_trees: int = 50,
+        acquisition: str = "log_ei",
+        kappa: float = 1.0,
+        transform: str = "auto",
+        random_share: float = 0.1,
+        max_points: int = 500,
+    ) -> None:
+        for option, value, known in (
+            ("acquisition", acquisition, tuple(_ACQUISITIONS)),
+            ("transform", transform, tuple(_TRANSFORMS)),
+        ):
+            if value not in known:
+                raise SpecError(f"rf has no {option} {value!r}; {nearest(str(value), known)}")
+        for option, number, least in (
+            ("n_initial", n_initial, 1),
+            ("num_trees", num_trees, 2),
+            ("max_points", max_points, 16),
+        ):
+            if not isinstance(number, int) or number < least:
+                raise SpecError(f"rf needs a whole number {option} >= {least}, got {option}={number!r}")
+        if not kappa >= 0:
+            raise SpecError(f"rf needs kappa >= 0, got kappa={kappa}")
+        if not 0 <= random_share < 1:
+            raise SpecError(
+                f"rf needs random_share in [0, 1), got {random_share}; use sampler='random' for nothing else"
+            )
+        self.n_initial = n_initial
+        self.num_trees = num_trees
+        self.acquisition = acquisition
+        self.kappa = kappa
+        self.transform = transform
+        self.random_share = random_share
+        self.max_points = max_points
+
+    def initial(self) -> int:
+        """How many trials the even design has."""
+        return self.n_initial
+
+    def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Array:
+        """Proper rows (k, d), the most promising first; now and then a draw from the space."""
+        if rng.random() < self.random_share:
+            return self._cube.draw(1, rng)
+        X, y = self._training(observed)
+        grown = partial(grow, self._cube.axes, num_trees=self.num_trees)
+        forest: Forest = grown(X, y, derive(self._seed, "rf/forest", len(observed)))
+        if len(running):
+            # As the "Kriging believer" (Ginsbourger, Le Riche, Carraro 2010, section 4.2), but a pessimistic one: who
+            # believes in the mean, which lies near the best, keeps sending trials to where the pending ones are.
+            mean, variance = forest.predict(running)
+            X, y = np.concatenate([X, running]), np.concatenate([y, mean + np.sqrt(variance)])
+            forest = grown(X, y, derive(self._seed, "rf/believer", len(observed) + len(running)))
+        return self._search(partial(self._score, forest, float(y.min())), X[np.argsort(y, kind="stable")], rng)
+
+    def _training(self, observed: Observed) -> tuple[Array, Array]:
+        """Rows and transformed losses of the trials that the forest is grown from; failed ones count as the worst."""
+        y = observed.Y[:, 0]
+        told = ~np.isnan(y)
+        y = np.where(told, y, y[told].max())
+        kept = _kept(y, self.max_points)
+        return observed.X[kept], transforms.standardised(_TRANSFORMS[self.transform](y[kept]))
+
+    def _score(self, forest: Forest, best: float, X: Array) -> Array:
+        mean, variance = forest.predict(X)
+        options = {"kappa": self.kappa} if self.acquisition == "ucb" else {}
+        return _ACQUISITIONS[self.acquisition](mean, np.sqrt(variance), best, **options)
+
+    def _search(self, score: Callable[[Array], Array], incumbents: Array, rng: np.random.Generator) -> Array:
+        """The most promising rows met in draws from the space and in local searches. (Hutter et al. 2011, section 4.3)
+
+        Args:
+            score: (n,) of rows (n, d), larger is better.
+            incumbents: rows of the trials, the best first.
+        """
+        cube = self._cube
+        drawn = cube.draw(_DRAWN, rng)
+        met, promised = [drawn], [score(drawn)]
+        top = np.argsort(-promised[0], kind="stable")[:_STARTS]
+        at = np.concatenate([incumbents[:_STARTS], drawn[top]])
+        height = np.concatenate([score(incumbents[:_STARTS]), promised[0][top]])
+        for _ in range(_STEPS):
+            rows, start = neighbours(cube.axes, at, rng)
+            rows = cube.proper(rows)
+            reached = score(rows)
+            met.append(rows)
+            promised.append(reached)
+            best = _best_of_each(start, reached)
+            best = best[reached[best] > height[start[best]]]
+            if not len(best):
+                break
+            at[start[best]], height[start[best]] = rows[best], reached[best]
+        rows, reached = np.concatenate(met), np.concatenate(promised)
+        mixed = rng.permutation(len(rows))  # so that a tie is broken by chance: forests are flat in places
+        return rows[mixed[np.argsort(-reached[mixed], kind="stable")[:_RETURNED]]]
+
+
+def _best_of_each(group: Array, score: Array) -> Array:
+    """The position of the highest score in each group that occurs."""
+    order = np.lexsort((-score, group))
+    is_first = np.diff(group[order], prepend=-1) > 0
+    return order[is_first]
+
+
+def _kept(y: Array, most: int) -> Array:
+    """Positions of at most so many trials, in order: half are the best, a quarter the newest, the rest from all over."""
+    n = len(y)
+    if n <= most:
+        return np.arange(n)
+    kept = np.zeros(n, dtype=bool)
+    kept[np.argsort(y, kind="stable")[: most // 2]] = True
+    kept[n - most // 4 :] = True
+    others = np.flatnonzero(~kept)
+    kept[others[np.linspace(0, len(others) - 1, most - int(kept.sum())).astype(np.intp)]] = True
+    return np.flatnonzero(kept)

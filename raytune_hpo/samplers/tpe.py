@@ -1,0 +1,122 @@
+"""The tree-structured Parzen estimator, over all parameters jointly.
+
+Bergstra, Bardenet, Bengio, Kégl: Algorithms for Hyper-Parameter Optimization. NeurIPS 2011, section 4.
+Falkner, Klein, Hutter: BOHB. ICML 2018 (one multivariate kernel). Watanabe: Tree-Structured Parzen Estimator. arXiv
+2304.11127, 2023 (what matters: multivariate kernels, a small bandwidth with a floor, few good trials).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.numerics.parzen import Bandwidths, mixture
+from raytune_hpo.samplers.history import Observed
+from raytune_hpo.samplers.model_based import ModelBased
+from raytune_hpo.space.domain import Array
+
+_MOST_BAD = 400  # bad trials in the model: enough for kernels as wide as theirs, and an ask costs no more with more
+
+
+class TPE(ModelBased):
+    """Tree-structured Parzen estimator: draws where good trials lie, and takes what lies least where bad ones do.
+
+    The best gamma * sqrt(n) of n trials are good, the better ones weighing more. Failed trials are bad, and so are
+    pending ones, which keeps workers apart. A pruned trial has the loss of its last report. All parameters are modelled
+    jointly. One that is not active in a trial is uniform for it: the trial speaks for the choices that it shares with
+    others, and for its own branch.
+
+    Args:
+        n_initial: trials of an even design before the first estimate.
+        gamma: the best gamma * sqrt(n) of n trials are modelled as good.
+        n_candidates: how many candidates are drawn for a suggestion; as many more recombine their coordinates.
+        prior_weight: weight of the prior against one trial.
+        bandwidth: standard deviation of the kernel around a single trial, in units of the range of a parameter; with
+            n trials and d parameters it is n^(-1 / (d + 4)) times that.
+        min_bandwidth: the smallest standard deviation of a kernel.
+        switch: chance that a kernel leaves the option of a choice, were there no trials; with n it is 1 / sqrt(1 + n)
+            times that.
+
+    Raises:
+        SpecError: n_initial < 1, n_candidates < 1, switch above 1, or another option that is not above 0.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_initial: int = 10,
+        gamma: float = 0.5,
+        n_candidates: int = 64,
+        prior_weight: float = 1.0,
+        bandwidth: float = 0.2,
+        min_bandwidth: float = 0.03,
+        switch: float = 0.25,
+    ) -> None:
+        for name, count in (("n_initial", n_initial), ("n_candidates", n_candidates)):
+            if not isinstance(count, int) or count < 1:
+                raise SpecError(
+                    f"tpe needs a whole number {name} >= 1, got {name}={count!r}; leave it out for the default"
+                )
+        numbers = {"gamma": gamma, "prior_weight": prior_weight, "bandwidth": bandwidth, "min_bandwidth": min_bandwidth}
+        for name, value in numbers.items():
+            if not 0 < value < math.inf:
+                raise SpecError(f"tpe needs a finite {name} > 0, got {name}={value}; leave it out for the default")
+        if not 0 < switch <= 1:
+            raise SpecError(f"tpe needs 0 < switch <= 1, a chance, got switch={switch}; leave it out for the default")
+        self.n_initial = n_initial
+        self.gamma = gamma
+        self.n_candidates = n_candidates
+        self.prior_weight = prior_weight
+        self.bandwidth = bandwidth
+        self.min_bandwidth = min_bandwidth
+        self.switch = switch
+
+    def initial(self) -> int:
+        """How many trials the even design has."""
+        return self.n_initial
+
+    def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Array:
+        """The candidates, those that tell good from bad best coming first. (Bergstra et al. 2011, eq. 3)"""
+        good, bad = split(observed, self.gamma)
+        widths = Bandwidths(spread=self.bandwidth, least=self.min_bandwidth, leave=self.switch)
+        axes = self._cube.axes
+        bad = np.concatenate([thinned(bad), running])
+        near = mixture(axes, good, rank_weights(len(good)), self.prior_weight, widths)
+        away = mixture(axes, bad, np.ones(len(bad)), self.prior_weight, widths)
+        drawn = near.sample(self.n_candidates, rng)
+        mixed = rng.permuted(drawn, axis=0)  # each coordinate from another candidate: what is good in several of them
+        candidates = self._cube.proper(np.concatenate([drawn, mixed]))
+        promise = near.log_density(candidates) - away.log_density(candidates)
+        return candidates[np.argsort(-promise, kind="stable")]
+
+
+def split(observed: Observed, gamma: float) -> tuple[Array, Array]:
+    """The rows of the ceil(gamma sqrt(n)) best trials, and those of all others from better to worse, failed ones last.
+
+    Args:
+        observed: at least one trial has a loss. If others are left, one of them is bad.
+    """
+    losses = observed.Y[:, 0]
+    order = np.argsort(losses, kind="stable")  # NaN last
+    scored, n = len(losses) - int(np.isnan(losses).sum()), len(losses)
+    num_good = min(math.ceil(gamma * math.sqrt(n)), scored, max(n - 1, 1))
+    return observed.X[order[:num_good]], observed.X[order[num_good:]]
+
+
+def rank_weights(num: int) -> Array:
+    """Weights (num,) of the good trials from the best to the worst, which is just good: log(num + 1) - log(rank).
+
+    (Hansen, Ostermeier: Completely Derandomized Self-Adaptation in Evolution Strategies. 2001; Watanabe 2023 weighs by
+    improvement, which one very good trial may take all of.)
+    """
+    weights: Array = np.log(num + 1) - np.log(np.arange(1, num + 1))
+    return weights
+
+
+def thinned(rows: Array) -> Array:
+    """At most 400 of the rows, at even distances in their order."""
+    if len(rows) <= _MOST_BAD:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, _MOST_BAD).astype(np.intp)]

@@ -1,0 +1,139 @@
+"""Lines between workers and the optimizer: what they carry, whom they let in, and what happens when they break."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cluster_support import SPACE, assert_each_once, by_value
+
+import raytune_hpo as hpo
+from raytune_hpo.cluster.line import Line, Place, Switchboard
+
+
+class Loop:
+    """An event loop in a thread, as the optimizer's actor has one."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def do(self, awaitable: Awaitable[Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(awaitable, self._loop).result(10)
+
+    def listening(self, answer: Callable[[str, tuple[Any, ...]], Awaitable[Any]]) -> Switchboard:
+        switchboard = Switchboard(answer)
+        self.do(switchboard.open())
+        return switchboard
+
+    def end(self) -> None:
+        self.do(_all_cancelled())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def _all_cancelled() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    loop = Loop()
+    yield loop
+    loop.end()
+
+
+async def echo(method: str, args: tuple[Any, ...]) -> Any:
+    if method == "fail":
+        raise ValueError("no such thing")
+    return method, args
+
+
+def place_of(switchboard: Switchboard) -> Place:
+    assert switchboard.place is not None
+    return switchboard.place
+
+
+def test_a_line_carries_whatever_pickles(loop: Loop) -> None:
+    line = Line(place_of(loop.listening(echo)))
+    for args in ((), (1, None, {"a": [float("nan")]}), (b"x" * 3_000_000,)):
+        method, back = line.call("say", args)
+        assert method == "say"
+        assert repr(back) == repr(args)
+    assert line.call("lambda", (lambda x: x + 1,))[1][0](1) == 2
+
+
+def test_many_workers_have_lines_of_their_own(loop: Loop) -> None:
+    arrived = asyncio.Event()
+
+    async def wait_for_the_other(method: str, args: tuple[Any, ...]) -> Any:
+        if method == "second":
+            arrived.set()
+        await asyncio.wait_for(arrived.wait(), 5)
+        return method
+
+    place = place_of(loop.listening(wait_for_the_other))
+    answers: list[Any] = []
+    first = threading.Thread(target=lambda: answers.append(Line(place).call("first", ())))
+    first.start()
+    assert Line(place).call("second", ()) == "second"
+    first.join(5)
+    assert answers == ["first"]
+
+
+def test_who_does_not_know_the_secret_is_not_let_in(loop: Loop) -> None:
+    called = []
+
+    async def answer(method: str, args: tuple[Any, ...]) -> Any:
+        called.append(method)
+
+    place = place_of(loop.listening(answer))
+    with pytest.raises(OSError):
+        Line(replace(place, secret=b"guessed")).call("exchange", ())
+    assert not called
+
+
+def test_an_error_breaks_the_line_and_only_this_one(loop: Loop) -> None:
+    place = place_of(loop.listening(echo))
+    line, other = Line(place), Line(place)
+    with pytest.raises(OSError):
+        line.call("fail", ())
+    assert other.call("say", ()) == ("say", ())
+
+
+def test_where_ray_uses_tls_there_are_no_lines(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    assert loop.listening(echo).place is None
+
+
+@pytest.mark.ray
+def test_where_a_line_breaks_for_good_everything_goes_through_ray(cluster: None, name: str, storage: str) -> None:
+    @by_value
+    def objective(config: dict) -> float:
+        import gc
+
+        from raytune_hpo.cluster import line, trial_worker
+
+        def refused(place: object) -> None:
+            raise ConnectionRefusedError("all ports are closed")
+
+        trial_worker.Line = refused  # in this worker's process
+        for broken in [thing for thing in gc.get_objects() if isinstance(thing, line.Line)]:
+            broken.close()
+        hpo.report(loss=config["x"], step=1)
+        time.sleep(0.06)  # one trial a lease
+        return config["x"]
+
+    results = hpo.tune(objective, SPACE, num_trials=8, sampler="random", name=name, storage=storage, progress=False)
+    assert all(len(trial.reports) == 1 for trial in results)
+    assert_each_once(storage, name, 8)

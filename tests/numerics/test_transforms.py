@@ -1,0 +1,65 @@
+"""What becomes of losses before they are modelled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.preprocessing import PowerTransformer
+
+from raytune_hpo.numerics.transforms import (
+    half_ranked,
+    hybrid_log_error,
+    log_error,
+    power,
+    standardised,
+)
+
+ALL = (standardised, log_error, hybrid_log_error, half_ranked, power)
+HISTORIES = {
+    "usual": np.random.default_rng(0).random(40),
+    "heavy tail": np.random.default_rng(1).lognormal(sigma=4, size=60),
+    "negative": -np.random.default_rng(2).random(30),
+    "ties": np.array([0.1, 0.5, 0.5, 0.2, 0.9, 0.9, 0.9]),
+    "two": np.array([0.3, 0.1]),
+    "one": np.array([0.3]),
+    "equal": np.full(5, 0.25),
+    "extreme": np.array([1e300, -1e300, 1.0, 0.0, 1e-300]),
+}
+
+
+@pytest.mark.parametrize("transform", ALL)
+@pytest.mark.parametrize("name", HISTORIES)
+def test_the_order_of_losses_is_kept(transform, name):
+    y = HISTORIES[name]
+    warped = standardised(transform(y))
+    assert np.isfinite(warped).all()
+    assert (np.diff(warped[np.argsort(y)]) >= -1e-12).all()
+
+
+def test_standardised_losses_have_no_mean_and_unit_variance():
+    y = standardised(HISTORIES["heavy tail"])
+    assert abs(y.mean()) < 1e-12
+    assert y.std() == pytest.approx(1)
+    np.testing.assert_array_equal(standardised(np.full(4, 7.0)), 0)
+
+
+def test_error_rates_become_logarithms():
+    np.testing.assert_allclose(log_error(np.array([1.0, 1e-1, 1e-5, 0.0])), [1.0, 0.8, 0.0, 0.0])
+    np.testing.assert_allclose(hybrid_log_error(np.array([0.8, 0.3, 0.03])), [0.8, 0.3, 0.3 - 1.0])
+    assert hybrid_log_error(np.array([0.0]))[0] == pytest.approx(-5 + 0.3 - np.log10(0.3))
+
+
+def test_half_ranks_leave_the_better_half_in_proportion_and_forget_how_bad_the_rest_is():
+    y = np.array([1.0, 2.0, 4.0, 8.0, 9.0, 10.0, 11.0])
+    wild = np.where(y > 8, y**9, y)
+    np.testing.assert_allclose(half_ranked(y), half_ranked(wild))
+    below = half_ranked(y)[:4]
+    np.testing.assert_allclose(np.diff(below) / np.diff(below)[0], [1, 2, 4])
+    assert below[3] == 0
+    assert half_ranked(wild)[-1] < 3
+
+
+def test_the_power_is_that_of_scikit_learn():
+    y = np.random.default_rng(1).lognormal(sigma=1.0, size=60)
+    wanted = PowerTransformer("yeo-johnson").fit_transform(standardised(y)[:, None])[:, 0]
+    np.testing.assert_allclose(standardised(power(y)), wanted, atol=1e-3)

@@ -1,0 +1,210 @@
+"""What is particular to the Gaussian process; what it shares with other samplers is in the contract suite."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.rng import derive
+from raytune_hpo.samplers.gp import GP, _kept, _last_due
+from raytune_hpo.space import Choice, Float, Int, Ordinal, Space
+from raytune_hpo.testing.trials import Loop, finish, start
+from raytune_hpo.trial import Status
+
+FLAT = Space({"x": Float(0, 1), "y": Float(0, 1), "z": Float(0, 1)})
+MIXED = Space(
+    {
+        "lr": Float(1e-5, 1, log=True),
+        "width": Int(8, 512, log=True),
+        "act": Choice(["relu", "tanh", "gelu"]),
+        "batch": Ordinal([16, 32, 64, 128]),
+    }
+)
+BRANCHES = Space(
+    {
+        "model": Choice(
+            [
+                {"kind": "svm", "C": Float(1e-3, 1e3, log=True)},
+                {"kind": "tree", "deep": Int(1, 9), "split": Float(0, 1)},
+            ]
+        )
+    }
+)
+
+
+def minimised(sampler, space, loss, *, num=30, workers=1, seed=7):
+    """The losses of a study, in order; a loss of NaN is a failure."""
+    loop, losses = Loop.of(lambda: sampler, space, seed=seed), []
+
+    def end():
+        trial = loop.pending[0]
+        losses.append(loss(trial.config))
+        loop.pending = loop.pending[1:]
+        failed = math.isnan(losses[-1])
+        loop.learn(finish(trial, status=Status.FAILED) if failed else finish(trial, {"loss": losses[-1]}))
+
+    for _ in range(num):
+        if len(loop.pending) >= workers:
+            end()
+        assert loop.ask() is not None
+    while loop.pending:
+        end()
+    return np.array(losses), loop
+
+
+def quadratic(config):
+    return (config["x"] - 0.7) ** 2 + (config["y"] - 0.2) ** 2 + (config["z"] - 0.5) ** 2
+
+
+def mixed(config):
+    return (
+        (math.log10(config["lr"]) + 3) ** 2
+        + math.log2(config["width"] / 64) ** 2
+        + {"relu": 2.0, "tanh": 1.0, "gelu": 0.0}[config["act"]]
+        + abs(math.log2(config["batch"] / 64))
+    )
+
+
+def branched(config):
+    model = config["model"]
+    if model["kind"] == "svm":
+        return 1 + (math.log10(model["C"]) - 1) ** 2
+    return 0.1 * (model["deep"] - 6) ** 2 + (model["split"] - 0.3) ** 2
+
+
+def test_the_optimum_of_a_smooth_function_is_found_to_three_digits():
+    for seed in range(3):
+        losses, _ = minimised(GP(), FLAT, quadratic, num=30, seed=seed)
+        assert losses.min() < 1e-3
+
+
+def test_the_optimum_of_a_mixed_space_is_found():
+    for seed in range(2):
+        losses, _ = minimised(GP(), MIXED, mixed, num=35, seed=seed)
+        assert losses.min() < 0.2
+
+
+def test_the_better_branch_is_found_and_searched():
+    for seed in range(2):
+        losses, loop = minimised(GP(), BRANCHES, branched, num=30, seed=seed)
+        assert losses.min() < 0.05
+        late = [trial.config["model"]["kind"] for trial in loop.finished[15:]]
+        assert late.count("tree") > 8
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"acquisition": "ei"},
+        {"acquisition": "pi"},
+        {"acquisition": "ucb"},
+        {"acquisition": "thompson"},
+        {"acquisition": "mace"},
+        {"marginalize": "none"},
+        {"marginalize": "slice", "acquisition": "ei"},
+        {"transform": "power"},
+        {"transform": "none"},
+        {"transform": "log_error"},
+        {"transform": "hybrid_log_error"},
+        {"n_initial": 3},
+        {"max_points": 16},
+    ],
+    ids=str,
+)
+def test_every_option_learns(options):
+    losses, loop = minimised(GP(**options), MIXED, mixed, num=18)
+    random = [mixed(config) for config in MIXED.sample(1000, np.random.default_rng(0))]
+    assert np.sort(losses)[4] < np.quantile(random, 0.07)  # of 18 random ones, one or two
+    assert loop.peek() == loop.peek()
+
+
+def test_failures_are_avoided():
+    """Half the cube fails; of the late suggestions few do."""
+
+    def fragile(config):
+        return math.nan if config["x"] > 0.5 else (config["x"] - 0.45) ** 2 + (config["y"] - 0.5) ** 2
+
+    losses, _ = minimised(GP(), FLAT, fragile, num=40)
+    assert np.isnan(losses[20:]).mean() < 0.3
+    assert np.nanmin(losses) < 0.02
+
+
+def test_a_heavy_tail_does_not_hide_the_best():
+    """Where training diverges, losses are 1e12: the valley is found as if they were 10."""
+
+    def cliff(config):
+        return 1e12 if config["y"] > 0.4 else quadratic(config)
+
+    losses, _ = minimised(GP(), FLAT, cliff, num=35)
+    assert losses.min() < 5e-3
+
+
+def test_pending_trials_are_spread():
+    """Eight suggestions at once after few trials are no crowd around one point."""
+    loop = Loop.of(GP, FLAT).run(6)
+    for _ in range(8):
+        loop.ask()
+    X = FLAT.encode([trial.config for trial in loop.pending])
+    apart = np.linalg.norm(X[:, None] - X[None, :], axis=2)[np.triu_indices(8, 1)]
+    assert np.median(apart) > 0.2
+
+
+def test_eight_workers_learn_nearly_as_much_as_one():
+    losses, _ = minimised(GP(), MIXED, mixed, num=40, workers=8)
+    assert losses.min() < 0.5
+
+
+def test_no_configuration_of_a_finite_space_is_tried_twice():
+    space = Space({"a": Int(0, 4), "b": Choice(["x", "y", "z"])})
+    _, loop = minimised(GP(), space, lambda c: c["a"] + (c["b"] == "x"), num=15, workers=3)
+    assert len({(trial.config["a"], trial.config["b"]) for trial in loop.finished}) == 15
+
+
+def test_the_model_is_fitted_at_lengths_that_grow_by_a_tenth():
+    lengths = sorted({_last_due(n) for n in range(1, 1001)})
+    assert lengths[:20] == list(range(1, 21))
+    assert all(b <= max(a + 1, 1.1 * a) for a, b in zip(lengths, lengths[1:], strict=False))
+    assert len(lengths) < 70
+    assert all(_last_due(n) <= n < 1.11 * _last_due(n) + 1 for n in range(1, 1001))
+
+
+def test_a_replay_that_joins_between_two_fits_says_the_same():
+    live, late = Loop.of(GP, MIXED), Loop.of(GP, MIXED)
+    configs = MIXED.sample(29, derive(0, "configs"))
+    for i, config in enumerate(configs):
+        trial = finish(start(i, config), {"loss": mixed(config)})
+        live.learn(trial)
+        live.peek()
+        late.learn(trial)
+    assert live.peek() == late.peek()
+
+
+def test_the_points_kept_are_the_best_the_newest_and_some_from_all_over():
+    y = np.random.default_rng(0).permutation(1000).astype(float)
+    kept = _kept(y, 100)
+    assert len(kept) == len(set(kept.tolist())) == 100
+    assert set(np.argsort(y)[:50]) <= set(kept.tolist())
+    assert set(range(975, 1000)) <= set(kept.tolist())
+    assert (np.diff(kept) > 0).all()
+    others = [i for i in kept if i < 975 and y[i] >= 50]
+    assert min(others) < 100
+    assert max(others) > 850
+    np.testing.assert_array_equal(_kept(y, 1000), np.arange(1000))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"acquisition": "log_e"}, "did you mean 'log_ei'"),
+        ({"marginalize": "mle"}, "gp has no marginalize 'mle'; .*known: map, none, slice"),
+        ({"transform": "ranks"}, "gp has no transform 'ranks'"),
+        ({"n_initial": 0}, "gp needs a whole number n_initial >= 1, got n_initial=0"),
+        ({"max_points": 10}, "gp needs a whole number max_points >= 16, got max_points=10"),
+    ],
+)
+def test_options_are_checked(options, message):
+    with pytest.raises(SpecError, match=message):
+        GP(**options)

@@ -1,0 +1,171 @@
+"""The forest sampler: what it learns, in spaces of the kinds it is for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from raytune_hpo import testing
+from raytune_hpo.errors import SpecError
+from raytune_hpo.rng import derive
+from raytune_hpo.samplers import RF
+from raytune_hpo.samplers.rf import _best_of_each, _kept
+from raytune_hpo.space import Choice, Float, Int, Space
+from raytune_hpo.testing.trials import finish, start
+from raytune_hpo.trial import Status
+
+SQUARE = Space({"x": Float(0, 1), "y": Float(0, 1)})
+BRANCHES = Space(
+    {
+        "model": Choice(
+            [
+                {"kind": "svm", "C": Float(1e-3, 1e3, log=True), "gamma": Float(1e-4, 1e1, log=True)},
+                {"kind": "tree", "depth": Int(1, 20), "leaf": Float(0, 1)},
+                {"kind": "none"},
+            ]
+        )
+    }
+)
+OPS = Space({f"op{i}": Choice(["none", "skip", "1x1", "3x3", "pool"]) for i in range(6)})
+
+
+def branches_loss(config):
+    """The svm is best, at C = 10 and gamma = 0.01; the tree is a little worse however good its leaf."""
+    model = config["model"]
+    if model["kind"] == "svm":
+        return (np.log10(model["C"]) - 1) ** 2 / 9 + (np.log10(model["gamma"]) + 2) ** 2 / 9
+    return 0.3 + (model["leaf"] - 0.5) ** 2 if model["kind"] == "tree" else 0.6
+
+
+def ops_loss(config):
+    """Each of six choices matters, and two of them together."""
+    ops = list(config.values())
+    good = sum(op == wanted for op, wanted in zip(ops, ["3x3", "skip", "1x1", "3x3", "pool", "3x3"], strict=True))
+    return 1 - good / 8 - 0.25 * (ops[0] == ops[3] == "3x3")
+
+
+def play(sampler, space, loss, num, *, seed=testing.trials.SEED):
+    """A loop after so many trials; a loss of None is a failure."""
+    loop = testing.Loop.of(lambda: sampler, space, seed=seed)
+    for _ in range(num):
+        trial = loop.ask()
+        value = loss(trial.config)
+        loop.pending.clear()
+        loop.learn(finish(trial, status=Status.FAILED) if value is None else finish(trial, {"loss": value}))
+    return loop
+
+
+def best(loop, loss):
+    return min(loss(trial.config) for trial in loop.finished)
+
+
+def test_it_finds_the_good_corner_of_the_good_branch():
+    found = [best(play(RF(num_trees=30), BRANCHES, branches_loss, 45, seed=seed), branches_loss) for seed in range(3)]
+    random = [min(map(branches_loss, BRANCHES.sample(45, derive(seed, "random")))) for seed in range(50)]
+    assert np.mean(found) < 0.4 * np.mean(random)
+
+
+def test_it_finds_the_one_of_15625_combinations():
+    found = [best(play(RF(num_trees=30), OPS, ops_loss, 50, seed=seed), ops_loss) for seed in range(2)]
+    random = [min(map(ops_loss, OPS.sample(50, derive(seed, "random")))) for seed in range(20)]
+    assert np.mean(found) <= 0.125 < np.mean(random) - 0.1
+
+
+def test_it_keeps_away_from_where_trials_fail():
+    """Two thirds of the square fail, and the best of what is left lies at their border."""
+
+    def loss(config):
+        return None if config["x"] > 1 / 3 else 1 - config["x"]
+
+    loop = play(RF(random_share=0.0), SQUARE, loss, 40)
+    late = [trial.config["x"] for trial in loop.finished[15:]]
+    assert np.mean([x > 1 / 3 for x in late]) < 0.5
+    assert max(x for x in late if x <= 1 / 3) > 0.3
+
+
+@pytest.mark.parametrize("kind", ["log_ei", "ei", "pi", "ucb"])
+def test_every_acquisition_learns(kind):
+    loop = testing.Loop.of(lambda: RF(acquisition=kind, random_share=0.0), SQUARE).run(30)
+    late = [testing.trials.bowl(SQUARE, trial.config) for trial in loop.finished[18:]]
+    assert np.mean(late) < 0.05  # random ones have 0.12
+
+
+@pytest.mark.parametrize("transform", ["none", "log_error", "hybrid_log_error"])
+def test_every_transform_learns(transform):
+    loop = testing.Loop.of(lambda: RF(transform=transform, random_share=0.0), SQUARE).run(30)
+    assert np.mean([testing.trials.bowl(SQUARE, trial.config) for trial in loop.finished[18:]]) < 0.05
+
+
+def test_the_default_heeds_ranks_alone():
+    """Another loss of the same order gives the same suggestions."""
+    one = testing.Loop.of(RF, SQUARE).run(20)
+    other = play(RF(), SQUARE, lambda config: np.exp(20 * testing.trials.bowl(SQUARE, config)) * 1e9, 20)
+    assert [trial.config for trial in one.finished] == [trial.config for trial in other.finished]
+
+
+def test_pending_trials_spread_the_next_ones():
+    """Twelve at once lie further apart than twelve that do not know of each other."""
+    loop = testing.Loop.of(lambda: RF(random_share=0.0), SQUARE).run(25)
+    blind = [loop.sampler.ask(25 + i, (), derive(loop.seed, "ask", 25 + i)).config for i in range(12)]
+    aware = [loop.ask().config for _ in range(12)]
+    assert nearest(aware) > 3 * nearest(blind)
+
+
+def nearest(configs):
+    """How far the nearest other one is, on average."""
+    points = np.array([list(config.values()) for config in configs])
+    gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
+    return np.mean(np.min(gaps + np.eye(len(points)), axis=0))
+
+
+def test_a_share_of_suggestions_is_drawn_whatever_the_forest_says():
+    def far(share):
+        loop = play(
+            RF(random_share=share, num_trees=10), SQUARE, lambda config: testing.trials.bowl(SQUARE, config), 25
+        )
+        asked = [loop.sampler.ask(25, (), derive(0, "ask", i)).config for i in range(40)]
+        return np.mean([testing.trials.bowl(SQUARE, config) > 0.1 for config in asked])
+
+    assert far(0.0) < 0.05
+    assert 0.1 < far(0.5) < 0.45  # four tenths of the square
+
+
+def test_long_histories_are_thinned_to_the_best_the_newest_and_some_from_all_over():
+    y = np.random.default_rng(0).random(10_000)
+    kept = _kept(y, 400)
+    assert len(kept) == len(np.unique(kept)) == 400
+    assert set(np.argsort(y)[:200]) <= set(kept)
+    assert set(range(9_900, 10_000)) <= set(kept)
+    assert np.diff(kept).max() < 250
+    assert _kept(y[:400], 400).tolist() == list(range(400))
+
+
+def test_a_long_history_takes_no_larger_forest():
+    bound = RF(max_points=32).bind(SQUARE, testing.trials.GOALS, 1)
+    for i, config in enumerate(SQUARE.sample(2000, derive(1, "many"))):
+        bound.tell(finish(start(i, config), {"loss": testing.trials.bowl(SQUARE, config)}))
+    X, y = bound._training(bound._history.read())
+    assert len(X) == len(y) == 32
+    assert testing.trials.bowl(SQUARE, bound.ask(2000, (), derive(1, "ask")).config) < 0.02
+
+
+def test_the_best_of_each_group():
+    chosen = _best_of_each(np.array([3, 0, 3, 0, 5]), np.array([1.0, 2.0, 4.0, 2.5, -np.inf]))
+    assert sorted(chosen.tolist()) == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"acquisition": "eii"}, r"rf has no acquisition 'eii'.*ei"),
+        ({"transform": "log"}, r"rf has no transform 'log'.*log_error"),
+        ({"n_initial": 0}, r"rf needs a whole number n_initial >= 1, got n_initial=0"),
+        ({"num_trees": 1}, r"rf needs a whole number num_trees >= 2, got num_trees=1"),
+        ({"max_points": 2.5}, r"rf needs a whole number max_points >= 16, got max_points=2.5"),
+        ({"kappa": -1.0}, r"rf needs kappa >= 0, got kappa=-1.0"),
+        ({"random_share": 1.0}, r"rf needs random_share in \[0, 1\), got 1.0"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(SpecError, match=message):
+        RF(**options)
