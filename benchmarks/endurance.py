@@ -235,7 +235,7 @@ def examined(ground: Ground) -> dict[str, Any]:
     from raytune_hpo.trial import Finished, Reported, Requeued, Started, Status
 
     finished: Counter[int] = Counter()
-    started, tokens, requeued, completed = set(), set(), 0, 0
+    started, tokens, requeued, others = set(), set(), 0, []
     for fact in open_storage(ground.server.url).read(NAME):
         if isinstance(fact, Started):
             started.add(fact.number)
@@ -243,13 +243,14 @@ def examined(ground: Ground) -> dict[str, Any]:
             tokens.add(fact.metrics["token"])
         elif isinstance(fact, Finished):
             finished[fact.number] += 1
-            completed += fact.status is Status.COMPLETED
+            if fact.status is not Status.COMPLETED:
+                others.append(f"{fact.number} {fact.status}: {fact.error}")
         requeued += isinstance(fact, Requeued)
     noted = {token for path in ground.notes.iterdir() for token in path.read_text().splitlines() if len(token) == 32}
     return {
         "trials": len(started),
         "not_once": sum(finished[number] != 1 for number in started) + len(finished.keys() - started),
-        "not_completed": len(started) - completed,
+        "not_completed": others,
         "acknowledged": len(noted),
         "lost": len(noted - tokens),
         "requeued": requeued,
@@ -286,7 +287,8 @@ def figures(
                detail=detail),
         Figure(name="acknowledged", what="reports acknowledged", measured=said["acknowledged"], unit=""),
         at_most(0, name="not_once", what="trials not finished exactly once", measured=said["not_once"], unit=""),
-        at_most(0, name="not_completed", what="trials not completed", measured=said["not_completed"], unit=""),
+        at_most(0, name="not_completed", what="trials not completed", measured=len(said["not_completed"]), unit="",
+                detail={"trials": said["not_completed"]}),
         at_most(0, name="lost", what="acknowledged reports that are not in the journal", measured=said["lost"], unit=""),
         Figure(name="optimizer", what=f"memory of the optimizer, per trial of {NUM_REPORTS} reports",
                measured=watch.bytes_per_trial(), unit="bytes"),

@@ -23,7 +23,7 @@ from stories import BATCH, in_batches, opening, spec_of, store, trial_facts, wid
 import raytune_hpo as hpo
 from raytune_hpo.journal import open_storage
 
-SAMPLERS = ("random", "hyperopt")  # one with nothing to learn, and the default one
+SAMPLERS = ("random", "hyperopt")  # one with nothing to learn, and one that keeps what it learned
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:

@@ -30,9 +30,10 @@ _NUM_SLICES = 10
 _EVERY = 20  # trials; up to then every one is fitted, later every tenth part more
 _GROWTH = 1.1
 _MOST_FITTED = 256  # trials that length scales are learned from
-_DRAWN, _NEAR = 400, 400  # candidates from the prior, and near the best trials
-_PARENTS = 5  # best trials that candidates are near to
-_CLIMBERS = 4
+# Candidates from the prior, and near the best trials: hardly any of the prior's promise more, in many dimensions none.
+_DRAWN, _NEAR = 20, 600
+_PARENTS = 3  # best trials that candidates are near to
+_CLIMBERS = 3
 _MOST_SAMPLED = 400  # candidates of a joint sample
 _RETURNED = 64
 
@@ -95,9 +96,10 @@ class GP(ModelBased):
         beliefs = [
             Posterior.of(theta, Z, self._embedding.owner, y).fantasised(pending) for theta in self._thetas(observed)
         ]
-        candidates = self._candidates(X, y, rng)
         if self.acquisition == "thompson":
-            return self._by_sample(beliefs, candidates, rng)
+            candidates = self._candidates(X, y, _MOST_SAMPLED // 2, _MOST_SAMPLED // 2, rng)
+            return self._by_sample(beliefs[rng.integers(len(beliefs))], candidates, rng)
+        candidates = self._candidates(X, y, _DRAWN, _NEAR, rng)
         known = np.concatenate([observed.X, running])
         if self.acquisition == "mace":
             return self._by_front(beliefs, candidates, known, rng)
@@ -151,12 +153,12 @@ class GP(ModelBased):
 
     # -------------------------------------------------------------------------------------------- what is promising
 
-    def _candidates(self, X: Array, y: Array, rng: np.random.Generator) -> Array:
-        """Proper rows from the prior and near the best trials."""
+    def _candidates(self, X: Array, y: Array, num_drawn: int, num_near: int, rng: np.random.Generator) -> Array:
+        """Proper rows from the prior and, after those, near the best trials."""
         cube = self._cube
         parents = filled(X[np.argsort(y, kind="stable")[:_PARENTS]], rng)
-        near = cube.proper(perturbed(parents, _NEAR, cube.axes, rng))
-        return np.concatenate([cube.draw(_DRAWN, rng), near])
+        near = cube.proper(perturbed(parents, num_near, cube.axes, rng))
+        return np.concatenate([cube.draw(num_drawn, rng), near])
 
     def _by_score(self, name: str, beliefs: list[Posterior], candidates: Array, known: Array) -> Array:
         """Candidates and, before them, the best of them further uphill."""
@@ -182,11 +184,9 @@ class GP(ModelBased):
 
         return Hill(self._cube.axes, self._cube.proper, height, slope)
 
-    def _by_sample(self, beliefs: list[Posterior], candidates: Array, rng: np.random.Generator) -> Array:
+    def _by_sample(self, belief: Posterior, candidates: Array, rng: np.random.Generator) -> Array:
         """Candidates in the order of one sample of the loss. (Thompson, Biometrika 25, 1933)"""
-        belief = beliefs[rng.integers(len(beliefs))]
-        some = candidates[rng.permutation(len(candidates))[:_MOST_SAMPLED]]
-        return some[np.argsort(belief.draw(self._embedding(some), rng), kind="stable")]
+        return candidates[np.argsort(belief.draw(self._embedding(candidates), rng), kind="stable")]
 
     def _by_front(self, beliefs: list[Posterior], candidates: Array, known: Array, rng: np.random.Generator) -> Array:
         """What no other candidate surpasses in EI, PI and UCB together, in random order."""

@@ -117,19 +117,19 @@ def test_the_better_branch_is_found_and_searched():
 def test_every_option_learns(options):
     losses, loop = minimised(GP(**options), MIXED, mixed, num=18)
     random = [mixed(config) for config in MIXED.sample(1000, np.random.default_rng(0))]
-    assert np.sort(losses)[4] < np.quantile(random, 0.07)  # of 18 random ones, one or two
+    assert np.sort(losses)[3] < np.quantile(random, 0.07)  # of 18 random ones, one or two
     assert loop.peek() == loop.peek()
 
 
 def test_failures_are_avoided():
-    """Half the cube fails; of the late suggestions few do."""
+    """Half the cube fails; of the suggestions clearly less, although it is where most remains to be learned."""
 
     def fragile(config):
-        return math.nan if config["x"] > 0.5 else (config["x"] - 0.45) ** 2 + (config["y"] - 0.5) ** 2
+        return math.nan if config["x"] > 0.5 else quadratic({**config, "x": config["x"] + 0.4})
 
-    losses, _ = minimised(GP(), FLAT, fragile, num=40)
-    assert np.isnan(losses[20:]).mean() < 0.3
-    assert np.nanmin(losses) < 0.02
+    losses = np.stack([minimised(GP(), FLAT, fragile, num=25, seed=seed)[0] for seed in range(3)])
+    assert np.isnan(losses[:, 5:]).mean() < 0.35
+    assert np.nanmin(losses, axis=1).max() < 0.01
 
 
 def test_a_heavy_tail_does_not_hide_the_best():
