@@ -232,10 +232,10 @@ def _wait_until_gone() -> None:
 def examined(ground: Ground) -> dict[str, Any]:
     """What the journal says."""
     from raytune_hpo.journal import open_storage
-    from raytune_hpo.trial import Finished, Reported, Requeued, Started, Status
+    from raytune_hpo.trial import Finished, Reported, Requeued, Started, Status, StudyStopped
 
     finished: Counter[int] = Counter()
-    started, tokens, requeued, others = set(), set(), 0, []
+    started, tokens, requeued, others, stops = set(), set(), 0, [], []
     for fact in open_storage(ground.server.url).read(NAME):
         if isinstance(fact, Started):
             started.add(fact.number)
@@ -245,11 +245,14 @@ def examined(ground: Ground) -> dict[str, Any]:
             finished[fact.number] += 1
             if fact.status is not Status.COMPLETED:
                 others.append(f"{fact.number} {fact.status}: {fact.error}")
+        elif isinstance(fact, StudyStopped):
+            stops.append(fact.reason)
         requeued += isinstance(fact, Requeued)
     noted = {token for path in ground.notes.iterdir() for token in path.read_text().splitlines() if len(token) == 32}
     return {
         "trials": len(started),
-        "not_once": sum(finished[number] != 1 for number in started) + len(finished.keys() - started),
+        "not_once": {number: finished[number] for number in started | finished.keys() if finished[number] != 1},
+        "stops": stops,
         "not_completed": others,
         "acknowledged": len(noted),
         "lost": len(noted - tokens),
@@ -286,7 +289,8 @@ def figures(
         Figure(name="trials", what=f"trials that ran while there died: {words}", measured=said["trials"], unit="",
                detail=detail),
         Figure(name="acknowledged", what="reports acknowledged", measured=said["acknowledged"], unit=""),
-        at_most(0, name="not_once", what="trials not finished exactly once", measured=said["not_once"], unit=""),
+        at_most(0, name="not_once", what="trials not finished exactly once", measured=len(said["not_once"]), unit="",
+                detail={"times": said["not_once"]}),
         at_most(0, name="not_completed", what="trials not completed", measured=len(said["not_completed"]), unit="",
                 detail={"trials": said["not_completed"]}),
         at_most(0, name="lost", what="acknowledged reports that are not in the journal", measured=said["lost"], unit=""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ from raytune_hpo.trial import Verdict
 
 BACKSTOP_S = 10.0  # how much later a trial is ended that does not even let the watch run
 TELL_S = 10.0  # how long the watch tries to say why
-TIMED_OUT = 3  # exit code
+TIMED_OUT, TERMINATED = 3, 143  # exit codes
 _STDERR = 2
 _UNAVAILABLE_S = 0.5
 _log = logging.getLogger("raytune_hpo")
@@ -77,6 +78,9 @@ class TrialWorker:
     def work(self) -> None:
         """Run trials until the study is over."""
         assert self._worker is not None
+        # Ray ends workers so when their node or pool goes. Its own handler would raise SystemExit inside the objective,
+        # which would look like a failure of the trial; this way it is handed out again.
+        signal.signal(signal.SIGTERM, lambda number, frame: os._exit(TERMINATED))
         if self._settings.trial_timeout_s is not None:
             watch = _Watch(self._worker, self._channel, self._settings.trial_timeout_s)
             threading.Thread(target=watch.run, name="raytune_hpo-watch", daemon=True).start()
