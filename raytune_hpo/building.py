@@ -18,7 +18,7 @@ from raytune_hpo.space import Space
 from raytune_hpo.spec import Limits, StudySpec
 
 MAX_NAME = 200
-AUTO = "hyperopt"  # what sampler="auto" stands for
+AUTO, AUTO_OF_SEVERAL = "auto", "nsga2"  # what sampler="auto" stands for with one goal, and with several
 
 
 def make_parts(
@@ -26,7 +26,7 @@ def make_parts(
 ) -> tuple[Sampler, Scheduler | None]:
     """The sampler and scheduler a user asked for."""
     if sampler == "auto":
-        sampler = AUTO if len(goals) == 1 else "sobol"
+        sampler = AUTO if len(goals) == 1 else AUTO_OF_SEVERAL
     return registry.make("sampler", sampler), None if scheduler is None else registry.make("scheduler", scheduler)
 
 

@@ -66,7 +66,7 @@ def check_pairing(spec: StudySpec, sampler: Sampler) -> None:
     if len(spec.goals) > 1 and not sampler.traits.multi_goal:
         raise SpecError(
             f"sampler {spec.sampler.name!r} learns from one metric, the study has "
-            f"{[goal.metric for goal in spec.goals]}; use random, grid or sobol, or one metric"
+            f"{[goal.metric for goal in spec.goals]}; use nsga2, random, grid or sobol, or one metric"
         )
 
 

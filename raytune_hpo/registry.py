@@ -18,6 +18,7 @@ from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.spec import Part
 
 SAMPLERS = {
+    "auto": "raytune_hpo.samplers.auto:Auto",
     "random": "raytune_hpo.samplers.random:Random",
     "grid": "raytune_hpo.samplers.grid:Grid",
     "sobol": "raytune_hpo.samplers.sobol:Sobol",

@@ -12,8 +12,8 @@ from raytune_hpo.protocols import Sampler
 
 _DATABASE = {"sqlalchemy": "SQLAlchemy"}
 _POSTGRES = {"psycopg": "psycopg", "psycopg2": "psycopg2-binary"}
-_NUMERICS = {"scipy": "scipy", "sklearn": "scikit-learn", "hyperopt": "hyperopt"}
-_LIGHT = ("Random", "Grid")  # samplers that need numpy only
+_SCIPY = {"scipy": "scipy"}
+_BY_SAMPLER: dict[str, dict[str, str]] = {"Random": {}, "Grid": {}, "Hyperopt": _SCIPY | {"hyperopt": "hyperopt"}}
 
 
 def storage_words(storage: Any) -> Any:
@@ -59,8 +59,8 @@ def optimizer_needs(storage: Any, sampler: Sampler | None) -> dict[str, str]:
     needed = dict(_DATABASE) if storage != "memory" else {}
     if is_movable(storage):
         needed |= _POSTGRES
-    if sampler is not None and type(sampler).__name__ not in _LIGHT:
-        needed |= _NUMERICS
+    if sampler is not None:
+        needed |= _BY_SAMPLER.get(type(sampler).__name__, _SCIPY)
     return {module: f"{name}=={version(name)}" for module, name in needed.items() if _installed(name)}
 
 

@@ -1,5 +1,6 @@
 """What to try next: glue between trials and numerics; one paper, one file."""
 
+from raytune_hpo.samplers.auto import Auto
 from raytune_hpo.samplers.cmaes import CMAES
 from raytune_hpo.samplers.de import DE
 from raytune_hpo.samplers.gp import GP
@@ -11,4 +12,4 @@ from raytune_hpo.samplers.rf import RF
 from raytune_hpo.samplers.sobol import Sobol
 from raytune_hpo.samplers.tpe import TPE
 
-__all__ = ["CMAES", "DE", "GP", "NSGA2", "RF", "TPE", "Grid", "Hyperopt", "Random", "Sobol"]
+__all__ = ["CMAES", "DE", "GP", "NSGA2", "RF", "TPE", "Auto", "Grid", "Hyperopt", "Random", "Sobol"]

@@ -1,0 +1,76 @@
+"""The default: a Gaussian process, and estimates by density where it gets no further or would take too long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from raytune_hpo.goals import Goal
+from raytune_hpo.protocols import Suggestion
+from raytune_hpo.samplers.gp import GP
+from raytune_hpo.samplers.history import Observed
+from raytune_hpo.samplers.model_based import ModelBased
+from raytune_hpo.samplers.tpe import TPE
+from raytune_hpo.space import Space
+from raytune_hpo.space.domain import Array
+from raytune_hpo.trial import Trial
+
+ARM = "arm"  # the key in ``meta``
+_PATIENCE = 12  # trials without a new best one, until the model is doubted
+_LONG = 1000  # trials
+_TURNS_OF_LONG = 5
+
+_Self = TypeVar("_Self", bound="Auto")
+
+
+class Auto(ModelBased):
+    """Chooses among our samplers, so that nobody has to.
+
+    It begins with an even design, longer in spaces of more parameters, and goes on with a Gaussian process (``gp``), the
+    best of our samplers in few trials. Its model may be wrong all the same. So when twelve trials have brought no new
+    best one, and as many more as are pending, every other suggestion is an estimate by density (``tpe``), which
+    believes in nothing but where good trials lie, until there is a new best one. From 1,000 trials on ``tpe``, which is
+    much quicker, makes four of five suggestions. Both learn from all trials and heed all that are pending. Which of
+    them made a suggestion stands in the trial's ``meta`` as ``arm``.
+    """
+
+    _parts: Mapping[str, ModelBased]
+
+    def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int) -> _Self:
+        """A fresh sampler for one study."""
+        bound = super().bind(space, goals, seed)
+        bound._parts = {"gp": GP().bind(space, goals, seed), "tpe": TPE().bind(space, goals, seed)}
+        return bound
+
+    def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
+        """The next point of the even design or, from then on, of the sampler whose turn it is."""
+        suggestion = super().ask(number, pending, rng)
+        observed = self._history.read()
+        if len(observed) + len(pending) < self.initial():
+            return suggestion
+        return replace(suggestion, meta={ARM: self._arm(observed, len(pending))})
+
+    def initial(self) -> int:
+        """How many trials the even design has."""
+        return self._parts["gp"].initial()
+
+    def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Array:
+        """What the sampler proposes whose turn it is."""
+        return self._parts[self._arm(observed, len(running))].propose(observed, running, rng)
+
+    def _arm(self, observed: Observed, num_running: int) -> str:
+        """Whose turn it is."""
+        begun = len(observed) + num_running
+        if begun >= _LONG:
+            return "tpe" if begun % _TURNS_OF_LONG else "gp"
+        is_stuck = _in_vain(observed) >= _PATIENCE + num_running  # those that run began before the newest were told
+        return "tpe" if is_stuck and begun % 2 else "gp"
+
+
+def _in_vain(observed: Observed) -> int:
+    """How many trials have come since the best one."""
+    losses = observed.Y[:, 0]
+    return 0 if np.isnan(losses).all() else len(losses) - 1 - int(np.nanargmin(losses))
