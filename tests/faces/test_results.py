@@ -93,9 +93,9 @@ def test_a_hundred_thousand_trials_become_a_dataframe_in_under_two_seconds():
     spec = results_of().spec
     one = results_of(done(0.5, {"lr": 0.1, "depth": 3, "opt": "adam", "model": {"kind": "svm", "C": 1.0}}))[0]
     results = Results(spec, [one] * 100_000)
-    begin = time.perf_counter()
+    begin = time.process_time()
     frame = results.to_dataframe()
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2
     assert len(frame) == 100_000
 
 

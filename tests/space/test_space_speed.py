@@ -30,11 +30,11 @@ def pipeline() -> Space:
 def test_a_space_of_238_conditional_parameters_takes_under_two_seconds() -> None:
     space = pipeline()
     assert space.num_columns == 238 and space.is_conditional
-    start = time.perf_counter()
+    start = time.process_time()
     configs = space.sample(10_000, np.random.default_rng(0))
     unit = space.encode(configs)
     again = space.decode(unit)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert again == configs
 
 
@@ -43,7 +43,7 @@ def test_a_flat_space_decodes_a_thousand_configurations_in_ten_milliseconds() ->
     unit = np.random.default_rng(0).random((1000, 10))
     times = []
     for _ in range(5):  # the best of a few: the machine is shared
-        start = time.perf_counter()
+        start = time.process_time()
         space.decode(unit)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.010
