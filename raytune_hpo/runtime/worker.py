@@ -13,7 +13,7 @@ from raytune_hpo.goals import Goal
 from raytune_hpo.runtime.trial_run import Objective, TrialRun
 from raytune_hpo.trial import Verdict
 
-LEASE_S = 0.1  # a lease holds about this much work: short enough to lose, long enough to hide a round trip
+LEASE_S = 0.25  # a lease holds about this much work: short enough to lose, long enough to hide a round trip
 LONG_S = 0.05  # trials that take longer are handed out one at a time: a round trip is nothing to them
 MAX_LEASE = 512
 FLUSH_S = 0.05  # no report that needs no answer waits longer than this
