@@ -18,7 +18,7 @@ from raytune_hpo.numerics.optimise import Hill, climbed, filled, perturbed
 from raytune_hpo.numerics.scores import SCORES, Promise, undominated
 from raytune_hpo.numerics.slicing import slice_samples
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.history import Observed
+from raytune_hpo.samplers.history import Observed, representatives
 from raytune_hpo.samplers.model_based import ModelBased
 from raytune_hpo.space.domain import Array
 
@@ -111,7 +111,7 @@ class GP(ModelBased):
         """Rows and warped losses of the trials that the model looks at; failed ones count as the worst of them."""
         y = observed.Y[:, 0]
         told = ~np.isnan(y)
-        kept = _kept(np.where(told, y, np.inf), self.max_points)
+        kept = representatives(np.where(told, y, np.inf), self.max_points)
         y, told = y[kept], told[kept]
         warped = np.empty(len(y))
         warped[told] = _TRANSFORMS[self.transform](y[told])
@@ -132,7 +132,7 @@ class GP(ModelBased):
         if np.isnan(observed.Y).all():
             return prior.mean[None, :]
         X, y = self._training(observed)
-        kept = _kept(y, _MOST_FITTED)
+        kept = representatives(y, _MOST_FITTED)
         Z, y = self._embedding(X[kept]), y[kept]
         theta = gaussian.fit(Z, owner, y, prior)
         if self.marginalize != "slice":
@@ -214,19 +214,6 @@ def _last_due(n: int) -> int:
     while (following := max(due + 1, int(due * _GROWTH))) <= n:
         due = following
     return due
-
-
-def _kept(y: Array, most: int) -> Array:
-    """Positions of the trials to look at, in order: half the best, a quarter the newest, the rest evenly from all over."""
-    n = len(y)
-    if n <= most:
-        return np.arange(n)
-    kept = np.zeros(n, dtype=bool)
-    kept[np.argsort(y, kind="stable")[: most // 2]] = True
-    kept[n - most // 4 :] = True
-    others = np.flatnonzero(~kept)
-    kept[others[np.linspace(0, len(others) - 1, most - int(kept.sum())).astype(int)]] = True
-    return np.flatnonzero(kept)
 
 
 def _views(X: Array) -> Array:

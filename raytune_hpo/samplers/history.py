@@ -69,6 +69,24 @@ class History:
         return columns.first(n)
 
 
+def representatives(y: Array, most: int) -> Array:
+    """Positions of at most so many trials that stand for all of them, in order: half are the best, a quarter the newest,
+    the rest from all over the study.
+
+    Args:
+        y: (n,) losses, in the order in which they were told.
+    """
+    n = len(y)
+    if n <= most:
+        return np.arange(n)
+    kept = np.zeros(n, dtype=bool)
+    kept[np.argsort(y, kind="stable")[: most // 2]] = True
+    kept[n - most // 4 :] = True
+    others = np.flatnonzero(~kept)
+    kept[others[np.linspace(0, len(others) - 1, most - int(kept.sum())).astype(np.intp)]] = True
+    return np.flatnonzero(kept)
+
+
 def _grown(rows: Array, n: int) -> Array:
     """A copy with room for n rows and as many again; nobody's view of the old rows is touched."""
     grown = np.full((2 * n, rows.shape[1]), np.nan)

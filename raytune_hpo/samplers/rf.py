@@ -17,7 +17,7 @@ from raytune_hpo.numerics import transforms
 from raytune_hpo.numerics.forest import Forest, grow
 from raytune_hpo.numerics.neighbours import neighbours
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.history import Observed
+from raytune_hpo.samplers.history import Observed, representatives
 from raytune_hpo.samplers.model_based import ModelBased
 from raytune_hpo.space.domain import Array
 
@@ -130,7 +130,7 @@ class RF(ModelBased):
         y = observed.Y[:, 0]
         told = ~np.isnan(y)
         y = np.where(told, y, y[told].max())
-        kept = _kept(y, self.max_points)
+        kept = representatives(y, self.max_points)
         return observed.X[kept], transforms.standardised(_TRANSFORMS[self.transform](y[kept]))
 
     def _score(self, forest: Forest, best: float, X: Array) -> Array:
@@ -172,16 +172,3 @@ def _best_of_each(group: Array, score: Array) -> Array:
     order = np.lexsort((-score, group))
     is_first = np.diff(group[order], prepend=-1) > 0
     return order[is_first]
-
-
-def _kept(y: Array, most: int) -> Array:
-    """Positions of at most so many trials, in order: half are the best, a quarter the newest, the rest from all over."""
-    n = len(y)
-    if n <= most:
-        return np.arange(n)
-    kept = np.zeros(n, dtype=bool)
-    kept[np.argsort(y, kind="stable")[: most // 2]] = True
-    kept[n - most // 4 :] = True
-    others = np.flatnonzero(~kept)
-    kept[others[np.linspace(0, len(others) - 1, most - int(kept.sum())).astype(np.intp)]] = True
-    return np.flatnonzero(kept)

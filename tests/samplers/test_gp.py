@@ -9,7 +9,7 @@ import pytest
 
 from raytune_hpo.errors import SpecError
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.gp import GP, _kept, _last_due
+from raytune_hpo.samplers.gp import GP, _last_due
 from raytune_hpo.space import Choice, Float, Int, Ordinal, Space
 from raytune_hpo.testing.trials import Loop, finish, start
 from raytune_hpo.trial import Status
@@ -180,19 +180,6 @@ def test_a_replay_that_joins_between_two_fits_says_the_same():
         live.peek()
         late.learn(trial)
     assert live.peek() == late.peek()
-
-
-def test_the_points_kept_are_the_best_the_newest_and_some_from_all_over():
-    y = np.random.default_rng(0).permutation(1000).astype(float)
-    kept = _kept(y, 100)
-    assert len(kept) == len(set(kept.tolist())) == 100
-    assert set(np.argsort(y)[:50]) <= set(kept.tolist())
-    assert set(range(975, 1000)) <= set(kept.tolist())
-    assert (np.diff(kept) > 0).all()
-    others = [i for i in kept if i < 975 and y[i] >= 50]
-    assert min(others) < 100
-    assert max(others) > 850
-    np.testing.assert_array_equal(_kept(y, 1000), np.arange(1000))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers import RF
-from raytune_hpo.samplers.rf import _best_of_each, _kept
+from raytune_hpo.samplers.rf import _best_of_each
 from raytune_hpo.space import Choice, Float, Int, Space
 from raytune_hpo.testing.trials import finish, start
 from raytune_hpo.trial import Status
@@ -128,16 +128,6 @@ def test_a_share_of_suggestions_is_drawn_whatever_the_forest_says():
 
     assert far(0.0) < 0.05
     assert 0.1 < far(0.5) < 0.45  # four tenths of the square
-
-
-def test_long_histories_are_thinned_to_the_best_the_newest_and_some_from_all_over():
-    y = np.random.default_rng(0).random(10_000)
-    kept = _kept(y, 400)
-    assert len(kept) == len(np.unique(kept)) == 400
-    assert set(np.argsort(y)[:200]) <= set(kept)
-    assert set(range(9_900, 10_000)) <= set(kept)
-    assert np.diff(kept).max() < 250
-    assert _kept(y[:400], 400).tolist() == list(range(400))
 
 
 def test_a_long_history_takes_no_larger_forest():
