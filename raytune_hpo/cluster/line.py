@@ -1,6 +1,6 @@
 """A direct line from each worker to the optimizer: one TCP connection, beside Ray.
 
-A call of an actor takes a millisecond or two of the processes on both sides, a frame on a connection a tenth of that.
+A call of an actor goes through Ray's own threads and bookkeeping on both sides; a frame on a connection does not.
 So what a worker says over and over, ``exchange`` and ``report``, goes over its line while there is one. Whatever breaks
 a line, the worker says the same again through Ray, which knows whether the optimizer is dead, restarted or elsewhere;
 every message may be repeated.
