@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,12 +17,12 @@ from raytune_hpo.errors import SpecError
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics import categories, cma, margin
 from raytune_hpo.numerics.axes import Kind, of_kind
-from raytune_hpo.protocols import Suggestion, Traits
+from raytune_hpo.protocols import Suggestion
 from raytune_hpo.registry import option_names
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.cube import Cube
-from raytune_hpo.samplers.history import History, Observed
-from raytune_hpo.samplers.model_based import first_new, is_among
+from raytune_hpo.samplers.history import Observed
+from raytune_hpo.samplers.learner import Learner
+from raytune_hpo.samplers.novelty import first_new, is_among
 from raytune_hpo.space import Space
 from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
@@ -69,7 +69,7 @@ class _Search:
     stale: int = 0
 
 
-class CMAES:
+class CMAES(Learner):
     """Covariance matrix adaptation (CMA-ES): a normal distribution that moves, stretches and turns towards low losses.
 
     Strong on continuous parameters that interact, from about a hundred trials on; suggestions take about a millisecond.
@@ -92,10 +92,6 @@ class CMAES:
         SpecError: population < 4, sigma outside (0, 1], num_initial < 1 or growth < 1.
     """
 
-    traits: ClassVar[Traits] = Traits()
-    _cube: Cube
-    _seed: int
-    _history: History
     _ordered: Array  # the columns of the Gaussian
     _nominal: Array
 
@@ -124,8 +120,7 @@ class CMAES:
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> CMAES:
         """A fresh sampler for one study."""
-        bound = CMAES(**{option: getattr(self, option) for option in option_names(CMAES)})
-        bound._cube, bound._seed, bound._history = Cube(space), seed, History(space, len(goals))
+        bound = super().bind(space, goals, seed)
         bound._ordered = of_kind(bound._cube.axes, Kind.REAL, Kind.GRID)
         bound._nominal = of_kind(bound._cube.axes, Kind.NOMINAL)
         return bound

@@ -7,32 +7,20 @@ Luna, Alba: On the Effect of the Steady-State Selection Scheme in Multi-Objectiv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from raytune_hpo.errors import SpecError
-from raytune_hpo.goals import Goal
 from raytune_hpo.numerics import genetic, pareto
-from raytune_hpo.numerics.axes import Kind
-from raytune_hpo.protocols import Suggestion, Traits
-from raytune_hpo.registry import option_names
-from raytune_hpo.rng import derive
-from raytune_hpo.samplers.cube import Cube
-from raytune_hpo.samplers.history import History
-from raytune_hpo.samplers.model_based import first_new, is_among
-from raytune_hpo.space import Space
+from raytune_hpo.protocols import Traits
+from raytune_hpo.samplers.population import Evolving
 from raytune_hpo.space.domain import Array
-from raytune_hpo.trial import Status, Trial
-
-POINT = "point"  # the key in ``meta``
-_ATTEMPTS = 8  # children bred in search of one that is new and feasible
 
 
 @dataclass(frozen=True, eq=False)
-class _Population:
+class _Members:
     """The members that children are bred from, the worst first.
 
     Attributes:
@@ -44,12 +32,12 @@ class _Population:
     Y: Array
 
     @classmethod
-    def of(cls, X: Array, Y: Array) -> _Population:
+    def of(cls, X: Array, Y: Array) -> _Members:
         order = pareto.worst_first(Y)
         return cls(X[order], Y[order])
 
 
-class NSGA2:
+class NSGA2(Evolving):
     """NSGA-II: a genetic algorithm for several goals, which spreads its population along their Pareto front.
 
     The population is the first trials that were told, of an even design. Each child has two parents, each the better of
@@ -69,11 +57,7 @@ class NSGA2:
     """
 
     traits: ClassVar[Traits] = Traits(multi_goal=True)
-    _cube: Cube
-    _goals: Sequence[Goal]
-    _seed: int
-    _history: History
-    _nominal: Array
+    _members: _Members
 
     def __init__(self, *, population: int = 16, eta_crossover: float = 1.0, eta_mutation: float = 1.0) -> None:
         if not (isinstance(population, int) and population >= 4):
@@ -86,66 +70,20 @@ class NSGA2:
         self.population = population
         self.eta_crossover = eta_crossover
         self.eta_mutation = eta_mutation
-        self._population: _Population | None = None
 
-    def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> NSGA2:
-        """A fresh sampler for one study."""
-        bound = NSGA2(**{option: getattr(self, option) for option in option_names(NSGA2)})
-        bound._cube, bound._goals, bound._seed = Cube(space), goals, seed
-        bound._history = History(space, len(goals))
-        bound._nominal = np.array([axis.kind is Kind.NOMINAL for axis in bound._cube.axes], dtype=bool)
-        return bound
+    def found(self, X: Array, Y: Array) -> None:
+        """The first members."""
+        self._members = _Members.of(X, Y)
 
-    def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
-        """The next point of the even design or, from then on, a child that is not known yet."""
-        population, cube = self._population, self._cube
-        if not cube.axes:
-            return Suggestion(cube.config(np.empty(0)))
-        known = np.concatenate([self._history.read().X, cube.encode(pending)])
-        if population is None:
-            rows = cube.spread(len(known), self._seed, rng)
-            return Suggestion(cube.config(first_new(cube, rows, known, rng)))
-        for _ in range(_ATTEMPTS):
-            child = self._child(population, rng)
-            rows = cube.proper(child[None, :])
-            if not is_among(rows[0], known) and cube.feasible(rows)[0]:
-                return Suggestion(cube.config(rows[0]), {POINT: child.tolist()})
-        return Suggestion(cube.config(first_new(cube, rows, known, rng)))
+    def child(self, number: int, rng: np.random.Generator) -> tuple[Array, dict[str, Any]]:
+        """Bred from two members, each the better of two."""
+        X = self._members.X
+        first, second = rng.integers(len(X), size=(2, 2)).max(axis=1)  # the better of two: they are sorted
+        child = genetic.crossed(X[first], X[second], self._nominal, self.eta_crossover, rng)
+        return genetic.mutated(child, self._nominal, self.eta_mutation, rng), {}
 
-    def tell(self, trial: Trial) -> None:
-        """Note the trial; it takes the place of the worst member, unless it is worst itself."""
-        position = len(self._history)
-        self._history.tell(trial)
-        if not self._cube.axes:
-            return
-        if self._population is not None:
-            point = trial.meta.get(POINT, ())
-            x = np.array(point) if len(point) == len(self._cube.axes) else self._dense(position)[0]
-            X = np.concatenate([self._population.X, x[None, :]])
-            everyone = _Population.of(X, np.concatenate([self._population.Y, [self._losses(trial)]]))
-            self._population = _Population(everyone.X[1:], everyone.Y[1:])
-        elif position + 1 == self.population:
-            Y = self._history.read().Y.copy()
-            Y[np.isnan(Y).any(axis=1)] = np.inf
-            self._population = _Population.of(self._dense(0), Y)
-
-    def _child(self, population: _Population, rng: np.random.Generator) -> Array:
-        """A point (d,) of the unit cube, bred from two members."""
-        first, second = rng.integers(len(population.X), size=(2, 2)).max(axis=1)  # the better of two: they are sorted
-        child = genetic.crossed(population.X[first], population.X[second], self._nominal, self.eta_crossover, rng)
-        return genetic.mutated(child, self._nominal, self.eta_mutation, rng)
-
-    def _dense(self, position: int) -> Array:
-        """The told trials (k, d) from a position on, with a coordinate drawn for every parameter that is not active."""
-        rows = self._history.read().X[position:]
-        drawn = derive(self._seed, "nsga2 inactive", position).random(rows.shape)
-        return np.where(np.isnan(rows), drawn, rows)
-
-    def _losses(self, trial: Trial) -> tuple[float, ...]:
-        """The goals', infinite where a trial told none."""
-        losses = None if trial.status is Status.FAILED else trial.last_losses
-        return (np.inf,) * len(self._goals) if losses is None or np.isnan(losses).any() else losses
-
-    def __repr__(self) -> str:
-        options = ", ".join(f"{option}={getattr(self, option)!r}" for option in option_names(NSGA2))
-        return f"NSGA2({options})"
+    def enter(self, x: Array, losses: Array, meta: dict[str, Any]) -> None:
+        """It takes the place of the worst member, unless it is worst itself."""
+        members = self._members
+        everyone = _Members.of(np.concatenate([members.X, x[None, :]]), np.concatenate([members.Y, losses[None, :]]))
+        self._members = _Members(everyone.X[1:], everyone.Y[1:])

@@ -47,14 +47,14 @@ def test_a_child_replaces_its_target_only_if_it_is_no_worse():
         loop.tell(trial)
         target = trial.meta["target"]
         members[target] = min(members[target], loop.finished[-1].losses[0])
-    assert sorted(loop.sampler._population.losses) == pytest.approx(sorted(members))
+    assert sorted(loop.sampler._members.losses) == pytest.approx(sorted(members))
 
 
 def test_what_worked_sets_the_rates_of_what_comes():
     def rates(adaptation):
         loop = testing.Loop.of(lambda: DE(adaptation=adaptation), PLANE)
         play(loop, valley, 120)
-        return loop.sampler._population.mu_F, loop.sampler._population.mu_CR
+        return loop.sampler._members.mu_F, loop.sampler._members.mu_CR
 
     assert rates(0) == (DE().scale, DE().crossover)
     assert rates(0.2) != rates(0)
@@ -65,7 +65,7 @@ def test_a_users_point_takes_the_place_of_the_worst_member():
     play(loop, lambda config: 100 + valley(config), 20)
     loop.tell(loop.enqueue({"x": 1.0, "y": 1.0}), {"loss": 0.0})
     assert play(loop, valley, 100) < 0.1
-    assert loop.sampler._population.losses.min() == 0.0
+    assert loop.sampler._members.losses.min() == 0.0
 
 
 def test_failures_never_enter_the_population():
@@ -77,7 +77,7 @@ def test_failures_never_enter_the_population():
             loop.learn(testing.finish(trial, status=Status.FAILED))
         else:
             loop.tell(trial, {"loss": -trial.config["x"]})
-    X, losses = loop.sampler._population.X, loop.sampler._population.losses
+    X, losses = loop.sampler._members.X, loop.sampler._members.losses
     assert (X[np.isfinite(losses), 0] <= 0.5).all()
     assert np.isfinite(losses).sum() >= 8
 

@@ -1,0 +1,41 @@
+"""What samplers share that learn: the cube of their space, and the history of what was told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, TypeVar
+
+from raytune_hpo.goals import Goal
+from raytune_hpo.protocols import Traits
+from raytune_hpo.registry import option_names
+from raytune_hpo.samplers.cube import Cube
+from raytune_hpo.samplers.history import History
+from raytune_hpo.space import Space
+from raytune_hpo.trial import Trial
+
+_Self = TypeVar("_Self", bound="Learner")
+
+
+class Learner:
+    """A sampler that keeps its options as attributes of the same names, and the history of its study."""
+
+    traits: ClassVar[Traits] = Traits()
+    _cube: Cube
+    _goals: Sequence[Goal]
+    _seed: int
+    _history: History
+
+    def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int) -> _Self:
+        """A fresh sampler for one study."""
+        bound = type(self)(**{option: getattr(self, option) for option in option_names(type(self))})
+        bound._cube, bound._goals, bound._seed = Cube(space), goals, seed
+        bound._history = History(space, len(goals))
+        return bound
+
+    def tell(self, trial: Trial) -> None:
+        """Note the trial."""
+        self._history.tell(trial)
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{option}={getattr(self, option)!r}" for option in option_names(type(self)))
+        return f"{type(self).__name__}({options})"
