@@ -2,15 +2,14 @@
 
 X  (n, d)  training rows; NaN where a column is not active      y (n,) their losses
 T  trees   C candidate cuts of a node   A open nodes of all trees   S rows in them, those of a node in a row
-V  (n, d)  rows as the trees see them: -1 where a real or grid column is not active; a nominal column holds its
-           level + 1, so 0 where it is not active
+V  (n, w)  rows as the trees see them: every column of X in several orders, see ``Views``
 
-A node is cut by a column f, a key r and a threshold: rows whose value is above it go right. The value is the coordinate
-itself; r = -1 or r = 2 where a real or grid column is not active; and for a nominal column, the number that the forest's
-table of random orders gives its level in order r, so that thresholds cut off any subset, "not active" being one more
-level. A cut is made to part two rows of its node drawn at random, in a column in which these differ, at a threshold
-drawn uniformly between them; of C such cuts the one is taken that leaves least variance. So every cut is a real one,
-however many columns are not active, and means between two points differ from tree to tree in proportion to distance.
+A node is cut by a view and a threshold: rows whose value is above it go right. A real or grid column has two views, the
+coordinate with -1 or with 2 where it is not active. A nominal column has views that put its levels, "not active" being
+one more, in random orders, so that thresholds cut off any subset. A cut is made to part two rows of its node drawn at
+random, in a column in which these differ, at a threshold drawn uniformly between them; of C such cuts the one is taken
+that leaves least variance. So every cut is a real one, however many columns are not active, and means between two points
+differ from tree to tree in proportion to distance.
 
 Geurts, Ernst, Wehenkel: Extremely Randomized Trees. Machine Learning 63, 2006 (random cuts, the best of a few).
 Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration. LION 2011, sect. 4.1.
@@ -25,26 +24,53 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array, Axis, Kind, of_kind
+from raytune_hpo.numerics.axes import Array, Axis, Kind
 
-_ORDERS = 64  # random orders of the levels of nominal columns
+_ORDERS = 32  # random orders of the levels of a nominal column
 _WALKED = 2**19  # pairs of a tree and a row that are on their way at the same time
+
+
+class Views:
+    """The orders in which the columns of rows are looked at.
+
+    Args:
+        axes: what the columns mean.
+
+    Attributes:
+        first: (d,) the first view of each column.
+        count: (d,) how many it has; at least one.
+    """
+
+    def __init__(self, axes: Sequence[Axis], rng: np.random.Generator) -> None:
+        self._axes = axes
+        self._orders = [rng.random((_ORDERS, axis.size + 1)) if axis.kind is Kind.NOMINAL else None for axis in axes]
+        self.count = np.array([2 if orders is None else _ORDERS for orders in self._orders], dtype=np.intp)
+        self.first = np.cumsum(self.count) - self.count
+
+    def of(self, X: Array) -> Array:
+        """V (n, w) of rows X (n, d)."""
+        V = np.empty((len(X), int(self.count.sum())))
+        for j, (axis, orders) in enumerate(zip(self._axes, self._orders, strict=True)):
+            i, x = self.first[j], X[:, j]
+            if orders is None:
+                V[:, i], V[:, i + 1] = np.where(np.isnan(x), -1.0, x), np.where(np.isnan(x), 2.0, x)
+            else:
+                V[:, i : i + _ORDERS] = orders.T[axis.levels(x) + 1]  # level -1: not active
+        return V
 
 
 class Nodes(NamedTuple):
     """The nodes of all trees, each (N,); the first T are the roots. A leaf has an infinite threshold and is its own child.
 
     Attributes:
-        column: which one cuts it.
-        key: r, see above.
+        view: which one cuts it.
         threshold: values above it go right.
         left: the child on the left; the one on the right comes right after it.
         mean: of the losses in it.
         variance: of the losses in it.
     """
 
-    column: Array
-    key: Array
+    view: Array
     threshold: Array
     left: Array
     mean: Array
@@ -56,16 +82,14 @@ class Forest:
     """Trees that were grown.
 
     Attributes:
-        axes: (d,) what the columns mean.
+        views: what the nodes cut.
         num_trees: T.
         nodes: of all trees.
-        orders: (_ORDERS, levels + 1) the random orders of nominal levels.
     """
 
-    axes: tuple[Axis, ...]
+    views: Views
     num_trees: int
     nodes: Nodes
-    orders: Array
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Means and variances (n,) of the losses at rows X (n, d).
@@ -79,42 +103,22 @@ class Forest:
 
     def leaves(self, X: Array) -> Array:
         """The leaf of every tree that each row falls into, (T, n)."""
-        V = seen(self.axes, X)
         step = max(1, _WALKED // self.num_trees)
-        walked = [self._walk(V[i : i + step]) for i in range(0, len(V), step)]
+        walked = [self._walk(self.views.of(X[i : i + step])) for i in range(0, len(X), step)]
         return np.concatenate(walked, axis=1) if walked else np.empty((self.num_trees, 0), dtype=np.intp)
 
     def _walk(self, V: Array) -> Array:
-        nodes, entries, is_nominal = self.nodes, V.ravel(), _nominal(self.axes)
+        nodes, entries = self.nodes, V.ravel()
         at = np.repeat(np.arange(self.num_trees), len(V))
         going = np.arange(len(at))
         row, node = np.tile(np.arange(len(V)) * V.shape[1], self.num_trees), at
         while len(going):
-            column = nodes.column.take(node)
-            nominal = None if is_nominal is None else is_nominal.take(column)
-            value = values(entries.take(row + column), nodes.key.take(node), nominal, self.orders)
+            value = entries.take(row + nodes.view.take(node))
             child = nodes.left.take(node) + (value > nodes.threshold.take(node))
             moved = np.flatnonzero(child != node)
             at[going] = child
             going, row, node = going.take(moved), row.take(moved), child.take(moved)
         return at.reshape(self.num_trees, len(V))
-
-
-def seen(axes: Sequence[Axis], X: Array) -> Array:
-    """Rows as the trees see them: V of the table above."""
-    V = np.where(np.isnan(X), -1.0, X)
-    for j in of_kind(axes, Kind.NOMINAL):
-        V[:, j] = axes[j].levels(X[:, j]) + 1
-    return V
-
-
-def values(v: Array, key: Array, is_nominal: Array | None, orders: Array) -> Array:
-    """What is compared to the threshold, given entries of V; all (...,). ``is_nominal`` is None if no column is."""
-    value = np.where(v < 0, key, v)
-    if is_nominal is None:
-        return value
-    place = np.where(is_nominal, key * orders.shape[1] + v, 0.0).astype(np.intp)
-    return np.where(is_nominal, orders.take(place), value)
 
 
 def grow(
@@ -138,18 +142,17 @@ def grow(
         bootstrap: every tree gets n rows drawn with replacement, instead of all.
     """
     n = len(X)
-    orders = rng.random((_ORDERS, 1 + max((axis.size for axis in axes if axis.kind is Kind.NOMINAL), default=-1)))
+    views = Views(axes, rng)
     rows = rng.integers(n, size=(num_trees, n)) if bootstrap else np.tile(np.arange(n), (num_trees, 1))
-    growth = _Growth(tuple(axes), seen(axes, X), np.asarray(y, dtype=float), orders, num_cuts, min_leaf)
+    growth = _Growth(views, views.of(X), np.asarray(y, dtype=float), num_cuts, min_leaf)
     layers = growth.layers(rows.ravel(), np.full(num_trees, n), rng)
-    return Forest(tuple(axes), num_trees, Nodes(*map(np.concatenate, zip(*layers, strict=True))), orders)
+    return Forest(views, num_trees, Nodes(*map(np.concatenate, zip(*layers, strict=True))))
 
 
 class _Cut(NamedTuple):
     """A cut of every open node: each (A,), or (C, A) while there is a choice."""
 
-    column: Array
-    key: Array
+    view: Array
     threshold: Array
 
 
@@ -157,10 +160,9 @@ class _Cut(NamedTuple):
 class _Growth:
     """Grows all trees by one layer of nodes after the other."""
 
-    axes: tuple[Axis, ...]
+    views: Views
     V: Array
     y: Array
-    orders: Array
     num_cuts: int
     min_leaf: int
 
@@ -181,8 +183,8 @@ class _Growth:
             if len(counts):
                 cut, right, parted = self._best(rows, counts, rng)
                 nodes = np.flatnonzero(opened)[parted]
-                layer.column[nodes], layer.key[nodes] = cut.column[parted], cut.key[parted]
-                layer.threshold[nodes], layer.left[nodes] = cut.threshold[parted], made + 2 * np.arange(len(nodes))
+                layer.view[nodes], layer.threshold[nodes] = cut.view[parted], cut.threshold[parted]
+                layer.left[nodes] = made + 2 * np.arange(len(nodes))
                 rows, counts = _handed_down(rows, counts, right, parted)
         return layers
 
@@ -192,7 +194,7 @@ class _Growth:
         mean = np.add.reduceat(self.y[rows], starts) / counts
         variance = np.add.reduceat((self.y[rows] - np.repeat(mean, counts)) ** 2, starts) / counts
         itself = number + np.arange(k)
-        return Nodes(np.zeros(k, dtype=np.intp), np.zeros(k), np.full(k, np.inf), itself, mean, variance)
+        return Nodes(np.zeros(k, dtype=np.intp), np.full(k, np.inf), itself, mean, variance)
 
     def _best(self, rows: Array, counts: Array, rng: np.random.Generator) -> tuple[_Cut, Array, Array]:
         """The best of C cuts of each node, where each row goes (S,), and whether the node is parted at all (A,)."""
@@ -216,26 +218,16 @@ class _Growth:
         shape = (self.num_cuts, len(counts))
         first = (rng.random(shape) * counts).astype(np.intp)
         other = (first + 1 + (rng.random(shape) * (counts - 1)).astype(np.intp)) % counts
-        a, b = self.V[rows[starts + first]], self.V[rows[starts + other]]  # (C, A, d)
-        differ = np.cumsum(a != b, axis=2, dtype=np.int32)
+        a, b = rows[starts + first], rows[starts + other]
+        plain = self.V[:, self.views.first]  # one view of each column
+        differ = np.cumsum(plain[a] != plain[b], axis=2, dtype=np.int32)  # (C, A, d)
         wanted = (rng.random(shape) * differ[:, :, -1]).astype(np.int32)  # the how-manieth column that differs
-        column = np.minimum((differ <= wanted[:, :, None]).sum(axis=2), self.V.shape[1] - 1)
-        key = np.where(rng.random(shape) < 0.5, -1.0, 2.0)
-        is_nominal = _nominal(self.axes)
-        if is_nominal is not None:
-            is_nominal = is_nominal.take(column)
-            key = np.where(is_nominal, rng.integers(_ORDERS, size=shape), key)
-        low, high = (
-            values(np.take_along_axis(v, column[:, :, None], axis=2)[:, :, 0], key, is_nominal, self.orders)
-            for v in (a, b)
-        )
-        return _Cut(column, key, _between(low, high, rng.random(shape)))
+        column = np.minimum((differ <= wanted[:, :, None]).sum(axis=2), plain.shape[1] - 1)
+        view = self.views.first[column] + (rng.random(shape) * self.views.count[column]).astype(np.intp)
+        return _Cut(view, _between(self.V[a, view], self.V[b, view], rng.random(shape)))
 
     def _goes_right(self, rows: Array, cut: _Cut) -> Array:
-        is_nominal = _nominal(self.axes)
-        nominal = None if is_nominal is None else is_nominal.take(cut.column)
-        v = self.V.ravel().take(rows * self.V.shape[1] + cut.column)
-        return np.asarray(values(v, cut.key, nominal, self.orders) > cut.threshold)
+        return np.asarray(self.V.ravel().take(rows * self.V.shape[1] + cut.view) > cut.threshold)
 
 
 def _handed_down(rows: Array, counts: Array, right: Array, parted: Array) -> tuple[Array, Array]:
@@ -256,9 +248,3 @@ def _between(a: Array, b: Array, u: Array) -> Array:
     """Thresholds in [min(a, b), max(a, b)), at shares u in [0, 1) of the way, so that "above" parts a from b."""
     low, high = np.minimum(a, b), np.maximum(a, b)
     return np.asarray(np.minimum(low + u * (high - low), np.nextafter(high, -np.inf)))
-
-
-def _nominal(axes: Sequence[Axis]) -> Array | None:
-    """Which axes are nominal, (d,) of bool; None if none is."""
-    which = np.array([axis.kind is Kind.NOMINAL for axis in axes], dtype=bool)
-    return which if which.any() else None

@@ -7,7 +7,7 @@ import pytest
 from sklearn.ensemble import ExtraTreesRegressor
 
 from raytune_hpo.numerics.axes import Axis, Kind
-from raytune_hpo.numerics.forest import Forest, Nodes, grow
+from raytune_hpo.numerics.forest import Forest, Nodes, Views, grow
 
 REAL = Axis(Kind.REAL)
 
@@ -24,23 +24,21 @@ def friedman(X):
 def handmade():
     """Two trees on [0, 1]: one cut at 0.5 into normal leaves (1, 0.5) and (3, 0.25), and one that is a leaf (2, 1)."""
     return Forest(
-        axes=(REAL,),
+        views=Views((REAL,), np.random.default_rng(0)),
         num_trees=2,
         nodes=Nodes(
-            column=np.zeros(4, dtype=np.intp),
-            key=np.full(4, 2.0),
+            view=np.ones(4, dtype=np.intp),
             threshold=np.array([0.5, np.inf, np.inf, np.inf]),
             left=np.array([2, 1, 2, 3]),
             mean=np.array([2.0, 2.0, 1.0, 3.0]),
             variance=np.array([1.0, 1.0, 0.5, 0.25]),
         ),
-        orders=np.empty((64, 0)),
     )
 
 
 def test_mean_and_variance_of_a_handmade_forest_are_those_of_the_mixture_of_its_leaves():
     mean, variance = handmade().predict(np.array([[0.2], [0.5], [0.7], [np.nan]]))
-    np.testing.assert_allclose(mean, [1.5, 1.5, 2.5, 2.5])  # what is not active goes right by this key
+    np.testing.assert_allclose(mean, [1.5, 1.5, 2.5, 2.5])  # what is not active goes right in this view
     # Law of total variance: the mean of 0.5 and 1 and the variance of 1 and 2; of 0.25 and 1, and of 3 and 2.
     np.testing.assert_allclose(variance, [0.75 + 0.25, 1.0, 0.625 + 0.25, 0.875])
     draws = np.random.default_rng(0)
