@@ -12,7 +12,7 @@ from raytune_hpo.goals import Goal
 from raytune_hpo.protocols import Suggestion
 from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.history import Observed
-from raytune_hpo.samplers.model_based import ModelBased
+from raytune_hpo.samplers.model_based import ModelBased, Ranked
 from raytune_hpo.samplers.tpe import TPE
 from raytune_hpo.space import Space
 from raytune_hpo.space.domain import Array
@@ -57,7 +57,7 @@ class Auto(ModelBased):
         """How many trials the even design has."""
         return self._parts["gp"].initial()
 
-    def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Array:
+    def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
         """What the sampler proposes whose turn it is."""
         return self._parts[self._arm(observed, len(running))].propose(observed, running, rng)
 

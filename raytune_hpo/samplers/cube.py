@@ -32,6 +32,8 @@ class Cube:
     def proper(self, X: Array) -> Array:
         """Any rows as proper ones: snapped to cells, NaN where not active."""
         X = np.clip(X, 0.0, 1.0)
+        if (listing := self.space.candidates) is not None:
+            return listing.unit[listing.nearest(np.where(self.space.active(X), X, np.nan))]
         for j in self._celled:
             domain = self.space.columns[j].domain
             known = ~np.isnan(X[:, j])
@@ -42,6 +44,8 @@ class Cube:
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
         """n proper rows from the prior; they meet the constraints."""
+        if (listing := self.space.candidates) is not None:
+            return listing.unit[rng.integers(len(listing), size=n)]
         if self.space.has_constraints:
             return self.space.encode(self.space.sample(n, rng))
         return self.proper(rng.random((n, self.space.num_columns)))
@@ -57,6 +61,18 @@ class Cube:
         if not self.space.has_constraints:
             return np.ones(len(X), dtype=bool)
         return self.space.is_feasible(self.space.decode(X))
+
+    def untried(self, known: Array) -> Array | None:
+        """The candidates that are not among known rows (n, d), or all of them if none is left.
+
+        None where the space is not restricted to candidates: a model has to search for what it cannot list.
+        """
+        listing = self.space.candidates
+        if listing is None:
+            return None
+        left = np.ones(len(listing), dtype=bool)
+        left[(tried := listing.positions(known))[tried >= 0]] = False
+        return listing.unit[left] if left.any() else listing.unit
 
     def encode(self, trials: Sequence[Trial]) -> Array:
         """Where trials stand, (n, d)."""

@@ -6,7 +6,7 @@ Snoek, Larochelle, Adams: Practical Bayesian Optimization of Machine Learning Al
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from raytune_hpo.numerics.scores import SCORES, Promise, undominated
 from raytune_hpo.numerics.slicing import slice_samples
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.history import Observed, representatives
-from raytune_hpo.samplers.model_based import ModelBased
+from raytune_hpo.samplers.model_based import ModelBased, Ranked
 from raytune_hpo.space.domain import Array
 
 _ACQUISITIONS = (*SCORES, "thompson", "mace")
@@ -88,22 +88,25 @@ class GP(ModelBased):
             return self.n_initial
         return min(2 + self._cube.space.num_columns // 2, 10)
 
-    def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Array:
-        """Proper rows (k, d), the most promising first."""
+    def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
+        """What the posterior promises most."""
         X, y = self._training(observed)
         Z = self._embedding(X)
         pending = self._embedding(running)
         beliefs = [
             Posterior.of(theta, Z, self._embedding.owner, y).fantasised(pending) for theta in self._thetas(observed)
         ]
-        if self.acquisition == "thompson":
-            candidates = self._candidates(X, y, _MOST_SAMPLED // 2, _MOST_SAMPLED // 2, rng)
-            return self._by_sample(beliefs[rng.integers(len(beliefs))], candidates, rng)
-        candidates = self._candidates(X, y, _DRAWN, _NEAR, rng)
         known = np.concatenate([observed.X, running])
-        if self.acquisition == "mace":
-            return self._by_front(beliefs, candidates, known, rng)
-        return self._by_score(self.acquisition, beliefs, candidates, known)
+        candidates = self._cube.untried(known)
+        if self.acquisition == "thompson":
+            if candidates is None:
+                candidates = self._candidates(X, y, _MOST_SAMPLED // 2, _MOST_SAMPLED // 2, rng)
+            return self._by_sample(beliefs[rng.integers(len(beliefs))], candidates, rng)
+        if candidates is None:
+            searched = partial(self._searched, beliefs, self._candidates(X, y, _DRAWN, _NEAR, rng), known)
+        else:
+            searched = partial(self._looked_up, beliefs, candidates)
+        return self._by_front(beliefs, searched, rng) if self.acquisition == "mace" else searched(self.acquisition)
 
     # -------------------------------------------------------------------------------------------- what is learned from
 
@@ -160,20 +163,29 @@ class GP(ModelBased):
         near = cube.proper(perturbed(parents, num_near, cube.axes, rng))
         return np.concatenate([cube.draw(num_drawn, rng), near])
 
-    def _by_score(self, name: str, beliefs: list[Posterior], candidates: Array, known: Array) -> Array:
-        """Candidates and, before them, the best of them further uphill."""
+    def _looked_up(self, beliefs: list[Posterior], candidates: Array, name: str) -> Ranked:
+        """The best of all candidates that there are."""
+        return Ranked.of(candidates, self._promise(name, beliefs).height(self._embedding(candidates)), _RETURNED)
+
+    def _searched(self, beliefs: list[Posterior], candidates: Array, known: Array, name: str) -> Ranked:
+        """The best of some candidates and, before them, what lies further uphill."""
         hill = self._hill(name, beliefs, known)
-        order = np.argsort(-hill.height(candidates), kind="stable")
+        heights = hill.height(candidates)
+        order = np.argsort(-heights, kind="stable")
         # The best of those from all over climbs too, or all might stand on one hill.
         starts = np.append(order[:_CLIMBERS], order[order < _DRAWN][0])
         rows, reached = climbed(hill, np.nan_to_num(candidates[starts], nan=0.5))
-        ranked = self._cube.proper(rows[np.argsort(-reached, kind="stable")])
-        return np.concatenate([ranked, candidates[order[:_RETURNED]]])
+        best = order[:_RETURNED]
+        return Ranked.of(
+            np.concatenate([self._cube.proper(rows), candidates[best]]), np.concatenate([reached, heights[best]])
+        )
+
+    def _promise(self, name: str, beliefs: list[Posterior]) -> Promise:
+        bests = [float(belief.means.min()) for belief in beliefs]
+        return Promise(beliefs, bests, SCORES[name], is_log=name.startswith("log"))
 
     def _hill(self, name: str, beliefs: list[Posterior], known: Array) -> Hill:
-        bests = [float(belief.means.min()) for belief in beliefs]
-        promise = Promise(beliefs, bests, SCORES[name], is_log=name.startswith("log"))
-        embedding, seen = self._embedding, _views(known)
+        promise, embedding, seen = self._promise(name, beliefs), self._embedding, _views(known)
 
         def height(X: Array) -> Array:
             return np.where(np.isin(_views(X), seen), -np.inf, promise.height(embedding(X)))
@@ -184,17 +196,20 @@ class GP(ModelBased):
 
         return Hill(self._cube.axes, self._cube.proper, height, slope)
 
-    def _by_sample(self, belief: Posterior, candidates: Array, rng: np.random.Generator) -> Array:
+    def _by_sample(self, belief: Posterior, candidates: Array, rng: np.random.Generator) -> Ranked:
         """Candidates in the order of one sample of the loss. (Thompson, Biometrika 25, 1933)"""
-        return candidates[np.argsort(belief.draw(self._embedding(candidates), rng), kind="stable")]
+        some = candidates[rng.permutation(len(candidates))[:_MOST_SAMPLED]]
+        return Ranked.of(some, -belief.draw(self._embedding(some), rng))
 
-    def _by_front(self, beliefs: list[Posterior], candidates: Array, known: Array, rng: np.random.Generator) -> Array:
-        """What no other candidate surpasses in EI, PI and UCB together, in random order."""
-        climbing = [self._by_score(name, beliefs, candidates, known) for name in _MACE]
-        rows = np.concatenate(climbing)
-        V = np.column_stack([self._hill(name, beliefs, known).height(rows) for name in _MACE])
-        front = np.flatnonzero(undominated(V))
-        return np.concatenate([rows[rng.permutation(front)], rows])
+    def _by_front(
+        self, beliefs: list[Posterior], searched: Callable[[str], Ranked], rng: np.random.Generator
+    ) -> Ranked:
+        """What no other candidate surpasses in EI, PI and UCB together, in random order, before all others."""
+        rows = np.concatenate([searched(name).X for name in _MACE])
+        Z = self._embedding(rows)
+        V = np.column_stack([self._promise(name, beliefs).height(Z) for name in _MACE])
+        mixed = rng.permutation(len(rows))
+        return Ranked.of(rows[mixed], undominated(V)[mixed].astype(float))
 
 
 _TRANSFORMS: Mapping[str, Callable[[Array], Array]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,24 @@ from raytune_hpo.samplers.learner import Learner
 from raytune_hpo.samplers.novelty import first_new
 from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
+
+
+class Ranked(NamedTuple):
+    """What a model proposes, the most promising first.
+
+    Attributes:
+        X: (k, d) proper rows, k >= 1.
+        promise: (k,) what is promised by each, larger is better, in the units of the model's acquisition function.
+    """
+
+    X: Array
+    promise: Array
+
+    @classmethod
+    def of(cls, X: Array, promise: Array, most: int | None = None) -> Ranked:
+        """Rows in the order of their promise, equals in their own order; at most so many."""
+        order = np.argsort(-promise, kind="stable")[:most]
+        return cls(X[order], promise[order])
 
 
 class ModelBased(Learner, ABC):
@@ -28,8 +47,8 @@ class ModelBased(Learner, ABC):
         """How many trials the even design has, before the model speaks."""
 
     @abstractmethod
-    def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Array:
-        """Proper rows (k, d) to try next, k >= 1, the best first; the first that is new and feasible is taken.
+    def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
+        """What to try next; the first row that is new and feasible is taken.
 
         Args:
             observed: at least one trial has losses.
@@ -46,5 +65,5 @@ class ModelBased(Learner, ABC):
         if begun < self.initial() or np.isnan(observed.Y).any(axis=1).all():
             rows = cube.spread(begun, self._seed, rng)
         else:
-            rows = self.propose(observed, running, rng)
+            rows = self.propose(observed, running, rng).X
         return Suggestion(cube.config(first_new(cube, rows, np.concatenate([observed.X, running]), rng)))

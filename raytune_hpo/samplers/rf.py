@@ -18,7 +18,7 @@ from raytune_hpo.numerics.forest import Forest, grow
 from raytune_hpo.numerics.neighbours import neighbours
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.history import Observed, representatives
-from raytune_hpo.samplers.model_based import ModelBased
+from raytune_hpo.samplers.model_based import ModelBased, Ranked
 from raytune_hpo.space.domain import Array
 
 _DRAWN = 1000  # candidates from the prior
@@ -110,10 +110,10 @@ class RF(ModelBased):
         """How many trials the even design has."""
         return self.n_initial
 
-    def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Array:
-        """Proper rows (k, d), the most promising first; now and then a draw from the space."""
+    def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
+        """What the forest promises most; now and then a draw from the space."""
         if rng.random() < self.random_share:
-            return self._cube.draw(1, rng)
+            return Ranked(self._cube.draw(1, rng), np.zeros(1))
         X, y = self._training(observed)
         grown = partial(grow, self._cube.axes, num_trees=self.num_trees)
         forest: Forest = grown(X, y, derive(self._seed, "rf/forest", len(observed)))
@@ -123,7 +123,14 @@ class RF(ModelBased):
             mean, variance = forest.predict(running)
             X, y = np.concatenate([X, running]), np.concatenate([y, mean + np.sqrt(variance)])
             forest = grown(X, y, derive(self._seed, "rf/believer", len(observed) + len(running)))
-        return self._search(partial(self._score, forest, float(y.min())), X[np.argsort(y, kind="stable")], rng)
+        score = partial(self._score, forest, float(y.min()))
+        untried = self._cube.untried(np.concatenate([observed.X, running]))
+        if untried is None:
+            rows, promise = self._searched(score, X[np.argsort(y, kind="stable")], rng)
+        else:
+            rows, promise = untried, score(untried)
+        mixed = rng.permutation(len(rows))  # so that a tie is broken by chance: forests are flat in places
+        return Ranked.of(rows[mixed], promise[mixed], _RETURNED)
 
     def _training(self, observed: Observed) -> tuple[Array, Array]:
         """Rows and transformed losses of the trials that the forest is grown from; failed ones count as the worst."""
@@ -138,8 +145,10 @@ class RF(ModelBased):
         options = {"kappa": self.kappa} if self.acquisition == "ucb" else {}
         return _ACQUISITIONS[self.acquisition](mean, np.sqrt(variance), best, **options)
 
-    def _search(self, score: Callable[[Array], Array], incumbents: Array, rng: np.random.Generator) -> Array:
-        """The most promising rows met in draws from the space and in local searches. (Hutter et al. 2011, section 4.3)
+    def _searched(
+        self, score: Callable[[Array], Array], incumbents: Array, rng: np.random.Generator
+    ) -> tuple[Array, Array]:
+        """The rows met in draws from the space and in local searches, and their scores. (Hutter et al. 2011, sect. 4.3)
 
         Args:
             score: (n,) of rows (n, d), larger is better.
@@ -162,9 +171,7 @@ class RF(ModelBased):
             if not len(best):
                 break
             at[start[best]], height[start[best]] = rows[best], reached[best]
-        rows, reached = np.concatenate(met), np.concatenate(promised)
-        mixed = rng.permutation(len(rows))  # so that a tie is broken by chance: forests are flat in places
-        return rows[mixed[np.argsort(-reached[mixed], kind="stable")[:_RETURNED]]]
+        return np.concatenate(met), np.concatenate(promised)
 
 
 def _best_of_each(group: Array, score: Array) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 from raytune_hpo.errors import SpecError
 from raytune_hpo.numerics.parzen import Bandwidths, mixture
 from raytune_hpo.samplers.history import Observed
-from raytune_hpo.samplers.model_based import ModelBased
+from raytune_hpo.samplers.model_based import ModelBased, Ranked
 from raytune_hpo.space.domain import Array
 
 _MOST_BAD = 400  # bad trials in the model: enough for kernels as wide as theirs, and an ask costs no more with more
@@ -77,7 +77,7 @@ class TPE(ModelBased):
         """How many trials the even design has."""
         return self.n_initial
 
-    def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Array:
+    def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
         """The candidates, those that tell good from bad best coming first. (Bergstra et al. 2011, eq. 3)"""
         good, bad = split(observed, self.gamma)
         widths = Bandwidths(spread=self.bandwidth, least=self.min_bandwidth, leave=self.switch)
@@ -85,11 +85,12 @@ class TPE(ModelBased):
         bad = np.concatenate([thinned(bad), running])
         near = mixture(axes, good, rank_weights(len(good)), self.prior_weight, widths)
         away = mixture(axes, bad, np.ones(len(bad)), self.prior_weight, widths)
-        drawn = near.sample(self.n_candidates, rng)
-        mixed = rng.permuted(drawn, axis=0)  # each coordinate from another candidate: what is good in several of them
-        candidates = self._cube.proper(np.concatenate([drawn, mixed]))
-        promise = near.log_density(candidates) - away.log_density(candidates)
-        return candidates[np.argsort(-promise, kind="stable")]
+        candidates = self._cube.untried(np.concatenate([observed.X, running]))
+        if candidates is None:
+            drawn = near.sample(self.n_candidates, rng)
+            mixed = rng.permuted(drawn, axis=0)  # each coordinate from another candidate: what is good in several
+            candidates = self._cube.proper(np.concatenate([drawn, mixed]))
+        return Ranked.of(candidates, near.log_density(candidates) - away.log_density(candidates))
 
 
 def split(observed: Observed, gamma: float) -> tuple[Array, Array]:

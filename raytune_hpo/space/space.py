@@ -17,6 +17,7 @@ from raytune_hpo.space.checking import problem
 from raytune_hpo.space.domain import Array
 from raytune_hpo.space.functions import Function, describe, name_of
 from raytune_hpo.space.jsonform import VERSION, function_from_json, node_from_json, node_to_json
+from raytune_hpo.space.listing import Listing, MissingListing, records
 from raytune_hpo.space.packing import Unpacker, pack
 from raytune_hpo.space.reading import Reader
 from raytune_hpo.space.tables import flat
@@ -36,11 +37,14 @@ class Space:
             ``ray.tune``, hyperopt, Optuna, ConfigSpace and ``scipy.stats`` may stand anywhere, and their whole spaces
             may be given as they are.
         constraints: functions of a configuration that say whether it is feasible.
+        candidates: the only configurations that may be tried, as a list of dicts or a pandas DataFrame; None: all that
+            the domains allow. A space with candidates is finite: coordinates stand for the nearest of them.
 
     Attributes:
         root: the tree, see ``raytune_hpo.space.tree``.
         columns: one per parameter, those of all branches; column j of the unit cube is ``columns[j]``.
         constraints: those given, and those that came with a foreign space.
+        listing: the candidates; None without.
 
     Raises:
         SpaceError: naming the parameter, the rule and what came.
@@ -49,12 +53,20 @@ class Space:
     root: Node
     columns: tuple[Column, ...]
     constraints: tuple[Function, ...]
+    listing: Listing | MissingListing | None
     _name: str
 
-    def __init__(self, domains: Any, constraints: Sequence[Callable[[dict[str, Any]], bool]] = ()) -> None:
+    def __init__(
+        self,
+        domains: Any,
+        constraints: Sequence[Callable[[dict[str, Any]], bool]] = (),
+        candidates: Any = None,
+    ) -> None:
         reader = Reader()
         root = reader.root(domains)
         self._set(root, (*reader.constraints, *_callables(constraints)), reader.name)
+        if candidates is not None:
+            self.__dict__["listing"] = self._listed(records(candidates))
 
     @staticmethod
     def of(space_like: Any) -> Space:
@@ -70,7 +82,18 @@ class Space:
     def _set(self, root: Node, constraints: tuple[Function, ...], name: str) -> None:
         numbered, columns = number_columns(root, name)
         # Through __dict__, since a Space refuses to be changed.
-        self.__dict__.update(root=numbered, columns=columns, constraints=constraints, _name=name)
+        self.__dict__.update(root=numbered, columns=columns, constraints=constraints, listing=None, _name=name)
+
+    def _listed(self, configs: list[dict[str, Any]]) -> Listing:
+        """The feasible ones of the candidates.
+
+        Raises:
+            SpaceError: one lies outside the domains, or two are the same.
+        """
+        for config in configs:
+            self._check_shape(config)
+        feasible = [config for config, fits in zip(configs, self.is_feasible(configs), strict=True) if fits]
+        return Listing(feasible, self.encode(feasible))
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a Space cannot be changed, got {name}={show(value)}; make another one")
@@ -100,7 +123,20 @@ class Space:
     @cached_property
     def cardinality(self) -> int | None:
         """How many different configurations there are, feasible or not; None if infinitely many."""
-        return counting.count(self.root)
+        return counting.count(self.root) if self.listing is None else len(self.listing)
+
+    @property
+    def candidates(self) -> Listing | None:
+        """The only configurations that may be tried; None if the domains alone say which.
+
+        Raises:
+            SpaceError: this space was read from a journal, which names its candidates only.
+        """
+        if isinstance(self.listing, MissingListing):
+            raise SpaceError(
+                f"this space was stored, and its {len(self.listing)} candidates were not; give the study its space again"
+            )
+        return self.listing
 
     def __repr__(self) -> str:
         columns = ", ".join(column.name for column in self.columns[:8])
@@ -115,6 +151,8 @@ class Space:
         Raises:
             SpaceError: hardly any is feasible (fewer than one in 10,000); names the constraint that refuses most.
         """
+        if (listing := self.candidates) is not None:
+            return [listing.config(i) for i in rng.integers(len(listing), size=n).tolist()]
         if not self.constraints:
             return self.decode(rng.random((n, self.num_columns)))
         found: list[dict[str, Any]] = []
@@ -148,6 +186,8 @@ class Space:
         unit = np.asarray(unit, dtype=np.float64)
         if unit.ndim != 2 or unit.shape[1] != self.num_columns:
             raise SpaceError(f"unit coordinates of this space have shape (n, {self.num_columns}), got {unit.shape}")
+        if (listing := self.candidates) is not None:
+            return [listing.config(i) for i in listing.nearest(np.where(self.active(unit), unit, np.nan)).tolist()]
         return Decoder(self.columns, unit).configs(self.root)
 
     def encode(self, configs: Sequence[Mapping[str, Any]]) -> Array:
@@ -194,6 +234,8 @@ class Space:
         for constraint in self.constraints:
             if not _holds(constraint, config):
                 raise SpaceError(f"constraint {name_of(constraint)!r} must hold, got {show(dict(config))}")
+        if (listing := self.candidates) is not None and listing.positions(self.encode([config]))[0] < 0:
+            raise SpaceError(f"a configuration must be one of the {len(listing)} candidates, got {show(dict(config))}")
 
     def _check_shape(self, config: Mapping[str, Any]) -> None:
         if broken := problem(self.root, config):
@@ -211,6 +253,8 @@ class Space:
         size = self._finite()
         if not 0 <= index < size:
             raise SpaceError(f"this space has configurations 0 to {size - 1}, got {index}")
+        if (listing := self.candidates) is not None:
+            return listing.config(index)
         place: counting.Place = {}
         counting.place_of(self.root, index, place)
         unit = np.full((1, self.num_columns), np.nan)
@@ -228,6 +272,9 @@ class Space:
         self._finite()
         self._check_shape(config)
         unit = self.encode([config])[0]
+        if (listing := self.candidates) is not None:
+            self.check(config)
+            return int(listing.positions(unit[None, :])[0])
         place = {column: self.columns[column].domain.position_at(unit[column]) for column in _present(unit)}
         return counting.index_at(self.root, place)
 
@@ -244,6 +291,8 @@ class Space:
         """
         if points < 1:
             raise SpaceError(f"a domain is replaced by at least one point, got points={points}")
+        if self.listing is not None:
+            return self  # finite already
         return Space._made(discretised(unnumbered(self.root), points), self.constraints, self._name)
 
     # -------------------------------------------------------------------------------------------- other forms
@@ -273,20 +322,22 @@ class Space:
         return config
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON form that is equal for equal spaces. Functions are in it by name and digest of their source."""
+        """A JSON form that is equal for equal spaces. Functions and candidates are in it by name and digest."""
+        listed = {} if self.listing is None else {"candidates": self.listing.to_json()}
         return {
             "version": VERSION,
             "name": self._name,
             "root": node_to_json(self.root),
             "constraints": [describe(function) for function in self.constraints],
+            **listed,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Space:
         """The space of a JSON form.
 
-        Where functions and objects were that JSON cannot carry, stand-ins are: a function raises SpaceError when it is
-        needed.
+        Where functions, candidates and objects were that JSON cannot carry, stand-ins are: they raise SpaceError when
+        they are needed.
 
         Raises:
             SpaceError: it is no JSON form of a space, or a newer one.
@@ -294,7 +345,10 @@ class Space:
         if not isinstance(data, Mapping) or data.get("version") != VERSION:
             raise SpaceError(f"the JSON of a space must be of version {VERSION}, got {show(data)}")
         constraints = [function_from_json(function) for function in data["constraints"]]
-        return cls._made(node_from_json(data["root"]), constraints, data["name"])
+        space = cls._made(node_from_json(data["root"]), constraints, data["name"])
+        if "candidates" in data:
+            space.__dict__["listing"] = MissingListing(data["candidates"])
+        return space
 
     @cached_property
     def _identity(self) -> str:

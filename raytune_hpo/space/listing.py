@@ -1,0 +1,121 @@
+"""The configurations that a space is restricted to, where only some can be tried: the rows of a table, say.
+
+unit  (n, d)  where they stand in the unit cube; NaN where a parameter is not active
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from raytune_hpo.errors import SpaceError
+from raytune_hpo.space.domain import Array
+from raytune_hpo.space.values import fresh, plain, show
+
+_AT_ONCE = 2**22  # distances that are computed at the same time
+
+
+class Listing:
+    """Configurations in the order in which they were given.
+
+    Attributes:
+        configs: theirs; not to be changed.
+        unit: where they stand.
+
+    Raises:
+        SpaceError: there are none, or two of them are the same.
+    """
+
+    def __init__(self, configs: Sequence[Mapping[str, Any]], unit: Array) -> None:
+        if not configs:
+            raise SpaceError("a space is restricted to at least one candidate, got none; leave candidates out")
+        self.configs, self.unit = tuple(configs), unit
+        self.unit.setflags(write=False)
+        self._positions = {key: i for i, key in enumerate(_keys(unit))}
+        if len(self._positions) < len(configs):
+            seen: dict[bytes, int] = {}
+            first, second = next((seen[k], i) for i, k in enumerate(_keys(unit)) if seen.setdefault(k, i) != i)
+            raise SpaceError(
+                f"candidates must differ, numbers {first} and {second} are both {show(dict(configs[first]))}; "
+                f"leave one of them out"
+            )
+
+    def __len__(self) -> int:
+        return len(self.configs)
+
+    def config(self, position: int) -> dict[str, Any]:
+        """A copy of the configuration."""
+        copied: dict[str, Any] = fresh(self.configs[position])
+        return copied
+
+    def positions(self, unit: Array) -> Array:
+        """Which candidate stands exactly at each row (k, d), (k,); -1 where none does."""
+        return np.array([self._positions.get(key, -1) for key in _keys(unit)], dtype=np.intp)
+
+    def nearest(self, unit: Array) -> Array:
+        """The positions (k,) of the candidates that are nearest to rows (k, d).
+
+        A column that only one of both has counts as far apart as the ends of a range.
+        """
+        found = np.empty(len(unit), dtype=np.intp)
+        step = max(1, _AT_ONCE // len(self))
+        B = _filled(self.unit)
+        for start in range(0, len(unit), step):
+            A = _filled(unit[start : start + step])
+            found[start : start + step] = (self._squares - 2 * (A @ B.T)).argmin(axis=1)
+        exact = self.positions(unit)  # rounding may not choose between a candidate and its twin
+        found[exact >= 0] = exact[exact >= 0]
+        return found
+
+    @cached_property
+    def _squares(self) -> Array:
+        filled = _filled(self.unit)
+        return np.asarray(np.einsum("ij,ij->i", filled, filled))
+
+    def to_json(self) -> dict[str, Any]:
+        """How many they are, and a digest that is equal for equal ones: twenty thousand rows have no place in a spec."""
+        digest = hashlib.sha256(b"".join(_keys(self.unit))).hexdigest()[:16]
+        return {"number": len(self), "digest": digest}
+
+
+class MissingListing:
+    """Stands for candidates that a stored space can only name.
+
+    Attributes:
+        named: what ``Listing.to_json`` said of them.
+    """
+
+    def __init__(self, named: Mapping[str, Any]) -> None:
+        self.named = dict(named)
+
+    def __len__(self) -> int:
+        return int(self.named["number"])
+
+    def to_json(self) -> dict[str, Any]:
+        return self.named
+
+
+def records(candidates: Any) -> list[dict[str, Any]]:
+    """Candidates as plain dicts: those of a pandas DataFrame by its rows, or a sequence of dicts.
+
+    Raises:
+        SpaceError: neither.
+    """
+    if hasattr(candidates, "to_dict") and hasattr(candidates, "columns"):
+        candidates = candidates.to_dict("records")
+    if isinstance(candidates, (str, bytes, Mapping)) or not all(isinstance(row, Mapping) for row in candidates):
+        raise SpaceError(f"candidates are a list of configurations or a DataFrame of them, got {show(candidates)}")
+    return [{key: plain(value) for key, value in row.items()} for row in candidates]
+
+
+def _filled(unit: Array) -> Array:
+    return np.where(np.isnan(unit), -1.0, unit)
+
+
+def _keys(unit: Array) -> list[bytes]:
+    """A key for each row; equal rows have equal keys."""
+    return [row.tobytes() for row in np.ascontiguousarray(_filled(unit))]
