@@ -29,6 +29,7 @@ SAMPLERS = {
     "nsga2": "raytune_hpo.samplers.nsga2:NSGA2",
     "gp": "raytune_hpo.samplers.gp:GP",
     "rf": "raytune_hpo.samplers.rf:RF",
+    "portfolio": "raytune_hpo.samplers.portfolio:Portfolio",
 }
 SCHEDULERS = {
     "median": "raytune_hpo.schedulers.median:Median",

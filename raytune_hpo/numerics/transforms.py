@@ -26,13 +26,19 @@ def standardised(y: Array) -> Array:
 
 def log_error(y: Array) -> Array:
     """The logarithm of an error rate, from 1e-5 to 1, as (log10 e + 5) / 5. (Cho et al., IEEE Access 8, 2020)"""
-    return (np.log10(np.maximum(y, _LEAST_ERROR)) + 5) / 5
+    return (np.log10(np.maximum(error_rate(y), _LEAST_ERROR)) + 5) / 5
 
 
 def hybrid_log_error(y: Array) -> Array:
     """Error rates above 0.3 as they are, below as logarithms, continuous at 0.3. (Cho et al., IEEE Access 8, 2020)"""
+    y = error_rate(y)
     low = np.log10(np.clip(y, _LEAST_ERROR, _HYBRID)) + _HYBRID - math.log10(_HYBRID)
     return np.where(y > _HYBRID, y, low)
+
+
+def error_rate(y: Array) -> Array:
+    """Losses as error rates: of an accuracy that is maximised, whose losses lie in [-1, 0], 1 + y; others as they are."""
+    return y + 1 if (y < 0).any() and (y >= -1).all() and (y <= 0).all() else y
 
 
 def half_ranked(y: Array) -> Array:
@@ -65,6 +71,15 @@ def normal_scores(y: Array) -> Array:
     _, inverse, counts = np.unique(y, return_inverse=True, return_counts=True)
     upto = np.cumsum(counts) - 0.5 * counts
     return np.asarray(ndtri(upto[inverse] / len(y)))
+
+
+def undone(z: Array, warped: Array, y: Array) -> Array:
+    """Losses (k,) of warped ones z (k,), told from losses y (n,) and what these were warped to (n,): linear in between.
+
+    What lies beyond all of them is taken for the last one.
+    """
+    order = np.argsort(warped, kind="stable")
+    return np.interp(z, warped[order], y[order])
 
 
 def power(y: Array) -> Array:

@@ -7,9 +7,10 @@ from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.grid import Grid
 from raytune_hpo.samplers.hyperopt import Hyperopt
 from raytune_hpo.samplers.nsga2 import NSGA2
+from raytune_hpo.samplers.portfolio import Portfolio
 from raytune_hpo.samplers.random import Random
 from raytune_hpo.samplers.rf import RF
 from raytune_hpo.samplers.sobol import Sobol
 from raytune_hpo.samplers.tpe import TPE
 
-__all__ = ["CMAES", "DE", "GP", "NSGA2", "RF", "TPE", "Auto", "Grid", "Hyperopt", "Random", "Sobol"]
+__all__ = ["CMAES", "DE", "GP", "NSGA2", "RF", "TPE", "Auto", "Grid", "Hyperopt", "Portfolio", "Random", "Sobol"]

@@ -10,6 +10,7 @@ import numpy as np
 
 from raytune_hpo.goals import Goal
 from raytune_hpo.protocols import Suggestion
+from raytune_hpo.samplers.arms import ARM
 from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
@@ -18,7 +19,6 @@ from raytune_hpo.space import Space
 from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
-ARM = "arm"  # the key in ``meta``
 _PATIENCE = 12  # trials without a new best one, until the model is doubted
 _LONG = 1000  # trials
 _TURNS_OF_LONG = 5

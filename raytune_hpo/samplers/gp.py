@@ -18,7 +18,7 @@ from raytune_hpo.numerics.optimise import Hill, climbed, filled, perturbed
 from raytune_hpo.numerics.scores import SCORES, Promise, undominated
 from raytune_hpo.numerics.slicing import slice_samples
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.history import Observed, representatives
+from raytune_hpo.samplers.history import Observed, Training, last_due, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
 from raytune_hpo.space.domain import Array
 
@@ -27,8 +27,6 @@ _MACE = ("ei", "pi", "ucb")  # Lyu et al., ICML 2018
 _MARGINALIZE = ("map", "none", "slice")
 _FIXED_NOISE = 1e-3  # of "none"
 _NUM_SLICES = 10
-_EVERY = 20  # trials; up to then every one is fitted, later every tenth part more
-_GROWTH = 1.1
 _MOST_FITTED = 256  # trials that length scales are learned from
 # Candidates from the prior, and near the best trials: hardly any of the prior's promise more, in many dimensions none.
 _DRAWN, _NEAR = 20, 600
@@ -80,7 +78,7 @@ class GP(ModelBased):
         self.transform = transform
         self.n_initial = n_initial
         self.max_points = max_points
-        self._memo: tuple[int, Array] = (0, np.empty((0, 0)))  # a length of the history, and thetas fitted to it
+        self._memo: tuple[Observed, Array] | None = None  # a prefix of the history, and thetas fitted to it
 
     def initial(self) -> int:
         """How many trials the even design has."""
@@ -90,28 +88,34 @@ class GP(ModelBased):
 
     def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
         """What the posterior promises most."""
-        X, y = self._training(observed)
-        Z = self._embedding(X)
-        pending = self._embedding(running)
-        beliefs = [
-            Posterior.of(theta, Z, self._embedding.owner, y).fantasised(pending) for theta in self._thetas(observed)
-        ]
+        training, pending = self._training(observed), self._embedding(running)
+        beliefs = [belief.fantasised(pending) for belief in self._beliefs(observed, training)]
         known = np.concatenate([observed.X, running])
         candidates = self._cube.untried(known)
         if self.acquisition == "thompson":
             if candidates is None:
-                candidates = self._candidates(X, y, _MOST_SAMPLED // 2, _MOST_SAMPLED // 2, rng)
+                candidates = self._candidates(training, _MOST_SAMPLED // 2, _MOST_SAMPLED // 2, rng)
             return self._by_sample(beliefs[rng.integers(len(beliefs))], candidates, rng)
         if candidates is None:
-            searched = partial(self._searched, beliefs, self._candidates(X, y, _DRAWN, _NEAR, rng), known)
+            searched = partial(self._searched, beliefs, self._candidates(training, _DRAWN, _NEAR, rng), known)
         else:
             searched = partial(self._looked_up, beliefs, candidates)
         return self._by_front(beliefs, searched, rng) if self.acquisition == "mace" else searched(self.acquisition)
 
     # -------------------------------------------------------------------------------------------- what is learned from
 
-    def _training(self, observed: Observed) -> tuple[Array, Array]:
-        """Rows and warped losses of the trials that the model looks at; failed ones count as the worst of them."""
+    def expect(self, observed: Observed, rows: Array) -> Array:
+        """What losses (k,) the posterior expects at rows (k, d), in their own units."""
+        training, at = self._training(observed), self._embedding(rows)
+        mean = np.mean([belief.predict(at)[0] for belief in self._beliefs(observed, training)], axis=0)
+        return transforms.undone(mean, training.y, training.losses)
+
+    def _beliefs(self, observed: Observed, training: Training) -> list[Posterior]:
+        Z, owner = self._embedding(training.X), self._embedding.owner
+        return [Posterior.of(theta, Z, owner, training.y) for theta in self._thetas(observed)]
+
+    def _training(self, observed: Observed) -> Training:
+        """The trials that the model looks at; failed ones count as the worst of them."""
         y = observed.Y[:, 0]
         told = ~np.isnan(y)
         kept = representatives(np.where(told, y, np.inf), self.max_points)
@@ -119,24 +123,23 @@ class GP(ModelBased):
         warped = np.empty(len(y))
         warped[told] = _TRANSFORMS[self.transform](y[told])
         warped[~told] = warped[told].max()
-        return observed.X[kept], transforms.standardised(warped)
+        return Training(observed.X[kept], transforms.standardised(warped), np.where(told, y, y[told].max()))
 
     def _thetas(self, observed: Observed) -> Array:
         """Hyperparameters (s, d + 2), fitted to the newest prefix that is due: a function of that prefix alone."""
-        length = _last_due(len(observed))
-        fitted, thetas = self._memo
-        if fitted != length:
-            thetas = self._fitted(observed.first(length))
-            self._memo = length, thetas
-        return thetas
+        due = observed.first(last_due(len(observed)))
+        memo = self._memo
+        if memo is None or not memo[0].is_same(due):
+            memo = self._memo = due, self._fitted(due)
+        return memo[1]
 
     def _fitted(self, observed: Observed) -> Array:
         prior, owner = self._prior, self._embedding.owner
         if np.isnan(observed.Y).all():
             return prior.mean[None, :]
-        X, y = self._training(observed)
-        kept = representatives(y, _MOST_FITTED)
-        Z, y = self._embedding(X[kept]), y[kept]
+        training = self._training(observed)
+        kept = representatives(training.y, _MOST_FITTED)
+        Z, y = self._embedding(training.X[kept]), training.y[kept]
         theta = gaussian.fit(Z, owner, y, prior)
         if self.marginalize != "slice":
             return theta[None, :]
@@ -156,10 +159,10 @@ class GP(ModelBased):
 
     # -------------------------------------------------------------------------------------------- what is promising
 
-    def _candidates(self, X: Array, y: Array, num_drawn: int, num_near: int, rng: np.random.Generator) -> Array:
+    def _candidates(self, training: Training, num_drawn: int, num_near: int, rng: np.random.Generator) -> Array:
         """Proper rows from the prior and, after those, near the best trials."""
         cube = self._cube
-        parents = filled(X[np.argsort(y, kind="stable")[:_PARENTS]], rng)
+        parents = filled(training.X[np.argsort(training.y, kind="stable")[:_PARENTS]], rng)
         near = cube.proper(perturbed(parents, num_near, cube.axes, rng))
         return np.concatenate([cube.draw(num_drawn, rng), near])
 
@@ -219,16 +222,6 @@ _TRANSFORMS: Mapping[str, Callable[[Array], Array]] = {
     "log_error": transforms.log_error,
     "hybrid_log_error": transforms.hybrid_log_error,
 }
-
-
-def _last_due(n: int) -> int:
-    """The largest length <= n at which the model is fitted: every one at first, then a tenth more each time."""
-    if n <= _EVERY:
-        return n
-    due = _EVERY
-    while (following := max(due + 1, int(due * _GROWTH))) <= n:
-        due = following
-    return due
 
 
 def _views(X: Array) -> Array:

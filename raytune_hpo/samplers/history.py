@@ -15,6 +15,9 @@ from raytune_hpo.space import Space
 from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Status, Trial
 
+_EVERY = 20  # trials; up to then models are fitted to every one, later to every tenth part more
+_GROWTH = 1.1
+
 
 class Observed(NamedTuple):
     """The first n finished trials, in the order in which they were told. Views: not to be written to."""
@@ -28,6 +31,24 @@ class Observed(NamedTuple):
     def first(self, n: int) -> Observed:
         """The first n of them: models are fitted to prefixes, so that a fit can be repeated."""
         return Observed(self.X[:n], self.Y[:n])
+
+    def is_same(self, other: Observed) -> bool:
+        """Whether both say the same, so that a fit to one is a fit to the other."""
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self[:], other[:], strict=True))
+
+
+class Training(NamedTuple):
+    """What a model is trained on.
+
+    Attributes:
+        X: (n, d) rows.
+        y: (n,) losses as the model sees them: transformed and standardised.
+        losses: (n,) as they were; failed trials have the worst of them.
+    """
+
+    X: Array
+    y: Array
+    losses: Array
 
 
 class History:
@@ -85,6 +106,16 @@ def representatives(y: Array, most: int) -> Array:
     others = np.flatnonzero(~kept)
     kept[others[np.linspace(0, len(others) - 1, most - int(kept.sum())).astype(np.intp)]] = True
     return np.flatnonzero(kept)
+
+
+def last_due(n: int) -> int:
+    """The largest length <= n at which a model is fitted: every one at first, then a tenth more each time."""
+    if n <= _EVERY:
+        return n
+    due = _EVERY
+    while (following := max(due + 1, int(due * _GROWTH))) <= n:
+        due = following
+    return due
 
 
 def _grown(rows: Array, n: int) -> Array:

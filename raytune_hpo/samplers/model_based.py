@@ -55,6 +55,14 @@ class ModelBased(Learner, ABC):
             running: (p, d) where the pending trials stand.
         """
 
+    def expect(self, observed: Observed, rows: Array) -> Array | None:
+        """What losses (k,) the model expects at rows (k, d), in their own units; None if it has no such opinion.
+
+        Args:
+            observed: at least one trial has losses.
+        """
+        return None
+
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
         """The next point of the even design or, from then on, what the model makes most of."""
         observed, cube = self._history.read(), self._cube

@@ -17,7 +17,7 @@ from raytune_hpo.numerics import transforms
 from raytune_hpo.numerics.forest import Forest, grow
 from raytune_hpo.numerics.neighbours import neighbours
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.history import Observed, representatives
+from raytune_hpo.samplers.history import Observed, Training, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
 from raytune_hpo.space.domain import Array
 
@@ -105,6 +105,7 @@ class RF(ModelBased):
         self.transform = transform
         self.random_share = random_share
         self.max_points = max_points
+        self._memo: tuple[Observed, Training, Forest] | None = None  # the newest history and its forest
 
     def initial(self) -> int:
         """How many trials the even design has."""
@@ -114,15 +115,14 @@ class RF(ModelBased):
         """What the forest promises most; now and then a draw from the space."""
         if rng.random() < self.random_share:
             return Ranked(self._cube.draw(1, rng), np.zeros(1))
-        X, y = self._training(observed)
-        grown = partial(grow, self._cube.axes, num_trees=self.num_trees)
-        forest: Forest = grown(X, y, derive(self._seed, "rf/forest", len(observed)))
+        training, forest = self._trained(observed)
+        X, y, _ = training
         if len(running):
             # As the "Kriging believer" (Ginsbourger, Le Riche, Carraro 2010, section 4.2), but a pessimistic one: who
             # believes in the mean, which lies near the best, keeps sending trials to where the pending ones are.
             mean, variance = forest.predict(running)
             X, y = np.concatenate([X, running]), np.concatenate([y, mean + np.sqrt(variance)])
-            forest = grown(X, y, derive(self._seed, "rf/believer", len(observed) + len(running)))
+            forest = self._grown(X, y, derive(self._seed, "rf/believer", len(observed) + len(running)))
         score = partial(self._score, forest, float(y.min()))
         untried = self._cube.untried(np.concatenate([observed.X, running]))
         if untried is None:
@@ -132,13 +132,30 @@ class RF(ModelBased):
         mixed = rng.permutation(len(rows))  # so that a tie is broken by chance: forests are flat in places
         return Ranked.of(rows[mixed], promise[mixed], _RETURNED)
 
-    def _training(self, observed: Observed) -> tuple[Array, Array]:
-        """Rows and transformed losses of the trials that the forest is grown from; failed ones count as the worst."""
+    def expect(self, observed: Observed, rows: Array) -> Array:
+        """What losses (k,) the forest expects at rows (k, d), in their own units."""
+        training, forest = self._trained(observed)
+        return transforms.undone(forest.predict(rows)[0], training.y, training.losses)
+
+    def _trained(self, observed: Observed) -> tuple[Training, Forest]:
+        """The forest of these results, and what it was grown from."""
+        memo = self._memo
+        if memo is None or not memo[0].is_same(observed):
+            training = self._training(observed)
+            forest = self._grown(training.X, training.y, derive(self._seed, "rf/forest", len(observed)))
+            memo = self._memo = observed, training, forest
+        return memo[1:]
+
+    def _grown(self, X: Array, y: Array, rng: np.random.Generator) -> Forest:
+        return grow(self._cube.axes, X, y, rng, num_trees=self.num_trees)
+
+    def _training(self, observed: Observed) -> Training:
+        """The trials that the forest is grown from; failed ones count as the worst."""
         y = observed.Y[:, 0]
         told = ~np.isnan(y)
         y = np.where(told, y, y[told].max())
         kept = representatives(y, self.max_points)
-        return observed.X[kept], transforms.standardised(_TRANSFORMS[self.transform](y[kept]))
+        return Training(observed.X[kept], transforms.standardised(_TRANSFORMS[self.transform](y[kept])), y[kept])
 
     def _score(self, forest: Forest, best: float, X: Array) -> Array:
         mean, variance = forest.predict(X)

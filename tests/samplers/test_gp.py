@@ -9,7 +9,8 @@ import pytest
 
 from raytune_hpo.errors import SpecError
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.gp import GP, _last_due
+from raytune_hpo.samplers.gp import GP
+from raytune_hpo.samplers.history import last_due
 from raytune_hpo.space import Choice, Float, Int, Ordinal, Space
 from raytune_hpo.testing.trials import Loop, finish, start
 from raytune_hpo.trial import Status
@@ -164,11 +165,11 @@ def test_no_configuration_of_a_finite_space_is_tried_twice():
 
 
 def test_the_model_is_fitted_at_lengths_that_grow_by_a_tenth():
-    lengths = sorted({_last_due(n) for n in range(1, 1001)})
+    lengths = sorted({last_due(n) for n in range(1, 1001)})
     assert lengths[:20] == list(range(1, 21))
     assert all(b <= max(a + 1, 1.1 * a) for a, b in zip(lengths, lengths[1:], strict=False))
     assert len(lengths) < 70
-    assert all(_last_due(n) <= n < 1.11 * _last_due(n) + 1 for n in range(1, 1001))
+    assert all(last_due(n) <= n < 1.11 * last_due(n) + 1 for n in range(1, 1001))
 
 
 def test_a_replay_that_joins_between_two_fits_says_the_same():

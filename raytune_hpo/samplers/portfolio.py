@@ -1,0 +1,284 @@
+"""A portfolio: several samplers, one history, and a bandit that says whose turn it is.
+
+Cho et al.: Basic Enhancement Strategies When Using Bayesian Optimization for Hyperparameter Tuning of Deep Neural
+Networks. IEEE Access 8, 2020. Hoffman, Brochu, de Freitas: Portfolio Allocation for Bayesian Optimization. UAI 2011.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from raytune_hpo import registry
+from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.goals import Goal, to_losses
+from raytune_hpo.numerics import bandits, durations
+from raytune_hpo.numerics.penalties import PENALTIES
+from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
+from raytune_hpo.rng import derive
+from raytune_hpo.samplers.arms import ARM, OWN, SIX_ARMS, Scene, Told, labels_of, seen_by
+from raytune_hpo.samplers.history import Observed, last_due
+from raytune_hpo.samplers.learner import Learner
+from raytune_hpo.samplers.model_based import ModelBased, Ranked
+from raytune_hpo.samplers.novelty import first_new, is_among
+from raytune_hpo.samplers.strategies import STRATEGIES, Standing, Strategy
+from raytune_hpo.space import Space
+from raytune_hpo.space.domain import Array
+from raytune_hpo.trial import Trial
+
+_NOMINEES, _CREDITS = "nominees", "credits"  # keys in ``meta``
+_AT_RANDOM = "random"  # what stands for an arm where none had a hand in it
+
+FAILOVERS = ("premature", "none", "random", "next_candidate")
+_TOP = 10  # candidates among which next_candidate looks
+
+
+class Portfolio(Learner):
+    """Several samplers ("arms") that learn from one history, and a bandit that decides whose turn it is.
+
+    Which arm suggested a trial stands in its ``meta`` as ``arm``.
+
+    Args:
+        arms: samplers, each as a name, a dict ``{"name": ..., option: ...}`` or an object. By default a Gaussian
+            process and a random forest, each with EI, PI and UCB, on errors whose small ones are told apart by their
+            logarithm: right for metrics that are error rates or accuracies.
+        strategy: whose turn it is: "SEQ" (in turn), "RANDOM", "HEDGE", "BO-HEDGE", "BO-HEDGE-T", "BO-HEDGE-LE",
+            "BO-HEDGE-LET", "EG", "EG-LE", "GT", "GT-LE", "SKO", "SYNC" or "ASYNC".
+        failover: what is done about running trials. "premature": they count with what they have reported so far, or with
+            what the model expects; "none": nothing; "random": a draw, if the choice is running already;
+            "next_candidate": the best of the top ten that is not.
+        penalty: what is held against candidates that take long: None, "linear", "top_k", "per_second" or
+            "per_log_second", from the tenth completed trial on.
+        penalty_weight: alpha of "linear" (0.1), k of "top_k" (10), seconds added to all (10) of the others; None for
+            those.
+        n_initial: trials that are drawn at random first.
+        truth: the loss of any configuration, for the strategies that end in T: a lookup table knows it.
+
+    Raises:
+        SpecError: no arms, an arm that is none, an unknown strategy, failover or penalty; n_initial < 1; a strategy that
+            ends in T without ``truth``.
+    """
+
+    traits: ClassVar[Traits] = Traits()
+    _arms: tuple[Sampler, ...]
+    _labels: tuple[str, ...]
+
+    def __init__(
+        self,
+        *,
+        arms: Sequence[Any] = SIX_ARMS,
+        strategy: str = "SEQ",
+        failover: str = "premature",
+        penalty: str | None = None,
+        penalty_weight: float | None = None,
+        n_initial: int = 2,
+        truth: Callable[[Mapping[str, Any]], float] | None = None,
+    ) -> None:
+        if isinstance(arms, (str, Mapping)) or not arms:
+            raise SpecError(f"portfolio needs a list of arms, got {arms!r}; leave it out for the default ones")
+        for option, value, known in (
+            ("strategy", strategy, tuple(STRATEGIES)),
+            ("failover", failover, FAILOVERS),
+            ("penalty", penalty, (None, *PENALTIES)),
+        ):
+            if value not in known:
+                raise SpecError(f"portfolio has no {option} {value!r}; {nearest(str(value), [k for k in known if k])}")
+        if not isinstance(n_initial, int) or n_initial < 1:
+            raise SpecError(f"portfolio needs a whole number n_initial >= 1, got n_initial={n_initial!r}")
+        if penalty_weight is not None and not 0 < penalty_weight < np.inf:
+            raise SpecError(f"portfolio needs penalty_weight > 0, got {penalty_weight}")
+        if STRATEGIES[strategy].by_truth and truth is None:
+            raise SpecError(
+                f"strategy {strategy!r} needs truth=, the loss of any configuration; {strategy[:-1]!r} does not"
+            )
+        self.arms = tuple(arms)
+        self.strategy = strategy
+        self.failover = failover
+        self.penalty = penalty
+        self.penalty_weight = penalty_weight
+        self.n_initial = n_initial
+        self.truth = truth
+        self._told: list[Told] = []
+        self._duration: tuple[int, durations.Model] | None = None  # a number of completed trials, and the model of them
+        self._nominees: dict[int, Array] = {}  # (k, d) of told trials that nobody was credited for yet
+        self._credits: dict[int, Array] = {}  # (k,) by the number of the trial at whose turn the arms nominated
+
+    def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Portfolio:
+        """A fresh portfolio for one study.
+
+        Raises:
+            SpecError: an arm does not fit the space or the goals.
+        """
+        bound = super().bind(space, goals, seed)
+        bound._arms = tuple(registry.make("sampler", arm).bind(space, goals, seed) for arm in self.arms)
+        bound._labels = labels_of(self.arms, bound._arms)
+        return bound
+
+    # -------------------------------------------------------------------------------------------- asking
+
+    def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
+        """A draw at first; from then on what the arm suggests whose turn it is."""
+        told, begun = self._history.read(), len(self._history) + len(pending)
+        strategy, cube = STRATEGIES[self.strategy], self._cube
+        if strategy.waits and any(trial.number // self._batch < number // self._batch for trial in pending):
+            return Signal.WAIT
+        known = np.concatenate([told.X, cube.encode(pending)])
+        if not cube.axes or begun < self.n_initial or np.isnan(told.Y[:, 0]).all():
+            return self._drawn(known, rng)
+        standing, credits = self._standing(told, pending)
+        if strategy.with_random and (standing.busy > 0).all():
+            return self._drawn(known, rng)
+        scene = Scene.of(self.failover, told, pending, known, cube.encode)
+        arm = int(rng.choice(len(self._arms), p=strategy.probabilities(standing)))
+        if not strategy.nominates:
+            return self._suggested(arm, number, scene, pending, rng)
+        return self._nominated(arm, number, scene, credits, rng)
+
+    @property
+    def _batch(self) -> int:
+        """How many trials of a synchronous round there are: one an arm, and a random one."""
+        return len(self.arms) + 1
+
+    def _drawn(self, known: Array, rng: np.random.Generator) -> Suggestion:
+        cube = self._cube
+        return Suggestion(cube.config(first_new(cube, cube.draw(1, rng), known, rng)), {ARM: _AT_RANDOM})
+
+    def _suggested(
+        self, arm: int, number: int, scene: Scene, pending: Sequence[Trial], rng: np.random.Generator
+    ) -> Suggestion | Signal:
+        """What one arm suggests; a sampler without a model is asked as anyone asks it."""
+        sampler = self._arms[arm]
+        if isinstance(sampler, ModelBased):
+            x = self._chosen(self._ranked(sampler, scene, rng), scene, rng)
+            return Suggestion(self._cube.config(x), {ARM: self._labels[arm]})
+        its_own = [seen_by(arm, self._labels, trial) for trial in pending] if sampler.traits.reads_pending else []
+        said = sampler.ask(number, its_own, rng)
+        if isinstance(said, Signal):
+            return said
+        return replace(said, meta={ARM: self._labels[arm], OWN: dict(said.meta)})
+
+    def _nominated(
+        self, arm: int, number: int, scene: Scene, credits: Mapping[int, Array], rng: np.random.Generator
+    ) -> Suggestion:
+        """What one arm suggests, with what all the others would have, so that they can be credited for it."""
+        rows = []
+        for sampler in self._arms:
+            if isinstance(sampler, ModelBased):
+                rows.append(self._chosen(self._ranked(sampler, scene, rng), scene, rng))
+            else:
+                said = sampler.ask(number, (), rng)
+                rows.append(self._cube.draw(1, rng)[0] if isinstance(said, Signal) else self._row(said.config))
+        meta = {
+            ARM: self._labels[arm],
+            _NOMINEES: [_listed(x) for x in rows],
+            _CREDITS: [[told, _listed(gains)] for told, gains in credits.items()],
+        }
+        return Suggestion(self._cube.config(rows[arm]), meta)
+
+    def _ranked(self, sampler: ModelBased, scene: Scene, rng: np.random.Generator) -> Ranked:
+        """What an arm proposes, less what is held against long trials."""
+        ranked = sampler.propose(scene.observed, scene.running, rng)
+        seconds = self._seconds(ranked.X)
+        if self.penalty is None or seconds is None:
+            return ranked
+        penalised, weight = PENALTIES[self.penalty]
+        return Ranked.of(ranked.X, penalised(ranked.promise, seconds, self.penalty_weight or weight))
+
+    def _chosen(self, ranked: Ranked, scene: Scene, rng: np.random.Generator) -> Array:
+        """The row (d,) that is tried, as the failover has it."""
+        cube = self._cube
+        rows = ranked.X[:_TOP] if self.failover == "next_candidate" else ranked.X
+        if self.failover == "random" and is_among(rows[0], scene.avoided):
+            rows = cube.draw(1, rng)
+        known = scene.told if self.failover == "none" else scene.known
+        return np.asarray(first_new(cube, rows, known, rng))
+
+    def _seconds(self, rows: Array) -> Array | None:
+        """How long trials are expected to take; None before enough have completed."""
+        if self.penalty is None:
+            return None
+        X, took = self._history.read().X, np.array([told.completed_in_s for told in self._told])
+        known = np.flatnonzero(~np.isnan(took))
+        known = known[: last_due(len(known))]
+        if len(known) < durations.LEAST:
+            return None
+        if self._duration is None or self._duration[0] != len(known):
+            rng = derive(self._seed, "durations", len(known))
+            self._duration = len(known), durations.fit(self._cube.axes, X[known], took[known], rng)
+        return self._duration[1](rows)
+
+    # -------------------------------------------------------------------------------------------- telling
+
+    def tell(self, trial: Trial) -> None:
+        """Note the trial, and what its meta says of earlier nominees; arms without a model of ours are told too."""
+        position = len(self._history)
+        self._history.tell(trial)
+        label = trial.meta.get(ARM)
+        self._told.append(Told.of(trial, self._labels.index(label) if label in self._labels else None))
+        for number, gains in trial.meta.get(_CREDITS, ()):
+            if number in self._nominees:
+                self._credits[number] = _array(gains)
+                del self._nominees[number]
+        if _NOMINEES in trial.meta:
+            self._nominees[position] = np.array([_array(row) for row in trial.meta[_NOMINEES]])
+        for arm, sampler in enumerate(self._arms):
+            if not isinstance(sampler, ModelBased):
+                sampler.tell(seen_by(arm, self._labels, trial))
+
+    def _standing(self, told: Observed, pending: Sequence[Trial]) -> tuple[Standing, dict[int, Array]]:
+        """What the strategy goes by, and the credits of nominees that nobody was credited for yet."""
+        strategy, k = STRATEGIES[self.strategy], len(self._arms)
+        y = told.Y[:, 0]
+        scored = y[~np.isnan(y)]
+        rewards = np.zeros(len(y))
+        rewards[~np.isnan(y)] = self._rewards(strategy, scored, scored)
+        arm_of = np.array([-1 if told.arm is None else told.arm for told in self._told])
+        ours = arm_of >= 0
+        fresh = {number: self._credited(strategy, told, rows, scored) for number, rows in self._nominees.items()}
+        busy = [self._labels.index(t.meta[ARM]) for t in pending if t.meta.get(ARM) in self._labels]
+        standing = Standing(
+            turn=int(ours.sum()) + len(busy),
+            num_arms=k,
+            arms=arm_of[ours],
+            rewards=rewards[ours],
+            credits=sum([*self._credits.values(), *fresh.values()], np.zeros(k)),
+            hours=float(np.nansum([told.took_s for told in self._told])) / 3600,
+            busy=np.bincount(busy, minlength=k),
+        )
+        return standing, fresh
+
+    def _credited(self, strategy: Strategy, told: Observed, rows: Array, scored: Array) -> Array:
+        """What the nominees (k, d) of one turn bring, by the truth or by what each arm expects of its own.
+
+        An arm without expectations is credited with the middle of what was told.
+        """
+        losses = np.full(len(rows), float(np.median(scored)))
+        for i, (sampler, row) in enumerate(zip(self._arms, rows, strict=True)):
+            if strategy.by_truth and self.truth is not None:
+                losses[i] = self._true_loss(self.truth(self._cube.config(row)))
+            elif isinstance(sampler, ModelBased) and (expected := sampler.expect(told, row[None, :])) is not None:
+                losses[i] = expected[0]
+        return self._rewards(strategy, losses, scored)
+
+    def _true_loss(self, value: float) -> float:
+        losses = to_losses({self._goals[0].metric: value}, self._goals)
+        return np.nan if losses is None else losses[0]
+
+    @staticmethod
+    def _rewards(strategy: Strategy, losses: Array, scored: Array) -> Array:
+        rewards = bandits.goodness(losses, scored)
+        return bandits.log_goodness(rewards) if strategy.is_log else rewards
+
+    def _row(self, config: Mapping[str, Any]) -> Array:
+        return np.asarray(self._cube.space.encode([config])[0])
+
+
+def _listed(x: Array) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in x]
+
+
+def _array(values: Sequence[float | None]) -> Array:
+    return np.array([np.nan if value is None else value for value in values])

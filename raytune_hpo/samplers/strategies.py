@@ -1,0 +1,138 @@
+"""Which arm's turn it is: the strategies of a portfolio by their names.
+
+Cho et al.: Basic Enhancement Strategies When Using Bayesian Optimization for Hyperparameter Tuning of Deep Neural
+Networks. IEEE Access 8, 2020. Hoffman, Brochu, de Freitas: Portfolio Allocation for Bayesian Optimization. UAI 2011.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from raytune_hpo.numerics import bandits
+from raytune_hpo.space.domain import Array
+
+_ETA = 1.0  # of HEDGE
+_ETA_OF_NOMINEES = 0.1  # of BO-HEDGE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What a strategy goes by.
+
+    Attributes:
+        turn: how many suggestions arms have made.
+        num_arms: k.
+        arms: (t,) which arm suggested each trial that was told.
+        rewards: (t,) what each brought, larger is better.
+        credits: (k,) what the nominees of each arm would have brought, in sum.
+        hours: spent in trials.
+        busy: (k,) how many pending trials each arm has.
+    """
+
+    turn: int
+    num_arms: int
+    arms: Array
+    rewards: Array
+    credits: Array
+    hours: float
+    busy: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """A rule, and what it needs to be told.
+
+    Attributes:
+        probabilities: (k,) of the arms.
+        says: one line for people.
+        is_log: rewards are |log10(1 - r)|, which tells good ones apart.
+        nominates: every arm nominates a configuration at every turn, and is credited for it.
+        by_truth: nominees are credited with their true losses, which a lookup table knows.
+        waits: nobody begins before the slowest of the batch has ended.
+        with_random: workers beyond one an arm draw at random.
+    """
+
+    probabilities: Callable[[Standing], Array]
+    says: str
+    is_log: bool = False
+    nominates: bool = False
+    by_truth: bool = False
+    waits: bool = False
+    with_random: bool = False
+
+
+def _in_turn(standing: Standing) -> Array:
+    return _only(standing.turn % standing.num_arms, standing.num_arms)
+
+
+def _uniform(standing: Standing) -> Array:
+    return np.full(standing.num_arms, 1 / standing.num_arms)
+
+
+def _hedge(standing: Standing) -> Array:
+    return bandits.softmax(bandits.sums(standing.rewards, standing.arms, standing.num_arms), _ETA)
+
+
+def _hedge_of_nominees(standing: Standing) -> Array:
+    return bandits.softmax(standing.credits, _ETA_OF_NOMINEES)
+
+
+def _epsilon_greedy(standing: Standing) -> Array:
+    means = bandits.means(standing.rewards, standing.arms, standing.num_arms)
+    return bandits.greedy(means, bandits.falling_epsilon(len(standing.arms), standing.num_arms))
+
+
+def _greedy_in_time(standing: Standing) -> Array:
+    means = bandits.means(standing.rewards, standing.arms, standing.num_arms)
+    return bandits.greedy(means, bandits.epsilon_of_hours(standing.hours))
+
+
+def _knock_out(standing: Standing) -> Array:
+    left = bandits.survivors(standing.rewards, standing.arms, standing.num_arms)
+    return _only(int(left[standing.turn % len(left)]), standing.num_arms)
+
+
+def _one_each(standing: Standing) -> Array:
+    return _only(int(np.argmin(standing.busy)), standing.num_arms)
+
+
+def _only(arm: int, num_arms: int) -> Array:
+    return np.asarray(np.arange(num_arms) == arm, dtype=float)
+
+
+STRATEGIES: Mapping[str, Strategy] = {
+    "SEQ": Strategy(probabilities=_in_turn, says="one arm after the other"),
+    "RANDOM": Strategy(probabilities=_uniform, says="any arm"),
+    "HEDGE": Strategy(probabilities=_hedge, says="softmax of what each arm has brought"),
+    "BO-HEDGE": Strategy(
+        probabilities=_hedge_of_nominees, says="softmax of what its nominees are expected to bring", nominates=True
+    ),
+    "BO-HEDGE-T": Strategy(
+        probabilities=_hedge_of_nominees,
+        says="softmax of what its nominees would truly have brought",
+        nominates=True,
+        by_truth=True,
+    ),
+    "BO-HEDGE-LE": Strategy(
+        probabilities=_hedge_of_nominees, says="BO-HEDGE with logarithmic rewards", nominates=True, is_log=True
+    ),
+    "BO-HEDGE-LET": Strategy(
+        probabilities=_hedge_of_nominees,
+        says="BO-HEDGE-T with logarithmic rewards",
+        nominates=True,
+        by_truth=True,
+        is_log=True,
+    ),
+    "EG": Strategy(probabilities=_epsilon_greedy, says="mostly the best mean, more so as trials pass"),
+    "EG-LE": Strategy(probabilities=_epsilon_greedy, says="EG with logarithmic rewards", is_log=True),
+    "GT": Strategy(probabilities=_greedy_in_time, says="mostly the best mean, more so as hours pass"),
+    "GT-LE": Strategy(probabilities=_greedy_in_time, says="GT with logarithmic rewards", is_log=True),
+    "SKO": Strategy(probabilities=_knock_out, says="rounds of ten trials an arm; the worst is out"),
+    "SYNC": Strategy(
+        probabilities=_one_each, says="a worker for each arm; all wait for the slowest", waits=True, with_random=True
+    ),
+    "ASYNC": Strategy(probabilities=_one_each, says="a worker for each arm; nobody waits", with_random=True),
+}
