@@ -34,6 +34,11 @@ SAMPLERS = {
 SCHEDULERS = {
     "median": "raytune_hpo.schedulers.median:Median",
     "asha": "raytune_hpo.schedulers.asha:ASHA",
+    "extrapolation": "raytune_hpo.schedulers.extrapolation:Extrapolation",
+    "hyperband": "raytune_hpo.schedulers.hyperband:Hyperband",
+    "patience": "raytune_hpo.schedulers.patience:Patience",
+    "tercet": "raytune_hpo.schedulers.tercet:Tercet",
+    "threshold": "raytune_hpo.schedulers.threshold:Threshold",
 }
 _OWN = {"sampler": SAMPLERS, "scheduler": SCHEDULERS}
 

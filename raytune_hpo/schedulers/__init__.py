@@ -1,6 +1,11 @@
-"""Early stopping: one rule, one file."""
+"""Which trials are worth going on with: early stopping, one rule a file."""
 
 from raytune_hpo.schedulers.asha import ASHA
+from raytune_hpo.schedulers.extrapolation import Extrapolation
+from raytune_hpo.schedulers.hyperband import Hyperband
 from raytune_hpo.schedulers.median import Median
+from raytune_hpo.schedulers.patience import Patience
+from raytune_hpo.schedulers.tercet import Tercet
+from raytune_hpo.schedulers.threshold import Threshold
 
-__all__ = ["ASHA", "Median"]
+__all__ = ["ASHA", "Extrapolation", "Hyperband", "Median", "Patience", "Tercet", "Threshold"]

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 from raytune_hpo.errors import SpecError
 from raytune_hpo.goals import Goal
-from raytune_hpo.schedulers.ranking import Ranking, newest_scored, require_at_least, require_one_goal
+from raytune_hpo.schedulers.ranking import Losses, Ranking, newest_scored, ranking, require_at_least
 from raytune_hpo.trial import Trial, Verdict
 
 
@@ -23,7 +24,8 @@ class ASHA:
     Rungs stand at the steps min_steps, min_steps * eta, min_steps * eta**2 ... A trial's first report at a rung's step
     or beyond enters that rung; where one report passes several rungs, it enters the highest: in the lower ones it would
     be held against trials that had fewer steps. The trial is stopped if, of the n entries with its own, at least
-    n // eta others are strictly better. Among fewer than eta entries nobody is stopped, nor are equals told apart.
+    n // eta others are strictly better: with several metrics, in an earlier Pareto front. Among fewer than eta entries
+    nobody is stopped, nor are equals told apart.
 
     Args:
         eta: one trial in eta survives a rung.
@@ -46,16 +48,13 @@ class ASHA:
         self.eta = eta
         self.min_steps = min_steps
         self.max_steps = max_steps
-        self._rungs: defaultdict[int, Ranking] = defaultdict(Ranking)  # by the rung's step
+        self._rungs: defaultdict[int, Ranking] = defaultdict(partial(ranking, 1))  # by the rung's step
 
     def bind(self, goals: Sequence[Goal]) -> ASHA:
-        """A fresh ASHA for one study.
-
-        Raises:
-            SpecError: several goals.
-        """
-        require_one_goal("asha", goals)
-        return ASHA(eta=self.eta, min_steps=self.min_steps, max_steps=self.max_steps)
+        """A fresh ASHA for one study."""
+        bound = ASHA(eta=self.eta, min_steps=self.min_steps, max_steps=self.max_steps)
+        bound._rungs = defaultdict(partial(ranking, len(goals)))
+        return bound
 
     def judge(self, trial: Trial) -> Verdict:
         """STOP where the newest report enters a rung and is not among its best 1/eta."""
@@ -72,8 +71,8 @@ class ASHA:
         """Enter the newest report into the rung that it reaches; a trial that starts over replaces what it left."""
         entry = self._entry(trial)
         if entry is not None:
-            step, loss = entry
-            self._rungs[step].put(trial.number, loss)
+            step, losses = entry
+            self._rungs[step].put(trial.number, losses)
 
     def next_step(self, trial: Trial) -> int | None:
         """The first rung above the newest report; the next step where that report, lacking losses, entered none."""
@@ -83,16 +82,16 @@ class ASHA:
         rung = self.min_steps if scored is None else self._above(scored.step)
         return None if rung is None else max(rung, trial.reports[-1].step + 1)
 
-    def _entry(self, trial: Trial) -> tuple[int, float] | None:
-        """The rung that the newest report is the trial's first to reach, and its loss there."""
-        if not trial.reports or trial.reports[-1].losses is None:
+    def _entry(self, trial: Trial) -> tuple[int, Losses] | None:
+        """The rung that the newest report is the trial's first to reach, and its losses there."""
+        newest = trial.reports[-1] if trial.reports else None
+        if newest is None or newest.losses is None:
             return None
-        newest = trial.reports[-1]
         before = newest_scored(trial, before=len(trial.reports) - 1)
         rung = self._reached(newest.step)
         if rung is None or (before is not None and before.step >= rung):
             return None
-        return rung, trial.reports[-1].losses[0]
+        return rung, newest.losses
 
     def _reached(self, step: int) -> int | None:
         """The highest rung at or below the step."""

@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import add
 from typing import ClassVar
 
 from raytune_hpo.goals import Goal
-from raytune_hpo.schedulers.ranking import Ranking, require_at_least, require_one_goal
+from raytune_hpo.schedulers.ranking import Losses, Ranking, ranking, require_at_least
 from raytune_hpo.trial import Report, Trial, Verdict
+
+_MEDIAN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +28,25 @@ class _Curve:
     attempt: int
     num_read: int = 0
     num_scored: int = 0
-    total: float = 0.0
-    best: float = float("inf")
+    total: Losses = ()
+    best: Losses = ()
 
     def then(self, report: Report) -> _Curve:
-        if report.losses is None:
-            return _Curve(self.attempt, self.num_read + 1, self.num_scored, self.total, self.best)
-        loss = report.losses[0]
-        return _Curve(self.attempt, self.num_read + 1, self.num_scored + 1, self.total + loss, min(self.best, loss))
+        losses, total, best = report.losses, self.total, self.best
+        if losses is not None:
+            total = tuple(map(add, total, losses)) if total else losses
+            best = tuple(map(min, best, losses)) if best else losses
+        return _Curve(self.attempt, self.num_read + 1, self.num_scored + (losses is not None), total, best)
 
     @property
-    def mean(self) -> float:
-        return self.total / self.num_scored
+    def mean(self) -> Losses:
+        return tuple(total / self.num_scored for total in self.total)
 
 
 class Median:
     """Stops a trial whose best loss so far is worse than the median of the others' running averages.
+
+    With several metrics: one whose best losses so far are in a later Pareto front than most of these averages.
 
     A trial at step s is compared with the others that reported at step s, each by the mean of its losses up to there.
 
@@ -59,16 +66,13 @@ class Median:
         self.grace_steps = grace_steps
         self.min_trials = min_trials
         self._curves: dict[int, _Curve] = {}
-        self._means: defaultdict[int, Ranking] = defaultdict(Ranking)  # by step
+        self._means: defaultdict[int, Ranking] = defaultdict(partial(ranking, 1))  # by step
 
     def bind(self, goals: Sequence[Goal]) -> Median:
-        """A fresh Median for one study.
-
-        Raises:
-            SpecError: several goals.
-        """
-        require_one_goal("median", goals)
-        return Median(grace_steps=self.grace_steps, min_trials=self.min_trials)
+        """A fresh Median for one study."""
+        bound = Median(grace_steps=self.grace_steps, min_trials=self.min_trials)
+        bound._means = defaultdict(partial(ranking, len(goals)))
+        return bound
 
     def judge(self, trial: Trial) -> Verdict:
         """STOP where the best loss so far is strictly worse than the median at the newest report's step."""
@@ -78,8 +82,8 @@ class Median:
         means = self._means.get(step)
         if step < self.grace_steps or means is None or means.num_others(trial.number) < self.min_trials:
             return Verdict.CONTINUE
-        best = self._curve(trial).best
-        return Verdict.STOP if best > means.median(trial.number) else Verdict.CONTINUE
+        behind = means.is_behind(trial.number, self._curve(trial).best, _MEDIAN)
+        return Verdict.STOP if behind else Verdict.CONTINUE
 
     def observe(self, trial: Trial) -> None:
         """Add the reports not read yet. A trial that starts over begins a new curve, which replaces the old one."""

@@ -89,8 +89,3 @@ def test_a_rung_passed_without_losses_is_judged_at_the_next_report():
 def test_options_are_checked_at_the_door(options, message):
     with pytest.raises(SpecError, match=message):
         ASHA(**options)
-
-
-def test_several_goals_are_refused():
-    with pytest.raises(SpecError, match=r"asha compares one metric, got \['loss', 'size'\]"):
-        ASHA().bind(testing.TWO_GOALS)

@@ -75,8 +75,3 @@ def test_an_older_snapshot_is_judged_by_what_it_shows():
 def test_options_are_checked_at_the_door(option):
     with pytest.raises(SpecError, match=f"median needs {option} >= 1, got {option}=0"):
         Median(**{option: 0})
-
-
-def test_several_goals_are_refused():
-    with pytest.raises(SpecError, match="median compares one metric"):
-        Median().bind(testing.TWO_GOALS)

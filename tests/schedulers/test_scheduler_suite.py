@@ -37,7 +37,7 @@ class StopsEquals(Judging):
 class KeepsLostAttempts(Judging):
     def observe(self, trial):
         if trial.reports and len(trial.reports) == 1:
-            self._rungs[1].put(trial.number * 10 + trial.attempt, trial.reports[-1].losses[0])
+            self._rungs[1].put(trial.number * 10 + trial.attempt, trial.reports[-1].losses)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,119 @@
+"""Extrapolation of learning curves.
+
+Domhan, Springenberg, Hutter: Speeding up Automatic Hyperparameter Optimization of Deep Neural Networks by Extrapolation
+of Learning Curves. IJCAI 2015.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.goals import Goal
+from raytune_hpo.numerics.curves import probability_below
+from raytune_hpo.schedulers.ranking import Losses, require_at_least, require_share
+from raytune_hpo.trial import Status, Trial, Verdict
+
+_MOST_POINTS = 100  # of a curve that are looked at, evenly spread
+
+
+class Extrapolation:
+    """Stops a trial that will hardly end better than the best that has ended.
+
+    The trial's losses are continued to its last step by a mixture of power laws. It is stopped if the probability that
+    it ends below the best completed trial is less than ``probability``; with several metrics, if there is a completed
+    trial than which it will hardly be better in any of them. Before a trial has completed nobody is stopped.
+
+    Args:
+        max_steps: the last step of a trial.
+        probability: see above.
+        min_reports: a curve needs so many before it is continued.
+        every: steps between two looks at a trial, since one takes about a millisecond; None: a twentieth of max_steps.
+
+    Raises:
+        SpecError: no max_steps, or below 2; probability outside (0, 1); min_reports < 3 or every < 1.
+    """
+
+    version: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        *,
+        max_steps: int | None = None,
+        probability: float = 0.05,
+        min_reports: int = 4,
+        every: int | None = None,
+    ) -> None:
+        if max_steps is None:
+            raise SpecError(
+                'extrapolation needs max_steps, the last step of a trial: {"name": "extrapolation", "max_steps": 50}'
+            )
+        require_at_least("extrapolation", "max_steps", max_steps, 2)
+        require_share("extrapolation", "probability", probability)
+        require_at_least("extrapolation", "min_reports", min_reports, 3)
+        if every is not None:
+            require_at_least("extrapolation", "every", every, 1)
+        self.max_steps = max_steps
+        self.probability = probability
+        self.min_reports = min_reports
+        self.every = every
+        self._completed: dict[int, Losses] = {}  # those that no other one beats
+
+    def bind(self, goals: Sequence[Goal]) -> Extrapolation:
+        """A fresh Extrapolation for one study."""
+        return Extrapolation(
+            max_steps=self.max_steps, probability=self.probability, min_reports=self.min_reports, every=self.every
+        )
+
+    def judge(self, trial: Trial) -> Verdict:
+        """STOP where it is time to look, and the curve's end is hopeless."""
+        if not self._completed or not trial.reports or trial.reports[-1].losses is None:
+            return Verdict.CONTINUE
+        rows = [(report.step, report.losses) for report in trial.reports if report.losses is not None]
+        before = rows[-2][0] if len(rows) > 1 else -1
+        if len(rows) < self.min_reports or rows[-1][0] // self._pace == before // self._pace:
+            return Verdict.CONTINUE
+        if rows[-1][0] >= self._end:
+            return Verdict.CONTINUE
+        others = [losses for number, losses in self._completed.items() if number != trial.number]
+        hopeless = any(all(self._hardly_below(rows, i, loss) for i, loss in enumerate(end)) for end in others)
+        return Verdict.STOP if hopeless else Verdict.CONTINUE
+
+    def observe(self, trial: Trial) -> None:
+        """Keep what has completed, unless something else is better in every way."""
+        losses = trial.losses
+        if trial.status is not Status.COMPLETED or losses is None:
+            return
+        if not any(_beats(other, losses) for other in self._completed.values()):
+            self._completed = {n: other for n, other in self._completed.items() if not _beats(losses, other)}
+            self._completed[trial.number] = losses
+
+    def next_step(self, trial: Trial) -> int | None:
+        """The next multiple of ``every``."""
+        last = trial.reports[-1].step if trial.reports else -1
+        due = (last // self._pace + 1) * self._pace
+        return due if due < self._end else None
+
+    @property
+    def _end(self) -> int:
+        assert self.max_steps is not None
+        return self.max_steps
+
+    @property
+    def _pace(self) -> int:
+        return self.every or max(1, self._end // 20)
+
+    def _hardly_below(self, rows: Sequence[tuple[int, Losses]], goal: int, value: float) -> bool:
+        """Whether one loss of the curve will hardly end below a value."""
+        kept = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _MOST_POINTS)).astype(int))
+        t = np.array([rows[i][0] for i in kept], dtype=float) + (rows[0][0] <= 0)  # shapes begin after step 0
+        y = np.array([rows[i][1][goal] for i in kept])
+        return probability_below(t, y, float(self._end), value) < self.probability
+
+
+def _beats(a: Losses, b: Losses) -> bool:
+    """Whether a is no worse anywhere, and better somewhere; or the same, and came first."""
+    return all(x <= y for x, y in zip(a, b, strict=True))

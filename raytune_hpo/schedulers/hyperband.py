@@ -1,0 +1,114 @@
+"""Hyperband, asynchronously: several ASHAs that begin to judge at different steps.
+
+Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar: Hyperband. JMLR 18(185), 2018 (the brackets). Li et al.: A System for
+Massively Parallel Hyperparameter Tuning. MLSys 2020, section 3 (asynchronous halving, also in brackets).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.goals import Goal
+from raytune_hpo.schedulers.asha import ASHA
+from raytune_hpo.schedulers.ranking import require_at_least
+from raytune_hpo.trial import Trial, Verdict
+
+
+class Hyperband:
+    """Hedges on how early one can tell: trials are dealt to brackets, of which some stop early and others late.
+
+    Bracket s is an ASHA whose first rung is at min_steps * eta**s, up to one that stops nobody. Trials are compared
+    within their bracket. The brackets get trials in the proportions that give each about the same budget, by trial
+    number: always the same for the same number.
+
+    Args:
+        max_steps: the step at which a trial ends by itself.
+        min_steps: the first rung of the first bracket.
+        eta: one trial in eta survives a rung.
+
+    Raises:
+        SpecError: no max_steps, or not above min_steps; min_steps < 1; eta < 2.
+    """
+
+    version: ClassVar[int] = 1
+
+    def __init__(self, *, max_steps: int | None = None, min_steps: int = 1, eta: int = 3) -> None:
+        if max_steps is None:
+            raise SpecError(
+                'hyperband needs max_steps, the last step of a trial: {"name": "hyperband", "max_steps": 81}'
+            )
+        require_at_least("hyperband", "eta", eta, 2)
+        require_at_least("hyperband", "min_steps", min_steps, 1)
+        require_at_least("hyperband", "max_steps", max_steps, min_steps + 1)
+        self.max_steps = max_steps
+        self.min_steps = min_steps
+        self.eta = eta
+        self._brackets = self._made(())
+        self._dealt = _deal([bracket_size(s, len(self._brackets), eta) for s in range(len(self._brackets))])
+
+    def bind(self, goals: Sequence[Goal]) -> Hyperband:
+        """A fresh Hyperband for one study."""
+        bound = Hyperband(max_steps=self.max_steps, min_steps=self.min_steps, eta=self.eta)
+        bound._brackets = self._made(goals)
+        return bound
+
+    def judge(self, trial: Trial) -> Verdict:
+        """What the trial's bracket says."""
+        return self._bracket(trial).judge(trial)
+
+    def observe(self, trial: Trial) -> None:
+        """Told to the trial's bracket."""
+        self._bracket(trial).observe(trial)
+
+    def next_step(self, trial: Trial) -> int | None:
+        """The next rung of the trial's bracket."""
+        return self._bracket(trial).next_step(trial)
+
+    def _bracket(self, trial: Trial) -> ASHA:
+        return self._brackets[self._dealt[trial.number % len(self._dealt)]]
+
+    def _made(self, goals: Sequence[Goal]) -> list[ASHA]:
+        """The brackets, the one that stops earliest first."""
+        assert self.max_steps is not None
+        brackets, first = [], self.min_steps
+        while first < self.max_steps:
+            bracket = ASHA(eta=self.eta, min_steps=first, max_steps=self.max_steps)
+            brackets.append(bracket.bind(goals) if goals else bracket)
+            first *= self.eta
+        return [*brackets, _Everyone(eta=self.eta)]
+
+
+class _Everyone(ASHA):
+    """The last bracket: its trials run to their end."""
+
+    def judge(self, trial: Trial) -> Verdict:
+        return Verdict.CONTINUE
+
+    def observe(self, trial: Trial) -> None:
+        pass
+
+    def next_step(self, trial: Trial) -> int | None:
+        return None
+
+
+def bracket_size(s: int, num_brackets: int, eta: int) -> int:
+    """How many trials bracket s gets in one round: ceil((s_max + 1) / (k + 1) eta^k) with k = s_max - s halvings.
+
+    (Li et al. 2018, algorithm 1, whose brackets count down)
+    """
+    halvings = num_brackets - 1 - s
+    return math.ceil(num_brackets * float(eta) ** halvings / (halvings + 1))
+
+
+def _deal(sizes: Sequence[int]) -> list[int]:
+    """The brackets of consecutive trials, such that each gets its share, and all of them some early."""
+    dealt: list[int] = []
+    counts = [0] * len(sizes)
+    for _ in range(sum(sizes)):
+        behind = max(range(len(sizes)), key=lambda s: ((len(dealt) + 1) * sizes[s] / sum(sizes) - counts[s], -s))
+        counts[behind] += 1
+        dealt.append(behind)
+    return dealt

@@ -1,0 +1,63 @@
+"""Patience: a trial that gets no better has nothing more to say.
+
+Prechelt: Early Stopping - But When? Neural Networks: Tricks of the Trade, 1998 (the class of stopping criteria).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.goals import Goal
+from raytune_hpo.schedulers.ranking import require_at_least
+from raytune_hpo.trial import Trial, Verdict
+
+
+class Patience:
+    """Stops a trial whose last reports brought nothing better. It is compared with itself only.
+
+    With several metrics, a report is better if one of them is.
+
+    Args:
+        patience: how many reports in a row may bring nothing better.
+        min_delta: by how much a report has to be better to count, in the metric's units.
+        min_steps: no trial is stopped before this step.
+
+    Raises:
+        SpecError: patience < 1, min_steps < 1, or min_delta < 0.
+    """
+
+    version: ClassVar[int] = 1
+
+    def __init__(self, *, patience: int = 5, min_delta: float = 0.0, min_steps: int = 1) -> None:
+        require_at_least("patience", "patience", patience, 1)
+        require_at_least("patience", "min_steps", min_steps, 1)
+        if not 0 <= min_delta < float("inf"):
+            raise SpecError(f"patience needs min_delta >= 0, got min_delta={min_delta!r}")
+        self.patience = patience
+        self.min_delta = min_delta
+        self.min_steps = min_steps
+
+    def bind(self, goals: Sequence[Goal]) -> Patience:
+        """A fresh Patience for one study."""
+        return Patience(patience=self.patience, min_delta=self.min_delta, min_steps=self.min_steps)
+
+    def judge(self, trial: Trial) -> Verdict:
+        """STOP where the newest report is the last of so many that brought nothing better."""
+        rows = [report.losses for report in trial.reports if report.losses is not None]
+        if not rows or trial.reports[-1].losses is None or trial.reports[-1].step < self.min_steps:
+            return Verdict.CONTINUE
+        earlier, newest = rows[: -self.patience], rows[-self.patience :]
+        if not earlier:
+            return Verdict.CONTINUE
+        best = [min(column) for column in zip(*earlier, strict=True)]
+        better = any(loss < least - self.min_delta for row in newest for loss, least in zip(row, best, strict=True))
+        return Verdict.CONTINUE if better else Verdict.STOP
+
+    def observe(self, trial: Trial) -> None:
+        """Nothing to remember: a trial's own reports are all it is judged by."""
+
+    def next_step(self, trial: Trial) -> int | None:
+        """The next step, or the first at which anybody may be stopped."""
+        return max(self.min_steps, trial.reports[-1].step + 1) if trial.reports else self.min_steps

@@ -1,0 +1,98 @@
+"""The compound rule of two checkpoints.
+
+Cho et al.: Basic Enhancement Strategies When Using Bayesian Optimization for Hyperparameter Tuning of Deep Neural
+Networks. IEEE Access 8, 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.goals import Goal
+from raytune_hpo.schedulers.ranking import Losses, Ranking, first_to_reach, ranking, require_at_least, require_share
+from raytune_hpo.trial import Trial, Verdict
+
+VARIANTS = ("compound", "recorded")
+
+
+class Tercet:
+    """Looks at a trial twice: at half its steps, where it stops the hopeless, and near the end, where it keeps the best.
+
+    With E = max_steps, the first checkpoint is at step floor(E / 2): a trial is stopped whose loss is worse than what all
+    but the worst ``beta`` of the others had on average over the steps before. The second is at floor(E (1 - beta)): a
+    trial is stopped that is worse than what the best ``beta`` of the others had on average since the first. Cho et al.
+    call the rule Deca with beta = 0.1, Penta with 0.2 and Tetra with 0.25. With several metrics, "worse" means to be in
+    a later Pareto front than so many of the others' averages.
+
+    Args:
+        max_steps: E, the last step of a trial.
+        beta: see above.
+        variant: "compound" as described; "recorded" is as strict at the first checkpoint as at the second, as in the
+            runs that the paper reports.
+        min_trials: how many others must have come as far before anybody is stopped.
+
+    Raises:
+        SpecError: no max_steps, or below 4; beta outside (0, 0.5); an unknown variant; min_trials < 1.
+    """
+
+    version: ClassVar[int] = 1
+
+    def __init__(
+        self, *, max_steps: int | None = None, beta: float = 0.1, variant: str = "compound", min_trials: int = 4
+    ) -> None:
+        if max_steps is None:
+            raise SpecError('tercet needs max_steps, the last step of a trial: {"name": "tercet", "max_steps": 15}')
+        require_at_least("tercet", "max_steps", max_steps, 4)
+        require_share("tercet", "beta", beta)
+        if beta >= 0.5:
+            raise SpecError(f"tercet needs beta below 0.5, got beta={beta}: the second look comes after half the steps")
+        if variant not in VARIANTS:
+            raise SpecError(f"tercet has no variant {variant!r}; {nearest(str(variant), VARIANTS)}")
+        require_at_least("tercet", "min_trials", min_trials, 1)
+        self.max_steps = max_steps
+        self.beta = beta
+        self.variant = variant
+        self.min_trials = min_trials
+        half, late = max_steps // 2, int(max_steps * (1 - beta))
+        first = beta if variant == "recorded" else 1 - beta
+        # Where it looks, from which step on it averages, and the share of the others that may be better.
+        self._checkpoints = ((half, 0, first), (late, half, beta))
+        self._means: tuple[Ranking, ...] = tuple(ranking(1) for _ in self._checkpoints)
+
+    def bind(self, goals: Sequence[Goal]) -> Tercet:
+        """A fresh Tercet for one study."""
+        bound = Tercet(max_steps=self.max_steps, beta=self.beta, variant=self.variant, min_trials=self.min_trials)
+        bound._means = tuple(ranking(len(goals)) for _ in bound._checkpoints)
+        return bound
+
+    def judge(self, trial: Trial) -> Verdict:
+        """STOP where the newest report reaches a checkpoint, and is behind the others' averages."""
+        for (step, _, share), means in zip(self._checkpoints, self._means, strict=True):
+            losses = trial.reports[-1].losses if first_to_reach(trial, step) else None
+            if losses is None or means.num_others(trial.number) < self.min_trials:
+                continue
+            if means.is_behind(trial.number, losses, share):
+                return Verdict.STOP
+        return Verdict.CONTINUE
+
+    def observe(self, trial: Trial) -> None:
+        """Enter the trial's average where its newest report reaches a checkpoint."""
+        for (step, since, _), means in zip(self._checkpoints, self._means, strict=True):
+            if first_to_reach(trial, step) and (mean := _mean(trial, since, step)) is not None:
+                means.put(trial.number, mean)
+
+    def next_step(self, trial: Trial) -> int | None:
+        """The next checkpoint; the next step where a report that lacks losses stood in its place."""
+        last = trial.reports[-1].step if trial.reports else -1
+        for step, _, _ in self._checkpoints:
+            if not any(report.step >= step and report.losses is not None for report in trial.reports):
+                return max(step, last + 1)
+        return None
+
+
+def _mean(trial: Trial, since: int, before: int) -> Losses | None:
+    """The mean losses of the reports from one step on and before another; None if there are none."""
+    rows = [r.losses for r in trial.reports if since <= r.step < before and r.losses is not None]
+    return tuple(sum(column) / len(rows) for column in zip(*rows, strict=True)) if rows else None

@@ -1,0 +1,85 @@
+"""Curves continued to their end."""
+
+import numpy as np
+import pytest
+
+from raytune_hpo import testing
+from raytune_hpo.errors import SpecError
+from raytune_hpo.numerics.curves import probability_below
+from raytune_hpo.schedulers import Extrapolation
+from raytune_hpo.trial import Verdict
+
+E = 50
+
+
+def curve(limit, rng, power=0.7, noise=0.01):
+    steps = np.arange(1, E + 1)
+    return limit + 0.8 * steps**-power + noise * rng.standard_normal(E)
+
+
+def test_probabilities_are_about_as_often_right_as_they_say():
+    """Over power laws of all kinds, of the values said to be exceeded with 90 % about so many are."""
+    rng, inside, total = np.random.default_rng(0), 0, 0
+    steps = np.arange(1, 21, dtype=float)
+    for _ in range(200):
+        limit, power = rng.random(), rng.uniform(0.2, 1.5)
+        seen = limit + 0.8 * steps**-power + 0.01 * rng.standard_normal(20)
+        end = limit + 0.8 * E**-power
+        inside += 0.05 < probability_below(steps, seen, E, end) < 0.95
+        total += 1
+    assert 0.8 < inside / total <= 1.0
+
+
+def test_the_further_a_value_is_below_the_less_probable_it_is():
+    rng = np.random.default_rng(1)
+    steps, seen = np.arange(1, 16, dtype=float), curve(0.3, rng)[:15]
+    found = [probability_below(steps, seen, E, value) for value in (-1.0, 0.2, 0.35, 0.5, 2.0)]
+    assert found == sorted(found) and found[0] < 0.01 and found[-1] > 0.99
+    assert probability_below(steps, np.full(15, 0.5), E, 0.4) == 0.0
+
+
+def test_hopeless_curves_are_given_up_and_promising_ones_are_not():
+    rng = np.random.default_rng(2)
+    scheduler = Extrapolation(max_steps=E).bind(testing.GOALS)
+    best = curve(0.2, rng)
+    done = testing.start(0, {})
+    for step, loss in enumerate(best, start=1):
+        done = testing.report(done, step, float(loss))
+    scheduler.observe(testing.finish(done, {"loss": float(best[-1])}))
+
+    def stopped_at(losses):
+        trial = testing.start(1, {})
+        for step, loss in enumerate(losses, start=1):
+            due, trial = scheduler.next_step(trial), testing.report(trial, step, float(loss))
+            if scheduler.judge(trial) is Verdict.STOP:
+                assert due is not None and due <= step
+                return step
+            scheduler.observe(trial)
+        return None
+
+    hopeless = [stopped_at(curve(0.8, rng)) for _ in range(20)]
+    promising = [stopped_at(curve(0.1, rng)) for _ in range(20)]
+    assert all(step is not None and step < 0.7 * E for step in hopeless)
+    assert promising.count(None) >= 18
+
+
+def test_before_anything_has_completed_nobody_is_stopped():
+    scheduler = Extrapolation(max_steps=E).bind(testing.GOALS)
+    trial = testing.start(0, {})
+    for step in range(1, E):
+        trial = testing.report(trial, step, 9.0 + 1 / step)
+        assert scheduler.judge(trial) is Verdict.CONTINUE
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({}, "needs max_steps"),
+        ({"max_steps": 9, "probability": 0}, "probability above 0"),
+        ({"max_steps": 9, "min_reports": 2}, "min_reports >= 3"),
+        ({"max_steps": 9, "every": 0}, "every >= 1"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options, said):
+    with pytest.raises(SpecError, match=said):
+        Extrapolation(**options)
