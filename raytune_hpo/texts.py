@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,20 @@ def duration(seconds: float) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return " ".join(parts[:2])
+
+
+def seconds_of(text: str) -> float:
+    """The seconds of a duration as people write it: 90, 10m, 1h30m, 1.5h, 10d.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    units = [unit for _, unit in parts]
+    # "1h30" may mean minutes or seconds, so several numbers need a unit each.
+    if not parts or "".join(map("".join, parts)) != text or (len(parts) > 1 and not all(units)):
+        raise ValueError(f"a duration is a number of seconds, or like 10m or 1h30m, got {text!r}")
+    return sum(float(number) * dict(_UNITS)[unit or "s"] for number, unit in parts)
 
 
 def short(value: Any, width: int = 40) -> str:

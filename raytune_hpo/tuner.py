@@ -116,6 +116,11 @@ class Tuner:
     def name(self) -> str:
         return self._plan.spec.name
 
+    @property
+    def plan(self) -> Plan:
+        """What a runtime is given."""
+        return self._plan
+
     def fit(self) -> Results:
         """Run the study to its end and return its results; Ctrl-C ends it, and returns what there is.
 
@@ -158,7 +163,7 @@ def simulate(
     """
     settings = {"progress": False, **settings, "runtime": "simulated", "max_concurrent": num_workers}
     tuner = Tuner(objective, space, storage=storage, **settings)
-    with Run(SimulatedHandle(tuner._plan, cost=cost), tuner._plan.spec) as run:
+    with Run(SimulatedHandle(tuner.plan, cost=cost), tuner.plan.spec) as run:
         return run.watch(progress=tuner._progress)
 
 

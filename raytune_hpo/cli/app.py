@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -12,6 +11,7 @@ import click
 
 from raytune_hpo import __version__
 from raytune_hpo.errors import HpoError
+from raytune_hpo.texts import seconds_of
 
 if TYPE_CHECKING:
     from raytune_hpo.journal import StudyRow
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from raytune_hpo.trial import Fact
 
 NO_RESULT, BAD_USAGE = 1, 2  # exit codes, beside 0
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -76,12 +75,10 @@ def seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> fl
     """The seconds of a duration: 90, 10m, 1h30m, 1.5h."""
     if value is None:
         return None
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", value)
-    units = [unit for _, unit in parts]
-    # "1h30" may mean minutes or seconds, so several numbers need a unit each.
-    if not parts or "".join(map("".join, parts)) != value or (len(parts) > 1 and not all(units)):
-        raise click.BadParameter(f"a duration is a number of seconds, or like 10m or 1h30m, got {value!r}")
-    return sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+    try:
+        return seconds_of(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 # ---------------------------------------------------------------------------------------------- saying

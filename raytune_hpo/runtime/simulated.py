@@ -70,6 +70,7 @@ class SimulatedHandle:
         self._clock.set(self._optimizer.ledger.elapsed_s(0.0))
         self._heap: list[tuple[float, int, _Running]] = []
         self._order = 0  # breaks ties in the order in which things were put on the heap
+        self.thinking_s: dict[int, float] = {}  # real seconds that the optimizer took to hand out each trial
         self._idle = [f"virtual-{index}" for index in range(plan.max_concurrent or 1, 0, -1)]
 
     @property
@@ -132,12 +133,14 @@ class SimulatedHandle:
         """Give the idle workers something to do; when one gets nothing, the others would get nothing either."""
         while self._idle and self._optimizer.ledger.stopped is None:
             at = self._clock.now()
+            begin = time.perf_counter()
             (lease,) = self._optimizer.handle([Asked(worker=self._idle[-1], at=at)])
             assert isinstance(lease, Lease)
             if not lease.assignments:
                 return
             worker = self._idle.pop()
             (assignment,) = lease.assignments
+            self.thinking_s[assignment.number] = time.perf_counter() - begin
             self._push(
                 _Running(worker=worker, events=self._script(assignment, at), assignment=assignment, started_at=at)
             )

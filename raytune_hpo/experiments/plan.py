@@ -1,0 +1,75 @@
+"""What is repeated: a sampler, a scheduler, workers, and when a search ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.texts import seconds_of
+
+MOST_TRIALS = 10_000  # of one search
+
+
+@dataclass(frozen=True, kw_only=True)
+class Until:
+    """When a search ends: whichever comes first.
+
+    Attributes:
+        goal: a value of the metric; None: not by value.
+        time_s: virtual seconds of trials and seconds of the optimizer together; None: not by time.
+        num_trials: at most.
+    """
+
+    goal: float | None = None
+    time_s: float | None = None
+    num_trials: int = MOST_TRIALS
+
+    @classmethod
+    def read(cls, words: Sequence[str]) -> Until:
+        """From ``["goal=0.99", "time=12h", "trials=500"]``.
+
+        Raises:
+            SpecError: another word, or a value that is none.
+        """
+        found: dict[str, Any] = {}
+        for word in words:
+            name, _, value = word.partition("=")
+            try:
+                if name == "goal":
+                    found["goal"] = float(value)
+                elif name == "time":
+                    found["time_s"] = seconds_of(value)
+                elif name == "trials":
+                    found["num_trials"] = int(value)
+                else:
+                    raise ValueError(f"{name!r} is none of goal, time, trials")
+            except ValueError as error:
+                raise SpecError(f"an end is goal=0.99, time=12h or trials=500, got {word!r}: {error}") from error
+        return cls(**found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How each search is run.
+
+    Attributes:
+        sampler, scheduler: as ``Tuner`` takes them, in JSON types.
+        num_workers: virtual workers.
+        seed: of the experiment; search number i has a seed derived from it and i.
+    """
+
+    sampler: Any = "auto"
+    scheduler: Any = None
+    until: Until = field(default_factory=Until)
+    num_workers: int = 1
+    seed: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """What makes two experiments the same."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        return cls(**{**data, "until": Until(**data["until"])})

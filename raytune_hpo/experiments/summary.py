@@ -1,0 +1,119 @@
+"""What repeated searches add up to.
+
+b  (r, h)  the best value of each of r searches after each of h hours
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raytune_hpo.space.domain import Array
+from raytune_hpo.texts import duration, number, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BANDS = (0.1, 0.5, 0.9)  # of the best so far
+_Z = 1.959964  # of a 95 % interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Searches of one plan.
+
+    Attributes:
+        searches: their tables, see ``searching.search``.
+        goal: the value to be reached; None: nobody asks.
+        mode: "min" or "max".
+    """
+
+    searches: Sequence[pd.DataFrame]
+    goal: float | None
+    mode: str
+
+    @cached_property
+    def times_to_goal_s(self) -> Array:
+        """(r,) when each search reached the goal; infinite where it did not."""
+        return np.array([self._reached(frame) for frame in self.searches])
+
+    def _reached(self, frame: pd.DataFrame) -> float:
+        if self.goal is None:
+            return math.inf
+        there = frame["best"] <= self.goal if self.mode == "min" else frame["best"] >= self.goal
+        return float(frame.loc[there, "total_s"].min()) if there.any() else math.inf
+
+    def success_rate(self, within_s: float) -> tuple[float, float, float]:
+        """The share of searches that reached the goal in time, with a 95 % interval. (Wilson 1927)"""
+        n = len(self.searches)
+        p = float((self.times_to_goal_s <= within_s).mean())
+        middle = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+        half = _Z / (1 + _Z**2 / n) * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
+        return p, max(0.0, middle - half), min(1.0, middle + half)
+
+    def of_independent(self, num: int, within_s: float) -> float:
+        """The rate at which the first of so many independent searches reaches the goal in time."""
+        return 1 - (1 - self.success_rate(within_s)[0]) ** num
+
+    @property
+    def mean_time_to_goal_s(self) -> float:
+        """Over the searches that reached it; NaN if none did."""
+        reached = self.times_to_goal_s[np.isfinite(self.times_to_goal_s)]
+        return float(reached.mean()) if len(reached) else math.nan
+
+    def best_so_far(self, times_s: Sequence[float]) -> dict[float, Array]:
+        """The 10th, 50th and 90th percentile of the best values, each (h,), by then; NaN before anything has ended."""
+        rows = [_at(frame, times_s) for frame in self.searches]
+        with np.errstate(all="ignore"):
+            return {band: np.array(_quantile(np.array(rows), band)) for band in _BANDS}
+
+    def to_json(self, horizons_s: Sequence[float]) -> dict[str, Any]:
+        """The figures of a summary."""
+        return {
+            "searches": len(self.searches),
+            "goal": self.goal,
+            "success": {f"{h:g}": self.success_rate(h) for h in horizons_s} if self.goal is not None else {},
+            "mean_time_to_goal_s": self.mean_time_to_goal_s,
+            "median_best": float(np.median([frame["best"].iloc[-1] for frame in self.searches if len(frame)])),
+            "trials": float(np.mean([len(frame) for frame in self.searches])),
+            "optimizer_s": float(np.mean([frame["optimizer_s"].sum() for frame in self.searches])),
+            "duplicates": float(np.mean([frame["duplicate"].sum() for frame in self.searches])),
+            "arms": self.turns_of_arms(),
+        }
+
+    def turns_of_arms(self) -> Mapping[str, int]:
+        """How many trials each arm has suggested, over all searches."""
+        arms = [arm for frame in self.searches for arm in frame["arm"].dropna()]
+        return {str(arm): arms.count(arm) for arm in dict.fromkeys(arms)}
+
+    def text(self, horizons_s: Sequence[float]) -> str:
+        """A table for people."""
+        data = self.to_json(horizons_s)
+        lines = [
+            f"{data['searches']} searches of {data['trials']:.4g} trials on average ({data['duplicates']:.3g} repeated)",
+            f"the optimizer thought for {duration(data['optimizer_s'])} in each",
+            f"best at the end: {number(data['median_best'])} in the median",
+        ]
+        if self.goal is not None:
+            rows = [[duration(h), f"{p:.0%}", f"{low:.0%} to {high:.0%}"] for h in horizons_s
+                    for p, low, high in [self.success_rate(h)]]  # fmt: skip
+            lines += ["", f"reached {number(self.goal)}:", table(["within", "searches", "95 % interval"], rows)]
+            if math.isfinite(self.mean_time_to_goal_s):
+                lines.append(f"those that did took {duration(self.mean_time_to_goal_s)} on average")
+        return "\n".join(lines)
+
+
+def _at(frame: pd.DataFrame, times_s: Sequence[float]) -> list[float]:
+    """The best value of one search at each time."""
+    ended, best = frame["total_s"].to_numpy(), frame["best"].to_numpy(float)
+    known = np.searchsorted(ended, times_s, side="right") - 1
+    return [float(best[i]) if i >= 0 else math.nan for i in known]
+
+
+def _quantile(rows: Array, band: float) -> list[float]:
+    return [float(np.nanquantile(column, band)) if np.isfinite(column).any() else math.nan for column in rows.T]

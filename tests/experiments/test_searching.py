@@ -1,0 +1,100 @@
+"""Searches on the virtual clock, and what they add up to."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from experiment_tables import written
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.experiments import Plan, Summary, Until, find_task
+from raytune_hpo.experiments.searching import COLUMNS, search
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory):
+    return find_task(written(tmp_path_factory.mktemp("tables")))
+
+
+def test_a_search_has_a_row_for_each_step_and_its_times_add_up(task):
+    frame = search(task, Plan(sampler="gp", until=Until(num_trials=25)), 0)
+    assert tuple(frame.columns) == COLUMNS
+    assert frame["step"].tolist() == list(range(1, 26))
+    np.testing.assert_allclose(frame["trial_s_total"], frame["trial_s"].cumsum())
+    np.testing.assert_allclose(frame["total_s"], frame["trial_s_total"] + frame["optimizer_s_total"])
+    np.testing.assert_allclose(frame["best"], frame["value"].cummax())
+    assert (frame["optimizer_s"] > 0).all() and (frame["epochs"] == 9).all()
+    assert not frame["duplicate"].any()
+
+
+def test_searches_differ_from_one_another_and_come_again_the_same(task):
+    plan = Plan(sampler="random", until=Until(num_trials=10), seed=3)
+    first, again, second = search(task, plan, 0), search(task, plan, 0), search(task, plan, 1)
+    assert first["value"].tolist() == again["value"].tolist() != second["value"].tolist()
+
+
+def test_a_search_ends_at_its_goal_or_its_time(task):
+    until = Until.read(["goal=0.95", "time=2h"])
+    frame = search(task, Plan(sampler="random", until=until), 0)
+    assert frame["best"].iloc[-1] >= 0.95 and (frame["best"].iloc[:-1] < 0.95).all()
+    frame = search(task, Plan(sampler="random", until=Until.read(["time=30m"])), 0)
+    assert 1000 < frame["total_s"].iloc[-1] <= 1800
+
+
+def test_stopped_trials_take_less_and_arms_are_named(task):
+    arms = ({"name": "gp"}, {"name": "rf", "num_trees": 5})
+    plan = Plan(
+        sampler={"name": "portfolio", "arms": arms, "strategy": "BO-HEDGE-T"},
+        scheduler={"name": "tercet", "max_steps": 9},
+        until=Until(num_trials=20),
+    )
+    frame = search(task, plan, 0)
+    assert set(frame["status"]) == {"completed", "pruned"}
+    assert frame.loc[frame["status"] == "pruned", "epochs"].max() < 9
+    assert set(frame["arm"]) <= {"random", "gp-log_ei", "rf-log_ei"}
+
+
+def test_six_workers_are_done_sooner(task):
+    one, six = (search(task, Plan(sampler="random", until=Until(num_trials=30), num_workers=n), 0) for n in (1, 6))
+    assert six["total_s"].max() < one["total_s"].max() / 4
+
+
+def made(times, values):
+    return pd.DataFrame({
+        "total_s": times, "best": np.maximum.accumulate(values), "arm": ["a"] * len(times),
+        "optimizer_s": [0.1] * len(times), "duplicate": [False] * len(times),
+    })  # fmt: skip
+
+
+def test_rates_times_and_bands_are_those_of_the_searches():
+    searches = [made([100, 200, 300], [0.1, 0.9, 0.95]), made([150, 250], [0.5, 0.6]), made([50], [0.91])]
+    summary = Summary(searches=searches, goal=0.9, mode="max")
+    assert summary.times_to_goal_s.tolist() == [200, np.inf, 50]
+    assert [summary.success_rate(h)[0] for h in (40, 60, 1000)] == [0, 1 / 3, 2 / 3]
+    p, low, high = summary.success_rate(1000)
+    assert 0.2 < low < p < high < 0.95  # Wilson's interval of 2 in 3
+    assert summary.of_independent(2, 60) == pytest.approx(1 - (2 / 3) ** 2)
+    assert summary.mean_time_to_goal_s == 125
+    medians = summary.best_so_far([10, 60, 160, 300])[0.5]
+    np.testing.assert_allclose(medians, [np.nan, 0.91, 0.5, 0.91])
+    assert "67%" in summary.text([1000])
+    assert summary.to_json([60])["arms"] == {"a": 6}
+
+
+def test_without_a_goal_nobody_asks_for_it_and_nothing_reached_is_nothing():
+    searches = [made([100], [0.1])]
+    assert "reached" not in Summary(searches=searches, goal=None, mode="max").text([60])
+    none = Summary(searches=searches, goal=0.9, mode="max")
+    assert none.success_rate(60)[:2] == (0.0, 0.0) and np.isnan(none.mean_time_to_goal_s)
+    assert Summary(searches=searches, goal=0.2, mode="min").times_to_goal_s.tolist() == [100]
+
+
+@pytest.mark.parametrize("word", ["gaol=1", "goal=good", "time=soon", "trials=1.5"])
+def test_ends_that_are_none_are_refused(word):
+    with pytest.raises(SpecError, match=f"an end is goal=0.99, time=12h or trials=500, got '{word}'"):
+        Until.read([word])
+
+
+def test_a_plan_travels_as_json():
+    plan = Plan(sampler={"name": "gp"}, until=Until.read(["goal=0.5", "time=1h30m"]), num_workers=6)
+    assert Plan.from_json(plan.to_json()) == plan
+    assert plan.until.time_s == 5400
