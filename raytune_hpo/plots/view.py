@@ -1,0 +1,107 @@
+"""One metric of a study and what was tried, as the figures of parameters look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raytune_hpo.analysis.importance import ped_anova
+from raytune_hpo.analysis.tried import Parameter, Tried
+from raytune_hpo.analysis.values import Floats, goal_named, losses_of_values, standing_for_all, values_of
+from raytune_hpo.goals import Goal
+from raytune_hpo.plots import style
+from raytune_hpo.trial import Status, Trial
+
+if TYPE_CHECKING:
+    from raytune_hpo.results import Results
+
+
+@dataclass(frozen=True)
+class View:
+    """One metric of a study.
+
+    Attributes:
+        goal: the metric; any other one than the study's goals is drawn as if it were minimised.
+        values: (n,) in its own units; NaN where a trial has none. ``losses``: the same, minimised.
+    """
+
+    results: Results
+    goal: Goal
+
+    @cached_property
+    def values(self) -> Floats:
+        return values_of(self.results.trials, self.goal)
+
+    @cached_property
+    def losses(self) -> Floats:
+        return losses_of_values(self.values, self.goal)
+
+    @property
+    def tried(self) -> Tried:
+        return self.results.tried
+
+    @cached_property
+    def valued(self) -> NDArray[np.intp]:
+        """The trials that have a value, by position."""
+        return np.flatnonzero(np.isfinite(self.losses))
+
+    def drawn(self, most: int) -> NDArray[np.intp]:
+        """At most so many of them."""
+        return self.valued[standing_for_all(self.losses[self.valued], most)]
+
+    @property
+    def best(self) -> int | None:
+        """The position of the best completed trial."""
+        completed = [i for i in self.valued.tolist() if self.results[i].status is Status.COMPLETED]
+        return min(completed, key=self.losses.__getitem__) if completed else None
+
+    def trials(self, rows: NDArray[np.intp]) -> list[Trial]:
+        return [self.results[i] for i in rows.tolist()]
+
+    def failed(self, most: int) -> NDArray[np.intp]:
+        """The failed trials by position, or at most so many from all over the study."""
+        found = np.array([i for i, trial in enumerate(self.results) if trial.status is Status.FAILED], dtype=np.intp)
+        return found[standing_for_all(np.zeros(len(found)), most)]
+
+    def parameters(self, names: Sequence[str] | None, most: int) -> list[Parameter]:
+        """Those named, or at most so many of those that matter most.
+
+        Raises:
+            SpecError: one of the names is no parameter.
+        """
+        if names is not None:
+            return [self.tried.named(name) for name in names]
+        by_name = {parameter.name: parameter for parameter in self.tried.parameters}
+        first = [importance.name for importance in ped_anova(self.tried, self.losses)]
+        return [by_name[name] for name in dict.fromkeys([*first, *by_name])][:most]
+
+
+def view(results: Results, metric: str | None = None) -> View:
+    """One metric of a study, by default the first goal.
+
+    Raises:
+        SpecError: no trial has such a metric.
+    """
+    return View(results, goal_named(metric, results.goals, results.trials))
+
+
+def split(view: View, rows: NDArray[np.intp]) -> list[tuple[Status, NDArray[np.intp]]]:
+    """The rows of pruned and of completed trials, those below first."""
+    found = []
+    for status in (Status.PRUNED, Status.COMPLETED):
+        own = np.array([i for i in rows.tolist() if view.results[i].status is status], dtype=np.intp)
+        if len(own):
+            found.append((status, own))
+    return found
+
+
+def why_nothing(view: View) -> str:
+    """What to say instead of a figure of parameters."""
+    if not view.tried.parameters:
+        return "no parameter of this study varies"
+    return f"no trial has a value of {style.short_name(view.goal.metric, 40)} yet"
