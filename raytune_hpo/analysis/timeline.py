@@ -68,7 +68,7 @@ class Timeline:
         ends = np.maximum.accumulate(ends)  # clocks of machines differ: a worker may seem to begin before it ended
         worked = np.diff(ends, prepend=ends[0])
         worked[::2] = 0.0  # the time before a beginning is idle
-        return np.interp(times, ends, np.cumsum(worked))
+        return np.asarray(np.interp(times, ends, np.cumsum(worked)))
 
 
 def timeline(trials: Sequence[Trial]) -> Timeline:

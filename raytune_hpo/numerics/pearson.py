@@ -44,4 +44,4 @@ def _width(axis: Axis, x: Array) -> float:
         return float(0.5 / np.sqrt(1.0 + len(x)))
     low, high = np.quantile(x, [0.25, 0.75])
     spread = min(float(x.std()), float(high - low) / 1.34) or float(x.std())
-    return max(1.059 * spread * len(x) ** -0.2, 0.5 / axis.size)
+    return float(max(1.059 * spread * len(x) ** -0.2, 0.5 / axis.size))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from raytune_hpo.analysis.response import Surface, surface
 from raytune_hpo.analysis.tried import Parameter
@@ -22,18 +22,16 @@ _COLUMNS = 3
 
 
 def contour(view: View, parameters: Sequence[str] | None = None) -> Any:
-    """One panel per pair of the parameters, by default of the three that matter most; by a forest, darker is better."""
-    shown = view.parameters(parameters, 3)
-    pairs = list(combinations(shown, 2))
+    """One panel per pair of the parameters, by default of three pairs that matter; by a forest, darker is better."""
+    pairs = view.pairs(parameters, 3)
     if not pairs or not len(view.valued):
-        return style.nothing(why_nothing(view) if len(shown) != 1 else "a contour needs two parameters that vary")
-    rng = derive(view.results.spec.seed, "plots/contour")
-    numbers = [view.tried.parameters.index(parameter) for parameter in shown]
-    surfaces = [surface(view.tried.parameters, pair, view.losses, rng) for pair in combinations(numbers, 2)]
+        return style.nothing(why_nothing(view))
+    rng, known = derive(view.results.spec.seed, "plots/contour"), view.tried.parameters
+    surfaces = [surface(known, (known.index(x), known.index(y)), view.losses, rng) for x, y in pairs]
     cols = min(_COLUMNS, len(pairs))
-    figure = style.panels([_title(found) for found in surfaces], height=420, cols=cols)
-    for panel, ((x, y), found) in enumerate(zip(pairs, surfaces, strict=True)):
-        _panel(figure, panel, cols, view, (x, y), found)
+    figure = style.panels([_title(found) for found in surfaces], height=420, cols=cols, between=style.WIDE)
+    for panel, (pair, found) in enumerate(zip(pairs, surfaces, strict=True)):
+        _panel(figure, panel, cols, view, pair, found)
     bar = {"title": {"text": html.escape(style.short_name(view.goal.metric, 18))}, "thickness": 14, "outlinewidth": 0}
     scale = {"colorscale": style.SCALE, "reversescale": view.goal.mode == "min", "colorbar": bar}
     style.caption(figure, f"expected {view.goal.metric} given two parameters, over all others; darker is better")
@@ -52,17 +50,34 @@ def _panel(
         figure.add_trace(_field(view, pair, found), **at)
         rows = view.drawn(_MOST)
         for status, own in split(view, rows[x.active[rows] & y.active[rows]]):
-            open_ = status is not Status.COMPLETED
-            marker = {"size": 4, "color": "rgba(0,0,0,0)" if open_ else "white", "line": {"color": "#555", "width": 0.7}}
-            trace = style.dots(status.value, view.trials(own), x.numbers[own], y.numbers[own], [view.goal], marker=marker)
+            filling = "white" if status is Status.COMPLETED else "rgba(0,0,0,0)"
+            marker = {"size": 4, "color": filling, "line": {"color": "#555", "width": 0.7}}
+            trace = _trials(status.value, view, pair, own, marker)
             figure.add_trace(trace.update(showlegend=False, legendgroup=None), **at)
     best = view.best
     if best is not None and x.active[best] and y.active[best]:
-        row = np.array([best])
-        trace = style.dots("best", view.trials(row), x.numbers[row], y.numbers[row], [view.goal], marker=style.BEST_MARK)
-        figure.add_trace(trace, **at)
-    figure.update_xaxes(**style.parameter_axis(x), **at)
-    figure.update_yaxes(**style.parameter_axis(y), **at)
+        figure.add_trace(_trials("best", view, pair, np.array([best]), style.BEST_MARK), **at)
+    figure.update_xaxes(**{**style.parameter_axis(x), **_range(x, found)}, **at)
+    figure.update_yaxes(**{**style.parameter_axis(y), **_range(y, found)}, **at)
+
+
+def _trials(
+    name: str, view: View, pair: tuple[Parameter, Parameter], rows: NDArray[np.intp], marker: Mapping[str, Any]
+) -> Any:
+    xs, ys = style.spread(pair[0], rows), style.spread(pair[1], rows, is_upright=True)
+    return style.dots(name, view.trials(rows), xs, ys, [view.goal], marker=marker)
+
+
+def _range(parameter: Parameter, found: Surface | None) -> dict[str, Any]:
+    """An axis that ends where the field does."""
+    if found is None:
+        return {}
+    if parameter.labels:
+        return {"range": [-0.5, len(parameter.labels) - 0.5]}
+    known = parameter.numbers[parameter.active]
+    ends = np.log10([known.min(), known.max()]) if parameter.is_log else np.array([known.min(), known.max()])
+    margin = 0.02 * (ends[1] - ends[0]) or 0.5
+    return {"range": [float(ends[0] - margin), float(ends[1] + margin)]}
 
 
 def _field(view: View, pair: tuple[Parameter, Parameter], found: Surface) -> Any:

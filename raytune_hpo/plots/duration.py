@@ -28,18 +28,20 @@ def duration(results: Results) -> Any:
     drawn = known[standing_for_all(-seconds[known], style.MOST)]
     some = "" if len(drawn) == len(known) else f" ({len(drawn):,} of {len(known):,}: the longest, the others evenly)"
     title = f"how long trials took; half of them at most {in_words(float(np.median(seconds[known])))}"
-    figure = style.panels_of_heights([title, f"duration by trial{some}"], [220, 260])
+    figure = style.panels_of_heights([title, f"duration by trial{some}"], [220, 260], between=style.WIDE)
     bins = histogram(results.trials)
     for trace in _steps(bins, unit):
         figure.add_trace(trace, row=1, col=1)
-    for status in reversed(_STACKED):
+    for status in _STACKED:
         own = [i for i in drawn.tolist() if results[i].status is status]
         if own:
             trials = [results[i] for i in own]
             numbers = [trial.number for trial in trials]
             marker = style.MARKS[status]
             figure.add_trace(
-                style.dots(status.value, trials, numbers, seconds[own] / unit, results.goals, marker=marker), row=2, col=1
+                style.dots(status.value, trials, numbers, seconds[own] / unit, results.goals, marker=marker),
+                row=2,
+                col=1,
             )
     scale = style.log_ticks(float(np.log10(bins.edges[-1] / bins.edges[0]))) if bins.is_log else {"rangemode": "tozero"}
     figure.update_xaxes(**scale, title=name, row=1, col=1)

@@ -94,7 +94,7 @@ def _add_failed(figure: Any, panel: int, failed: Sequence[Trial]) -> None:
             mode="markers",
             name="failed",
             legendgroup="failed",
-                marker={**style.MARKS[Status.FAILED], "size": 7},
+            marker={**style.MARKS[Status.FAILED], "size": 7},
             hovertemplate="%{text}<extra></extra>",
             text=[f"<b>trial {t.number}</b> failed<br>{html.escape(cut(last_line(t.error), 160))}" for t in kept],
         ),

@@ -16,7 +16,7 @@ from raytune_hpo.rng import derive
 MAX_BARS = 12  # of a panel
 _MAX_PANELS = 8
 _BAR = 34  # pixels
-_COLOURS = (style.BLUE, style.GREEN, style.PURPLE, style.RED)
+_TOGETHER = "pairs together, beyond each alone (fANOVA)"
 _ASKED = {
     "ped_anova": "what tells the best tenth of the trials from the others (PED-ANOVA)",
     "fanova": "the share of the variance that a parameter explains alone (fANOVA)",
@@ -38,11 +38,11 @@ def importances_plot(view: View, method: str = "ped_anova", pairs: int = 0) -> A
         return style.nothing(f"importances need {LEAST} trials that have a value of {view.goal.metric}")
     groups = _groups(found)
     if pairs and (joint := [i for i in interactions(view.tried, view.losses, rng)[:pairs] if i.share > 0]):
-        groups["pairs together, beyond each alone (fANOVA)"] = joint
+        groups[_TOGETHER] = joint
     bars = [[*group[:MAX_BARS]] for group in groups.values()][:_MAX_PANELS]
     figure = style.panels_of_heights(list(groups)[:_MAX_PANELS], [_BAR * len(group) + 12 for group in bars])
     for row, group in enumerate(bars, start=1):
-        figure.add_trace(_bars(group, _COLOURS[(row - 1) % len(_COLOURS)]), row=row, col=1)
+        figure.add_trace(_bars(group), row=row, col=1)
         names = [html.escape(_name(importance)) for importance in group]
         places = list(range(len(group)))
         figure.update_yaxes(
@@ -59,8 +59,9 @@ def _groups(found: Sequence[Importance]) -> dict[str, list[Importance]]:
     """The importances by the trials that they speak of: all, then those of each branch."""
     groups: dict[str, list[Importance]] = {}
     for importance in sorted(found, key=lambda importance: importance.when != ""):
-        where = f"where {importance.when} (" if importance.when else "among all trials ("
-        groups.setdefault(f"{where}{importance.num_trials:,} of them)", []).append(importance)
+        trials = f"{importance.num_trials:,} trials"
+        where = f"among the {trials} where {importance.when}" if importance.when else f"among all {trials}"
+        groups.setdefault(where, []).append(importance)
     return groups
 
 
@@ -69,7 +70,9 @@ def _name(importance: Importance) -> str:
     return name if importance.pair is None else f"{name} and {style.short_name(importance.pair, 40)}"
 
 
-def _bars(group: Sequence[Importance], colour: str) -> Any:
+def _bars(group: Sequence[Importance]) -> Any:
+    first = group[0]
+    colour = style.PURPLE if first.pair is not None else style.GREEN if first.when else style.BLUE
     shares = np.array([importance.share for importance in group])
     return style.plotly().Bar(
         x=shares,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raytune_hpo.analysis.tried import Parameter
-from raytune_hpo.analysis.values import Floats, losses_of_values, usual
+from raytune_hpo.analysis.values import losses_of_values, usual
 from raytune_hpo.plots import style
 from raytune_hpo.plots.view import View, why_nothing
 from raytune_hpo.texts import cut, number
@@ -25,20 +25,20 @@ _INACTIVE = 0.12  # how far below an axis the lines of trials without that param
 def parallel_coordinates(view: View, parameters: Sequence[str] | None = None) -> Any:
     """One line per trial, the better the darker; axes can be dragged, and ranges on them select lines."""
     shown = view.parameters(parameters, MAX_PARAMETERS)
+    if parameters is None:  # what belongs together stands together
+        shown.sort(key=view.tried.parameters.index)
     rows = view.drawn(_MOST)
     if not shown or not len(rows):
         return style.nothing(why_nothing(view))
     rows = rows[np.argsort(-view.losses[rows], kind="stable")]  # the best are drawn last, above the others
     left_out = style.some(len(rows), len(view.valued)) + style.some_parameters(len(shown), len(view.tried.parameters))
-    figure = style.panels([f"better trials are darker{left_out}"], height=460, specs=[[{"type": "domain"}]])
-    losses = np.minimum(view.losses[rows], usual(view.losses[rows])[1])
-    dimensions = [*[_dimension(parameter, rows) for parameter in shown], _metric(view, losses)]
-    ends = losses.min(), losses.max() if losses.max() > losses.min() else losses.min() + 1
-    line = {"color": losses, "colorscale": style.SCALE, "reversescale": True, "cmin": ends[0], "cmax": ends[1]}
+    figure = style.panels([f"better trials are darker{left_out}"], height=480, specs=[[{"type": "domain"}]])
+    # In colours of ranks: in those of values, one bad trial makes all others look the same.
+    line = {"color": np.arange(len(rows)), "colorscale": style.SCALE, "cmin": 0, "cmax": max(len(rows) - 1, 1)}
     figure.add_trace(
         style.plotly().Parcoords(
             line=line,
-            dimensions=dimensions,
+            dimensions=[*[_dimension(parameter, rows) for parameter in shown], _metric(view, rows)],
             labelangle=-18,
             labelside="top",
             labelfont={"size": 14},
@@ -46,21 +46,21 @@ def parallel_coordinates(view: View, parameters: Sequence[str] | None = None) ->
             unselected={"line": {"color": "#c9ced6", "opacity": 0.15}},
         )
     )
-    figure.update_layout(margin={"l": 90, "r": 90, "t": 150, "b": 36}, height=500)
-    figure.update_annotations(y=1.0, yref="paper", yshift=112)
+    figure.update_layout(margin={"l": 90, "r": 90, "t": 140, "b": 30})
+    figure.update_annotations(x=-0.08, y=1.0, yref="paper", yshift=104)
     return figure
 
 
 def _dimension(parameter: Parameter, rows: NDArray[np.intp]) -> dict[str, Any]:
     """An axis: decades of a logarithmic parameter, places of options, and a place below for where it is not active."""
-    values = parameter.numbers[rows]
-    places, labels = _ticks(parameter)
-    if parameter.is_log:
-        values = np.log10(values)
+    values = np.log10(parameter.numbers[rows]) if parameter.is_log else parameter.numbers[rows]
     known = values[~np.isnan(values)]
-    low, high = min([*places, *known]), max([*places, *known])
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    if parameter.labels:
+        low, high = 0.0, len(parameter.labels) - 1.0
+    places, labels = _ticks(parameter, low, high)
     low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
-    if np.isnan(values).any():
+    if len(known) < len(values):
         bottom = low - _INACTIVE * (high - low)
         values = np.where(np.isnan(values), bottom, values)
         low, places, labels = bottom, [bottom, *places], ["not active", *labels]
@@ -73,48 +73,43 @@ def _dimension(parameter: Parameter, rows: NDArray[np.intp]) -> dict[str, Any]:
     }
 
 
-def _ticks(parameter: Parameter) -> tuple[list[float], list[str]]:
-    """Where an axis has ticks, and what they say; in decades where the parameter is logarithmic."""
+def _ticks(parameter: Parameter, low: float, high: float) -> tuple[list[float], list[str]]:
+    """Where an axis from low to high has ticks, and what they say; in decades where the parameter is logarithmic."""
     if parameter.labels:
         step = -(-len(parameter.labels) // _MAX_LABELS)
         places = range(0, len(parameter.labels), step)
         return [float(place) for place in places], [cut(parameter.labels[place], 14) for place in places]
-    known = parameter.numbers[parameter.active]
-    if not len(known):
-        return [0.0], [""]
-    if not parameter.is_log:
-        found = _even(float(known.min()), float(known.max()))
-        return found, [number(tick) for tick in found]
-    decades = np.log10(known)
-    inner = np.arange(np.ceil(decades.min()), np.floor(decades.max()) + 1)
-    inner = inner[:: -(-len(inner) // 7) or 1]
-    found = [float(decades.min()), *inner.tolist(), float(decades.max())]
-    apart = 0.08 * (found[-1] - found[0])  # ends that come too near to a whole decade have no label
-    kept = [f for i, f in enumerate(found) if i in (0, len(found) - 1) or apart < f - found[0] and apart < found[-1] - f]
-    return kept, [f"{10**tick:.2g}" for tick in kept]
+    if parameter.is_log and high - low > 1:
+        found = np.arange(np.ceil(low), np.floor(high) + 1)
+        found = found[:: -(-len(found) // 7)]
+        return found.tolist(), [number(10**tick) for tick in found.tolist()]
+    if parameter.is_log:
+        values = _round_numbers(10**low, 10**high)
+        return np.log10(values).tolist(), [number(value) for value in values]
+    values = _round_numbers(low, high)
+    return values, [number(value) for value in values]
 
 
-def _even(low: float, high: float) -> list[float]:
-    """About five round numbers from one to the other, the ends among them."""
+def _round_numbers(low: float, high: float) -> list[float]:
+    """About five round numbers from one to the other, or the number itself where they are the same."""
     if not high > low:
         return [low]
     rough = (high - low) / _TICKS
     size = 10 ** np.floor(np.log10(rough))
-    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough)
-    inner = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
-    apart = 0.06 * (high - low)
-    return [low, *[float(tick) for tick in inner if tick - low > apart and high - tick > apart], high]
+    step = next((size * factor for factor in (1, 2, 5) if size * factor >= rough), 10 * size)
+    return [float(tick) for tick in np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step]
 
 
-def _metric(view: View, losses: Floats) -> dict[str, Any]:
-    """The last axis: the metric, in its own units; what is far worse than most stands at the end."""
+def _metric(view: View, rows: NDArray[np.intp]) -> dict[str, Any]:
+    """The last axis: the metric in its own units; what is far worse than most stands at the end."""
+    losses = np.minimum(view.losses[rows], usual(view.losses[rows])[1])
     values = losses_of_values(losses, view.goal)
-    ticks = _even(float(values.min()), float(values.max()))
-    pad = 0.0 if values.max() > values.min() else 0.5
+    low, high = float(values.min()), float(values.max())
+    ticks = _round_numbers(low, high)
     return {
         "label": html.escape(style.short_name(f"{view.goal.metric} ({view.goal.mode})", 24)),
         "values": values,
-        "range": [float(values.min()) - pad, float(values.max()) + pad],
+        "range": [low, high] if high > low else [low - 0.5, high + 0.5],
         "tickvals": ticks,
-        "ticktext": [f"{tick:.4g}" for tick in ticks],
+        "ticktext": [number(tick) for tick in ticks],
     }

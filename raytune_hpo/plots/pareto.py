@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raytune_hpo.analysis.values import Floats, losses_of_values, standing_for_all, values_of
+from raytune_hpo.analysis.values import losses_of_values, standing_for_all, values_of
 from raytune_hpo.errors import SpecError
 from raytune_hpo.goals import Goal
 from raytune_hpo.plots import style
@@ -38,7 +38,7 @@ def pareto(results: Results) -> Any:
     first = losses_of_values(values_of(others, results.goals[0]), results.goals[0])
     drawn = [others[i] for i in standing_for_all(first, style.MOST // len(pairs)).tolist()]
     cols = 2 if len(pairs) > 1 else 1
-    figure = style.panels([_title(x, y) for x, y in pairs], height=420, cols=cols)
+    figure = style.panels([_title(x, y) for x, y in pairs], height=420, cols=cols, between=style.WIDE)
     for panel, pair in enumerate(pairs):
         _panel(figure, panel, cols, results, pair, best, drawn)
     if len(drawn) < len(others):
@@ -63,8 +63,8 @@ def _panel(
     muted = {"color": style.PALE_BLUE}
     for name, trials, marker in (("completed", others, muted), ("front", best, _FRONT)):
         if trials:
-            values = values_of(trials, x), values_of(trials, y)
-            figure.add_trace(style.dots(name, trials, *values, results.goals, marker=marker), **at)
+            xs, ys = values_of(trials, x), values_of(trials, y)
+            figure.add_trace(style.dots(name, trials, xs, ys, results.goals, marker=marker), **at)
     if len(results.goals) == 2:
         figure.add_trace(_stairs(best, pair), **at)
     figure.update_xaxes(**style.value_axis(values_of([*others, *best], x), x), **at)
@@ -74,7 +74,7 @@ def _panel(
 def _stairs(best: Sequence[Trial], pair: tuple[Goal, Goal]) -> Any:
     """The edge of what the front dominates."""
     x, y = values_of(best, pair[0]), values_of(best, pair[1])
-    order: Floats = np.argsort(x)
+    order = np.argsort(x)
     return style.plotly().Scatter(
         x=x[order],
         y=y[order],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -17,24 +16,24 @@ _COLUMNS = 3
 
 
 def rank(view: View, parameters: Sequence[str] | None = None) -> Any:
-    """One panel per pair of the parameters, by default of the four that matter most; trials of better rank are darker."""
-    shown = view.parameters(parameters, 4)
-    pairs = list(combinations(shown, 2))
+    """One panel per pair of the parameters, by default of six pairs that matter; trials of better rank are darker."""
+    pairs = view.pairs(parameters, 6)
     if not pairs or not len(view.valued):
-        return style.nothing(why_nothing(view) if len(shown) != 1 else "a figure of pairs needs two parameters that vary")
+        return style.nothing(why_nothing(view))
     cols = min(_COLUMNS, len(pairs))
     drawn = view.drawn(max(300, style.MOST // len(pairs)))
     drawn = drawn[np.argsort(-view.losses[drawn], kind="stable")]  # the best are drawn last, above the others
     ranks = np.full(len(view.losses), np.nan)
     order = np.argsort(view.losses[view.valued], kind="stable")
-    ranks[view.valued[order]] = 100 * (np.arange(len(order)) + 1) / len(order)
-    figure = style.panels([""] * len(pairs), height=360, cols=cols)
+    ranks[view.valued[order]] = 100 * np.arange(len(order)) / len(order)
+    figure = style.panels([""] * len(pairs), height=360, cols=cols, between=style.WIDE - 40)
     for panel, pair in enumerate(pairs):
         _panel(figure, panel, cols, view, pair, drawn, ranks)
     left_out = style.some(len(drawn), len(view.valued))
-    style.caption(figure, f"ranks in {view.goal.metric}: the share of trials that are at least as good{left_out}")
-    bar = {"title": {"text": "best"}, "ticksuffix": " %", "thickness": 14, "outlinewidth": 0, "tickvals": [1, 25, 50, 75, 100]}
-    scale = {"colorscale": style.SCALE, "reversescale": True, "cmin": 0, "cmax": 100, "colorbar": bar}
+    style.caption(figure, f"ranks in {view.goal.metric}: the share of trials that are better{left_out}")
+    ticks = {"tickvals": [1, 25, 50, 75, 99], "ticktext": ["best", "25%", "50%", "75%", "worst"]}
+    scale = {"colorscale": style.SCALE, "reversescale": True, "cmin": 0, "cmax": 100}
+    scale["colorbar"] = {"title": {"text": "rank"}, "thickness": 14, "outlinewidth": 0, **ticks}
     return figure.update_layout(coloraxis=scale)
 
 
@@ -50,8 +49,9 @@ def _panel(
     at, (x, y) = style.place(panel, cols), pair
     rows = drawn[x.active[drawn] & y.active[drawn]]
     marker = {"color": ranks[rows], "coloraxis": "coloraxis", "line": {"color": "#7a828e", "width": 0.4}}
-    places = [style.spread(parameter, rows) for parameter in pair]
-    trace = style.dots("trials", view.trials(rows), *places, [view.goal], marker=marker, showlegend=False)
+    xs, ys = style.spread(x, rows), style.spread(y, rows, is_upright=True)
+    trace = style.dots("trials", view.trials(rows), xs, ys, [view.goal], marker=marker)
+    trace.update(showlegend=False, legendgroup=None)
     figure.add_trace(trace, **at)
     figure.update_xaxes(**style.parameter_axis(x), **at)
     figure.update_yaxes(**style.parameter_axis(y), **at)

@@ -29,10 +29,8 @@ def slice_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
     figure = style.panels([style.short_name(parameter.name, 36) for parameter in shown], height=310, cols=cols)
     for panel, parameter in enumerate(shown):
         _panel(figure, panel, cols, view, parameter, drawn)
-    axis = style.value_axis(view.values, view.goal)
-    figure.update_yaxes(**{key: value for key, value in axis.items() if key != "title"})
-    for panel in range(0, len(shown), cols):
-        figure.update_yaxes(title=axis["title"], **style.place(panel, cols))
+        axis = style.value_axis(view.values, view.goal)
+        figure.update_yaxes(**axis if panel % cols == 0 else {**axis, "title": None}, **style.place(panel, cols))
     left_out = style.some(len(drawn), len(view.valued)) + style.some_parameters(len(shown), len(view.tried.parameters))
     style.caption(figure, f"{view.goal.metric} against each parameter; later trials are darker{left_out}")
     scale = {"colorscale": style.SCALE, "showscale": False, "cmin": 0, "cmax": max(len(view.results) - 1, 1)}

@@ -33,11 +33,23 @@ MOST = 4_000  # points of a figure: more make a browser slow, and no picture cle
 _SMALL = 800  # points from which on they are drawn small, with short hover texts
 _DECADES = 2.0  # values that span more are drawn on a log axis
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
-_LINE = "#d5d9e0"
 _LEGEND = {"orientation": "h", "x": 1, "xanchor": "right", "yref": "container", "yanchor": "top"}
 _LEGEND_TOP = 34  # pixels: beside the first panel's title, below the row where plotly shows its buttons
-_TITLE_TOP, _FOOT, _BETWEEN = 64, 60, 76  # pixels above, below and between the panels
+_TOP, _FOOT, _BETWEEN = 64, 60, 76  # pixels above, below and between the panels
+WIDE = 104  # between panels whose axes have titles
+_AXIS = {
+    "gridcolor": "#eceef2",
+    "linecolor": "#d5d9e0",
+    "showline": True,
+    "tickcolor": "#d5d9e0",
+    "zeroline": False,
+    "ticks": "outside",
+    "exponentformat": "power",
+    "automargin": True,
+    "title": {"font": {"size": 14}, "standoff": 10},
+}
 _JITTER = 0.22  # to either side of an option's place
+_TURNS = (0.7548776662466927, 0.5698402909980532)  # Roberts 2018: the plane's answer to the golden ratio
 _UNITS = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"), (1e-3, "ms"))
 
 
@@ -56,44 +68,41 @@ def plotly(module: str = "graph_objects") -> Any:
 # ---------------------------------------------------------------------------------------------- panels
 
 
-def panels(titles: Sequence[str], *, height: int = 380, cols: int = 1, **more: Any) -> Any:
+def panels(titles: Sequence[str], *, height: int = 380, cols: int = 1, between: int = _BETWEEN, **more: Any) -> Any:
     """An empty figure with panels below each other, or in so many columns.
 
     Args:
         height: of a row with what is around it, in pixels.
+        between: pixels between rows: for ticks, a title of the next row, and titles of axes if there are any.
         more: for plotly's make_subplots.
     """
     rows = -(-len(titles) // cols)
-    inner = rows * height - _TITLE_TOP - _FOOT
-    spacing = {"vertical_spacing": min(_BETWEEN / inner, 0.5 / rows), "horizontal_spacing": 0.28 / cols}
+    gap = 0.28 / cols
+    spacing = {"vertical_spacing": min(between / (rows * height - _TOP - _FOOT), 0.5 / rows), "horizontal_spacing": gap}
     figure = plotly("subplots").make_subplots(
         rows=rows, cols=cols, subplot_titles=[html.escape(title) for title in titles], **spacing, **more
     )
     figure.update_layout(
-        template="none",
+        template={"layout": {"xaxis": _AXIS, "yaxis": _AXIS}},
         height=rows * height,
-        margin={"l": 80, "r": 24, "t": _TITLE_TOP, "b": _FOOT},
+        margin={"l": 80, "r": 24, "t": _TOP, "b": _FOOT},
         font={"family": _FONT, "size": 14, "color": "#22262e"},
         paper_bgcolor="white",
         plot_bgcolor="white",
         hoverlabel={"align": "left", "font": {"family": _FONT, "size": 13}},
         legend={**_LEGEND, "y": 1 - _LEGEND_TOP / (height * rows)},
     )
-    axis = {"gridcolor": "#eceef2", "linecolor": _LINE, "zeroline": False, "ticks": "outside", "tickcolor": _LINE}
-    figure.update_xaxes(**axis, automargin=True)
-    figure.update_yaxes(**axis, exponentformat="power", automargin=True)
     # Titles stand at the left; make_subplots has centred each over its panel.
-    width = (1 - 0.28 / cols * (cols - 1)) / cols
+    width = (1 - gap * (cols - 1)) / cols
     for annotation in figure.layout.annotations:
         annotation.update(x=annotation.x - width / 2, xanchor="left", font={"family": _FONT, "size": 15 - (cols > 1)})
     return figure
 
 
-def panels_of_heights(titles: Sequence[str], heights: Sequence[int], **more: Any) -> Any:
+def panels_of_heights(titles: Sequence[str], heights: Sequence[int], *, between: int = _BETWEEN, **more: Any) -> Any:
     """An empty figure with panels below each other, of these heights in pixels."""
-    inner = sum(heights) + _BETWEEN * (len(heights) - 1)
-    figure = panels(titles, row_heights=list(heights), height=-(-(inner + _TITLE_TOP + _FOOT) // len(heights)), **more)
-    return figure
+    whole = sum(heights) + between * (len(heights) - 1) + _TOP + _FOOT
+    return panels(titles, row_heights=list(heights), height=-(-whole // len(heights)), between=between, **more)
 
 
 def retitle(figure: Any, panel: int, title: str) -> None:
@@ -129,7 +138,7 @@ def caption(figure: Any, text: str) -> None:
     added = 34
     title = {"text": html.escape(text), "font": {"size": 15}, "x": 0.012, "xanchor": "left", "yanchor": "top"}
     title |= {"yref": "container", "y": 1 - 14 / (figure.layout.height + added)}
-    figure.update_layout(title=title, height=figure.layout.height + added, margin_t=_TITLE_TOP + added)
+    figure.update_layout(title=title, height=figure.layout.height + added, margin_t=_TOP + added)
     figure.update_layout(legend_y=1 - (_LEGEND_TOP + 4) / figure.layout.height)
 
 
@@ -151,7 +160,8 @@ def value_axis(values: np.ndarray, goal: Goal) -> dict[str, Any]:
 
 def log_ticks(decades: float) -> dict[str, Any]:
     """A log axis: one label per decade, and the numbers in between only where there are few decades."""
-    return {"type": "log", "dtick": max(1, round(decades / 8)) if decades > 3 else "D2", "exponentformat": "power"}
+    ticks = {"dtick": max(1, round(decades / 6)) if decades > 2.5 else "D2" if decades > 1 else None}
+    return {"type": "log", "tickangle": 0, "tickfont": {"size": 12}, **ticks}  # plotly draws powers larger
 
 
 def num_outside(values: np.ndarray, axis: dict[str, Any]) -> int:
@@ -179,16 +189,20 @@ def parameter_axis(parameter: Parameter, *, title: bool = True) -> dict[str, Any
     known = parameter.numbers[parameter.active]
     if parameter.is_log and len(known):
         return {**named, **log_ticks(float(np.log10(known.max() / known.min())))}
-    return {**named, "exponentformat": "power"}
+    return named
 
 
-def spread(parameter: Parameter, rows: Any) -> np.ndarray:
-    """Where trials are drawn: at their values; around the place of an option, so that they do not hide each other."""
+def spread(parameter: Parameter, rows: Any, *, is_upright: bool = False) -> np.ndarray:
+    """Where trials are drawn: at their values; around the place of an option, so that they do not hide each other.
+
+    Args:
+        is_upright: along the other axis: two choices against each other then fill squares and not diagonals.
+    """
     values: np.ndarray = parameter.numbers[rows]
     if not parameter.labels:
         return values
-    golden = (rows * 0.6180339887498949) % 1.0  # spreads any rows evenly, and the same every time
-    return values + _JITTER * (2 * golden - 1)
+    even = (rows * _TURNS[is_upright]) % 1.0  # spreads any rows evenly, and the same every time
+    return np.asarray(values + _JITTER * (2 * even - 1))
 
 
 def time_axis(longest_s: float) -> tuple[float, str]:
@@ -204,9 +218,7 @@ def short_name(name: str, width: int) -> str:
 # ---------------------------------------------------------------------------------------------- points
 
 
-def dots(
-    name: str, trials: Sequence[Trial], x: Sequence[Any], y: Sequence[Any], goals: Sequence[Goal], **more: Any
-) -> Any:
+def dots(name: str, trials: Sequence[Trial], x: Any, y: Any, goals: Sequence[Goal], **more: Any) -> Any:
     """Trials as points of one name; what is over them when the mouse is. ``more`` goes to plotly's Scatter."""
     brief = len(trials) > _SMALL
     marker = {"size": 5 if brief else 7, **more.pop("marker", {})}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,9 @@ from raytune_hpo.trial import Status, Trial
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
+
+
+_PAIRED = 16  # parameters among which pairs are looked for
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,27 @@ class View:
         if names is not None:
             return [self.tried.named(name) for name in names]
         by_name = {parameter.name: parameter for parameter in self.tried.parameters}
-        first = [importance.name for importance in ped_anova(self.tried, self.losses)]
-        return [by_name[name] for name in dict.fromkeys([*first, *by_name])][:most]
+        return [by_name[name] for name in dict.fromkeys([*self._shares, *by_name])][:most]
+
+    def pairs(self, names: Sequence[str] | None, most: int) -> list[tuple[Parameter, Parameter]]:
+        """All pairs of those named, or at most so many: those that matter most of what was tried together.
+
+        Raises:
+            SpecError: one of the names is no parameter.
+        """
+        if names is not None:
+            return list(combinations(self.parameters(names, most), 2))
+        together = [pair for pair in combinations(self.parameters(None, _PAIRED), 2) if self._vary(pair)]
+        return sorted(together, key=lambda pair: -sum(self._shares.get(p.name, 0.0) for p in pair))[:most]
+
+    def _vary(self, pair: tuple[Parameter, Parameter]) -> bool:
+        """Whether two parameters were tried together, each at more than one value: not a branch and what is in it."""
+        rows = self.valued[pair[0].active[self.valued] & pair[1].active[self.valued]]
+        return len(rows) > 0 and all(np.ptp(parameter.x[rows]) > 0 for parameter in pair)
+
+    @cached_property
+    def _shares(self) -> dict[str, float]:
+        return {importance.name: importance.share for importance in ped_anova(self.tried, self.losses)}
 
 
 def view(results: Results, metric: str | None = None) -> View:
@@ -104,4 +127,6 @@ def why_nothing(view: View) -> str:
     """What to say instead of a figure of parameters."""
     if not view.tried.parameters:
         return "no parameter of this study varies"
+    if len(view.valued):
+        return "no two parameters have been tried together yet"
     return f"no trial has a value of {style.short_name(view.goal.metric, 40)} yet"
