@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raytune_hpo.analysis.tried import Parameter
-from raytune_hpo.analysis.values import Floats, usual
+from raytune_hpo.analysis.values import Floats, evenly, usual
 from raytune_hpo.numerics.forest import grow
 from raytune_hpo.numerics.marginals import Marginals, measure
 from raytune_hpo.numerics.transforms import standardised
@@ -51,8 +51,7 @@ def response(
     Args:
         losses: (n,) of all trials; those of the rows are finite.
     """
-    if len(rows) > _MOST_ROWS:
-        rows = rows[np.linspace(0, len(rows) - 1, _MOST_ROWS).round().astype(np.intp)]
+    rows = rows[evenly(len(rows), _MOST_ROWS)]
     X = np.stack([parameter.x[rows] for parameter in parameters], axis=1)
     X = np.where(np.isnan(X), rng.random(X.shape), X)
     axes = [parameter.axis for parameter in parameters]

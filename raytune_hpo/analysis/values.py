@@ -28,12 +28,12 @@ def goal_named(metric: str | None, goals: Sequence[Goal], trials: Sequence[Trial
         SpecError: no trial has such a metric.
     """
     named = {goal.metric: goal for goal in goals}
-    if metric is None:
-        return goals[0]
+    if metric is None or metric in named:
+        return named.get(metric or "", goals[0])
     known = {name for trial in trials for metrics in _all_metrics(trial) for name in metrics}
-    if metric not in named and metric not in known:
+    if metric not in known:
         raise SpecError(f"no trial reported a metric {metric!r}; {nearest(metric, known | set(named))}")
-    return named.get(metric, Goal(metric))
+    return Goal(metric)
 
 
 def values_of(trials: Sequence[Trial], goal: Goal) -> Floats:
@@ -66,8 +66,13 @@ def standing_for_all(losses: Floats, most: int) -> NDArray[np.intp]:
     kept = np.zeros(len(losses), dtype=bool)
     kept[np.argsort(losses, kind="stable")[: round(_BEST * most)]] = True
     others = np.flatnonzero(~kept)
-    kept[others[np.linspace(0, len(others) - 1, most - int(kept.sum())).round().astype(np.intp)]] = True
+    kept[others[evenly(len(others), most - int(kept.sum()))]] = True
     return np.flatnonzero(kept)
+
+
+def evenly(num: int, most: int) -> NDArray[np.intp]:
+    """At most ``most`` of ``num`` positions, evenly spread, the first and the last among them."""
+    return np.arange(num) if num <= most else np.linspace(0, num - 1, most).round().astype(np.intp)
 
 
 def _all_metrics(trial: Trial) -> list[Mapping[str, object]]:

@@ -29,7 +29,7 @@ def contour(view: View, parameters: Sequence[str] | None = None) -> Any:
     rng, known = derive(view.results.spec.seed, "plots/contour"), view.tried.parameters
     surfaces = [surface(known, (known.index(x), known.index(y)), view.losses, rng) for x, y in pairs]
     cols = min(_COLUMNS, len(pairs))
-    figure = style.panels([_title(found) for found in surfaces], height=420, cols=cols, between=style.WIDE)
+    figure = style.panels([_title(found) for found in surfaces], height=420, cols=cols, between=style.WIDE, beside=0.4)
     for panel, (pair, found) in enumerate(zip(pairs, surfaces, strict=True)):
         _panel(figure, panel, cols, view, pair, found)
     bar = {"title": {"text": html.escape(style.short_name(view.goal.metric, 18))}, "thickness": 14, "outlinewidth": 0}
@@ -58,7 +58,7 @@ def _panel(
     if best is not None and x.active[best] and y.active[best]:
         figure.add_trace(_trials("best", view, pair, np.array([best]), style.BEST_MARK), **at)
     figure.update_xaxes(**{**style.parameter_axis(x), **_range(x, found)}, **at)
-    figure.update_yaxes(**{**style.parameter_axis(y), **_range(y, found)}, **at)
+    figure.update_yaxes(**{**style.parameter_axis(y, is_upright=True), **_range(y, found)}, **at)
 
 
 def _trials(

@@ -39,7 +39,9 @@ def duration(results: Results) -> Any:
             numbers = [trial.number for trial in trials]
             marker = style.MARKS[status]
             figure.add_trace(
-                style.dots(status.value, trials, numbers, seconds[own] / unit, results.goals, marker=marker),
+                style.dots(
+                    status.value, trials, numbers, seconds[own] / unit, results.goals, among=len(drawn), marker=marker
+                ),
                 row=2,
                 col=1,
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raytune_hpo.analysis.best import best_so_far
-from raytune_hpo.analysis.values import losses_of_values, standing_for_all, values_of
+from raytune_hpo.analysis.values import evenly, losses_of_values, standing_for_all, values_of
 from raytune_hpo.goals import Goal
 from raytune_hpo.plots import style
 from raytune_hpo.texts import cut, last_line
@@ -18,7 +18,7 @@ from raytune_hpo.trial import Status, Trial
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
-_MOST_AT_FOOT = 500
+_MOST_AT_FOOT = 200
 
 
 def history(results: Results) -> Any:
@@ -33,25 +33,28 @@ def history(results: Results) -> Any:
 def _panel(figure: Any, panel: int, results: Results, goal: Goal) -> None:
     completed = [t for t in results if t.status is Status.COMPLETED]
     pruned = [t for t in results if t.status is Status.PRUNED and goal.metric in t.metrics]
-    values = values_of([*completed, *pruned], goal)
+    valued = [*completed, *pruned]
+    values = values_of(valued, goal)
     axis = style.value_axis(values, goal)
     figure.update_yaxes(**axis, row=panel + 1, col=1)
     drawn = standing_for_all(losses_of_values(values, goal), style.MOST // len(results.goals))
-    kept = [[*completed, *pruned][i] for i in drawn.tolist()]
+    kept = [valued[i] for i in drawn.tolist()]
     hidden = style.num_outside(values, axis)
     far = f" ({hidden:,} far worse ones lie outside: double-click to see them)" if hidden else ""
     style.retitle(figure, panel, f"{goal.metric} by trial{style.some(len(kept), len(values))}{far}")
     running = [t for t in results if not t.status.is_finished and goal.metric in t.metrics]
     for status in (Status.PRUNED, Status.COMPLETED):
-        _add(figure, panel, results, goal, status, [trial for trial in kept if trial.status is status])
+        _add(figure, panel, results, goal, [trial for trial in kept if trial.status is status], len(kept))
     if completed:
         figure.add_trace(_best_line(results, completed, goal), row=panel + 1, col=1)
-    _add(figure, panel, results, goal, Status.RUNNING, running[-_MOST_AT_FOOT:])
+    _add(figure, panel, results, goal, running[-_MOST_AT_FOOT:])
     _add_failed(figure, panel, [t for t in results if t.status is Status.FAILED])
 
 
-def _add(figure: Any, panel: int, results: Results, goal: Goal, status: Status, trials: Sequence[Trial]) -> None:
+def _add(figure: Any, panel: int, results: Results, goal: Goal, trials: Sequence[Trial], among: int = 0) -> None:
+    """Add trials of one status."""
     if trials:
+        status = trials[0].status if trials[0].status.is_finished else Status.RUNNING
         trace = style.dots(
             status.value,
             trials,
@@ -59,6 +62,7 @@ def _add(figure: Any, panel: int, results: Results, goal: Goal, status: Status, 
             [trial.metrics[goal.metric] for trial in trials],
             results.goals,
             marker=style.MARKS[status],
+            among=among,
         )
         figure.add_trace(trace, row=panel + 1, col=1)
 
@@ -83,7 +87,7 @@ def _add_failed(figure: Any, panel: int, failed: Sequence[Trial]) -> None:
     """Failed trials have no value: they stand at the foot of the panel."""
     if not failed:
         return
-    kept = [failed[i] for i in standing_for_all(np.zeros(len(failed)), _MOST_AT_FOOT).tolist()]
+    kept = [failed[i] for i in evenly(len(failed), _MOST_AT_FOOT).tolist()]
     style.foot(
         figure,
         panel,

@@ -13,7 +13,7 @@ from raytune_hpo.analysis.tried import Parameter
 from raytune_hpo.analysis.values import losses_of_values, usual
 from raytune_hpo.plots import style
 from raytune_hpo.plots.view import View, why_nothing
-from raytune_hpo.texts import cut, number
+from raytune_hpo.texts import cut
 
 MAX_PARAMETERS = 10
 _MOST = 2_000  # lines
@@ -34,7 +34,7 @@ def parallel_coordinates(view: View, parameters: Sequence[str] | None = None) ->
     left_out = style.some(len(rows), len(view.valued)) + style.some_parameters(len(shown), len(view.tried.parameters))
     figure = style.panels([f"better trials are darker{left_out}"], height=480, specs=[[{"type": "domain"}]])
     # In colours of ranks: in those of values, one bad trial makes all others look the same.
-    line = {"color": np.arange(len(rows)), "colorscale": style.SCALE, "cmin": 0, "cmax": max(len(rows) - 1, 1)}
+    line = {"color": np.arange(len(rows)) + 1, "colorscale": style.SCALE, "cmin": 0, "cmax": len(rows)}
     figure.add_trace(
         style.plotly().Parcoords(
             line=line,
@@ -58,7 +58,7 @@ def _dimension(parameter: Parameter, rows: NDArray[np.intp]) -> dict[str, Any]:
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     if parameter.labels:
         low, high = 0.0, len(parameter.labels) - 1.0
-    places, labels = _ticks(parameter, low, high)
+    places, labels = _ticks(parameter, low, high) if parameter.labels or len(known) else ([], [])
     low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
     if len(known) < len(values):
         bottom = low - _INACTIVE * (high - low)
@@ -82,12 +82,12 @@ def _ticks(parameter: Parameter, low: float, high: float) -> tuple[list[float], 
     if parameter.is_log and high - low > 1:
         found = np.arange(np.ceil(low), np.floor(high) + 1)
         found = found[:: -(-len(found) // 7)]
-        return found.tolist(), [number(10**tick) for tick in found.tolist()]
+        return found.tolist(), [_short(10**tick) for tick in found.tolist()]
     if parameter.is_log:
         values = _round_numbers(10**low, 10**high)
-        return np.log10(values).tolist(), [number(value) for value in values]
+        return np.log10(values).tolist(), [_short(value) for value in values]
     values = _round_numbers(low, high)
-    return values, [number(value) for value in values]
+    return values, [_short(value) for value in values]
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
@@ -98,6 +98,10 @@ def _round_numbers(low: float, high: float) -> list[float]:
     size = 10 ** np.floor(np.log10(rough))
     step = next((size * factor for factor in (1, 2, 5) if size * factor >= rough), 10 * size)
     return [float(tick) for tick in np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step]
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.6g}"
 
 
 def _metric(view: View, rows: NDArray[np.intp]) -> dict[str, Any]:
@@ -111,5 +115,5 @@ def _metric(view: View, rows: NDArray[np.intp]) -> dict[str, Any]:
         "values": values,
         "range": [low, high] if high > low else [low - 0.5, high + 0.5],
         "tickvals": ticks,
-        "ticktext": [number(tick) for tick in ticks],
+        "ticktext": [_short(tick) for tick in ticks],
     }

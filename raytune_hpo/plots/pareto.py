@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raytune_hpo.analysis.values import losses_of_values, standing_for_all, values_of
+from raytune_hpo.analysis.values import evenly, values_of
 from raytune_hpo.errors import SpecError
 from raytune_hpo.goals import Goal
 from raytune_hpo.plots import style
@@ -35,8 +35,7 @@ def pareto(results: Results) -> Any:
     pairs = list(combinations(results.goals, 2))[:_MAX_PANELS]
     front = {trial.number for trial in results.best_trials}
     best, others = ([t for t in completed if (t.number in front) is is_best] for is_best in (True, False))
-    first = losses_of_values(values_of(others, results.goals[0]), results.goals[0])
-    drawn = [others[i] for i in standing_for_all(first, style.MOST // len(pairs)).tolist()]
+    drawn = [others[i] for i in evenly(len(others), style.MOST // len(pairs)).tolist()]
     cols = 2 if len(pairs) > 1 else 1
     figure = style.panels([_title(x, y) for x, y in pairs], height=420, cols=cols, between=style.WIDE)
     for panel, pair in enumerate(pairs):

@@ -26,7 +26,7 @@ def rank(view: View, parameters: Sequence[str] | None = None) -> Any:
     ranks = np.full(len(view.losses), np.nan)
     order = np.argsort(view.losses[view.valued], kind="stable")
     ranks[view.valued[order]] = 100 * np.arange(len(order)) / len(order)
-    figure = style.panels([""] * len(pairs), height=360, cols=cols, between=style.WIDE - 40)
+    figure = style.panels([""] * len(pairs), height=360, cols=cols, between=style.WIDE - 40, beside=0.4)
     for panel, pair in enumerate(pairs):
         _panel(figure, panel, cols, view, pair, drawn, ranks)
     left_out = style.some(len(drawn), len(view.valued))
@@ -50,8 +50,8 @@ def _panel(
     rows = drawn[x.active[drawn] & y.active[drawn]]
     marker = {"color": ranks[rows], "coloraxis": "coloraxis", "line": {"color": "#7a828e", "width": 0.4}}
     xs, ys = style.spread(x, rows), style.spread(y, rows, is_upright=True)
-    trace = style.dots("trials", view.trials(rows), xs, ys, [view.goal], marker=marker)
+    trace = style.dots("trials", view.trials(rows), xs, ys, [view.goal], among=len(drawn), marker=marker)
     trace.update(showlegend=False, legendgroup=None)
     figure.add_trace(trace, **at)
     figure.update_xaxes(**style.parameter_axis(x), **at)
-    figure.update_yaxes(**style.parameter_axis(y), **at)
+    figure.update_yaxes(**style.parameter_axis(y, is_upright=True), **at)

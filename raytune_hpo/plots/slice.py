@@ -16,7 +16,6 @@ from raytune_hpo.trial import Status
 
 MAX_PANELS = 12
 _COLUMNS = 3
-_MOST_AT_FOOT = 200
 
 
 def slice_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
@@ -47,8 +46,7 @@ def _panel(figure: Any, panel: int, cols: int, view: View, parameter: Parameter,
     if best is not None and parameter.active[best]:
         row = np.array([best])
         figure.add_trace(_dots("best", view, parameter, row, view.values[row], style.BEST_MARK), **at)
-    failed = view.failed(_MOST_AT_FOOT)
-    failed = failed[parameter.active[failed]]
+    failed = view.failed[parameter.active[view.failed]]
     if len(failed):
         height, marker = np.full(len(failed), 0.03), {**style.MARKS[Status.FAILED], "size": 6}
         style.foot(figure, panel, cols, _dots(Status.FAILED.value, view, parameter, failed, height, marker))

@@ -45,9 +45,12 @@ _AXIS = {
     "zeroline": False,
     "ticks": "outside",
     "exponentformat": "power",
+    "minexponent": 6,  # 20,000 rather than 0.2 times a power of ten
+    "separatethousands": True,
     "automargin": True,
     "title": {"font": {"size": 14}, "standoff": 10},
 }
+_CROWDED = 28  # characters in a row of labels as wide as a third of a figure
 _JITTER = 0.22  # to either side of an option's place
 _TURNS = (0.7548776662466927, 0.5698402909980532)  # Roberts 2018: the plane's answer to the golden ratio
 _UNITS = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"), (1e-3, "ms"))
@@ -68,16 +71,25 @@ def plotly(module: str = "graph_objects") -> Any:
 # ---------------------------------------------------------------------------------------------- panels
 
 
-def panels(titles: Sequence[str], *, height: int = 380, cols: int = 1, between: int = _BETWEEN, **more: Any) -> Any:
+def panels(
+    titles: Sequence[str],
+    *,
+    height: int = 380,
+    cols: int = 1,
+    between: int = _BETWEEN,
+    beside: float = 0.28,
+    **more: Any,
+) -> Any:
     """An empty figure with panels below each other, or in so many columns.
 
     Args:
         height: of a row with what is around it, in pixels.
         between: pixels between rows: for ticks, a title of the next row, and titles of axes if there are any.
+        beside: what part of the width lies between columns.
         more: for plotly's make_subplots.
     """
     rows = -(-len(titles) // cols)
-    gap = 0.28 / cols
+    gap = beside / cols
     spacing = {"vertical_spacing": min(between / (rows * height - _TOP - _FOOT), 0.5 / rows), "horizontal_spacing": gap}
     figure = plotly("subplots").make_subplots(
         rows=rows, cols=cols, subplot_titles=[html.escape(title) for title in titles], **spacing, **more
@@ -172,19 +184,20 @@ def num_outside(values: np.ndarray, axis: dict[str, Any]) -> int:
     return int(((values < low) | (values > high)).sum())
 
 
-def parameter_axis(parameter: Parameter, *, title: bool = True) -> dict[str, Any]:
+def parameter_axis(parameter: Parameter, *, title: bool = True, is_upright: bool = False) -> dict[str, Any]:
     """An axis for a parameter: logarithmic where its domain is, with names where it is a choice."""
     named = {"title": {"text": html.escape(short_name(parameter.name, 36))}} if title else {}
     if parameter.labels:
-        ticks = [html.escape(cut(label, 14)) for label in parameter.labels]
+        ticks = [cut(label, 10 if is_upright else 14) for label in parameter.labels]
+        crowded = max(map(len, ticks)) * len(ticks) > _CROWDED and not is_upright
         step = -(-len(ticks) // 12)  # of many labels, as many as can be read
         places = list(range(0, len(ticks), step))
         return {
             **named,
             "tickvals": places,
-            "ticktext": [ticks[i] for i in places],
+            "ticktext": [html.escape(ticks[i]) for i in places],
             "range": [-0.6, len(ticks) - 0.4],
-            "tickangle": 0 if sum(map(len, ticks)) <= 26 else -30,
+            "tickangle": -30 if crowded else 0,
         }
     known = parameter.numbers[parameter.active]
     if parameter.is_log and len(known):
@@ -218,9 +231,16 @@ def short_name(name: str, width: int) -> str:
 # ---------------------------------------------------------------------------------------------- points
 
 
-def dots(name: str, trials: Sequence[Trial], x: Any, y: Any, goals: Sequence[Goal], **more: Any) -> Any:
-    """Trials as points of one name; what is over them when the mouse is. ``more`` goes to plotly's Scatter."""
-    brief = len(trials) > _SMALL
+def dots(
+    name: str, trials: Sequence[Trial], x: Any, y: Any, goals: Sequence[Goal], *, among: int = 0, **more: Any
+) -> Any:
+    """Trials as points of one name; what is over them when the mouse is.
+
+    Args:
+        among: how many points there are, if there are others: many are drawn small.
+        more: for plotly's Scatter.
+    """
+    brief = max(among, len(trials)) > _SMALL
     marker = {"size": 5 if brief else 7, **more.pop("marker", {})}
     return plotly().Scatter(
         x=np.asarray(x),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from raytune_hpo.analysis.importance import ped_anova
 from raytune_hpo.analysis.tried import Parameter, Tried
-from raytune_hpo.analysis.values import Floats, goal_named, losses_of_values, standing_for_all, values_of
+from raytune_hpo.analysis.values import Floats, evenly, goal_named, losses_of_values, standing_for_all, values_of
 from raytune_hpo.goals import Goal
 from raytune_hpo.plots import style
 from raytune_hpo.trial import Status, Trial
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
 
+_MOST_FAILED = 200
 _PAIRED = 16  # parameters among which pairs are looked for
 
 
@@ -58,7 +59,7 @@ class View:
         """At most so many of them."""
         return self.valued[standing_for_all(self.losses[self.valued], most)]
 
-    @property
+    @cached_property
     def best(self) -> int | None:
         """The position of the best completed trial."""
         completed = [i for i in self.valued.tolist() if self.results[i].status is Status.COMPLETED]
@@ -67,10 +68,11 @@ class View:
     def trials(self, rows: NDArray[np.intp]) -> list[Trial]:
         return [self.results[i] for i in rows.tolist()]
 
-    def failed(self, most: int) -> NDArray[np.intp]:
-        """The failed trials by position, or at most so many from all over the study."""
-        found = np.array([i for i, trial in enumerate(self.results) if trial.status is Status.FAILED], dtype=np.intp)
-        return found[standing_for_all(np.zeros(len(found)), most)]
+    @cached_property
+    def failed(self) -> NDArray[np.intp]:
+        """The failed trials by position, or some from all over the study where they are many."""
+        failed = [i for i, trial in enumerate(self.results.trials) if trial.status is Status.FAILED]
+        return np.array(failed, dtype=np.intp)[evenly(len(failed), _MOST_FAILED)]
 
     def parameters(self, names: Sequence[str] | None, most: int) -> list[Parameter]:
         """Those named, or at most so many of those that matter most.
@@ -80,7 +82,7 @@ class View:
         """
         if names is not None:
             return [self.tried.named(name) for name in names]
-        by_name = {parameter.name: parameter for parameter in self.tried.parameters}
+        by_name = {p.name: p for p in self.tried.parameters if p.active[self.valued].any()}
         return [by_name[name] for name in dict.fromkeys([*self._shares, *by_name])][:most]
 
     def pairs(self, names: Sequence[str] | None, most: int) -> list[tuple[Parameter, Parameter]]:
