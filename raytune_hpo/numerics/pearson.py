@@ -21,6 +21,7 @@ from raytune_hpo.numerics.axes import Array, Axis, Kind
 from raytune_hpo.numerics.parzen import masses
 
 _CELLS = 100  # of a continuum
+_LEAST_CELL = 0.15  # the narrowest kernel, in cells: many trials on few values need no smoothing
 _PRIOR = 1.0  # trials that count as spread over the whole column, so that no cell is impossible
 
 
@@ -44,4 +45,4 @@ def _width(axis: Axis, x: Array) -> float:
         return float(0.5 / np.sqrt(1.0 + len(x)))
     low, high = np.quantile(x, [0.25, 0.75])
     spread = min(float(x.std()), float(high - low) / 1.34) or float(x.std())
-    return float(max(1.059 * spread * len(x) ** -0.2, 0.5 / axis.size))
+    return float(max(1.059 * spread * len(x) ** -0.2, _LEAST_CELL / axis.size))

@@ -35,16 +35,10 @@ def duration(results: Results) -> Any:
     for status in _STACKED:
         own = [i for i in drawn.tolist() if results[i].status is status]
         if own:
-            trials = [results[i] for i in own]
-            numbers = [trial.number for trial in trials]
-            marker = style.MARKS[status]
-            figure.add_trace(
-                style.dots(
-                    status.value, trials, numbers, seconds[own] / unit, results.goals, among=len(drawn), marker=marker
-                ),
-                row=2,
-                col=1,
-            )
+            trials, y = [results[i] for i in own], seconds[own] / unit
+            marks = {"among": len(drawn), "marker": style.MARKS[status]}
+            trace = style.dots(status.value, trials, [t.number for t in trials], y, results.goals, **marks)
+            figure.add_trace(trace, row=2, col=1)
     scale = style.log_ticks(float(np.log10(bins.edges[-1] / bins.edges[0]))) if bins.is_log else {"rangemode": "tozero"}
     figure.update_xaxes(**scale, title=name, row=1, col=1)
     figure.update_xaxes(title="trial", row=2, col=1)

@@ -97,7 +97,7 @@ def _round_numbers(low: float, high: float) -> list[float]:
     rough = (high - low) / _TICKS
     size = 10 ** np.floor(np.log10(rough))
     step = next((size * factor for factor in (1, 2, 5) if size * factor >= rough), 10 * size)
-    return [float(tick) for tick in np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step]
+    return [float(tick) for tick in np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step + 0.0]
 
 
 def _short(value: float) -> str:
