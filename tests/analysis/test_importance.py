@@ -38,7 +38,11 @@ def test_ped_anova_has_the_shares_of_a_box_of_good_trials():
     """The best tenth is a < 0.2 and b < 0.5, so a and b share as 4 to 1."""
     shares = study(BOX, lambda c: max(c["a"] / 0.2, c["b"] / 0.5), 2000).importances()
     assert list(shares) == ["a", "b", "idle"]
-    assert shares == {"a": pytest.approx(0.8, abs=0.03), "b": pytest.approx(0.2, abs=0.03), "idle": pytest.approx(0, abs=0.02)}
+    assert shares == {
+        "a": pytest.approx(0.8, abs=0.03),
+        "b": pytest.approx(0.2, abs=0.03),
+        "idle": pytest.approx(0, abs=0.02),
+    }
     assert sum(shares.values()) == pytest.approx(1)
 
 
@@ -51,7 +55,11 @@ def test_what_matters_far_from_the_best_is_not_what_matters_near_it():
 
 def test_fanova_has_the_shares_of_a_weighted_sum():
     shares = study(BOX, lambda c: 2 * c["a"] + c["b"], 400).importances(method="fanova")
-    assert shares == {"a": pytest.approx(0.8, abs=0.05), "b": pytest.approx(0.2, abs=0.05), "idle": pytest.approx(0, abs=0.02)}
+    assert shares == {
+        "a": pytest.approx(0.8, abs=0.05),
+        "b": pytest.approx(0.2, abs=0.05),
+        "idle": pytest.approx(0, abs=0.02),
+    }
 
 
 def test_interactions_find_the_pair_that_acts_together():

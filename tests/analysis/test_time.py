@@ -64,7 +64,10 @@ def test_every_duration_is_counted_once():
     trials = [ran(i, 0, 10.0 ** (i % 5)) for i in range(100)] + [ran(100, 0, 3.0, status=Status.FAILED), start(101, {})]
     found = histogram(trials)
     assert found.is_log
-    assert {status: counts.sum() for status, counts in found.counts.items()} == {Status.COMPLETED: 100, Status.FAILED: 1}
+    assert {status: counts.sum() for status, counts in found.counts.items()} == {
+        Status.COMPLETED: 100,
+        Status.FAILED: 1,
+    }
     assert histogram([start(0, {})]).counts == {}
     same = histogram([ran(0, 0, 0.0), ran(1, 0, 0.0)])
     assert same.counts[Status.COMPLETED].sum() == 2
