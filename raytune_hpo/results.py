@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING, Any, overload
 from raytune_hpo import showing
 from raytune_hpo.analysis.best import best_trial, best_trials
 from raytune_hpo.analysis.columns import columns_of
+from raytune_hpo.analysis.importance import importances, interactions
 from raytune_hpo.analysis.savings import Savings, early_stopping_savings
+from raytune_hpo.analysis.tried import Tried, tried
+from raytune_hpo.analysis.values import Floats, goal_named, losses_of_values, values_of
 from raytune_hpo.errors import NoCompletedTrial
 from raytune_hpo.goals import Goal
 from raytune_hpo.ledger import Ledger
+from raytune_hpo.rng import derive
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.texts import counts_line, last_line
 from raytune_hpo.trial import Status, Trial
@@ -90,6 +94,50 @@ class Results(Sequence[Trial]):
         """How many trials were stopped early, and the worker time that this saved, estimated."""
         return early_stopping_savings(self._trials)
 
+    @cached_property
+    def tried(self) -> Tried:
+        """What was tried of each parameter that varies, as columns of numbers."""
+        return tried(self._spec.space, self._trials)
+
+    def importances(
+        self,
+        metric: str | None = None,
+        *,
+        method: str = "ped_anova",
+        quantile: float = 0.1,
+        region: float = 1.0,
+    ) -> dict[str, float]:
+        """How much each parameter matters for a metric, by default the first one; the most important ones come first.
+
+        Completed trials count, and pruned ones with their last report. A conditional parameter is judged among the
+        trials in which it is active: its share is one of their differences, not of all. One that is active in fewer than
+        8 trials with a value is left out.
+
+        Args:
+            method: ``"ped_anova"``: what tells the best trials from the others; shares add up to 1 among all trials, and
+                within each branch. ``"fanova"``: the share of the variance that a parameter explains by itself.
+            quantile: for PED-ANOVA, the share of trials that counts as the best.
+            region: for PED-ANOVA, the share of trials that are looked at, the best ones; below 1, what matters for
+                becoming better still.
+
+        Raises:
+            SpecError: there is no such metric or method, or the quantiles are none.
+        """
+        losses, rng = self._losses(metric), derive(self._spec.seed, "importances")
+        found = importances(self.tried, losses, rng, method=method, quantile=quantile, region=region)
+        return {importance.name: importance.share for importance in found}
+
+    def interactions(self, metric: str | None = None) -> dict[tuple[str, str], float]:
+        """The share of the variance that pairs of parameters explain beyond what each does alone, by fANOVA.
+
+        Pairs of the eight most important parameters are looked at, and of those in each branch, among its trials.
+
+        Raises:
+            SpecError: there is no such metric.
+        """
+        found = interactions(self.tried, self._losses(metric), derive(self._spec.seed, "importances"))
+        return {(i.name, i.pair): i.share for i in found if i.pair is not None}
+
     # -------------------------------------------------------------------------------------------- the best
 
     @property
@@ -123,6 +171,10 @@ class Results(Sequence[Trial]):
     @cached_property
     def _best(self) -> Trial | None:
         return best_trial(self._trials)
+
+    def _losses(self, metric: str | None) -> Floats:
+        goal = goal_named(metric, self.goals, self._trials)
+        return losses_of_values(values_of(self._trials, goal), goal)
 
     def _why_no_best(self) -> str:
         text = f"the best needs a completed trial, study {self.name!r} has {counts_line(self.num_by_status)}"

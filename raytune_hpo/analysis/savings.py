@@ -33,7 +33,8 @@ def early_stopping_savings(trials: Sequence[Trial]) -> Savings:
     ends = [trial.reports[-1].step for trial in trials if trial.status is Status.COMPLETED and trial.reports]
     if not ends:
         return Savings(num_pruned=len(pruned), saved_s=None, share=None)
-    saved_s = sum(_missing_s(trial, float(np.median(ends))) for trial in pruned)
+    end = float(np.median(ends))
+    saved_s = sum(_missing_s(trial, end) for trial in pruned)
     total_s = saved_s + sum(trial.duration_s or 0.0 for trial in trials)
     return Savings(num_pruned=len(pruned), saved_s=saved_s, share=saved_s / total_s if total_s > 0 else 0.0)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from raytune_hpo.cli.app import NO_RESULT, Store, folded, opened, reads_studies, say
+from raytune_hpo.cli.app import NO_RESULT, Store, folded, opened, reads_studies, say, seconds
 from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.texts import duration, last_line, table
 
@@ -182,17 +183,46 @@ def export(name: str, out: Path, storage: str | None, address: str | None, as_js
 @click.command()
 @click.argument("name")
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--watch", "is_watched", is_flag=True, help="Write it again and again until the study has ended.")
+@click.option("--every", default="5", metavar="TIME", callback=seconds, help="How often: 5, 30s, 1m. [default: 5]")
 @reads_studies
-def report(name: str, out: Path, storage: str | None, address: str | None, as_json: bool) -> None:
+def report(
+    name: str, out: Path, is_watched: bool, every: float, storage: str | None, address: str | None, as_json: bool
+) -> None:
     """Write one HTML page about a study.
 
-    It opens anywhere, offline too: best configuration, figures, table of trials.
+    It opens anywhere, offline too: best configuration, figures, table of trials. With --watch, a page that is open shows
+    a running study as it goes on; Ctrl-C leaves it as it is then.
     """
+    from raytune_hpo.ledger import Ledger
     from raytune_hpo.results import Results
 
-    results = Results.from_ledger(folded(name, storage, address))
+    if not every > 0:
+        raise SpecError(f"--every is a time above 0, got {every:g}")
+    with opened(storage, address) as store:
+        ledger = _watched(store, name, out, every) if is_watched else Ledger.fold(store.read(name))
+    results = Results.from_ledger(ledger)
     _written(lambda: results.plot.page(out), out)
     say(f"wrote {out}", {"path": str(out), "trials": len(results)}, as_json=as_json)
+
+
+def _watched(store: Store, name: str, out: Path, every_s: float) -> Ledger:
+    """Write a page that reads itself again, whenever there is something new, until the study has ended or until Ctrl-C."""
+    from raytune_hpo.ledger import Ledger
+    from raytune_hpo.results import Results
+
+    ledger, written = Ledger.fold(store.read(name)), -1
+    try:
+        while ledger.stopped is None:
+            if ledger.seen != written:
+                results, written = Results.from_ledger(ledger), ledger.seen
+                _written(partial(results.plot.page, out, refresh_s=every_s), out)
+            time.sleep(every_s)
+            for fact in store.read(name, ledger.seen):
+                ledger.apply(fact)
+    except KeyboardInterrupt:
+        click.echo(f"stopped watching {name}", err=True)
+    return ledger
 
 
 def _written(write: Any, out: Path) -> None:

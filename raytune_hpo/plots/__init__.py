@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,13 @@ if TYPE_CHECKING:
 class Plots:
     """What ``results.plot`` offers; each returns a plotly figure, which a notebook shows by itself.
 
+    Where a metric may be named it is the first goal by default, and may be any that trials reported. Where parameters
+    may be named, those that matter most are drawn by default. Of very many trials the best and an even choice of the
+    others are drawn, and the figure says so; what is computed is computed from all of them.
+
     Raises:
         HpoError: plotly is not installed; ``pip install "raytune_hpo[plots]"``.
+        SpecError: there is no such metric, parameter or method; names the nearest.
     """
 
     def __init__(self, results: Results) -> None:
@@ -25,11 +31,75 @@ class Plots:
 
         return history(self._results)
 
+    def best_so_far(self, against: str = "trials") -> Any:
+        """The best value against the number of trials, or against ``"time"``; one panel per metric."""
+        from raytune_hpo.plots.best_so_far import best_so_far
+
+        return best_so_far(self._results, against)
+
     def curves(self, metric: str | None = None) -> Any:
-        """What trials reported step by step, by default in the first metric; the pruned ones end in a mark."""
+        """What trials reported step by step; the pruned ones end in a mark."""
         from raytune_hpo.plots.curves import curves
 
         return curves(self._results, metric)
+
+    def parallel_coordinates(self, metric: str | None = None, *, parameters: Sequence[str] | None = None) -> Any:
+        """Every trial a line through its parameters to its value; better ones are darker."""
+        from raytune_hpo.plots.parallel_coordinates import parallel_coordinates
+        from raytune_hpo.plots.view import view
+
+        return parallel_coordinates(view(self._results, metric), parameters)
+
+    def slice(self, metric: str | None = None, *, parameters: Sequence[str] | None = None) -> Any:
+        """The metric against each parameter, one panel each; later trials are darker."""
+        from raytune_hpo.plots.slice import slice_plot
+        from raytune_hpo.plots.view import view
+
+        return slice_plot(view(self._results, metric), parameters)
+
+    def contour(self, metric: str | None = None, *, parameters: Sequence[str] | None = None) -> Any:
+        """The expected value over each pair of the parameters, by default of the three that matter most."""
+        from raytune_hpo.plots.contour import contour
+        from raytune_hpo.plots.view import view
+
+        return contour(view(self._results, metric), parameters)
+
+    def rank(self, metric: str | None = None, *, parameters: Sequence[str] | None = None) -> Any:
+        """The trials on each pair of the parameters, by default of the four that matter most; better ones are darker."""
+        from raytune_hpo.plots.rank import rank
+        from raytune_hpo.plots.view import view
+
+        return rank(view(self._results, metric), parameters)
+
+    def importances(self, metric: str | None = None, *, method: str = "ped_anova", pairs: int = 0) -> Any:
+        """How much each parameter matters, by ``"ped_anova"`` or ``"fanova"``; see ``results.importances``.
+
+        Args:
+            pairs: so many pairs of parameters are shown as well, those that explain most beyond each alone.
+        """
+        from raytune_hpo.plots.importances import importances_plot
+        from raytune_hpo.plots.view import view
+
+        return importances_plot(view(self._results, metric), method, pairs)
+
+    def timeline(self) -> Any:
+        """Which worker ran which trial when, and how well all of them were used."""
+        from raytune_hpo.plots.timeline import timeline
+
+        return timeline(self._results)
+
+    def duration(self) -> Any:
+        """How long trials took."""
+        from raytune_hpo.plots.duration import duration
+
+        return duration(self._results)
+
+    def distribution(self, metric: str | None = None) -> Any:
+        """Which share of the completed trials is at least so good, in all and in each half of the study."""
+        from raytune_hpo.plots.distribution import distribution
+        from raytune_hpo.plots.view import view
+
+        return distribution(view(self._results, metric))
 
     def pareto(self) -> Any:
         """Two metrics against each other, and the front; one panel per pair of metrics."""
@@ -37,8 +107,12 @@ class Plots:
 
         return pareto(self._results)
 
-    def page(self, path: str | PathLike[str]) -> None:
-        """Write all of it as one HTML page that opens anywhere, offline too."""
+    def page(self, path: str | PathLike[str], *, refresh_s: float | None = None) -> None:
+        """Write all that says something about this study as one HTML page that opens anywhere, offline too.
+
+        Args:
+            refresh_s: an open page reads itself again after so many seconds: for a study that still runs.
+        """
         from raytune_hpo.plots.page import page
 
-        page(self._results, path)
+        page(self._results, path, refresh_s=refresh_s)

@@ -9,7 +9,7 @@ import numpy as np
 
 from raytune_hpo.analysis.best import ranked
 from raytune_hpo.analysis.curves import Curve, learning_curves
-from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.analysis.values import goal_named
 from raytune_hpo.goals import Goal
 from raytune_hpo.plots import style
 from raytune_hpo.trial import Status
@@ -30,7 +30,7 @@ def curves(results: Results, metric: str | None = None) -> Any:
     Raises:
         SpecError: the study has no such metric.
     """
-    goal = _goal(results, metric)
+    goal = goal_named(metric, results.goals, results.trials)
     found = learning_curves(results.trials, goal.metric)
     drawn = [curve.thinned(MAX_POINTS) for curve in _chosen(results, found)]
     some = "" if len(drawn) == len(found) else f" ({len(drawn)} of {len(found)} trials)"
@@ -41,17 +41,6 @@ def curves(results: Results, metric: str | None = None) -> Any:
     figure.update_yaxes(**style.value_axis(values, goal))
     figure.update_xaxes(title="step", **_step_axis(drawn))
     return figure
-
-
-def _goal(results: Results, metric: str | None) -> Goal:
-    """The goal of that metric; any other metric that was reported is drawn as if it were minimised."""
-    goals = {goal.metric: goal for goal in results.goals}
-    if metric is None:
-        return results.goals[0]
-    known = {name for trial in results for report in trial.reports[:1] for name in report.metrics}
-    if metric not in goals and metric not in known:
-        raise SpecError(f"no trial reported a metric {metric!r}; {nearest(metric, known | set(goals))}")
-    return goals.get(metric, Goal(metric))
 
 
 def _chosen(results: Results, found: Sequence[Curve]) -> list[Curve]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import json
+import os
+import tempfile
 import time
 from collections.abc import Sequence
 from os import PathLike
@@ -14,9 +16,8 @@ from raytune_hpo import __version__, showing
 from raytune_hpo.analysis.best import ranked
 from raytune_hpo.analysis.columns import flat
 from raytune_hpo.plots import style
-from raytune_hpo.plots.curves import curves
-from raytune_hpo.plots.history import history
-from raytune_hpo.plots.pareto import pareto
+from raytune_hpo.plots.page_look import CSS, SCRIPT
+from raytune_hpo.plots.sections import Section, sections
 from raytune_hpo.results import plain
 from raytune_hpo.texts import cut, duration, last_line, number, short
 from raytune_hpo.trial import Trial
@@ -27,65 +28,86 @@ if TYPE_CHECKING:
 MAX_ROWS = 500
 MAX_COLUMNS = 12  # parameters in the table
 
-_CSS = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; color: #22262e;
-       background: #f5f6f8; margin: 0; }
-main { max-width: 1080px; margin: 0 auto; padding: 24px 16px 48px; }
-h1 { font-size: 26px; margin: 8px 0 4px; overflow-wrap: anywhere; }
-h2 { font-size: 18px; margin: 0 0 12px; }
-section { background: white; border: 1px solid #e3e6eb; border-radius: 8px; padding: 18px 20px; margin: 16px 0; }
-.muted { color: #5b6370; }
-.tiles { display: flex; flex-wrap: wrap; gap: 12px 36px; margin: 0; }
-.tiles dt { color: #5b6370; font-size: 14px; }
-.tiles dd { margin: 0; font-size: 22px; font-variant-numeric: tabular-nums; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
-th, td { padding: 5px 14px 5px 0; border-bottom: 1px solid #eceef2; text-align: left; white-space: nowrap; }
-th { color: #5b6370; font-weight: 600; }
-td.number, th.number { text-align: right; }
-pre { background: #f5f6f8; padding: 12px; overflow-x: auto; font-size: 14px; margin: 0; border-radius: 6px; }
-"""
 
-
-def page(results: Results, path: str | PathLike[str], figures: Sequence[Any] | None = None) -> None:
-    """Write the page.
+def page(results: Results, path: str | PathLike[str], *, refresh_s: float | None = None) -> None:
+    """Write the page, in one stroke: whoever opens it meanwhile sees the old one or the new one.
 
     Args:
-        figures: plotly figures, in order; by default those that say something about the study.
+        refresh_s: an open page reads itself again after so many seconds.
     """
-    drawn = default_figures(results) if figures is None else list(figures)
-    Path(path).write_text(page_text(results, drawn), encoding="utf-8")
+    path = Path(path)
+    text = page_text(results, sections(results), refresh_s)
+    # Beside the page itself, since a file can be put in another's place only within one file system.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
-def default_figures(results: Results) -> list[Any]:
-    """The history; the front of several metrics; the learning curves where there are some."""
-    found = [history(results)]
-    if len(results.goals) > 1 and results.best_trials:
-        found.append(pareto(results))
-    if any(trial.reports for trial in results):
-        found.append(curves(results))
-    return found
+def _umask() -> int:
+    """What new files must not be; it can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
-def page_text(results: Results, figures: Sequence[Any]) -> str:
+def page_text(results: Results, shown: Sequence[Section], refresh_s: float | None = None) -> str:
     """The page as text; everything that came from a user is escaped."""
     title = html.escape(results.name)
-    drawn = "".join(f"<section>{_figure(figure)}</section>" for figure in figures)
+    seconds = "null" if refresh_s is None else json.dumps(refresh_s)
+    note = (
+        "" if refresh_s is None else f" This page reads itself again every {number(refresh_s)} s while the study runs."
+    )
     return (
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_CSS}</style>'
-        f"<script>{style.plotly('offline').get_plotlyjs()}</script></head><body><main>"
-        f"<h1>{title}</h1>{_summary(results)}{_best(results)}{drawn}{_table(results)}"
-        f'<p class="muted">Written by raytune_hpo {__version__}, {time.strftime("%Y-%m-%d %H:%M %Z")}.</p>'
-        f"</main></body></html>"
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{CSS}</style>'
+        f"</head><body><main><h1>{title}</h1>{_summary(results)}{_choice(results, shown)}{_contents(shown)}"
+        f"{_best(results)}{''.join(map(_section, shown))}{_table(results)}"
+        f'<p class="muted">Written by raytune_hpo {__version__}, {time.strftime("%Y-%m-%d %H:%M:%S %Z")}.{note}</p>'
+        # Last, so that the text is there before four megabytes of plotly.js have been read.
+        f"</main><script>{style.plotly('offline').get_plotlyjs()}</script>"
+        f"<script>const refreshSeconds = {seconds};{SCRIPT}</script></body></html>"
     )
 
 
-def _figure(figure: Any) -> str:
-    config = {"displaylogo": False, "responsive": True}
-    text: str = figure.to_html(full_html=False, include_plotlyjs=False, config=config)
-    return text
+def _choice(results: Results, shown: Sequence[Section]) -> str:
+    """Buttons that say which of several metrics the figures are about."""
+    if not any(section.metric for section in shown) or len(results.goals) < 2:
+        return ""
+    buttons = "".join(
+        f'<button type="button" data-for="{place}">{html.escape(cut(goal.metric, 40))}</button>'
+        for place, goal in enumerate(results.goals)
+    )
+    return f'<p class="choice"><span>Figures about</span>{buttons}</p>'
+
+
+def _contents(shown: Sequence[Section]) -> str:
+    titles = dict.fromkeys(section.title for section in shown)
+    links = "".join(f'<a href="#{_anchor(title)}">{html.escape(title)}</a>' for title in titles)
+    return f'<nav>{links}<a href="#trials">Trials</a></nav>' if shown else ""
+
+
+def _section(section: Section) -> str:
+    """A figure with its heading; its data are drawn when it comes into view."""
+    about = "" if section.metric is None else f' data-metric="{section.metric}"'
+    # JSON in a script element must not end it: plotly escapes "</" and all other tags.
+    text = section.figure.to_json(engine="json").replace("<", "\\u003c")
+    return (
+        f'<section{about} id="{_anchor(section.title, section.metric)}"><h2>{html.escape(section.title)}</h2>'
+        f'<p class="muted">{html.escape(section.says)}</p>'
+        f'<div class="figure" style="height: {section.figure.layout.height}px"></div>'
+        f'<script type="application/json">{text}</script></section>'
+    )
+
+
+def _anchor(title: str, metric: int | None = None) -> str:
+    name = title.lower().replace(" ", "-")
+    return f"{name}-{metric}" if metric else name
 
 
 def _summary(results: Results) -> str:
@@ -135,7 +157,7 @@ def _table(results: Results) -> str:
         notes.append(f"the first {MAX_COLUMNS} of {len(parameters)} parameters")
     note = f'<p class="muted">Shown: {", ".join(notes)}.</p>' if notes else ""
     return (
-        f'<section><h2>Trials</h2>{note}<div class="scroll"><table><thead>{_row("th", header, right)}</thead>'
+        f'<section id="trials"><h2>Trials</h2>{note}<div class="scroll"><table><thead>{_row("th", header, right)}</thead>'
         f"<tbody>{body}</tbody></table></div></section>"
     )
 

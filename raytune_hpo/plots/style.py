@@ -1,30 +1,59 @@
-"""The look that all figures share: colours, fonts, axes, and the door to plotly."""
+"""The look that all figures share: colours, fonts, panels, axes, and the door to plotly."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.tried import Parameter
+from raytune_hpo.analysis.values import losses_of_values, usual
 from raytune_hpo.errors import HpoError
 from raytune_hpo.goals import Goal
 from raytune_hpo.texts import cut, number, short
-from raytune_hpo.trial import Trial
+from raytune_hpo.trial import Status, Trial
 
 # Okabe, Ito 2008: told apart with any kind of colour vision.
-BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#8a8f98"
+BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#8a8f98"
 PALE_BLUE, PALE_GREY = "rgba(0, 114, 178, 0.35)", "rgba(138, 143, 152, 0.35)"
-MANY = 2_000  # points from which on hover texts are short and WebGL draws
+SCALE = ((0.0, "#d9e3ec"), (0.35, "#8fbbd9"), (0.7, "#2f7fb8"), (1.0, "#08306b"))  # light to dark in one hue
+BEST_MARK = {"color": ORANGE, "symbol": "star", "size": 14, "line": {"color": "#5c4000", "width": 1}}
+MARKS: Mapping[Status, Mapping[str, Any]] = {
+    Status.COMPLETED: {"color": BLUE, "symbol": "circle", "opacity": 0.75},
+    Status.PRUNED: {"color": GREY, "symbol": "circle-open"},
+    Status.FAILED: {"color": RED, "symbol": "x"},
+    Status.RUNNING: {"color": GREEN, "symbol": "diamond-open"},
+    Status.WAITING: {"color": PURPLE, "symbol": "diamond-open"},
+}
+MOST = 4_000  # points of a figure: more make a browser slow, and no picture clearer
+_SMALL = 800  # points from which on they are drawn small, with short hover texts
 _DECADES = 2.0  # values that span more are drawn on a log axis
-_FAR = 8.0  # a value so many times farther from the best than most are may lie outside a linear axis
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
-_LINE = "#d5d9e0"
 _LEGEND = {"orientation": "h", "x": 1, "xanchor": "right", "yref": "container", "yanchor": "top"}
 _LEGEND_TOP = 34  # pixels: beside the first panel's title, below the row where plotly shows its buttons
+_TOP, _FOOT, _BETWEEN = 64, 60, 76  # pixels above, below and between the panels
+WIDE = 104  # between panels whose axes have titles
+_AXIS = {
+    "gridcolor": "#eceef2",
+    "linecolor": "#d5d9e0",
+    "showline": True,
+    "tickcolor": "#d5d9e0",
+    "zeroline": False,
+    "ticks": "outside",
+    "exponentformat": "power",
+    "minexponent": 6,  # 20,000 rather than 0.2 times a power of ten
+    "separatethousands": True,
+    "automargin": True,
+    "title": {"font": {"size": 14}, "standoff": 10},
+}
+_CROWDED = 28  # characters in a row of labels as wide as a third of a figure
+_JITTER = 0.22  # to either side of an option's place
+_TURNS = (0.7548776662466927, 0.5698402909980532)  # Roberts 2018: the plane's answer to the golden ratio
+_UNITS = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"), (1e-3, "ms"))
 
 
 def plotly(module: str = "graph_objects") -> Any:
@@ -39,26 +68,93 @@ def plotly(module: str = "graph_objects") -> Any:
         raise HpoError('plots need plotly, which is not installed: pip install "raytune_hpo[plots]"') from error
 
 
-def panels(titles: Sequence[str], *, height: int = 380) -> Any:
-    """An empty figure with one panel below the other."""
+# ---------------------------------------------------------------------------------------------- panels
+
+
+def panels(
+    titles: Sequence[str],
+    *,
+    height: int = 380,
+    cols: int = 1,
+    between: int = _BETWEEN,
+    beside: float = 0.28,
+    **more: Any,
+) -> Any:
+    """An empty figure with panels below each other, or in so many columns.
+
+    Args:
+        height: of a row with what is around it, in pixels.
+        between: pixels between rows: for ticks, a title of the next row, and titles of axes if there are any.
+        beside: what part of the width lies between columns.
+        more: for plotly's make_subplots.
+    """
+    rows = -(-len(titles) // cols)
+    gap = beside / cols
+    spacing = {"vertical_spacing": min(between / (rows * height - _TOP - _FOOT), 0.5 / rows), "horizontal_spacing": gap}
     figure = plotly("subplots").make_subplots(
-        rows=len(titles), cols=1, subplot_titles=[html.escape(t) for t in titles], vertical_spacing=0.18 / len(titles)
+        rows=rows, cols=cols, subplot_titles=[html.escape(title) for title in titles], **spacing, **more
     )
     figure.update_layout(
-        template="none",
-        height=height * len(titles),
-        margin={"l": 80, "r": 24, "t": 64, "b": 56},
+        template={"layout": {"xaxis": _AXIS, "yaxis": _AXIS}},
+        height=rows * height,
+        margin={"l": 80, "r": 24, "t": _TOP, "b": _FOOT},
         font={"family": _FONT, "size": 14, "color": "#22262e"},
         paper_bgcolor="white",
         plot_bgcolor="white",
         hoverlabel={"align": "left", "font": {"family": _FONT, "size": 13}},
-        legend={**_LEGEND, "y": 1 - _LEGEND_TOP / (height * len(titles))},
+        legend={**_LEGEND, "y": 1 - _LEGEND_TOP / (height * rows)},
     )
-    axis = {"gridcolor": "#eceef2", "linecolor": _LINE, "zeroline": False, "ticks": "outside", "tickcolor": _LINE}
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(**axis, exponentformat="power", automargin=True)
-    figure.update_annotations(font={"family": _FONT, "size": 15}, x=0, xanchor="left")
+    # Titles stand at the left; make_subplots has centred each over its panel.
+    width = (1 - gap * (cols - 1)) / cols
+    for annotation in figure.layout.annotations:
+        annotation.update(x=annotation.x - width / 2, xanchor="left", font={"family": _FONT, "size": 15 - (cols > 1)})
     return figure
+
+
+def panels_of_heights(titles: Sequence[str], heights: Sequence[int], *, between: int = _BETWEEN, **more: Any) -> Any:
+    """An empty figure with panels below each other, of these heights in pixels."""
+    whole = sum(heights) + between * (len(heights) - 1) + _TOP + _FOOT
+    return panels(titles, row_heights=list(heights), height=-(-whole // len(heights)), between=between, **more)
+
+
+def retitle(figure: Any, panel: int, title: str) -> None:
+    """Another title for a panel, counted from 0."""
+    figure.layout.annotations[panel].text = html.escape(title)
+
+
+def nothing(why: str) -> Any:
+    """A figure without data, which says why there is none."""
+    figure = panels([why], height=200)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return figure
+
+
+def place(panel: int, cols: int) -> dict[str, int]:
+    """Where panel number ``panel`` stands."""
+    return {"row": panel // cols + 1, "col": panel % cols + 1}
+
+
+def some(shown: int, total: int) -> str:
+    """What a title says about points that were left out; nothing if none was."""
+    return "" if shown >= total else f" ({shown:,} of {total:,} trials: the best, and others from all over the study)"
+
+
+def some_parameters(shown: int, total: int) -> str:
+    """What a title says about parameters that were left out; nothing if none was."""
+    return "" if shown >= total else f" ({shown} of {total} parameters)"
+
+
+def caption(figure: Any, text: str) -> None:
+    """A title above all panels, and room for it."""
+    added = 34
+    title = {"text": html.escape(text), "font": {"size": 15}, "x": 0.012, "xanchor": "left", "yanchor": "top"}
+    title |= {"yref": "container", "y": 1 - 14 / (figure.layout.height + added)}
+    figure.update_layout(title=title, height=figure.layout.height + added, margin_t=_TOP + added)
+    figure.update_layout(legend_y=1 - (_LEGEND_TOP + 4) / figure.layout.height)
+
+
+# ---------------------------------------------------------------------------------------------- axes
 
 
 def value_axis(values: np.ndarray, goal: Goal) -> dict[str, Any]:
@@ -68,19 +164,16 @@ def value_axis(values: np.ndarray, goal: Goal) -> dict[str, Any]:
     if len(finite) < 2 or finite.min() == finite.max():
         return title
     if finite.min() > 0 and np.log10(finite.max() / finite.min()) > _DECADES:
-        # One label per decade, and the numbers in between only where there are few decades.
-        return {**title, "type": "log", "dtick": 1 if np.log10(finite.max() / finite.min()) > 3 else "D2"}
-    low, high = _most(finite, goal.mode)
+        return {**title, **log_ticks(float(np.log10(finite.max() / finite.min())))}
+    low, high = sorted(losses_of_values(np.array(usual(losses_of_values(finite, goal))), goal))
     margin = 0.06 * (high - low)
     return {**title, "range": [low - margin, high + margin]} if high > low else title
 
 
-def _most(values: np.ndarray, mode: str) -> tuple[float, float]:
-    """From the best value to the worst, or to the worst of most where the very worst lie far away."""
-    losses = -values if mode == "max" else values
-    best, usual, worst = losses.min(), np.quantile(losses, 0.9), losses.max()
-    end = worst if worst - best <= _FAR * (usual - best) else best + 2 * (usual - best)
-    return (-float(end), -float(best)) if mode == "max" else (float(best), float(end))
+def log_ticks(decades: float) -> dict[str, Any]:
+    """A log axis: one label per decade, and the numbers in between only where there are few decades."""
+    ticks = {"dtick": max(1, round(decades / 6)) if decades > 2.5 else "D2" if decades > 1 else None}
+    return {"type": "log", "tickangle": 0, "tickfont": {"size": 12}, **ticks}  # plotly draws powers larger
 
 
 def num_outside(values: np.ndarray, axis: dict[str, Any]) -> int:
@@ -89,6 +182,96 @@ def num_outside(values: np.ndarray, axis: dict[str, Any]) -> int:
         return 0
     low, high = axis["range"]
     return int(((values < low) | (values > high)).sum())
+
+
+def parameter_axis(parameter: Parameter, *, title: bool = True, is_upright: bool = False) -> dict[str, Any]:
+    """An axis for a parameter: logarithmic where its domain is, with names where it is a choice."""
+    named = {"title": {"text": html.escape(short_name(parameter.name, 36))}} if title else {}
+    if parameter.labels:
+        ticks = [cut(label, 10 if is_upright else 14) for label in parameter.labels]
+        crowded = max(map(len, ticks)) * len(ticks) > _CROWDED and not is_upright
+        step = -(-len(ticks) // 12)  # of many labels, as many as can be read
+        places = list(range(0, len(ticks), step))
+        return {
+            **named,
+            "tickvals": places,
+            "ticktext": [html.escape(ticks[i]) for i in places],
+            "range": [-0.6, len(ticks) - 0.4],
+            "tickangle": -30 if crowded else 0,
+        }
+    known = parameter.numbers[parameter.active]
+    if parameter.is_log and len(known):
+        return {**named, **log_ticks(float(np.log10(known.max() / known.min())))}
+    return named
+
+
+def spread(parameter: Parameter, rows: Any, *, is_upright: bool = False) -> np.ndarray:
+    """Where trials are drawn: at their values; around the place of an option, so that they do not hide each other.
+
+    Args:
+        is_upright: along the other axis: two choices against each other then fill squares and not diagonals.
+    """
+    values: np.ndarray = parameter.numbers[rows]
+    if not parameter.labels:
+        return values
+    even = (rows * _TURNS[is_upright]) % 1.0  # spreads any rows evenly, and the same every time
+    return np.asarray(values + _JITTER * (2 * even - 1))
+
+
+def time_axis(longest_s: float) -> tuple[float, str]:
+    """The unit in which times up to this one are drawn: its seconds, and its name."""
+    return next(((size, name) for size, name in _UNITS if longest_s >= 2 * size), _UNITS[-1])
+
+
+def short_name(name: str, width: int) -> str:
+    """A name whose end is kept: the ends of nested names are what tells them apart."""
+    return name if len(name) <= width else "..." + name[3 - width :]
+
+
+# ---------------------------------------------------------------------------------------------- points
+
+
+def dots(
+    name: str, trials: Sequence[Trial], x: Any, y: Any, goals: Sequence[Goal], *, among: int = 0, **more: Any
+) -> Any:
+    """Trials as points of one name; what is over them when the mouse is.
+
+    Args:
+        among: how many points there are, if there are others: many are drawn small.
+        more: for plotly's Scatter.
+    """
+    brief = max(among, len(trials)) > _SMALL
+    marker = {"size": 5 if brief else 7, **more.pop("marker", {})}
+    return plotly().Scatter(
+        x=np.asarray(x),
+        y=np.asarray(y),
+        mode="markers",
+        name=name,
+        legendgroup=name,
+        marker=marker,
+        hovertemplate="%{text}<extra></extra>",
+        text=[hover(trial, goals, brief=brief) for trial in trials],
+        **more,
+    )
+
+
+def foot(figure: Any, panel: int, cols: int, trace: Any) -> None:
+    """Add a trace to the foot of a panel: trials without a value, on an axis of their own from 0 to 1."""
+    number = "" if panel == 0 else str(panel + 1)
+    own = {"overlaying": f"y{number}", "range": [0, 1], "visible": False, "fixedrange": True}
+    figure.update_layout({f"yaxis{100 + panel}": own})
+    figure.add_trace(trace, **place(panel, cols))
+    figure.data[-1].update(yaxis=f"y{100 + panel}")
+
+
+def name_once(figure: Any) -> Any:
+    """The figure with one entry in the legend for all traces of a name."""
+    seen: set[str] = set()
+    for trace in figure.data:
+        if trace.legendgroup is not None:
+            trace.showlegend = trace.legendgroup not in seen
+            seen.add(trace.legendgroup)
+    return figure
 
 
 def hover(trial: Trial, goals: Sequence[Goal], *, brief: bool = False) -> str:

@@ -7,11 +7,13 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 from click.testing import CliRunner
 
+import raytune_hpo as hpo
 from raytune_hpo.cli import main
 from raytune_hpo.cli.app import seconds
 
@@ -205,6 +207,37 @@ def test_export_and_report(studied, tmp_path):
     pytest.importorskip("plotly")
     assert studied("report", "s", "out.html").exit_code == 0
     assert (tmp_path / "out.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_watched_report_follows_a_running_study_to_its_end(call, tmp_path):
+    """While the study runs the page reads itself again; the last one has all trials and does not."""
+    pytest.importorskip("plotly")
+    seen = []
+
+    def tune():
+        with hpo.Study({"x": hpo.uniform(0, 1)}, sampler="random", num_trials=3, name="live") as study:
+            started.set()
+            for _ in range(3):
+                trial = study.ask()
+                until = time.monotonic() + 60
+                while "refreshSeconds = 0.1;" not in page_text() and time.monotonic() < until:
+                    time.sleep(0.05)
+                seen.append(page_text())
+                study.tell(trial, trial.config["x"])
+
+    def page_text():
+        return (tmp_path / "out.html").read_text() if (tmp_path / "out.html").exists() else ""
+
+    started, thread = threading.Event(), threading.Thread(target=tune)
+    thread.start()
+    assert started.wait(60)
+    result = call("report", "live", "out.html", "--watch", "--every", "0.1", "--json")
+    thread.join(60)
+    assert json.loads(result.stdout) == {"path": "out.html", "trials": 3}
+    assert all("refreshSeconds = 0.1;" in text and text.endswith("</html>") for text in seen)
+    assert "refreshSeconds = null;" in page_text()
+    assert call("report", "live", "out.html", "--watch").exit_code == 0  # it has ended: written once
+    assert "above 0" in call("report", "live", "out.html", "--watch", "--every", "0").stderr
 
 
 def test_delete_asks_first(studied):

@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 import math
-import re
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+import raytune_hpo as hpo
 from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.goals import Goal
 from raytune_hpo.results import Results
+from raytune_hpo.trial import Status
 from tests.faces.studies import NASTY, done, failed, pruned, results_of, running
 
 pytest.importorskip("plotly")
+
+NASTY_KEY = NASTY.replace("/", "")
+BRANCHES = {
+    "model": hpo.choice(
+        [
+            {"kind": "svm", "C": hpo.loguniform(1e-3, 1e3), "kernel": hpo.choice(["rbf", "poly"])},
+            {"kind": "tree", "depth": hpo.randint(1, 11), "width": hpo.ordinal([16, 64, 256])},
+        ]
+    ),
+    "batch": hpo.qrandint(16, 256, 16),
+    "noise": hpo.randn(0, 1),
+    "fixed": 7,
+}
+
+
+def branched(num, *, steps=3):
+    """Trials of all kinds in a space of all kinds."""
+    configs = hpo.Space(BRANCHES).sample(num, np.random.default_rng(0))
+    kinds = [
+        lambda i, c: done(0.1 + 1 / (1 + i % 13), c, steps=steps),
+        lambda i, c: done(0.9, c, steps=2, status=Status.PRUNED),
+        lambda i, c: done(None, c, status=Status.FAILED, error="ValueError: boom"),
+        lambda i, c: running(c),
+    ]
+    share = [0, 0, 0, 0, 1, 0, 0, 1, 2, 0]
+    made = [kinds[share[i % 10]](i, c) for i, c in enumerate(configs)]
+    return results_of(*made[:-1], kinds[3](num, configs[-1]), space=BRANCHES)
+
 
 STUDIES = {
     "empty": results_of(),
@@ -29,18 +60,48 @@ STUDIES = {
         done({"loss": 1.0, "size": 2.0}), done({"loss": 2.0, "size": 1.0}, steps=3), failed(), metric=["loss", "size"]
     ),
     "huge values": results_of(done(1e300), done(-1e300), done(0.0)),
-    "nasty": results_of(done(0.5, {NASTY: NASTY}), failed(NASTY), name=NASTY),
+    "nasty": results_of(
+        *[done({"loss": 0.5 + i, NASTY: 1.0}, {NASTY_KEY: [NASTY, "b"][i % 2], "y": 0.1 * i}) for i in range(10)],
+        done(None, {NASTY_KEY: NASTY, "y": 0.5}, status=Status.FAILED, error=NASTY),
+        name=NASTY,
+        space={NASTY_KEY: hpo.choice([NASTY, "b"]), "y": hpo.uniform(0, 1)},
+    ),
+    "branches": branched(60),
+    "few of branches": branched(4),
+    "constants": results_of(done(0.5, {"x": 1}), done(0.3, {"x": 1}), space={"x": 1}),
+    "one value": results_of(
+        *[done(0.1 * i, {"x": 1, "y": "a"}) for i in range(9)],
+        space={"x": hpo.randint(1, 2), "y": hpo.choice(["a", "b"])},
+    ),
     "nan extras": results_of(done({"loss": 0.5, "extra": math.nan}, steps=2)),
 }
 
 
+FIGURES = {
+    "history": lambda plot: plot.history(),
+    "best against trials": lambda plot: plot.best_so_far(),
+    "best against time": lambda plot: plot.best_so_far(against="time"),
+    "curves": lambda plot: plot.curves(),
+    "parallel coordinates": lambda plot: plot.parallel_coordinates(),
+    "slice": lambda plot: plot.slice(),
+    "contour": lambda plot: plot.contour(),
+    "rank": lambda plot: plot.rank(),
+    "importances": lambda plot: plot.importances(),
+    "fanova": lambda plot: plot.importances(method="fanova", pairs=3),
+    "timeline": lambda plot: plot.timeline(),
+    "duration": lambda plot: plot.duration(),
+    "distribution": lambda plot: plot.distribution(),
+}
+
+
 @pytest.mark.parametrize("kind", STUDIES)
-def test_every_study_has_a_history_curves_and_a_page(kind, tmp_path):
-    results = STUDIES[kind]
-    assert results.plot.history().to_dict()["layout"]
-    assert results.plot.curves().to_dict()["layout"]
-    results.plot.page(tmp_path / "page.html")
-    assert "</html>" in (tmp_path / "page.html").read_text()
+@pytest.mark.parametrize("figure", FIGURES)
+def test_every_figure_can_be_drawn_of_every_study(figure, kind):
+    found = FIGURES[figure](STUDIES[kind].plot)
+    text = found.to_json()
+    assert found.layout.height > 100
+    assert "<script" not in text.replace("&lt;script", "")
+    assert found.data or found.layout.annotations[0].text
 
 
 def named(figure, name):
@@ -99,26 +160,6 @@ def test_a_front_needs_several_metrics():
         STUDIES["everything"].plot.pareto()
 
 
-def test_the_page_is_one_file_and_runs_nothing_of_the_users(tmp_path):
-    path = tmp_path / "page.html"
-    STUDIES["nasty"].plot.page(path)
-    text = path.read_text()
-    assert NASTY not in text
-    assert "<script>alert" not in text
-    assert len(re.findall(r"plotly\.js v\d", text)) == 1
-    assert not re.search(r"<(script|link|img)[^>]+(src|href)=", text)
-
-
-def test_the_page_of_a_large_study_says_what_it_leaves_out(tmp_path):
-    path = tmp_path / "page.html"
-    spec = results_of().spec
-    one = results_of(done(0.5, {f"p{i}": i for i in range(40)}))[0]
-    Results(spec, [one] * 3000).plot.page(path)
-    text = path.read_text()
-    assert "the first 500 of 3000 trials, the first 12 of 40 parameters" in text
-    assert text.count("<tr>") == 501
-
-
 def test_without_plotly_the_error_names_the_extra():
     code = (
         "import sys; sys.modules['plotly'] = None\n"
@@ -132,9 +173,118 @@ def test_without_plotly_the_error_names_the_extra():
 
 
 def test_axes_are_titled_with_the_metric_escaped():
-    import numpy as np
-
     from raytune_hpo.plots.style import value_axis
 
     assert value_axis(np.array([]), Goal("<b>"))["title"]["text"] == "&lt;b&gt;"
     assert issubclass(SpecError, HpoError)
+
+
+def titles(figure):
+    return [annotation.text for annotation in figure.layout.annotations]
+
+
+def test_the_best_so_far_goes_on_to_the_last_trial():
+    figure = STUDIES["everything"].plot.best_so_far()
+    assert (list(figure.data[0].x), list(figure.data[0].y)) == ([0, 4, 4], [0.5, 0.3, 0.3])
+    with pytest.raises(SpecError, match="against='money'"):
+        STUDIES["everything"].plot.best_so_far(against="money")
+
+
+def test_a_slice_shows_each_parameter_where_it_is_active_and_failures_at_its_foot():
+    results = STUDIES["branches"]
+    figure = results.plot.slice(parameters=["model/svm/C", "model"])
+    in_svm = [t for t in results if t.config["model"]["kind"] == "svm"]
+    first = [trace for trace in figure.data if trace.xaxis == "x"]
+    by_name = {trace.name: trace for trace in first}
+    assert len(by_name["completed"].x) == sum(t.status is Status.COMPLETED for t in in_svm)
+    assert len(by_name["failed"].x) == sum(t.status is Status.FAILED for t in in_svm)
+    assert by_name["failed"].yaxis == "y100"
+    assert figure.layout.xaxis.type == "log"
+    assert list(figure.layout.xaxis2.ticktext) == ["svm", "tree"]
+
+
+def test_parallel_coordinates_have_a_place_for_what_is_not_active():
+    (lines,) = STUDIES["branches"].plot.parallel_coordinates(parameters=["model", "model/tree/depth"]).data
+    model, depth, loss = lines.dimensions
+    assert list(model.ticktext) == ["svm", "tree"]
+    assert depth.ticktext[0] == "not active"
+    bottom = depth.tickvals[0]
+    assert [d == bottom for d in depth["values"]] == [m == 0 for m in model["values"]]
+    assert loss.label == "loss (min)"
+
+
+def test_a_contour_is_drawn_of_what_was_tried_together():
+    results = STUDIES["branches"]
+    assert "from" in titles(results.plot.contour())[0]
+    apart = results.plot.contour(parameters=["model/svm/C", "model/tree/depth"])
+    assert titles(apart) == ["too few trials have both"]
+    with pytest.raises(SpecError, match="did you mean 'batch'"):
+        results.plot.contour(parameters=["batsh", "noise"])
+
+
+def test_a_contour_is_what_a_forest_expects():
+    configs = [{"x": i / 15, "y": j / 15} for i in range(16) for j in range(16)]
+    space = {"x": hpo.uniform(0, 1), "y": hpo.uniform(0, 1)}
+    results = results_of(*[done(4 * c["x"] + c["y"], c) for c in configs], space=space)
+    (field,) = [trace for trace in results.plot.contour(parameters=["x", "y"]).data if trace.type == "contour"]
+    expected = 4 * np.asarray(field.x)[None, :] + np.asarray(field.y)[:, None]
+    assert np.abs(np.asarray(field.z) - expected).mean() < 0.25
+
+
+def test_ranks_are_of_all_trials_and_pairs_are_those_tried_together():
+    figure = STUDIES["branches"].plot.rank()
+    assert len(figure.data) == 6
+    assert all(len(trace.x) for trace in figure.data)
+    assert len(STUDIES["branches"].plot.rank(parameters=["batch", "noise", "model"]).data) == 3
+
+
+def test_importances_say_whose_trials_they_speak_of():
+    figure = STUDIES["branches"].plot.importances()
+    assert any("where model = svm" in title for title in titles(figure))
+    assert any("among all" in title for title in titles(figure))
+    both = STUDIES["branches"].plot.importances(method="fanova", pairs=2)
+    assert any("beyond each alone" in title for title in titles(both))
+    with pytest.raises(SpecError, match="no method 'shap'"):
+        STUDIES["branches"].plot.importances(method="shap")
+
+
+def test_the_timeline_says_how_busy_the_workers_were():
+    assert "1 worker" in titles(STUDIES["one trial"].plot.timeline())[0]
+    (bars,) = named(STUDIES["one trial"].plot.timeline(), "completed")
+    assert (bars.base[0], bars.x[0]) == (0, 1000 * 2 / 1000)
+
+
+def test_a_front_of_several_metrics_has_a_panel_for_each_pair():
+    trials = [done({"a": float(i), "b": -float(i), "c": 1.0}) for i in range(5)]
+    results = results_of(*trials, metric=["a", "b", "c"], mode=["min", "min", "max"])
+    assert len(titles(results.plot.pareto())) == 3
+    assert results_of(metric=["a", "b"]).plot.pareto().data == ()
+
+
+@pytest.fixture(scope="module")
+def large():
+    """100,000 trials; a thousand different ones."""
+    thousand = branched(1000)
+    numbered = [replace(trial, number=i) for i, trial in enumerate(thousand.trials * 100)]
+    return Results(thousand.spec, numbered)
+
+
+@pytest.mark.parametrize("figure", ["history", "best against time", "slice", "rank", "timeline", "duration"])
+def test_100_000_trials_are_drawn_by_some_that_stand_for_them(large, figure):
+    found = FIGURES[figure](large.plot)
+    assert 0 < sum(len(trace.x) for trace in found.data) < 12_000
+    assert len(found.to_json()) < 2_000_000
+
+
+def test_of_100_000_lines_and_curves_few_are_drawn(large):
+    (lines,) = large.plot.parallel_coordinates().data
+    assert len(lines.line.color) == 2000
+    assert "300 of" in titles(large.plot.curves())[0]
+
+
+def test_what_was_left_out_is_said(large):
+    """Of ten trials seven complete, two are pruned and one fails; of a thousand one still runs."""
+    assert "4,000 of 89,900 trials" in titles(large.plot.history())[0]
+    assert "4,000 of 99,900" in titles(large.plot.duration())[1]
+    assert "571 of 89,900 trials" in large.plot.slice().layout.title.text
+    assert not any(" of " in title for title in titles(STUDIES["branches"].plot.history()))

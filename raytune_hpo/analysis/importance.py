@@ -1,0 +1,183 @@
+"""Which parameters matter: shares of what a metric's differences come from.
+
+A conditional parameter is judged among the trials in which it is active, and its share is one of their differences. The
+trials that a parameter is active in are its realm; parameters of one realm are judged together.
+
+PED-ANOVA  What tells the best trials from the others? By the distributions of single parameters; quick, and at home in
+           noise and in very long studies. Shares of all parameters that are always active in a realm add up to 1.
+fANOVA     How much of the variance does one parameter explain alone? By a forest. What is missing to 1 is explained by
+           parameters together, by conditional ones of narrower realms, and by noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from math import ceil
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raytune_hpo.analysis.response import response
+from raytune_hpo.analysis.tried import Parameter, Tried
+from raytune_hpo.analysis.values import Floats
+from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.numerics.pearson import divergence
+
+LEAST = 8  # trials of a realm: fewer say nothing
+_LEAST_BEST = 8  # trials that count as the best, where twice as many are there
+_PAIRED = 8  # parameters whose pairs are looked at, the most important ones
+
+
+@dataclass(frozen=True, kw_only=True)
+class Importance:
+    """How much a parameter matters.
+
+    Attributes:
+        name: of the parameter; ``pair``: of the second one, where two of them act together.
+        share: in [0, 1].
+        when: which trials were looked at, in words; empty for all.
+        num_trials: how many.
+    """
+
+    name: str
+    share: float
+    when: str
+    num_trials: int
+    pair: str | None = None
+
+
+class _Realm(NamedTuple):
+    """Parameters that are active in the same trials.
+
+    Attributes:
+        own: those parameters; ``wider``: others that are active in all of these trials too.
+        rows: the trials with a value, by position.
+    """
+
+    own: tuple[Parameter, ...]
+    wider: tuple[Parameter, ...]
+    rows: NDArray[np.intp]
+
+
+def importances(
+    tried: Tried,
+    losses: Floats,
+    rng: np.random.Generator,
+    *,
+    method: str = "ped_anova",
+    quantile: float = 0.1,
+    region: float = 1.0,
+) -> list[Importance]:
+    """The parameters, the most important ones first; those active in fewer than 8 trials with a value are left out.
+
+    Args:
+        losses: (n,); NaN where a trial has none.
+        method: "ped_anova" or "fanova".
+        quantile, region: see ``ped_anova``.
+
+    Raises:
+        SpecError: there is no such method, or the quantiles are none.
+    """
+    if method not in METHODS:
+        raise SpecError(f"importances have no method {method!r}; {nearest(method, METHODS)}")
+    return fanova(tried, losses, rng) if method == "fanova" else ped_anova(tried, losses, quantile, region)
+
+
+def ped_anova(tried: Tried, losses: Floats, quantile: float = 0.1, region: float = 1.0) -> list[Importance]:
+    """By what tells the best trials from the others.
+
+    Args:
+        quantile: the share of trials that counts as the best, gamma' in the paper; at least 8 trials do, or half.
+        region: only that share of trials is looked at, the best ones, gamma in the paper: below 1, the importance for
+            becoming better still.
+    """
+    if not 0 < quantile < region <= 1:
+        raise SpecError(f"PED-ANOVA needs 0 < quantile < region <= 1, got quantile={quantile}, region={region}")
+
+    def shares(realm: _Realm) -> Floats:
+        y = losses[realm.rows]
+        looked_at = y <= _threshold(y, region)
+        is_best = y[looked_at] <= _threshold(y, quantile)
+        columns = [(p.axis, p.x[realm.rows[looked_at]]) for p in (*realm.own, *realm.wider)]
+        found = np.array([divergence(axis, x, is_best) for axis, x in columns])
+        return found[: len(realm.own)] / (found.sum() or 1.0)
+
+    return _by_realm(tried, losses, shares)
+
+
+def fanova(tried: Tried, losses: Floats, rng: np.random.Generator) -> list[Importance]:
+    """By the share of variance that a parameter explains alone."""
+    place = _places(tried)
+
+    def shares(realm: _Realm) -> Floats:
+        single = response(tried.parameters, realm.rows, losses, rng).shares().single
+        return np.asarray(single[[place[parameter.name] for parameter in realm.own]])
+
+    return _by_realm(tried, losses, shares)
+
+
+METHODS = ("ped_anova", "fanova")
+
+
+def interactions(tried: Tried, losses: Floats, rng: np.random.Generator) -> list[Importance]:
+    """What pairs of parameters explain beyond each of them, by fANOVA, the most important ones first.
+
+    Looked at are the pairs of the eight most important parameters of every realm.
+    """
+    found, place = [], _places(tried)
+    for realm in _realms(tried, losses):
+        marginals = response(tried.parameters, realm.rows, losses, rng)
+        single = marginals.shares().single
+        own = [place[parameter.name] for parameter in realm.own]
+        wider = [place[parameter.name] for parameter in realm.wider]
+        strong = np.array([*own, *wider])
+        strong = np.sort(strong[np.argsort(-single[strong], kind="stable")[:_PAIRED]])
+        pairs = [(j, k) for j, k in combinations(strong.tolist(), 2) if j in own or k in own]
+        for (j, k), share in zip(pairs, marginals.shares(pairs).pairs, strict=True):
+            found.append(_importance(tried.parameters[j], realm, share, pair=tried.parameters[k].name))
+    return _sorted(found)
+
+
+def _importance(parameter: Parameter, realm: _Realm, share: float, pair: str | None = None) -> Importance:
+    return Importance(
+        name=parameter.name, share=float(share), when=realm.own[0].when, num_trials=len(realm.rows), pair=pair
+    )
+
+
+def _realms(tried: Tried, losses: Floats) -> Iterator[_Realm]:
+    """The realms of at least 8 trials with a value, in the order of their first parameters."""
+    known = np.isfinite(losses)
+    by_mask: dict[bytes, list[Parameter]] = {}
+    for parameter in tried.parameters:
+        by_mask.setdefault(parameter.active.tobytes(), []).append(parameter)
+    for own in by_mask.values():
+        active = own[0].active
+        wider = [p for p in tried.parameters if p not in own and not (active & ~p.active).any()]
+        rows = np.flatnonzero(active & known)
+        if len(rows) >= LEAST:
+            yield _Realm(tuple(own), tuple(wider), rows)
+
+
+def _by_realm(tried: Tried, losses: Floats, shares: Callable[[_Realm], Floats]) -> list[Importance]:
+    return _sorted(
+        _importance(parameter, realm, share)
+        for realm in _realms(tried, losses)
+        for parameter, share in zip(realm.own, shares(realm), strict=True)
+    )
+
+
+def _sorted(found: Iterable[Importance]) -> list[Importance]:
+    return sorted(found, key=lambda importance: -importance.share)
+
+
+def _places(tried: Tried) -> dict[str, int]:
+    return {parameter.name: j for j, parameter in enumerate(tried.parameters)}
+
+
+def _threshold(y: Floats, share: float) -> float:
+    """The loss up to which that share of trials lies; ties count as well, else chance would choose among them."""
+    num = max(ceil(len(y) * share), min(_LEAST_BEST, len(y) // 2))
+    return float(np.partition(y, num - 1)[num - 1])

@@ -1,0 +1,128 @@
+"""What was tried of each parameter, as columns of numbers.
+
+X  (n, d)  coordinates of n trials in the unit cube; NaN where a parameter is not active
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.numerics.axes import Axis, Kind
+from raytune_hpo.space import Choice, Column, Domain, Ordinal, Space
+from raytune_hpo.space.conditions import AllOf, Condition, Test
+from raytune_hpo.space.domain import Array
+from raytune_hpo.texts import number, short
+from raytune_hpo.trial import Trial
+
+_FEW = 64  # values in order that are told apart; a domain of more counts as a continuum
+_WIDTH = 24  # characters of a label
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One parameter and what the trials tried of it.
+
+    Attributes:
+        name: that of its column in the space.
+        domain: what it may be.
+        x: (n,) coordinates in the unit interval; NaN where it is not active.
+        when: in which trials it is active, in words; empty for all.
+    """
+
+    name: str
+    domain: Domain
+    x: NDArray[np.float64]
+    when: str = ""
+
+    @cached_property
+    def active(self) -> NDArray[np.bool_]:
+        """The trials that have it, (n,)."""
+        return ~np.isnan(self.x)
+
+    @cached_property
+    def numbers(self) -> NDArray[np.float64]:
+        """Its values (n,), or the positions of the options of a choice; NaN where it is not active."""
+        found = np.full(len(self.x), np.nan)
+        found[self.active] = self.domain.codes(self.x[self.active])
+        return found
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """What the options of a choice are called; empty for numbers."""
+        if not isinstance(self.domain, (Choice, Ordinal)):
+            return ()
+        return tuple(short(option, _WIDTH) or repr(option) for option in self.domain.options)
+
+    @cached_property
+    def is_log(self) -> bool:
+        """Whether its numbers are spread over decades and can be drawn so: none is 0 or less."""
+        domain = getattr(self.domain, "base", self.domain)
+        return bool(getattr(domain, "log", False)) and not (self.numbers <= 0).any()
+
+    @cached_property
+    def axis(self) -> Axis:
+        """What a model needs to know of its values."""
+        size, is_choice = self.domain.size, isinstance(self.domain, Choice)
+        if size is None or (size > _FEW and not is_choice):
+            return Axis(Kind.REAL)
+        centres = np.sort([self.domain.unit_at(position) for position in range(size)])
+        return Axis(Kind.NOMINAL if is_choice else Kind.GRID, centres)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """The parameters that may vary, in the order of the space."""
+
+    parameters: tuple[Parameter, ...]
+
+    @cached_property
+    def X(self) -> Array:
+        """The coordinates, (n, d)."""
+        return np.stack([parameter.x for parameter in self.parameters], axis=1)
+
+    def named(self, name: str) -> Parameter:
+        """One of them.
+
+        Raises:
+            SpecError: there is none of that name, or it has one value only.
+        """
+        found = {parameter.name: parameter for parameter in self.parameters}
+        if name not in found:
+            raise SpecError(f"no parameter {name!r} varies in this study; {nearest(name, found)}")
+        return found[name]
+
+
+def tried(space: Space, trials: Sequence[Trial]) -> Tried:
+    """What trials of a space tried."""
+    X = space.encode([trial.config for trial in trials])
+    return Tried(
+        parameters=tuple(
+            Parameter(name=column.name, domain=column.domain, x=X[:, j], when=_when(column.condition, space.columns))
+            for j, column in enumerate(space.columns)
+            if column.domain.size != 1
+        )
+    )
+
+
+def _when(condition: Condition | None, columns: Sequence[Column]) -> str:
+    """A condition in words: ``model = svm``."""
+    if condition is None:
+        return ""
+    if isinstance(condition, Test):
+        return _test(condition, columns[condition.column])
+    joint = " and " if isinstance(condition, AllOf) else " or "
+    return joint.join(_when(part, columns) for part in condition.parts)
+
+
+def _test(test: Test, column: Column) -> str:
+    options = getattr(column.domain, "options", None)
+    shown = [number(code) if options is None else short(options[int(code)], _WIDTH) for code in test.operand]
+    if test.op in ("in", "not in"):
+        return f"{column.name} {'=' if test.op == 'in' else 'is not'} {' or '.join(shown)}"
+    return f"{column.name} {test.op} {shown[0]}"

@@ -1,0 +1,97 @@
+"""Contours: what to expect where two parameters are known, whatever the others are."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raytune_hpo.analysis.response import Surface, surface
+from raytune_hpo.analysis.tried import Parameter
+from raytune_hpo.analysis.values import Floats, losses_of_values
+from raytune_hpo.plots import style
+from raytune_hpo.plots.view import View, split, why_nothing
+from raytune_hpo.rng import derive
+from raytune_hpo.trial import Status
+
+_MOST = 300  # trials in a panel
+_COLUMNS = 3
+
+
+def contour(view: View, parameters: Sequence[str] | None = None) -> Any:
+    """One panel per pair of the parameters, by default of three pairs that matter; by a forest, darker is better."""
+    pairs = view.pairs(parameters, 3)
+    if not pairs or not len(view.valued):
+        return style.nothing(why_nothing(view))
+    rng, known = derive(view.results.spec.seed, "plots/contour"), view.tried.parameters
+    surfaces = [surface(known, (known.index(x), known.index(y)), view.losses, rng) for x, y in pairs]
+    cols = min(_COLUMNS, len(pairs))
+    figure = style.panels([_title(found) for found in surfaces], height=420, cols=cols, between=style.WIDE, beside=0.4)
+    for panel, (pair, found) in enumerate(zip(pairs, surfaces, strict=True)):
+        _panel(figure, panel, cols, view, pair, found)
+    bar = {"title": {"text": html.escape(style.short_name(view.goal.metric, 18))}, "thickness": 14, "outlinewidth": 0}
+    scale = {"colorscale": style.SCALE, "reversescale": view.goal.mode == "min", "colorbar": bar}
+    style.caption(figure, f"expected {view.goal.metric} given two parameters, over all others; darker is better")
+    return style.name_once(figure.update_layout(coloraxis=scale))
+
+
+def _title(found: Surface | None) -> str:
+    return "too few trials have both" if found is None else f"from {found.num_trials:,} trials"
+
+
+def _panel(
+    figure: Any, panel: int, cols: int, view: View, pair: tuple[Parameter, Parameter], found: Surface | None
+) -> None:
+    at, (x, y) = style.place(panel, cols), pair
+    if found is not None:
+        figure.add_trace(_field(view, pair, found), **at)
+        rows = view.drawn(_MOST)
+        for status, own in split(view, rows[x.active[rows] & y.active[rows]]):
+            filling = "white" if status is Status.COMPLETED else "rgba(0,0,0,0)"
+            marker = {"size": 4, "color": filling, "line": {"color": "#555", "width": 0.7}}
+            trace = _trials(status.value, view, pair, own, marker)
+            figure.add_trace(trace.update(showlegend=False, legendgroup=None), **at)
+    best = view.best
+    if best is not None and x.active[best] and y.active[best]:
+        figure.add_trace(_trials("best", view, pair, np.array([best]), style.BEST_MARK), **at)
+    figure.update_xaxes(**{**style.parameter_axis(x), **_range(x, found)}, **at)
+    figure.update_yaxes(**{**style.parameter_axis(y, is_upright=True), **_range(y, found)}, **at)
+
+
+def _trials(
+    name: str, view: View, pair: tuple[Parameter, Parameter], rows: NDArray[np.intp], marker: Mapping[str, Any]
+) -> Any:
+    xs, ys = style.spread(pair[0], rows), style.spread(pair[1], rows, is_upright=True)
+    return style.dots(name, view.trials(rows), xs, ys, [view.goal], marker=marker)
+
+
+def _range(parameter: Parameter, found: Surface | None) -> dict[str, Any]:
+    """An axis that ends where the field does."""
+    if found is None:
+        return {}
+    if parameter.labels:
+        return {"range": [-0.5, len(parameter.labels) - 0.5]}
+    known = parameter.numbers[parameter.active]
+    ends = np.log10([known.min(), known.max()]) if parameter.is_log else np.array([known.min(), known.max()])
+    margin = 0.02 * (ends[1] - ends[0]) or 0.5
+    return {"range": [float(ends[0] - margin), float(ends[1] + margin)]}
+
+
+def _field(view: View, pair: tuple[Parameter, Parameter], found: Surface) -> Any:
+    """Coloured cells; lines of equal value where both parameters are numbers."""
+    go = style.plotly()
+    x, y = (_places(parameter, unit) for parameter, unit in zip(pair, (found.xs, found.ys), strict=True))
+    z = losses_of_values(found.losses, view.goal)
+    more = {"x": x, "y": y, "z": z.astype(np.float32), "coloraxis": "coloraxis", "name": "expected"}
+    hover = f"expected {html.escape(view.goal.metric)} %{{z:.4g}}<extra></extra>"
+    if min(len(x), len(y)) > 1 and not any(parameter.labels for parameter in pair):
+        lines = {"line": {"color": "white", "width": 0.6}, "contours": {"coloring": "heatmap"}, "ncontours": 12}
+        return go.Contour(**more, **lines, hovertemplate=hover)
+    return go.Heatmap(**more, hovertemplate=hover)
+
+
+def _places(parameter: Parameter, unit: Floats) -> Floats:
+    return np.asarray(parameter.domain.codes(unit), dtype=np.float64)

@@ -1,0 +1,89 @@
+"""Importances: which parameters matter."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from raytune_hpo.analysis.importance import LEAST, Importance, importances, interactions
+from raytune_hpo.plots import style
+from raytune_hpo.plots.view import View
+from raytune_hpo.rng import derive
+
+MAX_BARS = 12  # of a panel
+_MAX_PANELS = 8
+_BAR = 34  # pixels
+_TOGETHER = "pairs together, beyond each alone (fANOVA)"
+_ASKED = {
+    "ped_anova": "what tells the best tenth of the trials from the others (PED-ANOVA)",
+    "fanova": "the share of the variance that a parameter explains alone (fANOVA)",
+}
+
+
+def importances_plot(view: View, method: str = "ped_anova", pairs: int = 0) -> Any:
+    """One panel for the parameters of all trials, and one for those of each branch, whose trials alone they speak of.
+
+    Args:
+        pairs: so many pairs of parameters are shown as well, those that explain most beyond each alone.
+
+    Raises:
+        SpecError: there is no such method.
+    """
+    rng = derive(view.results.spec.seed, "importances")
+    found = importances(view.tried, view.losses, rng, method=method)
+    if not found:
+        return style.nothing(f"importances need {LEAST} trials that have a value of {view.goal.metric}")
+    groups = _groups(found)
+    if pairs and (joint := [i for i in interactions(view.tried, view.losses, rng)[:pairs] if i.share > 0]):
+        groups[_TOGETHER] = joint
+    bars = [[*group[:MAX_BARS]] for group in groups.values()][:_MAX_PANELS]
+    figure = style.panels_of_heights(list(groups)[:_MAX_PANELS], [_BAR * len(group) + 12 for group in bars])
+    for row, group in enumerate(bars, start=1):
+        figure.add_trace(_bars(group), row=row, col=1)
+        names = [html.escape(_name(importance)) for importance in group]
+        places = list(range(len(group)))
+        figure.update_yaxes(
+            tickvals=places, ticktext=names, range=[len(group) - 0.45, -0.55], showgrid=False, ticks="", row=row, col=1
+        )
+    top = max(importance.share for group in bars for importance in group)
+    figure.update_xaxes(range=[0, min(1.12, 1.15 * top) or 1.0], tickformat=".0%", nticks=6)
+    more = style.some_parameters(len(found), len(view.tried.parameters))
+    style.caption(figure, f"{view.goal.metric}: {_ASKED[method]}{more}")
+    return figure
+
+
+def _groups(found: Sequence[Importance]) -> dict[str, list[Importance]]:
+    """The importances by the trials that they speak of: all, then those of each branch."""
+    groups: dict[str, list[Importance]] = {}
+    for importance in sorted(found, key=lambda importance: importance.when != ""):
+        trials = f"{importance.num_trials:,} trials"
+        where = f"among the {trials} where {importance.when}" if importance.when else f"among all {trials}"
+        groups.setdefault(where, []).append(importance)
+    return groups
+
+
+def _name(importance: Importance) -> str:
+    name = style.short_name(importance.name, 40)
+    return name if importance.pair is None else f"{name} and {style.short_name(importance.pair, 40)}"
+
+
+def _bars(group: Sequence[Importance]) -> Any:
+    first = group[0]
+    colour = style.PURPLE if first.pair is not None else style.GREEN if first.when else style.BLUE
+    shares = np.array([importance.share for importance in group])
+    return style.plotly().Bar(
+        x=shares,
+        y=np.arange(len(group)),
+        orientation="h",
+        width=0.62,
+        marker={"color": colour},
+        text=[f"{share:.0%}" if share >= 0.1 else f"{share:.1%}" for share in shares.tolist()],
+        textposition="outside",
+        cliponaxis=False,
+        showlegend=False,
+        customdata=[html.escape(importance.name) for importance in group],
+        hovertemplate="%{customdata}: %{x:.2%}<extra></extra>",
+    )

@@ -1,0 +1,119 @@
+"""Parallel coordinates: every trial a line through its parameters to its value."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raytune_hpo.analysis.tried import Parameter
+from raytune_hpo.analysis.values import losses_of_values, usual
+from raytune_hpo.plots import style
+from raytune_hpo.plots.view import View, why_nothing
+from raytune_hpo.texts import cut
+
+MAX_PARAMETERS = 10
+_MOST = 2_000  # lines
+_TICKS = 5
+_MAX_LABELS = 16
+_INACTIVE = 0.12  # how far below an axis the lines of trials without that parameter go, as a part of its length
+
+
+def parallel_coordinates(view: View, parameters: Sequence[str] | None = None) -> Any:
+    """One line per trial, the better the darker; axes can be dragged, and ranges on them select lines."""
+    shown = view.parameters(parameters, MAX_PARAMETERS)
+    if parameters is None:  # what belongs together stands together
+        shown.sort(key=view.tried.parameters.index)
+    rows = view.drawn(_MOST)
+    if not shown or not len(rows):
+        return style.nothing(why_nothing(view))
+    rows = rows[np.argsort(-view.losses[rows], kind="stable")]  # the best are drawn last, above the others
+    left_out = style.some(len(rows), len(view.valued)) + style.some_parameters(len(shown), len(view.tried.parameters))
+    figure = style.panels([f"better trials are darker{left_out}"], height=480, specs=[[{"type": "domain"}]])
+    # In colours of ranks: in those of values, one bad trial makes all others look the same.
+    line = {"color": np.arange(len(rows)) + 1, "colorscale": style.SCALE, "cmin": 0, "cmax": len(rows)}
+    figure.add_trace(
+        style.plotly().Parcoords(
+            line=line,
+            dimensions=[*[_dimension(parameter, rows) for parameter in shown], _metric(view, rows)],
+            labelangle=-18,
+            labelside="top",
+            labelfont={"size": 14},
+            tickfont={"size": 12},
+            unselected={"line": {"color": "#c9ced6", "opacity": 0.15}},
+        )
+    )
+    figure.update_layout(margin={"l": 90, "r": 90, "t": 140, "b": 30})
+    figure.update_annotations(x=-0.08, y=1.0, yref="paper", yshift=104)
+    return figure
+
+
+def _dimension(parameter: Parameter, rows: NDArray[np.intp]) -> dict[str, Any]:
+    """An axis: decades of a logarithmic parameter, places of options, and a place below for where it is not active."""
+    values = np.log10(parameter.numbers[rows]) if parameter.is_log else parameter.numbers[rows]
+    known = values[~np.isnan(values)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    if parameter.labels:
+        low, high = 0.0, len(parameter.labels) - 1.0
+    places, labels = _ticks(parameter, low, high) if parameter.labels or len(known) else ([], [])
+    low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
+    if len(known) < len(values):
+        bottom = low - _INACTIVE * (high - low)
+        values = np.where(np.isnan(values), bottom, values)
+        low, places, labels = bottom, [bottom, *places], ["not active", *labels]
+    return {
+        "label": html.escape(style.short_name(parameter.name, 24)),
+        "values": values,
+        "range": [low, high],
+        "tickvals": places,
+        "ticktext": [html.escape(label) for label in labels],
+    }
+
+
+def _ticks(parameter: Parameter, low: float, high: float) -> tuple[list[float], list[str]]:
+    """Where an axis from low to high has ticks, and what they say; in decades where the parameter is logarithmic."""
+    if parameter.labels:
+        step = -(-len(parameter.labels) // _MAX_LABELS)
+        places = range(0, len(parameter.labels), step)
+        return [float(place) for place in places], [cut(parameter.labels[place], 14) for place in places]
+    if parameter.is_log and high - low > 1:
+        found = np.arange(np.ceil(low), np.floor(high) + 1)
+        found = found[:: -(-len(found) // 7)]
+        return found.tolist(), [_short(10**tick) for tick in found.tolist()]
+    if parameter.is_log:
+        values = _round_numbers(10**low, 10**high)
+        return np.log10(values).tolist(), [_short(value) for value in values]
+    values = _round_numbers(low, high)
+    return values, [_short(value) for value in values]
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    """About five round numbers from one to the other, or the number itself where they are the same."""
+    if not high > low:
+        return [low]
+    rough = (high - low) / _TICKS
+    size = 10 ** np.floor(np.log10(rough))
+    step = next((size * factor for factor in (1, 2, 5) if size * factor >= rough), 10 * size)
+    return [float(tick) for tick in np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step + 0.0]
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.6g}"
+
+
+def _metric(view: View, rows: NDArray[np.intp]) -> dict[str, Any]:
+    """The last axis: the metric in its own units; what is far worse than most stands at the end."""
+    losses = np.minimum(view.losses[rows], usual(view.losses[rows])[1])
+    values = losses_of_values(losses, view.goal)
+    low, high = float(values.min()), float(values.max())
+    ticks = _round_numbers(low, high)
+    return {
+        "label": html.escape(style.short_name(f"{view.goal.metric} ({view.goal.mode})", 24)),
+        "values": values,
+        "range": [low, high] if high > low else [low - 0.5, high + 0.5],
+        "tickvals": ticks,
+        "ticktext": [_short(tick) for tick in ticks],
+    }

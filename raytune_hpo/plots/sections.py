@@ -1,0 +1,140 @@
+"""What a page shows: the figures that say something about this study, in order, each with a sentence on how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raytune_hpo.plots.best_so_far import best_so_far
+from raytune_hpo.plots.contour import contour
+from raytune_hpo.plots.curves import curves
+from raytune_hpo.plots.distribution import distribution
+from raytune_hpo.plots.duration import duration
+from raytune_hpo.plots.history import history
+from raytune_hpo.plots.importances import importances_plot
+from raytune_hpo.plots.parallel_coordinates import parallel_coordinates
+from raytune_hpo.plots.pareto import pareto
+from raytune_hpo.plots.rank import rank
+from raytune_hpo.plots.slice import slice_plot
+from raytune_hpo.plots.timeline import timeline
+from raytune_hpo.plots.view import View, view
+
+if TYPE_CHECKING:
+    from raytune_hpo.results import Results
+
+_MAX_METRICS = 4  # that have figures of their own
+_ENOUGH = 8  # trials with a value from which on the figures of parameters say something
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A figure on a page.
+
+    Attributes:
+        says: how to read it.
+        metric: the position of the metric that it is about; None if it is about the study.
+    """
+
+    title: str
+    says: str
+    figure: Any
+    metric: int | None = None
+
+
+def sections(results: Results) -> list[Section]:
+    """The figures of a study."""
+    return [*_of_the_study(results), *_of_metrics(results), *_of_the_workers(results)]
+
+
+def _of_the_study(results: Results) -> Iterator[Section]:
+    if not len(results):
+        return
+    says = "Every trial by its number. Trials that were stopped early stand at their last report."
+    yield Section(title="History", says=says, figure=history(results))
+    if not results.best_trials:
+        return
+    if len(results.goals) > 1:
+        says = "No trial of the front is worse than another in all metrics."
+        yield Section(title="Pareto front", says=says, figure=pareto(results))
+    says = "When the best value was found. A long flat end says that more trials would hardly help."
+    yield Section(title="Best so far", says=says, figure=best_so_far(results, "time"))
+
+
+def _of_metrics(results: Results) -> Iterator[Section]:
+    for title, says, is_worth_it, draw in _ABOUT_METRICS:
+        for metric, goal in enumerate(results.goals[:_MAX_METRICS]):
+            seen = view(results, goal.metric)
+            if is_worth_it(seen):
+                yield Section(title=title, says=says, figure=draw(seen), metric=metric)
+
+
+def _of_the_workers(results: Results) -> Iterator[Section]:
+    if not len(results):
+        return
+    says = "Which worker ran which trial when. White is idle: waiting for suggestions, for room, or for data."
+    yield Section(title="Timeline", says=says, figure=timeline(results))
+    if any(trial.duration_s is not None for trial in results):
+        says = "How long trials took, and whether later ones take longer."
+        yield Section(title="Durations", says=says, figure=duration(results))
+
+
+def _has_curves(seen: View) -> bool:
+    return any(report.metrics.get(seen.goal.metric) is not None for t in seen.results for report in t.reports[:1])
+
+
+def _has_values(seen: View) -> bool:
+    return len(seen.valued) > 0 and len(seen.tried.parameters) > 0
+
+
+def _has_enough(seen: View) -> bool:
+    return len(seen.valued) >= _ENOUGH and len(seen.tried.parameters) > 0
+
+
+def _has_pairs(seen: View) -> bool:
+    return _has_enough(seen) and bool(seen.pairs(None, 1))
+
+
+def _curves(seen: View) -> Any:
+    return curves(seen.results, seen.goal.metric)
+
+
+_ABOUT_METRICS: tuple[tuple[str, str, Callable[[View], bool], Callable[[View], Any]], ...] = (
+    (
+        "Learning curves",
+        "What trials reported step by step, and where the hopeless ones were stopped.",
+        _has_curves,
+        _curves,
+    ),
+    (
+        "Importances",
+        "Which parameters tell the best trials from the others. Those of a branch are judged among its trials.",
+        _has_enough,
+        importances_plot,
+    ),
+    (
+        "Parallel coordinates",
+        "Every line is a trial. Drag along an axis to select a range, drag its name to move it.",
+        _has_values,
+        parallel_coordinates,
+    ),
+    (
+        "Slices",
+        "The metric against one parameter at a time: where the lowest dots are, and where nothing was tried.",
+        _has_values,
+        slice_plot,
+    ),
+    (
+        "Contours",
+        "What a forest expects of two parameters, whatever the others are. Dots are trials.",
+        _has_pairs,
+        contour,
+    ),
+    ("Ranks", "Trials on two parameters at a time, in the colours of their ranks.", _has_pairs, rank),
+    (
+        "Distribution",
+        "How many trials are at least so good. If the second half lies above the first, the sampler has learnt.",
+        _has_enough,
+        distribution,
+    ),
+)

@@ -1,0 +1,139 @@
+"""The page: one file, whole at any moment, safe, and read again only while its study runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from dataclasses import replace
+
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo.plots import page as module
+from raytune_hpo.results import Results
+from tests.faces.studies import NASTY, done, results_of
+from tests.plots.test_figures import STUDIES, branched
+
+pytest.importorskip("plotly")
+
+TWO = results_of(
+    *[done({"loss": 1.0 + i % 7, "size": 1.0 / (1 + i)}, {"x": i / 20, "n": i % 10}) for i in range(20)],
+    metric=["loss", "size"],
+)
+
+
+def written(results, path, **more):
+    results.plot.page(path, **more)
+    return path.read_text()
+
+
+def headings(text):
+    return [title for title in re.findall(r"<h2>([^<]*)</h2>", text) if not title.startswith("Best conf")]
+
+
+@pytest.mark.parametrize("kind", ["empty", "only failures", "only running", "constants", "one trial"])
+def test_a_page_of_little_says_little(kind, tmp_path):
+    text = written(STUDIES[kind], tmp_path / "page.html")
+    assert text.endswith("</html>")
+    assert not {"Importances", "Contours", "Pareto front"} & set(headings(text))
+
+
+def test_a_page_has_the_figures_that_say_something(tmp_path):
+    found = headings(written(branched(60), tmp_path / "page.html"))
+    assert found[:4] == ["History", "Best so far", "Learning curves", "Importances"]
+    assert found[4:] == [
+        *["Parallel coordinates", "Slices", "Contours", "Ranks", "Distribution", "Timeline", "Durations", "Trials"]
+    ]
+
+
+def test_with_several_metrics_the_reader_chooses_among_them(tmp_path):
+    text = written(TWO, tmp_path / "page.html")
+    assert re.findall(r'data-for="(\d)">([^<]*)<', text) == [("0", "loss"), ("1", "size")]
+    assert text.count('data-metric="0"') == text.count('data-metric="1"') > 3
+    assert "Pareto front" in headings(text)
+    assert "data-for" not in written(STUDIES["everything"], tmp_path / "one.html").partition("<script")[0]
+
+
+def test_the_page_is_one_file_and_runs_nothing_of_the_users(tmp_path):
+    text = written(STUDIES["nasty"], tmp_path / "page.html")
+    assert NASTY not in text
+    assert "<script>alert" not in text
+    assert len(re.findall(r"plotly\.js v\d", text)) == 1
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=", text)
+    for data in re.findall(r'<script type="application/json">(.*?)</script>', text, re.DOTALL):
+        assert json.loads(data)["data"]
+        assert "<" not in data
+
+
+def test_the_page_of_a_large_study_says_what_it_leaves_out(tmp_path):
+    space = {f"p{i}": hpo.randint(0, 50) for i in range(40)}
+    one = results_of(done(0.5, {f"p{i}": i for i in range(40)}), space=space)
+    text = written(Results(one.spec, [one[0]] * 3000), tmp_path / "page.html")
+    assert "the first 500 of 3000 trials, the first 12 of 40 parameters" in text
+    assert text.count("<tr>") == 501
+
+
+def test_only_a_page_of_a_running_study_reads_itself_again(tmp_path):
+    assert "const refreshSeconds = 2.5;" in written(STUDIES["one trial"], tmp_path / "page.html", refresh_s=2.5)
+    assert "const refreshSeconds = null;" in written(STUDIES["one trial"], tmp_path / "page.html")
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "page.html"
+    old = written(STUDIES["empty"], path)
+
+    def full(self, target):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(module.Path, "replace", full)
+    with pytest.raises(OSError, match="no space"):
+        STUDIES["one trial"].plot.page(path)
+    assert path.read_text() == old
+    assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_a_page_can_be_read_by_whom_other_new_files_can(tmp_path):
+    (tmp_path / "other").touch()
+    written(STUDIES["empty"], tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.slow
+def test_the_page_of_100_000_trials_is_written_in_seconds_and_is_not_too_large(tmp_path):
+    thousand = branched(1000)
+    large = Results(thousand.spec, [replace(trial, number=i) for i, trial in enumerate(thousand.trials * 100)])
+    since = time.process_time()
+    large.plot.page(tmp_path / "page.html")
+    assert time.process_time() - since < 60
+    assert (tmp_path / "page.html").stat().st_size < 15_000_000
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs a browser")
+def test_a_browser_without_a_network_draws_the_page_and_keeps_the_readers_place(tmp_path):
+    """All figures of the chosen metric are drawn, none of the other; after it was read again, all is as it was."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    written(TWO, tmp_path / "page.html", refresh_s=4)
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--enable-unsafe-swiftshader"]
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch_persistent_context(
+            tmp_path / "profile", executable_path=CHROMIUM, args=flags, offline=True
+        )
+        tab, errors = browser.new_page(), []
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.goto(f"file://{tmp_path}/page.html", timeout=120_000)
+        tab.click("text=size >> nth=0")
+        place = tab.evaluate("scrollTo(0, 900); window.before = true; scrollY")
+        assert tab.locator("button[aria-pressed=true]").inner_text() == "size"
+        assert tab.locator("section[data-metric='0']:visible").count() == 0
+        tab.wait_for_function("window.before === undefined", timeout=120_000)  # it was read again
+        tab.wait_for_selector("section .js-plotly-plot svg", timeout=120_000)
+        assert tab.locator("button[aria-pressed=true]").inner_text() == "size"
+        assert tab.evaluate("scrollY") == place == 900
+        assert errors == []
+        browser.close()
