@@ -39,8 +39,8 @@ PidFile none
 UsePAM no
 PasswordAuthentication no
 PermitRootLogin prohibit-password
-SetEnv RAY_raylet_start_wait_time_s=600 RAY_agent_register_timeout_ms=600000 RAY_enable_metrics_collection=0 OMP_NUM_THREADS=1
-"""  # a machine that shares its cores with other machines and other tests may be slow to start
+SetEnv RAY_enable_metrics_collection=0 OMP_NUM_THREADS=1
+"""
 PIP = """\
 [global]
 no-index = true

@@ -35,13 +35,15 @@ def edited(text: str) -> str:
     return text
 
 
-def enter(command: str) -> str:
+def enter(command: str, *, attempts: int = 1) -> str:
     """A line on the laptop, and what it answers."""
     print(f"$ {command}", file=sys.stderr, flush=True)
     done = subprocess.run(
         shlex.split(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     print(done.stdout, file=sys.stderr, flush=True)
+    if done.returncode != 0 and attempts > 1:
+        return enter(command, attempts=attempts - 1)
     assert done.returncode == 0, f"{command} ended with {done.returncode}"
     return done.stdout
 
@@ -66,7 +68,8 @@ def wait_until(condition: Any) -> float:
 
 
 def bring_up() -> dict[str, Any]:
-    enter(f"ray up --yes {CONFIG}")
+    # Ray gives each of its processes some seconds to start; where cores are shared by many, that may be too few.
+    enter(f"ray up --yes {CONFIG}", attempts=5)
     return {"joined_s": wait_until(lambda: "4.0 CPU" in on("head", "ray status"))}
 
 
@@ -74,6 +77,13 @@ def submit(num_trials: int) -> dict[str, Any]:
     said = enter(f"ray submit {CONFIG} labs/select_model.py --name {STUDY} --num-trials {num_trials}")
     trials = json.loads(on("head", f"raytune-hpo trials {STUDY} --json"))
     return {"said": said, "trials": trials}
+
+
+def fetch() -> int:
+    """The lines of a study's table, exported there and brought here."""
+    enter(f"ray exec {CONFIG} 'raytune-hpo export {STUDY} {STUDY}.csv'")
+    enter(f"ray rsync-down {CONFIG} {STUDY}.csv /tmp/{STUDY}.csv")
+    return len(Path(f"/tmp/{STUDY}.csv").read_text().splitlines())
 
 
 def take_down() -> dict[str, Any]:
@@ -88,6 +98,7 @@ def main() -> None:
     wait_until(lambda: all(subprocess.call([*SSH.split(), at, "true"]) == 0 for at in SERVERS.values()))
     story = {"addresses": ADDRESSES, "before": {name: ray_processes(name) for name in SERVERS}}
     story |= {"up": bring_up(), "lab": submit(8), "files": on("head", "ls .raytune_hpo").split()}
+    story["csv"] = fetch()
     story |= {"down": take_down(), "up_again": bring_up(), "more": submit(10), "down_again": take_down()}
     story["laptop"] = sorted(path.name for path in Path.home().iterdir())
     print(json.dumps(story))

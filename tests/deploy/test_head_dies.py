@@ -10,17 +10,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
-from fixtures_postgres import *  # noqa: F403
 
 from raytune_hpo.errors import HpoError
 from raytune_hpo.journal import open_storage
 from raytune_hpo.trial import Finished
+from tests.fixtures_postgres import postgres_server, postgres_url  # noqa: F401
 
 pytestmark = pytest.mark.ray
 DRIVER = Path(__file__).with_name("head_driver.py")
@@ -41,24 +41,35 @@ class Head:
 
         self.address = f"{ray.util.get_node_ip_address()}:{free_port()}"
         self._folder = tempfile.TemporaryDirectory(prefix="head-", dir=os.environ.get("RAY_TMPDIR"))
-        port = self.address.rpartition(":")[2]
+        self._said = Path(self._folder.name) / "said"
+        self._process = self._start()
+
+    def _start(self, attempts: int = 5) -> subprocess.Popen[bytes]:
+        """Ray gives each of its processes some seconds; where cores are shared by many, that may be too few."""
         command = [
-            Path(sys.executable).with_name("ray"), "start", "--head", "--block", f"--port={port}", "--num-cpus=1",
-            "--include-dashboard=false", "--object-store-memory=100000000",
+            Path(sys.executable).with_name("ray"), "start", "--head", "--block", f"--port={self.address.rpartition(':')[2]}",
+            "--num-cpus=1", "--include-dashboard=false", "--object-store-memory=100000000",
             f"--temp-dir={self._folder.name}",
         ]  # fmt: skip
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with self._said.open("wb") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=output)
+        wait_until(lambda: b"Ray runtime started" in self._said.read_bytes() or process.poll() is not None)
+        if process.poll() is None:
+            return process
+        assert attempts > 1, self._said.read_text()
+        return self._start(attempts - 1)
 
     def die(self) -> None:
         """All of its processes at once, without a word to any."""
-        first = psutil.Process(self._process.pid)
-        everyone = [first, *first.children(recursive=True)]
-        for process in everyone:
-            process.send_signal(signal.SIGSTOP)  # else some would see others die, and say so
-        for process in everyone:
-            process.kill()
-        psutil.wait_procs(everyone, timeout=30)
-        self._process.wait()
+        if self._process.poll() is None:
+            first = psutil.Process(self._process.pid)
+            everyone = [first, *first.children(recursive=True)]
+            for process in everyone:
+                process.send_signal(signal.SIGSTOP)  # else some would see others die, and say so
+            for process in everyone:
+                process.kill()
+            self._process.wait()
+            psutil.wait_procs(everyone, timeout=30)
         self._folder.cleanup()
 
 
@@ -68,37 +79,30 @@ def head() -> Iterator[Head]:
     try:
         yield machine
     finally:
-        if psutil.pid_exists(machine._process.pid):
-            machine.die()
+        machine.die()
 
 
-def call(machine: Head, storage: str, name: str = "study", num_trials: int = NUM_TRIALS) -> subprocess.Popen[str]:
-    command = [sys.executable, str(DRIVER), name, storage, str(num_trials)]
+def call(machine: Head, storage: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(DRIVER), "study", storage, str(NUM_TRIALS)]
     environment = os.environ | {"RAY_ADDRESS": machine.address}
-    wait_until(lambda: is_open(machine.address))
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def is_open(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    with socket.socket() as probe:
-        return probe.connect_ex((host, int(port))) == 0
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 120
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 240
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)
 
 
-def finished(storage: str, name: str = "study") -> list[int]:
+def finished(storage: str) -> list[int]:
     try:
-        return [fact.number for fact in open_storage(storage).read(name) if isinstance(fact, Finished)]
+        return [fact.number for fact in open_storage(storage).read("study") if isinstance(fact, Finished)]
     except HpoError:
         return []  # not there yet
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_the_same_call_continues_on_the_next_head(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     storage = request.getfixturevalue("postgres_url") if kind == "postgresql" else f"sqlite:///{tmp_path}/studies.db"

@@ -9,12 +9,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
+import yaml
 
 import raytune_hpo as hpo
 
 ROOT = Path(__file__).resolve().parents[2]
+JOB = ROOT / "deploy/kubernetes/job.yaml"
 DOCKERFILE = ROOT / "deploy/Dockerfile"
 TEXT = DOCKERFILE.read_text(encoding="utf-8")
 SENT = [line[1:] for line in (ROOT / "deploy/Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")]
@@ -74,30 +77,33 @@ def test_the_copied_files_make_the_wheel(wheel: Path) -> None:
 
 def test_the_extras_that_the_image_asks_for_exist(wheel: Path) -> None:
     [extras] = re.findall(r"\$\{wheel\}\[(.*?)\]", TEXT)
-    from importlib.metadata import Distribution
-    from zipfile import ZipFile
-
     with ZipFile(wheel) as archive:
         [name] = fnmatch.filter(archive.namelist(), "*.dist-info/METADATA")
         provided = re.findall(r"^Provides-Extra: (\S+)$", archive.read(name).decode(), re.MULTILINE)
-    assert Distribution.from_name("raytune_hpo")
     assert set(extras.split(",")) <= set(provided)
 
 
-def test_what_is_installed_runs_a_lab_as_the_plain_job_does(wheel: Path, tmp_path: Path) -> None:
-    """The package from the wheel alone, in the folder and with the words of the image; studies where the volume is."""
-    site, home = tmp_path / "site", tmp_path / "home"
+STUDY = """
+import raytune_hpo as hpo
+
+print(hpo.__file__)
+hpo.tune(lambda config: config["x"], {"x": hpo.uniform(0, 1)}, num_trials=2, name="inside", runtime="local")
+"""
+
+
+def test_what_is_installed_keeps_its_studies_where_the_volume_is(wheel: Path, tmp_path: Path) -> None:
+    """The package from the wheel alone, in the home of the image's user."""
+    site, home = tmp_path / "site", tmp_path / "home/ray"
+    home.mkdir(parents=True)
     install = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--target", site, wheel]
     subprocess.run(install, check=True, capture_output=True)
-    shutil.copytree(ROOT / "labs", home / "labs", ignore=shutil.ignore_patterns("__pycache__"))
-    script = (
-        "import raytune_hpo as hpo; from raytune_hpo.cli import main; print(hpo.__file__);"
-        "main(['run', 'labs/stop_early.py', '--num-trials', '1', '--name', 'inside', '--runtime', 'local'])"
-    )
     environment = {key: value for key, value in os.environ.items() if key != "RAYTUNE_HPO_STORAGE"}
     environment |= {"HOME": str(home), "PYTHONPATH": str(site)}
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=home, env=environment, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", STUDY]
+    done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.startswith(str(site)), done.stderr
-    assert (home / ".raytune_hpo/studies.db").is_file(), done.stderr
+    [volume] = re.findall(r"^RUN useradd .*\n    && mkdir (\S+)", TEXT, re.MULTILINE)
+    assert (home / Path(volume).relative_to("/home/ray") / "studies.db").is_file(), done.stderr
+    [job] = [thing for thing in yaml.safe_load_all(JOB.read_text(encoding="utf-8")) if thing["kind"] == "Job"]
+    mounts = {mount["mountPath"] for mount in job["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]}
+    assert volume in mounts

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 import shlex
-import subprocess
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -71,19 +69,27 @@ def container(thing: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def head(spec: dict[str, Any]) -> dict[str, Any]:
+    return spec["headGroupSpec"]
+
+
+def group(spec: dict[str, Any]) -> dict[str, Any]:
+    return spec["workerGroupSpecs"][0]
+
+
 MISTAKES: dict[str, tuple[dict[str, Any], Callable[[dict[str, Any]], Any]]] = {
     "a word that KubeRay does not know": (CLUSTER, lambda spec: spec.update(autoscaling=True)),
     "a flag that is a word": (CLUSTER, lambda spec: spec.update(enableInTreeAutoscaling="yes")),
     "a mode that does not exist": (CLUSTER, lambda spec: spec["authOptions"].update(mode="password")),
-    "a number where Ray wants words": (CLUSTER, lambda spec: spec["headGroupSpec"]["rayStartParams"].update({"num-cpus": 0})),
+    "a number where Ray wants words": (CLUSTER, lambda spec: head(spec)["rayStartParams"].update({"num-cpus": 0})),
     "no head": (CLUSTER, lambda spec: spec.pop("headGroupSpec")),
-    "a group without a name": (CLUSTER, lambda spec: spec["workerGroupSpecs"][0].pop("groupName")),
-    "a container's misspelt field": (CLUSTER, lambda spec: container(spec["headGroupSpec"]).update(img="x")),
-    "a variable without a name": (CLUSTER, lambda spec: container(spec["headGroupSpec"])["env"][0].pop("name")),
+    "a group without a name": (CLUSTER, lambda spec: group(spec).pop("groupName")),
+    "a container's misspelt field": (CLUSTER, lambda spec: container(head(spec)).update(img="x")),
+    "a variable without a name": (CLUSTER, lambda spec: container(head(spec))["env"][0].pop("name")),
     "a job without a command": (JOB, lambda spec: spec.pop("entrypoint")),
-    "a mistake in the job's cluster": (JOB, lambda spec: spec["rayClusterSpec"]["workerGroupSpecs"][0].update(maxReplicas="8")),
+    "a mistake in the job's cluster": (JOB, lambda spec: group(spec["rayClusterSpec"]).update(maxReplicas="8")),
     "a misspelt claim": (POSTGRESQL, lambda spec: spec.update(volumeClaims=spec.pop("volumeClaimTemplates"))),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
