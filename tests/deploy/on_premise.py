@@ -68,7 +68,7 @@ def wait_until(condition: Any) -> float:
 
 
 def bring_up() -> dict[str, Any]:
-    # Ray gives each of its processes some seconds to start; where cores are shared by many, that may be too few.
+    # Ray gives each of its agents 15 seconds to start; where cores are shared by many, that may be too few.
     enter(f"ray up --yes {CONFIG}", attempts=5)
     return {"joined_s": wait_until(lambda: "4.0 CPU" in on("head", "ray status"))}
 

@@ -45,7 +45,7 @@ class Head:
         self._process = self._start()
 
     def _start(self, attempts: int = 5) -> subprocess.Popen[bytes]:
-        """Ray gives each of its processes some seconds; where cores are shared by many, that may be too few."""
+        """Ray gives each of its agents 15 seconds to start; where cores are shared by many, that may be too few."""
         command = [
             Path(sys.executable).with_name("ray"), "start", "--head", "--block", f"--port={self.address.rpartition(':')[2]}",
             "--num-cpus=1", "--include-dashboard=false", "--object-store-memory=100000000",
@@ -89,7 +89,7 @@ def call(machine: Head, storage: str) -> subprocess.Popen[str]:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)
