@@ -1,0 +1,122 @@
+"""The head node dies with everything on it. The same call continues the study, once there is a head again."""
+
+from __future__ import annotations
+
+import ast
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from raytune_hpo.errors import HpoError
+from raytune_hpo.journal import open_storage
+from raytune_hpo.trial import Finished
+from tests.fixtures_postgres import postgres_server, postgres_url  # noqa: F401
+
+pytestmark = pytest.mark.ray
+DRIVER = Path(__file__).with_name("head_driver.py")
+NUM_TRIALS = 30
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Head:
+    """A head node, which can be killed like a machine that loses its power."""
+
+    def __init__(self) -> None:
+        import ray
+
+        self.address = f"{ray.util.get_node_ip_address()}:{free_port()}"
+        self._folder = tempfile.TemporaryDirectory(prefix="head-", dir=os.environ.get("RAY_TMPDIR"))
+        self._said = Path(self._folder.name) / "said"
+        self._process = self._start()
+
+    def _start(self, attempts: int = 5) -> subprocess.Popen[bytes]:
+        """Ray gives each of its agents 15 seconds to start; where cores are shared by many, that may be too few."""
+        command = [
+            Path(sys.executable).with_name("ray"), "start", "--head", "--block", f"--port={self.address.rpartition(':')[2]}",
+            "--num-cpus=1", "--include-dashboard=false", "--object-store-memory=100000000",
+            f"--temp-dir={self._folder.name}",
+        ]  # fmt: skip
+        with self._said.open("wb") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=output)
+        wait_until(lambda: b"Ray runtime started" in self._said.read_bytes() or process.poll() is not None)
+        if process.poll() is None:
+            return process
+        assert attempts > 1, self._said.read_text()
+        return self._start(attempts - 1)
+
+    def die(self) -> None:
+        """All of its processes at once, without a word to any."""
+        if self._process.poll() is None:
+            first = psutil.Process(self._process.pid)
+            everyone = [first, *first.children(recursive=True)]
+            for process in everyone:
+                process.send_signal(signal.SIGSTOP)  # else some would see others die, and say so
+            for process in everyone:
+                process.kill()
+            self._process.wait()
+            psutil.wait_procs(everyone, timeout=30)
+        self._folder.cleanup()
+
+
+@contextmanager
+def head() -> Iterator[Head]:
+    machine = Head()
+    try:
+        yield machine
+    finally:
+        machine.die()
+
+
+def call(machine: Head, storage: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(DRIVER), "study", storage, str(NUM_TRIALS)]
+    environment = os.environ | {"RAY_ADDRESS": machine.address}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def finished(storage: str) -> list[int]:
+    try:
+        return [fact.number for fact in open_storage(storage).read("study") if isinstance(fact, Finished)]
+    except HpoError:
+        return []  # not there yet
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_same_call_continues_on_the_next_head(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    storage = request.getfixturevalue("postgres_url") if kind == "postgresql" else f"sqlite:///{tmp_path}/studies.db"
+    with head() as first:
+        interrupted = call(first, storage)
+        wait_until(lambda: len(finished(storage)) >= 5)
+        first.die()
+        before = finished(storage)
+        interrupted.kill()
+        interrupted.communicate()
+    with head() as second:
+        said, complained = call(second, storage).communicate(timeout=240)
+    assert 5 <= len(before) < NUM_TRIALS
+    assert finished(storage)[: len(before)] == before, "what was acknowledged is still there"
+    assert sorted(finished(storage)) == list(range(NUM_TRIALS)), complained
+    assert said.splitlines()[0] == str(NUM_TRIALS), complained
+    assert len(set(ast.literal_eval(said.splitlines()[1]))) == NUM_TRIALS
