@@ -37,20 +37,24 @@ class Views:
         axes: what the columns mean.
 
     Attributes:
+        axes: (d,) of the columns.
         first: (d,) the first view of each column.
-        count: (d,) how many it has; at least one.
+        count: (d,) how many it has.
+        column: (w,) what each view is a view of.
+        orders: by column, if it is nominal, (count, levels + 1) the numbers that stand for "not active" and its levels.
     """
 
     def __init__(self, axes: Sequence[Axis], rng: np.random.Generator) -> None:
-        self._axes = axes
-        self._orders = [rng.random((_ORDERS, axis.size + 1)) if axis.kind is Kind.NOMINAL else None for axis in axes]
-        self.count = np.array([2 if orders is None else _ORDERS for orders in self._orders], dtype=np.intp)
+        self.axes = tuple(axes)
+        self.orders = [rng.random((_ORDERS, axis.size + 1)) if axis.kind is Kind.NOMINAL else None for axis in axes]
+        self.count = np.array([2 if orders is None else _ORDERS for orders in self.orders], dtype=np.intp)
         self.first = np.cumsum(self.count) - self.count
+        self.column = np.repeat(np.arange(len(axes)), self.count)
 
     def of(self, X: Array) -> Array:
         """V (n, w) of rows X (n, d)."""
         V = np.empty((len(X), int(self.count.sum())))
-        for j, (axis, orders) in enumerate(zip(self._axes, self._orders, strict=True)):
+        for j, (axis, orders) in enumerate(zip(self.axes, self.orders, strict=True)):
             i, x = self.first[j], X[:, j]
             if orders is None:
                 V[:, i], V[:, i + 1] = np.where(np.isnan(x), -1.0, x), np.where(np.isnan(x), 2.0, x)

@@ -92,7 +92,7 @@ class Marginals:
 
     @cached_property
     def _trees(self) -> list[_Tree]:
-        return [_Tree(box, self.measures, self.forest.axes) for box in _boxes(self.forest, self.measures)]
+        return [_Tree(box, self.measures, self.forest.views.axes) for box in _boxes(self.forest, self.measures)]
 
 
 class _Box(NamedTuple):
@@ -112,31 +112,29 @@ class _Box(NamedTuple):
 
 def _boxes(forest: Forest, measures: Sequence[Measure]) -> Iterator[_Box]:
     """The leaves of every tree, from walking all trees down layer by layer."""
-    nodes, (num, d) = forest.nodes, (len(forest.nodes.mean), len(measures))
+    nodes, views, (num, d) = forest.nodes, forest.views, (len(forest.nodes.mean), len(measures))
+    orders = {j: order for j, order in enumerate(views.orders) if order is not None}
     low, high = np.empty((num, d)), np.empty((num, d))
-    admitted = {j: np.ones((num, axis.size), dtype=bool) for j, axis in _nominal(forest)}
+    admitted = {j: np.ones((num, order.shape[1] - 1), dtype=bool) for j, order in orders.items()}
     layer, tree = np.arange(forest.num_trees), np.arange(num)
     low[layer], high[layer] = -np.inf, np.inf
     while len(layer):
         cut = layer[nodes.left[layer] != layer]
-        column, threshold = nodes.column[cut], nodes.threshold[cut]
+        view, threshold = nodes.view[cut], nodes.threshold[cut]
+        column = views.column[view]
         for side, child in enumerate((nodes.left[cut], nodes.left[cut] + 1)):
             tree[child], low[child], high[child] = tree[cut], low[cut], high[cut]
             (low if side else high)[child, column] = threshold  # of a nominal column it means nothing and is not read
             for j, levels in admitted.items():
                 levels[child] = levels[cut]
                 own = column == j
-                order = forest.orders[nodes.key[cut[own]].astype(np.intp), 1 : levels.shape[1] + 1]
+                order = orders[j][view[own] - views.first[j], 1:]
                 levels[child[own]] &= (order > threshold[own, None]) == bool(side)
         layer = np.concatenate([nodes.left[cut], nodes.left[cut] + 1])
     leaves = np.flatnonzero(nodes.left == np.arange(num))
     for number in range(forest.num_trees):
         own = leaves[tree[leaves] == number]
         yield _Box(nodes.mean[own], low[own], high[own], {j: levels[own] for j, levels in admitted.items()})
-
-
-def _nominal(forest: Forest) -> list[tuple[int, Axis]]:
-    return [(j, axis) for j, axis in enumerate(forest.axes) if axis.kind is Kind.NOMINAL]
 
 
 class _Tree:
