@@ -218,6 +218,11 @@ def spread(parameter: Parameter, rows: Any, *, is_upright: bool = False) -> np.n
     return np.asarray(values + _JITTER * (2 * even - 1))
 
 
+def count_axis(most: float) -> dict[str, Any]:
+    """Whole numbers below the ticks where there are few."""
+    return {"dtick": 1} if most <= 12 else {}
+
+
 def time_axis(longest_s: float) -> tuple[float, str]:
     """The unit in which times up to this one are drawn: its seconds, and its name."""
     return next(((size, name) for size, name in _UNITS if longest_s >= 2 * size), _UNITS[-1])
