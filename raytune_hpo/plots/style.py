@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -172,7 +173,7 @@ def value_axis(values: np.ndarray, goal: Goal) -> dict[str, Any]:
 
 def log_ticks(decades: float) -> dict[str, Any]:
     """A log axis: one label per decade, and the numbers in between only where there are few decades."""
-    ticks = {"dtick": max(1, round(decades / 6)) if decades > 2.5 else "D2" if decades > 1 else None}
+    ticks = {"dtick": ceil(decades / 5) if decades > 2.5 else "D2" if decades > 1 else None}
     return {"type": "log", "tickangle": 0, "tickfont": {"size": 12}, **ticks}  # plotly draws powers larger
 
 
