@@ -24,7 +24,7 @@ _FEW = 64  # values in order that are told apart; a domain of more counts as a c
 _WIDTH = 24  # characters of a label
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Parameter:
     """One parameter and what the trials tried of it.
 
@@ -75,7 +75,7 @@ class Parameter:
         return Axis(Kind.NOMINAL if is_choice else Kind.GRID, centres)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Tried:
     """The parameters that may vary, in the order of the space."""
 

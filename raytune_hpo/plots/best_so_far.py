@@ -35,6 +35,7 @@ def best_so_far(results: Results, against: str = "trials") -> Any:
         figure.update_yaxes(**style.value_axis(values, goal), row=row, col=1)
     title = "trial" if against == "trials" else f"{name} since the first trial was handed out"
     figure.update_xaxes(title=title, row=len(results.goals), col=1)
+    figure.update_xaxes(**style.count_axis(longest) if against == "trials" else {})
     return figure
 
 

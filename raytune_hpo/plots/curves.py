@@ -39,7 +39,8 @@ def curves(results: Results, metric: str | None = None) -> Any:
         figure.add_trace(trace)
     values = np.concatenate([curve.values for curve in drawn]) if drawn else np.empty(0)
     figure.update_yaxes(**style.value_axis(values, goal))
-    figure.update_xaxes(title="step", **_step_axis(drawn))
+    last = max((float(curve.steps[-1]) for curve in drawn), default=0.0)
+    figure.update_xaxes(title="step", **style.count_axis(last))
     return figure
 
 
@@ -108,9 +109,3 @@ def _ends(name: str, group: Sequence[Curve], goal: Goal, marker: dict[str, Any])
 def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
     """The arrays one after the other, each followed by a gap."""
     return np.concatenate([np.append(array, np.nan) for array in arrays])
-
-
-def _step_axis(drawn: Sequence[Curve]) -> dict[str, Any]:
-    """Whole numbers below the ticks where there are few steps."""
-    last = max((curve.steps[-1] for curve in drawn), default=0.0)
-    return {"dtick": 1} if last <= 12 else {}

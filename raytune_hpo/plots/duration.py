@@ -36,12 +36,12 @@ def duration(results: Results) -> Any:
         own = [i for i in drawn.tolist() if results[i].status is status]
         if own:
             trials, y = [results[i] for i in own], seconds[own] / unit
-            marks = {"among": len(drawn), "marker": style.MARKS[status]}
+            marks: dict[str, Any] = {"among": len(drawn), "marker": style.MARKS[status]}
             trace = style.dots(status.value, trials, [t.number for t in trials], y, results.goals, **marks)
             figure.add_trace(trace, row=2, col=1)
     scale = style.log_ticks(float(np.log10(bins.edges[-1] / bins.edges[0]))) if bins.is_log else {"rangemode": "tozero"}
     figure.update_xaxes(**scale, title=name, row=1, col=1)
-    figure.update_xaxes(title="trial", row=2, col=1)
+    figure.update_xaxes(title="trial", **style.count_axis(len(results)), row=2, col=1)
     figure.update_yaxes(title="trials", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(**scale, title=name, row=2, col=1)
     return style.name_once(figure)

@@ -27,6 +27,7 @@ def history(results: Results) -> Any:
     for panel, goal in enumerate(results.goals):
         _panel(figure, panel, results, goal)
     figure.update_xaxes(title="trial", row=len(results.goals), col=1)
+    figure.update_xaxes(**style.count_axis(len(results)))
     return style.name_once(figure)
 
 

@@ -50,7 +50,8 @@ def importances_plot(view: View, method: str = "ped_anova", pairs: int = 0) -> A
         )
     top = max(importance.share for group in bars for importance in group)
     figure.update_xaxes(range=[0, min(1.12, 1.15 * top) or 1.0], tickformat=".0%", nticks=6)
-    more = style.some_parameters(len(found), len(view.tried.parameters))
+    shown = {importance.name for group in bars for importance in group if importance.pair is None}
+    more = style.some_parameters(len(shown), len(view.tried.parameters))
     style.caption(figure, f"{view.goal.metric}: {_ASKED[method]}{more}")
     return figure
 

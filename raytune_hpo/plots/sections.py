@@ -57,7 +57,7 @@ def _of_the_study(results: Results) -> Iterator[Section]:
     if len(results.goals) > 1:
         says = "No trial of the front is worse than another in all metrics."
         yield Section(title="Pareto front", says=says, figure=pareto(results))
-    says = "When the best value was found. A long flat end says that more trials would hardly help."
+    says = "When the best value was found, and for how long nothing better was."
     yield Section(title="Best so far", says=says, figure=best_so_far(results, "time"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -172,7 +173,7 @@ def value_axis(values: np.ndarray, goal: Goal) -> dict[str, Any]:
 
 def log_ticks(decades: float) -> dict[str, Any]:
     """A log axis: one label per decade, and the numbers in between only where there are few decades."""
-    ticks = {"dtick": max(1, round(decades / 6)) if decades > 2.5 else "D2" if decades > 1 else None}
+    ticks = {"dtick": ceil(decades / 5) if decades > 2.5 else "D2" if decades > 1 else None}
     return {"type": "log", "tickangle": 0, "tickfont": {"size": 12}, **ticks}  # plotly draws powers larger
 
 
@@ -216,6 +217,11 @@ def spread(parameter: Parameter, rows: Any, *, is_upright: bool = False) -> np.n
         return values
     even = (rows * _TURNS[is_upright]) % 1.0  # spreads any rows evenly, and the same every time
     return np.asarray(values + _JITTER * (2 * even - 1))
+
+
+def count_axis(most: float) -> dict[str, Any]:
+    """Whole numbers below the ticks where there are few."""
+    return {"dtick": 1} if most <= 12 else {}
 
 
 def time_axis(longest_s: float) -> tuple[float, str]:

@@ -26,7 +26,7 @@ _MOST_FAILED = 200
 _PAIRED = 16  # parameters among which pairs are looked for
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
     """One metric of a study.
 
