@@ -20,8 +20,10 @@ __all__ = [
     "named_scorers",
     "params_of",
     "part_of",
+    "requires_y",
     "score",
     "scorer_of",
+    "tags_of",
     "warn_or_raise_about_fit_failures",
 ]
 
@@ -49,3 +51,18 @@ def named_scorers(scorer: Any) -> dict[str, Any] | None:
     """The scorers of several in one by name; None where there is one, or where nobody knows before it is called."""
     scorers: dict[str, Any] | None = getattr(scorer, "_scorers", None)
     return scorers
+
+
+def tags_of(estimator: Any) -> Any:
+    """What an estimator says of itself, from 1.6 on."""
+    from sklearn.utils import get_tags
+
+    return get_tags(estimator)
+
+
+def requires_y(estimator: Any) -> bool:
+    """Whether an estimator cannot be fitted without y; False where it does not say."""
+    try:
+        return bool(tags_of(estimator).target_tags.required)
+    except ImportError:  # before 1.6
+        return bool(estimator._get_tags().get("requires_y")) if hasattr(estimator, "_get_tags") else False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,7 +29,7 @@ def space_of(distributions: Any, random_state: Any) -> Space:
         SpaceError: naming the parameter and the rule.
     """
     if isinstance(distributions, Space):
-        return distributions
+        return copy.deepcopy(distributions)
     if isinstance(distributions, Mapping):
         return Space(_domains(distributions, random_state))
     if isinstance(distributions, Sequence) and distributions and all(isinstance(d, Mapping) for d in distributions):
@@ -65,7 +66,7 @@ def _domain(name: str, thing: Any, random_state: Any) -> Any:
     if hasattr(thing, "rvs") and not _is_frozen(thing):
         return _drawn(thing, random_state)
     if holds_domains(thing):
-        return thing
+        return copy.deepcopy(thing)  # domains remember what they have computed, and parameters must stay as they are
     raise SpaceError(
         f"parameter {name!r} is a list, a distribution with a method rvs, or a domain such as hpo.loguniform(1e-3, 1), "
         f"got {show(thing)}; write [{show(thing)}] for a single value"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import numbers
 import os
 import time
@@ -18,7 +19,7 @@ from raytune_hpo.building import default_name, positive, whole
 from raytune_hpo.errors import NoCompletedTrial, SpecError, nearest
 from raytune_hpo.progress import Progress
 from raytune_hpo.runtime.calls import Calls, LocalCalls
-from raytune_hpo.sklearn.borrowed import BaseSearchCV, named_scorers, params_of, scorer_of
+from raytune_hpo.sklearn.borrowed import BaseSearchCV, named_scorers, params_of, requires_y, scorer_of, tags_of
 from raytune_hpo.sklearn.candidates import Candidate, Search, rounds_of
 from raytune_hpo.sklearn.distributions import sklearns_candidates, space_of, warn_if_few
 from raytune_hpo.sklearn.folds import Experiment, fit_and_score
@@ -115,6 +116,8 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             NoCompletedTrial: no candidate has seen all folds.
         """
         self._check_settings()
+        if y is None and requires_y(self.estimator):
+            raise SpecError(f"{type(self.estimator).__name__} requires y to be passed, but the target y is None")
         scorer = scorer_of(self)
         X, y = indexable(X, y)
         routed = self._get_routed_params_for_fit(params_of(X, params=params))
@@ -128,6 +131,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.target_tags = copy.deepcopy(tags_of(self.estimator).target_tags)
         tags.array_api_support = False  # rows are picked and sent as numpy does it
         return tags
 
