@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import pickle
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from raytune_hpo.runtime.calls import Function, Settled
 WAKE_S = 0.5  # how long Ctrl-C may have to wait
 MAX_RETRIES = 2  # of a call that took its process down
 _AHEAD = 1  # calls beyond those that there is room for: no process waits for the next, and an autoscaler sees demand
+_RUN = f"{__name__}:run_call"
 
 _untyped: Any = ray
 _Warned = tuple[str, type[Warning], str, int]  # the text, its category, where it came from
@@ -32,7 +32,6 @@ class RayCalls:
     """See Calls.
 
     Args:
-        function: of a module of this package.
         resources: of one call.
         max_slots: calls at the same time; None: as many as there is room for.
     """
@@ -42,7 +41,7 @@ class RayCalls:
     ) -> None:
         connect()
         self._bundles, self._max_slots = as_bundles(resources), max_slots
-        self._target = f"{function.__module__}:{function.__qualname__}"
+        self._function = function
         self._package, self._shared = ray.put(package()), _put(shared)
         options = actor_options(self._bundles[0])
         self._num_threads = max(1, int(options["num_cpus"]))
@@ -55,8 +54,8 @@ class RayCalls:
         return fitting if self._max_slots is None else min(fitting, self._max_slots)
 
     def begin(self, key: int, task: Any, kept: Any = None) -> None:
-        where = [self._package], f"{__name__}:run_call"
-        value, keeps = self._task.remote(*where, self._target, [self._shared], packed(task), kept, self._num_threads)
+        what = packed(self._function, task)
+        value, keeps = self._task.remote([self._package], _RUN, what, [self._shared], kept, self._num_threads)
         self._under_way[value] = (key, keeps)
 
     def wait(self) -> Sequence[Settled]:
@@ -85,16 +84,12 @@ class RayCalls:
         return Settled(key=key, value=value, kept=keeps)
 
 
-def run_call(
-    target: str, shared: Sequence[Any], task: bytes, kept: Any, num_threads: int
-) -> tuple[tuple[Any, list[_Warned]], Any]:
+def run_call(what: bytes, shared: Sequence[Any], kept: Any, num_threads: int) -> tuple[tuple[Any, list[_Warned]], Any]:
     """One call, in a process of the cluster: the value with what was warned of, and what is kept."""
-    module, _, name = target.partition(":")
-    function: Function = getattr(importlib.import_module(module), name)
+    function, task = pickle.loads(what)
     _limit_threads_once(num_threads)
-    [unpacked] = pickle.loads(task)
     with warnings.catch_warnings(record=True) as heard:
-        value, kept = function(ray.get(shared[0]), unpacked, kept)
+        value, kept = function(ray.get(shared[0]), task, kept)
     return (value, [(str(w.message), w.category, w.filename, w.lineno) for w in heard]), kept
 
 
