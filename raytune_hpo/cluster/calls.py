@@ -14,6 +14,7 @@ from ray.exceptions import RayError, RayTaskError
 from raytune_hpo.cluster import bootstrap
 from raytune_hpo.cluster.connecting import connect
 from raytune_hpo.cluster.deaths import cause_of
+from raytune_hpo.cluster.delivery import cannot_load
 from raytune_hpo.cluster.resources import actor_options, as_bundles, limit_threads, room
 from raytune_hpo.cluster.shells import package, packed, pickler
 from raytune_hpo.errors import ClusterError, SpecError
@@ -76,9 +77,7 @@ class RayCalls:
             return Settled(key=key, error=_raised(error))
         except RayError as error:
             reason, _ = cause_of(error)
-            return Settled(
-                key=key, error=ClusterError(f"the process of a call was lost {MAX_RETRIES + 1} times: {reason}")
-            )
+            return Settled(key=key, lost=f"its process was lost {MAX_RETRIES + 1} times: {reason}")
         for text, category, file, line in warned:
             warnings.warn_explicit(text, category, file, line, registry=self._heard)
         return Settled(key=key, value=value, kept=keeps)
@@ -86,11 +85,19 @@ class RayCalls:
 
 def run_call(what: bytes, shared: Sequence[Any], kept: Any, num_threads: int) -> tuple[tuple[Any, list[_Warned]], Any]:
     """One call, in a process of the cluster: the value with what was warned of, and what is kept."""
-    function, task = pickle.loads(what)
+    function, task, thing = _loaded(what, shared[0])
     _limit_threads_once(num_threads)
     with warnings.catch_warnings(record=True) as heard:
-        value, kept = function(ray.get(shared[0]), task, kept)
+        value, kept = function(thing, task, kept)
     return (value, [(str(w.message), w.category, w.filename, w.lineno) for w in heard]), kept
+
+
+def _loaded(what: bytes, shared: Any) -> tuple[Function, Any, Any]:
+    try:
+        function, task = pickle.loads(what)
+        return function, task, ray.get(shared)
+    except Exception as error:  # unpickling runs strangers' code
+        raise ClusterError(cannot_load("what was sent to them", error)) from error
 
 
 _limit_threads_once = functools.cache(limit_threads)  # looking for the libraries takes longer than some calls

@@ -22,13 +22,15 @@ class Settled:
         key: the number that it was begun under.
         value: the first thing that the function returned.
         kept: stands for the second one, which stays where it was made until another call is given it.
-        error: what the function raised, or a ClusterError where its process was lost again and again.
+        error: what the function raised, or why it could not be called.
+        lost: how its process died, again and again.
     """
 
     key: int
     value: Any = None
     kept: Any = None
     error: BaseException | None = None
+    lost: str | None = None
 
 
 class Calls(Protocol):

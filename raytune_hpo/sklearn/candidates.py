@@ -146,12 +146,14 @@ class Search:
             self._end_round(candidate, settled.kept)
 
     def _outcomes(self, settled: Settled, fits: Fits) -> list[Outcome]:
-        if settled.error is None:
+        if settled.error is not None:
+            raise settled.error
+        if settled.lost is None:
             outcomes: list[Outcome] = settled.value
             return outcomes
-        if not isinstance(settled.error, ClusterError) or self._experiment.error_score == "raise":
-            raise settled.error
-        return [failed(self._experiment, str(settled.error)) for _ in fits.splits]
+        if self._experiment.error_score == "raise":
+            raise ClusterError(f"a fit with {dict(fits.params)} cannot be made: {settled.lost}")
+        return [failed(self._experiment, settled.lost) for _ in fits.splits]
 
     def _end_round(self, candidate: Candidate, models: Any) -> None:
         means = candidate.means(self._goals)
