@@ -187,13 +187,18 @@ def _checked_resources(resources: Any) -> Mapping[str, float] | list[Mapping[str
     if resources is None:
         return {"cpu": 1.0}
     if isinstance(resources, Mapping):
-        return _checked_bundle(resources)
+        return checked_bundle(resources)
     if isinstance(resources, Sequence) and not isinstance(resources, str) and resources:
-        return [_checked_bundle(bundle) for bundle in resources]
+        return [checked_bundle(bundle) for bundle in resources]
     raise SpecError(f'resources is a dict like {{"cpu": 1, "gpu": 0.5}} or a list of such bundles, got {resources!r}')
 
 
-def _checked_bundle(bundle: Any) -> dict[str, float]:
+def checked_bundle(bundle: Any) -> dict[str, float]:
+    """The resources of one process.
+
+    Raises:
+        SpecError: naming the rule and what came.
+    """
     if not isinstance(bundle, Mapping):
         raise SpecError(f'a bundle of resources is a dict like {{"cpu": 1}}, got {bundle!r}')
     for key, amount in bundle.items():

@@ -12,11 +12,25 @@ from typing import TYPE_CHECKING, Any
 from raytune_hpo.cluster.parameters import WithParameters, with_parameters
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from raytune_hpo.cluster.calls import RayCalls
     from raytune_hpo.cluster.handle import ClusterHandle
     from raytune_hpo.cluster.remote import RemoteStorage
+    from raytune_hpo.runtime.calls import Function
     from raytune_hpo.runtime.plan import Plan
 
-__all__ = ["WithParameters", "attach", "connect", "is_remote", "remote_storage", "running", "start", "with_parameters"]
+__all__ = [
+    "WithParameters",
+    "attach",
+    "connect",
+    "is_remote",
+    "remote_storage",
+    "running",
+    "start",
+    "start_calls",
+    "with_parameters",
+]
 
 
 def connect(address: str | None = None) -> None:
@@ -44,6 +58,20 @@ def start(plan: Plan, *, detached: bool) -> ClusterHandle:
     from raytune_hpo.cluster import launching
 
     return launching.start(plan, detached=detached)
+
+
+def start_calls(
+    function: Function, shared: Any, *, resources: Mapping[str, float], max_slots: int | None = None
+) -> RayCalls:
+    """Calls of a function as Ray tasks, each of which needs these resources; see ``runtime.calls``.
+
+    Raises:
+        SpecError: what is shared cannot be sent to other processes.
+        ClusterError: Ray cannot be reached.
+    """
+    from raytune_hpo.cluster.calls import RayCalls
+
+    return RayCalls(function, shared, resources=resources, max_slots=max_slots)
 
 
 def attach(name: str) -> ClusterHandle:

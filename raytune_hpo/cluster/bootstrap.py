@@ -1,4 +1,4 @@
-"""The shells in which our actors live. Sent by value: the process that unpacks them may not have this package yet.
+"""The shells in which our actors live, and tasks. Sent by value: the process that unpacks them may not have this package.
 
 Nothing here may refer to the rest of the package. A shell's constructor makes the package importable, unpacks the real
 object and starts it; it never raises, because an actor whose constructor raises is dead for ever: the error is kept
@@ -109,6 +109,20 @@ def install(needs: Mapping[str, str]) -> None:
         _settle(new, folder)
     sys.path.append(folder)
     importlib.invalidate_caches()
+
+
+def answer(packages: Sequence[Any], target: str, *args: Any) -> Any:
+    """A task: call ``module:function`` of the package.
+
+    Args:
+        packages: a reference to what ``make_importable`` takes, in a list, so that Ray does not fetch it for nothing.
+    """
+    if PACKAGE not in sys.modules:
+        import ray
+
+        make_importable(*ray.get(packages[0]))
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)(*args)
 
 
 class _Shell:

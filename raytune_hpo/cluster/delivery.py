@@ -111,11 +111,16 @@ def unpack_objective(parcel: Parcel, refs: Mapping[str, Any]) -> Objective:
     try:
         objective: Objective = pickler.loads(data)
     except Exception as error:
-        raise ClusterError(
-            f"workers cannot load the objective: {type(error).__name__}: {error}; what it imports must be installed on "
-            f"every node, or sent there with ray.init(runtime_env={{'py_modules': [...], 'pip': [...]}})"
-        ) from error
+        raise ClusterError(cannot_load("the objective", error)) from error
     return WithParameters(objective, dict(zip(parcel.parameters, values, strict=True))) if values else objective
+
+
+def cannot_load(what: str, error: Exception) -> str:
+    """Why workers cannot load something, and the way out."""
+    return (
+        f"workers cannot load {what}: {type(error).__name__}: {_first_line(error)}; what it imports must be installed on "
+        f"every node, or sent there with ray.init(runtime_env={{'py_modules': [...], 'pip': [...]}})"
+    )
 
 
 def holder_lost() -> ClusterError:

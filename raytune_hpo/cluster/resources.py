@@ -40,6 +40,15 @@ def thread_limits(bundle: Mapping[str, float], already: Mapping[str, str]) -> di
     return {name: threads for name in _THREAD_LIMITS if name not in already}
 
 
+def limit_threads(number: int) -> None:
+    """Libraries that read the environment before us are limited where threadpoolctl is installed."""
+    try:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    except ImportError:
+        return
+    threadpool_limits(number)
+
+
 def room(bundles: Bundles, available: Mapping[str, float]) -> int:
     """How many trials fit into what is available; a trial that needs nothing counts as one CPU."""
     needed: dict[str, float] = {}

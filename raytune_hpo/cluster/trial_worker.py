@@ -16,6 +16,7 @@ from ray.exceptions import ActorUnavailableError
 
 from raytune_hpo.cluster.delivery import Parcel, unpack_objective
 from raytune_hpo.cluster.line import Line, Place
+from raytune_hpo.cluster.resources import limit_threads
 from raytune_hpo.cluster.shells import get
 from raytune_hpo.cluster.wire import pack_ended, unpack_lease
 from raytune_hpo.events import Answer, Ended, Lease
@@ -70,7 +71,7 @@ class TrialWorker:
             ClusterError: it cannot be imported here, or its data is gone.
         """
         limits = self._settings
-        _limit_threads(limits.num_threads)
+        limit_threads(limits.num_threads)
         objective = unpack_objective(limits.parcel, self._refs)
         lease = 1 if limits.once else MAX_LEASE
         self._worker = Worker(self._name, objective, limits.goals, self._channel, judged=limits.judged, max_lease=lease)
@@ -86,15 +87,6 @@ class TrialWorker:
             threading.Thread(target=watch.run, name="raytune_hpo-watch", daemon=True).start()
         with routed():
             self._worker.loop()
-
-
-def _limit_threads(number: int) -> None:
-    """Libraries that read the environment before us are limited where threadpoolctl is installed."""
-    try:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-    except ImportError:
-        return
-    threadpool_limits(number)
 
 
 class RayChannel:

@@ -1,0 +1,96 @@
+"""From scikit-learn's ``param_distributions`` to a space, and to the very candidates that a random search would try."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sklearn.model_selection import ParameterSampler
+from sklearn.utils import check_random_state
+
+from raytune_hpo.errors import SpaceError
+from raytune_hpo.space import Choice, Ordinal, Space
+from raytune_hpo.space.reading import holds_domains
+from raytune_hpo.space.values import plain, show
+
+NUM_DRAWN = 1000  # values that stand for a distribution which can only be drawn from
+
+
+def space_of(distributions: Any, random_state: Any) -> Space:
+    """The space that distributions span: lists, distributions of scipy.stats, domains of ours and of others, side by side.
+
+    Args:
+        distributions: a dict of them, a list of such dicts (one of which is chosen first), or a Space.
+        random_state: for distributions that can only be drawn from.
+
+    Raises:
+        SpaceError: naming the parameter and the rule.
+    """
+    if isinstance(distributions, Space):
+        return copy.deepcopy(distributions)
+    if isinstance(distributions, Mapping):
+        return Space(_domains(distributions, random_state))
+    if isinstance(distributions, Sequence) and distributions and all(isinstance(d, Mapping) for d in distributions):
+        branches = [_domains(branch, random_state) for branch in distributions]
+        return Space(Choice(branches) if len(branches) > 1 else branches[0])
+    raise SpaceError(
+        f"param_distributions is a dict of lists and distributions, or a list of such dicts, got {show(distributions)}"
+    )
+
+
+def sklearns_candidates(distributions: Any, num: int, random_state: Any) -> list[dict[str, Any]] | None:
+    """The candidates of RandomizedSearchCV for this random_state; None where the distributions say more than it knows."""
+    branches = [distributions] if isinstance(distributions, Mapping) else distributions
+    if isinstance(branches, Space) or not all(_is_sklearns(d) for branch in branches for d in branch.values()):
+        return None
+    drawn = ParameterSampler(distributions, num, random_state=random_state)
+    return [{name: plain(value) for name, value in candidate.items()} for candidate in drawn]
+
+
+def warn_if_few(size: int, num: int) -> None:
+    """Say what scikit-learn says, where there are fewer candidates than were asked for."""
+    if size < num:
+        text = f"The total space of parameters {size} is smaller than n_iter={num}. Running {size} iterations."
+        warnings.warn(text, UserWarning, stacklevel=2)
+
+
+def _domains(branch: Mapping[str, Any], random_state: Any) -> dict[str, Any]:
+    return {name: _domain(name, thing, random_state) for name, thing in branch.items()}
+
+
+def _domain(name: str, thing: Any, random_state: Any) -> Any:
+    if _is_listed(thing):
+        return Choice(thing)
+    if hasattr(thing, "rvs") and not _is_frozen(thing):
+        return _drawn(thing, random_state)
+    if holds_domains(thing):
+        return copy.deepcopy(thing)  # domains remember what they have computed, and parameters must stay as they are
+    raise SpaceError(
+        f"parameter {name!r} is a list, a distribution with a method rvs, or a domain such as hpo.loguniform(1e-3, 1), "
+        f"got {show(thing)}; write [{show(thing)}] for a single value"
+    )
+
+
+def _is_sklearns(thing: Any) -> bool:
+    return _is_frozen(thing) or _is_listed(thing)
+
+
+def _is_frozen(thing: Any) -> bool:
+    """Whether it is a frozen distribution of scipy.stats, such as ``loguniform(1e-3, 1)``."""
+    return type(thing).__module__.startswith("scipy.stats") and hasattr(thing, "dist") and hasattr(thing, "ppf")
+
+
+def _is_listed(thing: Any) -> bool:
+    """Whether it is a list of options, or something like one: a tuple, an array, a Series."""
+    return isinstance(thing, Sequence) and not isinstance(thing, (str, bytes)) or hasattr(thing, "__array__")
+
+
+def _drawn(distribution: Any, random_state: Any) -> Any:
+    """Values that stand for a distribution: in order where they have one, so that a model can learn between them."""
+    rng = check_random_state(random_state)
+    values = [plain(distribution.rvs(random_state=rng)) for _ in range(NUM_DRAWN)]
+    if all(isinstance(value, (int, float)) for value in values):
+        return Ordinal(sorted(set(values)))
+    return Choice(values)

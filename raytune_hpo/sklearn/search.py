@@ -1,0 +1,260 @@
+"""TunedSearchCV: scikit-learn's search with cross-validation, on a Study and Ray."""
+
+from __future__ import annotations
+
+import copy
+import numbers
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import check_cv
+from sklearn.utils import check_random_state, indexable
+
+from raytune_hpo.building import default_name, positive, whole
+from raytune_hpo.errors import NoCompletedTrial, SpecError, nearest
+from raytune_hpo.progress import Progress
+from raytune_hpo.runtime.calls import Calls, LocalCalls
+from raytune_hpo.sklearn.borrowed import BaseSearchCV, named_scorers, params_of, requires_y, scorer_of, tags_of
+from raytune_hpo.sklearn.candidates import Candidate, Search, rounds_of
+from raytune_hpo.sklearn.distributions import sklearns_candidates, space_of, warn_if_few
+from raytune_hpo.sklearn.folds import Experiment, fit_and_score
+from raytune_hpo.sklearn.table import cv_results
+from raytune_hpo.sklearn.training import make_training
+from raytune_hpo.study import Study
+from raytune_hpo.trial import Status
+from raytune_hpo.tuner import checked_bundle
+
+RUNTIMES = ("ray", "local")
+_MAX_SEED = 2**31 - 1
+
+
+class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
+    """Search for the parameters of an estimator by cross-validation; stands wherever RandomizedSearchCV does.
+
+    Folds are fitted in parallel on Ray, with the data in its object store once. With a scheduler, candidates that are
+    behind are stopped before they have seen all folds, or before they are trained to the end.
+
+    Args:
+        estimator: any estimator, a pipeline say.
+        param_distributions: a dict from names of parameters to lists, distributions of scipy.stats, or domains such as
+            ``hpo.loguniform(1e-3, 1)``; or a list of such dicts, one of which is chosen for each candidate.
+        n_iter: candidates; None: until ``time_budget_s`` is over, or until the grid has been walked.
+        scoring, cv, refit, error_score, return_train_score: as for RandomizedSearchCV.
+        sampler: which candidates to try, as for ``hpo.Tuner``; "random" tries the very ones that RandomizedSearchCV would.
+        scheduler: stops candidates early, as for ``hpo.Tuner``; None: all folds of all candidates are fitted.
+        steps: after which a scheduler may stop a candidate. None: folds. "partial_fit": passes over the data. The name
+            of a parameter such as "n_estimators" or "clf__max_iter": parts of it, with ``warm_start``.
+        n_steps: into how many a training is cut; passes in all, with "partial_fit".
+        n_jobs: fits at the same time. None or -1: as many as the cluster has room for; locally None is one, as ever.
+        resources: of one fit, like ``{"cpu": 1, "gpu": 0.5}``.
+        time_budget_s: after so many seconds no further candidate begins.
+        random_state: of the search, not of the estimator; with one job, the same again gives the same again.
+        runtime: "ray", or "local" for threads of this process.
+        verbose: above 0 shows a line of progress.
+
+    Attributes:
+        cv_results_, best_estimator_, best_params_, best_score_, best_index_, n_splits_, scorer_, multimetric_,
+            refit_time_, n_features_in_, feature_names_in_, classes_: as of RandomizedSearchCV. Candidates that were
+            stopped rank behind all others; where a scheduler is set, ``cv_results_`` also has ``n_steps`` and ``status``.
+        results_: the study's ``Results``, with plots and tables.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_distributions: Any,
+        *,
+        n_iter: int | None = 10,
+        scoring: Any = None,
+        cv: Any = None,
+        sampler: Any = "auto",
+        scheduler: Any = None,
+        steps: str | None = None,
+        n_steps: int = 9,
+        n_jobs: int | None = None,
+        resources: Mapping[str, float] | None = None,
+        time_budget_s: float | None = None,
+        refit: Any = True,
+        random_state: Any = None,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        runtime: str = "ray",
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.param_distributions = param_distributions
+        self.n_iter = n_iter
+        self.scoring = scoring
+        self.cv = cv
+        self.sampler = sampler
+        self.scheduler = scheduler
+        self.steps = steps
+        self.n_steps = n_steps
+        self.n_jobs = n_jobs
+        self.resources = resources
+        self.time_budget_s = time_budget_s
+        self.refit = refit
+        self.random_state = random_state
+        self.error_score = error_score
+        self.return_train_score = return_train_score
+        self.runtime = runtime
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> TunedSearchCV:
+        """Search, and train the best on all of the data. Ctrl-C ends the search and keeps what is complete.
+
+        Args:
+            params: sample weights, groups and the like, for the estimator, the splitter and the scorers.
+
+        Raises:
+            SpecError, SpaceError: naming the rule, what came, and the way out.
+            NoCompletedTrial: no candidate has seen all folds.
+        """
+        self._check_settings()
+        if y is None and requires_y(self.estimator):
+            raise SpecError(f"{type(self.estimator).__name__} requires y to be passed, but the target y is None")
+        scorer = scorer_of(self)
+        X, y = indexable(X, y)
+        routed = self._get_routed_params_for_fit(params_of(X, params=params))
+        experiment = self._experiment(X, y, scorer, routed)
+        self.n_splits_ = len(experiment.splits)
+        self._search(experiment)
+        self.scorer_ = named_scorers(scorer) or scorer
+        if self.refit:
+            self._refit(experiment)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags = copy.deepcopy(tags_of(self.estimator).target_tags)
+        tags.array_api_support = False  # rows are picked and sent as numpy does it
+        return tags
+
+    # -------------------------------------------------------------------------------------------- the door
+
+    def _check_settings(self) -> None:
+        if self.n_iter is not None:
+            whole("n_iter", self.n_iter, least=1)
+        whole("n_steps", self.n_steps, least=1)
+        if self.n_jobs not in (None, -1):
+            whole("n_jobs", self.n_jobs, least=1)
+        if self.resources is not None:
+            checked_bundle(self.resources)
+        if self.time_budget_s is not None:
+            positive("time_budget_s", self.time_budget_s)
+        if self.runtime not in RUNTIMES:
+            raise SpecError(f"unknown runtime {self.runtime!r}; {nearest(str(self.runtime), RUNTIMES)}")
+        if self.error_score != "raise" and not isinstance(self.error_score, numbers.Real):
+            raise SpecError(f"error_score is a number or 'raise', got {self.error_score!r}")
+
+    def _experiment(self, X: Any, y: Any, scorer: Any, routed: Any) -> Experiment:
+        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        splits = list(cv.split(X, y, **routed.splitter.split))
+        promised = cv.get_n_splits(X, y, **routed.splitter.split)
+        if len(splits) != promised or not splits:
+            raise SpecError(
+                f"cv must split as often as it says, and at least once: {promised}, got {len(splits)} splits"
+            )
+        return Experiment(
+            estimator=clone(self.estimator),
+            X=X,
+            y=y,
+            splits=splits,
+            scorer=scorer,
+            fit_params=routed.estimator.fit,
+            score_params=routed.scorer.score,
+            error_score=self.error_score,
+            return_train_score=self.return_train_score,
+            training=make_training(self.steps, self.n_steps, self.estimator, y),
+            config=get_config(),
+        )
+
+    def _study(self, goals: Sequence[str]) -> Study:
+        space = space_of(self.param_distributions, self.random_state)
+        sampler, num, points = self.sampler, self.n_iter, None
+        if sampler == "random" and num is not None:
+            points = sklearns_candidates(self.param_distributions, num, self.random_state)
+        if points is not None:
+            num = len(points)
+        elif space.cardinality is not None and (num is None or space.cardinality <= num):
+            if num is not None:
+                warn_if_few(space.cardinality, num)
+            sampler, num = "grid", space.cardinality
+        elif num is None and self.time_budget_s is None:
+            raise SpecError("a search needs an end: give n_iter or time_budget_s, or lists only")
+        return Study(
+            space,
+            metric=list(goals),
+            mode=["max"] * len(goals),
+            sampler=sampler,
+            scheduler=self.scheduler,
+            num_trials=num,
+            points_to_evaluate=points or (),
+            seed=check_random_state(self.random_state).randint(_MAX_SEED),
+            name=default_name(self),
+            storage="memory",
+        )
+
+    def _goals(self, scorer: Any) -> list[str]:
+        """What is searched for: the metric to refit by, or all of them where there is none."""
+        names = named_scorers(scorer)
+        if isinstance(self.refit, str) and (names is not None or callable(self.scoring)):
+            return [f"mean_test_{self.refit}"]
+        return [f"mean_test_{name}" for name in names or ["score"]]
+
+    def _calls(self, experiment: Experiment) -> Calls:
+        if self.runtime == "local":
+            num_slots = (os.cpu_count() or 1) if self.n_jobs == -1 else self.n_jobs or 1
+            return LocalCalls(fit_and_score, experiment, num_slots)
+        from raytune_hpo import cluster
+
+        max_slots = None if self.n_jobs == -1 else self.n_jobs
+        return cluster.start_calls(
+            fit_and_score, experiment, resources=self.resources or {"cpu": 1}, max_slots=max_slots
+        )
+
+    # -------------------------------------------------------------------------------------------- the search and after
+
+    def _search(self, experiment: Experiment) -> None:
+        goals, is_judged = self._goals(experiment.scorer), self.scheduler is not None
+        num_steps = experiment.training.num_steps
+        rounds = rounds_of(self.n_splits_, num_steps, is_judged=is_judged)
+        with self._study(goals) as study, Progress(enabled=self.verbose > 0) as progress:
+            calls = self._calls(experiment)
+            search = Search(study, calls, experiment, rounds, goals=goals, time_budget_s=self.time_budget_s)
+            candidates = search.run(progress)
+            self.results_ = study.results()
+        self._conclude(candidates, is_judged=is_judged)
+
+    def _conclude(self, candidates: Sequence[Candidate], *, is_judged: bool) -> None:
+        if not any(len(c.outcomes) == self.n_splits_ and c.status is not Status.PRUNED for c in candidates):
+            raise NoCompletedTrial(
+                f"the best of a search has seen all {self.n_splits_} folds, which none of {len(candidates)} candidates has; "
+                f"give it more time, or a scheduler that stops fewer"
+            )
+        self.cv_results_ = cv_results(self, candidates, self.n_splits_, is_judged=is_judged)
+        scores = next(iter(candidates[0].outcomes.values()))["test_scores"]
+        self.multimetric_ = isinstance(scores, Mapping)
+        if self.multimetric_ and callable(self.scoring):
+            self._check_refit_for_multimetric(scores)
+        if self.refit or not self.multimetric_:
+            metric = self.refit if self.multimetric_ else "score"
+            self.best_index_ = self._select_best_index(self.refit, metric, self.cv_results_)
+            self.best_params_ = self.cv_results_["params"][self.best_index_]
+            if not callable(self.refit):
+                self.best_score_ = self.cv_results_[f"mean_test_{metric}"][self.best_index_]
+
+    def _refit(self, experiment: Experiment) -> None:
+        # Parameters may be estimators, which a fit would change.
+        best = clone(experiment.estimator).set_params(**clone(self.best_params_, safe=False))
+        begin = time.perf_counter()
+        experiment.training.fit(best, experiment.X, experiment.y, experiment.fit_params)
+        self.refit_time_ = time.perf_counter() - begin
+        self.best_estimator_ = best
+        if hasattr(best, "feature_names_in_"):
+            self.feature_names_in_ = best.feature_names_in_
