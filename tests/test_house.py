@@ -37,7 +37,7 @@ FLOORS = (
     "numerics samplers schedulers journal analysis",
     "ledger shelf core optimizer",
     "runtime cluster",
-    "building tuner run study results finding callbacks progress showing plots audit cli testing",
+    "building tuner run study results finding callbacks progress showing plots audit workshop cli testing",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 
