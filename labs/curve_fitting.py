@@ -72,7 +72,8 @@ def predict(beta, x):
     return powers(x, len(beta) - 1) @ beta
 
 
-assert np.allclose(fit(np.array([0, 1, 2.0]), np.array([1, 3, 5.0]), degree=1), [1, 2]), "y = 1 + 2 x through 3 points"
+three = fit(np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0]), degree=1)
+assert np.allclose(three, [1, 2]), "the line through these three points is 1 + 2 x"
 
 # %% [markdown]
 # ## Three of them
@@ -111,7 +112,8 @@ test_error = np.array([error(fit(x, y, degree), x_test, y_test) for degree in de
 assert np.isclose(error(np.array([0.0]), np.array([1.0, 2.0]), np.array([1.0, 3.0])), 5)
 
 # %%
-figure = workshop.figure("The training error falls for ever, the test error turns", x="degree", y="MSE", log_y=True)
+title = "The training error falls for ever, the test error turns"
+figure = workshop.figure(title, x="degree", y="MSE", log_y=True)
 figure.add_scatter(x=degrees, y=train_error, mode="lines+markers", name="training error")
 figure.add_scatter(x=degrees, y=test_error, mode="lines+markers", name="test error")
 workshop.show(figure, "curve_fitting_errors")
@@ -134,7 +136,7 @@ print(f"smallest test error at degree      {degrees[test_error.argmin()]}")
 # %%
 def cv_error(x, y, degree, num_folds=10):
     """The mean error on points that were left out of the fit."""
-    fold = np.arange(len(x)) % num_folds  # the points came in random order, so every num_folds-th is a fair sample
+    fold = np.arange(len(x)) % num_folds  # 0, 1, ... 9, 0, 1, ...: the points came in random order
     errors = []
     for k in range(num_folds):
         seen, unseen = fold != k, fold == k
@@ -150,8 +152,10 @@ chosen = degrees[validation_error.argmin()]
 print(f"degree chosen by cross-validation  {chosen}")
 
 # %%
-figure = workshop.figure("Cross-validation sees the turn without test data", x="degree", y="MSE", log_y=True)
-for name, values in (("training", train_error), ("test", test_error), ("cross-validation", validation_error)):
+title = "Cross-validation sees the turn without test data"
+figure = workshop.figure(title, x="degree", y="MSE", log_y=True)
+curves = {"training": train_error, "test": test_error, "cross-validation": validation_error}
+for name, values in curves.items():
     figure.add_scatter(x=degrees, y=values, mode="lines+markers", name=name)
 figure.add_vline(x=chosen, line={"dash": "dot", "color": "#8a8f98"}, annotation_text="chosen")
 figure.update_yaxes(range=[-1.6, 1])  # powers of ten
@@ -180,8 +184,10 @@ print(f"median test error, degree chosen by cross-validation  {np.median(by_cv):
 print(f"median test error, best degree there is               {np.median(best_possible):.3f}")
 
 # %%
-figure = workshop.figure("What the two rules choose, over many data sets", x="test error", y="", log_x=True)
-for name, values in (("training error", by_training), ("cross-validation", by_cv), ("best possible", best_possible)):
+title = "What the two rules choose, over many data sets"
+figure = workshop.figure(title, x="test error", y="", log_x=True)
+rules = {"training error": by_training, "cross-validation": by_cv, "best possible": best_possible}
+for name, values in rules.items():
     figure.add_box(x=values, name=name, showlegend=False)
 figure.update_xaxes(range=[-1.2, 2])  # powers of ten; training error is sometimes far beyond
 workshop.show(figure, "curve_fitting_rules")

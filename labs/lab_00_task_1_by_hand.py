@@ -48,7 +48,7 @@ def forward(W, X):
     W1, b1, W2, b2 = W
     hidden = np.maximum(X @ W1 + b1, 0)
     scores = hidden @ W2 + b2
-    scores = scores - scores.max(axis=1, keepdims=True)  # changes no probability, and keeps e^s from being huge
+    scores = scores - scores.max(axis=1, keepdims=True)  # keeps e^s small; changes no probability
     # >>> your turn: the softmax of every row; np.exp(scores).sum(axis=1, keepdims=True) adds up a row
     p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     # <<<
@@ -61,8 +61,8 @@ def accuracy(W, X, y):
 
 
 untrained = network.initial(32, np.random.default_rng(0))
-assert np.allclose(forward(untrained, X)[1].sum(axis=1), 1), "the probabilities of a picture add up to 1"
-print(f"accuracy of a network that has learned nothing  {accuracy(untrained, X_valid, y_valid):.3f}")
+assert np.allclose(forward(untrained, X)[1].sum(axis=1), 1), "probabilities add up to 1"
+print(f"accuracy without any training  {accuracy(untrained, X_valid, y_valid):.3f}")
 
 # %% [markdown]
 # ## Which way is down?
@@ -88,7 +88,8 @@ def gradient(W, X, y):
     return [X.T @ delta_hidden, delta_hidden.sum(axis=0), hidden.T @ delta, delta.sum(axis=0)]
 
 
-assert np.allclose(gradient(untrained, X, y)[0], network.gradient(untrained, X, y)[0]), "delta_hidden is not right yet"
+slopes, right = gradient(untrained, X, y), network.gradient(untrained, X, y)
+assert np.allclose(slopes[0], right[0]), "delta_hidden is not right yet"
 
 # %% [markdown]
 # ## The training loop, with its three screws
@@ -102,7 +103,7 @@ assert np.allclose(gradient(untrained, X, y)[0], network.gradient(untrained, X, 
 # %%
 def train(learning_rate, batch_size, momentum, width=32, epochs=5):
     """A trained network, and its accuracy on the judging pictures after every epoch."""
-    rng = np.random.default_rng(0)  # the same start and the same order every time: only the screws differ
+    rng = np.random.default_rng(0)  # the same dice every time: only the screws differ
     W = network.initial(width, rng)
     v = [np.zeros_like(w) for w in W]
     curve = []
@@ -155,14 +156,15 @@ tries += [(0.05, 20, 0.8), (0.2, 64, 0.5), (2.0, 64, 0.9)]
 figure = workshop.figure("Accuracy after every epoch", x="epoch", y="accuracy", height=480)
 found = {}
 for learning_rate, batch_size, momentum in tries:
-    with np.errstate(all="ignore"):  # a learning rate that is far too large ends in numbers that are none
+    with np.errstate(all="ignore"):  # where training diverges, numbers overflow
         curve = train(learning_rate, batch_size, momentum)[1]
     found[learning_rate, batch_size, momentum] = curve[-1]
     label = f"rate {learning_rate}, batch {batch_size}, momentum {momentum}"
     figure.add_scatter(x=np.arange(1, 6), y=curve, mode="lines+markers", name=label)
     print(f"{label:42}  {curve[-1]:.3f}")
 figure.update_yaxes(range=[0, 1])
-figure.update_layout(legend={"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yref": "paper"})
+beside = {"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yref": "paper"}
+figure.update_layout(legend=beside)
 workshop.show(figure, "lab_00_task_1_tries")
 
 # %% [markdown]

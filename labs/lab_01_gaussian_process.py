@@ -47,19 +47,16 @@ rho = 0.8
 a, b = rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], 100_000).T
 near = abs(a - 1.5) < 0.05  # the pairs whose first number is about 1.5
 mean, deviation = conditional(1.5, rho)
-print(f"mean of b where a is 1.5                by the formula {mean:.2f}, among the draws {b[near].mean():.2f}")
-print(f"standard deviation of b where a is 1.5  by the formula {deviation:.2f}, among the draws {b[near].std():.2f}")
+print(f"b where a is 1.5, by the formula   mean {mean:.2f}, deviation {deviation:.2f}")
+print(f"b where a is 1.5, among the draws  mean {b[near].mean():.2f}, deviation {b[near].std():.2f}")
 
 # %%
 figure = workshop.figure("Knowing a tells something about b", x="a", y="b")
-figure.add_scatter(x=a[:1500], y=b[:1500], mode="markers", name="pairs", marker={"size": 4, "color": PALE})
-shown = near[:40_000]
-dots = {"size": 4, "color": ORANGE}
-figure.add_scatter(x=a[:40_000][shown], y=b[:40_000][shown], mode="markers", name="a is about 1.5", marker=dots)
+dots = {"mode": "markers", "marker_size": 4}
+figure.add_scatter(x=a[:1500], y=b[:1500], name="pairs", marker_color=PALE, **dots)
+figure.add_scatter(x=a[near][:400], y=b[near][:400], name="a is about 1.5", marker_color=ORANGE, **dots)
 bar = {"type": "data", "array": [2 * deviation], "thickness": 3, "width": 8}
-figure.add_scatter(
-    x=[1.5], y=[mean], error_y=bar, mode="markers", name="by the formula", marker={"color": INK, "size": 9}
-)
+figure.add_scatter(x=[1.5], y=[mean], error_y=bar, name="by the formula, 95 %", marker_color=INK)
 workshop.show(figure, "lab_01_two_numbers")
 
 # %% [markdown]
@@ -91,7 +88,7 @@ TINY = 1e-6  # added to the diagonal: rounding errors would else make K look imp
 
 
 def sample(mean, covariance, num_samples, rng):
-    """Some functions drawn from a Gaussian: the mean plus L z, where L L' is the covariance and z are dice."""
+    """Functions drawn from a Gaussian: mean + L z, where L L' is the covariance and z are dice."""
     L = np.linalg.cholesky(covariance + TINY * np.eye(len(covariance)))
     return mean + (L @ rng.normal(size=(len(mean), num_samples))).T
 
@@ -100,14 +97,15 @@ def draw(title, mean, covariance, samples, points=((), ())):
     """The band in which 95 % of all functions lie at each place, and some of them."""
     deviation = np.sqrt(np.maximum(np.diag(covariance), 0))
     figure = workshop.figure(title, x="x", y="f(x)")
-    figure.add_scatter(x=line, y=mean - 2 * deviation, mode="lines", line={"width": 0}, showlegend=False)
-    figure.add_scatter(
-        x=line, y=mean + 2 * deviation, mode="lines", line={"width": 0}, fill="tonexty", fillcolor=PALE, name="95 %"
-    )
+    edge = {"mode": "lines", "line": {"width": 0}}
+    figure.add_scatter(x=line, y=mean - 2 * deviation, showlegend=False, **edge)
+    band = {"fill": "tonexty", "fillcolor": PALE, "name": "95 %"}
+    figure.add_scatter(x=line, y=mean + 2 * deviation, **band, **edge)
     for values in samples:
         figure.add_scatter(x=line, y=values, mode="lines", line={"width": 1}, showlegend=False)
     figure.add_scatter(x=line, y=mean, mode="lines", line={"color": BLUE, "width": 3}, name="mean")
-    figure.add_scatter(x=points[0], y=points[1], mode="markers", marker={"color": INK, "size": 9}, name="seen")
+    dots = {"mode": "markers", "marker": {"color": INK, "size": 9}}
+    figure.add_scatter(x=points[0], y=points[1], name="seen", **dots)
     return figure
 
 
@@ -143,7 +141,8 @@ def posterior(x, f, x_star):
 
 seen_x, seen_f = np.array([-7.0, -3.0, 0.0, 1.5, 6.0]), np.array([0.5, -1.0, 0.3, 1.2, -0.8])
 mean, covariance = posterior(seen_x, seen_f, line)
-figure = draw("The posterior: after five points", mean, covariance, sample(mean, covariance, 5, rng), (seen_x, seen_f))
+samples = sample(mean, covariance, 5, rng)
+figure = draw("The posterior: after five points", mean, covariance, samples, (seen_x, seen_f))
 workshop.show(figure, "lab_01_posterior")
 
 # %% [markdown]
@@ -240,32 +239,36 @@ print(f"lowest after twelve looks  {values.min():.3f}")
 
 # %%
 def traces(num_seen):
-    """The pictures' curves after some looks: the band, the mean, what was seen, alpha, and the next place."""
+    """What the picture shows after some looks."""
     seen, best = x[:num_seen], values[:num_seen].min()
     mean, deviation = surrogate(seen, values[:num_seen])
     alpha = expected_improvement(mean, deviation, best)
     place = line[alpha.argmax()]
-    return [
-        {"x": line, "y": mean - 2 * deviation, "mode": "lines", "line": {"width": 0}, "showlegend": False},
-        {"x": line, "y": mean + 2 * deviation, "mode": "lines", "line": {"width": 0}, "fill": "tonexty",
-         "fillcolor": PALE, "name": "95 %"},
-        {"x": line, "y": f(line), "mode": "lines", "line": {"color": INK, "dash": "dot"}, "name": "f, unseen"},
-        {"x": line, "y": mean, "mode": "lines", "line": {"color": BLUE, "width": 3}, "name": "mean"},
-        {"x": line, "y": 12 * alpha / alpha.max() - 24, "mode": "lines", "line": {"color": ORANGE, "width": 2},
-         "name": "alpha (scaled)"},
-        {"x": seen, "y": values[:num_seen], "mode": "markers", "marker": {"color": INK, "size": 9}, "name": "seen"},
-        {"x": [place, place], "y": [-24, 36], "mode": "lines", "line": {"color": ORANGE, "dash": "dash", "width": 1},
-         "name": "next"},
-    ]  # fmt: skip
+    edge, orange = {"width": 0}, {"color": ORANGE, "width": 2}
+    curves = [
+        ("", line, mean - 2 * deviation, edge),
+        ("95 %", line, mean + 2 * deviation, edge),
+        ("f, unseen", line, f(line), {"color": INK, "dash": "dot"}),
+        ("mean", line, mean, {"color": BLUE, "width": 3}),
+        ("alpha (scaled)", line, 12 * alpha / alpha.max() - 24, orange),
+        ("next", [place, place], [-24, 36], {**orange, "dash": "dash", "width": 1}),
+    ]
+    drawn = [{"name": n, "x": x, "y": y, "mode": "lines", "line": look} for n, x, y, look in curves]
+    drawn[0]["showlegend"] = False
+    drawn[1] |= {"fill": "tonexty", "fillcolor": PALE}
+    dots = {"mode": "markers", "marker": {"color": INK, "size": 9}}
+    return [*drawn, {"name": "seen", "x": seen, "y": values[:num_seen], **dots}]
 
 
 figure = workshop.figure("The alpha game", x="x", y="f(x)", height=520)
 for trace in traces(3):
     figure.add_scatter(**trace)
-figure.frames = [{"name": str(n), "data": [{"type": "scatter", **t} for t in traces(n)]} for n in range(3, 13)]
-still = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
-steps = [{"method": "animate", "label": str(n), "args": [[str(n)], still]} for n in range(3, 13)]
-figure.update_layout(sliders=[{"steps": steps, "currentvalue": {"prefix": "looks so far: "}, "pad": {"t": 48}}])
+looks = range(3, len(x) + 1)
+figure.frames = [{"name": str(n), "data": traces(n)} for n in looks]
+at_once = {"mode": "immediate", "frame": {"duration": 0}, "transition": {"duration": 0}}
+steps = [{"method": "animate", "label": str(n), "args": [[str(n)], at_once]} for n in looks]
+slider = {"steps": steps, "currentvalue": {"prefix": "looks so far: "}, "pad": {"t": 48}}
+figure.update_layout(sliders=[slider])
 figure.update_yaxes(range=[-26, 38])
 workshop.show(figure, "lab_01_alpha_game")
 
@@ -294,7 +297,7 @@ print(f"median regret of the alpha game      {np.median(gp_regret[:, -1]):.3f}")
 print(f"games won by the Gaussian process    {won:.0%}")
 
 # %%
-figure = workshop.figure("Regret, median of all games", x="looks", y="above the lowest value", log_y=True)
+figure = workshop.figure("Median of all games", x="looks", y="regret", log_y=True)
 for name, regret in (("random", random_regret), ("Gaussian process", gp_regret)):
     y = np.maximum(np.median(regret, axis=0), 1e-3)
     figure.add_scatter(x=np.arange(1, num_looks + 1), y=y, mode="lines+markers", name=name)
