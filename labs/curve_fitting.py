@@ -158,7 +158,7 @@ curves = {"training": train_error, "test": test_error, "cross-validation": valid
 for name, values in curves.items():
     figure.add_scatter(x=degrees, y=values, mode="lines+markers", name=name)
 figure.add_vline(x=chosen, line={"dash": "dot", "color": "#8a8f98"}, annotation_text="chosen")
-figure.update_yaxes(range=[-1.6, 1])  # powers of ten
+figure.update_yaxes(range=[-2.6, 1])  # powers of ten
 workshop.show(figure, "curve_fitting_cross_validation")
 
 # %% [markdown]

@@ -105,7 +105,7 @@ print(f"best of {len(scores)}    rate {best[0]}, batch size {best[1]}: accuracy 
 # $4 \times 4 = 16$ runs.
 
 # %%
-learning_rates, batch_sizes = [0.001, 0.01, 0.1, 1.0], [10, 20, 50, 100]
+learning_rates, batch_sizes = [0.001, 0.01, 0.1, 2.0], [10, 20, 50, 100]
 scores = search(grid(learning_rates, batch_sizes))
 best = max(scores, key=scores.get)
 print(f"best of {len(scores)}    rate {best[0]}, batch size {best[1]}: accuracy {scores[best]:.3f}")
@@ -128,9 +128,9 @@ figure.update_yaxes(type="category")
 workshop.show(figure, "lab_00_task_2_grid")
 
 # %% [markdown]
-# Look at the diagonal of good values: a small batch wants a small rate, a large batch a large one. Look at the corners too.
-# At rate 1.0 with small batches, training *diverges*: every step overshoots, the weights grow without limit, and the
-# network reads no better than a guess, 0.1.
+# Two things can be seen. Small batches do better here, as they make more steps out of the same pictures. And at rate 2.0
+# training *diverges*: every step overshoots, the weights grow without limit, and the network reads no better than by
+# guessing, 0.1. The four new runs have brought nothing.
 
 # %%
 by_rate = {rate: [scores[rate, size] for size in batch_sizes] for rate in learning_rates}
@@ -150,6 +150,12 @@ all_scores = search(grid(learning_rates, batch_sizes, [0.0, 0.5, 0.9]))
 best_of_all = max(all_scores, key=all_scores.get)
 found = f"rate {best_of_all[0]}, batch size {best_of_all[1]}, momentum {best_of_all[2]}"
 print(f"best of {len(all_scores)}    {found}: accuracy {all_scores[best_of_all]:.3f}")
+at_highest = [value for settings, value in all_scores.items() if settings[0] == max(learning_rates)]
+diverged = [value for value in at_highest if value < 0.5]
+print(f"diverged at rate {max(learning_rates)}  {len(diverged)} of {len(at_highest)}")
+
+# %% [markdown]
+# Momentum helps. But a quarter of the runs had the hopeless rate, and the loop went through all of them.
 
 # %%
 figure = workshop.figure("What two grids cost and find", x="runs", y="best accuracy so far")
@@ -195,7 +201,7 @@ print(f"its accuracy            {results.best_value:.3f}")
 #
 # * A grid is easy to write, easy to read and easy to run in parallel, as no run waits for another.
 # * It multiplies. Seven hyperparameters with four values each are 16,384 runs.
-# * It wastes. Whole rows of the table above were hopeless, and the loop went through every one of them.
+# * It wastes. Whole rows of the table above were hopeless, and nobody told the loop.
 # * It cannot find what stands between its values.
 #
 # **To try.** Put the combinations into another order, `random.shuffle`, and draw the curves again. Which order would you
@@ -208,5 +214,4 @@ assert len(results) == len(scores), "yours and the ready-made one try the same"
 assert results.best_value == scores[best], "and find the same"
 assert scores[best] > 0.85, "a grid finds a good network"
 assert all_scores[best_of_all] >= scores[best], "the larger grid contains the smaller one"
-diverged = [settings for settings, value in all_scores.items() if value < 0.5 and settings[0] == 1.0]
-assert len(diverged) >= 4, "many runs diverge at the highest learning rate"
+assert len(diverged) >= 6, "many runs diverge at the highest learning rate"
