@@ -183,7 +183,8 @@ def objective(config):
 
 
 found = {}
-for sampler in ("hyperopt", "tpe"):  # hyperopt's own TPE, and that of raytune_hpo
+samplers = ("hyperopt", "tpe")  # hyperopt's own TPE, and that of raytune_hpo
+for sampler in workshop.size(samplers, quick=("hyperopt",)):
     found[sampler] = hpo.tune(
         objective,
         space,
