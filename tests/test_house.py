@@ -37,7 +37,8 @@ FLOORS = (
     "numerics samplers schedulers journal analysis",
     "ledger shelf core optimizer",
     "runtime cluster",
-    "building tuner run study results finding callbacks progress showing plots audit experiments sklearn cli testing",
+    "building tuner run study results finding callbacks progress "
+    "showing plots audit experiments sklearn workshop cli testing",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 

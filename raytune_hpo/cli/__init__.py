@@ -6,6 +6,7 @@ from raytune_hpo.cli.app import cli
 from raytune_hpo.cli.parts import samplers, schedulers
 from raytune_hpo.cli.reading import audit, best, delete, export, report, show, studies, trials
 from raytune_hpo.cli.running import enqueue, run, stop
+from raytune_hpo.cli.workshop import labs
 
 for _command in (
     run,
@@ -21,6 +22,7 @@ for _command in (
     audit,
     samplers,
     schedulers,
+    labs,
 ):
     cli.add_command(_command)
 

@@ -23,6 +23,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 PACKAGE = "raytune_hpo"
+_LEFT_BEHIND = (
+    "__pycache__",
+    "handouts",
+)  # handouts: the workshop's labs and notebooks in a wheel, which no worker reads
 
 
 def digest_of(folder: str) -> str:
@@ -39,7 +43,7 @@ def files_of(folder: str) -> list[str]:
     """The package's files, relative to its folder, without what Python and editors leave there."""
     found = []
     for base, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
+        folders[:] = [name for name in folders if name not in _LEFT_BEHIND and not name.startswith(".")]
         found += [os.path.relpath(os.path.join(base, name), folder) for name in names if not name.endswith(".pyc")]
     return found
 
