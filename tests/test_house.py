@@ -37,7 +37,7 @@ FLOORS = (
     "numerics samplers schedulers journal analysis",
     "ledger shelf core optimizer",
     "runtime cluster",
-    "building tuner run study results finding callbacks progress showing plots audit cli testing",
+    "building tuner run study results finding callbacks progress showing plots audit workshop cli testing userfile optml",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 
@@ -66,7 +66,7 @@ PUBLIC = """
     choice ordinal grid_search sample_from
     tune Tuner simulate report TrialStopped connect attach load with_parameters
     Study Results Run Trial Goal
-    errors samplers schedulers testing __version__
+    errors optml samplers schedulers testing __version__
 """.split()
 
 HEAVY = ("ray", "scipy", "sklearn", "pandas", "plotly", "sqlalchemy", "hyperopt")

@@ -1,0 +1,27 @@
+"""One cluster for all labs, and every filled notebook run once, however many tests ask about it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+
+import pytest
+from labs_support import Cluster, Executed, execute, running_cluster
+
+
+@pytest.fixture(scope="session")
+def cluster_of_others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster that runs already, as readers of a workshop find it."""
+    with running_cluster(tmp_path_factory.mktemp("cluster") / "log") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def solution(cluster_of_others: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Executed]:
+    """``solution(name)`` is the lab's filled notebook after a run of quick size."""
+
+    @functools.cache
+    def executed(name: str) -> Executed:
+        return execute(name, tmp_path_factory.mktemp(name), cluster_of_others)
+
+    return executed
