@@ -1,6 +1,6 @@
 """An LMS filter: next month's sunspot number from the last five, w <- w + step_size * error * numbers.
 
-    raytune-hpo optml labs/optml/lms.py labs/optml/lms.txt
+raytune-hpo optml labs/optml/lms.py labs/optml/lms.txt
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """A network with one hidden layer that reads handwritten digits, in numpy alone.
 
-    h = tanh(x A + a),   p = softmax(h B + b),   trained by steps of learning_rate down the gradient of -log p
+h = tanh(x A + a),   p = softmax(h B + b),   trained by steps of learning_rate down the gradient of -log p
 
-    raytune-hpo optml labs/optml/one_hidden_layer.py labs/optml/one_hidden_layer.txt
+raytune-hpo optml labs/optml/one_hidden_layer.py labs/optml/one_hidden_layer.txt
 """
 
 import numpy as np

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from raytune_hpo.trial import Status, Trial
 
 ROWS, FAILED_ROWS = 20, 8  # so many configurations are shown, and so many without an error
 _WIDTH = 110  # of a line about a failure
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +83,11 @@ class Comparison:
 
     @cached_property
     def differing(self) -> tuple[int, ...]:
-        """The numbers of trials with the same configuration and another error in the two legs: training is random."""
+        """The numbers of trials with the same configuration and another error in the two legs, beyond rounding."""
         if self.serial is None or self.parallel is None:
             return ()
         pairs = zip(self.serial.results, self.parallel.results, strict=False)
-        return tuple(a.number for a, b in pairs if a.config == b.config and _error(a) != _error(b))
+        return tuple(a.number for a, b in pairs if a.config == b.config and not _is_same(a, b))
 
     def to_json(self) -> dict[str, Any]:
         """All of it in plain JSON types."""
@@ -173,6 +175,14 @@ def _seconds(leg: Leg) -> float | str:
 
 def _error(trial: Trial) -> Any:
     return trial.metrics.get(METRIC) if trial.status is Status.COMPLETED else None
+
+
+def _is_same(one: Trial, other: Trial) -> bool:
+    """Whether two trials came to the same; sums in another order may differ in their last digits."""
+    errors = _error(one), _error(other)
+    if None in errors:
+        return errors == (None, None)
+    return math.isclose(*errors, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
 
 
 def _settings(trial: Trial, names: list[str]) -> list[Any]:
