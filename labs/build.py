@@ -32,6 +32,7 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 LABS, NOTEBOOKS = ROOT / "labs", ROOT / "notebooks"
+WIDTH = 92  # of a hint in a notebook, so that nobody has to scroll sideways for it
 FIRST_LINE = "# %% [markdown]"  # by which a lab of this format is known
 
 GAP = re.compile(
@@ -77,8 +78,9 @@ def solution(text: str) -> str:
 
 
 def _hint(gap: re.Match[str], mark: str) -> str:
-    lines = [line.strip().removeprefix("#").strip() for line in gap["hint"].splitlines()]
-    return "".join(f"{gap['indent']}# {line}\n" for line in [f"{mark}: {lines[0]}", *lines[1:]])
+    said = " ".join(line.strip().removeprefix("#").strip() for line in gap["hint"].splitlines())
+    start = f"{gap['indent']}# "
+    return textwrap.fill(f"{mark}: {said}", WIDTH, initial_indent=start, subsequent_indent=start) + "\n"
 
 
 def _skeleton(code: str) -> str:

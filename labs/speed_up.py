@@ -11,6 +11,7 @@
 import time
 
 import numpy as np
+import ray
 
 import raytune_hpo as hpo
 from raytune_hpo import workshop
@@ -193,6 +194,7 @@ lms = hpo.optml.Algorithm(
     valid_range=(0, 1),
 )
 grid = [{"step_size": s} for s in step_sizes]
+print(f"room for workers       {ray.cluster_resources()['CPU']:.0f}")
 cpu_s = time.process_time()
 by_lms = hpo.optml.tune(lms, grid, storage="memory", progress=False)
 cpu_s = time.process_time() - cpu_s  # of this notebook, which did the serial part
@@ -232,8 +234,10 @@ workshop.show(figure, "speed_up_filters")
 def speed_ups(comparison):
     """Of the whole run, and without the time it took to start the workers."""
     serial, parallel = comparison.serial, comparison.parallel
-    # >>> your turn: .seconds of each, and .start_s of each, which is part of them
+    # >>> your turn: the seconds of one by those of the other: serial.seconds, parallel.seconds
     whole = serial.seconds / parallel.seconds
+    # <<<
+    # >>> your turn: the same without .start_s, which is part of .seconds
     working = (serial.seconds - serial.start_s) / (parallel.seconds - parallel.start_s)
     # <<<
     return whole, working

@@ -11,7 +11,8 @@ from raytune_hpo.plots import style
 
 QUICK = "RAYTUNE_HPO_QUICK"
 OUT = Path("out")
-_COLOURS = [style.BLUE, style.ORANGE, style.GREEN, style.RED, style.GREY]
+# Okabe and Ito's other two, and ink, for figures of many curves.
+_COLOURS = [style.BLUE, style.ORANGE, style.GREEN, style.RED, "#CC79A7", "#56B4E9", "#22262e", style.GREY]
 _Size = TypeVar("_Size")
 
 
@@ -30,7 +31,7 @@ def figure(title: str, *, x: str, y: str, log_x: bool = False, log_y: bool = Fal
     drawn = style.panels([title], height=height)
     drawn.update_layout(colorway=_COLOURS)
     drawn.update_xaxes(title=x, type="log" if log_x else None)
-    drawn.update_yaxes(title=y, type="log" if log_y else None)
+    drawn.update_yaxes(title={"text": y, "standoff": 14}, type="log" if log_y else None)
     return drawn
 
 
@@ -41,5 +42,5 @@ def show(drawn: Any, name: str) -> None:
         return
     OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / f"{name}.html"
-    drawn.write_html(path, include_plotlyjs=True, config={"displaylogo": False, "responsive": True})
+    drawn.write_html(path, auto_play=False, config={"displaylogo": False, "responsive": True})
     sys.stdout.write(f"picture: {path.resolve()}\n")
