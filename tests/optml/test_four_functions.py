@@ -165,7 +165,7 @@ def test_a_study_without_any_error_still_has_a_table():
     assert "no configuration has an error to show" in str(found)
     assert found.to_json()["best"] is None
     with pytest.raises(hpo.errors.NoCompletedTrial):
-        found.best_config  # noqa: B018
+        found.best_config
 
 
 def test_long_tables_are_cut():
