@@ -76,10 +76,10 @@ class Comparison:
     @property
     def speed_up(self) -> float | None:
         """Serial seconds over parallel seconds; None unless both legs went through."""
-        legs = (self.serial, self.parallel)
-        if any(leg is None or not leg.is_whole for leg in legs) or not self._parallel_s:
+        serial, parallel = self.serial, self.parallel
+        if serial is None or parallel is None or not (serial.is_whole and parallel.is_whole):
             return None
-        return self._serial_s / self._parallel_s
+        return serial.seconds / parallel.seconds if parallel.seconds else None
 
     @cached_property
     def differing(self) -> tuple[int, ...]:
@@ -107,14 +107,6 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
-
-    @property
-    def _serial_s(self) -> float:
-        return 0.0 if self.serial is None else self.serial.seconds
-
-    @property
-    def _parallel_s(self) -> float:
-        return 0.0 if self.parallel is None else self.parallel.seconds
 
     def _legs(self) -> list[tuple[str, Leg | None]]:
         return [("serial", self.serial), ("parallel", self.parallel)]

@@ -210,7 +210,7 @@ def _value(text: str, line: _Line) -> Any:
     for kind in (int, float):
         try:
             value: float = kind(text)
-        except ValueError:
+        except ValueError:  # no such number: perhaps a number of the other kind, or a word
             continue
         if not math.isfinite(value):
             raise line.error(f"a value is finite, {text!r} is not")

@@ -15,7 +15,6 @@ from raytune_hpo.optml.algorithm import METRIC, Algorithm, error_of
 from raytune_hpo.optml.comparison import Comparison, Leg
 from raytune_hpo.optml.parameters import Parameters
 from raytune_hpo.results import Results
-from raytune_hpo.rng import fresh_seed
 from raytune_hpo.run import INTERRUPTED
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Fact, Started
@@ -56,7 +55,7 @@ def tune(
     workers: int | None = None,
     num_trials: int | None = None,
     sampler: Any = None,
-    seed: int | None = None,
+    seed: int = 0,
     valid_range: tuple[float, float] | None = None,
     name: str | None = None,
     storage: Any = None,
@@ -73,6 +72,7 @@ def tune(
         workers: how many configurations are tried at the same time; None: as many as the cluster has room for.
         num_trials: how many configurations to try; None: all of a list or of a grid, 32 of ranges.
         sampler: what draws from ranges; by default evenly spread points, or all combinations of listed values.
+        seed: of the sampler, for both ways.
         valid_range: the errors that make sense; by default the algorithm's own, else any finite number.
         name: of the studies, which are called NAME-serial and NAME-parallel; the same name continues them.
         storage, progress, callbacks: as for ``hpo.Tuner``.
@@ -80,6 +80,7 @@ def tune(
 
     Raises:
         SpecError, SpaceError: naming the rule, what came, and the way out.
+        HpoError: a study or the cluster cannot go on; what was recorded is safe.
     """
     if how not in WAYS:
         raise SpecError(f"unknown how={how!r}; {nearest(str(how), WAYS)}")
@@ -87,7 +88,7 @@ def tune(
     common = {
         **_extent(parameters, num_trials, sampler),
         "valid_range": algorithm.valid_range if valid_range is None else valid_range,
-        "seed": fresh_seed() if seed is None else seed,
+        "seed": seed,
         "storage": storage,
         "progress": progress,
     }
@@ -98,8 +99,10 @@ def tune(
         settings=common,
         parallel={"max_concurrent": workers, **settings},
     )
-    for way in WAYS[how]:
-        work.tuner(way, data=None)  # whatever is wrong with the settings shows before the data are made
+    for way in WAYS[how]:  # whatever is wrong with settings or cluster shows before anything takes long
+        work.tuner(way, data=None)
+    if "parallel" in WAYS[how]:
+        cluster.connect()
     return _compared(work, WAYS[how], callbacks)
 
 

@@ -196,7 +196,7 @@ def test_bad_settings(settings, said):
 
 
 def test_a_study_that_is_taken_up_again_adds_up_its_seconds(tmp_path):
-    settings = {"how": "serial", "storage": str(tmp_path / "s.db"), "name": "toy", "seed": 0, "progress": False}
+    settings = {"how": "serial", "storage": str(tmp_path / "s.db"), "name": "toy", "progress": False}
     algorithm = make(train=lambda model, data, h: time.sleep(0.05) or h["rate"])
     first = optml.tune(algorithm, [{"rate": 0.1}, {"rate": 0.5}], **settings).serial
     again = optml.tune(algorithm, [{"rate": 0.1}, {"rate": 0.5}], **settings).serial
