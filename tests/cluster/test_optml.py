@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import time
 from pathlib import Path
@@ -67,6 +68,22 @@ def test_both_ways_try_the_same_points_of_a_range(cluster, waiting):
     found = optml.tune(quick, {"rate": hpo.uniform(0, 1)}, num_trials=6, storage="memory", progress=False)
     tried = [[trial.config["rate"] for trial in leg.results] for leg in (found.serial, found.parallel)]
     assert tried[0] == tried[1]
+
+
+def test_ctrl_c_ends_it_and_the_other_way_is_not_begun(cluster, waiting):
+    def train(model, data, hyperparameters):
+        if hyperparameters["rate"] == 0.5:
+            _thread.interrupt_main()
+            time.sleep(0.6)
+        return 1.0
+
+    points = [{"rate": 0.1}, {"rate": 0.5}, {"rate": 0.7}, {"rate": 0.9}]
+    found = optml.tune({**waiting, "train": train}, points, storage="memory", progress=False)
+    assert found.parallel is None
+    assert not found.serial.is_whole
+    assert found.speed_up is None
+    assert "interrupted" in str(found)
+    assert found.to_json()["serial"]["seconds"] is None
 
 
 @pytest.mark.parametrize("name", ["lms", "kernel_lms", "one_hidden_layer"])

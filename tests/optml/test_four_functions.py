@@ -205,24 +205,6 @@ def test_a_study_that_is_taken_up_again_adds_up_its_seconds(tmp_path):
     assert again.start_s == pytest.approx(first.start_s, abs=0.05)
 
 
-def test_ctrl_c_ends_it_and_the_other_way_is_not_begun():
-    def train(model, data, hyperparameters):
-        if hyperparameters["rate"] == 0.5:
-            import _thread
-
-            _thread.interrupt_main()
-            time.sleep(0.6)
-        return 1.0
-
-    points = [{"rate": 0.1}, {"rate": 0.5}, {"rate": 0.7}, {"rate": 0.9}]
-    found = optml.tune(make(train=train), points, storage="memory", progress=False)
-    assert found.parallel is None
-    assert not found.serial.is_whole
-    assert found.speed_up is None
-    assert "interrupted" in str(found)
-    assert found.to_json()["serial"]["seconds"] is None
-
-
 # ------------------------------------------------------------------------------------------------ the command
 
 
