@@ -14,6 +14,7 @@ from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Fact
 
 REFRESH_S = 0.2
+INTERRUPTED = "interrupted"  # why a study has stopped that Ctrl-C ended
 
 
 class Run:
@@ -73,7 +74,7 @@ class Run:
                 while not self._handle.wait(REFRESH_S):
                     line.update(self._handle.status())
             except KeyboardInterrupt:
-                self._handle.stop("interrupted")
+                self._handle.stop(INTERRUPTED)
             line.update(self._handle.status())
         return self.results()
 

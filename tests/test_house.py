@@ -37,8 +37,8 @@ FLOORS = (
     "numerics samplers schedulers journal analysis",
     "ledger shelf core optimizer",
     "runtime cluster",
-    "building tuner run study results finding callbacks progress "
-    "showing plots audit experiments sklearn workshop cli testing",
+    "building tuner run study results finding callbacks progress showing "
+    "plots audit experiments sklearn workshop userfile optml cli testing",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 
@@ -68,7 +68,7 @@ PUBLIC = """
     choice ordinal grid_search sample_from
     tune Tuner simulate report TrialStopped connect attach load with_parameters
     Study Results Run Trial Goal
-    errors samplers schedulers sklearn testing __version__
+    errors optml samplers schedulers sklearn testing __version__
 """.split()
 
 HEAVY = ("ray", "scipy", "sklearn", "pandas", "plotly", "sqlalchemy", "hyperopt")

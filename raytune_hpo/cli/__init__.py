@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from raytune_hpo.cli.app import cli
+from raytune_hpo.cli.optml import optml
 from raytune_hpo.cli.parts import samplers, schedulers
 from raytune_hpo.cli.reading import audit, best, delete, export, report, show, studies, trials
 from raytune_hpo.cli.running import enqueue, run, stop
@@ -20,6 +21,7 @@ for _command in (
     enqueue,
     delete,
     audit,
+    optml,
     samplers,
     schedulers,
     labs,

@@ -1,0 +1,305 @@
+# %% [markdown]
+# # Tuning a system: how many at a time?
+#
+# Not only models have hyperparameters. A program that checks files can check one after the other, or several at the
+# same time; it can give each process one file, or many. Which is best? This lab measures a real command, finds the
+# *knee* of its curve, and shows how a metric that sounds sensible chooses nonsense.
+#
+# You need no cluster here, on purpose: we measure this machine, and whatever else runs on it disturbs the
+# measurement. In a terminal: `python labs/tuning_a_system.py`.
+
+# %%
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import raytune_hpo as hpo
+from raytune_hpo import workshop
+from raytune_hpo.plots import style
+
+# %% [markdown]
+# ## The command
+#
+# A *linter* reads programs and finds mistakes. Ours is a simple one: it takes a file apart into words, compiles it, and
+# throws the result away. For every file it prints when it was done, and how much memory the process has used.
+#
+# The files are a random batch from Python's own library.
+
+# %%
+CHECK = """
+import resource, sys, time, tokenize
+for path in sys.argv[1:]:
+    with open(path, "rb") as file:
+        list(tokenize.tokenize(file.readline))
+    with open(path, "rb") as file:
+        compile(file.read(), path, "exec")
+    print(time.time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)
+"""
+BATCH = workshop.size(21, quick=8)
+
+library = Path(os.__file__).parent
+programs = [path for path in sorted(library.glob("*.py")) if 30_000 < path.stat().st_size < 90_000]
+files = [str(path) for path in random.Random(0).sample(programs, BATCH)]
+print(f"files to check       {len(files)}, such as {Path(files[0]).name}")
+print(f"CPUs of this machine  {os.cpu_count()}")
+
+# %% [markdown]
+# `xargs` reads names and starts a command with some of them at a time. `-P 4` keeps up to four processes at work, the
+# **concurrency**; `-n 2` gives each of them two files, the **batch size**.
+
+
+# %%
+def check(concurrency, per_process=1):
+    """Check all files once: when each was done, in seconds since the start, and what it used."""
+    # >>> your turn: the options of xargs for concurrency and batch size, as text: ["-P", str(...), ...]
+    options = ["-P", str(concurrency), "-n", str(per_process)]
+    # <<<
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
+    command = ["xargs", "-0", *options, sys.executable, "-S", "-E", "-c", CHECK]
+    done = subprocess.run(command, input="\0".join(files), capture_output=True, text=True, check=True)
+    after, end = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
+    lines = [line.split() for line in done.stdout.splitlines()]
+    unit = 1 if sys.platform == "darwin" else 1_024  # macOS counts bytes, Linux kilobytes
+    return {
+        "ends": sorted(float(at) - begin for at, _ in lines),
+        "seconds": end - begin,
+        "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "process_mb": max(int(rss) for _, rss in lines) * unit / 1e6,
+    }
+
+
+once = check(concurrency=2)
+print(f"files done     {len(once['ends'])}")
+print(f"seconds        {once['seconds']:.2f}")
+print(f"CPU seconds    {once['cpu_s']:.2f}")
+
+# %% [markdown]
+# ## Measure several times
+#
+# Run the same thing twice and you get two numbers. So every setting is measured several times. The **median** says
+# what to expect, and the distance between the slowest and the quickest run, the **jitter**, how far to trust it.
+#
+# | metric | meaning |
+# |---|---|
+# | `seconds` | until all files are done |
+# | `jitter` | slowest run minus quickest run |
+# | `latency` | until half of the files are done |
+# | `throughput` | files per second |
+# | `cpu_s` | seconds of work, of all processes together |
+# | `memory_mb` | memory of all processes that work at the same time |
+
+# %%
+REPEATS = 3
+
+
+def measure(config):
+    concurrency, per_process = config["concurrency"], config.get("per_process", 1)
+    runs = [check(concurrency, per_process) for _ in range(REPEATS)]
+    took = [run["seconds"] for run in runs]
+    num_processes = min(concurrency, -(-BATCH // per_process))  # no more than there are batches, rounded up
+    # >>> your turn: the median of took
+    seconds = statistics.median(took)
+    # <<<
+    # >>> your turn: the slowest minus the quickest
+    jitter = max(took) - min(took)
+    # <<<
+    return {
+        "seconds": seconds,
+        "jitter": jitter,
+        "latency": statistics.median(run["ends"][len(run["ends"]) // 2] for run in runs),
+        "throughput": BATCH / seconds,
+        "cpu_s": statistics.median(run["cpu_s"] for run in runs),
+        "memory_mb": num_processes * max(run["process_mb"] for run in runs),
+    }
+
+
+# %% [markdown]
+# ## Which values to try
+#
+# One process more matters much if there were two, and little if there were thirty. So the values to try should lie
+# the closer the smaller they are. The *Fibonacci numbers* 1, 2, 3, 5, 8, 13, ... do: each is the sum of the two
+# before,
+#
+# $$F_{k+1} = F_k + F_{k-1}.$$
+#
+# We take those up to the number of files, and that number itself. More processes than files would have nothing to do.
+
+
+# %%
+def fibonacci(limit):
+    """The different Fibonacci numbers up to a limit, and the limit."""
+    numbers = [1, 2]
+    # >>> your turn: as long as the next one is at most the limit, append it
+    while numbers[-1] + numbers[-2] <= limit:
+        numbers.append(numbers[-1] + numbers[-2])
+    # <<<
+    return sorted({*numbers, limit})
+
+
+assert fibonacci(10) == [1, 2, 3, 5, 8, 10]
+
+# %% [markdown]
+# A tuner can measure them like any other grid. `max_concurrent=1` is essential: two trials at the same time would
+# measure each other. `runtime="local"` runs them here and not somewhere on a cluster.
+
+# %%
+sweep = hpo.tune(
+    measure,
+    {"concurrency": hpo.grid_search(fibonacci(BATCH))},
+    metric="seconds",
+    sampler="grid",
+    runtime="local",
+    max_concurrent=1,
+    storage="memory",
+    progress=False,
+)
+by_concurrency = {trial.config["concurrency"]: trial.metrics for trial in sweep}
+print("  n  seconds  jitter  latency  files/s  CPU s  memory MB")
+for n, found in by_concurrency.items():
+    print(
+        f"{n:>3}  {found['seconds']:7.2f}  {found['jitter']:6.2f}  {found['latency']:7.2f}  {found['throughput']:7.1f}"
+        f"  {found['cpu_s']:5.2f}  {found['memory_mb']:9.0f}"
+    )
+
+# %% [markdown]
+# ## Is the machine ours?
+#
+# One process alone should get one CPU: as many CPU seconds as seconds go by. If it gets much less, something else is
+# running here, and more processes get a larger share of what is left, or none. Then the curve below tells more about
+# the others than about the command. Look at this number before you believe any measurement.
+#
+# $$\text{share} = \frac{\text{CPU seconds}}{\text{seconds}} \quad \text{at } n = 1$$
+
+# %%
+alone = by_concurrency[1]
+# >>> your turn: the share
+share = alone["cpu_s"] / alone["seconds"]
+# <<<
+is_ours = share > 0.7
+print(f"share of a CPU  {share:.2f}: {'the machine is ours' if is_ours else 'somebody else is busy here'}")
+
+# %% [markdown]
+# ## The knee
+#
+# If the work could be divided without loss, $n$ processes would need $T(n) = T(1) / n$. But there are only $c$ CPUs,
+# so beyond them nothing is gained:
+#
+# $$T(n) \approx \frac{T(1)}{\min(n, c)}.$$
+#
+# The curve falls and then is flat. The place where it bends is the *knee*: the smallest $n$ that is nearly as quick
+# as the quickest. We say "nearly" for what is at most a quarter slower.
+
+# %%
+fastest = min(found["seconds"] for found in by_concurrency.values())
+# >>> your turn: the smallest n whose seconds are at most 1.25 times the fastest
+knee = min(n for n, found in by_concurrency.items() if found["seconds"] <= 1.25 * fastest)
+# <<<
+print(f"knee  {knee} processes: {by_concurrency[knee]['seconds']:.2f} s, the fastest is {fastest:.2f} s")
+
+# %%
+ns = list(by_concurrency)
+seconds = [found["seconds"] for found in by_concurrency.values()]
+ideal = [seconds[0] / min(n, os.cpu_count()) for n in ns]
+figure = workshop.figure("How long it takes", x="processes at the same time", y="seconds", log_x=True)
+figure.add_scatter(x=ns, y=seconds, mode="lines+markers", name="measured")
+figure.add_scatter(x=ns, y=ideal, mode="lines", line={"dash": "dot"}, name="T(1) / min(n, CPUs)")
+figure.add_scatter(
+    x=[knee],
+    y=[by_concurrency[knee]["seconds"]],
+    mode="markers",
+    marker={"size": 18, "symbol": "circle-open", "color": style.RED, "line": {"width": 2}},
+    name="knee",
+)
+figure.update_xaxes(tickvals=ns)
+figure.update_yaxes(rangemode="tozero")
+workshop.show(figure, "tuning_a_system_knee")
+
+# %% [markdown]
+# ## The wrong metric
+#
+# A published study of just this problem minimised
+#
+# $$L(n) = \frac{T(n)}{n},$$
+#
+# the seconds for each process. It sounds fair. But where $T$ is flat, $L$ falls like $1/n$, whatever the system does.
+# What does it choose?
+
+# %%
+# >>> your turn: the n of the smallest seconds / n
+wrong_choice = min(by_concurrency, key=lambda n: by_concurrency[n]["seconds"] / n)
+# <<<
+print(f"seconds / n chooses  {wrong_choice} processes, of {ns}")
+print(f"memory at the knee   {by_concurrency[knee]['memory_mb']:.0f} MB")
+print(f"memory as chosen     {by_concurrency[wrong_choice]['memory_mb']:.0f} MB")
+
+# %%
+wrong = [found["seconds"] / n for n, found in by_concurrency.items()]
+figure = workshop.figure(
+    "The same runs by the wrong metric", x="processes at the same time", y="seconds / n", log_x=True
+)
+figure.add_scatter(x=ns, y=wrong, mode="lines+markers", name="seconds / n")
+figure.update_xaxes(tickvals=ns)
+workshop.show(figure, "tuning_a_system_wrong_metric")
+
+# %% [markdown]
+# It chooses the largest value, always, and would choose a larger one if there were any. If the best value lies at the
+# end of the range, do not widen the range before you have looked at the metric.
+#
+# ## Concurrency and batch size together
+#
+# Starting a process takes time as well, so giving it several files saves some. But with few large batches, one
+# process may be left with the last one while the others are done. And memory is not free either. So there are two
+# parameters and two metrics: seconds and memory.
+
+# %%
+both = hpo.tune(
+    measure,
+    {"concurrency": hpo.lograndint(1, BATCH + 1), "per_process": hpo.lograndint(1, BATCH // 2 + 1)},
+    metric=["seconds", "memory_mb"],
+    num_trials=workshop.size(20, quick=6),
+    seed=0,
+    runtime="local",
+    max_concurrent=1,
+    storage="memory",
+    progress=False,
+)
+for trial in sorted(both.best_trials, key=lambda trial: trial.metrics["memory_mb"]):
+    print(f"  {trial.metrics['seconds']:5.2f} s  {trial.metrics['memory_mb']:5.0f} MB  {dict(trial.config)}")
+
+# %%
+workshop.show(both.plot.pareto(), "tuning_a_system_front")
+
+# %% [markdown]
+# Nobody can say which of these is best without knowing what memory costs. With a limit, say 60 MB, the question has
+# an answer: the quickest below the limit.
+#
+# ## What we claim
+
+# %%
+largest = max(ns)
+speed_up = seconds[0] / by_concurrency[largest]["seconds"]
+print(f"speed-up of {largest} processes  {speed_up:.1f}")
+
+assert all(len(check(n)["ends"]) == BATCH for n in (1, largest)), "every file should be checked"
+assert wrong_choice == largest, "seconds / n should choose the largest n"
+assert by_concurrency[largest]["memory_mb"] > 2 * by_concurrency[1]["memory_mb"], "every process should cost memory"
+if is_ours and os.cpu_count() > 1:  # else these seconds are about somebody else
+    assert min(seconds[1:]) < 0.85 * seconds[0], "several at a time should be quicker than one"
+    assert speed_up < 0.8 * largest, "so many processes should not be so many times quicker"
+    assert knee < wrong_choice, "the knee should come before the end"
+assert len(both.best_trials) >= 1, "there should be a front"
+
+# %% [markdown]
+# ## What to take with you
+#
+# A system is tuned like a model: settings go in, metrics come out. But its metrics are noisy, so measure several
+# times; and they are chosen by people, so try them on a curve you understand before you let a search loose on them.
+# The knee is often a better answer than the optimum: it is nearly as quick and much cheaper.
+#
+# Questions to try: which batch size is best at concurrency 1, and why? Run a second copy of this notebook at the same
+# time. What happens to the jitter, and where is the knee now?

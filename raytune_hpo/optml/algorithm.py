@@ -1,0 +1,109 @@
+"""An algorithm as four functions, wherever they were written."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.userfile import load_file
+
+# Each function with the arguments it is called with.
+FUNCTIONS = {
+    "generate_data": (),
+    "initialization": ("data", "hyperparameters"),
+    "train": ("model", "data", "hyperparameters"),
+    "test_error": ("model", "data"),
+}
+METRIC = "error"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Algorithm:
+    """Four functions that make data, make a model, train it and judge it.
+
+    Attributes:
+        generate_data: called once; its value is handed to every trial, which must not change it.
+        initialization: of ``(data, hyperparameters)``, a fresh model.
+        train: of ``(model, data, hyperparameters)``, the trained model; None if it trained the one it was given.
+        test_error: of ``(model, data)``, a number, the smaller the better.
+        valid_range: the errors that make sense; a trial whose error lies outside fails.
+        name: what the algorithm is called in studies and tables.
+    """
+
+    generate_data: Callable[[], Any]
+    initialization: Callable[[Any, dict[str, Any]], Any]
+    train: Callable[[Any, Any, dict[str, Any]], Any]
+    test_error: Callable[[Any, Any], Any]
+    valid_range: tuple[float, float] | None = None
+    name: str = "algorithm"
+
+    def __post_init__(self) -> None:
+        for function, arguments in FUNCTIONS.items():
+            _check_takes(self.name, function, getattr(self, function), arguments)
+
+    @staticmethod
+    def of(given: Any) -> Algorithm:
+        """The algorithm in a file, a module, a class or a dict that has the four functions.
+
+        Raises:
+            SpecError: a function is missing, or takes other arguments.
+            HpoError: the file cannot be run.
+        """
+        if isinstance(given, Algorithm):
+            return given
+        if isinstance(given, (str, os.PathLike)):
+            path = _existing(Path(given))
+            return _gathered(vars(load_file(path)), path.stem, str(path))
+        found = given if isinstance(given, Mapping) else _Attributes(given)
+        name = str(found.get("__name__", type(given).__name__)).rpartition(".")[2]
+        return _gathered(found, name, name)
+
+
+class _Attributes:
+    """An object's attributes, read as a dict is."""
+
+    def __init__(self, owner: object) -> None:
+        self._owner = owner
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return getattr(self._owner, name, default)
+
+
+def error_of(config: dict[str, Any], algorithm: Algorithm, data: Any) -> dict[str, Any]:
+    """The objective: what one configuration's trained model gets wrong."""
+    model = algorithm.initialization(data, config)
+    trained = algorithm.train(model, data, config)
+    return {METRIC: algorithm.test_error(model if trained is None else trained, data)}
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise SpecError(f"an algorithm is a Python file with {', '.join(FUNCTIONS)}; there is no file {str(path)!r}")
+    return path
+
+
+def _gathered(found: Mapping[str, Any] | _Attributes, name: str, where: str) -> Algorithm:
+    missing = [function for function in FUNCTIONS if found.get(function) is None]
+    if missing:
+        raise SpecError(f"an algorithm has {', '.join(FUNCTIONS)}; {where} has no {' and no '.join(missing)}")
+    functions: dict[str, Any] = {function: found.get(function) for function in FUNCTIONS}
+    return Algorithm(**functions, valid_range=found.get("valid_range"), name=name)
+
+
+def _check_takes(algorithm: str, name: str, function: Any, arguments: tuple[str, ...]) -> None:
+    wanted = f"{name}({', '.join(arguments)})"
+    if not callable(function):
+        raise SpecError(f"{algorithm} needs a function {wanted}, its {name} is a {type(function).__name__}")
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # built in, and silent about its arguments
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise SpecError(f"{algorithm} needs a function {wanted}, its own is {name}{signature}: {error}") from error

@@ -1,0 +1,82 @@
+"""What the second half of the workshop claims, read off the variables of the executed notebooks."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from labs_support import line
+
+pytestmark = pytest.mark.ray
+
+
+def spans(notes):
+    """When each list was sorted, in order."""
+    return sorted((note["begin"], note["end"]) for note in notes)
+
+
+def test_an_actor_does_one_thing_after_the_other_and_tasks_do_not(solution):
+    notes = solution("ray_lab_00_tasks_and_actors").values["notes"]
+    for way in ("loop", "one actor"):
+        in_order = spans(notes[way])
+        assert all(end <= begin for (_, end), (begin, _) in zip(in_order, in_order[1:], strict=False)), way
+        assert len({note["process"] for note in notes[way]}) == 1
+    for way in ("tasks", "two actors"):
+        in_order = spans(notes[way])
+        assert any(begin < end for (_, end), (begin, _) in zip(in_order, in_order[1:], strict=False)), way
+        assert len({note["process"] for note in notes[way]}) == 2
+    assert not {note["process"] for note in notes["loop"]} & {note["process"] for note in notes["tasks"]}
+
+
+def test_futures_are_waited_for_by_those_who_need_them(solution):
+    executed = solution("ray_lab_00_tasks_and_actors")
+    found = executed.values
+    assert found["rounds"] == math.ceil(math.log2(found["NUM_LISTS"]))
+    assert found["merged"] == sorted(number for numbers in found["lists"] for number in numbers)
+    assert sum(found["counts"]) == found["NUM_LISTS"]
+    assert line(executed.printed, "sorted so far") == "0"
+
+
+def test_twice_the_trials_take_less_than_twice_the_training(solution):
+    executed = solution("ray_lab_01_distributed_tuning")
+    assert all(0.5 < times < 1.7 for times in executed.values["times"].values())
+    stopped = [int(text.split(" of ")[0]) for text in _all_lines(executed.printed, "stopped early")]
+    assert len(stopped) == 2
+    assert all(8 <= number < 20 for number in stopped)
+
+
+def _all_lines(output, label):
+    return [text.removeprefix(label).strip() for text in output.splitlines() if text.startswith(f"{label}  ")]
+
+
+def test_the_best_score_may_lose_the_money(solution):
+    executed = solution("competing_objectives")
+    assert executed.values["regret"] > 35
+    assert executed.values["times_quicker"] >= 1
+    dollars = float(line(executed.printed, "least lost").split()[0])
+    assert dollars < float(line(executed.printed, "best by money").split()[0]) + executed.values["regret"]
+
+
+def test_the_wrong_metric_chooses_the_largest_number(solution):
+    found = solution("tuning_a_system").values
+    assert found["wrong_choice"] == max(found["ns"]) == found["BATCH"]
+    assert found["knee"] in found["ns"]
+    assert len(found["once"]["ends"]) == found["BATCH"]
+
+
+def test_a_filter_that_diverged_wins_by_the_shortcut_and_fails_by_valid_range(solution):
+    found = solution("speed_up").values
+    shortcut = {float(step): error for step, error in found["shortcut"].items() if math.isfinite(error)}
+    winner = min(shortcut, key=shortcut.get)
+    assert shortcut[winner] < -1e3
+    assert found["honest"][str(winner)] > 1e3
+    executed = solution("speed_up")
+    assert int(line(executed.printed, "filters that diverged")) >= 3
+    assert float(line(executed.printed, "best step size")) < winner
+
+
+def test_two_workers_are_both_at_work(solution):
+    executed = solution("speed_up")
+    assert float(line(executed.printed, "at work, serially")) <= 1.0
+    assert float(line(executed.printed, "at work, in parallel")) > 1.2
+    assert "speed-up" in executed.printed
