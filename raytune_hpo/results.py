@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from raytune_hpo.plots import Plots
+    from raytune_hpo.runtime.plan import Plan
 
 
 class Results(Sequence[Trial]):
@@ -34,15 +35,19 @@ class Results(Sequence[Trial]):
     Args:
         spec: of the study; its goals say what is best.
         trials: as they stood when the results were taken.
+        plan: by which they were run, where this process has it; ``confirm`` goes on by it.
     """
 
-    def __init__(self, spec: StudySpec, trials: Sequence[Trial]) -> None:
-        self._spec, self._trials = spec, tuple(trials)
+    def __init__(self, spec: StudySpec, trials: Sequence[Trial], plan: Plan | None = None) -> None:
+        self._spec, self._trials, self._plan = spec, tuple(trials), plan
 
     @classmethod
-    def from_ledger(cls, ledger: Ledger) -> Results:
+    def from_ledger(cls, ledger: Ledger, plan: Plan | None = None) -> Results:
         """The results of a fold of facts."""
-        return cls(ledger.spec, ledger.trials)
+        return cls(ledger.spec, ledger.trials, plan)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # the plan's objective may not be picklable, and means little elsewhere
+        return Results, (self._spec, self._trials)
 
     # -------------------------------------------------------------------------------------------- trials
 

@@ -1,12 +1,18 @@
-"""Results for a terminal and for a notebook: a summary and the best rows, short whatever the study's size."""
+"""Results for a terminal and for a notebook: a summary, the best rows and a picture, short whatever the study's size."""
 
 from __future__ import annotations
 
 import html
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.analysis.best import ranked
+from raytune_hpo import sketches
+from raytune_hpo.analysis.best import best_by_number, ranked
 from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.thinning import spread, steady
+from raytune_hpo.goals import Goal
+from raytune_hpo.sketches import Dot
 from raytune_hpo.texts import config_line, counts_line, cut, duration, last_line, number, short, table
 from raytune_hpo.trial import Status, Trial
 
@@ -14,7 +20,9 @@ if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
 ROWS = 5
+MAX_DOTS = 400  # of a picture
 MAX_PARAMETERS = 6  # columns of a table for people
+_SIZE = (640, 240)
 _CELL = 'style="padding: 2px 10px; text-align: left"'
 
 
@@ -35,10 +43,56 @@ def as_html(results: Results) -> str:
     rows = best_rows(results, ROWS)
     if not rows:
         return f"<p>{head}</p>"
-    cells = [row_of(results, trial, rows) for trial in rows]
-    body = "".join(f"<tr>{''.join(f'<td {_CELL}>{html.escape(short(v))}</td>' for v in row)}</tr>" for row in cells)
-    top = "".join(f"<th {_CELL}>{html.escape(name)}</th>" for name in header_of(results, rows))
-    return f"<p>{head}</p><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    table_ = html_table(header_of(results, rows), [row_of(results, trial, rows) for trial in rows])
+    return f"<p>{head}</p>{table_}{picture(results)}"
+
+
+def html_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table of escaped values."""
+    body = "".join(f"<tr>{''.join(f'<td {_CELL}>{html.escape(short(v))}</td>' for v in row)}</tr>" for row in rows)
+    top = "".join(f"<th {_CELL}>{html.escape(name)}</th>" for name in header)
+    return f'<div style="overflow-x: auto"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def picture(results: Results) -> str:
+    """The history with the best so far or, of several metrics, the front in the first two."""
+    if len(results.goals) > 1:
+        return _front_picture(results)
+    goal = results.goals[0]
+    shown = (results[index] for index in steady(len(results), MAX_DOTS))
+    dots = [Dot(t.number, t.metrics[goal.metric], t.status is Status.COMPLETED) for t in shown if _is_drawn(t, [goal])]
+    losses = best_by_number(results.trials, 1)
+    corners = [n for n in range(len(losses)) if losses[n] == losses[n] and (n == 0 or losses[n] != losses[n - 1])]
+    sign = -1.0 if goal.mode == "max" else 1.0
+    best = [(number_, sign * float(losses[number_])) for number_ in spread(corners, MAX_DOTS)]
+    drawn = sketches.history(
+        dots, best, goal.mode, end=len(results) - 1, size=_SIZE, title=f"{goal.metric} by trial, and the best so far"
+    )
+    return _captioned(drawn, f"{goal_text(results)} by trial, and the best so far")
+
+
+def _front_picture(results: Results) -> str:
+    x, y = results.goals[:2]
+    front = {trial.number for trial in results.best_trials}
+    completed = [t for t in results if t.status is Status.COMPLETED and _is_drawn(t, (x, y))]
+    others = [t for t in completed if t.number not in front]
+    shown = [
+        *[others[index] for index in steady(len(others), MAX_DOTS)],
+        *spread([t for t in completed if t.number in front], MAX_DOTS),
+    ]
+    dots = [Dot(t.metrics[x.metric], t.metrics[y.metric], t.number in front) for t in shown]
+    caption = f"{goal_text(results, 1)} against {goal_text(results)}, and the Pareto front"
+    names = (x.metric, y.metric)
+    return _captioned(sketches.scatter(dots, (x.mode, y.mode), names, size=_SIZE, title=caption), caption)
+
+
+def _is_drawn(trial: Trial, goals: Sequence[Goal]) -> bool:
+    values = [trial.metrics.get(goal.metric) for goal in goals]
+    return trial.status is not Status.FAILED and all(isinstance(v, (int, float)) and math.isfinite(v) for v in values)
+
+
+def _captioned(drawn: str, caption: str) -> str:
+    return f'<p style="opacity: 0.7; margin: 12px 0 2px">{html.escape(caption)}</p>{drawn}' if drawn else ""
 
 
 def summary_lines(results: Results) -> list[str]:

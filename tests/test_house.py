@@ -35,9 +35,9 @@ FLOORS = (
     "errors space goals trial spec rng codec texts garbage",
     "protocols registry events",
     "numerics samplers schedulers journal analysis",
-    "ledger shelf core optimizer",
+    "ledger snapshot shelf core optimizer",
     "runtime cluster",
-    "building tuner run study results finding callbacks progress showing plots audit cli testing",
+    "building tuner run study results finding callbacks progress sketches showing plots audit cli testing",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 
