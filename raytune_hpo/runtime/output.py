@@ -13,7 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 HEAD_CHARS = 16_000
 TAIL_CHARS = 48_000
@@ -79,6 +79,10 @@ class _Router(io.TextIOBase):
     @property
     def encoding(self) -> str:  # type: ignore[override]
         return self.original.encoding
+
+    def __getattr__(self, name: str) -> Any:
+        """What a stream has beside the usual: a notebook's kernel tells its own to which cell output belongs."""
+        return getattr(self.original, name)
 
 
 _installed = 0

@@ -45,7 +45,16 @@ class Page(HTMLParser):
 
 def test_it_shows_what_one_wants_to_know():
     page = Page(card(snapshot(), 0.5))
-    for wanted in ("mnist", "37/100", "0.0123457", "best loss (trial 29)", "30/min", "2m 6s left", "5 pruned", "2 failed"):
+    for wanted in (
+        "mnist",
+        "37/100",
+        "0.0123457",
+        "best loss (trial 29)",
+        "30/min",
+        "2m 6s left",
+        "5 pruned",
+        "2 failed",
+    ):
         assert wanted in page.text
     for wanted in ("lr=0.2, depth=5", "12s", "step 3: 0.25", "lr=0.1, depth=3", "and 3 more", "loss (min)"):
         assert wanted in page.text
