@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo import sketches
@@ -23,7 +23,7 @@ ROWS = 5
 MAX_DOTS = 400  # of a picture
 MAX_PARAMETERS = 6  # columns of a table for people
 _SIZE = (640, 240)
-_CELL = 'style="padding: 2px 10px; text-align: left"'
+_CELL = 'style="padding: 2px 10px; text-align: left; white-space: nowrap"'
 
 
 def as_text(results: Results, *, more: str = "") -> str:
@@ -108,7 +108,16 @@ def summary_lines(results: Results) -> list[str]:
         lines.append(f"with {config_line(flat(best.config))}")
     elif len(results):
         lines.append(first_error(results))
-    return lines
+    return [*lines, *noise_lines(results)]
+
+
+def noise_lines(results: Results) -> list[str]:
+    """That the objective is noisy, if the study shows it: the same configuration had different values."""
+    noise = results.noise
+    if noise is None or not noise.num_differing:
+        return []
+    repeated = f"{noise.num_differing} of the {noise.num_repeated} configurations that were tried again"
+    return [f"noisy: {repeated} differ, sd {number(noise.sd)}; results.confirm() says what the best is worth"]
 
 
 def goal_text(results: Results, index: int = 0) -> str:
@@ -160,13 +169,17 @@ def row_of(results: Results, trial: Trial, rows: list[Trial]) -> list[Any]:
 
 
 def _parameters(rows: list[Trial]) -> list[str]:
-    """The first parameters that differ among the rows, or the first ones if none does."""
+    return differing([trial.config for trial in rows])
+
+
+def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The first parameters that differ among the configurations, or the first ones if none does."""
     seen: dict[str, set[str]] = {}
-    for trial in rows:
-        for name, value in flat(trial.config).items():
+    for config in configs:
+        for name, value in flat(config).items():
             seen.setdefault(name, set()).add(short(value))
-    differing = [name for name, values in seen.items() if len(values) > 1]
-    return (differing or list(seen))[:MAX_PARAMETERS]
+    various = [name for name, values in seen.items() if len(values) > 1]
+    return (various or list(seen))[:MAX_PARAMETERS]
 
 
 def _took(results: Results) -> str:

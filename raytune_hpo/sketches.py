@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from raytune_hpo.texts import cut, number
@@ -50,9 +50,12 @@ class Axis(NamedTuple):
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             stride = max(1, math.ceil((last - first + 1) / (_LABELS + 1)))
             return [10.0**power for power in range(first, last + 1, stride)]
-        step = _round_step((self.high - self.low) / _LABELS)
-        first = math.ceil(self.low / step - 1e-9)
-        return [index * step for index in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        rough = self._multiples(_round_step((self.high - self.low) / _LABELS))
+        return rough if len(rough) > 1 else self._multiples(_round_step((self.high - self.low) / (2 * _LABELS)))
+
+    def _multiples(self, step: float) -> list[float]:
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [index * step for index in range(first, last + 1)]
 
 
 def value_axis(values: Sequence[float], mode: str) -> Axis:
@@ -111,6 +114,39 @@ def scatter(
     return frame.drawn(shapes, title, names)
 
 
+class Span(NamedTuple):
+    """A value with an interval around it, and another value to compare it with."""
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None
+    other: float
+
+
+def intervals(spans: Sequence[Span], *, width: int, row_height: int, title: str) -> str:
+    """One line for each span, the first on top: interval and value filled, the other value hollow."""
+    values = [v for span in spans for v in (span.value, span.other, *(span.interval or ())) if math.isfinite(v)]
+    if not values:
+        return ""
+    height = round(len(spans) * row_height + _TOP + _BOTTOM)
+    low, high = min(values), max(values)
+    margin = _MARGIN * (high - low) or 0.5 * abs(high) or 0.5
+    frame = _Frame((width, height), Axis(low - margin, high + margin), Axis(0.0, float(len(spans))))
+    shapes = [shape for row, span in enumerate(spans) for shape in _span(frame, len(spans) - row - 0.5, span)]
+    return frame.drawn_by_rows(shapes, title)
+
+
+def _span(frame: _Frame, at: float, span: Span) -> list[str]:
+    y = frame.y(at)
+    shapes = [_text(cut(span.name, 12), _LEFT - 6, float(y) + 3.5, "end")]
+    if span.interval is not None:
+        low, high = span.interval
+        shapes.append(_path(f"M{frame.x(low)} {y}H{frame.x(high)}", BLUE, 2))
+    shapes.append(_path(f"M{frame.x(span.value)} {y}h0", BLUE, 9))
+    ring = f'<circle cx="{frame.x(span.other)}" cy="{y}" r="4" fill="none" stroke="{ORANGE}" stroke-width="2"/>'
+    return [*shapes, ring]
+
+
 class _Frame:
     """The plotting area: from values to pixels, and the labels around it."""
 
@@ -131,22 +167,34 @@ class _Frame:
         return f"M{x} {y}{''.join(steps)}"
 
     def drawn(self, shapes: Sequence[str], title: str, names: tuple[str, str] | None = None) -> str:
-        """The picture, with labels and the lines at them.
+        """The picture with labels on both axes.
 
         Args:
             names: of the axes; that of x takes a line below the picture.
         """
-        right, foot = _pixel(self._width - _RIGHT), self._height - _BOTTOM
-        shapes = list(shapes) if names is None else [*shapes, *self._names(*names)]
-        lines = "".join(f"M{_pixel(_LEFT)} {self.y(tick)}H{right}" for tick in self._y.ticks())
-        labels = [_text(number(tick), _LEFT - 6, float(self.y(tick)) + 3.5, "end") for tick in self._y.ticks()]
-        labels += [_text(number(tick), float(self.x(tick)), foot + 13, "middle") for tick in self._x.ticks()]
-        grid = f'<path d="{lines}" stroke="currentColor" stroke-opacity=".15" fill="none"/>'
-        width, height = self._width, self._height + (0 if names is None else _NAMES)
+        right = _pixel(self._width - _RIGHT)
+        levels = [(self.y(tick), tick) for tick in self._y.ticks()]
+        grid = _grid(f"M{_pixel(_LEFT)} {y}H{right}" for y, _ in levels)
+        labels = [_text(number(tick), _LEFT - 6, float(y) + 3.5, "end") for y, tick in levels]
+        named = [] if names is None else self._names(*names)
+        return self._whole([grid, *labels, *self._below(), *shapes, *named], title, 0 if names is None else _NAMES)
+
+    def drawn_by_rows(self, shapes: Sequence[str], title: str) -> str:
+        """The picture with labels below, and lines upwards from them."""
+        foot = _pixel(self._height - _BOTTOM)
+        grid = _grid(f"M{self.x(tick)} {_pixel(_TOP)}V{foot}" for tick in self._x.ticks())
+        return self._whole([grid, *self._below(), *shapes], title)
+
+    def _below(self) -> list[str]:
+        foot = self._height - _BOTTOM + 13
+        return [_text(number(tick), float(self.x(tick)), foot, "middle") for tick in self._x.ticks()]
+
+    def _whole(self, shapes: Sequence[str], title: str, below: int = 0) -> str:
+        width, height = self._width, self._height + below
         return (
             f'<svg role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
             f'style="max-width: 100%; height: auto; overflow: visible"><title>{html.escape(title)}</title>'
-            f"{grid}{''.join(labels)}{''.join(shapes)}</svg>"
+            f"{''.join(shapes)}</svg>"
         )
 
     def _names(self, x: str, y: str) -> list[str]:
@@ -161,6 +209,10 @@ def _dots(frame: _Frame, dots: Sequence[Dot], bold: str = BLUE, other: str = GRE
         places = "".join(f"M{frame.x(dot.x)} {frame.y(dot.y)}h0" for dot in dots if dot.is_bold is is_bold)
         paths.append(_path(places, colour, 5, opacity) if places else "")
     return "".join(paths)
+
+
+def _grid(lines: Iterable[str]) -> str:
+    return f'<path d="{"".join(lines)}" stroke="currentColor" stroke-opacity=".15" fill="none"/>'
 
 
 def _path(d: str, colour: str, width: float, opacity: float = 1.0) -> str:

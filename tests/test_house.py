@@ -37,7 +37,7 @@ FLOORS = (
     "numerics samplers schedulers journal analysis",
     "ledger snapshot shelf core optimizer",
     "runtime cluster",
-    "building tuner run study results finding callbacks progress sketches showing plots audit cli testing",
+    "building tuner run study results finding callbacks progress sketches showing confirming plots audit cli testing",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 
@@ -65,7 +65,7 @@ PUBLIC = """
     uniform quniform loguniform qloguniform randn qrandn randint qrandint lograndint qlograndint
     choice ordinal grid_search sample_from
     tune Tuner simulate report TrialStopped connect attach load with_parameters
-    Study Results Run Trial Goal
+    Study Results Confirmation Run Trial Goal
     errors samplers schedulers testing __version__
 """.split()
 

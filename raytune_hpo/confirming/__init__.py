@@ -1,0 +1,125 @@
+"""Confirming the winner of a search: the best configurations run again, as a study of their own.
+
+The best value that a search has seen is too good: of many noisy values the best is a lucky one (the winner's curse). Fresh
+repeats of the few best configurations say what they are worth, and which of them is best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import raytune_hpo.tuner as tuning
+from raytune_hpo import space
+from raytune_hpo.building import MAX_NAME, whole
+from raytune_hpo.cluster import WithParameters
+from raytune_hpo.confirming.choosing import Chosen, chosen
+from raytune_hpo.confirming.folding import confirmation_of
+from raytune_hpo.confirming.records import Candidate, Confirmation, Optimism
+from raytune_hpo.errors import SpecError, SpecMismatch
+from raytune_hpo.rng import derive
+from raytune_hpo.runtime.repeats import REPEAT, TRIAL, Repeated, seed_keyword
+
+if TYPE_CHECKING:
+    from raytune_hpo.results import Results
+    from raytune_hpo.runtime.plan import Plan
+
+__all__ = ["Candidate", "Confirmation", "Optimism", "confirm"]
+
+MAX_REPEATS = 1_000_000
+_STREAM = "confirm"
+_SUFFIX = "-confirm"
+
+
+def confirm(
+    results: Results,
+    top: int = 5,
+    repeats: int = 10,
+    *,
+    objective: Any = None,
+    seed: int | None = None,
+    name: str | None = None,
+    storage: Any = None,
+    runtime: str | None = None,
+    max_concurrent: int | None = None,
+    resources: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
+    progress: bool = True,
+) -> Confirmation:
+    """See ``Results.confirm``."""
+    top, repeats = whole("top", top, least=1), whole("repeats", repeats, least=1)
+    if repeats > MAX_REPEATS:
+        raise SpecError(f"repeats is at most {MAX_REPEATS:,}, got {repeats:,}")
+    plan = results.plan
+    objective = objective or (None if plan is None else plan.objective)
+    if objective is None:
+        raise SpecError(
+            f"confirming runs the objective again, and study {results.name!r} was loaded without one; "
+            f"give it: results.confirm(objective=...)"
+        )
+    candidates = chosen(results, top)
+    seed = int(derive(results.spec.seed, _STREAM).integers(2**31)) if seed is None else seed
+    repeated, keyword = _repeated(objective, candidates, seed)
+    settings: dict[str, Any] = {
+        **_as_searched(results, plan),
+        "num_trials": repeats * len(candidates),
+        "seed": seed,
+        "progress": progress,
+    }
+    given = {"storage": storage, "runtime": runtime, "max_concurrent": max_concurrent, "resources": resources}
+    settings |= {key: value for key, value in given.items() if value is not None}
+    outcome = _run(results.name, name, repeated, candidates, settings)
+    return confirmation_of(results, candidates, outcome, keyword)
+
+
+def _repeated(objective: Any, candidates: Sequence[Chosen], seed: int) -> tuple[Any, str | None]:
+    """What is tuned over (trial, repeat), and the keyword under which the objective takes its seed."""
+    inner, parameters = objective, {}
+    if isinstance(objective, WithParameters):  # on Ray its big arguments go through the object store
+        inner, parameters = objective.objective, objective.parameters
+    if not callable(inner):
+        raise SpecError(f"an objective is a function of a configuration, got {objective!r}")
+    keyword, default = seed_keyword(inner)
+    avoid = default if keyword is None else parameters.get(keyword, default)
+    configs = {candidate.number: candidate.config for candidate in candidates}
+    repeated = Repeated(inner, configs, keyword=keyword, seed=seed, avoid=avoid)
+    return (WithParameters(repeated, parameters) if parameters else repeated), keyword
+
+
+def _as_searched(results: Results, plan: Plan | None) -> dict[str, Any]:
+    """The settings that a study of repeats takes over from its search."""
+    runtime = results.spec.settings.get("runtime")
+    ranges = {goal.metric: goal.valid_range for goal in results.goals if goal.valid_range is not None}
+    settings = {
+        "metric": [goal.metric for goal in results.goals],
+        "mode": [goal.mode for goal in results.goals],
+        "valid_range": ranges or None,
+        "max_retries": results.spec.max_retries,
+        "storage": results.storage,
+        "runtime": runtime if runtime in ("ray", "local") else "local",
+    }
+    if plan is None:
+        return settings
+    names = ("max_concurrent", "resources", "isolation", "trial_timeout_s")
+    return {**settings, **{name: getattr(plan, name) for name in names}}
+
+
+def _run(
+    search: str, name: str | None, repeated: Any, candidates: Sequence[Chosen], settings: dict[str, Any]
+) -> Results:
+    """The study of repeats, begun or taken up again; without a name of its own, under the first that fits."""
+    # The grid's last parameter runs fastest: every candidate gets its first repeat before any gets its second, and
+    # more repeats than last time simply extend the study.
+    grid = {
+        REPEAT: space.randint(0, MAX_REPEATS),
+        TRIAL: space.choice([candidate.number for candidate in candidates]),
+    }
+    for attempt in count(1):
+        suffix = _SUFFIX if attempt == 1 else f"{_SUFFIX}-{attempt}"
+        own = name or f"{search[: MAX_NAME - len(suffix)]}{suffix}"
+        try:
+            return tuning.Tuner(repeated, grid, sampler="grid", name=own, **settings).fit()
+        except SpecMismatch:  # other candidates were confirmed under this name: the search has gone on since
+            if name is not None:
+                raise
+    raise AssertionError("counting does not end")
