@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-import raytune_hpo.tuner as tuning
-from raytune_hpo import space
 from raytune_hpo.building import MAX_NAME, whole
 from raytune_hpo.cluster import WithParameters
 from raytune_hpo.confirming.choosing import Chosen, chosen
@@ -20,6 +18,8 @@ from raytune_hpo.confirming.records import Candidate, Confirmation, Optimism
 from raytune_hpo.errors import SpecError, SpecMismatch
 from raytune_hpo.rng import derive
 from raytune_hpo.runtime.repeats import REPEAT, TRIAL, Repeated, seed_keyword
+from raytune_hpo.space import choice, randint
+from raytune_hpo.tuner import Tuner
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
@@ -111,14 +111,14 @@ def _run(
     # The grid's last parameter runs fastest: every candidate gets its first repeat before any gets its second, and
     # more repeats than last time simply extend the study.
     grid = {
-        REPEAT: space.randint(0, MAX_REPEATS),
-        TRIAL: space.choice([candidate.number for candidate in candidates]),
+        REPEAT: randint(0, MAX_REPEATS),
+        TRIAL: choice([candidate.number for candidate in candidates]),
     }
     for attempt in count(1):
         suffix = _SUFFIX if attempt == 1 else f"{_SUFFIX}-{attempt}"
         own = name or f"{search[: MAX_NAME - len(suffix)]}{suffix}"
         try:
-            return tuning.Tuner(repeated, grid, sampler="grid", name=own, **settings).fit()
+            return Tuner(repeated, grid, sampler="grid", name=own, **settings).fit()
         except SpecMismatch:  # other candidates were confirmed under this name: the search has gone on since
             if name is not None:
                 raise
