@@ -87,6 +87,8 @@ class _Router(io.TextIOBase):
 
 _installed = 0
 _lock = threading.Lock()
+# Kept and used again: print() does not hold on to sys.stdout, so a stream that goes while another thread prints is a crash.
+_routers: deque[_Router] = deque(maxlen=16)
 
 
 @contextlib.contextmanager
@@ -106,7 +108,11 @@ def routed() -> Iterator[None]:
 
 
 def _router(stream: TextIO) -> TextIO:
-    return stream if isinstance(stream, _Router) else cast(TextIO, _Router(stream))
+    router = stream if isinstance(stream, _Router) else next((r for r in _routers if r.original is stream), None)
+    if router is None:
+        router = _Router(stream)
+        _routers.append(router)
+    return cast(TextIO, router)
 
 
 def _unrouted(stream: TextIO) -> TextIO:

@@ -111,7 +111,7 @@ def test_trials_of_the_same_configuration_are_one_candidate():
         assert candidate.numbers == tuple(trial.number for trial in same) and len(same) > 5
         assert candidate.search_value == pytest.approx(np.mean([trial.metrics["loss"] for trial in same]))
     assert confirmation.best_config["x"] == 0.0
-    assert confirmation.optimism > 0.3  # of the best single trial, not of the mean
+    assert confirmation.optimism > 0.1  # of the best single trial, not of the mean
 
 
 def test_the_best_trial_is_asked_about_even_where_its_configuration_is_bad_on_average():
