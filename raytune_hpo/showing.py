@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +87,7 @@ def _front_picture(results: Results) -> str:
 
 def _is_drawn(trial: Trial, goals: Sequence[Goal]) -> bool:
     values = [trial.metrics.get(goal.metric) for goal in goals]
-    return trial.status is not Status.FAILED and all(isinstance(v, (int, float)) and math.isfinite(v) for v in values)
+    return trial.status is not Status.FAILED and all(isinstance(value, (int, float)) for value in values)
 
 
 def _captioned(drawn: str, caption: str) -> str:

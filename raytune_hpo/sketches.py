@@ -20,6 +20,7 @@ _DECADES = 2.0  # values that span more stand on a logarithmic axis
 _FAR = 8.0  # a value so many times farther from the best than most are stands at the edge
 _LABELS = 3  # of an axis, about
 _MARGIN = 0.05  # of an axis beyond the values
+_TINY, _HUGE = 1e-300, 1e300  # beyond, differences and ratios leave the range of floats
 
 
 class Dot(NamedTuple):
@@ -39,10 +40,10 @@ class Axis(NamedTuple):
 
     def at(self, value: float) -> float:
         """Where a value stands, from 0 to 1."""
-        value = min(max(value, self.low), self.high)
+        value, low, high = min(max(value, self.low), self.high), self.low, self.high
         if self.is_log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
-        return (value - self.low) / (self.high - self.low)
+            value, low, high = math.log(value), math.log(low), math.log(high)
+        return (value - low) / (high - low)
 
     def ticks(self) -> list[float]:
         """Round values inside: powers of ten, or multiples of 1, 2 or 5 times one."""
@@ -59,11 +60,12 @@ class Axis(NamedTuple):
 
 
 def value_axis(values: Sequence[float], mode: str) -> Axis:
-    """An axis for (finite) values of a metric: logarithmic where they span decades, else cut to where most of them are."""
+    """An axis for drawable values of a metric: logarithmic where they span decades, else cut to where most of them are."""
     low, high = min(values), max(values)
-    if low > 0 and math.log10(high / low) > _DECADES:
-        factor = (high / low) ** _MARGIN
-        return Axis(low / factor, high * factor, is_log=True)
+    decades = math.log10(high) - math.log10(low) if low > _TINY else 0.0
+    if decades > _DECADES:
+        factor = 10 ** (_MARGIN * decades)
+        return Axis(max(low / factor, _TINY), min(high * factor, _HUGE), is_log=True)
     low, high = _most(values, mode)
     margin = _MARGIN * (high - low) or 0.5 * abs(high) or 0.5
     return Axis(low - margin, high + margin)
@@ -78,7 +80,7 @@ def history(
     size: tuple[int, int],
     title: str,
 ) -> str:
-    """Values in their order and the staircase of the best so far; empty where there are no values.
+    """Values in their order and the staircase of the best so far; empty where there are none that can be drawn.
 
     Args:
         dots: those of completed trials are bold.
@@ -86,6 +88,8 @@ def history(
         size: width and height in pixels.
         title: for people who cannot see the picture.
     """
+    dots = [dot for dot in dots if _is_drawable(dot.y)]
+    best = [corner for corner in best if _is_drawable(corner[1])]
     values = [*[dot.y for dot in dots], *[value for _, value in best]]
     if not values:
         return ""
@@ -100,6 +104,7 @@ def scatter(
     dots: Sequence[Dot], modes: tuple[str, str], names: tuple[str, str], *, size: tuple[int, int], title: str
 ) -> str:
     """Two metrics against each other, the front (bold) with the edge of what it dominates; empty without dots."""
+    dots = [dot for dot in dots if _is_drawable(dot.x) and _is_drawable(dot.y)]
     if not dots:
         return ""
     frame = _Frame(
@@ -109,7 +114,7 @@ def scatter(
     )
     front = sorted((dot.x, dot.y) for dot in dots if dot.is_bold)
     # The corner lies on the worse side: a point between two of the front is as bad as both allow.
-    edge = frame.staircase(front, rise_first=modes[0] == "max")
+    edge = frame.staircase(front, rise_first=modes[0] == "max") if front else ""
     shapes = [_path(edge, ORANGE, 1.5), _dots(frame, dots, bold=ORANGE, other=BLUE)]
     return frame.drawn(shapes, title, names)
 
@@ -125,7 +130,7 @@ class Span(NamedTuple):
 
 def intervals(spans: Sequence[Span], *, width: int, row_height: int, title: str) -> str:
     """One line for each span, the first on top: interval and value filled, the other value hollow."""
-    values = [v for span in spans for v in (span.value, span.other, *(span.interval or ())) if math.isfinite(v)]
+    values = [v for span in spans for v in (span.value, span.other, *(span.interval or ())) if _is_drawable(v)]
     if not values:
         return ""
     height = round(len(spans) * row_height + _TOP + _BOTTOM)
@@ -227,6 +232,11 @@ def _text(text: str, x: float, y: float, anchor: str, more: str = "") -> str:
         f'<text x="{_pixel(x)}" y="{_pixel(y)}" text-anchor="{anchor}" font-size="10" fill="currentColor" '
         f'fill-opacity=".7"{more}>{html.escape(text)}</text>'
     )
+
+
+def _is_drawable(value: float) -> bool:
+    """Neither NaN, nor infinite, nor so large that differences would be."""
+    return abs(value) < _HUGE
 
 
 def _pixel(value: float) -> str:

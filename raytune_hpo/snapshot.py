@@ -5,7 +5,6 @@ Small whatever the study's size, so that it may be asked for several times a sec
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +22,7 @@ MAX_POINTS = 128  # of a history
 MAX_CORNERS = 64  # of the line of the best so far
 MAX_HISTORIES = 3  # goals that have one
 _CONFIG_WIDTH, _NAME_WIDTH = 200, 60  # characters
+_HUGE = 1e300  # what is larger, infinite or NaN has no place in a picture
 
 
 class Point(NamedTuple):
@@ -108,7 +108,7 @@ def _described(trial: Trial, now: float, goal: Goal) -> RunningTrial:
         config=_config_text(trial),
         age_s=max(0.0, now - since),
         step=None if report is None else report.step,
-        value=None if report is None else _finite(report.metrics.get(goal.metric)),
+        value=None if report is None else _number(report.metrics.get(goal.metric)),
     )
 
 
@@ -124,7 +124,7 @@ def _history(ledger: Ledger, index: int, goal: Goal) -> History:
 def _points(finished: list[Trial], metric: str) -> Iterator[Point]:
     for index in steady(len(finished), MAX_POINTS):
         trial = finished[index]
-        value = None if trial.status is Status.FAILED else _finite(trial.metrics.get(metric))
+        value = None if trial.status is Status.FAILED else _number(trial.metrics.get(metric))
         if value is not None:
             yield Point(index + 1, value, trial.status is Status.COMPLETED)
 
@@ -133,5 +133,5 @@ def _config_text(trial: Trial) -> str:
     return config_line(flat(trial.config), _CONFIG_WIDTH)
 
 
-def _finite(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and abs(value) < _HUGE else None

@@ -243,7 +243,9 @@ class OptimizerActor:
         return await self._clerk.do((await self._opened_study()).status)
 
     async def snapshot(self) -> Snapshot:
-        return await self._clerk.do((await self._opened_study()).snapshot)
+        optimizer = await self._opened_study()
+        self._raise_failure()  # a picture that goes on changing would say that all is well
+        return await self._clerk.do(optimizer.snapshot)
 
     async def _opened_study(self) -> Optimizer:
         await self._open.wait()

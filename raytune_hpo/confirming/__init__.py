@@ -7,7 +7,6 @@ repeats of the few best configurations say what they are worth, and which of the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.building import MAX_NAME, whole
@@ -23,7 +22,6 @@ from raytune_hpo.tuner import Tuner
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
-    from raytune_hpo.runtime.plan import Plan
 
 __all__ = ["Candidate", "Confirmation", "Optimism", "confirm"]
 
@@ -61,12 +59,12 @@ def confirm(
     seed = int(derive(results.spec.seed, _STREAM).integers(2**31)) if seed is None else seed
     repeated, keyword = _repeated(objective, candidates, seed)
     settings: dict[str, Any] = {
-        **_as_searched(results, plan),
+        **_as_searched(results, runtime),
         "num_trials": repeats * len(candidates),
         "seed": seed,
         "progress": progress,
     }
-    given = {"storage": storage, "runtime": runtime, "max_concurrent": max_concurrent, "resources": resources}
+    given = {"storage": storage, "max_concurrent": max_concurrent, "resources": resources}
     settings |= {key: value for key, value in given.items() if value is not None}
     outcome = _run(results.name, name, repeated, candidates, settings)
     return confirmation_of(results, candidates, outcome, keyword)
@@ -86,9 +84,9 @@ def _repeated(objective: Any, candidates: Sequence[Chosen], seed: int) -> tuple[
     return (WithParameters(repeated, parameters) if parameters else repeated), keyword
 
 
-def _as_searched(results: Results, plan: Plan | None) -> dict[str, Any]:
-    """The settings that a study of repeats takes over from its search."""
-    runtime = results.spec.settings.get("runtime")
+def _as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
+    """The settings that a study of repeats takes over from its search; how it ran, if it runs in the same way again."""
+    plan, before = results.plan, results.spec.settings.get("runtime")
     ranges = {goal.metric: goal.valid_range for goal in results.goals if goal.valid_range is not None}
     settings = {
         "metric": [goal.metric for goal in results.goals],
@@ -96,9 +94,9 @@ def _as_searched(results: Results, plan: Plan | None) -> dict[str, Any]:
         "valid_range": ranges or None,
         "max_retries": results.spec.max_retries,
         "storage": results.storage,
-        "runtime": runtime if runtime in ("ray", "local") else "local",
+        "runtime": runtime or (before if before in ("ray", "local") else "local"),
     }
-    if plan is None:
+    if plan is None or settings["runtime"] != before:
         return settings
     names = ("max_concurrent", "resources", "isolation", "trial_timeout_s")
     return {**settings, **{name: getattr(plan, name) for name in names}}
@@ -114,7 +112,8 @@ def _run(
         REPEAT: randint(0, MAX_REPEATS),
         TRIAL: choice([candidate.number for candidate in candidates]),
     }
-    for attempt in count(1):
+    attempt = 1
+    while True:
         suffix = _SUFFIX if attempt == 1 else f"{_SUFFIX}-{attempt}"
         own = name or f"{search[: MAX_NAME - len(suffix)]}{suffix}"
         try:
@@ -122,4 +121,4 @@ def _run(
         except SpecMismatch:  # other candidates were confirmed under this name: the search has gone on since
             if name is not None:
                 raise
-    raise AssertionError("counting does not end")
+            attempt += 1

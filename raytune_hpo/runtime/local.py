@@ -50,6 +50,8 @@ class LocalHandle:
             return self._optimizer.status()
 
     def snapshot(self) -> Snapshot:
+        if self._failure is not None:
+            raise self._failure
         with self._changed:
             return self._optimizer.snapshot()
 

@@ -60,7 +60,11 @@ class Handle(Protocol):
         ...
 
     def snapshot(self) -> Snapshot:
-        """The status, what runs, and how the best came about: one call, and small whatever the study's size."""
+        """The status, what runs, and how the best came about: one call, and small whatever the study's size.
+
+        Raises:
+            HpoError: the study cannot go on; what was recorded is safe.
+        """
         ...
 
     def wait(self, timeout_s: float | None = None) -> bool:

@@ -94,6 +94,15 @@ def test_a_hundred_thousand_trials_are_a_small_message_made_in_a_moment():
         assert history.best[0] == (1, 1.0) and history.best[-1] == (100_000, 1e-5)
 
 
+def test_values_that_cannot_be_drawn_are_left_out():
+    feed = Feed(num_trials=9)
+    for number, loss in enumerate([10**400, float("inf"), 0.5, True]):
+        feed(Asked(worker=f"w{number}", at=1.0))
+        feed(ended(number, loss))
+    (history,) = snapshot_of(feed.core.ledger, 3.0).histories
+    assert [point.place for point in history.points] == [3, 4]
+
+
 def test_huge_configurations_and_names_are_cut():
     plan = make_plan(space={"text": hpo.choice(["a" * 100_000, "b" * 100_000])}, metric="m" * 1_000)
     ledger = Ledger(plan.spec)

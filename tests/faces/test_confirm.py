@@ -250,6 +250,25 @@ def test_bad_settings_are_refused(settings, said):
         confirmed(search(steady, num_trials=3), **settings)
 
 
+def test_a_simulated_search_is_confirmed_in_real_time():
+    def takes_its_time(config, seed=0):
+        return {"loss": noisy(config, seed), "cost_s": 3_600.0}
+
+    results = hpo.simulate(takes_its_time, {"x": hpo.uniform(0, 1)}, num_workers=500, num_trials=50, sampler="random")
+    confirmation = confirmed(results, top=2, repeats=3)
+    assert [candidate.n for candidate in confirmation.candidates] == [3, 3]
+
+
+def test_a_study_that_was_asked_and_told_wants_an_objective():
+    with hpo.Study({"x": hpo.uniform(0, 1)}, storage="memory", num_trials=3, sampler="random") as study:
+        for trial in study.ask_batch(3):
+            study.tell(trial, trial.config["x"])
+        results = study.results()
+    with pytest.raises(SpecError, match="give it"):
+        confirmed(results)
+    assert confirmed(results, 1, 2, objective=steady, storage="memory").best_value == results.best_value
+
+
 def test_a_search_without_results_has_nothing_to_confirm():
     with pytest.raises(NoCompletedTrial):
         results_of().confirm(objective=steady)

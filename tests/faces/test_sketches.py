@@ -45,10 +45,20 @@ def test_nothing_to_draw_is_no_picture():
     assert sketches.intervals([], width=400, row_height=20, title="") == ""
 
 
-@pytest.mark.parametrize("value", [0.0, 5.0, -3.0, 1e-300, 1e300, 123456789.123])
+@pytest.mark.parametrize("value", [0.0, 5.0, -3.0, 1e-320, 9e299, 123456789.123])
 def test_one_value_is_a_picture_too(value):
     svg = sketches.history([Dot(0, value)], [(0, value)], "max", end=0, size=SIZE, title="loss")
     assert num_dots(svg) == 1 and "nan" not in svg and "inf" not in svg
+
+
+@pytest.mark.parametrize("values", [[1e-310, 1e299], [-9e299, 9e299], [math.inf, 1.0, math.nan], [10**400, 3]])
+def test_values_beyond_all_measure_break_no_picture(values):
+    dots = [Dot(x, value) for x, value in enumerate(values)]
+    corners = list(enumerate(values))
+    svg = sketches.history(dots, corners, "min", end=2, size=SIZE, title="loss")
+    assert num_dots(svg) == sum(abs(value) < 1e300 for value in values)
+    assert "nan" not in svg and "inf" not in svg
+    assert "nan" not in sketches.scatter(dots, ("min", "max"), ("a", "b"), size=SIZE, title="front")
 
 
 def test_axes_are_logarithmic_where_values_span_decades():
