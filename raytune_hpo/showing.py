@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo import sketches
-from raytune_hpo.analysis.best import best_by_number, ranked
+from raytune_hpo.analysis.best import improvements, losses_of, ranked
 from raytune_hpo.analysis.columns import flat
 from raytune_hpo.analysis.thinning import spread, steady
 from raytune_hpo.goals import Goal
@@ -42,8 +42,8 @@ def as_html(results: Results) -> str:
     rows = best_rows(results, ROWS)
     if not rows:
         return f"<p>{head}</p>"
-    table_ = html_table(header_of(results, rows), [row_of(results, trial, rows) for trial in rows])
-    return f"<p>{head}</p>{table_}{picture(results)}"
+    best = html_table(header_of(results, rows), [row_of(results, trial, rows) for trial in rows])
+    return f"<p>{head}</p>{best}{picture(results)}"
 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -55,19 +55,21 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def picture(results: Results) -> str:
     """The history with the best so far or, of several metrics, the front in the first two."""
-    if len(results.goals) > 1:
-        return _front_picture(results)
-    goal = results.goals[0]
+    return _front_picture(results) if len(results.goals) > 1 else _history_picture(results)
+
+
+def _history_picture(results: Results) -> str:
+    metric, mode = results.goals[0].metric, results.goals[0].mode
     shown = (results[index] for index in steady(len(results), MAX_DOTS))
-    dots = [Dot(t.number, t.metrics[goal.metric], t.status is Status.COMPLETED) for t in shown if _is_drawn(t, [goal])]
-    losses = best_by_number(results.trials, 1)
-    corners = [n for n in range(len(losses)) if losses[n] == losses[n] and (n == 0 or losses[n] != losses[n - 1])]
-    sign = -1.0 if goal.mode == "max" else 1.0
-    best = [(number_, sign * float(losses[number_])) for number_ in spread(corners, MAX_DOTS)]
-    drawn = sketches.history(
-        dots, best, goal.mode, end=len(results) - 1, size=_SIZE, title=f"{goal.metric} by trial, and the best so far"
-    )
-    return _captioned(drawn, f"{goal_text(results)} by trial, and the best so far")
+    dots = [
+        Dot(trial.number, trial.metrics[metric], trial.status is Status.COMPLETED)
+        for trial in shown
+        if _is_drawn(trial, results.goals)
+    ]
+    better = spread(improvements(losses_of(results.trials, 1)[:, 0]), MAX_DOTS)
+    best = [(index, results[index].metrics[metric]) for index in better]
+    caption = f"{goal_text(results)} by trial, and the best so far"
+    return _captioned(sketches.history(dots, best, mode, end=len(results) - 1, size=_SIZE, title=caption), caption)
 
 
 def _front_picture(results: Results) -> str:

@@ -6,7 +6,7 @@ repeats of the few best configurations say what they are worth, and which of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.building import MAX_NAME, whole
@@ -32,24 +32,21 @@ _SUFFIX = "-confirm"
 
 def confirm(
     results: Results,
-    top: int = 5,
-    repeats: int = 10,
-    *,
+    top: int,
+    repeats: int,
     objective: Any = None,
+    *,
     seed: int | None = None,
     name: str | None = None,
-    storage: Any = None,
     runtime: str | None = None,
-    max_concurrent: int | None = None,
-    resources: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
-    progress: bool = True,
+    **given: Any,
 ) -> Confirmation:
-    """See ``Results.confirm``."""
+    """See ``Results.confirm``; what else is given, and not None, is for the Tuner of the repeats."""
     top, repeats = whole("top", top, least=1), whole("repeats", repeats, least=1)
     if repeats > MAX_REPEATS:
         raise SpecError(f"repeats is at most {MAX_REPEATS:,}, got {repeats:,}")
-    plan = results.plan
-    objective = objective or (None if plan is None else plan.objective)
+    if objective is None and results.plan is not None:
+        objective = results.plan.objective
     if objective is None:
         raise SpecError(
             f"confirming runs the objective again, and study {results.name!r} was loaded without one; "
@@ -58,14 +55,8 @@ def confirm(
     candidates = chosen(results, top)
     seed = int(derive(results.spec.seed, _STREAM).integers(2**31)) if seed is None else seed
     repeated, keyword = _repeated(objective, candidates, seed)
-    settings: dict[str, Any] = {
-        **_as_searched(results, runtime),
-        "num_trials": repeats * len(candidates),
-        "seed": seed,
-        "progress": progress,
-    }
-    given = {"storage": storage, "max_concurrent": max_concurrent, "resources": resources}
-    settings |= {key: value for key, value in given.items() if value is not None}
+    settings = _as_searched(results, runtime) | {key: value for key, value in given.items() if value is not None}
+    settings |= {"num_trials": repeats * len(candidates), "seed": seed}
     outcome = _run(results.name, name, repeated, candidates, settings)
     return confirmation_of(results, candidates, outcome, keyword)
 
