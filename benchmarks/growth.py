@@ -27,6 +27,7 @@ from raytune_hpo.journal import open_storage
 from raytune_hpo.ledger import Ledger
 from raytune_hpo.progress import Progress
 from raytune_hpo.rng import derive
+from raytune_hpo.snapshot import snapshot_of
 from raytune_hpo.trial import Status
 
 SPACE = {f"p{index}": hpo.uniform(0.0, 1.0) for index in range(10)}
@@ -114,7 +115,7 @@ def feed_journal() -> Feeder:
 
 
 def feed_progress() -> Feeder:
-    """The status of a growing study, shown after each trial."""
+    """The picture of a growing study, shown after each trial."""
     spec, _, _ = spec_of(SPACE)
     ledger = Ledger(spec)
     for fact in opening(spec):
@@ -123,7 +124,7 @@ def feed_progress() -> Feeder:
         for count, fact in enumerate(trial_facts(spec, range(10**9))):
             ledger.apply(fact)
             if count % 2:
-                line.update(ledger.status(fact.at))
+                line.update(snapshot_of(ledger, fact.at))
                 yield
 
 

@@ -33,6 +33,7 @@ _HOMES = {
     "simulate": "raytune_hpo.tuner",
     "Study": "raytune_hpo.study",
     "Results": "raytune_hpo.results",
+    "Confirmation": "raytune_hpo.confirming",
     "Run": "raytune_hpo.run",
     "load": "raytune_hpo.finding",
     "attach": "raytune_hpo.finding",
@@ -46,6 +47,7 @@ __all__ = ["__version__", *_MODULES, *_HOMES]
 if TYPE_CHECKING:
     from raytune_hpo import errors, optml, samplers, schedulers, sklearn, testing
     from raytune_hpo.cluster import connect, with_parameters
+    from raytune_hpo.confirming import Confirmation
     from raytune_hpo.errors import TrialStopped
     from raytune_hpo.finding import attach, load
     from raytune_hpo.goals import Goal

@@ -24,7 +24,7 @@ def load(name: str, storage: Any = None) -> Results:
     """
     store = cluster.remote_storage(storage) if cluster.is_remote() else open_storage(storage)
     try:
-        return Results.from_ledger(Ledger.fold(store.read(name)))
+        return Results.from_ledger(Ledger.fold(store.read(name)), storage=storage)
     finally:
         store.close()
 

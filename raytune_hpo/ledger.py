@@ -79,6 +79,7 @@ class Ledger:
         requeued: numbers that wait to be handed out again; ``enqueued``: the user's packed points, in order.
         owned: the numbers of running trials by worker.
         best: the completed trial of the lowest loss, for each goal.
+        improved: for each goal the trials that were the best when they finished, and how many had finished by then.
         stopped: the reason of the last StudyStopped, None while a session is open.
     """
 
@@ -93,6 +94,7 @@ class Ledger:
         self.owned: dict[str, dict[int, None]] = {}
         self.counts = dict.fromkeys(Status, 0)
         self.best: list[Trial | None] = [None] * len(spec.goals)
+        self.improved: list[list[tuple[int, Trial]]] = [[] for _ in spec.goals]
         self.stopped: str | None = None
         self._elapsed_s = 0.0
         self._last_at: float | None = None
@@ -217,3 +219,4 @@ class Ledger:
             best = self.best[index]
             if best is None or best.losses is None or loss < best.losses[index]:
                 self.best[index] = trial
+                self.improved[index].append((len(self.finished), trial))

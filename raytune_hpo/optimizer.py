@@ -10,6 +10,7 @@ from raytune_hpo.core import OptimizerCore
 from raytune_hpo.events import Added, Event, Halted, Reply
 from raytune_hpo.ledger import Ledger, StudyStatus
 from raytune_hpo.protocols import Clock, Journal, Sampler, Scheduler
+from raytune_hpo.snapshot import Snapshot, snapshot_of
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Enqueued, Fact, StudyCreated
 
@@ -103,6 +104,9 @@ class Optimizer:
 
     def status(self) -> StudyStatus:
         return self.ledger.status(self.now())
+
+    def snapshot(self) -> Snapshot:
+        return snapshot_of(self.ledger, self.now())
 
     def close(self) -> None:
         self._journal.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -15,6 +15,7 @@ from raytune_hpo import showing
 from raytune_hpo.analysis.best import best_trial, best_trials
 from raytune_hpo.analysis.columns import columns_of
 from raytune_hpo.analysis.importance import importances, interactions
+from raytune_hpo.analysis.repeats import Noise, noise_among
 from raytune_hpo.analysis.savings import Savings, early_stopping_savings
 from raytune_hpo.analysis.tried import Tried, tried
 from raytune_hpo.analysis.values import Floats, goal_named, losses_of_values, values_of
@@ -29,7 +30,9 @@ from raytune_hpo.trial import Status, Trial
 if TYPE_CHECKING:
     import pandas as pd
 
+    from raytune_hpo.confirming import Confirmation
     from raytune_hpo.plots import Plots
+    from raytune_hpo.runtime.plan import Plan
 
 
 class Results(Sequence[Trial]):
@@ -38,15 +41,21 @@ class Results(Sequence[Trial]):
     Args:
         spec: of the study; its goals say what is best.
         trials: as they stood when the results were taken.
+        plan: by which they were run, where this process has it; ``confirm`` goes on by it.
+        storage: where they are kept, if there is no plan that says so.
     """
 
-    def __init__(self, spec: StudySpec, trials: Sequence[Trial]) -> None:
+    def __init__(self, spec: StudySpec, trials: Sequence[Trial], plan: Plan | None = None, storage: Any = None) -> None:
         self._spec, self._trials = spec, tuple(trials)
+        self._plan, self._storage = plan, storage
 
     @classmethod
-    def from_ledger(cls, ledger: Ledger) -> Results:
+    def from_ledger(cls, ledger: Ledger, plan: Plan | None = None, storage: Any = None) -> Results:
         """The results of a fold of facts."""
-        return cls(ledger.spec, ledger.trials)
+        return cls(ledger.spec, ledger.trials, plan, storage)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # the plan's objective may not be picklable, and means little elsewhere
+        return Results, (self._spec, self._trials)
 
     # -------------------------------------------------------------------------------------------- trials
 
@@ -58,6 +67,16 @@ class Results(Sequence[Trial]):
     def name(self) -> str:
         """The study's name."""
         return self._spec.name
+
+    @property
+    def plan(self) -> Plan | None:
+        """By which the study was run, where this process has it."""
+        return self._plan
+
+    @property
+    def storage(self) -> Any:
+        """Where the study is kept, as ``Tuner`` takes it; None is the default, or not known here."""
+        return self._storage if self._plan is None else self._plan.storage
 
     @property
     def goals(self) -> tuple[Goal, ...]:
@@ -182,6 +201,61 @@ class Results(Sequence[Trial]):
         if failed is None:
             return text
         return f"{text}; trial {failed.number} failed with: {last_line(failed.error)}"
+
+    # -------------------------------------------------------------------------------------------- how sure it is
+
+    @cached_property
+    def noise(self) -> Noise | None:
+        """How far trials of the same configuration differ in the first metric; None where none was repeated."""
+        return noise_among(self._trials, self.goals[0].metric)
+
+    def confirm(
+        self,
+        top: int = 5,
+        repeats: int = 10,
+        *,
+        objective: Callable[..., Any] | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        storage: Any = None,
+        runtime: str | None = None,
+        max_concurrent: int | None = None,
+        resources: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
+        progress: bool = True,
+    ) -> Confirmation:
+        """Run the best configurations again, and say what they are worth and how optimistic the search was.
+
+        The repeats are a study of their own: journaled, parallel, taken up again by the same call, and extended by more
+        repeats. An objective that takes ``seed`` (or ``repeat``) as a keyword gets a fresh one in each.
+
+        Args:
+            top: how many configurations; trials of the same one count once. With several goals, points of the front.
+            repeats: of each.
+            objective: by default the search's own, which loaded results do not have.
+            seed: from which those of the repeats derive; by default it derives from the search's.
+            name: of the study of repeats, by default ``NAME-confirm``.
+            storage, runtime, max_concurrent, resources: by default as the search had them, as far as is known here.
+            progress: whether to show it.
+
+        Raises:
+            NoCompletedTrial: there is nothing to confirm, or no repeat completed.
+            SpecError: there is no objective, or a setting is wrong.
+        """
+        from raytune_hpo.confirming import confirm
+
+        return confirm(
+            self,
+            top,
+            repeats,
+            objective=objective,
+            seed=seed,
+            name=name,
+            storage=storage,
+            runtime=runtime,
+            max_concurrent=max_concurrent,
+            resources=resources,
+            progress=progress,
+        )
 
     # -------------------------------------------------------------------------------------------- elsewhere
 

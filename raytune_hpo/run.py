@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
 from raytune_hpo.ledger import Ledger, StudyStatus
 from raytune_hpo.progress import Progress
+from raytune_hpo.progress.card import card
+from raytune_hpo.progress.notebook import Live, in_notebook
+from raytune_hpo.progress.pace import Pace
 from raytune_hpo.results import Results
-from raytune_hpo.runtime.plan import Handle
-from raytune_hpo.spec import StudySpec
+from raytune_hpo.runtime.plan import Handle, Plan
+from raytune_hpo.snapshot import Snapshot
 from raytune_hpo.trial import Fact
 
-REFRESH_S = 0.2
 INTERRUPTED = "interrupted"  # why a study has stopped that Ctrl-C ended
 
 
 class Run:
     """A running study. It goes on without this object where its runtime lives elsewhere (on a cluster).
 
+    The last expression of a notebook's cell, it is a card that goes on updating until the study has ended.
+
     Args:
-        spec: the live one, if this process has it: its space has functions that the stored one can only name.
+        plan: by which it runs, if this process has it: its space has functions that the stored one can only name.
     """
 
-    def __init__(self, handle: Handle, spec: StudySpec | None = None) -> None:
-        self._handle, self._spec = handle, spec
+    def __init__(self, handle: Handle, plan: Plan | None = None) -> None:
+        self._handle, self._plan = handle, plan
+        self._live = Live(handle.snapshot)
 
     @property
     def name(self) -> str:
@@ -34,6 +40,10 @@ class Run:
     def status(self) -> StudyStatus:
         """Counts by status, the best so far, and whether and why the study has stopped."""
         return self._handle.status()
+
+    def snapshot(self) -> Snapshot:
+        """The status with the running trials and the history, thinned: what a picture of the study is drawn from."""
+        return self._handle.snapshot()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the study has ended; False if it has not within ``timeout_s`` seconds.
@@ -49,7 +59,8 @@ class Run:
 
     def results(self) -> Results:
         """The trials up to now."""
-        return Results.from_ledger(Ledger.fold(self._handle.facts(), self._spec))
+        spec = None if self._plan is None else self._plan.spec
+        return Results.from_ledger(Ledger.fold(self._handle.facts(), spec), self._plan)
 
     def stop(self, reason: str = "stopped by the user") -> None:
         """End the study. Running trials wait until it is taken up again."""
@@ -65,17 +76,20 @@ class Run:
 
     def close(self) -> None:
         """Let go of what this process holds for the run."""
+        self._live.stop()
         self._handle.close()
 
     def watch(self, *, progress: bool) -> Results:
         """Show progress until the study has ended, or until Ctrl-C, which ends it; the results it has by then."""
-        with Progress(enabled=progress) as line:
+        pace = Pace()
+        with Progress(enabled=progress) as display:
             try:
-                while not self._handle.wait(REFRESH_S):
-                    line.update(self._handle.status())
+                while not self._handle.wait(pace.pause_s):
+                    with pace:
+                        display.update(self._handle.snapshot())
             except KeyboardInterrupt:
                 self._handle.stop(INTERRUPTED)
-            line.update(self._handle.status())
+            display.update(self._handle.snapshot())
         return self.results()
 
     def __enter__(self) -> Run:
@@ -88,3 +102,14 @@ class Run:
         status = self.status()
         state = "running" if status.is_running else f"stopped: {status.stopped}"
         return f"<Run {self.name!r}: {status.num_finished} trials finished, {state}>"
+
+    def _repr_html_(self) -> str:
+        """The card as it stands, for whatever shows HTML and cannot update it."""
+        return card(self.snapshot(), None)
+
+    def _ipython_display_(self) -> None:
+        """The card that updates itself; where there is no notebook, one line."""
+        if in_notebook():
+            self._live.show()
+        else:
+            sys.stdout.write(f"{self!r}\n")

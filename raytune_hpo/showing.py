@@ -1,12 +1,17 @@
-"""Results for a terminal and for a notebook: a summary and the best rows, short whatever the study's size."""
+"""Results for a terminal and for a notebook: a summary, the best rows and a picture, short whatever the study's size."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.analysis.best import ranked
+from raytune_hpo import sketches
+from raytune_hpo.analysis.best import improvements, losses_of, ranked
 from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.thinning import spread, steady
+from raytune_hpo.goals import Goal
+from raytune_hpo.sketches import Dot
 from raytune_hpo.texts import config_line, counts_line, cut, duration, last_line, number, short, table
 from raytune_hpo.trial import Status, Trial
 
@@ -14,8 +19,10 @@ if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
 ROWS = 5
+MAX_DOTS = 400  # of a picture
 MAX_PARAMETERS = 6  # columns of a table for people
-_CELL = 'style="padding: 2px 10px; text-align: left"'
+_SIZE = (640, 240)
+_CELL = 'style="padding: 2px 10px; text-align: left; white-space: nowrap"'
 
 
 def as_text(results: Results, *, more: str = "") -> str:
@@ -35,10 +42,58 @@ def as_html(results: Results) -> str:
     rows = best_rows(results, ROWS)
     if not rows:
         return f"<p>{head}</p>"
-    cells = [row_of(results, trial, rows) for trial in rows]
-    body = "".join(f"<tr>{''.join(f'<td {_CELL}>{html.escape(short(v))}</td>' for v in row)}</tr>" for row in cells)
-    top = "".join(f"<th {_CELL}>{html.escape(name)}</th>" for name in header_of(results, rows))
-    return f"<p>{head}</p><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    best = html_table(header_of(results, rows), [row_of(results, trial, rows) for trial in rows])
+    return f"<p>{head}</p>{best}{picture(results)}"
+
+
+def html_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table of escaped values."""
+    body = "".join(f"<tr>{''.join(f'<td {_CELL}>{html.escape(short(v))}</td>' for v in row)}</tr>" for row in rows)
+    top = "".join(f"<th {_CELL}>{html.escape(name)}</th>" for name in header)
+    return f'<div style="overflow-x: auto"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def picture(results: Results) -> str:
+    """The history with the best so far or, of several metrics, the front in the first two."""
+    return _front_picture(results) if len(results.goals) > 1 else _history_picture(results)
+
+
+def _history_picture(results: Results) -> str:
+    metric, mode = results.goals[0].metric, results.goals[0].mode
+    shown = (results[index] for index in steady(len(results), MAX_DOTS))
+    dots = [
+        Dot(trial.number, trial.metrics[metric], trial.status is Status.COMPLETED)
+        for trial in shown
+        if _is_drawn(trial, results.goals)
+    ]
+    better = spread(improvements(losses_of(results.trials, 1)[:, 0]), MAX_DOTS)
+    best = [(index, results[index].metrics[metric]) for index in better]
+    caption = f"{goal_text(results)} by trial, and the best so far"
+    return _captioned(sketches.history(dots, best, mode, end=len(results) - 1, size=_SIZE, title=caption), caption)
+
+
+def _front_picture(results: Results) -> str:
+    x, y = results.goals[:2]
+    front = {trial.number for trial in results.best_trials}
+    completed = [t for t in results if t.status is Status.COMPLETED and _is_drawn(t, (x, y))]
+    others = [t for t in completed if t.number not in front]
+    shown = [
+        *[others[index] for index in steady(len(others), MAX_DOTS)],
+        *spread([t for t in completed if t.number in front], MAX_DOTS),
+    ]
+    dots = [Dot(t.metrics[x.metric], t.metrics[y.metric], t.number in front) for t in shown]
+    caption = f"{goal_text(results, 1)} against {goal_text(results)}, and the Pareto front"
+    names = (x.metric, y.metric)
+    return _captioned(sketches.scatter(dots, (x.mode, y.mode), names, size=_SIZE, title=caption), caption)
+
+
+def _is_drawn(trial: Trial, goals: Sequence[Goal]) -> bool:
+    values = [trial.metrics.get(goal.metric) for goal in goals]
+    return trial.status is not Status.FAILED and all(isinstance(value, (int, float)) for value in values)
+
+
+def _captioned(drawn: str, caption: str) -> str:
+    return f'<p style="opacity: 0.7; margin: 12px 0 2px">{html.escape(caption)}</p>{drawn}' if drawn else ""
 
 
 def summary_lines(results: Results) -> list[str]:
@@ -54,7 +109,16 @@ def summary_lines(results: Results) -> list[str]:
         lines.append(f"with {config_line(flat(best.config))}")
     elif len(results):
         lines.append(first_error(results))
-    return lines
+    return [*lines, *noise_lines(results)]
+
+
+def noise_lines(results: Results) -> list[str]:
+    """That the objective is noisy, if the study shows it: the same configuration had different values."""
+    noise = results.noise
+    if noise is None or not noise.num_differing:
+        return []
+    repeated = f"{noise.num_differing} of the {noise.num_repeated} configurations that were tried again"
+    return [f"noisy: {repeated} differ, sd {number(noise.sd)}; results.confirm() says what the best is worth"]
 
 
 def goal_text(results: Results, index: int = 0) -> str:
@@ -106,13 +170,17 @@ def row_of(results: Results, trial: Trial, rows: list[Trial]) -> list[Any]:
 
 
 def _parameters(rows: list[Trial]) -> list[str]:
-    """The first parameters that differ among the rows, or the first ones if none does."""
+    return differing([trial.config for trial in rows])
+
+
+def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The first parameters that differ among the configurations, or the first ones if none does."""
     seen: dict[str, set[str]] = {}
-    for trial in rows:
-        for name, value in flat(trial.config).items():
+    for config in configs:
+        for name, value in flat(config).items():
             seen.setdefault(name, set()).add(short(value))
-    differing = [name for name, values in seen.items() if len(values) > 1]
-    return (differing or list(seen))[:MAX_PARAMETERS]
+    various = [name for name, values in seen.items() if len(values) > 1]
+    return (various or list(seen))[:MAX_PARAMETERS]
 
 
 def _took(results: Results) -> str:

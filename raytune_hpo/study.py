@@ -163,6 +163,11 @@ class Study:
         with self._lock:
             return self._optimizer.status()
 
+    def snapshot(self) -> Snapshot:
+        """Where it stands, what runs, and how its best came about: what a progress display shows."""
+        with self._lock:
+            return self._optimizer.snapshot()
+
     def results(self) -> Results:
         """The trials up to now."""
         with self._lock:

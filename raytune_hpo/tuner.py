@@ -44,7 +44,7 @@ class Tuner:
         resume: "auto" continues a stored study of the same name, "never" refuses.
         valid_range: interval (or dict of intervals by metric) outside which a value fails its trial.
         callbacks: called with each fact of the study, in order, beside it: they can neither slow nor break it.
-        progress: whether ``fit`` shows a line that updates itself.
+        progress: whether ``fit`` shows a line that updates itself, in a notebook a card.
         runtime: "ray", "local" (threads of this process) or "simulated" (see ``simulate``).
 
     Raises:
@@ -137,7 +137,7 @@ class Tuner:
         return self._run(detached=True)
 
     def _run(self, *, detached: bool) -> Run:
-        return Run(_started(self._plan, self._runtime, detached=detached), self._plan.spec)
+        return Run(_started(self._plan, self._runtime, detached=detached), self._plan)
 
 
 def tune(objective: Callable[[dict[str, Any]], Any], space: Any, **settings: Any) -> Results:
@@ -163,7 +163,7 @@ def simulate(
     """
     settings = {"progress": False, **settings, "runtime": "simulated", "max_concurrent": num_workers}
     tuner = Tuner(objective, space, storage=storage, **settings)
-    with Run(SimulatedHandle(tuner.plan, cost=cost), tuner.plan.spec) as run:
+    with Run(SimulatedHandle(tuner.plan, cost=cost), tuner.plan) as run:
         return run.watch(progress=tuner._progress)
 
 

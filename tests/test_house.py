@@ -35,10 +35,10 @@ FLOORS = (
     "errors space goals trial spec rng codec texts garbage",
     "protocols registry events",
     "numerics samplers schedulers journal analysis",
-    "ledger shelf core optimizer",
+    "ledger snapshot shelf core optimizer",
     "runtime cluster",
-    "building tuner run study results finding callbacks progress showing "
-    "plots audit experiments sklearn workshop userfile optml cli testing",
+    "building tuner run study results finding callbacks progress sketches showing "
+    "confirming plots audit experiments sklearn workshop userfile optml cli testing",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 
@@ -67,7 +67,7 @@ PUBLIC = """
     uniform quniform loguniform qloguniform randn qrandn randint qrandint lograndint qlograndint
     choice ordinal grid_search sample_from
     tune Tuner simulate report TrialStopped connect attach load with_parameters
-    Study Results Run Trial Goal
+    Study Results Confirmation Run Trial Goal
     errors optml samplers schedulers sklearn testing __version__
 """.split()
 

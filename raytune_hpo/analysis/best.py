@@ -51,6 +51,14 @@ def best_so_far(losses: Floats) -> Floats:
     return best
 
 
+def improvements(losses: Floats) -> list[int]:
+    """Where the lowest loss so far becomes lower, the first loss included."""
+    best = best_so_far(losses)
+    before = np.append(np.nan, best)[: len(best)]
+    found: list[int] = np.flatnonzero((best < before) | (np.isnan(before) & ~np.isnan(best))).tolist()
+    return found
+
+
 def best_by_number(trials: Sequence[Trial], num_goals: int, goal: int = 0) -> Floats:
     """The lowest loss among the trials up to each number, (n,)."""
     return best_so_far(losses_of(trials, num_goals)[:, goal])

@@ -14,6 +14,7 @@ from raytune_hpo.cluster.shells import NAMESPACE, get, is_gone
 from raytune_hpo.codec import decode
 from raytune_hpo.errors import ClusterError, HpoError
 from raytune_hpo.ledger import Ledger, StudyStatus
+from raytune_hpo.snapshot import Snapshot, snapshot_of
 from raytune_hpo.trial import Fact
 
 POLL_S = 10.0  # how long one call waits for the study's end
@@ -44,9 +45,20 @@ class ClusterHandle:
         try:
             status: StudyStatus = self._call("status")
         except RayError as error:
-            ledger = Ledger.fold(self._stored(error).read(self._name))
-            status = ledger.status(time.time())
+            status = self._folded(error).status(time.time())
         return status
+
+    def snapshot(self) -> Snapshot:
+        if not ray.is_initialized():  # a call would start a cluster of its own, for nothing but a picture
+            raise ClusterError(f"this process has left the cluster; follow the study with hpo.attach({self._name!r})")
+        try:
+            snapshot: Snapshot = self._call("snapshot")
+        except RayError as error:
+            ledger = self._folded(error)
+            if ledger.stopped is None:  # it would be folded again for each picture, and no picture would differ
+                raise self._lost() from error
+            snapshot = snapshot_of(ledger, time.time())
+        return snapshot
 
     def wait(self, timeout_s: float | None = None) -> bool:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -79,10 +91,16 @@ class ClusterHandle:
     def _has_ended_before(self, error: RayError) -> bool:
         """The optimizer is no more: either the study had ended, or something is lost."""
         if self.status().is_running:
-            raise ClusterError(
-                f"the optimizer of study {self._name!r} is gone; what was recorded is safe, run the study again to go on"
-            ) from error
+            raise self._lost() from error
         return True
+
+    def _lost(self) -> ClusterError:
+        return ClusterError(
+            f"the optimizer of study {self._name!r} is gone; what was recorded is safe, run the study again to go on"
+        )
+
+    def _folded(self, error: RayError) -> Ledger:
+        return Ledger.fold(self._stored(error).read(self._name))
 
     def facts(self, start: int = 0) -> Iterator[Fact]:
         coming = self._ask_for_facts(start)

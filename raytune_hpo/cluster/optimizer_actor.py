@@ -25,6 +25,7 @@ from raytune_hpo.optimizer import Optimizer, WallClock
 from raytune_hpo.runtime.opening import open_study, reopen_study
 from raytune_hpo.runtime.plan import Plan
 from raytune_hpo.runtime.worker import first_stop
+from raytune_hpo.snapshot import Snapshot
 from raytune_hpo.trial import Verdict
 
 TICK_S = 1.0  # how closely time budgets are kept
@@ -239,11 +240,19 @@ class OptimizerActor:
         return self._plan.storage
 
     async def status(self) -> StudyStatus:
+        return await self._clerk.do((await self._opened_study()).status)
+
+    async def snapshot(self) -> Snapshot:
+        optimizer = await self._opened_study()
+        self._raise_failure()  # a picture that goes on changing would say that all is well
+        return await self._clerk.do(optimizer.snapshot)
+
+    async def _opened_study(self) -> Optimizer:
         await self._open.wait()
         if self._optimizer is None:
             self._raise_failure()
         assert self._optimizer is not None
-        return await self._clerk.do(self._optimizer.status)
+        return self._optimizer
 
     async def wait(self, timeout_s: float) -> bool:
         """Whether the study ends within the time.

@@ -55,7 +55,7 @@ def search(task: Task, plan: Plan, repeat: int) -> pd.DataFrame:
         progress=False,
     )
     handle = SimulatedHandle(tuner.plan)
-    with Run(handle, tuner.plan.spec) as run:
+    with Run(handle, tuner.plan) as run:
         handle.wait()
         rows = _rows(run.results().trials, task, handle.thinking_s)
     frame: pd.DataFrame = pd.DataFrame(rows, columns=list(COLUMNS))

@@ -18,6 +18,7 @@ from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.plan import Plan
 from raytune_hpo.runtime.trial_run import timed_out
 from raytune_hpo.runtime.worker import Worker, first_stop
+from raytune_hpo.snapshot import Snapshot
 from raytune_hpo.trial import Fact, Verdict
 
 TICK_S = 0.2  # how closely time limits are kept
@@ -47,6 +48,12 @@ class LocalHandle:
     def status(self) -> StudyStatus:
         with self._changed:
             return self._optimizer.status()
+
+    def snapshot(self) -> Snapshot:
+        if self._failure is not None:
+            raise self._failure
+        with self._changed:
+            return self._optimizer.snapshot()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         ended = self._ended.wait(timeout_s)

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 HEAD_CHARS = 16_000
 TAIL_CHARS = 48_000
@@ -80,9 +80,15 @@ class _Router(io.TextIOBase):
     def encoding(self) -> str:  # type: ignore[override]
         return self.original.encoding
 
+    def __getattr__(self, name: str) -> Any:
+        """What a stream has beside the usual: a notebook's kernel tells its own to which cell output belongs."""
+        return getattr(self.original, name)
+
 
 _installed = 0
 _lock = threading.Lock()
+# Kept and used again: print() does not hold on to sys.stdout, so a stream that goes while another thread prints is a crash.
+_routers: deque[_Router] = deque(maxlen=16)
 
 
 @contextlib.contextmanager
@@ -102,7 +108,11 @@ def routed() -> Iterator[None]:
 
 
 def _router(stream: TextIO) -> TextIO:
-    return stream if isinstance(stream, _Router) else cast(TextIO, _Router(stream))
+    router = stream if isinstance(stream, _Router) else next((r for r in _routers if r.original is stream), None)
+    if router is None:
+        router = _Router(stream)
+        _routers.append(router)
+    return cast(TextIO, router)
 
 
 def _unrouted(stream: TextIO) -> TextIO:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from raytune_hpo.ledger import StudyStatus
 from raytune_hpo.protocols import Sampler, Scheduler
 from raytune_hpo.runtime.trial_run import Objective
+from raytune_hpo.snapshot import Snapshot
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Fact
 
@@ -56,6 +57,14 @@ class Handle(Protocol):
 
     def status(self) -> StudyStatus:
         """Counts, the best so far, and whether and why it has stopped."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """The status, what runs, and how the best came about: one call, and small whatever the study's size.
+
+        Raises:
+            HpoError: the study cannot go on; what was recorded is safe.
+        """
         ...
 
     def wait(self, timeout_s: float | None = None) -> bool:

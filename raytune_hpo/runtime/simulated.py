@@ -8,6 +8,7 @@ of the other workers, so everything asynchronous happens as it would on a cluste
 from __future__ import annotations
 
 import heapq
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from raytune_hpo.runtime.opening import open_study
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.plan import Plan
 from raytune_hpo.runtime.trial_run import TrialRun, timed_out
+from raytune_hpo.snapshot import Snapshot
 from raytune_hpo.trial import Fact, Status, Verdict
 
 COST = "cost_s"
@@ -69,6 +71,7 @@ class SimulatedHandle:
         self._optimizer = open_study(plan, self._storage, self._clock)
         self._clock.set(self._optimizer.ledger.elapsed_s(0.0))
         self._heap: list[tuple[float, int, _Running]] = []
+        self._lock = threading.Lock()  # pictures are taken from other threads
         self._order = 0  # breaks ties in the order in which things were put on the heap
         self.thinking_s: dict[int, float] = {}  # real seconds that the optimizer took to hand out each trial
         self._idle = [f"virtual-{index}" for index in range(plan.max_concurrent or 1, 0, -1)]
@@ -80,13 +83,19 @@ class SimulatedHandle:
     def status(self) -> StudyStatus:
         return self._optimizer.status()
 
+    def snapshot(self) -> Snapshot:
+        with self._lock:
+            return self._optimizer.snapshot()
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Simulate, for at most ``timeout_s`` seconds of real time."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with routed(), rarely_collected():
-            self._put_to_work()
+            with self._lock:
+                self._put_to_work()
             while self._optimizer.ledger.stopped is None and self._heap:
-                self._next_moment()
+                with self._lock:
+                    self._next_moment()
                 if deadline is not None and time.monotonic() >= deadline:
                     break
         return self._optimizer.ledger.stopped is not None

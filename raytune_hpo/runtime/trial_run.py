@@ -111,7 +111,7 @@ class TrialRun:
     def _outcome(self) -> tuple[Status, dict[str, Any], str | None]:
         try:
             # The objective gets a dict of its own: what it does to it must not reach the journal or the next attempt.
-            result = self._call(_copied(self.assignment.config))
+            result = self._call(copied(self.assignment.config))
             return self._result(result)
         except TrialStopped:
             return Status.PRUNED, {}, None
@@ -162,12 +162,12 @@ def timed_out(number: int, attempt: int, limit: float, started_at: float) -> End
     )
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
     """Dicts and lists copied, all the rest shared: deep enough to protect a configuration, cheap enough for each trial."""
     if isinstance(value, dict):
-        return {key: _copied(child) for key, child in value.items()}
+        return {key: copied(child) for key, child in value.items()}
     if isinstance(value, list):
-        return [_copied(child) for child in value]
+        return [copied(child) for child in value]
     return value
 
 

@@ -102,7 +102,7 @@ class Search:
             while self._hand_out():
                 for settled in self._calls.wait():
                     self._take(settled)
-                progress.update(self._study.status())
+                progress.update(self._study.snapshot())
         except KeyboardInterrupt:
             pass  # what is complete by now is the result
         finally:

@@ -7,7 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from raytune_hpo.analysis.best import best_by_number, best_over_time, best_so_far, best_trial, best_trials, ranked
+from raytune_hpo.analysis.best import (
+    best_by_number,
+    best_over_time,
+    best_so_far,
+    best_trial,
+    best_trials,
+    improvements,
+    ranked,
+)
 from raytune_hpo.analysis.columns import columns_of, flat
 from raytune_hpo.analysis.curves import learning_curves
 from raytune_hpo.analysis.pareto import pareto_front
@@ -48,6 +56,12 @@ def test_the_best_so_far_only_falls_and_is_missing_before_the_first():
     np.testing.assert_array_equal(best_so_far(np.array([np.nan, 3, 5, np.nan, 1])), [np.nan, 3, 3, 3, 1])
     assert best_so_far(np.empty(0)).size == 0
     np.testing.assert_array_equal(best_by_number([failed(0), completed(1, 2.0), completed(2, 3.0)], 1), [np.nan, 2, 2])
+
+
+def test_improvements_are_the_corners_of_the_best_so_far():
+    assert improvements(np.array([np.nan, 3, 5, np.nan, 3, 1])) == [1, 5]
+    assert improvements(np.array([np.inf, 2])) == [0, 1]
+    assert improvements(np.empty(0)) == [] and improvements(np.array([np.nan])) == []
 
 
 def test_over_time_trials_count_when_they_finish():

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cluster_support import free_port, is_open, wait_until
 
 os.environ["RAY_enable_metrics_collection"] = "0"
+TOKEN = "open-sesame-0123456789abcdef"
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +43,27 @@ def name() -> str:
 @pytest.fixture
 def storage(tmp_path: Path) -> str:
     return str(tmp_path / "studies.db")
+
+
+@pytest.fixture(scope="session")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A head node with a client server that wants a token, and the environment that finds it."""
+    client = free_port()
+    command = [
+        os.path.join(os.path.dirname(sys.executable), "ray"), "start", "--head", "--block", "--num-cpus=2",
+        f"--port={free_port()}", f"--ray-client-server-port={client}", "--include-dashboard=false",
+        f"--temp-dir=/tmp/raytune-head-{os.getpid()}", "--object-store-memory=100000000",
+    ]  # fmt: skip
+    environment = os.environ | {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": TOKEN,
+        "RAY_HEAD_SERVICE_HOST": "127.0.0.1",
+        "RAY_HEAD_SERVICE_PORT": str(client),
+    }
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: is_open(client), timeout_s=120)
+        yield environment
+    finally:
+        process.terminate()
+        process.wait(timeout=30)

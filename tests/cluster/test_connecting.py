@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 
 import pytest
-from cluster_support import wait_until
+from cluster_support import free_port
 
 import raytune_hpo as hpo
 from raytune_hpo.cluster.connecting import connect, explained, find_address, host_and_port
 
 pytestmark = pytest.mark.ray
-TOKEN = "open-sesame-0123456789abcdef"
 
 
 def test_the_environment_says_where_the_cluster_is() -> None:
@@ -42,12 +38,6 @@ def test_refusals_are_explained() -> None:
     assert "3.12.1" in explained(mismatch, "ray://h:1") and "versions" in explained(mismatch, "ray://h:1")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_nobody_at_home_is_told_at_once() -> None:
     begin = time.monotonic()
     script = f"import raytune_hpo as hpo; hpo.connect('ray://127.0.0.1:{free_port()}')"
@@ -60,33 +50,6 @@ def test_a_second_address_is_refused(cluster: None) -> None:
     connect()
     with pytest.raises(hpo.errors.ClusterError, match="already"):
         connect("ray://elsewhere:10001")
-
-
-@pytest.fixture(scope="module")
-def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A head node with a client server that wants a token, and the environment that finds it."""
-    client = free_port()
-    command = [
-        os.path.join(os.path.dirname(sys.executable), "ray"), "start", "--head", "--block", "--num-cpus=2",
-        f"--port={free_port()}", f"--ray-client-server-port={client}", "--include-dashboard=false",
-        f"--temp-dir=/tmp/raytune-head-{os.getpid()}", "--object-store-memory=100000000",
-    ]  # fmt: skip
-    environment = os.environ | {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": TOKEN,
-        "RAY_HEAD_SERVICE_HOST": "127.0.0.1",
-        "RAY_HEAD_SERVICE_PORT": str(client),
-    }
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until(lambda: is_open(client))
-    yield environment
-    process.terminate()
-    process.wait(timeout=30)
-
-
-def is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 NOTEBOOK = """

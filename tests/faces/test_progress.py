@@ -14,20 +14,12 @@ from dataclasses import replace
 
 import pytest
 
-from raytune_hpo.ledger import StudyStatus
-from raytune_hpo.progress import Progress, fit, html, line, time_left
+from raytune_hpo.progress import Progress
+from raytune_hpo.progress.pace import MAX_PAUSE_S, MIN_PAUSE_S, Pace
+from raytune_hpo.progress.terminal import fit
+from raytune_hpo.progress.words import line, time_left
 from raytune_hpo.spec import Limits
-
-STATUS = StudyStatus(
-    name="mnist",
-    counts={"waiting": 0, "running": 4, "completed": 30, "pruned": 5, "failed": 2},
-    num_enqueued=0,
-    limits=Limits(num_trials=100),
-    best={"loss": 0.0123456789},
-    best_number=29,
-    elapsed_s=75.0,
-    stopped=None,
-)
+from tests.faces.snapshots import STATUS, snapshot
 
 
 def test_the_line_says_what_one_wants_to_know():
@@ -55,13 +47,6 @@ def test_the_nearest_limit_says_how_much_time_is_left():
     assert time_left(both, 1.0) == 5
 
 
-def test_the_html_is_escaped_and_has_a_bar_where_there_is_an_end():
-    assert 'value="0.3700"' in html(STATUS, None)
-    endless = replace(STATUS, name="<script>", limits=Limits())
-    assert "<script>" not in html(endless, None)
-    assert "<progress" not in html(endless, None)
-
-
 def test_wide_characters_take_two_columns():
     assert fit("学习abc", 5) == "学习a"
     assert fit("abc", 5) == "abc"
@@ -74,7 +59,7 @@ def on_terminal(columns, statuses):
     with os.fdopen(slave, "w") as stream:
         with Progress(stream=stream) as progress:
             for status in statuses:
-                progress.update(status)
+                progress.update(snapshot(status))
         received = b""
         while not received.endswith(b"\n"):  # a terminal gives what it got piece by piece
             received += os.read(master, 100_000)
@@ -104,21 +89,21 @@ def test_a_log_gets_a_plain_line_now_and_then_and_the_last_one(monkeypatch):
     stream = io.StringIO()
     with Progress(stream=stream) as progress:
         for n in range(50):
-            progress.update(replace(STATUS, counts={"completed": n}))
+            progress.update(snapshot(replace(STATUS, counts={"completed": n})))
     assert stream.getvalue().count("\n") == 1
     assert stream.getvalue().startswith("mnist: 49/100 trials")
     assert "\r" not in stream.getvalue()
-    monkeypatch.setattr("raytune_hpo.progress.LOG_EVERY_S", 0.0)
+    monkeypatch.setattr("raytune_hpo.progress.terminal.LOG_EVERY_S", 0.0)
     eager = io.StringIO()
     with Progress(stream=eager) as progress:
-        progress.update(STATUS)
-        progress.update(STATUS)
+        progress.update(snapshot())
+        progress.update(snapshot())
     assert eager.getvalue().count("\n") == 3
 
 
 def test_switched_off_it_says_nothing_and_so_does_a_run_that_never_began(capsys):
     with Progress(enabled=False) as progress:
-        progress.update(STATUS)
+        progress.update(snapshot())
     with Progress():
         pass
     assert capsys.readouterr() == ("", "")
@@ -127,7 +112,7 @@ def test_switched_off_it_says_nothing_and_so_does_a_run_that_never_began(capsys)
 def test_an_error_leaves_the_last_state_and_ends_the_line():
     stream = io.StringIO()
     with pytest.raises(RuntimeError), Progress(stream=stream) as progress:
-        progress.update(STATUS)
+        progress.update(snapshot())
         raise RuntimeError
     assert stream.getvalue().endswith("\n")
 
@@ -144,7 +129,7 @@ def test_a_notebook_gets_one_display_that_is_updated():
         stream = io.StringIO()
         with Progress(stream=stream) as progress:
             for n in range(3):
-                progress.update(replace(STATUS, counts={"completed": n}))
+                progress.update(snapshot(replace(STATUS, counts={"completed": n})))
     finally:
         InteractiveShell.clear_instance()
     assert stream.getvalue() == ""
@@ -152,9 +137,21 @@ def test_a_notebook_gets_one_display_that_is_updated():
     assert not first.get("update")
     assert all(output["update"] for output in others)
     assert len({output["transient"]["display_id"] for output in publisher.outputs}) == 1
-    assert "2/100 trials" in others[-1]["data"]["text/html"]
+    assert "2/100" in others[-1]["data"]["text/html"]
+    assert "2/100 trials" in others[-1]["data"]["text/plain"]
 
 
 def test_ipython_is_not_imported_to_look_for_a_notebook():
     code = "import sys, raytune_hpo.progress as p\nwith p.Progress(): pass\nassert 'IPython' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_look_that_takes_long_is_taken_seldom(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("raytune_hpo.progress.pace.time.monotonic", lambda: now[0])
+    pace, pauses = Pace(), []
+    for took_s in (0.001, 0.2, 60.0):
+        with pace:
+            now[0] += took_s
+        pauses.append(pace.pause_s)
+    assert pauses == [MIN_PAUSE_S, pytest.approx(1.8), MAX_PAUSE_S]

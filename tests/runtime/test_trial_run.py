@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -256,3 +260,46 @@ def test_one_huge_print_is_bounded_too():
     text = BoundedText()
     text.write("x" * 10_000_000)
     assert len(str(text)) < 80_000
+
+
+def test_printing_is_safe_while_runtimes_come_and_go():
+    """print() does not hold on to the stream it writes to: one that was freed meanwhile has brought the process down."""
+    script = """if True:
+        import threading
+        from raytune_hpo.runtime.output import routed
+        done = threading.Event()
+
+        def come_and_go():
+            while not done.is_set():
+                with routed():
+                    pass
+
+        class Text:
+            def __str__(self):
+                return str(sum(range(50)))
+
+        thread = threading.Thread(target=come_and_go)
+        thread.start()
+        for _ in range(3_000):
+            print(Text(), Text())
+        done.set()
+        thread.join()
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "1225 1225\n" * 3_000
+
+
+def test_a_kernels_own_stream_is_reached_through_the_router(monkeypatch):
+    class Stream(io.StringIO):
+        parent = None
+
+        def set_parent(self, parent):
+            self.parent = parent
+
+    stream = Stream()
+    monkeypatch.setattr(sys, "stdout", stream)
+    with routed():
+        assert sys.stdout is not stream
+        sys.stdout.set_parent("cell 2")
+    assert stream.parent == "cell 2" and sys.stdout is stream

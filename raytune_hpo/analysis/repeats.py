@@ -1,0 +1,119 @@
+"""What repeats of a configuration say: its mean, an interval for it, and how noisy its objective is.
+
+values  (n,)  of one configuration in one metric, in the metric's own units
+k             configurations that are looked at together
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raytune_hpo.analysis.columns import flat
+from raytune_hpo.trial import Trial
+
+LEVEL = 0.95
+_ROUNDING = (
+    1e-12  # values that differ by less, relative to their size, are the same: sums are not always added in one order
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """The value of one configuration in one metric.
+
+    Attributes:
+        mean: NaN where there are no values.
+        sd: of one evaluation; None where there are fewer than two values.
+        n: how many values.
+        interval: for the mean; None where it cannot be told: fewer than two values, or values that are all the same.
+    """
+
+    mean: float
+    sd: float | None
+    n: int
+    interval: tuple[float, float] | None
+
+
+def estimate(values: Sequence[float], *, k: int = 1, level: float = LEVEL) -> Estimate:
+    """The mean of repeats, with Student's interval, which takes them for independent and about normal.
+
+    With k configurations each interval is at level 1 - (1 - level) / k, so that all of them hold together with
+    probability ``level`` at least, whatever ties them (Bonferroni; Dunn 1961, JASA 56, 52-64). So it holds too for
+    the one that is picked because its mean is the best, which one interval by itself does not.
+    """
+    n = len(values)
+    mean = math.fsum(values) / n if n else math.nan
+    if n < 2 or not math.isfinite(mean):
+        return Estimate(mean=mean, sd=None, n=n, interval=None)
+    if not vary(values):
+        return Estimate(mean=mean, sd=0.0, n=n, interval=None)
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    half = _student(1 - (1 - level) / (2 * k), n - 1) * sd / math.sqrt(n)
+    return Estimate(mean=mean, sd=sd, n=n, interval=(mean - half, mean + half))
+
+
+def vary(values: Sequence[float]) -> bool:
+    """Whether values differ by more than rounding."""
+    low, high = min(values), max(values)
+    return high - low > _ROUNDING * max(abs(low), abs(high))
+
+
+def pooled_sd(samples: Iterable[Sequence[float]]) -> float | None:
+    """The noise of one evaluation, from the spread within the samples; None where none has two finite values.
+
+    Each sample counts with its degrees of freedom, n - 1.
+    """
+    squares, freedom = 0.0, 0
+    for values in samples:
+        found = estimate(values)
+        if found.sd is not None:
+            squares += (found.n - 1) * found.sd**2
+            freedom += found.n - 1
+    return math.sqrt(squares / freedom) if freedom else None
+
+
+def by_config(trials: Iterable[Trial]) -> list[list[Trial]]:
+    """The completed trials, those of one configuration together, in the order of their first ones."""
+    groups: dict[str, list[Trial]] = {}
+    for trial in trials:
+        if trial.losses is not None:
+            groups.setdefault(_key(trial.config), []).append(trial)
+    return list(groups.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """What a search itself shows of its objective's noise.
+
+    Attributes:
+        num_repeated: configurations that completed more than once; ``num_differing``: those with different values.
+        sd: of one evaluation, in the metric's own units.
+    """
+
+    num_repeated: int
+    num_differing: int
+    sd: float
+
+
+def noise_among(trials: Iterable[Trial], metric: str) -> Noise | None:
+    """The noise among trials of the same configuration; None where no configuration was repeated."""
+    samples = [[trial.metrics[metric] for trial in group] for group in by_config(trials) if len(group) > 1]
+    sd = pooled_sd(samples)
+    if sd is None:
+        return None
+    return Noise(num_repeated=len(samples), num_differing=sum(map(vary, samples)), sd=sd)
+
+
+def _key(config: Mapping[str, Any]) -> str:
+    """The same for equal configurations, whatever kind of values they hold."""
+    return repr(sorted(flat(config).items(), key=lambda item: item[0]))
+
+
+def _student(p: float, freedom: int) -> float:
+    """The quantile of Student's t."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, p))

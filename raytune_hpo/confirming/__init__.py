@@ -1,0 +1,115 @@
+"""Confirming the winner of a search: the best configurations run again, as a study of their own.
+
+The best value that a search has seen is too good: of many noisy values the best is a lucky one (the winner's curse). Fresh
+repeats of the few best configurations say what they are worth, and which of them is best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from raytune_hpo.building import MAX_NAME, whole
+from raytune_hpo.cluster import WithParameters
+from raytune_hpo.confirming.choosing import Chosen, chosen
+from raytune_hpo.confirming.folding import confirmation_of
+from raytune_hpo.confirming.records import Candidate, Confirmation, Optimism
+from raytune_hpo.errors import SpecError, SpecMismatch
+from raytune_hpo.rng import derive
+from raytune_hpo.runtime.repeats import REPEAT, TRIAL, Repeated, seed_keyword
+from raytune_hpo.space import choice, randint
+from raytune_hpo.tuner import Tuner
+
+if TYPE_CHECKING:
+    from raytune_hpo.results import Results
+
+__all__ = ["Candidate", "Confirmation", "Optimism", "confirm"]
+
+MAX_REPEATS = 1_000_000
+_STREAM = "confirm"
+_SUFFIX = "-confirm"
+
+
+def confirm(
+    results: Results,
+    top: int,
+    repeats: int,
+    objective: Any = None,
+    *,
+    seed: int | None = None,
+    name: str | None = None,
+    runtime: str | None = None,
+    **given: Any,
+) -> Confirmation:
+    """See ``Results.confirm``; what else is given, and not None, is for the Tuner of the repeats."""
+    top, repeats = whole("top", top, least=1), whole("repeats", repeats, least=1)
+    if repeats > MAX_REPEATS:
+        raise SpecError(f"repeats is at most {MAX_REPEATS:,}, got {repeats:,}")
+    if objective is None and results.plan is not None:
+        objective = results.plan.objective
+    if objective is None:
+        raise SpecError(
+            f"confirming runs the objective again, and study {results.name!r} was loaded without one; "
+            f"give it: results.confirm(objective=...)"
+        )
+    candidates = chosen(results, top)
+    seed = int(derive(results.spec.seed, _STREAM).integers(2**31)) if seed is None else seed
+    repeated, keyword = _repeated(objective, candidates, seed)
+    settings = _as_searched(results, runtime) | {key: value for key, value in given.items() if value is not None}
+    settings |= {"num_trials": repeats * len(candidates), "seed": seed}
+    outcome = _run(results.name, name, repeated, candidates, settings)
+    return confirmation_of(results, candidates, outcome, keyword)
+
+
+def _repeated(objective: Any, candidates: Sequence[Chosen], seed: int) -> tuple[Any, str | None]:
+    """What is tuned over (trial, repeat), and the keyword under which the objective takes its seed."""
+    inner, parameters = objective, {}
+    if isinstance(objective, WithParameters):  # on Ray its big arguments go through the object store
+        inner, parameters = objective.objective, objective.parameters
+    if not callable(inner):
+        raise SpecError(f"an objective is a function of a configuration, got {objective!r}")
+    keyword, default = seed_keyword(inner)
+    avoid = default if keyword is None else parameters.get(keyword, default)
+    configs = {candidate.number: candidate.config for candidate in candidates}
+    repeated = Repeated(inner, configs, keyword=keyword, seed=seed, avoid=avoid)
+    return (WithParameters(repeated, parameters) if parameters else repeated), keyword
+
+
+def _as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
+    """The settings that a study of repeats takes over from its search; how it ran, if it runs in the same way again."""
+    plan, before = results.plan, results.spec.settings.get("runtime")
+    ranges = {goal.metric: goal.valid_range for goal in results.goals if goal.valid_range is not None}
+    settings = {
+        "metric": [goal.metric for goal in results.goals],
+        "mode": [goal.mode for goal in results.goals],
+        "valid_range": ranges or None,
+        "max_retries": results.spec.max_retries,
+        "storage": results.storage,
+        "runtime": runtime or (before if before in ("ray", "local") else "local"),
+    }
+    if plan is None or settings["runtime"] != before:
+        return settings
+    names = ("max_concurrent", "resources", "isolation", "trial_timeout_s")
+    return {**settings, **{name: getattr(plan, name) for name in names}}
+
+
+def _run(
+    search: str, name: str | None, repeated: Any, candidates: Sequence[Chosen], settings: dict[str, Any]
+) -> Results:
+    """The study of repeats, begun or taken up again; without a name of its own, under the first that fits."""
+    # The grid's last parameter runs fastest: every candidate gets its first repeat before any gets its second, and
+    # more repeats than last time simply extend the study.
+    grid = {
+        REPEAT: randint(0, MAX_REPEATS),
+        TRIAL: choice([candidate.number for candidate in candidates]),
+    }
+    attempt = 1
+    while True:
+        suffix = _SUFFIX if attempt == 1 else f"{_SUFFIX}-{attempt}"
+        own = name or f"{search[: MAX_NAME - len(suffix)]}{suffix}"
+        try:
+            return Tuner(repeated, grid, sampler="grid", name=own, **settings).fit()
+        except SpecMismatch:  # other candidates were confirmed under this name: the search has gone on since
+            if name is not None:
+                raise
+            attempt += 1

@@ -1,0 +1,64 @@
+"""Which configurations of a search are worth another look."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raytune_hpo.analysis.pareto import pareto_front
+from raytune_hpo.analysis.repeats import by_config
+from raytune_hpo.analysis.thinning import spread
+from raytune_hpo.trial import Trial
+
+if TYPE_CHECKING:
+    from raytune_hpo.results import Results
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A configuration with its trials in the search.
+
+    Attributes:
+        number: of its first trial, by which it is called.
+        losses: the means over its trials, one for each goal.
+    """
+
+    number: int
+    config: Mapping[str, Any]
+    trials: tuple[Trial, ...]
+    losses: tuple[float, ...]
+
+
+def chosen(results: Results, top: int) -> list[Chosen]:
+    """The best configurations, trials of the same one pooled: by their means or, with several goals, the means' front.
+
+    The configuration of the search's best trial is always among them (with several goals that of the best in each, as
+    far as ``top`` goes): how optimistic the search was is asked about that one.
+
+    Raises:
+        NoCompletedTrial: there is nothing to confirm.
+    """
+    first = results.best_trial.number
+    groups = {trial.number: group for group in map(_chosen, by_config(results)) for trial in group.trials}
+    ranked = sorted(_unique(groups.values()), key=lambda group: group.losses[0])
+    if len(results.goals) == 1:
+        return _unique([*ranked[: top - 1], groups[first], *ranked])[:top]
+    is_best = pareto_front(np.array([group.losses for group in ranked], dtype=np.float64))
+    front = [group for group, is_in in zip(ranked, is_best, strict=True) if is_in]
+    goals = range(len(results.goals))
+    best = [groups[min(results.best_trials, key=lambda t: (t.losses or ())[goal]).number] for goal in goals]
+    return _unique([*best, *spread(front, max(2, top)), *front])[:top]
+
+
+def _chosen(trials: Sequence[Trial]) -> Chosen:
+    columns = zip(*(trial.losses or () for trial in trials), strict=True)
+    losses = tuple(math.fsum(column) / len(trials) for column in columns)
+    return Chosen(number=trials[0].number, config=trials[0].config, trials=tuple(trials), losses=losses)
+
+
+def _unique(groups: Any) -> list[Chosen]:
+    return list({group.number: group for group in groups}.values())

@@ -1,0 +1,182 @@
+"""What a confirmation says: immutable records, and ways to take them elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.repeats import Estimate
+from raytune_hpo.goals import Goal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A configuration that was run again.
+
+    Attributes:
+        numbers: its trials in the search.
+        searched: its values there by metric, the mean where it was tried more than once.
+        estimates: its fresh values by metric.
+        num_failed: fresh repeats that failed; they are in no estimate.
+        metric: the first one, of which ``search_value``, ``mean``, ``sd`` and ``interval`` speak.
+    """
+
+    numbers: tuple[int, ...]
+    config: Mapping[str, Any]
+    searched: Mapping[str, float]
+    estimates: Mapping[str, Estimate]
+    num_failed: int
+    metric: str
+
+    @property
+    def search_value(self) -> float:
+        return self.searched[self.metric]
+
+    @property
+    def mean(self) -> float:
+        """Of the fresh repeats; NaN where all of them failed."""
+        return self.estimates[self.metric].mean
+
+    @property
+    def sd(self) -> float | None:
+        """Of one evaluation."""
+        return self.estimates[self.metric].sd
+
+    @property
+    def n(self) -> int:
+        """How many fresh repeats completed."""
+        return self.estimates[self.metric].n
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """For the mean; the intervals of all candidates hold together."""
+        return self.estimates[self.metric].interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimism:
+    """How much better the search's best looked than it is, in one metric.
+
+    Attributes:
+        number: the search's best trial in the metric; ``searched`` its value, ``confirmed`` the mean of its repeats.
+        value: by how much it was too good, in the metric's own units; negative where it was better than it looked.
+        interval: for ``value``; None where it cannot be told.
+    """
+
+    number: int
+    searched: float
+    confirmed: float
+    value: float
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """The best configurations of a search after fresh repeats.
+
+    Attributes:
+        name: of the search; ``study`` that of the repeats, in the same storage.
+        candidates: best mean in the first metric first; those last that fail more often than not.
+        level: the probability with which the intervals hold, all of them together.
+        optimisms: by metric; without an entry where the search's best has no completed repeat.
+        noises: the standard deviation of one evaluation by metric, pooled over the candidates; None where it was not
+            seen twice.
+        keyword: under which the objective took its fresh seeds; None: it takes none.
+        front: the numbers of the candidates that no other one beats in their means.
+    """
+
+    name: str
+    study: str
+    goals: tuple[Goal, ...]
+    candidates: tuple[Candidate, ...]
+    level: float
+    optimisms: Mapping[str, Optimism]
+    noises: Mapping[str, float | None]
+    keyword: str | None
+    front: tuple[int, ...]
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate of the best mean in the first metric."""
+        return self.candidates[0]
+
+    @property
+    def best_config(self) -> Mapping[str, Any]:
+        return self.best.config
+
+    @property
+    def best_value(self) -> float:
+        """The mean of the best candidate's repeats."""
+        return self.best.mean
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """For the best value; it allows for the best having been picked among the candidates."""
+        return self.best.interval
+
+    @property
+    def optimism(self) -> float | None:
+        """By how much the search's best value was too good, in the first metric."""
+        found = self.optimisms.get(self.goals[0].metric)
+        return None if found is None else found.value
+
+    @property
+    def noise(self) -> float | None:
+        """The standard deviation of one evaluation in the first metric."""
+        return self.noises[self.goals[0].metric]
+
+    @property
+    def is_noisy(self) -> bool | None:
+        """Whether repeats of a configuration differ, in any metric; None where none was seen twice."""
+        known = [noise for noise in self.noises.values() if noise is not None]
+        return any(known) if known else None
+
+    @property
+    def num_failed(self) -> int:
+        return sum(candidate.num_failed for candidate in self.candidates)
+
+    @property
+    def rivals(self) -> tuple[Candidate, ...]:
+        """The other candidates whose intervals reach into the best one's: repeats have not told them apart."""
+        if self.interval is None:
+            return ()
+        low, high = self.interval
+        spans = [(candidate, candidate.interval) for candidate in self.candidates[1:]]
+        return tuple(c for c, span in spans if span is not None and span[0] <= high and span[1] >= low)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each candidate, the best first."""
+        import pandas as pd
+
+        frame: pd.DataFrame = pd.DataFrame([self._row(candidate) for candidate in self.candidates])
+        return frame
+
+    def _row(self, candidate: Candidate) -> dict[str, Any]:
+        row: dict[str, Any] = {"trials": candidate.numbers}
+        row |= {f"config/{name}": value for name, value in flat(candidate.config).items()}
+        for metric, found in candidate.estimates.items():
+            low, high = found.interval or (None, None)
+            row |= {f"search/{metric}": candidate.searched[metric], f"mean/{metric}": found.mean}
+            row |= {f"sd/{metric}": found.sd, f"low/{metric}": low, f"high/{metric}": high}
+        return {**row, "n": candidate.n, "num_failed": candidate.num_failed}
+
+    def __str__(self) -> str:
+        from raytune_hpo.confirming.showing import as_text
+
+        return as_text(self)
+
+    def __repr__(self) -> str:
+        metric = self.goals[0].metric
+        return (
+            f"<Confirmation of {self.name!r}: {len(self.candidates)} candidates, best {metric}={self.best_value:.6g}>"
+        )
+
+    def _repr_html_(self) -> str:
+        from raytune_hpo.confirming.showing import as_html
+
+        return as_html(self)

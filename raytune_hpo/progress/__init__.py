@@ -1,0 +1,65 @@
+"""The progress of a running study: one line of a terminal, one card of a notebook, plain lines of a log.
+
+A terminal's line and a notebook's card update in place; anything else (a log file, a job's output) gets a plain line now
+and then, and the last one.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Protocol, TextIO
+
+from raytune_hpo.progress.notebook import Card, in_notebook
+from raytune_hpo.progress.pace import Meter
+from raytune_hpo.progress.terminal import Log, Terminal
+from raytune_hpo.snapshot import Snapshot
+
+
+class Display(Protocol):
+    """A place for the newest state."""
+
+    def show(self, snapshot: Snapshot, rate: float | None) -> None: ...
+
+    def close(self, snapshot: Snapshot, rate: float | None) -> None:
+        """Leave the last state behind."""
+        ...
+
+
+class Progress:
+    """Shows a study's progress while it runs; a context manager, which leaves the last state behind.
+
+    Args:
+        enabled: False: nothing is shown at all.
+        stream: for terminals and logs; by default stderr, so that a program's own output stays clean.
+    """
+
+    def __init__(self, *, enabled: bool = True, stream: TextIO | None = None) -> None:
+        self._display = _display(stream or sys.stderr) if enabled else None
+        self._last: Snapshot | None = None
+        self._meter = Meter()
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Show the newest state; to be called a few times a second."""
+        self._last = snapshot
+        self._meter.note(snapshot.status.num_finished)
+        if self._display is not None:
+            self._display.show(snapshot, self._meter.rate())
+
+    def close(self) -> None:
+        """Show the last state, and end the line."""
+        if self._display is not None and self._last is not None:
+            self._display.close(self._last, self._meter.rate())
+        self._display = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+def _display(stream: TextIO) -> Display:
+    if in_notebook():
+        return Card()
+    return Terminal(stream) if stream.isatty() else Log(stream)

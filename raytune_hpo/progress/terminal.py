@@ -1,0 +1,71 @@
+"""Progress as text: one line of a terminal that updates in place, or plain lines of a log."""
+
+from __future__ import annotations
+
+import os
+import time
+import unicodedata
+from typing import TextIO
+
+from raytune_hpo.progress.words import line
+from raytune_hpo.snapshot import Snapshot
+
+LOG_EVERY_S = 10.0
+_COLUMNS = 80  # of a terminal that does not say
+
+
+class Terminal:
+    """One line that is written again and again."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._last = stream, ""
+
+    def show(self, snapshot: Snapshot, rate: float | None) -> None:
+        # One column stays free: a full line makes some terminals wrap.
+        text = fit(line(snapshot.status, rate), _columns(self._stream) - 1)
+        if text != self._last:
+            self._stream.write("\r" + text + " " * max(0, len(self._last) - len(text)))
+            self._stream.flush()
+            self._last = text
+
+    def close(self, snapshot: Snapshot, rate: float | None) -> None:
+        self.show(snapshot, rate)
+        self._stream.write("\n")
+        self._stream.flush()
+
+
+class Log:
+    """A line now and then."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._said_at = time.monotonic()
+
+    def show(self, snapshot: Snapshot, rate: float | None) -> None:
+        if time.monotonic() - self._said_at >= LOG_EVERY_S:
+            self._say(line(snapshot.status, rate))
+
+    def close(self, snapshot: Snapshot, rate: float | None) -> None:
+        self._say(line(snapshot.status, rate))
+
+    def _say(self, text: str) -> None:
+        self._said_at = time.monotonic()
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+
+def fit(text: str, columns: int) -> str:
+    """The longest beginning that takes at most ``columns`` columns of a terminal; wide characters take two."""
+    used = 0
+    for index, character in enumerate(text):
+        used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if used > columns:
+            return text[:index]
+    return text
+
+
+def _columns(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
+    except (OSError, ValueError, AttributeError):  # no file behind it, or no terminal
+        return _COLUMNS

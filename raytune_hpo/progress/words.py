@@ -1,0 +1,66 @@
+"""What is said about a running study, in words."""
+
+from __future__ import annotations
+
+from raytune_hpo.ledger import StudyStatus
+from raytune_hpo.texts import duration, number
+
+COUNTED = ("running", "pruned", "failed", "waiting")  # beside those that have finished
+
+
+def line(status: StudyStatus, rate: float | None) -> str:
+    """The study on one line, the most wanted first: terminals cut it at their width.
+
+    Args:
+        rate: finished trials per second; None where there is nothing to tell it from.
+    """
+    parts = [f"{progress(status)} trials"]
+    parts += [f"best {metric}={number(value)}" for metric, value in status.best.items()]
+    if status.best_number is not None and len(status.best) == 1:
+        parts[-1] += f" (trial {status.best_number})"
+    parts += [f"{status.counts[word]} {word}" for word in COUNTED if status.counts.get(word)]
+    return f"{status.name}: {', '.join([*parts, *times(status, rate)])}"
+
+
+def progress(status: StudyStatus) -> str:
+    """How many trials have finished, and of how many."""
+    total = status.limits.num_trials
+    return f"{status.num_finished}{'' if total is None else f'/{total}'}"
+
+
+def times(status: StudyStatus, rate: float | None) -> list[str]:
+    """The rate, how long the study has been running, how long it will; or why it has ended."""
+    if not status.is_running:
+        return [duration(status.elapsed_s), f"ended by {status.stopped}"]
+    speed = [_speed(rate)] if rate else []
+    left = time_left(status, rate)
+    return [*speed, age(status.elapsed_s), *([] if left is None else [f"{duration(left)} left"])]
+
+
+def time_left(status: StudyStatus, rate: float | None) -> float | None:
+    """Seconds until the nearest of the study's limits, as far as one can tell."""
+    limits, ends = status.limits, []
+    if limits.time_budget_s is not None:
+        ends.append(max(0.0, limits.time_budget_s - status.elapsed_s))
+    if limits.num_trials is not None and rate:
+        ends.append(max(0, limits.num_trials - status.num_finished) / rate)
+    return min(ends) if ends else None
+
+
+def share(status: StudyStatus) -> float | None:
+    """How far the study is towards the nearest of its limits, from 0 to 1."""
+    limits, shares = status.limits, []
+    if limits.num_trials is not None:
+        shares.append(status.num_finished / limits.num_trials)
+    if limits.time_budget_s is not None:
+        shares.append(status.elapsed_s / limits.time_budget_s)
+    return min(1.0, max(shares)) if shares else None
+
+
+def age(seconds: float) -> str:
+    """A duration that changes once a second at most, so that what shows it is not redrawn for nothing."""
+    return f"{int(seconds)}s" if seconds < 60 else duration(seconds)
+
+
+def _speed(rate: float) -> str:
+    return f"{rate:.3g}/s" if rate >= 1 else f"{rate * 60:.3g}/min"
