@@ -39,12 +39,12 @@ _HOMES = {
     "connect": "raytune_hpo.cluster",
     "with_parameters": "raytune_hpo.cluster",
 }
-_MODULES = ("errors", "samplers", "schedulers", "testing")
+_MODULES = ("errors", "integrations", "samplers", "schedulers", "testing")
 
 __all__ = ["__version__", *_MODULES, *_HOMES]
 
 if TYPE_CHECKING:
-    from raytune_hpo import errors, samplers, schedulers, testing
+    from raytune_hpo import errors, integrations, samplers, schedulers, testing
     from raytune_hpo.cluster import connect, with_parameters
     from raytune_hpo.errors import TrialStopped
     from raytune_hpo.finding import attach, load

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
+from raytune_hpo.callbacks import Callback, Follower
 from raytune_hpo.ledger import Ledger, StudyStatus
 from raytune_hpo.progress import Progress
 from raytune_hpo.results import Results
@@ -25,6 +26,7 @@ class Run:
 
     def __init__(self, handle: Handle, spec: StudySpec | None = None) -> None:
         self._handle, self._spec = handle, spec
+        self._followers: list[Follower] = []
 
     @property
     def name(self) -> str:
@@ -40,7 +42,17 @@ class Run:
         Raises:
             HpoError: the study cannot go on; what was recorded is safe.
         """
-        return self._handle.wait(timeout_s)
+        ended = self._handle.wait(timeout_s)
+        if ended:
+            self._finish_callbacks()
+        return ended
+
+    def follow(self, *callbacks: Callback) -> None:
+        """Have callbacks told the study's facts, by this process and as long as it lives; see ``raytune_hpo.callbacks``.
+
+        ``wait`` and ``close`` give those that are behind some time.
+        """
+        self._followers.append(Follower(callbacks, self, self._spec))
 
     def facts(self, start: int = 0) -> Iterator[Fact]:
         """The study's facts from position ``start`` up to now."""
@@ -64,7 +76,12 @@ class Run:
 
     def close(self) -> None:
         """Let go of what this process holds for the run."""
+        self._finish_callbacks()
         self._handle.close()
+
+    def _finish_callbacks(self) -> None:
+        while self._followers:
+            self._followers.pop().finish()
 
     def watch(self, *, progress: bool) -> Results:
         """Show progress until the study has ended, or until Ctrl-C, which ends it; the results it has by then."""

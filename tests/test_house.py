@@ -37,7 +37,7 @@ FLOORS = (
     "numerics samplers schedulers journal analysis",
     "ledger shelf core optimizer",
     "runtime cluster",
-    "building tuner run study results finding callbacks progress showing plots audit cli testing",
+    "building tuner run study results finding callbacks progress showing plots audit integrations cli testing",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 
@@ -56,6 +56,7 @@ CLOCKS = {
     "raytune_hpo.cluster": "deadlines and pauses",
     "raytune_hpo.journal": "when a study was created, who holds it since when, how long to wait for a database",
     "raytune_hpo.progress": "how often the line is drawn",
+    "raytune_hpo.callbacks": "how long a study that has ended waits for them",
     "raytune_hpo.cli": "times as people read them, and how long a study has been running",
     "raytune_hpo.plots.page": "when a page was written",
 }
@@ -66,7 +67,7 @@ PUBLIC = """
     choice ordinal grid_search sample_from
     tune Tuner simulate report TrialStopped connect attach load with_parameters
     Study Results Run Trial Goal
-    errors samplers schedulers testing __version__
+    errors integrations samplers schedulers testing __version__
 """.split()
 
 HEAVY = ("ray", "scipy", "sklearn", "pandas", "plotly", "sqlalchemy", "hyperopt")

@@ -1,0 +1,44 @@
+"""Neighbours: loggers, exporters and callbacks for other libraries, each of which is imported when it is used.
+
+mlflow, tensorboard, wandb                  ``Logger``: a callback that keeps a study's record there
+optuna                                      ``to_optuna``, ``from_optuna``
+ray_tune                                    ``Searcher``: our samplers inside Ray Tune
+lightgbm, xgboost, keras, lightning         ``reporter``: a callback for their training that reports each step
+partial_fit                                 ``train``: scikit-learn's estimators step by step
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_MODULES = ("keras", "lightgbm", "lightning", "mlflow", "optuna", "partial_fit", "ray_tune", "tensorboard", "wandb", "xgboost")
+
+__all__ = [*_MODULES, "record"]
+
+if TYPE_CHECKING:
+    from raytune_hpo.integrations import (
+        keras,
+        lightgbm,
+        lightning,
+        mlflow,
+        optuna,
+        partial_fit,
+        ray_tune,
+        tensorboard,
+        wandb,
+        xgboost,
+    )
+    from raytune_hpo.integrations.recording import record
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name == "record":
+        return importlib.import_module(f"{__name__}.recording").record
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
