@@ -98,8 +98,9 @@ class Logger(TrialRecorder):
 
     @staticmethod
     def _ended_at(trial: Trial) -> float:
-        newest = trial.reports[-1].at if trial.reports else trial.started_at
-        return trial.finished_at or newest or 0.0
+        """Later than the last report, to the millisecond: of equal times MLflow takes the larger value for the newer."""
+        began = trial.started_at or 0.0
+        return max(trial.finished_at or began, trial.reports[-1].at + 0.001 if trial.reports else began)
 
     def _children(self) -> set[Key]:
         """The attempts whose runs have ended; the runs of the others are taken up again."""

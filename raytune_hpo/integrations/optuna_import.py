@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 from raytune_hpo.building import make_spec
@@ -46,7 +47,7 @@ def from_optuna(
     name: str | None = None,
     storage: Any = None,
 ) -> Results:
-    """The trials of a study of Optuna, numbered in the order in which they started.
+    """The trials of a study of Optuna, by the same numbers where all of them can be taken over.
 
     Kept in a storage, the study goes on where a Tuner of the same name, space, metric, sampler and storage takes it up;
     trials that were running are then run again. Trials that lack some of their parameters are left out.
@@ -152,9 +153,14 @@ def _filled(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
 def _facts(spec: StudySpec, trials: Sequence[Any], config: Callable[[dict[str, Any]], Any]) -> Iterator[Fact]:
     """Of all trials, in the order of their times; of one moment, in the order in which they were begun."""
     begun = [trial for trial in trials if trial.datetime_start is not None]
-    begun.sort(key=lambda trial: (trial.datetime_start, trial.number))
     pairs = [(trial, made) for trial in begun if (made := _config_of(spec.space, trial, config)) is not None]
-    histories = [_history(spec, number, trial, made) for number, (trial, made) in enumerate(pairs)]
+    # Ours are numbered as they are handed out. One that started after a later number was, so to say, handed out before.
+    starts = [trial.datetime_start.timestamp() for trial, _ in pairs]
+    handed_out = list(accumulate(reversed(starts), min))[::-1]
+    histories = [
+        _history(spec, number, trial, made, at)
+        for number, ((trial, made), at) in enumerate(zip(pairs, handed_out, strict=True))
+    ]
     told = sorted((fact for history in histories for fact in history), key=lambda fact: fact.at)  # stable
     first, last = (told[0].at, told[-1].at) if told else (0.0, 0.0)
     yield StudyCreated(spec=spec.to_json(), at=first)
@@ -175,12 +181,12 @@ def _config_of(space: Space, trial: Any, config: Callable[[dict[str, Any]], Any]
         raise SpaceError(f"trial {trial.number} of Optuna has no configuration in the space: {error}") from error
 
 
-def _history(spec: StudySpec, number: int, trial: Any, config: Any) -> list[Fact]:
+def _history(spec: StudySpec, number: int, trial: Any, config: Any, at: float) -> list[Fact]:
     """One trial's facts. Optuna does not keep when a value was reported: they stand at the trial's end."""
     packed, start = spec.space.pack(config), trial.datetime_start.timestamp()
     begun: list[Fact] = [
-        Enqueued(config=packed, at=start),
-        Started(number=number, worker=_WORKER, config=packed, meta={"optuna": trial.number}, at=start),
+        Enqueued(config=packed, at=at),
+        Started(number=number, worker=_WORKER, config=packed, meta={"optuna": trial.number}, at=at),
     ]
     end = start if trial.datetime_complete is None else max(start, trial.datetime_complete.timestamp())
     goal = spec.goals[0].metric
@@ -203,9 +209,16 @@ def _outcome(spec: StudySpec, number: int, trial: Any, at: float) -> Fact:
     elif status is Status.FAILED:
         error = str(trial.user_attrs.get(f"{OWN}error") or trial.system_attrs.get("fail_reason") or "failed in Optuna")
     metrics = {**values, **_attributes(trial, spec)} if values or status is Status.FAILED else {}
-    duration_s = at - trial.datetime_start.timestamp()
+    start = trial.datetime_start.timestamp()
     return Finished(
-        number=number, attempt=1, status=status, metrics=metrics, error=error, duration_s=duration_s, at=at
+        number=number,
+        attempt=1,
+        status=status,
+        metrics=metrics,
+        error=error,
+        started_at=start,
+        duration_s=at - start,
+        at=at,
     )
 
 
