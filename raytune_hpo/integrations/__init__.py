@@ -12,24 +12,53 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-_MODULES = ("keras", "lightgbm", "lightning", "mlflow", "optuna", "partial_fit", "ray_tune", "tensorboard", "wandb", "xgboost")
+_MODULES = (
+    "keras",
+    "lightgbm",
+    "lightning",
+    "mlflow",
+    "optuna",
+    "partial_fit",
+    "ray_tune",
+    "tensorboard",
+    "wandb",
+    "xgboost",
+)
 
 __all__ = [*_MODULES, "record"]
 
 if TYPE_CHECKING:
     from raytune_hpo.integrations import (
-        keras,
-        lightgbm,
-        lightning,
-        mlflow,
-        optuna,
-        partial_fit,
-        ray_tune,
-        tensorboard,
-        wandb,
-        xgboost,
+        keras as keras,
     )
-    from raytune_hpo.integrations.recording import record
+    from raytune_hpo.integrations import (
+        lightgbm as lightgbm,
+    )
+    from raytune_hpo.integrations import (
+        lightning as lightning,
+    )
+    from raytune_hpo.integrations import (
+        mlflow as mlflow,
+    )
+    from raytune_hpo.integrations import (
+        optuna as optuna,
+    )
+    from raytune_hpo.integrations import (
+        partial_fit as partial_fit,
+    )
+    from raytune_hpo.integrations import (
+        ray_tune as ray_tune,
+    )
+    from raytune_hpo.integrations import (
+        tensorboard as tensorboard,
+    )
+    from raytune_hpo.integrations import (
+        wandb as wandb,
+    )
+    from raytune_hpo.integrations import (
+        xgboost as xgboost,
+    )
+    from raytune_hpo.integrations.recording import record as record
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
 """Keras: a callback that reports every epoch.
 
-    model.fit(X, y, validation_data=(X_valid, y_valid), callbacks=[reporter({"loss": "val_loss"})])
+model.fit(X, y, validation_data=(X_valid, y_valid), callbacks=[reporter({"loss": "val_loss"})])
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """LightGBM: a callback that reports every boosting round.
 
-    lightgbm.train(params, train_set, valid_sets=[valid_set], callbacks=[reporter({"auc": "valid_0-auc"})])
+lightgbm.train(params, train_set, valid_sets=[valid_set], callbacks=[reporter({"auc": "valid_0-auc"})])
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PyTorch Lightning: a callback that reports every epoch.
 
-    Trainer(max_epochs=20, callbacks=[reporter({"loss": "val_loss"})]).fit(module, train_loader, valid_loader)
+Trainer(max_epochs=20, callbacks=[reporter({"loss": "val_loss"})]).fit(module, train_loader, valid_loader)
 """
 
 from __future__ import annotations

@@ -46,10 +46,9 @@ def to_optuna(results: Results, storage: Any = None, *, study_name: str | None =
         store = optuna.storages.get_storage(storage)
         if replace and name in optuna.get_all_study_names(store):
             optuna.delete_study(study_name=name, storage=store)
+        directions: Any = [f"{goal.mode}imize" for goal in results.goals]
         try:
-            study = optuna.create_study(
-                storage=store, study_name=name, directions=[f"{goal.mode}imize" for goal in results.goals]
-            )
+            study = optuna.create_study(storage=store, study_name=name, directions=directions)
         except optuna.exceptions.DuplicatedStudyError:
             raise StudyExists(f"Optuna's storage has a study {name!r}; give study_name=, or replace=True") from None
         study.set_metric_names([goal.metric for goal in results.goals])

@@ -135,7 +135,9 @@ def _dotted(params: Mapping[str, Any]) -> dict[str, Any]:
     """Names as ours may be."""
     dotted = {name.replace("/", "."): value for name, value in params.items()}
     if len(dotted) < len(params):
-        raise SpaceError(f'two parameters have one name where "/" becomes ".": {sorted(params)}; give space= and config=')
+        raise SpaceError(
+            f'two parameters have one name where "/" becomes ".": {sorted(params)}; give space= and config='
+        )
     return dotted
 
 

@@ -45,7 +45,9 @@ def train(
         SpecError: the estimator can be trained in one go only.
     """
     score = _scorer(scoring)
-    step_once = _passes(estimator, X, y, batch_size, seed) if hasattr(estimator, "partial_fit") else _growth(estimator, X, y)
+    step_once = (
+        _passes(estimator, X, y, batch_size, seed) if hasattr(estimator, "partial_fit") else _growth(estimator, X, y)
+    )
     reporting = Reporting(None, every)
     result: dict[str, float] = {}
     for step in range(1, whole("steps", steps, least=1) + 1):

@@ -114,9 +114,11 @@ class TrialRecorder(ABC):
     def end(self, trial: Trial) -> None:
         """It finished, or came back unfinished and is waiting."""
 
+    @abstractmethod
     def end_study(self, stop: StudyStopped) -> None:
         """The study has stopped, and may be taken up again. Not called where it runs on without this process."""
 
+    @abstractmethod
     def release(self) -> None:
         """Let go of files and connections; the last call."""
 

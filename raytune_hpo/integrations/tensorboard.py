@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from raytune_hpo.integrations.checklist import Checklist, folder_of
+from raytune_hpo.integrations.checklist import folder_of
 from raytune_hpo.integrations.recording import (
     Key,
     TrialRecorder,
@@ -18,7 +18,7 @@ from raytune_hpo.integrations.recording import (
     result_of,
 )
 from raytune_hpo.spec import StudySpec
-from raytune_hpo.trial import Report, Trial
+from raytune_hpo.trial import Report, StudyStopped, Trial
 
 FLUSH_S = 1.0  # how far, in the study's own time, files may lag behind
 
@@ -60,6 +60,9 @@ class Logger(TrialRecorder):
         file.write(at, summary=self._ending)
         file.close()
         self._checklist.add(key)
+
+    def end_study(self, stop: StudyStopped) -> None:
+        """TensorBoard knows no studies, only the folders of their trials."""
 
     def release(self) -> None:
         for file in self._files.values():

@@ -17,7 +17,7 @@ from raytune_hpo.integrations.recording import (
 )
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.texts import cut
-from raytune_hpo.trial import Report, Status, Trial
+from raytune_hpo.trial import Report, Status, StudyStopped, Trial
 
 
 class Logger(TrialRecorder):
@@ -43,7 +43,11 @@ class Logger(TrialRecorder):
         require("wandb", "wandb")
         super().__init__()
         self._dir = Path(dir or os.environ.get("WANDB_DIR") or ".")
-        self._settings = {"project": project or os.environ.get("WANDB_PROJECT") or "raytune_hpo", "mode": mode, **settings}
+        self._settings = {
+            "project": project or os.environ.get("WANDB_PROJECT") or "raytune_hpo",
+            "mode": mode,
+            **settings,
+        }
         self._runs: dict[Key, Any] = {}
 
     def begin_study(self, spec: StudySpec, created_at: float) -> set[Key]:
@@ -85,6 +89,9 @@ class Logger(TrialRecorder):
             run.summary["error"] = cut(trial.error, 4_000)
         run.finish(exit_code=0 if trial.status in (Status.COMPLETED, Status.PRUNED) else 1)
         self._checklist.add(key)
+
+    def end_study(self, stop: StudyStopped) -> None:
+        """A group of runs is never closed."""
 
     def release(self) -> None:
         for run in self._runs.values():

@@ -1,6 +1,6 @@
 """XGBoost: a callback that reports every boosting round.
 
-    xgboost.train(params, dtrain, evals=[(dvalid, "valid")], callbacks=[reporter({"auc": "valid-auc"})])
+xgboost.train(params, dtrain, evals=[(dvalid, "valid")], callbacks=[reporter({"auc": "valid-auc"})])
 """
 
 from __future__ import annotations

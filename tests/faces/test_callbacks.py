@@ -19,8 +19,8 @@ SPACE = {"x": hpo.uniform(0, 1)}
 
 
 def tuner(objective=lambda config: config["x"], space=None, **settings):
-    settings = {"num_trials": 20, "storage": "memory", "progress": False, "runtime": "local", "sampler": "random", **settings}
-    return hpo.Tuner(objective, SPACE if space is None else space, **settings)
+    defaults = {"num_trials": 20, "storage": "memory", "progress": False, "runtime": "local", "sampler": "random"}
+    return hpo.Tuner(objective, SPACE if space is None else space, **{**defaults, **settings})
 
 
 class Diary:

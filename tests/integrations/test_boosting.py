@@ -124,12 +124,16 @@ def test_the_scikit_learn_classes_take_them_too():
 
 def test_training_that_goes_on_counts_its_own_rounds():
     first = train_xgboost([], 5)
-    _, reports = run_trial(lambda config: train_xgboost([xgboost_reporter()], 3, xgb_model=first) and None, metric="valid-auc")
+    _, reports = run_trial(
+        lambda config: train_xgboost([xgboost_reporter()], 3, xgb_model=first) and None, metric="valid-auc"
+    )
     assert [step for step, _ in reports] == [1, 2, 3]
     model = train_lightgbm([], 5)
     data = lightgbm.Dataset(X, Y, free_raw_data=False)
-    train = lambda config: lightgbm.train(  # noqa: E731
-        FOREST, data, 3, valid_sets=[data], init_model=model, callbacks=[lightgbm_reporter()]
-    ) and None
+
+    def train(config):
+        callbacks = [lightgbm_reporter()]
+        lightgbm.train(FOREST, data, 3, valid_sets=[data], init_model=model, callbacks=callbacks)
+
     _, reports = run_trial(train, metric="training-auc")
     assert [step for step, _ in reports] == [1, 2, 3]

@@ -135,7 +135,13 @@ def test_names_that_mlflow_refuses_are_replaced(uri):
     def objective(config):
         return {"loss": config["rate (%)"], "f1@k": 0.5, "weights": float("nan")}
 
-    fit(objective, {"rate (%)": hpo.uniform(0, 1)}, num_trials=1, storage="memory", callbacks=Logger(EXPERIMENT, tracking_uri=uri))
+    fit(
+        objective,
+        {"rate (%)": hpo.uniform(0, 1)},
+        num_trials=1,
+        storage="memory",
+        callbacks=Logger(EXPERIMENT, tracking_uri=uri),
+    )
     run = Found(uri).trials["trial-00000"]
     assert set(run.data.params) == {"rate ___"} and run.data.metrics["f1_k"] == 0.5
     assert run.data.tags["weights"] == "nan"

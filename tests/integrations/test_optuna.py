@@ -270,7 +270,9 @@ def test_a_space_of_ones_own(optuna_study):
 def test_ranges_that_changed_are_widened():
     study = optuna.create_study()
     for high in (1.0, 5.0):
-        study.optimize(lambda t, high=high: t.suggest_float("a/x", 0, high) + t.suggest_int("n", 0, int(high)), n_trials=3)
+        study.optimize(
+            lambda t, high=high: t.suggest_float("a/x", 0, high) + t.suggest_int("n", 0, int(high)), n_trials=3
+        )
     space = from_optuna(study).spec.space
     assert [(c.name, c.domain.lo, c.domain.hi) for c in space.columns] == [("a.x", 0.0, 5.0), ("n", 0, 5)]
 
@@ -294,7 +296,9 @@ def test_trials_that_were_running_are_run_again_and_unfit_ones_left_out(storage)
     study.ask()  # nothing was suggested to it yet
     running = study.ask({"x": FloatDistribution(0, 1)})
     study.enqueue_trial({"x": 0.5})
-    study.add_trial(optuna.create_trial(params={"x": 0.25}, distributions={"x": FloatDistribution(0, 1)}, value=math.inf))
+    study.add_trial(
+        optuna.create_trial(params={"x": 0.25}, distributions={"x": FloatDistribution(0, 1)}, value=math.inf)
+    )
     imported = from_optuna(study, storage=storage)
     assert [trial.status.value for trial in imported] == ["completed"] * 3 + ["waiting", "failed"]
     assert imported[3].config == running.params and imported[3].meta == {"optuna": 4}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,7 +50,7 @@ def test_batches_are_rows_in_an_order_of_their_own_each_once():
     arguments = {"validation": (rows, values), "steps": 2, "batch_size": 4}
     partial_fit.train(Recorder(), rows, values, **arguments)
     assert [len(batch) for batch in seen] == [4, 4, 2, 4, 4, 2]
-    first, second = sum(seen[:3], []), sum(seen[3:], [])
+    first, second = list(chain(*seen[:3])), list(chain(*seen[3:]))
     assert first != second and sorted(first) == sorted(second) == sorted(values)
     again, seen = seen, []
     partial_fit.train(Recorder(), rows, values, **arguments)
@@ -83,7 +85,8 @@ def test_others_go_on_from_where_they_were():
 
 def test_a_scorer_by_name_and_a_name_for_it():
     ended, reports = run_trial(
-        lambda config: train(SGDClassifier(loss="log_loss"), scoring="neg_log_loss", metric="nll", every=2), metric="nll"
+        lambda config: train(SGDClassifier(loss="log_loss"), scoring="neg_log_loss", metric="nll", every=2),
+        metric="nll",
     )
     assert [step for step, _ in reports] == [2, 4]
     assert ended.metrics["nll"] < 0

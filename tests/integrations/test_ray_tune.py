@@ -20,7 +20,9 @@ from raytune_hpo.integrations.ray_tune import Searcher
 from tests.cluster.conftest import cluster  # noqa: F401  # the fixture
 
 SPACE = {
-    "model": tune.choice([{"kind": "svm", "C": tune.loguniform(1e-2, 1e2)}, {"kind": "forest", "depth": tune.randint(2, 9)}]),
+    "model": tune.choice(
+        [{"kind": "svm", "C": tune.loguniform(1e-2, 1e2)}, {"kind": "forest", "depth": tune.randint(2, 9)}]
+    ),
     "lr": tune.uniform(0, 1),
     "steps": 3,
 }
@@ -108,7 +110,10 @@ def saved(search):
 
 
 def test_points_of_ones_own_come_first():
-    points = [{"model": {"kind": "svm", "C": 1.0}, "lr": 0.5, "steps": 3}, {"model": {"kind": "forest", "depth": 2}, "lr": 1.0, "steps": 3}]
+    points = [
+        {"model": {"kind": "svm", "C": 1.0}, "lr": 0.5, "steps": 3},
+        {"model": {"kind": "forest", "depth": 2}, "lr": 1.0, "steps": 3},
+    ]
     assert drive(searcher(points_to_evaluate=points), 3)[:2] == points
     with pytest.raises(SpaceError):
         searcher(points_to_evaluate=[{"lr": 7}])

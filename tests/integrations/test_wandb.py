@@ -6,11 +6,11 @@ import json
 import struct
 
 import pytest
-
 import wandb
+from wandb.proto import wandb_internal_pb2
+
 from raytune_hpo.integrations.wandb import Logger
 from tests.integrations.neighbours import fit, tell
-from wandb.proto import wandb_internal_pb2
 
 BLOCK = 32_768  # of LevelDB's log format, in which records are kept
 
@@ -43,7 +43,9 @@ class Found:
                 self.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
             elif kind == "history":
                 row = {(item.key or item.nested_key[0]): json.loads(item.value_json) for item in record.history.item}
-                self.history.append({key: value for key, value in row.items() if not key.startswith("_") or key == "_step"})
+                self.history.append(
+                    {key: value for key, value in row.items() if not key.startswith("_") or key == "_step"}
+                )
             elif kind == "summary":
                 self.summary |= {
                     (item.key or item.nested_key[0]): json.loads(item.value_json) for item in record.summary.update
