@@ -127,6 +127,8 @@ def _merged(distributions: Sequence[Any]) -> Any:
     first = distributions[0]
     if all(distribution == first for distribution in distributions):
         return first
+    if not hasattr(first, "low") or any(type(distribution) is not type(first) for distribution in distributions):
+        raise SpaceError(f"no one domain holds {', '.join(map(str, distributions[:3]))} ...; give space= and config=")
     lo, hi = min(d.low for d in distributions), max(d.high for d in distributions)
     return type(first)(lo, hi, log=first.log)
 

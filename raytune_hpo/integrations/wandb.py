@@ -53,8 +53,7 @@ class Logger(TrialRecorder):
     def begin_study(self, spec: StudySpec, created_at: float) -> set[Key]:
         study = identity(spec.name, created_at)
         self._study = digest(study)
-        self._dir.mkdir(parents=True, exist_ok=True)
-        self._checklist = Checklist(self._dir / f"raytune_hpo-{self._study}.txt", study)
+        self._checklist = Checklist(self._dir / "wandb" / f"raytune_hpo-{self._study}.txt", study)
         return self._checklist.held()
 
     def begin(self, trial: Trial) -> None:

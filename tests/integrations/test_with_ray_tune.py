@@ -1,23 +1,19 @@
-"""Ray Tune draws from our samplers: by its own protocol, and in real experiments."""
+"""Ray Tune draws from our samplers, by its own protocol; tests/cluster/test_neighbours.py runs real experiments."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import tempfile
-import uuid
 
 import cloudpickle
 import pytest
 from ray import tune
-from ray.tune.search import ConcurrencyLimiter
 from ray.tune.search import Searcher as Base
 
 import raytune_hpo as hpo
 from raytune_hpo.errors import HpoError, SpaceError, SpecError, SpecMismatch
 from raytune_hpo.integrations.ray_tune import Searcher
-from tests.cluster.conftest import cluster  # noqa: F401  # the fixture
 
 SPACE = {
     "model": tune.choice(
@@ -199,67 +195,3 @@ def test_it_is_sent_elsewhere_as_it_is():
     search = searcher(sampler="tpe")
     drive(search, 12)
     assert drive(cloudpickle.loads(cloudpickle.dumps(search)), 3, begin=12) == drive(search, 3, begin=12)
-
-
-# ------------------------------------------------------------------------------------------------ real experiments
-
-
-def trainable(config):
-    for step in range(1, config["steps"] + 1):
-        tune.report({"eval": {"loss": (config["lr"] - 0.3) ** 2 + 1 / step}})
-
-
-trainable.__module__ = "__main__"  # workers cannot import the tests; what belongs to __main__ is sent by value
-
-
-@pytest.fixture
-def experiment(cluster, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-
-    def run(search_alg, param_space=None, function=trainable, **settings):
-        settings = {"metric": "eval/loss", "mode": "min", "num_samples": 6, "max_concurrent_trials": 2, **settings}
-        config = tune.RunConfig(name=f"e-{uuid.uuid4().hex[:6]}", storage_path=str(tmp_path), verbose=0)
-        tuner = tune.Tuner(
-            function,
-            param_space=param_space or {},
-            tune_config=tune.TuneConfig(search_alg=search_alg, reuse_actors=True, **settings),
-            run_config=config,
-        )
-        return tuner.fit(), f"{tmp_path}/{config.name}"
-
-    return run
-
-
-@pytest.mark.ray
-def test_ray_tunes_own_space_in_one_line(experiment):
-    found, _ = experiment(Searcher(sampler="tpe", seed=1), SPACE)
-    assert len(found) == 6 and not found.errors
-    for result in found:
-        assert result.config["steps"] == 3 and {"C", "depth"} & result.config["model"].keys()
-    assert found.get_best_result().metrics["eval/loss" if "eval/loss" in found[0].metrics else "eval"] is not None
-
-
-@pytest.mark.ray
-def test_a_space_of_ours_with_early_stopping_a_limiter_and_the_end_of_a_grid(experiment):
-    grid = {"lr": hpo.Float(0, 1, step=0.25), "steps": 3}
-    search = ConcurrencyLimiter(Searcher(grid, sampler="grid", metric="eval/loss", mode="min"), max_concurrent=1)
-    scheduler = tune.schedulers.ASHAScheduler(time_attr="training_iteration", max_t=3, grace_period=1)
-    found, _ = experiment(search, num_samples=50, max_concurrent_trials=None, scheduler=scheduler)
-    assert sorted(result.config["lr"] for result in found) == [0, 0.25, 0.5, 0.75, 1]
-
-
-@pytest.mark.ray
-def test_an_experiment_is_restored_with_what_its_sampler_had_learned(experiment, tmp_path):
-    def fails_at_first(config):
-        marker = config["marker"]
-        if not os.path.exists(marker):
-            open(marker, "w").close()
-            raise RuntimeError("the first trial of all fails")
-        tune.report({"eval": {"loss": config["lr"]}})
-
-    fails_at_first.__module__ = "__main__"
-    space = {"lr": tune.uniform(0, 1), "marker": str(tmp_path / "marker")}
-    found, path = experiment(Searcher(sampler="tpe", seed=1), space, fails_at_first, num_samples=4)
-    assert len(found.errors) == 1
-    again = tune.Tuner.restore(path, trainable=fails_at_first, restart_errored=True, param_space=space).fit()
-    assert len(again) == 4 and not again.errors

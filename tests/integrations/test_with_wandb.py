@@ -55,6 +55,7 @@ class Found:
 
 
 def runs(folder):
+    wandb.teardown()  # its service writes the last records a little after a run has finished
     found = [Found(path) for path in sorted((folder / "wandb").glob("offline-run-*"))]
     return {run.name: run for run in found}, found
 
