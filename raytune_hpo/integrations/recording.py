@@ -73,7 +73,8 @@ class TrialRecorder(ABC):
 
     def __call__(self, fact: Fact) -> None:
         if isinstance(fact, StudyCreated):
-            self._spec = self._live or StudySpec.from_json(fact.spec)
+            stored = StudySpec.from_json(fact.spec)
+            self._spec = stored if self._live is None else replace(stored, space=self._live.space)
             self._held = self.begin_study(self._spec, fact.at)
         elif isinstance(fact, StudyStopped):
             self._stop = fact
