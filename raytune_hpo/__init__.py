@@ -40,12 +40,12 @@ _HOMES = {
     "connect": "raytune_hpo.cluster",
     "with_parameters": "raytune_hpo.cluster",
 }
-_MODULES = ("errors", "optml", "samplers", "schedulers", "sklearn", "testing")
+_MODULES = ("errors", "integrations", "optml", "samplers", "schedulers", "sklearn", "testing")
 
 __all__ = ["__version__", *_MODULES, *_HOMES]
 
 if TYPE_CHECKING:
-    from raytune_hpo import errors, optml, samplers, schedulers, sklearn, testing
+    from raytune_hpo import errors, integrations, optml, samplers, schedulers, sklearn, testing
     from raytune_hpo.cluster import connect, with_parameters
     from raytune_hpo.confirming import Confirmation
     from raytune_hpo.errors import TrialStopped

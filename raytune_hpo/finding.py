@@ -22,11 +22,16 @@ def load(name: str, storage: Any = None) -> Results:
     Raises:
         StudyNotFound: naming the nearest ones.
     """
-    store = cluster.remote_storage(storage) if cluster.is_remote() else open_storage(storage)
+    store = stored(storage)
     try:
         return Results.from_ledger(Ledger.fold(store.read(name)), storage=storage)
     finally:
         store.close()
+
+
+def stored(storage: Any) -> Any:
+    """The storage to read from: the words as for Tuner, understood where the studies are."""
+    return cluster.remote_storage(storage) if cluster.is_remote() else open_storage(storage)
 
 
 def attach(name: str) -> Run:

@@ -152,7 +152,7 @@ def _plain(key: str, value: Any) -> Any:
         if len(value) > MAX_TEXT:
             raise ObjectiveError(f"metric {key!r} is text of {len(value)} characters, at most {MAX_TEXT} are kept")
         return str(value)
-    if hasattr(value, "item") and getattr(value, "size", 1) == 1:  # numpy, torch, jax: one number
+    if hasattr(value, "item") and math.prod(getattr(value, "shape", ())) == 1:  # numpy, torch, jax: one number
         value = value.item()
     if isinstance(value, bool):
         return bool(value)

@@ -54,6 +54,7 @@ class StudyStatus:
     best_number: int | None
     elapsed_s: float
     stopped: str | None
+    session_start: int = 0
 
     @property
     def num_trials(self) -> int:
@@ -81,6 +82,7 @@ class Ledger:
         best: the completed trial of the lowest loss, for each goal.
         improved: for each goal the trials that were the best when they finished, and how many had finished by then.
         stopped: the reason of the last StudyStopped, None while a session is open.
+        session_start: how many facts there were before the newest session; 0 in the first one.
     """
 
     def __init__(self, spec: StudySpec) -> None:
@@ -96,6 +98,8 @@ class Ledger:
         self.best: list[Trial | None] = [None] * len(spec.goals)
         self.improved: list[list[tuple[int, Trial]]] = [[] for _ in spec.goals]
         self.stopped: str | None = None
+        self.session_start = 0
+        self._num_sessions = 0
         self._elapsed_s = 0.0
         self._last_at: float | None = None
 
@@ -131,7 +135,7 @@ class Ledger:
         elif isinstance(fact, StudyExtended):
             self.spec = self.spec.with_limits(Limits(**fact.limits))
         elif isinstance(fact, SessionOpened):
-            self.stopped = None
+            self._open_session()
         elif isinstance(fact, StudyStopped):
             self.stopped = fact.reason
         return None
@@ -152,7 +156,13 @@ class Ledger:
             best_number=None if self.best[0] is None else self.best[0].number,
             elapsed_s=self.elapsed_s(now),
             stopped=self.stopped,
+            session_start=self.session_start,
         )
+
+    def _open_session(self) -> None:
+        self.stopped = None
+        self.session_start = self.seen - 1 if self._num_sessions else 0  # the first one has begun with StudyCreated
+        self._num_sessions += 1
 
     def _pass_time(self, fact: Fact) -> None:
         """Time passes between two facts of one session, not between a session's last fact and the next one's first."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
+from raytune_hpo.callbacks import Callback, Follower
 from raytune_hpo.ledger import Ledger, StudyStatus
 from raytune_hpo.progress import Progress
 from raytune_hpo.progress.card import card
@@ -15,6 +16,7 @@ from raytune_hpo.progress.pace import Pace
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.plan import Handle, Plan
 from raytune_hpo.snapshot import Snapshot
+from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Fact
 
 INTERRUPTED = "interrupted"  # why a study has stopped that Ctrl-C ended
@@ -32,10 +34,15 @@ class Run:
     def __init__(self, handle: Handle, plan: Plan | None = None) -> None:
         self._handle, self._plan = handle, plan
         self._live = Live(handle.snapshot)
+        self._followers: list[Follower] = []
 
     @property
     def name(self) -> str:
         return self._handle.name
+
+    @property
+    def _spec(self) -> StudySpec | None:
+        return None if self._plan is None else self._plan.spec
 
     def status(self) -> StudyStatus:
         """Counts by status, the best so far, and whether and why the study has stopped."""
@@ -51,7 +58,17 @@ class Run:
         Raises:
             HpoError: the study cannot go on; what was recorded is safe.
         """
-        return self._handle.wait(timeout_s)
+        ended = self._handle.wait(timeout_s)
+        if ended:
+            self._finish_callbacks()
+        return ended
+
+    def follow(self, *callbacks: Callback) -> None:
+        """Have callbacks told the study's facts, by this process and as long as it lives; see ``raytune_hpo.callbacks``.
+
+        ``wait`` and ``close`` give those that are behind some time.
+        """
+        self._followers.append(Follower(callbacks, self, self._spec))
 
     def facts(self, start: int = 0) -> Iterator[Fact]:
         """The study's facts from position ``start`` up to now."""
@@ -59,8 +76,7 @@ class Run:
 
     def results(self) -> Results:
         """The trials up to now."""
-        spec = None if self._plan is None else self._plan.spec
-        return Results.from_ledger(Ledger.fold(self._handle.facts(), spec), self._plan)
+        return Results.from_ledger(Ledger.fold(self._handle.facts(), self._spec), self._plan)
 
     def stop(self, reason: str = "stopped by the user") -> None:
         """End the study. Running trials wait until it is taken up again."""
@@ -76,8 +92,13 @@ class Run:
 
     def close(self) -> None:
         """Let go of what this process holds for the run."""
+        self._finish_callbacks()
         self._live.stop()
         self._handle.close()
+
+    def _finish_callbacks(self) -> None:
+        while self._followers:
+            self._followers.pop().finish()
 
     def watch(self, *, progress: bool) -> Results:
         """Show progress until the study has ended, or until Ctrl-C, which ends it; the results it has by then."""

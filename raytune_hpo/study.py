@@ -18,6 +18,7 @@ from raytune_hpo.optimizer import WallClock
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.opening import open_study
 from raytune_hpo.runtime.plan import Plan
+from raytune_hpo.snapshot import Snapshot
 from raytune_hpo.spec import Limits
 from raytune_hpo.trial import Status, Trial, Verdict
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from raytune_hpo.building import checked_points, default_name, make_spec, positive, whole
-from raytune_hpo.callbacks import Callback, Follower
+from raytune_hpo.callbacks import Callback
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.results import Results
 from raytune_hpo.run import Run
@@ -43,7 +43,8 @@ class Tuner:
             the machine that runs the optimizer.
         resume: "auto" continues a stored study of the same name, "never" refuses.
         valid_range: interval (or dict of intervals by metric) outside which a value fails its trial.
-        callbacks: called with each fact of the study, in order, beside it: they can neither slow nor break it.
+        callbacks: called with each fact of the study, in order, beside it and by this process: they can neither slow
+            nor break it. See ``raytune_hpo.callbacks``, and ``raytune_hpo.integrations`` for loggers.
         progress: whether ``fit`` shows a line that updates itself, in a notebook a card.
         runtime: "ray", "local" (threads of this process) or "simulated" (see ``simulate``).
 
@@ -74,7 +75,7 @@ class Tuner:
         storage: Any = None,
         resume: str = "auto",
         valid_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Callback | Sequence[Callback] = (),
         progress: bool = True,
         runtime: str = "ray",
     ) -> None:
@@ -108,7 +109,7 @@ class Tuner:
             trial_timeout_s=None if trial_timeout_s is None else positive("trial_timeout_s", trial_timeout_s),
         )
         self._runtime = _one_of("runtime", runtime, RUNTIMES)
-        self._callbacks, self._progress = tuple(callbacks), progress
+        self._callbacks, self._progress = _checked_callbacks(callbacks), progress
         _check_end(self._plan)
         _check_isolation(self._plan, runtime)
 
@@ -129,7 +130,7 @@ class Tuner:
             SpecMismatch: it is stored with other settings.
             HpoError: it cannot go on; what was recorded is safe, and the same call continues.
         """
-        with self._run(detached=False) as run, Follower(self._callbacks, run):
+        with self._run(detached=False) as run:
             return run.watch(progress=self._progress)
 
     def start(self) -> Run:
@@ -137,7 +138,9 @@ class Tuner:
         return self._run(detached=True)
 
     def _run(self, *, detached: bool) -> Run:
-        return Run(_started(self._plan, self._runtime, detached=detached), self._plan)
+        run = Run(_started(self._plan, self._runtime, detached=detached), self._plan)
+        run.follow(*self._callbacks)
+        return run
 
 
 def tune(objective: Callable[[dict[str, Any]], Any], space: Any, **settings: Any) -> Results:
@@ -164,6 +167,7 @@ def simulate(
     settings = {"progress": False, **settings, "runtime": "simulated", "max_concurrent": num_workers}
     tuner = Tuner(objective, space, storage=storage, **settings)
     with Run(SimulatedHandle(tuner.plan, cost=cost), tuner.plan) as run:
+        run.follow(*tuner._callbacks)
         return run.watch(progress=tuner._progress)
 
 
@@ -181,6 +185,14 @@ def _one_of(what: str, value: Any, known: Sequence[str]) -> str:
     if value not in known:
         raise SpecError(f"unknown {what} {value!r}; {nearest(str(value), known)}")
     return str(value)
+
+
+def _checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
+    listed = [callbacks] if callable(callbacks) or not isinstance(callbacks, Iterable) else list(callbacks)
+    for callback in listed:
+        if not callable(callback):
+            raise SpecError(f"a callback is called with a fact, got {callback!r}; give functions or loggers")
+    return tuple(listed)
 
 
 def _checked_resources(resources: Any) -> Mapping[str, float] | list[Mapping[str, float]]:

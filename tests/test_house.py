@@ -38,7 +38,7 @@ FLOORS = (
     "ledger snapshot shelf core optimizer",
     "runtime cluster",
     "building tuner run study results finding callbacks progress sketches showing "
-    "confirming plots audit experiments sklearn workshop userfile optml cli testing",
+    "confirming plots audit experiments sklearn integrations workshop userfile optml cli testing",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 
@@ -57,6 +57,7 @@ CLOCKS = {
     "raytune_hpo.cluster": "deadlines and pauses",
     "raytune_hpo.journal": "when a study was created, who holds it since when, how long to wait for a database",
     "raytune_hpo.progress": "how often the line is drawn",
+    "raytune_hpo.callbacks": "how long a study that has ended waits for them",
     "raytune_hpo.cli": "times as people read them, and how long a study has been running",
     "raytune_hpo.sklearn": "how long fits take, and when a search's time is over",
     "raytune_hpo.plots.page": "when a page was written",
@@ -68,7 +69,7 @@ PUBLIC = """
     choice ordinal grid_search sample_from
     tune Tuner simulate report TrialStopped connect attach load with_parameters
     Study Results Confirmation Run Trial Goal
-    errors optml samplers schedulers sklearn testing __version__
+    errors integrations optml samplers schedulers sklearn testing __version__
 """.split()
 
 HEAVY = ("ray", "scipy", "sklearn", "pandas", "plotly", "sqlalchemy", "hyperopt")

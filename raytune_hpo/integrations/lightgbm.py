@@ -1,0 +1,30 @@
+"""LightGBM: a callback that reports every boosting round.
+
+lightgbm.train(params, train_set, valid_sets=[valid_set], callbacks=[reporter({"auc": "valid_0-auc"})])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from raytune_hpo.integrations.reporting import Metrics, Reporting
+
+
+def reporter(metrics: Metrics = None, *, every: int = 1) -> Callable[[Any], None]:
+    """For ``callbacks=`` of ``lightgbm.train``, ``lightgbm.cv`` and of ``fit`` in its scikit-learn classes.
+
+    LightGBM's metrics are called ``<data>-<metric>``: "valid_0-auc"; those of ``cv`` "valid-auc", which are means.
+
+    Args:
+        metrics: which to report: all by default, a list of names, or {your name: LightGBM's name}.
+        every: how many rounds lie between two reports.
+    """
+    reporting = Reporting(metrics, every)
+
+    def report_round(env: Any) -> None:
+        # Two entries at least, and of cv a fifth, the standard deviation.
+        values = {f"{data}-{metric}": value for data, metric, value, *_ in env.evaluation_result_list or ()}
+        reporting(env.iteration - env.begin_iteration + 1, values)
+
+    return report_round

@@ -1,0 +1,174 @@
+"""MLflow: a run for the study, and below it a run for every attempt at a trial."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from raytune_hpo.integrations.recording import (
+    Key,
+    TrialRecorder,
+    key_of,
+    numbers_in,
+    parameters_of,
+    require,
+    result_of,
+    texts_in,
+)
+from raytune_hpo.spec import StudySpec
+from raytune_hpo.texts import cut, last_line
+from raytune_hpo.trial import Report, Status, StudyStopped, Trial
+
+MAX_TEXT = 4_000  # characters of a tag
+_STUDY, _CREATED, _NUMBER, _ATTEMPT = (f"raytune_hpo.{word}" for word in ("study", "created_at", "number", "attempt"))
+_STATUSES = {Status.COMPLETED: "FINISHED", Status.FAILED: "FAILED"}  # all others were ended from outside: KILLED
+
+
+class Logger(TrialRecorder):
+    """Records a study in MLflow: parameters, metrics by step, statuses and errors; and on the study's run the best so far.
+
+    ``mlflow-skinny`` is enough. Runs are made through a client of its own: your own active run is not touched.
+
+    Args:
+        experiment: its name; by default that of MLFLOW_EXPERIMENT_NAME, or "raytune_hpo".
+        tracking_uri: by default what MLflow itself would use.
+        tags: for the study's run.
+    """
+
+    def __init__(
+        self, experiment: str | None = None, *, tracking_uri: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> None:
+        require("mlflow", "mlflow-skinny")
+        super().__init__()
+        self._experiment = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "raytune_hpo"
+        self._uri, self._tags = tracking_uri, dict(tags or {})
+        self._client: Any = None
+        self._home, self._parent = "", ""  # the ids of the experiment and of the study's run
+        self._runs: dict[Key, str] = {}  # those that have not ended
+
+    def begin_study(self, spec: StudySpec, created_at: float) -> set[Key]:
+        from mlflow import MlflowClient
+
+        self._client = MlflowClient(tracking_uri=self._uri)
+        found = self._client.get_experiment_by_name(self._experiment)
+        self._home = self._client.create_experiment(self._experiment) if found is None else found.experiment_id
+        marks = {_STUDY: spec.name, _CREATED: repr(created_at)}
+        parents = (run for run in self._search(_CREATED, marks[_CREATED]) if run.data.tags.get(_STUDY) == spec.name)
+        parent = next(parents, None)
+        if parent is None:
+            parent = self._create(spec.name, created_at, {**marks, **self._tags})
+            self._log(parent.info.run_id, created_at, params=_settings(spec))
+        self._parent = parent.info.run_id
+        self._client.update_run(self._parent, status="RUNNING")
+        return self._children()
+
+    def begin(self, trial: Trial) -> None:
+        key, at = key_of(trial), trial.started_at or 0.0
+        if key not in self._runs:
+            tags = {"mlflow.parentRunId": self._parent, _NUMBER: str(key.number), _ATTEMPT: str(key.attempt)}
+            self._runs[key] = self._create(str(key), at, tags).info.run_id
+        self._log(self._runs[key], at, params=parameters_of(self.spec, trial, MAX_TEXT))
+
+    def report(self, trial: Trial, report: Report) -> None:
+        self._log(self._runs[key_of(trial)], report.at, step=report.step, metrics=report.metrics)
+
+    def end(self, trial: Trial) -> None:
+        run_id, at = self._runs.pop(key_of(trial)), self._ended_at(trial)
+        step, metrics = result_of(trial)
+        tags = {"raytune_hpo.status": trial.status.value, "raytune_hpo.worker": trial.worker or ""}
+        if trial.error is not None:
+            tags |= {"raytune_hpo.error": cut(trial.error, MAX_TEXT), "mlflow.note.content": last_line(trial.error)}
+        self._log(run_id, at, step=step, metrics=metrics, tags=tags)
+        self._client.set_terminated(run_id, _STATUSES.get(trial.status, "KILLED"), end_time=_ms(at))
+        if trial is self.best:
+            metric = self.spec.goals[0].metric
+            best = {f"best_{metric}": trial.metrics[metric]}
+            self._log(self._parent, at, step=trial.number, metrics=best, tags={"raytune_hpo.best": str(trial.number)})
+
+    def end_study(self, stop: StudyStopped) -> None:
+        self._log(self._parent, stop.at, tags={"raytune_hpo.stopped": stop.reason})
+        self._client.set_terminated(self._parent, "FINISHED", end_time=_ms(stop.at))
+
+    def release(self) -> None:
+        self._runs = {}
+
+    # -------------------------------------------------------------------------------------------- MLflow's side
+
+    @staticmethod
+    def _ended_at(trial: Trial) -> float:
+        """Later than the last report, to the millisecond: of equal times MLflow takes the larger value for the newer."""
+        began = trial.started_at or 0.0
+        return max(trial.finished_at or began, trial.reports[-1].at + 0.001 if trial.reports else began)
+
+    def _children(self) -> set[Key]:
+        """The attempts whose runs have ended; the runs of the others are taken up again."""
+        held = set()
+        for run in self._search("mlflow.parentRunId", self._parent):
+            key = Key(int(run.data.tags[_NUMBER]), int(run.data.tags[_ATTEMPT]))
+            if run.info.status == "RUNNING":
+                self._runs[key] = run.info.run_id
+            else:
+                held.add(key)
+        return held
+
+    def _search(self, tag: str, value: str) -> Iterator[Any]:
+        token = None
+        while True:
+            query = f"tags.`{tag}` = '{value}'"
+            page = self._client.search_runs([self._home], filter_string=query, max_results=1000, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _create(self, name: str, at: float, tags: Mapping[str, str]) -> Any:
+        return self._client.create_run(self._home, start_time=_ms(at), tags=dict(tags), run_name=name)
+
+    def _log(
+        self,
+        run_id: str,
+        at: float,
+        *,
+        step: int = 0,
+        params: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Everything in as few calls as MLflow allows; metrics that are no numbers become tags."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        given = metrics or {}
+        texts = {**{name: cut(text, MAX_TEXT) for name, text in texts_in(given).items()}, **(tags or {})}
+        entries: list[tuple[str, Any]] = [
+            *(("params", Param(_name(name), str(value))) for name, value in (params or {}).items()),
+            *(("metrics", Metric(_name(name), value, _ms(at), step)) for name, value in numbers_in(given).items()),
+            *(("tags", RunTag(_name(name), text)) for name, text in texts.items()),
+        ]
+        for chunk in _chunks(entries, 100):
+            kinds = {kind: [entity for k, entity in chunk if k == kind] for kind in ("params", "metrics", "tags")}
+            self._client.log_batch(run_id, **kinds)
+
+
+def _settings(spec: StudySpec) -> dict[str, Any]:
+    return {
+        "sampler": spec.sampler,
+        "scheduler": spec.scheduler,
+        "seed": spec.seed,
+        "metric": ", ".join(goal.metric for goal in spec.goals),
+        "mode": ", ".join(goal.mode for goal in spec.goals),
+    }
+
+
+def _chunks(entries: list[Any], size: int) -> Iterable[list[Any]]:
+    return (entries[start : start + size] for start in range(0, len(entries), size))
+
+
+def _name(name: str) -> str:
+    """What MLflow takes as a name."""
+    return re.sub(r"[^\w .:/-]", "_", name)
+
+
+def _ms(at: float) -> int:
+    return round(at * 1000)

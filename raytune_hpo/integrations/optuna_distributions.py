@@ -1,0 +1,73 @@
+"""Domains in Optuna's words: a distribution, and values as it takes them."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from raytune_hpo.space.domain import Domain
+from raytune_hpo.space.values import is_scalar, key_of, stable_repr
+
+
+class Translation:
+    """One parameter in Optuna's words.
+
+    Args:
+        seen: values that it has had. Optuna knows no domain without bounds: one is cut where it hardly ever goes, and
+            where it has been.
+    """
+
+    def __init__(self, domain: Domain, seen: Sequence[Any] = ()) -> None:
+        options: Sequence[Any] = getattr(domain, "options", ())
+        labels = choices_for(options)
+        self._labels = {key_of(option): label for option, label in zip(options, labels, strict=True)}
+        self.distribution = _categorical(labels) if options else _numeric(domain, seen)
+
+    def __call__(self, value: Any) -> Any:
+        return self._labels[key_of(value)] if self._labels else value
+
+
+def choices_for(options: Sequence[Any]) -> list[Any]:
+    """The options as Optuna keeps them: scalars, told apart by ``==`` (1 and True are not); otherwise as text."""
+    if all(map(is_scalar, options)) and all(
+        left != right for index, left in enumerate(options) for right in options[:index]
+    ):
+        return list(options)
+    texts = [stable_repr(option) for option in options]
+    return texts if len(set(texts)) == len(texts) else [f"{index}: {text}" for index, text in enumerate(texts)]
+
+
+def _categorical(choices: Sequence[Any]) -> Any:
+    from optuna.distributions import CategoricalDistribution
+
+    return CategoricalDistribution(choices)
+
+
+def _numeric(domain: Domain, seen: Sequence[Any]) -> Any:
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    lo, hi = _ends(domain, seen)
+    is_log = lo > 0 and any(getattr(part, "log", False) for part in (domain, getattr(domain, "base", None)))
+    step = None if is_log else getattr(domain, "step", None) or getattr(domain, "q", None)
+    if isinstance(lo, int) and isinstance(hi, int):
+        return IntDistribution(lo, hi, log=is_log, step=int(step or 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        stepped = FloatDistribution(lo, hi, log=is_log, step=step)
+    # By Optuna's arithmetic the last value may be off the grid, and be left out.
+    return stepped if stepped.high == hi else FloatDistribution(lo, hi, log=is_log)
+
+
+def _ends(domain: Domain, seen: Sequence[Any]) -> tuple[Any, Any]:
+    if domain.size is not None:
+        return domain.nth(0), domain.nth(domain.size - 1)
+    lo, hi = getattr(domain, "bounds", (-math.inf, math.inf))
+    first, last = domain.decode(np.array([0.0, 1.0]))
+    return (
+        lo if math.isfinite(lo) else min([first, *seen]),
+        hi if math.isfinite(hi) else max([last, *seen]),
+    )

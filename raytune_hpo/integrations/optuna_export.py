@@ -1,0 +1,128 @@
+"""Results as a study of Optuna: its distributions, states, values, intermediate values and times."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from raytune_hpo.errors import StudyExists
+from raytune_hpo.integrations.optuna_distributions import Translation
+from raytune_hpo.integrations.recording import require
+from raytune_hpo.results import Results, plain
+from raytune_hpo.trial import Status, Trial
+
+OWN = "raytune_hpo:"  # begins the names of attributes that are no metrics
+_STATES = {
+    Status.WAITING: "RUNNING",  # it has parameters, which Optuna's waiting trials need not have
+    Status.RUNNING: "RUNNING",
+    Status.COMPLETED: "COMPLETE",
+    Status.PRUNED: "PRUNED",
+    Status.FAILED: "FAIL",
+}
+
+
+def to_optuna(results: Results, storage: Any = None, *, study_name: str | None = None, replace: bool = False) -> Any:
+    """A study of Optuna with the same trials, by the same numbers.
+
+    Parameters are named as in tables (``model/svm/C``), those of branches not taken are absent, metrics that are no
+    goals become user attributes.
+
+    Args:
+        storage: as ``optuna.create_study`` takes it: "sqlite:///optuna.db", or None for this process only.
+        study_name: by default the study's own.
+        replace: whether a study that has the name already is deleted, or refused.
+
+    Raises:
+        StudyExists: the storage has a study of the name.
+    """
+    require("optuna", "optuna")
+    import optuna
+
+    name = results.name if study_name is None else study_name
+    with _quiet():
+        store = optuna.storages.get_storage(storage)
+        if replace and name in optuna.get_all_study_names(store):
+            optuna.delete_study(study_name=name, storage=store)
+        directions: Any = [f"{goal.mode}imize" for goal in results.goals]
+        try:
+            study = optuna.create_study(storage=store, study_name=name, directions=directions)
+        except optuna.exceptions.DuplicatedStudyError:
+            raise StudyExists(f"Optuna's storage has a study {name!r}; give study_name=, or replace=True") from None
+        study.set_metric_names([goal.metric for goal in results.goals])
+        study.set_user_attr(f"{OWN}sampler", str(results.spec.sampler))
+        frozen = _Translator(results)
+        study.add_trials([frozen(trial) for trial in results])
+    return study
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the notes that metric names are experimental, and that a study was created."""
+    import optuna
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+class _Translator:
+    """Trials of one study in Optuna's form."""
+
+    def __init__(self, results: Results) -> None:
+        self._goals = [goal.metric for goal in results.goals]
+        space = results.spec.space
+        self._flat = [space.flatten(trial.config) for trial in results]
+        self._columns = {
+            column.name: Translation(column.domain, [flat[column.name] for flat in self._flat if column.name in flat])
+            for column in space.columns
+        }
+
+    def __call__(self, trial: Trial) -> Any:
+        from optuna.trial import FrozenTrial, TrialState
+
+        flat = self._flat[trial.number]
+        return FrozenTrial(
+            number=-1,
+            trial_id=-1,
+            state=TrialState[_STATES[trial.status]],
+            value=None,
+            values=self._values(trial),
+            datetime_start=_time(trial.started_at or trial.created_at),
+            datetime_complete=_time(trial.finished_at or 0.0) if trial.status.is_finished else None,
+            params={name: self._columns[name](value) for name, value in flat.items()},
+            distributions={name: self._columns[name].distribution for name in flat},
+            user_attrs=self._attributes(trial),
+            system_attrs={},
+            intermediate_values=self._curve(trial),
+        )
+
+    def _values(self, trial: Trial) -> list[float] | None:
+        """Of a pruned trial its last report, as Optuna has it; with several goals it has none there."""
+        is_told = trial.status is Status.COMPLETED or (trial.status is Status.PRUNED and len(self._goals) == 1)
+        if not is_told or any(metric not in trial.metrics for metric in self._goals):
+            return None
+        return [trial.metrics[metric] for metric in self._goals]
+
+    def _curve(self, trial: Trial) -> dict[int, float]:
+        metric = self._goals[0]
+        return {report.step: report.metrics[metric] for report in trial.reports if metric in report.metrics}
+
+    def _attributes(self, trial: Trial) -> dict[str, Any]:
+        others = {name: value for name, value in trial.metrics.items() if name not in self._goals}
+        about = {"worker": trial.worker, "attempt": trial.attempt, "duration_s": trial.duration_s, "error": trial.error}
+        own = {OWN + name: value for name, value in about.items() if value is not None}
+        attributes: dict[str, Any] = plain({**others, **own})
+        return attributes
+
+
+def _time(at: float) -> datetime:
+    """As Optuna keeps times: local, without a zone."""
+    return datetime.fromtimestamp(at)

@@ -1,0 +1,111 @@
+"""scikit-learn: training step by step, with a report after each, so that a hopeless trial can be stopped."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from raytune_hpo.building import whole
+from raytune_hpo.errors import SpecError
+from raytune_hpo.integrations.reporting import Reporting
+
+Scorer = Callable[[Any, Any, Any], float]
+
+
+def train(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    *,
+    validation: tuple[Any, Any],
+    steps: int,
+    scoring: str | Scorer | None = None,
+    metric: str = "score",
+    batch_size: int | None = None,
+    seed: int = 0,
+    every: int = 1,
+) -> dict[str, float]:
+    """Train an estimator in steps, report its score on the validation data after each, and return the last one.
+
+    With ``partial_fit`` a step is one pass over the data. Otherwise ``warm_start`` is used: ensembles grow by as many
+    members as they were made with (``n_estimators``; ``max_iter`` of histogram gradient boosting), and others go on for
+    their own ``max_iter``. The estimator itself is trained, so that it can be used afterwards.
+
+    Args:
+        validation: X and y to score on.
+        scoring: a scorer or its name; by default the estimator's own ``score``.
+        metric: the name under which the score is reported and returned; it is to be maximised.
+        batch_size: rows of one call of ``partial_fit``; by default all.
+        seed: of the order of rows, which changes from pass to pass.
+        every: how many steps lie between two reports.
+
+    Raises:
+        TrialStopped: the scheduler stops the trial; let it pass.
+        SpecError: the estimator can be trained in one go only.
+    """
+    score = _scorer(scoring)
+    step_once = (
+        _passes(estimator, X, y, batch_size, seed) if hasattr(estimator, "partial_fit") else _growth(estimator, X, y)
+    )
+    reporting = Reporting(None, every)
+    result: dict[str, float] = {}
+    for step in range(1, whole("steps", steps, least=1) + 1):
+        step_once(step)
+        if step % every == 0 or step == steps:
+            result = {metric: float(score(estimator, *validation))}
+            reporting(step, result)
+    return result
+
+
+def _scorer(scoring: str | Scorer | None) -> Scorer:
+    if callable(scoring):
+        return scoring
+    if scoring is None:
+        return lambda estimator, X, y: float(estimator.score(X, y))
+    from sklearn.metrics import get_scorer
+
+    scorer: Scorer = get_scorer(scoring)
+    return scorer
+
+
+def _passes(estimator: Any, X: Any, y: Any, batch_size: int | None, seed: int) -> Callable[[int], None]:
+    """One pass over the data a step, in an order of its own."""
+    import numpy as np
+    from sklearn.base import is_classifier
+    from sklearn.utils import gen_batches, shuffle
+
+    size = len(y) if batch_size is None else whole("batch_size", batch_size, least=1)
+    first: dict[str, Any] = {"classes": np.unique(y)} if is_classifier(estimator) else {}
+
+    def step_once(step: int) -> None:
+        rows_X, rows_y = shuffle(X, y, random_state=seed + step)
+        for rows in gen_batches(len(rows_y), size):
+            estimator.partial_fit(_at(rows_X, rows), _at(rows_y, rows), **first)
+            first.clear()  # classes are told once
+
+    return step_once
+
+
+def _at(data: Any, rows: slice) -> Any:
+    """Rows by position, of pandas' frames too."""
+    return getattr(data, "iloc", data)[rows]
+
+
+def _growth(estimator: Any, X: Any, y: Any) -> Callable[[int], None]:
+    """A step more on top of what there is."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    params = estimator.get_params()
+    if "warm_start" not in params:
+        raise SpecError(f"training in steps needs partial_fit or warm_start, {type(estimator).__name__} has neither")
+    grows = "n_estimators" if "n_estimators" in params else "max_iter"
+    is_total = grows == "n_estimators" or type(estimator).__name__.startswith("HistGradientBoosting")
+
+    def step_once(step: int) -> None:
+        estimator.set_params(warm_start=True, **({grows: step * params[grows]} if is_total else {}))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # each step ends early, on purpose
+            estimator.fit(X, y)
+
+    return step_once

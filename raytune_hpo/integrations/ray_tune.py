@@ -1,0 +1,256 @@
+"""Ray Tune: ``Searcher``, with which an experiment of Ray Tune draws from our samplers.
+
+    tune.Tuner(trainable, param_space=space, tune_config=tune.TuneConfig(
+        search_alg=Searcher(sampler="gp"), metric="loss", mode="min", num_samples=50))
+
+Ray Tune keeps its loop, its schedulers and its logs. A sampler learns from what each trial ended with.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.building import checked_points, make_spec
+from raytune_hpo.codec import decode, to_row
+from raytune_hpo.core import OptimizerCore
+from raytune_hpo.errors import HpoError, ObjectiveError, SpecError
+from raytune_hpo.events import Added, Asked, Ended, Event, Lease, Reply
+from raytune_hpo.goals import check_metrics
+from raytune_hpo.optimizer import WallClock
+from raytune_hpo.spec import Limits, StudySpec
+from raytune_hpo.trial import Fact, Status, StudyCreated
+
+DEFAULT_METRIC = "_metric"  # under which Ray Tune keeps the result of a function that returns a number
+VERSION = 1  # of the file that ``save`` writes
+
+
+def __getattr__(name: str) -> Any:
+    """``Searcher`` is made when it is first asked for: its base class comes with Ray."""
+    if name != "Searcher":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _searcher_class()
+
+
+@functools.cache
+def _searcher_class() -> type:
+    from ray.tune.search import Searcher
+
+    return type("Searcher", (_Searching, Searcher), {"__module__": __name__, "__doc__": _Searching.__doc__})
+
+
+class Conversation:
+    """A study that is asked and told by the ids of Ray Tune's trials. What happened in it is a list of facts.
+
+    Args:
+        points: configurations to suggest first.
+        facts: of a study of the same settings that goes on here; none begin a new one.
+
+    Raises:
+        SpecMismatch: facts of other settings.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, Any], points: Sequence[Mapping[str, Any]] = (), facts: Sequence[Fact] = ()
+    ) -> None:
+        stored = _spec_of(facts)
+        if stored is not None and settings["seed"] is None:
+            settings = {**settings, "seed": stored.seed}
+        self._spec, sampler, _ = make_spec(
+            **settings, valid_range=None, scheduler=None, limits=Limits(), max_retries=0, name="ray.tune", settings={}
+        )
+        if stored is not None:
+            self._spec.require_same(stored)
+        self._points = list(checked_points(points, self._spec.space))
+        self._clock = WallClock()
+        self._core = OptimizerCore(self._spec, sampler)
+        self._facts: list[Fact] = []
+        self._numbers: dict[str, int] = {}  # by Ray Tune's id, of the trials under way
+        for fact in facts or [StudyCreated(spec=self._spec.to_json(), at=self._clock.now())]:
+            self._core.apply(fact)
+            self._facts.append(fact)
+        if not facts:
+            self._facts += self._core.open(self._clock.now(), self._spec)
+
+    def suggest(self, trial_id: str) -> Mapping[str, Any] | None:
+        """A trial's configuration; None where there is none before another trial has ended, or if ``is_over``."""
+        if self._points and trial_id not in self._numbers:
+            self._enqueue(self._points.pop(0))
+        lease = self._step(Asked(worker=trial_id, at=self._clock.now()))
+        assert isinstance(lease, Lease)
+        if not lease.assignments:
+            return None
+        self._numbers[trial_id] = lease.assignments[0].number
+        return lease.assignments[0].config
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will be suggested any more, as at the end of a grid."""
+        return self._core.ledger.stopped is not None
+
+    def tell(self, trial_id: str, metrics: Mapping[str, Any] | None, error: str | None = None) -> None:
+        """How a trial ended; one that was never suggested or has been told before is left aside.
+
+        Without a finite value of each goal it has failed.
+        """
+        number = self._numbers.pop(trial_id, None)
+        if number is None:
+            return
+        status, plain = Status.FAILED, {}
+        if error is None:
+            try:
+                status, plain = Status.COMPLETED, self._goal_values(metrics or {})
+            except ObjectiveError as problem:
+                error = f"ObjectiveError: {problem}"
+        at = self._clock.now()
+        self._step(Ended(number=number, attempt=1, status=status, metrics=plain, error=error, at=at))
+
+    def add(self, config: Mapping[str, Any], metrics: Mapping[str, Any], error: str | None = None) -> None:
+        """Learn from a trial that was run elsewhere.
+
+        Raises:
+            SpaceError: it is not in the space.
+        """
+        self._spec.space.check(config)
+        self._enqueue(config)
+        elsewhere = f"elsewhere-{len(self._facts)}"
+        lease = self._step(Asked(worker=elsewhere, at=self._clock.now()))
+        assert isinstance(lease, Lease)
+        self._numbers[elsewhere] = lease.assignments[0].number
+        self.tell(elsewhere, metrics, error)
+
+    def save(self, path: Path) -> None:
+        rows, pack = [to_row(fact) for fact in self._facts], self._spec.space.pack
+        points = [pack(point) for point in self._points]
+        state = {"version": VERSION, "facts": rows, "numbers": self._numbers, "points": points}
+        path.write_text(json.dumps(state), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path, settings: Mapping[str, Any]) -> Conversation:
+        """The conversation that was saved, of the same settings.
+
+        Raises:
+            SpecMismatch: other settings; names the difference.
+            HpoError: another version's file.
+        """
+        state = json.loads(path.read_text(encoding="utf-8"))
+        if state["version"] != VERSION:
+            raise HpoError(f"a saved Searcher is read in version {VERSION}, {path} has version {state['version']}")
+        loaded = cls(settings, facts=[decode(*row) for row in state["facts"]])
+        loaded._numbers = state["numbers"]
+        loaded._points = [dict(loaded._spec.space.unpack(point)) for point in state["points"]]
+        return loaded
+
+    def _enqueue(self, config: Mapping[str, Any]) -> None:
+        self._step(Added(config=self._spec.space.pack(config), at=self._clock.now()))
+
+    def _step(self, event: Event) -> Reply:
+        decision = self._core.step(event)
+        self._facts += decision.facts
+        return decision.reply
+
+    def _goal_values(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        goals = self._spec.goals
+        return check_metrics({g.metric: metrics[g.metric] for g in goals if g.metric in metrics}, goals, require=True)
+
+
+def _spec_of(facts: Sequence[Fact]) -> StudySpec | None:
+    if not facts:
+        return None
+    assert isinstance(facts[0], StudyCreated)
+    return StudySpec.from_json(facts[0].spec)
+
+
+class _Searching:
+    """Our samplers as a search algorithm of Ray Tune. ConcurrencyLimiter and Repeater may be put around it.
+
+    Args:
+        space: of ours or of ``ray.tune``, nested and conditional at will; without it, Ray Tune's ``param_space``.
+        sampler: as for Tuner.
+        metric, mode: as for Tuner; needed with a ``space``, and otherwise those of ``TuneConfig``. Nested results are
+            named by their path: "eval/loss".
+        seed: with it and one trial at a time, the same suggestions each time.
+        points_to_evaluate: configurations to suggest first.
+    """
+
+    def __init__(
+        self,
+        space: Any = None,
+        *,
+        sampler: Any = "auto",
+        metric: str | list[str] | None = None,
+        mode: str | list[str] | None = None,
+        seed: int | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        super().__init__(metric=metric, mode=mode)  # type: ignore[call-arg]  # of ray.tune.search.Searcher
+        self._metric, self._mode = metric, mode
+        self._space, self._sampler, self._seed, self._points = space, sampler, seed, points_to_evaluate
+        self._conversation: Conversation | None = None
+        self._saved: Path | None = None  # what to go on from, once the space is known
+        if space is not None:
+            self._begin()
+
+    def set_search_properties(
+        self, metric: str | None, mode: str | None, config: Mapping[str, Any], **spec: Any
+    ) -> bool:
+        """Take over what Ray Tune was given; False where there is a space already."""
+        if self._space is not None:
+            return False
+        self._metric, self._mode = metric or self._metric or DEFAULT_METRIC, mode or self._mode
+        self._space = config
+        self._begin()
+        return True
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        conversation = self._talk()
+        config = conversation.suggest(trial_id)
+        if config is not None:
+            return dict(config)
+        return "FINISHED" if conversation.is_over else None
+
+    def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
+        self._talk().tell(trial_id, result, "the trial failed in Ray Tune" if error else None)
+
+    def add_evaluated_point(
+        self,
+        parameters: Mapping[str, Any],
+        value: float,
+        error: bool = False,
+        pruned: bool = False,
+        intermediate_values: Sequence[float] | None = None,
+    ) -> None:
+        """Learn from a trial that was run elsewhere; how it got to its value is of no use."""
+        metric = self._metric if isinstance(self._metric, str) else None
+        if metric is None:
+            raise SpecError(f"a point is added with the value of one metric, the metrics are {self._metric}")
+        self._talk().add(parameters, {metric: value}, "the trial failed elsewhere" if error else None)
+
+    def save(self, checkpoint_path: str) -> None:
+        self._talk().save(Path(checkpoint_path))
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Go on from what ``save`` wrote; where the space is not known yet, as soon as it is."""
+        self._saved = Path(checkpoint_path)
+        if self._space is not None:
+            self._begin()
+
+    def _begin(self) -> None:
+        if self._mode is None or self._metric is None:
+            raise SpecError(
+                f'a Searcher needs metric and mode ("min" or "max"), got metric={self._metric!r}, mode={self._mode!r}; '
+                f"give them here with the space, or in TuneConfig with a param_space"
+            )
+        settings = {name: getattr(self, f"_{name}") for name in ("space", "sampler", "metric", "mode", "seed")}
+        if self._saved is None:
+            self._conversation = Conversation(settings, self._points)
+        else:
+            self._conversation = Conversation.load(self._saved, settings)
+
+    def _talk(self) -> Conversation:
+        if self._conversation is None:
+            raise SpecError("a Searcher needs a space; give it one, or give Ray Tune a param_space")
+        return self._conversation

@@ -1,0 +1,49 @@
+"""What the training callbacks share: which of a library's metrics are reported, under which names, and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from raytune_hpo.building import whole
+from raytune_hpo.errors import ObjectiveError
+from raytune_hpo.runtime.trial_run import report
+
+# None: all, by the library's names; names: only these; {ours: theirs}: only these, by names of our own.
+Metrics: TypeAlias = str | Sequence[str] | Mapping[str, str] | None
+
+
+class Reporting:
+    """Reports a library's metrics to the trial around it; outside of one, nothing is reported.
+
+    Args:
+        metrics: see Metrics.
+        every: only steps that are a multiple of it are reported.
+    """
+
+    def __init__(self, metrics: Metrics, every: int = 1) -> None:
+        names = [metrics] if isinstance(metrics, str) else metrics
+        self._names = dict(names) if isinstance(names, Mapping) else None if names is None else {n: n for n in names}
+        self._every = whole("every", every, least=1)
+
+    def __call__(self, step: int, values: Mapping[str, Any]) -> None:
+        """Report a step, counted from 1.
+
+        Raises:
+            TrialStopped: the scheduler stops the trial.
+            ObjectiveError: the library gives no metric of a name that was asked for, or none at all.
+        """
+        if step % self._every == 0:
+            report(self._chosen(values), step=step)
+
+    def _chosen(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        if self._names is None:
+            missing = "any metric" if not values else None
+        else:
+            missing = next((repr(theirs) for theirs in self._names.values() if theirs not in values), None)
+        if missing is not None:
+            raise ObjectiveError(
+                f"a reporter needs {missing} from the training, which gives {sorted(values) or 'none'}; "
+                f"have it evaluated, or choose with metrics="
+            )
+        return dict(values) if self._names is None else {ours: values[theirs] for ours, theirs in self._names.items()}

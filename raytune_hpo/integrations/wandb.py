@@ -1,0 +1,98 @@
+"""Weights & Biases: a run for every attempt at a trial, grouped by study."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.integrations.checklist import Checklist, digest, identity
+from raytune_hpo.integrations.recording import (
+    Key,
+    TrialRecorder,
+    key_of,
+    parameters_of,
+    require,
+    result_of,
+)
+from raytune_hpo.spec import StudySpec
+from raytune_hpo.texts import cut
+from raytune_hpo.trial import Report, Status, StudyStopped, Trial
+
+
+class Logger(TrialRecorder):
+    """Records a study in Weights & Biases: configurations, metrics by step, results and statuses.
+
+    The runs' ids are derived from the study, so that a resumed one goes on with its own.
+
+    Args:
+        project: by default that of WANDB_PROJECT, or "raytune_hpo".
+        mode: "offline" writes below ``dir`` what ``wandb sync`` uploads later; "online"; by default that of WANDB_MODE.
+        dir: where runs are kept; by default that of WANDB_DIR, or the current folder.
+        settings: more keywords for ``wandb.init``, such as ``entity`` or ``tags``.
+    """
+
+    def __init__(
+        self,
+        project: str | None = None,
+        *,
+        mode: str | None = None,
+        dir: str | os.PathLike[str] | None = None,
+        **settings: Any,
+    ) -> None:
+        require("wandb", "wandb")
+        super().__init__()
+        self._dir = Path(dir or os.environ.get("WANDB_DIR") or ".")
+        self._settings = {
+            "project": project or os.environ.get("WANDB_PROJECT") or "raytune_hpo",
+            "mode": mode,
+            **settings,
+        }
+        self._runs: dict[Key, Any] = {}
+
+    def begin_study(self, spec: StudySpec, created_at: float) -> set[Key]:
+        study = identity(spec.name, created_at)
+        self._study = digest(study)
+        self._checklist = Checklist(self._dir / "wandb" / f"raytune_hpo-{self._study}.txt", study)
+        return self._checklist.held()
+
+    def begin(self, trial: Trial) -> None:
+        import wandb
+
+        key = key_of(trial)
+        self._runs[key] = wandb.init(
+            **{
+                "group": self.spec.name,
+                "name": str(key),
+                "id": f"{self._study}-{key.number}-{key.attempt}",
+                "config": parameters_of(self.spec, trial),
+                "dir": str(self._dir),
+                "resume": "allow",
+                "reinit": "create_new",  # other runs of this process, the user's own included, go on
+                "settings": wandb.Settings(silent=True, console="off", x_disable_stats=True),
+                **self._settings,
+            }
+        )
+
+    def report(self, trial: Trial, report: Report) -> None:
+        self._runs[key_of(trial)].log(dict(report.metrics), step=report.step)
+
+    def end(self, trial: Trial) -> None:
+        key = key_of(trial)
+        run = self._runs.pop(key)
+        step, metrics = result_of(trial)
+        if metrics:
+            run.log(metrics, step=step)
+        run.summary.update({"status": trial.status.value, "number": key.number, "attempt": key.attempt})
+        if trial.error is not None:
+            run.summary["error"] = cut(trial.error, 4_000)
+        run.finish(exit_code=0 if trial.status in (Status.COMPLETED, Status.PRUNED) else 1)
+        self._checklist.add(key)
+
+    def end_study(self, stop: StudyStopped) -> None:
+        """A group of runs is never closed."""
+
+    def release(self) -> None:
+        for run in self._runs.values():
+            run.finish(exit_code=1)
+        self._runs = {}

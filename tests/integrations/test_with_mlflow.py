@@ -1,0 +1,144 @@
+"""What MLflow holds of a study, asked of MLflow itself, with its own database as the tracking store."""
+
+from __future__ import annotations
+
+import pytest
+from mlflow import MlflowClient
+
+import raytune_hpo as hpo
+from raytune_hpo import integrations
+from raytune_hpo.integrations.mlflow import Logger
+from tests.integrations.neighbours import fit, tell
+
+EXPERIMENT = "digits"
+
+
+@pytest.fixture(scope="module")
+def _template(tmp_path_factory):
+    """MLflow's database is slow to make: one is made, and copied."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def uri(_template, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mlflow.db").write_bytes(_template.read_bytes())
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+class Found:
+    """The runs of the experiment: the studies', and by name the attempts' below them."""
+
+    def __init__(self, uri, experiment=EXPERIMENT):
+        self.client = MlflowClient(tracking_uri=uri)
+        home = self.client.get_experiment_by_name(experiment).experiment_id
+        runs = self.client.search_runs([home], max_results=1000)
+        self.studies = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+        children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+        self.trials = {run.info.run_name: run for run in children}
+        self.num_trials = len(children)
+
+    def history(self, run, metric):
+        points = self.client.get_metric_history(run.info.run_id, metric)
+        return [(point.step, point.value, point.timestamp) for point in points]
+
+
+def assert_tells_the_story(found):
+    (study,) = found.studies
+    assert found.num_trials == len(found.trials)
+    assert study.info.run_name == "digits" and study.info.status == "FINISHED"
+    assert study.data.params["sampler"] == "random" and study.data.params["metric"] == "loss"
+    assert study.data.tags["raytune_hpo.best"] == "1" and study.data.tags["raytune_hpo.stopped"] == "num_trials"
+    assert found.history(study, "best_loss") == [(0, 0.25, 23_000), (1, 0.125, 103_000)]
+    assert {name: run.info.status for name, run in found.trials.items()} == {
+        "trial-00000": "FINISHED",
+        "trial-00001": "KILLED",
+        "trial-00001-attempt-2": "KILLED",
+        "trial-00001-attempt-3": "FINISHED",
+        "trial-00002": "FAILED",
+        "trial-00003": "KILLED",
+        "trial-00004": "FINISHED",
+    }
+    first = found.trials["trial-00000"]
+    assert found.history(first, "loss") == [(1, 1.0, 20_000), (2, 0.5, 22_000), (2, 0.25, 23_000)]
+    assert found.history(first, "size") == [(2, 3.0, 23_000)]
+    assert first.data.tags["note"] == "half way" and first.info.end_time == 23_000
+    assert found.history(found.trials["trial-00001"], "loss") == [(1, 9.0, 21_000)]
+    assert found.history(found.trials["trial-00001-attempt-2"], "loss") == [(1, 8.0, 26_000)]
+    assert found.trials["trial-00002"].data.tags["mlflow.note.content"] == "ValueError: batch too small"
+    assert found.trials["trial-00003"].data.tags["raytune_hpo.status"] == "pruned"
+    assert found.history(found.trials["trial-00004"], "loss") == [(0, 0.75, 105_000)]
+    assert {run.data.tags["mlflow.parentRunId"] for run in found.trials.values()} == {study.info.run_id}
+    branches = {"model", "model/svm/C", "batch", "act"}, {"model", "model/forest/depth", "batch", "act"}
+    assert all(set(run.data.params) in branches for run in found.trials.values())
+
+
+def test_a_study_told_in_one_go(story, uri):
+    tell(Logger(EXPERIMENT, tracking_uri=uri), story.facts)
+    assert_tells_the_story(Found(uri))
+
+
+def test_a_study_that_is_taken_up_again_is_not_recorded_twice(story, uri):
+    tell(Logger(EXPERIMENT, tracking_uri=uri), story.first)
+    assert Found(uri).studies[0].data.tags["raytune_hpo.stopped"] == "interrupted"
+    tell(Logger(EXPERIMENT, tracking_uri=uri), story.facts)
+    assert_tells_the_story(Found(uri))
+
+
+def test_a_crash_in_between_leaves_nothing_behind(story, uri):
+    tell(Logger(EXPERIMENT, tracking_uri=uri), story.crashed, close=False)
+    running = [name for name, run in Found(uri).trials.items() if run.info.status == "RUNNING"]
+    assert running == ["trial-00001-attempt-2"]
+    tell(Logger(EXPERIMENT, tracking_uri=uri), story.facts)
+    assert_tells_the_story(Found(uri))
+
+
+def test_a_real_study_with_a_logger_beside_it(uri, storage):
+    results = fit(storage=storage, callbacks=[Logger(EXPERIMENT, tracking_uri=uri, tags={"team": "vision"})])
+    found = Found(uri)
+    assert found.studies[0].data.tags["team"] == "vision"
+    states = {"completed": "FINISHED", "failed": "FAILED"}
+    assert {run.info.status for run in found.trials.values()} == {"FINISHED", "FAILED"}
+    for trial in results:
+        run = found.trials[f"trial-{trial.number:05}"]
+        assert run.info.status == states[trial.status]
+        assert run.data.metrics.get("loss") == trial.metrics.get("loss")
+        assert run.data.params["batch"] == str(trial.config["batch"])
+
+
+def test_the_record_of_a_stored_study_is_made_or_brought_up_to_date(uri, storage):
+    results = fit(storage=storage, num_trials=3, seed=None)
+    logger = Logger(EXPERIMENT, tracking_uri=uri)
+    fit(storage=storage, num_trials=4, seed=None, callbacks=logger)
+    assert Found(uri).num_trials == 4
+    fit(storage=storage, num_trials=5, seed=None)
+    integrations.record("digits", logger, storage)
+    assert Found(uri).studies[0].data.params["seed"] == str(results.spec.seed)
+    assert Found(uri).num_trials == len(Found(uri).trials) == 5 and len(Found(uri).studies) == 1
+
+
+def test_another_study_of_the_same_name_has_a_run_of_its_own_in_the_experiment_of_the_environment(uri, monkeypatch):
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "vision")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    for _ in range(2):
+        fit(storage="memory", num_trials=1, callbacks=Logger())
+    found = Found(uri, "vision")
+    assert len(found.studies) == found.num_trials == 2
+
+
+def test_names_that_mlflow_refuses_are_replaced(uri):
+    def objective(config):
+        return {"loss": config["rate (%)"], "f1@k": 0.5, "weights": float("nan")}
+
+    fit(
+        objective,
+        {"rate (%)": hpo.uniform(0, 1)},
+        num_trials=1,
+        storage="memory",
+        callbacks=Logger(EXPERIMENT, tracking_uri=uri),
+    )
+    run = Found(uri).trials["trial-00000"]
+    assert set(run.data.params) == {"rate ___"} and run.data.metrics["f1_k"] == 0.5
+    assert run.data.tags["weights"] == "nan"

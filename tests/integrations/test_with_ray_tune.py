@@ -1,0 +1,197 @@
+"""Ray Tune draws from our samplers, by its own protocol; tests/cluster/test_neighbours.py runs real experiments."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+
+import cloudpickle
+import pytest
+from ray import tune
+from ray.tune.search import Searcher as Base
+
+import raytune_hpo as hpo
+from raytune_hpo.errors import HpoError, SpaceError, SpecError, SpecMismatch
+from raytune_hpo.integrations.ray_tune import Searcher
+
+SPACE = {
+    "model": tune.choice(
+        [{"kind": "svm", "C": tune.loguniform(1e-2, 1e2)}, {"kind": "forest", "depth": tune.randint(2, 9)}]
+    ),
+    "lr": tune.uniform(0, 1),
+    "steps": 3,
+}
+
+
+def searcher(space=None, **settings):
+    settings = {"metric": "loss", "mode": "min", "sampler": "random", "seed": 1, **settings}
+    return Searcher(SPACE if space is None else space, **settings)
+
+
+def loss_of(config):
+    return (config["lr"] - 0.3) ** 2 + (0.0 if config["model"]["kind"] == "svm" else 1.0)
+
+
+def drive(search, num, loss=loss_of, *, begin=0):
+    """As Ray Tune does with one trial at a time; the configurations."""
+    configs = []
+    for number in range(begin, begin + num):
+        config = search.suggest(f"trial{number}")
+        search.on_trial_result(f"trial{number}", {"loss": 100.0, "training_iteration": 1})
+        search.on_trial_complete(f"trial{number}", {"loss": loss(config), "done": True})
+        configs.append(config)
+    return configs
+
+
+# ------------------------------------------------------------------------------------------------ the protocol
+
+
+def test_it_is_a_searcher_of_ray_tune():
+    assert issubclass(Searcher, Base) and isinstance(searcher(), Base)
+    assert searcher().metric == "loss" and searcher().mode == "min"
+    assert "Our samplers" in Searcher.__doc__
+
+
+def test_branches_come_whole_with_constants():
+    kinds = {"svm": {"kind", "C"}, "forest": {"kind", "depth"}}
+    for config in drive(searcher(), 20):
+        assert config["steps"] == 3 and config["model"].keys() == kinds[config["model"]["kind"]]
+
+
+def test_a_sampler_learns():
+    values = [loss_of(config) for config in drive(searcher(sampler="tpe"), 60)]
+    assert sum(values[40:]) / 20 < 0.5 * sum(values[:10]) / 10
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])
+def test_the_same_seed_gives_the_same_suggestions(sampler):
+    space = {"lr": tune.uniform(0, 1), "wd": tune.loguniform(1e-5, 1)}
+    one, other = (drive(searcher(space, sampler=sampler), 15, lambda c: c["lr"]) for _ in range(2))
+    assert one == other
+
+
+def test_asked_twice_for_one_trial_it_says_the_same():
+    search = searcher()
+    assert search.suggest("a") == search.suggest("a") != search.suggest("b")
+
+
+def test_the_end_of_a_grid_is_the_end():
+    search = searcher({"x": tune.grid_search([1, 2]), "y": hpo.choice(["a", "b"])}, sampler="grid")
+    configs = [search.suggest(f"{number}") for number in range(5)]
+    assert sorted((c["x"], c["y"]) for c in configs[:4]) == [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
+    assert configs[4] is None, "what runs may still come back"
+    for number in range(4):
+        search.on_trial_complete(f"{number}", {"loss": 1.0})
+    assert search.suggest("5") == Base.FINISHED
+
+
+def test_errors_missing_and_strange_results_count_as_failed():
+    search = searcher({"x": tune.uniform(0, 1)}, sampler="tpe")
+    endings = [({"loss": math.nan}, False), ({}, False), (None, True), (None, False), ({"loss": "high"}, False)]
+    for number, (result, error) in enumerate(endings):
+        search.suggest(f"{number}")
+        search.on_trial_complete(f"{number}", result, error=error)
+    search.on_trial_complete("nobody", {"loss": 1.0})
+    search.on_trial_complete("0", {"loss": 1.0})
+    statuses = [row[2] for row in saved(search)["facts"] if row[0] == "Finished"]
+    assert len(statuses) == 5 and all('"failed"' in body for body in statuses)
+    assert drive(search, 3, lambda config: config["x"], begin=10)
+
+
+def saved(search):
+    with tempfile.NamedTemporaryFile("r") as file:
+        search.save(file.name)
+        return json.load(file)
+
+
+def test_points_of_ones_own_come_first():
+    points = [
+        {"model": {"kind": "svm", "C": 1.0}, "lr": 0.5, "steps": 3},
+        {"model": {"kind": "forest", "depth": 2}, "lr": 1.0, "steps": 3},
+    ]
+    assert drive(searcher(points_to_evaluate=points), 3)[:2] == points
+    with pytest.raises(SpaceError):
+        searcher(points_to_evaluate=[{"lr": 7}])
+
+
+def test_trials_that_were_run_elsewhere_are_learned_from():
+    space = {"x": tune.uniform(0, 1)}
+    search = searcher(space, sampler="tpe")
+    for number in range(30):
+        search.add_evaluated_point({"x": number / 30}, abs(number / 30 - 0.9))
+    search.add_evaluated_point({"x": 0.9}, 0.0, error=True)
+    configs = drive(search, 15, lambda config: abs(config["x"] - 0.9))
+    assert sum(config["x"] > 0.7 for config in configs) > 10
+    with pytest.raises(SpaceError):
+        search.add_evaluated_point({"x": 2.0}, 1.0)
+
+
+def test_several_metrics():
+    search = searcher({"x": tune.uniform(0, 1)}, metric=["loss", "size"], mode=["min", "max"], sampler="auto")
+    for number in range(12):
+        config = search.suggest(f"{number}")
+        search.on_trial_complete(f"{number}", {"loss": config["x"], "size": 1 - config["x"]})
+    assert saved(search)["facts"][-1][0] == "Finished"
+    with pytest.raises(SpecError, match="one metric"):
+        search.add_evaluated_point({"x": 0.5}, 1.0)
+
+
+def test_metric_mode_and_space_may_come_from_ray_tune_but_must_come():
+    search = Searcher(sampler="random")
+    with pytest.raises(SpecError, match="needs a space"):
+        search.suggest("a")
+    with pytest.raises(SpecError, match="needs metric and mode"):
+        search.set_search_properties("loss", None, SPACE)
+    with pytest.raises(SpecError, match="needs metric and mode"):
+        Searcher(SPACE, mode="min")
+    search = Searcher(sampler="random")
+    assert search.set_search_properties("loss", "max", SPACE, extra="of a later Ray")
+    assert search.metric == "loss" and search.suggest("a")["steps"] == 3
+    assert not search.set_search_properties("loss", "max", SPACE), "it has a space already"
+
+
+# ------------------------------------------------------------------------------------------------ kept and brought back
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "sobol"])
+def test_saved_and_restored_it_goes_on_as_if_nothing_had_been(tmp_path, sampler):
+    space = {"lr": tune.uniform(0, 1), "shape": tune.choice([(1, 2), (3,)])}
+    loss = lambda config: config["lr"] + len(config["shape"])  # noqa: E731
+    points = [{"lr": 0.1, "shape": (3,)}, {"lr": 0.2, "shape": (1, 2)}, {"lr": 0.3, "shape": (3,)}]
+    search = searcher(space, sampler=sampler, points_to_evaluate=points)
+    drive(search, 2, loss)
+    search.suggest("under way")
+    search.save(str(tmp_path / "state"))
+    restored = searcher(space, sampler=sampler, seed=None)
+    restored.restore(str(tmp_path / "state"))
+    for one in (search, restored):
+        one.on_trial_complete("under way", {"loss": 0.0})
+    assert drive(restored, 12, loss, begin=5) == drive(search, 12, loss, begin=5)
+
+
+def test_restored_before_its_space_is_known_it_waits_for_it(tmp_path):
+    search = Searcher(sampler="random", seed=1)
+    search.set_search_properties("loss", "min", SPACE)
+    drive(search, 3)
+    search.save(str(tmp_path / "state"))
+    restored = Searcher(sampler="random")
+    restored.restore(str(tmp_path / "state"))
+    restored.set_search_properties("loss", "min", SPACE)
+    assert drive(restored, 3, begin=3) == drive(search, 3, begin=3)
+
+
+def test_another_space_or_version_is_refused(tmp_path):
+    search = searcher()
+    search.save(str(tmp_path / "state"))
+    with pytest.raises(SpecMismatch, match="hi.*this run says .*2.0"):
+        searcher({**SPACE, "lr": tune.uniform(0, 2)}).restore(str(tmp_path / "state"))
+    (tmp_path / "state").write_text(json.dumps({**json.loads((tmp_path / "state").read_text()), "version": 99}))
+    with pytest.raises(HpoError, match="version 99"):
+        searcher().restore(str(tmp_path / "state"))
+
+
+def test_it_is_sent_elsewhere_as_it_is():
+    search = searcher(sampler="tpe")
+    drive(search, 12)
+    assert drive(cloudpickle.loads(cloudpickle.dumps(search)), 3, begin=12) == drive(search, 3, begin=12)

@@ -1,0 +1,53 @@
+"""What a reporter makes of a library's metrics, whatever library it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.integrations.reporting import Reporting
+from tests.integrations.neighbours import run_trial
+
+GIVEN = {"loss": 0.5, "val_loss": 0.75}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "reported"),
+    [
+        (None, GIVEN),
+        ("val_loss", {"val_loss": 0.75}),
+        (["loss"], {"loss": 0.5}),
+        ({"loss": "val_loss", "train": "loss"}, {"loss": 0.75, "train": 0.5}),
+    ],
+)
+def test_metrics_are_chosen_and_renamed(metrics, reported):
+    _, reports = run_trial(lambda config: Reporting(metrics)(1, GIVEN))
+    assert reports == [(1, reported)]
+
+
+def test_a_training_that_evaluates_nothing_is_told_so():
+    ended, _ = run_trial(lambda config: Reporting(None)(1, {}))
+    assert "a reporter needs any metric from the training, which gives none; have it evaluated" in ended.error
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, True])
+def test_every_is_a_whole_number(every):
+    with pytest.raises(SpecError, match="every is a whole number of at least 1"):
+        Reporting(None, every)
+
+
+class Tensor:
+    """A number as torch has it: ``size`` is a method there."""
+
+    shape = ()
+
+    def size(self):
+        return self.shape
+
+    def item(self):
+        return 0.25
+
+
+def test_tensors_of_one_element_are_numbers():
+    _, reports = run_trial(lambda config: Reporting(None)(1, {"loss": Tensor()}))
+    assert reports == [(1, {"loss": 0.25})]
