@@ -169,12 +169,12 @@ class Found:
 
 def play(make: Make, task: Task, num: int, seed: int) -> Found:
     X, X_test, y, y_test = task.data(seed)
-    search = make(task, num, seed)
-    begin = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        search = make(task, num, seed)
+        begin = time.perf_counter()
         search.fit(X, y)
-    seconds = time.perf_counter() - begin
+        seconds = time.perf_counter() - begin
     return Found(
         cv_score=float(search.best_score_),
         held_out=float(search.best_estimator_.score(X_test, y_test)),

@@ -15,7 +15,7 @@ from raytune_hpo.cluster import bootstrap
 from raytune_hpo.cluster.connecting import connect
 from raytune_hpo.cluster.deaths import cause_of
 from raytune_hpo.cluster.delivery import cannot_load
-from raytune_hpo.cluster.resources import actor_options, as_bundles, limit_threads, room
+from raytune_hpo.cluster.resources import actor_options, as_bundles, limit_threads, room, warn_if_infeasible
 from raytune_hpo.cluster.shells import package, packed, pickler
 from raytune_hpo.errors import ClusterError, SpecError
 from raytune_hpo.runtime.calls import Function, Settled
@@ -41,6 +41,7 @@ class RayCalls:
         self, function: Function, shared: Any, *, resources: Mapping[str, float], max_slots: int | None = None
     ) -> None:
         connect()
+        warn_if_infeasible("a call", resources)
         self._bundles, self._max_slots = as_bundles(resources), max_slots
         self._function = function
         self._package, self._shared = ray.put(package()), _put(shared)

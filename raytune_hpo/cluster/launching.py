@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from raytune_hpo.cluster.delivery import Keeper, Parcel, pack_objective
 from raytune_hpo.cluster.environment import is_movable, optimizer_needs, storage_words
 from raytune_hpo.cluster.handle import ClusterHandle, exists
 from raytune_hpo.cluster.pool import PoolSettings, worker_environment
-from raytune_hpo.cluster.resources import as_bundles, is_feasible
+from raytune_hpo.cluster.resources import as_bundles, warn_if_infeasible
 from raytune_hpo.cluster.shells import (
     HOLDER,
     MAX_INLINE,
@@ -72,12 +71,7 @@ class _Launch:
     def _check(self) -> None:
         if exists(actor_name(OPTIMIZER, self._name)):
             raise _taken(self._name)
-        if not is_feasible(as_bundles(self._plan.resources)):
-            warnings.warn(
-                f"no node of the cluster has room for a trial with resources={self._plan.resources}; "
-                f"the study waits until one comes",
-                stacklevel=2,
-            )
+        warn_if_infeasible("a trial", self._plan.resources)
 
     def _holder(self) -> Any:
         return self._create(HOLDER, "raytune_hpo.cluster.delivery:Holder", packed(), max_restarts=0, **on_head())

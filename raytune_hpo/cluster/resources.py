@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,11 +60,13 @@ def room(bundles: Bundles, available: Mapping[str, float]) -> int:
     return min(int((available.get(name, 0.0) + 1e-9) / amount) for name, amount in needed.items())
 
 
-def is_feasible(bundles: Bundles) -> bool:
-    """Whether each bundle fits on some node of the cluster as it is now, were that node empty."""
+def warn_if_infeasible(what: str, resources: Mapping[str, float] | Bundles) -> None:
+    """Say where some bundle fits on no node of the cluster as it is now, were that node empty."""
     untyped: Any = ray
     nodes = [node["Resources"] for node in untyped.nodes() if node["Alive"]]
-    return all(any(_fits(bundle, node) for node in nodes) for bundle in bundles)
+    if not all(any(_fits(bundle, node) for node in nodes) for bundle in as_bundles(resources)):
+        text = f"no node of the cluster has room for {what} with resources={resources}; it waits until one comes"
+        warnings.warn(text, stacklevel=3)
 
 
 def _fits(bundle: Mapping[str, float], node: Mapping[str, float]) -> bool:

@@ -232,12 +232,13 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         self._conclude(candidates, is_judged=is_judged)
 
     def _conclude(self, candidates: Sequence[Candidate], *, is_judged: bool) -> None:
+        table = cv_results(self, candidates, self.n_splits_, is_judged=is_judged) if candidates else {}
         if not any(len(c.outcomes) == self.n_splits_ and c.status is not Status.PRUNED for c in candidates):
             raise NoCompletedTrial(
                 f"the best of a search has seen all {self.n_splits_} folds, which none of {len(candidates)} candidates has; "
                 f"give it more time, or a scheduler that stops fewer"
             )
-        self.cv_results_ = cv_results(self, candidates, self.n_splits_, is_judged=is_judged)
+        self.cv_results_ = table
         scores = next(iter(candidates[0].outcomes.values()))["test_scores"]
         self.multimetric_ = isinstance(scores, Mapping)
         if self.multimetric_ and callable(self.scoring):

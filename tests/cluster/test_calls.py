@@ -104,6 +104,11 @@ def test_there_is_one_call_more_than_fits_unless_fewer_are_wanted():
     assert calls(None, resources={"cpu": 0.5, "lamp": 1}).num_slots() == 3
 
 
+def test_calls_for_which_there_is_no_room_are_said_to_wait():
+    with pytest.warns(UserWarning, match="no node of the cluster has room for a call with resources={'gold': 1}"):
+        assert calls(None, resources={"gold": 1}).num_slots() == 1
+
+
 def test_calls_under_way_end_when_they_are_closed():
     running = calls(np.ones(10))
     for key in range(2):

@@ -299,6 +299,20 @@ def test_warnings_of_fits_are_heard():
         search(SGDClassifier(max_iter=1, random_state=0), {"alpha": [1e-4]}, n_iter=1).fit(X, Y)
 
 
+def test_lists_alone_need_no_number_of_candidates():
+    lists = {"value": [0.1, 0.5, 0.3], "fails": [False]}
+    ours = search(Known(), lists, n_iter=None).fit(X, Y)
+    assert [params["value"] for params in ours.cv_results_["params"]] == lists["value"]
+
+
+def test_progress_is_shown_where_it_is_asked_for(capsys):
+    search(Known(), {"value": [0.1]}, n_iter=1).fit(X, Y)
+    assert capsys.readouterr() == ("", "")
+    search(Known(), {"value": [0.1]}, n_iter=1, verbose=1).fit(X, Y)
+    shown = capsys.readouterr()
+    assert "1/1 trials, best mean_test_score=0.1" in shown.out + shown.err
+
+
 def test_y_that_is_needed_is_asked_for():
     with pytest.raises(ValueError, match="requires y to be passed"):
         search().fit(X)

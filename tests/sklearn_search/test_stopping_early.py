@@ -97,6 +97,11 @@ def test_where_everything_was_stopped_there_is_no_best():
         search(Known(), VALUES, scheduler=Never(), n_iter=4).fit(X, Y)
 
 
+def test_where_every_fit_fails_that_is_said_first():
+    with pytest.raises(ValueError, match="All the 2 fits failed"):
+        search(Known(fails=True), {"value": [0.1, 0.2]}, n_iter=2, scheduler="asha").fit(X, Y)
+
+
 # ---------------------------------------------------------------------------------------------- time
 
 
