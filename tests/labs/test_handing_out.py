@@ -55,6 +55,17 @@ def test_many_files_in_the_way_are_not_all_named(tmp_path):
     assert len(str(caught.value)) < 400
 
 
+def test_folders_beside_the_labs_are_copied_and_what_a_run_left_is_not(tmp_path, monkeypatch):
+    for name in ("README.md", "lab.py", "data/points.txt", "out/picture.html", "__pycache__/lab.pyc"):
+        path = tmp_path / "here" / "labs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    monkeypatch.setattr(copying, "_INSTALLED", tmp_path / "here")
+    copied = copying.copy_labs(tmp_path / "there")
+    names = [str(path.relative_to(tmp_path / "there" / "labs")) for path in copied]
+    assert names == ["README.md", "lab.py", "data/points.txt"]
+
+
 def test_a_package_without_its_labs_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(copying, "_INSTALLED", tmp_path)
     monkeypatch.setattr(copying, "_CHECKOUT", tmp_path)

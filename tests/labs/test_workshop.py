@@ -114,10 +114,10 @@ def test_a_filled_notebook_runs_to_its_end_and_shows_pictures(name, solution):
 
 @pytest.mark.ray
 @every_lab
-def test_a_script_runs_from_its_one_file(name, cluster_of_others, tmp_path):
+def test_a_script_runs_from_its_one_file(name, cluster_for, tmp_path):
     """As `ray submit` has it: nothing but this file is copied, and it runs on a cluster."""
     shutil.copy(ROOT / "labs" / f"{name}.py", tmp_path)
-    output = run(sys.executable, f"{name}.py", "--quick", cwd=tmp_path, env=environment(cluster_of_others, quick=False))
+    output = run(sys.executable, f"{name}.py", "--quick", cwd=tmp_path, env=environment(cluster_for(name), quick=False))
     pictures = re.findall(r"^picture: (.*)$", output, re.MULTILINE)
     assert len(pictures) >= 2
     assert sorted(pictures) == sorted(str(path) for path in (tmp_path / "out").iterdir())
@@ -136,6 +136,6 @@ def test_a_lab_runs_as_a_job(cluster_of_others):
 @pytest.mark.slow
 @pytest.mark.timeout(FULL_S + 60)
 @every_lab
-def test_a_filled_notebook_takes_less_than_four_minutes_at_full_size(name, cluster_of_others, tmp_path):
-    executed = execute(name, tmp_path, cluster_of_others, quick=False)
+def test_a_filled_notebook_takes_less_than_four_minutes_at_full_size(name, cluster_for, tmp_path):
+    executed = execute(name, tmp_path, cluster_for(name), quick=False)
     assert executed.took_s < FULL_S
