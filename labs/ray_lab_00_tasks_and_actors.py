@@ -189,7 +189,7 @@ def timeline(notes):
     figure = workshop.figure("Who sorted what, and when", x="seconds", y="", height=90 + 45 * 6)
     for way, spans in notes.items():
         first = min(span["begin"] for span in spans)
-        workers = sorted({span["process"] for span in spans})
+        workers = list(dict.fromkeys(span["process"] for span in spans))
         figure.add_bar(
             orientation="h",
             base=[span["begin"] - first for span in spans],

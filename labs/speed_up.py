@@ -207,16 +207,26 @@ print(f"best step size         {by_lms.best_config['step_size']:.0e}")
 print(f"filters that diverged  {len(diverged)}")
 figure = workshop.figure("Sixteen filters", x="step size", y="error", log_x=True)
 figure.add_scatter(
-    x=[t.config["step_size"] for t in done], y=[t.metrics["error"] for t in done], mode="lines+markers", name="learned"
+    x=[t.config["step_size"] for t in done],
+    y=[t.metrics["error"] for t in done],
+    mode="lines+markers",
+    name=f"after {PASSES} passes",
 )
+early = [s for s in step_sizes if np.isfinite(honest[s]) and honest[s] < 1]
+figure.add_scatter(x=early, y=[honest[s] for s in early], mode="lines+markers", name="after one")
 figure.add_scatter(
     x=[t.config["step_size"] for t in diverged],
-    y=[max(t.metrics["error"] for t in done)] * len(diverged),
+    y=[0] * len(diverged),
     mode="markers",
     name="diverged",
     marker={"symbol": "x", "size": 10, "color": style.RED},
 )
+figure.update_xaxes(exponentformat="power", dtick=1)
 workshop.show(figure, "speed_up_filters")
+
+# %% [markdown]
+# Small steps need patience: after a single pass they have learned little, after many passes they are as good as any.
+# Large steps are good at once, until they are too large.
 
 # %% [markdown]
 # ## The speed-up
@@ -291,7 +301,7 @@ def timeline(comparison, title):
     for way in ("serial", "parallel"):
         trials = list(getattr(comparison, way).results)
         begin = min(trial.started_at for trial in trials)
-        workers = sorted({trial.worker for trial in trials})
+        workers = list(dict.fromkeys(trial.worker for trial in trials))  # in the order in which they began
         figure.add_bar(
             orientation="h",
             base=[trial.started_at - begin for trial in trials],
@@ -301,6 +311,7 @@ def timeline(comparison, title):
             marker={"line": {"color": "white", "width": 1}},
         )
     figure.update_layout(barmode="overlay", showlegend=False)
+    figure.update_yaxes(autorange="reversed")  # the first row on top
     return figure
 
 
