@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -61,9 +62,11 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: str) -> 
 
 @pytest.mark.ray
 @each([page for page in PAGES if runs(page)])
-def test_a_page_does_what_it_shows(page: Path, elsewhere: dict[str, str]) -> None:
-    """The blocks run one after the other, as a reader would type them, in one namespace."""
-    namespace: dict[str, Any] = {"__name__": "__main__"}  # whose functions Ray sends by value
+def test_a_page_does_what_it_shows(page: Path, elsewhere: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks run one after the other, as a reader would type them, in one program."""
+    program = ModuleType("__main__")  # whose functions Ray sends by value
+    monkeypatch.setitem(sys.modules, "__main__", program)
+    namespace = vars(program)
     for block in blocks(page.read_text(encoding="utf-8")):
         if block.is_marked or block.language not in RUN:
             continue
