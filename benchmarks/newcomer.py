@@ -94,11 +94,12 @@ def path(quick: bool) -> list[Figure]:
 def _newcomer(folder: Path, quick: bool) -> Newcomer:
     """With an environment of their own; at a tiny size with ours, since making one takes minutes."""
     python = Path(sys.executable) if quick else folder / "clone/.venv/bin/python"
-    mine = {name: value for name, value in os.environ.items() if not name.startswith("RAY_ADDRESS")}
+    mine = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    modules = [str(folder / "clone"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
         **mine,
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(folder / "clone"),
+        "PYTHONPATH": os.pathsep.join(modules),
         "RAYTUNE_HPO_STORAGE": f"sqlite:///{folder}/studies.db",
         "RAY_AUTH_MODE": "disabled",
         "RAY_enable_metrics_collection": "0",

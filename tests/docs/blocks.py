@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 RUN = ("python", "bash")
-PARSED = ("yaml", "toml", "json")
+PARSED = ("yaml", "toml", "json", "ini")
 SHOWN = ("", "text")
 
 HELP = (
