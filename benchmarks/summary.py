@@ -23,8 +23,13 @@ def row(script: str, figure: dict[str, Any]) -> str:
 
 
 def newcomer() -> None:
+    measured = json.loads((RESULTS / "newcomer.json").read_text())
+    cores, day = measured["machine"]["cores"], measured["at"][:10]
+    print(
+        f"On a shared machine of {cores} cores, {day} ([results/newcomer.json](../benchmarks/results/newcomer.json)):\n"
+    )
     print("| | seconds |\n|---|--:|")
-    for figure in json.loads((RESULTS / "newcomer.json").read_text())["figures"]:
+    for figure in measured["figures"]:
         print(f"| {figure['what']} | {number(figure['measured'])} |")
 
 
