@@ -1,19 +1,19 @@
 """Every exception of the package.
 
-HpoError
-├── SpaceError (ValueError)        a space or a configuration that breaks a rule
-├── SpecError (ValueError)         a study that cannot be built as asked
-│   └── SpecMismatch               the stored study was created with another spec
-├── ObjectiveError (ValueError)    what the objective reported or returned; fails the trial, never the study
-├── StudyNotFound (KeyError)
-├── NoCompletedTrial               the best of a study was asked for, and there is none
-├── StudyEnded                     nothing is left to ask for
-├── StudyExists                    the name is taken, or its study is being run by someone else
-├── JournalError
-│   ├── SequenceConflict           another writer appended first
-│   └── JournalCorrupt             the stored facts cannot be trusted
-├── ClusterError                   Ray could not be reached, or lost what the study needs
-└── InvalidTransition              a fact that cannot follow the state; a bug in this package
+    HpoError
+    ├── SpaceError (ValueError)        a space or a configuration that breaks a rule
+    ├── SpecError (ValueError)         a study that cannot be built as asked
+    │   └── SpecMismatch               the stored study was created with another spec
+    ├── ObjectiveError (ValueError)    what the objective reported or returned; fails the trial, never the study
+    ├── StudyNotFound (KeyError)
+    ├── NoCompletedTrial               the best of a study was asked for, and there is none
+    ├── StudyEnded                     nothing is left to ask for
+    ├── StudyExists                    the name is taken, or its study is being run by someone else
+    ├── JournalError
+    │   ├── SequenceConflict           another writer appended first
+    │   └── JournalCorrupt             the stored facts cannot be trusted
+    ├── ClusterError                   Ray could not be reached, or lost what the study needs
+    └── InvalidTransition              a fact that cannot follow the state; a bug in this package
 
 Messages state the rule, then what came, then the way out.
 """

@@ -26,10 +26,7 @@ from raytune_hpo.trial import Status, Trial, Verdict
 class Study:
     """A study that you drive: ``ask`` for a trial, run it as you like, ``tell`` the result. Safe for threads.
 
-    Trials that an earlier session asked for and never told are handed out again first.
-
-    Args:
-        space, metric, mode, sampler, scheduler, storage, name, seed, ...: as for Tuner.
+    Trials that an earlier session asked for and never told are handed out again first. The arguments are Tuner's.
 
     Raises:
         SpecError, SpaceError: naming the rule, what came, and the way out.

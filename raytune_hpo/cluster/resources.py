@@ -44,7 +44,7 @@ def thread_limits(bundle: Mapping[str, float], already: Mapping[str, str]) -> di
 def limit_threads(number: int) -> None:
     """Libraries that read the environment before us are limited where threadpoolctl is installed."""
     try:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
     except ImportError:
         return
     threadpool_limits(number)

@@ -1,6 +1,6 @@
 """Contract suites for samplers and schedulers, for our own parts and for strangers'.
 
-A package that brings a sampler runs all of them with::
+A package that brings a sampler runs all of them with:
 
     from raytune_hpo import testing
     CASES = testing.sampler_cases(MySampler)

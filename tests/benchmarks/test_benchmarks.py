@@ -85,3 +85,13 @@ def test_endurance(tmp_path: Path) -> None:
     assert figures["trials"]["measured"] > 0 and figures["acknowledged"]["measured"] > 0
     wrong = ("not_once", "not_completed", "lost", "processes", "files", "ports")
     assert {name: figures[name]["measured"] for name in wrong} == dict.fromkeys(wrong, 0)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_newcomer(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "newcomer")
+    steps = {"clone", "environment", "first_result", "labs", "to_first_result", "notebook_environment", "notebook"}
+    assert set(figures) == {*steps, "cluster", "job", "read"}
+    assert all(figures[name]["measured"] > 0 for name in ("clone", "first_result", "notebook", "job", "read"))
+    assert figures["first_result"]["measured"] <= figures["labs"]["measured"]
