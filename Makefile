@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tune test test-all check clean
+.PHONY: help tune test test-all check labs docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -34,6 +34,12 @@ check: $(READY)  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict raytune_hpo
+
+labs: $(READY)  ## make the notebooks from the labs
+	$(BIN)/python labs/build.py
+
+docs: $(READY)  ## build the documentation, in out/site
+	$(BIN)/python -m mkdocs build --strict --config-file docs/site/mkdocs.yml
 
 clean:  ## remove what make made; studies in ~/.raytune_hpo stay
 	rm -rf .venv out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -19,7 +19,7 @@ pytest.importorskip("mkdocs", reason="the site is built with the packages of ray
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-MODULES = ("errors", "samplers", "schedulers", "testing")  # public names whose contents have pages of their own
+MODULES = ("errors", "integrations", "optml", "samplers", "schedulers", "sklearn", "testing")  # public names whose contents have pages of their own
 
 
 @pytest.fixture(scope="module")
