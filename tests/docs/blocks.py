@@ -1,10 +1,11 @@
 """The code blocks of a page in Markdown, and what the comments before them say about running them.
 
-    <!-- given: x = 3 -->                           Python that a block needs and a reader need not see
+    <!-- given: x = 3 -->                           Python that is run and that a reader need not see
     <!-- tested by: tests/a_test.py::test_this -->  something else runs it; several are separated by commas
     <!-- not run: it costs money -->                nothing does, and why
 
-A comment speaks of the block that follows it. Blocks without a language are output and drawings.
+The last two speak of the block that follows them. What is given is a block of its own, in the place where it stands: what
+the next one needs, or what must be true after the one before. Blocks without a language are output and drawings.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ class Block:
 
     Attributes:
         line: of the page, on which ``code`` begins.
-        given: Python to be executed before it, which begins on ``given_line``; empty where there is none.
         tests: that run it, as ``path::name``.
         reason: why nothing runs it; empty where something does.
     """
@@ -46,8 +46,6 @@ class Block:
     language: str
     code: str
     line: int
-    given: str = ""
-    given_line: int = 0
     tests: tuple[str, ...] = ()
     reason: str = ""
 
@@ -86,20 +84,24 @@ class _Reader:
             if fence := _FENCE.match(line):
                 yield self._block(fence)
             elif line.lstrip().startswith("<!--"):
-                self._comment()
+                yield from self._comment()
             else:
                 if line.strip():
                     self._refuse_lonely_marks()
                 self._at += 1
         self._refuse_lonely_marks()
 
-    def _comment(self) -> None:
+    def _comment(self) -> Iterator[Block]:
+        """Go past a comment; what it gives is a block, what it says is kept for the next one."""
         begin = self._at
         found = _COMMENT.match("\n".join(self._lines[begin:]))
         if found is None:
             raise PageError(f"line {begin + 1}: a comment begins here and does not end")
         self._at += found[0].count("\n") + 1
-        if mark := _MARK.match(found["text"]):
+        mark = _MARK.match(found["text"])
+        if mark is not None and mark["word"] == "given":
+            yield Block(language="python", code=textwrap.dedent(mark["text"].lstrip(" ")) + "\n", line=begin + 1)
+        elif mark is not None:
             self._marks.append(_Comment(mark["word"], mark["text"], begin + 1))
 
     def _block(self, fence: re.Match[str]) -> Block:
@@ -122,10 +124,8 @@ class _Reader:
             raise PageError(f"line {self._marks[-1].line}: a block has one comment of a kind, this is another one")
         self._marks = []
         nothing = _Comment("", "", 0)
-        given, tests, reason = (said.get(word, nothing) for word in ("given", "tested by", "not run"))
+        tests, reason = (said.get(word, nothing) for word in ("tested by", "not run"))
         return {
-            "given": textwrap.dedent(given.text.lstrip(" ")),
-            "given_line": given.line,
             "tests": tuple(test.strip() for test in tests.text.split(",") if test.strip()),
             "reason": reason.text.strip(),
         }
@@ -138,7 +138,5 @@ class _Reader:
 
 def _check(block: Block) -> None:
     """A block can be run, read, looked at, or says who runs it."""
-    if block.given.strip() and (block.is_marked or block.language not in RUN):
-        raise PageError(f"line {block.line}: 'given' is for a block that is run here")
     if block.language not in (*RUN, *PARSED, *SHOWN) and not block.is_marked:
         raise PageError(f"line {block.line}: nobody knows how to run a block in {block.language!r}; {HELP}")

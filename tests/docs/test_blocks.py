@@ -31,7 +31,7 @@ def test_blocks_come_in_order_with_the_lines_on_which_they_begin() -> None:
     assert (second.language, second.code, second.line) == ("", "3\n", 9)
 
 
-def test_what_is_given_belongs_to_the_next_block_only() -> None:
+def test_what_is_given_is_run_where_it_stands_though_nobody_sees_it() -> None:
     text = page("""
         <!-- given:
         def train():
@@ -39,16 +39,17 @@ def test_what_is_given_belongs_to_the_next_block_only() -> None:
         -->
 
         ```python
-        train()
+        loss = train()
         ```
-        ```python
-        print()
-        ```
+        <!-- given: assert loss == 1 -->
+
+        Text.
         """)
-    first, second = blocks(text)
-    assert first.given.strip() == "def train():\n    return 1"
-    assert first.given_line == 1
-    assert second.given == ""
+    before, shown, after = blocks(text)
+    assert before.code.strip() == "def train():\n    return 1"
+    assert (before.language, before.line) == ("python", 1), "its first line is that of the comment"
+    assert shown.code == "loss = train()\n"
+    assert (after.code, after.line) == ("assert loss == 1 \n", 9)
 
 
 def test_a_mark_may_name_several_tests_and_a_reason_is_a_sentence() -> None:
@@ -97,18 +98,16 @@ def test_comments_inside_blocks_and_other_comments_mean_nothing() -> None:
         ```
         """)
     (block,) = blocks(text)
-    assert block.given == "" and not block.is_marked
+    assert block.language == "text" and not block.is_marked
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("```sql\nSELECT 1;\n```\n", "line 2: nobody knows how to run a block in 'sql'; put before it <!-- tested by:"),
-        ("<!-- given: x = 1 -->\nSome text.\n```python\n```\n", "line 1: 'given' speaks of the block that follows it"),
+        ("<!-- not run: why -->\nText.\n```python\n```\n", "line 1: 'not run' speaks of the block that follows it"),
+        ("<!-- not run: x -->\n<!-- not run: y -->\n```python\n```\n", "line 2: a block has one comment of a kind"),
         ("<!-- not run: why -->\n", "line 1: 'not run' speaks of the block that follows it, and none does"),
-        ("<!-- given: x = 1 -->\n```yaml\na: 1\n```\n", "line 3: 'given' is for a block that is run here"),
-        ("<!-- given: x\n-->\n<!-- not run: y -->\n```python\n```\n", "'given' is for a block that is run here"),
-        ("<!-- given: x = 1 -->\n<!-- given: y = 1 -->\n```python\n```\n", "line 2: a block has one comment of a kind"),
         ("Text\n```python\nx = 1\n", "line 2: a block begins here and does not end"),
         ("<!-- given: x = 1\n", "line 1: a comment begins here and does not end"),
     ],

@@ -76,7 +76,6 @@ def test_a_page_does_what_it_shows(page: Path, elsewhere: dict[str, str], monkey
     for block in blocks(page.read_text(encoding="utf-8")):
         if block.is_marked or block.language not in RUN:
             continue
-        run_python(block.given, page, block.given_line, namespace)
         if block.language == "python":
             run_python(block.code, page, block.line, namespace)
         else:
