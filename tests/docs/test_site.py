@@ -19,7 +19,8 @@ pytest.importorskip("mkdocs", reason="the site is built with the packages of ray
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-MODULES = ("errors", "integrations", "optml", "samplers", "schedulers", "sklearn", "testing")  # public names whose contents have pages of their own
+# Public names whose contents have pages of their own.
+MODULES = ("errors", "integrations", "optml", "samplers", "schedulers", "sklearn", "testing")
 
 
 @pytest.fixture(scope="module")
