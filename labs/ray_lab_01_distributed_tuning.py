@@ -195,9 +195,9 @@ workshop.show(figure, "ray_lab_01_best_so_far")
 # %%
 assert len(fifo) == 10 and fifo.num_by_status["pruned"] == 0, "first in, first out should stop nobody"
 assert num_epochs(fifo) == 10 * EPOCHS, "every trial should run to its end"
-for results in (asha, model):
+for results, num_stopped in ((asha, 8), (model, 5)):  # a model proposes better ones, of which fewer are stopped
     assert len(results) == 20, "there should be twice as many trials"
-    assert results.num_by_status["pruned"] >= 8, "about half of the trials or more should be stopped"
+    assert results.num_by_status["pruned"] >= num_stopped, "many of the trials should be stopped"
     assert num_epochs(results) <= 1.7 * num_epochs(fifo), "twice the trials should not cost twice the training"
     assert results.best_value >= fifo.best_value - 0.03, "stopping should not lose the good ones"
 
