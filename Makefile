@@ -48,5 +48,6 @@ clean:  ## remove what make made; studies in ~/.raytune_hpo stay
 $(READY): pyproject.toml
 	@echo "making .venv (once, a minute or two)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=24.1'    # older ones search for ever
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
