@@ -58,13 +58,11 @@ def sources() -> list[Path]:
 
 def notebooks() -> Iterator[tuple[Path, str]]:
     """Every notebook: where it goes, and its text."""
+    shapes = ((NOTEBOOKS, exercise, EXERCISE_NOTE), (NOTEBOOKS / "solutions", solution, SOLUTION_NOTE))
     for source in sources():
         text = source.read_text(encoding="utf-8")
-        yield NOTEBOOKS / f"{source.stem}.ipynb", notebook(text, exercise(text), EXERCISE_NOTE.format(name=source.stem))
-        yield (
-            NOTEBOOKS / "solutions" / f"{source.stem}.ipynb",
-            notebook(text, solution(text), SOLUTION_NOTE.format(name=source.stem)),
-        )
+        for folder, shape, note in shapes:
+            yield folder / f"{source.stem}.ipynb", notebook(text, shape(text), note.format(name=source.stem))
 
 
 def exercise(text: str) -> str:

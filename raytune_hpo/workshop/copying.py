@@ -10,7 +10,8 @@ from raytune_hpo.errors import HpoError
 
 _HERE = Path(__file__).resolve().parent
 _INSTALLED, _CHECKOUT = _HERE / "handouts", _HERE.parent.parent  # a wheel carries the folders in the package
-_PATTERNS = ("labs/README.md", "labs/*.py", "notebooks/*.ipynb", "notebooks/solutions/*.ipynb")
+_PATTERNS = ("labs/README.md", "labs/*.py", "labs/*/*.*", "notebooks/*.ipynb", "notebooks/solutions/*.ipynb")
+_NOT_SOURCES = ("__pycache__", "out")  # what running the labs leaves beside them
 _OURS = "labs/build.py"  # makes the notebooks; readers have them
 _MAX_NAMED = 3
 
@@ -51,7 +52,8 @@ def _source() -> Path:
 
 def _files(source: Path) -> Iterator[Path]:
     for pattern in _PATTERNS:
-        yield from (path for path in sorted(source.glob(pattern)) if path != source / _OURS)
+        found = (path for path in sorted(source.glob(pattern)) if path.parent.name not in _NOT_SOURCES)
+        yield from (path for path in found if path != source / _OURS)
 
 
 def _differs(target: Path, path: Path) -> bool:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 
 import pytest
-from labs_support import Cluster, Executed, execute, running_cluster
+from labs_support import Cluster, Executed, connects, execute, running_cluster
 
 
 @pytest.fixture(scope="session")
@@ -17,11 +17,23 @@ def cluster_of_others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clus
 
 
 @pytest.fixture(scope="session")
-def solution(cluster_of_others: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Executed]:
+def cluster_for(request: pytest.FixtureRequest) -> Callable[[str], Cluster | None]:
+    """``cluster_for(name)`` is the cluster that a lab connects to; labs without Ray have none, and wait for none."""
+
+    def found(name: str) -> Cluster | None:
+        return request.getfixturevalue("cluster_of_others") if connects(name) else None
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def solution(
+    cluster_for: Callable[[str], Cluster | None], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Executed]:
     """``solution(name)`` is the lab's filled notebook after a run of quick size."""
 
     @functools.cache
     def executed(name: str) -> Executed:
-        return execute(name, tmp_path_factory.mktemp(name), cluster_of_others)
+        return execute(name, tmp_path_factory.mktemp(name), cluster_for(name))
 
     return executed

@@ -30,6 +30,11 @@ def lab_names() -> list[str]:
     return [path.stem for path in found if path.read_text(encoding="utf-8").startswith("# %% [markdown]")]
 
 
+def connects(name: str) -> bool:
+    """Whether a lab uses Ray."""
+    return "hpo.connect()" in (ROOT / "labs" / f"{name}.py").read_text(encoding="utf-8")
+
+
 class Cluster(NamedTuple):
     """A cluster that others have started."""
 
