@@ -243,6 +243,7 @@ notes["two actors"] = [note for _, note in sorted_by_several]
 counts = ray.get(foreman.counts.remote())
 print(f"two actors        {seconds['two actors']:.1f} s")
 print(f"sorted by each    {counts}")
+workshop.show(timeline(notes), "ray_lab_00_four_ways")
 
 # %% [markdown]
 # ## Tasks that depend on each other
