@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -52,7 +53,7 @@ class ClusterHandle:
         if not ray.is_initialized():  # a call would start a cluster of its own, for nothing but a picture
             raise ClusterError(f"this process has left the cluster; follow the study with hpo.attach({self._name!r})")
         try:
-            snapshot: Snapshot = self._call("snapshot")
+            snapshot: Snapshot = pickle.loads(self._call("snapshot"))
         except RayError as error:
             ledger = self._folded(error)
             if ledger.stopped is None:  # it would be folded again for each picture, and no picture would differ

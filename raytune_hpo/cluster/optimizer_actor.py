@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
@@ -25,7 +26,6 @@ from raytune_hpo.optimizer import Optimizer, WallClock
 from raytune_hpo.runtime.opening import open_study, reopen_study
 from raytune_hpo.runtime.plan import Plan
 from raytune_hpo.runtime.worker import first_stop
-from raytune_hpo.snapshot import Snapshot
 from raytune_hpo.trial import Verdict
 
 TICK_S = 1.0  # how closely time budgets are kept
@@ -242,10 +242,13 @@ class OptimizerActor:
     async def status(self) -> StudyStatus:
         return await self._clerk.do((await self._opened_study()).status)
 
-    async def snapshot(self) -> Snapshot:
+    async def snapshot(self) -> bytes:
+        """A Snapshot, pickled: Ray's client server, which may have another version of this package, passes bytes on as
+        they are.
+        """
         optimizer = await self._opened_study()
         self._raise_failure()  # a picture that goes on changing would say that all is well
-        return await self._clerk.do(optimizer.snapshot)
+        return pickle.dumps(await self._clerk.do(optimizer.snapshot))
 
     async def _opened_study(self) -> Optimizer:
         await self._open.wait()

@@ -28,8 +28,8 @@ tuner = hpo.Tuner(objective, {"x": hpo.uniform(0, 1)}, num_trials=12, name="on-r
 
 
 def test_fit_on_a_cluster_that_the_notebook_starts(tmp_path: Path) -> None:
-    start = "_ = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)"
-    executed = Executed([STUDY, start, "results = tuner.fit()", "results"], tmp_path)
+    own = "_ = ray.init('local', num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=10**8)"
+    executed = Executed([STUDY, own, "results = tuner.fit()", "results"], tmp_path)
     assert_one_card_updated_in_place(executed, cell=2)
     assert "12/12" in executed.html(2) and "ended by num_trials" in executed.html(2)
     assert "12 trials (12 completed)" in executed.html(3)
