@@ -1,4 +1,4 @@
-"""Ray Tune draws from our samplers, by its own protocol; tests/cluster/test_neighbours.py runs real experiments."""
+"""Ray Tune draws from our samplers, by its own protocol; tests/cluster/test_integrations_on_ray.py runs real experiments."""
 
 from __future__ import annotations
 
