@@ -85,3 +85,15 @@ def test_endurance(tmp_path: Path) -> None:
     assert figures["trials"]["measured"] > 0 and figures["acknowledged"]["measured"] > 0
     wrong = ("not_once", "not_completed", "lost", "processes", "files", "ports")
     assert {name: figures[name]["measured"] for name in wrong} == dict.fromkeys(wrong, 0)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_sklearn_search(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "sklearn_search", "--only", "linear")
+    searches = {name.removeprefix("linear ") for name in figures if not name.endswith(" seconds")}
+    assert {"RandomizedSearchCV", "HalvingRandomSearchCV", "ours, auto"} < searches
+    same = ("linear RandomizedSearchCV", "linear ours, random")  # candidates, and therefore scores
+    assert figures[same[0]]["measured"] == figures[same[1]]["measured"]
+    fits = figures["linear ours, auto, asha over steps"]["detail"]["fits"]
+    assert 0 < fits <= figures["linear ours, auto"]["detail"]["fits"]
