@@ -14,6 +14,7 @@ Needs ``pip install -e '.[bench]'``. Writes results/sklearn_search.json.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import statistics
 import time
 import warnings
@@ -154,6 +155,13 @@ CONTENDERS: dict[str, Make] = {
     "ours, auto, asha over steps": functools.partial(ours, scheduler="asha", by_steps=True),
 }
 
+
+def contenders() -> dict[str, Make]:
+    """Ours, and those that are installed."""
+    has_optuna = importlib.util.find_spec("optuna_integration") is not None
+    return {who: make for who, make in CONTENDERS.items() if has_optuna or make is not optuna}
+
+
 # ------------------------------------------------------------------------------------------------ measuring
 
 
@@ -200,7 +208,7 @@ def measure(quick: bool, name: str) -> list[Figure]:
     task, num_seeds, num = TASKS[name], NUM_SEEDS, NUM_CANDIDATES
     if quick:
         num_seeds, num = QUICK["num_seeds"], QUICK["num_candidates"]
-    makes = {who: make for who, make in CONTENDERS.items() if task.steps or not who.endswith("steps")}
+    makes = {who: make for who, make in contenders().items() if task.steps or not who.endswith("steps")}
     found: dict[str, list[Found]] = {who: [] for who in makes}
     for seed in range(-1, num_seeds):
         for who, make in makes.items():

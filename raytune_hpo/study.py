@@ -130,6 +130,15 @@ class Study:
         assert isinstance(answer, Answer)
         return answer.verdict
 
+    def next_step(self, trial: Trial | int) -> int | None:
+        """The first step at which a report may be answered by ``"stop"``; None: the trial may run to its end.
+
+        Reports before it are welcome, and change nothing.
+        """
+        with self._lock:
+            scheduler = self._optimizer.core.scheduler
+            return None if scheduler is None else scheduler.next_step(self._current(trial))
+
     def tell(self, trial: Trial | int, metrics: Mapping[str, Any] | float | None = None) -> Trial:
         """Tell a result; the trial as it is recorded. Told twice, the first result stays.
 

@@ -75,8 +75,10 @@ class RayCalls:
         try:
             value, warned = ray.get(ref)
         except RayTaskError as error:
+            _look_at(keeps)
             return Settled(key=key, error=_raised(error))
         except RayError as error:
+            _look_at(keeps)
             reason, _ = cause_of(error)
             return Settled(key=key, lost=f"its process was lost {MAX_RETRIES + 1} times: {reason}")
         for text, category, file, line in warned:
@@ -116,6 +118,14 @@ def _put(shared: Any) -> Any:
     except (TypeError, AttributeError, pickle.PicklingError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise SpecError(f"this cannot be sent to other processes: {reason}; use runtime='local'") from error
+
+
+def _look_at(ref: Any) -> None:
+    """Fetch what is an error too: of errors that nobody has looked at, Ray tells the user."""
+    try:
+        ray.get(ref)
+    except RayError:
+        pass  # the one that is being told already
 
 
 def _raised(error: RayTaskError) -> BaseException:

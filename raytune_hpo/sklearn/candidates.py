@@ -5,18 +5,38 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from raytune_hpo.errors import ClusterError, StudyEnded
 from raytune_hpo.progress import Progress
 from raytune_hpo.runtime.calls import Calls, Settled
-from raytune_hpo.sklearn.folds import Experiment, Fits, Outcome, failed
+from raytune_hpo.sklearn.folds import Experiment, Fit, Outcome, failed
 from raytune_hpo.study import Study
 from raytune_hpo.trial import Status, Trial, Verdict
 
-Rounds = Callable[[Mapping[str, Any]], Iterator[list[Fits]]]
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """What a candidate goes through, step by step: folds, or where a training is cut into steps, these in all folds."""
+
+    num_splits: int
+    num_steps: int
+
+    @property
+    def is_over_folds(self) -> bool:
+        return self.num_steps == 1
+
+    @property
+    def length(self) -> int:
+        return self.num_splits if self.is_over_folds else self.num_steps
+
+    def fits(self, params: Mapping[str, Any], way: range) -> list[Fit]:
+        """What is to be done on a part of the course, all of which may run side by side."""
+        if self.is_over_folds:
+            return [Fit(params=params, split=split, way=range(1)) for split in way]
+        return [Fit(params=params, split=split, way=way) for split in range(self.num_splits)]
 
 
 @dataclass
@@ -24,28 +44,33 @@ class Candidate:
     """A candidate and what is known of it.
 
     Attributes:
-        rounds: what is still to be done: the fits of a round run side by side, and between rounds it may be stopped.
-        outcomes: by fold; those that a later step has passed are replaced.
-        num_rounds: that are over.
-        num_open: fits of this round that are not.
+        outcomes: by fold; those that further steps have passed are replaced.
+        models: by fold, where further steps follow.
+        way: the part of the course that it is on.
+        num_open: fits of this part that have not ended.
         status: RUNNING, until it is known how it ended.
     """
 
     trial: Trial
-    rounds: Iterator[list[Fits]]
     outcomes: dict[int, Outcome] = field(default_factory=dict)
-    num_rounds: int = 0
+    models: dict[int, Any] = field(default_factory=dict)
+    way: range = range(0)
     num_open: int = 0
     status: Status = Status.RUNNING
+
+    @property
+    def num_steps(self) -> int:
+        """How far it came."""
+        return self.way.stop
 
     @property
     def error(self) -> str | None:
         """The traceback of the first fold that failed."""
         return next((o["fit_error"] for o in self.outcomes.values() if o["fit_error"] is not None), None)
 
-    def means(self, goals: Sequence[str]) -> dict[str, float]:
-        """The means over the folds seen so far, named as in ``cv_results_``."""
-        scores = [outcome["test_scores"] for outcome in self.outcomes.values()]
+    def means(self, goals: Sequence[str], num_splits: int) -> dict[str, float]:
+        """The means over the first folds, named as in ``cv_results_``."""
+        scores = [outcome["test_scores"] for split, outcome in self.outcomes.items() if split < num_splits]
         names = next((list(score) for score in scores if isinstance(score, Mapping)), None)
         if names is None:
             return dict.fromkeys(goals, _mean(scores))
@@ -53,21 +78,6 @@ class Candidate:
         means = {f"mean_test_{name}": _mean([row[name] for row in rows]) for name in names}
         # A function that turns out to return several scores was to be searched by its only one: take the first.
         return {**dict.fromkeys(goals, means[f"mean_test_{names[0]}"]), **means}
-
-
-def rounds_of(num_splits: int, num_steps: int, *, is_judged: bool) -> Rounds:
-    """How candidates are worked off: all folds side by side, or step by step where a scheduler judges in between."""
-    splits = range(num_splits)
-
-    def rounds(params: Mapping[str, Any]) -> Iterator[list[Fits]]:
-        if not is_judged:
-            yield [Fits(params=params, splits=(split,)) for split in splits]
-        elif num_steps == 1:
-            yield from ([Fits(params=params, splits=(split,))] for split in splits)
-        else:
-            yield from ([Fits(params=params, splits=splits, step=step)] for step in range(num_steps))
-
-    return rounds
 
 
 class Search:
@@ -83,17 +93,16 @@ class Search:
         study: Study,
         calls: Calls,
         experiment: Experiment,
-        rounds: Rounds,
         *,
         goals: Sequence[str],
         time_budget_s: float | None,
     ) -> None:
-        self._study, self._calls, self._experiment, self._rounds = study, calls, experiment, rounds
-        self._goals = goals
+        self._study, self._calls, self._experiment, self._goals = study, calls, experiment, goals
+        self._course = Course(num_splits=len(experiment.splits), num_steps=experiment.training.num_steps)
         self._deadline = math.inf if time_budget_s is None else time.monotonic() + time_budget_s
         self._candidates: list[Candidate] = []
-        self._queue: deque[tuple[Candidate, Fits, Any]] = deque()
-        self._under_way: dict[int, tuple[Candidate, Fits]] = {}
+        self._queue: deque[tuple[Candidate, Fit]] = deque()
+        self._under_way: dict[int, tuple[Candidate, Fit]] = {}
         self._num_begun = 0
 
     def run(self, progress: Progress) -> list[Candidate]:
@@ -113,9 +122,9 @@ class Search:
         """Begin as much as there is room for; whether anything is under way."""
         num_slots = self._calls.num_slots()
         while len(self._under_way) < num_slots and (self._queue or self._ask()):
-            candidate, fits, models = self._queue.popleft()
-            self._under_way[self._num_begun] = (candidate, fits)
-            self._calls.begin(self._num_begun, fits, models)
+            candidate, fit = self._queue.popleft()
+            self._under_way[self._num_begun] = (candidate, fit)
+            self._calls.begin(self._num_begun, fit, candidate.models.pop(fit.split, None))
             self._num_begun += 1
         return bool(self._under_way)
 
@@ -123,59 +132,61 @@ class Search:
         if time.monotonic() >= self._deadline:
             return False
         try:
-            trial = self._study.ask()
+            candidate = Candidate(self._study.ask())
         except StudyEnded:  # or the sampler waits for what is under way
             return False
-        candidate = Candidate(trial, self._rounds(trial.config))
         self._candidates.append(candidate)
-        self._queue.extend(self._round(candidate))
+        self._send_on(candidate)
         return True
 
-    def _round(self, candidate: Candidate, models: Any = None) -> list[tuple[Candidate, Fits, Any]]:
-        """What the next round has to do; nothing where there is none."""
-        fits = next(candidate.rounds, [])
+    def _send_on(self, candidate: Candidate) -> None:
+        """On to where it may be stopped next, before all others: what has begun comes first."""
+        stop = self._study.next_step(candidate.trial) or self._course.length
+        candidate.way = range(candidate.way.stop, min(stop, self._course.length))
+        fits = self._course.fits(candidate.trial.config, candidate.way)
         candidate.num_open = len(fits)
-        return [(candidate, each, models) for each in fits]
+        self._queue.extendleft((candidate, fit) for fit in reversed(fits))
 
     def _take(self, settled: Settled) -> None:
-        candidate, fits = self._under_way.pop(settled.key)
-        candidate.outcomes.update(zip(fits.splits, self._outcomes(settled, fits), strict=True))
+        candidate, fit = self._under_way.pop(settled.key)
+        candidate.outcomes[fit.split] = self._outcome(settled, fit)
+        candidate.models[fit.split] = settled.kept
         candidate.num_open -= 1
         if candidate.num_open == 0:
-            candidate.num_rounds += 1
-            self._end_round(candidate, settled.kept)
+            self._judge(candidate)
 
-    def _outcomes(self, settled: Settled, fits: Fits) -> list[Outcome]:
+    def _outcome(self, settled: Settled, fit: Fit) -> Outcome:
         if settled.error is not None:
             raise settled.error
         if settled.lost is None:
-            outcomes: list[Outcome] = settled.value
-            return outcomes
+            outcome: Outcome = settled.value
+            return outcome
         if self._experiment.error_score == "raise":
-            raise ClusterError(f"a fit with {dict(fits.params)} cannot be made: {settled.lost}")
-        return [failed(self._experiment, settled.lost) for _ in fits.splits]
+            raise ClusterError(f"a fit with {dict(fit.params)} cannot be made: {settled.lost}")
+        return failed(self._experiment, settled.lost)
 
-    def _end_round(self, candidate: Candidate, models: Any) -> None:
-        means = candidate.means(self._goals)
-        following = [] if self._is_hopeless(means) else self._round(candidate, models)
-        if not following:
-            self._end(candidate, means)
-        elif self._study.report(candidate.trial, candidate.num_rounds, self._of_goals(means)) is Verdict.STOP:
+    def _judge(self, candidate: Candidate) -> None:
+        """What becomes of a candidate that has come to the end of its way."""
+        means = candidate.means(self._goals, self._course.num_splits)
+        is_hopeless = not all(math.isfinite(means[goal]) for goal in self._goals)
+        if is_hopeless and candidate.error is not None:
+            candidate.status = self._study.fail(candidate.trial, candidate.error).status
+        elif is_hopeless or candidate.way.stop == self._course.length:
+            candidate.status = self._study.tell(candidate.trial, means).status
+        elif self._report(candidate) is Verdict.STOP:
             candidate.status = self._study.tell(candidate.trial).status
         else:
-            self._queue.extendleft(following)  # what has begun comes first
+            self._send_on(candidate)
 
-    def _is_hopeless(self, means: Mapping[str, float]) -> bool:
-        return not all(math.isfinite(means[goal]) for goal in self._goals)
-
-    def _end(self, candidate: Candidate, means: Mapping[str, float]) -> None:
-        if candidate.error is not None and self._is_hopeless(means):
-            candidate.status = self._study.fail(candidate.trial, candidate.error).status
-        else:
-            candidate.status = self._study.tell(candidate.trial, means).status
-
-    def _of_goals(self, means: Mapping[str, float]) -> dict[str, float]:
-        return {goal: means[goal] for goal in self._goals}
+    def _report(self, candidate: Candidate) -> Verdict:
+        """Report each fold by the mean up to it, or the step that was reached by the mean of all folds."""
+        course, way = self._course, candidate.way
+        for step in range(way.start + 1, way.stop + 1) if course.is_over_folds else (way.stop,):
+            means = candidate.means(self._goals, step if course.is_over_folds else course.num_splits)
+            values = {goal: means[goal] for goal in self._goals}
+            if self._study.report(candidate.trial, step, values) is Verdict.STOP:
+                return Verdict.STOP
+        return Verdict.CONTINUE
 
 
 def _mean(scores: Sequence[float]) -> float:

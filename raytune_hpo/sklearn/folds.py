@@ -45,37 +45,33 @@ class Experiment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fits:
+class Fit:
     """What one call does with a candidate.
 
     Attributes:
-        splits: the folds, by number.
-        step: of the training, which goes on with the models of the step before; None: all of it.
+        split: the fold, by number.
+        way: the steps of the training; where they are not the first, the call goes on with the model that is there.
     """
 
     params: Mapping[str, Any]
-    splits: Sequence[int]
-    step: int | None = None
+    split: int
+    way: range
 
 
-def fit_and_score(experiment: Experiment, fits: Fits, models: bytes | None) -> tuple[list[Outcome], bytes | None]:
-    """Fit and score folds; the outcomes, and the models where another step follows.
+def fit_and_score(experiment: Experiment, fit: Fit, model: bytes | None) -> tuple[Outcome, bytes | None]:
+    """Fit a fold and score it; the outcome, and the model where further steps follow.
 
-    Models travel as bytes, because arrays that Ray hands from process to process are read-only.
+    A model travels as bytes, because arrays that Ray hands from process to process are read-only.
 
     Raises:
         Exception: the estimator's own, where ``error_score`` says so, or one that knows no such parameters.
     """
     with config_context(**experiment.config):
         # Parameters may be estimators, which a fit would change.
-        blank = clone(experiment.estimator).set_params(**clone(dict(fits.params), safe=False))
-        trained = [clone(blank) for _ in fits.splits] if models is None else pickle.loads(models)
-        outcomes = [
-            _outcome(experiment, fits.step, split, model, blank)
-            for split, model in zip(fits.splits, trained, strict=True)
-        ]
-    is_last = fits.step is None or fits.step + 1 == experiment.training.num_steps
-    return outcomes, None if is_last else pickle.dumps(trained)
+        blank = clone(experiment.estimator).set_params(**clone(dict(fit.params), safe=False))
+        trained = clone(blank) if model is None else pickle.loads(model)
+        outcome = _outcome(experiment, fit, trained, blank)
+    return outcome, None if fit.way.stop == experiment.training.num_steps else pickle.dumps(trained)
 
 
 def failed(experiment: Experiment, error: str) -> Outcome:
@@ -86,18 +82,18 @@ def failed(experiment: Experiment, error: str) -> Outcome:
     return {**outcome, "train_scores": scores} if experiment.return_train_score else outcome
 
 
-def _outcome(experiment: Experiment, step: int | None, split: int, model: Any, blank: Any) -> Outcome:
+def _outcome(experiment: Experiment, fit: Fit, model: Any, blank: Any) -> Outcome:
     X, y, training = experiment.X, experiment.y, experiment.training
-    train, test = experiment.splits[split]
+    train, test = experiment.splits[fit.split]
     fit_params = params_of(X, params=experiment.fit_params, indices=train)
     begin = time.perf_counter()
     X_train, y_train = part_of(model, X, y, train)
     X_test, y_test = part_of(model, X, y, test, train)
     try:
-        if step is None:
+        if len(fit.way) == training.num_steps:
             training.fit(model, X_train, y_train, fit_params)
         else:
-            training.advance(model, blank, step, X_train, y_train, fit_params)
+            training.advance(model, blank, fit.way, X_train, y_train, fit_params)
     except Exception:
         if experiment.error_score == "raise":
             raise

@@ -20,7 +20,7 @@ from raytune_hpo.errors import NoCompletedTrial, SpecError, nearest
 from raytune_hpo.progress import Progress
 from raytune_hpo.runtime.calls import Calls, LocalCalls
 from raytune_hpo.sklearn.borrowed import BaseSearchCV, named_scorers, params_of, requires_y, scorer_of, tags_of
-from raytune_hpo.sklearn.candidates import Candidate, Search, rounds_of
+from raytune_hpo.sklearn.candidates import Candidate, Search
 from raytune_hpo.sklearn.distributions import sklearns_candidates, space_of, warn_if_few
 from raytune_hpo.sklearn.folds import Experiment, fit_and_score
 from raytune_hpo.sklearn.table import cv_results
@@ -221,17 +221,16 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
     # -------------------------------------------------------------------------------------------- the search and after
 
     def _search(self, experiment: Experiment) -> None:
-        goals, is_judged = self._goals(experiment.scorer), self.scheduler is not None
-        num_steps = experiment.training.num_steps
-        rounds = rounds_of(self.n_splits_, num_steps, is_judged=is_judged)
+        goals = self._goals(experiment.scorer)
         with self._study(goals) as study, Progress(enabled=self.verbose > 0) as progress:
             calls = self._calls(experiment)
-            search = Search(study, calls, experiment, rounds, goals=goals, time_budget_s=self.time_budget_s)
+            search = Search(study, calls, experiment, goals=goals, time_budget_s=self.time_budget_s)
             candidates = search.run(progress)
             self.results_ = study.results()
-        self._conclude(candidates, is_judged=is_judged)
+        self._conclude(candidates)
 
-    def _conclude(self, candidates: Sequence[Candidate], *, is_judged: bool) -> None:
+    def _conclude(self, candidates: Sequence[Candidate]) -> None:
+        is_judged = self.scheduler is not None
         table = cv_results(self, candidates, self.n_splits_, is_judged=is_judged) if candidates else {}
         if not any(len(c.outcomes) == self.n_splits_ and c.status is not Status.PRUNED for c in candidates):
             raise NoCompletedTrial(

@@ -63,4 +63,4 @@ def _not_known(value: Any) -> Any:
 
 
 def _progress_of(candidates: Sequence[Candidate]) -> dict[str, list[Any]]:
-    return {"n_steps": [c.num_rounds for c in candidates], "status": [c.status.value for c in candidates]}
+    return {"n_steps": [c.num_steps for c in candidates], "status": [c.status.value for c in candidates]}

@@ -32,8 +32,8 @@ class Training(Protocol):
         """Train from the beginning to the end."""
         ...
 
-    def advance(self, model: Any, blank: Any, step: int, X: Any, y: Any, params: Mapping[str, Any]) -> None:
-        """Train for one step, from ``step`` (0 at first) to the next.
+    def advance(self, model: Any, blank: Any, way: range, X: Any, y: Any, params: Mapping[str, Any]) -> None:
+        """Train on by some steps; a ``way`` from 0 begins.
 
         Args:
             blank: an estimator of the same parameters that has not been trained.
@@ -63,7 +63,7 @@ class AtOnce:
     def fit(self, model: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         _on(model.fit, X, y, params)
 
-    def advance(self, model: Any, blank: Any, step: int, X: Any, y: Any, params: Mapping[str, Any]) -> None:
+    def advance(self, model: Any, blank: Any, way: range, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         self.fit(model, X, y, params)
 
 
@@ -79,11 +79,11 @@ class Passes:
     extra: Mapping[str, Any]
 
     def fit(self, model: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
-        for step in range(self.num_steps):
-            self.advance(model, model, step, X, y, params)
+        self.advance(model, model, range(self.num_steps), X, y, params)
 
-    def advance(self, model: Any, blank: Any, step: int, X: Any, y: Any, params: Mapping[str, Any]) -> None:
-        _on(model.partial_fit, X, y, {**self.extra, **params})
+    def advance(self, model: Any, blank: Any, way: range, X: Any, y: Any, params: Mapping[str, Any]) -> None:
+        for _ in way:
+            _on(model.partial_fit, X, y, {**self.extra, **params})
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ class Growth:
     def fit(self, model: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         _on(model.fit, X, y, params)
 
-    def advance(self, model: Any, blank: Any, step: int, X: Any, y: Any, params: Mapping[str, Any]) -> None:
+    def advance(self, model: Any, blank: Any, way: range, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         total = self._total(blank)
-        before, after = (math.ceil(total * s / self.num_steps) for s in (step, step + 1))
+        before, after = (math.ceil(total * step / self.num_steps) for step in (way.start, way.stop))
         if after == before:
             return
         amount = after - before if _adds(blank, self.parameter) else after

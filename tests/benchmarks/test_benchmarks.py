@@ -95,3 +95,15 @@ def test_newcomer(tmp_path: Path) -> None:
     assert set(figures) == {*steps, "cluster", "job", "read"}
     assert all(figures[name]["measured"] > 0 for name in ("clone", "first_result", "notebook", "job", "read"))
     assert figures["first_result"]["measured"] <= figures["labs"]["measured"]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_sklearn_search(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "sklearn_search", "--only", "linear")
+    searches = {name.removeprefix("linear ") for name in figures if not name.endswith(" seconds")}
+    assert {"RandomizedSearchCV", "HalvingRandomSearchCV", "ours, auto"} < searches
+    same = ("linear RandomizedSearchCV", "linear ours, random")  # candidates, and therefore scores
+    assert figures[same[0]]["measured"] == figures[same[1]]["measured"]
+    fits = figures["linear ours, auto, asha over steps"]["detail"]["fits"]
+    assert 0 < fits <= figures["linear ours, auto"]["detail"]["fits"]

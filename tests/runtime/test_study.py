@@ -30,6 +30,16 @@ def test_a_batch_is_diverse():
     assert len({t.config["x"] for t in batch}) == 4
 
 
+def test_it_says_where_a_trial_may_be_stopped_next():
+    study = make_study(scheduler={"name": "asha", "eta": 2, "max_steps": 8})
+    trial, steps = study.ask(), []
+    while (step := study.next_step(trial)) is not None:
+        steps.append(step)
+        study.report(trial, step, 1.0)
+    assert steps == [1, 2, 4]
+    assert make_study().next_step(make_study().ask()) is None
+
+
 def test_told_twice_the_first_result_stays():
     study = make_study()
     trial = study.ask()
