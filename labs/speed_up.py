@@ -216,7 +216,7 @@ early = [s for s in step_sizes if np.isfinite(honest[s]) and honest[s] < 1]
 figure.add_scatter(x=early, y=[honest[s] for s in early], mode="lines+markers", name="after one")
 figure.add_scatter(
     x=[t.config["step_size"] for t in diverged],
-    y=[0] * len(diverged),
+    y=[1] * len(diverged),  # they have no error; 1 is what knows nothing gets
     mode="markers",
     name="diverged",
     marker={"symbol": "x", "size": 10, "color": style.RED},
@@ -287,7 +287,7 @@ slowed = total_s(by_lms.parallel.results) / total_s(by_lms.serial.results)
 print(f"at work, serially          {at_work(by_lms.serial.results):.2f}")
 print(f"at work, in parallel       {at_work(by_lms.parallel.results):.2f}")
 share = cpu_s / by_lms.serial.seconds
-print(f"slowed by each other       {slowed:.2f}")
+print(f"each trial slowed          {slowed:.2f}")
 print(f"share of a CPU, serially   {share:.2f}")
 
 # %% [markdown]

@@ -288,7 +288,7 @@ print(f"speed-up of {largest} processes  {speed_up:.1f}")
 assert all(len(check(n)["ends"]) == BATCH for n in (1, largest)), "every file should be checked"
 assert wrong_choice == largest, "seconds / n should choose the largest n"
 assert by_concurrency[largest]["memory_mb"] > 2 * by_concurrency[1]["memory_mb"], "every process should cost memory"
-if is_ours and os.cpu_count() > 1:  # else these seconds are about somebody else
+if is_ours and 1 < os.cpu_count() < largest / 2:  # else these seconds are about somebody else, or all n are few
     assert min(seconds[1:]) < 0.85 * seconds[0], "several at a time should be quicker than one"
     assert speed_up < 0.8 * largest, "so many processes should not be so many times quicker"
     assert knee < wrong_choice, "the knee should come before the end"
