@@ -8,7 +8,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 # What is about machines; the rest is how the package gets there and how Ray starts.
 OF_AWS = {"max_workers", "upscaling_speed", "idle_timeout_minutes", "available_node_types", "head_node_type"}
-OF_EACH = {"provider", "auth", "head_setup_commands", "head_start_ray_commands"}
+OF_EACH = {"provider", "auth", "head_setup_commands", "head_start_ray_commands", "worker_start_ray_commands"}
 
 
 def aws():
