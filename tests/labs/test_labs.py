@@ -64,7 +64,7 @@ def test_a_lab_writes_a_page_that_opens_anywhere(lab):
     references = References()
     references.feed(text)
     assert references.fetched == []
-    assert text.count('class="plotly-graph-div"') >= 2, "the history and the learning curves"
+    assert text.count('class="figure"') >= 2, "the history and the learning curves"
 
 
 def test_a_lab_is_looked_at_again_from_the_command_line(lab):
