@@ -22,7 +22,7 @@ from raytune_hpo.journal import open_storage
 from raytune_hpo.trial import Finished
 from tests.fixtures_postgres import postgres_server, postgres_url  # noqa: F401
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 DRIVER = Path(__file__).with_name("head_driver.py")
 NUM_TRIALS = 30
 

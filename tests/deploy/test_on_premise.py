@@ -37,6 +37,7 @@ def raylet(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
+@pytest.mark.slow
 def test_ray_stop_in_a_machine_sees_nothing_of_this_one(raylet: subprocess.Popen[bytes]) -> None:
     done = machines.play(HERE / "stop_ray.py", timeout_s=240)
     assert done.returncode == 0, done.stderr

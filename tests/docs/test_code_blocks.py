@@ -67,6 +67,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: str) -> 
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 @each([page for page in PAGES if runs(page)])
 def test_a_page_does_what_it_shows(page: Path, elsewhere: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks run one after the other, as a reader would type them, in one program."""

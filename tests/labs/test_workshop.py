@@ -105,6 +105,7 @@ def test_the_syllabus_names_every_lab():
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 @every_lab
 def test_a_filled_notebook_runs_to_its_end_and_shows_pictures(name, solution):
     executed = solution(name)  # which raises where one of the lab's own claims does not hold
@@ -113,6 +114,7 @@ def test_a_filled_notebook_runs_to_its_end_and_shows_pictures(name, solution):
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 @every_lab
 def test_a_script_runs_from_its_one_file(name, cluster_for, tmp_path):
     """As `ray submit` has it: nothing but this file is copied, and it runs on a cluster."""
@@ -125,6 +127,7 @@ def test_a_script_runs_from_its_one_file(name, cluster_for, tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_lab_runs_as_a_job(cluster_of_others):
     submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", cluster_of_others.dashboard]
     command = ["--working-dir", "labs", "--", "python", "lab_03_hyperopt.py", "--quick"]
