@@ -17,6 +17,7 @@ from raytune_hpo.optml.parameters import Parameters
 from raytune_hpo.results import Results
 from raytune_hpo.run import INTERRUPTED
 from raytune_hpo.space import Space
+from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Fact, Started
 from raytune_hpo.tuner import Tuner
 
@@ -110,12 +111,28 @@ def _compared(work: _Work, ways: Sequence[str], callbacks: Sequence[Callback]) -
     data = work.algorithm.generate_data()
     legs: dict[str, Leg] = {}
     for way in ways:
-        facts: list[Fact] = []
-        results = work.tuner(way, data, [facts.append, *callbacks]).fit()
-        legs[way] = _leg(results, facts)
+        record = _Record()
+        results = work.tuner(way, data, [record, *callbacks]).fit()
+        legs[way] = _leg(results, record.facts)
         if not legs[way].is_whole:  # the user wants to stop, not to wait for the other way
             break
     return Comparison(name=work.algorithm.name, **legs)
+
+
+class _Record:
+    """All facts of a study, those of earlier sessions too. See ``callbacks.Recorder``."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+
+    def open(self, spec: StudySpec | None) -> None:
+        """Begins empty."""
+
+    def __call__(self, fact: Fact) -> None:
+        self.facts.append(fact)
+
+    def close(self) -> None:
+        """Keeps what it has."""
 
 
 class _Named:

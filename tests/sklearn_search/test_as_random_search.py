@@ -345,7 +345,6 @@ class Empty:
         ({"time_budget_s": -1}, "time_budget_s is a number of seconds above 0"),
         ({"sampler": "gpp"}, "did you mean 'gp'"),
         ({"scheduler": "ash"}, "did you mean 'asha'"),
-        ({"scheduler": "asha", "scoring": ["accuracy", "f1"], "refit": False}, "asha"),
     ],
 )
 def test_wrong_settings_are_refused_with_the_way_out(settings, said):
