@@ -125,12 +125,30 @@ def fit(Z: Array, owner: Array, y: Array, prior: Prior, *, max_steps: int = 40) 
 
 
 def log_density(Z: Array, owner: Array, y: Array, prior: Prior) -> Callable[[Array], float]:
-    """The logarithm of the posterior density of theta up to a constant, -inf outside the box: for slice sampling."""
+    """The logarithm of the posterior density of theta up to a constant, -inf outside the box: for slice sampling.
+
+    It is asked for hundreds of thetas at the same rows, so the squared differences of all pairs are taken only once.
+    """
+    from scipy.linalg import lapack
+
+    n, d = len(y), len(prior.mean) - 2
+    above = np.triu_indices(n, 1)
+    squares = np.zeros((d, len(above[0])))
+    for feature, column in zip(Z.T, owner, strict=True):
+        squares[column] += (feature[above[0]] - feature[above[1]]) ** 2
 
     def density(theta: Array) -> float:
         if (theta < prior.low).any() or (theta > prior.high).any():
             return -math.inf
-        return -negative_log_posterior(theta, Z, owner, y, prior)[0]
+        s2, t2 = np.exp(theta[d:])
+        K = np.empty((n, n))
+        K[above] = s2 * matern52(np.exp(-2 * theta[:d]) @ squares)
+        K.flat[:: n + 1] = s2 + t2
+        U, failed = lapack.dpotrf(K, lower=0, clean=0)
+        if failed:
+            return -math.inf
+        v, u = lapack.dtrtrs(U, y, lower=0, trans=1)[0], (theta - prior.mean) / prior.sd
+        return -float(v @ v / 2 + np.log(np.diagonal(U)).sum() + n * _LOG_2PI / 2 + u @ u / 2)
 
     return density
 
@@ -164,14 +182,14 @@ class Posterior:
         K = s2 * matern52(squared_distances(B, B))
         K.flat[:: len(y) + 1] += t2
         L = _factor(K)
-        return Posterior(theta=theta, scale=scale, B=B, L=L, a=_backward(L, _forward(L, y)), y=y)
+        return Posterior(theta=theta, scale=scale, B=B, L=L, a=_backward(L, forward(L, y)), y=y)
 
     def predict(self, Z: Array) -> tuple[Array, Array]:
         """Means and standard deviations (m,) of the loss without noise at features (m, q). (RW eqs. 2.25, 2.26)"""
         s2 = math.exp(self.theta[-2])
         k = s2 * matern52(squared_distances(Z * self.scale, self.B))
-        v = _forward(self.L, k.T)
-        return k @ self.a, _sd(s2, np.einsum("ij,ij->j", v, v))
+        v = forward(self.L, k.T)
+        return k @ self.a, standard_deviation(s2, np.einsum("ij,ij->j", v, v))
 
     def slopes(self, Z: Array) -> tuple[Array, Array, Array, Array]:
         """Means (m,), standard deviations (m,), and the gradients (m, q) of both by the features."""
@@ -180,9 +198,9 @@ class Posterior:
         k, slope = matern52_slope(squared_distances(A, self.B))
         k *= s2
         slope *= s2
-        v = _forward(self.L, k.T)
+        v = forward(self.L, k.T)
         b = _backward(self.L, v).T
-        sd = _sd(s2, np.einsum("ij,ij->j", v, v))
+        sd = standard_deviation(s2, np.einsum("ij,ij->j", v, v))
         # d k(z, z_i) / dz = 2 slope (z - z_i) in units of the length scales; var = s2 - k K^-1 k
         dmean = 2 * self._pulled(A, slope * self.a)
         dsd = -2 * self._pulled(A, slope * b) / sd[:, None]
@@ -201,7 +219,7 @@ class Posterior:
         """Of the loss without noise at features (m, q), (m, m). (RW eq. 2.24)"""
         s2 = math.exp(self.theta[-2])
         A = Z * self.scale
-        v = _forward(self.L, s2 * matern52(squared_distances(self.B, A)))
+        v = forward(self.L, s2 * matern52(squared_distances(self.B, A)))
         return np.asarray(s2 * matern52(squared_distances(A, A)) - v.T @ v)
 
     def draw(self, Z: Array, rng: np.random.Generator) -> Array:
@@ -215,7 +233,7 @@ class Posterior:
         """The same after p more observations (p, q), (p,): the factor grows by p rows, in O(n^2 p)."""
         s2, t2 = np.exp(self.theta[-2:])
         A = Z * self.scale
-        v = _forward(self.L, s2 * matern52(squared_distances(self.B, A)))
+        v = forward(self.L, s2 * matern52(squared_distances(self.B, A)))
         corner = s2 * matern52(squared_distances(A, A)) - v.T @ v
         corner.flat[:: len(y) + 1] += t2
         n, p = len(self.y), len(y)
@@ -223,14 +241,15 @@ class Posterior:
         L[:n, :n], L[n:, :n], L[n:, n:] = self.L, v.T, _factor(corner)
         y = np.concatenate([self.y, y])
         B = np.concatenate([self.B, A])
-        return Posterior(theta=self.theta, scale=self.scale, B=B, L=L, a=_backward(L, _forward(L, y)), y=y)
+        return Posterior(theta=self.theta, scale=self.scale, B=B, L=L, a=_backward(L, forward(L, y)), y=y)
 
     def fantasised(self, Z: Array) -> Posterior:
         """The same, as if pending rows (p, q) had turned out as expected: doubt shrinks there, means stay."""
         return self.extended(Z, self.predict(Z)[0]) if len(Z) else self
 
 
-def _sd(s2: float, explained: Array) -> Array:
+def standard_deviation(s2: float, explained: Array) -> Array:
+    """Of the loss without noise, where observations explain so much of its variance s2."""
     return np.sqrt(np.maximum(s2 - explained, _LEAST_VARIANCE * s2))
 
 
@@ -248,8 +267,8 @@ def _factor(K: Array) -> Array:
         jitter = more
 
 
-def _forward(L: Array, b: Array) -> Any:
-    """L^-1 b. LAPACK itself: scipy's wrapper costs more than the solution of a small system."""
+def forward(L: Array, b: Array) -> Any:
+    """L^-1 b for a lower triangular L. LAPACK itself: scipy's wrapper costs more than the solution of a small system."""
     from scipy.linalg import lapack
 
     return lapack.dtrtrs(L, b, lower=1)[0]

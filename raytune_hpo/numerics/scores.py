@@ -14,7 +14,13 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from raytune_hpo.numerics.acquisition import log_h
+from raytune_hpo.numerics.acquisition import (
+    expected_improvement,
+    log_expected_improvement,
+    log_h,
+    probability_of_improvement,
+    upper_confidence_bound,
+)
 from raytune_hpo.numerics.axes import Array
 from raytune_hpo.numerics.gaussian import Posterior
 
@@ -77,6 +83,13 @@ SCORES: Mapping[str, Scored] = {
     "pi": exponential(log_pi),
     "ucb": ucb,
 }
+# The same without derivatives, which is most of the work where a long list is looked through.
+VALUES: Mapping[str, Callable[[Array, Array, float], Array]] = {
+    "log_ei": log_expected_improvement,
+    "ei": expected_improvement,
+    "pi": probability_of_improvement,
+    "ucb": upper_confidence_bound,
+}
 
 
 @dataclass(frozen=True)
@@ -86,37 +99,43 @@ class Promise:
     Attributes:
         beliefs: posteriors of equal weight.
         bests: the best loss according to each.
-        scored: the acquisition function.
-        is_log: whether scores are logarithms, so that the mean is taken of what they are logarithms of.
+        acquisition: the name of the acquisition function.
     """
 
     beliefs: Sequence[Posterior]
     bests: Sequence[float]
-    scored: Scored
-    is_log: bool
+    acquisition: str
 
     def height(self, Z: Array) -> Array:
         """Scores (m,) at features (m, q)."""
-        return self._mean(
-            np.stack([self.scored(*p.predict(Z), b).value for p, b in zip(self.beliefs, self.bests, strict=True)])
-        )
+        return self.of([belief.predict(Z) for belief in self.beliefs])
+
+    def of(self, predictions: Sequence[tuple[Array, Array]]) -> Array:
+        """Scores (m,) where each belief says so: means and standard deviations (m,)."""
+        value = VALUES[self.acquisition]
+        return self._mean(np.stack([value(*p, best) for p, best in zip(predictions, self.bests, strict=True)]))
 
     def slope(self, Z: Array) -> tuple[Array, Array]:
         """Scores (m,) at features (m, q), and their gradients (m, q)."""
         values, gradients = [], []
         for belief, best in zip(self.beliefs, self.bests, strict=True):
             mean, sd, dmean, dsd = belief.slopes(Z)
-            value, by_mean, by_sd = self.scored(mean, sd, best)
+            value, by_mean, by_sd = SCORES[self.acquisition](mean, sd, best)
             values.append(value)
             gradients.append(by_mean[:, None] * dmean + by_sd[:, None] * dsd)
         V = np.stack(values)
         together = self._mean(V)
-        shares = np.exp(V - together) / len(V) if self.is_log else np.full(V.shape, 1 / len(V))
+        shares = np.exp(V - together) / len(V) if self._is_log else np.full(V.shape, 1 / len(V))
         return together, np.einsum("sm,smq->mq", shares, np.stack(gradients))
+
+    @property
+    def _is_log(self) -> bool:
+        """Whether scores are logarithms, so that the mean is taken of what they are logarithms of."""
+        return self.acquisition.startswith("log")
 
     def _mean(self, V: Array) -> Array:
         """Of scores (s, m), (m,)."""
-        if not self.is_log:
+        if not self._is_log:
             return np.asarray(V.mean(axis=0))
         top = V.max(axis=0)
         return np.asarray(top + np.log(np.exp(V - top).mean(axis=0)))

@@ -62,17 +62,21 @@ class Cube:
             return np.ones(len(X), dtype=bool)
         return self.space.is_feasible(self.space.decode(X))
 
-    def untried(self, known: Array) -> Array | None:
-        """The candidates that are not among known rows (n, d), or all of them if none is left.
+    @property
+    def listed(self) -> Array | None:
+        """Where the candidates (n, d) stand that the space is restricted to; None where it is not.
 
-        None where the space is not restricted to candidates: a model has to search for what it cannot list.
+        A model has to search for what it cannot list.
         """
+        return None if self.space.candidates is None else self.space.candidates.unit
+
+    def untried(self, known: Array) -> Array:
+        """The positions (k,) of the listed rows that are not among known ones, or of all if none is left."""
         listing = self.space.candidates
-        if listing is None:
-            return None
+        assert listing is not None
         left = np.ones(len(listing), dtype=bool)
         left[(tried := listing.positions(known))[tried >= 0]] = False
-        return listing.unit[left] if left.any() else listing.unit
+        return np.flatnonzero(left if left.any() else ~left)
 
     def encode(self, trials: Sequence[Trial]) -> Array:
         """Where trials stand, (n, d)."""

@@ -15,10 +15,11 @@ from raytune_hpo.numerics import gaussian, transforms
 from raytune_hpo.numerics.gaussian import Posterior, Prior
 from raytune_hpo.numerics.kernels import Embedding
 from raytune_hpo.numerics.optimise import Hill, climbed, filled, perturbed
+from raytune_hpo.numerics.panel import Panel
 from raytune_hpo.numerics.scores import SCORES, Promise, undominated
 from raytune_hpo.numerics.slicing import slice_samples
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.history import Observed, Training, last_due, representatives
+from raytune_hpo.samplers.history import Memo, Observed, Training, last_due, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
 from raytune_hpo.space.domain import Array
 
@@ -54,6 +55,9 @@ class GP(ModelBased):
         SpecError: an unknown acquisition, marginalize or transform; n_initial < 1; max_points < 16.
     """
 
+    model_options = ("marginalize", "transform", "max_points")
+    memos = ("_fit", "_panel")
+
     def __init__(
         self,
         *,
@@ -78,7 +82,8 @@ class GP(ModelBased):
         self.transform = transform
         self.n_initial = n_initial
         self.max_points = max_points
-        self._memo: tuple[Observed, Array] | None = None  # a prefix of the history, and thetas fitted to it
+        self._fit: Memo[Array] = Memo()  # thetas
+        self._panel = Panel()
 
     def initial(self) -> int:
         """How many trials the even design has."""
@@ -90,16 +95,17 @@ class GP(ModelBased):
         """What the posterior promises most."""
         training, pending = self._training(observed), self._embedding(running)
         beliefs = [belief.fantasised(pending) for belief in self._beliefs(observed, training)]
-        known = np.concatenate([observed.X, running])
-        candidates = self._cube.untried(known)
+        known, listed = np.concatenate([observed.X, running]), self._cube.listed
         if self.acquisition == "thompson":
-            if candidates is None:
+            if listed is None:
                 candidates = self._candidates(training, _MOST_SAMPLED // 2, _MOST_SAMPLED // 2, rng)
+            else:
+                candidates = listed[self._cube.untried(known)]
             return self._by_sample(beliefs[rng.integers(len(beliefs))], candidates, rng)
-        if candidates is None:
+        if listed is None:
             searched = partial(self._searched, beliefs, self._candidates(training, _DRAWN, _NEAR, rng), known)
         else:
-            searched = partial(self._looked_up, beliefs, candidates)
+            searched = partial(self._looked_up, beliefs, listed, self._cube.untried(known))
         return self._by_front(beliefs, searched, rng) if self.acquisition == "mace" else searched(self.acquisition)
 
     # -------------------------------------------------------------------------------------------- what is learned from
@@ -128,10 +134,7 @@ class GP(ModelBased):
     def _thetas(self, observed: Observed) -> Array:
         """Hyperparameters (s, d + 2), fitted to the newest prefix that is due: a function of that prefix alone."""
         due = observed.first(last_due(len(observed)))
-        memo = self._memo
-        if memo is None or not memo[0].is_same(due):
-            memo = self._memo = due, self._fitted(due)
-        return memo[1]
+        return self._fit.of(due, partial(self._fitted, due))
 
     def _fitted(self, observed: Observed) -> Array:
         prior, owner = self._prior, self._embedding.owner
@@ -153,6 +156,12 @@ class GP(ModelBased):
         return Embedding(self._cube.axes)
 
     @cached_property
+    def _listed(self) -> Array:
+        """The features of all rows that the space is restricted to."""
+        assert self._cube.listed is not None
+        return self._embedding(self._cube.listed)
+
+    @cached_property
     def _prior(self) -> Prior:
         prior = gaussian.scaled_prior(len(self._cube.axes))
         return prior.with_noise(_FIXED_NOISE) if self.marginalize == "none" else prior
@@ -166,9 +175,10 @@ class GP(ModelBased):
         near = cube.proper(perturbed(parents, num_near, cube.axes, rng))
         return np.concatenate([cube.draw(num_drawn, rng), near])
 
-    def _looked_up(self, beliefs: list[Posterior], candidates: Array, name: str) -> Ranked:
-        """The best of all candidates that there are."""
-        return Ranked.of(candidates, self._promise(name, beliefs).height(self._embedding(candidates)), _RETURNED)
+    def _looked_up(self, beliefs: list[Posterior], listed: Array, untried: Array, name: str) -> Ranked:
+        """The best of what is listed, of the rows at these positions."""
+        said = [(mean[untried], sd[untried]) for mean, sd in self._panel.predict(beliefs, self._listed)]
+        return Ranked.of(listed[untried], self._promise(name, beliefs).of(said), _RETURNED)
 
     def _searched(self, beliefs: list[Posterior], candidates: Array, known: Array, name: str) -> Ranked:
         """The best of some candidates and, before them, what lies further uphill."""
@@ -185,7 +195,7 @@ class GP(ModelBased):
 
     def _promise(self, name: str, beliefs: list[Posterior]) -> Promise:
         bests = [float(belief.means.min()) for belief in beliefs]
-        return Promise(beliefs, bests, SCORES[name], is_log=name.startswith("log"))
+        return Promise(beliefs, bests, name)
 
     def _hill(self, name: str, beliefs: list[Posterior], known: Array) -> Hill:
         promise, embedding, seen = self._promise(name, beliefs), self._embedding, _views(known)

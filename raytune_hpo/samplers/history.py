@@ -6,14 +6,16 @@ Y  (n, m)  losses of m goals; NaN where a trial failed, or told nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from raytune_hpo.space import Space
 from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Status, Trial
+
+_Fit = TypeVar("_Fit")
 
 _EVERY = 20  # trials; up to then models are fitted to every one, later to every tenth part more
 _GROWTH = 1.1
@@ -35,6 +37,20 @@ class Observed(NamedTuple):
     def is_same(self, other: Observed) -> bool:
         """Whether both say the same, so that a fit to one is a fit to the other."""
         return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self[:], other[:], strict=True))
+
+
+class Memo(Generic[_Fit]):
+    """The newest fit, for as long as nobody asks for that of another history."""
+
+    def __init__(self) -> None:
+        self._newest: tuple[Observed, _Fit] | None = None
+
+    def of(self, observed: Observed, fit: Callable[[], _Fit]) -> _Fit:
+        """What was fitted to these results, or what is now."""
+        newest = self._newest
+        if newest is None or not newest[0].is_same(observed):
+            newest = self._newest = observed, fit()
+        return newest[1]
 
 
 class Training(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -40,7 +40,20 @@ class ModelBased(Learner, ABC):
     A subclass keeps its options as attributes of the same names, and answers ``initial`` and ``propose``. Both must
     depend on nothing but their arguments, the options and what ``bind`` was given; what they compute may be kept as a
     memo, to be computed again from the same history.
+
+    Attributes:
+        model_options: the options that its model depends on, unlike what is made of it.
+        memos: the attributes in which it keeps fits.
     """
+
+    model_options: ClassVar[tuple[str, ...]] = ()
+    memos: ClassVar[tuple[str, ...]] = ()
+
+    def share(self, other: ModelBased) -> None:
+        """Keep fits where another sampler of the same study keeps its own, if both fit the same model."""
+        if type(other) is type(self) and all(getattr(self, o) == getattr(other, o) for o in self.model_options):
+            for memo in self.memos:
+                setattr(self, memo, getattr(other, memo))
 
     @abstractmethod
     def initial(self) -> int:

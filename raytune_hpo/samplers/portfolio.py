@@ -115,6 +115,10 @@ class Portfolio(Learner):
         bound = super().bind(space, goals, seed)
         bound._arms = tuple(registry.make("sampler", arm).bind(space, goals, seed) for arm in self.arms)
         bound._labels = labels_of(self.arms, bound._arms)
+        models = [arm for arm in bound._arms if isinstance(arm, ModelBased)]
+        for i, arm in enumerate(models):
+            for earlier in reversed(models[:i]):  # so that it is the first of its kind that all share with
+                arm.share(earlier)
         return bound
 
     # -------------------------------------------------------------------------------------------- asking

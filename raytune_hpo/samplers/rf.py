@@ -17,7 +17,7 @@ from raytune_hpo.numerics import transforms
 from raytune_hpo.numerics.forest import Forest, grow
 from raytune_hpo.numerics.neighbours import neighbours
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.history import Observed, Training, representatives
+from raytune_hpo.samplers.history import Memo, Observed, Training, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
 from raytune_hpo.space.domain import Array
 
@@ -68,6 +68,9 @@ class RF(ModelBased):
             random_share outside [0, 1).
     """
 
+    model_options = ("num_trees", "transform", "max_points")
+    memos = ("_fit", "_said")
+
     def __init__(
         self,
         *,
@@ -105,7 +108,8 @@ class RF(ModelBased):
         self.transform = transform
         self.random_share = random_share
         self.max_points = max_points
-        self._memo: tuple[Observed, Training, Forest] | None = None  # the newest history and its forest
+        self._fit: Memo[tuple[Training, Forest]] = Memo()
+        self._said: Memo[tuple[Array, Array]] = Memo()  # of all listed rows
 
     def initial(self) -> int:
         """How many trials the even design has."""
@@ -115,20 +119,14 @@ class RF(ModelBased):
         """What the forest promises most; now and then a draw from the space."""
         if rng.random() < self.random_share:
             return Ranked(self._cube.draw(1, rng), np.zeros(1))
-        training, forest = self._trained(observed)
-        X, y, _ = training
-        if len(running):
-            # As the "Kriging believer" (Ginsbourger, Le Riche, Carraro 2010, section 4.2), but a pessimistic one: who
-            # believes in the mean, which lies near the best, keeps sending trials to where the pending ones are.
-            mean, variance = forest.predict(running)
-            X, y = np.concatenate([X, running]), np.concatenate([y, mean + np.sqrt(variance)])
-            forest = self._grown(X, y, derive(self._seed, "rf/believer", len(observed) + len(running)))
-        score = partial(self._score, forest, float(y.min()))
-        untried = self._cube.untried(np.concatenate([observed.X, running]))
-        if untried is None:
-            rows, promise = self._searched(score, X[np.argsort(y, kind="stable")], rng)
+        X, y, forest = self._believed(observed, running)
+        if (listed := self._cube.listed) is not None:
+            mean, variance = self._said.of(Observed(X, y[:, None]), partial(forest.predict, listed))
+            untried = self._cube.untried(np.concatenate([observed.X, running]))
+            rows, promise = listed[untried], self._scored(mean[untried], variance[untried], float(y.min()))
         else:
-            rows, promise = untried, score(untried)
+            score = partial(self._score, forest, float(y.min()))
+            rows, promise = self._searched(score, X[np.argsort(y, kind="stable")], rng)
         mixed = rng.permutation(len(rows))  # so that a tie is broken by chance: forests are flat in places
         return Ranked.of(rows[mixed], promise[mixed], _RETURNED)
 
@@ -139,12 +137,23 @@ class RF(ModelBased):
 
     def _trained(self, observed: Observed) -> tuple[Training, Forest]:
         """The forest of these results, and what it was grown from."""
-        memo = self._memo
-        if memo is None or not memo[0].is_same(observed):
+
+        def fitted() -> tuple[Training, Forest]:
             training = self._training(observed)
-            forest = self._grown(training.X, training.y, derive(self._seed, "rf/forest", len(observed)))
-            memo = self._memo = observed, training, forest
-        return memo[1:]
+            return training, self._grown(training.X, training.y, derive(self._seed, "rf/forest", len(observed)))
+
+        return self._fit.of(observed, fitted)
+
+    def _believed(self, observed: Observed, running: Array) -> tuple[Array, Array, Forest]:
+        """Rows, losses, and the forest of them; with what is believed of those that are running."""
+        (X, y, _), forest = self._trained(observed)
+        if len(running):
+            # As the "Kriging believer" (Ginsbourger, Le Riche, Carraro 2010, section 4.2), but a pessimistic one: who
+            # believes in the mean, which lies near the best, keeps sending trials to where the pending ones are.
+            mean, variance = forest.predict(running)
+            X, y = np.concatenate([X, running]), np.concatenate([y, mean + np.sqrt(variance)])
+            forest = self._grown(X, y, derive(self._seed, "rf/believer", len(observed) + len(running)))
+        return X, y, forest
 
     def _grown(self, X: Array, y: Array, rng: np.random.Generator) -> Forest:
         return grow(self._cube.axes, X, y, rng, num_trees=self.num_trees)
@@ -158,7 +167,9 @@ class RF(ModelBased):
         return Training(observed.X[kept], transforms.standardised(_TRANSFORMS[self.transform](y[kept])), y[kept])
 
     def _score(self, forest: Forest, best: float, X: Array) -> Array:
-        mean, variance = forest.predict(X)
+        return self._scored(*forest.predict(X), best)
+
+    def _scored(self, mean: Array, variance: Array, best: float) -> Array:
         options = {"kappa": self.kappa} if self.acquisition == "ucb" else {}
         return _ACQUISITIONS[self.acquisition](mean, np.sqrt(variance), best, **options)
 

@@ -85,8 +85,9 @@ class TPE(ModelBased):
         bad = np.concatenate([thinned(bad), running])
         near = mixture(axes, good, rank_weights(len(good)), self.prior_weight, widths)
         away = mixture(axes, bad, np.ones(len(bad)), self.prior_weight, widths)
-        candidates = self._cube.untried(np.concatenate([observed.X, running]))
-        if candidates is None:
+        if (listed := self._cube.listed) is not None:
+            candidates = listed[self._cube.untried(np.concatenate([observed.X, running]))]
+        else:
             drawn = near.sample(self.n_candidates, rng)
             mixed = rng.permuted(drawn, axis=0)  # each coordinate from another candidate: what is good in several
             candidates = self._cube.proper(np.concatenate([drawn, mixed]))

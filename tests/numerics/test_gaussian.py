@@ -162,6 +162,18 @@ def test_slice_samples_have_the_density_s_moments():
     assert stats.kstest(edged[::5, 0], "expon").pvalue > 1e-3
 
 
+@pytest.mark.parametrize("owner", [np.arange(3), np.array([0, 1, 1])])
+def test_the_density_is_the_posterior_s_without_its_gradient(data, owner):
+    Z, y = data
+    prior = scaled_prior(int(owner.max()) + 1)
+    density = log_density(Z, owner, y, prior)
+    for seed in range(4):
+        theta = np.clip(
+            prior.mean + np.random.default_rng(seed).standard_normal(len(prior.mean)), prior.low, prior.high
+        )
+        assert density(theta) == pytest.approx(-negative_log_posterior(theta, Z, owner, y, prior)[0])
+
+
 def test_slice_samples_of_length_scales_lie_where_the_density_is_high(data):
     prior = scaled_prior(3)
     density = log_density(data[0], OWNER, data[1], prior)

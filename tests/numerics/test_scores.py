@@ -49,7 +49,7 @@ def beliefs():
 @pytest.mark.parametrize("name", SCORES)
 def test_each_belief_predicts_for_itself_before_the_mean_is_taken(beliefs, name):
     Z, bests = np.random.default_rng(1).random((6, 2)), [0.0, -0.1, 0.2]
-    promise = Promise(beliefs, bests, SCORES[name], is_log=name == "log_ei")
+    promise = Promise(beliefs, bests, name)
     plain = WANTED["ei" if name == "log_ei" else name]
     wanted = np.mean([plain(*p.predict(Z), b) for p, b in zip(beliefs, bests, strict=True)], axis=0)
     found = promise.height(Z)
@@ -59,7 +59,7 @@ def test_each_belief_predicts_for_itself_before_the_mean_is_taken(beliefs, name)
 @pytest.mark.parametrize("name", SCORES)
 def test_the_slope_of_what_is_promised_is_the_difference_quotient(beliefs, name):
     Z, step = np.random.default_rng(1).random((6, 2)), 1e-6
-    promise = Promise(beliefs, [0.0, -0.1, 0.2], SCORES[name], is_log=name == "log_ei")
+    promise = Promise(beliefs, [0.0, -0.1, 0.2], name)
     value, gradient = promise.slope(Z)
     np.testing.assert_allclose(value, promise.height(Z))
     for j in range(2):

@@ -10,9 +10,11 @@ import pytest
 import raytune_hpo as hpo
 from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
+from raytune_hpo.numerics import gaussian
 from raytune_hpo.protocols import Signal
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers import GP, RF, Portfolio, Random
+from raytune_hpo.samplers import GP, RF, Portfolio, Random, rf
+from raytune_hpo.samplers.model_based import ModelBased
 from raytune_hpo.samplers.strategies import STRATEGIES
 from raytune_hpo.space import Choice, Float, Space
 from raytune_hpo.trial import Status
@@ -162,6 +164,29 @@ def test_samplers_of_every_kind_share_a_portfolio_and_keep_what_they_wrote():
     assert set(arms(loop)) == {"gp-log_ei", "cmaes", "de", "random", "hyperopt"}
     assert any("generation" in trial.meta.get("own", {}) for trial in loop.finished)
     assert min(trial.losses[0] for trial in loop.finished) < 0.05
+
+
+def test_arms_of_one_model_share_its_fits_and_suggest_what_they_would_have_anyway(monkeypatch):
+    rows = [{"x": x, "y": y} for x in np.linspace(0, 1, 12) for y in np.linspace(0, 1, 12)]
+    space = Space({"x": Float(0, 1), "y": Float(0, 1)}, candidates=rows)
+    fits = []
+    fitted, grown = gaussian.fit, rf.grow
+    monkeypatch.setattr(gaussian, "fit", lambda *args: fits.append("gp") or fitted(*args))
+    monkeypatch.setattr(rf, "grow", lambda *args, **options: fits.append("rf") or grown(*args, **options))
+
+    def suggested():
+        fits.clear()
+        loop = testing.Loop.of(lambda: Portfolio(strategy="BO-HEDGE"), space)
+        for _ in range(8):
+            trial = loop.ask()
+            loop.tell(trial, {"loss": (trial.config["x"] - 0.3) ** 2 + trial.config["y"] / 5})
+        return [trial.config for trial in loop.finished], len(fits)
+
+    together, few = suggested()
+    monkeypatch.setattr(ModelBased, "share", lambda self, other: None)
+    apart, many = suggested()
+    assert together == apart
+    assert many > 2 * few
 
 
 def test_long_trials_are_held_against_candidates():
