@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raytune_hpo import registry
+from raytune_hpo.asking import ask
 from raytune_hpo.codec import to_jsonable
 from raytune_hpo.errors import InvalidTransition, SpaceError, SpecMismatch
 from raytune_hpo.events import Job
 from raytune_hpo.ledger import Ledger
 from raytune_hpo.protocols import Sampler, Scheduler, Suggestion
-from raytune_hpo.rng import derive
 from raytune_hpo.shelf import to_pending
 from raytune_hpo.space import Space
 from raytune_hpo.spec import Part, StudySpec
@@ -164,7 +164,7 @@ class _Auditor:
 
     def _ask(self, number: int) -> Any:
         try:
-            return self._sampler.ask(number, self._pending(number), derive(self._spec.seed, "ask", number))
+            return ask(self._sampler, number, self._pending(number), self._spec.seed)
         except SpaceError as error:
             raise SpaceError(
                 f"trial {number} of study {self._spec.name!r} cannot be recomputed: {error} "

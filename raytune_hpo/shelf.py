@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 
+from raytune_hpo.asking import ask
 from raytune_hpo.events import Idea, Job
 from raytune_hpo.ledger import Ledger
 from raytune_hpo.protocols import Sampler, Signal, Suggestion
-from raytune_hpo.rng import derive
 from raytune_hpo.trial import Status, Trial
 
 
@@ -53,8 +53,7 @@ class Shelf:
 
     def think(self, job: Job) -> Idea:
         """Compute a job, here and now. Reads only."""
-        rng = derive(self._ledger.spec.seed, "ask", job.number)
-        return Idea(job=job, outcome=self._sampler.ask(job.number, job.pending, rng))
+        return Idea(job=job, outcome=ask(self._sampler, job.number, job.pending, self._ledger.spec.seed))
 
     def put(self, idea: Idea) -> None:
         """Keep a computed suggestion until someone asks, unless what it was computed for has changed meanwhile."""

@@ -35,7 +35,7 @@ FLOORS = (
     "errors space goals trial spec rng codec texts garbage",
     "protocols registry events",
     "numerics samplers schedulers journal analysis",
-    "ledger snapshot shelf core optimizer",
+    "ledger snapshot asking shelf core optimizer",
     "runtime cluster",
     "building tuner run study results finding callbacks progress sketches showing "
     "confirming plots audit experiments sklearn integrations workshop userfile optml cli testing",

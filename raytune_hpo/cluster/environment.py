@@ -12,7 +12,7 @@ from raytune_hpo.protocols import Sampler
 
 _DATABASE = {"sqlalchemy": "SQLAlchemy"}
 _POSTGRES = {"psycopg": "psycopg", "psycopg2": "psycopg2-binary"}
-_SCIPY = {"scipy": "scipy"}
+_SCIPY = {"scipy": "scipy", "threadpoolctl": "threadpoolctl"}
 _BY_SAMPLER: dict[str, dict[str, str]] = {"Random": {}, "Grid": {}, "Hyperopt": _SCIPY | {"hyperopt": "hyperopt"}}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from raytune_hpo.asking import ask
 from raytune_hpo.cluster.clerk import Clerk
 from raytune_hpo.cluster.environment import optimizer_needs
 from raytune_hpo.cluster.parking import Parking
@@ -20,7 +21,6 @@ from raytune_hpo.errors import ClusterError
 from raytune_hpo.events import Idea, Job
 from raytune_hpo.optimizer import Optimizer
 from raytune_hpo.protocols import Sampler, Signal, Suggestion
-from raytune_hpo.rng import derive
 from raytune_hpo.runtime.plan import Plan
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
@@ -40,7 +40,7 @@ class Thinker:
         """The suggestion for a trial, after these further results."""
         for trial in finished:
             self._sampler.tell(trial)
-        return self._sampler.ask(number, pending, derive(self._seed, "ask", number))
+        return ask(self._sampler, number, pending, self._seed)
 
 
 class Foresight:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.asking import ask
 from raytune_hpo.goals import Goal, make_goals
 from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
 from raytune_hpo.registry import option_names
-from raytune_hpo.rng import derive
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Finished, Reported, Requeued, Started, Status, Trial, Verdict, evolve
 
@@ -86,7 +86,7 @@ class Loop:
         """What the sampler says to the next number."""
         number = len(self.pending) + len(self.finished)
         pending = tuple(self.pending) if self.sampler.traits.reads_pending else ()
-        return self.sampler.ask(number, pending, derive(self.seed, "ask", number))
+        return ask(self.sampler, number, pending, self.seed)
 
     def ask(self) -> Trial | None:
         """The next trial, now pending; None where the sampler has nothing to suggest."""

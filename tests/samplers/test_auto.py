@@ -175,7 +175,7 @@ def test_the_default_depends_on_the_number_of_goals():
 
 
 def test_the_head_node_needs_no_more_than_the_sampler_does():
-    assert set(optimizer_needs("memory", Auto())) == {"scipy"}
-    assert set(optimizer_needs("memory", Hyperopt())) == {"scipy", "hyperopt"}
+    assert set(optimizer_needs("memory", Auto())) == {"scipy", "threadpoolctl"}
+    assert set(optimizer_needs("memory", Hyperopt())) == {"scipy", "threadpoolctl", "hyperopt"}
     assert not optimizer_needs("memory", Random())
     assert not optimizer_needs("memory", None)
