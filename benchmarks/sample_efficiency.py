@@ -33,7 +33,8 @@ from common import HERE, RESULTS, arguments, circumstances, table, write
 from tasks import asynchronous, curves_page, jobs, shared
 from tasks.jobs import Contender, Job
 from tasks.report import Report
-from tasks.spaces import FORMS
+
+from raytune_hpo.experiments.described import FORMS
 
 POINTS = (25, 50, 100)
 PAGE = HERE.parent / "out" / "sample_efficiency.html"

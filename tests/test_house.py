@@ -32,7 +32,7 @@ PACKAGE = ROOT / "raytune_hpo"
 # ------------------------------------------------------------------------------------------------ the plan of the house
 
 FLOORS = (
-    "errors space goals trial spec rng codec texts garbage",
+    "errors space goals trial spec rng codec texts garbage files",
     "protocols registry events",
     "numerics samplers schedulers journal analysis",
     "ledger snapshot asking shelf core optimizer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from raytune_hpo.cli.app import cli
+from raytune_hpo.cli.experiment import experiment, experiments
 from raytune_hpo.cli.optml import optml
 from raytune_hpo.cli.parts import samplers, schedulers
 from raytune_hpo.cli.reading import audit, best, delete, export, report, show, studies, trials
@@ -22,6 +23,8 @@ for _command in (
     delete,
     audit,
     optml,
+    experiment,
+    experiments,
     samplers,
     schedulers,
     labs,

@@ -27,7 +27,7 @@ _PROCESSES = Path("/proc")
 _PATIENCE_S = 3.0
 
 
-def _part(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+def part(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
     """A sampler or scheduler: its name, or a JSON object of its name and options."""
     return json_object(value) if value is not None and value.lstrip().startswith("{") else value
 
@@ -41,8 +41,8 @@ def _part(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
 @click.option("--target", type=float, help="Stop at this value of the metric.")
 @click.option("--metric", help="What to optimise.")
 @click.option("--mode", type=click.Choice(["min", "max"]))
-@click.option("--sampler", callback=_part, help='A name, or \'{"name": "hyperopt", "gamma": 0.2}\'.')
-@click.option("--scheduler", callback=_part, help="As for the sampler.")
+@click.option("--sampler", callback=part, help='A name, or \'{"name": "hyperopt", "gamma": 0.2}\'.')
+@click.option("--scheduler", callback=part, help="As for the sampler.")
 @click.option("--max-concurrent", type=int, help="How many trials run at the same time.")
 @click.option("--runtime", type=click.Choice(["ray", "local", "simulated"]), help="[default: ray]")
 @click.option("--address", help="Of the Ray cluster to run on.")

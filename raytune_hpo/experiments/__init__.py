@@ -1,17 +1,35 @@
 """Experiments: a whole search, many times over, on a virtual clock.
 
-    task = find_task("table.csv")
     plan = Plan(sampler=preset("GP", "EI"), until=Until.read(["goal=0.99", "time=12h"]))
-    searches = [search(task, plan, repeat) for repeat in range(100)]
-    print(Summary(searches=searches, goal=plan.until.goal, mode=task.mode).text([3600, 43200]))
+    found = run_experiment("table.csv", 100, plan, folder="experiments")
+    print(found)
+    found.to_dataframe()
 
-A task is a space and an objective that says how long it takes; a lookup table makes one.
+A task is a space and an objective that says how long it takes; a lookup table makes one, or a Python file. ``search`` is
+one repeat alone.
 """
 
+from raytune_hpo.experiments.comparing import Comparison, load_all
+from raytune_hpo.experiments.experiment import Experiment
 from raytune_hpo.experiments.plan import Plan, Until
+from raytune_hpo.experiments.running import run_experiment
 from raytune_hpo.experiments.searching import search
 from raytune_hpo.experiments.summary import Summary
 from raytune_hpo.experiments.table import LookupTable
 from raytune_hpo.experiments.tasks import Task, find_task
+from raytune_hpo.samplers.presets import preset
 
-__all__ = ["LookupTable", "Plan", "Summary", "Task", "Until", "find_task", "search"]
+__all__ = [
+    "Comparison",
+    "Experiment",
+    "LookupTable",
+    "Plan",
+    "Summary",
+    "Task",
+    "Until",
+    "find_task",
+    "load_all",
+    "preset",
+    "run_experiment",
+    "search",
+]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from raytune_hpo.experiments.fitting import sampler_for, scheduler_for
 from raytune_hpo.experiments.plan import Plan
 from raytune_hpo.experiments.tasks import Task
-from raytune_hpo.registry import load, option_names
 from raytune_hpo.rng import derive
 from raytune_hpo.run import Run
 from raytune_hpo.runtime.simulated import SimulatedHandle
@@ -20,10 +20,23 @@ from raytune_hpo.tuner import Tuner
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = (
-    "step", "number", "value", "best", "status", "arm", "epochs", "duplicate", "trial_s", "optimizer_s",
-    "trial_s_total", "optimizer_s_total", "total_s",
-)  # fmt: skip
+TYPES = {
+    "step": "int64", "number": "int64", "value": "float64", "best": "float64", "status": "object", "arm": "object",
+    "epochs": "int64", "duplicate": "bool", "trial_s": "float64", "optimizer_s": "float64",
+    "trial_s_total": "float64", "optimizer_s_total": "float64", "total_s": "float64",
+}  # fmt: skip
+COLUMNS = tuple(TYPES)
+ESTIMATES = {
+    "number": "int64", "arm": "object", "rank": "int64", "chosen": "bool", "mean": "float64", "variance": "float64",
+    "acquisition": "float64",
+}  # fmt: skip
+
+
+class Outcome(NamedTuple):
+    """What came of one repeat: its steps and, if they were asked for, the estimates before them."""
+
+    steps: pd.DataFrame
+    estimates: pd.DataFrame | None = None
 
 
 def search(task: Task, plan: Plan, repeat: int) -> pd.DataFrame:
@@ -35,15 +48,33 @@ def search(task: Task, plan: Plan, repeat: int) -> pd.DataFrame:
     Raises:
         SpecError: the plan does not fit the task.
     """
+    return outcome_of(task, plan, repeat).steps
+
+
+def outcome_of(task: Task, plan: Plan, repeat: int, *, estimates: bool = False) -> Outcome:
+    """As ``search``, and with the model's estimates before each step, if they are asked for."""
     import pandas as pd
 
-    tuner = Tuner(
-        task.objective,
+    trials, thinking_s = _searched(tuner_of(task, plan, repeat))
+    rows = _rows(trials, task, thinking_s)
+    return Outcome(_in_time(typed(pd.DataFrame(rows, columns=list(COLUMNS))), plan))
+
+
+def tuner_of(task: Task, plan: Plan, repeat: int) -> Tuner:
+    """The study of one search, not started.
+
+    Raises:
+        SpecError: the plan does not fit the task.
+    """
+    # Who learns from running trials needs to hear of them, and so does who stops them.
+    is_followed = plan.scheduler is not None or plan.num_workers > 1
+    return Tuner(
+        task.objective if is_followed or task.final is None else task.final,
         task.space,
         metric=task.metric,
         mode=task.mode,
-        sampler=_with_truth(plan.sampler, task),
-        scheduler=plan.scheduler,
+        sampler=sampler_for(plan.sampler, task),
+        scheduler=scheduler_for(plan.scheduler, task),
         num_trials=plan.until.num_trials,
         time_budget_s=plan.until.time_s,
         target=plan.until.goal,
@@ -54,25 +85,31 @@ def search(task: Task, plan: Plan, repeat: int) -> pd.DataFrame:
         runtime="simulated",
         progress=False,
     )
-    handle = SimulatedHandle(tuner.plan)
-    with Run(handle, tuner.plan) as run:
-        handle.wait()
-        rows = _rows(run.results().trials, task, handle.thinking_s)
-    frame: pd.DataFrame = pd.DataFrame(rows, columns=list(COLUMNS))
-    if plan.until.time_s is not None:
-        frame = frame[frame["total_s"] <= plan.until.time_s].reset_index(drop=True)
+
+
+def typed(frame: pd.DataFrame, types: Mapping[str, str] = TYPES) -> pd.DataFrame:
+    """The columns with the same types however short the table is, and whether it was made or read; no arm is None."""
+    for name, type_ in types.items():
+        column = frame[name]
+        if type_ == "object":
+            frame[name] = column.astype(type_).where(column.notna(), None)
+        else:
+            frame[name] = (column.astype(str) == "True") if type_ == "bool" else column.astype(type_)
     return frame
 
 
-def _with_truth(sampler: Any, task: Task) -> Any:
-    """A sampler that can use the truth gets it, where the task can look it up."""
-    if (
-        isinstance(sampler, Mapping)
-        and task.truth is not None
-        and "truth" in option_names(load("sampler", sampler["name"]))
-    ):
-        return {**sampler, "truth": task.truth}
-    return sampler
+def _searched(tuner: Tuner) -> tuple[Sequence[Trial], Mapping[int, float]]:
+    """All trials, and the seconds that the optimizer took to think of each."""
+    handle = SimulatedHandle(tuner.plan)
+    with Run(handle, tuner.plan) as run:
+        handle.wait()
+        return run.results().trials, handle.thinking_s
+
+
+def _in_time(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """The steps that ended before the search had to."""
+    limit = plan.until.time_s
+    return frame if limit is None else frame[frame["total_s"] <= limit].reset_index(drop=True)
 
 
 def _rows(trials: Sequence[Trial], task: Task, thinking_s: Mapping[int, float]) -> list[tuple[Any, ...]]:
@@ -103,7 +140,9 @@ def _rows(trials: Sequence[Trial], task: Task, thinking_s: Mapping[int, float]) 
 
 def _epochs(trial: Trial, task: Task) -> int:
     """How many steps it was trained; a trial that reports none was trained to its end."""
-    return len(trial.reports) or (task.num_steps or 0 if trial.status is Status.COMPLETED else 0)
+    if trial.reports:
+        return trial.reports[-1].step
+    return task.num_steps or 0 if trial.status is Status.COMPLETED else 0
 
 
 def _better(better: Any, a: float | None, b: float | None) -> float | None:

@@ -40,13 +40,8 @@ class Summary:
     @cached_property
     def times_to_goal_s(self) -> Array:
         """(r,) when each search reached the goal; infinite where it did not."""
-        return np.array([self._reached(frame) for frame in self.searches])
-
-    def _reached(self, frame: pd.DataFrame) -> float:
-        if self.goal is None:
-            return math.inf
-        there = frame["best"] <= self.goal if self.mode == "min" else frame["best"] >= self.goal
-        return float(frame.loc[there, "total_s"].min()) if there.any() else math.inf
+        times = [reached_at(frame, self.goal, self.mode) for frame in self.searches]
+        return np.array([math.inf if time is None else time for time in times])
 
     def success_rate(self, within_s: float) -> tuple[float, float, float]:
         """The share of searches that reached the goal in time, with a 95 % interval. (Wilson 1927)"""
@@ -99,6 +94,8 @@ class Summary:
             f"the optimizer thought for {duration(data['optimizer_s'])} in each",
             f"best at the end: {number(data['median_best'])} in the median",
         ]
+        if turns := data["arms"]:
+            lines.append(f"turns of arms: {', '.join(f'{arm} {count}' for arm, count in turns.items())}")
         if self.goal is not None:
             rows = [[duration(h), f"{p:.0%}", f"{low:.0%} to {high:.0%}"] for h in horizons_s
                     for p, low, high in [self.success_rate(h)]]  # fmt: skip
@@ -106,6 +103,14 @@ class Summary:
             if math.isfinite(self.mean_time_to_goal_s):
                 lines.append(f"those that did took {duration(self.mean_time_to_goal_s)} on average")
         return "\n".join(lines)
+
+
+def reached_at(steps: pd.DataFrame, goal: float | None, mode: str) -> float | None:
+    """The seconds after which a search was as good as the goal; None if it never was, or there is none."""
+    if goal is None:
+        return None
+    there = steps["best"] <= goal if mode == "min" else steps["best"] >= goal
+    return float(steps.loc[there, "total_s"].min()) if there.any() else None
 
 
 def _at(frame: pd.DataFrame, times_s: Sequence[float]) -> list[float]:

@@ -1,19 +1,28 @@
-"""What an experiment searches: an objective that says how long it takes, a lookup table's for one."""
+"""What an experiment searches: an objective that says how long it takes. A lookup table makes one, or a Python file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from raytune_hpo.errors import SpecError
+from raytune_hpo.experiments import bench
+from raytune_hpo.experiments.described import flatten, space_of
 from raytune_hpo.experiments.table import LookupTable
 from raytune_hpo.runtime.simulated import COST
 from raytune_hpo.space import Space
 
 TABLES = (".csv", ".parquet")
+_KINDS = (
+    f"a task is a lookup table ({' or '.join(TABLES)}), a Python file that defines objective and space, or a name in a "
+    f"folder with a {bench.MODULE}, like bench/lcbench_167201"
+)
+_OF_FILES = ("metric", "mode", "num_steps", "truth", "final")  # that a Python file may define
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +33,8 @@ class Task:
         objective: of a configuration; its reports and result carry virtual seconds as ``cost_s``.
         num_steps: of a whole trial, if it reports any.
         truth: the metric of a configuration, where it can be looked up.
+        final: the same as the objective without its reports: quicker where nobody looks at them.
+        digest: of what the objective answers from: a file, a table.
     """
 
     name: str
@@ -33,35 +44,95 @@ class Task:
     mode: str
     num_steps: int | None = None
     truth: Callable[[Mapping[str, Any]], float] | None = None
+    final: Callable[[dict[str, Any]], Any] | None = None
+    digest: str = ""
 
     @classmethod
-    def of_table(cls, table: LookupTable, *, reports: bool) -> Task:
-        """A table's task.
-
-        Args:
-            reports: whether trials report every step, which only a scheduler needs.
-        """
+    def of_table(cls, table: LookupTable) -> Task:
+        """A table's task. Trials report every step."""
         return cls(
             name=table.name,
             space=table.space,
-            objective=partial(_curve if reports else _final, table),
+            objective=partial(_curve, table),
             metric=table.metric,
             mode=table.mode,
             num_steps=table.num_steps,
             truth=table.value,
+            final=partial(_final, table),
+            digest=_digest(table.curves.tobytes() + table.seconds.tobytes()),
         )
 
+    def to_json(self) -> dict[str, Any]:
+        """What makes two tasks the same."""
+        return {
+            "name": self.name,
+            "metric": self.metric,
+            "mode": self.mode,
+            "num_steps": self.num_steps,
+            "digest": self.digest,
+            "space": self.space.to_json(),
+        }
 
-def find_task(path: str | Path, *, conf: str | Path | None = None, reports: bool = True) -> Task:
-    """The task of a lookup table's file.
+
+def find_task(
+    path: str | Path, *, conf: str | Path | None = None, metric: str | None = None, mode: str | None = None
+) -> Task:
+    """The task of a lookup table, of a Python file, or of a folder of tasks.
+
+    A Python file defines ``objective`` and ``space`` and may define ``metric`` ("loss"), ``mode`` ("min"), ``num_steps``,
+    ``truth`` and ``final``; see Task.
+
+    Args:
+        conf: of a table, the ``hp_conf`` file of its space.
+        metric, mode: of a table ("accuracy" and "max"), or in the place of a Python file's own.
 
     Raises:
-        SpecError: it is no such file.
+        SpecError: it is none of these, or an argument does not go with it.
+        HpoError: the Python file cannot be run.
     """
     file = Path(path)
-    if file.suffix not in TABLES:
-        raise SpecError(f"a lookup table is a file of {' or '.join(TABLES)}, got {str(path)!r}")
-    return Task.of_table(LookupTable.read(file, conf), reports=reports)
+    if file.suffix in TABLES:
+        return Task.of_table(LookupTable.read(file, conf, metric=metric or "accuracy", mode=mode or "max"))
+    if conf is not None:
+        raise SpecError(f"conf is the space of a lookup table ({' or '.join(TABLES)}), got it for {str(path)!r}")
+    if file.suffix == ".py" and file.is_file():
+        return _of_file(file, {"metric": metric, "mode": mode})
+    if bench.is_folder(file.parent):
+        if (metric, mode) != (None, None):
+            raise SpecError(f"tasks of {file.parent} have a metric of their own; leave metric and mode out")
+        return _of_folder(file.parent.resolve(), file.name)
+    raise SpecError(f"{_KINDS}; got {str(path)!r}")
+
+
+def _of_file(file: Path, given: Mapping[str, Any]) -> Task:
+    from raytune_hpo.userfile import load_file
+
+    module = load_file(file)
+    missing = [name for name in ("objective", "space") if not hasattr(module, name)]
+    if missing:
+        raise SpecError(f"{_KINDS}; {file} does not define {' and '.join(missing)}")
+    defined = {name: getattr(module, name) for name in _OF_FILES if hasattr(module, name)}
+    settings = {"metric": "loss", "mode": "min", **defined, **{key: value for key, value in given.items() if value}}
+    space = Space.of(module.space)
+    return Task(name=file.stem, space=space, objective=module.objective, digest=_digest(file.read_bytes()), **settings)
+
+
+def _of_folder(folder: Path, name: str) -> Task:
+    task = bench.load(folder, name)
+    has_curve = "curve" in task.tags
+    return Task(
+        name=name,
+        space=space_of(task.space),
+        objective=partial(_epochs if has_curve else _evaluation, folder, name),
+        metric="loss",
+        mode="min",
+        num_steps=int(task.fidelity[1]) if has_curve else None,
+        truth=partial(_loss, folder, name),
+        final=partial(_last_epoch, folder, name) if has_curve else None,
+    )
+
+
+# ------------------------------------------------------------------------------------------------ objectives
 
 
 def _final(table: LookupTable, config: dict[str, Any]) -> dict[str, float]:
@@ -74,3 +145,32 @@ def _curve(table: LookupTable, config: dict[str, Any]) -> Iterator[dict[str, flo
     pace = float(table.seconds[row]) / table.num_steps
     for step, value in enumerate(table.curves[row].tolist(), start=1):
         yield {table.metric: value, "step": step, COST: pace * step}
+
+
+def _epochs(folder: Path, name: str, config: dict[str, Any]) -> Iterator[dict[str, float]]:
+    """Every epoch of a task with learning curves; a loss that is none fails the trial at its time."""
+    for step, (loss, spent) in enumerate(bench.curve(folder, name, flatten(config)), start=1):
+        yield {COST: spent, "loss": loss, "step": step}
+
+
+def _last_epoch(folder: Path, name: str, config: dict[str, Any]) -> Iterator[dict[str, float]]:
+    """The end alone; of a curve that breaks off, its last point and then what is none."""
+    points = list(enumerate(bench.curve(folder, name, flatten(config)), start=1))
+    whole = len(list(takewhile(lambda point: bench.is_loss(point[1][0]), points)))
+    for step, (loss, spent) in points[max(whole - 1, 0) : whole + 1]:
+        yield {COST: spent, "loss": loss, "step": step}
+
+
+def _evaluation(folder: Path, name: str, config: dict[str, Any]) -> Generator[dict[str, float], None, dict[str, float]]:
+    """A task without curves. What fails has taken its time all the same, so that is told first."""
+    loss, spent = bench.evaluation(folder, name, flatten(config))
+    yield {COST: spent, "step": 0}
+    return {COST: spent, "loss": loss}
+
+
+def _loss(folder: Path, name: str, config: Mapping[str, Any]) -> float:
+    return bench.evaluation(folder, name, flatten(config))[0]
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=8).hexdigest()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
-import tempfile
 import time
 from collections.abc import Sequence
 from os import PathLike
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from raytune_hpo import __version__, showing
 from raytune_hpo.analysis.best import ranked
 from raytune_hpo.analysis.columns import flat
+from raytune_hpo.files import write_whole
 from raytune_hpo.plots import style
 from raytune_hpo.plots.page_look import CSS, SCRIPT
 from raytune_hpo.plots.sections import Section, sections
@@ -35,25 +34,7 @@ def page(results: Results, path: str | PathLike[str], *, refresh_s: float | None
     Args:
         refresh_s: an open page reads itself again after so many seconds.
     """
-    path = Path(path)
-    text = page_text(results, sections(results), refresh_s)
-    # Beside the page itself, since a file can be put in another's place only within one file system.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    """What new files must not be; it can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    write_whole(Path(path), page_text(results, sections(results), refresh_s))
 
 
 def page_text(results: Results, shown: Sequence[Section], refresh_s: float | None = None) -> str:

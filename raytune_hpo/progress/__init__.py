@@ -12,7 +12,7 @@ from typing import Protocol, TextIO
 
 from raytune_hpo.progress.notebook import Card, in_notebook
 from raytune_hpo.progress.pace import Meter
-from raytune_hpo.progress.terminal import Log, Terminal
+from raytune_hpo.progress.terminal import StudyLine
 from raytune_hpo.snapshot import Snapshot
 
 
@@ -60,6 +60,4 @@ class Progress:
 
 
 def _display(stream: TextIO) -> Display:
-    if in_notebook():
-        return Card()
-    return Terminal(stream) if stream.isatty() else Log(stream)
+    return Card() if in_notebook() else StudyLine(stream)

@@ -14,44 +14,61 @@ LOG_EVERY_S = 10.0
 _COLUMNS = 80  # of a terminal that does not say
 
 
-class Terminal:
-    """One line that is written again and again."""
+class InPlace:
+    """One line of a terminal that is written again and again."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._last = stream, ""
 
-    def show(self, snapshot: Snapshot, rate: float | None) -> None:
+    def write(self, line: str) -> None:
         # One column stays free: a full line makes some terminals wrap.
-        text = fit(line(snapshot.status, rate), _columns(self._stream) - 1)
+        text = fit(line, _columns(self._stream) - 1)
         if text != self._last:
             self._stream.write("\r" + text + " " * max(0, len(self._last) - len(text)))
             self._stream.flush()
             self._last = text
 
-    def close(self, snapshot: Snapshot, rate: float | None) -> None:
-        self.show(snapshot, rate)
+    def end(self, line: str) -> None:
+        """Write the last one."""
+        self.write(line)
         self._stream.write("\n")
         self._stream.flush()
 
 
-class Log:
-    """A line now and then."""
+class NowAndThen:
+    """A line of a log now and then."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._said_at = time.monotonic()
 
-    def show(self, snapshot: Snapshot, rate: float | None) -> None:
+    def write(self, line: str) -> None:
         if time.monotonic() - self._said_at >= LOG_EVERY_S:
-            self._say(line(snapshot.status, rate))
+            self.end(line)
+
+    def end(self, line: str) -> None:
+        """Write it whatever the time is."""
+        self._said_at = time.monotonic()
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+def line_on(stream: TextIO) -> InPlace | NowAndThen:
+    """What a stream is good for: terminals are written in place."""
+    return InPlace(stream) if stream.isatty() else NowAndThen(stream)
+
+
+class StudyLine:
+    """A study on one line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._line = line_on(stream)
+
+    def show(self, snapshot: Snapshot, rate: float | None) -> None:
+        self._line.write(line(snapshot.status, rate))
 
     def close(self, snapshot: Snapshot, rate: float | None) -> None:
-        self._say(line(snapshot.status, rate))
-
-    def _say(self, text: str) -> None:
-        self._said_at = time.monotonic()
-        self._stream.write(text + "\n")
-        self._stream.flush()
+        self._line.end(line(snapshot.status, rate))
 
 
 def fit(text: str, columns: int) -> str:

@@ -78,8 +78,11 @@ class Listing:
 
     def to_json(self) -> dict[str, Any]:
         """How many they are, and a digest that is equal for equal ones: twenty thousand rows have no place in a spec."""
-        digest = hashlib.sha256(b"".join(_keys(self.unit))).hexdigest()[:16]
-        return {"number": len(self), "digest": digest}
+        return {"number": len(self), "digest": self._digest}
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.sha256(b"".join(_keys(self.unit))).hexdigest()[:16]
 
 
 class MissingListing:

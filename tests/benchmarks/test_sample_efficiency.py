@@ -27,8 +27,9 @@ from tasks import live  # noqa: E402
 from tasks.jobs import Contender, Job, run, source_digest  # noqa: E402
 from tasks.playing import play  # noqa: E402
 from tasks.scoring import Scores  # noqa: E402
-from tasks.spaces import flatten, space_of  # noqa: E402
 from tasks.task import Outcome, Task  # noqa: E402
+
+from raytune_hpo.experiments.described import flatten, space_of  # noqa: E402
 
 DESCRIBED = [
     {"name": "learner", "type": "categorical", "choices": ["tree", "net", "none"]},

@@ -1,0 +1,130 @@
+"""Commands about experiments: a whole search, many times over on a virtual clock, and what came of several of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from raytune_hpo.cli.app import NO_RESULT, say, says_json
+from raytune_hpo.cli.running import part
+from raytune_hpo.errors import SpecError
+
+_FOLDER = "experiments"
+_PATH = click.Path(path_type=Path)
+_HORIZONS = click.option(
+    "--horizons", metavar="1h,6h,12h", help="When to look at success.  [default: parts of the time]"
+)
+
+
+@click.command()
+@click.argument("task")
+@click.argument("repeats", type=int, required=False)
+@click.option("--mode", help="RANDOM, TPE, GP, GP-NM, GP-HLE, RF, RF-HLE, DIV or BATCH, as in the literature.")
+@click.option("--spec", help="EI, PI or UCB of a mode with one model; the strategy of DIV or BATCH.")
+@click.option("--sampler", callback=part, help="Instead of a mode: a name, or a JSON object of name and options.")
+@click.option("--until", multiple=True, metavar="END", help="goal=0.99, time=12h or trials=500; several: the first.")
+@click.option("--scheduler", callback=part, help="A name or JSON object; deca, penta, tetra, deca-recorded too.")
+@click.option("--warm-up", metavar="TIME", help="Of a portfolio: when stopped trials begin to count with their best.")
+@click.option("--workers", type=int, metavar="N", help="Virtual workers of each repeat.  [default: 1]")
+@click.option("--seed", type=int, help="Of all repeats.  [default: 0]")
+@click.option("--file", "file", type=_PATH, help="YAML or JSON with any of these settings, arms and strategy.")
+@click.option("--conf", type=_PATH, metavar="HP_CONF.json", help="The space of a lookup table.")
+@click.option("--metric", help="Of a lookup table.  [default: accuracy]")
+@click.option("--minimise", is_flag=True, default=None, help="The metric is better where it is smaller.")
+@click.option("--out", type=_PATH, metavar="FOLDER", help=f"Where experiments are kept.  [default: {_FOLDER}]")
+@click.option("--name", help="Of the experiment; the same name continues it.  [default: task and sampler]")
+@click.option("--estimates", is_flag=True, default=None, help="Keep what models thought before each step too.")
+@click.option("--serial/--parallel", default=None, help="In this process, without Ray.  [default: parallel]")
+@click.option(
+    "--jobs", type=int, metavar="N", help="Repeats at the same time.  [default: as many as there is room for]"
+)
+@click.option("--address", help="Of the Ray cluster to run on.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@_HORIZONS
+@says_json
+@click.pass_context
+def experiment(
+    ctx: click.Context,
+    /,
+    task: str,
+    file: Path | None,
+    address: str | None,
+    quiet: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Repeat a whole search REPEATS times, on a virtual clock.
+
+    TASK is a lookup table (.csv, .parquet), a Python file that defines `space` and an `objective` whose reports carry
+    virtual seconds as `cost_s`, or a task of a folder with a tasks.py, like bench/lcbench_167201.
+
+    Every repeat is kept when it ends. The same command goes on after a crash, and a larger REPEATS extends it.
+    """
+    from raytune_hpo.experiments import settings as files
+
+    given = {key: value for key, value in flags.items() if value is not None and value != ()}
+    settings = files.merged({} if file is None else files.read(file), given)
+    if address is not None:
+        from raytune_hpo import cluster
+
+        cluster.connect(address)
+    from raytune_hpo.experiments import find_task, run_experiment
+
+    found = run_experiment(
+        find_task(task, **_of_task(settings)),
+        _repeats(settings),
+        files.plan_of(settings),
+        name=settings.get("name"),
+        folder=settings.get("out", _FOLDER),
+        estimates=bool(settings.get("estimates")),
+        runtime="local" if settings.get("serial") else "ray",
+        max_jobs=settings.get("jobs"),
+        progress=not (quiet or as_json),
+    )
+    horizons = files.horizons_of(settings)
+    more = f"more: raytune-hpo experiments {found.folder} --page OUT.html"
+    if not found.is_whole:
+        more = f"interrupted after {len(found)} of {settings['repeats']} repeats; the same command goes on\n{more}"
+    say(f"{found.text(horizons)}\n\n{more}", found.to_json(horizons), as_json=as_json)
+    if not len(found):
+        ctx.exit(NO_RESULT)
+
+
+@click.command()
+@click.argument("folders", nargs=-1, type=_PATH, metavar="FOLDER...")
+@click.option("--page", type=_PATH, metavar="OUT.html", help="Write all figures, in one page that opens anywhere.")
+@_HORIZONS
+@says_json
+@click.pass_context
+def experiments(
+    ctx: click.Context, /, folders: tuple[Path, ...], page: Path | None, horizons: str | None, as_json: bool
+) -> None:
+    """Compare experiments, in one table and one picture.
+
+    A FOLDER is one experiment's or has several of them.  [default: experiments]
+    """
+    from raytune_hpo.experiments.comparing import Comparison, load_all
+    from raytune_hpo.experiments.settings import horizons_of
+
+    compared = Comparison(load_all(folders or (Path(_FOLDER),)), horizons_of({"horizons": horizons}))
+    if page is not None:
+        compared.page(page)
+    written = "" if page is None else f"\n\nwritten: {page}"
+    say(f"{compared}{written}", compared.to_json(), as_json=as_json)
+    if not any(len(found) for found in compared.experiments):
+        ctx.exit(NO_RESULT)
+
+
+def _of_task(settings: dict[str, Any]) -> dict[str, Any]:
+    """What tables need to be told, for ``find_task``."""
+    minimise = settings.get("minimise")
+    mode = None if minimise is None else "min" if minimise else "max"
+    return {"conf": settings.get("conf"), "metric": settings.get("metric"), "mode": mode}
+
+
+def _repeats(settings: dict[str, Any]) -> int:
+    if "repeats" not in settings:
+        raise SpecError("how many repeats? raytune-hpo experiment TASK REPEATS, or repeats in --file")
+    return int(settings["repeats"])

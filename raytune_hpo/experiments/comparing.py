@@ -1,0 +1,98 @@
+"""Several experiments side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.experiments.experiment import Experiment
+from raytune_hpo.experiments.keeping import SPEC
+from raytune_hpo.texts import duration, number, table
+
+
+def load_all(folders: Iterable[str | PathLike[str]]) -> list[Experiment]:
+    """The experiments of folders, each of which is one's own or has several.
+
+    Raises:
+        SpecError: there is none in one of them.
+    """
+    found: list[Experiment] = []
+    for folder in map(Path, folders):
+        own = [folder] if (folder / SPEC).exists() else sorted(path.parent for path in folder.glob(f"*/{SPEC}"))
+        if not own:
+            raise SpecError(
+                f"no experiment in {folder}; `raytune-hpo experiment TASK REPEATS --out {folder}` makes one"
+            )
+        found += [Experiment.load(each) for each in own]
+    return found
+
+
+class Comparison:
+    """Experiments in one table, one row each.
+
+    Args:
+        horizons_s: when to look at success; none: parts of the shortest time limit.
+
+    Raises:
+        SpecError: a horizon that an experiment has not reached.
+    """
+
+    def __init__(self, experiments: Sequence[Experiment], horizons_s: Sequence[float] = ()) -> None:
+        self.experiments = tuple(experiments)
+        for experiment in experiments:
+            experiment.checked(horizons_s)
+        self._given = tuple(horizons_s)
+
+    @cached_property
+    def horizons_s(self) -> tuple[float, ...]:
+        """When success is looked at."""
+        asked = [experiment.horizons() for experiment in self.experiments if experiment.plan.until.goal is not None]
+        return self._given or tuple(min(asked, key=max, default=[]))
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures."""
+        return {
+            "horizons_s": list(self.horizons_s),
+            "experiments": [experiment.to_json(self.horizons_s) for experiment in self.experiments],
+        }
+
+    def rows(self) -> list[list[str]]:
+        """A row of texts for each experiment that has a repeat, under ``header``."""
+        return [self._row(experiment) for experiment in self.experiments if len(experiment)]
+
+    @property
+    def header(self) -> list[str]:
+        within = [f"in {duration(horizon)}" for horizon in self.horizons_s]
+        return ["experiment", "repeats", "goal", *within, "time to goal", "best, median", "trials", "thinking"]
+
+    def _row(self, experiment: Experiment) -> list[str]:
+        summary, goal = experiment.summary, experiment.plan.until.goal
+        rates = [summary.success_rate(horizon) for horizon in self.horizons_s]
+        data = summary.to_json(())
+        time = summary.mean_time_to_goal_s
+        return [
+            experiment.name,
+            str(len(experiment)),
+            "" if goal is None else number(goal),
+            *["" if goal is None else f"{p:.0%} ({low:.0%}-{high:.0%})" for p, low, high in rates],
+            duration(time) if np.isfinite(time) else "",
+            number(data["median_best"]),
+            f"{data['trials']:.4g}",
+            duration(data["optimizer_s"]),
+        ]
+
+    def __str__(self) -> str:
+        empty = [f"{experiment.name}: no repeat has ended" for experiment in self.experiments if not len(experiment)]
+        return "\n".join([table(self.header, self.rows()), *empty])
+
+    def page(self, path: str | PathLike[str]) -> None:
+        """Write the table and all figures as one HTML page that opens anywhere, offline too."""
+        from raytune_hpo.plots.experiments_page import page
+
+        page(self, path)

@@ -1,0 +1,141 @@
+"""An experiment: the repeats of one search, as tables and as what they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.experiments.keeping import Archive
+from raytune_hpo.experiments.plan import Plan
+from raytune_hpo.experiments.searching import Outcome
+from raytune_hpo.experiments.summary import Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHARES = (1 / 12, 1 / 4, 1 / 2, 1)  # of the time of an experiment, after which success is looked at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Repeats of a search.
+
+    Attributes:
+        name: of the experiment, and ``task`` of what it searches.
+        metric, mode: what is looked for there.
+        plan: how each repeat was run.
+        outcomes: what came of each repeat, by its number.
+        folder: where it is kept, if it is.
+        is_whole: False where it was interrupted before all repeats had ended.
+    """
+
+    name: str
+    task: str
+    metric: str
+    mode: str
+    plan: Plan
+    outcomes: Mapping[int, Outcome] = field(repr=False)
+    folder: Path | None = None
+    is_whole: bool = True
+
+    @classmethod
+    def load(cls, folder: str | PathLike[str]) -> Experiment:
+        """The experiment of a folder, finished or not.
+
+        Raises:
+            SpecError: there is none.
+        """
+        archive = Archive(Path(folder))
+        spec = archive.spec()
+        return cls(
+            name=archive.folder.name,
+            task=spec["task"]["name"],
+            metric=spec["task"]["metric"],
+            mode=spec["task"]["mode"],
+            plan=Plan.from_json(spec["plan"]),
+            outcomes={repeat: archive.read(repeat) for repeat in archive.repeats()},
+            folder=archive.folder,
+        )
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
+
+    @cached_property
+    def summary(self) -> Summary:
+        """What the repeats add up to."""
+        searches = [outcome.steps for outcome in self.outcomes.values()]
+        return Summary(searches=searches, goal=self.plan.until.goal, mode=self.mode)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The steps of all repeats, with the number of the repeat in front."""
+        return _stacked({repeat: outcome.steps for repeat, outcome in self.outcomes.items()})
+
+    def estimates(self) -> pd.DataFrame:
+        """What models thought before each step, of the repeats that were asked to say so. See ``estimates``."""
+        kept = {repeat: o.estimates for repeat, o in self.outcomes.items() if o.estimates is not None}
+        if not kept:
+            raise SpecError(f"experiment {self.name!r} has kept no estimates; run it with estimates under another name")
+        return _stacked(kept)
+
+    def horizons(self) -> list[float]:
+        """Sensible times (in seconds) after which to look at it: parts of its time limit, or of its longest repeat."""
+        limit = self.plan.until.time_s
+        longest = max((float(o.steps["total_s"].iloc[-1]) for o in self.outcomes.values() if len(o.steps)), default=0.0)
+        return [share * (longest if limit is None else limit) for share in _SHARES]
+
+    def checked(self, horizons_s: Sequence[float]) -> list[float]:
+        """The horizons, if all of them were reached.
+
+        Raises:
+            SpecError: one lies beyond the time after which repeats ended: what would have come then is not known.
+        """
+        limit = self.plan.until.time_s
+        for horizon in horizons_s:
+            if limit is not None and horizon > limit:
+                raise SpecError(
+                    f"repeats of {self.name!r} ended after {limit:g} s, what they had reached after {horizon:g} s is not "
+                    f"known; ask for an earlier horizon, or run it again with more time under another name"
+                )
+        return list(horizons_s)
+
+    def to_json(self, horizons_s: Sequence[float] = ()) -> dict[str, Any]:
+        """What it was and what came of it, in figures."""
+        horizons = self.checked(horizons_s) or self.horizons()
+        return {
+            "name": self.name,
+            "task": self.task,
+            "metric": self.metric,
+            "mode": self.mode,
+            "plan": self.plan.to_json(),
+            "folder": None if self.folder is None else str(self.folder),
+            "is_whole": self.is_whole,
+            **(self.summary.to_json(horizons) if len(self) else {"searches": 0}),
+        }
+
+    def text(self, horizons_s: Sequence[float] = ()) -> str:
+        """The summary for people."""
+        if not len(self):
+            return f"{self.name}: no repeat has ended"
+        horizons = self.checked(horizons_s) or self.horizons()
+        return f"{self.name}\n{self.summary.text(horizons)}"
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def page(self, path: str | PathLike[str]) -> None:
+        """Write all figures as one HTML page that opens anywhere, offline too."""
+        from raytune_hpo.experiments.comparing import Comparison
+
+        Comparison([self]).page(path)
+
+
+def _stacked(frames: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    stacked: pd.DataFrame = pd.concat(frames, names=["repeat", None]).reset_index(level="repeat").reset_index(drop=True)
+    return stacked

@@ -1,0 +1,196 @@
+"""Running an experiment: its repeats one after the other in this process or spread over Ray, each kept when it ends."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import pickle
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.building import whole
+from raytune_hpo.errors import ClusterError, SpecError, nearest
+from raytune_hpo.experiments.experiment import Experiment
+from raytune_hpo.experiments.keeping import Archive, plain
+from raytune_hpo.experiments.plan import Plan
+from raytune_hpo.experiments.searching import Outcome, outcome_of, tuner_of
+from raytune_hpo.experiments.tasks import Task, find_task
+from raytune_hpo.experiments.watching import Watch
+from raytune_hpo.runtime.calls import Calls, LocalCalls
+
+RUNTIMES = ("ray", "local")
+_TRUTH = "truth"  # an option that is the task's own, and no JSON
+
+
+def run_experiment(
+    task: Task | str | Path,
+    num_repeats: int,
+    plan: Plan | None = None,
+    *,
+    name: str | None = None,
+    folder: str | Path | None = None,
+    estimates: bool = False,
+    runtime: str = "ray",
+    max_jobs: int | None = None,
+    progress: bool = True,
+) -> Experiment:
+    """Repeat a search with derived seeds; Ctrl-C ends it, and returns the repeats that have ended.
+
+    The same call goes on where an earlier one was interrupted, and a larger ``num_repeats`` extends it.
+
+    Args:
+        task: or the path of one, see ``find_task``.
+        plan: how each repeat is run.
+        name: of the experiment; by default after the task and the sampler.
+        folder: where experiments are kept, each in a folder of its name; None: this one is not kept.
+        estimates: whether to record what the model thought before each step.
+        runtime: "ray", or "local": one repeat after the other in this process. Both give the same tables but for the
+            seconds that the optimizer took.
+        max_jobs: repeats at the same time on Ray; None: as many as there is room for.
+
+    Raises:
+        SpecMismatch: an experiment of the same name has another task or plan.
+        SpecError: the plan does not fit the task.
+    """
+    task = task if isinstance(task, Task) else find_task(task)
+    plan = Plan() if plan is None else plan
+    whole("the number of repeats", num_repeats, least=1)
+    if runtime not in RUNTIMES:
+        raise SpecError(f"unknown runtime {runtime!r}; {nearest(str(runtime), RUNTIMES)}")
+    spec = _spec(task, plan)
+    name = default_name(task, plan) if name is None else name
+    archive = None if folder is None else Archive(Path(folder) / name)
+    outcomes: dict[int, Outcome] = {}
+    if archive is not None:
+        archive.open(spec)
+        outcomes = {repeat: archive.read(repeat) for repeat in archive.repeats() if repeat < num_repeats}
+    missing = [repeat for repeat in range(num_repeats) if repeat not in outcomes]
+    work = Work(task=task, plan=plan, estimates=estimates)
+    with Watch(name, num_repeats, plan.until.goal, task.mode, enabled=progress) as watch, suppress(KeyboardInterrupt):
+        watch.begin(outcomes.values())
+        for repeat, outcome in _ended(work, missing, runtime, max_jobs):
+            if archive is not None:
+                archive.keep(repeat, outcome)
+            outcomes[repeat] = outcome
+            watch.note(outcome)
+    return Experiment(
+        name=name,
+        task=task.name,
+        metric=task.metric,
+        mode=task.mode,
+        plan=plan,
+        outcomes=dict(sorted(outcomes.items())),
+        folder=None if archive is None else archive.folder,
+        is_whole=len(outcomes) == num_repeats,
+    )
+
+
+def default_name(task: Task, plan: Plan) -> str:
+    """After the task, the sampler and the scheduler."""
+    spec = tuner_of(task, plan, 0).plan.spec
+    words = [task.name, spec.sampler.name]
+    words += [str(spec.sampler.options[key]) for key in ("strategy", "acquisition") if key in spec.sampler.options]
+    if plan.scheduler is not None:
+        words.append(
+            plan.scheduler if isinstance(plan.scheduler, str) else spec.scheduler.name if spec.scheduler else ""
+        )
+    return "-".join(words)
+
+
+def _spec(task: Task, plan: Plan) -> dict[str, Any]:
+    """What makes two experiments the same: the parts with all their options and versions, so that a new default is seen.
+
+    Raises:
+        SpecError: the plan does not fit the task.
+    """
+    spec = tuner_of(task, plan, 0).plan.spec
+    options = {option: value for option, value in spec.sampler.options.items() if option != _TRUTH}
+    parts = {
+        "sampler": asdict(replace(spec.sampler, options=options)),
+        "scheduler": None if spec.scheduler is None else asdict(spec.scheduler),
+    }
+    return {"task": task.to_json(), "plan": plan.to_json(), "parts": plain(parts)}
+
+
+# ------------------------------------------------------------------------------------------------ repeats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What all repeats share."""
+
+    task: Task
+    plan: Plan
+    estimates: bool
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """Work on its way to other processes, each of which opens it once: a table of twenty thousand rows takes a while."""
+
+    digest: str
+    data: bytes = field(compare=False, repr=False)
+
+
+def _ended(work: Work, repeats: Sequence[int], runtime: str, max_jobs: int | None) -> Iterator[tuple[int, Outcome]]:
+    """Repeats with what came of them, as they end."""
+    if not repeats:
+        return
+    if runtime == "local":
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):  # as in the processes of a cluster
+            yield from _all_of(LocalCalls(repeat_here, work, 1), repeats)
+    else:
+        from raytune_hpo import cluster
+
+        calls = cluster.start_calls(repeat_there, _packed(work), resources={"cpu": 1}, max_slots=max_jobs)
+        yield from _all_of(calls, repeats)
+
+
+def _all_of(calls: Calls, repeats: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
+    waiting, under_way = deque(repeats), 0
+    try:
+        while waiting or under_way:
+            while waiting and under_way < calls.num_slots():
+                calls.begin(waiting[0], waiting.popleft())
+                under_way += 1
+            for settled in calls.wait():
+                under_way -= 1
+                if settled.error is not None:
+                    raise settled.error
+                if settled.lost is not None:
+                    raise ClusterError(f"repeat {settled.key} cannot be run: {settled.lost}")
+                yield settled.key, settled.value
+    finally:
+        calls.close()
+
+
+def repeat_here(work: Work, repeat: int, kept: None) -> tuple[Outcome, None]:
+    """One repeat, as a call."""
+    return outcome_of(work.task, work.plan, repeat, estimates=work.estimates), None
+
+
+def repeat_there(parcel: Parcel, repeat: int, kept: None) -> tuple[Outcome, None]:
+    """One repeat in a process that has to open the parcel first."""
+    return repeat_here(_opened(parcel), repeat, kept)
+
+
+def _packed(work: Work) -> Parcel:
+    from raytune_hpo.cluster.shells import pickler
+
+    try:
+        data: bytes = pickler.dumps(work)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        raise SpecError(f"task {work.task.name!r} cannot be sent to other processes: {error}; use --serial") from error
+    return Parcel(hashlib.blake2b(data, digest_size=8).hexdigest(), data)
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(parcel: Parcel) -> Work:
+    work: Work = pickle.loads(parcel.data)
+    return work

@@ -1,0 +1,131 @@
+"""The settings of an experiment as people write them, in a YAML or JSON file or on the command line.
+
+arms:                          # or sampler: gp, or mode: GP with spec: EI
+  - {name: gp, acquisition: ei, transform: hybrid_log_error}
+  - {name: rf, acquisition: pi, transform: hybrid_log_error}
+strategy: SEQ
+scheduler: deca
+until: {goal: 0.9933, time: 12h}
+repeats: 100
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.building import whole
+from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.experiments.plan import Plan, Until
+from raytune_hpo.samplers.presets import preset
+from raytune_hpo.texts import seconds_of
+
+# Three ways to say which sampler: one of its own, a mode of the literature, or a portfolio of arms.
+_WAYS = (("sampler",), ("mode", "spec"), ("arms", "strategy"))
+_OF_PLAN = ("scheduler", "until", "workers", "seed", "warm_up")
+_OF_RUN = ("repeats", "conf", "metric", "minimise", "name", "out", "horizons", "estimates", "jobs", "serial")
+KEYS = (*(key for way in _WAYS for key in way), *_OF_PLAN, *_OF_RUN)
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The settings of a file.
+
+    Raises:
+        SpecError: it is neither YAML nor JSON, or has a key that is none, with the nearest.
+    """
+    text = _text(Path(path))
+    if Path(path).suffix == ".json":
+        settings = _parsed(json.loads, text, path, ValueError)
+    else:
+        import yaml
+
+        settings = _parsed(yaml.safe_load, text, path, yaml.YAMLError)
+    if not isinstance(settings, dict):
+        raise SpecError(
+            f"settings are keys with values, {path} has {type(settings).__name__}; known: {', '.join(KEYS)}"
+        )
+    for key in settings:
+        if key not in KEYS:
+            raise SpecError(f"{path} has {key!r}, which is no setting of an experiment; {nearest(str(key), KEYS)}")
+    return settings
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of which those above win; who names a sampler there, in whichever way, means no other one."""
+    named = [way for way in _WAYS if any(key in above for key in way)]
+    dropped = {key for way in _WAYS for key in way if named and way not in named}
+    return {**{key: value for key, value in below.items() if key not in dropped}, **above}
+
+
+def plan_of(settings: Mapping[str, Any]) -> Plan:
+    """The plan that settings describe.
+
+    Raises:
+        SpecError: a sampler named in two ways, or a value that is none.
+    """
+    return Plan(
+        sampler=_sampler(settings),
+        scheduler=settings.get("scheduler"),
+        until=_until(settings.get("until", ())),
+        num_workers=whole("workers", settings.get("workers", 1), least=1),
+        seed=whole("seed", settings.get("seed", 0), least=0),
+    )
+
+
+def seconds_in(key: str, value: Any) -> float:
+    """A duration among the settings.
+
+    Raises:
+        SpecError: it is none.
+    """
+    try:
+        return seconds_of(str(value))
+    except ValueError as error:
+        raise SpecError(f"{key}: {error}") from error
+
+
+def horizons_of(settings: Mapping[str, Any]) -> list[float]:
+    """The times at which success is looked at, as a list or as "1h,6h,12h"; none if nobody said."""
+    words = settings.get("horizons") or ()
+    listed = words.split(",") if isinstance(words, str) else words if isinstance(words, Sequence) else [words]
+    return [seconds_in("horizons", str(word).strip()) for word in listed]
+
+
+def _sampler(settings: Mapping[str, Any]) -> Any:
+    ways = [way for way in _WAYS if any(key in settings for key in way)]
+    if len(ways) > 1:
+        said = [key for way in ways for key in way if key in settings]
+        raise SpecError(f"a sampler is named in one way (sampler; mode and spec; arms and strategy), got {said}")
+    sampler = settings.get("sampler", "auto")
+    if "spec" in settings and "mode" not in settings:
+        raise SpecError(f"spec={settings['spec']!r} is of a mode, like GP; give mode too")
+    if "mode" in settings:
+        sampler = preset(settings["mode"], settings.get("spec"))
+    elif ways == [_WAYS[2]]:
+        sampler = {"name": "portfolio", **{key: settings[key] for key in _WAYS[2] if key in settings}}
+    if "warm_up" not in settings:
+        return sampler
+    named = {"name": sampler} if isinstance(sampler, str) else sampler
+    return {**named, "warm_up_s": seconds_in("warm_up", settings["warm_up"])}
+
+
+def _until(said: Any) -> Until:
+    if isinstance(said, Mapping):
+        said = [f"{key}={value}" for key, value in said.items()]
+    return Until.read([said] if isinstance(said, str) else list(said))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SpecError(f"settings are in a YAML or JSON file, {path} cannot be read: {error.strerror}") from error
+
+
+def _parsed(parse: Any, text: str, path: str | Path, error: type[Exception]) -> Any:
+    try:
+        return parse(text)
+    except error as reason:
+        raise SpecError(f"settings are YAML or JSON, {path} is not: {' '.join(str(reason).split())}") from reason

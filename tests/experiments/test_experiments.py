@@ -1,0 +1,161 @@
+"""Experiments in this process: kept, continued after a kill, extended, refused where they are others."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from experiment_files import python_file
+from experiment_tables import written
+
+from raytune_hpo.errors import HpoError, SpecError, SpecMismatch
+from raytune_hpo.experiments import Experiment, Plan, Until, find_task, run_experiment
+from raytune_hpo.experiments import running as module
+
+SECONDS = ["optimizer_s", "optimizer_s_total", "total_s"]  # which no two runs have in common
+PLAN = Plan(sampler="random", until=Until(goal=0.985, num_trials=20))
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return written(tmp_path_factory.mktemp("tables"))
+
+
+def run(task, num_repeats, plan=PLAN, **settings):
+    return run_experiment(task, num_repeats, plan, **{"runtime": "local", "progress": False, **settings})
+
+
+def steady(experiment):
+    return experiment.to_dataframe().drop(columns=SECONDS)
+
+
+def test_repeats_differ_and_stand_in_one_tidy_table(table):
+    found = run(find_task(table), 3)
+    frame = found.to_dataframe()
+    assert frame.columns[0] == "repeat" and set(frame["repeat"]) == {0, 1, 2}
+    assert frame.groupby("repeat")["value"].first().nunique() == 3
+    assert len(found) == 3 and found.is_whole and found.folder is None
+    assert found.name == "made-random" and "3 searches" in str(found)
+
+
+def test_what_is_kept_is_what_was_found(table, tmp_path):
+    plan = Plan(sampler={"name": "portfolio", "n_initial": 5}, scheduler="deca", until=Until(num_trials=12))
+    found = run(table, 2, plan, folder=tmp_path)
+    loaded = Experiment.load(found.folder)
+    assert loaded.to_dataframe().equals(found.to_dataframe())
+    assert (loaded.plan, loaded.metric, loaded.mode) == (plan, "accuracy", "max")
+    assert loaded.summary.to_json([60]) == found.summary.to_json([60])
+    assert found.to_dataframe()["arm"].notna().all()
+    assert Experiment.load(run(table, 1, folder=tmp_path).folder).to_dataframe()["arm"].isna().all()
+
+
+def test_more_repeats_extend_it_and_leave_the_others_as_they_are(table, tmp_path):
+    found = run(table, 2, folder=tmp_path, name="mine")
+    before = {path: path.stat().st_mtime_ns for path in found.folder.iterdir()}
+    longer = run(table, 4, folder=tmp_path, name="mine")
+    assert len(longer) == 4 and all(path.stat().st_mtime_ns == at for path, at in before.items())
+    assert steady(longer).equals(steady(run(table, 4)))
+    assert len(run(table, 3, folder=tmp_path, name="mine")) == 3
+
+
+def test_another_plan_or_task_of_the_same_name_is_refused_with_the_difference_and_the_way_out(table, tmp_path):
+    run(table, 1, folder=tmp_path, name="mine")
+    other = Plan(sampler="random", until=Until(goal=0.9, num_trials=20))
+    with pytest.raises(SpecMismatch, match=r"until\.goal was 0\.985, is 0\.9\. Use another name, .* or delete"):
+        run(table, 1, other, folder=tmp_path, name="mine")
+    with pytest.raises(SpecMismatch, match=r"sampler\.name was random, is gp"):
+        run(table, 1, Plan(sampler="gp", until=PLAN.until), folder=tmp_path, name="mine")
+    with pytest.raises(SpecMismatch, match=r"task\.name was made, is made_up"):
+        run(python_file(tmp_path), 1, folder=tmp_path, name="mine")
+    assert len(run(table, 1, folder=tmp_path, name="mine")) == 1
+
+
+def test_a_preset_is_the_same_plan_as_what_it_stands_for(table, tmp_path):
+    written_out = {"name": "tercet", "beta": 0.1, "max_steps": 9}
+    run(table, 1, Plan(sampler="random", scheduler="deca", until=PLAN.until), folder=tmp_path, name="mine")
+    run(table, 1, Plan(sampler="random", scheduler=written_out, until=PLAN.until), folder=tmp_path, name="mine")
+
+
+def test_ctrl_c_leaves_what_is_there_and_the_same_again_goes_on(table, tmp_path, monkeypatch):
+    ended = []
+
+    def interrupted(task, plan, repeat, *, estimates):
+        if len(ended) == 2:
+            raise KeyboardInterrupt
+        ended.append(repeat)
+        return whole(task, plan, repeat, estimates=estimates)
+
+    whole = module.outcome_of
+    monkeypatch.setattr(module, "outcome_of", interrupted)
+    found = run(table, 5, folder=tmp_path)
+    assert len(found) == 2 and not found.is_whole
+    monkeypatch.setattr(module, "outcome_of", whole)
+    found = run(table, 5, folder=tmp_path)
+    assert len(found) == 5 and found.is_whole
+
+
+def test_a_killed_experiment_goes_on_where_it_was(table, tmp_path):
+    command = [sys.executable, "-m", "raytune_hpo.cli", "experiment", str(table), "200", "--sampler", "random",
+               "--until", "goal=0.985", "--until", "trials=20", "--serial", "--quiet", "--name", "mine"]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    folder = tmp_path / "experiments" / "mine"
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("repeat-*.csv"))) < 3:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    num_kept = len(Experiment.load(folder))
+    assert 3 <= num_kept < 200, "it was killed in the middle"
+    found = run(table, num_kept + 2, folder=folder.parent, name="mine")
+    assert steady(found).equals(steady(run(table, num_kept + 2)))
+
+
+def test_folders_that_are_none_or_are_damaged_are_refused(table, tmp_path):
+    with pytest.raises(SpecError, match="has a file experiment.json"):
+        Experiment.load(tmp_path)
+    found = run(table, 1, folder=tmp_path)
+    spec = found.folder / "experiment.json"
+    spec.write_text(json.dumps({**json.loads(spec.read_text()), "version": 99}))
+    with pytest.raises(SpecError, match="has 99; update"):
+        run(table, 1, folder=tmp_path)
+    spec.write_text("{")
+    with pytest.raises(HpoError, match="no JSON any more"):
+        Experiment.load(found.folder)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HpoError, match="a folder that can be written"):
+        run(table, 1, folder=tmp_path / "file")
+
+
+def test_an_objective_that_breaks_in_every_trial_says_nothing_was_reached(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text('space = {"x": [1, 2]}\ndef objective(config):\n    1 / 0\n')
+    found = run(path, 2, Plan(sampler="random", until=Until(goal=0, num_trials=3)))
+    assert found.summary.success_rate(10)[0] == 0
+    assert "0%" in found.text([10]) and found.to_json([10])["searches"] == 2
+
+
+def test_settings_that_make_no_sense_are_refused_before_anything_runs(table, tmp_path):
+    for settings, said in (({"runtime": "rey"}, "unknown runtime 'rey'"), ({}, "number of repeats")):
+        with pytest.raises(SpecError, match=said):
+            run(table, 1 if settings else 0, folder=tmp_path / "none", **settings)
+    assert not (tmp_path / "none").exists()
+
+
+def test_horizons_are_those_of_the_time_limit_and_none_lies_beyond(table):
+    found = run(table, 2, Plan(sampler="random", until=Until.read(["goal=0.98", "time=1h"])))
+    assert found.horizons() == [300, 900, 1800, 3600]
+    assert (found.to_dataframe()["total_s"] <= 3600).all()
+    with pytest.raises(SpecError, match="ended after 3600 s"):
+        found.text([7200])
+
+
+def test_the_progress_says_how_many_have_ended_and_reached_the_goal(table, capsys):
+    run(table, 2, progress=True)
+    assert "made-random: 2/2 repeats, " in (said := capsys.readouterr().err) and "reached 0.985" in said

@@ -1,0 +1,149 @@
+"""Settings in a file and on the command line, and the commands."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from experiment_tables import written
+
+from raytune_hpo.cli import main
+from raytune_hpo.errors import SpecError
+from raytune_hpo.experiments import settings
+from raytune_hpo.experiments.plan import Until
+from raytune_hpo.samplers.presets import preset
+
+ARMS = """
+arms:
+  - {name: gp, acquisition: ei}
+  - rf
+strategy: EG
+scheduler: deca
+until: {goal: 0.985, time: 2h}
+repeats: 2
+workers: 2
+"""
+
+
+def file(folder, text, name="settings.yaml"):
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_arms_and_run_settings_come_from_one_file(tmp_path):
+    plan = settings.plan_of(settings.read(file(tmp_path, ARMS)))
+    assert plan.sampler == {"name": "portfolio", "arms": [{"name": "gp", "acquisition": "ei"}, "rf"], "strategy": "EG"}
+    assert (plan.scheduler, plan.num_workers, plan.until) == ("deca", 2, Until(goal=0.985, time_s=7200))
+    data = {"mode": "GP", "spec": "PI", "until": ["trials=5"], "warm_up": "12h"}
+    plan = settings.plan_of(settings.read(file(tmp_path, json.dumps(data), "settings.json")))
+    assert plan.sampler == {**preset("GP", "PI"), "warm_up_s": 43200}
+
+
+def test_the_command_line_wins_and_names_its_own_sampler():
+    below = {"arms": ["gp"], "strategy": "EG", "seed": 3, "workers": 2}
+    assert settings.merged(below, {"seed": 4}) == {**below, "seed": 4}
+    assert settings.merged(below, {"mode": "GP"}) == {"mode": "GP", "seed": 3, "workers": 2}
+    assert settings.merged(below, {"strategy": "GT"})["arms"] == ["gp"]
+    assert settings.merged({"mode": "GP", "spec": "EI"}, {"spec": "PI"}) == {"mode": "GP", "spec": "PI"}
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("sheduler: deca", "'sheduler', which is no setting.*did you mean 'scheduler'"),
+        ("- 1", "keys with values"),
+        ("a: [", "settings are YAML or JSON"),
+        ("{mode: GP, sampler: gp}", "named in one way"),
+        ("spec: EI", "give mode too"),
+        ("{mode: PG}", "unknown mode 'PG'"),
+        ("warm_up: soon", "warm_up: a duration"),
+        ("until: {gaol: 1}", "an end is goal="),
+        ("workers: 0", "workers"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(tmp_path, text, said):
+    with pytest.raises(SpecError, match=said):
+        settings.plan_of(settings.read(file(tmp_path, text)))
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(SpecError, match="cannot be read"):
+        settings.read(tmp_path / "none.yaml")
+
+
+# ------------------------------------------------------------------------------------------------ commands
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    written(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command(*words, code=0):
+    done = CliRunner().invoke(main, list(map(str, words)))
+    assert done.exit_code == code, (done.output, done.exception)
+    return done.output
+
+
+RANDOM = ("experiment", "made.csv", "3", "--mode", "RANDOM", "--until", "goal=0.98", "--until", "time=1h", "--serial")
+
+
+def test_the_command_says_what_came_of_it_and_where_it_is(here):
+    said = command(*RANDOM, "--quiet", "--horizons", "10m, 1h")
+    assert "made-random" in said and "10m" in said and "more: raytune-hpo experiments experiments/made-random" in said
+    data = json.loads(command(*RANDOM, "--json"))
+    assert data["searches"] == 3 and list(data["success"]) == ["300", "900", "1800", "3600"]
+
+
+def test_files_and_options_go_together_and_options_win(here):
+    file(here, ARMS)
+    words = (
+        "experiment",
+        "made.csv",
+        "--file",
+        "settings.yaml",
+        "--until",
+        "trials=6",
+        "--serial",
+        "--json",
+        "--name",
+        "a",
+    )
+    data = json.loads(command(*words))
+    assert data["searches"] == 2 and data["trials"] == 6 and data["plan"]["until"]["goal"] is None
+    assert json.loads(command(*words, "--sampler", "random", "--name", "b"))["plan"]["sampler"] == "random"
+
+
+def test_a_table_that_is_minimised_says_so(here):
+    words = ("experiment", "made.csv", 1, "--sampler", "random", "--until", "trials=9", "--serial", "--json")
+    data = json.loads(command(*words, "--metric", "error", "--minimise"))
+    assert (data["metric"], data["mode"]) == ("error", "min")
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("experiment", "made.csv", "--serial"), "how many repeats"),
+        (("experiment", "nothing", "3", "--serial"), "a task is a lookup table"),
+        (("experiment", "made.csv", "3", "--mode", "GP", "--sampler", "gp", "--serial"), "named in one way"),
+        (
+            ("experiment", "made.csv", "3", "--sampler", "random", "--warm-up", "1h", "--serial"),
+            "no option 'warm_up_s'",
+        ),
+        (("experiments", "nowhere"), "no experiment in nowhere"),
+    ],
+)
+def test_wrong_words_are_refused_in_one_line(here, words, said):
+    output = command(*words, code=2)
+    assert said in output and len(output.strip().splitlines()) == 1
+
+
+def test_experiments_are_compared_in_one_table(here):
+    command(*RANDOM, "--quiet")
+    command(*RANDOM, "--quiet", "--seed", "1", "--name", "other")
+    said = command("experiments", "--horizons", "1h")
+    assert "made-random" in said and "other" in said and "in 1h" in said
+    one = json.loads(command("experiments", "experiments/other", "--json"))
+    assert [entry["name"] for entry in one["experiments"]] == ["other"] and one["horizons_s"] == [300, 900, 1800, 3600]
