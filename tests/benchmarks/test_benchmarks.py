@@ -41,6 +41,13 @@ def test_simulated(tmp_path: Path) -> None:
     assert figures["simulated_2000"]["measured"] < 60
 
 
+def test_lookup_tables(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "lookup_tables")
+    assert {"random 24h", "deca-recorded mean", "six-workers thinking"} <= set(figures)
+    assert figures["deca-recorded 12h"]["measured"] >= figures["random 12h"]["measured"]
+    assert figures["deca-recorded 12h"]["asked"] == "91 %"
+
+
 def test_memory_without_ray(tmp_path: Path) -> None:
     figures = measured(tmp_path, "memory", "--only", "start", "table", "journal")
     assert set(figures) == {"import", "help", "table", "disk", "append"}
