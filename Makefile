@@ -25,10 +25,12 @@ tune: $(READY)  ## tune real models on a local Ray cluster (about four minutes o
 	@echo "(raytune-hpo is in $(BIN))"
 
 test: $(READY)  ## the tests (under twenty minutes on two cores)
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow and not ray' -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m 'not slow and ray'
 
 test-all: $(READY)  ## the tests, every lab and block of code in the docs, and every benchmark at a tiny size
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not ray' -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m ray
 
 check: $(READY)  ## style and types
 	$(BIN)/ruff check .
