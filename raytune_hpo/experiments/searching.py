@@ -90,7 +90,7 @@ def tuner_of(task: Task, plan: Plan, repeat: int) -> Tuner:
 def typed(frame: pd.DataFrame, types: Mapping[str, str] = TYPES) -> pd.DataFrame:
     """The columns with the same types however short the table is, and whether it was made or read; no arm is None."""
     for name, type_ in types.items():
-        column = frame[name]
+        column: Any = frame[name]
         if type_ == "object":
             frame[name] = column.astype(type_).where(column.notna(), None)
         else:

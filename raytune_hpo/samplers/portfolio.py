@@ -55,11 +55,14 @@ class Portfolio(Learner):
         penalty_weight: alpha of "linear" (0.1), k of "top_k" (10), seconds added to all (10) of the others; None for
             those.
         n_initial: trials that are drawn at random first.
+        warm_up_s: seconds since the first trial began, from which on trials that are stopped count with the best they
+            have reported; before, and always where it is None, they count with their last report. (Cho et al.'s runs: 12
+            hours.) Arms that keep a history of their own go by the last report.
         truth: the loss of any configuration, for the strategies that end in T: a lookup table knows it.
 
     Raises:
-        SpecError: no arms, an arm that is none, an unknown strategy, failover or penalty; n_initial < 1; a strategy that
-            ends in T without ``truth``.
+        SpecError: no arms, an arm that is none, an unknown strategy, failover or penalty; n_initial < 1; warm_up_s < 0; a
+            strategy that ends in T without ``truth``.
     """
 
     traits: ClassVar[Traits] = Traits()
@@ -75,6 +78,7 @@ class Portfolio(Learner):
         penalty: str | None = None,
         penalty_weight: float | None = None,
         n_initial: int = 2,
+        warm_up_s: float | None = None,
         truth: Callable[[Mapping[str, Any]], float] | None = None,
     ) -> None:
         if isinstance(arms, (str, Mapping)) or not arms:
@@ -90,6 +94,8 @@ class Portfolio(Learner):
             raise SpecError(f"portfolio needs a whole number n_initial >= 1, got n_initial={n_initial!r}")
         if penalty_weight is not None and not 0 < penalty_weight < np.inf:
             raise SpecError(f"portfolio needs penalty_weight > 0, got {penalty_weight}")
+        if warm_up_s is not None and not 0 <= warm_up_s < np.inf:
+            raise SpecError(f"portfolio needs warm_up_s >= 0, seconds, got {warm_up_s}; leave it out for none")
         if STRATEGIES[strategy].by_truth and truth is None:
             raise SpecError(
                 f"strategy {strategy!r} needs truth=, the loss of any configuration; {strategy[:-1]!r} does not"
@@ -100,8 +106,10 @@ class Portfolio(Learner):
         self.penalty = penalty
         self.penalty_weight = penalty_weight
         self.n_initial = n_initial
+        self.warm_up_s = warm_up_s
         self.truth = truth
         self._told: list[Told] = []
+        self._began_at = np.inf  # when the first trial did
         self._duration: tuple[int, durations.Model] | None = None  # a number of completed trials, and the model of them
         self._nominees: dict[int, Array] = {}  # (k, d) of told trials that nobody was credited for yet
         self._credits: dict[int, Array] = {}  # (k,) by the number of the trial at whose turn the arms nominated
@@ -215,7 +223,7 @@ class Portfolio(Learner):
     def tell(self, trial: Trial) -> None:
         """Note the trial, and what its meta says of earlier nominees; arms without a model of ours are told too."""
         position = len(self._history)
-        self._history.tell(trial)
+        self._history.tell(trial, at_its_best=self._is_warm(trial))
         label = trial.meta.get(ARM)
         self._told.append(Told.of(trial, self._labels.index(label) if label in self._labels else None))
         for number, gains in trial.meta.get(_CREDITS, ()):
@@ -227,6 +235,12 @@ class Portfolio(Learner):
         for arm, sampler in enumerate(self._arms):
             if not isinstance(sampler, ModelBased):
                 sampler.tell(seen_by(arm, self._labels, trial))
+
+    def _is_warm(self, trial: Trial) -> bool:
+        """Whether a trial ended after the warm-up."""
+        self._began_at = min(self._began_at, trial.created_at)
+        ended_at = trial.created_at if trial.finished_at is None else trial.finished_at
+        return self.warm_up_s is not None and ended_at - self._began_at >= self.warm_up_s
 
     def _standing(self, told: Observed, pending: Sequence[Trial]) -> tuple[Standing, dict[int, Array]]:
         """What the strategy goes by, and the credits of nominees that nobody was credited for yet."""
