@@ -22,7 +22,7 @@ from raytune_hpo.rng import derive
 from raytune_hpo.samplers.arms import ARM, OWN, SIX_ARMS, Scene, Told, labels_of, seen_by
 from raytune_hpo.samplers.history import Observed, last_due
 from raytune_hpo.samplers.learner import Learner
-from raytune_hpo.samplers.model_based import ModelBased, Ranked
+from raytune_hpo.samplers.model_based import ModelBased, Ranked, Weighed
 from raytune_hpo.samplers.novelty import first_new, is_among
 from raytune_hpo.samplers.strategies import STRATEGIES, Standing, Strategy
 from raytune_hpo.space import Space
@@ -129,10 +129,14 @@ class Portfolio(Learner):
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
         """A draw at first; from then on what the arm suggests whose turn it is."""
+        return self.weighed(number, pending, rng).said
+
+    def weighed(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Weighed:
+        """As ``ask``, with what the suggestion was chosen from, where it was an arm with a model of ours."""
         told, begun = self._history.read(), len(self._history) + len(pending)
         strategy, cube = STRATEGIES[self.strategy], self._cube
         if strategy.waits and any(trial.number // self._batch < number // self._batch for trial in pending):
-            return Signal.WAIT
+            return Weighed(Signal.WAIT)
         known = np.concatenate([told.X, cube.encode(pending)])
         if not cube.axes or begun < self.n_initial or np.isnan(told.Y[:, 0]).all():
             return self._drawn(known, rng)
@@ -150,32 +154,34 @@ class Portfolio(Learner):
         """How many trials of a synchronous round there are: one an arm, and a random one."""
         return len(self.arms) + 1
 
-    def _drawn(self, known: Array, rng: np.random.Generator) -> Suggestion:
+    def _drawn(self, known: Array, rng: np.random.Generator) -> Weighed:
         cube = self._cube
-        return Suggestion(cube.config(first_new(cube, cube.draw(1, rng), known, rng)), {ARM: _AT_RANDOM})
+        return Weighed(Suggestion(cube.config(first_new(cube, cube.draw(1, rng), known, rng)), {ARM: _AT_RANDOM}))
 
     def _suggested(
         self, arm: int, number: int, scene: Scene, pending: Sequence[Trial], rng: np.random.Generator
-    ) -> Suggestion | Signal:
+    ) -> Weighed:
         """What one arm suggests; a sampler without a model is asked as anyone asks it."""
         sampler = self._arms[arm]
         if isinstance(sampler, ModelBased):
-            x = self._chosen(self._ranked(sampler, scene, rng), scene, rng)
-            return Suggestion(self._cube.config(x), {ARM: self._labels[arm]})
+            ranked = self._ranked(sampler, scene, rng)
+            suggestion = Suggestion(self._cube.config(self._chosen(ranked, scene, rng)), {ARM: self._labels[arm]})
+            return Weighed(suggestion, ranked, sampler, scene.observed)
         its_own = [seen_by(arm, self._labels, trial) for trial in pending] if sampler.traits.reads_pending else []
         said = sampler.ask(number, its_own, rng)
         if isinstance(said, Signal):
-            return said
-        return replace(said, meta={ARM: self._labels[arm], OWN: dict(said.meta)})
+            return Weighed(said)
+        return Weighed(replace(said, meta={ARM: self._labels[arm], OWN: dict(said.meta)}))
 
     def _nominated(
         self, arm: int, number: int, scene: Scene, credits: Mapping[int, Array], rng: np.random.Generator
-    ) -> Suggestion:
+    ) -> Weighed:
         """What one arm suggests, with what all the others would have, so that they can be credited for it."""
-        rows = []
-        for sampler in self._arms:
+        rows, proposed = [], {}
+        for index, sampler in enumerate(self._arms):
             if isinstance(sampler, ModelBased):
-                rows.append(self._chosen(self._ranked(sampler, scene, rng), scene, rng))
+                proposed[index] = self._ranked(sampler, scene, rng), sampler, scene.observed
+                rows.append(self._chosen(proposed[index][0], scene, rng))
             else:
                 said = sampler.ask(number, (), rng)
                 rows.append(self._cube.draw(1, rng)[0] if isinstance(said, Signal) else self._row(said.config))
@@ -184,7 +190,7 @@ class Portfolio(Learner):
             _NOMINEES: [_listed(x) for x in rows],
             _CREDITS: [[told, _listed(gains)] for told, gains in credits.items()],
         }
-        return Suggestion(self._cube.config(rows[arm]), meta)
+        return Weighed(Suggestion(self._cube.config(rows[arm]), meta), *proposed.get(arm, ()))
 
     def _ranked(self, sampler: ModelBased, scene: Scene, rng: np.random.Generator) -> Ranked:
         """What an arm proposes, less what is held against long trials."""
