@@ -124,7 +124,7 @@ def _of_task(settings: dict[str, Any]) -> dict[str, Any]:
     return {"conf": settings.get("conf"), "metric": settings.get("metric"), "mode": mode}
 
 
-def _repeats(settings: dict[str, Any]) -> int:
+def _repeats(settings: dict[str, Any]) -> Any:
     if "repeats" not in settings:
         raise SpecError("how many repeats? raytune-hpo experiment TASK REPEATS, or repeats in --file")
-    return int(settings["repeats"])
+    return settings["repeats"]

@@ -69,7 +69,7 @@ class Comparison:
     @property
     def header(self) -> list[str]:
         within = [f"in {duration(horizon)}" for horizon in self.horizons_s]
-        return ["experiment", "repeats", "goal", *within, "time to goal", "best, median", "trials", "thinking"]
+        return ["experiment", "repeats", "goal", *within, "time to goal", "best", "trials", "thinking"]
 
     def _row(self, experiment: Experiment) -> list[str]:
         summary, goal = experiment.summary, experiment.plan.until.goal
@@ -80,7 +80,7 @@ class Comparison:
             experiment.name,
             str(len(experiment)),
             "" if goal is None else number(goal),
-            *["" if goal is None else f"{p:.0%} ({low:.0%}-{high:.0%})" for p, low, high in rates],
+            *["" if goal is None else f"{p:.0%} ({100 * low:.0f}-{100 * high:.0f})" for p, low, high in rates],
             duration(time) if np.isfinite(time) else "",
             number(data["median_best"]),
             f"{data['trials']:.4g}",

@@ -82,11 +82,16 @@ class Experiment:
             raise SpecError(f"experiment {self.name!r} has kept no estimates; run it with estimates under another name")
         return _stacked(kept)
 
+    @cached_property
+    def longest_s(self) -> float:
+        """The seconds of its time limit or, if it has none, of its longest repeat."""
+        if self.plan.until.time_s is not None:
+            return self.plan.until.time_s
+        return max((float(o.steps["total_s"].iloc[-1]) for o in self.outcomes.values() if len(o.steps)), default=0.0)
+
     def horizons(self) -> list[float]:
-        """Sensible times (in seconds) after which to look at it: parts of its time limit, or of its longest repeat."""
-        limit = self.plan.until.time_s
-        longest = max((float(o.steps["total_s"].iloc[-1]) for o in self.outcomes.values() if len(o.steps)), default=0.0)
-        return [share * (longest if limit is None else limit) for share in _SHARES]
+        """Sensible times (in seconds) after which to look at it: parts of its longest."""
+        return [share * self.longest_s for share in _SHARES]
 
     def checked(self, horizons_s: Sequence[float]) -> list[float]:
         """The horizons, if all of them were reached.

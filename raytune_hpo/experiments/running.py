@@ -59,6 +59,8 @@ def run_experiment(
     task = task if isinstance(task, Task) else find_task(task)
     plan = Plan() if plan is None else plan
     whole("the number of repeats", num_repeats, least=1)
+    if max_jobs is not None:
+        whole("the number of repeats at the same time", max_jobs, least=1)
     if runtime not in RUNTIMES:
         raise SpecError(f"unknown runtime {runtime!r}; {nearest(str(runtime), RUNTIMES)}")
     spec = _spec(task, plan)

@@ -7,9 +7,12 @@ from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from raytune_hpo.experiments.estimates import rows as estimates_of
+from raytune_hpo.experiments.estimates import watched
 from raytune_hpo.experiments.fitting import sampler_for, scheduler_for
 from raytune_hpo.experiments.plan import Plan
 from raytune_hpo.experiments.tasks import Task
+from raytune_hpo.registry import make
 from raytune_hpo.rng import derive
 from raytune_hpo.run import Run
 from raytune_hpo.runtime.simulated import SimulatedHandle
@@ -55,25 +58,33 @@ def outcome_of(task: Task, plan: Plan, repeat: int, *, estimates: bool = False) 
     """As ``search``, and with the model's estimates before each step, if they are asked for."""
     import pandas as pd
 
-    trials, thinking_s = _searched(tuner_of(task, plan, repeat))
-    rows = _rows(trials, task, thinking_s)
-    return Outcome(_in_time(typed(pd.DataFrame(rows, columns=list(COLUMNS))), plan))
+    trials, thinking_s = _searched(tuner_of(task, plan, repeat, estimates=estimates))
+    ended = sorted((t for t in trials if t.finished_at is not None), key=lambda t: (t.finished_at, t.number))
+    steps = _in_time(typed(pd.DataFrame(_rows(ended, task, thinking_s), columns=list(TYPES))), plan)
+    if not estimates:
+        return Outcome(steps)
+    thoughts = pd.DataFrame(estimates_of(ended[: len(steps)]), columns=list(ESTIMATES))
+    return Outcome(steps, typed(thoughts, ESTIMATES))
 
 
-def tuner_of(task: Task, plan: Plan, repeat: int) -> Tuner:
+def tuner_of(task: Task, plan: Plan, repeat: int, *, estimates: bool = False) -> Tuner:
     """The study of one search, not started.
+
+    Args:
+        estimates: whether trials carry what the model thought of them. It counts as the optimizer's time.
 
     Raises:
         SpecError: the plan does not fit the task.
     """
     # Who learns from running trials needs to hear of them, and so does who stops them.
     is_followed = plan.scheduler is not None or plan.num_workers > 1
+    sampler = sampler_for(plan.sampler, task)
     return Tuner(
         task.objective if is_followed or task.final is None else task.final,
         task.space,
         metric=task.metric,
         mode=task.mode,
-        sampler=sampler_for(plan.sampler, task),
+        sampler=watched(make("sampler", sampler)) if estimates else sampler,
         scheduler=scheduler_for(plan.scheduler, task),
         num_trials=plan.until.num_trials,
         time_budget_s=plan.until.time_s,
@@ -90,7 +101,7 @@ def tuner_of(task: Task, plan: Plan, repeat: int) -> Tuner:
 def typed(frame: pd.DataFrame, types: Mapping[str, str] = TYPES) -> pd.DataFrame:
     """The columns with the same types however short the table is, and whether it was made or read; no arm is None."""
     for name, type_ in types.items():
-        column = frame[name]
+        column: Any = frame[name]
         if type_ == "object":
             frame[name] = column.astype(type_).where(column.notna(), None)
         else:
@@ -112,8 +123,8 @@ def _in_time(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     return frame if limit is None else frame[frame["total_s"] <= limit].reset_index(drop=True)
 
 
-def _rows(trials: Sequence[Trial], task: Task, thinking_s: Mapping[int, float]) -> list[tuple[Any, ...]]:
-    ended = sorted((t for t in trials if t.finished_at is not None), key=lambda t: (t.finished_at, t.number))
+def _rows(ended: Sequence[Trial], task: Task, thinking_s: Mapping[int, float]) -> list[tuple[Any, ...]]:
+    """A row for each trial, in the order in which they ended."""
     values = [trial.metrics.get(task.metric) for trial in ended]
     trial_s = [trial.duration_s or 0.0 for trial in ended]
     optimizer_s = [thinking_s.get(trial.number, 0.0) for trial in ended]

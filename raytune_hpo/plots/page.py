@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import html
 import json
-import time
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo import __version__, showing
+from raytune_hpo import showing
 from raytune_hpo.analysis.best import ranked
 from raytune_hpo.analysis.columns import flat
 from raytune_hpo.files import write_whole
 from raytune_hpo.plots import style
-from raytune_hpo.plots.page_look import CSS, SCRIPT
+from raytune_hpo.plots.document import contents, document, figure_section, html_table
 from raytune_hpo.plots.sections import Section, sections
 from raytune_hpo.results import plain
-from raytune_hpo.texts import cut, duration, last_line, number, short
+from raytune_hpo.texts import cut, duration, last_line, number
 from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:
@@ -39,21 +38,14 @@ def page(results: Results, path: str | PathLike[str], *, refresh_s: float | None
 
 def page_text(results: Results, shown: Sequence[Section], refresh_s: float | None = None) -> str:
     """The page as text; everything that came from a user is escaped."""
-    title = html.escape(results.name)
-    seconds = "null" if refresh_s is None else json.dumps(refresh_s)
+    body = (
+        f"{_summary(results)}{_choice(results, shown)}{_contents(shown)}{_best(results)}"
+        f"{''.join(map(figure_section, shown))}{_table(results)}"
+    )
     note = (
         "" if refresh_s is None else f" This page reads itself again every {number(refresh_s)} s while the study runs."
     )
-    return (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{CSS}</style>'
-        f"</head><body><main><h1>{title}</h1>{_summary(results)}{_choice(results, shown)}{_contents(shown)}"
-        f"{_best(results)}{''.join(map(_section, shown))}{_table(results)}"
-        f'<p class="muted">Written by raytune_hpo {__version__}, {time.strftime("%Y-%m-%d %H:%M:%S %Z")}.{note}</p>'
-        # Last, so that the text is there before four megabytes of plotly.js have been read.
-        f"</main><script>{style.plotly('offline').get_plotlyjs()}</script>"
-        f"<script>const refreshSeconds = {seconds};{SCRIPT}</script></body></html>"
-    )
+    return document(results.name, body, note=note, refresh_s=refresh_s)
 
 
 def _choice(results: Results, shown: Sequence[Section]) -> str:
@@ -68,27 +60,7 @@ def _choice(results: Results, shown: Sequence[Section]) -> str:
 
 
 def _contents(shown: Sequence[Section]) -> str:
-    titles = dict.fromkeys(section.title for section in shown)
-    links = "".join(f'<a href="#{_anchor(title)}">{html.escape(title)}</a>' for title in titles)
-    return f'<nav>{links}<a href="#trials">Trials</a></nav>' if shown else ""
-
-
-def _section(section: Section) -> str:
-    """A figure with its heading; its data are drawn when it comes into view."""
-    about = "" if section.metric is None else f' data-metric="{section.metric}"'
-    # JSON in a script element must not end it: plotly escapes "</" and all other tags.
-    text = section.figure.to_json(engine="json").replace("<", "\\u003c")
-    return (
-        f'<section{about} id="{_anchor(section.title, section.metric)}"><h2>{html.escape(section.title)}</h2>'
-        f'<p class="muted">{html.escape(section.says)}</p>'
-        f'<div class="figure" style="height: {section.figure.layout.height}px"></div>'
-        f'<script type="application/json">{text}</script></section>'
-    )
-
-
-def _anchor(title: str, metric: int | None = None) -> str:
-    name = title.lower().replace(" ", "-")
-    return f"{name}-{metric}" if metric else name
+    return contents([*(section.title for section in shown), "Trials"]) if shown else ""
 
 
 def _summary(results: Results) -> str:
@@ -130,17 +102,13 @@ def _table(results: Results) -> str:
     header = ["trial", "status", *metrics, *parameters[:MAX_COLUMNS], "duration", "error"]
     rows = [_cells(trial, metrics, parameters[:MAX_COLUMNS]) for trial in order]
     right = [all(isinstance(row[i], (int, float)) or row[i] == "" for row in rows) for i in range(len(header))]
-    body = "".join(_row("td", row, right) for row in rows)
     notes = []
     if len(order) < len(results):
         notes.append(f"the first {len(order)} of {len(results)} trials")
     if len(parameters) > MAX_COLUMNS:
         notes.append(f"the first {MAX_COLUMNS} of {len(parameters)} parameters")
     note = f'<p class="muted">Shown: {", ".join(notes)}.</p>' if notes else ""
-    return (
-        f'<section id="trials"><h2>Trials</h2>{note}<div class="scroll"><table><thead>{_row("th", header, right)}</thead>'
-        f"<tbody>{body}</tbody></table></div></section>"
-    )
+    return f'<section id="trials"><h2>Trials</h2>{note}{html_table(header, rows, right)}</section>'
 
 
 def _cells(trial: Trial, metrics: Sequence[str], parameters: Sequence[str]) -> list[Any]:
@@ -149,9 +117,3 @@ def _cells(trial: Trial, metrics: Sequence[str], parameters: Sequence[str]) -> l
     error = "" if trial.error is None else last_line(trial.error)
     values = [trial.metrics.get(metric, "") for metric in metrics]
     return [trial.number, trial.status.value, *values, *[config.get(name, "") for name in parameters], took, error]
-
-
-def _row(tag: str, cells: Sequence[Any], right: Sequence[bool]) -> str:
-    tags = [f'{tag} class="number"' if is_number else tag for is_number in right]
-    shown = ["" if cell == "" else html.escape(short(cell, 80)) for cell in cells]
-    return f"<tr>{''.join(f'<{t}>{cell}</{tag}>' for t, cell in zip(tags, shown, strict=True))}</tr>"

@@ -13,7 +13,7 @@ from raytune_hpo.protocols import Suggestion
 from raytune_hpo.samplers.arms import ARM
 from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.history import Observed
-from raytune_hpo.samplers.model_based import ModelBased, Ranked
+from raytune_hpo.samplers.model_based import ModelBased, Ranked, Weighed
 from raytune_hpo.samplers.tpe import TPE
 from raytune_hpo.space import Space
 from raytune_hpo.space.domain import Array
@@ -45,13 +45,14 @@ class Auto(ModelBased):
         bound._parts = {"gp": GP().bind(space, goals, seed), "tpe": TPE().bind(space, goals, seed)}
         return bound
 
-    def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
+    def weighed(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Weighed:
         """The next point of the even design or, from then on, of the sampler whose turn it is."""
-        suggestion = super().ask(number, pending, rng)
+        weighed = super().weighed(number, pending, rng)
         observed = self._history.read()
-        if len(observed) + len(pending) < self.initial():
-            return suggestion
-        return replace(suggestion, meta={ARM: self._arm(observed, len(pending))})
+        if len(observed) + len(pending) < self.initial() or not isinstance(weighed.said, Suggestion):
+            return weighed
+        arm = self._arm(observed, len(pending))
+        return weighed._replace(said=replace(weighed.said, meta={ARM: arm}), model=self._parts[arm])
 
     def initial(self) -> int:
         """How many trials the even design has."""

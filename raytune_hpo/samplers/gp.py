@@ -116,6 +116,13 @@ class GP(ModelBased):
         mean = np.mean([belief.predict(at)[0] for belief in self._beliefs(observed, training)], axis=0)
         return transforms.undone(mean, training.y, training.losses)
 
+    def estimate(self, observed: Observed, rows: Array) -> tuple[Array, Array]:
+        """Means and variances (k,) of the mixture of posteriors at rows (k, d), standardised."""
+        at = self._embedding(rows)
+        said = [belief.predict(at) for belief in self._beliefs(observed, self._training(observed))]
+        means, sds = np.stack([mean for mean, _ in said]), np.stack([sd for _, sd in said])
+        return means.mean(axis=0), (sds**2).mean(axis=0) + means.var(axis=0)
+
     def _beliefs(self, observed: Observed, training: Training) -> list[Posterior]:
         Z, owner = self._embedding(training.X), self._embedding.owner
         return [Posterior.of(theta, Z, owner, training.y) for theta in self._thetas(observed)]

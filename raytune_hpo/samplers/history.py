@@ -86,9 +86,16 @@ class History:
     def __len__(self) -> int:
         return len(self._told)
 
-    def tell(self, trial: Trial) -> None:
-        """Note a finished trial. A pruned one counts with its last report, a failed one with no loss."""
+    def tell(self, trial: Trial, *, at_its_best: bool = False) -> None:
+        """Note a finished trial. A pruned one counts with its last report, a failed one with no loss.
+
+        Args:
+            at_its_best: a pruned one counts with the best of its reports instead, each goal for itself.
+        """
         losses = None if trial.status is Status.FAILED else trial.last_losses
+        if at_its_best and trial.status is Status.PRUNED and losses is not None:
+            reported = [report.losses for report in trial.reports if report.losses is not None]
+            losses = tuple(min(column) for column in zip(*reported, strict=True))
         self._told.append((trial.config, losses))
 
     def read(self) -> Observed:

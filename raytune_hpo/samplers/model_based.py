@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from raytune_hpo.protocols import Suggestion
+from raytune_hpo.protocols import Signal, Suggestion
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.learner import Learner
 from raytune_hpo.samplers.novelty import first_new
@@ -32,6 +32,20 @@ class Ranked(NamedTuple):
         """Rows in the order of their promise, equals in their own order; at most so many."""
         order = np.argsort(-promise, kind="stable")[:most]
         return cls(X[order], promise[order])
+
+
+class Weighed(NamedTuple):
+    """What a sampler says, and what it was chosen from.
+
+    Attributes:
+        ranked: what a model proposed; None where none was asked.
+        model, observed: who proposed it, and the trials that it had learned from.
+    """
+
+    said: Suggestion | Signal
+    ranked: Ranked | None = None
+    model: ModelBased | None = None
+    observed: Observed | None = None
 
 
 class ModelBased(Learner, ABC):
@@ -76,15 +90,33 @@ class ModelBased(Learner, ABC):
         """
         return None
 
+    def estimate(self, observed: Observed, rows: Array) -> tuple[Array, Array] | None:
+        """What the model believes of the losses at rows (k, d): means and variances (k,), in the units in which it sees
+        losses, which are standardised; None if it has no such belief. Pending trials are passed over.
+
+        Args:
+            observed: at least one trial has losses.
+        """
+        return None
+
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
         """The next point of the even design or, from then on, what the model makes most of."""
+        said = self.weighed(number, pending, rng).said
+        assert isinstance(said, Suggestion), "a model always has something to suggest"
+        return said
+
+    def weighed(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Weighed:
+        """As ``ask``, with what the suggestion was chosen from."""
         observed, cube = self._history.read(), self._cube
         if not cube.axes:
-            return Suggestion(cube.config(np.empty(0)))
+            return Weighed(Suggestion(cube.config(np.empty(0))))
         running = cube.encode(pending)
         begun = len(observed) + len(running)
+        ranked = None
         if begun < self.initial() or np.isnan(observed.Y).any(axis=1).all():
             rows = cube.spread(begun, self._seed, rng)
         else:
-            rows = self.propose(observed, running, rng).X
-        return Suggestion(cube.config(first_new(cube, rows, np.concatenate([observed.X, running]), rng)))
+            ranked = self.propose(observed, running, rng)
+            rows = ranked.X
+        x = first_new(cube, rows, np.concatenate([observed.X, running]), rng)
+        return Weighed(Suggestion(cube.config(x)), ranked, self, observed)

@@ -22,7 +22,7 @@ from raytune_hpo.rng import derive
 from raytune_hpo.samplers.arms import ARM, OWN, SIX_ARMS, Scene, Told, labels_of, seen_by
 from raytune_hpo.samplers.history import Observed, last_due
 from raytune_hpo.samplers.learner import Learner
-from raytune_hpo.samplers.model_based import ModelBased, Ranked
+from raytune_hpo.samplers.model_based import ModelBased, Ranked, Weighed
 from raytune_hpo.samplers.novelty import first_new, is_among
 from raytune_hpo.samplers.strategies import STRATEGIES, Standing, Strategy
 from raytune_hpo.space import Space
@@ -55,11 +55,14 @@ class Portfolio(Learner):
         penalty_weight: alpha of "linear" (0.1), k of "top_k" (10), seconds added to all (10) of the others; None for
             those.
         n_initial: trials that are drawn at random first.
+        warm_up_s: seconds since the first trial began, from which on trials that are stopped count with the best they
+            have reported; before, and always where it is None, they count with their last report. (Cho et al.'s runs: 12
+            hours.) Arms that keep a history of their own go by the last report.
         truth: the loss of any configuration, for the strategies that end in T: a lookup table knows it.
 
     Raises:
-        SpecError: no arms, an arm that is none, an unknown strategy, failover or penalty; n_initial < 1; a strategy that
-            ends in T without ``truth``.
+        SpecError: no arms, an arm that is none, an unknown strategy, failover or penalty; n_initial < 1; warm_up_s < 0; a
+            strategy that ends in T without ``truth``.
     """
 
     traits: ClassVar[Traits] = Traits()
@@ -75,6 +78,7 @@ class Portfolio(Learner):
         penalty: str | None = None,
         penalty_weight: float | None = None,
         n_initial: int = 2,
+        warm_up_s: float | None = None,
         truth: Callable[[Mapping[str, Any]], float] | None = None,
     ) -> None:
         if isinstance(arms, (str, Mapping)) or not arms:
@@ -90,6 +94,8 @@ class Portfolio(Learner):
             raise SpecError(f"portfolio needs a whole number n_initial >= 1, got n_initial={n_initial!r}")
         if penalty_weight is not None and not 0 < penalty_weight < np.inf:
             raise SpecError(f"portfolio needs penalty_weight > 0, got {penalty_weight}")
+        if warm_up_s is not None and not 0 <= warm_up_s < np.inf:
+            raise SpecError(f"portfolio needs warm_up_s >= 0, seconds, got {warm_up_s}; leave it out for none")
         if STRATEGIES[strategy].by_truth and truth is None:
             raise SpecError(
                 f"strategy {strategy!r} needs truth=, the loss of any configuration; {strategy[:-1]!r} does not"
@@ -100,8 +106,10 @@ class Portfolio(Learner):
         self.penalty = penalty
         self.penalty_weight = penalty_weight
         self.n_initial = n_initial
+        self.warm_up_s = warm_up_s
         self.truth = truth
         self._told: list[Told] = []
+        self._began_at = np.inf  # when the first trial did
         self._duration: tuple[int, durations.Model] | None = None  # a number of completed trials, and the model of them
         self._nominees: dict[int, Array] = {}  # (k, d) of told trials that nobody was credited for yet
         self._credits: dict[int, Array] = {}  # (k,) by the number of the trial at whose turn the arms nominated
@@ -125,10 +133,14 @@ class Portfolio(Learner):
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
         """A draw at first; from then on what the arm suggests whose turn it is."""
+        return self.weighed(number, pending, rng).said
+
+    def weighed(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Weighed:
+        """As ``ask``, with what the suggestion was chosen from, where it was an arm with a model of ours."""
         told, begun = self._history.read(), len(self._history) + len(pending)
         strategy, cube = STRATEGIES[self.strategy], self._cube
         if strategy.waits and any(trial.number // self._batch < number // self._batch for trial in pending):
-            return Signal.WAIT
+            return Weighed(Signal.WAIT)
         known = np.concatenate([told.X, cube.encode(pending)])
         if not cube.axes or begun < self.n_initial or np.isnan(told.Y[:, 0]).all():
             return self._drawn(known, rng)
@@ -146,32 +158,34 @@ class Portfolio(Learner):
         """How many trials of a synchronous round there are: one an arm, and a random one."""
         return len(self.arms) + 1
 
-    def _drawn(self, known: Array, rng: np.random.Generator) -> Suggestion:
+    def _drawn(self, known: Array, rng: np.random.Generator) -> Weighed:
         cube = self._cube
-        return Suggestion(cube.config(first_new(cube, cube.draw(1, rng), known, rng)), {ARM: _AT_RANDOM})
+        return Weighed(Suggestion(cube.config(first_new(cube, cube.draw(1, rng), known, rng)), {ARM: _AT_RANDOM}))
 
     def _suggested(
         self, arm: int, number: int, scene: Scene, pending: Sequence[Trial], rng: np.random.Generator
-    ) -> Suggestion | Signal:
+    ) -> Weighed:
         """What one arm suggests; a sampler without a model is asked as anyone asks it."""
         sampler = self._arms[arm]
         if isinstance(sampler, ModelBased):
-            x = self._chosen(self._ranked(sampler, scene, rng), scene, rng)
-            return Suggestion(self._cube.config(x), {ARM: self._labels[arm]})
+            ranked = self._ranked(sampler, scene, rng)
+            suggestion = Suggestion(self._cube.config(self._chosen(ranked, scene, rng)), {ARM: self._labels[arm]})
+            return Weighed(suggestion, ranked, sampler, scene.observed)
         its_own = [seen_by(arm, self._labels, trial) for trial in pending] if sampler.traits.reads_pending else []
         said = sampler.ask(number, its_own, rng)
         if isinstance(said, Signal):
-            return said
-        return replace(said, meta={ARM: self._labels[arm], OWN: dict(said.meta)})
+            return Weighed(said)
+        return Weighed(replace(said, meta={ARM: self._labels[arm], OWN: dict(said.meta)}))
 
     def _nominated(
         self, arm: int, number: int, scene: Scene, credits: Mapping[int, Array], rng: np.random.Generator
-    ) -> Suggestion:
+    ) -> Weighed:
         """What one arm suggests, with what all the others would have, so that they can be credited for it."""
-        rows = []
-        for sampler in self._arms:
+        rows, proposed = [], {}
+        for index, sampler in enumerate(self._arms):
             if isinstance(sampler, ModelBased):
-                rows.append(self._chosen(self._ranked(sampler, scene, rng), scene, rng))
+                proposed[index] = self._ranked(sampler, scene, rng), sampler, scene.observed
+                rows.append(self._chosen(proposed[index][0], scene, rng))
             else:
                 said = sampler.ask(number, (), rng)
                 rows.append(self._cube.draw(1, rng)[0] if isinstance(said, Signal) else self._row(said.config))
@@ -180,7 +194,7 @@ class Portfolio(Learner):
             _NOMINEES: [_listed(x) for x in rows],
             _CREDITS: [[told, _listed(gains)] for told, gains in credits.items()],
         }
-        return Suggestion(self._cube.config(rows[arm]), meta)
+        return Weighed(Suggestion(self._cube.config(rows[arm]), meta), *proposed.get(arm, ()))
 
     def _ranked(self, sampler: ModelBased, scene: Scene, rng: np.random.Generator) -> Ranked:
         """What an arm proposes, less what is held against long trials."""
@@ -219,7 +233,7 @@ class Portfolio(Learner):
     def tell(self, trial: Trial) -> None:
         """Note the trial, and what its meta says of earlier nominees; arms without a model of ours are told too."""
         position = len(self._history)
-        self._history.tell(trial)
+        self._history.tell(trial, at_its_best=self._is_warm(trial))
         label = trial.meta.get(ARM)
         self._told.append(Told.of(trial, self._labels.index(label) if label in self._labels else None))
         for number, gains in trial.meta.get(_CREDITS, ()):
@@ -231,6 +245,12 @@ class Portfolio(Learner):
         for arm, sampler in enumerate(self._arms):
             if not isinstance(sampler, ModelBased):
                 sampler.tell(seen_by(arm, self._labels, trial))
+
+    def _is_warm(self, trial: Trial) -> bool:
+        """Whether a trial ended after the warm-up."""
+        self._began_at = min(self._began_at, trial.created_at)
+        ended_at = trial.created_at if trial.finished_at is None else trial.finished_at
+        return self.warm_up_s is not None and ended_at - self._began_at >= self.warm_up_s
 
     def _standing(self, told: Observed, pending: Sequence[Trial]) -> tuple[Standing, dict[int, Array]]:
         """What the strategy goes by, and the credits of nominees that nobody was credited for yet."""

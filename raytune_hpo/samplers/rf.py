@@ -135,6 +135,10 @@ class RF(ModelBased):
         training, forest = self._trained(observed)
         return transforms.undone(forest.predict(rows)[0], training.y, training.losses)
 
+    def estimate(self, observed: Observed, rows: Array) -> tuple[Array, Array]:
+        """Means and variances (k,) across the trees at rows (k, d), standardised."""
+        return self._trained(observed)[1].predict(rows)
+
     def _trained(self, observed: Observed) -> tuple[Training, Forest]:
         """The forest of these results, and what it was grown from."""
 

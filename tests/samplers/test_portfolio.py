@@ -133,6 +133,22 @@ def test_what_running_trials_have_reported_counts():
     assert suggested("none", 1.0) == suggested("none", 0.3)
 
 
+def test_after_the_warm_up_stopped_trials_count_with_their_best():
+    """One that once was good and got worse draws others near it after the warm-up, and keeps them away before."""
+
+    def suggested(warm_up_s):
+        loop = testing.Loop.of(lambda: Portfolio(arms=("gp",), warm_up_s=warm_up_s), Space({"x": Float(0, 1)}))
+        for x in (0.0, 0.25, 0.75, 1.0):
+            loop.tell(loop.enqueue({"x": x}), {"loss": 0.5 + abs(x - 0.5) / 2})
+        stopped = testing.report(testing.report(testing.start(4, {"x": 0.5}), 1, 0.3), 2, 1.0)
+        loop.sampler.tell(testing.finish(stopped, status=Status.PRUNED))  # about five seconds after the first began
+        return loop.ask().config["x"]
+
+    assert suggested(100.0) == suggested(None)
+    assert abs(suggested(None) - 0.5) > 0.1
+    assert abs(suggested(3.0) - 0.5) < 0.1
+
+
 def test_failovers_differ_where_the_choice_is_running_already():
     rows = [{"x": 0.0}, {"x": 0.5}, {"x": 0.52}, {"x": 1.0}]
     space = Space({"x": Float(0, 1)}, candidates=rows)
@@ -238,6 +254,7 @@ def test_it_tunes_on_real_workers_and_says_who_found_what():
         ({"failover": "hope"}, "has no failover 'hope'"),
         ({"penalty": "linar"}, "did you mean 'linear'"),
         ({"n_initial": 0}, "n_initial >= 1"),
+        ({"warm_up_s": -1}, "warm_up_s >= 0"),
         ({"penalty": "linear", "penalty_weight": -1}, "penalty_weight > 0"),
         ({"strategy": "BO-HEDGE-T"}, "needs truth="),
     ],
