@@ -12,6 +12,7 @@ from raytune_hpo.experiments.plan import Plan, Until
 from raytune_hpo.experiments.searching import search
 from raytune_hpo.experiments.summary import Summary
 from raytune_hpo.experiments.table import LookupTable
+from raytune_hpo.experiments.tabulating import tabulate
 from raytune_hpo.experiments.tasks import Task, find_task
 
-__all__ = ["LookupTable", "Plan", "Summary", "Task", "Until", "find_task", "search"]
+__all__ = ["LookupTable", "Plan", "Summary", "Task", "Until", "find_task", "search", "tabulate"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raytune_hpo.errors import SpecError
-from raytune_hpo.experiments.table import LookupTable
+from raytune_hpo.experiments.table import LookupTable, shipped_tables
 from raytune_hpo.runtime.simulated import COST
 from raytune_hpo.space import Space
 
@@ -53,14 +53,18 @@ class Task:
 
 
 def find_task(path: str | Path, *, conf: str | Path | None = None, reports: bool = True) -> Task:
-    """The task of a lookup table's file.
+    """The task of a lookup table's file, or of a table that comes with the package.
 
     Raises:
-        SpecError: it is no such file.
+        SpecError: it is neither.
     """
     file = Path(path)
+    if str(path) in shipped_tables():
+        return Task.of_table(LookupTable.shipped(str(path)), reports=reports)
     if file.suffix not in TABLES:
-        raise SpecError(f"a lookup table is a file of {' or '.join(TABLES)}, got {str(path)!r}")
+        raise SpecError(
+            f"a lookup table is one of {', '.join(shipped_tables())}, or a file of {' or '.join(TABLES)}, got {str(path)!r}"
+        )
     return Task.of_table(LookupTable.read(file, conf), reports=reports)
 
 
@@ -71,6 +75,6 @@ def _final(table: LookupTable, config: dict[str, Any]) -> dict[str, float]:
 
 def _curve(table: LookupTable, config: dict[str, Any]) -> Iterator[dict[str, float]]:
     row = table.row(config)
-    pace = float(table.seconds[row]) / table.num_steps
-    for step, value in enumerate(table.curves[row].tolist(), start=1):
-        yield {table.metric: value, "step": step, COST: pace * step}
+    times = table.seconds_by_step(row).tolist()
+    for step, (value, seconds) in enumerate(zip(table.curves[row].tolist(), times, strict=True), start=1):
+        yield {table.metric: value, "step": step, COST: seconds}
