@@ -60,6 +60,7 @@ CLOCKS = {
     "raytune_hpo.callbacks": "how long a study that has ended waits for them",
     "raytune_hpo.cli": "times as people read them, and how long a study has been running",
     "raytune_hpo.sklearn": "how long fits take, and when a search's time is over",
+    "raytune_hpo.experiments.tables": "the processor's seconds that a row of a table takes",
     "raytune_hpo.plots.page": "when a page was written",
 }
 
