@@ -73,7 +73,7 @@ def tabulate(
         from raytune_hpo import cluster
 
         cluster.connect(address)
-    results = run_design(objective, space, rows=rows, path=out, **settings)
+    results = run_design(objective, space, rows, out, settings)
     table = _table(results)
     say(_text(results, table, out), _data(results, table, out), as_json=as_json)
     if table is None:

@@ -100,7 +100,7 @@ class LookupTable:
     @classmethod
     def _of_rows(cls, name: str, rows: tabulated.Rows) -> LookupTable:
         last = max(rows.points)
-        times = interpolated({0: np.zeros(len(rows.seconds)), **rows.times}, last) if rows.times else None
+        ends = {0: np.zeros(len(rows.seconds)), **rows.times, last: rows.seconds}
         return cls(
             name=name,
             space=rows.space,
@@ -108,7 +108,7 @@ class LookupTable:
             mode=rows.mode,
             curves=interpolated(rows.points, last),
             seconds=rows.seconds,
-            times=times,
+            times=interpolated(ends, last) if rows.times else None,
         )
 
     @classmethod
@@ -149,8 +149,13 @@ class LookupTable:
         return int(self.curves.shape[1])
 
     def row(self, config: Mapping[str, Any]) -> int:
-        """Where a configuration stands in the table."""
-        return self._rows[key_of(config)]
+        """Where a configuration stands in the table.
+
+        Raises:
+            SpaceError: it does not.
+        """
+        found = self._rows.get(key_of(config))
+        return self.space.index_of(config) if found is None else found  # 1 for 1.0, say
 
     def value(self, config: Mapping[str, Any]) -> float:
         """The metric after a whole trial."""

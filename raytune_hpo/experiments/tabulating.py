@@ -12,7 +12,7 @@ from raytune_hpo.experiments.table import LookupTable
 from raytune_hpo.results import Results
 from raytune_hpo.tuner import Tuner
 
-_DESIGN = "sobol"
+_DESIGN: Mapping[str, Any] = {"sampler": "sobol", "seed": 0}
 # Of an objective's own settings those that say how trials run; what ends searches or chooses points is the table's affair.
 _KEPT = (
     "metric", "mode", "seed", "max_concurrent", "resources", "isolation", "max_retries", "trial_timeout_s", "valid_range",
@@ -26,8 +26,6 @@ def tabulate(
     *,
     rows: int,
     path: str | Path | None = None,
-    sampler: Any = _DESIGN,
-    seed: int = 0,
     **settings: Any,
 ) -> LookupTable:
     """Run an objective on an even design of configurations, and keep what it reported and how long it took.
@@ -40,34 +38,28 @@ def tabulate(
             began, is taken at its word; of others the whole is measured, and steps take equal shares of it.
         rows: how many configurations; where the space is small, some of them repeat others and count once.
         path: of the file, ``.parquet`` (which needs ``raytune_hpo[tables]``) or ``.csv``; None: none is written.
-        sampler: that designs; "grid" tries all of a finite space.
-        seed: of the design.
-        settings: metric, mode, name, storage, max_concurrent, resources ...; as for ``hpo.Tuner``.
+        settings: metric, mode, seed (0), name, storage, max_concurrent, resources ... as for ``hpo.Tuner``; with
+            ``sampler="grid"`` all of a finite space is tried.
 
     Raises:
         SpecError, SpaceError: a setting is wrong, or no trial completed.
     """
-    return LookupTable.of(
-        run_design(objective, space, rows=rows, path=path, sampler=sampler, seed=seed, **settings),
-    )
+    return LookupTable.of(run_design(objective, space, rows, path, settings))
 
 
 def run_design(
     objective: Callable[[dict[str, Any]], Any],
     space: Any,
-    *,
     rows: int,
-    path: str | Path | None = None,
-    sampler: Any = _DESIGN,
-    seed: int = 0,
-    **settings: Any,
+    path: str | Path | None,
+    settings: Mapping[str, Any],
 ) -> Results:
     """The study of a table, written if there is a path; see ``tabulate``."""
     if "scheduler" in settings:
         raise SpecError("every row of a table is trained to its end, got a scheduler; leave it out")
     if path is not None:
         tabulated.check_path(Path(path))
-    results = Tuner(objective, space, num_trials=rows, sampler=sampler, seed=seed, **settings).fit()
+    results = Tuner(objective, space, **{**_DESIGN, **settings, "num_trials": rows}).fit()
     if path is not None:
         tabulated.write(results, path)
     return results

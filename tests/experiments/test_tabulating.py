@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import raytune_hpo as hpo
 from raytune_hpo.cli import main
-from raytune_hpo.errors import SpecError
+from raytune_hpo.errors import SpaceError, SpecError
 from raytune_hpo.experiments import LookupTable, Plan, Until, find_task, search, tabulate
 from raytune_hpo.experiments.table import shipped_tables
 from raytune_hpo.experiments.tabulated import about_path, write
@@ -126,6 +126,21 @@ def test_a_trial_that_reports_now_and_then_has_the_times_between():
     table = tabulate(objective, {"x": hpo.uniform(0, 1)}, rows=2, **LOCAL)
     assert table.seconds_by_step(0).tolist() == [4, 8, 9, 10]
     assert table.curves[0].tolist() == [4, 4, 3, 2]
+    assert table.seconds.tolist() == [10, 10]
+
+
+def test_a_metric_without_a_curve_takes_the_whole_time_and_configurations_are_found_by_equal_numbers(tmp_path):
+    def objective(config):
+        hpo.report(loss=1.0, cost_s=1.0)
+        return {"loss": 0.5, "size": config["n"], "cost_s": 3.0}
+
+    space = {"n": hpo.ordinal([1.0, 2.0])}
+    tabulate(objective, space, rows=2, sampler="grid", path=tmp_path / "t.csv", **LOCAL)
+    table = LookupTable.read(tmp_path / "t.csv", metric="size")
+    assert table.num_steps == 1 and table.seconds_by_step(0).tolist() == [3]
+    assert table.value({"n": 2}) == table.value({"n": 2.0}) == 2
+    with pytest.raises(SpaceError):
+        table.value({"n": 3})
 
 
 def test_without_reports_the_result_is_the_curve_and_without_times_steps_are_even():

@@ -206,7 +206,7 @@ def test_arms_are_shown_of_a_study_and_of_a_trial(call):
     assert "arms: " in call("show", "s").stdout and "(found the best)" in call("show", "s").stdout
     arms = json.loads(call("show", "s", "--json").stdout)["arms"]
     assert sum(arms.values()) == 8
-    header, first, *_ = call("trials", "s").stdout.splitlines()
+    header = call("trials", "s").stdout.splitlines()[0]
     assert header.split()[-2:] == ["arm", "error"]
     arm = json.loads(call("show", "s", "--trial", "7", "--json").stdout)["arm"]
     assert f"suggested by the sampler's arm {arm}" in call("show", "s", "--trial", "7").stdout
