@@ -346,7 +346,6 @@ def test_the_table_is_what_its_maker_says():
     np.testing.assert_allclose([r["accuracy"] for r in reports], table.curves[row], atol=0.01)
 
 
-@pytest.mark.slow
 def test_the_wheel_contains_it(tmp_path):
     pytest.importorskip("hatchling")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
