@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from raytune_hpo import showing
+from raytune_hpo.analysis.arms import turns
 from raytune_hpo.analysis.best import best_trial, best_trials
 from raytune_hpo.analysis.columns import columns_of
 from raytune_hpo.analysis.importance import importances, interactions
@@ -107,6 +108,11 @@ class Results(Sequence[Trial]):
         for trial in self._trials:
             counts[trial.status.value] += 1
         return counts
+
+    @cached_property
+    def arms(self) -> dict[str, int]:
+        """How many trials each arm of a portfolio has suggested; empty where the sampler has no arms."""
+        return turns(self._trials)
 
     @cached_property
     def savings(self) -> Savings:
@@ -260,7 +266,10 @@ class Results(Sequence[Trial]):
     # -------------------------------------------------------------------------------------------- elsewhere
 
     def columns(self) -> dict[str, list[Any]]:
-        """The table's columns by name: number, status, config/<name>, metrics/<name>, started_at, duration_s, ..."""
+        """The table's columns by name: number, status, config/<name>, metrics/<name>, started_at, duration_s, ...
+
+        The last one is the arm, where the sampler has arms.
+        """
         return columns_of(self._trials, [goal.metric for goal in self.goals])
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -294,6 +303,7 @@ class Results(Sequence[Trial]):
             "num_by_status": self.num_by_status,
             "best": None if self._best is None else trial_record(self._best),
             "front": [trial.number for trial in self.best_trials],
+            **({"arms": self.arms} if self.arms else {}),
         }
 
     @property
@@ -328,6 +338,7 @@ def trial_record(trial: Trial) -> dict[str, Any]:
         "worker": trial.worker,
         "attempt": trial.attempt,
         "error": trial.error,
+        **({} if trial.arm is None else {"arm": trial.arm}),
     }
 
 

@@ -101,6 +101,8 @@ def summary_lines(results: Results) -> list[str]:
     lines = [f"study {results.name!r}: {len(results)} trials ({counts_line(results.num_by_status)}){_took(results)}"]
     if saved := savings_line(results):
         lines.append(saved)
+    if results.arms:
+        lines.append(arms_line(results))
     if len(results.goals) > 1 and results.best_trials:
         lines.append(f"Pareto front: {len(results.best_trials)} trials, see results.best_trials")
     if results.best_trials:
@@ -110,6 +112,13 @@ def summary_lines(results: Results) -> list[str]:
     elif len(results):
         lines.append(first_error(results))
     return [*lines, *noise_lines(results)]
+
+
+def arms_line(results: Results) -> str:
+    """How many trials each arm suggested, and which one found the best."""
+    best = results.best_trial.arm if results.best_trials else None
+    found = [f"{short(arm)} {num}{' (found the best)' if arm == best else ''}" for arm, num in results.arms.items()]
+    return cut(f"arms: {', '.join(found)}", 400)
 
 
 def noise_lines(results: Results) -> list[str]:
@@ -156,7 +165,8 @@ def header_of(results: Results, rows: list[Trial]) -> list[str]:
     shown = _parameters(rows)
     hidden = len({name for trial in rows for name in flat(trial.config)}) - len(shown)
     more = [f"+{hidden} more"] if hidden else []
-    return ["trial", *(goal.metric for goal in results.goals), *shown, *more, "duration"]
+    arm = ["arm"] if _has_arms(rows) else []
+    return ["trial", *(goal.metric for goal in results.goals), *shown, *more, *arm, "duration"]
 
 
 def row_of(results: Results, trial: Trial, rows: list[Trial]) -> list[Any]:
@@ -166,7 +176,13 @@ def row_of(results: Results, trial: Trial, rows: list[Trial]) -> list[Any]:
     values = [config.get(name, "") for name in shown]
     more = [""] if len({name for other in rows for name in flat(other.config)}) > len(shown) else []
     metrics = [trial.metrics.get(goal.metric, "") for goal in results.goals]
-    return [trial.number, *metrics, *values, *more, "" if trial.duration_s is None else duration(trial.duration_s)]
+    arm = [trial.arm or ""] if _has_arms(rows) else []
+    took = "" if trial.duration_s is None else duration(trial.duration_s)
+    return [trial.number, *metrics, *values, *more, *arm, took]
+
+
+def _has_arms(rows: list[Trial]) -> bool:
+    return any(trial.arm is not None for trial in rows)
 
 
 def _parameters(rows: list[Trial]) -> list[str]:

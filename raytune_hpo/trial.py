@@ -280,6 +280,12 @@ class Trial:
         return self.basis is not None
 
     @property
+    def arm(self) -> str | None:
+        """Which arm of a portfolio suggested it: what its sampler put into ``meta["arm"]``; None where there is none."""
+        arm = self.meta.get("arm")
+        return None if arm is None else str(arm)
+
+    @property
     def last_losses(self) -> tuple[float, ...] | None:
         """The losses of the result or, before there is one, of the newest report that has them."""
         if self.losses is not None:

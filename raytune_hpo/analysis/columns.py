@@ -24,7 +24,14 @@ def columns_of(trials: Sequence[Trial], metrics: Sequence[str] = ()) -> dict[str
         "worker": [trial.worker for trial in trials],
         "attempt": [trial.attempt for trial in trials],
         "error": [trial.error for trial in trials],
+        **_arms(trials),
     }
+
+
+def _arms(trials: Sequence[Trial]) -> dict[str, list[Any]]:
+    """A column of arms where there are any."""
+    arms = [trial.arm for trial in trials]
+    return {} if all(arm is None for arm in arms) else {"arm": arms}
 
 
 def flat(mapping: Mapping[str, Any]) -> Mapping[str, Any]:

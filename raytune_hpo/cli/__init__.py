@@ -8,6 +8,7 @@ from raytune_hpo.cli.optml import optml
 from raytune_hpo.cli.parts import samplers, schedulers
 from raytune_hpo.cli.reading import audit, best, delete, export, report, show, studies, trials
 from raytune_hpo.cli.running import enqueue, run, stop
+from raytune_hpo.cli.tabulating import tabulate
 from raytune_hpo.cli.workshop import labs
 
 for _command in (
@@ -25,6 +26,7 @@ for _command in (
     optml,
     experiment,
     experiments,
+    tabulate,
     samplers,
     schedulers,
     labs,

@@ -156,6 +156,7 @@ def _trials_text(results: Results) -> str:
     columns = {key: values for key, values in columns.items() if key not in hidden}
     columns["error"] = ["" if error is None else last_line(error) for error in columns["error"]]
     columns["duration_s"] = ["" if s is None else duration(s) for s in columns["duration_s"]]
+    columns["error"] = columns.pop("error")  # long texts come last
     header = [key.removeprefix("config/").removeprefix("metrics/") for key in columns]
     rows = [["" if value is None else value for value in row] for row in zip(*columns.values(), strict=True)]
     return table(header, rows, indent="")

@@ -63,7 +63,7 @@ def run(ctx: click.Context, /, file: Path, address: str | None, quiet: bool, as_
     settings = {**settings_of(module, file), **{key: value for key, value in flags.items() if value is not None}}
     if quiet or as_json:
         settings["progress"] = False
-    objective, space = (_defined(module, file, name) for name in ("objective", "space"))
+    objective, space = (defined(module, file, name) for name in ("objective", "space"))
     if address is not None:
         from raytune_hpo import cluster
 
@@ -195,7 +195,12 @@ def settings_of(module: ModuleType, path: Path) -> dict[str, Any]:
     return dict(settings)
 
 
-def _defined(module: ModuleType, path: Path, name: str) -> Any:
+def defined(module: ModuleType, path: Path, name: str) -> Any:
+    """The file's ``objective`` or ``space``.
+
+    Raises:
+        SpecError: it has none.
+    """
     if not hasattr(module, name):
         raise SpecError(f"{path} must define `objective` and `space`, it has no {name!r}")
     return getattr(module, name)
@@ -209,4 +214,4 @@ def live_parts(path: Path) -> dict[str, Any]:
     settings = settings_of(module, path)
     parts = {role: settings.get(role) for role in ("sampler", "scheduler")}
     live = {role: part for role, part in parts.items() if hasattr(part, "bind")}
-    return {"space": Space.of(_defined(module, path, "space")), **live}
+    return {"space": Space.of(defined(module, path, "space")), **live}

@@ -67,7 +67,8 @@ def _attempts(facts: Sequence[Fact]) -> list[dict[str, Any]]:
 def trial_text(data: dict[str, Any]) -> str:
     """The trial for people."""
     took = "" if data["duration_s"] is None else f", {duration(data['duration_s'])}"
-    how = "suggested by the sampler" if data["suggested"] else "enqueued by the user"
+    arm = f"'s arm {data['arm']}" if "arm" in data else ""
+    how = f"suggested by the sampler{arm}" if data["suggested"] else "enqueued by the user"
     lines = [f"trial {data['number']}: {data['status']}{took}, attempt {data['attempt']}, {how}"]
     lines += ["config:", _indented(json.dumps(data["config"], indent=1))]
     lines += ["metrics:", _indented(json.dumps(data["metrics"], indent=1))]

@@ -16,6 +16,7 @@ from raytune_hpo.experiments.running import run_experiment
 from raytune_hpo.experiments.searching import search
 from raytune_hpo.experiments.summary import Summary
 from raytune_hpo.experiments.table import LookupTable
+from raytune_hpo.experiments.tabulating import tabulate
 from raytune_hpo.experiments.tasks import Task, find_task
 from raytune_hpo.samplers.presets import preset
 
@@ -32,4 +33,5 @@ __all__ = [
     "preset",
     "run_experiment",
     "search",
+    "tabulate",
 ]

@@ -1,12 +1,13 @@
 """Lookup tables: configurations with their learning curves and durations, so that a search takes no training.
 
 C  (n, E)  the metric after steps 1 to E      t  (n,)  seconds of a whole trial
+T  (n, E)  seconds from a trial's beginning to the end of each step, where they are known
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError
-from raytune_hpo.experiments import hp_conf
+from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.experiments import hp_conf, tabulated
+from raytune_hpo.results import Results
 from raytune_hpo.space import Choice, Domain, Float, Int, Ordinal, Space
 from raytune_hpo.space.domain import Array
+from raytune_hpo.space.values import key_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 DURATION = "duration_s"
 FINAL = "best_acc"
 _STEP = re.compile(r"^(?:(?:acc|metric)_)?(?:epoch|step)_?(\d+)$")
+_SHIPPED = Path(__file__).resolve().parent / "tables"
 _ORDERED_UP_TO = 12  # different values of a column of numbers, up to which they are a list in order
 
 
@@ -38,6 +42,7 @@ class LookupTable:
         metric, mode: what the curves show.
         curves: C.
         seconds: t.
+        times: T; None: every step of a trial takes as long.
     """
 
     name: str
@@ -46,23 +51,69 @@ class LookupTable:
     mode: str
     curves: Array
     seconds: Array
+    times: Array | None = None
 
     @classmethod
     def read(
-        cls, path: str | Path, conf: str | Path | None = None, *, metric: str = "accuracy", mode: str = "max"
+        cls, path: str | Path, conf: str | Path | None = None, *, metric: str | None = None, mode: str | None = None
     ) -> LookupTable:
         """A table of a CSV or parquet file.
 
-        Columns ``epoch_1``, ``acc_epoch5``, ``step_20`` ... are points of the curves, those between them are
-        interpolated; a table without any has its final value in ``best_acc`` or in a column named as the metric.
-        ``duration_s`` is what a whole trial takes; ``index`` is passed over; all others are parameters, whose domains
-        are those of ``conf``, an ``hp_conf`` file, or else read off their values. Rows without a final value, and
-        those that repeat a configuration, are left out.
+        One that was tabulated from an objective knows its space and its metrics; any of them may be asked for.
+
+        Of others the metric is "accuracy", maximised, unless you say otherwise. Columns ``epoch_1``, ``acc_epoch5``,
+        ``step_20`` ... are points of the curves, those between them are interpolated; a table without any has its final
+        value in ``best_acc`` or in a column named as the metric. ``duration_s`` is what a whole trial takes; ``index``
+        is passed over; all others are parameters, whose domains are those of ``conf``, an ``hp_conf`` file, or else
+        read off their values. Rows without a final value, and those that repeat a configuration, are left out.
 
         Raises:
-            SpecError: no curves, no durations, or no row is left.
+            SpecError: no curves, no durations, no such metric, or no row is left.
         """
-        frame = _frame(Path(path))
+        frame, about = tabulated.read(Path(path))
+        if about is not None:
+            if conf is not None:
+                raise SpecError(f"{path} knows its space, got {conf} as well; leave that out")
+            return cls._of_rows(Path(path).stem, tabulated.rows_of(frame, about, metric, mode))
+        return cls._guessed(Path(path), frame, conf, metric or "accuracy", mode or "max")
+
+    @classmethod
+    def of(cls, results: Results, *, metric: str | None = None, mode: str | None = None) -> LookupTable:
+        """The table of a study's completed trials; see ``tabulated.write`` for a file of it.
+
+        Raises:
+            SpecError: no trial completed, or none has such a metric.
+        """
+        return cls._of_rows(results.name, tabulated.rows_of(*tabulated.laid_out(results), metric, mode))
+
+    @classmethod
+    def shipped(cls, name: str, *, metric: str | None = None, mode: str | None = None) -> LookupTable:
+        """A table that comes with the package.
+
+        Raises:
+            SpecError: there is none of that name; names the nearest.
+        """
+        if name not in shipped_tables():
+            raise SpecError(f"no table {name!r} comes with the package; {nearest(name, shipped_tables())}")
+        return cls.read(_SHIPPED / f"{name}.csv", metric=metric, mode=mode)
+
+    @classmethod
+    def _of_rows(cls, name: str, rows: tabulated.Rows) -> LookupTable:
+        last = max(rows.points)
+        ends = {0: np.zeros(len(rows.seconds)), **rows.times, last: rows.seconds}
+        return cls(
+            name=name,
+            space=rows.space,
+            metric=rows.metric,
+            mode=rows.mode,
+            curves=interpolated(rows.points, last),
+            seconds=rows.seconds,
+            times=interpolated(ends, last) if rows.times else None,
+        )
+
+    @classmethod
+    def _guessed(cls, path: Path, frame: pd.DataFrame, conf: str | Path | None, metric: str, mode: str) -> LookupTable:
+        """A table of a file that says nothing about itself."""
         steps = {column: int(found[1]) for column in frame if (found := _STEP.match(str(column)))}
         last = (hp_conf.last_step(conf) if conf else None) or max(steps.values(), default=1)
         final = next((column for column in (metric, FINAL) if column in frame), None)
@@ -81,7 +132,7 @@ class LookupTable:
             raise SpecError(f"a lookup table has rows with a final value and a duration, {path} has none")
         rows = frame.iloc[kept][list(domains)].to_dict("records")
         return cls(
-            name=Path(path).stem,
+            name=path.stem,
             space=Space(domains, candidates=[_fitting(row, domains) for row in rows]),
             metric=metric,
             mode=mode,
@@ -98,18 +149,39 @@ class LookupTable:
         return int(self.curves.shape[1])
 
     def row(self, config: Mapping[str, Any]) -> int:
-        """Where a configuration stands in the table."""
-        return self._rows[tuple(config.values())]
+        """Where a configuration stands in the table.
+
+        Raises:
+            SpaceError: it does not.
+        """
+        found = self._rows.get(key_of(config))
+        return self.space.index_of(config) if found is None else found  # 1 for 1.0, say
 
     def value(self, config: Mapping[str, Any]) -> float:
         """The metric after a whole trial."""
         return float(self.curves[self.row(config), -1])
 
+    @property
+    def parts(self) -> list[Array]:
+        """The arrays that it consists of."""
+        return [part for part in (self.curves, self.seconds, self.times) if part is not None]
+
+    def seconds_by_step(self, row: int) -> Array:
+        """How many seconds after the beginning of a trial each of its steps is over, (E,)."""
+        if self.times is None:
+            return np.asarray(self.seconds[row] * np.arange(1, self.num_steps + 1) / self.num_steps)
+        return np.asarray(self.times[row])
+
     @cached_property
-    def _rows(self) -> dict[tuple[Any, ...], int]:
+    def _rows(self) -> dict[Hashable, int]:
         candidates = self.space.candidates
         assert candidates is not None
-        return {tuple(config.values()): i for i, config in enumerate(candidates.configs)}
+        return {key_of(config): i for i, config in enumerate(candidates.configs)}
+
+
+def shipped_tables() -> list[str]:
+    """The names of the tables that come with the package."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.csv"))
 
 
 def interpolated(points: Mapping[int, Array], last: int) -> Array:
@@ -129,15 +201,6 @@ def interpolated(points: Mapping[int, Array], last: int) -> Array:
         P = Y[rows][:, pattern]
         C[rows] = P[:, below] * (1 - share) + P[:, above] * share
     return C
-
-
-def _frame(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    if not path.exists():
-        raise SpecError(f"no lookup table at {path}")
-    frame: pd.DataFrame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    return frame
 
 
 def _domains(frame: pd.DataFrame, others: set[str]) -> dict[str, Domain]:

@@ -13,7 +13,7 @@ from typing import Any
 from raytune_hpo.errors import SpecError
 from raytune_hpo.experiments import bench
 from raytune_hpo.experiments.described import flatten, space_of
-from raytune_hpo.experiments.table import LookupTable
+from raytune_hpo.experiments.table import LookupTable, shipped_tables
 from raytune_hpo.runtime.simulated import COST
 from raytune_hpo.space import Space
 
@@ -59,7 +59,7 @@ class Task:
             num_steps=table.num_steps,
             truth=table.value,
             final=partial(_final, table),
-            digest=_digest(table.curves.tobytes() + table.seconds.tobytes()),
+            digest=_digest(b"".join(part.tobytes() for part in table.parts)),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -79,20 +79,22 @@ def find_task(
 ) -> Task:
     """The task of a lookup table, of a Python file, or of a folder of tasks.
 
-    A Python file defines ``objective`` and ``space`` and may define ``metric`` ("loss"), ``mode`` ("min"), ``num_steps``,
-    ``truth`` and ``final``; see Task.
+    A table is a file, or the name of one that comes with the package. A Python file defines ``objective`` and ``space``
+    and may define ``metric`` ("loss"), ``mode`` ("min"), ``num_steps``, ``truth`` and ``final``; see Task.
 
     Args:
         conf: of a table, the ``hp_conf`` file of its space.
-        metric, mode: of a table ("accuracy" and "max"), or in the place of a Python file's own.
+        metric, mode: of a table or a Python file, in the place of its own.
 
     Raises:
         SpecError: it is none of these, or an argument does not go with it.
         HpoError: the Python file cannot be run.
     """
     file = Path(path)
+    if str(path) in shipped_tables() and conf is None:
+        return Task.of_table(LookupTable.shipped(str(path), metric=metric, mode=mode))
     if file.suffix in TABLES:
-        return Task.of_table(LookupTable.read(file, conf, metric=metric or "accuracy", mode=mode or "max"))
+        return Task.of_table(LookupTable.read(file, conf, metric=metric, mode=mode))
     if conf is not None:
         raise SpecError(f"conf is the space of a lookup table ({' or '.join(TABLES)}), got it for {str(path)!r}")
     if file.suffix == ".py" and file.is_file():
@@ -142,9 +144,9 @@ def _final(table: LookupTable, config: dict[str, Any]) -> dict[str, float]:
 
 def _curve(table: LookupTable, config: dict[str, Any]) -> Iterator[dict[str, float]]:
     row = table.row(config)
-    pace = float(table.seconds[row]) / table.num_steps
-    for step, value in enumerate(table.curves[row].tolist(), start=1):
-        yield {table.metric: value, "step": step, COST: pace * step}
+    times = table.seconds_by_step(row).tolist()
+    for step, (value, seconds) in enumerate(zip(table.curves[row].tolist(), times, strict=True), start=1):
+        yield {table.metric: value, "step": step, COST: seconds}
 
 
 def _epochs(folder: Path, name: str, config: dict[str, Any]) -> Iterator[dict[str, float]]:

@@ -26,10 +26,19 @@ class Plots:
         self._results = results
 
     def history(self) -> Any:
-        """Every trial's value by its number, and the best so far; one panel per metric."""
+        """Every trial's value by its number, and the best so far; one panel per metric.
+
+        Where a portfolio suggested the trials, the completed ones have the colours of its arms.
+        """
         from raytune_hpo.plots.history import history
 
         return history(self._results)
+
+    def arms(self) -> Any:
+        """How many trials each arm of a portfolio suggested, and which of them were the best so far."""
+        from raytune_hpo.plots.arms import arms
+
+        return arms(self._results)
 
     def best_so_far(self, against: str = "trials") -> Any:
         """The best value against the number of trials, or against ``"time"``; one panel per metric."""

@@ -1,9 +1,9 @@
-"""The history: every trial's value by its number, and the best so far."""
+"""The history: every trial's value by its number, in the colour of its arm if it has one, and the best so far."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,8 +44,10 @@ def _panel(figure: Any, panel: int, results: Results, goal: Goal) -> None:
     far = f" ({hidden:,} far worse ones lie outside: double-click to see them)" if hidden else ""
     style.retitle(figure, panel, f"{goal.metric} by trial{style.some(len(kept), len(values))}{far}")
     running = [t for t in results if not t.status.is_finished and goal.metric in t.metrics]
-    for status in (Status.PRUNED, Status.COMPLETED):
-        _add(figure, panel, results, goal, [trial for trial in kept if trial.status is status], len(kept))
+    _add(figure, panel, results, goal, [trial for trial in kept if trial.status is Status.PRUNED], len(kept))
+    ended_well = [trial for trial in kept if trial.status is Status.COMPLETED]
+    _add(figure, panel, results, goal, [trial for trial in ended_well if trial.arm is None], len(kept))
+    _add_arms(figure, panel, results, goal, [trial for trial in ended_well if trial.arm is not None], len(kept))
     if completed:
         figure.add_trace(_best_line(results, completed, goal), row=panel + 1, col=1)
     _add(figure, panel, results, goal, running[-_MOST_AT_FOOT:])
@@ -62,10 +64,26 @@ def _add(figure: Any, panel: int, results: Results, goal: Goal, trials: Sequence
             [trial.number for trial in trials],
             [trial.metrics[goal.metric] for trial in trials],
             results.goals,
-            marker=style.MARKS[status],
+            marker=_mark(status, results),
             among=among,
         )
         figure.add_trace(trace, row=panel + 1, col=1)
+
+
+def _mark(status: Status, results: Results) -> Mapping[str, Any]:
+    """The mark of a status; beside arms, completed trials that nobody suggested are not in the colour of one."""
+    own_point = {"color": style.ORANGE, "symbol": "circle-open"} if status is Status.COMPLETED and results.arms else {}
+    return {**style.MARKS[status], **own_point}
+
+
+def _add_arms(figure: Any, panel: int, results: Results, goal: Goal, trials: Sequence[Trial], among: int) -> None:
+    """Add completed trials by the arms that suggested them."""
+    for arm, mark in style.arm_marks(results.arms).items():
+        own = [trial for trial in trials if trial.arm == arm]
+        if own:
+            x, y = [trial.number for trial in own], [trial.metrics[goal.metric] for trial in own]
+            trace = style.dots(style.arm_name(arm), own, x, y, results.goals, marker=mark, among=among)
+            figure.add_trace(trace, row=panel + 1, col=1)
 
 
 def _best_line(results: Results, completed: Sequence[Trial], goal: Goal) -> Any:

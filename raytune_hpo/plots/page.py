@@ -85,8 +85,9 @@ def _best(results: Results) -> str:
     best = results.best_trial
     config = html.escape(json.dumps(plain(best.config), indent=2))
     metrics = ", ".join(f"{name} = {style.shown(value)}" for name, value in best.metrics.items())
+    by = "" if best.arm is None else f", suggested by {html.escape(cut(best.arm, 80))}"
     return (
-        f"<section><h2>Best configuration (trial {best.number})</h2>"
+        f"<section><h2>Best configuration (trial {best.number}{by})</h2>"
         f"<p>{html.escape(cut(metrics, 600))}</p><pre>{cut(config, 20_000)}</pre></section>"
     )
 
@@ -99,8 +100,9 @@ def _table(results: Results) -> str:
         return ""
     parameters = list(dict.fromkeys(name for trial in order for name in flat(trial.config)))
     metrics = [goal.metric for goal in results.goals]
-    header = ["trial", "status", *metrics, *parameters[:MAX_COLUMNS], "duration", "error"]
-    rows = [_cells(trial, metrics, parameters[:MAX_COLUMNS]) for trial in order]
+    arm = ["arm"] if results.arms else []
+    header = ["trial", "status", *metrics, *parameters[:MAX_COLUMNS], *arm, "duration", "error"]
+    rows = [_cells(trial, metrics, parameters[:MAX_COLUMNS], arm) for trial in order]
     right = [all(isinstance(row[i], (int, float)) or row[i] == "" for row in rows) for i in range(len(header))]
     notes = []
     if len(order) < len(results):
@@ -111,9 +113,11 @@ def _table(results: Results) -> str:
     return f'<section id="trials"><h2>Trials</h2>{note}{html_table(header, rows, right)}</section>'
 
 
-def _cells(trial: Trial, metrics: Sequence[str], parameters: Sequence[str]) -> list[Any]:
+def _cells(trial: Trial, metrics: Sequence[str], parameters: Sequence[str], arm: Sequence[str]) -> list[Any]:
     config = flat(trial.config)
     took = "" if trial.duration_s is None else duration(trial.duration_s)
     error = "" if trial.error is None else last_line(trial.error)
     values = [trial.metrics.get(metric, "") for metric in metrics]
-    return [trial.number, trial.status.value, *values, *[config.get(name, "") for name in parameters], took, error]
+    arms = [trial.arm or "" for _ in arm]
+    parts = [config.get(name, "") for name in parameters]
+    return [trial.number, trial.status.value, *values, *parts, *arms, took, error]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.plots.arms import arms
 from raytune_hpo.plots.best_so_far import best_so_far
 from raytune_hpo.plots.contour import contour
 from raytune_hpo.plots.curves import curves
@@ -52,6 +53,9 @@ def _of_the_study(results: Results) -> Iterator[Section]:
         return
     says = "Every trial by its number. Trials that were stopped early stand at their last report."
     yield Section(title="History", says=says, figure=history(results))
+    if results.arms:
+        says = "How often each arm of the portfolio had its turn, and what it found."
+        yield Section(title="Arms", says=says, figure=arms(results))
     if not results.best_trials:
         return
     if len(results.goals) > 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from math import ceil
 from typing import Any
@@ -30,6 +30,8 @@ MARKS: Mapping[Status, Mapping[str, Any]] = {
     Status.RUNNING: {"color": GREEN, "symbol": "diamond-open"},
     Status.WAITING: {"color": PURPLE, "symbol": "diamond-open"},
 }
+_ARM_COLOURS = (BLUE, GREEN, PURPLE, "#56B4E9", "#5b3a8e", "#8c6d00", "#3d4350")
+_ARM_SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "pentagon", "hexagram", "star-square")
 MOST = 4_000  # points of a figure: more make a browser slow, and no picture clearer
 _SMALL = 800  # points from which on they are drawn small, with short hover texts
 _DECADES = 2.0  # values that span more are drawn on a log axis
@@ -261,6 +263,23 @@ def dots(
     )
 
 
+def arm_marks(arms: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """A colour and a symbol for each arm; fifty-six of them differ in one or the other."""
+    return {
+        arm: {
+            "color": _ARM_COLOURS[i % len(_ARM_COLOURS)],
+            "symbol": _ARM_SYMBOLS[i % len(_ARM_SYMBOLS)],
+            "opacity": 0.75,
+        }
+        for i, arm in enumerate(arms)
+    }
+
+
+def arm_name(arm: str) -> str:
+    """An arm as it stands in a legend."""
+    return html.escape(cut(arm, 24))
+
+
 def foot(figure: Any, panel: int, cols: int, trace: Any) -> None:
     """Add a trace to the foot of a panel: trials without a value, on an axis of their own from 0 to 1."""
     number = "" if panel == 0 else str(panel + 1)
@@ -282,7 +301,7 @@ def name_once(figure: Any) -> Any:
 
 def hover(trial: Trial, goals: Sequence[Goal], *, brief: bool = False) -> str:
     """What is shown when the mouse is over a trial; everything from a user is escaped."""
-    head = f"<b>trial {trial.number}</b> {trial.status.value}"
+    head = f"<b>trial {trial.number}</b> {trial.status.value}" + (f", by {arm_name(trial.arm)}" if trial.arm else "")
     metrics = [f"{g.metric} = {shown(trial.metrics[g.metric])}" for g in goals if g.metric in trial.metrics]
     if brief:
         return "<br>".join([head, *map(html.escape, metrics)])

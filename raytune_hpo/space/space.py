@@ -295,6 +295,16 @@ class Space:
             return self  # finite already
         return Space._made(discretised(unnumbered(self.root), points), self.constraints, self._name)
 
+    def restricted(self, candidates: Any) -> Space:
+        """This space with these configurations as the only ones that may be tried.
+
+        Raises:
+            SpaceError: one lies outside the domains, or two are the same.
+        """
+        space = Space._made(unnumbered(self.root), self.constraints, self._name)
+        space.__dict__["listing"] = space._listed(records(candidates))
+        return space
+
     # -------------------------------------------------------------------------------------------- other forms
 
     def flatten(self, config: Mapping[str, Any]) -> dict[str, Any]:

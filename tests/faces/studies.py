@@ -15,14 +15,15 @@ def results_of(*trials, **settings):
     return Results(spec, [make(number, spec.goals) for number, make in enumerate(trials)])
 
 
-def done(metrics, config=None, *, steps=0, status=Status.COMPLETED, error=None, duration_s=2.0):
-    """A trial that reported its metrics at each step, and then ended."""
+def done(metrics, config=None, *, steps=0, status=Status.COMPLETED, error=None, duration_s=2.0, arm=None):
+    """A trial that reported its metrics at each step, and then ended; an arm of a portfolio has suggested it."""
     metrics = metrics if isinstance(metrics, dict) or metrics is None else {"loss": metrics}
 
     def make(number, goals):
         at = 1000.0 + number
         config_ = {"x": 0.5, "n": number % 10} if config is None else config
-        trial = evolve(None, Started(number=number, worker="w", at=at, config=config_, basis=0), goals)
+        meta = {} if arm is None else {"arm": arm}
+        trial = evolve(None, Started(number=number, worker="w", at=at, config=config_, basis=0, meta=meta), goals)
         for step in range(1, steps + 1):
             stop = status is Status.PRUNED and step == steps
             verdict = Verdict.STOP if stop else Verdict.CONTINUE

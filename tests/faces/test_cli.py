@@ -198,6 +198,20 @@ def test_one_trial_is_shown_with_its_reports_output_and_traceback(studied):
     assert data["attempts"][0]["output"] == "depth is 5\n"
 
 
+PORTFOLIO = '{"name": "portfolio", "arms": ["random", "tpe"], "strategy": "SEQ", "n_initial": 1}'
+
+
+def test_arms_are_shown_of_a_study_and_of_a_trial(call):
+    assert call("run", "file.py", "--name", "s", "--quiet", "--sampler", PORTFOLIO).exit_code == 0
+    assert "arms: " in call("show", "s").stdout and "(found the best)" in call("show", "s").stdout
+    arms = json.loads(call("show", "s", "--json").stdout)["arms"]
+    assert sum(arms.values()) == 8
+    header = call("trials", "s").stdout.splitlines()[0]
+    assert header.split()[-2:] == ["arm", "error"]
+    arm = json.loads(call("show", "s", "--trial", "7", "--json").stdout)["arm"]
+    assert f"suggested by the sampler's arm {arm}" in call("show", "s", "--trial", "7").stdout
+
+
 def test_export_and_report(studied, tmp_path):
     assert studied("export", "s", "out.csv").exit_code == 0
     with (tmp_path / "out.csv").open() as file:

@@ -81,6 +81,37 @@ def test_the_dataframe_has_the_promised_columns():
     assert "boom" in frame.loc[1, "error"]
 
 
+def test_arms_are_named_wherever_trials_are_shown_if_a_portfolio_has_suggested_them(tmp_path):
+    results = results_of(done(0.5), done(0.4, arm="gp-ei"), done(0.2, arm="rf-pi"), failed(), done(0.3, arm="rf-pi"))
+    assert results.arms == {"gp-ei": 1, "rf-pi": 2}
+    assert [trial.arm for trial in results] == [None, "gp-ei", "rf-pi", None, "rf-pi"]
+    frame = results.to_dataframe()
+    assert list(frame.columns)[-2:] == ["error", "arm"]
+    assert frame["arm"].dropna().tolist() == ["gp-ei", "rf-pi", "rf-pi"]
+    text = str(results)
+    assert "arms: gp-ei 1, rf-pi 2 (found the best)" in text
+    assert "arm " in text.splitlines()[5] and text.splitlines()[6].split()[-2] == "rf-pi"
+    assert "rf-pi" in results._repr_html_()
+    results.to_json(tmp_path / "r.json")
+    data = json.loads((tmp_path / "r.json").read_text())
+    assert data["arms"] == results.arms and data["best"]["arm"] == "rf-pi"
+    assert "arm" not in data["trials"][0]
+
+
+def test_without_arms_nothing_speaks_of_them():
+    results = results_of(done(0.5), failed())
+    assert results.arms == {} and "arm" not in results.to_dataframe() and "arm" not in results.summary()
+    assert "arm" not in str(results)
+
+
+def test_the_arms_of_a_real_portfolio_are_those_of_its_trials():
+    sampler = hpo.samplers.Portfolio(arms=["random", "tpe"], strategy="SEQ", n_initial=2)
+    results = hpo.simulate(
+        lambda c: {"loss": c["x"], "cost_s": 1}, {"x": hpo.uniform(0, 1)}, num_trials=10, sampler=sampler, seed=0
+    )
+    assert sum(results.arms.values()) == 10 and "tpe" in results.arms
+
+
 def test_parameters_of_other_branches_are_missing_in_the_dataframe():
     svm, tree = {"model": {"kind": "svm", "C": 0.1}}, {"model": {"kind": "tree", "depth": 3}}
     frame = results_of(done(0.5, svm), done(0.4, tree)).to_dataframe()

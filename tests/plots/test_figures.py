@@ -73,6 +73,9 @@ STUDIES = {
         *[done(0.1 * i, {"x": 1, "y": "a"}) for i in range(9)],
         space={"x": hpo.randint(1, 2), "y": hpo.choice(["a", "b"])},
     ),
+    "arms": results_of(
+        done(0.6), *[done(1 / i, arm=["gp-ei", "rf-pi", NASTY][i % 3], steps=2) for i in range(1, 30)], pruned(3.0)
+    ),
     "nan extras": results_of(done({"loss": 0.5, "extra": math.nan}, steps=2)),
 }
 
@@ -90,6 +93,7 @@ FIGURES = {
     "fanova": lambda plot: plot.importances(method="fanova", pairs=3),
     "timeline": lambda plot: plot.timeline(),
     "duration": lambda plot: plot.duration(),
+    "arms": lambda plot: plot.arms(),
     "distribution": lambda plot: plot.distribution(),
 }
 
@@ -114,6 +118,28 @@ def test_the_history_marks_what_pruned_and_failed_and_ends_with_the_best():
     assert (list(best.x), list(best.y)) == ([0, 4, 4], [0.5, 0.3, 0.3])
     assert list(named(figure, "pruned")[0].y) == [0.9]
     assert list(named(figure, "failed")[0].x) == [2]
+
+
+def test_arms_have_marks_of_their_own_in_the_history_and_others_keep_theirs():
+    figure = STUDIES["arms"].plot.history()
+    (gp,), (rf,) = named(figure, "gp-ei"), named(figure, "rf-pi")
+    assert list(gp.x) == list(range(3, 30, 3)) and list(rf.x) == list(range(1, 30, 3))
+    assert gp.marker.color != rf.marker.color and gp.marker.symbol != rf.marker.symbol
+    (alone,) = named(figure, "completed")
+    assert list(alone.x) == [0] and alone.marker.color not in (gp.marker.color, rf.marker.color)
+    assert "by gp-ei" in gp.text[0]
+    plain = STUDIES["everything"].plot.history()
+    assert "by" not in named(plain, "completed")[0].text[0]
+
+
+def test_turns_of_arms_rise_and_stars_stand_where_one_was_best():
+    figure = STUDIES["arms"].plot.arms()
+    (rf,) = named(figure, "rf-pi")
+    assert list(rf.y) == [0, *range(1, 11), 10] and list(rf.x)[-1] == 30
+    (stars,) = named(figure, "best so far")
+    assert list(stars.x) == [2, *range(3, 30)], "trial 1 was no better than trial 0"
+    assert list(stars.y[:3]) == [1, 1, 2]
+    assert "no sampler with arms" in STUDIES["everything"].plot.arms().layout.annotations[0].text
 
 
 def test_the_best_of_a_maximised_metric_rises():
