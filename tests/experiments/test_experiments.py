@@ -142,7 +142,12 @@ def test_an_objective_that_breaks_in_every_trial_says_nothing_was_reached(tmp_pa
 
 
 def test_settings_that_make_no_sense_are_refused_before_anything_runs(table, tmp_path):
-    for settings, said in (({"runtime": "rey"}, "unknown runtime 'rey'"), ({}, "number of repeats")):
+    for settings, said in (
+        ({"runtime": "rey"}, "unknown runtime 'rey'"),
+        ({"max_jobs": 0}, "at the same time"),
+        ({"name": "a/b"}, "that of its folder, got 'a/b'"),
+        ({}, "number of repeats"),
+    ):
         with pytest.raises(SpecError, match=said):
             run(table, 1 if settings else 0, folder=tmp_path / "none", **settings)
     assert not (tmp_path / "none").exists()
