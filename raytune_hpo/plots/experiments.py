@@ -151,7 +151,7 @@ def _add_best(
     if is_banded:
         panel.band(experiment.name, times / unit, low, high, look["color"])
     hover = f"{experiment.name}<br>%{{x:.3g}}: %{{y:.6g}}<extra></extra>"
-    panel.line(experiment.name, times / unit, middle, look, hovertemplate=hover)
+    panel.line(experiment.name, times / unit, middle, {**look, "shape": "hv"}, hovertemplate=hover)
 
 
 def _add_reached(

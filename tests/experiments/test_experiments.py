@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from experiment_files import python_file
 from experiment_tables import written
 
 from raytune_hpo.errors import HpoError, SpecError, SpecMismatch
-from raytune_hpo.experiments import Experiment, Plan, Until, find_task, run_experiment
+from raytune_hpo.experiments import Comparison, Experiment, Plan, Until, find_task, run_experiment
 from raytune_hpo.experiments import running as module
 
 SECONDS = ["optimizer_s", "optimizer_s_total", "total_s"]  # which no two runs have in common
@@ -128,6 +129,7 @@ def test_folders_that_are_none_or_are_damaged_are_refused(table, tmp_path):
     spec.write_text("{")
     with pytest.raises(HpoError, match="no JSON any more"):
         Experiment.load(found.folder)
+    assert list(replace(found, outcomes={}).to_dataframe()) == list(found.to_dataframe())
     (tmp_path / "file").write_text("")
     with pytest.raises(HpoError, match="a folder that can be written"):
         run(table, 1, folder=tmp_path / "file")
@@ -159,6 +161,22 @@ def test_horizons_are_those_of_the_time_limit_and_none_lies_beyond(table):
     assert (found.to_dataframe()["total_s"] <= 3600).all()
     with pytest.raises(SpecError, match="ended after 3600 s"):
         found.text([7200])
+
+
+@pytest.mark.filterwarnings("error")
+def test_repeats_in_which_nothing_ended_in_time_have_reached_nothing(table, tmp_path):
+    found = run(table, 2, Plan(sampler="random", until=Until.read(["goal=0.98", "time=1s"])), folder=tmp_path)
+    assert found.to_dataframe().empty and Experiment.load(found.folder).to_dataframe().empty
+    assert "1.0s     0%" in found.text() and found.to_json()["trials"] == 0
+    assert "0% (0-66)" in str(Comparison([found]))
+
+
+def test_experiments_without_a_goal_may_stand_beside_longer_ones_with_one(table):
+    short = run(table, 1, Plan(sampler="random", until=Until.read(["time=10m"])))
+    long = run(table, 1, Plan(sampler="random", until=Until.read(["goal=0.98", "time=1h"])), name="long")
+    compared = Comparison([short, long])
+    assert compared.horizons_s == (300, 900, 1800, 3600)
+    assert [entry["searches"] for entry in compared.to_json()["experiments"]] == [1, 1]
 
 
 def test_the_progress_says_how_many_have_ended_and_reached_the_goal(table, capsys):
