@@ -148,8 +148,6 @@ def _stacked(frames: Mapping[int, pd.DataFrame], types: Mapping[str, str]) -> pd
     """Tables below each other, with the number of the repeat in front."""
     import pandas as pd
 
-    if not frames:
-        return pd.DataFrame(columns=["repeat", *types])
     numbered = [frame.assign(repeat=repeat) for repeat, frame in frames.items()]
-    stacked: pd.DataFrame = pd.concat(numbered, ignore_index=True)[["repeat", *types]]
-    return stacked
+    empty: pd.DataFrame = pd.DataFrame(columns=["repeat", *types])
+    return pd.concat(numbered, ignore_index=True)[list(empty)] if numbered else empty
