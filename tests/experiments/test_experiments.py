@@ -73,6 +73,11 @@ def test_another_plan_or_task_of_the_same_name_is_refused_with_the_difference_an
         run(table, 1, Plan(sampler="gp", until=PLAN.until), folder=tmp_path, name="mine")
     with pytest.raises(SpecMismatch, match=r"task\.name was made, is made_up"):
         run(python_file(tmp_path), 1, folder=tmp_path, name="mine")
+    file = python_file(tmp_path)
+    run(file, 1, folder=tmp_path, name="file")
+    file.write_text(file.read_text().replace("0.5", "0.6"))
+    with pytest.raises(SpecMismatch, match=r"task\.digest_of_contents was"):
+        run(file, 1, folder=tmp_path, name="file")
     assert len(run(table, 1, folder=tmp_path, name="mine")) == 1
 
 

@@ -58,7 +58,8 @@ def test_the_command_line_wins_and_names_its_own_sampler():
         ("{mode: PG}", "unknown mode 'PG'"),
         ("warm_up: soon", "warm_up: a duration"),
         ("until: {gaol: 1}", "an end is goal="),
-        ("workers: 0", "workers"),
+        ("mode: GP", "when does a search end"),
+        ("{workers: 0, until: trials=3}", "workers"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(tmp_path, text, said):
