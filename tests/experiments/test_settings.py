@@ -130,7 +130,7 @@ def test_a_table_that_is_minimised_says_so(here):
         (("experiment", "nothing", "3", "--serial"), "a task is a lookup table"),
         (("experiment", "made.csv", "3", "--mode", "GP", "--sampler", "gp", "--serial"), "named in one way"),
         (
-            ("experiment", "made.csv", "3", "--sampler", "random", "--warm-up", "1h", "--serial"),
+            (*RANDOM[:3], "--sampler", "random", "--warm-up", "1h", *RANDOM[5:]),
             "no option 'warm_up_s'",
         ),
         (("experiments", "nowhere"), "no experiment in nowhere"),
