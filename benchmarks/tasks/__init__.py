@@ -22,7 +22,7 @@ def load(name: str, folder: Path | None, form: str = "flat") -> Task:
 
     Args:
         folder: of the shared tasks; None where there is none.
-        form: how the space of a shared task is put together: "flat" or "nested", see ``spaces``.
+        form: how the space of a shared task is put together: "flat" or "nested", see ``raytune_hpo.experiments.described``.
 
     Raises:
         SystemExit: there is no such task; says which there are.

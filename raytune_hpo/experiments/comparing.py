@@ -69,7 +69,7 @@ class Comparison:
     @property
     def header(self) -> list[str]:
         within = [f"in {duration(horizon)}" for horizon in self.horizons_s]
-        return ["experiment", "repeats", "goal", *within, "time to goal", "best", "trials", "thinking"]
+        return ["experiment", "repeats", "goal", *within, "to goal", "best", "trials", "thinking"]
 
     def _row(self, experiment: Experiment) -> list[str]:
         summary, goal = experiment.summary, experiment.plan.until.goal
@@ -82,7 +82,7 @@ class Comparison:
             "" if goal is None else number(goal),
             *["" if goal is None else f"{p:.0%} ({100 * low:.0f}-{100 * high:.0f})" for p, low, high in rates],
             duration(time) if np.isfinite(time) else "",
-            number(data["median_best"]),
+            number(summary.median_best) if np.isfinite(summary.median_best) else "",
             f"{data['trials']:.4g}",
             duration(data["optimizer_s"]),
         ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from raytune_hpo.errors import SpecError
 from raytune_hpo.experiments.keeping import Archive
 from raytune_hpo.experiments.plan import Plan
-from raytune_hpo.experiments.searching import Outcome
+from raytune_hpo.experiments.searching import ESTIMATES, TYPES, Outcome
 from raytune_hpo.experiments.summary import Summary
 
 if TYPE_CHECKING:
@@ -73,14 +73,18 @@ class Experiment:
 
     def to_dataframe(self) -> pd.DataFrame:
         """The steps of all repeats, with the number of the repeat in front."""
-        return _stacked({repeat: outcome.steps for repeat, outcome in self.outcomes.items()})
+        return _stacked({repeat: outcome.steps for repeat, outcome in self.outcomes.items()}, TYPES)
 
     def estimates(self) -> pd.DataFrame:
-        """What models thought before each step, of the repeats that were asked to say so. See ``estimates``."""
+        """What models thought before each step, of the repeats that were asked to say so.
+
+        Raises:
+            SpecError: none was.
+        """
         kept = {repeat: o.estimates for repeat, o in self.outcomes.items() if o.estimates is not None}
         if not kept:
             raise SpecError(f"experiment {self.name!r} has kept no estimates; run it with estimates under another name")
-        return _stacked(kept)
+        return _stacked(kept, ESTIMATES)
 
     @cached_property
     def longest_s(self) -> float:
@@ -99,7 +103,8 @@ class Experiment:
         Raises:
             SpecError: one lies beyond the time after which repeats ended: what would have come then is not known.
         """
-        limit = self.plan.until.time_s
+        until = self.plan.until
+        limit = None if until.goal is None else until.time_s
         for horizon in horizons_s:
             if limit is not None and horizon > limit:
                 raise SpecError(
@@ -139,8 +144,10 @@ class Experiment:
         Comparison([self]).page(path)
 
 
-def _stacked(frames: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+def _stacked(frames: Mapping[int, pd.DataFrame], types: Mapping[str, str]) -> pd.DataFrame:
+    """Tables below each other, with the number of the repeat in front."""
     import pandas as pd
 
-    stacked: pd.DataFrame = pd.concat(frames, names=["repeat", None]).reset_index(level="repeat").reset_index(drop=True)
-    return stacked
+    numbered = [frame.assign(repeat=repeat) for repeat, frame in frames.items()]
+    empty: pd.DataFrame = pd.DataFrame(columns=["repeat", *types])
+    return pd.concat(numbered, ignore_index=True)[list(empty)] if numbered else empty

@@ -58,11 +58,7 @@ def run_experiment(
     """
     task = task if isinstance(task, Task) else find_task(task)
     plan = Plan() if plan is None else plan
-    whole("the number of repeats", num_repeats, least=1)
-    if max_jobs is not None:
-        whole("the number of repeats at the same time", max_jobs, least=1)
-    if runtime not in RUNTIMES:
-        raise SpecError(f"unknown runtime {runtime!r}; {nearest(str(runtime), RUNTIMES)}")
+    _check(num_repeats, runtime, max_jobs, name)
     spec = _spec(task, plan)
     name = default_name(task, plan) if name is None else name
     archive = None if folder is None else Archive(Path(folder) / name)
@@ -91,15 +87,26 @@ def run_experiment(
     )
 
 
+def _check(num_repeats: int, runtime: str, max_jobs: int | None, name: str | None) -> None:
+    """Refuse settings that make no sense, before anything is written."""
+    whole("the number of repeats", num_repeats, least=1)
+    if max_jobs is not None:
+        whole("the number of repeats at the same time", max_jobs, least=1)
+    if runtime not in RUNTIMES:
+        raise SpecError(f"unknown runtime {runtime!r}; {nearest(str(runtime), RUNTIMES)}")
+    if name is not None and (name in ("", ".", "..") or Path(name).name != name):
+        raise SpecError(f"the name of an experiment is that of its folder, got {name!r}; give the way there as folder")
+
+
 def default_name(task: Task, plan: Plan) -> str:
     """After the task, the sampler and the scheduler."""
     spec = tuner_of(task, plan, 0).plan.spec
     words = [task.name, spec.sampler.name]
     words += [str(spec.sampler.options[key]) for key in ("strategy", "acquisition") if key in spec.sampler.options]
-    if plan.scheduler is not None:
-        words.append(
-            plan.scheduler if isinstance(plan.scheduler, str) else spec.scheduler.name if spec.scheduler else ""
-        )
+    if isinstance(plan.scheduler, str):
+        words.append(plan.scheduler)
+    elif spec.scheduler is not None:
+        words.append(spec.scheduler.name)
     return "-".join(words)
 
 

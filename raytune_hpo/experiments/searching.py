@@ -125,7 +125,7 @@ def _in_time(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 
 def _rows(ended: Sequence[Trial], task: Task, thinking_s: Mapping[int, float]) -> list[tuple[Any, ...]]:
     """A row for each trial, in the order in which they ended."""
-    values = [trial.metrics.get(task.metric) for trial in ended]
+    values = [None if trial.status is Status.FAILED else trial.metrics.get(task.metric) for trial in ended]
     trial_s = [trial.duration_s or 0.0 for trial in ended]
     optimizer_s = [thinking_s.get(trial.number, 0.0) for trial in ended]
     thought = list(accumulate(optimizer_s))

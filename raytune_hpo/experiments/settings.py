@@ -63,7 +63,7 @@ def plan_of(settings: Mapping[str, Any]) -> Plan:
     """The plan that settings describe.
 
     Raises:
-        SpecError: a sampler named in two ways, or a value that is none.
+        SpecError: a sampler named in two ways, no end of a search, or a value that is none.
     """
     return Plan(
         sampler=_sampler(settings),
@@ -112,6 +112,8 @@ def _sampler(settings: Mapping[str, Any]) -> Any:
 
 
 def _until(said: Any) -> Until:
+    if not said:
+        raise SpecError("when does a search end? give until: goal=0.99, time=12h, trials=500, or several of them")
     if isinstance(said, Mapping):
         said = [f"{key}={value}" for key, value in said.items()]
     return Until.read([said] if isinstance(said, str) else list(said))

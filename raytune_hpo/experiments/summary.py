@@ -61,6 +61,13 @@ class Summary:
         reached = self.times_to_goal_s[np.isfinite(self.times_to_goal_s)]
         return float(reached.mean()) if len(reached) else math.nan
 
+    @property
+    def median_best(self) -> float:
+        """Of the best values at the end; NaN where no search has any."""
+        ends = [float(frame["best"].iloc[-1]) for frame in self.searches if len(frame)]
+        known = [end for end in ends if math.isfinite(end)]
+        return float(np.median(known)) if known else math.nan
+
     def best_so_far(self, times_s: Sequence[float]) -> dict[float, Array]:
         """The 10th, 50th and 90th percentile of the best values, each (h,), by then; NaN before anything has ended."""
         rows = [_at(frame, times_s) for frame in self.searches]
@@ -74,7 +81,7 @@ class Summary:
             "goal": self.goal,
             "success": {f"{h:g}": self.success_rate(h) for h in horizons_s} if self.goal is not None else {},
             "mean_time_to_goal_s": self.mean_time_to_goal_s,
-            "median_best": float(np.median([frame["best"].iloc[-1] for frame in self.searches if len(frame)])),
+            "median_best": self.median_best,
             "trials": float(np.mean([len(frame) for frame in self.searches])),
             "optimizer_s": float(np.mean([frame["optimizer_s"].sum() for frame in self.searches])),
             "duplicates": float(np.mean([frame["duplicate"].sum() for frame in self.searches])),
@@ -92,8 +99,9 @@ class Summary:
         lines = [
             f"{data['searches']} searches of {data['trials']:.4g} trials on average ({data['duplicates']:.3g} repeated)",
             f"the optimizer thought for {duration(data['optimizer_s'])} in each",
-            f"best at the end: {number(data['median_best'])} in the median",
         ]
+        if math.isfinite(self.median_best):
+            lines.append(f"best at the end: {number(self.median_best)} in the median")
         if turns := data["arms"]:
             lines.append(f"turns of arms: {', '.join(f'{arm} {count}' for arm, count in turns.items())}")
         if self.goal is not None:

@@ -69,7 +69,7 @@ class Task:
             "metric": self.metric,
             "mode": self.mode,
             "num_steps": self.num_steps,
-            "digest": self.digest,
+            "digest_of_contents": self.digest,
             "space": self.space.to_json(),
         }
 

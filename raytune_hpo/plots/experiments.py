@@ -21,6 +21,8 @@ COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.RED, style.PURPLE, style
 _DASHES = ("solid", "dash", "dot")  # once the colours are used up
 _POINTS = 240  # of a line
 _BANDED = 4  # experiments in one panel, up to which their bands can be told apart
+_BESIDE = 3  # experiments whose names fit beside the title
+_NAME_PX, _NAMES_IN_A_ROW = 22, 2  # of those that do not
 _NO_ARM = "random"  # what stands for an arm where none had a hand in it
 _BINS = 24  # of the time, in which the turns of arms are counted
 
@@ -30,8 +32,11 @@ _Drawn = Callable[[Any, "Experiment", np.ndarray, float, Mapping[str, Any], bool
 
 def best_so_far(experiments: Sequence[Experiment]) -> Any:
     """The best value with time: the median repeat, and the band between the 10th and the 90th in a hundred."""
-    title = "best {metric} so far on {task}: the median, and 80% of repeats"
-    figure = _by_task(experiments, _looks(experiments), _add_best, title)
+    titles = (
+        "best {metric} so far on {task}: the median, and 80% of repeats",
+        "best {metric} so far on {task}: the median",
+    )
+    figure = _by_task(experiments, _looks(experiments), _add_best, titles)
     for panel, group in enumerate(_groups(experiments)):
         for goal in {goal for experiment in group if (goal := experiment.plan.until.goal) is not None}:
             line = {"color": "#5b6370", "width": 1, "dash": "dot"}
@@ -45,8 +50,11 @@ def reached(experiments: Sequence[Experiment]) -> Any:
     asked = [experiment for experiment in experiments if experiment.plan.until.goal is not None]
     if not asked:
         return style.nothing("no experiment has a goal")
-    title = "repeats that have reached the goal on {task}, and the 95% interval"
-    figure = _by_task(asked, _looks(experiments), _add_reached, title)
+    titles = (
+        "repeats that reached the goal on {task}, and the 95% interval",
+        "repeats that reached the goal on {task}",
+    )
+    figure = _by_task(asked, _looks(experiments), _add_reached, titles)
     figure.update_yaxes(range=[-0.02, 1.02], tickformat=".0%", title="share of repeats")
     return figure
 
@@ -56,7 +64,9 @@ def arms(experiments: Sequence[Experiment]) -> Any:
     armed = [experiment for experiment in experiments if experiment.summary.turns_of_arms()]
     if not armed:
         return style.nothing("no sampler of these has arms")
-    figure = style.panels([f"{experiment.name}: whose turn it was" for experiment in armed], height=340)
+    figure = style.panels(
+        [f"{experiment.name}: whose turn it was" for experiment in armed], height=360, between=style.WIDE
+    )
     named = {arm for experiment in armed for arm in experiment.summary.turns_of_arms()}
     names = [*sorted(named - {_NO_ARM}), *({_NO_ARM} & named)]
     for panel, experiment in enumerate(armed):
@@ -77,13 +87,17 @@ def _groups(experiments: Sequence[Experiment]) -> list[list[Experiment]]:
     return list(groups.values())
 
 
-def _by_task(experiments: Sequence[Experiment], looks: _Looks, add: _Drawn, title: str) -> Any:
-    """A panel for each task, into which each of its experiments is drawn."""
+def _by_task(experiments: Sequence[Experiment], looks: _Looks, add: _Drawn, titles: tuple[str, str]) -> Any:
+    """A panel for each task, into which each of its experiments is drawn.
+
+    Args:
+        titles: of a panel with bands, and of one without.
+    """
     groups = _groups(experiments)
     if not groups:
         return style.nothing("no repeat has ended yet")
-    titles = [title.format(task=group[0].task, metric=group[0].metric) for group in groups]
-    figure = style.panels(titles, height=400, between=style.WIDE)
+    said = [titles[len(g) > _BANDED].format(task=g[0].task, metric=g[0].metric) for g in groups]
+    figure = style.panels(said, height=400, between=style.WIDE)
     for panel, group in enumerate(groups):
         longest = max(experiment.longest_s for experiment in group)
         unit, name = style.time_axis(longest)
@@ -95,7 +109,19 @@ def _by_task(experiments: Sequence[Experiment], looks: _Looks, add: _Drawn, titl
         if add is _add_best:
             _set_value_axis(figure, panel, group)
     figure.update_layout(showlegend=True)
+    if len(experiments) > _BESIDE:
+        _put_names_below(figure, len(experiments))
     return style.name_once(figure)
+
+
+def _put_names_below(figure: Any, num: int) -> None:
+    """Where the names of many lines have room."""
+    added = _NAME_PX * -(-num // _NAMES_IN_A_ROW)
+    figure.update_layout(
+        legend={"x": 0.0, "xanchor": "left", "y": 0.0, "yanchor": "bottom", "yref": "container", "xref": "container"},
+        height=figure.layout.height + added,
+        margin_b=figure.layout.margin.b + added,
+    )
 
 
 class _Panel:
@@ -125,7 +151,7 @@ def _add_best(
     if is_banded:
         panel.band(experiment.name, times / unit, low, high, look["color"])
     hover = f"{experiment.name}<br>%{{x:.3g}}: %{{y:.6g}}<extra></extra>"
-    panel.line(experiment.name, times / unit, middle, look, hovertemplate=hover)
+    panel.line(experiment.name, times / unit, middle, {**look, "shape": "hv"}, hovertemplate=hover)
 
 
 def _add_reached(

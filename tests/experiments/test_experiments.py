@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from experiment_files import python_file
 from experiment_tables import written
 
 from raytune_hpo.errors import HpoError, SpecError, SpecMismatch
-from raytune_hpo.experiments import Experiment, Plan, Until, find_task, run_experiment
+from raytune_hpo.experiments import Comparison, Experiment, Plan, Until, find_task, run_experiment
 from raytune_hpo.experiments import running as module
 
 SECONDS = ["optimizer_s", "optimizer_s_total", "total_s"]  # which no two runs have in common
@@ -72,6 +73,11 @@ def test_another_plan_or_task_of_the_same_name_is_refused_with_the_difference_an
         run(table, 1, Plan(sampler="gp", until=PLAN.until), folder=tmp_path, name="mine")
     with pytest.raises(SpecMismatch, match=r"task\.name was made, is made_up"):
         run(python_file(tmp_path), 1, folder=tmp_path, name="mine")
+    file = python_file(tmp_path)
+    run(file, 1, folder=tmp_path, name="file")
+    file.write_text(file.read_text().replace("0.5", "0.6"))
+    with pytest.raises(SpecMismatch, match=r"task\.digest_of_contents was"):
+        run(file, 1, folder=tmp_path, name="file")
     assert len(run(table, 1, folder=tmp_path, name="mine")) == 1
 
 
@@ -128,6 +134,7 @@ def test_folders_that_are_none_or_are_damaged_are_refused(table, tmp_path):
     spec.write_text("{")
     with pytest.raises(HpoError, match="no JSON any more"):
         Experiment.load(found.folder)
+    assert list(replace(found, outcomes={}).to_dataframe()) == list(found.to_dataframe())
     (tmp_path / "file").write_text("")
     with pytest.raises(HpoError, match="a folder that can be written"):
         run(table, 1, folder=tmp_path / "file")
@@ -142,7 +149,12 @@ def test_an_objective_that_breaks_in_every_trial_says_nothing_was_reached(tmp_pa
 
 
 def test_settings_that_make_no_sense_are_refused_before_anything_runs(table, tmp_path):
-    for settings, said in (({"runtime": "rey"}, "unknown runtime 'rey'"), ({}, "number of repeats")):
+    for settings, said in (
+        ({"runtime": "rey"}, "unknown runtime 'rey'"),
+        ({"max_jobs": 0}, "at the same time"),
+        ({"name": "a/b"}, "that of its folder, got 'a/b'"),
+        ({}, "number of repeats"),
+    ):
         with pytest.raises(SpecError, match=said):
             run(table, 1 if settings else 0, folder=tmp_path / "none", **settings)
     assert not (tmp_path / "none").exists()
@@ -154,6 +166,22 @@ def test_horizons_are_those_of_the_time_limit_and_none_lies_beyond(table):
     assert (found.to_dataframe()["total_s"] <= 3600).all()
     with pytest.raises(SpecError, match="ended after 3600 s"):
         found.text([7200])
+
+
+@pytest.mark.filterwarnings("error")
+def test_repeats_in_which_nothing_ended_in_time_have_reached_nothing(table, tmp_path):
+    found = run(table, 2, Plan(sampler="random", until=Until.read(["goal=0.98", "time=1s"])), folder=tmp_path)
+    assert found.to_dataframe().empty and Experiment.load(found.folder).to_dataframe().empty
+    assert "1.0s     0%" in found.text() and found.to_json()["trials"] == 0
+    assert "0% (0-66)" in str(Comparison([found]))
+
+
+def test_experiments_without_a_goal_may_stand_beside_longer_ones_with_one(table):
+    short = run(table, 1, Plan(sampler="random", until=Until.read(["time=10m"])))
+    long = run(table, 1, Plan(sampler="random", until=Until.read(["goal=0.98", "time=1h"])), name="long")
+    compared = Comparison([short, long])
+    assert compared.horizons_s == (300, 900, 1800, 3600)
+    assert [entry["searches"] for entry in compared.to_json()["experiments"]] == [1, 1]
 
 
 def test_the_progress_says_how_many_have_ended_and_reached_the_goal(table, capsys):

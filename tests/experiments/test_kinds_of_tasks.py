@@ -70,6 +70,7 @@ def test_a_curve_that_breaks_off_fails_its_trial_when_it_does_with_reports_or_wi
     whole = search(task, Plan(sampler="random", until=TRIALS), 0)
     assert (whole.loc[whole["status"] == "failed", "trial_s"] == 6).all() and "failed" in set(whole["status"])
     assert (whole.loc[whole["status"] == "completed", "epochs"] == 5).all()
+    assert whole["value"].isna().tolist() == (whole["status"] == "failed").tolist(), "what it was before says nothing"
     judged = search(task, Plan(sampler="random", scheduler={"name": "median", "min_trials": 99}, until=TRIALS), 0)
     assert whole.drop(columns=SECONDS).equals(judged.drop(columns=SECONDS))
 

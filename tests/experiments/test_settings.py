@@ -58,7 +58,8 @@ def test_the_command_line_wins_and_names_its_own_sampler():
         ("{mode: PG}", "unknown mode 'PG'"),
         ("warm_up: soon", "warm_up: a duration"),
         ("until: {gaol: 1}", "an end is goal="),
-        ("workers: 0", "workers"),
+        ("mode: GP", "when does a search end"),
+        ("{workers: 0, until: trials=3}", "workers"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(tmp_path, text, said):
@@ -129,7 +130,7 @@ def test_a_table_that_is_minimised_says_so(here):
         (("experiment", "nothing", "3", "--serial"), "a task is a lookup table"),
         (("experiment", "made.csv", "3", "--mode", "GP", "--sampler", "gp", "--serial"), "named in one way"),
         (
-            ("experiment", "made.csv", "3", "--sampler", "random", "--warm-up", "1h", "--serial"),
+            (*RANDOM[:3], "--sampler", "random", "--warm-up", "1h", *RANDOM[5:]),
             "no option 'warm_up_s'",
         ),
         (("experiments", "nowhere"), "no experiment in nowhere"),
