@@ -18,7 +18,7 @@ class Until:
 
     Attributes:
         goal: a value of the metric; None: not by value.
-        time_s: virtual seconds of trials and seconds of the optimizer together; None: not by time.
+        time_s: virtual seconds of trials and the processor's seconds of the optimizer together; None: not by time.
         num_trials: at most.
     """
 

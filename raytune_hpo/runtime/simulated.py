@@ -73,7 +73,7 @@ class SimulatedHandle:
         self._heap: list[tuple[float, int, _Running]] = []
         self._lock = threading.Lock()  # pictures are taken from other threads
         self._order = 0  # breaks ties in the order in which things were put on the heap
-        self.thinking_s: dict[int, float] = {}  # real seconds that the optimizer took to hand out each trial
+        self.thinking_s: dict[int, float] = {}  # the processor's seconds that handing out each trial took
         self._idle = [f"virtual-{index}" for index in range(plan.max_concurrent or 1, 0, -1)]
 
     @property
@@ -142,14 +142,14 @@ class SimulatedHandle:
         """Give the idle workers something to do; when one gets nothing, the others would get nothing either."""
         while self._idle and self._optimizer.ledger.stopped is None:
             at = self._clock.now()
-            begin = time.perf_counter()
+            begin = time.thread_time()
             (lease,) = self._optimizer.handle([Asked(worker=self._idle[-1], at=at)])
             assert isinstance(lease, Lease)
             if not lease.assignments:
                 return
             worker = self._idle.pop()
             (assignment,) = lease.assignments
-            self.thinking_s[assignment.number] = time.perf_counter() - begin
+            self.thinking_s[assignment.number] = time.thread_time() - begin
             self._push(
                 _Running(worker=worker, events=self._script(assignment, at), assignment=assignment, started_at=at)
             )

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 
+NUM_WORKERS = 2
 SCRIPT = """
     import time
     import raytune_hpo as hpo
@@ -16,22 +17,26 @@ SCRIPT = """
         if config["x"] > 0.2:
             time.sleep(0.02)
         if config["x"] > 0.9:
-            print("begun", flush=True)
+            with open({begun!r}, "a") as file:
+                file.write(".")
             time.sleep(60)
         return config["x"]
 
     if __name__ == "__main__":
         results = hpo.tune(objective, {{"x": hpo.uniform(0, 1)}}, sampler="random", num_trials=10_000, seed=1, name="s",
-                           storage="sqlite:///{folder}/s.db", runtime="local", max_concurrent=2, progress=False)
+                           storage="sqlite:///{folder}/s.db", runtime="local", max_concurrent={num_workers}, progress=False)
         print("done", len(results), results.num_by_status, flush=True)
 """
 
 
 def run_and_interrupt(folder):
-    script = folder / "script.py"
-    script.write_text(textwrap.dedent(SCRIPT).format(folder=folder))
+    script, begun = folder / "script.py", folder / "begun"
+    begun.unlink(missing_ok=True)
+    script.write_text(textwrap.dedent(SCRIPT).format(folder=folder, begun=str(begun), num_workers=NUM_WORKERS))
     process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(4.0)  # to import, and to get both workers stuck
+    while not begun.exists() or len(begun.read_text()) < NUM_WORKERS:  # until all workers are stuck
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     begin = time.monotonic()
     out, err = process.communicate(timeout=20)

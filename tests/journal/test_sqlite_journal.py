@@ -204,7 +204,7 @@ def test_a_read_only_place_can_be_read_and_says_the_way_out_to_who_writes(tmp_pa
     journal.append(short_study(), expect=0)
     if closed:
         journal.close()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(folder.stat().st_mode | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)
     tmp_path.chmod(0o555)
     process = child(READ_ONLY, str(path), stderr=subprocess.PIPE)
