@@ -121,6 +121,10 @@ CONTENDERS = {
     "auto + median": Contender(sampler="auto", scheduler="median", options=NO_STEPS, share=0.5),
     "auto + asha": Contender(sampler="auto", scheduler="asha", share=0.5),
     "auto + hyperband": Contender(sampler="auto", scheduler="hyperband", share=0.5),
+    "auto + extrapolation": Contender(sampler="auto", scheduler="extrapolation", share=0.5),
+    "tpe + extrapolation": Contender(sampler="tpe", scheduler="extrapolation", share=0.5),
+    "tpe": Contender(sampler="tpe", share=0.5),
+    "rf + extrapolation": Contender(sampler="rf", scheduler="extrapolation", share=0.5),
 }
 PEERS = {"Syne Tune ASHA": ("asha", 0.5), "Syne Tune BOHB": ("bohb", 0.25)}
 BASE = "random"
