@@ -54,7 +54,7 @@ class Curves:
         self._unit = 1.0
         rng = np.random.default_rng(0)
         self._unit = float(np.mean([self.of(self._task.sample(rng)).ends[-1] for _ in range(_DRAWN)]))
-        self._known.clear()
+        self.forget()
 
     def of(self, config: Mapping[str, Any]) -> Curve:
         """The curve of a configuration, kept for the next who asks."""
@@ -62,6 +62,10 @@ class Curves:
         if key not in self._known:
             self._known[key] = self._read(dict(config))
         return self._known[key]
+
+    def forget(self) -> None:
+        """Let go of the curves that were kept."""
+        self._known.clear()
 
     def _read(self, config: dict[str, Any]) -> Curve:
         if self._asked is None:

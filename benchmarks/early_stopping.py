@@ -16,6 +16,7 @@ trial that counts has such a loss; a run that does not reach it has at least the
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import subprocess
@@ -58,10 +59,7 @@ class Contender:
     options: Mapping[str, Any] | None = None
     share: float = 1.0
 
-    def play(self, curves: Curves, num_workers: int, horizon: float, seeds: Sequence[int]) -> list[Ends]:
-        return [self._play(curves, num_workers, horizon, seed) for seed in seeds]
-
-    def _play(self, curves: Curves, num_workers: int, horizon: float, seed: int) -> Ends:
+    def play(self, curves: Curves, num_workers: int, horizon: float, seed: int) -> Ends:
         def objective(config: dict[str, Any]) -> dict[str, float]:
             losses, ends = curves.of(config)
             for step, (loss, end) in enumerate(zip(losses, ends, strict=True), start=1):
@@ -97,11 +95,11 @@ class Peer:
     scheduler: str
     share: float
 
-    def play(self, curves: Curves, num_workers: int, horizon: float, seeds: Sequence[int]) -> list[Ends]:
-        words = [self.python, HERE / "syne_tune_runs.py", self.folder, curves.name, self.scheduler, num_workers, horizon]
-        command = [str(word) for word in (*words, *seeds)]
+    def play(self, curves: Curves, num_workers: int, horizon: float, seed: int) -> Ends:
+        words = [self.python, HERE / "syne_tune_runs.py", self.folder, curves.name, self.scheduler]
+        command = [str(word) for word in (*words, num_workers, horizon, seed)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        return [[(at, loss) for at, loss in ends] for ends in json.loads(done.stdout)]
+        return [(at, loss) for at, loss in json.loads(done.stdout)]
 
 
 NO_STEPS = {STEPS: None}
@@ -134,18 +132,35 @@ BASE = "random"
 
 def measure(quick: bool, *, args: argparse.Namespace, num_workers: int) -> list[Figure]:
     """All contenders on all tasks, with so many workers."""
-    horizon = HORIZONS[num_workers]
-    found: dict[str, dict[str, list[Ends]]] = {label: {} for label in args.contenders}
-    goals: dict[str, dict[str, float]] = {}
-    for name in args.names:
-        curves = Curves(args.folder, name)
-        goals[name] = curves.goals
-        for label, contender in args.contenders.items():
-            seeds = range(max(1, round(args.seeds * contender.share)))
-            found[label][name] = contender.play(curves, num_workers, horizon, seeds)
-        print(f"{name}, {num_workers} workers", file=sys.stderr, flush=True)
+    horizon = 1.1 if quick else HORIZONS[num_workers]
+    tasks = {name: Curves(args.folder, name) for name in args.names}
+    found: dict[str, dict[str, list[Ends]]] = {label: {name: [] for name in tasks} for label in args.contenders}
+    for seed in range(args.seeds):
+        for name, curves in tasks.items():
+            for label, contender in args.contenders.items():
+                if seed < max(1, round(args.seeds * contender.share)):
+                    found[label][name].append(kept(args.cache, contender, curves, num_workers, horizon, seed))
+            curves.forget()
+        print(f"{seed + 1} of {args.seeds} seeds, {num_workers} workers", file=sys.stderr, flush=True)
+    goals = {name: curves.goals for name, curves in tasks.items()}
     wanted = dict.fromkeys(goal for of_task in goals.values() for goal in of_task)
     return [figure for goal in wanted for figure in figures(found, goals, goal, num_workers, horizon)]
+
+
+def kept(
+    cache: Path | None, contender: Contender | Peer, curves: Curves, num_workers: int, horizon: float, seed: int
+) -> Ends:
+    """A run, read where it is kept from before, else played."""
+    words = [repr(contender), curves.name, num_workers, horizon, seed]
+    digest = hashlib.blake2b(json.dumps(words).encode(), digest_size=8).hexdigest()
+    path = None if cache is None else cache / f"{curves.name}-{num_workers}-{seed}-{digest}.json"
+    if path is not None and path.exists():
+        return [(at, loss) for at, loss in json.loads(path.read_text())]
+    ends = contender.play(curves, num_workers, horizon, seed)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(ends))
+    return ends
 
 
 def figures(
@@ -202,6 +217,7 @@ def options() -> argparse.Namespace:
     add("--workers", type=int, nargs="+", choices=list(HORIZONS), default=list(HORIZONS), help="default: 4 and 32")
     add("--seeds", type=int, default=8, metavar="N", help="runs of each rule on each task (default 8); learners: half")
     add("--syne-tune", type=Path, metavar="PYTHON", help="of an environment in which Syne Tune is installed")
+    add("--cache", type=Path, metavar="DIR", help="keep runs there, and read those that are: to go on where one left off")
     args = parser.parse_args()
     args.folder = shared.find(args.tasks)
     if args.folder is None:

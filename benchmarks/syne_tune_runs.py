@@ -1,9 +1,9 @@
 """Syne Tune's schedulers in its own simulator, on the tasks of ``curves``. Runs in an environment of its own.
 
     pip install syne-tune onnxruntime huggingface_hub      # or syne-tune[extra], which brings a lot more
-    PYTHON syne_tune_runs.py FOLDER TASK SCHEDULER NUM_WORKERS HORIZON SEED...
+    PYTHON syne_tune_runs.py FOLDER TASK SCHEDULER NUM_WORKERS HORIZON SEED
 
-Prints, as JSON, for each seed the trials that ran to their last step: when they ended, and with which loss.
+Prints, as JSON, the trials that ran to their last step: when they ended, and with which loss.
 """
 
 from __future__ import annotations
@@ -102,13 +102,13 @@ def play(curves: Curves, scheduler: str, num_workers: int, horizon: float, seed:
 
 
 def main() -> None:
-    folder, task, scheduler, num_workers, horizon, *seeds = sys.argv[1:]
+    folder, task, scheduler, num_workers, horizon, seed = sys.argv[1:]
     logging.disable(logging.CRITICAL)
     curves = Curves(Path(folder), task)
     with tempfile.TemporaryDirectory() as home, contextlib.redirect_stdout(sys.stderr):
         os.environ["SYNETUNE_FOLDER"] = home
-        runs = [play(curves, scheduler, int(num_workers), float(horizon), int(seed)) for seed in seeds]
-    print(json.dumps(runs))
+        ends = play(curves, scheduler, int(num_workers), float(horizon), int(seed))
+    print(json.dumps(ends))
 
 
 if __name__ == "__main__":
