@@ -40,7 +40,7 @@ from tasks.spaces import space_of
 import raytune_hpo as hpo
 
 HORIZONS = {4: 8.0, 32: 2.0}  # mean full runs, by the number of workers
-STEPS = "max_steps"  # an option that is each task's number of steps
+STEPS, FIRST = "max_steps", "min_steps"  # options: each task's number of steps, and a share of it
 Ends = list[tuple[float, float]]  # of the trials that ran to their last step: when, and with which loss
 
 # ------------------------------------------------------------------------------------------------ contenders
@@ -83,6 +83,8 @@ class Contender:
         if self.scheduler is None:
             return None
         options = {STEPS: num_steps, **(self.options or {})}
+        if FIRST in options:
+            options[FIRST] = max(1, round(options[FIRST] * num_steps))
         return {"name": self.scheduler} | {key: value for key, value in options.items() if value is not None}
 
 
@@ -108,21 +110,18 @@ CONTENDERS = {
     "auto": Contender(sampler="auto", share=0.5),
     "median": Contender(scheduler="median", options=NO_STEPS),
     "asha": Contender(scheduler="asha"),
+    "asha, from a tenth": Contender(scheduler="asha", options={FIRST: 0.1}),
     "hyperband": Contender(scheduler="hyperband"),
     "tercet": Contender(scheduler="tercet"),
     "tercet, recorded": Contender(scheduler="tercet", options={"variant": "recorded"}),
     "extrapolation": Contender(scheduler="extrapolation"),
     "patience": Contender(scheduler="patience", options=NO_STEPS),
-    "tpe + median": Contender(sampler="tpe", scheduler="median", options=NO_STEPS, share=0.5),
     "tpe + asha": Contender(sampler="tpe", scheduler="asha", share=0.5),
     "tpe + hyperband": Contender(sampler="tpe", scheduler="hyperband", share=0.5),
-    "auto + median": Contender(sampler="auto", scheduler="median", options=NO_STEPS, share=0.5),
-    "auto + asha": Contender(sampler="auto", scheduler="asha", share=0.5),
+    "auto + asha, from a tenth": Contender(sampler="auto", scheduler="asha", options={FIRST: 0.1}, share=0.5),
     "auto + hyperband": Contender(sampler="auto", scheduler="hyperband", share=0.5),
     "auto + extrapolation": Contender(sampler="auto", scheduler="extrapolation", share=0.5),
     "tpe + extrapolation": Contender(sampler="tpe", scheduler="extrapolation", share=0.5),
-    "tpe": Contender(sampler="tpe", share=0.5),
-    "rf + extrapolation": Contender(sampler="rf", scheduler="extrapolation", share=0.5),
 }
 PEERS = {"Syne Tune ASHA": ("asha", 0.5), "Syne Tune BOHB": ("bohb", 0.25)}
 BASE = "random"
@@ -217,7 +216,12 @@ def options() -> argparse.Namespace:
     add("--workers", type=int, nargs="+", choices=list(HORIZONS), default=list(HORIZONS), help="default: 4 and 32")
     add("--seeds", type=int, default=8, metavar="N", help="runs of each rule on each task (default 8); learners: half")
     add("--syne-tune", type=Path, metavar="PYTHON", help="of an environment in which Syne Tune is installed")
-    add("--cache", type=Path, metavar="DIR", help="keep runs there, and read those that are: to go on where one left off")
+    add(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="keep runs there, and read those that are: to go on where one left off",
+    )
     args = parser.parse_args()
     args.folder = shared.find(args.tasks)
     if args.folder is None:

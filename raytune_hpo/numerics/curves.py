@@ -17,9 +17,13 @@ import numpy as np
 
 from raytune_hpo.numerics.axes import Array
 
-_EXPONENTS = np.geomspace(0.05, 2.5, 32)  # fewer leave gaps, and what is said is too certain
+# Fewer leave gaps, and what is said is too certain. Below 0 are curves that still gain speed: without these, what is slow to
+# begin with would be given up for ever.
+_EXPONENTS = np.concatenate([-np.geomspace(0.5, 0.05, 8), np.geomspace(0.05, 2.5, 32)])
 _PRIOR_SD = 3.0  # of a and b
-_NOISE_SHAPE, _NOISE_SD = 2.0, 0.03  # inverse gamma: how many observations the prior is worth, and what it says
+# Inverse gamma: how many observations the prior is worth, and what it says. The noise is also how far real curves are from
+# any such shape; with less, a few smooth points make certain of an end that they cannot know.
+_NOISE_SHAPE, _NOISE_SD = 2.0, 0.1
 
 
 def probability_below(t: Array, y: Array, T: float, value: float) -> float:

@@ -31,13 +31,13 @@ class Extrapolation:
         max_steps: the last step of a trial.
         probability: see above.
         min_reports: a curve needs so many before it is continued.
-        every: steps between two looks at a trial, since one takes about a millisecond; None: a twentieth of max_steps.
+        every: steps between two looks at a trial, since one takes a fraction of a millisecond; None: a twentieth of max_steps.
 
     Raises:
         SpecError: no max_steps, or below 2; probability outside (0, 1); min_reports < 3 or every < 1.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(
         self,

@@ -16,9 +16,11 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
 import early_stopping  # noqa: E402
+import summary  # noqa: E402
 from curves import Curves, names  # noqa: E402
 from tasks.scoring import Scores  # noqa: E402
 
+PAGE = (BENCHMARKS.parent / "docs" / "early-stopping.md").read_text(encoding="utf-8")
 STEPS = 9
 SHARED = """
 class Task:
@@ -119,13 +121,32 @@ def test_a_ratio_is_over_the_tasks_that_both_have() -> None:
     assert isinstance(scores, Scores) and scores.ratio("quick", "slow").value == pytest.approx(4.0)
 
 
+# ------------------------------------------------------------------------------------------------ the page
+
+
+@pytest.mark.parametrize(
+    "shown", [("4",), ("4", "within 1 %", "within 0.1 %"), ("32",), ("32", "within 1 %", "within 0.1 %")], ids=" ".join
+)
+def test_the_tables_of_the_page_are_what_was_measured(shown: tuple[str, ...]) -> None:
+    lines = summary.early_stopping(*shown)
+    assert len(lines) > 5 and "\n".join(lines) in PAGE
+
+
 # ------------------------------------------------------------------------------------------------ the script
 
 
 def measured(folder: Path, *options: str) -> dict[str, Any]:
     """The figures that the script writes, by name."""
     out = folder / "figures.json"
-    command = [sys.executable, str(BENCHMARKS / "early_stopping.py"), "--out", str(out), "--tasks", str(folder), *options]
+    command = [
+        sys.executable,
+        str(BENCHMARKS / "early_stopping.py"),
+        "--out",
+        str(out),
+        "--tasks",
+        str(folder),
+        *options,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=dict(os.environ), check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     assert "measured" in done.stdout
@@ -141,7 +162,18 @@ def test_every_contender_runs(folder: Path) -> None:
 
 
 def test_runs_that_are_kept_are_read(folder: Path) -> None:
-    words = ["--only", "random", "--names", "recorded", "--workers", "4", "--seeds", "2", "--cache", str(folder / "kept")]
+    words = [
+        "--only",
+        "random",
+        "--names",
+        "recorded",
+        "--workers",
+        "4",
+        "--seeds",
+        "2",
+        "--cache",
+        str(folder / "kept"),
+    ]
     first = measured(folder, *words)
     kept = sorted((folder / "kept").iterdir())
     assert len(kept) == 2

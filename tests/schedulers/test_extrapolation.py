@@ -38,6 +38,13 @@ def test_the_further_a_value_is_below_the_less_probable_it_is():
     assert probability_below(steps, np.full(15, 0.5), E, 0.4) == 0.0
 
 
+def test_what_gains_speed_is_not_given_up():
+    """A recorded validation error, at steps 1 to 4 and 50: by what it did at first it goes nowhere."""
+    steps, seen = np.arange(1, 5, dtype=float), np.array([0.7256, 0.7019, 0.6778, 0.6511])
+    assert probability_below(steps, seen, E, 0.4354) > 0.2  # it came to 0.4154
+    assert probability_below(steps, seen, E, -1.0) < 0.05
+
+
 def test_hopeless_curves_are_given_up_and_promising_ones_are_not():
     rng = np.random.default_rng(2)
     scheduler = Extrapolation(max_steps=E).bind(testing.GOALS)
