@@ -8,9 +8,10 @@
 Tasks are those with learning curves in a folder of tasks (--tasks, else RAYTUNE_HPO_BENCH, else ../shared/bench beside
 the checkout), see ``curves``. All contenders get the same virtual time, which is counted in mean full runs. A trial
 counts when it has run to its last step: what was stopped can be the best of nothing. A goal is reached when the first
-trial that counts has such a loss; a run that does not reach it has at least the whole time, and its time is what all of it was.
+trial that counts has such a loss. In mean times, a run that does not reach it counts with all the time it had.
 
-"random" and "auto" run all trials to their ends, rules alone have random configurations. Writes results/early_stopping.json.
+"random" and "auto" run all trials to their ends, rules alone have random configurations. Writes
+results/early_stopping.json.
 """
 
 from __future__ import annotations
