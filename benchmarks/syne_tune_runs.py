@@ -50,7 +50,7 @@ class CurvesBlackbox(Blackbox):
     def _objective_function(
         self, configuration: dict[str, Any], fidelity: dict[str, Any] | None = None, seed: int | None = None
     ) -> np.ndarray:
-        losses, ends = self._curves.of(configuration)
+        losses, ends = self._curves.of({p["name"]: within(p, configuration[p["name"]]) for p in self._curves.parameters})
         return np.column_stack([losses, np.multiply(ends, FULL_RUN_S)])
 
 
@@ -79,6 +79,13 @@ def domain(parameter: Mapping[str, Any]) -> Any:
         (False, False): config_space.uniform,
     }
     return kinds[whole, log](parameter["low"], parameter["high"])
+
+
+def within(parameter: Mapping[str, Any], value: Any) -> Any:
+    """The value in its range, which the density estimate of BOHB leaves for whole numbers."""
+    if parameter["type"] == "categorical":
+        return value
+    return min(max(value, parameter["low"]), parameter["high"])
 
 
 def play(curves: Curves, scheduler: str, num_workers: int, horizon: float, seed: int) -> list[tuple[float, float]]:
