@@ -50,7 +50,9 @@ class CurvesBlackbox(Blackbox):
     def _objective_function(
         self, configuration: dict[str, Any], fidelity: dict[str, Any] | None = None, seed: int | None = None
     ) -> np.ndarray:
-        losses, ends = self._curves.of({p["name"]: within(p, configuration[p["name"]]) for p in self._curves.parameters})
+        losses, ends = self._curves.of(
+            {p["name"]: within(p, configuration[p["name"]]) for p in self._curves.parameters}
+        )
         return np.column_stack([losses, np.multiply(ends, FULL_RUN_S)])
 
 

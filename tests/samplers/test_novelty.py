@@ -39,4 +39,4 @@ def test_where_all_is_known_nobody_looks_for_more():
         assert num_distinct(np.vstack([known, found])) == SPACE.cardinality
         return time.process_time() - begin
 
-    assert seconds(known) < 0.2 * seconds(known[1:])  # the search through the whole space for the last one
+    assert seconds(known) < 0.5 * seconds(known[:-1])  # the search through the whole space for the last one
