@@ -43,7 +43,7 @@ class Curves:
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._task = _module(folder).load(name)
+        self._task = module_of(folder).load(name)
         self.name, self.parameters = name, self._task.space
         self.num_steps = int(self._task.fidelity[1])
         self.goals = _goals(self._task)
@@ -92,7 +92,8 @@ def _goals(task: Any) -> dict[str, float]:
 
 
 @functools.cache
-def _module(folder: Path) -> ModuleType:
+def module_of(folder: Path) -> ModuleType:
+    """The ``tasks.py`` in a folder of tasks."""
     spec = importlib.util.spec_from_file_location("shared_tasks", folder / "tasks.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

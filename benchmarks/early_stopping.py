@@ -23,7 +23,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ class Peer:
 NO_STEPS = {STEPS: None}
 CONTENDERS = {
     "random": Contender(),
-    "auto": Contender(sampler="auto", share=0.5),
+    "auto": Contender(sampler="auto", share=0.25),
     "median": Contender(scheduler="median", options=NO_STEPS),
     "asha": Contender(scheduler="asha"),
     "asha, from a tenth": Contender(scheduler="asha", options={FIRST: 0.1}),
@@ -117,14 +117,14 @@ CONTENDERS = {
     "tercet, recorded": Contender(scheduler="tercet", options={"variant": "recorded"}),
     "extrapolation": Contender(scheduler="extrapolation"),
     "patience": Contender(scheduler="patience", options=NO_STEPS),
-    "tpe + asha": Contender(sampler="tpe", scheduler="asha", share=0.5),
-    "tpe + hyperband": Contender(sampler="tpe", scheduler="hyperband", share=0.5),
-    "auto + asha, from a tenth": Contender(sampler="auto", scheduler="asha", options={FIRST: 0.1}, share=0.5),
-    "auto + hyperband": Contender(sampler="auto", scheduler="hyperband", share=0.5),
-    "auto + extrapolation": Contender(sampler="auto", scheduler="extrapolation", share=0.5),
-    "tpe + extrapolation": Contender(sampler="tpe", scheduler="extrapolation", share=0.5),
+    "tpe + asha": Contender(sampler="tpe", scheduler="asha", share=0.25),
+    "tpe + hyperband": Contender(sampler="tpe", scheduler="hyperband", share=0.25),
+    "auto + asha, from a tenth": Contender(sampler="auto", scheduler="asha", options={FIRST: 0.1}, share=0.25),
+    "auto + hyperband": Contender(sampler="auto", scheduler="hyperband", share=0.25),
+    "auto + extrapolation": Contender(sampler="auto", scheduler="extrapolation", share=0.25),
+    "tpe + extrapolation": Contender(sampler="tpe", scheduler="extrapolation", share=0.25),
 }
-PEERS = {"Syne Tune ASHA": ("asha", 0.5), "Syne Tune BOHB": ("bohb", 0.25)}
+PEERS = {"Syne Tune ASHA": ("asha", 0.25), "Syne Tune BOHB": ("bohb", 0.25)}
 BASE = "random"
 
 # ------------------------------------------------------------------------------------------------ measuring
@@ -151,7 +151,7 @@ def kept(
     cache: Path | None, contender: Contender | Peer, curves: Curves, num_workers: int, horizon: float, seed: int
 ) -> Ends:
     """A run, read where it is kept from before, else played."""
-    words = [repr(contender), curves.name, num_workers, horizon, seed]
+    words = [repr(replace(contender, share=1.0)), curves.name, num_workers, horizon, seed]
     digest = hashlib.blake2b(json.dumps(words).encode(), digest_size=8).hexdigest()
     path = None if cache is None else cache / f"{curves.name}-{num_workers}-{seed}-{digest}.json"
     if path is not None and path.exists():
@@ -215,7 +215,13 @@ def options() -> argparse.Namespace:
     add("--tasks", type=Path, metavar="DIR", help="folder of tasks; default: see above")
     add("--names", nargs="+", metavar="TASK", help="these tasks")
     add("--workers", type=int, nargs="+", choices=list(HORIZONS), default=list(HORIZONS), help="default: 4 and 32")
-    add("--seeds", type=int, default=8, metavar="N", help="runs of each rule on each task (default 8); learners: half")
+    add(
+        "--seeds",
+        type=int,
+        default=8,
+        metavar="N",
+        help="runs of each rule on each task (default 8); learners: a quarter",
+    )
     add("--syne-tune", type=Path, metavar="PYTHON", help="of an environment in which Syne Tune is installed")
     add(
         "--cache",

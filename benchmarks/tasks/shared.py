@@ -6,16 +6,14 @@ beside the checkout.
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from curves import module_of
 
 from tasks.spaces import flatten, space_of
 from tasks.task import Outcome, Task
@@ -47,7 +45,7 @@ def names(folder: Path, tag: str | None = None) -> list[str]:
 
 def load(folder: Path, name: str, form: str = "flat") -> Task:
     """One task."""
-    task = _module(folder).load(name)
+    task = module_of(folder).load(name)
     # Training is timed by the clock on the wall, which never says the same twice.
     is_timed = "train" not in task.tags
 
@@ -73,15 +71,6 @@ class Recorded(NamedTuple):
 
 
 Peers: TypeAlias = dict[str, dict[str, list[Recorded]]]  # by peer and task
-
-
-@functools.cache
-def _module(folder: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("shared_tasks", folder / "tasks.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def recorded(folder: Path) -> Peers:
