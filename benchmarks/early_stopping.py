@@ -1,6 +1,6 @@
 """How much sooner does early stopping come to good configurations, and which rule does when?
 
-    python benchmarks/early_stopping.py                                  # about a quarter of an hour on one core
+    python benchmarks/early_stopping.py                                  # tens of minutes on one core
     python benchmarks/early_stopping.py --syne-tune /path/to/its/python  # and the schedulers of Syne Tune, much longer
     python benchmarks/early_stopping.py --only random asha "auto + asha" --seeds 4
     python benchmarks/early_stopping.py --quick                          # tiny sizes: does it run?
