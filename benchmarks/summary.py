@@ -2,6 +2,7 @@
 
 python benchmarks/summary.py             # all that docs/performance.md shows
 python benchmarks/summary.py newcomer    # what docs/quickstart.md shows
+python benchmarks/summary.py early_stopping [WORKERS GOAL...]    # what docs/early-stopping.md shows
 """
 
 from __future__ import annotations
@@ -33,9 +34,37 @@ def newcomer() -> None:
         print(f"| {figure['what']} | {number(figure['measured'])} |")
 
 
+def early_stopping(num_workers: str = "4", *goals: str) -> list[str]:
+    """Two goals with so many workers: who reached them, when, and how much sooner than random search."""
+    figures = json.loads((RESULTS / "early_stopping.json").read_text())["figures"]
+    goals = goals or ("best 1 %", "best 0.1 %")
+    by_label: dict[str, list[dict[str, Any]]] = {}
+    for goal in goals:
+        start = f"{num_workers} workers, {goal}: "
+        for figure in figures:
+            if figure["name"].startswith(start):
+                by_label.setdefault(figure["name"].removeprefix(start), []).append(figure)
+    lines = ["| | runs | " + " | ".join(f"{goal} | mean time | sooner" for goal in goals) + " |"]
+    lines.append("|---|--:|" + "--:|--:|--:|" * len(goals))
+    for label, found in by_label.items():
+        runs = sum(task["runs"] for task in found[0]["detail"]["tasks"].values())
+        lines.append(f"| {label} | {runs} | " + " | ".join(map(_arrival, found)) + " |")
+    return lines
+
+
+def _arrival(figure: dict[str, Any]) -> str:
+    detail = figure["detail"]
+    sooner = detail["sooner"]
+    times = f"{sooner['value']:.2f} x [{sooner['low']:.2f}, {sooner['high']:.2f}]"
+    return f"{100 * detail['reached']:.0f} % | {figure['measured']:.2f} | {times}"
+
+
 def main() -> None:
     if sys.argv[1:] == ["newcomer"]:
         newcomer()
+        return
+    if sys.argv[1:2] == ["early_stopping"]:
+        print("\n".join(early_stopping(*sys.argv[2:])))
         return
     print("| what | asked | measured | reached | load | command, time (UTC) |\n|---|---|---|---|---|---|")
     for script in SCRIPTS:

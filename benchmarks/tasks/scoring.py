@@ -97,6 +97,13 @@ class Scores:
         """Mean regret minus the other's on the tasks that both have: below 0 where ``name`` is better."""
         return self._over_tasks(self._means[name] - self._means[other], fixed=fixed)
 
+    def ratio(self, name: str, other: str) -> Estimate:
+        """How many times the other's mean is larger, on the tasks that both have."""
+        common = ~np.isnan(self._means[name][0] + self._means[other][0])
+        weights = self._task_weights[:, common]
+        sums = [(weights * self._means[who][:, common]).sum(axis=1) for who in (other, name)]
+        return Estimate.of(np.divide(sums[0], sums[1], out=np.full(len(sums[0]), np.nan), where=sums[1] > 0))
+
     def rivals(self, name: str, peers: Sequence[str]) -> list[str]:
         """The peers recorded on at least half of a contender's tasks, the one that does best against it first."""
         known = [peer for peer in peers if peer in self.names and 2 * self._common(name, peer) >= self.num_tasks(name)]

@@ -20,15 +20,23 @@ def first_new(cube: Cube, rows: Array, known: Array, rng: np.random.Generator) -
         rows: (k, d) proper, in order of preference.
         known: (n, d) proper.
     """
+    size = cube.space.cardinality
+    if size is not None and len(known) >= size and num_distinct(known) >= size:  # there is none: no use in looking
+        return cube.draw(_DRAWS, rng)[0]
     for x in rows:
         if not is_among(x, known) and cube.feasible(x[None, :])[0]:
             return x
     drawn = cube.draw(_DRAWS, rng)
     new = next((x for x in drawn if not is_among(x, known)), None)
-    if new is None and cube.space.cardinality is not None and cube.space.cardinality <= _MOST_LISTED:
-        listed = cube.space.encode([cube.space.at(int(i)) for i in rng.permutation(cube.space.cardinality)])
+    if new is None and size is not None and size <= _MOST_LISTED:
+        listed = cube.space.encode([cube.space.at(int(i)) for i in rng.permutation(size)])
         new = next((x for x in listed if not is_among(x, known) and cube.feasible(x[None, :])[0]), None)
     return drawn[0] if new is None else new
+
+
+def num_distinct(rows: Array) -> int:
+    """How many different rows there are; NaN equals NaN."""
+    return len(np.unique(np.nan_to_num(rows, nan=-1.0), axis=0))  # proper rows are in [0, 1]
 
 
 def is_among(x: Array, rows: Array) -> bool:

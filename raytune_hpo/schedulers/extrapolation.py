@@ -21,23 +21,24 @@ _MOST_POINTS = 100  # of a curve that are looked at, evenly spread
 
 
 class Extrapolation:
-    """Stops a trial that will hardly end better than the best that has ended.
+    """Stops a trial that will hardly end better than the best others already are.
 
     The trial's losses are continued to its last step by a mixture of power laws. It is stopped if the probability that
-    it ends below the best completed trial is less than ``probability``; with several metrics, if there is a completed
-    trial than which it will hardly be better in any of them. Before a trial has completed nobody is stopped.
+    it ends below the best of the others is less than ``probability``; with several metrics, if there is another one
+    than which it will hardly be better in any of them. The others are those that have completed, as they ended, and
+    those that run, as they are by their newest report: with many workers, nobody has to wait for the first to end.
 
     Args:
         max_steps: the last step of a trial.
         probability: see above.
         min_reports: a curve needs so many before it is continued.
-        every: steps between two looks at a trial, since one takes about a millisecond; None: a twentieth of max_steps.
+        every: steps between two looks at a trial, which take a fraction of a millisecond; None: a twentieth of max_steps.
 
     Raises:
         SpecError: no max_steps, or below 2; probability outside (0, 1); min_reports < 3 or every < 1.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class Extrapolation:
         self.min_reports = min_reports
         self.every = every
         self._completed: dict[int, Losses] = {}  # those that no other one beats
+        self._running: dict[int, Losses] = {}  # by their newest reports
 
     def bind(self, goals: Sequence[Goal]) -> Extrapolation:
         """A fresh Extrapolation for one study."""
@@ -70,7 +72,7 @@ class Extrapolation:
 
     def judge(self, trial: Trial) -> Verdict:
         """STOP where it is time to look, and the curve's end is hopeless."""
-        if not self._completed or not trial.reports or trial.reports[-1].losses is None:
+        if not trial.reports or trial.reports[-1].losses is None:
             return Verdict.CONTINUE
         rows = [(report.step, report.losses) for report in trial.reports if report.losses is not None]
         before = rows[-2][0] if len(rows) > 1 else -1
@@ -78,12 +80,16 @@ class Extrapolation:
             return Verdict.CONTINUE
         if rows[-1][0] >= self._end:
             return Verdict.CONTINUE
-        others = [losses for number, losses in self._completed.items() if number != trial.number]
+        known = (*self._completed.items(), *self._running.items())
+        others = _unbeaten([losses for number, losses in known if number != trial.number])
         hopeless = any(all(self._hardly_below(rows, i, loss) for i, loss in enumerate(end)) for end in others)
         return Verdict.STOP if hopeless else Verdict.CONTINUE
 
     def observe(self, trial: Trial) -> None:
-        """Keep what has completed, unless something else is better in every way."""
+        """Keep how the trial stands while it runs and, unless something else is better in every way, how it completed."""
+        self._running.pop(trial.number, None)
+        if trial.status is Status.RUNNING and trial.reports and trial.reports[-1].losses is not None:
+            self._running[trial.number] = trial.reports[-1].losses
         losses = trial.losses
         if trial.status is not Status.COMPLETED or losses is None:
             return
@@ -112,6 +118,15 @@ class Extrapolation:
         t = np.array([rows[i][0] for i in kept], dtype=float) + (rows[0][0] <= 0)  # shapes begin after step 0
         y = np.array([rows[i][1][goal] for i in kept])
         return probability_below(t, y, float(self._end), value) < self.probability
+
+
+def _unbeaten(rows: Sequence[Losses]) -> list[Losses]:
+    """Those that no other one beats; of equals the first."""
+    kept: list[Losses] = []
+    for row in rows:
+        if not any(_beats(other, row) for other in kept):
+            kept = [*(other for other in kept if not _beats(row, other)), row]
+    return kept
 
 
 def _beats(a: Losses, b: Losses) -> bool:

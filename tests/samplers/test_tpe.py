@@ -109,6 +109,7 @@ def test_a_finite_space_is_exhausted_before_anything_comes_twice():
     space = Space({"a": Int(0, 3), "b": Choice(["x", "y", "z"])})
     loop = Loop.of(lambda: TPE(n_initial=3), space).run(12)
     assert len({json.dumps(dict(trial.config)) for trial in loop.finished}) == 12
+    assert space.check(loop.run(3).finished[-1].config) is None  # and then it goes on with what there is
 
 
 def test_it_beats_random_where_choices_ints_and_floats_meet():

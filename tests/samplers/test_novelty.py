@@ -1,0 +1,42 @@
+"""Nothing twice, while there is something new; and no long search where there is nothing."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from raytune_hpo.rng import derive
+from raytune_hpo.samplers.cube import Cube
+from raytune_hpo.samplers.novelty import first_new, num_distinct
+from raytune_hpo.space import Choice, Int, Space
+
+SPACE = Space({"n": Int(0, 29), "c": Choice([{"kind": "plain"}, {"kind": "deep", "layers": Int(1, 19)}])})
+
+
+def all_rows() -> np.ndarray:
+    return SPACE.encode([SPACE.at(i) for i in range(SPACE.cardinality)])
+
+
+def test_rows_that_are_not_active_count_once():
+    rows = SPACE.encode([{"n": 1, "c": {"kind": "plain"}}] * 3 + [{"n": 1, "c": {"kind": "deep", "layers": 1}}])
+    assert np.isnan(rows).any() and num_distinct(rows) == 2
+
+
+def test_the_last_new_one_is_found():
+    known = all_rows()
+    last, known = known[123], np.delete(known, 123, axis=0)
+    found = first_new(Cube(SPACE), known[:5], known, derive(0, "test"))
+    assert np.array_equal(found, last, equal_nan=True)
+
+
+def test_where_all_is_known_nobody_looks_for_more():
+    known = all_rows()
+
+    def seconds(known: np.ndarray) -> float:
+        begin = time.process_time()
+        found = first_new(Cube(SPACE), known[:5], known, derive(0, "test"))
+        assert num_distinct(np.vstack([known, found])) == SPACE.cardinality
+        return time.process_time() - begin
+
+    assert seconds(known) < 0.5 * seconds(known[:-1])  # the search through the whole space for the last one
