@@ -25,12 +25,10 @@ tune: $(READY)  ## tune real models on a local Ray cluster (about four minutes o
 	@echo "(raytune-hpo is in $(BIN))"
 
 test: $(READY)  ## the tests (under twenty minutes on two cores)
-	$(BIN)/python -m pytest -m 'not slow and not ray' -n 2 --dist loadfile
-	$(BIN)/python -m pytest -m 'not slow and ray'
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow'
 
 test-all: $(READY)  ## the tests, every lab and block of code in the docs, and every benchmark at a tiny size
-	$(BIN)/python -m pytest -m 'not ray' -n 2 --dist loadfile
-	$(BIN)/python -m pytest -m ray
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(READY)  ## style and types
 	$(BIN)/ruff check .

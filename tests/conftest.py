@@ -9,6 +9,13 @@ os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 import pytest
 
 
+def pytest_collection_modifyitems(items):
+    """Tests on Ray mostly wait, and share a cluster: they follow one another, beside a process that runs all others."""
+    for item in items:
+        if item.get_closest_marker("ray"):
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _home(tmp_path_factory):
     """Tests neither write to the storage of whoever runs them nor talk to their cluster; nor do processes they start."""
