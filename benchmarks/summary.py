@@ -3,6 +3,7 @@
 python benchmarks/summary.py             # all that docs/performance.md shows
 python benchmarks/summary.py newcomer    # what docs/quickstart.md shows
 python benchmarks/summary.py early_stopping [WORKERS GOAL...]    # what docs/early-stopping.md shows
+python benchmarks/summary.py lookup_tables [PART]    # what docs/experiments.md shows
 """
 
 from __future__ import annotations
@@ -59,13 +60,49 @@ def _arrival(figure: dict[str, Any]) -> str:
     return f"{100 * detail['reached']:.0f} % | {figure['measured']:.2f} | {times}"
 
 
+def lookup_tables(part: str = "") -> list[str]:
+    """The searches whose names begin like that, or those whose names have no such beginning: success by hours."""
+    figures = json.loads((RESULTS / "lookup_tables.json").read_text())["figures"]
+    by_search: dict[str, dict[str, dict[str, Any]]] = {}
+    for figure in figures:
+        search, _, said = figure["name"].rpartition(" ")
+        if search.startswith(f"{part}: ") if part else ": " not in search:
+            by_search.setdefault(search, {})[said] = figure
+    hours = sorted({said for found in by_search.values() for said in found if said.endswith("h")}, key=_hours)
+    lines = ["| | repeats | " + " | ".join(f"within {hour[:-1]} h" for hour in hours) + " | mean time | thinking |"]
+    lines.append("|---|--:|" + "--:|" * (len(hours) + 2))
+    for found in by_search.values():
+        thinking = found["thinking"]
+        repeats = next(figure["detail"]["repeats"] for said, figure in found.items() if said in hours)
+        cells = [thinking["what"].partition(": what all")[0].removeprefix(f"{part}: "), str(repeats)]
+        cells += [_success(found.get(hour)) for hour in hours]
+        cells.append(f"{found['mean']['measured']:.1f} h" if "mean" in found else "")
+        cells.append(f"{60 * thinking['measured'] / repeats:.1f} s")
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _hours(said: str) -> float:
+    return float(said.removesuffix("h"))
+
+
+def _success(figure: dict[str, Any] | None) -> str:
+    """The share with its interval, and what was recorded elsewhere."""
+    if figure is None:
+        return ""
+    low, high = figure["detail"]["interval"]
+    recorded = f", recorded {figure['asked']}" if figure["asked"] else ""
+    return f"{figure['measured']:.0f} % [{low:.0f}, {high:.0f}]{recorded}"
+
+
 def main() -> None:
     if sys.argv[1:] == ["newcomer"]:
         newcomer()
         return
-    if sys.argv[1:2] == ["early_stopping"]:
-        print("\n".join(early_stopping(*sys.argv[2:])))
-        return
+    for pages in (early_stopping, lookup_tables):
+        if sys.argv[1:2] == [pages.__name__]:
+            print("\n".join(pages(*sys.argv[2:])))
+            return
     print("| what | asked | measured | reached | load | command, time (UTC) |\n|---|---|---|---|---|---|")
     for script in SCRIPTS:
         path = RESULTS / f"{script}.json"
