@@ -151,7 +151,12 @@ def figures(name: str, search: Search, found: Experiment, hours: Mapping[float, 
             unit="%",
             asked="" if recorded is None else f"{100 * recorded:g} %",
             reached=None if recorded is None else high >= recorded,
-            detail={"interval": [100 * low, 100 * high], "repeats": len(found), "goal": found.plan.until.goal},
+            detail={
+                "interval": [100 * low, 100 * high],
+                "of_six_independent": 100 * summary.of_independent(6, hour * _HOUR),
+                "repeats": len(found),
+                "goal": found.plan.until.goal,
+            },
         )
     mean = summary.mean_time_to_goal_s / _HOUR
     if math.isfinite(mean):

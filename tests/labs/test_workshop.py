@@ -105,7 +105,6 @@ def test_the_syllabus_names_every_lab():
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 @every_lab
 def test_a_filled_notebook_runs_to_its_end_and_shows_pictures(name, solution):
     executed = solution(name)  # which raises where one of the lab's own claims does not hold
