@@ -53,11 +53,11 @@ def test_custom_resources_limit_how_many_run_at_once(name: str) -> None:
 
 def test_a_gpu_can_be_shared(name: str) -> None:
     def sees(config):
-        time.sleep(0.1)
+        time.sleep(0.5)  # so that the second worker has begun before the first is done with all
         return {"loss": config["x"], "gpu": os.environ["CUDA_VISIBLE_DEVICES"]}
 
     needs = {"cpu": 0.5, "gpu": 0.5}
-    results = hpo.tune(sees, SPACE, num_trials=6, resources=needs, name=name, storage="memory", **SETTINGS)
+    results = hpo.tune(sees, SPACE, num_trials=12, resources=needs, name=name, storage="memory", **SETTINGS)
     assert {trial.metrics["gpu"] for trial in results} == {"0"}
     assert len({trial.worker for trial in results}) == 2
 
