@@ -156,6 +156,7 @@ CONTENDERS: dict[str, Make] = {
 }
 
 
+@functools.cache  # once it was imported, optuna_integration denies that it is there
 def contenders() -> dict[str, Make]:
     """Ours, and those that are installed."""
     has_optuna = importlib.util.find_spec("optuna_integration") is not None
