@@ -9,6 +9,7 @@ os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 import pytest
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
 def pytest_collection_modifyitems(items):
     """Tests on Ray mostly wait, and share a cluster: they follow one another, beside a process that runs all others."""
     for item in items:

@@ -82,7 +82,7 @@ def test_a_lab_is_a_file_for_the_command_line(tmp_path):
     assert "by-hand" in run(sys.executable, "-m", "raytune_hpo.cli", "studies", "--storage", storage)
 
 
-@pytest.mark.parametrize("name", LABS)
+@pytest.mark.parametrize("name", ["select_model", pytest.param("stop_early", marks=pytest.mark.slow)])
 def test_a_lab_runs_unchanged_as_a_job(name, cluster_of_others, tmp_path):
     storage, page = f"sqlite:///{tmp_path}/studies.db", tmp_path / "page.html"
     options = ["--num-trials", 6, "--name", "job", "--storage", storage, "--out", page]
