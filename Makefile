@@ -25,10 +25,10 @@ tune: $(READY)  ## tune real models on a local Ray cluster (about four minutes o
 	@echo "(raytune-hpo is in $(BIN))"
 
 test: $(READY)  ## the tests (under twenty minutes on two cores)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow'
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
 test-all: $(READY)  ## the tests, every lab and block of code in the docs, and every benchmark at a tiny size
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 check: $(READY)  ## style and types
 	$(BIN)/ruff check .
