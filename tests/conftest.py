@@ -8,7 +8,6 @@ os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 
 import pytest
 
-
 ON_RAY = ("tests/cluster/", "tests/labs/", "tests/docs/test_code_blocks.py")  # folders and files
 
 
