@@ -75,9 +75,9 @@ def test_machines_of_ones_own_become_a_cluster_and_are_let_go(story: dict[str, A
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_both_machines_work(story: dict[str, Any]) -> None:
-    """Each has two CPUs: a third and a fourth worker are on the other one."""
-    workers = {trial["worker"].rpartition("-")[2] for trial in story["lab"]["trials"]}
-    assert len(workers) > 2
+    """Each has two CPUs, so of workers 0 to 3 number 2 or 3 is there only if both machines have some."""
+    workers = {int(trial["worker"].rpartition("-")[2]) for trial in story["lab"]["trials"]}
+    assert max(workers) >= 2
 
 
 @pytest.mark.slow
