@@ -41,7 +41,7 @@ def probability_below(t: Array, y: Array, T: float, value: float) -> float:
     G = (t / t[0]) ** -_EXPONENTS[:, None]  # (k, n); the regressors are 1 and a row of it
     g = (T / t[0]) ** -_EXPONENTS
     prior = (_NOISE_SD / _PRIOR_SD) ** 2
-    # Precisions ((p, q), (q, r)) in units of the noise's: written out, since 32 solves of 2 x 2 cost ten times as much.
+    # Precisions ((p, q), (q, r)) in units of the noise's: written out, since as many solves of 2 x 2 cost ten times as much.
     p, q, r = len(z) + prior, G.sum(axis=1), (G * G).sum(axis=1) + prior
     det = p * r - q * q
     of_one, of_shape = z.sum(), G @ z
