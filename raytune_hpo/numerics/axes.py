@@ -53,11 +53,22 @@ class Axis:
         ends = 2 * signs * np.cumsum(signs * self.centres)  # end = 2 centre - beginning
         return np.concatenate([[0.0], ends[:-1], [1.0]])
 
+    @cached_property
+    def widths(self) -> Array:
+        """Of the cells (k,): how likely the prior is to draw their values. Not for real axes."""
+        widths: Array = np.diff(self.edges)
+        return widths
+
     def levels(self, x: Array) -> Array:
         """The positions (n,) of the values whose centres are nearest; -1 where x (n,) is NaN. Not for real axes."""
+        return np.where(np.isnan(x), -1, self._middles.searchsorted(x))
+
+    @cached_property
+    def _middles(self) -> Array:
+        """Between one centre and the next (k - 1,)."""
         assert self.centres is not None
-        middles = (self.centres[1:] + self.centres[:-1]) / 2
-        return np.where(np.isnan(x), -1, np.searchsorted(middles, x))
+        middles: Array = (self.centres[1:] + self.centres[:-1]) / 2
+        return middles
 
 
 def of_kind(axes: Sequence[Axis], *kinds: Kind) -> Array:

@@ -56,7 +56,7 @@ def measure(axis: Axis, x: Array) -> Measure:
         low, high = float(x.min()), float(x.max())
         return Measure(low, high if high > low else low + 1e-9, np.empty(0), np.empty(0))
     seen = np.bincount(axis.levels(x), minlength=axis.size) > 0
-    masses = np.diff(axis.edges) * seen
+    masses = axis.widths * seen
     return Measure(0.0, 1.0, axis.centres, masses / masses.sum())
 
 

@@ -4,7 +4,8 @@ X  (n, d)  points; NaN where a column is not active
 M  (K, d)  what the kernels stand around; NaN stands for the prior, which is uniform
 w  (K,)    weights of the components, with sum 1
 s  (d,)    bandwidths: standard deviations on real axes and grids, chances to leave the value on nominal axes
-F  (n, q)  features of points, L (q, K) loadings of components: the logarithm of a component's density is F L
+F  (n, q)  powers of real coordinates, L (q, K) loadings of components: on real axes the logarithm of a component's
+           density is F L
 
 A component is a product of one kernel a column: a Gaussian cut off at 0 and 1 on a real axis; its masses over the cells
 on a grid; on a nominal axis 1 - s on the value itself and s spread as the prior is, which for equal cells is the kernel
@@ -23,6 +24,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -51,70 +53,119 @@ class Parzen:
 
     def log_density(self, X: Array) -> Array:
         """The logarithms (n,) of the densities relative to the prior, at points X (n, d)."""
-        logs = self._features(X) @ self._loadings
+        return self._log_density(_Places.of(self.axes, X))
+
+    def log_ratio(self, other: Parzen, X: Array) -> Array:
+        """The logarithms (n,) of this density divided by another one over the same axes, at points X (n, d)."""
+        places = _Places.of(self.axes, X)
+        ratio: Array = self._log_density(places) - other._log_density(places)
+        return ratio
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """n points (n, d), active in all columns; on axes with cells they stand at centres."""
+        picked = np.searchsorted(np.cumsum(self.weights)[:-1], rng.random(n), side="right")
+        X, R = rng.random((n, len(self.axes))), of_kind(self.axes, Kind.REAL)
+        X[:, R] = _draw(self.centres[picked[:, None], R], self.widths[R], X[:, R])
+        for j, kernels in self._kernels.items():
+            axis = self.axes[j]
+            assert axis.centres is not None
+            table = np.vstack([kernels.table, axis.widths])  # the last one: the prior
+            ends = np.cumsum(table, axis=1)[kernels.own[picked]]
+            X[:, j] = axis.centres[(ends[:, :-1] < X[:, j, None]).sum(axis=1)]
+        return X
+
+    def _log_density(self, places: _Places) -> Array:
+        logs = places.powers @ self._loadings()
+        for j, kernels in self._kernels.items():
+            logs += kernels.log_densities(self.axes[j])[:, kernels.own][places.levels[j]]
         top = logs.max(axis=1)
         logs -= top[:, None]  # in place: new pages for so many numbers cost as much as their exponentials
         found: Array = top + np.log(np.exp(logs, out=logs) @ self.weights)
         return found
 
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
-        """n points (n, d), active in all columns; on axes with cells they stand at centres."""
-        picked = np.searchsorted(np.cumsum(self.weights)[:-1], rng.random(n), side="right")
-        X, M = rng.random((n, len(self.axes))), self.centres[picked]
-        R = self._real
-        X[:, R] = _draw(M[:, R], self.widths[R], X[:, R])
-        for j, table in self._masses.items():
-            axis = self.axes[j]
-            assert axis.centres is not None
-            ends = np.cumsum(np.vstack([table, np.diff(axis.edges)]), axis=1)[axis.levels(M[:, j])]  # -1: the prior
-            X[:, j] = axis.centres[(ends[:, :-1] < X[:, j, None]).sum(axis=1)]
-        return X
-
-    def _features(self, X: Array) -> Array:
-        """F (n, q): powers of the real coordinates, counted from the middle, then the cells as unit vectors."""
-        active = ~np.isnan(X[:, self._real])
-        x = np.where(active, X[:, self._real] - 0.5, 0.0)
-        cells = [self.axes[j].levels(X[:, j])[:, None] == np.arange(self.axes[j].size) for j in self._masses]
-        return np.concatenate([x * x, x, active, *cells], axis=1)
-
-    @cached_property
     def _loadings(self) -> Array:
-        """L (q, K): -x^2 / 2 s^2 + x m / s^2 - (m^2 / 2 s^2 + log normaliser), then log(mass / width) of each cell."""
-        M, s = self.centres[:, self._real], self.widths[self._real]
+        """L (q, K): -x^2 / 2 s^2 + x m / s^2 - (m^2 / 2 s^2 + log normaliser)."""
+        real = of_kind(self.axes, Kind.REAL)
+        M, s = self.centres[:, real], self.widths[real]
         low, high = _ends(M, s)
         m, known = M - 0.5, ~np.isnan(M)
         powers = (-0.5 / s**2 * known, m / s**2, -(m**2) / (2 * s**2) - np.log(s * (high - low)) - _LOG_SQRT_2PI)
-        cells = [self._cell_loadings(j, table) for j, table in self._masses.items()]
-        return np.concatenate([*(np.where(known, power, 0.0).T for power in powers), *cells])
-
-    def _cell_loadings(self, j: int, table: Array) -> Array:
-        levels = self.axes[j].levels(self.centres[:, j])
-        logs = np.log(np.maximum(table, _LEAST) / np.diff(self.axes[j].edges))
-        loadings: Array = np.vstack([logs, np.zeros(len(logs))])[levels].T  # level -1: the prior
-        return loadings
+        return np.concatenate([np.where(known, power, 0.0).T for power in powers])
 
     @cached_property
-    def _real(self) -> Array:
-        return of_kind(self.axes, Kind.REAL)
-
-    @cached_property
-    def _masses(self) -> dict[int, Array]:
-        """The table of masses of each axis that has cells, by its column."""
+    def _kernels(self) -> dict[int, _Kernels]:
+        """Those of each axis that has cells, by its column."""
         celled = of_kind(self.axes, Kind.GRID, Kind.NOMINAL).tolist()
-        return {j: masses(self.axes[j], float(self.widths[j])) for j in celled}
+        return {j: _Kernels.of(self.axes[j], self.centres[:, j], float(self.widths[j])) for j in celled}
 
 
-def masses(axis: Axis, s: float) -> Array:
-    """The masses (k, k) of cells (columns) under kernels around the centres of cells (rows); rows have sum 1."""
+class _Places(NamedTuple):
+    """Points, as mixtures over the same axes need them.
+
+    Attributes:
+        powers: F (n, q): squares of the real coordinates, counted from the middle, themselves, and whether active.
+        levels: (n,) in which cell they lie on each axis that has cells, by its column; -1 where not active.
+    """
+
+    powers: Array
+    levels: dict[int, Array]
+
+    @classmethod
+    def of(cls, axes: Sequence[Axis], X: Array) -> _Places:
+        real = X[:, of_kind(axes, Kind.REAL)]
+        active = ~np.isnan(real)
+        x = np.where(active, real - 0.5, 0.0)
+        celled = of_kind(axes, Kind.GRID, Kind.NOMINAL).tolist()
+        return cls(np.concatenate([x * x, x, active], axis=1), {j: axes[j].levels(X[:, j]) for j in celled})
+
+
+class _Kernels(NamedTuple):
+    """Those on one axis that has cells. Components that stand in the same cell have the same one.
+
+    Attributes:
+        table: (u, k) the masses of all cells under the u different ones.
+        own: (K,) which of them is a component's own; -1 for the prior.
+    """
+
+    table: Array
+    own: Array
+
+    @classmethod
+    def of(cls, axis: Axis, centres: Array, s: float) -> _Kernels:
+        levels = axis.levels(centres)
+        stood_in = np.bincount(levels[levels >= 0], minlength=axis.size) > 0
+        own = np.append(np.cumsum(stood_in) - 1, -1)[levels]
+        return cls(masses(axis, s, np.flatnonzero(stood_in)), own)
+
+    def log_densities(self, axis: Axis) -> Array:
+        """(k + 1, u + 1): of a cell, under a kernel. The last row is for points that are not active, the last column
+        for the prior.
+        """
+        logs = np.zeros((axis.size + 1, len(self.table) + 1))
+        logs[:-1, :-1] = np.log(np.maximum(self.table, _LEAST) / axis.widths).T
+        return logs
+
+
+def masses(axis: Axis, s: float, around: Array | None = None) -> Array:
+    """The masses (u, k) of cells (columns) under kernels around the centres of cells (rows); rows have sum 1.
+
+    Args:
+        around: (u,) around which; all of them if left out.
+    """
     from scipy.special import ndtr
 
     assert axis.centres is not None
+    levels = np.arange(axis.size) if around is None else around
+    rows = np.arange(len(levels))
     if axis.kind is Kind.NOMINAL:
-        return (1 - s) * np.eye(axis.size) + s * np.diff(axis.edges)
-    z = (axis.edges - axis.centres[:, None]) / s
-    # Beyond the centre from the other tail, so that small masses keep their digits.
-    spans = np.where(z[:, :-1] > 0, ndtr(-z[:, :-1]) - ndtr(-z[:, 1:]), ndtr(z[:, 1:]) - ndtr(z[:, :-1]))
-    table: Array = spans / spans.sum(axis=1, keepdims=True)
+        table: Array = np.tile(s * axis.widths, (len(levels), 1))
+        table[rows, levels] += 1 - s
+        return table
+    # Beyond each edge, away from the centre: small masses keep their digits.
+    tails = ndtr(-np.abs(axis.edges - axis.centres[levels, None]) / s)
+    table = np.abs(np.diff(tails, axis=1))
+    table[rows, levels] = 1 - tails[rows, levels] - tails[rows, levels + 1]
+    table /= table.sum(axis=1, keepdims=True)
     return table
 
 

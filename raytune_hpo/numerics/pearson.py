@@ -31,7 +31,7 @@ def divergence(axis: Axis, x: Array, is_best: Array) -> float:
     levels = celled.levels(x)
     best = np.bincount(levels[is_best], minlength=celled.size)
     kernels = masses(celled, _width(celled, x[is_best]))
-    prior = np.diff(celled.edges)
+    prior = celled.widths
     # The prior has its share in both, as if that share of it were among the best too.
     p = best @ kernels + _PRIOR * prior
     q = np.bincount(levels, minlength=celled.size) @ kernels + _PRIOR * prior * len(x) / max(best.sum(), 1)

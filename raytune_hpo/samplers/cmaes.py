@@ -171,7 +171,7 @@ class CMAES(Learner):
 
     def _fresh(self, mean: Array, size: int) -> _Search:
         """A search around a row (d,) that knows nothing else."""
-        shares = tuple(np.diff(self._cube.axes[j].edges) for j in self._nominal)
+        shares = tuple(self._cube.axes[j].widths for j in self._nominal)
         return _Search(cma.begin(mean[self._ordered], self.sigma), shares, size)
 
     def _advance(self, search: _Search, observed: Observed) -> _Search:

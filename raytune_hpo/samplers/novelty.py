@@ -41,4 +41,7 @@ def num_distinct(rows: Array) -> int:
 
 def is_among(x: Array, rows: Array) -> bool:
     """Whether the row x (d,) is one of the rows (n, d); NaN equals NaN."""
-    return bool(((rows == x) | (np.isnan(rows) & np.isnan(x))).all(axis=1).any())
+    same = rows == x
+    inactive = np.flatnonzero(np.isnan(x))
+    same[:, inactive] = np.isnan(rows[:, inactive])
+    return bool(same.all(axis=1).any())

@@ -79,10 +79,10 @@ class TPE(ModelBased):
 
     def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
         """The candidates, those that tell good from bad best coming first. (Bergstra et al. 2011, eq. 3)"""
-        good, bad = split(observed, self.gamma)
+        good, bad = (observed.X[positions] for positions in split(observed.Y[:, 0], self.gamma))
         widths = Bandwidths(spread=self.bandwidth, least=self.min_bandwidth, leave=self.switch)
         axes = self._cube.axes
-        bad = np.concatenate([thinned(bad), running])
+        bad = np.concatenate([bad, running])
         near = mixture(axes, good, rank_weights(len(good)), self.prior_weight, widths)
         away = mixture(axes, bad, np.ones(len(bad)), self.prior_weight, widths)
         if (listed := self._cube.listed) is not None:
@@ -91,20 +91,23 @@ class TPE(ModelBased):
             drawn = near.sample(self.n_candidates, rng)
             mixed = rng.permuted(drawn, axis=0)  # each coordinate from another candidate: what is good in several
             candidates = self._cube.proper(np.concatenate([drawn, mixed]))
-        return Ranked.of(candidates, near.log_density(candidates) - away.log_density(candidates))
+        return Ranked.of(candidates, near.log_ratio(away, candidates))
 
 
-def split(observed: Observed, gamma: float) -> tuple[Array, Array]:
-    """The rows of the ceil(gamma sqrt(n)) best trials, and those of all others from better to worse, failed ones last.
+def split(losses: Array, gamma: float) -> tuple[Array, Array]:
+    """The positions of the ceil(gamma sqrt(n)) best trials, and those of the others, both from better to worse, failed
+    ones last; of the others at most 400, at even distances in this order.
 
     Args:
-        observed: at least one trial has a loss. If others are left, one of them is bad.
+        losses: (n,), NaN where a trial failed; one at least did not. If others are left, one of them is bad.
     """
-    losses = observed.Y[:, 0]
     order = np.argsort(losses, kind="stable")  # NaN last
     scored, n = len(losses) - int(np.isnan(losses).sum()), len(losses)
     num_good = min(math.ceil(gamma * math.sqrt(n)), scored, max(n - 1, 1))
-    return observed.X[order[:num_good]], observed.X[order[num_good:]]
+    bad = order[num_good:]
+    if len(bad) > _MOST_BAD:
+        bad = bad[np.linspace(0, len(bad) - 1, _MOST_BAD).astype(np.intp)]
+    return order[:num_good], bad
 
 
 def rank_weights(num: int) -> Array:
@@ -115,10 +118,3 @@ def rank_weights(num: int) -> Array:
     """
     weights: Array = np.log(num + 1) - np.log(np.arange(1, num + 1))
     return weights
-
-
-def thinned(rows: Array) -> Array:
-    """At most 400 of the rows, at even distances in their order."""
-    if len(rows) <= _MOST_BAD:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, _MOST_BAD).astype(np.intp)]

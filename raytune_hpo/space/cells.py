@@ -25,7 +25,7 @@ def settle(unit: Array, codes: Array, decode: Callable[[Array], Array], apart: f
     Computed backwards, a coordinate is right up to a few roundings. Where a code was decoded from some float, that
     float is within reach. A code that no float decodes to keeps its first coordinate.
     """
-    unit = np.clip(unit, 0.0, 1.0)
+    unit = unit.clip(0.0, 1.0)
     open_rows = np.flatnonzero(decode(unit) != codes)
     below = above = unit[open_rows]
     for _ in range(_NEIGHBOURS):
@@ -51,7 +51,7 @@ def snap(unit: Array) -> Array:
 
 def equal_cells(unit: Array, num: int) -> Array:
     """In which of ``num`` cells of equal width each coordinate lies; the last one includes 1."""
-    return np.minimum((np.clip(unit, 0.0, 1.0) * num).astype(np.int64), num - 1)
+    return np.minimum((unit.clip(0.0, 1.0) * num).astype(np.int64), num - 1)
 
 
 def decimals_of(*numbers: float, largest: float) -> int | None:
@@ -77,7 +77,7 @@ class Cells:
     def positions(self, unit: Array) -> Array:
         if not self.log:
             return equal_cells(unit, self.num)
-        cell = np.expm1(np.clip(unit, 0.0, 1.0) * self._span) * (self.lo / self.step)
+        cell = np.expm1(unit.clip(0.0, 1.0) * self._span) * (self.lo / self.step)
         return np.clip(cell.astype(np.int64), 0, self.num - 1)
 
     def centres(self, positions: Array) -> Array:

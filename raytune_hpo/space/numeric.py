@@ -75,18 +75,18 @@ class Float(Continuous):
         if self._cells:
             grid = self.lo + self._cells.positions(unit) * self._cells.step
             return np.clip(on_decimals(grid, self._decimals), self.lo, self.hi)
-        unit = np.clip(unit, 0.0, 1.0)
+        unit = unit.clip(0.0, 1.0)
         width = self._width
         codes = self.lo * np.exp(unit * width) if self.log else self.lo + unit * width
         # At 1 rounding may stop short of the bound, elsewhere it may step over it.
-        return np.where(unit >= 1.0, self.hi, np.clip(codes, self.lo, self.hi))
+        return np.where(unit >= 1.0, self.hi, codes.clip(self.lo, self.hi))
 
     def units(self, codes: Array) -> Array:
         if self._cells:
             return self._cells.centres(self._position(codes))
         if self.lo == self.hi:
             return np.full(len(codes), 0.5)
-        codes = np.clip(codes, self.lo, self.hi)
+        codes = codes.clip(self.lo, self.hi)
         return settle(self.below(codes), codes, self.codes)
 
     @property
@@ -96,8 +96,8 @@ class Float(Continuous):
     def below(self, codes: Array) -> Array:
         if self.lo == self.hi:
             return np.where(codes > self.lo, 1.0, 0.0)
-        codes = np.clip(codes, self.lo, self.hi)
-        return np.clip((np.log(codes / self.lo) if self.log else codes - self.lo) / self._width, 0.0, 1.0)
+        codes = codes.clip(self.lo, self.hi)
+        return ((np.log(codes / self.lo) if self.log else codes - self.lo) / self._width).clip(0.0, 1.0)
 
     @cached_property
     def _width(self) -> float:
@@ -106,7 +106,7 @@ class Float(Continuous):
     def _position(self, codes: Array) -> Array:
         assert self._cells
         positions = np.rint((codes - self.lo) / self._cells.step)
-        return np.clip(positions, 0, self._cells.num - 1)
+        return positions.clip(0, self._cells.num - 1)
 
     def nth(self, index: int) -> float:
         if self._cells is None:
@@ -172,7 +172,7 @@ class Int(Domain):
 
     def units(self, codes: Array) -> Array:
         positions = np.rint((codes - self.lo) / self._step)
-        return self._cells.centres(np.clip(positions, 0, self.size - 1))
+        return self._cells.centres(positions.clip(0, self.size - 1))
 
     def codes_of(self, values: Sequence[Any]) -> Array:
         codes = np.asarray(values)

@@ -200,6 +200,8 @@ class Space:
         Raises:
             SpaceError: a configuration that does not have this space's shape.
         """
+        if not configs:  # of pending trials, often
+            return np.empty((0, self.num_columns))
         encoder = Encoder(len(configs), self.num_columns)
         try:
             encoder.read(self.root, configs, np.arange(len(configs)))

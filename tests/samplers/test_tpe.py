@@ -10,8 +10,7 @@ import pytest
 from raytune_hpo.errors import SpecError
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers import TPE
-from raytune_hpo.samplers.history import Observed
-from raytune_hpo.samplers.tpe import rank_weights, split, thinned
+from raytune_hpo.samplers.tpe import rank_weights, split
 from raytune_hpo.space import Choice, Float, Int, Space
 from raytune_hpo.testing.trials import GOALS, Loop, bowl, finish, start
 from raytune_hpo.trial import Status
@@ -33,32 +32,28 @@ def suggestions(sampler, n=60, pending=()):
     return [sampler.ask(1000 + i, pending, derive(3, "ask", i)).config for i in range(n)]
 
 
-def observed(losses):
-    return Observed(np.arange(len(losses), dtype=float)[:, None], np.array(losses, dtype=float)[:, None])
-
-
 def test_the_best_are_good_and_failures_are_bad():
-    good, bad = split(observed([3, np.nan, 1, 2, 5, 4, 6, 7, 8]), gamma=0.5)
-    assert good[:, 0].tolist() == [2, 3]
-    assert bad[:, 0].tolist() == [0, 5, 4, 6, 7, 8, 1]
+    good, bad = split(np.array([3, np.nan, 1, 2, 5, 4, 6, 7, 8]), gamma=0.5)
+    assert good.tolist() == [2, 3]
+    assert bad.tolist() == [0, 5, 4, 6, 7, 8, 1]
 
 
-def test_only_trials_with_a_loss_are_good_and_one_is_bad():
-    good, bad = split(observed([np.nan, 1.0, np.nan, np.nan]), gamma=9.0)
-    assert (good[:, 0].tolist(), bad[:, 0].tolist()) == ([1], [0, 2, 3])
-    good, bad = split(observed([2.0, 1.0]), gamma=9.0)
-    assert (good[:, 0].tolist(), bad[:, 0].tolist()) == ([1], [0])
-    good, bad = split(observed([2.0]), gamma=9.0)
-    assert (good[:, 0].tolist(), bad[:, 0].tolist()) == ([0], [])
+@pytest.mark.parametrize(
+    ("losses", "good", "bad"),
+    [([np.nan, 1.0, np.nan, np.nan], [1], [0, 2, 3]), ([2.0, 1.0], [1], [0]), ([2.0], [0], [])],
+)
+def test_only_trials_with_a_loss_are_good_and_one_is_bad(losses, good, bad):
+    found = split(np.array(losses), gamma=9.0)
+    assert [positions.tolist() for positions in found] == [good, bad]
 
 
-def test_many_bad_trials_are_thinned_evenly():
-    rows = np.arange(2000.0)[:, None]
-    kept = thinned(rows)
-    assert len(kept) == 400
-    assert (kept[0, 0], kept[-1, 0]) == (0, 1999)
-    assert set(np.diff(kept[:, 0])) == {5, 6}
-    assert thinned(rows[:400]).tolist() == rows[:400].tolist()
+def test_of_many_bad_trials_an_even_share_is_kept():
+    good, bad = split(np.arange(2000.0), gamma=0.01)
+    assert good.tolist() == [0]
+    assert len(bad) == 400
+    assert (bad[0], bad[-1]) == (1, 1999)
+    assert set(np.diff(bad)) <= {5, 6}
+    assert split(np.arange(401.0), gamma=0.01)[1].tolist() == list(range(1, 401))
 
 
 def test_better_trials_weigh_more():
