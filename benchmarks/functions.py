@@ -1,6 +1,6 @@
 """Standard functions of two to twenty dimensions: the regret of ours and of the peers that are installed.
 
-    python benchmarks/functions.py random tpe gp cmaes de       # with the peers, about an hour on two cores
+    python benchmarks/functions.py random auto gp tpe cmaes de  # with the peers, hours on two cores: Optuna's GP thinks long
     python benchmarks/functions.py tpe --seeds 3 --only branin hartmann6
     python benchmarks/functions.py --quick                      # tiny sizes: does it run?
 
@@ -9,7 +9,8 @@ value at the incumbent (the configuration of the lowest value that was seen) is 
 optimum away from the middle of their box, which designs like to try. Regrets after 50 and 100 trials are in units of the
 median of random configurations, and shown as their geometric mean over seeds.
 
-Peers: Optuna's TPE and CMA-ES, hyperopt, SMAC; ``pip install -e '.[bench]'`` brings them. Writes results/functions.json.
+Peers: Optuna's TPE, CMA-ES and GP, hyperopt, SMAC; ``pip install -e '.[bench]'`` brings them, and the GP needs torch too.
+Writes results/functions.json.
 """
 
 from __future__ import annotations
@@ -182,7 +183,11 @@ def optuna(label: str, function: Function, loss: Loss, seed: int, num_trials: in
 
     library.logging.set_verbosity(library.logging.ERROR)
     warnings.simplefilter("ignore", library.exceptions.ExperimentalWarning)
-    samplers = {"[optuna_tpe]": library.samplers.TPESampler, "[optuna_cmaes]": library.samplers.CmaEsSampler}
+    samplers = {
+        "[optuna_tpe]": library.samplers.TPESampler,
+        "[optuna_cmaes]": library.samplers.CmaEsSampler,
+        "[optuna_gp]": library.samplers.GPSampler,
+    }
     pairs = zip(function.names, function.bounds, strict=True)
     domains = {name: library.distributions.FloatDistribution(*bounds) for name, bounds in pairs}
     study = library.create_study(sampler=samplers[label](seed=seed))
@@ -223,6 +228,7 @@ Play: TypeAlias = Callable[[str, Function, Loss, int, int], None]
 PEERS: dict[str, tuple[Play, tuple[str, ...]]] = {
     "[optuna_tpe]": (optuna, ("optuna",)),
     "[optuna_cmaes]": (optuna, ("optuna", "cmaes")),
+    "[optuna_gp]": (optuna, ("optuna", "torch")),
     "[hyperopt]": (hyperopt, ("hyperopt",)),
     "[smac]": (smac, ("smac",)),
 }
