@@ -4,6 +4,8 @@ python benchmarks/summary.py             # all that docs/performance.md shows
 python benchmarks/summary.py newcomer    # what docs/quickstart.md shows
 python benchmarks/summary.py early_stopping [WORKERS GOAL...]    # what docs/early-stopping.md shows
 python benchmarks/summary.py lookup_tables [PART]    # what docs/experiments.md shows
+python benchmarks/summary.py sample_efficiency [FILE]    # what docs/samplers.md shows
+python benchmarks/summary.py functions [TRIALS]    # what docs/samplers.md shows
 """
 
 from __future__ import annotations
@@ -95,11 +97,74 @@ def _success(figure: dict[str, Any] | None) -> str:
     return f"{figure['measured']:.0f} % [{low:.0f}, {high:.0f}]{recorded}"
 
 
+def sample_efficiency(name: str = "sample_efficiency") -> list[str]:
+    """Regrets of ours and of recorded peers after so many trials, and how long they think."""
+    figures = json.loads((RESULTS / f"{name}.json").read_text())["figures"]
+    regrets: dict[str, dict[str, dict[str, Any]]] = {}
+    thinking: dict[str, float] = {}
+    for figure in figures:
+        _, label, what, *at = figure["name"].split(" ")
+        if what == "regret":
+            regrets.setdefault(label, {})[at[0]] = figure
+        elif what == "suggestion":
+            thinking[label] = 1000 * figure["measured"]
+    points = sorted({point for found in regrets.values() for point in found}, key=int)
+    lines = ["| | tasks | runs | " + " | ".join(f"at {point}" for point in points) + " | a suggestion |"]
+    lines.append("|---|--:|--:|" + "--:|" * (len(points) + 1))
+    for label, found in regrets.items():
+        detail = next(iter(found.values()))["detail"]
+        cells = [_named(label), str(len(detail["tasks"])), str(detail["runs"])]
+        cells += [_regret(found.get(point)) for point in points]
+        lines.append(f"| {' | '.join(cells)} | {number(thinking[label])} ms |")
+    return lines
+
+
+def _regret(figure: dict[str, Any] | None) -> str:
+    if figure is None:
+        return ""
+    low, high = figure["detail"]["interval"]
+    return f"{_unit(figure['measured'])} [{_unit(low)}, {_unit(high)}]"
+
+
+def _unit(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")
+
+
+def _named(label: str) -> str:
+    """Ours as code, peers in brackets by the names that they give themselves."""
+    peers = {
+        "[optuna_gp]": "Optuna GP",
+        "[optuna_tpe]": "Optuna TPE",
+        "[optuna_cmaes]": "Optuna CMA-ES",
+        "[smac]": "SMAC",
+    }
+    return f"[{peers.get(label, label.strip('[]'))}]" if label.startswith("[") else f"`{label}`"
+
+
+def functions(trials: str = "100") -> list[str]:
+    """Regrets on standard functions after so many trials; the smallest in bold."""
+    figures = json.loads((RESULTS / "functions.json").read_text())["figures"]
+    by_function: dict[str, dict[str, float]] = {}
+    for figure in figures:
+        label, function, point = figure["name"].split(" ")
+        if point == trials:
+            by_function.setdefault(function, {})[label] = figure["measured"]
+    labels = list(next(iter(by_function.values())))
+    lines = ["| | " + " | ".join(_named(label) for label in labels) + " |", "|---|" + "--:|" * len(labels)]
+    for function, found in by_function.items():
+        cells = [
+            f"**{number(found[label])}**" if found[label] == min(found.values()) else number(found[label])
+            for label in labels
+        ]
+        lines.append(f"| {function.replace('_', ', ')} | {' | '.join(cells)} |")
+    return lines
+
+
 def main() -> None:
     if sys.argv[1:] == ["newcomer"]:
         newcomer()
         return
-    for pages in (early_stopping, lookup_tables):
+    for pages in (early_stopping, lookup_tables, sample_efficiency, functions):
         if sys.argv[1:2] == [pages.__name__]:
             print("\n".join(pages(*sys.argv[2:])))
             return

@@ -109,10 +109,21 @@ class Report:
                     cells.append(both_intervals(scores, label, peer) + best if known else "")
                 yield [f"{label} - {peer}", *cells]
 
+    def by_kind(self, label: str, point: int) -> Iterator[tuple[str, float]]:
+        """The median of a contender's differences to the peers on each kind of task; below 0 where it is better."""
+        for tag, names in self._tagged():
+            worse = self.against_median(label, point, names)[1]
+            if not np.isnan(worse):
+                yield tag, worse
+
+    def _tagged(self) -> Iterator[tuple[str, list[str]]]:
+        """The kinds, and the names of their tasks."""
+        for tag in sorted({tag for task in self.known.values() for tag in task.tags}):
+            yield tag, [name for name, task in self.known.items() if tag in task.tags]
+
     def _kinds(self) -> Iterator[Sequence[str]]:
         yield ["kind", "tasks", *[f"{label} at {point}" for label in self.ours for point in self.points]]
-        for tag in sorted({tag for task in self.known.values() for tag in task.tags}):
-            names = [name for name, task in self.known.items() if tag in task.tags]
+        for tag, names in self._tagged():
             cells = [self._kind(label, point, names) for label in self.ours for point in self.points]
             yield [tag, str(len(names)), *cells]
 
@@ -154,7 +165,9 @@ class Report:
         if rivals:
             best = scores.difference(label, rivals[0])
             reached = (best.high if point >= CERTAIN_FROM else best.value) < 0
-            detail = {peer: scores.difference(label, peer)._asdict() for peer in rivals}
+            detail: dict[str, object] = {peer: scores.difference(label, peer)._asdict() for peer in rivals}
+            detail["of these tasks alone"] = scores.difference(label, rivals[0], fixed=True)._asdict()
+            detail["kinds, minus the median peer"] = dict(self.by_kind(label, point))
             name = f"{suite} {label} difference {point}"
             words = f"{where}: regret minus that of the best peer, {rivals[0]}"
             yield figure(name, words, best, detail, asked="< 0", reached=reached)
