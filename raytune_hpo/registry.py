@@ -71,7 +71,8 @@ def make(role: str, wanted: str | Mapping[str, Any] | object) -> Any:
     """The part a user asked for by a name, a dict ``{"name": ..., option: ...}``, or an object, which is returned as it is.
 
     Raises:
-        SpecError: unknown name or option, with the nearest one; or an object that is no such part.
+        SpecError: unknown name or option, with the nearest one; an option of a wrong type; or an object that is no such
+            part.
     """
     if isinstance(wanted, str):
         wanted = {"name": wanted}
@@ -79,6 +80,8 @@ def make(role: str, wanted: str | Mapping[str, Any] | object) -> Any:
         options = dict(wanted)
         if "name" not in options:
             raise SpecError(f'a {role} given as a dict needs a "name", got {options}')
+        if not isinstance(options["name"], str):
+            raise SpecError(f"the name of a {role} is a string, got {options['name']!r}")
         return _build(role, options.pop("name"), options)
     if isinstance(wanted, type) or not hasattr(wanted, "bind"):
         raise SpecError(
@@ -93,7 +96,11 @@ def _build(role: str, name: str, options: Mapping[str, Any]) -> Any:
     for option in options:
         if option not in known:
             raise SpecError(f"{role} {name!r} has no option {option!r}; {nearest(option, known)}")
-    return cls(**options)
+    try:
+        return cls(**options)
+    except TypeError as error:  # a text compared with a number, and the like
+        said = ", ".join(f"{option}={value!r}" for option, value in options.items())
+        raise SpecError(f"{role} {name!r} cannot be made with {said}: {error}; see help({cls.__name__})") from error
 
 
 def option_names(cls: type) -> list[str]:

@@ -27,7 +27,9 @@ _HORIZONS = click.option(
 @click.option("--until", multiple=True, metavar="END", help="goal=0.99, time=12h or trials=500; several: the first.")
 @click.option("--scheduler", callback=part, help="A name or JSON object; deca, penta, tetra, deca-recorded too.")
 @click.option("--warm-up", metavar="TIME", help="Of a portfolio: when stopped trials begin to count with their best.")
-@click.option("--workers", type=int, metavar="N", help="Virtual workers of each repeat.  [default: 1]")
+@click.option(
+    "--workers", type=int, metavar="N", help="Virtual ones, of each repeat.  [default: 1; BATCH: arms and one]"
+)
 @click.option("--seed", type=int, help="Of all repeats.  [default: 0]")
 @click.option("--file", "file", type=_PATH, help="YAML or JSON with any of these settings, arms and strategy.")
 @click.option("--conf", type=_PATH, metavar="HP_CONF.json", help="The space of a lookup table.")

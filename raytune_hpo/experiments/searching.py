@@ -126,6 +126,7 @@ def _in_time(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 def _rows(ended: Sequence[Trial], task: Task, thinking_s: Mapping[int, float]) -> list[tuple[Any, ...]]:
     """A row for each trial, in the order in which they ended."""
     values = [None if trial.status is Status.FAILED else trial.metrics.get(task.metric) for trial in ended]
+    counting = [v if t.status is Status.COMPLETED else None for v, t in zip(values, ended, strict=True)]
     trial_s = [trial.duration_s or 0.0 for trial in ended]
     optimizer_s = [thinking_s.get(trial.number, 0.0) for trial in ended]
     thought = list(accumulate(optimizer_s))
@@ -135,7 +136,7 @@ def _rows(ended: Sequence[Trial], task: Task, thinking_s: Mapping[int, float]) -
         range(1, len(ended) + 1),
         [trial.number for trial in ended],
         values,
-        accumulate(values, partial(_better, min if task.mode == "min" else max)),
+        accumulate(counting, partial(_better, min if task.mode == "min" else max)),
         [trial.status.value for trial in ended],
         [trial.meta.get(ARM) for trial in ended],
         [_epochs(trial, task) for trial in ended],

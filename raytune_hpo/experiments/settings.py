@@ -19,7 +19,9 @@ from typing import Any
 from raytune_hpo.building import whole
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.experiments.plan import Plan, Until
+from raytune_hpo.samplers.arms import SIX_ARMS
 from raytune_hpo.samplers.presets import preset
+from raytune_hpo.samplers.strategies import STRATEGIES
 from raytune_hpo.texts import seconds_of
 
 # Three ways to say which sampler: one of its own, a mode of the literature, or a portfolio of arms.
@@ -65,11 +67,12 @@ def plan_of(settings: Mapping[str, Any]) -> Plan:
     Raises:
         SpecError: a sampler named in two ways, no end of a search, or a value that is none.
     """
+    sampler = _sampler(settings)
     return Plan(
-        sampler=_sampler(settings),
+        sampler=sampler,
         scheduler=settings.get("scheduler"),
         until=_until(settings.get("until", ())),
-        num_workers=whole("workers", settings.get("workers", 1), least=1),
+        num_workers=whole("workers", settings.get("workers", _num_workers(sampler)), least=1),
         seed=whole("seed", settings.get("seed", 0), least=0),
     )
 
@@ -109,6 +112,13 @@ def _sampler(settings: Mapping[str, Any]) -> Any:
         return sampler
     named = {"name": sampler} if isinstance(sampler, str) else sampler
     return {**named, "warm_up_s": seconds_in("warm_up", settings["warm_up"])}
+
+
+def _num_workers(sampler: Any) -> int:
+    """One; where a strategy keeps a worker for each arm, one an arm and one that draws at random."""
+    options = sampler if isinstance(sampler, Mapping) and sampler.get("name") == "portfolio" else {}
+    strategy = STRATEGIES.get(options.get("strategy", ""))
+    return len(options.get("arms", SIX_ARMS)) + 1 if strategy is not None and strategy.with_random else 1
 
 
 def _until(said: Any) -> Until:

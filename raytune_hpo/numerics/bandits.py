@@ -76,15 +76,17 @@ def survivors(r: Array, a: Array, k: int) -> Array:
 def goodness(y: Array, told: Array) -> Array:
     """Losses y (n,) as rewards in [0, 1], given the losses (m,) that were told, m >= 1.
 
-    Error rates as accuracies, 1 - y. Losses in other units as the share of the told ones that are worse, half of the
-    equal ones counting as such.
+    Where the told ones are error rates, accuracies: 1 - y, what is only expected being moved to the nearest possible rate.
+    Of losses in other units the share of the told ones that are worse, half of the equal ones counting as such. A loss
+    that is NaN, of a trial that would fail, brings nothing.
     """
-    errors = error_rate(np.concatenate([told, y]))
-    if ((errors >= 0) & (errors <= 1)).all():
-        return 1 - errors[len(told) :]
+    scale = error_rate(told)
+    if ((scale >= 0) & (scale <= 1)).all():
+        shift = float((scale - told)[0])  # of an accuracy that is maximised
+        return np.nan_to_num(1 - np.clip(y + shift, 0.0, 1.0))
     ordered = np.sort(told)
     better, upto = np.searchsorted(ordered, y, side="left"), np.searchsorted(ordered, y, side="right")
-    return np.asarray(1 - (better + upto) / (2 * len(told)))
+    return np.where(np.isnan(y), 0.0, 1 - (better + upto) / (2 * len(told)))
 
 
 def log_goodness(r: Array) -> Array:

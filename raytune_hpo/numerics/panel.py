@@ -60,7 +60,8 @@ class _Substituted:
 
     def predict(self, belief: Posterior) -> tuple[Array, Array]:
         self._keep(self._num_known(belief))
-        self._extend(belief)
+        if len(self._B) < len(belief.y):
+            self._extend(belief)
         mean = forward(belief.L, belief.y) @ self._V[: len(belief.y)]
         return mean, standard_deviation(self._s2, self._explained)
 

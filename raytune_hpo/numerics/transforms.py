@@ -25,13 +25,22 @@ def standardised(y: Array) -> Array:
 
 
 def log_error(y: Array) -> Array:
-    """The logarithm of an error rate, from 1e-5 to 1, as (log10 e + 5) / 5. (Cho et al., IEEE Access 8, 2020)"""
-    return (np.log10(np.maximum(error_rate(y), _LEAST_ERROR)) + 5) / 5
+    """The logarithm of an error rate, from 1e-5 to 1, as (log10 e + 5) / 5. (Cho et al., IEEE Access 8, 2020)
+
+    Losses that are no errors, some being negative, have no logarithm: they are half-ranked.
+    """
+    y = error_rate(y)
+    return half_ranked(y) if (y < 0).any() else (np.log10(np.maximum(y, _LEAST_ERROR)) + 5) / 5
 
 
 def hybrid_log_error(y: Array) -> Array:
-    """Error rates above 0.3 as they are, below as logarithms, continuous at 0.3. (Cho et al., IEEE Access 8, 2020)"""
+    """Error rates above 0.3 as they are, below as logarithms, continuous at 0.3. (Cho et al., IEEE Access 8, 2020)
+
+    Losses that are no errors, some being negative, have no logarithm: they are half-ranked.
+    """
     y = error_rate(y)
+    if (y < 0).any():
+        return half_ranked(y)
     low = np.log10(np.clip(y, _LEAST_ERROR, _HYBRID)) + _HYBRID - math.log10(_HYBRID)
     return np.where(y > _HYBRID, y, low)
 

@@ -94,11 +94,13 @@ class Portfolio(Learner):
             raise SpecError(f"portfolio needs a whole number n_initial >= 1, got n_initial={n_initial!r}")
         if penalty_weight is not None and not 0 < penalty_weight < np.inf:
             raise SpecError(f"portfolio needs penalty_weight > 0, got {penalty_weight}")
+        if penalty == "top_k" and penalty_weight is not None and (penalty_weight < 1 or penalty_weight % 1):
+            raise SpecError(f"the penalty top_k needs a whole penalty_weight >= 1, its k, got {penalty_weight!r}")
         if warm_up_s is not None and not 0 <= warm_up_s < np.inf:
             raise SpecError(f"portfolio needs warm_up_s >= 0, seconds, got {warm_up_s}; leave it out for none")
         if STRATEGIES[strategy].by_truth and truth is None:
             raise SpecError(
-                f"strategy {strategy!r} needs truth=, the loss of any configuration; {strategy[:-1]!r} does not"
+                f"strategy {strategy!r} needs truth=, the loss of any configuration; {strategy[:-1].rstrip('-')!r} does not"
             )
         self.arms = tuple(arms)
         self.strategy = strategy

@@ -96,7 +96,9 @@ def _knock_out(standing: Standing) -> Array:
 
 
 def _one_each(standing: Standing) -> Array:
-    return _only(int(np.argmin(standing.busy)), standing.num_arms)
+    """The arm with the fewest pending trials; where there are fewer workers than arms, the one with the fewest turns."""
+    turns = standing.busy + np.bincount(standing.arms, minlength=standing.num_arms)
+    return _only(int(np.lexsort((turns, standing.busy))[0]), standing.num_arms)
 
 
 def _only(arm: int, num_arms: int) -> Array:

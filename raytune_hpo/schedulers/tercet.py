@@ -6,6 +6,7 @@ Networks. IEEE Access 8, 2020.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -55,7 +56,7 @@ class Tercet:
         self.beta = beta
         self.variant = variant
         self.min_trials = min_trials
-        half, late = max_steps // 2, int(max_steps * (1 - beta))
+        half, late = max_steps // 2, math.floor(max_steps * (1 - beta) + 1e-9)  # or 90 * 0.7 is 62
         first = beta if variant == "recorded" else 1 - beta
         # Where it looks, from which step on it averages, and the share of the others that may be better.
         self._checkpoints = ((half, 0, first), (late, half, beta))

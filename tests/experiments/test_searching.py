@@ -49,7 +49,12 @@ def test_stopped_trials_take_less_and_arms_are_named(task):
     )
     frame = search(task, plan, 0)
     assert set(frame["status"]) == {"completed", "pruned"}
-    assert frame.loc[frame["status"] == "pruned", "epochs"].max() < 9
+    pruned = frame["status"] == "pruned"
+    assert frame.loc[pruned, "epochs"].max() < 9
+    assert frame["value"].notna().all()
+    np.testing.assert_allclose(
+        frame["best"], frame["value"].where(~pruned).cummax().ffill()
+    )  # stopped ones are never it
     assert set(frame["arm"]) <= {"random", "gp-log_ei", "rf-log_ei"}
 
 

@@ -67,6 +67,14 @@ def test_settings_that_make_no_sense_are_refused(tmp_path, text, said):
         settings.plan_of(settings.read(file(tmp_path, text)))
 
 
+def test_a_worker_for_each_arm_and_one_that_draws_unless_told_otherwise():
+    until = {"until": "trials=9"}
+    assert settings.plan_of({"mode": "BATCH", "spec": "SYNC", **until}).num_workers == 7
+    assert settings.plan_of({"arms": ["gp", "rf"], "strategy": "ASYNC", **until}).num_workers == 3
+    assert settings.plan_of({"mode": "BATCH", "workers": 2, **until}).num_workers == 2
+    assert settings.plan_of({"mode": "DIV", **until}).num_workers == settings.plan_of(until).num_workers == 1
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(SpecError, match="cannot be read"):
         settings.read(tmp_path / "none.yaml")

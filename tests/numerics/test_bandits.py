@@ -47,6 +47,13 @@ def test_good_losses_bring_much_whatever_their_units():
     np.testing.assert_allclose(bandits.log_goodness(np.array([0.9, 0.999, 1.0])), [1, 3, 5])
 
 
+def test_one_strange_expectation_does_not_change_what_the_others_bring():
+    errors = np.array([0.01, 0.03, 0.2])
+    np.testing.assert_allclose(bandits.goodness(np.array([np.nan, 0.02, -0.001]), errors), [0.0, 0.98, 1.0])
+    np.testing.assert_allclose(bandits.goodness(-np.array([0.9, 1.2]), -errors), [0.9, 1.0])
+    np.testing.assert_allclose(bandits.goodness(np.array([np.nan, 5.0]), 100 * errors), [0.0, 1 / 3])
+
+
 def test_means_of_arms_that_had_no_turn_are_not_known():
     np.testing.assert_allclose(bandits.means(np.array([1.0, 3.0]), np.array([0, 0]), 2), [2.0, np.nan])
 

@@ -49,6 +49,14 @@ def test_error_rates_become_logarithms():
     assert hybrid_log_error(np.array([0.0]))[0] == pytest.approx(-5 + 0.3 - np.log10(0.3))
 
 
+@pytest.mark.parametrize("transform", [log_error, hybrid_log_error])
+def test_losses_that_are_no_errors_are_still_told_apart(transform):
+    """Percents and determination coefficients that are maximised, likelihoods: there are no logarithms of these."""
+    for y in (-np.array([93.0, 20.0, 99.0]), -np.array([0.9, 0.8, 0.7, -0.2]), np.array([-3.0, 5.0, -2.0])):
+        assert transform(y).argsort().tolist() == y.argsort().tolist()
+        assert len(np.unique(transform(y))) == len(y)
+
+
 def test_half_ranks_leave_the_better_half_in_proportion_and_forget_how_bad_the_rest_is():
     y = np.array([1.0, 2.0, 4.0, 8.0, 9.0, 10.0, 11.0])
     wild = np.where(y > 8, y**9, y)

@@ -64,6 +64,12 @@ def test_deca_penta_and_tetra_look_later_and_earlier():
     assert [stopped_at(taught(beta=beta), [0.9] * E) for beta in (0.1, 0.2, 0.25)] == [18, 16, 15]
 
 
+def test_the_second_look_is_not_a_step_early_by_rounding():
+    scheduler = Tercet(max_steps=90, beta=0.3).bind(testing.GOALS)
+    reported = testing.report(testing.start(0, {}), 45, 1.0)
+    assert scheduler.next_step(reported) == 63
+
+
 def test_without_company_nobody_is_stopped():
     assert stopped_at(taught(peers=3), [9.0] * E) is None
     assert stopped_at(taught(peers=4), [9.0] * E) == E // 2
