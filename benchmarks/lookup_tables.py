@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -127,11 +128,19 @@ SEARCHES: dict[str, Search] = {
 def measure(name: str, tables: Path | None, folder: Path, quick: bool) -> list[Figure]:
     """Run or continue one search, and say what came of it."""
     search = replace(SEARCHES[name], repeats=3) if quick else SEARCHES[name]
+    is_new, begin = not any((folder / name).glob("*")), time.monotonic()
     task, goal = small_task() if quick else task_of(search, tables)
     hours = [hour / 24 for hour in search.hours] if quick else search.hours
     plan = plan_of({**search.settings, "until": {"goal": goal, "time": f"{hours[-1]}h"}})
     found = run_experiment(task, search.repeats, plan, name=name, folder=folder, runtime="local")
-    return list(figures(name, search, found, dict(zip(search.hours, hours, strict=True))))
+    took_s = time.monotonic() - begin
+    took = Figure(
+        name=f"{name} took",
+        what=f"{search.what}: what all repeats took by the clock, one after the other, with reading the table",
+        measured=took_s / 60,
+        unit="min",
+    )
+    return [*figures(name, search, found, dict(zip(search.hours, hours, strict=True))), *([took] if is_new else [])]
 
 
 def figures(name: str, search: Search, found: Experiment, hours: Mapping[float, float]) -> Iterator[Figure]:

@@ -6,6 +6,7 @@ python benchmarks/summary.py early_stopping [WORKERS GOAL...]    # what docs/ear
 python benchmarks/summary.py lookup_tables [PART]    # what docs/experiments.md shows
 python benchmarks/summary.py sample_efficiency [FILE]    # what docs/samplers.md shows
 python benchmarks/summary.py functions [TRIALS]    # what docs/samplers.md shows
+python benchmarks/summary.py suggestion_time    # what docs/samplers.md shows
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def lookup_tables(part: str = "") -> list[str]:
     for found in by_search.values():
         thinking = found["thinking"]
         repeats = next(figure["detail"]["repeats"] for said, figure in found.items() if said in hours)
-        cells = [thinking["what"].partition(": what all")[0].removeprefix(f"{part}: "), str(repeats)]
+        named = thinking["what"].partition(": what all")[0].removeprefix(f"{part}: ")
+        cells = [named.removesuffix(f", {repeats} repeats"), str(repeats)]
         cells += [_success(found.get(hour)) for hour in hours]
         cells.append(f"{found['mean']['measured']:.1f} h" if "mean" in found else "")
         cells.append(f"{60 * thinking['measured'] / repeats:.1f} s")
@@ -160,11 +162,28 @@ def functions(trials: str = "100") -> list[str]:
     return lines
 
 
+def suggestion_time() -> list[str]:
+    """Milliseconds of ask and tell by sampler and number of trials: medians, and 99th percentiles in brackets."""
+    figures = json.loads((RESULTS / "suggestion_time.json").read_text())["figures"]
+    by_sampler: dict[str, dict[int, str]] = {}
+    for figure in figures:
+        label, size, *more = figure["name"].split(" ")
+        if not more and size.isdigit():
+            said = f"{number(figure['measured'])} ({number(figure['detail']['p99_ms'])})"
+            by_sampler.setdefault(label, {})[int(size)] = said
+    sizes = sorted({size for found in by_sampler.values() for size in found})
+    lines = ["| | " + " | ".join(f"{size:,} trials" for size in sizes) + " |", "|---|" + "--:|" * len(sizes)]
+    for label, found in by_sampler.items():
+        said = _named(f"[{label}]" if label.startswith("optuna") else label)
+        lines.append(f"| {said} | {' | '.join(found.get(size, '') for size in sizes)} |")
+    return lines
+
+
 def main() -> None:
     if sys.argv[1:] == ["newcomer"]:
         newcomer()
         return
-    for pages in (early_stopping, lookup_tables, sample_efficiency, functions):
+    for pages in (early_stopping, lookup_tables, sample_efficiency, functions, suggestion_time):
         if sys.argv[1:2] == [pages.__name__]:
             print("\n".join(pages(*sys.argv[2:])))
             return
