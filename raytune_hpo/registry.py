@@ -77,8 +77,8 @@ def make(role: str, wanted: str | Mapping[str, Any] | object) -> Any:
         wanted = {"name": wanted}
     if isinstance(wanted, Mapping):
         options = dict(wanted)
-        if "name" not in options:
-            raise SpecError(f'a {role} given as a dict needs a "name", got {options}')
+        if not isinstance(options.get("name"), str):
+            raise SpecError(f'a {role} given as a dict needs a "name", which is text, got {options}')
         return _build(role, options.pop("name"), options)
     if isinstance(wanted, type) or not hasattr(wanted, "bind"):
         raise SpecError(
@@ -93,7 +93,10 @@ def _build(role: str, name: str, options: Mapping[str, Any]) -> Any:
     for option in options:
         if option not in known:
             raise SpecError(f"{role} {name!r} has no option {option!r}; {nearest(option, known)}")
-    return cls(**options)
+    try:
+        return cls(**options)
+    except TypeError as error:  # the option is compared with what it should be before anyone asks what it is
+        raise SpecError(f"{role} {name!r} has an option of a wrong type, got {options}: {error}") from error
 
 
 def option_names(cls: type) -> list[str]:
