@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.texts import cut
@@ -30,9 +32,22 @@ def reading(rule: str, path: str | Path, way_out: str = "", *, error: type[HpoEr
         raise
     # Parsers raise ValueError; a value in another's place, everything else that a wrong type can lead to.
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as reason:
-        what = cut(" ".join(str(reason).split()) or "nothing is in it", _MOST_TOLD)
-        told = reason.strerror or what if isinstance(reason, OSError) else f"{type(reason).__name__}: {what}"
-        raise error(f"{rule}, {path} is not: {told}{way_out and f'; {way_out}'}") from reason
+        raise error(f"{rule}, {path} is not: {_told(reason)}{way_out and f'; {way_out}'}") from reason
+
+
+def _told(reason: Exception) -> str:
+    if isinstance(reason, KeyError):
+        return f"{reason} is missing"
+    said = reason.strerror if isinstance(reason, OSError) else None
+    return cut(" ".join((said or str(reason) or type(reason).__name__).split()), _MOST_TOLD)
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """What is in a JSON file, which has to be an object; to be called while ``reading``."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(data, dict):
+        raise TypeError(f"a {type(data).__name__} stands where an object should")
+    return data
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.spec import Part
+from raytune_hpo.texts import config_line
 
 SAMPLERS = {
     "auto": "raytune_hpo.samplers.auto:Auto",
@@ -96,7 +97,9 @@ def _build(role: str, name: str, options: Mapping[str, Any]) -> Any:
     try:
         return cls(**options)
     except TypeError as error:  # the option is compared with what it should be before anyone asks what it is
-        raise SpecError(f"{role} {name!r} has an option of a wrong type, got {options}: {error}") from error
+        raise SpecError(
+            f"{role} {name!r} has an option of a wrong type, got {config_line(options)}: {error}"
+        ) from error
 
 
 def option_names(cls: type) -> list[str]:

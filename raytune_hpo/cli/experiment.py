@@ -70,20 +70,19 @@ def experiment(
 
     Every repeat is kept when it ends. The same command goes on after a crash, and a larger REPEATS extends it.
     """
+    from raytune_hpo.experiments import find_task, run_experiment
     from raytune_hpo.experiments import settings as files
 
     given = {key: value for key, value in flags.items() if value is not None and value != ()}
     settings = files.merged({} if file is None else files.read(file), given)
-    plan, repeats = files.plan_of(settings), _repeats(settings)
+    searched, repeats, plan = find_task(task, **_of_task(settings)), _repeats(settings), files.plan_of(settings)
     horizons = plan.until.checked(files.horizons_of(settings))
     if address is not None:
         from raytune_hpo import cluster
 
         cluster.connect(address)
-    from raytune_hpo.experiments import find_task, run_experiment
-
     found = run_experiment(
-        find_task(task, **_of_task(settings)),
+        searched,
         repeats,
         plan,
         name=settings.get("name"),

@@ -89,9 +89,9 @@ class Comparison:
 
     def __str__(self) -> str:
         empty = [f"{experiment.name}: no repeat has ended" for experiment in self.experiments if not len(experiment)]
-        return "\n".join([table(self.header, self.rows()), *empty, *self._cut_short()])
+        return "\n".join([table(self.header, self.rows()), *empty, *self.cut_short()])
 
-    def _cut_short(self) -> list[str]:
+    def cut_short(self) -> list[str]:
         """Whose shares are not known to the last search."""
         ended = [experiment for experiment in self.experiments if len(experiment)]
         lines = [(each.name, each.summary.cut_short_line(self.horizons_s)) for each in ended]

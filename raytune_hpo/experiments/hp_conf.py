@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 import numbers
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from raytune_hpo.building import whole
 from raytune_hpo.errors import SpaceError
-from raytune_hpo.files import reading
+from raytune_hpo.files import json_object, reading
 from raytune_hpo.space import Choice, Domain, Float, Int, Ordinal
 
 _KINDS = ("continuous", "discrete", "preordered", "categorical")
@@ -50,12 +49,12 @@ def last_step(path: str | Path) -> int | None:
 
 def _loaded(path: str | Path) -> Mapping[str, Any]:
     """The file, in which all that ought to be an object is one."""
-    with reading("a space file is JSON with an object 'hyperparams'", path, error=SpaceError):
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    with reading("a space file is JSON with an object 'hyperparams', and 'config' is one", path, error=SpaceError):
+        data = json_object(Path(path))
         for what, value in (("hyperparams", data["hyperparams"]), ("config", data.get("config", {}))):
             if not isinstance(value, dict):
-                raise TypeError(f"{what} is {value!r}, which is no object")
-    return data  # type: ignore[no-any-return]
+                raise TypeError(f"its {what} is {value!r}")
+    return data
 
 
 def domain_of(name: str, entry: Any) -> Domain:

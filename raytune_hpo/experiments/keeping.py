@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from raytune_hpo.errors import HpoError, SpecError, SpecMismatch
 from raytune_hpo.experiments.plan import Plan
 from raytune_hpo.experiments.searching import ESTIMATES, TYPES, Outcome, typed
-from raytune_hpo.files import reading, write_whole
+from raytune_hpo.files import json_object, reading, write_whole
 from raytune_hpo.texts import short
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Archive:
         if not path.exists():
             raise SpecError(f"the folder of an experiment has a file {SPEC}, {self.folder} has none")
         with _intact(path, "bring it back, or delete the folder"):
-            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            data = json_object(path)
             if (version := data.get("version")) != VERSION:
                 raise SpecError(
                     f"experiments of version {VERSION} can be read, {path} has {version!r}; update raytune_hpo"

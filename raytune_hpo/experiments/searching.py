@@ -132,7 +132,7 @@ def _require_values(ended: Sequence[Trial], task: Task, repeat: int) -> None:
         return
     error = next((trial.error for trial in ended if trial.error is not None), "they were stopped before they had any")
     raise NoCompletedTrial(
-        f"a search needs trials with a value of {task.metric!r}, all {len(ended)} of repeat {repeat} ended without one; "
+        f"a search needs trials with a value of {task.metric!r}, all {len(ended):,} of repeat {repeat} ended without one; "
         f"the first: {last_line(error)}"
     )
 

@@ -35,6 +35,7 @@ _TYPES: tuple[tuple[tuple[str, ...], type | tuple[type, ...], str], ...] = (
     (("minimise", "estimates", "serial"), bool, "true or false"),
     (("sampler", "scheduler"), (str, dict), "a name, or a name with options"),
     (("penalty_weight",), (int, float), "a number"),
+    (("arms",), list, "a list of samplers"),
 )
 
 
@@ -133,7 +134,7 @@ def _until(said: Any) -> Until:
 def _loaded(path: Path) -> Any:
     import yaml
 
-    with reading("settings are in a YAML or JSON file", path):
+    with reading("settings are YAML or JSON", path):
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".json":
             return json.loads(text)

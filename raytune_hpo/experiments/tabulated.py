@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raytune_hpo.errors import SpecError, nearest
-from raytune_hpo.files import reading
+from raytune_hpo.files import json_object, reading
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.simulated import COST
 from raytune_hpo.space import Column, Space
 from raytune_hpo.space.domain import Array
-from raytune_hpo.texts import last_line
+from raytune_hpo.texts import last_line, short
 from raytune_hpo.trial import Status, Trial
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def read(path: Path) -> tuple[pd.DataFrame, About | None]:
         about = _about(frame.attrs[_KEY], path) if _KEY in frame.attrs else None
     elif about_path(path).exists():
         with reading("what a table is about is said as it was written", about_path(path), "make the table again"):
-            about = _about(json.loads(about_path(path).read_text(encoding="utf-8")), path)
+            about = _about(json_object(about_path(path)), path)
         frame = _typed(pd.read_csv(path, dtype=str, keep_default_na=False), about)
     else:
         frame, about = pd.read_csv(path), None
@@ -244,7 +244,10 @@ def read(path: Path) -> tuple[pd.DataFrame, About | None]:
 def _about(data: Mapping[str, Any], path: Path) -> About:
     if (version := data.get("version")) != _VERSION:
         raise SpecError(f"a table must be of version {_VERSION}, {path} is of version {version}")
-    return About(**data)
+    about = About(**data)
+    if not all(isinstance(part, Mapping) and part for part in (about.space, about.metrics)):
+        raise TypeError(f"it has a space and at least one metric, not {short(about.space)} and {short(about.metrics)}")
+    return about
 
 
 def _typed(frame: pd.DataFrame, about: About) -> pd.DataFrame:
@@ -275,8 +278,8 @@ def rows_of(frame: pd.DataFrame, about: About, metric: str | None = None, mode: 
         raise SpecError(f"no trial of the table reported a metric {metric!r}; {nearest(metric, known)}")
     if (mode := mode or about.metrics.get(metric)) is None:
         raise SpecError(
-            f"a table knows which way the metrics are better that it was made for ({', '.join(about.metrics)}), not "
-            f'{metric!r}; say mode="max" or mode="min", --maximise or --minimise'
+            f"which way is better a table knows of the metrics that it was made for ({', '.join(about.metrics)}), not of "
+            f'{metric!r}; say mode="max" or "min", on the command line --maximise or --minimise'
         )
     final, seconds = _floats(frame, METRICS + metric), _seconds(frame)
     completed = (frame["status"] == Status.COMPLETED.value).to_numpy()
