@@ -93,7 +93,7 @@ def _build(role: str, name: str, options: Mapping[str, Any]) -> Any:
     known = option_names(cls)
     for option in options:
         if option not in known:
-            raise SpecError(f"{role} {name!r} has no option {option!r}; {nearest(option, known)}")
+            raise SpecError(f"{role} {name!r} has no option {option!r}; {nearest(str(option), known)}")
     try:
         return cls(**options)
     except TypeError as error:  # the option is compared with what it should be before anyone asks what it is

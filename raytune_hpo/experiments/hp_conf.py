@@ -33,7 +33,7 @@ def read(path: str | Path) -> dict[str, Domain]:
     order = data.get("param_order", list(parameters))
     if not isinstance(order, list) or sorted(map(str, order)) != sorted(parameters):
         raise SpaceError(f"param_order of {path} must name every hyperparameter once, got {order}")
-    return {name: domain_of(name, parameters[name]) for name in order}
+    return {name: domain_of(name, parameters[name]) for name in map(str, order)}
 
 
 def last_step(path: str | Path) -> int | None:

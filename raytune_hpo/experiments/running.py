@@ -234,4 +234,4 @@ def _opened(parcel: Parcel) -> Work:
 def _import_all_of(work: Work) -> None:
     """Have everything imported before the optimizer's seconds are counted: who imports is not thinking."""
     until = replace(work.plan.until, num_trials=min(_FIRST_TRIALS, work.plan.until.num_trials))
-    searched(tuner_of(work.task, replace(work.plan, until=until), 0, estimates=work.estimates))
+    searched(tuner_of(work.task, replace(work.plan, until=until), 0))

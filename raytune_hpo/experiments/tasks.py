@@ -80,8 +80,8 @@ def find_task(
     """The task of a lookup table, of a Python file, or of a folder of tasks.
 
     A table is a file, or the name of one that comes with the package. A task of the folder ``$RAYTUNE_HPO_BENCH`` is found
-    by its name alone. A Python file defines ``objective`` and ``space``
-    and may define ``metric`` ("loss"), ``mode`` ("min"), ``num_steps``, ``truth`` and ``final``; see Task.
+    by its name alone. A Python file defines ``objective`` and ``space`` and may define ``metric`` ("loss"), ``mode``
+    ("min"), ``num_steps``, ``truth`` and ``final``; see Task.
 
     Args:
         conf: of a table, the ``hp_conf`` file of its space.
