@@ -1,14 +1,68 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Files at the door: written so that nobody ever sees half of one, read so that one that is none of its kind is refused."""
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from raytune_hpo.errors import HpoError, SpecError
+from raytune_hpo.texts import cut
+
+_MOST_TOLD = 200  # characters of what was wrong
+
+
+@contextmanager
+def reading(rule: str, path: str | Path, way_out: str = "", *, error: type[HpoError] = SpecError) -> Iterator[None]:
+    """Read what someone else may have written: whatever breaks over it is the file's fault, and said with its name.
+
+    Args:
+        rule: what such a file is, as in "settings are YAML or JSON".
+
+    Raises:
+        error: instead of what came; errors of ours pass.
+    """
+    try:
+        yield
+    except HpoError:
+        raise
+    # Parsers raise ValueError; a value in another's place, everything else that a wrong type can lead to.
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as reason:
+        raise error(f"{rule}, {path} is not: {_told(reason)}{way_out and f'; {way_out}'}") from reason
+
+
+def _told(reason: Exception) -> str:
+    if isinstance(reason, KeyError):
+        return f"{reason} is missing"
+    said = reason.strerror if isinstance(reason, OSError) else None
+    return cut(" ".join((said or str(reason) or type(reason).__name__).split()), _MOST_TOLD)
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """What is in a JSON file, which has to be an object; to be called while ``reading``."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(data, dict):
+        raise TypeError(f"a {type(data).__name__} stands where an object should")
+    return data
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file in one stroke: whoever reads it meanwhile gets the old one or the new one, even after a crash."""
+    """Write a file in one stroke: whoever reads it meanwhile gets the old one or the new one, even after a crash.
+
+    Raises:
+        HpoError: it cannot be written there.
+    """
+    try:
+        _write(path, text)
+    except OSError as error:
+        raise HpoError(f"{path} cannot be written: {error.strerror or error}; name a place that can be") from error
+
+
+def _write(path: Path, text: str) -> None:
     # Beside the file itself, since a file can be put in another's place only within one file system.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
     try:

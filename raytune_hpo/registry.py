@@ -16,6 +16,7 @@ from typing import Any
 
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.spec import Part
+from raytune_hpo.texts import config_line
 
 SAMPLERS = {
     "auto": "raytune_hpo.samplers.auto:Auto",
@@ -71,17 +72,14 @@ def make(role: str, wanted: str | Mapping[str, Any] | object) -> Any:
     """The part a user asked for by a name, a dict ``{"name": ..., option: ...}``, or an object, which is returned as it is.
 
     Raises:
-        SpecError: unknown name or option, with the nearest one; an option of a wrong type; or an object that is no such
-            part.
+        SpecError: unknown name or option, with the nearest one; or an object that is no such part.
     """
     if isinstance(wanted, str):
         wanted = {"name": wanted}
     if isinstance(wanted, Mapping):
         options = dict(wanted)
-        if "name" not in options:
-            raise SpecError(f'a {role} given as a dict needs a "name", got {options}')
-        if not isinstance(options["name"], str):
-            raise SpecError(f"the name of a {role} is a string, got {options['name']!r}")
+        if not isinstance(options.get("name"), str):
+            raise SpecError(f'a {role} given as a dict needs a "name", which is text, got {options}')
         return _build(role, options.pop("name"), options)
     if isinstance(wanted, type) or not hasattr(wanted, "bind"):
         raise SpecError(
@@ -95,12 +93,13 @@ def _build(role: str, name: str, options: Mapping[str, Any]) -> Any:
     known = option_names(cls)
     for option in options:
         if option not in known:
-            raise SpecError(f"{role} {name!r} has no option {option!r}; {nearest(option, known)}")
+            raise SpecError(f"{role} {name!r} has no option {option!r}; {nearest(str(option), known)}")
     try:
         return cls(**options)
-    except TypeError as error:  # a text compared with a number, and the like
-        said = ", ".join(f"{option}={value!r}" for option, value in options.items())
-        raise SpecError(f"{role} {name!r} cannot be made with {said}: {error}; see help({cls.__name__})") from error
+    except TypeError as error:  # the option is compared with what it should be before anyone asks what it is
+        raise SpecError(
+            f"{role} {name!r} has an option of a wrong type, got {config_line(options)}: {error}"
+        ) from error
 
 
 def option_names(cls: type) -> list[str]:

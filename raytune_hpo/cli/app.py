@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import click
 
 from raytune_hpo import __version__
-from raytune_hpo.errors import HpoError
+from raytune_hpo.errors import HpoError, NoCompletedTrial
 from raytune_hpo.texts import seconds_of
 
 if TYPE_CHECKING:
@@ -31,10 +31,16 @@ class _Failure(click.ClickException):
         click.echo(f"raytune-hpo: {self.message}", err=True)
 
 
+class _NoResult(_Failure):
+    exit_code = NO_RESULT
+
+
 class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except NoCompletedTrial as error:
+            raise _NoResult(str(error)) from error
         except HpoError as error:
             raise _Failure(str(error)) from error
 

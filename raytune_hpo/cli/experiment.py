@@ -21,20 +21,27 @@ _HORIZONS = click.option(
 @click.command()
 @click.argument("task")
 @click.argument("repeats", type=int, required=False)
-@click.option("--mode", help="RANDOM, TPE, GP, GP-NM, GP-HLE, RF, RF-HLE, DIV or BATCH, as in the literature.")
+@click.option("--mode", help="RANDOM, TPE, GP, GP-NM, GP-ALE, GP-HLE, RF, RF-ALE, RF-HLE, DIV or BATCH, as published.")
 @click.option("--spec", help="EI, PI or UCB of a mode with one model; the strategy of DIV or BATCH.")
 @click.option("--sampler", callback=part, help="Instead of a mode: a name, or a JSON object of name and options.")
-@click.option("--until", multiple=True, metavar="END", help="goal=0.99, time=12h or trials=500; several: the first.")
+@click.option(
+    "--until",
+    multiple=True,
+    metavar="END",
+    help="goal=0.99, time=12h or trials=500; several: the first. Without trials: 10,000.",
+)
 @click.option("--scheduler", callback=part, help="A name or JSON object; deca, penta, tetra, deca-recorded too.")
 @click.option("--warm-up", metavar="TIME", help="Of a portfolio: when stopped trials begin to count with their best.")
 @click.option(
     "--workers", type=int, metavar="N", help="Virtual ones, of each repeat.  [default: 1; BATCH: arms and one]"
 )
 @click.option("--seed", type=int, help="Of all repeats.  [default: 0]")
-@click.option("--file", "file", type=_PATH, help="YAML or JSON with any of these settings, arms and strategy.")
+@click.option(
+    "--file", "file", type=_PATH, help="YAML or JSON with any of these settings, arms and other options of a portfolio."
+)
 @click.option("--conf", type=_PATH, metavar="HP_CONF.json", help="The space of a lookup table.")
-@click.option("--metric", help="Of a lookup table.  [default: accuracy]")
-@click.option("--minimise", is_flag=True, default=None, help="The metric is better where it is smaller.")
+@click.option("--metric", help="Of a lookup table or a Python file.  [default: its own, or accuracy]")
+@click.option("--minimise/--maximise", default=None, help="Which way the metric is better.  [default: the task's own]")
 @click.option("--out", type=_PATH, metavar="FOLDER", help=f"Where experiments are kept.  [default: {_FOLDER}]")
 @click.option("--name", help="Of the experiment; the same name continues it.  [default: task and sampler]")
 @click.option("--estimates", is_flag=True, default=None, help="Keep what models thought before each step too.")
@@ -60,24 +67,26 @@ def experiment(
     """Repeat a whole search REPEATS times, on a virtual clock.
 
     TASK is a lookup table (.csv, .parquet), a Python file that defines `space` and an `objective` whose reports carry
-    virtual seconds as `cost_s`, or a task of a folder with a tasks.py, like bench/lcbench_167201.
+    virtual seconds as `cost_s`, or a task of a folder with a tasks.py, like bench/lcbench_167201 (its name alone where
+    $RAYTUNE_HPO_BENCH is the folder).
 
     Every repeat is kept when it ends. The same command goes on after a crash, and a larger REPEATS extends it.
     """
+    from raytune_hpo.experiments import find_task, run_experiment
     from raytune_hpo.experiments import settings as files
 
     given = {key: value for key, value in flags.items() if value is not None and value != ()}
     settings = files.merged({} if file is None else files.read(file), given)
+    searched, repeats, plan = find_task(task, **_of_task(settings)), _repeats(settings), files.plan_of(settings)
+    horizons = plan.until.checked(files.horizons_of(settings))
     if address is not None:
         from raytune_hpo import cluster
 
         cluster.connect(address)
-    from raytune_hpo.experiments import find_task, run_experiment
-
     found = run_experiment(
-        find_task(task, **_of_task(settings)),
-        _repeats(settings),
-        files.plan_of(settings),
+        searched,
+        repeats,
+        plan,
         name=settings.get("name"),
         folder=settings.get("out", _FOLDER),
         estimates=bool(settings.get("estimates")),
@@ -85,10 +94,9 @@ def experiment(
         max_jobs=settings.get("jobs"),
         progress=not (quiet or as_json),
     )
-    horizons = files.horizons_of(settings)
     more = f"more: raytune-hpo experiments {found.folder} --page OUT.html"
     if not found.is_whole:
-        more = f"interrupted after {len(found)} of {settings['repeats']} repeats; the same command goes on\n{more}"
+        more = f"interrupted after {len(found)} of {repeats} repeats; the same command goes on\n{more}"
     say(f"{found.text(horizons)}\n\n{more}", found.to_json(horizons), as_json=as_json)
     if not len(found):
         ctx.exit(NO_RESULT)

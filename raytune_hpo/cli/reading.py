@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -203,7 +202,7 @@ def report(
     with opened(storage, address) as store:
         ledger = _watched(store, name, out, every) if is_watched else Ledger.fold(store.read(name))
     results = Results.from_ledger(ledger)
-    _written(lambda: results.plot.page(out), out)
+    results.plot.page(out)
     say(f"wrote {out}", {"path": str(out), "trials": len(results)}, as_json=as_json)
 
 
@@ -217,7 +216,7 @@ def _watched(store: Store, name: str, out: Path, every_s: float) -> Ledger:
         while ledger.stopped is None:
             if ledger.seen != written:
                 results, written = Results.from_ledger(ledger), ledger.seen
-                _written(partial(results.plot.page, out, refresh_s=every_s), out)
+                results.plot.page(out, refresh_s=every_s)
             time.sleep(every_s)
             for fact in store.read(name, ledger.seen):
                 ledger.apply(fact)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,7 @@ from typing import Any
 from raytune_hpo.errors import SpecError, nearest
 
 MODULE = "tasks.py"
+VARIABLE = "RAYTUNE_HPO_BENCH"  # says where tasks are that are named without their folder
 _A_TRIAL_S = 1.0  # of a task that does not say how long trials take: hours then count trials
 _UNSTEADY = "train"  # the tag of tasks that are timed by the clock on the wall, which never says the same twice
 
@@ -24,6 +26,18 @@ _UNSTEADY = "train"  # the tag of tasks that are timed by the clock on the wall,
 def is_folder(folder: Path) -> bool:
     """Whether there are tasks in it."""
     return (folder / MODULE).is_file()
+
+
+def named() -> Path | None:
+    """The folder in which tasks are that come without one, if there is any."""
+    folder = Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
+    return folder if folder is not None and is_folder(folder) else None
+
+
+def names(folder: Path) -> list[str]:
+    """The tasks in it, as far as it says."""
+    loaded = module(folder)
+    return list(loaded.names()) if hasattr(loaded, "names") else []
 
 
 @functools.cache
@@ -43,10 +57,9 @@ def load(folder: Path, name: str) -> Any:
     Raises:
         SpecError: there is none of that name, with the nearest.
     """
-    loaded = module(folder)
-    if hasattr(loaded, "names") and name not in (names := loaded.names()):
-        raise SpecError(f"no task {name!r} in {folder}; {nearest(name, names)}")
-    return loaded.load(name)
+    if (known := names(folder)) and name not in known:
+        raise SpecError(f"no task {name!r} in {folder}; {nearest(name, known)}")
+    return module(folder).load(name)
 
 
 def evaluation(folder: Path, name: str, config: Mapping[str, Any]) -> tuple[float, float]:

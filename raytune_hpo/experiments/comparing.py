@@ -89,7 +89,13 @@ class Comparison:
 
     def __str__(self) -> str:
         empty = [f"{experiment.name}: no repeat has ended" for experiment in self.experiments if not len(experiment)]
-        return "\n".join([table(self.header, self.rows()), *empty])
+        return "\n".join([table(self.header, self.rows()), *empty, *self.cut_short()])
+
+    def cut_short(self) -> list[str]:
+        """Whose shares are not known to the last search."""
+        ended = [experiment for experiment in self.experiments if len(experiment)]
+        lines = [(each.name, each.summary.cut_short_line(self.horizons_s)) for each in ended]
+        return [f"{name}: {line}" for name, told in lines for line in told]
 
     def page(self, path: str | PathLike[str]) -> None:
         """Write the table and all figures as one HTML page that opens anywhere, offline too."""

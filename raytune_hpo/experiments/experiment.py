@@ -49,15 +49,16 @@ class Experiment:
 
         Raises:
             SpecError: there is none.
+            HpoError: one of its files is damaged.
         """
         archive = Archive(Path(folder))
-        spec = archive.spec()
+        task, plan = archive.identity()
         return cls(
             name=archive.folder.name,
-            task=spec["task"]["name"],
-            metric=spec["task"]["metric"],
-            mode=spec["task"]["mode"],
-            plan=Plan.from_json(spec["plan"]),
+            task=task["name"],
+            metric=task["metric"],
+            mode=task["mode"],
+            plan=plan,
             outcomes={repeat: archive.read(repeat) for repeat in archive.repeats()},
             folder=archive.folder,
         )
@@ -69,7 +70,8 @@ class Experiment:
     def summary(self) -> Summary:
         """What the repeats add up to."""
         searches = [outcome.steps for outcome in self.outcomes.values()]
-        return Summary(searches=searches, goal=self.plan.until.goal, mode=self.mode)
+        until = self.plan.until
+        return Summary(searches=searches, goal=until.goal, mode=self.mode, num_trials=until.num_trials)
 
     def to_dataframe(self) -> pd.DataFrame:
         """The steps of all repeats, with the number of the repeat in front."""
@@ -98,20 +100,12 @@ class Experiment:
         return [share * self.longest_s for share in _SHARES]
 
     def checked(self, horizons_s: Sequence[float]) -> list[float]:
-        """The horizons, if all of them were reached.
+        """The horizons, if all of them come before the repeats had to end.
 
         Raises:
-            SpecError: one lies beyond the time after which repeats ended: what would have come then is not known.
+            SpecError: one comes later.
         """
-        until = self.plan.until
-        limit = None if until.goal is None else until.time_s
-        for horizon in horizons_s:
-            if limit is not None and horizon > limit:
-                raise SpecError(
-                    f"repeats of {self.name!r} ended after {limit:g} s, what they had reached after {horizon:g} s is not "
-                    f"known; ask for an earlier horizon, or run it again with more time under another name"
-                )
-        return list(horizons_s)
+        return self.plan.until.checked(horizons_s, f"repeats of {self.name!r}")
 
     def to_json(self, horizons_s: Sequence[float] = ()) -> dict[str, Any]:
         """What it was and what came of it, in figures."""

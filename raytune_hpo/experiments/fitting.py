@@ -45,7 +45,7 @@ def _named(role: str, wanted: Any) -> dict[str, Any]:
     presets: Mapping[str, Mapping[str, Any]] = PRESETS if role == "scheduler" else {}
     if isinstance(wanted, str):
         wanted = presets.get(wanted, {"name": wanted})
-    if not isinstance(wanted, Mapping) or "name" not in wanted:
+    if not isinstance(wanted, Mapping) or not isinstance(wanted.get("name"), str):
         raise SpecError(
             f'an experiment records its {role}: give a name or a dict {{"name": ..., option: ...}}, got {wanted!r}'
         )

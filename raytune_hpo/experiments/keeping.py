@@ -9,15 +9,18 @@ Tables are written beside their place and moved there, the steps last: a repeat 
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.errors import HpoError, SpecError, SpecMismatch
-from raytune_hpo.experiments.searching import ESTIMATES, Outcome, typed
-from raytune_hpo.files import write_whole
+from raytune_hpo.experiments.plan import Plan
+from raytune_hpo.experiments.searching import ESTIMATES, TYPES, Outcome, typed
+from raytune_hpo.files import json_object, reading, write_whole
 from raytune_hpo.texts import short
 
 if TYPE_CHECKING:
@@ -58,19 +61,30 @@ class Archive:
 
         Raises:
             SpecError: none is here, or one of a later version.
+            HpoError: it is damaged.
         """
         path = self.folder / SPEC
-        try:
-            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise SpecError(f"the folder of an experiment has a file {SPEC}, {self.folder} has none") from error
-        except ValueError as error:
-            raise HpoError(f"{path} is no JSON any more: {error}; bring it back, or delete the folder") from error
-        if data.get("version") != VERSION:
-            raise SpecError(
-                f"experiments of version {VERSION} can be read, {path} has {data.get('version')!r}; update raytune_hpo"
-            )
+        if not path.exists():
+            raise SpecError(f"the folder of an experiment has a file {SPEC}, {self.folder} has none")
+        with _intact(path, "bring it back, or delete the folder"):
+            data = json_object(path)
+            if (version := data.get("version")) != VERSION:
+                raise SpecError(
+                    f"experiments of version {VERSION} can be read, {path} has {version!r}; update raytune_hpo"
+                )
+            _identity(data)
         return data
+
+    def identity(self) -> tuple[dict[str, Any], Plan]:
+        """What is searched, with its name, metric and mode, and how.
+
+        Raises:
+            SpecError, HpoError: as ``spec``.
+        """
+        data = self.spec()
+        with _intact(self.folder / SPEC, "bring it back, or delete the folder"):
+            task = {key: str(data["task"][key]) for key in ("name", "metric", "mode")}
+            return task, Plan.from_json(data["plan"])
 
     def repeats(self) -> list[int]:
         """The repeats that have ended, in order."""
@@ -85,22 +99,37 @@ class Archive:
         write_whole(self._place("repeat", repeat), outcome.steps.to_csv(index=False))
 
     def read(self, repeat: int) -> Outcome:
-        """What was kept of a repeat."""
+        """What was kept of a repeat.
+
+        Raises:
+            HpoError: a file of it is damaged.
+        """
         path = self._place("estimates", repeat)
-        return Outcome(
-            typed(_words(self._place("repeat", repeat))), typed(_words(path), ESTIMATES) if path.exists() else None
-        )
+        return Outcome(_table(self._place("repeat", repeat), TYPES), _table(path, ESTIMATES) if path.exists() else None)
+
+    def clear(self) -> None:
+        """Forget what the experiment is, if no repeat has ended: then it may become another one."""
+        if not self.repeats():
+            (self.folder / SPEC).unlink(missing_ok=True)
 
     def _place(self, what: str, repeat: int) -> Path:
         return self.folder / f"{what}-{repeat:05}.csv"
 
 
-def _words(path: Path) -> pd.DataFrame:
-    """A table as it is written: pandas' own way of reading numbers may miss their last digit."""
+def _table(path: Path, types: Mapping[str, str]) -> pd.DataFrame:
+    """A table as it was written: pandas' own way of reading numbers may miss their last digit."""
     import pandas as pd
 
-    words: pd.DataFrame = pd.read_csv(path, dtype=str)
-    return words
+    with _intact(path, "delete it, and the same command runs this repeat again"):
+        text = path.read_text(encoding="utf-8")
+        if not text.endswith("\n"):
+            raise ValueError("its end is missing")
+        words: pd.DataFrame = pd.read_csv(io.StringIO(text), dtype=str)
+        return typed(words, types)
+
+
+def _intact(path: Path, way_out: str) -> AbstractContextManager[None]:
+    return reading("an experiment's files are as they were written", path, way_out, error=HpoError)
 
 
 def _require_same(stored: Mapping[str, Any], spec: Mapping[str, Any], folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from raytune_hpo.errors import SpecError
 from raytune_hpo.texts import seconds_of
 
-MOST_TRIALS = 10_000  # of one search
+NUM_TRIALS = 10_000  # of one search, if nothing else is said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,12 +19,12 @@ class Until:
     Attributes:
         goal: a value of the metric; None: not by value.
         time_s: virtual seconds of trials and the processor's seconds of the optimizer together; None: not by time.
-        num_trials: at most.
+        num_trials: so many; if nothing else is said, 10,000.
     """
 
     goal: float | None = None
     time_s: float | None = None
-    num_trials: int = MOST_TRIALS
+    num_trials: int = NUM_TRIALS
 
     @classmethod
     def read(cls, words: Sequence[str]) -> Until:
@@ -48,6 +48,20 @@ class Until:
             except ValueError as error:
                 raise SpecError(f"an end is goal=0.99, time=12h or trials=500, got {word!r}: {error}") from error
         return cls(**found)
+
+    def checked(self, horizons_s: Sequence[float], whose: str = "searches") -> list[float]:
+        """Times at which to look at success, if all of them come before a search has to end.
+
+        Raises:
+            SpecError: one comes later: what would have come then is not known.
+        """
+        for horizon in horizons_s:
+            if self.goal is not None and self.time_s is not None and horizon > self.time_s:
+                raise SpecError(
+                    f"{whose} end after {self.time_s:g} s, what they would have reached after {horizon:g} s is not "
+                    f"known; ask for an earlier horizon, or run them with more time under another name"
+                )
+        return list(horizons_s)
 
 
 @dataclass(frozen=True, kw_only=True)

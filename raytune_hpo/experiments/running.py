@@ -6,18 +6,18 @@ import functools
 import hashlib
 import pickle
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from raytune_hpo.building import whole
-from raytune_hpo.errors import ClusterError, SpecError, nearest
+from raytune_hpo.errors import ClusterError, NoCompletedTrial, SpecError, SpecMismatch, nearest
 from raytune_hpo.experiments.experiment import Experiment
 from raytune_hpo.experiments.keeping import Archive, plain
 from raytune_hpo.experiments.plan import Plan
-from raytune_hpo.experiments.searching import Outcome, outcome_of, search, tuner_of
+from raytune_hpo.experiments.searching import Outcome, outcome_of, searched, tuner_of
 from raytune_hpo.experiments.tasks import Task, find_task
 from raytune_hpo.experiments.watching import Watch
 from raytune_hpo.runtime.calls import Calls, LocalCalls
@@ -54,8 +54,9 @@ def run_experiment(
         max_jobs: repeats at the same time on Ray; None: as many as there is room for.
 
     Raises:
-        SpecMismatch: an experiment of the same name has another task or plan.
+        SpecMismatch: an experiment of the same name has another task or plan, or has kept no estimates so far.
         SpecError: the plan does not fit the task.
+        NoCompletedTrial: in a whole repeat no trial had a value; those before it are kept.
     """
     task = task if isinstance(task, Task) else find_task(task)
     plan = Plan() if plan is None else plan
@@ -67,13 +68,12 @@ def run_experiment(
     if archive is not None:
         archive.open(spec)
         outcomes = {repeat: archive.read(repeat) for repeat in archive.repeats() if repeat < num_repeats}
+        _check_estimates(name, outcomes, estimates)
     missing = [repeat for repeat in range(num_repeats) if repeat not in outcomes]
     work = Work(task=task, plan=plan, estimates=estimates)
     with Watch(name, num_repeats, plan.until.goal, task.mode, enabled=progress) as watch, suppress(KeyboardInterrupt):
         watch.begin(outcomes.values())
-        for repeat, outcome in _ended(work, missing, runtime, max_jobs):
-            if archive is not None:
-                archive.keep(repeat, outcome)
+        for repeat, outcome in _kept(archive, _ended(work, missing, runtime, max_jobs)):
             outcomes[repeat] = outcome
             watch.note(outcome)
     return Experiment(
@@ -97,6 +97,16 @@ def _check(num_repeats: int, runtime: str, max_jobs: int | None, name: str | Non
         raise SpecError(f"unknown runtime {runtime!r}; {nearest(str(runtime), RUNTIMES)}")
     if name is not None and (name in ("", ".", "..") or Path(name).name != name):
         raise SpecError(f"the name of an experiment is that of its folder, got {name!r}; give the way there as folder")
+
+
+def _check_estimates(name: str, outcomes: Mapping[int, Outcome], estimates: bool) -> None:
+    """Refuse to add estimates to repeats that have ended without."""
+    without = [repeat for repeat, outcome in outcomes.items() if outcome.estimates is None]
+    if estimates and without:
+        raise SpecMismatch(
+            f"experiment {name!r} has kept no estimates of {len(without)} repeats that have ended; run it under another "
+            f"name to have them of all, or go on without"
+        )
 
 
 def default_name(task: Task, plan: Plan) -> str:
@@ -144,6 +154,19 @@ class Parcel:
 
     digest: str
     data: bytes = field(compare=False, repr=False)
+
+
+def _kept(archive: Archive | None, ended: Iterator[tuple[int, Outcome]]) -> Iterator[tuple[int, Outcome]]:
+    """Repeats as they end, each in the archive before anyone hears of it."""
+    try:
+        for repeat, outcome in ended:
+            if archive is not None:
+                archive.keep(repeat, outcome)
+            yield repeat, outcome
+    except NoCompletedTrial:
+        if archive is not None:
+            archive.clear()  # what mends the task makes another one of it, which may have the name
+        raise
 
 
 def _ended(work: Work, repeats: Sequence[int], runtime: str, max_jobs: int | None) -> Iterator[tuple[int, Outcome]]:
@@ -211,4 +234,4 @@ def _opened(parcel: Parcel) -> Work:
 def _import_all_of(work: Work) -> None:
     """Have everything imported before the optimizer's seconds are counted: who imports is not thinking."""
     until = replace(work.plan.until, num_trials=min(_FIRST_TRIALS, work.plan.until.num_trials))
-    search(work.task, replace(work.plan, until=until), 0)
+    searched(tuner_of(work.task, replace(work.plan, until=until), 0))

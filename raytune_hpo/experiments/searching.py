@@ -7,6 +7,7 @@ from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from raytune_hpo.errors import NoCompletedTrial
 from raytune_hpo.experiments.estimates import rows as estimates_of
 from raytune_hpo.experiments.estimates import watched
 from raytune_hpo.experiments.fitting import sampler_for, scheduler_for
@@ -17,6 +18,7 @@ from raytune_hpo.rng import derive
 from raytune_hpo.run import Run
 from raytune_hpo.runtime.simulated import SimulatedHandle
 from raytune_hpo.samplers.arms import ARM
+from raytune_hpo.texts import last_line
 from raytune_hpo.trial import Status, Trial
 from raytune_hpo.tuner import Tuner
 
@@ -50,16 +52,23 @@ def search(task: Task, plan: Plan, repeat: int) -> pd.DataFrame:
 
     Raises:
         SpecError: the plan does not fit the task.
+        NoCompletedTrial: trials ended, and none of them with a value.
     """
     return outcome_of(task, plan, repeat).steps
 
 
 def outcome_of(task: Task, plan: Plan, repeat: int, *, estimates: bool = False) -> Outcome:
-    """As ``search``, and with the model's estimates before each step, if they are asked for."""
+    """As ``search``, and with the model's estimates before each step, if they are asked for.
+
+    Raises:
+        SpecError: the plan does not fit the task.
+        NoCompletedTrial: trials ended, and none of them with a value.
+    """
     import pandas as pd
 
-    trials, thinking_s = _searched(tuner_of(task, plan, repeat, estimates=estimates))
+    trials, thinking_s = searched(tuner_of(task, plan, repeat, estimates=estimates))
     ended = sorted((t for t in trials if t.finished_at is not None), key=lambda t: (t.finished_at, t.number))
+    _require_values(ended, task, repeat)
     steps = _in_time(typed(pd.DataFrame(_rows(ended, task, thinking_s), columns=list(TYPES))), plan)
     if not estimates:
         return Outcome(steps)
@@ -109,12 +118,23 @@ def typed(frame: pd.DataFrame, types: Mapping[str, str] = TYPES) -> pd.DataFrame
     return frame
 
 
-def _searched(tuner: Tuner) -> tuple[Sequence[Trial], Mapping[int, float]]:
+def searched(tuner: Tuner) -> tuple[Sequence[Trial], Mapping[int, float]]:
     """All trials, and the seconds that the optimizer took to think of each."""
     handle = SimulatedHandle(tuner.plan)
     with Run(handle, tuner.plan) as run:
         handle.wait()
         return run.results().trials, handle.thinking_s
+
+
+def _require_values(ended: Sequence[Trial], task: Task, repeat: int) -> None:
+    """Refuse a search that has found nothing at all: its table would say so without a reason."""
+    if not ended or any(t.status is not Status.FAILED and task.metric in t.metrics for t in ended):
+        return
+    error = next((trial.error for trial in ended if trial.error is not None), "they were stopped before they had any")
+    raise NoCompletedTrial(
+        f"a search needs trials with a value of {task.metric!r}, all {len(ended):,} of repeat {repeat} ended without one; "
+        f"the first: {last_line(error)}"
+    )
 
 
 def _in_time(frame: pd.DataFrame, plan: Plan) -> pd.DataFrame:

@@ -19,31 +19,35 @@ from typing import Any
 from raytune_hpo.building import whole
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.experiments.plan import Plan, Until
+from raytune_hpo.files import reading
 from raytune_hpo.samplers.arms import SIX_ARMS
 from raytune_hpo.samplers.presets import preset
 from raytune_hpo.samplers.strategies import STRATEGIES
 from raytune_hpo.texts import seconds_of
 
+_PORTFOLIO = ("arms", "strategy", "failover", "penalty", "penalty_weight", "n_initial")
 # Three ways to say which sampler: one of its own, a mode of the literature, or a portfolio of arms.
-_WAYS = (("sampler",), ("mode", "spec"), ("arms", "strategy"))
+_WAYS = (("sampler",), ("mode", "spec"), _PORTFOLIO)
 _OF_PLAN = ("scheduler", "until", "workers", "seed", "warm_up")
 _OF_RUN = ("repeats", "conf", "metric", "minimise", "name", "out", "horizons", "estimates", "jobs", "serial")
 KEYS = (*(key for way in _WAYS for key in way), *_OF_PLAN, *_OF_RUN)
+# What the values of keys are that nobody else checks.
+_TYPES: tuple[tuple[tuple[str, ...], type | tuple[type, ...], str], ...] = (
+    (("mode", "spec", "metric", "name", "out", "conf"), str, "text"),
+    (("minimise", "estimates", "serial"), bool, "true or false"),
+    (("sampler", "scheduler"), (str, dict), "a name, or a name with options"),
+    (("penalty_weight",), (int, float), "a number"),
+    (("arms",), list, "a list of samplers"),
+)
 
 
 def read(path: str | Path) -> dict[str, Any]:
     """The settings of a file.
 
     Raises:
-        SpecError: it is neither YAML nor JSON, or has a key that is none, with the nearest.
+        SpecError: it is neither YAML nor JSON, has a key that is none, with the nearest, or a value of a wrong type.
     """
-    text = _text(Path(path))
-    if Path(path).suffix == ".json":
-        settings = _parsed(json.loads, text, path, ValueError)
-    else:
-        import yaml
-
-        settings = _parsed(yaml.safe_load, text, path, yaml.YAMLError)
+    settings = _loaded(Path(path))
     if not isinstance(settings, dict):
         raise SpecError(
             f"settings are keys with values, {path} has {type(settings).__name__}; known: {', '.join(KEYS)}"
@@ -51,7 +55,12 @@ def read(path: str | Path) -> dict[str, Any]:
     for key in settings:
         if key not in KEYS:
             raise SpecError(f"{path} has {key!r}, which is no setting of an experiment; {nearest(str(key), KEYS)}")
-    return settings
+    given = {key: value for key, value in settings.items() if value is not None}
+    for keys, types, words in _TYPES:
+        for key in given.keys() & set(keys):
+            if not isinstance(given[key], types):
+                raise SpecError(f"{key} is {words}, {path} has {given[key]!r}")
+    return given
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,14 +109,14 @@ def _sampler(settings: Mapping[str, Any]) -> Any:
     ways = [way for way in _WAYS if any(key in settings for key in way)]
     if len(ways) > 1:
         said = [key for way in ways for key in way if key in settings]
-        raise SpecError(f"a sampler is named in one way (sampler; mode and spec; arms and strategy), got {said}")
+        raise SpecError(f"a sampler is named in one way (sampler; mode and spec; arms, strategy ...), got {said}")
     sampler = settings.get("sampler", "auto")
     if "spec" in settings and "mode" not in settings:
         raise SpecError(f"spec={settings['spec']!r} is of a mode, like GP; give mode too")
     if "mode" in settings:
         sampler = preset(settings["mode"], settings.get("spec"))
-    elif ways == [_WAYS[2]]:
-        sampler = {"name": "portfolio", **{key: settings[key] for key in _WAYS[2] if key in settings}}
+    elif ways == [_PORTFOLIO]:
+        sampler = {"name": "portfolio", **{key: settings[key] for key in _PORTFOLIO if key in settings}}
     if "warm_up" not in settings:
         return sampler
     named = {"name": sampler} if isinstance(sampler, str) else sampler
@@ -126,18 +135,20 @@ def _until(said: Any) -> Until:
         raise SpecError("when does a search end? give until: goal=0.99, time=12h, trials=500, or several of them")
     if isinstance(said, Mapping):
         said = [f"{key}={value}" for key, value in said.items()]
-    return Until.read([said] if isinstance(said, str) else list(said))
+    words = [said] if isinstance(said, str) else said
+    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
+        raise SpecError(f"until is goal=0.99, time=12h, trials=500, or a list of them, got {said!r}")
+    return Until.read(words)
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SpecError(f"settings are in a YAML or JSON file, {path} cannot be read: {error.strerror}") from error
+def _loaded(path: Path) -> Any:
+    import yaml
 
-
-def _parsed(parse: Any, text: str, path: str | Path, error: type[Exception]) -> Any:
-    try:
-        return parse(text)
-    except error as reason:
-        raise SpecError(f"settings are YAML or JSON, {path} is not: {' '.join(str(reason).split())}") from reason
+    with reading("settings are YAML or JSON", path):
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            return json.loads(text)
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(error) from error

@@ -15,6 +15,7 @@ import numpy as np
 
 from raytune_hpo.space.domain import Array
 from raytune_hpo.texts import duration, number, table
+from raytune_hpo.trial import Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,11 +32,13 @@ class Summary:
         searches: their tables, see ``searching.search``.
         goal: the value to be reached; None: nobody asks.
         mode: "min" or "max".
+        num_trials: after which a search ended at the latest; None: that was not what ended any.
     """
 
     searches: Sequence[pd.DataFrame]
     goal: float | None
     mode: str
+    num_trials: int | None = None
 
     @cached_property
     def times_to_goal_s(self) -> Array:
@@ -50,6 +53,13 @@ class Summary:
         middle = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
         half = _Z / (1 + _Z**2 / n) * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
         return p, max(0.0, middle - half), min(1.0, middle + half)
+
+    def num_cut_short(self, within_s: float) -> int:
+        """Of how many searches it is not known what they would have reached by then: their trials were used up before."""
+        return sum(
+            math.isinf(time) and len(frame) == self.num_trials and float(frame["total_s"].iloc[-1]) < within_s
+            for frame, time in zip(self.searches, self.times_to_goal_s.tolist(), strict=True)
+        )
 
     def of_independent(self, num: int, within_s: float) -> float:
         """The rate at which the first of so many independent searches reaches the goal in time."""
@@ -80,24 +90,41 @@ class Summary:
             "searches": len(self.searches),
             "goal": self.goal,
             "success": {f"{h:g}": self.success_rate(h) for h in horizons_s} if self.goal is not None else {},
+            "cut_short": {f"{h:g}": self.num_cut_short(h) for h in horizons_s} if self.goal is not None else {},
             "mean_time_to_goal_s": self.mean_time_to_goal_s,
             "median_best": self.median_best,
             "trials": float(np.mean([len(frame) for frame in self.searches])),
+            "failed": self._mean_of(Status.FAILED),
+            "pruned": self._mean_of(Status.PRUNED),
             "optimizer_s": float(np.mean([frame["optimizer_s"].sum() for frame in self.searches])),
             "duplicates": float(np.mean([frame["duplicate"].sum() for frame in self.searches])),
             "arms": self.turns_of_arms(),
         }
+
+    def cut_short_line(self, horizons_s: Sequence[float]) -> list[str]:
+        """That shares are not known to the last search, where that is so: a line, or none."""
+        last = max(horizons_s, default=0.0)
+        if self.goal is None or not (num := self.num_cut_short(last)):
+            return []
+        return [
+            f"{num} of {len(self.searches)} searches had no trials left before {duration(last)}: they count as not "
+            f"there, what more trials would have found is not known"
+        ]
 
     def turns_of_arms(self) -> Mapping[str, int]:
         """How many trials each arm has suggested, over all searches."""
         arms = [arm for frame in self.searches for arm in frame["arm"].dropna()]
         return {str(arm): arms.count(arm) for arm in dict.fromkeys(arms)}
 
+    def _mean_of(self, status: Status) -> float:
+        return float(np.mean([(frame["status"] == status.value).sum() for frame in self.searches]))
+
     def text(self, horizons_s: Sequence[float]) -> str:
         """A table for people."""
         data = self.to_json(horizons_s)
         lines = [
-            f"{data['searches']} searches of {data['trials']:.4g} trials on average ({data['duplicates']:.3g} repeated)",
+            f"{data['searches']} searches of {data['trials']:.4g} trials on average ({data['failed']:.3g} failed, "
+            f"{data['pruned']:.3g} pruned, {data['duplicates']:.3g} repeated)",
             f"the optimizer thought for {duration(data['optimizer_s'])} in each",
         ]
         if math.isfinite(self.median_best):
@@ -108,6 +135,7 @@ class Summary:
             rows = [[duration(h), f"{p:.0%}", f"{low:.0%} to {high:.0%}"] for h in horizons_s
                     for p, low, high in [self.success_rate(h)]]  # fmt: skip
             lines += ["", f"reached {number(self.goal)}:", table(["within", "searches", "95 % interval"], rows)]
+            lines += self.cut_short_line(horizons_s)
             if math.isfinite(self.mean_time_to_goal_s):
                 lines.append(f"those that did took {duration(self.mean_time_to_goal_s)} on average")
         return "\n".join(lines)

@@ -17,6 +17,7 @@ import numpy as np
 
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.experiments import hp_conf, tabulated
+from raytune_hpo.files import reading
 from raytune_hpo.results import Results
 from raytune_hpo.space import Choice, Domain, Float, Int, Ordinal, Space
 from raytune_hpo.space.domain import Array
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 DURATION = "duration_s"
 FINAL = "best_acc"
-_STEP = re.compile(r"^(?:(?:acc|metric)_)?(?:epoch|step)_?(\d+)$")
+_STEP = re.compile(r"^(?:(?:acc|metric)_)?(?:epoch|step)_?(0*[1-9]\d*)$")
 _SHIPPED = Path(__file__).resolve().parent / "tables"
 _ORDERED_UP_TO = 12  # different values of a column of numbers, up to which they are a list in order
 
@@ -70,12 +71,13 @@ class LookupTable:
         Raises:
             SpecError: no curves, no durations, no such metric, or no row is left.
         """
-        frame, about = tabulated.read(Path(path))
-        if about is not None:
+        with reading("a lookup table is a CSV or parquet file", path, "bring it back, or make it again"):
+            frame, about = tabulated.read(Path(path))
+            if about is None:
+                return cls._guessed(Path(path), frame, conf, metric or "accuracy", mode or "max")
             if conf is not None:
                 raise SpecError(f"{path} knows its space, got {conf} as well; leave that out")
             return cls._of_rows(Path(path).stem, tabulated.rows_of(frame, about, metric, mode))
-        return cls._guessed(Path(path), frame, conf, metric or "accuracy", mode or "max")
 
     @classmethod
     def of(cls, results: Results, *, metric: str | None = None, mode: str | None = None) -> LookupTable:
@@ -123,10 +125,12 @@ class LookupTable:
                 f"{FINAL!r}; {path} has {list(frame.columns)}"
             )
         domains = hp_conf.read(conf) if conf else _domains(frame, {*map(str, steps), DURATION, FINAL, metric, "index"})
-        points = {step: frame[column].to_numpy(float) for column, step in steps.items()}
+        _require_parameters(frame, domains, path)
+        points = {step: _numbers(frame, column) for column, step in steps.items()}
         if last not in points and final is not None:
-            points[last] = frame[final].to_numpy(float)
-        whole = np.isfinite(points[max(points)]) & np.isfinite(frame[DURATION].to_numpy(float))
+            points[last] = _numbers(frame, final)
+        seconds = _numbers(frame, DURATION)
+        whole = np.isfinite(points[max(points)]) & np.isfinite(seconds)
         kept = np.flatnonzero(whole & ~frame.duplicated(list(domains)).to_numpy())
         if not len(kept):
             raise SpecError(f"a lookup table has rows with a final value and a duration, {path} has none")
@@ -137,7 +141,7 @@ class LookupTable:
             metric=metric,
             mode=mode,
             curves=interpolated({step: values[kept] for step, values in points.items()}, last),
-            seconds=frame[DURATION].to_numpy(float)[kept],
+            seconds=seconds[kept],
         )
 
     def __repr__(self) -> str:
@@ -201,6 +205,30 @@ def interpolated(points: Mapping[int, Array], last: int) -> Array:
         P = Y[rows][:, pattern]
         C[rows] = P[:, below] * (1 - share) + P[:, above] * share
     return C
+
+
+def _numbers(frame: pd.DataFrame, column: Hashable) -> Array:
+    """A column of numbers, NaN where it is empty.
+
+    Raises:
+        SpecError: there is something else in it.
+    """
+    try:
+        return np.asarray(frame[column], dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise SpecError(f"column {column!r} of a lookup table has numbers: {error}; mend it, or rename it") from error
+
+
+def _require_parameters(frame: pd.DataFrame, domains: Mapping[str, Domain], path: Path) -> None:
+    if not domains:
+        raise SpecError(
+            f"a lookup table has a column for each parameter, {path} has none beside {', '.join(map(str, frame))}"
+        )
+    if missing := [name for name in domains if name not in frame]:
+        raise SpecError(
+            f"every hyperparameter of a space file is a column of its table, {path} has no {', '.join(missing)}; its "
+            f"columns: {', '.join(map(str, frame))}"
+        )
 
 
 def _domains(frame: pd.DataFrame, others: set[str]) -> dict[str, Domain]:

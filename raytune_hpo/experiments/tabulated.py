@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.files import json_object, reading
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.simulated import COST
 from raytune_hpo.space import Column, Space
 from raytune_hpo.space.domain import Array
-from raytune_hpo.texts import last_line
+from raytune_hpo.texts import last_line, short
 from raytune_hpo.trial import Status, Trial
 
 if TYPE_CHECKING:
@@ -230,7 +231,8 @@ def read(path: Path) -> tuple[pd.DataFrame, About | None]:
         frame: pd.DataFrame = pd.read_parquet(path, engine="pyarrow")
         about = _about(frame.attrs[_KEY], path) if _KEY in frame.attrs else None
     elif about_path(path).exists():
-        about = _about(json.loads(about_path(path).read_text(encoding="utf-8")), path)
+        with reading("what a table is about is said as it was written", about_path(path), "make the table again"):
+            about = _about(json_object(about_path(path)), path)
         frame = _typed(pd.read_csv(path, dtype=str, keep_default_na=False), about)
     else:
         frame, about = pd.read_csv(path), None
@@ -240,9 +242,12 @@ def read(path: Path) -> tuple[pd.DataFrame, About | None]:
 
 
 def _about(data: Mapping[str, Any], path: Path) -> About:
-    if data.get("version") != _VERSION:
-        raise SpecError(f"a table must be of version {_VERSION}, {path} is of version {data.get('version')}")
-    return About(**data)
+    if (version := data.get("version")) != _VERSION:
+        raise SpecError(f"a table must be of version {_VERSION}, {path} is of version {version}")
+    about = About(**data)
+    if not all(isinstance(part, Mapping) and part for part in (about.space, about.metrics)):
+        raise TypeError(f"it has a space and at least one metric, not {short(about.space)} and {short(about.metrics)}")
+    return about
 
 
 def _typed(frame: pd.DataFrame, about: About) -> pd.DataFrame:
@@ -261,16 +266,21 @@ def rows_of(frame: pd.DataFrame, about: About, metric: str | None = None, mode: 
     """What can be looked up.
 
     Args:
-        metric, mode: by default the study's first; any other metric may be asked for, and is minimised unless ``mode``
-            or the study says otherwise.
+        metric, mode: by default the study's first; any other metric may be asked for, with its mode where the study had
+            none for it.
 
     Raises:
-        SpecError: no trial completed, or the metric is not in the table.
+        SpecError: no trial completed, the metric is not in the table, or nobody says which way it is better.
     """
     metric = next(iter(about.metrics)) if metric is None else metric
     if METRICS + metric not in frame:
         known = [str(c).removeprefix(METRICS) for c in frame if str(c).startswith(METRICS) and _STEP not in str(c)]
         raise SpecError(f"no trial of the table reported a metric {metric!r}; {nearest(metric, known)}")
+    if (mode := mode or about.metrics.get(metric)) is None:
+        raise SpecError(
+            f"which way is better a table knows of the metrics that it was made for ({', '.join(about.metrics)}), not of "
+            f'{metric!r}; say mode="max" or "min", on the command line --maximise or --minimise'
+        )
     final, seconds = _floats(frame, METRICS + metric), _seconds(frame)
     completed = (frame["status"] == Status.COMPLETED.value).to_numpy()
     whole = np.flatnonzero(completed & np.isfinite(final) & np.isfinite(seconds))
@@ -284,7 +294,7 @@ def rows_of(frame: pd.DataFrame, about: About, metric: str | None = None, mode: 
     return Rows(
         space=space.restricted(space.decode(X[first])),
         metric=metric,
-        mode=mode or about.metrics.get(metric, "min"),
+        mode=mode,
         points={**points, max(points, default=1): final[kept]},
         seconds=seconds[kept],
         times=_points(frame, COST, kept),

@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from raytune_hpo.errors import SpecError
+from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.experiments import bench
 from raytune_hpo.experiments.described import flatten, space_of
 from raytune_hpo.experiments.table import LookupTable, shipped_tables
@@ -20,7 +20,7 @@ from raytune_hpo.space import Space
 TABLES = (".csv", ".parquet")
 _KINDS = (
     f"a task is a lookup table ({' or '.join(TABLES)}), a Python file that defines objective and space, or a name in a "
-    f"folder with a {bench.MODULE}, like bench/lcbench_167201"
+    f"folder with a {bench.MODULE}, like bench/lcbench_167201 (the name alone where ${bench.VARIABLE} is that folder)"
 )
 _OF_FILES = ("metric", "mode", "num_steps", "truth", "final")  # that a Python file may define
 
@@ -79,8 +79,9 @@ def find_task(
 ) -> Task:
     """The task of a lookup table, of a Python file, or of a folder of tasks.
 
-    A table is a file, or the name of one that comes with the package. A Python file defines ``objective`` and ``space``
-    and may define ``metric`` ("loss"), ``mode`` ("min"), ``num_steps``, ``truth`` and ``final``; see Task.
+    A table is a file, or the name of one that comes with the package. A task of the folder ``$RAYTUNE_HPO_BENCH`` is found
+    by its name alone. A Python file defines ``objective`` and ``space`` and may define ``metric`` ("loss"), ``mode``
+    ("min"), ``num_steps``, ``truth`` and ``final``; see Task.
 
     Args:
         conf: of a table, the ``hp_conf`` file of its space.
@@ -99,11 +100,26 @@ def find_task(
         raise SpecError(f"conf is the space of a lookup table ({' or '.join(TABLES)}), got it for {str(path)!r}")
     if file.suffix == ".py" and file.is_file():
         return _of_file(file, {"metric": metric, "mode": mode})
+    folder = _folder_of(file)
+    if folder is None:
+        raise SpecError(f"{_KINDS}; got {str(path)!r}; {nearest(str(path), _known_names())}")
+    if (metric, mode) != (None, None):
+        raise SpecError(f"tasks of {folder} have a metric of their own; leave metric and mode out")
+    return _of_folder(folder.resolve(), file.name)
+
+
+def _folder_of(file: Path) -> Path | None:
+    """The folder of tasks that a path leads to, if it does: its own, or of a bare name that of the environment."""
     if bench.is_folder(file.parent):
-        if (metric, mode) != (None, None):
-            raise SpecError(f"tasks of {file.parent} have a metric of their own; leave metric and mode out")
-        return _of_folder(file.parent.resolve(), file.name)
-    raise SpecError(f"{_KINDS}; got {str(path)!r}")
+        return file.parent
+    folder = bench.named() if file == Path(file.name) else None
+    return folder if folder is not None and file.name in bench.names(folder) else None
+
+
+def _known_names() -> list[str]:
+    """What needs no path: shipped tables, and tasks of the folder that the environment names."""
+    folder = bench.named()
+    return [*shipped_tables(), *(bench.names(folder) if folder is not None else ())]
 
 
 def _of_file(file: Path, given: Mapping[str, Any]) -> Task:

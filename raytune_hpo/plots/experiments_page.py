@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.experiments.plan import NUM_TRIALS
 from raytune_hpo.files import write_whole
 from raytune_hpo.plots import experiments as figures
 from raytune_hpo.plots.document import contents, document, figure_section, html_table
@@ -48,7 +49,8 @@ def _results(compared: Comparison) -> str:
         "Shares of repeats that reached the goal with their 95% intervals (Wilson 1927); the mean time of those that did; "
         "the best of the median repeat; the means of trials and of the optimizer's own time."
     )
-    return f'<section id="results"><h2>Results</h2><p class="muted">{note}</p>{table}</section>'
+    known = "".join(f"<p>{html.escape(line)}</p>" for line in compared.cut_short())
+    return f'<section id="results"><h2>Results</h2><p class="muted">{note}</p>{table}{known}</section>'
 
 
 def _plans(compared: Comparison) -> str:
@@ -60,7 +62,8 @@ def _plan(experiment: Experiment) -> str:
     """An experiment's task and plan in words."""
     plan, until = experiment.plan, experiment.plan.until
     ends = [f"at {experiment.metric} = {number(until.goal)}"] if until.goal is not None else []
-    ends += [f"after {duration(until.time_s)}"] if until.time_s is not None else [f"after {until.num_trials:,} trials"]
+    ends += [f"after {duration(until.time_s)}"] if until.time_s is not None else []
+    ends += [f"after {until.num_trials:,} trials"] if until.time_s is None or until.num_trials != NUM_TRIALS else []
     words = [f"{experiment.name}: {experiment.task}", f"sampler {_part(plan.sampler)}"]
     words += [f"scheduler {_part(plan.scheduler)}"] if plan.scheduler is not None else []
     words += [f"{plan.num_workers} workers"] if plan.num_workers > 1 else []

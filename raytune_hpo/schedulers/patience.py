@@ -33,8 +33,8 @@ class Patience:
     def __init__(self, *, patience: int = 5, min_delta: float = 0.0, min_steps: int = 1) -> None:
         require_at_least("patience", "patience", patience, 1)
         require_at_least("patience", "min_steps", min_steps, 1)
-        if not 0 <= min_delta < float("inf"):
-            raise SpecError(f"patience needs min_delta >= 0, got min_delta={min_delta!r}")
+        if not isinstance(min_delta, (int, float)) or not 0 <= min_delta < float("inf"):
+            raise SpecError(f"patience needs a number min_delta >= 0, got min_delta={min_delta!r}")
         self.patience = patience
         self.min_delta = min_delta
         self.min_steps = min_steps

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from raytune_hpo.errors import NoCompletedTrial
 from raytune_hpo.experiments import Plan, Until, find_task, run_experiment
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments"))
@@ -29,3 +30,11 @@ def test_it_gives_the_tables_of_this_process_and_goes_on_with_what_is_there(tmp_
         there = run_experiment(find_task(task), 3, PLAN, folder=tmp_path / "kept", max_jobs=2, **settings)
         assert here.to_dataframe().drop(columns=SECONDS).equals(there.to_dataframe().drop(columns=SECONDS))
         assert there.is_whole and len(list(there.folder.glob("repeat-*.csv"))) == 3
+
+
+def test_a_search_without_any_value_is_told_with_its_error_there_too(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text('space = {"x": [1, 2]}\ndef objective(config):\n    raise ValueError("never")\n')
+    plan = Plan(sampler="random", until=Until(num_trials=3))
+    with pytest.raises(NoCompletedTrial, match="all 3 of repeat 0 ended without one; the first: ValueError: never"):
+        run_experiment(path, 1, plan, progress=False)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from experiment_tables import written
 
-from raytune_hpo.errors import SpecError
+from raytune_hpo.errors import SpecError, SpecMismatch
 from raytune_hpo.experiments import Experiment, Plan, Until, find_task, run_experiment, search
 from raytune_hpo.experiments.searching import ESTIMATES
 
@@ -61,3 +61,15 @@ def test_samplers_without_a_model_have_none_and_who_did_not_ask_has_none(task):
     plan = Plan(sampler="random", until=Until(num_trials=3))
     with pytest.raises(SpecError, match="kept no estimates"):
         run_experiment(task, 1, plan, runtime="local", progress=False).estimates()
+
+
+def test_estimates_are_not_added_to_repeats_that_have_ended_without(task, tmp_path):
+    plan = Plan(sampler="rf", until=Until(num_trials=4))
+    settings = {"runtime": "local", "progress": False, "folder": tmp_path, "name": "mine"}
+    run_experiment(task, 2, plan, **settings)
+    with pytest.raises(SpecMismatch, match="'mine' has kept no estimates of 2 repeats .*; run it under another name"):
+        run_experiment(task, 3, plan, estimates=True, **settings)
+    assert len(run_experiment(task, 3, plan, **settings)) == 3
+    told = {**settings, "name": "told"}
+    first = run_experiment(task, 1, plan, estimates=True, **told)
+    assert run_experiment(task, 1, plan, estimates=True, **told).estimates().equals(first.estimates())

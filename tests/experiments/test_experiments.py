@@ -13,7 +13,7 @@ import pytest
 from experiment_files import python_file
 from experiment_tables import written
 
-from raytune_hpo.errors import HpoError, SpecError, SpecMismatch
+from raytune_hpo.errors import HpoError, NoCompletedTrial, SpecError, SpecMismatch
 from raytune_hpo.experiments import Comparison, Experiment, Plan, Until, find_task, run_experiment
 from raytune_hpo.experiments import running as module
 
@@ -132,7 +132,7 @@ def test_folders_that_are_none_or_are_damaged_are_refused(table, tmp_path):
     with pytest.raises(SpecError, match="has 99; update"):
         run(table, 1, folder=tmp_path)
     spec.write_text("{")
-    with pytest.raises(HpoError, match="no JSON any more"):
+    with pytest.raises(HpoError, match="files are as they were written, .* is not: Expecting"):
         Experiment.load(found.folder)
     assert list(replace(found, outcomes={}).to_dataframe()) == list(found.to_dataframe())
     (tmp_path / "file").write_text("")
@@ -140,12 +140,74 @@ def test_folders_that_are_none_or_are_damaged_are_refused(table, tmp_path):
         run(table, 1, folder=tmp_path / "file")
 
 
-def test_an_objective_that_breaks_in_every_trial_says_nothing_was_reached(tmp_path):
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [("1 / 0", "ZeroDivisionError: division by zero"), ("return 1.0", "as metric 'cost_s', .* got None")],
+)
+def test_an_objective_that_breaks_in_every_trial_is_told_with_its_error_and_may_be_mended(tmp_path, body, said):
     path = tmp_path / "broken.py"
-    path.write_text('space = {"x": [1, 2]}\ndef objective(config):\n    1 / 0\n')
-    found = run(path, 2, Plan(sampler="random", until=Until(goal=0, num_trials=3)))
-    assert found.summary.success_rate(10)[0] == 0
-    assert "0%" in found.text([10]) and found.to_json([10])["searches"] == 2
+    path.write_text(f'space = {{"x": [1, 2]}}\ndef objective(config):\n    {body}\n')
+    plan = Plan(sampler="random", until=Until(num_trials=3))
+    with pytest.raises(NoCompletedTrial, match=f"all 3 of repeat 0 ended without one; the first: .*{said}"):
+        run(path, 2, plan, folder=tmp_path / "kept", name="mine")
+    assert list((tmp_path / "kept" / "mine").iterdir()) == []
+    path.write_text('space = {"x": [1, 2]}\ndef objective(config):\n    return {"loss": 1.0, "cost_s": 1.0}\n')
+    assert len(run(path, 2, plan, folder=tmp_path / "kept", name="mine")) == 2
+
+
+def test_repeats_before_one_that_found_nothing_are_kept(tmp_path):
+    path = tmp_path / "fading.py"
+    path.write_text("""
+ran = [0]
+space = {"x": [1, 2]}
+def objective(config):
+    ran[0] += 1
+    if ran[0] > 8:  # the first search is tried on three trials before it counts
+        raise ValueError("worn out")
+    return {"loss": 1.0, "cost_s": 1.0}
+""")
+    plan = Plan(sampler="random", until=Until(num_trials=3))
+    with pytest.raises(NoCompletedTrial, match="repeat 2 ended without one; the first: ValueError: worn out"):
+        run(path, 5, plan, folder=tmp_path, name="mine")
+    kept = Experiment.load(tmp_path / "mine")
+    assert len(kept) == 2 and kept.to_json()["failed"] == 0.5
+    assert "3 trials on average (0.5 failed, 0 pruned" in kept.text()
+
+
+def test_a_horizon_that_came_after_the_last_trial_is_said_to_be_unknown(table, tmp_path):
+    found = run(table, 4, Plan(sampler="random", until=Until.read(["goal=0.985", "trials=10"])), folder=tmp_path)
+    cut_short = found.summary.num_cut_short(86_400)
+    assert cut_short == sum(found.summary.times_to_goal_s == float("inf")) > 0
+    assert found.to_json([1, 86_400])["cut_short"] == {"1": 0, "86400": cut_short}
+    said = f"{cut_short} of 4 searches had no trials left before 1d"
+    assert said in found.text([86_400]) and "no trials left" not in found.text([1])
+    assert f"made-random: {said}" in str(Comparison([found], [86_400]))
+    Comparison([found], [86_400]).page(tmp_path / "page.html")
+    assert said in (tmp_path / "page.html").read_text()
+    with pytest.raises(HpoError, match=r"page.html cannot be written: No such file or directory; name a place"):
+        Comparison([found]).page(tmp_path / "nowhere" / "page.html")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("experiment.json", "[]", "a list stands where an object should"),
+        ("experiment.json", '{"version": 1}', "'plan' is missing"),
+        ("experiment.json", '{"version": 1, "plan": {}, "parts": {}, "task": {}}', "'name' is missing"),
+        ("repeat-00000.csv", "", "its end is missing"),
+        ("repeat-00000.csv", "step,number\n1,0\n", "'value' is missing"),
+        ("repeat-00000.csv", None, "its end is missing"),
+    ],
+)
+def test_a_damaged_file_is_named_with_the_way_out(table, tmp_path, file, text, said):
+    found = run(table, 1, folder=tmp_path)
+    path = found.folder / file
+    path.write_text(path.read_text()[:-20] if text is None else text)
+    with pytest.raises(HpoError, match=rf"{file} is not: {said}; (bring it back|delete it)"):
+        Experiment.load(found.folder)
+    if file != "experiment.json":
+        path.unlink()
+        assert steady(run(table, 1, folder=tmp_path)).equals(steady(found))
 
 
 def test_settings_that_make_no_sense_are_refused_before_anything_runs(table, tmp_path):
@@ -164,7 +226,7 @@ def test_horizons_are_those_of_the_time_limit_and_none_lies_beyond(table):
     found = run(table, 2, Plan(sampler="random", until=Until.read(["goal=0.98", "time=1h"])))
     assert found.horizons() == [300, 900, 1800, 3600]
     assert (found.to_dataframe()["total_s"] <= 3600).all()
-    with pytest.raises(SpecError, match="ended after 3600 s"):
+    with pytest.raises(SpecError, match="repeats of 'made-random' end after 3600 s"):
         found.text([7200])
 
 

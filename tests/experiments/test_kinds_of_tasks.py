@@ -93,6 +93,26 @@ def test_an_unknown_task_of_a_folder_is_refused_with_the_nearest(tmp_path):
         find_task(folder / "curves", metric="time")
 
 
+def test_a_bare_name_is_looked_up_in_the_folder_that_the_environment_names(tmp_path, monkeypatch):
+    folder = task_folder(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SpecError, match=r"a task is .*; got 'curves'; known: digits-mlp$"):
+        find_task("curves")
+    monkeypatch.setenv("RAYTUNE_HPO_BENCH", str(folder))
+    assert find_task("curves").to_json() == find_task(folder / "curves").to_json()
+    with pytest.raises(SpecError, match="got 'curve'; did you mean 'curves'.*digits-mlp"):
+        find_task("curve")
+    with pytest.raises(SpecError, match="did you mean 'digits-mlp'"):
+        find_task("digits-mpl")
+    with pytest.raises(SpecError, match="a task is"):
+        find_task("elsewhere/curves")
+    with pytest.raises(SpecError, match="a metric of their own"):
+        find_task("curves", mode="max")
+    monkeypatch.setenv("RAYTUNE_HPO_BENCH", str(tmp_path / "none"))
+    with pytest.raises(SpecError, match="a task is"):
+        find_task("curves")
+
+
 # ------------------------------------------------------------------------------------------------ what a plan means
 
 
@@ -120,6 +140,8 @@ def test_parts_that_cannot_be_recorded_or_found_are_refused(table):
         scheduler_for("decca", table)
     with pytest.raises(SpecError, match="unknown sampler 'gpp'"):
         sampler_for({"name": "gpp"}, table)
+    with pytest.raises(SpecError, match=r"an experiment records its scheduler: .*got \{'name': \['deca'\]\}"):
+        scheduler_for({"name": ["deca"]}, table)
 
 
 def test_final_values_alone_leave_nothing_to_stop(tmp_path, table):

@@ -67,6 +67,7 @@ def made(times, values):
     return pd.DataFrame({
         "total_s": times, "best": np.maximum.accumulate(values), "arm": ["a"] * len(times),
         "optimizer_s": [0.1] * len(times), "duplicate": [False] * len(times),
+        "status": ["completed", *["failed"] * (len(times) - 1)],
     })  # fmt: skip
 
 
@@ -82,7 +83,16 @@ def test_rates_times_and_bands_are_those_of_the_searches():
     medians = summary.best_so_far([10, 60, 160, 300])[0.5]
     np.testing.assert_allclose(medians, [np.nan, 0.91, 0.5, 0.91])
     assert "67%" in summary.text([1000])
-    assert summary.to_json([60])["arms"] == {"a": 6}
+    data = summary.to_json([60])
+    assert data["arms"] == {"a": 6} and (data["failed"], data["pruned"]) == (1, 0)
+    assert "2 trials on average (1 failed, 0 pruned, 0 repeated)" in summary.text([60])
+
+
+def test_searches_that_used_up_their_trials_are_not_known_to_have_missed_the_goal_later():
+    searches = [made([100, 200], [0.1, 0.2]), made([100, 200], [0.1, 0.95]), made([100], [0.1])]
+    summary = Summary(searches=searches, goal=0.9, mode="max", num_trials=2)
+    assert [summary.num_cut_short(h) for h in (150, 200, 201)] == [0, 0, 1], "the third ended for another reason"
+    assert Summary(searches=searches, goal=0.9, mode="max").num_cut_short(1000) == 0
 
 
 def test_without_a_goal_nobody_asks_for_it_and_nothing_reached_is_nothing():
@@ -91,6 +101,11 @@ def test_without_a_goal_nobody_asks_for_it_and_nothing_reached_is_nothing():
     none = Summary(searches=searches, goal=0.9, mode="max")
     assert none.success_rate(60)[:2] == (0.0, 0.0) and np.isnan(none.mean_time_to_goal_s)
     assert Summary(searches=searches, goal=0.2, mode="min").times_to_goal_s.tolist() == [100]
+
+
+def test_trials_end_a_search_at_ten_thousand_only_where_nothing_is_said_of_them():
+    assert Until.read(["time=1h"]).num_trials == 10_000
+    assert Until.read(["trials=20000"]).num_trials == 20_000
 
 
 @pytest.mark.parametrize("word", ["gaol=1", "goal=good", "time=soon", "trials=1.5"])

@@ -6,9 +6,10 @@ import pytest
 from click.testing import CliRunner
 from experiment_tables import written
 
+import raytune_hpo as hpo
 from raytune_hpo.cli import main
 from raytune_hpo.errors import SpecError
-from raytune_hpo.experiments import settings
+from raytune_hpo.experiments import settings, tabulate
 from raytune_hpo.experiments.plan import Until
 from raytune_hpo.samplers.presets import preset
 
@@ -39,6 +40,21 @@ def test_arms_and_run_settings_come_from_one_file(tmp_path):
     assert plan.sampler == {**preset("GP", "PI"), "warm_up_s": 43200}
 
 
+def test_all_options_of_a_portfolio_stand_beside_its_arms_and_empty_keys_say_nothing(tmp_path):
+    text = """
+arms: [random, tpe]
+failover: next_candidate
+penalty: linear
+penalty_weight: 0.2
+n_initial: 3
+strategy:
+until: trials=4
+"""
+    plan = settings.plan_of(settings.read(file(tmp_path, text)))
+    options = {"failover": "next_candidate", "penalty": "linear", "penalty_weight": 0.2, "n_initial": 3}
+    assert plan.sampler == {"name": "portfolio", "arms": ["random", "tpe"], **options}
+
+
 def test_the_command_line_wins_and_names_its_own_sampler():
     below = {"arms": ["gp"], "strategy": "EG", "seed": 3, "workers": 2}
     assert settings.merged(below, {"seed": 4}) == {**below, "seed": 4}
@@ -60,6 +76,19 @@ def test_the_command_line_wins_and_names_its_own_sampler():
         ("until: {gaol: 1}", "an end is goal="),
         ("mode: GP", "when does a search end"),
         ("{workers: 0, until: trials=3}", "workers"),
+        ("mode: 3", "mode is text, .* has 3"),
+        ("mode: [GP]", r"mode is text, .* has \['GP'\]"),
+        ("{mode: GP, spec: 3}", "spec is text"),
+        ("metric: 3", "metric is text, .* has 3"),
+        ("{out: 3, until: trials=3}", "out is text"),
+        ("{sampler: 3, warm_up: 1h}", "sampler is a name, or a name with options, .* has 3"),
+        ("scheduler: [deca]", "scheduler is a name, or a name with options"),
+        ("{arms: gp, until: trials=3}", "arms is a list of samplers"),
+        ("{arms: [gp], penalty_weight: much}", "penalty_weight is a number"),
+        ("{sampler: gp, n_initial: 3}", r"named in one way .*got \['sampler', 'n_initial'\]"),
+        ("serial: 'no'", "serial is true or false"),
+        ("until: 5", "until is goal=0.99, .*, or a list of them, got 5"),
+        ("until: [5]", r"or a list of them, got \[5\]"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(tmp_path, text, said):
@@ -76,7 +105,7 @@ def test_a_worker_for_each_arm_and_one_that_draws_unless_told_otherwise():
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(SpecError, match="cannot be read"):
+    with pytest.raises(SpecError, match="settings are YAML or JSON, .*none.yaml is not: No such file"):
         settings.read(tmp_path / "none.yaml")
 
 
@@ -129,6 +158,38 @@ def test_a_table_that_is_minimised_says_so(here):
     words = ("experiment", "made.csv", 1, "--sampler", "random", "--until", "trials=9", "--serial", "--json")
     data = json.loads(command(*words, "--metric", "error", "--minimise"))
     assert (data["metric"], data["mode"]) == ("error", "min")
+    data = json.loads(command(*words, "--metric", "error", "--maximise", "--name", "other"))
+    assert (data["metric"], data["mode"]) == ("error", "max")
+
+
+def test_a_metric_of_a_tabulated_table_is_maximised_or_minimised_as_the_user_says(here):
+    def objective(config):
+        return {"loss": config["x"], "score": config["x"], "cost_s": 1.0}
+
+    settings = {"runtime": "local", "storage": "memory", "progress": False}
+    tabulate(objective, {"x": hpo.uniform(0, 1)}, rows=4, path="made_here.csv", **settings)
+    words = ("experiment", "made_here.csv", 1, "--sampler", "random", "--until", "trials=8", "--serial", "--json")
+    assert "--maximise or --minimise" in command(*words, "--metric", "score", code=2)
+    best = {
+        flag: json.loads(command(*words, "--metric", "score", flag, "--name", flag))["median_best"]
+        for flag in ("--maximise", "--minimise")
+    }
+    assert best["--maximise"] > best["--minimise"]
+    assert json.loads(command(*words))["mode"] == "min", "its own goal needs no word"
+
+
+def test_horizons_are_checked_before_anything_runs(here):
+    for horizons, said in (("1x", "horizons: a duration"), ("2h", "searches end after 3600 s")):
+        assert said in command(*RANDOM, "--quiet", "--horizons", horizons, code=2)
+    assert not (here / "experiments").exists()
+
+
+def test_a_search_without_any_value_is_no_result(here):
+    (here / "nocost.py").write_text('space = {"x": [1, 2]}\ndef objective(config):\n    return 1.0\n')
+    said = command(
+        "experiment", "nocost.py", 1, "--mode", "RANDOM", "--until", "trials=5", "--serial", "--quiet", code=1
+    )
+    assert "all 5 of repeat 0 ended without one" in said and "'cost_s'" in said and len(said.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -142,6 +203,11 @@ def test_a_table_that_is_minimised_says_so(here):
             "no option 'warm_up_s'",
         ),
         (("experiments", "nowhere"), "no experiment in nowhere"),
+        ((*RANDOM, "--conf", "missing.json"), "missing.json is not: No such file"),
+        (("experiment", "digits-mpl", "3", *RANDOM[3:]), "did you mean 'digits-mlp'"),
+        ((*RANDOM[:3], "--sampler", '{"name": 3}', *RANDOM[5:]), "an experiment records its sampler"),
+        ((*RANDOM[:3], "--sampler", '{"name": "rf", "num_trees": "x"}', *RANDOM[5:]), "num_trees"),
+        ((*RANDOM, "--scheduler", '{"name": "patience", "min_delta": "x"}'), "min_delta='x'"),
     ],
 )
 def test_wrong_words_are_refused_in_one_line(here, words, said):

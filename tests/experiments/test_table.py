@@ -59,6 +59,26 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, without):
         find_task(tmp_path / "t.txt")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("t.csv", "epoch_1,duration_s\n0.3,3\n", "a column for each parameter, .* has none beside epoch_1, duration_s"),
+        (
+            "t.csv",
+            "lr,epoch_1,duration_s\n0.1,abc,3\n0.2,1,3\n",
+            "column 'epoch_1' of a lookup table has numbers: .*'abc'",
+        ),
+        ("t.csv", "lr,epoch_0,duration_s\n0.1,1,3\n0.2,1,3\n", "its curves in columns like 'epoch_1'"),
+        ("t.csv", "", r"t\.csv is not: No columns"),
+        ("t.parquet", "none", r"t\.parquet is not: .*Parquet"),
+    ],
+)
+def test_a_file_that_is_no_table_is_named_with_what_is_wrong(tmp_path, name, text, said):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SpecError, match=said):
+        LookupTable.read(tmp_path / name)
+
+
 def test_trials_of_a_table_take_what_it_says_and_report_its_curve(tmp_path):
     task = find_task(written(tmp_path))
     config = task.space.at(0)
@@ -120,8 +140,40 @@ def test_a_table_with_a_space_file_has_its_domains_and_its_last_step(tmp_path):
         ({**CONF, "param_order": ["lr"]}, "param_order"),
         ({"hyperparams": {"x": {"value_type": "complex", "range": [0, 1]}}}, "hyperparameter 'x' needs a value_type"),
         ({"hyperparams": {"x": {"value_type": "discrete"}}}, "and a range"),
+        ({"hyperparams": {"x": 3}}, "hyperparameter 'x' needs a value_type .* got 3"),
+        (
+            {"hyperparams": {"x": {"value_type": "continuous", "range": [1, 2, 3]}}},
+            "'x' .* two numbers, .* got .1, 2, 3",
+        ),
+        (
+            {"hyperparams": {"x": {"value_type": "discrete", "range": ["a", "b"]}}},
+            "'x' makes no sense: a range is two num",
+        ),
+        ({"hyperparams": {"x": {"value_type": "continuous", "range": [1, 0]}}}, "hyperparameter 'x' makes no sense"),
+        (
+            {"hyperparams": {"x": {"value_type": "continuous", "range": [1, 2], "power_of": "x"}}},
+            "power_of is a number above 0, got 'x'",
+        ),
+        (
+            {"hyperparams": {"x": {"value_type": "continuous", "range": [1, 999], "power_of": 10}}},
+            "'x' makes no sense: .*out of range",
+        ),
+        ({"hyperparams": ["lr"]}, "its hyperparams is"),
+        ({**CONF, "config": 3}, "its config is 3"),
+        ({**CONF, "param_order": 3}, "param_order of .* got 3"),
+        ([1], "a list stands where an object should"),
     ],
 )
 def test_space_files_that_make_no_sense_are_refused(tmp_path, data, said):
     with pytest.raises(SpaceError, match=said):
         hp_conf.read(conf_file(tmp_path, data))
+
+
+def test_a_space_file_that_cannot_be_read_or_does_not_fit_its_table_is_refused(tmp_path):
+    for place, said in ((tmp_path / "missing.json", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(SpaceError, match=f"is not: {said}"):
+            hp_conf.read(place)
+    with pytest.raises(SpecError, match=r"made\.csv has no batch, keep; its columns: index, lr, width"):
+        LookupTable.read(written(tmp_path), conf_file(tmp_path))
+    with pytest.raises(SpecError, match="max_epoch of .* is a whole number of at least 1, got 'many'"):
+        hp_conf.last_step(conf_file(tmp_path, {**CONF, "config": {"max_epoch": "many"}}))

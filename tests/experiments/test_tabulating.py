@@ -86,7 +86,9 @@ def test_curves_and_durations_come_back_and_any_metric_may_be_asked_for(tmp_path
     assert [list(row) for row in table.curves] == [[r.metrics["accuracy"] for r in t.reports[:2]] + [t.metrics["accuracy"]]
                                                    for t in completed]  # fmt: skip
     assert table.seconds.tolist() == [trial.duration_s for trial in completed]
-    loss = LookupTable.read(path, metric="loss")
+    with pytest.raises(SpecError, match=r"made for \(accuracy\), not of 'loss'; say mode=.* --maximise or --minimise"):
+        LookupTable.read(path, metric="loss")
+    loss = LookupTable.read(path, metric="loss", mode="min")
     assert loss.mode == "min" and np.allclose(loss.curves, [1, 0.5, 0.25])
     size = LookupTable.read(path, metric="size_mb", mode="max")
     assert size.num_steps == 1 and size.value(completed[0].config | {}) == completed[0].config["depth"] / 3
@@ -136,7 +138,7 @@ def test_a_metric_without_a_curve_takes_the_whole_time_and_configurations_are_fo
 
     space = {"n": hpo.ordinal([1.0, 2.0])}
     tabulate(objective, space, rows=2, sampler="grid", path=tmp_path / "t.csv", **LOCAL)
-    table = LookupTable.read(tmp_path / "t.csv", metric="size")
+    table = LookupTable.read(tmp_path / "t.csv", metric="size", mode="min")
     assert table.num_steps == 1 and table.seconds_by_step(0).tolist() == [3]
     assert table.value({"n": 2}) == table.value({"n": 2.0}) == 2
     with pytest.raises(SpaceError):
@@ -229,6 +231,19 @@ def test_nothing_completed_is_no_table_and_a_table_needs_what_it_is_about(tmp_pa
     data = json.loads(about.read_text())
     about.write_text(json.dumps({**data, "version": 99}))
     with pytest.raises(SpecError, match="of version 1, .* is of version 99"):
+        LookupTable.read(path)
+    for damaged, said in (
+        ("{", "Expecting property name"),
+        ("[]", "a list stands where an object should"),
+        ('{"version": 1}', "missing 4 required"),
+        (json.dumps({**data, "metrics": {}}), "a space and at least one metric"),
+    ):
+        about.write_text(damaged)
+        with pytest.raises(SpecError, match=rf"made\.about\.json is not: .*{said}.*; make the table again"):
+            LookupTable.read(path)
+    about.write_text(json.dumps(data))
+    path.write_text(path.read_text().replace("config/lr", "config/rate"))
+    with pytest.raises(SpecError, match=r"made\.csv is not: 'config/lr' is missing; bring it back, or make it again"):
         LookupTable.read(path)
     about.unlink()
     with pytest.raises(SpecError, match=r"made\.about\.json belongs beside it"):
