@@ -131,10 +131,21 @@ def _check_goal(goal: Goal, plain: dict[str, Any]) -> None:
         value = plain[goal.metric] = int(value)
     if not isinstance(value, (int, float)):
         raise ObjectiveError(f"metric {goal.metric!r} must be a number, got {_show(value)}")
-    if not math.isfinite(value):
-        raise ObjectiveError(f"metric {goal.metric!r} must be finite, got {value}")
+    if not _is_finite(value):
+        raise ObjectiveError(f"metric {goal.metric!r} must be finite, got {_told(value)}")
     if goal.valid_range is not None and not goal.valid_range[0] <= value <= goal.valid_range[1]:
         raise ObjectiveError(f"metric {goal.metric!r} must lie in valid_range {goal.valid_range}, got {value}")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # of a whole number beyond all floats
+        return False
+
+
+def _told(value: float) -> str:
+    return "a whole number beyond all floats" if isinstance(value, int) else str(value)
 
 
 def _key(key: Any) -> str:

@@ -1,4 +1,4 @@
-"""One step away in a mixed cube.
+"""Near by in a mixed cube: one step away, or as good as the same.
 
 X  (n, d)  where to start; NaN where a column is not active
 N  (k, d)  the neighbours of all of them: each differs from its start in one column that is active there
@@ -17,10 +17,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array, Axis, Kind
+from raytune_hpo.numerics.axes import Array, Axis, Kind, of_kind
 
 SDS = (0.2, 0.2, 0.05, 0.0125)
 OTHERS = 4
+_CLOSE = 0.01  # of the range of a real axis: what lies closer teaches a model next to nothing new
 
 
 def neighbours(
@@ -48,6 +49,17 @@ def neighbours(
     hidden = np.isnan(N)
     N[hidden] = rng.random(int(hidden.sum()))
     return N, start
+
+
+def crowded(axes: Sequence[Axis], X: Array, P: Array) -> Array:
+    """Which rows X (n, d) are as good as one of the rows P (p, d): in the same cells, and on every real axis within a
+    hundredth of its range. (n,) of bool.
+    """
+    A, B = np.nan_to_num(X, nan=-1.0)[:, None, :], np.nan_to_num(P, nan=-1.0)[None, :, :]
+    real, celled = of_kind(axes, Kind.REAL), of_kind(axes, Kind.GRID, Kind.NOMINAL)
+    same = (np.abs(A[:, :, real] - B[:, :, real]) < _CLOSE).all(axis=2)
+    same &= (A[:, :, celled] == B[:, :, celled]).all(axis=2)
+    return np.asarray(same.any(axis=1))
 
 
 def _moved(axis: Axis, x: Array, rng: np.random.Generator, sds: Sequence[float], others: int) -> Array:

@@ -108,21 +108,22 @@ def _higher(hill: Hill, F: Array, heights: Array, moved: Array) -> tuple[Array, 
 
 def _to_neighbours(hill: Hill, F: Array, heights: Array) -> tuple[Array, Array, bool]:
     """Every row to its highest neighbour, again and again until none is higher."""
-    ever = False
+    ever, moving = False, np.arange(len(F))
     for _ in range(len(hill.axes)):
-        neighbours, owner = _neighbours(hill.axes, F)
+        neighbours, owner = _neighbours(hill.axes, F[moving])
         if not len(neighbours):
             break
         reached = hill.height(hill.proper(neighbours))
         order = np.lexsort((reached, owner))
         last = np.append(np.flatnonzero(np.diff(owner[order])), len(order) - 1)
         winners = order[last]  # the highest neighbour of each row
-        at = owner[winners]
+        at = moving[owner[winners]]
         up = reached[winners] > heights[at] + _LEAST_GAIN
         if not up.any():
             break
         F, heights, ever = F.copy(), heights.copy(), True
-        F[at[up]], heights[at[up]] = neighbours[winners[up]], reached[winners[up]]
+        moving = at[up]  # who has not moved has no higher neighbours the next time either
+        F[moving], heights[moving] = neighbours[winners[up]], reached[winners[up]]
     return F, heights, ever
 
 

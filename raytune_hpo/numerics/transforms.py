@@ -60,17 +60,16 @@ def half_ranked(y: Array) -> Array:
     """
     from scipy.special import ndtri
 
-    scale = float(np.abs(y).max(initial=0.0))
-    y = y / scale if scale > 0 else y
-    n, middle = len(y), float(np.median(y))
-    below = y < middle
-    spread = math.sqrt(float(np.mean((y[below] - middle) ** 2))) if below.any() else 0.0
-    if spread == 0.0:
-        return np.where(y > middle, 1.0, 0.0)
+    y = y / 2  # the difference of two of 1e308 is infinite
+    n, gap = len(y), y - float(np.median(y))
+    if not (below := gap < 0).any():
+        return np.where(gap > 0, 1.0, 0.0)
+    deepest = -float(gap.min())  # a penalty of 1e300 must not make all others equal, nor their squares vanish
+    spread = deepest * math.sqrt(float(np.mean((gap[below] / deepest) ** 2)))
     _, inverse, counts = np.unique(y, return_inverse=True, return_counts=True)
     upto = np.cumsum(counts) - 0.5 * counts  # ties share a rank
     quantiles = 0.5 + 0.5 * np.clip((upto[inverse] / n - 0.5) * 2, 0.0, 1 - 0.5 / n)
-    return np.where(y > middle, ndtri(quantiles), (y - middle) / spread)
+    return np.where(gap > 0, ndtri(quantiles), np.minimum(gap, 0.0) / spread)
 
 
 def normal_scores(y: Array) -> Array:

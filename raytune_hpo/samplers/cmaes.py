@@ -89,7 +89,7 @@ class CMAES(Learner):
         growth: the population of a restart over that of the run before it.
 
     Raises:
-        SpecError: population < 4, sigma outside (0, 1], num_initial < 1 or growth < 1.
+        SpecError: population < 4, sigma outside [1e-9, 1], num_initial < 1 or growth < 1.
     """
 
     _ordered: Array  # the columns of the Gaussian
@@ -105,8 +105,8 @@ class CMAES(Learner):
     ) -> None:
         if population is not None and not (isinstance(population, int) and population >= 4):
             raise SpecError(f"cmaes needs a whole number population >= 4, or None, got population={population!r}")
-        if not 0 < sigma <= 1:
-            raise SpecError(f"cmaes needs 0 < sigma <= 1, a part of the space's width, got sigma={sigma}")
+        if not _FINEST <= sigma <= 1:
+            raise SpecError(f"cmaes needs {_FINEST:g} <= sigma <= 1, a part of the space's width, got sigma={sigma}")
         if not (isinstance(num_initial, int) and num_initial >= 1):
             raise SpecError(f"cmaes needs a whole number num_initial >= 1, got num_initial={num_initial!r}")
         if not 1 <= growth < np.inf:

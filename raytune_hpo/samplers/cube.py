@@ -20,6 +20,7 @@ from raytune_hpo.trial import Trial
 
 _LONGEST_GRID = 64  # a domain of more values in order counts as a continuum
 _SOBOL_BATCH = 64
+_MOST_LISTED = 10_000  # a space of so many configurations is searched to its last one
 
 
 class Cube:
@@ -77,6 +78,15 @@ class Cube:
         left = np.ones(len(listing), dtype=bool)
         left[(tried := listing.positions(known))[tried >= 0]] = False
         return np.flatnonzero(left if left.any() else ~left)
+
+    @cached_property
+    def everything(self) -> Array | None:
+        """All proper rows (n, d) that meet the constraints, of a space of few configurations; None of another one."""
+        size = self.space.cardinality
+        if size is None or size > _MOST_LISTED:
+            return None
+        X = self.space.encode([self.space.at(i) for i in range(size)])
+        return X[self.feasible(X)]
 
     def encode(self, trials: Sequence[Trial]) -> Array:
         """Where trials stand, (n, d)."""

@@ -14,6 +14,7 @@ from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.numerics import gaussian, transforms
 from raytune_hpo.numerics.gaussian import Posterior, Prior
 from raytune_hpo.numerics.kernels import Embedding
+from raytune_hpo.numerics.neighbours import crowded
 from raytune_hpo.numerics.optimise import Hill, climbed, filled, perturbed
 from raytune_hpo.numerics.panel import Panel
 from raytune_hpo.numerics.scores import SCORES, Promise, undominated
@@ -75,7 +76,7 @@ class GP(ModelBased):
             if value not in known:
                 raise SpecError(f"gp has no {option} {value!r}; {nearest(str(value), known)}")
         for option, number, least in (("n_initial", n_initial, 1), ("max_points", max_points, 16)):
-            if number is not None and (not isinstance(number, int) or number < least):
+            if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < least):
                 raise SpecError(f"gp needs a whole number {option} >= {least}, got {option}={number!r}")
         self.acquisition = acquisition
         self.marginalize = marginalize
@@ -103,7 +104,7 @@ class GP(ModelBased):
                 candidates = listed[self._cube.untried(known)]
             return self._by_sample(beliefs[rng.integers(len(beliefs))], candidates, rng)
         if listed is None:
-            searched = partial(self._searched, beliefs, self._candidates(training, _DRAWN, _NEAR, rng), known)
+            searched = partial(self._searched, beliefs, self._candidates(training, _DRAWN, _NEAR, rng), known, running)
         else:
             searched = partial(self._looked_up, beliefs, listed, self._cube.untried(known))
         return self._by_front(beliefs, searched, rng) if self.acquisition == "mace" else searched(self.acquisition)
@@ -187,9 +188,9 @@ class GP(ModelBased):
         said = [(mean[untried], sd[untried]) for mean, sd in self._panel.predict(beliefs, self._listed)]
         return Ranked.of(listed[untried], self._promise(name, beliefs).of(said), _RETURNED)
 
-    def _searched(self, beliefs: list[Posterior], candidates: Array, known: Array, name: str) -> Ranked:
+    def _searched(self, beliefs: list[Posterior], candidates: Array, known: Array, running: Array, name: str) -> Ranked:
         """The best of some candidates and, before them, what lies further uphill."""
-        hill = self._hill(name, beliefs, known)
+        hill = self._hill(name, beliefs, known, running)
         heights = hill.height(candidates)
         order = np.argsort(-heights, kind="stable")
         # The best of those from all over climbs too, or all might stand on one hill.
@@ -204,11 +205,19 @@ class GP(ModelBased):
         bests = [float(belief.means.min()) for belief in beliefs]
         return Promise(beliefs, bests, name)
 
-    def _hill(self, name: str, beliefs: list[Posterior], known: Array) -> Hill:
+    def _hill(self, name: str, beliefs: list[Posterior], known: Array, running: Array) -> Hill:
+        """Nobody stands where a trial has been, or as good as where one is running.
+
+        Under noise the model would send all workers to its one optimum: a trial that it believes in advance tells it
+        nothing that takes this away.
+        """
         promise, embedding, seen = self._promise(name, beliefs), self._embedding, _views(known)
 
         def height(X: Array) -> Array:
-            return np.where(np.isin(_views(X), seen), -np.inf, promise.height(embedding(X)))
+            taken = np.isin(_views(X), seen)
+            if len(running):
+                taken |= crowded(self._cube.axes, X, running)
+            return np.where(taken, -np.inf, promise.height(embedding(X)))
 
         def slope(X: Array) -> tuple[Array, Array]:
             value, gradient = promise.slope(embedding(X))

@@ -6,6 +6,7 @@ those of the ``hyperopt`` package; this file carries trials to it and its points
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
@@ -65,8 +66,8 @@ class Hyperopt:
             if not isinstance(count, int) or count < 1:
                 raise SpecError(f"hyperopt needs a whole number {name} >= 1, got {name}={count!r}")
         for name, value in (("gamma", gamma), ("prior_weight", prior_weight)):
-            if not value > 0:
-                raise SpecError(f"hyperopt needs {name} > 0, got {name}={value}")
+            if not 0 < value < math.inf:
+                raise SpecError(f"hyperopt needs a finite {name} > 0, got {name}={value}")
         self.n_startup_jobs = n_startup_jobs
         self.n_EI_candidates = n_EI_candidates
         self.gamma = gamma

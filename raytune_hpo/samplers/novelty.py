@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from raytune_hpo.samplers.cube import Cube
+from raytune_hpo.samplers.cube import Cube, keys
 from raytune_hpo.space.domain import Array
 
 _DRAWS = 256  # rows drawn at once in search of a new one
-_MOST_LISTED = 10_000  # a space of so many configurations is searched to its last one
 
 
 def first_new(cube: Cube, rows: Array, known: Array, rng: np.random.Generator) -> Any:
-    """The first feasible row (d,) that is not known, looking among drawn ones and at last through the whole space.
+    """The first feasible row (d,) that is not known; if all are, one of the whole space where it is small, else a draw.
 
     Args:
         rows: (k, d) proper, in order of preference.
@@ -26,12 +25,12 @@ def first_new(cube: Cube, rows: Array, known: Array, rng: np.random.Generator) -
     for x in rows:
         if not is_among(x, known) and cube.feasible(x[None, :])[0]:
             return x
+    if (everything := cube.everything) is not None and len(everything):
+        tried = set(keys(known))
+        new = [i for i, key in enumerate(keys(everything)) if key not in tried]
+        return everything[rng.choice(new) if new else rng.integers(len(everything))]
     drawn = cube.draw(_DRAWS, rng)
-    new = next((x for x in drawn if not is_among(x, known)), None)
-    if new is None and size is not None and size <= _MOST_LISTED:
-        listed = cube.space.encode([cube.space.at(int(i)) for i in rng.permutation(size)])
-        new = next((x for x in listed if not is_among(x, known) and cube.feasible(x[None, :])[0]), None)
-    return drawn[0] if new is None else new
+    return next((x for x in drawn if not is_among(x, known)), drawn[0])
 
 
 def num_distinct(rows: Array) -> int:

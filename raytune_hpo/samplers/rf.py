@@ -15,7 +15,7 @@ from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.numerics import acquisition as scores
 from raytune_hpo.numerics import transforms
 from raytune_hpo.numerics.forest import Forest, grow
-from raytune_hpo.numerics.neighbours import neighbours
+from raytune_hpo.numerics.neighbours import crowded, neighbours
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.history import Memo, Observed, Training, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
@@ -95,8 +95,8 @@ class RF(ModelBased):
         ):
             if not isinstance(number, int) or number < least:
                 raise SpecError(f"rf needs a whole number {option} >= {least}, got {option}={number!r}")
-        if not kappa >= 0:
-            raise SpecError(f"rf needs kappa >= 0, got kappa={kappa}")
+        if not 0 <= kappa < np.inf:
+            raise SpecError(f"rf needs a finite kappa >= 0, got kappa={kappa}")
         if not 0 <= random_share < 1:
             raise SpecError(
                 f"rf needs random_share in [0, 1), got {random_share}; use sampler='random' for nothing else"
@@ -127,6 +127,8 @@ class RF(ModelBased):
         else:
             score = partial(self._score, forest, float(y.min()))
             rows, promise = self._searched(score, X[np.argsort(y, kind="stable")], rng)
+            if len(running):  # nobody to where a trial as good as the same is running
+                promise[crowded(self._cube.axes, rows, running)] = -np.inf
         mixed = rng.permutation(len(rows))  # so that a tie is broken by chance: forests are flat in places
         return Ranked.of(rows[mixed], promise[mixed], _RETURNED)
 

@@ -17,6 +17,7 @@ from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
 from raytune_hpo.space.domain import Array
 
+_LEAST_WIDTH = 1e-9  # of kernels, or one of them is all there is
 _MOST_BAD = 400  # bad trials in the model: enough for kernels as wide as theirs, and an ask costs no more with more
 
 
@@ -40,7 +41,8 @@ class TPE(ModelBased):
             times that.
 
     Raises:
-        SpecError: n_initial < 1, n_candidates < 1, switch above 1, or another option that is not above 0.
+        SpecError: n_initial < 1, n_candidates < 1, switch above 1, a bandwidth below 1e-9, or another option that is not
+            above 0.
     """
 
     def __init__(
@@ -59,10 +61,14 @@ class TPE(ModelBased):
                 raise SpecError(
                     f"tpe needs a whole number {name} >= 1, got {name}={count!r}; leave it out for the default"
                 )
-        numbers = {"gamma": gamma, "prior_weight": prior_weight, "bandwidth": bandwidth, "min_bandwidth": min_bandwidth}
-        for name, value in numbers.items():
+        for name, value in (("gamma", gamma), ("prior_weight", prior_weight)):
             if not 0 < value < math.inf:
                 raise SpecError(f"tpe needs a finite {name} > 0, got {name}={value}; leave it out for the default")
+        for name, value in (("bandwidth", bandwidth), ("min_bandwidth", min_bandwidth)):
+            if not _LEAST_WIDTH <= value < math.inf:
+                raise SpecError(
+                    f"tpe needs a finite {name} >= {_LEAST_WIDTH:g}, got {name}={value}; leave it out for the default"
+                )
         if not 0 < switch <= 1:
             raise SpecError(f"tpe needs 0 < switch <= 1, a chance, got switch={switch}; leave it out for the default")
         self.n_initial = n_initial

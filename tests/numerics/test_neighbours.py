@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from raytune_hpo.numerics.axes import Axis, Kind
-from raytune_hpo.numerics.neighbours import neighbours
+from raytune_hpo.numerics.neighbours import crowded, neighbours
 
 REAL = Axis(Kind.REAL)
 GRID = Axis(Kind.GRID, np.array([0.125, 0.375, 0.625, 0.875]))
@@ -76,3 +76,13 @@ def test_where_there_is_nowhere_to_go_there_are_no_neighbours():
         N, start = neighbours([alone], X, rng())
         assert N.shape == (0, 1)
         assert start.shape == (0,)
+
+
+def test_who_is_in_the_same_cells_and_very_near_is_crowded():
+    axes = (REAL, REAL, NOMINAL)
+    P = np.array([[0.5, 0.5, 0.125], [0.2, np.nan, 0.625]])
+    near, far, other = [0.505, 0.495, 0.125], [0.505, 0.52, 0.125], [0.5, 0.5, 0.625]
+    inactive, entered = [0.205, np.nan, 0.625], [0.205, 0.5, 0.625]
+    X = np.array([near, far, other, inactive, entered])
+    assert crowded(axes, X, P).tolist() == [True, False, False, True, False]
+    assert not crowded(axes, X, P[:0]).any()

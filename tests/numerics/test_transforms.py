@@ -67,6 +67,13 @@ def test_half_ranks_leave_the_better_half_in_proportion_and_forget_how_bad_the_r
     assert half_ranked(wild)[-1] < 3
 
 
+@pytest.mark.parametrize("penalty", [1e30, 1e200, 1.7e308])
+def test_half_ranks_do_not_mind_how_large_a_penalty_is(penalty):
+    y = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
+    np.testing.assert_allclose(half_ranked(np.append(y, penalty)), half_ranked(np.append(y, 1.0)), rtol=1e-9)
+    np.testing.assert_allclose(half_ranked(penalty * y), half_ranked(y), rtol=1e-9)
+
+
 def test_the_power_is_that_of_scikit_learn():
     y = np.random.default_rng(1).lognormal(sigma=1.0, size=60)
     wanted = PowerTransformer("yeo-johnson").fit_transform(standardised(y)[:, None])[:, 0]

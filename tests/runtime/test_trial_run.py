@@ -53,6 +53,7 @@ def test_a_bool_and_an_int_are_numbers():
     [
         (float("nan"), "must be finite, got nan"),
         (float("-inf"), "must be finite, got -inf"),
+        (10**400, "must be finite, got a whole number beyond all floats"),
         (None, "returns a number or a dict"),
         ("good", "must be a number, got str 'good'"),
         ({}, "must give metric 'loss', got no metrics"),

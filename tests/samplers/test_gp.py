@@ -11,6 +11,7 @@ from raytune_hpo.errors import SpecError
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.history import last_due
+from raytune_hpo.samplers.rf import RF
 from raytune_hpo.space import Choice, Float, Int, Ordinal, Space
 from raytune_hpo.testing.trials import Loop, finish, start
 from raytune_hpo.trial import Status
@@ -141,6 +142,18 @@ def test_a_heavy_tail_does_not_hide_the_best():
 
     losses, _ = minimised(GP(), FLAT, cliff, num=35)
     assert losses.min() < 5e-3
+
+
+@pytest.mark.parametrize("sampler", [GP(), RF(num_trees=10)], ids=["gp", "rf"])
+def test_many_workers_are_not_sent_to_one_place_under_noise(sampler):
+    """A trial that is believed in advance does not take away what the model sees in a noisy optimum."""
+    loop, rng = Loop.of(lambda: sampler, FLAT, seed=1), np.random.default_rng(1)
+    for _ in range(20):
+        trial = loop.ask()
+        loop.tell(trial, {"loss": (trial.config["x"] - 0.4) ** 2 + 0.3 * rng.standard_normal()})
+    X = FLAT.encode([loop.ask().config for _ in range(16)])
+    apart = np.abs(X[:, None] - X[None]).max(axis=2) + np.eye(16)
+    assert apart.min() > 0.001 and np.sort(apart.min(axis=1))[4] >= 0.01
 
 
 def test_pending_trials_are_spread():

@@ -40,3 +40,20 @@ def test_where_all_is_known_nobody_looks_for_more():
         return time.process_time() - begin
 
     assert seconds(known) < 0.5 * seconds(known[:-1])  # the search through the whole space for the last one
+
+
+def test_where_few_configurations_are_feasible_and_all_are_known_constraints_are_not_asked_again_and_again():
+    calls = []
+
+    def is_small(config):
+        calls.append(config)
+        return config["a"] + config["b"] + config["c"] <= 2
+
+    cube = Cube(Space({"a": Int(0, 19), "b": Int(0, 19), "c": Int(0, 19)}, constraints=[is_small]))
+    everything = cube.everything
+    assert len(everything) == 10 and len(calls) == 8_000
+    for known in (everything[1:], everything):
+        for i in range(3):
+            assert cube.feasible(first_new(cube, everything[1:3], known, derive(0, "test", i))[None, :])[0]
+    assert np.array_equal(first_new(cube, everything[1:3], everything[1:], derive(0, "test")), everything[0])
+    assert len(calls) < 8_020

@@ -124,8 +124,8 @@ def test_it_beats_random_where_choices_ints_and_floats_meet():
         ({"n_candidates": 2.5}, "n_candidates >= 1"),
         ({"gamma": 0.0}, "gamma > 0"),
         ({"prior_weight": -1.0}, "prior_weight > 0"),
-        ({"bandwidth": float("nan")}, "bandwidth > 0"),
-        ({"min_bandwidth": float("inf")}, "min_bandwidth > 0"),
+        ({"bandwidth": float("nan")}, "bandwidth >= 1e-09"),
+        ({"min_bandwidth": float("inf")}, "min_bandwidth >= 1e-09"),
         ({"switch": 1.5}, "switch <= 1"),
     ],
 )
