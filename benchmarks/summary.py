@@ -154,10 +154,9 @@ def functions(trials: str = "100") -> list[str]:
     labels = list(next(iter(by_function.values())))
     lines = ["| | " + " | ".join(_named(label) for label in labels) + " |", "|---|" + "--:|" * len(labels)]
     for function, found in by_function.items():
-        cells = [
-            f"**{number(found[label])}**" if found[label] == min(found.values()) else number(found[label])
-            for label in labels
-        ]
+        shown = {label: number(regret) for label, regret in found.items()}
+        best = min(found, key=lambda label: found[label])
+        cells = [f"**{shown[label]}**" if label == best else shown.get(label, "") for label in labels]
         lines.append(f"| {function.replace('_', ', ')} | {' | '.join(cells)} |")
     return lines
 
