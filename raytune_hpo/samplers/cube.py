@@ -49,6 +49,12 @@ class Cube:
             return listing.unit[rng.integers(len(listing), size=n)]
         if self.space.has_constraints:
             return self.space.encode(self.space.sample(n, rng))
+        return self.scattered(n, rng)
+
+    def scattered(self, n: int, rng: np.random.Generator) -> Array:
+        """n proper rows from the prior, whether they meet the constraints or not: who asks for many of them at a time
+        would wait long where few do.
+        """
         return self.proper(rng.random((n, self.space.num_columns)))
 
     def spread(self, index: int, seed: int, rng: np.random.Generator) -> Array:

@@ -125,7 +125,7 @@ class RF(ModelBased):
             untried = self._cube.untried(np.concatenate([observed.X, running]))
             rows, promise = listed[untried], self._scored(mean[untried], variance[untried], float(y.min()))
         else:
-            score = partial(self._score, forest, float(y.min()))
+            score = partial(self._allowed, partial(self._score, forest, float(y.min())))
             rows, promise = self._searched(score, X[np.argsort(y, kind="stable")], rng)
             if len(running):  # nobody to where a trial as good as the same is running
                 promise[crowded(self._cube.axes, rows, running)] = -np.inf
@@ -179,6 +179,10 @@ class RF(ModelBased):
         options = {"kappa": self.kappa} if self.acquisition == "ucb" else {}
         return _ACQUISITIONS[self.acquisition](mean, np.sqrt(variance), best, **options)
 
+    def _allowed(self, score: Callable[[Array], Array], X: Array) -> Array:
+        """Scores of rows; nobody wants to go where a constraint is broken, nor to climb there."""
+        return np.where(self._cube.feasible(X), score(X), -np.inf)
+
     def _searched(
         self, score: Callable[[Array], Array], incumbents: Array, rng: np.random.Generator
     ) -> tuple[Array, Array]:
@@ -189,7 +193,7 @@ class RF(ModelBased):
             incumbents: rows of the trials, the best first.
         """
         cube = self._cube
-        drawn = cube.draw(_DRAWN, rng)
+        drawn = cube.scattered(_DRAWN, rng)
         met, promised = [drawn], [score(drawn)]
         top = np.argsort(-promised[0], kind="stable")[:_STARTS]
         at = np.concatenate([incumbents[:_STARTS], drawn[top]])

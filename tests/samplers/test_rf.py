@@ -159,3 +159,21 @@ def test_the_best_of_each_group():
 def test_bad_options_are_refused(options, message):
     with pytest.raises(SpecError, match=message):
         RF(**options)
+
+
+def test_constraints_that_few_configurations_meet_are_not_asked_hundreds_of_thousands_of_times():
+    calls = 0
+
+    def is_large(config):
+        nonlocal calls
+        calls += 1
+        return sum(config.values()) >= 3.4
+
+    space = Space({name: Float(0, 1) for name in "wxyz"}, constraints=[is_large])
+    loop = testing.Loop.of(lambda: RF(num_trees=10, random_share=0), space, seed=1)
+    for _ in range(14):
+        trial = loop.ask()
+        loop.tell(trial, {"loss": sum((value - 0.9) ** 2 for value in trial.config.values())})
+    calls = 0
+    assert is_large(loop.ask().config)
+    assert calls < 8_000
