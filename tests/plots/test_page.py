@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 import raytune_hpo as hpo
+from raytune_hpo.errors import HpoError
 from raytune_hpo.plots import page as module
 from raytune_hpo.results import Results
 from tests.faces.studies import NASTY, done, results_of
@@ -88,7 +89,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one_and_nothing_else(tmp_p
         raise OSError("no space left on device")
 
     monkeypatch.setattr(module.Path, "replace", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(HpoError, match="no space left.*name a place"):
         STUDIES["one trial"].plot.page(path)
     assert path.read_text() == old
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
