@@ -231,8 +231,8 @@ def _wait_until_gone() -> None:
 
 def examined(ground: Ground) -> dict[str, Any]:
     """What the journal says."""
+    from raytune_hpo.facts import Finished, Reported, Requeued, Started, Status, StudyStopped
     from raytune_hpo.journal import open_storage
-    from raytune_hpo.trial import Finished, Reported, Requeued, Started, Status, StudyStopped
 
     finished: Counter[int] = Counter()
     started, tokens, requeued, others, stops = set(), set(), 0, [], []

@@ -21,14 +21,14 @@ from common import Figure, at_most, database, run, slope
 from stories import BATCH, in_batches, opening, spec_of, trial_facts
 
 import raytune_hpo as hpo
-from raytune_hpo.core import OptimizerCore
-from raytune_hpo.events import Asked, Ended, Measured
+from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.core.machine import OptimizerCore
+from raytune_hpo.core.messages import Asked, Ended, Measured
+from raytune_hpo.core.snapshot import snapshot_of
+from raytune_hpo.facts import Status
 from raytune_hpo.journal import open_storage
-from raytune_hpo.ledger import Ledger
 from raytune_hpo.progress import Progress
 from raytune_hpo.rng import derive
-from raytune_hpo.snapshot import snapshot_of
-from raytune_hpo.trial import Status
 
 SPACE = {f"p{index}": hpo.uniform(0.0, 1.0) for index in range(10)}
 GRID = {"p0": hpo.choice(list(range(1000))), "p1": hpo.choice(list(range(1000)))}
@@ -54,7 +54,7 @@ def feed_sampler(name: str, space: Any) -> Feeder:
 
 
 def iter_trials(ledger: Ledger, sampler: Any) -> Iterator[None]:
-    from raytune_hpo.trial import Finished, Started
+    from raytune_hpo.facts import Finished, Started
 
     number = 0
     while True:

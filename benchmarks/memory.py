@@ -207,7 +207,7 @@ def attached_s(storage: str, sampler: str, num_trials: int) -> tuple[float, floa
 
 
 def measure_table(quick: bool) -> list[Figure]:
-    from raytune_hpo.ledger import Ledger
+    from raytune_hpo.core.ledger import Ledger
     from raytune_hpo.results import Results
 
     num_trials = 100 if quick else 100_000

@@ -19,8 +19,8 @@ from typing import Any
 from common import Figure, at_least, at_most, database, percentile, run, steady, use_ray
 
 import raytune_hpo as hpo
+from raytune_hpo.facts import Finished, Started
 from raytune_hpo.protocols import Suggestion, Traits
-from raytune_hpo.trial import Finished, Started
 
 SPACE = {"x": hpo.uniform(0.0, 1.0)}
 WATCHFUL = {"name": "median", "min_trials": 10**9}  # wants every report, never has enough to stop anybody

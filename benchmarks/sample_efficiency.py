@@ -34,7 +34,7 @@ from tasks import asynchronous, curves_page, jobs, shared
 from tasks.jobs import Contender, Job
 from tasks.report import Report
 
-from raytune_hpo.experiments.described import FORMS
+from raytune_hpo.experiments.parameter_lists import FORMS
 
 POINTS = (25, 50, 100)
 PAGE = HERE.parent / "out" / "sample_efficiency.html"

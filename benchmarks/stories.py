@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import raytune_hpo as hpo
-from raytune_hpo.building import make_spec
+from raytune_hpo.api.settings import make_spec
+from raytune_hpo.facts import Fact, Finished, Reported, SessionOpened, Started, Status, StudyCreated, Verdict
 from raytune_hpo.journal import open_storage
 from raytune_hpo.spec import Limits, StudySpec
-from raytune_hpo.trial import Fact, Finished, Reported, SessionOpened, Started, Status, StudyCreated, Verdict
 
 BATCH = 512  # facts in one transaction, as a busy optimizer writes them
 

@@ -28,15 +28,15 @@ _HOMES = {
     "Trial": "raytune_hpo.trial",
     "TrialStopped": "raytune_hpo.errors",
     "report": "raytune_hpo.runtime.trial_run",
-    "Tuner": "raytune_hpo.tuner",
-    "tune": "raytune_hpo.tuner",
-    "simulate": "raytune_hpo.tuner",
-    "Study": "raytune_hpo.study",
+    "Tuner": "raytune_hpo.api.tuner",
+    "tune": "raytune_hpo.api.tuner",
+    "simulate": "raytune_hpo.api.tuner",
+    "Study": "raytune_hpo.api.study",
     "Results": "raytune_hpo.results",
     "Confirmation": "raytune_hpo.confirming",
-    "Run": "raytune_hpo.run",
-    "load": "raytune_hpo.finding",
-    "attach": "raytune_hpo.finding",
+    "Run": "raytune_hpo.api.run",
+    "load": "raytune_hpo.api.stored",
+    "attach": "raytune_hpo.api.stored",
     "connect": "raytune_hpo.cluster",
     "with_parameters": "raytune_hpo.cluster",
 }
@@ -46,13 +46,15 @@ __all__ = ["__version__", *_MODULES, *_HOMES]
 
 if TYPE_CHECKING:
     from raytune_hpo import errors, integrations, optml, samplers, schedulers, sklearn, testing
+    from raytune_hpo.api.run import Run
+    from raytune_hpo.api.stored import attach, load
+    from raytune_hpo.api.study import Study
+    from raytune_hpo.api.tuner import Tuner, simulate, tune
     from raytune_hpo.cluster import connect, with_parameters
     from raytune_hpo.confirming import Confirmation
     from raytune_hpo.errors import TrialStopped
-    from raytune_hpo.finding import attach, load
     from raytune_hpo.goals import Goal
     from raytune_hpo.results import Results
-    from raytune_hpo.run import Run
     from raytune_hpo.runtime.trial_run import report
     from raytune_hpo.space import (
         Choice,
@@ -75,9 +77,7 @@ if TYPE_CHECKING:
         sample_from,
         uniform,
     )
-    from raytune_hpo.study import Study
     from raytune_hpo.trial import Trial
-    from raytune_hpo.tuner import Tuner, simulate, tune
 
 
 def __getattr__(name: str) -> Any:

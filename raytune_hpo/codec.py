@@ -14,7 +14,7 @@ from dataclasses import MISSING, fields
 from typing import Any, get_args
 
 from raytune_hpo.errors import JournalCorrupt
-from raytune_hpo.trial import Fact, Status, TrialFact, Verdict
+from raytune_hpo.facts import Fact, Status, TrialFact, Verdict
 
 VERSION = 1
 KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Fact)}

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from raytune_hpo.display.text import cut
 from raytune_hpo.errors import HpoError, SpecError
-from raytune_hpo.texts import cut
 
 _MOST_TOLD = 200  # characters of what was wrong
 

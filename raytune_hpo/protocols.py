@@ -15,9 +15,10 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
+from raytune_hpo.facts import Fact, Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.space import Space
-from raytune_hpo.trial import Fact, Trial, Verdict
+from raytune_hpo.trial import Trial
 
 
 @dataclass(frozen=True, slots=True)

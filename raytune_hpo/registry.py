@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
+from raytune_hpo.display.text import config_line
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.spec import Part
-from raytune_hpo.texts import config_line
 
 SAMPLERS = {
     "auto": "raytune_hpo.samplers.auto:Auto",

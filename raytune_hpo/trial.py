@@ -1,181 +1,18 @@
-"""Trials and the facts they are made of.
+"""A trial: what the facts about one number add up to.
 
-A fact is something that happened, in the past tense, with its time ``at`` (epoch seconds, UTC). Facts are appended to a
-journal and never changed. A Trial is what the facts about one number add up to: ``evolve(trial, fact)`` is the one
-transition table, used live, in replay and by everything that shows a study.
+``evolve(trial, fact)`` is the one transition table, used live, in replay and by everything that shows a study.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import Any, NamedTuple, overload
 
 from raytune_hpo.errors import InvalidTransition
+from raytune_hpo.facts import Finished, Printed, Reported, Requeued, Started, Status, TrialFact, Verdict
 from raytune_hpo.goals import Goal, to_losses
-
-if sys.version_info >= (3, 11):
-    from enum import StrEnum
-else:
-    from enum import Enum
-
-    class StrEnum(str, Enum):
-        """The part of Python 3.11's StrEnum that is needed here."""
-
-        __str__ = str.__str__
-
-
-class Status(StrEnum):
-    """Where a trial stands."""
-
-    WAITING = "waiting"  # was handed out, came back unfinished, will be handed out again
-    RUNNING = "running"
-    COMPLETED = "completed"
-    PRUNED = "pruned"  # stopped early by the scheduler
-    FAILED = "failed"
-
-    @property
-    def is_finished(self) -> bool:
-        return self not in (Status.WAITING, Status.RUNNING)
-
-
-class Verdict(StrEnum):
-    """What a scheduler says to a trial's newest report."""
-
-    CONTINUE = "continue"
-    STOP = "stop"
-
-
-# ------------------------------------------------------------------------------------------------ facts
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StudyCreated:
-    """The first fact of every study. ``spec`` is the JSON form of its StudySpec."""
-
-    spec: Mapping[str, Any]
-    at: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SessionOpened:
-    """An optimizer took the study up (again); time between sessions is not running time.
-
-    Whatever the session before left running is requeued by facts that follow this one.
-    """
-
-    at: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StudyExtended:
-    """The study's limits are now these: the JSON form of its Limits."""
-
-    limits: Mapping[str, Any]
-    at: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Enqueued:
-    """A user asked for this configuration to be tried; it comes before what the sampler suggests."""
-
-    config: Mapping[str, Any]
-    at: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Started:
-    """A trial was handed out to a worker.
-
-    Attributes:
-        attempt: 1 at first; a requeued trial is handed out again with the next attempt.
-        config: in the packed form of ``Space.pack``; None from the second attempt on, where it is what it was.
-        basis: how many of the study's facts the sampler had seen when it suggested this, so that the suggestion can be
-            recomputed; None for an enqueued configuration and for later attempts.
-        meta: whatever the sampler wants back when it is told the result.
-        parent: the trial from which the sampler derived this one.
-    """
-
-    number: int
-    worker: str
-    at: float
-    attempt: int = 1
-    config: Mapping[str, Any] | None = None
-    basis: int | None = None
-    meta: Mapping[str, Any] = field(default_factory=dict)
-    parent: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reported:
-    """An objective reported metrics at a step, and the scheduler answered."""
-
-    number: int
-    attempt: int
-    step: int
-    metrics: Mapping[str, Any]
-    verdict: Verdict
-    at: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Printed:
-    """What a trial wrote to its output, shortened in the middle when it was long. No state depends on it."""
-
-    number: int
-    attempt: int
-    text: str
-    at: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Requeued:
-    """A trial came back unfinished and waits to be handed out again.
-
-    Attributes:
-        spent: whether this cost the trial one of its retries: only a trial that its worker had to itself is suspected.
-    """
-
-    number: int
-    attempt: int
-    reason: str
-    spent: bool
-    at: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finished:
-    """A trial ended: completed, pruned or failed.
-
-    Attributes:
-        metrics: the result, or the last report of a trial that has none.
-        error: of a failed trial, with its traceback.
-        started_at, duration_s: measured by the worker around the objective; None if it never said.
-    """
-
-    number: int
-    attempt: int
-    status: Status
-    at: float
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    error: str | None = None
-    started_at: float | None = None
-    duration_s: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StudyStopped:
-    """Nothing more will be handed out, unless the study is extended or taken up again."""
-
-    reason: str
-    at: float
-
-
-TrialFact = Started | Reported | Printed | Requeued | Finished
-Fact = StudyCreated | SessionOpened | StudyExtended | Enqueued | TrialFact | StudyStopped
-
 
 # ------------------------------------------------------------------------------------------------ trials
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import raytune_hpo as hpo
-from raytune_hpo.building import make_spec
-from raytune_hpo.core import OptimizerCore
+from raytune_hpo.api.settings import make_spec
+from raytune_hpo.core.machine import OptimizerCore
+from raytune_hpo.core.messages import Decision, Event
 from raytune_hpo.errors import JournalError, SequenceConflict
-from raytune_hpo.events import Decision, Event
+from raytune_hpo.facts import Enqueued, Fact, StudyCreated
 from raytune_hpo.runtime.plan import Plan
 from raytune_hpo.spec import Limits, StudySpec
-from raytune_hpo.trial import Enqueued, Fact, StudyCreated
 
 SPACE = {"x": hpo.uniform(0, 1), "n": hpo.randint(0, 10)}
 

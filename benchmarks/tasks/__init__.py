@@ -22,7 +22,8 @@ def load(name: str, folder: Path | None, form: str = "flat") -> Task:
 
     Args:
         folder: of the shared tasks; None where there is none.
-        form: how the space of a shared task is put together: "flat" or "nested", see ``raytune_hpo.experiments.described``.
+        form: how the space of a shared task is put together: "flat" or "nested"; see
+            ``raytune_hpo.experiments.parameter_lists``.
 
     Raises:
         SystemExit: there is no such task; says which there are.

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Sampler, Signal
 from raytune_hpo.rng import derive
 from raytune_hpo.testing.trials import GOALS, finish, start
-from raytune_hpo.trial import Status, Trial
+from raytune_hpo.trial import Trial
 from tasks.task import Task
 
 _SPREAD = 0.5  # of the logarithm of durations, where a task has none of its own

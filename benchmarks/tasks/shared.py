@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from raytune_hpo.experiments import bench
-from raytune_hpo.experiments.described import flatten, space_of
+from raytune_hpo.experiments.parameter_lists import flatten, space_of
 from tasks.task import Outcome, Task
 
 VARIABLE = "RAYTUNE_HPO_BENCH"

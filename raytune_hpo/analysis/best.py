@@ -5,13 +5,14 @@ losses  (n, m)  of n trials in m goals, minimised; a row of NaN where a trial ha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raytune_hpo.analysis.pareto import pareto_front
+from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.trial import Trial
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -76,3 +77,8 @@ def best_over_time(trials: Sequence[Trial], goal: int = 0) -> tuple[Floats, Floa
 def _first_loss(trial: Trial) -> float:
     assert trial.losses is not None
     return trial.losses[0]
+
+
+def turns(trials: Sequence[Trial]) -> dict[str, int]:
+    """How many trials each arm has suggested, in the order in which arms came first; empty where there are none."""
+    return dict(Counter(trial.arm for trial in trials if trial.arm is not None))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from raytune_hpo.analysis.values import Floats
-from raytune_hpo.trial import Status, Trial
+from raytune_hpo.facts import Status
+from raytune_hpo.trial import Trial
 
 _DECADES = 2.0  # durations that span more are counted in bins of equal ratio
 _LEAST_S = 1e-7  # of a clock: shorter durations cannot be told from it

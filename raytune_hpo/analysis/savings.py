@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raytune_hpo.trial import Status, Trial
+from raytune_hpo.facts import Status
+from raytune_hpo.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)

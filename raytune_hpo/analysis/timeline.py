@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raytune_hpo.analysis.values import Floats
-from raytune_hpo.trial import Status, Trial
+from raytune_hpo.facts import Status
+from raytune_hpo.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)

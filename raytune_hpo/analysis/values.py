@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal, to_losses
-from raytune_hpo.trial import Status, Trial
+from raytune_hpo.trial import Trial
 
 Floats = NDArray[np.float64]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from raytune_hpo.cli.app import cli
+from raytune_hpo.cli.control import enqueue, run, stop
 from raytune_hpo.cli.experiment import experiment, experiments
 from raytune_hpo.cli.optml import optml
 from raytune_hpo.cli.parts import samplers, schedulers
-from raytune_hpo.cli.reading import audit, best, delete, export, report, show, studies, trials
-from raytune_hpo.cli.running import enqueue, run, stop
-from raytune_hpo.cli.tabulating import tabulate
+from raytune_hpo.cli.stored import audit, best, delete, export, report, show, studies, trials
+from raytune_hpo.cli.tables import tabulate
 from raytune_hpo.cli.workshop import labs
 
 for _command in (

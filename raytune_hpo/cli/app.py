@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import click
 
 from raytune_hpo import __version__
+from raytune_hpo.display.text import seconds_of
 from raytune_hpo.errors import HpoError, NoCompletedTrial
-from raytune_hpo.texts import seconds_of
 
 if TYPE_CHECKING:
+    from raytune_hpo.core.ledger import Ledger
+    from raytune_hpo.facts import Fact
     from raytune_hpo.journal import StudyRow
-    from raytune_hpo.ledger import Ledger
-    from raytune_hpo.trial import Fact
 
 NO_RESULT, BAD_USAGE = 1, 2  # exit codes, beside 0
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -92,7 +92,7 @@ def seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> fl
 
 def say(text: str, data: Any, *, as_json: bool) -> None:
     """Print one of the two."""
-    from raytune_hpo.results import plain
+    from raytune_hpo.results.records import plain
 
     click.echo(json.dumps(plain(data), indent=1) if as_json else text)
 
@@ -132,7 +132,7 @@ def opened(storage: str | None, address: str | None) -> Iterator[Store]:
 
 def folded(name: str, storage: str | None, address: str | None) -> Ledger:
     """A study's ledger."""
-    from raytune_hpo.ledger import Ledger
+    from raytune_hpo.core.ledger import Ledger
 
     with opened(storage, address) as store:
         return Ledger.fold(store.read(name))

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from raytune_hpo.cli.app import NO_RESULT, say, says_json
-from raytune_hpo.cli.running import part
+from raytune_hpo.cli.control import part
 from raytune_hpo.errors import SpecError
 
 _FOLDER = "experiments"

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from raytune_hpo.display.text import duration, table
 from raytune_hpo.errors import HpoError
-from raytune_hpo.results import plain, trial_record
+from raytune_hpo.facts import Fact, Finished, Printed, Requeued, Started, StudyCreated, TrialFact
+from raytune_hpo.results.records import plain, trial_record
 from raytune_hpo.spec import StudySpec
-from raytune_hpo.texts import duration, table
-from raytune_hpo.trial import Fact, Finished, Printed, Requeued, Started, StudyCreated, Trial, TrialFact, evolve
+from raytune_hpo.trial import Trial, evolve
 
 MAX_REPORTS = 40  # lines of a table for people
 

@@ -13,10 +13,10 @@ from ray.exceptions import RayError, RayTaskError
 
 from raytune_hpo.cluster import bootstrap
 from raytune_hpo.cluster.connecting import connect
-from raytune_hpo.cluster.deaths import cause_of
-from raytune_hpo.cluster.delivery import cannot_load
+from raytune_hpo.cluster.failures import cause_of
 from raytune_hpo.cluster.resources import actor_options, as_bundles, limit_threads, room, warn_if_infeasible
 from raytune_hpo.cluster.shells import package, packed, pickler
+from raytune_hpo.cluster.shipping import cannot_load
 from raytune_hpo.errors import ClusterError, SpecError
 from raytune_hpo.runtime.calls import Function, Settled
 

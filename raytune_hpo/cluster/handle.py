@@ -13,10 +13,10 @@ from ray.exceptions import GetTimeoutError, RayError
 from raytune_hpo.cluster.remote import RemoteStorage, open_remote
 from raytune_hpo.cluster.shells import NAMESPACE, get, is_gone
 from raytune_hpo.codec import decode
+from raytune_hpo.core.ledger import Ledger, StudyStatus
+from raytune_hpo.core.snapshot import Snapshot, snapshot_of
 from raytune_hpo.errors import ClusterError, HpoError
-from raytune_hpo.ledger import Ledger, StudyStatus
-from raytune_hpo.snapshot import Snapshot, snapshot_of
-from raytune_hpo.trial import Fact
+from raytune_hpo.facts import Fact
 
 POLL_S = 10.0  # how long one call waits for the study's end
 WAKE_S = 0.5  # how long Ctrl-C may have to wait

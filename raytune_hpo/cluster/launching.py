@@ -9,7 +9,6 @@ import ray
 from ray.exceptions import ActorAlreadyExistsError, RayError
 
 from raytune_hpo.cluster.connecting import connect
-from raytune_hpo.cluster.delivery import Keeper, Parcel, pack_objective
 from raytune_hpo.cluster.environment import is_movable, optimizer_needs, storage_words
 from raytune_hpo.cluster.handle import ClusterHandle, exists
 from raytune_hpo.cluster.pool import PoolSettings, worker_environment
@@ -27,6 +26,7 @@ from raytune_hpo.cluster.shells import (
     on_head,
     packed,
 )
+from raytune_hpo.cluster.shipping import Keeper, Parcel, pack_objective
 from raytune_hpo.cluster.trial_worker import WorkerSettings
 from raytune_hpo.errors import ClusterError, StudyExists, StudyNotFound, nearest
 from raytune_hpo.runtime.plan import Plan
@@ -74,7 +74,7 @@ class _Launch:
         warn_if_infeasible("a trial", self._plan.resources)
 
     def _holder(self) -> Any:
-        return self._create(HOLDER, "raytune_hpo.cluster.delivery:Holder", packed(), max_restarts=0, **on_head())
+        return self._create(HOLDER, "raytune_hpo.cluster.shipping:Holder", packed(), max_restarts=0, **on_head())
 
     def _optimizer(self) -> Any:
         plan = replace(self._plan, objective=_elsewhere)

@@ -10,23 +10,23 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from raytune_hpo.cluster.clerk import Clerk
-from raytune_hpo.cluster.line import Place, Switchboard
-from raytune_hpo.cluster.parking import Parking
+from raytune_hpo.cluster.direct import Place, Switchboard
+from raytune_hpo.cluster.prefetch import Foresight
 from raytune_hpo.cluster.shells import was_restarted
-from raytune_hpo.cluster.thinking import Foresight
-from raytune_hpo.cluster.wire import EndedRow, LeaseRows, pack_lease, unpack_ended
 from raytune_hpo.codec import Row
+from raytune_hpo.core.collector import rarely_collected
+from raytune_hpo.core.ledger import StudyStatus
+from raytune_hpo.core.messages import Answer, Asked, Event, Lease, Lost, Measured, Mustered, Reply, Returned, Ticked
+from raytune_hpo.core.optimizer import Optimizer, WallClock
 from raytune_hpo.errors import HpoError, JournalCorrupt, JournalError, SequenceConflict, StudyExists
-from raytune_hpo.events import Answer, Asked, Event, Lease, Lost, Measured, Mustered, Reply, Returned, Ticked
-from raytune_hpo.garbage import rarely_collected
+from raytune_hpo.facts import Verdict
 from raytune_hpo.journal import open_storage
-from raytune_hpo.ledger import StudyStatus
-from raytune_hpo.optimizer import Optimizer, WallClock
-from raytune_hpo.runtime.opening import open_study, reopen_study
+from raytune_hpo.runtime.group_commit import Clerk
 from raytune_hpo.runtime.plan import Plan
+from raytune_hpo.runtime.resuming import open_study, reopen_study
+from raytune_hpo.runtime.waiting_workers import Parking
+from raytune_hpo.runtime.wire import EndedRow, LeaseRows, pack_lease, unpack_ended
 from raytune_hpo.runtime.worker import first_stop
-from raytune_hpo.trial import Verdict
 
 TICK_S = 1.0  # how closely time budgets are kept
 REOPEN_S = 600.0  # how long a restarted optimizer waits for its journal

@@ -14,10 +14,10 @@ from ray.exceptions import ActorUnavailableError, RayActorError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from raytune_hpo.cluster.deaths import cause_of
-from raytune_hpo.cluster.delivery import holder_lost
+from raytune_hpo.cluster.failures import cause_of
 from raytune_hpo.cluster.resources import actor_options, room, thread_limits
 from raytune_hpo.cluster.shells import HOLDER, OPTIMIZER, POOL, find, hire, packed, was_restarted
+from raytune_hpo.cluster.shipping import holder_lost
 from raytune_hpo.cluster.trial_worker import WorkerSettings
 from raytune_hpo.errors import ClusterError, HpoError
 

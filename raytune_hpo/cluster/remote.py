@@ -12,8 +12,8 @@ from raytune_hpo.cluster.connecting import connect
 from raytune_hpo.cluster.environment import optimizer_needs, storage_words
 from raytune_hpo.cluster.shells import get, hire, on_head, packed
 from raytune_hpo.codec import Row, decode, to_row
+from raytune_hpo.facts import Fact
 from raytune_hpo.journal import StudyRow, open_storage
-from raytune_hpo.trial import Fact
 
 CHUNK = 5_000
 

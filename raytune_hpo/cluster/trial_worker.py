@@ -14,17 +14,17 @@ from typing import Any
 
 from ray.exceptions import ActorUnavailableError
 
-from raytune_hpo.cluster.delivery import Parcel, unpack_objective
-from raytune_hpo.cluster.line import Line, Place
+from raytune_hpo.cluster.direct import Line, Place
 from raytune_hpo.cluster.resources import limit_threads
 from raytune_hpo.cluster.shells import get
-from raytune_hpo.cluster.wire import pack_ended, unpack_lease
-from raytune_hpo.events import Answer, Ended, Lease
+from raytune_hpo.cluster.shipping import Parcel, unpack_objective
+from raytune_hpo.core.messages import Answer, Ended, Lease
+from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.trial_run import timed_out
+from raytune_hpo.runtime.wire import pack_ended, unpack_lease
 from raytune_hpo.runtime.worker import MAX_LEASE, Worker
-from raytune_hpo.trial import Verdict
 
 BACKSTOP_S = 10.0  # how much later a trial is ended that does not even let the watch run
 TELL_S = 10.0  # how long the watch tries to say why

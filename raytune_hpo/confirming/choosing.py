@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raytune_hpo.analysis.pareto import pareto_front
 from raytune_hpo.analysis.repeats import by_config
-from raytune_hpo.analysis.thinning import spread
+from raytune_hpo.numerics.pareto import pareto_front
+from raytune_hpo.numerics.thinning import spread
 from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:

@@ -166,7 +166,7 @@ class Confirmation:
         return {**row, "n": candidate.n, "num_failed": candidate.num_failed}
 
     def __str__(self) -> str:
-        from raytune_hpo.confirming.showing import as_text
+        from raytune_hpo.confirming.display import as_text
 
         return as_text(self)
 
@@ -177,6 +177,6 @@ class Confirmation:
         )
 
     def _repr_html_(self) -> str:
-        from raytune_hpo.confirming.showing import as_html
+        from raytune_hpo.confirming.display import as_html
 
         return as_html(self)

@@ -12,13 +12,13 @@ one repeat alone.
 from raytune_hpo.experiments.comparing import Comparison, load_all
 from raytune_hpo.experiments.experiment import Experiment
 from raytune_hpo.experiments.plan import Plan, Until
-from raytune_hpo.experiments.running import run_experiment
-from raytune_hpo.experiments.searching import search
+from raytune_hpo.experiments.runner import run_experiment
+from raytune_hpo.experiments.search import search
 from raytune_hpo.experiments.summary import Summary
-from raytune_hpo.experiments.table import LookupTable
-from raytune_hpo.experiments.tabulating import tabulate
 from raytune_hpo.experiments.tasks import Task, find_task
 from raytune_hpo.samplers.presets import preset
+from raytune_hpo.tables.lookup_table import LookupTable
+from raytune_hpo.tables.making import tabulate
 
 __all__ = [
     "Comparison",

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.display.text import duration, number, table
 from raytune_hpo.errors import SpecError
+from raytune_hpo.experiments.archive import SPEC
 from raytune_hpo.experiments.experiment import Experiment
-from raytune_hpo.experiments.keeping import SPEC
-from raytune_hpo.texts import duration, number, table
 
 
 def load_all(folders: Iterable[str | PathLike[str]]) -> list[Experiment]:
@@ -99,6 +99,6 @@ class Comparison:
 
     def page(self, path: str | PathLike[str]) -> None:
         """Write the table and all figures as one HTML page that opens anywhere, offline too."""
-        from raytune_hpo.plots.experiments_page import page
+        from raytune_hpo.experiments.page import page
 
         page(self, path)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.errors import SpecError
-from raytune_hpo.experiments.keeping import Archive
+from raytune_hpo.experiments.archive import Archive
 from raytune_hpo.experiments.plan import Plan
-from raytune_hpo.experiments.searching import ESTIMATES, TYPES, Outcome
+from raytune_hpo.experiments.search import ESTIMATES, TYPES, Outcome
 from raytune_hpo.experiments.summary import Summary
 
 if TYPE_CHECKING:

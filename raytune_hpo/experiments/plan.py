@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from raytune_hpo.display.text import seconds_of
 from raytune_hpo.errors import SpecError
-from raytune_hpo.texts import seconds_of
 
 NUM_TRIALS = 10_000  # of one search, if nothing else is said
 

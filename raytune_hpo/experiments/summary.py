@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raytune_hpo.display.text import duration, number, table
+from raytune_hpo.facts import Status
 from raytune_hpo.space.domain import Array
-from raytune_hpo.texts import duration, number, table
-from raytune_hpo.trial import Status
 
 if TYPE_CHECKING:
     import pandas as pd

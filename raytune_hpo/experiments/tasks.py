@@ -12,10 +12,10 @@ from typing import Any
 
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.experiments import bench
-from raytune_hpo.experiments.described import flatten, space_of
-from raytune_hpo.experiments.table import LookupTable, shipped_tables
+from raytune_hpo.experiments.parameter_lists import flatten, space_of
 from raytune_hpo.runtime.simulated import COST
 from raytune_hpo.space import Space
+from raytune_hpo.tables.lookup_table import LookupTable, shipped_tables
 
 TABLES = (".csv", ".parquet")
 _KINDS = (
@@ -123,7 +123,7 @@ def _known_names() -> list[str]:
 
 
 def _of_file(file: Path, given: Mapping[str, Any]) -> Task:
-    from raytune_hpo.userfile import load_file
+    from raytune_hpo.api.userfile import load_file
 
     module = load_file(file)
     missing = [name for name in ("objective", "space") if not hasattr(module, name)]

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from raytune_hpo.display.text import cut, last_line
+from raytune_hpo.facts import Status, StudyStopped
 from raytune_hpo.integrations.recording import (
     Key,
     TrialRecorder,
@@ -18,8 +20,7 @@ from raytune_hpo.integrations.recording import (
     texts_in,
 )
 from raytune_hpo.spec import StudySpec
-from raytune_hpo.texts import cut, last_line
-from raytune_hpo.trial import Report, Status, StudyStopped, Trial
+from raytune_hpo.trial import Report, Trial
 
 MAX_TEXT = 4_000  # characters of a tag
 _STUDY, _CREATED, _NUMBER, _ATTEMPT = (f"raytune_hpo.{word}" for word in ("study", "created_at", "number", "attempt"))

@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from raytune_hpo.errors import StudyExists
+from raytune_hpo.facts import Status
 from raytune_hpo.integrations.optuna_distributions import Translation
 from raytune_hpo.integrations.recording import require
-from raytune_hpo.results import Results, plain
-from raytune_hpo.trial import Status, Trial
+from raytune_hpo.results import Results
+from raytune_hpo.results.records import plain
+from raytune_hpo.trial import Trial
 
 OWN = "raytune_hpo:"  # begins the names of attributes that are no metrics
 _STATES = {

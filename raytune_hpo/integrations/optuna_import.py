@@ -8,16 +8,10 @@ from functools import partial
 from itertools import accumulate
 from typing import Any
 
-from raytune_hpo.building import make_spec
+from raytune_hpo.api.settings import make_spec
+from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import SpaceError, SpecError, StudyExists
-from raytune_hpo.integrations.optuna_export import OWN
-from raytune_hpo.journal import open_storage
-from raytune_hpo.ledger import Ledger
-from raytune_hpo.results import Results
-from raytune_hpo.space import Choice, Space
-from raytune_hpo.space.values import is_scalar
-from raytune_hpo.spec import Limits, StudySpec
-from raytune_hpo.trial import (
+from raytune_hpo.facts import (
     Enqueued,
     Fact,
     Finished,
@@ -30,6 +24,12 @@ from raytune_hpo.trial import (
     StudyStopped,
     Verdict,
 )
+from raytune_hpo.integrations.optuna_export import OWN
+from raytune_hpo.journal import open_storage
+from raytune_hpo.results import Results
+from raytune_hpo.space import Choice, Space
+from raytune_hpo.space.values import is_scalar
+from raytune_hpo.spec import Limits, StudySpec
 
 _WHOLE = ("COMPLETE", "PRUNED")
 _STATUSES = {"COMPLETE": Status.COMPLETED, "PRUNED": Status.PRUNED, "FAIL": Status.FAILED}

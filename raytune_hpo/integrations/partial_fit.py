@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from raytune_hpo.building import whole
+from raytune_hpo.api.settings import whole
 from raytune_hpo.errors import SpecError
 from raytune_hpo.integrations.reporting import Reporting
 

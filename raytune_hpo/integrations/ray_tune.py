@@ -14,15 +14,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raytune_hpo.building import checked_points, make_spec
+from raytune_hpo.api.settings import checked_points, make_spec
 from raytune_hpo.codec import decode, to_row
-from raytune_hpo.core import OptimizerCore
+from raytune_hpo.core.machine import OptimizerCore
+from raytune_hpo.core.messages import Added, Asked, Ended, Event, Lease, Reply
+from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.errors import HpoError, ObjectiveError, SpecError
-from raytune_hpo.events import Added, Asked, Ended, Event, Lease, Reply
+from raytune_hpo.facts import Fact, Status, StudyCreated
 from raytune_hpo.goals import check_metrics
-from raytune_hpo.optimizer import WallClock
 from raytune_hpo.spec import Limits, StudySpec
-from raytune_hpo.trial import Fact, Status, StudyCreated
 
 DEFAULT_METRIC = "_metric"  # under which Ray Tune keeps the result of a function that returns a number
 VERSION = 1  # of the file that ``save`` writes

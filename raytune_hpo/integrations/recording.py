@@ -9,23 +9,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from raytune_hpo import finding
-from raytune_hpo.callbacks import Recorder
+from raytune_hpo.api import stored
+from raytune_hpo.api.callbacks import Recorder
 from raytune_hpo.codec import is_trial_fact
+from raytune_hpo.display.text import cut
+from raytune_hpo.facts import Fact, Printed, Reported, SessionOpened, Started, StudyCreated, StudyStopped
 from raytune_hpo.spec import StudySpec
-from raytune_hpo.texts import cut
-from raytune_hpo.trial import (
-    Fact,
-    Printed,
-    Report,
-    Reported,
-    SessionOpened,
-    Started,
-    StudyCreated,
-    StudyStopped,
-    Trial,
-    evolve,
-)
+from raytune_hpo.trial import Report, Trial, evolve
 
 
 class Key(NamedTuple):
@@ -159,7 +149,7 @@ def record(name: str, recorder: Recorder, storage: Any = None) -> None:
     Raises:
         StudyNotFound: naming the nearest ones.
     """
-    store = finding.stored(storage)
+    store = stored.stored(storage)
     try:
         facts = store.read(name)
         recorder.open(None)

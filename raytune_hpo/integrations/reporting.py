@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from raytune_hpo.building import whole
+from raytune_hpo.api.settings import whole
 from raytune_hpo.errors import ObjectiveError
 from raytune_hpo.runtime.trial_run import report
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from raytune_hpo.facts import StudyStopped
 from raytune_hpo.integrations.checklist import folder_of
 from raytune_hpo.integrations.recording import (
     Key,
@@ -18,7 +19,7 @@ from raytune_hpo.integrations.recording import (
     result_of,
 )
 from raytune_hpo.spec import StudySpec
-from raytune_hpo.trial import Report, StudyStopped, Trial
+from raytune_hpo.trial import Report, Trial
 
 FLUSH_S = 1.0  # how far, in the study's own time, files may lag behind
 

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from raytune_hpo.display.text import cut
+from raytune_hpo.facts import Status, StudyStopped
 from raytune_hpo.integrations.checklist import Checklist, digest, identity
 from raytune_hpo.integrations.recording import (
     Key,
@@ -16,8 +18,7 @@ from raytune_hpo.integrations.recording import (
     result_of,
 )
 from raytune_hpo.spec import StudySpec
-from raytune_hpo.texts import cut
-from raytune_hpo.trial import Report, Status, StudyStopped, Trial
+from raytune_hpo.trial import Report, Trial
 
 
 class Logger(TrialRecorder):

@@ -10,8 +10,8 @@ from itertools import islice
 
 from raytune_hpo.codec import Row, is_trial_fact, to_row
 from raytune_hpo.errors import StudyNotFound
+from raytune_hpo.facts import Fact
 from raytune_hpo.journal.storage import StudyRow, check_name, closed, conflict, missing, taken
-from raytune_hpo.trial import Fact
 
 
 @dataclass

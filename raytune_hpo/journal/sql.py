@@ -11,11 +11,11 @@ from sqlalchemy import Connection, Table, delete, insert
 
 from raytune_hpo.codec import Row, decode
 from raytune_hpo.errors import JournalCorrupt, StudyNotFound
+from raytune_hpo.facts import Fact
 from raytune_hpo.journal import schema
 from raytune_hpo.journal.database import Database, Right
 from raytune_hpo.journal.sqljournal import SqlJournal
 from raytune_hpo.journal.storage import StudyRow, check_name, missing, taken
-from raytune_hpo.trial import Fact
 
 _PAGE = 4_000  # facts that are in memory at once while a study is read
 

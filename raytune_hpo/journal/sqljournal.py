@@ -12,11 +12,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from raytune_hpo.codec import VERSION, encode
 from raytune_hpo.errors import JournalError, SequenceConflict
+from raytune_hpo.facts import Fact
 from raytune_hpo.journal import schema
 from raytune_hpo.journal.database import FAILURES, Database, Right
 from raytune_hpo.journal.patience import Patience
 from raytune_hpo.journal.storage import closed, conflict
-from raytune_hpo.trial import Fact
 
 if TYPE_CHECKING:
     from raytune_hpo.journal.storage import Storage

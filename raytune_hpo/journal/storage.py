@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from raytune_hpo.codec import Row
 from raytune_hpo.errors import JournalError, SequenceConflict, SpecError, StudyExists, StudyNotFound
-from raytune_hpo.trial import Fact
+from raytune_hpo.facts import Fact
 
 if TYPE_CHECKING:  # protocols.py needs numpy and the spaces, remembering does not
     from raytune_hpo.protocols import Journal

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from raytune_hpo.trial import Status
+from raytune_hpo.facts import Status
 
 NAMES = ("studies", "trials", "reports")
 

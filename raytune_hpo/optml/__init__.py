@@ -15,6 +15,6 @@ from __future__ import annotations
 from raytune_hpo.optml.algorithm import Algorithm
 from raytune_hpo.optml.comparison import Comparison, Leg
 from raytune_hpo.optml.parameters import Parameters, parse
-from raytune_hpo.optml.running import tune
+from raytune_hpo.optml.tune import tune
 
 __all__ = ["Algorithm", "Comparison", "Leg", "Parameters", "parse", "tune"]

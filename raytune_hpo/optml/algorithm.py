@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raytune_hpo.api.userfile import load_file
 from raytune_hpo.errors import SpecError
-from raytune_hpo.userfile import load_file
 
 # Each function with the arguments it is called with.
 FUNCTIONS = {

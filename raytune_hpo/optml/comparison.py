@@ -11,10 +11,12 @@ from typing import Any
 
 from raytune_hpo.analysis.best import ranked
 from raytune_hpo.analysis.columns import flat
+from raytune_hpo.display.text import config_line, counts_line, cut, duration, last_line, table
+from raytune_hpo.facts import Status
 from raytune_hpo.optml.algorithm import METRIC
-from raytune_hpo.results import Results, trial_record
-from raytune_hpo.texts import config_line, counts_line, cut, duration, last_line, table
-from raytune_hpo.trial import Status, Trial
+from raytune_hpo.results import Results
+from raytune_hpo.results.records import trial_record
+from raytune_hpo.trial import Trial
 
 ROWS, FAILED_ROWS = 20, 8  # so many configurations are shown, and so many without an error
 _WIDTH = 110  # of a line about a failure

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from raytune_hpo.analysis.response import Surface, surface
 from raytune_hpo.analysis.tried import Parameter
 from raytune_hpo.analysis.values import Floats, losses_of_values
+from raytune_hpo.facts import Status
 from raytune_hpo.plots import style
 from raytune_hpo.plots.view import View, split, why_nothing
 from raytune_hpo.rng import derive
-from raytune_hpo.trial import Status
 
 _MOST = 300  # trials in a panel
 _COLUMNS = 3

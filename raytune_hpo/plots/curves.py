@@ -10,9 +10,9 @@ import numpy as np
 from raytune_hpo.analysis.best import ranked
 from raytune_hpo.analysis.curves import Curve, learning_curves
 from raytune_hpo.analysis.values import goal_named
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.plots import style
-from raytune_hpo.trial import Status
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results

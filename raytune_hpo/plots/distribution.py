@@ -8,9 +8,9 @@ import numpy as np
 
 from raytune_hpo.analysis.distribution import Distribution, halves
 from raytune_hpo.analysis.values import losses_of_values
+from raytune_hpo.facts import Status
 from raytune_hpo.plots import style
 from raytune_hpo.plots.view import View
-from raytune_hpo.trial import Status
 
 _LINES = {
     "all trials": {"color": style.BLUE, "width": 3},

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo import __version__
+from raytune_hpo.display.text import short
 from raytune_hpo.plots import style
 from raytune_hpo.plots.page_look import CSS, SCRIPT
-from raytune_hpo.texts import short
 
 if TYPE_CHECKING:
     from raytune_hpo.plots.sections import Section

@@ -8,9 +8,9 @@ import numpy as np
 
 from raytune_hpo.analysis.durations import Durations, durations_of, histogram
 from raytune_hpo.analysis.values import standing_for_all
+from raytune_hpo.display.text import duration as in_words
+from raytune_hpo.facts import Status
 from raytune_hpo.plots import style
-from raytune_hpo.texts import duration as in_words
-from raytune_hpo.trial import Status
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results

@@ -10,10 +10,11 @@ import numpy as np
 
 from raytune_hpo.analysis.best import best_so_far
 from raytune_hpo.analysis.values import evenly, losses_of_values, standing_for_all, values_of
+from raytune_hpo.display.text import cut, last_line
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.plots import style
-from raytune_hpo.texts import cut, last_line
-from raytune_hpo.trial import Status, Trial
+from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results

@@ -9,15 +9,15 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo import showing
 from raytune_hpo.analysis.best import ranked
 from raytune_hpo.analysis.columns import flat
+from raytune_hpo.display.text import cut, duration, last_line, number
 from raytune_hpo.files import write_whole
 from raytune_hpo.plots import style
 from raytune_hpo.plots.document import contents, document, figure_section, html_table
 from raytune_hpo.plots.sections import Section, sections
-from raytune_hpo.results import plain
-from raytune_hpo.texts import cut, duration, last_line, number
+from raytune_hpo.results import summary
+from raytune_hpo.results.records import plain
 from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:
@@ -68,20 +68,20 @@ def _summary(results: Results) -> str:
     tiles = [("trials", str(len(results)))]
     tiles += [(status, str(count)) for status, count in counts.items() if count and count != len(results)]
     if results.best_trials:
-        tiles.insert(0, (f"best {showing.goal_text(results)}", number(results.best_value)))
+        tiles.insert(0, (f"best {summary.goal_text(results)}", number(results.best_value)))
     if spent := sum(trial.duration_s or 0.0 for trial in results):
         tiles.append(("worker time", duration(spent)))
     items = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in tiles)
     spec = results.spec
     notes = [f"sampler {spec.sampler}", f"scheduler {spec.scheduler or 'none'}", f"seed {spec.seed}"]
-    saved = showing.savings_line(results)
+    saved = summary.savings_line(results)
     text = html.escape("; ".join(notes)) + (f"<br>{html.escape(saved)}" if saved else "")
     return f'<p class="muted">{text}</p><section><dl class="tiles">{items}</dl></section>'
 
 
 def _best(results: Results) -> str:
     if not results.best_trials:
-        return f"<section><h2>No result yet</h2><p>{html.escape(showing.first_error(results))}</p></section>"
+        return f"<section><h2>No result yet</h2><p>{html.escape(summary.first_error(results))}</p></section>"
     best = results.best_trial
     config = html.escape(json.dumps(plain(best.config), indent=2))
     metrics = ", ".join(f"{name} = {style.shown(value)}" for name, value in best.metrics.items())

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from raytune_hpo.analysis.tried import Parameter
 from raytune_hpo.analysis.values import losses_of_values, usual
+from raytune_hpo.display.text import cut
 from raytune_hpo.plots import style
 from raytune_hpo.plots.view import View, why_nothing
-from raytune_hpo.texts import cut
 
 MAX_PARAMETERS = 10
 _MOST = 2_000  # lines

@@ -10,9 +10,10 @@ import numpy as np
 
 from raytune_hpo.analysis.values import evenly, values_of
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.plots import style
-from raytune_hpo.trial import Status, Trial
+from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from raytune_hpo.analysis.tried import Parameter
 from raytune_hpo.analysis.values import Floats
+from raytune_hpo.facts import Status
 from raytune_hpo.plots import style
 from raytune_hpo.plots.view import View, split, why_nothing
-from raytune_hpo.trial import Status
 
 MAX_PANELS = 12
 _COLUMNS = 3

@@ -13,10 +13,11 @@ import numpy as np
 from raytune_hpo.analysis.columns import flat
 from raytune_hpo.analysis.tried import Parameter
 from raytune_hpo.analysis.values import losses_of_values, usual
+from raytune_hpo.display.text import cut, number, short
 from raytune_hpo.errors import HpoError
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
-from raytune_hpo.texts import cut, number, short
-from raytune_hpo.trial import Status, Trial
+from raytune_hpo.trial import Trial
 
 # Okabe, Ito 2008: told apart with any kind of colour vision.
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#8a8f98"

@@ -8,8 +8,8 @@ import numpy as np
 
 from raytune_hpo.analysis.timeline import Timeline
 from raytune_hpo.analysis.timeline import timeline as timeline_of
+from raytune_hpo.facts import Status
 from raytune_hpo.plots import style
-from raytune_hpo.trial import Status
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from raytune_hpo.analysis.importance import ped_anova
 from raytune_hpo.analysis.tried import Parameter, Tried
 from raytune_hpo.analysis.values import Floats, evenly, goal_named, losses_of_values, standing_for_all, values_of
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.plots import style
-from raytune_hpo.trial import Status, Trial
+from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results

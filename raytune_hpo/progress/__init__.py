@@ -10,10 +10,10 @@ import sys
 from types import TracebackType
 from typing import Protocol, TextIO
 
+from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.progress.notebook import Card, in_notebook
 from raytune_hpo.progress.pace import Meter
 from raytune_hpo.progress.terminal import StudyLine
-from raytune_hpo.snapshot import Snapshot
 
 
 class Display(Protocol):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import html
 
-from raytune_hpo import sketches
+from raytune_hpo.core.snapshot import History, RunningTrial, Snapshot
+from raytune_hpo.display import svg
+from raytune_hpo.display.svg import BLUE, GREY, ORANGE, RED, Dot
+from raytune_hpo.display.text import cut, number
 from raytune_hpo.progress.words import COUNTED, age, progress, share, times
-from raytune_hpo.sketches import BLUE, GREY, ORANGE, RED, Dot
-from raytune_hpo.snapshot import History, RunningTrial, Snapshot
-from raytune_hpo.texts import cut, number
 
 _LINE = "rgba(128, 128, 128, 0.35)"
 _BOX = (
@@ -112,7 +112,7 @@ def _bullet(colour: str) -> str:
 def _picture(snapshot: Snapshot, history: History, num: int) -> str:
     dots = [Dot(point.place, point.value, point.is_completed) for point in history.points]
     title = f"{history.metric} of the trials in the order in which they finished, and the best so far"
-    drawn = sketches.history(
+    drawn = svg.history(
         dots, history.best, history.mode, end=snapshot.status.num_finished, size=_PICTURES[num], title=title
     )
     label = _div(f"{html.escape(history.metric)} ({history.mode})", f"{_MUTED}; font-size: 11px; padding-left: 20px")

@@ -9,11 +9,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.errors import HpoError
 from raytune_hpo.progress.card import card
 from raytune_hpo.progress.pace import Meter, Pace
 from raytune_hpo.progress.words import line
-from raytune_hpo.snapshot import Snapshot
 
 _log = logging.getLogger("raytune_hpo")
 

@@ -7,8 +7,8 @@ import time
 import unicodedata
 from typing import TextIO
 
+from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.progress.words import line
-from raytune_hpo.snapshot import Snapshot
 
 LOG_EVERY_S = 10.0
 _COLUMNS = 80  # of a terminal that does not say

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raytune_hpo.ledger import StudyStatus
-from raytune_hpo.texts import duration, number
+from raytune_hpo.core.ledger import StudyStatus
+from raytune_hpo.display.text import duration, number
 
 COUNTED = ("running", "pruned", "failed", "waiting")  # beside those that have finished
 

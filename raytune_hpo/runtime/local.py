@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from raytune_hpo.events import Answer, Asked, Ended, Lease, Lost, Measured, Reply, Returned, Ticked
+from raytune_hpo.core.ledger import StudyStatus
+from raytune_hpo.core.messages import Answer, Asked, Ended, Lease, Lost, Measured, Reply, Returned, Ticked
+from raytune_hpo.core.optimizer import WallClock
+from raytune_hpo.core.snapshot import Snapshot
+from raytune_hpo.facts import Fact, Verdict
 from raytune_hpo.journal import open_storage
-from raytune_hpo.ledger import StudyStatus
-from raytune_hpo.optimizer import WallClock
-from raytune_hpo.runtime.opening import open_study
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.plan import Plan
+from raytune_hpo.runtime.resuming import open_study
 from raytune_hpo.runtime.trial_run import timed_out
 from raytune_hpo.runtime.worker import Worker, first_stop
-from raytune_hpo.snapshot import Snapshot
-from raytune_hpo.trial import Fact, Verdict
 
 TICK_S = 0.2  # how closely time limits are kept
 PARK_S = 1.0  # how long a worker waits for something to do before it asks again

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from raytune_hpo.ledger import StudyStatus
+from raytune_hpo.core.ledger import StudyStatus
+from raytune_hpo.core.snapshot import Snapshot
+from raytune_hpo.facts import Fact
 from raytune_hpo.protocols import Sampler, Scheduler
 from raytune_hpo.runtime.trial_run import Objective
-from raytune_hpo.snapshot import Snapshot
 from raytune_hpo.spec import StudySpec
-from raytune_hpo.trial import Fact
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,17 +14,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from raytune_hpo.core.collector import rarely_collected
+from raytune_hpo.core.ledger import StudyStatus
+from raytune_hpo.core.messages import Answer, Asked, Assignment, Ended, Event, Lease, Measured
+from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.errors import ObjectiveError
-from raytune_hpo.events import Answer, Asked, Assignment, Ended, Event, Lease, Measured
-from raytune_hpo.garbage import rarely_collected
+from raytune_hpo.facts import Fact, Status, Verdict
 from raytune_hpo.journal import open_storage
-from raytune_hpo.ledger import StudyStatus
-from raytune_hpo.runtime.opening import open_study
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.plan import Plan
+from raytune_hpo.runtime.resuming import open_study
 from raytune_hpo.runtime.trial_run import TrialRun, timed_out
-from raytune_hpo.snapshot import Snapshot
-from raytune_hpo.trial import Fact, Status, Verdict
 
 COST = "cost_s"
 

@@ -9,11 +9,11 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from raytune_hpo.core.messages import Assignment, Ended
 from raytune_hpo.errors import ObjectiveError, TrialStopped
-from raytune_hpo.events import Assignment, Ended
+from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.goals import Goal, as_metrics, check_metrics
 from raytune_hpo.runtime.output import BoundedText, captured
-from raytune_hpo.trial import Status, Verdict
 
 MAX_ERROR_CHARS = 8_000
 

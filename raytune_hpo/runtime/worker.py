@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from raytune_hpo.events import Answer, Assignment, Ended, Lease
+from raytune_hpo.core.messages import Answer, Assignment, Ended, Lease
+from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.runtime.trial_run import Objective, TrialRun
-from raytune_hpo.trial import Verdict
 
 LEASE_S = 0.25  # a lease holds about this much work: short enough to lose, long enough to hide a round trip
 LONG_S = 0.05  # trials that take longer are handed out one at a time: a round trip is nothing to them

@@ -22,7 +22,7 @@ from raytune_hpo.registry import option_names
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.learner import Learner
-from raytune_hpo.samplers.novelty import first_new, is_among
+from raytune_hpo.samplers.untried import first_new, is_among
 from raytune_hpo.space import Space
 from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial

@@ -12,13 +12,13 @@ import numpy as np
 
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.numerics import gaussian, transforms
+from raytune_hpo.numerics.cached_predictions import Panel
 from raytune_hpo.numerics.gaussian import Posterior, Prior
 from raytune_hpo.numerics.kernels import Embedding
 from raytune_hpo.numerics.neighbours import crowded
 from raytune_hpo.numerics.optimise import Hill, climbed, filled, perturbed
-from raytune_hpo.numerics.panel import Panel
 from raytune_hpo.numerics.scores import SCORES, Promise, undominated
-from raytune_hpo.numerics.slicing import slice_samples
+from raytune_hpo.numerics.slice_sampling import slice_samples
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.history import Memo, Observed, Training, last_due, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked

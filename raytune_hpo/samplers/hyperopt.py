@@ -14,11 +14,12 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.protocols import Suggestion, Traits
 from raytune_hpo.samplers.hyperopt_space import Translation
 from raytune_hpo.space import Space
-from raytune_hpo.trial import Status, Trial
+from raytune_hpo.trial import Trial
 
 _ATTEMPTS = 16  # points asked of hyperopt before a constraint is met by a random draw
 

@@ -12,15 +12,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.axes import Kind
 from raytune_hpo.protocols import Suggestion
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.learner import Learner
-from raytune_hpo.samplers.novelty import first_new, is_among
+from raytune_hpo.samplers.untried import first_new, is_among
 from raytune_hpo.space import Space
 from raytune_hpo.space.domain import Array
-from raytune_hpo.trial import Status, Trial
+from raytune_hpo.trial import Trial
 
 POINT = "point"  # the key in ``meta``
 _ATTEMPTS = 8  # children bred in search of one that is new and feasible

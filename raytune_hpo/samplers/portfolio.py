@@ -23,8 +23,8 @@ from raytune_hpo.samplers.arms import ARM, OWN, SIX_ARMS, Scene, Told, labels_of
 from raytune_hpo.samplers.history import Observed, last_due
 from raytune_hpo.samplers.learner import Learner
 from raytune_hpo.samplers.model_based import ModelBased, Ranked, Weighed
-from raytune_hpo.samplers.novelty import first_new, is_among
 from raytune_hpo.samplers.strategies import STRATEGIES, Standing, Strategy
+from raytune_hpo.samplers.untried import first_new, is_among
 from raytune_hpo.space import Space
 from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial

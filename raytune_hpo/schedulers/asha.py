@@ -13,9 +13,10 @@ from functools import partial
 from typing import ClassVar
 
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.schedulers.ranking import Losses, Ranking, newest_scored, ranking, require_at_least
-from raytune_hpo.trial import Trial, Verdict
+from raytune_hpo.trial import Trial
 
 
 class ASHA:

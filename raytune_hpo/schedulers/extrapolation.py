@@ -12,10 +12,11 @@ from typing import ClassVar
 import numpy as np
 
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.curves import probability_below
 from raytune_hpo.schedulers.ranking import Losses, require_at_least, require_share
-from raytune_hpo.trial import Status, Trial, Verdict
+from raytune_hpo.trial import Trial
 
 _MOST_POINTS = 100  # of a curve that are looked at, evenly spread
 

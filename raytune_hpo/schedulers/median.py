@@ -14,9 +14,10 @@ from functools import partial
 from operator import add
 from typing import ClassVar
 
+from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.schedulers.ranking import Losses, Ranking, ranking, require_at_least
-from raytune_hpo.trial import Report, Trial, Verdict
+from raytune_hpo.trial import Report, Trial
 
 _MEDIAN = 0.5
 

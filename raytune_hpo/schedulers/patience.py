@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.schedulers.ranking import require_at_least
-from raytune_hpo.trial import Trial, Verdict
+from raytune_hpo.trial import Trial
 
 
 class Patience:

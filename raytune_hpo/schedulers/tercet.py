@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.schedulers.ranking import Losses, Ranking, first_to_reach, ranking, require_at_least, require_share
-from raytune_hpo.trial import Trial, Verdict
+from raytune_hpo.trial import Trial
 
 VARIANTS = ("compound", "recorded")
 

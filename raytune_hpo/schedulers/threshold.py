@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal, to_losses
 from raytune_hpo.schedulers.ranking import first_to_reach
-from raytune_hpo.trial import Trial, Verdict
+from raytune_hpo.trial import Trial
 
 
 class Threshold:

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from raytune_hpo.api.study import Study
 from raytune_hpo.errors import ClusterError, StudyEnded
+from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.progress import Progress
 from raytune_hpo.runtime.calls import Calls, Settled
 from raytune_hpo.sklearn.folds import Experiment, Fit, Outcome, failed
-from raytune_hpo.study import Study
-from raytune_hpo.trial import Status, Trial, Verdict
+from raytune_hpo.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.space import Choice, Ordinal, Space
-from raytune_hpo.space.reading import holds_domains
+from raytune_hpo.space.reader import holds_domains
 from raytune_hpo.space.values import plain, show
 
 NUM_DRAWN = 1000  # values that stand for a distribution which can only be drawn from

@@ -15,8 +15,11 @@ from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state, indexable
 
-from raytune_hpo.building import default_name, positive, whole
+from raytune_hpo.api.settings import default_name, positive, whole
+from raytune_hpo.api.study import Study
+from raytune_hpo.api.tuner import checked_bundle
 from raytune_hpo.errors import NoCompletedTrial, SpecError, nearest
+from raytune_hpo.facts import Status
 from raytune_hpo.progress import Progress
 from raytune_hpo.runtime.calls import Calls, LocalCalls
 from raytune_hpo.sklearn.borrowed import BaseSearchCV, named_scorers, params_of, requires_y, scorer_of, tags_of
@@ -25,9 +28,6 @@ from raytune_hpo.sklearn.distributions import sklearns_candidates, space_of, war
 from raytune_hpo.sklearn.folds import Experiment, fit_and_score
 from raytune_hpo.sklearn.table import cv_results
 from raytune_hpo.sklearn.training import make_training
-from raytune_hpo.study import Study
-from raytune_hpo.trial import Status
-from raytune_hpo.tuner import checked_bundle
 
 RUNTIMES = ("ray", "local")
 _MAX_SEED = 2**31 - 1

@@ -6,10 +6,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raytune_hpo.facts import Status
 from raytune_hpo.sklearn.borrowed import BaseSearchCV, insert_error_scores, warn_or_raise_about_fit_failures
 from raytune_hpo.sklearn.candidates import Candidate
 from raytune_hpo.sklearn.folds import Outcome
-from raytune_hpo.trial import Status
 
 NAN = float("nan")
 

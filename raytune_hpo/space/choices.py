@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.errors import SpaceError
-from raytune_hpo.space.cells import equal_cells
-from raytune_hpo.space.checks import number
 from raytune_hpo.space.domain import Array, Domain
+from raytune_hpo.space.grids import equal_cells
+from raytune_hpo.space.numbers import number
 from raytune_hpo.space.values import is_plain, key_of, plain, same, show, stable_repr
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from raytune_hpo.errors import SpaceError
-from raytune_hpo.space.checks import ON_GRID, integer, number
 from raytune_hpo.space.choices import Choice, Ordinal
 from raytune_hpo.space.functions import SampleFrom
+from raytune_hpo.space.numbers import ON_GRID, integer, number
 from raytune_hpo.space.numeric import Float, Int, Normal
 from raytune_hpo.space.rounded import Quantised
 

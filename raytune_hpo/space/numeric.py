@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.errors import SpaceError
-from raytune_hpo.space.cells import FINEST, Cells, decimals_of, on_decimals, settle, snap
-from raytune_hpo.space.checks import (
+from raytune_hpo.space.domain import Array, Continuous, Domain
+from raytune_hpo.space.grids import FINEST, Cells, decimals_of, on_decimals, settle, snap
+from raytune_hpo.space.numbers import (
     check_bounds,
     count_steps,
     grid_problem,
@@ -23,7 +24,6 @@ from raytune_hpo.space.checks import (
     number_problem,
     whole_problem,
 )
-from raytune_hpo.space.domain import Array, Continuous, Domain
 
 
 @dataclass(frozen=True)

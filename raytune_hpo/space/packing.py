@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from raytune_hpo.space.assembly import derive
-from raytune_hpo.space.checking import select
+from raytune_hpo.space.encoding import derive
 from raytune_hpo.space.tree import Branch, Const, Derived, Leaf, Node, Series, entries
+from raytune_hpo.space.validation import select
 from raytune_hpo.space.values import fresh, is_plain, stable_repr
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.errors import SpaceError
-from raytune_hpo.space.cells import decimals_of, on_decimals
-from raytune_hpo.space.checks import ON_GRID, grid_problem, number, number_problem, whole_problem
 from raytune_hpo.space.domain import Array, Continuous, Domain
+from raytune_hpo.space.grids import decimals_of, on_decimals
+from raytune_hpo.space.numbers import ON_GRID, grid_problem, number, number_problem, whole_problem
 
 _ENDLESS = 1e6  # multiples of q that a domain without bounds is written exactly for
 

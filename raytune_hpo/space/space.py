@@ -12,17 +12,17 @@ import numpy as np
 
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.space import counting
-from raytune_hpo.space.assembly import Decoder, Encoder, active_columns
-from raytune_hpo.space.checking import problem
+from raytune_hpo.space.candidates import Listing, MissingListing, records
+from raytune_hpo.space.derived import discretised, unnumbered
 from raytune_hpo.space.domain import Array
+from raytune_hpo.space.encoding import Decoder, Encoder, active_columns
+from raytune_hpo.space.flat import flat
 from raytune_hpo.space.functions import Function, describe, name_of
 from raytune_hpo.space.jsonform import VERSION, function_from_json, node_from_json, node_to_json
-from raytune_hpo.space.listing import Listing, MissingListing, records
 from raytune_hpo.space.packing import Unpacker, pack
-from raytune_hpo.space.reading import Reader
-from raytune_hpo.space.tables import flat
-from raytune_hpo.space.transforming import discretised, unnumbered
+from raytune_hpo.space.reader import Reader
 from raytune_hpo.space.tree import Column, Node, number_columns
+from raytune_hpo.space.validation import problem
 from raytune_hpo.space.values import show
 
 _DRAWS_PER_FEASIBLE = 10_000  # fewer than one feasible draw in so many counts as none

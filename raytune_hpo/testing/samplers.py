@@ -10,12 +10,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Sampler, Signal, Suggestion
 from raytune_hpo.registry import option_names
 from raytune_hpo.rng import derive
 from raytune_hpo.space import Choice, Float, Int, Normal, Ordinal, Space
 from raytune_hpo.testing.trials import GOALS, SEED, TWO_GOALS, Loop, bowl, check_documented, finish, report, start
-from raytune_hpo.trial import Status, Trial
+from raytune_hpo.trial import Trial
 
 SamplerMaker: TypeAlias = Callable[[], Sampler]
 _LONG = 24  # trials in a history: enough for samplers that begin at random to use their model

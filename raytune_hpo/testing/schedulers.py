@@ -9,10 +9,11 @@ from typing import TypeAlias
 
 import numpy as np
 
+from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.protocols import Scheduler
 from raytune_hpo.registry import option_names
 from raytune_hpo.testing.trials import GOALS, check_documented, finish, report, restart, start
-from raytune_hpo.trial import Status, Trial, Verdict
+from raytune_hpo.trial import Trial
 
 SchedulerMaker: TypeAlias = Callable[[], Scheduler]
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from raytune_hpo.asking import ask
+from raytune_hpo.core.asking import ask
+from raytune_hpo.facts import Finished, Reported, Requeued, Started, Status, Verdict
 from raytune_hpo.goals import Goal, make_goals
 from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
 from raytune_hpo.registry import option_names
 from raytune_hpo.space import Space
-from raytune_hpo.trial import Finished, Reported, Requeued, Started, Status, Trial, Verdict, evolve
+from raytune_hpo.trial import Trial, evolve
 
 GOALS = make_goals("loss")
 TWO_GOALS = make_goals(["loss", "size"], ["min", "max"])

@@ -18,10 +18,11 @@ from raytune_hpo.analysis.best import (
 )
 from raytune_hpo.analysis.columns import columns_of, flat
 from raytune_hpo.analysis.curves import learning_curves
-from raytune_hpo.analysis.pareto import pareto_front
 from raytune_hpo.analysis.savings import early_stopping_savings
+from raytune_hpo.facts import Finished, Status
+from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.testing import finish, report, start
-from raytune_hpo.trial import Finished, Status, evolve
+from raytune_hpo.trial import evolve
 
 
 def completed(number, loss):

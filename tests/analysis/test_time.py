@@ -11,9 +11,9 @@ from raytune_hpo.analysis.distribution import distribution, halves
 from raytune_hpo.analysis.durations import histogram
 from raytune_hpo.analysis.timeline import timeline
 from raytune_hpo.analysis.values import evenly, losses_of_values, standing_for_all, usual, values_of
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.testing import finish, report, start
-from raytune_hpo.trial import Status
 
 
 def ran(number, begin, seconds, *, worker="a", status=Status.COMPLETED):

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Suggestion, Traits
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.random import Random
 from raytune_hpo.samplers.sobol import Sobol
 from raytune_hpo.space import Choice, Float, Int, Ordinal, Space
-from raytune_hpo.trial import Status, Trial
+from raytune_hpo.trial import Trial
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -29,7 +30,7 @@ from tasks.playing import play  # noqa: E402
 from tasks.scoring import Scores  # noqa: E402
 from tasks.task import Outcome, Task  # noqa: E402
 
-from raytune_hpo.experiments.described import flatten, space_of  # noqa: E402
+from raytune_hpo.experiments.parameter_lists import flatten, space_of  # noqa: E402
 
 DESCRIBED = [
     {"name": "learner", "type": "categorical", "choices": ["tree", "net", "none"]},

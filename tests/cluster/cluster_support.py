@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import IO
 
 import raytune_hpo as hpo
+from raytune_hpo.facts import Fact, Finished
 from raytune_hpo.journal import open_storage
-from raytune_hpo.trial import Fact, Finished
 
 SPACE = {"x": hpo.uniform(0.0, 1.0)}
 

@@ -8,7 +8,7 @@ import pytest
 from cluster_support import SPACE, assert_each_once, by_value
 
 import raytune_hpo as hpo
-from raytune_hpo.audit import audit
+from raytune_hpo.core.audit import audit
 from raytune_hpo.journal import open_storage
 from tests.fixtures_postgres import postgres_server, postgres_url  # noqa: F401
 

@@ -13,9 +13,9 @@ from ray import tune
 from ray.tune.search import ConcurrencyLimiter
 
 import raytune_hpo as hpo
+from raytune_hpo.facts import SessionOpened
 from raytune_hpo.integrations.ray_tune import Searcher
 from raytune_hpo.journal import open_storage
-from raytune_hpo.trial import SessionOpened
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 SETTINGS = {"sampler": "random", "progress": False}

@@ -12,7 +12,7 @@ import pytest
 from cluster_support import SPACE, assert_each_once, facts_of, kill, slow, wait_for_line, wait_until
 
 import raytune_hpo as hpo
-from raytune_hpo.trial import Finished, Requeued, Started
+from raytune_hpo.facts import Finished, Requeued, Started
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 

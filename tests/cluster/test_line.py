@@ -13,7 +13,7 @@ import pytest
 from cluster_support import SPACE, assert_each_once, by_value
 
 import raytune_hpo as hpo
-from raytune_hpo.cluster.line import Line, Place, Switchboard
+from raytune_hpo.cluster.direct import Line, Place, Switchboard
 
 
 class Loop:
@@ -122,7 +122,8 @@ def test_where_a_line_breaks_for_good_everything_goes_through_ray(cluster: None,
     def objective(config: dict) -> float:
         import gc
 
-        from raytune_hpo.cluster import line, trial_worker
+        from raytune_hpo.cluster import direct as line
+        from raytune_hpo.cluster import trial_worker
 
         def refused(place: object) -> None:
             raise ConnectionRefusedError("all ports are closed")

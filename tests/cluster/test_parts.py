@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from raytune_hpo.cluster import parking as parking_module
-from raytune_hpo.cluster.clerk import Clerk
-from raytune_hpo.cluster.parking import Parking
-from raytune_hpo.cluster.wire import pack_ended, pack_lease, unpack_ended, unpack_lease
-from raytune_hpo.events import Assignment, Ended, Lease, Noted, Ticked
-from raytune_hpo.trial import Status
+from raytune_hpo.core.messages import Assignment, Ended, Lease, Noted, Ticked
+from raytune_hpo.facts import Status
+from raytune_hpo.runtime import waiting_workers as parking_module
+from raytune_hpo.runtime.group_commit import Clerk
+from raytune_hpo.runtime.waiting_workers import Parking
+from raytune_hpo.runtime.wire import pack_ended, pack_lease, unpack_ended, unpack_lease
 
 
 def test_importing_the_package_does_not_import_ray() -> None:

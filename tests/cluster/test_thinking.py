@@ -10,8 +10,8 @@ import pytest
 from cluster_support import SPACE, assert_each_once, facts_of, slow
 
 import raytune_hpo as hpo
+from raytune_hpo.facts import Started
 from raytune_hpo.protocols import Suggestion, Traits
-from raytune_hpo.trial import Started
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 

@@ -9,7 +9,7 @@ import pytest
 from cluster_support import SPACE, assert_each_once, facts_of
 
 import raytune_hpo as hpo
-from raytune_hpo.trial import Printed, Requeued
+from raytune_hpo.facts import Printed, Requeued
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 SETTINGS = {"sampler": "random", "progress": False}

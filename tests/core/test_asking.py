@@ -5,7 +5,7 @@ from __future__ import annotations
 import scipy.linalg  # noqa: F401 - so that its library is counted from the start
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from raytune_hpo.asking import ask
+from raytune_hpo.core.asking import ask
 from raytune_hpo.protocols import Suggestion, Traits
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from raytune_hpo import codec
+from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import JournalCorrupt
-from raytune_hpo.ledger import Ledger
-from raytune_hpo.trial import Enqueued, Finished, Reported, Started, Status, Verdict
+from raytune_hpo.facts import Enqueued, Finished, Reported, Started, Status, Verdict
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

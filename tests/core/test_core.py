@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 import raytune_hpo as hpo
-from raytune_hpo.errors import InvalidTransition, SpecError
-from raytune_hpo.events import (
+from raytune_hpo.core.messages import (
     Added,
     Asked,
     Ended,
@@ -17,7 +16,8 @@ from raytune_hpo.events import (
     Returned,
     Ticked,
 )
-from raytune_hpo.trial import Finished, Printed, Requeued, Started, Status, StudyStopped, Verdict
+from raytune_hpo.errors import InvalidTransition, SpecError
+from raytune_hpo.facts import Finished, Printed, Requeued, Started, Status, StudyStopped, Verdict
 from tests.support import Feed
 
 

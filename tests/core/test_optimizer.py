@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from raytune_hpo.core.messages import Asked, Ended
+from raytune_hpo.core.optimizer import Optimizer, WallClock
 from raytune_hpo.errors import JournalError, SequenceConflict
-from raytune_hpo.events import Asked, Ended
-from raytune_hpo.optimizer import Optimizer, WallClock
-from raytune_hpo.trial import Status
+from raytune_hpo.facts import Status
 from tests.support import BreakingJournal, make_plan
 
 

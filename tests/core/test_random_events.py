@@ -8,8 +8,8 @@ from collections import deque
 import pytest
 
 from raytune_hpo import codec
-from raytune_hpo.events import Added, Asked, Ended, Halted, Lost, Measured, Mustered, Returned, Ticked
-from raytune_hpo.trial import Finished, Started, Status
+from raytune_hpo.core.messages import Added, Asked, Ended, Halted, Lost, Measured, Mustered, Returned, Ticked
+from raytune_hpo.facts import Finished, Started, Status
 from tests.support import Feed
 
 SETTINGS = [

@@ -6,11 +6,11 @@ import pickle
 import time
 
 import raytune_hpo as hpo
-from raytune_hpo.analysis.thinning import spread, steady
-from raytune_hpo.events import Asked, Ended, Measured
-from raytune_hpo.ledger import Ledger
-from raytune_hpo.snapshot import MAX_CORNERS, MAX_POINTS, MAX_RUNNING, snapshot_of
-from raytune_hpo.trial import Finished, Started, Status, StudyCreated
+from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.core.messages import Asked, Ended, Measured
+from raytune_hpo.core.snapshot import MAX_CORNERS, MAX_POINTS, MAX_RUNNING, snapshot_of
+from raytune_hpo.facts import Finished, Started, Status, StudyCreated
+from raytune_hpo.numerics.thinning import spread, steady
 from tests.support import Feed, make_plan
 
 

@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from raytune_hpo.errors import HpoError
+from raytune_hpo.facts import Finished
 from raytune_hpo.journal import open_storage
-from raytune_hpo.trial import Finished
 from tests.fixtures_postgres import postgres_server, postgres_url  # noqa: F401
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

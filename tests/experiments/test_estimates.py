@@ -6,7 +6,7 @@ from experiment_tables import written
 
 from raytune_hpo.errors import SpecError, SpecMismatch
 from raytune_hpo.experiments import Experiment, Plan, Until, find_task, run_experiment, search
-from raytune_hpo.experiments.searching import ESTIMATES
+from raytune_hpo.experiments.search import ESTIMATES
 
 SECONDS = ["optimizer_s", "optimizer_s_total", "total_s"]
 ARMS = ({"name": "gp", "marginalize": "slice"}, {"name": "rf", "num_trees": 5}, {"name": "tpe"}, {"name": "random"})

@@ -15,7 +15,7 @@ from experiment_tables import written
 
 from raytune_hpo.errors import HpoError, NoCompletedTrial, SpecError, SpecMismatch
 from raytune_hpo.experiments import Comparison, Experiment, Plan, Until, find_task, run_experiment
-from raytune_hpo.experiments import running as module
+from raytune_hpo.experiments import runner as module
 
 SECONDS = ["optimizer_s", "optimizer_s_total", "total_s"]  # which no two runs have in common
 PLAN = Plan(sampler="random", until=Until(goal=0.985, num_trials=20))

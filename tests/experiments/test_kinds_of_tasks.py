@@ -7,7 +7,7 @@ from experiment_tables import written
 
 from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.experiments import Plan, Until, find_task, search
-from raytune_hpo.experiments.fitting import sampler_for, scheduler_for
+from raytune_hpo.experiments.parts import sampler_for, scheduler_for
 from raytune_hpo.schedulers.presets import PRESETS
 
 TRIALS = Until(num_trials=12)

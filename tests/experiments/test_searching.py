@@ -7,7 +7,7 @@ from experiment_tables import written
 
 from raytune_hpo.errors import SpecError
 from raytune_hpo.experiments import Plan, Summary, Until, find_task
-from raytune_hpo.experiments.searching import COLUMNS, search
+from raytune_hpo.experiments.search import COLUMNS, search
 
 
 @pytest.fixture(scope="module")

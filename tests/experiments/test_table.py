@@ -8,9 +8,10 @@ from experiment_tables import frame, written
 
 import raytune_hpo as hpo
 from raytune_hpo.errors import SpaceError, SpecError
-from raytune_hpo.experiments import LookupTable, find_task, hp_conf
-from raytune_hpo.experiments.table import interpolated
+from raytune_hpo.experiments import LookupTable, find_task
 from raytune_hpo.space import Choice, Float, Int, Ordinal
+from raytune_hpo.tables import hp_conf
+from raytune_hpo.tables.lookup_table import interpolated
 
 
 def test_a_tables_rows_are_the_space_and_its_curves_are_straight_between_their_points(tmp_path):

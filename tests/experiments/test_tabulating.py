@@ -15,8 +15,8 @@ import raytune_hpo as hpo
 from raytune_hpo.cli import main
 from raytune_hpo.errors import SpaceError, SpecError
 from raytune_hpo.experiments import LookupTable, Plan, Until, find_task, search, tabulate
-from raytune_hpo.experiments.table import shipped_tables
-from raytune_hpo.experiments.tabulated import about_path, write
+from raytune_hpo.tables.layout import about_path, write
+from raytune_hpo.tables.lookup_table import shipped_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 SUFFIXES = (".csv", ".parquet")
@@ -352,7 +352,7 @@ def test_a_model_finds_good_networks_sooner_than_random_draws():
 
 def test_the_table_is_what_its_maker_says():
     """One row, trained again, has the same curve."""
-    from raytune_hpo.experiments.tables import digits_mlp
+    from raytune_hpo.tables.shipped import digits_mlp
 
     table = LookupTable.shipped("digits-mlp")
     row = int(table.seconds.argmin())
@@ -368,4 +368,4 @@ def test_the_wheel_contains_it(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     for suffix in ("csv", "about.json"):
-        assert f"raytune_hpo/experiments/tables/digits-mlp.{suffix}" in names
+        assert f"raytune_hpo/tables/shipped/digits-mlp.{suffix}" in names

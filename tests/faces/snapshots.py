@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from raytune_hpo.ledger import StudyStatus
-from raytune_hpo.snapshot import History, Point, RunningTrial, Snapshot
+from raytune_hpo.core.ledger import StudyStatus
+from raytune_hpo.core.snapshot import History, Point, RunningTrial, Snapshot
 from raytune_hpo.spec import Limits
 
 STATUS = StudyStatus(

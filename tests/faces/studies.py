@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from raytune_hpo.facts import Finished, Reported, Started, Status, Verdict
 from raytune_hpo.results import Results
-from raytune_hpo.trial import Finished, Reported, Started, Status, Verdict, evolve
+from raytune_hpo.trial import evolve
 from tests.support import make_plan
 
 NASTY = "</script><script>alert(1)</script><b>&'\""

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 import raytune_hpo as hpo
-from raytune_hpo.audit import audit
+from raytune_hpo.core.audit import audit
+from raytune_hpo.core.messages import Added, Asked, Ended, Lost, Measured
 from raytune_hpo.errors import InvalidTransition, SpaceError, SpecMismatch
-from raytune_hpo.events import Added, Asked, Ended, Lost, Measured
+from raytune_hpo.facts import Finished, Reported, Started, Status, Verdict
 from raytune_hpo.schedulers import Median
 from raytune_hpo.space import Space
-from raytune_hpo.trial import Finished, Reported, Started, Status, Verdict
 from tests.support import Feed
 
 LEARNER = {"name": "hyperopt", "n_startup_jobs": 3}

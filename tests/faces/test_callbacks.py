@@ -10,10 +10,10 @@ import time
 import pytest
 
 import raytune_hpo as hpo
-from raytune_hpo import callbacks
+from raytune_hpo.api import callbacks
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Finished, SessionOpened, Started, StudyCreated, StudyStopped
 from raytune_hpo.journal import open_storage
-from raytune_hpo.trial import Finished, SessionOpened, Started, StudyCreated, StudyStopped
 
 SPACE = {"x": hpo.uniform(0, 1)}
 

@@ -139,8 +139,8 @@ def test_bad_usage_exits_with_2(studied):
 
 @pytest.mark.parametrize("noted", [None, "127.0.0.1:1", "nonsense"])
 def test_a_cluster_that_is_not_there_is_said_at_once(call, tmp_path, monkeypatch, noted):
-    monkeypatch.setattr("raytune_hpo.cli.running._NOTE", tmp_path / "ray_current_cluster")
-    monkeypatch.setattr("raytune_hpo.cli.running._PROCESSES", tmp_path)
+    monkeypatch.setattr("raytune_hpo.cli.control._NOTE", tmp_path / "ray_current_cluster")
+    monkeypatch.setattr("raytune_hpo.cli.control._PROCESSES", tmp_path)
     if noted:
         (tmp_path / "ray_current_cluster").write_text(noted)
     for arguments in (["stop", "s"], ["enqueue", "s", '{"lr": 0.1}']):
@@ -150,8 +150,8 @@ def test_a_cluster_that_is_not_there_is_said_at_once(call, tmp_path, monkeypatch
 
 
 def test_of_several_clusters_one_must_be_named(call, tmp_path, monkeypatch):
-    monkeypatch.setattr("raytune_hpo.cli.running._NOTE", tmp_path / "ray_current_cluster")
-    monkeypatch.setattr("raytune_hpo.cli.running._PROCESSES", tmp_path)
+    monkeypatch.setattr("raytune_hpo.cli.control._NOTE", tmp_path / "ray_current_cluster")
+    monkeypatch.setattr("raytune_hpo.cli.control._PROCESSES", tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         for number, server in enumerate((one, other)):
             address = f"127.0.0.1:{server.getsockname()[1]}"

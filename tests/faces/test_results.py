@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 import raytune_hpo as hpo
+from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import HpoError
-from raytune_hpo.ledger import Ledger
+from raytune_hpo.facts import Status
 from raytune_hpo.results import Results
-from raytune_hpo.trial import Status
 from tests.faces.studies import NASTY, done, failed, pruned, results_of, running
 from tests.support import Feed
 

@@ -9,9 +9,9 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from raytune_hpo import showing, sketches
-from raytune_hpo.results import Results
-from raytune_hpo.sketches import Axis, Dot, Span, value_axis
+from raytune_hpo.display import svg as pictures
+from raytune_hpo.display.svg import Axis, Dot, Span, value_axis
+from raytune_hpo.results import Results, summary
 from tests.faces.studies import NASTY, done, failed, pruned, results_of, running
 
 SIZE = (400, 200)
@@ -32,22 +32,22 @@ def num_dots(svg):
 
 def test_a_history_has_its_dots_and_its_staircase_inside_the_picture():
     dots = [Dot(x, 1 / (x + 1), x % 2 == 0) for x in range(10)]
-    svg = sketches.history(dots, [(0, 1.0), (4, 0.2)], "min", end=9, size=SIZE, title="loss")
+    svg = pictures.history(dots, [(0, 1.0), (4, 0.2)], "min", end=9, size=SIZE, title="loss")
     assert num_dots(svg) == 10
     for x, y in re.findall(r"M([\d.]+) ([\d.]+)h0", svg):
         assert 0 <= float(x) <= SIZE[0] and 0 <= float(y) <= SIZE[1]
-    assert svg.count(sketches.ORANGE) == 1
+    assert svg.count(pictures.ORANGE) == 1
 
 
 def test_nothing_to_draw_is_no_picture():
-    assert sketches.history([], [], "min", end=0, size=SIZE, title="") == ""
-    assert sketches.scatter([], ("min", "min"), ("a", "b"), size=SIZE, title="") == ""
-    assert sketches.intervals([], width=400, row_height=20, title="") == ""
+    assert pictures.history([], [], "min", end=0, size=SIZE, title="") == ""
+    assert pictures.scatter([], ("min", "min"), ("a", "b"), size=SIZE, title="") == ""
+    assert pictures.intervals([], width=400, row_height=20, title="") == ""
 
 
 @pytest.mark.parametrize("value", [0.0, 5.0, -3.0, 1e-320, 9e299, 123456789.123])
 def test_one_value_is_a_picture_too(value):
-    svg = sketches.history([Dot(0, value)], [(0, value)], "max", end=0, size=SIZE, title="loss")
+    svg = pictures.history([Dot(0, value)], [(0, value)], "max", end=0, size=SIZE, title="loss")
     assert num_dots(svg) == 1 and "nan" not in svg and "inf" not in svg
 
 
@@ -55,10 +55,10 @@ def test_one_value_is_a_picture_too(value):
 def test_values_beyond_all_measure_break_no_picture(values):
     dots = [Dot(x, value) for x, value in enumerate(values)]
     corners = list(enumerate(values))
-    svg = sketches.history(dots, corners, "min", end=2, size=SIZE, title="loss")
+    svg = pictures.history(dots, corners, "min", end=2, size=SIZE, title="loss")
     assert num_dots(svg) == sum(abs(value) < 1e300 for value in values)
     assert "nan" not in svg and "inf" not in svg
-    assert "nan" not in sketches.scatter(dots, ("min", "max"), ("a", "b"), size=SIZE, title="front")
+    assert "nan" not in pictures.scatter(dots, ("min", "max"), ("a", "b"), size=SIZE, title="front")
 
 
 def test_axes_are_logarithmic_where_values_span_decades():
@@ -90,15 +90,15 @@ def test_ticks_are_a_few_round_numbers_inside(low, span):
 
 def test_the_front_is_bold_and_its_edge_keeps_to_the_worse_side():
     dots = [Dot(1, 4), Dot(2, 1), Dot(3, 3, is_bold=False)]
-    svg = sketches.scatter(dots, ("min", "min"), ("loss", NASTY), size=SIZE, title="front")
-    (edge,) = re.findall(r'd="(M[\d.]+ [\d.]+[HV][^"]+)" stroke="' + sketches.ORANGE, svg)
+    svg = pictures.scatter(dots, ("min", "min"), ("loss", NASTY), size=SIZE, title="front")
+    (edge,) = re.findall(r'd="(M[\d.]+ [\d.]+[HV][^"]+)" stroke="' + pictures.ORANGE, svg)
     assert re.fullmatch(r"M[\d.]+ [\d.]+H[\d.]+V[\d.]+", edge)
     assert num_dots(svg) == 3 and labels(svg)[-2:] == ["loss", NASTY[:27] + "..."]
 
 
 def test_intervals_stand_one_below_the_other():
     spans = [Span("trial 1", 0.5, (0.4, 0.6), 0.1), Span("trial 2", 0.7, None, 0.2)]
-    svg = sketches.intervals(spans, width=400, row_height=20, title="means")
+    svg = pictures.intervals(spans, width=400, row_height=20, title="means")
     heights = [float(element.get("cy")) for element in drawn(svg) if element.tag == "circle"]
     assert len(heights) == 2 and heights[0] < heights[1]
     assert svg.count('stroke-width="2" stroke-opacity') == 1
@@ -131,4 +131,4 @@ def test_a_hundred_thousand_trials_are_shown_in_seconds_and_a_few_kilobytes():
     html = results._repr_html_()
     assert time.process_time() - begin < 10
     assert len(html) < 60_000
-    assert num_dots(html) <= showing.MAX_DOTS
+    assert num_dots(html) <= summary.MAX_DOTS

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import raytune_hpo as hpo
-from raytune_hpo.events import Asked, Assignment, Ended, Halted, Lost, Measured
+from raytune_hpo.core.messages import Asked, Assignment, Ended, Halted, Lost, Measured
+from raytune_hpo.facts import Fact, Status, StudyStopped, Verdict
 from raytune_hpo.goals import make_goals
 from raytune_hpo.runtime.trial_run import TrialRun
-from raytune_hpo.trial import Fact, Status, StudyStopped, Verdict
 from tests.support import Feed
 
 SPACE = {

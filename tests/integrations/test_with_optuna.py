@@ -20,10 +20,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 import raytune_hpo as hpo
+from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import SpaceError, SpecError, StudyExists
 from raytune_hpo.integrations.optuna import from_optuna, to_optuna
 from raytune_hpo.integrations.optuna_distributions import Translation, choices_for
-from raytune_hpo.ledger import Ledger
 from raytune_hpo.results import Results
 from raytune_hpo.space.rounded import Quantised
 from tests.integrations.neighbours import fit

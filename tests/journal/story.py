@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from raytune_hpo.trial import (
+from raytune_hpo.facts import (
     Enqueued,
     Finished,
     Printed,

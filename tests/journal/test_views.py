@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import create_engine
 
 from raytune_hpo.codec import to_jsonable
+from raytune_hpo.facts import Reported, Started
 from raytune_hpo.goals import Goal
 from raytune_hpo.journal import open_storage
-from raytune_hpo.trial import Reported, Started, evolve
+from raytune_hpo.trial import evolve
 from tests.journal.story import AT, created, eventful_study, short_study
 
 COLUMNS = "number status attempt worker created_at started_at finished_at duration_s error config metrics".split()

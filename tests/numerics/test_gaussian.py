@@ -9,7 +9,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from raytune_hpo.numerics.gaussian import Posterior, Prior, fit, log_density, negative_log_posterior, scaled_prior
-from raytune_hpo.numerics.slicing import slice_samples
+from raytune_hpo.numerics.slice_sampling import slice_samples
 
 OWNER = np.arange(3)
 LENGTHS, S2, T2 = np.array([0.4, 0.9, 2.0]), 1.7, 0.02

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raytune_hpo.numerics import panel
+from raytune_hpo.numerics import cached_predictions as panel
+from raytune_hpo.numerics.cached_predictions import Panel
 from raytune_hpo.numerics.gaussian import Posterior
-from raytune_hpo.numerics.panel import Panel
 
 OWNER = np.arange(3)
 THETAS = [np.log([length, 0.9, 2.0, 1.7, 0.02]) for length in (0.2, 0.4, 1.5)]

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from raytune_hpo.experiments import Comparison, Experiment, Plan, Until
-from raytune_hpo.experiments.searching import TYPES, Outcome, typed
-from raytune_hpo.plots import experiments as figures
+from raytune_hpo.experiments import Comparison, Experiment, Plan, Until, figures
+from raytune_hpo.experiments.search import TYPES, Outcome, typed
 
 pytest.importorskip("plotly")
 NASTY = "<script>alert(1)</script>"

@@ -12,9 +12,9 @@ import pytest
 
 import raytune_hpo as hpo
 from raytune_hpo.errors import HpoError, SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.results import Results
-from raytune_hpo.trial import Status
 from tests.faces.studies import NASTY, done, failed, pruned, results_of, running
 
 pytest.importorskip("plotly")

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import raytune_hpo as hpo
-from raytune_hpo.events import Assignment
+from raytune_hpo.core.messages import Assignment
+from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.runtime.output import BoundedText, routed
 from raytune_hpo.runtime.trial_run import TrialRun
-from raytune_hpo.trial import Status, Verdict
 
 LOSS = (Goal("loss"),)
 

@@ -8,15 +8,16 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from raytune_hpo import building, registry
+from raytune_hpo import registry
+from raytune_hpo.api import settings as building
 from raytune_hpo.cluster.environment import optimizer_needs
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import make_goals
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers import GP, TPE, Auto, Hyperopt, Random
 from raytune_hpo.samplers.auto import ARM
 from raytune_hpo.space import Choice, Float, Int, Ordinal, Space
 from raytune_hpo.testing.trials import Loop, finish, start
-from raytune_hpo.trial import Status
 
 MIXED = Space(
     {

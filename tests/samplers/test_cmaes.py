@@ -3,10 +3,10 @@ import pytest
 
 from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers import CMAES
 from raytune_hpo.space import Choice, Float, Int, Space
-from raytune_hpo.trial import Status
 
 
 def cube(d):

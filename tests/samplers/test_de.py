@@ -3,9 +3,9 @@ import pytest
 
 from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.samplers import DE
 from raytune_hpo.space import Choice, Float, Int, Space
-from raytune_hpo.trial import Status
 
 PLANE = Space({"x": Float(-5, 5), "y": Float(-5, 5)})
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.history import last_due
 from raytune_hpo.samplers.rf import RF
 from raytune_hpo.space import Choice, Float, Int, Ordinal, Space
 from raytune_hpo.testing.trials import Loop, finish, start
-from raytune_hpo.trial import Status
 
 FLAT = Space({"x": Float(0, 1), "y": Float(0, 1), "z": Float(0, 1)})
 MIXED = Space(

@@ -2,10 +2,10 @@ import pytest
 
 from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Signal
 from raytune_hpo.samplers import Grid
 from raytune_hpo.space import Choice, Float, Int, Space
-from raytune_hpo.trial import Status
 
 SPACE = Space({"a": Int(0, 4), "b": Choice(["x", "y", "z"])})
 ALL = [{"a": a, "b": b} for a in range(5) for b in "xyz"]

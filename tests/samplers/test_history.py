@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from raytune_hpo import testing
+from raytune_hpo.facts import Status
 from raytune_hpo.samplers.history import History, representatives
 from raytune_hpo.space import Choice, Float, Space
 from raytune_hpo.testing.trials import finish, report, start
-from raytune_hpo.trial import Status
 
 SPACE = Space({"x": Float(0, 1), "c": Choice(["a", {"y": Float(0, 2)}])})
 

@@ -5,6 +5,7 @@ from hyperopt.base import Domain, Trials
 
 from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers import Hyperopt
 from raytune_hpo.samplers.hyperopt_space import Translation, axis_of
@@ -20,7 +21,6 @@ from raytune_hpo.space import (
     qrandn,
     quniform,
 )
-from raytune_hpo.trial import Status
 
 DOMAINS = {
     "float": Float(-2, 5),

@@ -8,7 +8,7 @@ import numpy as np
 
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.cube import Cube
-from raytune_hpo.samplers.novelty import first_new, num_distinct
+from raytune_hpo.samplers.untried import first_new, num_distinct
 from raytune_hpo.space import Choice, Int, Space
 
 SPACE = Space({"n": Int(0, 29), "c": Choice([{"kind": "plain"}, {"kind": "deep", "layers": Int(1, 19)}])})

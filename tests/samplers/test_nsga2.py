@@ -3,10 +3,10 @@ import pytest
 
 from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.goals import make_goals
 from raytune_hpo.samplers import NSGA2, Random
 from raytune_hpo.space import Choice, Float, Space
-from raytune_hpo.trial import Status
 
 GOALS = make_goals(["f", "g"], ["min", "max"])
 SPACE = Space({**{f"x{i}": Float(0, 1) for i in range(6)}, "c": Choice(["good", "bad", "worse"])})

@@ -10,6 +10,7 @@ import pytest
 import raytune_hpo as hpo
 from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.numerics import gaussian
 from raytune_hpo.protocols import Signal
 from raytune_hpo.rng import derive
@@ -17,7 +18,6 @@ from raytune_hpo.samplers import GP, RF, Portfolio, Random, rf
 from raytune_hpo.samplers.model_based import ModelBased
 from raytune_hpo.samplers.strategies import STRATEGIES
 from raytune_hpo.space import Choice, Float, Space
-from raytune_hpo.trial import Status
 
 PLANE = Space({"x": Float(0, 1), "y": Float(0, 1)})
 QUICK = ({"name": "gp", "acquisition": "ei"}, {"name": "rf", "num_trees": 8}, {"name": "tpe"})

@@ -7,12 +7,12 @@ import pytest
 
 from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers import RF
 from raytune_hpo.samplers.rf import _best_of_each
 from raytune_hpo.space import Choice, Float, Int, Space
 from raytune_hpo.testing.trials import finish, start
-from raytune_hpo.trial import Status
 
 SQUARE = Space({"x": Float(0, 1), "y": Float(0, 1)})
 BRANCHES = Space(

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers import TPE
 from raytune_hpo.samplers.tpe import rank_weights, split
 from raytune_hpo.space import Choice, Float, Int, Space
 from raytune_hpo.testing.trials import GOALS, Loop, bowl, finish, start
-from raytune_hpo.trial import Status
 
 LINE = Space({"x": Float(0, 1)})
 TREE = Space({"model": Choice([{"kind": "a", "x": Float(0, 1)}, {"kind": "b", "y": Float(0, 1), "z": Float(0, 1)}])})

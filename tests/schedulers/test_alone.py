@@ -4,9 +4,10 @@ import pytest
 
 from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Reported, Verdict
 from raytune_hpo.goals import make_goals
 from raytune_hpo.schedulers import Patience, Threshold
-from raytune_hpo.trial import Reported, Verdict, evolve
+from raytune_hpo.trial import evolve
 
 
 def stopped_at(scheduler, losses, goals=testing.GOALS):

@@ -5,9 +5,9 @@ import pytest
 
 from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.numerics.curves import probability_below
 from raytune_hpo.schedulers import Extrapolation
-from raytune_hpo.trial import Status, Verdict
 
 E = 50
 

@@ -6,9 +6,9 @@ import pytest
 
 from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Verdict
 from raytune_hpo.schedulers import Hyperband
 from raytune_hpo.schedulers.hyperband import bracket_size
-from raytune_hpo.trial import Verdict
 
 
 def test_the_brackets_have_the_sizes_of_the_paper():

@@ -2,8 +2,8 @@ import pytest
 
 from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Verdict
 from raytune_hpo.schedulers import Median
-from raytune_hpo.trial import Verdict
 
 CONTINUE, STOP = Verdict.CONTINUE, Verdict.STOP
 

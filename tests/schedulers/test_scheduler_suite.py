@@ -3,8 +3,8 @@
 import pytest
 
 from raytune_hpo import testing
+from raytune_hpo.facts import Verdict
 from raytune_hpo.schedulers import ASHA
-from raytune_hpo.trial import Verdict
 
 
 class Judging(ASHA):

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from raytune_hpo import testing
+from raytune_hpo.facts import Reported, Status, Verdict
 from raytune_hpo.numerics.pareto import fronts
 from raytune_hpo.schedulers import ASHA, Extrapolation, Hyperband, Median, Patience, Tercet, Threshold
 from raytune_hpo.schedulers.ranking import Ordered, Sorted, ranking
-from raytune_hpo.trial import Reported, Status, Verdict, evolve
+from raytune_hpo.trial import evolve
 
 STEPS = 27
 # Each trial trades loss for size on one of three curves: on the front, behind it, and far behind it.

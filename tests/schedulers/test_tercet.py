@@ -5,8 +5,8 @@ import pytest
 
 from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Verdict
 from raytune_hpo.schedulers import Tercet
-from raytune_hpo.trial import Verdict
 
 E = 20
 

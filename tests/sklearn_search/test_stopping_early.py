@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 import raytune_hpo as hpo
-from raytune_hpo.trial import Verdict
+from raytune_hpo.facts import Verdict
 
 VALUES = {"value": [0.9, 0.8, 0.7, 0.1, 0.2, 0.95]}  # the grid is walked in this order
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from raytune_hpo.space.derived import unnumbered
 from raytune_hpo.space.dialects import Foreign
 from raytune_hpo.space.space import Space
-from raytune_hpo.space.transforming import unnumbered
 
 
 def translate(thing: Any) -> Any:

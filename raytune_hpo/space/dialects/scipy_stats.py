@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.errors import SpaceError
-from raytune_hpo.space.cells import FINEST, settle, snap
-from raytune_hpo.space.checks import number_problem, whole_problem
 from raytune_hpo.space.domain import Array, Continuous, Domain
+from raytune_hpo.space.grids import FINEST, settle, snap
+from raytune_hpo.space.numbers import number_problem, whole_problem
 from raytune_hpo.space.numeric import Float, Int, Normal
 from raytune_hpo.space.values import is_plain, plain, show
 

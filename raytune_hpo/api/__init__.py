@@ -1,0 +1,1 @@
+"""What a user calls: the tuner, a running study, ask and tell, stored studies."""

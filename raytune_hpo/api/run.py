@@ -1,0 +1,136 @@
+"""A study that runs: what ``start`` and ``attach`` return, and how ``fit`` waits for one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from raytune_hpo.api.callbacks import Callback, Follower
+from raytune_hpo.core.ledger import Ledger, StudyStatus
+from raytune_hpo.core.snapshot import Snapshot
+from raytune_hpo.facts import Fact
+from raytune_hpo.progress import Progress
+from raytune_hpo.progress.card import card
+from raytune_hpo.progress.notebook import Live, in_notebook
+from raytune_hpo.progress.pace import Pace
+from raytune_hpo.results import Results
+from raytune_hpo.runtime.plan import Handle, Plan
+from raytune_hpo.spec import StudySpec
+
+INTERRUPTED = "interrupted"  # why a study has stopped that Ctrl-C ended
+
+
+class Run:
+    """A running study. It goes on without this object where its runtime lives elsewhere (on a cluster).
+
+    The last expression of a notebook's cell, it is a card that goes on updating until the study has ended.
+
+    Args:
+        plan: by which it runs, if this process has it: its space has functions that the stored one can only name.
+    """
+
+    def __init__(self, handle: Handle, plan: Plan | None = None) -> None:
+        self._handle, self._plan = handle, plan
+        self._live = Live(handle.snapshot)
+        self._followers: list[Follower] = []
+
+    @property
+    def name(self) -> str:
+        return self._handle.name
+
+    @property
+    def _spec(self) -> StudySpec | None:
+        return None if self._plan is None else self._plan.spec
+
+    def status(self) -> StudyStatus:
+        """Counts by status, the best so far, and whether and why the study has stopped."""
+        return self._handle.status()
+
+    def snapshot(self) -> Snapshot:
+        """The status with the running trials and the history, thinned: what a picture of the study is drawn from."""
+        return self._handle.snapshot()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the study has ended; False if it has not within ``timeout_s`` seconds.
+
+        Raises:
+            HpoError: the study cannot go on; what was recorded is safe.
+        """
+        ended = self._handle.wait(timeout_s)
+        if ended:
+            self._finish_callbacks()
+        return ended
+
+    def follow(self, *callbacks: Callback) -> None:
+        """Have callbacks told the study's facts, by this process and as long as it lives; see ``raytune_hpo.api.callbacks``.
+
+        ``wait`` and ``close`` give those that are behind some time.
+        """
+        self._followers.append(Follower(callbacks, self, self._spec))
+
+    def facts(self, start: int = 0) -> Iterator[Fact]:
+        """The study's facts from position ``start`` up to now."""
+        return self._handle.facts(start)
+
+    def results(self) -> Results:
+        """The trials up to now."""
+        return Results.from_ledger(Ledger.fold(self._handle.facts(), self._spec), self._plan)
+
+    def stop(self, reason: str = "stopped by the user") -> None:
+        """End the study. Running trials wait until it is taken up again."""
+        self._handle.stop(reason)
+
+    def enqueue(self, config: Mapping[str, Any]) -> None:
+        """Have a configuration tried before the next suggestion.
+
+        Raises:
+            SpaceError: it is not in the space.
+        """
+        self._handle.enqueue(config)
+
+    def close(self) -> None:
+        """Let go of what this process holds for the run."""
+        self._finish_callbacks()
+        self._live.stop()
+        self._handle.close()
+
+    def _finish_callbacks(self) -> None:
+        while self._followers:
+            self._followers.pop().finish()
+
+    def watch(self, *, progress: bool) -> Results:
+        """Show progress until the study has ended, or until Ctrl-C, which ends it; the results it has by then."""
+        pace = Pace()
+        with Progress(enabled=progress) as display:
+            try:
+                while not self._handle.wait(pace.pause_s):
+                    with pace:
+                        display.update(self._handle.snapshot())
+            except KeyboardInterrupt:
+                self._handle.stop(INTERRUPTED)
+            display.update(self._handle.snapshot())
+        return self.results()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        status = self.status()
+        state = "running" if status.is_running else f"stopped: {status.stopped}"
+        return f"<Run {self.name!r}: {status.num_finished} trials finished, {state}>"
+
+    def _repr_html_(self) -> str:
+        """The card as it stands, for whatever shows HTML and cannot update it."""
+        return card(self.snapshot(), None)
+
+    def _ipython_display_(self) -> None:
+        """The card that updates itself; where there is no notebook, one line."""
+        if in_notebook():
+            self._live.show()
+        else:
+            sys.stdout.write(f"{self!r}\n")

@@ -1,0 +1,227 @@
+"""Ask and tell: a study in your own loop, without workers, Ray or threads of ours."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from raytune_hpo.api.settings import checked_points, default_name, make_spec
+from raytune_hpo.core.ledger import Ledger, StudyStatus
+from raytune_hpo.core.messages import Answer, Asked, Ended, Event, Lease, Measured
+from raytune_hpo.core.optimizer import WallClock
+from raytune_hpo.core.snapshot import Snapshot
+from raytune_hpo.errors import HpoError, ObjectiveError, StudyEnded
+from raytune_hpo.facts import Status, Verdict
+from raytune_hpo.goals import as_metrics, check_metrics
+from raytune_hpo.journal import open_storage
+from raytune_hpo.results import Results
+from raytune_hpo.runtime.plan import Plan
+from raytune_hpo.runtime.resuming import open_study
+from raytune_hpo.spec import Limits
+from raytune_hpo.trial import Trial
+
+
+class Study:
+    """A study that you drive: ``ask`` for a trial, run it as you like, ``tell`` the result. Safe for threads.
+
+    Trials that an earlier session asked for and never told are handed out again first. The arguments are Tuner's.
+
+    Raises:
+        SpecError, SpaceError: naming the rule, what came, and the way out.
+        StudyExists: someone else is running the study now.
+    """
+
+    def __init__(
+        self,
+        space: Any,
+        *,
+        metric: str | Sequence[str] = "loss",
+        mode: str | Sequence[str] = "min",
+        sampler: Any = "auto",
+        scheduler: Any = None,
+        num_trials: int | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] = (),
+        seed: int | None = None,
+        name: str | None = None,
+        storage: Any = None,
+        resume: str = "auto",
+        valid_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
+    ) -> None:
+        spec, sampler, scheduler = make_spec(
+            space,
+            metric=metric,
+            mode=mode,
+            valid_range=valid_range,
+            sampler=sampler,
+            scheduler=scheduler,
+            limits=Limits(num_trials=num_trials),
+            max_retries=0,
+            seed=seed,
+            name=default_name(self) if name is None else name,
+            settings={"runtime": "ask and tell"},
+        )
+        plan = Plan(
+            objective=_no_objective,
+            spec=spec,
+            sampler=sampler,
+            scheduler=scheduler,
+            seed_given=seed is not None,
+            points=checked_points(points_to_evaluate, spec.space),
+            storage=storage,
+            resume=resume,
+        )
+        self._spec, self._judged = spec, plan.is_judged
+        self._storage = open_storage(storage)
+        self._optimizer = open_study(plan, self._storage, WallClock())
+        self._lock = threading.Lock()
+        self._num_asked = 0
+
+    @property
+    def name(self) -> str:
+        return self._spec.name
+
+    def ask(self) -> Trial:
+        """The next trial to run.
+
+        Raises:
+            StudyEnded: there is none: the limit or the end of a grid is reached.
+        """
+        with self._lock:
+            return self._ask()
+
+    def ask_batch(self, n: int) -> list[Trial]:
+        """Up to ``n`` trials to run at the same time, each chosen with the others in mind; fewer at the study's end.
+
+        Raises:
+            StudyEnded: there is none at all.
+        """
+        trials: list[Trial] = []
+        with self._lock:
+            for _ in range(n):
+                try:
+                    trials.append(self._ask())
+                except StudyEnded:
+                    if not trials:
+                        raise
+                    break
+        return trials
+
+    def report(self, trial: Trial | int, step: int, metrics: Mapping[str, Any] | float) -> Verdict:
+        """Report metrics at a step; the scheduler's verdict, ``"continue"`` or ``"stop"``. Then ``tell`` how it ended.
+
+        Raises:
+            ObjectiveError: the metrics are none.
+        """
+        goals = self._spec.goals
+        plain = check_metrics(as_metrics(metrics, goals), goals, require=self._judged)
+        with self._lock:
+            current = self._current(trial)
+            answer = self._handle(
+                Measured(
+                    number=current.number,
+                    attempt=current.attempt,
+                    step=step,
+                    metrics=plain,
+                    at=self._optimizer.now(),
+                )
+            )
+        assert isinstance(answer, Answer)
+        return answer.verdict
+
+    def next_step(self, trial: Trial | int) -> int | None:
+        """The first step at which a report may be answered by ``"stop"``; None: the trial may run to its end.
+
+        Reports before it are welcome, and change nothing.
+        """
+        with self._lock:
+            scheduler = self._optimizer.core.scheduler
+            return None if scheduler is None else scheduler.next_step(self._current(trial))
+
+    def tell(self, trial: Trial | int, metrics: Mapping[str, Any] | float | None = None) -> Trial:
+        """Tell a result; the trial as it is recorded. Told twice, the first result stays.
+
+        Metrics that are none (NaN, missing ...) are recorded as a failed trial. A trial that was told to stop becomes
+        pruned. Without metrics, the last report is the result.
+        """
+        goals = self._spec.goals
+        with self._lock:
+            current = self._current(trial)
+            try:
+                given = {} if metrics is None and current.reports else as_metrics(metrics, goals)
+                plain = check_metrics({**current.metrics, **given}, goals, require=True)
+            except ObjectiveError as error:
+                return self._end(current, Status.FAILED, error=f"ObjectiveError: {error}")
+            return self._end(current, Status.COMPLETED, metrics=plain)
+
+    def fail(self, trial: Trial | int, error: BaseException | str) -> Trial:
+        """Record that a trial failed, and why."""
+        text = "".join(traceback.format_exception(error)) if isinstance(error, BaseException) else str(error)
+        with self._lock:
+            return self._end(self._current(trial), Status.FAILED, error=text)
+
+    def enqueue(self, config: Mapping[str, Any]) -> None:
+        """Have a configuration asked next."""
+        with self._lock:
+            self._optimizer.enqueue(config)
+
+    def status(self) -> StudyStatus:
+        with self._lock:
+            return self._optimizer.status()
+
+    def snapshot(self) -> Snapshot:
+        """Where it stands, what runs, and how its best came about: what a progress display shows."""
+        with self._lock:
+            return self._optimizer.snapshot()
+
+    def results(self) -> Results:
+        """The trials up to now."""
+        with self._lock:
+            return Results.from_ledger(Ledger.fold(self._storage.read(self.name), self._spec))
+
+    def close(self) -> None:
+        """Let go of the storage; the same name continues the study."""
+        with self._lock:
+            self._optimizer.close()
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _ask(self) -> Trial:
+        self._num_asked += 1
+        # Each ask is a worker of its own: a worker that asks again would get the trial it has not told.
+        asked = Asked(worker=f"ask-{id(self)}-{self._num_asked}", at=self._optimizer.now())
+        lease = self._handle(asked)
+        assert isinstance(lease, Lease)
+        if not lease.assignments:
+            status = self._optimizer.status()
+            raise StudyEnded(f"study {self.name!r} has nothing to ask: {status.stopped or 'all trials are handed out'}")
+        return self._optimizer.ledger.trials[lease.assignments[0].number]
+
+    def _end(self, trial: Trial, status: Status, **outcome: Any) -> Trial:
+        at = self._optimizer.now()
+        duration_s = at - (trial.started_at or at)
+        self._handle(
+            Ended(number=trial.number, attempt=trial.attempt, status=status, at=at, duration_s=duration_s, **outcome)
+        )
+        return self._optimizer.ledger.trials[trial.number]
+
+    def _handle(self, event: Event) -> Any:
+        return self._optimizer.handle([event])[0]
+
+    def _current(self, trial: Trial | int) -> Trial:
+        """The trial as it stands; what the user holds is a snapshot of when it was asked."""
+        number = trial if isinstance(trial, int) else trial.number
+        trials = self._optimizer.ledger.trials
+        if not 0 <= number < len(trials):
+            raise HpoError(f"study {self.name!r} has asked for trials 0 to {len(trials) - 1}, got trial {number}")
+        return trials[number]
+
+
+def _no_objective(config: dict[str, Any]) -> None:
+    """An asked-and-told study calls nothing."""

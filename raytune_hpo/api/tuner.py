@@ -1,0 +1,235 @@
+"""The tuner: one study, from keywords to results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from raytune_hpo.api.callbacks import Callback
+from raytune_hpo.api.run import Run
+from raytune_hpo.api.settings import checked_points, default_name, make_spec, positive, whole
+from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.results import Results
+from raytune_hpo.runtime.local import LocalHandle
+from raytune_hpo.runtime.plan import Handle, Plan
+from raytune_hpo.runtime.simulated import COST, SimulatedHandle
+from raytune_hpo.spec import Limits
+
+RUNTIMES = ("ray", "local", "simulated")
+ISOLATIONS = ("actor", "process")
+_RESOURCE_WORDS = {"cpus": "cpu", "num_cpus": "cpu", "gpus": "gpu", "num_gpus": "gpu", "CPU": "cpu", "GPU": "gpu"}
+
+
+class Tuner:
+    """Tunes an objective over a space. All settings are checked here, before anything runs.
+
+    Args:
+        objective: takes a configuration (a dict of plain Python values) and returns the metric, or a dict of metrics.
+            It may ``report`` on the way, or yield its reports.
+        space: a dict of constants and domains, nested at will, a Space, or a space written for another tuner.
+        metric, mode: what to optimise, "min" or "max"; lists for several.
+        sampler, scheduler: a name, a dict ``{"name": ..., option: ...}``, or an object of ``hpo.samplers`` or
+            ``hpo.schedulers``; no scheduler: every trial runs to its end.
+        num_trials, time_budget_s, target: when to stop; whichever comes first.
+        max_concurrent: trials at the same time; None: as many as there is room for.
+        resources: of one trial: ``{"cpu": 1, "gpu": 0.5, "memory": bytes, ...}``, or a list of such bundles.
+        isolation: "actor" uses worker processes again, "process" gives each trial a fresh one.
+        max_retries: how often a trial may take its worker down before it fails.
+        trial_timeout_s: seconds after which a trial is ended and fails.
+        points_to_evaluate: configurations to try first.
+        seed: of everything random; None draws one, and matches whatever a stored study has.
+        name: of the study in its storage; the same name and settings continue it.
+        storage: an SQLAlchemy URL, a path of an SQLite file, or "memory"; by default SQLite below the home folder of
+            the machine that runs the optimizer.
+        resume: "auto" continues a stored study of the same name, "never" refuses.
+        valid_range: interval (or dict of intervals by metric) outside which a value fails its trial.
+        callbacks: called with each fact of the study, in order, beside it and by this process: they can neither slow
+            nor break it. See ``raytune_hpo.api.callbacks``, and ``raytune_hpo.integrations`` for loggers.
+        progress: whether ``fit`` shows a line that updates itself, in a notebook a card.
+        runtime: "ray", "local" (threads of this process) or "simulated" (see ``simulate``).
+
+    Raises:
+        SpecError, SpaceError: naming the rule, what came, and the way out.
+    """
+
+    def __init__(
+        self,
+        objective: Callable[[dict[str, Any]], Any],
+        space: Any,
+        *,
+        metric: str | Sequence[str] = "loss",
+        mode: str | Sequence[str] = "min",
+        sampler: Any = "auto",
+        scheduler: Any = None,
+        num_trials: int | None = None,
+        time_budget_s: float | None = None,
+        target: float | None = None,
+        max_concurrent: int | None = None,
+        resources: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
+        isolation: str = "actor",
+        max_retries: int = 2,
+        trial_timeout_s: float | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] = (),
+        seed: int | None = None,
+        name: str | None = None,
+        storage: Any = None,
+        resume: str = "auto",
+        valid_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
+        callbacks: Callback | Sequence[Callback] = (),
+        progress: bool = True,
+        runtime: str = "ray",
+    ) -> None:
+        if not callable(objective):
+            raise SpecError(f"an objective is a function of a configuration, got {objective!r}")
+        spec, sampler, scheduler = make_spec(
+            space,
+            metric=metric,
+            mode=mode,
+            valid_range=valid_range,
+            sampler=sampler,
+            scheduler=scheduler,
+            limits=Limits(num_trials=num_trials, time_budget_s=time_budget_s, target=target),
+            max_retries=max_retries,
+            seed=seed,
+            name=default_name(objective) if name is None else name,
+            settings={"objective": getattr(objective, "__name__", type(objective).__name__), "runtime": runtime},
+        )
+        self._plan = Plan(
+            objective=objective,
+            spec=spec,
+            sampler=sampler,
+            scheduler=scheduler,
+            seed_given=seed is not None,
+            points=checked_points(points_to_evaluate, spec.space),
+            storage=storage,
+            resume=_one_of("resume", resume, ("auto", "never")),
+            max_concurrent=None if max_concurrent is None else whole("max_concurrent", max_concurrent, least=1),
+            resources=_checked_resources(resources),
+            isolation=_one_of("isolation", isolation, ISOLATIONS),
+            trial_timeout_s=None if trial_timeout_s is None else positive("trial_timeout_s", trial_timeout_s),
+        )
+        self._runtime = _one_of("runtime", runtime, RUNTIMES)
+        self._callbacks, self._progress = _checked_callbacks(callbacks), progress
+        _check_end(self._plan)
+        _check_isolation(self._plan, runtime)
+
+    @property
+    def name(self) -> str:
+        return self._plan.spec.name
+
+    @property
+    def plan(self) -> Plan:
+        """What a runtime is given."""
+        return self._plan
+
+    def fit(self) -> Results:
+        """Run the study to its end and return its results; Ctrl-C ends it, and returns what there is.
+
+        Raises:
+            StudyExists: someone else is running it.
+            SpecMismatch: it is stored with other settings.
+            HpoError: it cannot go on; what was recorded is safe, and the same call continues.
+        """
+        with self._run(detached=False) as run:
+            return run.watch(progress=self._progress)
+
+    def start(self) -> Run:
+        """Run the study in the background; on Ray it lives on the cluster after this process has gone."""
+        return self._run(detached=True)
+
+    def _run(self, *, detached: bool) -> Run:
+        run = Run(_started(self._plan, self._runtime, detached=detached), self._plan)
+        run.follow(*self._callbacks)
+        return run
+
+
+def tune(objective: Callable[[dict[str, Any]], Any], space: Any, **settings: Any) -> Results:
+    """Tune in one call; the keywords are those of Tuner."""
+    return Tuner(objective, space, **settings).fit()
+
+
+def simulate(
+    objective: Callable[[dict[str, Any]], Any],
+    space: Any,
+    *,
+    num_workers: int = 1,
+    cost: str = COST,
+    storage: Any = "memory",
+    **settings: Any,
+) -> Results:
+    """Tune on a virtual clock: the objective says how long it takes instead of taking that long.
+
+    Args:
+        num_workers: virtual workers.
+        cost: the metric in which every report and result carries the virtual seconds since its trial began.
+        settings: as for Tuner; times and ``time_budget_s`` are virtual.
+    """
+    settings = {"progress": False, **settings, "runtime": "simulated", "max_concurrent": num_workers}
+    tuner = Tuner(objective, space, storage=storage, **settings)
+    with Run(SimulatedHandle(tuner.plan, cost=cost), tuner.plan) as run:
+        run.follow(*tuner._callbacks)
+        return run.watch(progress=tuner._progress)
+
+
+def _started(plan: Plan, runtime: str, *, detached: bool) -> Handle:
+    if runtime == "ray":
+        from raytune_hpo import cluster
+
+        return cluster.start(plan, detached=detached)
+    if runtime == "local":
+        return LocalHandle(plan)
+    return SimulatedHandle(plan)
+
+
+def _one_of(what: str, value: Any, known: Sequence[str]) -> str:
+    if value not in known:
+        raise SpecError(f"unknown {what} {value!r}; {nearest(str(value), known)}")
+    return str(value)
+
+
+def _checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
+    listed = [callbacks] if callable(callbacks) or not isinstance(callbacks, Iterable) else list(callbacks)
+    for callback in listed:
+        if not callable(callback):
+            raise SpecError(f"a callback is called with a fact, got {callback!r}; give functions or loggers")
+    return tuple(listed)
+
+
+def _checked_resources(resources: Any) -> Mapping[str, float] | list[Mapping[str, float]]:
+    if resources is None:
+        return {"cpu": 1.0}
+    if isinstance(resources, Mapping):
+        return checked_bundle(resources)
+    if isinstance(resources, Sequence) and not isinstance(resources, str) and resources:
+        return [checked_bundle(bundle) for bundle in resources]
+    raise SpecError(f'resources is a dict like {{"cpu": 1, "gpu": 0.5}} or a list of such bundles, got {resources!r}')
+
+
+def checked_bundle(bundle: Any) -> dict[str, float]:
+    """The resources of one process.
+
+    Raises:
+        SpecError: naming the rule and what came.
+    """
+    if not isinstance(bundle, Mapping):
+        raise SpecError(f'a bundle of resources is a dict like {{"cpu": 1}}, got {bundle!r}')
+    for key, amount in bundle.items():
+        if key in _RESOURCE_WORDS:
+            raise SpecError(f"resources has no {key!r}; did you mean {_RESOURCE_WORDS[key]!r}?")
+        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount < float("inf"):
+            raise SpecError(f"resources[{key!r}] is a number of at least 0, got {amount!r}")
+    return {str(key): amount for key, amount in bundle.items()}
+
+
+def _check_end(plan: Plan) -> None:
+    limits = plan.spec.limits
+    ends = (limits.num_trials, limits.time_budget_s, limits.target) != (None, None, None)
+    if not ends and plan.spec.sampler.name != "grid":
+        raise SpecError("a study needs an end: give num_trials, time_budget_s or target (or sampler='grid')")
+
+
+def _check_isolation(plan: Plan, runtime: str) -> None:
+    if plan.isolation == "process" and runtime != "ray":
+        raise SpecError(
+            f"isolation='process' gives each trial a Ray process, got runtime={runtime!r}; use runtime='ray'"
+        )

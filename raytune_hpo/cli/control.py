@@ -1,0 +1,217 @@
+"""Commands that run a study, or reach one that runs: run, stop, enqueue."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from raytune_hpo.api.userfile import load_file
+from raytune_hpo.cli.app import NO_RESULT, say, says_json, seconds
+from raytune_hpo.errors import ClusterError, SpecError, StudyNotFound, nearest
+
+if TYPE_CHECKING:
+    from raytune_hpo.api.run import Run
+
+_NOTE = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"
+_PROCESSES = Path("/proc")
+_PATIENCE_S = 3.0
+
+
+def part(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    """A sampler or scheduler: its name, or a JSON object of its name and options."""
+    return json_object(value) if value is not None and value.lstrip().startswith("{") else value
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--num-trials", type=int, help="How many trials to start at most.")
+@click.option(
+    "--time-budget", "time_budget_s", metavar="TIME", callback=seconds, help="How long to run: 90, 10m, 1h30m."
+)
+@click.option("--target", type=float, help="Stop at this value of the metric.")
+@click.option("--metric", help="What to optimise.")
+@click.option("--mode", type=click.Choice(["min", "max"]))
+@click.option("--sampler", callback=part, help='A name, or \'{"name": "hyperopt", "gamma": 0.2}\'.')
+@click.option("--scheduler", callback=part, help="As for the sampler.")
+@click.option("--max-concurrent", type=int, help="How many trials run at the same time.")
+@click.option("--runtime", type=click.Choice(["ray", "local", "simulated"]), help="[default: ray]")
+@click.option("--address", help="Of the Ray cluster to run on.")
+@click.option("--storage", metavar="URL", help="Where to keep the study.")
+@click.option("--name", help="Of the study; the same name continues it.")
+@click.option("--seed", type=int)
+@click.option("--resume", type=click.Choice(["auto", "never"]), help="Whether a study of the same name is continued.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@says_json
+@click.pass_context
+def run(ctx: click.Context, /, file: Path, address: str | None, quiet: bool, as_json: bool, **flags: Any) -> None:
+    """Run the study that FILE.py describes.
+
+    FILE.py defines `objective` and `space`, and may define `settings = dict(metric=..., ...)` with the keywords of
+    Tuner. Flags win over settings.
+    """
+    module = load_file(file)
+    settings = {**settings_of(module, file), **{key: value for key, value in flags.items() if value is not None}}
+    if quiet or as_json:
+        settings["progress"] = False
+    objective, space = (defined(module, file, name) for name in ("objective", "space"))
+    if address is not None:
+        from raytune_hpo import cluster
+
+        cluster.connect(address)
+    from raytune_hpo.api.tuner import Tuner
+    from raytune_hpo.results.summary import as_text
+
+    results = Tuner(objective, space, **settings).fit()
+    more = f"more: raytune-hpo show {results.name}, raytune-hpo report {results.name} OUT.html"
+    say(as_text(results, more=more), results.summary(), as_json=as_json)
+    if not results.best_trials:
+        ctx.exit(NO_RESULT)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--reason", default="stopped by the user", show_default=True)
+@click.option("--address", help="Of the Ray cluster it runs on.")
+@says_json
+def stop(name: str, reason: str, address: str | None, as_json: bool) -> None:
+    """Stop a running study.
+
+    What it has found is kept, and `run` with the same name continues it.
+    """
+    attached(name, address).stop(reason)
+    say(f"stopped {name}", {"stopped": name, "reason": reason}, as_json=as_json)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("config", metavar="JSON")
+@click.option("--address", help="Of the Ray cluster it runs on.")
+@says_json
+def enqueue(name: str, config: str, address: str | None, as_json: bool) -> None:
+    """Have a running study try a configuration.
+
+    It comes before the next suggestion. JSON is like '{"lr": 0.1, "depth": 3}'.
+    """
+    point = json_object(config)
+    attached(name, address).enqueue(point)
+    say(f"enqueued for {name}", {"name": name, "enqueued": point}, as_json=as_json)
+
+
+def attached(name: str, address: str | None) -> Run:
+    """A study that runs on a cluster; no cluster is started to look for it.
+
+    Raises:
+        HpoError: it does not run there, or no cluster is found.
+    """
+    from raytune_hpo import cluster
+    from raytune_hpo.api.stored import attach
+
+    if address is None and not os.environ.get("RAY_ADDRESS") and not os.environ.get("RAY_HEAD_SERVICE_HOST"):
+        address = _local_cluster()
+    try:
+        cluster.connect(address)
+        return attach(name)
+    except StudyNotFound as error:
+        raise StudyNotFound(f"study {name!r} does not run on this cluster: {error}") from error
+
+
+def _local_cluster() -> str:
+    """The cluster of this machine, if there is one that answers: Ray itself would try a dead one for many minutes.
+
+    Raises:
+        ClusterError: there is none, or several.
+    """
+    found = sorted(filter(_answers, _noted_clusters()))
+    if not found:
+        raise ClusterError("no Ray cluster runs on this machine; name one with --address or RAY_ADDRESS")
+    if len(found) > 1:
+        raise ClusterError(
+            f"{len(found)} Ray clusters run on this machine; name one with --address: {', '.join(found)}"
+        )
+    return found[0]
+
+
+def _noted_clusters() -> set[str]:
+    """Addresses from the note that ``ray start`` leaves, and from the command lines of Ray's own processes (on Linux)."""
+    found = {_NOTE.read_text().strip()} if _NOTE.is_file() else set()
+    for path in _PROCESSES.glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # another user's, or it has just ended
+            found |= {match.decode() for match in re.findall(rb"--gcs-address=([^\0\s]+)", path.read_bytes())}
+    return found
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """A JSON object typed by a user.
+
+    Raises:
+        SpecError: it is none.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise SpecError(f"a JSON object is needed, like '{{\"lr\": 0.1}}', got {text!r}: {error}") from error
+    if not isinstance(value, dict):
+        raise SpecError(f"a JSON object is needed, like '{{\"lr\": 0.1}}', got {text!r}")
+    return value
+
+
+# ---------------------------------------------------------------------------------------------- FILE.py
+
+
+def settings_of(module: ModuleType, path: Path) -> dict[str, Any]:
+    """The file's ``settings``, all of which Tuner knows.
+
+    Raises:
+        SpecError: one that it does not, with the nearest.
+    """
+    from raytune_hpo.api.tuner import Tuner
+
+    settings = getattr(module, "settings", {})
+    if not isinstance(settings, Mapping):
+        raise SpecError(f"settings in {path} is a dict of Tuner's keywords, got a {type(settings).__name__}")
+    known = [p.name for p in inspect.signature(Tuner).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for key in settings:
+        if key not in known:
+            raise SpecError(f"settings in {path} has {key!r}, which Tuner does not know; {nearest(str(key), known)}")
+    return dict(settings)
+
+
+def defined(module: ModuleType, path: Path, name: str) -> Any:
+    """The file's ``objective`` or ``space``.
+
+    Raises:
+        SpecError: it has none.
+    """
+    if not hasattr(module, name):
+        raise SpecError(f"{path} must define `objective` and `space`, it has no {name!r}")
+    return getattr(module, name)
+
+
+def live_parts(path: Path) -> dict[str, Any]:
+    """What an audit takes from the user's file: the space, and parts that are given as objects."""
+    from raytune_hpo.space import Space
+
+    module = load_file(path)
+    settings = settings_of(module, path)
+    parts = {role: settings.get(role) for role in ("sampler", "scheduler")}
+    live = {role: part for role, part in parts.items() if hasattr(part, "bind")}
+    return {"space": Space.of(defined(module, path, "space")), **live}

@@ -1,0 +1,280 @@
+"""Commands that read stored studies: studies, show, best, trials, export, report, delete, audit."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from raytune_hpo.cli.app import NO_RESULT, Store, folded, opened, reads_studies, say, seconds
+from raytune_hpo.display.text import duration, last_line, table
+from raytune_hpo.errors import HpoError, SpecError
+
+if TYPE_CHECKING:
+    from raytune_hpo.core.ledger import Ledger
+    from raytune_hpo.results import Results
+
+
+@click.command()
+@click.option("--long", "is_long", is_flag=True, help="Read every study: its trials, its best value, how it ended.")
+@reads_studies
+def studies(is_long: bool, storage: str | None, address: str | None, as_json: bool) -> None:
+    """List the stored studies, oldest first."""
+    with opened(storage, address) as store:
+        rows: list[dict[str, Any]] = [
+            {"name": row.name, "created_at": row.created_at, "facts": row.num_facts} for row in store.studies()
+        ]
+        if is_long:
+            rows = [{**row, **_long(store, row["name"])} for row in rows]
+    shown = [[row["name"], _clock(row["created_at"]), *list(row.values())[2:]] for row in rows]
+    header = ["study", "created", *list(rows[0])[2:]] if rows else []
+    say(table(header, shown, indent="") if rows else "no studies", rows, as_json=as_json)
+
+
+def _long(store: Store, name: str) -> dict[str, Any]:
+    from raytune_hpo.core.ledger import Ledger
+
+    try:
+        ledger = Ledger.fold(store.read(name))
+    except HpoError as error:  # one broken study must not hide the others
+        return {"trials": None, "best": None, "state": last_line(str(error))}
+    goal, best = ledger.spec.goals[0], ledger.best[0]
+    value = None if best is None else best.metrics[goal.metric]
+    return {"trials": len(ledger.trials), "best": value, "state": _state(ledger)}
+
+
+def _state(ledger: Ledger) -> str:
+    return "running or interrupted" if ledger.stopped is None else f"ended: {ledger.stopped}"
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--trial", "number", type=int, metavar="N", help="One trial: its reports, output and errors.")
+@reads_studies
+def show(name: str, number: int | None, storage: str | None, address: str | None, as_json: bool) -> None:
+    """Show a study, or one of its trials.
+
+    A study: counts, the best trials, settings. A trial: reports, and what each attempt printed and died of.
+    """
+    from raytune_hpo.results import Results
+    from raytune_hpo.results.summary import as_text
+
+    if number is not None:
+        _show_trial(name, number, storage, address, as_json=as_json)
+        return
+    ledger = folded(name, storage, address)
+    results, spec = Results.from_ledger(ledger), ledger.spec
+    settings = {
+        "sampler": str(spec.sampler),
+        "scheduler": None if spec.scheduler is None else str(spec.scheduler),
+        "seed": spec.seed,
+        **spec.limits.to_json(),
+        **spec.settings,
+        "state": _state(ledger),
+        "running_time_s": ledger.elapsed_s(time.time()) if ledger.stopped else None,
+    }
+    lines = [f"  {key}: {value}" for key, value in settings.items() if value is not None]
+    more = f"more: raytune-hpo show {name} --trial N, raytune-hpo trials {name}, raytune-hpo report {name} OUT.html"
+    text = "\n".join([as_text(results, more=more), "", *lines])
+    say(text, {**results.summary(), "settings": settings}, as_json=as_json)
+
+
+def _show_trial(name: str, number: int, storage: str | None, address: str | None, *, as_json: bool) -> None:
+    from raytune_hpo.cli.trials import trial_data, trial_text
+
+    with opened(storage, address) as store:
+        facts = store.trial_facts(name, number)
+        first = list(islice(store.read(name), 1))
+    data = trial_data(name, number, first, facts)
+    say(trial_text(data), data, as_json=as_json)
+
+
+@click.command()
+@click.argument("name")
+@reads_studies
+@click.pass_context
+def best(ctx: click.Context, name: str, storage: str | None, address: str | None, as_json: bool) -> None:
+    """Print the best configuration.
+
+    Of several metrics, the whole Pareto front. Exit code 1 where no trial has completed.
+    """
+    from raytune_hpo.results import Results
+    from raytune_hpo.results.records import trial_record
+    from raytune_hpo.results.summary import summary_lines
+
+    results = Results.from_ledger(folded(name, storage, address))
+    say(_best_text(results), [trial_record(trial) for trial in results.best_trials], as_json=as_json)
+    if not results.best_trials:
+        click.echo(f"raytune-hpo: {summary_lines(results)[-1]}", err=True)
+        ctx.exit(NO_RESULT)
+
+
+def _best_text(results: Results) -> str:
+    from raytune_hpo.results.records import plain
+
+    blocks = []
+    for trial in results.best_trials[: 1 if len(results.goals) == 1 else None]:
+        values = ", ".join(f"{goal.metric}={trial.metrics[goal.metric]!r}" for goal in results.goals)
+        blocks.append(f"trial {trial.number}: {values}\n{json.dumps(plain(trial.config), indent=1)}")
+    return "\n".join(blocks)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--status", help="Only those: completed, pruned, failed, running or waiting.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many, the best first.")
+@reads_studies
+def trials(
+    name: str, status: str | None, limit: int | None, storage: str | None, address: str | None, as_json: bool
+) -> None:
+    """List the trials of a study."""
+    from raytune_hpo.analysis.best import ranked
+    from raytune_hpo.facts import Status
+    from raytune_hpo.results import Results
+    from raytune_hpo.results.records import trial_record
+
+    if status is not None and status not in set(Status):
+        raise SpecError(f"a status is one of {', '.join(Status)}, got {status!r}")
+    results = Results.from_ledger(folded(name, storage, address))
+    shown = [trial for trial in results if status is None or trial.status == status]
+    if limit is not None:
+        shown = [*ranked(shown), *[trial for trial in shown if trial.losses is None]][:limit]
+    text = _trials_text(Results(results.spec, shown)) if shown else "no trials"
+    say(text, [trial_record(trial) for trial in shown], as_json=as_json)
+
+
+def _trials_text(results: Results) -> str:
+    columns = results.columns()
+    hidden = {"started_at", "worker", "attempt"} | {key for key in columns if _is_extra(key, results)}
+    columns = {key: values for key, values in columns.items() if key not in hidden}
+    columns["error"] = ["" if error is None else last_line(error) for error in columns["error"]]
+    columns["duration_s"] = ["" if s is None else duration(s) for s in columns["duration_s"]]
+    columns["error"] = columns.pop("error")  # long texts come last
+    header = [key.removeprefix("config/").removeprefix("metrics/") for key in columns]
+    rows = [["" if value is None else value for value in row] for row in zip(*columns.values(), strict=True)]
+    return table(header, rows, indent="")
+
+
+def _is_extra(key: str, results: Results) -> bool:
+    return key.startswith("metrics/") and key not in {f"metrics/{goal.metric}" for goal in results.goals}
+
+
+@click.command()
+@click.argument("name")
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@reads_studies
+def export(name: str, out: Path, storage: str | None, address: str | None, as_json: bool) -> None:
+    """Write all trials to a file, OUT.csv or OUT.json."""
+    from raytune_hpo.results import Results
+
+    if out.suffix not in (".csv", ".json"):
+        raise SpecError(f"an export ends in .csv or .json, got {str(out)!r}")
+    results = Results.from_ledger(folded(name, storage, address))
+    _written(lambda: results.to_csv(out) if out.suffix == ".csv" else results.to_json(out), out)
+    say(f"wrote {len(results)} trials to {out}", {"path": str(out), "trials": len(results)}, as_json=as_json)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--watch", "is_watched", is_flag=True, help="Write it again and again until the study has ended.")
+@click.option("--every", default="5", metavar="TIME", callback=seconds, help="How often: 5, 30s, 1m. [default: 5]")
+@reads_studies
+def report(
+    name: str, out: Path, is_watched: bool, every: float, storage: str | None, address: str | None, as_json: bool
+) -> None:
+    """Write one HTML page about a study.
+
+    It opens anywhere, offline too: best configuration, figures, table of trials. With --watch, a page that is open shows
+    a running study as it goes on; Ctrl-C leaves it as it is then.
+    """
+    from raytune_hpo.core.ledger import Ledger
+    from raytune_hpo.results import Results
+
+    if not every > 0:
+        raise SpecError(f"--every is a time above 0, got {every:g}")
+    with opened(storage, address) as store:
+        ledger = _watched(store, name, out, every) if is_watched else Ledger.fold(store.read(name))
+    results = Results.from_ledger(ledger)
+    results.plot.page(out)
+    say(f"wrote {out}", {"path": str(out), "trials": len(results)}, as_json=as_json)
+
+
+def _watched(store: Store, name: str, out: Path, every_s: float) -> Ledger:
+    """Write a page that reads itself again, whenever there is something new, until the study has ended or until Ctrl-C."""
+    from raytune_hpo.core.ledger import Ledger
+    from raytune_hpo.results import Results
+
+    ledger, written = Ledger.fold(store.read(name)), -1
+    try:
+        while ledger.stopped is None:
+            if ledger.seen != written:
+                results, written = Results.from_ledger(ledger), ledger.seen
+                results.plot.page(out, refresh_s=every_s)
+            time.sleep(every_s)
+            for fact in store.read(name, ledger.seen):
+                ledger.apply(fact)
+    except KeyboardInterrupt:
+        click.echo(f"stopped watching {name}", err=True)
+    return ledger
+
+
+def _written(write: Any, out: Path) -> None:
+    try:
+        write()
+    except OSError as error:
+        raise SpecError(f"{out} cannot be written: {error.strerror or error}") from error
+
+
+@click.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@reads_studies
+def delete(name: str, yes: bool, storage: str | None, address: str | None, as_json: bool) -> None:
+    """Forget a study and all its trials."""
+    with opened(storage, address) as store:
+        num_facts = sum(1 for _ in store.read(name))
+        question = f"Delete study {name!r} with {num_facts} facts for ever?"
+        if not yes and not click.confirm(question, err=True):
+            raise SpecError(f"study {name!r} was not deleted")
+        store.delete(name)
+    say(f"deleted {name}", {"deleted": name, "facts": num_facts}, as_json=as_json)
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.py",
+    help="That defines `space`, and `settings` where its sampler or scheduler is an object.",
+)
+@reads_studies
+@click.pass_context
+def audit(
+    ctx: click.Context, name: str, path: Path | None, storage: str | None, address: str | None, as_json: bool
+) -> None:
+    """Recompute a study from its journal.
+
+    Every suggestion and verdict is compared with what was journalled. Exit code 1 where they differ.
+    """
+    from dataclasses import asdict
+
+    from raytune_hpo.cli.control import live_parts
+    from raytune_hpo.core.audit import audit as recompute
+
+    with opened(storage, address) as store:
+        facts = list(store.read(name))
+    found = recompute(facts, **({} if path is None else live_parts(path)))
+    say(str(found), asdict(found), as_json=as_json)
+    if not found.is_clean:
+        ctx.exit(1)

@@ -1,0 +1,115 @@
+"""The command that makes a lookup table of an objective: tabulate."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from raytune_hpo.api.userfile import load_file
+from raytune_hpo.cli.app import NO_RESULT, say, says_json
+from raytune_hpo.cli.control import defined, json_object, part, settings_of
+
+if TYPE_CHECKING:
+    from raytune_hpo.experiments import LookupTable
+    from raytune_hpo.results import Results
+
+
+def _resources(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    return None if value is None else json_object(value)
+
+
+@click.command()
+@click.argument("file", metavar="FILE.py", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--rows", type=int, required=True, metavar="N", help="How many configurations.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="TABLE",
+    help="A .parquet or .csv file.  [default: FILE.parquet]",
+)
+@click.option("--metric", help="What the table is about.")
+@click.option("--mode", type=click.Choice(["min", "max"]))
+@click.option("--sampler", callback=part, help="What designs: 'grid' tries all of a finite space.  [default: sobol]")
+@click.option("--max-concurrent", "--workers", "max_concurrent", type=int, help="How many trials run at the same time.")
+@click.option("--resources", callback=_resources, metavar="JSON", help='Of one trial: \'{"cpu": 2, "gpu": 0.5}\'.')
+@click.option("--local", "runtime", flag_value="local", help="In this process; needs no Ray.")
+@click.option("--address", help="Of the Ray cluster to run on.")
+@click.option("--storage", metavar="URL", help="Where to keep the study.")
+@click.option("--name", help="Of the study.  [default: the file's, and a digest of what is in it]")
+@click.option("--seed", type=int, help="Of the design.  [default: 0]")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@says_json
+@click.pass_context
+def tabulate(
+    ctx: click.Context,
+    /,
+    file: Path,
+    rows: int,
+    out: Path | None,
+    address: str | None,
+    quiet: bool,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Make a lookup table of the objective in FILE.py.
+
+    FILE.py is one that `raytune-hpo run` takes. N configurations, spread evenly over its space, are trained to their
+    ends; the table has what they reported and how long they took, so that searches can be tried without training.
+    The same command goes on after a crash, and with a larger N it adds rows, as long as FILE.py stays as it is.
+    """
+    from raytune_hpo.tables.making import run_design, settings_for_rows
+
+    out = file.with_suffix(".parquet") if out is None else out
+    module = load_file(file)
+    given = {key: value for key, value in flags.items() if value is not None}
+    settings = {"name": name_for(file), **settings_for_rows(settings_of(module, file)), **given}
+    if quiet or as_json:
+        settings["progress"] = False
+    objective, space = (defined(module, file, name) for name in ("objective", "space"))
+    if address is not None:
+        from raytune_hpo import cluster
+
+        cluster.connect(address)
+    results = run_design(objective, space, rows, out, settings)
+    table = _table(results)
+    say(_text(results, table, out), _data(results, table, out), as_json=as_json)
+    if table is None:
+        ctx.exit(NO_RESULT)
+
+
+def name_for(file: Path) -> str:
+    """A name that stays the same as long as the file does: rows of another objective must not be taken for its own."""
+    return f"{file.stem}-table-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
+
+
+def _table(results: Results) -> LookupTable | None:
+    from raytune_hpo.experiments import LookupTable
+
+    return LookupTable.of(results) if results.best_trials else None
+
+
+def _data(results: Results, table: LookupTable | None, out: Path) -> dict[str, Any]:
+    return {
+        "path": str(out),
+        "name": results.name,
+        "num_by_status": results.num_by_status,
+        "rows": 0 if table is None else len(table.seconds),
+        "steps": None if table is None else table.num_steps,
+        "seconds": None if table is None else float(table.seconds.sum()),
+    }
+
+
+def _text(results: Results, table: LookupTable | None, out: Path) -> str:
+    from raytune_hpo.display.text import counts_line, duration
+    from raytune_hpo.results.summary import first_error
+
+    lines = [f"wrote {out}: {counts_line(results.num_by_status)} (study {results.name!r})"]
+    if table is None:
+        return "\n".join([*lines, first_error(results)])
+    steps = f" of {table.num_steps} steps" if table.num_steps > 1 else ""
+    trained = duration(float(table.seconds.sum()))
+    lines.append(f"{len(table.seconds)} rows{steps} can be looked up, {trained} of training in all")
+    return "\n".join([*lines, f"more: raytune-hpo experiment {out} 10 --mode RANDOM"])

@@ -1,0 +1,144 @@
+"""A confirmation for a terminal and for a notebook."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from raytune_hpo.analysis.columns import flat
+from raytune_hpo.display import svg
+from raytune_hpo.display.html import html_table
+from raytune_hpo.display.svg import Span
+from raytune_hpo.display.text import config_line, number, table
+from raytune_hpo.results.summary import differing
+
+if TYPE_CHECKING:
+    from raytune_hpo.confirming.records import Candidate, Confirmation
+
+_WIDTH, _ROW_HEIGHT = 640, 26
+_MAX_RIVALS = 8  # that are named
+
+
+def as_text(confirmation: Confirmation) -> str:
+    """What ``print(confirmation)`` shows."""
+    header, rows = _table_of(confirmation)
+    return "\n".join([*_lines(confirmation), "", table(header, rows)])
+
+
+def as_html(confirmation: Confirmation) -> str:
+    """What a notebook shows; everything that came from a user is escaped."""
+    head = "<br>".join(html.escape(line) for line in _lines(confirmation))
+    return f"<p>{head}</p>{html_table(*_table_of(confirmation))}{_picture(confirmation)}"
+
+
+def _lines(confirmation: Confirmation) -> list[str]:
+    goal, best = confirmation.goals[0], confirmation.best
+    lines = [
+        _counted(confirmation),
+        f"best {goal.metric} ({goal.mode}): {number(best.mean)}{_interval_words(confirmation)}, {_name(best)}",
+        f"with {config_line(flat(best.config))}",
+    ]
+    if len(confirmation.goals) > 1:
+        still = len(confirmation.front)
+        lines.append(f"by their means, {still} of the {len(confirmation.candidates)} are still on the Pareto front")
+    lines += [line for metric in confirmation.optimisms if (line := _optimism_line(confirmation, metric))]
+    return [*lines, *_noise_lines(confirmation)]
+
+
+def _counted(confirmation: Confirmation) -> str:
+    candidates = confirmation.candidates
+    counts = sorted({candidate.n for candidate in candidates})
+    each = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    failed = f", {confirmation.num_failed} more failed" if confirmation.num_failed else ""
+    noun = "configuration" if len(candidates) == 1 else "configurations"
+    return f"confirmation of {confirmation.name!r}: {len(candidates)} {noun}, {each} fresh repeats each{failed}"
+
+
+def _interval_words(confirmation: Confirmation) -> str:
+    if confirmation.interval is None:
+        return ""
+    low, high = map(number, confirmation.interval)
+    num = len(confirmation.candidates)
+    together = "" if num == 1 else f" (with all {num} at once)"
+    return f", {confirmation.level:.0%} interval {low} to {high}{together}"
+
+
+def _optimism_line(confirmation: Confirmation, metric: str) -> str:
+    """How far the search's best was from what it is worth; nothing where the objective is the same every time."""
+    found = confirmation.optimisms[metric]
+    if confirmation.is_noisy is False and found.value == 0:
+        return ""
+    sign, words = (1, "too good by") if found.value >= 0 else (-1, "too bad by")
+    ends = sorted(sign * end for end in found.interval or ())
+    span = f" ({number(ends[0])} to {number(ends[1])})" if ends else ""
+    return (
+        f"the search said {metric}={number(found.searched)} for its best (trial {found.number}): {words} "
+        f"{number(sign * found.value)}{span}, its repeats have {number(found.confirmed)}"
+    )
+
+
+def _noise_lines(confirmation: Confirmation) -> list[str]:
+    keyword = confirmation.keyword
+    if confirmation.is_noisy is None:
+        return ["no configuration completed twice, so nothing is known about the noise; give more repeats"]
+    if not confirmation.is_noisy:
+        return [_deterministic(keyword)]
+    noises = [f"{metric} {number(sd)}" for metric, sd in confirmation.noises.items() if sd]
+    lines = [f"the objective is noisy; standard deviation of one evaluation: {', '.join(noises)}"]
+    if confirmation.rivals:
+        names = [str(rival.numbers[0]) for rival in confirmation.rivals[:_MAX_RIVALS]]
+        lines.append(f"not told apart from the best by these repeats: trial {', '.join(names)}")
+    return lines
+
+
+def _deterministic(keyword: str | None) -> str:
+    said = "the objective is deterministic: all repeats of a configuration gave the same, so repeats teach nothing"
+    if keyword is None:
+        return f"{said}; for fresh folds or starts let it take one, def objective(config, seed=0)"
+    return f"{said}; it takes {keyword!r}, but its result does not depend on it"
+
+
+def _name(candidate: Candidate) -> str:
+    first, more = candidate.numbers[0], len(candidate.numbers) - 1
+    return f"trial {first}" + (f" and {more} more of the same" if more else "")
+
+
+def _table_of(confirmation: Confirmation) -> tuple[list[str], list[list[Any]]]:
+    """Header and rows; of several metrics each has its columns."""
+    configs = [candidate.config for candidate in confirmation.candidates]
+    parameters = differing(configs)
+    several = len(confirmation.goals) > 1
+    header = ["trial"]
+    for goal in confirmation.goals:
+        of = f" {goal.metric}" if several else ""
+        header += [f"search{of}", f"mean{of}", f"sd{of}", f"interval{of}"]
+    rows = [_row(candidate, parameters) for candidate in confirmation.candidates]
+    return [*header, "n", "failed", *parameters], rows
+
+
+def _row(candidate: Candidate, parameters: Sequence[str]) -> list[Any]:
+    row: list[Any] = [candidate.numbers[0]]
+    for metric, found in candidate.estimates.items():
+        interval = "" if found.interval is None else " to ".join(map(number, found.interval))
+        row += [
+            candidate.searched[metric],
+            found.mean if found.n else "",
+            "" if found.sd is None else found.sd,
+            interval,
+        ]
+    config = flat(candidate.config)
+    return [*row, candidate.n, candidate.num_failed, *(config.get(name, "") for name in parameters)]
+
+
+def _picture(confirmation: Confirmation) -> str:
+    """Each candidate's interval and mean in the first metric, and what the search said, hollow."""
+    spans = [
+        Span(f"trial {candidate.numbers[0]}", candidate.mean, candidate.interval, candidate.search_value)
+        for candidate in confirmation.candidates
+        if candidate.n
+    ]
+    metric = confirmation.goals[0].metric
+    caption = f"{metric}: mean of the repeats with its interval, and (hollow) what the search said"
+    drawn = svg.intervals(spans, width=_WIDTH, row_height=_ROW_HEIGHT, title=caption)
+    return f'<p style="opacity: 0.7; margin: 12px 0 2px">{html.escape(caption)}</p>{drawn}'

@@ -1,0 +1,245 @@
+"""The audit: recompute every suggestion and verdict of a study from its journal, and compare.
+
+A suggestion is a function of the spec, the seed, its number, the results behind its basis and what was pending then;
+a verdict is one of the reports before it. One pass over the facts is enough: the sampler is told each result where it
+stands, and a suggestion is recomputed where the pass reaches its basis, which lies before the fact that tells of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from raytune_hpo import registry
+from raytune_hpo.codec import to_jsonable
+from raytune_hpo.core.asking import ask
+from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.core.messages import Job
+from raytune_hpo.core.suggestions import to_pending
+from raytune_hpo.errors import InvalidTransition, SpaceError, SpecMismatch
+from raytune_hpo.facts import Fact, Finished, Printed, Reported, Started, StudyCreated
+from raytune_hpo.protocols import Sampler, Scheduler, Suggestion
+from raytune_hpo.space import Space
+from raytune_hpo.spec import Part, StudySpec
+from raytune_hpo.trial import Trial, evolve
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Something that the journal says and the recomputation does not.
+
+    Attributes:
+        position: of the fact in the journal, from 0.
+        what: "config", "meta", "parent", "basis" or "verdict".
+    """
+
+    number: int
+    position: int
+    what: str
+    journalled: Any
+    recomputed: Any
+
+    def __str__(self) -> str:
+        return (
+            f"trial {self.number} (fact {self.position}): {self.what} {self.journalled!r} in the journal, "
+            f"{self.recomputed!r} recomputed"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditReport:
+    """What an audit found.
+
+    Attributes:
+        num_suggestions, num_verdicts: how many were recomputed.
+        num_enqueued: the user's own points, which nothing can be said about.
+        differences: in the order of the journal.
+    """
+
+    name: str
+    num_facts: int
+    num_suggestions: int
+    num_verdicts: int
+    num_enqueued: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.differences
+
+    def __str__(self) -> str:
+        counts = (
+            f"study {self.name!r}: {self.num_facts} facts, {self.num_suggestions} suggestions and {self.num_verdicts} "
+            f"verdicts recomputed, {self.num_enqueued} enqueued points skipped"
+        )
+        if self.is_clean:
+            return f"{counts}; all are as journalled"
+        return "\n  ".join([f"{counts}; {len(self.differences)} differ:", *map(str, self.differences)])
+
+
+def audit(
+    facts: Iterable[Fact],
+    *,
+    space: Space | None = None,
+    sampler: Sampler | None = None,
+    scheduler: Scheduler | None = None,
+) -> AuditReport:
+    """Recompute a study.
+
+    Args:
+        facts: all of them, in order.
+        space: the one the study was built with, where it has functions: a journal keeps only their names.
+        sampler, scheduler: the ones of the study, with their options, where the registry cannot rebuild them.
+
+    Raises:
+        SpaceError: a function of the space is needed, and none was passed.
+        SpecMismatch: what was passed, or what is installed, is not what the study was made with.
+        InvalidTransition: the facts are those of no study.
+    """
+    journal = list(facts)
+    spec = _spec(journal, space)
+    live_sampler = sampler or _rebuilt("sampler", spec.sampler)
+    _require("sampler", live_sampler, spec.sampler)
+    live_scheduler = scheduler
+    if spec.scheduler is not None:
+        live_scheduler = scheduler or _rebuilt("scheduler", spec.scheduler)
+        _require("scheduler", live_scheduler, spec.scheduler)
+    return _Auditor(spec, live_sampler, live_scheduler, journal).run()
+
+
+class _Auditor:
+    """One pass over a journal."""
+
+    def __init__(self, spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None, journal: Sequence[Fact]) -> None:
+        self._spec, self._journal = spec, journal
+        self._sampler = sampler.bind(spec.space, spec.goals, spec.seed)
+        self._scheduler = None if scheduler is None or spec.scheduler is None else scheduler.bind(spec.goals)
+        self._ledger = Ledger(spec)
+        self._differences: list[Difference] = []
+        self._num_verdicts = 0
+        self._first = {f.number: (p, f) for p, f in enumerate(journal) if isinstance(f, Started) and f.attempt == 1}
+        self._due: defaultdict[int, list[int]] = defaultdict(list)  # numbers by their basis
+        for number, (position, fact) in self._first.items():
+            if fact.basis is not None:
+                self._due[min(fact.basis, position)].append(number)
+
+    def run(self) -> AuditReport:
+        for position, fact in enumerate(self._journal):
+            self._recompute_due(position)
+            if isinstance(fact, Reported):
+                self._check_verdict(position, fact)
+            self._apply(fact)
+        num_suggestions = sum(map(len, self._due.values()))
+        return AuditReport(
+            name=self._spec.name,
+            num_facts=len(self._journal),
+            num_suggestions=num_suggestions,
+            num_verdicts=self._num_verdicts,
+            num_enqueued=len(self._first) - num_suggestions,
+            differences=tuple(sorted(self._differences, key=lambda d: d.position)),
+        )
+
+    def _apply(self, fact: Fact) -> None:
+        """As the core does it."""
+        trial = self._ledger.apply(fact)
+        if trial is None or isinstance(fact, Printed):
+            return
+        if self._scheduler is not None:
+            self._scheduler.observe(trial)
+        if isinstance(fact, Finished):
+            self._sampler.tell(trial)
+
+    # -------------------------------------------------------------------------------------------- suggestions
+
+    def _recompute_due(self, seen: int) -> None:
+        for number in self._due.get(seen, ()):
+            position, fact = self._first[number]
+            if fact.basis is not None and fact.basis > position:  # a suggestion cannot have seen what came after it
+                self._differ(number, position, "basis", fact.basis, f"at most {position}")
+            for what, journalled, recomputed in self._compared(fact, self._ask(number)):
+                if _canonical(journalled) != _canonical(recomputed):
+                    self._differ(number, position, what, journalled, recomputed)
+
+    def _ask(self, number: int) -> Any:
+        try:
+            return ask(self._sampler, number, self._pending(number), self._spec.seed)
+        except SpaceError as error:
+            raise SpaceError(
+                f"trial {number} of study {self._spec.name!r} cannot be recomputed: {error} "
+                f"(raytune-hpo audit {self._spec.name} --file FILE.py)"
+            ) from error
+
+    def _compared(self, fact: Started, outcome: Any) -> Iterator[tuple[str, Any, Any]]:
+        if not isinstance(outcome, Suggestion):
+            yield "config", fact.config, outcome.value
+            return
+        yield "config", fact.config, self._spec.space.pack(outcome.config)
+        yield "meta", fact.meta, outcome.meta
+        yield "parent", fact.parent, outcome.parent
+
+    def _pending(self, number: int) -> tuple[Trial, ...]:
+        """What the ask was told: the trials that were open, and the suggestions that nobody had been handed yet."""
+        if not self._sampler.traits.reads_pending:
+            return ()
+        shelved = [self._shelved(other) for other in range(len(self._ledger.trials), number)]
+        return (*self._ledger.open.values(), *[trial for trial in shelved if trial is not None])
+
+    def _shelved(self, number: int) -> Trial | None:
+        """A suggestion as it was before it was handed out; None for a point of the user's, which never waits there."""
+        _, fact = self._first.get(number, (0, None))
+        if fact is None or fact.basis is None or fact.config is None:
+            return None
+        config = self._spec.space.unpack(fact.config)
+        job = Job(number=number, basis=fact.basis, history=0)
+        return to_pending(job, Suggestion(config, meta=fact.meta, parent=fact.parent))
+
+    # -------------------------------------------------------------------------------------------- verdicts
+
+    def _check_verdict(self, position: int, fact: Reported) -> None:
+        if self._scheduler is None:
+            return
+        self._num_verdicts += 1
+        before = self._ledger.trials[fact.number] if fact.number < len(self._ledger.trials) else None
+        verdict = self._scheduler.judge(evolve(before, fact, self._spec.goals))
+        if verdict is not fact.verdict:
+            self._differ(fact.number, position, "verdict", fact.verdict.value, verdict.value)
+
+    def _differ(self, number: int, position: int, what: str, journalled: Any, recomputed: Any) -> None:
+        found = Difference(number=number, position=position, what=what, journalled=journalled, recomputed=recomputed)
+        self._differences.append(found)
+
+
+# ---------------------------------------------------------------------------------------------- the study's parts
+
+
+def _spec(journal: Sequence[Fact], space: Space | None) -> StudySpec:
+    if not journal or not isinstance(journal[0], StudyCreated):
+        raise InvalidTransition("a study begins with StudyCreated, got other facts or none")
+    stored = StudySpec.from_json(journal[0].spec)
+    if space is None:
+        return stored
+    live = replace(stored, space=space)
+    live.require_same(stored)
+    return live
+
+
+def _rebuilt(role: str, part: Part) -> Any:
+    return registry.make(role, {**part.options, "name": part.name})
+
+
+def _require(role: str, live: object, part: Part) -> None:
+    """Another version or other options would suggest other things, and prove nothing about the study."""
+    found = registry.describe(role, live)
+    if (str(found), found.version) != (str(part), part.version):
+        raise SpecMismatch(
+            f"the study was made with {role} {part} version {part.version}, this audit has {found} version "
+            f"{found.version}; use the release that made it, or pass the {role}"
+        )
+
+
+def _canonical(value: Any) -> str:
+    """Equal for equal JSON: bit for bit in floats, 1 and 1.0 told apart, tuples as lists, keys in any order."""
+    return json.dumps(to_jsonable(value), sort_keys=True)

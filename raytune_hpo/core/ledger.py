@@ -1,0 +1,231 @@
+"""The fold of a study's facts: what the optimizer decides by, and what everything that shows a study reads.
+
+The ledger knows trials, queues, owners, counts and running time. It decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+from raytune_hpo.core.collector import rarely_collected
+from raytune_hpo.errors import InvalidTransition
+from raytune_hpo.facts import (
+    Enqueued,
+    Fact,
+    Finished,
+    Printed,
+    Requeued,
+    SessionOpened,
+    Started,
+    Status,
+    StudyCreated,
+    StudyExtended,
+    StudyStopped,
+    TrialFact,
+)
+from raytune_hpo.spec import Limits, StudySpec
+from raytune_hpo.trial import Trial, evolve
+
+_TRIAL_FACTS = get_args(TrialFact)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyStatus:
+    """A study at a glance, small enough to be asked for several times a second.
+
+    Attributes:
+        counts: number of trials by status.
+        num_enqueued: the user's points that have not been handed out yet.
+        best: the best value so far of each metric.
+        best_number: the trial that is best in the first metric.
+        elapsed_s: running time over all sessions, up to the moment of asking.
+        stopped: why the study has ended, None while it runs.
+    """
+
+    name: str
+    counts: Mapping[str, int]
+    num_enqueued: int
+    limits: Limits
+    best: Mapping[str, float]
+    best_number: int | None
+    elapsed_s: float
+    stopped: str | None
+    session_start: int = 0
+
+    @property
+    def num_trials(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def num_finished(self) -> int:
+        return sum(n for status, n in self.counts.items() if Status(status).is_finished)
+
+    @property
+    def is_running(self) -> bool:
+        return self.stopped is None
+
+
+class Ledger:
+    """The state that the facts of one study add up to.
+
+    Attributes:
+        spec: with the limits in force; its space unpacks the configurations.
+        seen: how many facts were applied.
+        trials: by number.
+        open: those that have not finished, by number; ``finished``: the others, in the order in which they finished.
+        requeued: numbers that wait to be handed out again; ``enqueued``: the user's packed points, in order.
+        owned: the numbers of running trials by worker.
+        best: the completed trial of the lowest loss, for each goal.
+        improved: for each goal the trials that were the best when they finished, and how many had finished by then.
+        stopped: the reason of the last StudyStopped, None while a session is open.
+        session_start: how many facts there were before the newest session; 0 in the first one.
+    """
+
+    def __init__(self, spec: StudySpec) -> None:
+        self.spec = spec
+        self.seen = 0
+        self.trials: list[Trial] = []
+        self.open: dict[int, Trial] = {}
+        self.finished: list[Trial] = []
+        self.requeued: deque[int] = deque()
+        self.enqueued: deque[Mapping[str, Any]] = deque()
+        self.owned: dict[str, dict[int, None]] = {}
+        self.counts = dict.fromkeys(Status, 0)
+        self.best: list[Trial | None] = [None] * len(spec.goals)
+        self.improved: list[list[tuple[int, Trial]]] = [[] for _ in spec.goals]
+        self.stopped: str | None = None
+        self.session_start = 0
+        self._num_sessions = 0
+        self._elapsed_s = 0.0
+        self._last_at: float | None = None
+
+    @classmethod
+    def fold(cls, facts: Iterable[Fact], spec: StudySpec | None = None) -> Ledger:
+        """The ledger of a whole journal; ``spec`` is the live one, where there is one, for its functions.
+
+        Raises:
+            InvalidTransition: the first fact is not StudyCreated, or a later one cannot follow.
+        """
+        ledger: Ledger | None = None
+        with rarely_collected():
+            for fact in facts:
+                if ledger is None:
+                    if not isinstance(fact, StudyCreated):
+                        raise InvalidTransition(f"a study begins with StudyCreated, got {fact!r}")
+                    ledger = cls(spec or StudySpec.from_json(fact.spec))
+                ledger.apply(fact)
+        if ledger is None:
+            raise InvalidTransition("a study begins with StudyCreated, got no facts")
+        return ledger
+
+    def apply(self, fact: Fact) -> Trial | None:
+        """Take a fact in; the trial it is about, after it, if it is about one."""
+        self._pass_time(fact)
+        self.seen += 1
+        if isinstance(fact, _TRIAL_FACTS):
+            return self._apply_to_trial(fact)
+        if isinstance(fact, Enqueued):
+            self.enqueued.append(fact.config)
+        elif isinstance(fact, StudyCreated):
+            self.spec = self.spec.with_limits(Limits(**fact.spec["limits"]))
+        elif isinstance(fact, StudyExtended):
+            self.spec = self.spec.with_limits(Limits(**fact.limits))
+        elif isinstance(fact, SessionOpened):
+            self._open_session()
+        elif isinstance(fact, StudyStopped):
+            self.stopped = fact.reason
+        return None
+
+    def elapsed_s(self, now: float) -> float:
+        """Seconds of running time up to ``now``, over all sessions."""
+        since = 0.0 if self.stopped is not None or self._last_at is None else max(0.0, now - self._last_at)
+        return self._elapsed_s + since
+
+    def status(self, now: float) -> StudyStatus:
+        metrics = [goal.metric for goal in self.spec.goals]
+        return StudyStatus(
+            name=self.spec.name,
+            counts={str(status): n for status, n in self.counts.items()},
+            num_enqueued=len(self.enqueued),
+            limits=self.spec.limits,
+            best={m: t.metrics[m] for m, t in zip(metrics, self.best, strict=True) if t is not None},
+            best_number=None if self.best[0] is None else self.best[0].number,
+            elapsed_s=self.elapsed_s(now),
+            stopped=self.stopped,
+            session_start=self.session_start,
+        )
+
+    def _open_session(self) -> None:
+        self.stopped = None
+        self.session_start = self.seen - 1 if self._num_sessions else 0  # the first one has begun with StudyCreated
+        self._num_sessions += 1
+
+    def _pass_time(self, fact: Fact) -> None:
+        """Time passes between two facts of one session, not between a session's last fact and the next one's first."""
+        if self._last_at is not None and self.stopped is None and not isinstance(fact, SessionOpened):
+            self._elapsed_s += max(0.0, fact.at - self._last_at)
+        self._last_at = fact.at
+
+    def _apply_to_trial(self, fact: TrialFact) -> Trial:
+        number = fact.number
+        old = self.trials[number] if number < len(self.trials) else None
+        trial = evolve(old, self._unpacked(fact) if type(fact) is Started else fact, self.spec.goals)
+        if old is None:
+            self._admit(trial)
+        if isinstance(fact, Printed):
+            return trial
+        self.trials[number] = self.open[number] = trial
+        if old is None or old.status is not trial.status:
+            self._move(old, trial, fact)
+        return trial
+
+    def _unpacked(self, fact: Started) -> Started:
+        if fact.config is None or self.spec.space.plain:
+            return fact
+        return replace(fact, config=self.spec.space.unpack(fact.config))
+
+    def _admit(self, trial: Trial) -> None:
+        if trial.number != len(self.trials):
+            raise InvalidTransition(f"trials are numbered in order: expected {len(self.trials)}, got {trial.number}")
+        self.trials.append(trial)
+        if not trial.is_suggested:
+            self.enqueued.popleft()
+
+    def _move(self, old: Trial | None, trial: Trial, fact: TrialFact) -> None:
+        """The trial changed its status: keep counts, queues and owners right."""
+        self.counts[trial.status] += 1
+        if old is not None:
+            self.counts[old.status] -= 1
+            if old.status is Status.RUNNING:
+                self._disown(old)
+        if isinstance(fact, Started):
+            self._own(trial)
+        elif isinstance(fact, Requeued):
+            self.requeued.append(trial.number)
+        elif isinstance(fact, Finished):
+            del self.open[trial.number]
+            self.finished.append(trial)
+            self._rank(trial)
+
+    def _own(self, trial: Trial) -> None:
+        assert trial.worker is not None
+        self.owned.setdefault(trial.worker, {})[trial.number] = None
+        if trial.attempt > 1:
+            self.requeued.remove(trial.number)
+
+    def _disown(self, trial: Trial) -> None:
+        assert trial.worker is not None
+        numbers = self.owned[trial.worker]
+        del numbers[trial.number]
+        if not numbers:
+            del self.owned[trial.worker]
+
+    def _rank(self, trial: Trial) -> None:
+        for index, loss in enumerate(trial.losses or ()):
+            best = self.best[index]
+            if best is None or best.losses is None or loss < best.losses[index]:
+                self.best[index] = trial
+                self.improved[index].append((len(self.finished), trial))

@@ -1,0 +1,127 @@
+"""The core, its journal and a clock: decide and apply, append in one transaction, and only then answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from raytune_hpo.core.ledger import Ledger, StudyStatus
+from raytune_hpo.core.machine import OptimizerCore
+from raytune_hpo.core.messages import Added, Event, Halted, Reply
+from raytune_hpo.core.snapshot import Snapshot, snapshot_of
+from raytune_hpo.facts import Enqueued, Fact, StudyCreated
+from raytune_hpo.protocols import Clock, Journal, Sampler, Scheduler
+from raytune_hpo.spec import StudySpec
+
+
+class WallClock:
+    """The computer's own time."""
+
+    def now(self) -> float:
+        return time.time()
+
+
+class Optimizer:
+    """A study that can be talked to. Not thread-safe: one thread talks to it at a time.
+
+    Args:
+        spec: the live one, whose space has its functions.
+        beside: see OptimizerCore.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        sampler: Sampler,
+        scheduler: Scheduler | None,
+        journal: Journal,
+        clock: Clock,
+        *,
+        beside: bool = False,
+    ) -> None:
+        self._spec, self._sampler, self._scheduler, self._beside = spec, sampler, scheduler, beside
+        self._journal, self.clock = journal, clock
+        self._core: OptimizerCore | None = None
+
+    @property
+    def core(self) -> OptimizerCore:
+        """The state machine, replayed from the journal when there is none that can be trusted."""
+        if self._core is None:
+            self._core = self._replayed()
+        return self._core
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.core.ledger
+
+    def now(self) -> float:
+        return self.clock.now()
+
+    def create(self, points: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Begin a study in an empty journal, with the points that the user wants tried first."""
+        at = self.now()
+        pack = self._spec.space.pack
+        self._journal.append(
+            [
+                StudyCreated(spec=self._spec.to_json(), at=at),
+                *(Enqueued(config=pack(point), at=at) for point in points),
+            ],
+            expect=0,
+        )
+
+    def open(self) -> None:
+        """Begin a session: what an earlier one left running is requeued, and the spec's limits hold from now on."""
+        self._append(self.core.open(self.now(), self._spec))
+
+    def handle(self, events: Sequence[Event]) -> list[Reply]:
+        """Decide on all events, in order, in one transaction; nobody is told what the journal does not hold.
+
+        Raises:
+            JournalError: the facts could not be written; none of the events has happened, and each may be sent again.
+        """
+        core = self.core
+        try:
+            decisions = [core.step(event) for event in events]
+        except BaseException:
+            self._core = None  # half-applied: what is true stands in the journal
+            raise
+        self._append([fact for decision in decisions for fact in decision.facts])
+        return [decision.reply for decision in decisions]
+
+    def enqueue(self, config: Mapping[str, Any]) -> None:
+        """Have a configuration tried before the sampler's next suggestion.
+
+        Raises:
+            SpaceError: it is not in the space.
+        """
+        space = self._spec.space
+        space.check(config)
+        self.handle([Added(config=space.pack(config), at=self.now())])
+
+    def stop(self, reason: str) -> None:
+        self.handle([Halted(reason=reason, at=self.now())])
+
+    def status(self) -> StudyStatus:
+        return self.ledger.status(self.now())
+
+    def snapshot(self) -> Snapshot:
+        return snapshot_of(self.ledger, self.now())
+
+    def close(self) -> None:
+        self._journal.close()
+
+    def _append(self, facts: Sequence[Fact]) -> None:
+        if not facts:
+            return
+        try:
+            self._journal.append(facts, expect=self.ledger.seen - len(facts))
+        except BaseException:
+            self._core = None
+            raise
+
+    def _replayed(self) -> OptimizerCore:
+        core = OptimizerCore(self._spec, self._sampler, self._scheduler, beside=self._beside)
+        for fact in self._journal.read():
+            core.apply(fact)
+        return core

@@ -1,0 +1,138 @@
+"""A picture of a running study: where it stands, what runs, and how its best came about.
+
+Small whatever the study's size, so that it may be asked for several times a second, and over a slow line too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+
+from raytune_hpo.analysis.columns import flat
+from raytune_hpo.core.ledger import Ledger, StudyStatus
+from raytune_hpo.display.text import config_line, cut
+from raytune_hpo.facts import Status
+from raytune_hpo.goals import Goal
+from raytune_hpo.numerics.thinning import spread, steady
+from raytune_hpo.trial import Trial
+
+MAX_RUNNING = 6  # trials that are described
+MAX_POINTS = 128  # of a history
+MAX_CORNERS = 64  # of the line of the best so far
+MAX_HISTORIES = 3  # goals that have one
+_CONFIG_WIDTH, _NAME_WIDTH = 200, 60  # characters
+_HUGE = 1e300  # what is larger, infinite or NaN has no place in a picture
+
+
+class Point(NamedTuple):
+    """A finished trial's value by how many had finished; pruned ones are there with their last report."""
+
+    place: int
+    value: float
+    is_completed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """One metric in the order in which trials finished.
+
+    Attributes:
+        points: finished trials, evenly thinned.
+        best: the best so far, by how many trials had finished: the corners of a staircase, thinned.
+    """
+
+    metric: str
+    mode: str
+    points: tuple[Point, ...]
+    best: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningTrial:
+    """A trial that a worker has in hand.
+
+    Attributes:
+        config: on one line, cut short.
+        age_s: since it was handed out, by the optimizer's clock.
+        step, value: of its last report, the value in the first metric; None where there is none.
+    """
+
+    number: int
+    attempt: int
+    config: str
+    age_s: float
+    step: int | None
+    value: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A study as it can be drawn.
+
+    Attributes:
+        running: those that were handed out first; ``status.counts`` says how many there are.
+        best_config: of the trial that is best in the first metric, on one line; empty where there is none.
+        histories: of the first goals.
+    """
+
+    status: StudyStatus
+    running: tuple[RunningTrial, ...]
+    best_config: str
+    histories: tuple[History, ...]
+
+
+def snapshot_of(ledger: Ledger, now: float) -> Snapshot:
+    """The picture at a moment, in epoch seconds."""
+    status, best = ledger.status(now), ledger.best[0]
+    running = islice(_running(ledger), MAX_RUNNING if status.is_running else 0)
+    goals = ledger.spec.goals[:MAX_HISTORIES]
+    return Snapshot(
+        status=status,
+        running=tuple(_described(trial, now, ledger.spec.goals[0]) for trial in running),
+        best_config="" if best is None else _config_text(best),
+        histories=tuple(_history(ledger, index, goal) for index, goal in enumerate(goals)),
+    )
+
+
+def _running(ledger: Ledger) -> Iterator[Trial]:
+    return (trial for trial in ledger.open.values() if trial.status is Status.RUNNING)
+
+
+def _described(trial: Trial, now: float, goal: Goal) -> RunningTrial:
+    report = trial.reports[-1] if trial.reports else None
+    since = trial.created_at if trial.started_at is None else trial.started_at
+    return RunningTrial(
+        number=trial.number,
+        attempt=trial.attempt,
+        config=_config_text(trial),
+        age_s=max(0.0, now - since),
+        step=None if report is None else report.step,
+        value=None if report is None else _number(report.metrics.get(goal.metric)),
+    )
+
+
+def _history(ledger: Ledger, index: int, goal: Goal) -> History:
+    return History(
+        metric=cut(goal.metric, _NAME_WIDTH),
+        mode=goal.mode,
+        points=tuple(_points(ledger.finished, goal.metric)),
+        best=tuple((at, trial.metrics[goal.metric]) for at, trial in spread(ledger.improved[index], MAX_CORNERS)),
+    )
+
+
+def _points(finished: list[Trial], metric: str) -> Iterator[Point]:
+    for index in steady(len(finished), MAX_POINTS):
+        trial = finished[index]
+        value = None if trial.status is Status.FAILED else _number(trial.metrics.get(metric))
+        if value is not None:
+            yield Point(index + 1, value, trial.status is Status.COMPLETED)
+
+
+def _config_text(trial: Trial) -> str:
+    return config_line(flat(trial.config), _CONFIG_WIDTH)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and abs(value) < _HUGE else None

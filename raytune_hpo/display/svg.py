@@ -1,0 +1,259 @@
+"""Small pictures as inline SVG: no script, nothing to install, and the text takes its colour from the page around it.
+
+The colours are readable on white and on black. Dots are strokes of no length with round ends: one path holds them all,
+which keeps a picture of hundreds of them to a few kilobytes.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from raytune_hpo.display.text import cut, number
+
+BLUE, ORANGE, RED, GREY = "#2f8bd0", "#e08300", "#d9534f", "#8a8f98"
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 8.0, 9.0, 18.0  # margins, of which labels take the left and the lower one
+_NAMES = 14  # the line below, where it has a name
+_DECADES = 2.0  # values that span more stand on a logarithmic axis
+_FAR = 8.0  # a value so many times farther from the best than most are stands at the edge
+_LABELS = 3  # of an axis, about
+_MARGIN = 0.05  # of an axis beyond the values
+_TINY, _HUGE = 1e-300, 1e300  # beyond, differences and ratios leave the range of floats
+
+
+class Dot(NamedTuple):
+    """A point of a picture; the bold ones are drawn over the others."""
+
+    x: float
+    y: float
+    is_bold: bool = True
+
+
+class Axis(NamedTuple):
+    """An interval of values; what lies outside is drawn at its ends."""
+
+    low: float
+    high: float
+    is_log: bool = False
+
+    def at(self, value: float) -> float:
+        """Where a value stands, from 0 to 1."""
+        value, low, high = min(max(value, self.low), self.high), self.low, self.high
+        if self.is_log:
+            value, low, high = math.log(value), math.log(low), math.log(high)
+        return (value - low) / (high - low)
+
+    def ticks(self) -> list[float]:
+        """Round values inside: powers of ten, or multiples of 1, 2 or 5 times one."""
+        if self.is_log:
+            first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
+            stride = max(1, math.ceil((last - first + 1) / (_LABELS + 1)))
+            return [10.0**power for power in range(first, last + 1, stride)]
+        rough = self._multiples(_round_step((self.high - self.low) / _LABELS))
+        return rough if len(rough) > 1 else self._multiples(_round_step((self.high - self.low) / (2 * _LABELS)))
+
+    def _multiples(self, step: float) -> list[float]:
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [index * step for index in range(first, last + 1)]
+
+
+def value_axis(values: Sequence[float], mode: str) -> Axis:
+    """An axis for drawable values of a metric: logarithmic where they span decades, else cut to where most of them are."""
+    low, high = min(values), max(values)
+    decades = math.log10(high) - math.log10(low) if low > _TINY else 0.0
+    if decades > _DECADES:
+        factor = 10 ** (_MARGIN * decades)
+        return Axis(max(low / factor, _TINY), min(high * factor, _HUGE), is_log=True)
+    low, high = _most(values, mode)
+    margin = _MARGIN * (high - low) or 0.5 * abs(high) or 0.5
+    return Axis(low - margin, high + margin)
+
+
+def history(
+    dots: Sequence[Dot],
+    best: Sequence[tuple[float, float]],
+    mode: str,
+    *,
+    end: float,
+    size: tuple[int, int],
+    title: str,
+) -> str:
+    """Values in their order and the staircase of the best so far; empty where there are none that can be drawn.
+
+    Args:
+        dots: those of completed trials are bold.
+        best: the corners of the staircase, which is drawn up to ``end``.
+        size: width and height in pixels.
+        title: for people who cannot see the picture.
+    """
+    dots = [dot for dot in dots if _is_drawable(dot.y)]
+    best = [corner for corner in best if _is_drawable(corner[1])]
+    values = [*[dot.y for dot in dots], *[value for _, value in best]]
+    if not values:
+        return ""
+    frame = _Frame(size, Axis(0.0, max(end, 1.0)), value_axis(values, mode))
+    shapes = [_dots(frame, dots)]
+    if best:
+        shapes.append(_path(frame.staircase([*best, (end, best[-1][1])]), ORANGE, 2))
+    return frame.drawn(shapes, title)
+
+
+def scatter(
+    dots: Sequence[Dot], modes: tuple[str, str], names: tuple[str, str], *, size: tuple[int, int], title: str
+) -> str:
+    """Two metrics against each other, the front (bold) with the edge of what it dominates; empty without dots."""
+    dots = [dot for dot in dots if _is_drawable(dot.x) and _is_drawable(dot.y)]
+    if not dots:
+        return ""
+    frame = _Frame(
+        (size[0], size[1] - _NAMES),
+        value_axis([dot.x for dot in dots], modes[0]),
+        value_axis([dot.y for dot in dots], modes[1]),
+    )
+    front = sorted((dot.x, dot.y) for dot in dots if dot.is_bold)
+    # The corner lies on the worse side: a point between two of the front is as bad as both allow.
+    edge = frame.staircase(front, rise_first=modes[0] == "max") if front else ""
+    shapes = [_path(edge, ORANGE, 1.5), _dots(frame, dots, bold=ORANGE, other=BLUE)]
+    return frame.drawn(shapes, title, names)
+
+
+class Span(NamedTuple):
+    """A value with an interval around it, and another value to compare it with."""
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None
+    other: float
+
+
+def intervals(spans: Sequence[Span], *, width: int, row_height: int, title: str) -> str:
+    """One line for each span, the first on top: interval and value filled, the other value hollow."""
+    values = [v for span in spans for v in (span.value, span.other, *(span.interval or ())) if _is_drawable(v)]
+    if not values:
+        return ""
+    height = round(len(spans) * row_height + _TOP + _BOTTOM)
+    low, high = min(values), max(values)
+    margin = _MARGIN * (high - low) or 0.5 * abs(high) or 0.5
+    frame = _Frame((width, height), Axis(low - margin, high + margin), Axis(0.0, float(len(spans))))
+    shapes = [shape for row, span in enumerate(spans) for shape in _span(frame, len(spans) - row - 0.5, span)]
+    return frame.drawn_by_rows(shapes, title)
+
+
+def _span(frame: _Frame, at: float, span: Span) -> list[str]:
+    y = frame.y(at)
+    shapes = [_text(cut(span.name, 12), _LEFT - 6, float(y) + 3.5, "end")]
+    if span.interval is not None:
+        low, high = span.interval
+        shapes.append(_path(f"M{frame.x(low)} {y}H{frame.x(high)}", BLUE, 2))
+    shapes.append(_path(f"M{frame.x(span.value)} {y}h0", BLUE, 9))
+    ring = f'<circle cx="{frame.x(span.other)}" cy="{y}" r="4" fill="none" stroke="{ORANGE}" stroke-width="2"/>'
+    return [*shapes, ring]
+
+
+class _Frame:
+    """The plotting area: from values to pixels, and the labels around it."""
+
+    def __init__(self, size: tuple[int, int], x: Axis, y: Axis) -> None:
+        self._width, self._height = size
+        self._x, self._y = x, y
+
+    def x(self, value: float) -> str:
+        return _pixel(_LEFT + self._x.at(value) * (self._width - _LEFT - _RIGHT))
+
+    def y(self, value: float) -> str:
+        return _pixel(_TOP + (1 - self._y.at(value)) * (self._height - _TOP - _BOTTOM))
+
+    def staircase(self, corners: Sequence[tuple[float, float]], *, rise_first: bool = False) -> str:
+        """A path through the corners along the axes."""
+        (x, y), *others = [(self.x(x), self.y(y)) for x, y in corners]
+        steps = (f"V{y}H{x}" if rise_first else f"H{x}V{y}" for x, y in others)
+        return f"M{x} {y}{''.join(steps)}"
+
+    def drawn(self, shapes: Sequence[str], title: str, names: tuple[str, str] | None = None) -> str:
+        """The picture with labels on both axes.
+
+        Args:
+            names: of the axes; that of x takes a line below the picture.
+        """
+        right = _pixel(self._width - _RIGHT)
+        levels = [(self.y(tick), tick) for tick in self._y.ticks()]
+        grid = _grid(f"M{_pixel(_LEFT)} {y}H{right}" for y, _ in levels)
+        labels = [_text(number(tick), _LEFT - 6, float(y) + 3.5, "end") for y, tick in levels]
+        named = [] if names is None else self._names(*names)
+        return self._whole([grid, *labels, *self._below(), *shapes, *named], title, 0 if names is None else _NAMES)
+
+    def drawn_by_rows(self, shapes: Sequence[str], title: str) -> str:
+        """The picture with labels below, and lines upwards from them."""
+        foot = _pixel(self._height - _BOTTOM)
+        grid = _grid(f"M{self.x(tick)} {_pixel(_TOP)}V{foot}" for tick in self._x.ticks())
+        return self._whole([grid, *self._below(), *shapes], title)
+
+    def _below(self) -> list[str]:
+        foot = self._height - _BOTTOM + 13
+        return [_text(number(tick), float(self.x(tick)), foot, "middle") for tick in self._x.ticks()]
+
+    def _whole(self, shapes: Sequence[str], title: str, below: int = 0) -> str:
+        width, height = self._width, self._height + below
+        return (
+            f'<svg role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+            f'style="max-width: 100%; height: auto; overflow: visible"><title>{html.escape(title)}</title>'
+            f"{''.join(shapes)}</svg>"
+        )
+
+    def _names(self, x: str, y: str) -> list[str]:
+        middle, foot = (_LEFT + self._width - _RIGHT) / 2, self._height - _BOTTOM
+        turned = f' transform="rotate(-90 10 {_pixel(foot / 2)})"'
+        return [_text(cut(x, 60), middle, foot + 28, "middle"), _text(cut(y, 30), 10, foot / 2, "middle", turned)]
+
+
+def _dots(frame: _Frame, dots: Sequence[Dot], bold: str = BLUE, other: str = GREY) -> str:
+    paths = []
+    for colour, is_bold, opacity in ((other, False, 0.55), (bold, True, 0.8)):
+        places = "".join(f"M{frame.x(dot.x)} {frame.y(dot.y)}h0" for dot in dots if dot.is_bold is is_bold)
+        paths.append(_path(places, colour, 5, opacity) if places else "")
+    return "".join(paths)
+
+
+def _grid(lines: Iterable[str]) -> str:
+    return f'<path d="{"".join(lines)}" stroke="currentColor" stroke-opacity=".15" fill="none"/>'
+
+
+def _path(d: str, colour: str, width: float, opacity: float = 1.0) -> str:
+    return (
+        f'<path d="{d}" stroke="{colour}" stroke-width="{width:g}" stroke-opacity="{opacity:g}" stroke-linecap="round" '
+        f'stroke-linejoin="round" fill="none"/>'
+    )
+
+
+def _text(text: str, x: float, y: float, anchor: str, more: str = "") -> str:
+    return (
+        f'<text x="{_pixel(x)}" y="{_pixel(y)}" text-anchor="{anchor}" font-size="10" fill="currentColor" '
+        f'fill-opacity=".7"{more}>{html.escape(text)}</text>'
+    )
+
+
+def _is_drawable(value: float) -> bool:
+    """Neither NaN, nor infinite, nor so large that differences would be."""
+    return abs(value) < _HUGE
+
+
+def _pixel(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _most(values: Sequence[float], mode: str) -> tuple[float, float]:
+    """From the best value to the worst, or to the worst of most where the very worst lie far away."""
+    sign = -1.0 if mode == "max" else 1.0
+    losses = sorted(sign * value for value in values)
+    best, usual, worst = losses[0], losses[int(0.9 * (len(losses) - 1))], losses[-1]
+    end = worst if worst - best <= _FAR * (usual - best) else best + 2 * (usual - best)
+    low, high = sorted((sign * best, sign * end))
+    return low, high
+
+
+def _round_step(step: float) -> float:
+    """The next 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return power * next(factor for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))

@@ -1,0 +1,78 @@
+"""One HTML page of experiments, side by side."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raytune_hpo.display.text import config_line, duration, number
+from raytune_hpo.experiments import figures
+from raytune_hpo.experiments.plan import NUM_TRIALS
+from raytune_hpo.files import write_whole
+from raytune_hpo.plots.document import contents, document, figure_section, html_table
+from raytune_hpo.plots.sections import Section
+
+if TYPE_CHECKING:
+    from raytune_hpo.experiments import Comparison, Experiment
+
+
+def page(compared: Comparison, path: str | PathLike[str]) -> None:
+    """Write the page, in one stroke."""
+    shown = list(_sections(compared))
+    names = [experiment.name for experiment in compared.experiments]
+    title = names[0] if len(names) == 1 else f"{len(names)} experiments"
+    body = f"{_plans(compared)}{contents(['Results', *(s.title for s in shown)])}{_results(compared)}"
+    write_whole(Path(path), document(title, body + "".join(map(figure_section, shown))))
+
+
+def _sections(compared: Comparison) -> Iterator[Section]:
+    ended = [experiment for experiment in compared.experiments if len(experiment)]
+    if not ended:
+        return
+    if any(experiment.plan.until.goal is not None for experiment in ended):
+        says = "How many repeats had reached the goal after so much time of trials and thinking together."
+        yield Section(title="Reaching the goal", says=says, figure=figures.reached(ended))
+    says = "A search that has ended keeps its best. The dotted line is the goal."
+    yield Section(title="Best so far", says=says, figure=figures.best_so_far(ended))
+    if any(experiment.summary.turns_of_arms() for experiment in ended):
+        says = "Which arm suggested the trials that ended then, in all repeats."
+        yield Section(title="Arms", says=says, figure=figures.arms(ended))
+
+
+def _results(compared: Comparison) -> str:
+    right = [False, *[True] * (len(compared.header) - 1)]
+    table = html_table(compared.header, compared.rows(), right)
+    note = (
+        "Shares of repeats that reached the goal with their 95% intervals (Wilson 1927); the mean time of those that did; "
+        "the best of the median repeat; the means of trials and of the optimizer's own time."
+    )
+    known = "".join(f"<p>{html.escape(line)}</p>" for line in compared.cut_short())
+    return f'<section id="results"><h2>Results</h2><p class="muted">{note}</p>{table}{known}</section>'
+
+
+def _plans(compared: Comparison) -> str:
+    lines = "<br>".join(html.escape(_plan(experiment)) for experiment in compared.experiments)
+    return f'<p class="muted">{lines}</p>'
+
+
+def _plan(experiment: Experiment) -> str:
+    """An experiment's task and plan in words."""
+    plan, until = experiment.plan, experiment.plan.until
+    ends = [f"at {experiment.metric} = {number(until.goal)}"] if until.goal is not None else []
+    ends += [f"after {duration(until.time_s)}"] if until.time_s is not None else []
+    ends += [f"after {until.num_trials:,} trials"] if until.time_s is None or until.num_trials != NUM_TRIALS else []
+    words = [f"{experiment.name}: {experiment.task}", f"sampler {_part(plan.sampler)}"]
+    words += [f"scheduler {_part(plan.scheduler)}"] if plan.scheduler is not None else []
+    words += [f"{plan.num_workers} workers"] if plan.num_workers > 1 else []
+    return "; ".join([*words, f"each search ends {' or '.join(ends)}"])
+
+
+def _part(part: Any) -> str:
+    """A sampler or scheduler, its name first."""
+    if isinstance(part, str):
+        return part
+    options = {key: value for key, value in part.items() if key != "name"}
+    return f"{part['name']} ({config_line(options, 160)})" if options else str(part["name"])

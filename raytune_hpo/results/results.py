@@ -1,0 +1,326 @@
+"""What a study has found: an immutable view of its trials."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from raytune_hpo.analysis.best import best_trial, best_trials, turns
+from raytune_hpo.analysis.columns import columns_of
+from raytune_hpo.analysis.importance import importances, interactions
+from raytune_hpo.analysis.repeats import Noise, noise_among
+from raytune_hpo.analysis.savings import Savings, early_stopping_savings
+from raytune_hpo.analysis.tried import Tried, tried
+from raytune_hpo.analysis.values import Floats, goal_named, losses_of_values, values_of
+from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.display.text import counts_line, last_line
+from raytune_hpo.errors import NoCompletedTrial
+from raytune_hpo.facts import Status
+from raytune_hpo.goals import Goal
+from raytune_hpo.results import summary
+from raytune_hpo.results.records import trial_record
+from raytune_hpo.rng import derive
+from raytune_hpo.spec import StudySpec
+from raytune_hpo.trial import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from raytune_hpo.confirming import Confirmation
+    from raytune_hpo.plots import Plots
+    from raytune_hpo.runtime.plan import Plan
+
+
+class Results(Sequence[Trial]):
+    """The trials of a study by number, the best of them, and ways to take them elsewhere.
+
+    Args:
+        spec: of the study; its goals say what is best.
+        trials: as they stood when the results were taken.
+        plan: by which they were run, where this process has it; ``confirm`` goes on by it.
+        storage: where they are kept, if there is no plan that says so.
+    """
+
+    def __init__(self, spec: StudySpec, trials: Sequence[Trial], plan: Plan | None = None, storage: Any = None) -> None:
+        self._spec, self._trials = spec, tuple(trials)
+        self._plan, self._storage = plan, storage
+
+    @classmethod
+    def from_ledger(cls, ledger: Ledger, plan: Plan | None = None, storage: Any = None) -> Results:
+        """The results of a fold of facts."""
+        return cls(ledger.spec, ledger.trials, plan, storage)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # the plan's objective may not be picklable, and means little elsewhere
+        return Results, (self._spec, self._trials)
+
+    # -------------------------------------------------------------------------------------------- trials
+
+    @property
+    def spec(self) -> StudySpec:
+        return self._spec
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self._spec.name
+
+    @property
+    def plan(self) -> Plan | None:
+        """By which the study was run, where this process has it."""
+        return self._plan
+
+    @property
+    def storage(self) -> Any:
+        """Where the study is kept, as ``Tuner`` takes it; None is the default, or not known here."""
+        return self._storage if self._plan is None else self._plan.storage
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        return self._spec.goals
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials by number, unfinished ones included."""
+        return self._trials
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self._trials)
+
+    @overload
+    def __getitem__(self, index: int) -> Trial: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Trial, ...]: ...
+    def __getitem__(self, index: int | slice) -> Trial | tuple[Trial, ...]:
+        return self._trials[index]
+
+    @cached_property
+    def num_by_status(self) -> dict[str, int]:
+        """How many trials there are of each status, zeros included."""
+        counts = dict.fromkeys((status.value for status in Status), 0)
+        for trial in self._trials:
+            counts[trial.status.value] += 1
+        return counts
+
+    @cached_property
+    def arms(self) -> dict[str, int]:
+        """How many trials each arm of a portfolio has suggested; empty where the sampler has no arms."""
+        return turns(self._trials)
+
+    @cached_property
+    def savings(self) -> Savings:
+        """How many trials were stopped early, and the worker time that this saved, estimated."""
+        return early_stopping_savings(self._trials)
+
+    @cached_property
+    def tried(self) -> Tried:
+        """What was tried of each parameter that varies, as columns of numbers."""
+        return tried(self._spec.space, self._trials)
+
+    def importances(
+        self,
+        metric: str | None = None,
+        *,
+        method: str = "ped_anova",
+        quantile: float = 0.1,
+        region: float = 1.0,
+    ) -> dict[str, float]:
+        """How much each parameter matters for a metric, by default the first one; the most important ones come first.
+
+        Completed trials count, and pruned ones with their last report. A conditional parameter is judged among the
+        trials in which it is active: its share is one of their differences, not of all. One that is active in fewer than
+        8 trials with a value is left out.
+
+        Args:
+            method: ``"ped_anova"``: what tells the best trials from the others; shares add up to 1 among all trials, and
+                within each branch. ``"fanova"``: the share of the variance that a parameter explains by itself.
+            quantile: for PED-ANOVA, the share of trials that counts as the best.
+            region: for PED-ANOVA, the share of trials that are looked at, the best ones; below 1, what matters for
+                becoming better still.
+
+        Raises:
+            SpecError: there is no such metric or method, or the quantiles are none.
+        """
+        losses, rng = self._losses(metric), derive(self._spec.seed, "importances")
+        found = importances(self.tried, losses, rng, method=method, quantile=quantile, region=region)
+        return {importance.name: importance.share for importance in found}
+
+    def interactions(self, metric: str | None = None) -> dict[tuple[str, str], float]:
+        """The share of the variance that pairs of parameters explain beyond what each does alone, by fANOVA.
+
+        Pairs of the eight most important parameters are looked at, and of those in each branch, among its trials.
+
+        Raises:
+            SpecError: there is no such metric.
+        """
+        found = interactions(self.tried, self._losses(metric), derive(self._spec.seed, "importances"))
+        return {(i.name, i.pair): i.share for i in found if i.pair is not None}
+
+    # -------------------------------------------------------------------------------------------- the best
+
+    @property
+    def best_trial(self) -> Trial:
+        """The completed trial that is best in the first metric; of equals, the first.
+
+        Raises:
+            NoCompletedTrial: with the counts by status and the first error.
+        """
+        best = self._best
+        if best is None:
+            raise NoCompletedTrial(self._why_no_best())
+        return best
+
+    @property
+    def best_config(self) -> Mapping[str, Any]:
+        """The configuration of ``best_trial``."""
+        return self.best_trial.config
+
+    @property
+    def best_value(self) -> float:
+        """The first metric of ``best_trial``, in its own units."""
+        value: float = self.best_trial.metrics[self.goals[0].metric]
+        return value
+
+    @cached_property
+    def best_trials(self) -> tuple[Trial, ...]:
+        """The Pareto front: completed trials that no other one beats; with one metric, all of its best value."""
+        return tuple(best_trials(self._trials))
+
+    @cached_property
+    def _best(self) -> Trial | None:
+        return best_trial(self._trials)
+
+    def _losses(self, metric: str | None) -> Floats:
+        goal = goal_named(metric, self.goals, self._trials)
+        return losses_of_values(values_of(self._trials, goal), goal)
+
+    def _why_no_best(self) -> str:
+        text = f"the best needs a completed trial, study {self.name!r} has {counts_line(self.num_by_status)}"
+        failed = next((trial for trial in self._trials if trial.error is not None), None)
+        if failed is None:
+            return text
+        return f"{text}; trial {failed.number} failed with: {last_line(failed.error)}"
+
+    # -------------------------------------------------------------------------------------------- how sure it is
+
+    @cached_property
+    def noise(self) -> Noise | None:
+        """How far trials of the same configuration differ in the first metric; None where none was repeated."""
+        return noise_among(self._trials, self.goals[0].metric)
+
+    def confirm(
+        self,
+        top: int = 5,
+        repeats: int = 10,
+        *,
+        objective: Callable[..., Any] | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        storage: Any = None,
+        runtime: str | None = None,
+        max_concurrent: int | None = None,
+        resources: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
+        progress: bool = True,
+    ) -> Confirmation:
+        """Run the best configurations again, and say what they are worth and how optimistic the search was.
+
+        The repeats are a study of their own: journaled, parallel, taken up again by the same call, and extended by more
+        repeats. An objective that takes ``seed`` (or ``repeat``) as a keyword gets a fresh one in each.
+
+        Args:
+            top: how many configurations; trials of the same one count once. With several goals, points of the front.
+            repeats: of each.
+            objective: by default the search's own, which loaded results do not have.
+            seed: from which those of the repeats derive; by default it derives from the search's.
+            name: of the study of repeats, by default ``NAME-confirm``.
+            storage, runtime, max_concurrent, resources: by default as the search had them, as far as is known here.
+            progress: whether to show it.
+
+        Raises:
+            NoCompletedTrial: there is nothing to confirm, or no repeat completed.
+            SpecError: there is no objective, or a setting is wrong.
+        """
+        from raytune_hpo.confirming import confirm
+
+        return confirm(
+            self,
+            top,
+            repeats,
+            objective=objective,
+            seed=seed,
+            name=name,
+            storage=storage,
+            runtime=runtime,
+            max_concurrent=max_concurrent,
+            resources=resources,
+            progress=progress,
+        )
+
+    # -------------------------------------------------------------------------------------------- elsewhere
+
+    def columns(self) -> dict[str, list[Any]]:
+        """The table's columns by name: number, status, config/<name>, metrics/<name>, started_at, duration_s, ...
+
+        The last one is the arm, where the sampler has arms.
+        """
+        return columns_of(self._trials, [goal.metric for goal in self.goals])
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each trial; nested parameters are named ``config/outer/inner``, times are epoch seconds (UTC).
+
+        What a trial does not have (a parameter of another branch, say) is missing in the way of pandas: NaN or None.
+        """
+        import pandas as pd
+
+        frame: pd.DataFrame = pd.DataFrame(self.columns())
+        return frame
+
+    def to_csv(self, path: str | PathLike[str]) -> None:
+        """Write the table; what a trial does not have is an empty cell."""
+        columns = self.columns()
+        with Path(path).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+
+    def to_json(self, path: str | PathLike[str]) -> None:
+        """Write the summary and all trials, nested as they are; numbers that are not finite become null."""
+        data = {**self.summary(), "trials": [trial_record(trial) for trial in self._trials]}
+        Path(path).write_text(json.dumps(data, indent=1), encoding="utf-8")
+
+    def summary(self) -> dict[str, Any]:
+        """The study at a glance, in plain JSON types: goals, counts, and the best trial if there is one."""
+        return {
+            "name": self.name,
+            "metrics": {goal.metric: goal.mode for goal in self.goals},
+            "num_by_status": self.num_by_status,
+            "best": None if self._best is None else trial_record(self._best),
+            "front": [trial.number for trial in self.best_trials],
+            **({"arms": self.arms} if self.arms else {}),
+        }
+
+    @property
+    def plot(self) -> Plots:
+        """Figures: ``results.plot.history()``, ``results.plot.curves()`` ...; needs ``raytune_hpo[plots]``."""
+        from raytune_hpo.plots import Plots
+
+        return Plots(self)
+
+    # -------------------------------------------------------------------------------------------- shown
+
+    def __str__(self) -> str:
+        return summary.as_text(self)
+
+    def __repr__(self) -> str:
+        best = "none completed" if self._best is None else f"best {self.goals[0].metric}={self.best_value:.6g}"
+        return f"<Results of {self.name!r}: {len(self)} trials, {best}>"
+
+    def _repr_html_(self) -> str:
+        return summary.as_html(self)

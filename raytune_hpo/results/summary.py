@@ -1,0 +1,200 @@
+"""Results for a terminal and for a notebook: a summary, the best rows and a picture, short whatever the study's size."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from raytune_hpo.analysis.best import improvements, losses_of, ranked
+from raytune_hpo.analysis.columns import flat
+from raytune_hpo.display import svg
+from raytune_hpo.display.html import html_table
+from raytune_hpo.display.svg import Dot
+from raytune_hpo.display.text import config_line, counts_line, cut, duration, last_line, number, short, table
+from raytune_hpo.facts import Status
+from raytune_hpo.goals import Goal
+from raytune_hpo.numerics.thinning import spread, steady
+from raytune_hpo.trial import Trial
+
+if TYPE_CHECKING:
+    from raytune_hpo.results import Results
+
+ROWS = 5
+MAX_DOTS = 400  # of a picture
+MAX_PARAMETERS = 6  # columns of a table for people
+_SIZE = (640, 240)
+
+
+def as_text(results: Results, *, more: str = "") -> str:
+    """What ``print(results)`` shows; ``more`` says where there is more, if not in the results themselves."""
+    lines = summary_lines(results)
+    rows = best_rows(results, ROWS)
+    if rows:
+        lines += ["", table(header_of(results, rows), [row_of(results, trial, rows) for trial in rows])]
+    if more or len(results) > len(rows):
+        lines += ["", more or f"all {len(results)} trials: results.to_dataframe(), results.to_csv(path)"]
+    return "\n".join(lines)
+
+
+def as_html(results: Results) -> str:
+    """What a notebook shows; everything that came from a user is escaped."""
+    head = "<br>".join(html.escape(line) for line in summary_lines(results))
+    rows = best_rows(results, ROWS)
+    if not rows:
+        return f"<p>{head}</p>"
+    best = html_table(header_of(results, rows), [row_of(results, trial, rows) for trial in rows])
+    return f"<p>{head}</p>{best}{picture(results)}"
+
+
+def picture(results: Results) -> str:
+    """The history with the best so far or, of several metrics, the front in the first two."""
+    return _front_picture(results) if len(results.goals) > 1 else _history_picture(results)
+
+
+def _history_picture(results: Results) -> str:
+    metric, mode = results.goals[0].metric, results.goals[0].mode
+    shown = (results[index] for index in steady(len(results), MAX_DOTS))
+    dots = [
+        Dot(trial.number, trial.metrics[metric], trial.status is Status.COMPLETED)
+        for trial in shown
+        if _is_drawn(trial, results.goals)
+    ]
+    better = spread(improvements(losses_of(results.trials, 1)[:, 0]), MAX_DOTS)
+    best = [(index, results[index].metrics[metric]) for index in better]
+    caption = f"{goal_text(results)} by trial, and the best so far"
+    return _captioned(svg.history(dots, best, mode, end=len(results) - 1, size=_SIZE, title=caption), caption)
+
+
+def _front_picture(results: Results) -> str:
+    x, y = results.goals[:2]
+    front = {trial.number for trial in results.best_trials}
+    completed = [t for t in results if t.status is Status.COMPLETED and _is_drawn(t, (x, y))]
+    others = [t for t in completed if t.number not in front]
+    shown = [
+        *[others[index] for index in steady(len(others), MAX_DOTS)],
+        *spread([t for t in completed if t.number in front], MAX_DOTS),
+    ]
+    dots = [Dot(t.metrics[x.metric], t.metrics[y.metric], t.number in front) for t in shown]
+    caption = f"{goal_text(results, 1)} against {goal_text(results)}, and the Pareto front"
+    names = (x.metric, y.metric)
+    return _captioned(svg.scatter(dots, (x.mode, y.mode), names, size=_SIZE, title=caption), caption)
+
+
+def _is_drawn(trial: Trial, goals: Sequence[Goal]) -> bool:
+    values = [trial.metrics.get(goal.metric) for goal in goals]
+    return trial.status is not Status.FAILED and all(isinstance(value, (int, float)) for value in values)
+
+
+def _captioned(drawn: str, caption: str) -> str:
+    return f'<p style="opacity: 0.7; margin: 12px 0 2px">{html.escape(caption)}</p>{drawn}' if drawn else ""
+
+
+def summary_lines(results: Results) -> list[str]:
+    """The study in two to five lines: counts, what stopping saved, the best value and its configuration."""
+    lines = [f"study {results.name!r}: {len(results)} trials ({counts_line(results.num_by_status)}){_took(results)}"]
+    if saved := savings_line(results):
+        lines.append(saved)
+    if results.arms:
+        lines.append(arms_line(results))
+    if len(results.goals) > 1 and results.best_trials:
+        lines.append(f"Pareto front: {len(results.best_trials)} trials, see results.best_trials")
+    if results.best_trials:
+        best = results.best_trial
+        lines.append(f"best {goal_text(results)}: {number(results.best_value)} (trial {best.number})")
+        lines.append(f"with {config_line(flat(best.config))}")
+    elif len(results):
+        lines.append(first_error(results))
+    return [*lines, *noise_lines(results)]
+
+
+def arms_line(results: Results) -> str:
+    """How many trials each arm suggested, and which one found the best."""
+    best = results.best_trial.arm if results.best_trials else None
+    found = [f"{short(arm)} {num}{' (found the best)' if arm == best else ''}" for arm, num in results.arms.items()]
+    return cut(f"arms: {', '.join(found)}", 400)
+
+
+def noise_lines(results: Results) -> list[str]:
+    """That the objective is noisy, if the study shows it: the same configuration had different values."""
+    noise = results.noise
+    if noise is None or not noise.num_differing:
+        return []
+    repeated = f"{noise.num_differing} of the {noise.num_repeated} configurations that were tried again"
+    return [f"noisy: {repeated} differ, sd {number(noise.sd)}; results.confirm() says what the best is worth"]
+
+
+def goal_text(results: Results, index: int = 0) -> str:
+    """A metric and its direction."""
+    goal = results.goals[index]
+    return f"{goal.metric} ({goal.mode})"
+
+
+def savings_line(results: Results) -> str:
+    """What early stopping saved, empty if it stopped nobody."""
+    savings = results.savings
+    if not savings.num_pruned or savings.saved_s is None or savings.share is None:
+        return ""
+    return (
+        f"stopping {savings.num_pruned} trials early saved about {duration(savings.saved_s)} of worker time "
+        f"({savings.share:.0%}; had each gone on at its own pace)"
+    )
+
+
+def first_error(results: Results) -> str:
+    """Why there is nothing to show, as far as one can tell."""
+    failed = next((trial for trial in results if trial.status is Status.FAILED), None)
+    if failed is None:
+        return "no trial has completed yet"
+    return cut(f"no trial has completed; trial {failed.number} failed with: {last_line(failed.error)}", 200)
+
+
+def best_rows(results: Results, num: int) -> list[Trial]:
+    """The trials that a short table shows: the front, or the best in the only metric."""
+    return ranked(results.best_trials if len(results.goals) > 1 else results.trials)[:num]
+
+
+def header_of(results: Results, rows: list[Trial]) -> list[str]:
+    """The columns of a short table."""
+    shown = _parameters(rows)
+    hidden = len({name for trial in rows for name in flat(trial.config)}) - len(shown)
+    more = [f"+{hidden} more"] if hidden else []
+    arm = ["arm"] if _has_arms(rows) else []
+    return ["trial", *(goal.metric for goal in results.goals), *shown, *more, *arm, "duration"]
+
+
+def row_of(results: Results, trial: Trial, rows: list[Trial]) -> list[Any]:
+    """The cells of one trial under ``header_of``."""
+    config = flat(trial.config)
+    shown = _parameters(rows)
+    values = [config.get(name, "") for name in shown]
+    more = [""] if len({name for other in rows for name in flat(other.config)}) > len(shown) else []
+    metrics = [trial.metrics.get(goal.metric, "") for goal in results.goals]
+    arm = [trial.arm or ""] if _has_arms(rows) else []
+    took = "" if trial.duration_s is None else duration(trial.duration_s)
+    return [trial.number, *metrics, *values, *more, *arm, took]
+
+
+def _has_arms(rows: list[Trial]) -> bool:
+    return any(trial.arm is not None for trial in rows)
+
+
+def _parameters(rows: list[Trial]) -> list[str]:
+    return differing([trial.config for trial in rows])
+
+
+def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The first parameters that differ among the configurations, or the first ones if none does."""
+    seen: dict[str, set[str]] = {}
+    for config in configs:
+        for name, value in flat(config).items():
+            seen.setdefault(name, set()).add(short(value))
+    various = [name for name, values in seen.items() if len(values) > 1]
+    return (various or list(seen))[:MAX_PARAMETERS]
+
+
+def _took(results: Results) -> str:
+    times = [t.finished_at for t in results if t.finished_at is not None]
+    if not times:
+        return ""
+    return f", {duration(max(times) - min(trial.created_at for trial in results))} from first to last"

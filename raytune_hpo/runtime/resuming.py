@@ -1,0 +1,81 @@
+"""Taking a study up: new, again, or after its optimizer was lost."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import replace
+
+from raytune_hpo.core.optimizer import Optimizer
+from raytune_hpo.errors import JournalError, SpecError, StudyExists
+from raytune_hpo.facts import StudyCreated
+from raytune_hpo.journal import Storage
+from raytune_hpo.protocols import Clock, Journal
+from raytune_hpo.runtime.plan import Plan
+from raytune_hpo.spec import StudySpec
+
+RESUME = ("auto", "never")
+
+
+def open_study(plan: Plan, storage: Storage, clock: Clock, *, beside: bool = False) -> Optimizer:
+    """Create the study or continue it, and begin a session.
+
+    Raises:
+        StudyExists: it is there and ``resume="never"``, or someone else is running it.
+        SpecMismatch: it is there with another spec.
+    """
+    if plan.resume not in RESUME:
+        raise SpecError(f"resume is one of {RESUME}, got {plan.resume!r}")
+    journal = storage.journal(plan.spec.name, create=True, owner=_owner())
+    try:
+        stored = _stored_spec(journal)
+        if stored is not None and plan.resume == "never":
+            raise StudyExists(
+                f"study {stored.name!r} exists in {storage.url}; use another name, or resume='auto' to continue it"
+            )
+        optimizer = _optimizer(plan, stored, journal, clock, beside=beside)
+        if stored is None:
+            optimizer.create(plan.points)
+        optimizer.open()
+    except BaseException:
+        journal.close()
+        raise
+    return optimizer
+
+
+def reopen_study(plan: Plan, storage: Storage, clock: Clock, *, beside: bool = False) -> Optimizer:
+    """Go on in the session of an optimizer that was lost: its workers still run their trials.
+
+    Raises:
+        StudyNotFound, JournalError: the journal is not where it was; starting anew would lose what it holds.
+    """
+    journal = storage.journal(plan.spec.name, create=False, owner=_owner())
+    stored = _stored_spec(journal)
+    if stored is None:
+        journal.close()
+        raise JournalError(
+            f"study {plan.spec.name!r} was running, but its journal in {storage.url} is empty; "
+            f"bring the file back, or run the study under another name"
+        )
+    return _optimizer(plan, stored, journal, clock, beside=beside)
+
+
+def _stored_spec(journal: Journal) -> StudySpec | None:
+    first = next(iter(journal.read()), None)
+    if first is None:
+        return None
+    if not isinstance(first, StudyCreated):
+        raise JournalError(f"a study begins with StudyCreated, the journal begins with {type(first).__name__}")
+    return StudySpec.from_json(first.spec)
+
+
+def _optimizer(plan: Plan, stored: StudySpec | None, journal: Journal, clock: Clock, *, beside: bool) -> Optimizer:
+    spec = plan.spec
+    if stored is not None:
+        spec = spec if plan.seed_given else replace(spec, seed=stored.seed)
+        spec.require_same(stored)
+    return Optimizer(spec, plan.sampler, plan.scheduler, journal, clock, beside=beside)
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"

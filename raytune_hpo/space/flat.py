@@ -1,0 +1,33 @@
+"""A configuration as one row of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from raytune_hpo.errors import SpaceError
+from raytune_hpo.space.tree import Branch, Gated, Leaf, Node, Record, Series
+from raytune_hpo.space.validation import select
+from raytune_hpo.space.values import show
+
+
+def flat(node: Node, value: Any) -> Iterator[tuple[int, Any]]:
+    """The active columns of a subtree with what they are shown as, in order."""
+    if isinstance(node, Leaf):
+        yield node.column, value
+    elif isinstance(node, Branch):
+        position = select(node, value)
+        if position is None:
+            raise SpaceError(f"{show(value)} fits none of the options {show(list(node.shown))}")
+        yield node.column, node.shown[position]
+        yield from flat(node.options[position], value)
+    elif isinstance(node, Record):
+        for key, item in node.items:
+            yield from flat(item, value.get(key))
+    elif isinstance(node, Series):
+        for item, part in zip(node.items, value, strict=True):
+            yield from flat(item, part)
+    elif isinstance(node, Gated):
+        for entry in node.entries:
+            if entry.key in value:
+                yield from flat(entry.node, value[entry.key])

@@ -1,0 +1,348 @@
+"""How a study is laid out as a lookup table in a file, and what is read back from it.
+
+    config/<name>             a parameter by the name of its column in the space; empty where it is not active
+    metrics/<name>            the result
+    metrics/<name>/step_<n>   what was reported after step n
+    number status duration_s error
+
+What columns cannot say stands beside them (``About``): in a parquet file's own metadata, and for ``table.csv`` in
+``table.about.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raytune_hpo.display.text import last_line, short
+from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.facts import Status
+from raytune_hpo.files import json_object, reading
+from raytune_hpo.results import Results
+from raytune_hpo.runtime.simulated import COST
+from raytune_hpo.space import Column, Space
+from raytune_hpo.space.domain import Array
+from raytune_hpo.trial import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = (".parquet", ".csv")
+CONFIG, METRICS = "config/", "metrics/"
+_STEP = "/step_"
+_KEY = "raytune_hpo"  # of the metadata of a parquet file
+_TEXTS = ("status", "error")
+_VERSION = 1
+
+Cell = str | float | int
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What the columns of a table do not say.
+
+    Attributes:
+        space: its JSON form.
+        options: of each column of a choice, what stands in its cells, and the position of the option that it means.
+        metrics: the goals and their modes; the first one is searched for unless someone asks for another.
+        made: how; nobody goes by it.
+    """
+
+    space: Mapping[str, Any]
+    options: Mapping[str, Sequence[tuple[Cell, int]]]
+    metrics: Mapping[str, str]
+    made: Mapping[str, Any]
+    version: int = _VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """The rows of a table that can be looked up: completed ones, each configuration once.
+
+    Attributes:
+        points: the metric (n,) after each step that was reported, and the result after the last; NaN where it is missing.
+        seconds: (n,) of whole trials.
+        times: seconds (n,) from a trial's beginning to each step; empty where reports did not say.
+    """
+
+    space: Space
+    metric: str
+    mode: str
+    points: Mapping[int, Array]
+    seconds: Array
+    times: Mapping[int, Array]
+
+
+# ------------------------------------------------------------------------------------------------ a study as columns
+
+
+def laid_out(results: Results) -> tuple[pd.DataFrame, About]:
+    """The finished trials of a study as a table's columns."""
+    import pandas as pd
+
+    trials = [trial for trial in results if trial.status.is_finished]
+    cells, options = _parameters(results.spec.space, [trial.config for trial in trials])
+    columns = {
+        "number": [trial.number for trial in trials],
+        "status": [trial.status.value for trial in trials],
+        **cells,
+        **_results(trials, [goal.metric for goal in results.goals]),
+        **_curves(trials),
+        "duration_s": [trial.duration_s for trial in trials],
+        "error": [None if trial.error is None else last_line(trial.error) for trial in trials],
+    }
+    spec = results.spec
+    about = About(
+        space=spec.space.to_json(),
+        options=options,
+        metrics={goal.metric: goal.mode for goal in spec.goals},
+        made={"study": spec.name, "sampler": str(spec.sampler), "seed": spec.seed, "trials": len(trials)},
+    )
+    return pd.DataFrame(columns), about
+
+
+def _parameters(
+    space: Space, configs: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, list[Any]], dict[str, list[tuple[Cell, int]]]]:
+    """The columns of the parameters, and what the cells of choices mean."""
+    rows, X = [space.flatten(config) for config in configs], space.encode(configs)
+    columns: dict[str, list[Any]] = {}
+    options: dict[str, list[tuple[Cell, int]]] = {}
+    for j, column in enumerate(space.columns):
+        cells = [row.get(column.name) if active else None for row, active in zip(rows, ~np.isnan(X[:, j]), strict=True)]
+        if hasattr(column.domain, "options"):
+            means, cells = _options(column, X[:, j], cells)
+            options[column.name] = means
+        columns[CONFIG + column.name] = cells
+    return columns, options
+
+
+def _options(column: Column, x: Array, values: Sequence[Any]) -> tuple[list[tuple[Cell, int]], list[Cell | None]]:
+    """Options as numbers, where all of them are, or else as text, with their positions where texts do not differ."""
+    active = np.flatnonzero(~np.isnan(x))
+    codes = dict(zip(active.tolist(), column.domain.codes(x[active]).tolist(), strict=True))
+    by_code = {code: values[i] for i, code in codes.items()}
+    if all(type(value) in (int, float) and math.isfinite(value) for value in by_code.values()):
+        texts = dict(by_code)
+    else:
+        texts = {code: str(value) for code, value in by_code.items()}
+    if len(set(texts.values())) < len(texts) or "" in texts.values():
+        texts = {code: f"{code}: {value}" for code, value in by_code.items()}
+    return [(texts[code], code) for code in sorted(texts)], [
+        texts[codes[i]] if i in codes else None for i in range(len(values))
+    ]
+
+
+def _results(trials: Sequence[Trial], goals: Sequence[str]) -> dict[str, list[float | None]]:
+    """A column for each metric of the results that is a number."""
+    names = dict.fromkeys([*goals, *(name for trial in trials for name in trial.metrics)])
+    columns = {METRICS + name: [_number(trial.metrics.get(name)) for trial in trials] for name in names}
+    return {name: values for name, values in columns.items() if any(value is not None for value in values)}
+
+
+def _curves(trials: Sequence[Trial]) -> dict[str, list[float | None]]:
+    """A column for each metric and step that was reported, metric by metric."""
+    said: dict[tuple[str, int], dict[int, float]] = {}
+    for row, trial in enumerate(trials):
+        for report in trial.reports:
+            for name, value in report.metrics.items():
+                if (number := _number(value)) is not None:
+                    said.setdefault((name, report.step), {})[row] = number
+    names = {name: place for place, name in enumerate(dict.fromkeys(name for name, _ in said))}
+    order = sorted(said, key=lambda key: (names[key[0]], key[1]))
+    return {f"{METRICS}{name}{_STEP}{step}": _column(said[name, step], len(trials)) for name, step in order}
+
+
+def _column(values: Mapping[int, float], num: int) -> list[float | None]:
+    return [values.get(row) for row in range(num)]
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+def check_path(path: Path) -> None:
+    """Refuse a path to which no table can be written, before anything is trained for it.
+
+    Raises:
+        SpecError: naming the rule and the way out.
+    """
+    if path.suffix not in SUFFIXES:
+        raise SpecError(f"a lookup table is a file of {' or '.join(SUFFIXES)}, got {str(path)!r}")
+    if not path.parent.is_dir():
+        raise SpecError(f"{path} cannot be written: there is no folder {path.parent}")
+    _needs_pyarrow(path)
+
+
+def _needs_pyarrow(path: Path) -> None:
+    if path.suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise SpecError(
+            f'{path} needs pyarrow, which is not installed: pip install "raytune_hpo[tables]", or name the table .csv'
+        )
+
+
+def write(results: Results, path: str | Path) -> Path:
+    """Write a study as a table; its failed and pruned trials are in it, and not looked up.
+
+    Raises:
+        SpecError: the path cannot be written.
+    """
+    path = Path(path)
+    check_path(path)
+    frame, about = laid_out(results)
+    try:
+        if path.suffix == ".parquet":
+            frame.attrs[_KEY] = asdict(about)
+            frame.to_parquet(path, engine="pyarrow", index=False)
+        else:
+            frame.to_csv(path, index=False)
+            about_path(path).write_text(json.dumps(asdict(about), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SpecError(f"{path} cannot be written: {error.strerror or error}") from error
+    return path
+
+
+def about_path(path: Path) -> Path:
+    """Where it is said what a CSV file is about."""
+    return path.with_suffix(".about.json")
+
+
+def read(path: Path) -> tuple[pd.DataFrame, About | None]:
+    """A file's columns, and what they are about; None if it was not made here.
+
+    Raises:
+        SpecError: there is no such file, it cannot be read without pyarrow, or what it is about is missing.
+    """
+    import pandas as pd
+
+    if not path.exists():
+        raise SpecError(f"no lookup table at {path}")
+    _needs_pyarrow(path)
+    if path.suffix == ".parquet":
+        frame: pd.DataFrame = pd.read_parquet(path, engine="pyarrow")
+        about = _about(frame.attrs[_KEY], path) if _KEY in frame.attrs else None
+    elif about_path(path).exists():
+        with reading("what a table is about is said as it was written", about_path(path), "make the table again"):
+            about = _about(json_object(about_path(path)), path)
+        frame = _typed(pd.read_csv(path, dtype=str, keep_default_na=False), about)
+    else:
+        frame, about = pd.read_csv(path), None
+    if about is None and any(str(column).startswith(CONFIG) for column in frame):
+        raise SpecError(f"{path} was tabulated, and what it is about is missing: {about_path(path)} belongs beside it")
+    return frame, about
+
+
+def _about(data: Mapping[str, Any], path: Path) -> About:
+    if (version := data.get("version")) != _VERSION:
+        raise SpecError(f"a table must be of version {_VERSION}, {path} is of version {version}")
+    about = About(**data)
+    if not all(isinstance(part, Mapping) and part for part in (about.space, about.metrics)):
+        raise TypeError(f"it has a space and at least one metric, not {short(about.space)} and {short(about.metrics)}")
+    return about
+
+
+def _typed(frame: pd.DataFrame, about: About) -> pd.DataFrame:
+    """Columns of text as what they were: numbers to the last bit, options that only look like numbers as text."""
+    texts = {CONFIG + name for name, means in about.options.items() if any(isinstance(cell, str) for cell, _ in means)}
+    for name in frame.columns:
+        make = str if name in texts or name in _TEXTS else float
+        frame[name] = [make(cell) if cell else None for cell in frame[name]]
+    return frame
+
+
+# ------------------------------------------------------------------------------------------------ columns as rows
+
+
+def rows_of(frame: pd.DataFrame, about: About, metric: str | None = None, mode: str | None = None) -> Rows:
+    """What can be looked up.
+
+    Args:
+        metric, mode: by default the study's first; any other metric may be asked for, with its mode where the study had
+            none for it.
+
+    Raises:
+        SpecError: no trial completed, the metric is not in the table, or nobody says which way it is better.
+    """
+    metric = next(iter(about.metrics)) if metric is None else metric
+    if METRICS + metric not in frame:
+        known = [str(c).removeprefix(METRICS) for c in frame if str(c).startswith(METRICS) and _STEP not in str(c)]
+        raise SpecError(f"no trial of the table reported a metric {metric!r}; {nearest(metric, known)}")
+    if (mode := mode or about.metrics.get(metric)) is None:
+        raise SpecError(
+            f"which way is better a table knows of the metrics that it was made for ({', '.join(about.metrics)}), not of "
+            f'{metric!r}; say mode="max" or "min", on the command line --maximise or --minimise'
+        )
+    final, seconds = _floats(frame, METRICS + metric), _seconds(frame)
+    completed = (frame["status"] == Status.COMPLETED.value).to_numpy()
+    whole = np.flatnonzero(completed & np.isfinite(final) & np.isfinite(seconds))
+    if not len(whole):
+        raise SpecError(f"a lookup table needs a completed trial with a finite {metric!r}, there is none")
+    space = Space.from_json(_without_functions(about.space))
+    X = _coordinates(space, frame.iloc[whole], about)
+    first = np.sort(np.unique(np.where(np.isnan(X), -1.0, X), axis=0, return_index=True)[1])
+    kept = whole[first]
+    points = _points(frame, metric, kept)
+    return Rows(
+        space=space.restricted(space.decode(X[first])),
+        metric=metric,
+        mode=mode,
+        points={**points, max(points, default=1): final[kept]},
+        seconds=seconds[kept],
+        times=_points(frame, COST, kept),
+    )
+
+
+def _seconds(frame: pd.DataFrame) -> Array:
+    """How long trials took: as they say themselves, or else as was measured."""
+    measured = _floats(frame, "duration_s")
+    if METRICS + COST not in frame:
+        return measured
+    said = _floats(frame, METRICS + COST)
+    return np.where(np.isfinite(said), said, measured)
+
+
+def _floats(frame: pd.DataFrame, column: str) -> Array:
+    return frame[column].to_numpy(np.float64)
+
+
+def _points(frame: pd.DataFrame, metric: str, rows: Array) -> dict[int, Array]:
+    """A metric after each of its steps; what is not finite is missing."""
+    head = f"{METRICS}{metric}{_STEP}"
+    named = {int(str(column).removeprefix(head)): str(column) for column in frame if str(column).startswith(head)}
+    found = {step: _floats(frame, column)[rows] for step, column in named.items()}
+    return {step: np.where(np.isfinite(values), values, np.nan) for step, values in found.items()}
+
+
+def _coordinates(space: Space, frame: pd.DataFrame, about: About) -> Array:
+    """Where the configurations (n, d) stand in the unit cube; NaN where a parameter is not active."""
+    X = np.full((len(frame), space.num_columns), np.nan)
+    for j, column in enumerate(space.columns):
+        cells = frame[CONFIG + column.name]
+        active = cells.notna().to_numpy()
+        if column.name in about.options:
+            position = dict(about.options[column.name])
+            codes = np.array([position[cell] for cell in cells[active]], dtype=np.int64)
+        else:
+            codes = cells[active].to_numpy(np.float64)
+        X[active, j] = column.domain.units(codes)
+    return X
+
+
+def _without_functions(data: Any) -> Any:
+    """A space that needs no function: rows meet its constraints, and derived values are what derives them."""
+    if isinstance(data, Mapping):
+        if data.keys() == {"derived"}:
+            return {"const": data["derived"]["function"]}
+        kept = {key: _without_functions(value) for key, value in data.items() if key != "candidates"}
+        return {**kept, "constraints": []} if "constraints" in kept else kept
+    return [_without_functions(item) for item in data] if isinstance(data, (list, tuple)) else data

@@ -1,0 +1,257 @@
+"""Lookup tables: configurations with their learning curves and durations, so that a search takes no training.
+
+C  (n, E)  the metric after steps 1 to E      t  (n,)  seconds of a whole trial
+T  (n, E)  seconds from a trial's beginning to the end of each step, where they are known
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.files import reading
+from raytune_hpo.results import Results
+from raytune_hpo.space import Choice, Domain, Float, Int, Ordinal, Space
+from raytune_hpo.space.domain import Array
+from raytune_hpo.space.values import key_of
+from raytune_hpo.tables import hp_conf, layout
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DURATION = "duration_s"
+FINAL = "best_acc"
+_STEP = re.compile(r"^(?:(?:acc|metric)_)?(?:epoch|step)_?(0*[1-9]\d*)$")
+_SHIPPED = Path(__file__).resolve().parent / "shipped"
+_ORDERED_UP_TO = 12  # different values of a column of numbers, up to which they are a list in order
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class LookupTable:
+    """A table, ready to be searched.
+
+    Attributes:
+        name: of its file.
+        space: restricted to the rows.
+        metric, mode: what the curves show.
+        curves: C.
+        seconds: t.
+        times: T; None: every step of a trial takes as long.
+    """
+
+    name: str
+    space: Space
+    metric: str
+    mode: str
+    curves: Array
+    seconds: Array
+    times: Array | None = None
+
+    @classmethod
+    def read(
+        cls, path: str | Path, conf: str | Path | None = None, *, metric: str | None = None, mode: str | None = None
+    ) -> LookupTable:
+        """A table of a CSV or parquet file.
+
+        One that was tabulated from an objective knows its space and its metrics; any of them may be asked for.
+
+        Of others the metric is "accuracy", maximised, unless you say otherwise. Columns ``epoch_1``, ``acc_epoch5``,
+        ``step_20`` ... are points of the curves, those between them are interpolated; a table without any has its final
+        value in ``best_acc`` or in a column named as the metric. ``duration_s`` is what a whole trial takes; ``index``
+        is passed over; all others are parameters, whose domains are those of ``conf``, an ``hp_conf`` file, or else
+        read off their values. Rows without a final value, and those that repeat a configuration, are left out.
+
+        Raises:
+            SpecError: no curves, no durations, no such metric, or no row is left.
+        """
+        with reading("a lookup table is a CSV or parquet file", path, "bring it back, or make it again"):
+            frame, about = layout.read(Path(path))
+            if about is None:
+                return cls._guessed(Path(path), frame, conf, metric or "accuracy", mode or "max")
+            if conf is not None:
+                raise SpecError(f"{path} knows its space, got {conf} as well; leave that out")
+            return cls._of_rows(Path(path).stem, layout.rows_of(frame, about, metric, mode))
+
+    @classmethod
+    def of(cls, results: Results, *, metric: str | None = None, mode: str | None = None) -> LookupTable:
+        """The table of a study's completed trials; see ``layout.write`` for a file of it.
+
+        Raises:
+            SpecError: no trial completed, or none has such a metric.
+        """
+        return cls._of_rows(results.name, layout.rows_of(*layout.laid_out(results), metric, mode))
+
+    @classmethod
+    def shipped(cls, name: str, *, metric: str | None = None, mode: str | None = None) -> LookupTable:
+        """A table that comes with the package.
+
+        Raises:
+            SpecError: there is none of that name; names the nearest.
+        """
+        if name not in shipped_tables():
+            raise SpecError(f"no table {name!r} comes with the package; {nearest(name, shipped_tables())}")
+        return cls.read(_SHIPPED / f"{name}.csv", metric=metric, mode=mode)
+
+    @classmethod
+    def _of_rows(cls, name: str, rows: layout.Rows) -> LookupTable:
+        last = max(rows.points)
+        ends = {0: np.zeros(len(rows.seconds)), **rows.times, last: rows.seconds}
+        return cls(
+            name=name,
+            space=rows.space,
+            metric=rows.metric,
+            mode=rows.mode,
+            curves=interpolated(rows.points, last),
+            seconds=rows.seconds,
+            times=interpolated(ends, last) if rows.times else None,
+        )
+
+    @classmethod
+    def _guessed(cls, path: Path, frame: pd.DataFrame, conf: str | Path | None, metric: str, mode: str) -> LookupTable:
+        """A table of a file that says nothing about itself."""
+        steps = {column: int(found[1]) for column in frame if (found := _STEP.match(str(column)))}
+        last = (hp_conf.last_step(conf) if conf else None) or max(steps.values(), default=1)
+        final = next((column for column in (metric, FINAL) if column in frame), None)
+        if DURATION not in frame or (not steps and final is None):
+            raise SpecError(
+                f"a lookup table has a column {DURATION!r}, and its curves in columns like 'epoch_1' or a final value in "
+                f"{FINAL!r}; {path} has {list(frame.columns)}"
+            )
+        domains = hp_conf.read(conf) if conf else _domains(frame, {*map(str, steps), DURATION, FINAL, metric, "index"})
+        _require_parameters(frame, domains, path)
+        points = {step: _numbers(frame, column) for column, step in steps.items()}
+        if last not in points and final is not None:
+            points[last] = _numbers(frame, final)
+        seconds = _numbers(frame, DURATION)
+        whole = np.isfinite(points[max(points)]) & np.isfinite(seconds)
+        kept = np.flatnonzero(whole & ~frame.duplicated(list(domains)).to_numpy())
+        if not len(kept):
+            raise SpecError(f"a lookup table has rows with a final value and a duration, {path} has none")
+        rows = frame.iloc[kept][list(domains)].to_dict("records")
+        return cls(
+            name=path.stem,
+            space=Space(domains, candidates=[_fitting(row, domains) for row in rows]),
+            metric=metric,
+            mode=mode,
+            curves=interpolated({step: values[kept] for step, values in points.items()}, last),
+            seconds=seconds[kept],
+        )
+
+    def __repr__(self) -> str:
+        return f"<LookupTable {self.name!r} of {len(self.seconds)} rows>"
+
+    @property
+    def num_steps(self) -> int:
+        """E, how many steps a whole trial has."""
+        return int(self.curves.shape[1])
+
+    def row(self, config: Mapping[str, Any]) -> int:
+        """Where a configuration stands in the table.
+
+        Raises:
+            SpaceError: it does not.
+        """
+        found = self._rows.get(key_of(config))
+        return self.space.index_of(config) if found is None else found  # 1 for 1.0, say
+
+    def value(self, config: Mapping[str, Any]) -> float:
+        """The metric after a whole trial."""
+        return float(self.curves[self.row(config), -1])
+
+    @property
+    def parts(self) -> list[Array]:
+        """The arrays that it consists of."""
+        return [part for part in (self.curves, self.seconds, self.times) if part is not None]
+
+    def seconds_by_step(self, row: int) -> Array:
+        """How many seconds after the beginning of a trial each of its steps is over, (E,)."""
+        if self.times is None:
+            return np.asarray(self.seconds[row] * np.arange(1, self.num_steps + 1) / self.num_steps)
+        return np.asarray(self.times[row])
+
+    @cached_property
+    def _rows(self) -> dict[Hashable, int]:
+        candidates = self.space.candidates
+        assert candidates is not None
+        return {key_of(config): i for i, config in enumerate(candidates.configs)}
+
+
+def shipped_tables() -> list[str]:
+    """The names of the tables that come with the package."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.csv"))
+
+
+def interpolated(points: Mapping[int, Array], last: int) -> Array:
+    """Curves (n, last) through points (n,) by step, straight between them and level beyond; NaN points are passed over."""
+    steps = np.array(sorted(points))
+    Y = np.column_stack([points[step] for step in steps])
+    every = np.arange(1, last + 1)
+    known = np.isfinite(Y)
+    C = np.empty((len(Y), last))
+    for pattern in np.unique(known, axis=0):
+        rows = (known == pattern).all(axis=1)
+        at = steps[pattern]
+        below = np.clip(np.searchsorted(at, every, side="right") - 1, 0, len(at) - 1)
+        above = np.minimum(below + 1, len(at) - 1)
+        width = np.maximum(at[above] - at[below], 1)
+        share = np.clip((every - at[below]) / width, 0.0, 1.0)
+        P = Y[rows][:, pattern]
+        C[rows] = P[:, below] * (1 - share) + P[:, above] * share
+    return C
+
+
+def _numbers(frame: pd.DataFrame, column: Hashable) -> Array:
+    """A column of numbers, NaN where it is empty.
+
+    Raises:
+        SpecError: there is something else in it.
+    """
+    try:
+        return np.asarray(frame[column], dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise SpecError(f"column {column!r} of a lookup table has numbers: {error}; mend it, or rename it") from error
+
+
+def _require_parameters(frame: pd.DataFrame, domains: Mapping[str, Domain], path: Path) -> None:
+    if not domains:
+        raise SpecError(
+            f"a lookup table has a column for each parameter, {path} has none beside {', '.join(map(str, frame))}"
+        )
+    if missing := [name for name in domains if name not in frame]:
+        raise SpecError(
+            f"every hyperparameter of a space file is a column of its table, {path} has no {', '.join(missing)}; its "
+            f"columns: {', '.join(map(str, frame))}"
+        )
+
+
+def _domains(frame: pd.DataFrame, others: set[str]) -> dict[str, Domain]:
+    """Domains read off the values of every column that is a parameter."""
+    return {str(name): _domain(frame[name]) for name in frame.columns if name not in others}
+
+
+def _domain(column: pd.Series) -> Domain:
+    values = [value.item() if hasattr(value, "item") else value for value in column.unique()]
+    if column.dtype.kind not in "iuf":
+        return Choice(sorted(values, key=str))
+    if len(values) <= _ORDERED_UP_TO:
+        return Ordinal(sorted(values))
+    low, high = min(values), max(values)
+    if column.dtype.kind in "iu":
+        return Int(low, high)
+    return Float(low, high, log=low > 0 and high / low >= 100)
+
+
+def _fitting(row: Mapping[Any, Any], domains: Mapping[str, Domain]) -> dict[str, Any]:
+    """A row's configuration, its numbers moved to the ends of their ranges where rounding has put them beyond."""
+    config = {}
+    for name, domain in domains.items():
+        value = row[name].item() if hasattr(row[name], "item") else row[name]
+        config[name] = min(max(value, domain.lo), domain.hi) if isinstance(domain, Float) else value
+    return config

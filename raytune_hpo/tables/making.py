@@ -1,0 +1,70 @@
+"""Making a lookup table of a real objective: an even design, trained once, for any number of searches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.api.tuner import Tuner
+from raytune_hpo.errors import SpecError
+from raytune_hpo.results import Results
+from raytune_hpo.tables import layout
+from raytune_hpo.tables.lookup_table import LookupTable
+
+_DESIGN: Mapping[str, Any] = {"sampler": "sobol", "seed": 0}
+# Of an objective's own settings those that say how trials run; what ends searches or chooses points is the table's affair.
+_KEPT = (
+    "metric", "mode", "seed", "max_concurrent", "resources", "isolation", "max_retries", "trial_timeout_s", "valid_range",
+    "storage", "runtime", "callbacks", "progress",
+)  # fmt: skip
+
+
+def tabulate(
+    objective: Callable[[dict[str, Any]], Any],
+    space: Any,
+    *,
+    rows: int,
+    path: str | Path | None = None,
+    **settings: Any,
+) -> LookupTable:
+    """Run an objective on an even design of configurations, and keep what it reported and how long it took.
+
+    It is a study like any other: in parallel on Ray, journalled, continued by the same call with the same ``name``, and
+    extended by more rows. Trials that fail stay in the file, marked, and are not looked up.
+
+    Args:
+        objective, space: as for ``hpo.Tuner``. Every trial runs to its end. One that reports ``cost_s``, seconds since it
+            began, is taken at its word; of others the whole is measured, and steps take equal shares of it.
+        rows: how many configurations; where the space is small, some of them repeat others and count once.
+        path: of the file, ``.parquet`` (which needs ``raytune_hpo[tables]``) or ``.csv``; None: none is written.
+        settings: metric, mode, seed (0), name, storage, max_concurrent, resources ... as for ``hpo.Tuner``; with
+            ``sampler="grid"`` all of a finite space is tried.
+
+    Raises:
+        SpecError, SpaceError: a setting is wrong, or no trial completed.
+    """
+    return LookupTable.of(run_design(objective, space, rows, path, settings))
+
+
+def run_design(
+    objective: Callable[[dict[str, Any]], Any],
+    space: Any,
+    rows: int,
+    path: str | Path | None,
+    settings: Mapping[str, Any],
+) -> Results:
+    """The study of a table, written if there is a path; see ``tabulate``."""
+    if "scheduler" in settings:
+        raise SpecError("every row of a table is trained to its end, got a scheduler; leave it out")
+    if path is not None:
+        layout.check_path(Path(path))
+    results = Tuner(objective, space, **{**_DESIGN, **settings, "num_trials": rows}).fit()
+    if path is not None:
+        layout.write(results, path)
+    return results
+
+
+def settings_for_rows(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the settings that a file gives its searches, those that its table goes by."""
+    return {key: value for key, value in settings.items() if key in _KEPT}
