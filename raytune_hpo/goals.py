@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
 from raytune_hpo.errors import ObjectiveError, SpecError
 
 MAX_TEXT = 10_000  # characters of a metric that is text: beyond, it belongs in a file
 _MODES = ("min", "max")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,14 @@ class Goal:
             low, high = self.valid_range
             if not low < high:
                 raise SpecError(f"valid_range needs low < high, got {self.valid_range} for metric {self.metric!r}")
+
+    def loss(self, value: _T) -> _T:
+        """A value of the metric (a number or an array) as a loss to be minimised."""
+        return -value if self.mode == "max" else value  # type: ignore[operator,no-any-return]
+
+    def value(self, loss: _T) -> _T:
+        """The value of the metric that has this loss: ``value(loss(x))`` is ``x``."""
+        return self.loss(loss)
 
 
 def make_goals(
@@ -80,7 +89,7 @@ def _ranges(
 def to_losses(metrics: Mapping[str, Any], goals: Sequence[Goal]) -> tuple[float, ...] | None:
     """The goals' values as losses to be minimised, or None where one of them is not among the metrics."""
     try:
-        return tuple([-metrics[g.metric] if g.mode == "max" else metrics[g.metric] for g in goals])
+        return tuple([g.loss(metrics[g.metric]) for g in goals])
     except KeyError:
         return None
 
