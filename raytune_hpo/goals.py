@@ -43,7 +43,7 @@ class Goal:
 
     def loss(self, value: _T) -> _T:
         """A value of the metric (a number or an array) as a loss to be minimised."""
-        return -value if self.mode == "max" else value  # type: ignore[operator,no-any-return]
+        return -value if self.mode == "max" else value  # type: ignore[operator]
 
     def value(self, loss: _T) -> _T:
         """The value of the metric that has this loss: ``value(loss(x))`` is ``x``."""
