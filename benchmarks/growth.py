@@ -23,7 +23,7 @@ from stories import BATCH, in_batches, opening, spec_of, trial_facts
 import raytune_hpo as hpo
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.core.machine import OptimizerCore
-from raytune_hpo.core.messages import Asked, Ended, Measured
+from raytune_hpo.core.messages import AskTrials, EndTrial, ReportMetrics
 from raytune_hpo.core.snapshot import snapshot_of
 from raytune_hpo.facts import Status
 from raytune_hpo.journal import open_storage
@@ -83,7 +83,7 @@ def feed_core(scheduler: str | None = None, steps: tuple[int, ...] = ()) -> Feed
     at = 0.0
     while True:
         at += 1.0
-        lease = core.step(Asked(worker=f"w{int(at)}", at=at)).reply
+        lease = core.step(AskTrials(worker=f"w{int(at)}", at=at)).reply
         running.append(lease.assignments[0])
         if len(running) == RUNNING:
             run_to_its_end(core, running.pop(0), at, steps)
@@ -93,11 +93,13 @@ def feed_core(scheduler: str | None = None, steps: tuple[int, ...] = ()) -> Feed
 def run_to_its_end(core: OptimizerCore, assignment: Any, at: float, steps: tuple[int, ...]) -> None:
     loss, status = assignment.config["p0"], Status.COMPLETED
     for step in steps:
-        event = Measured(number=assignment.number, attempt=1, step=step, metrics={"loss": loss / step}, at=at)
+        event = ReportMetrics(number=assignment.number, attempt=1, step=step, metrics={"loss": loss / step}, at=at)
         if core.step(event).reply.verdict == "stop":
             status = Status.PRUNED
             break
-    core.step(Ended(number=assignment.number, attempt=1, status=status, at=at, metrics={"loss": loss}, duration_s=1.0))
+    core.step(
+        EndTrial(number=assignment.number, attempt=1, status=status, at=at, metrics={"loss": loss}, duration_s=1.0)
+    )
 
 
 def feed_journal() -> Feeder:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import raytune_hpo as hpo
-from raytune_hpo.api.settings import make_spec
 from raytune_hpo.facts import Fact, Finished, Reported, SessionOpened, Started, Status, StudyCreated, Verdict
 from raytune_hpo.journal import open_storage
-from raytune_hpo.spec import Limits, StudySpec
+from raytune_hpo.runtime.plan import RunPlan
+from raytune_hpo.runtime.settings import Settings
+from raytune_hpo.spec import StudySpec
 
 BATCH = 512  # facts in one transaction, as a busy optimizer writes them
 
@@ -20,12 +21,8 @@ def wide_space(num_parameters: int = 10) -> dict[str, Any]:
 
 def spec_of(space: Any, *, name: str = "story", **settings: Any) -> tuple[StudySpec, Any, Any]:
     """A spec and its parts, as a Tuner makes them."""
-    limits = Limits(num_trials=settings.pop("num_trials", None))
-    settings = {"sampler": "random", "scheduler": None, "seed": 0, **settings}
-    return make_spec(
-        space, metric="loss", mode="min", valid_range=None, limits=limits, max_retries=2, name=name, settings={},
-        **settings,
-    )  # fmt: skip
+    plan = RunPlan.of(space, Settings(**{"sampler": "random", "seed": 0, "name": name, **settings}))
+    return plan.spec, plan.sampler, plan.scheduler
 
 
 def opening(spec: StudySpec) -> list[Fact]:

@@ -16,7 +16,8 @@ from typing import Any
 
 from raytune_hpo.display.text import config_line
 from raytune_hpo.errors import SpecError, nearest
-from raytune_hpo.spec import Part
+from raytune_hpo.protocols import Sampler
+from raytune_hpo.spec import Part, StudySpec
 
 SAMPLERS = {
     "auto": "raytune_hpo.samplers.auto:Auto",
@@ -125,3 +126,16 @@ def _recorded(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(k): _recorded(v) for k, v in value.items()}
     return repr(value)
+
+
+def check_pairing(spec: StudySpec, sampler: Sampler) -> None:
+    """Refuse a sampler that cannot learn from what the study measures.
+
+    Raises:
+        SpecError: several goals for a sampler of one.
+    """
+    if len(spec.goals) > 1 and not sampler.traits.multi_goal:
+        raise SpecError(
+            f"sampler {spec.sampler.name!r} learns from one metric, the study has "
+            f"{[goal.metric for goal in spec.goals]}; use nsga2, random, grid or sobol, or one metric"
+        )

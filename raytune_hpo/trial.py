@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import Any, NamedTuple, overload
 
 from raytune_hpo.errors import InvalidTransition
 from raytune_hpo.facts import Finished, Printed, Reported, Requeued, Started, Status, TrialFact, Verdict
 from raytune_hpo.goals import Goal, to_losses
+from raytune_hpo.space import Space
 
 # ------------------------------------------------------------------------------------------------ trials
 
@@ -145,11 +146,19 @@ def _with(trial: Trial, **changes: Any) -> Trial:
     return new
 
 
+def unpacked(fact: TrialFact, space: Space) -> TrialFact:
+    """The fact as ``evolve`` takes it: a Started holds its configuration as JSON, see ``Space.pack``."""
+    if type(fact) is not Started or fact.config is None or space.plain:
+        return fact
+    return replace(fact, config=space.unpack(fact.config))
+
+
 def evolve(trial: Trial | None, fact: TrialFact, goals: Sequence[Goal]) -> Trial:
     """The trial after the fact.
 
     Args:
         trial: None before the trial's first Started.
+        fact: with its configuration ``unpacked``.
 
     Raises:
         InvalidTransition: the fact cannot follow.

@@ -3,73 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import raytune_hpo as hpo
-from raytune_hpo.api.settings import make_spec
 from raytune_hpo.core.machine import OptimizerCore
-from raytune_hpo.core.messages import Decision, Event
+from raytune_hpo.core.messages import Command, Decision
 from raytune_hpo.errors import JournalError, SequenceConflict
 from raytune_hpo.facts import Enqueued, Fact, StudyCreated
-from raytune_hpo.runtime.plan import Plan
-from raytune_hpo.spec import Limits, StudySpec
+from raytune_hpo.runtime.plan import RunPlan
+from raytune_hpo.runtime.settings import Settings
+from raytune_hpo.spec import StudySpec
 
 SPACE = {"x": hpo.uniform(0, 1), "n": hpo.randint(0, 10)}
 
 
-def make_plan(objective: Any = None, space: Any = None, **settings: Any) -> Plan:
+def make_plan(objective: Any = None, space: Any = None, **settings: Any) -> RunPlan:
     """A plan as the Tuner would make it, with small defaults."""
-    limits = Limits(
-        num_trials=settings.pop("num_trials", None),
-        time_budget_s=settings.pop("time_budget_s", None),
-        target=settings.pop("target", None),
-    )
-    run = {
-        key: settings.pop(key)
-        for key in ("storage", "max_concurrent", "trial_timeout_s", "points", "resume", "seed_given")
-        if key in settings
-    }
-    spec, sampler, scheduler = make_spec(
-        SPACE if space is None else space,
-        metric=settings.pop("metric", "loss"),
-        mode=settings.pop("mode", "min"),
-        valid_range=settings.pop("valid_range", None),
-        sampler=settings.pop("sampler", "random"),
-        scheduler=settings.pop("scheduler", None),
-        limits=limits,
-        max_retries=settings.pop("max_retries", 2),
-        seed=settings.pop("seed", 1),
-        name=settings.pop("name", "study"),
-        settings={},
-    )
-    assert not settings, f"unknown settings {settings}"
-    run.setdefault("storage", "memory")
-    return Plan(
-        objective=objective or (lambda config: config["x"]), spec=spec, sampler=sampler, scheduler=scheduler, **run
-    )
+    defaults = {"sampler": "random", "seed": 1, "name": "study", "storage": "memory"}
+    plan = RunPlan.of(SPACE if space is None else space, Settings(**{**defaults, **settings}), objective)
+    return plan if objective is not None else replace(plan, objective=lambda config: config["x"])
 
 
 class Feed:
     """A core with the facts that came out of it, as a journal would hold them."""
 
-    def __init__(self, *, beside: bool = False, points: Sequence[dict[str, Any]] = (), **settings: Any) -> None:
+    def __init__(self, *, ahead: bool = False, points: Sequence[dict[str, Any]] = (), **settings: Any) -> None:
         self.plan = make_plan(**settings)
-        self.core = self._new(self.plan.spec, beside)
-        self.beside = beside
+        self.core = self._new(self.plan.spec, ahead)
+        self.ahead = ahead
         self.facts: list[Fact] = []
         self._take(StudyCreated(spec=self.plan.spec.to_json(), at=0.0))
         for point in points:
             self._take(Enqueued(config=point, at=0.0))
         self.facts.extend(self.core.open(0.0, self.plan.spec))
 
-    def __call__(self, event: Event) -> Decision:
+    def __call__(self, event: Command) -> Decision:
         decision = self.core.step(event)
         self.facts.extend(decision.facts)
         return decision
 
     def replayed(self, num_facts: int | None = None) -> OptimizerCore:
         """Another core, told the same facts."""
-        core = self._new(self.plan.spec, self.beside)
+        core = self._new(self.plan.spec, self.ahead)
         for fact in self.facts[:num_facts]:
             core.apply(fact)
         return core
@@ -77,14 +53,14 @@ class Feed:
     def resumed(self, num_facts: int, at: float) -> Feed:
         """The study as another session takes it up from the first facts."""
         other = object.__new__(Feed)
-        other.plan, other.beside = self.plan, self.beside
+        other.plan, other.ahead = self.plan, self.ahead
         other.facts = self.facts[:num_facts]
         other.core = self.replayed(num_facts)
         other.facts.extend(other.core.open(at, self.plan.spec))
         return other
 
-    def _new(self, spec: StudySpec, beside: bool) -> OptimizerCore:
-        return OptimizerCore(spec, self.plan.sampler, self.plan.scheduler, beside=beside)
+    def _new(self, spec: StudySpec, ahead: bool) -> OptimizerCore:
+        return OptimizerCore(spec, self.plan.sampler, self.plan.scheduler, ahead=ahead)
 
     def _take(self, fact: Fact) -> None:
         self.core.apply(fact)

@@ -60,7 +60,7 @@ RAY_GUESTS = ("raytune_hpo.space.dialects.ray_tune", "raytune_hpo.integrations")
 # Who may look at a clock, and what for. Everyone else is told the time.
 CLOCKS = {
     "raytune_hpo.core.optimizer": "WallClock, from which the times in facts come",
-    "raytune_hpo.api.settings": "the default name of a study",
+    "raytune_hpo.runtime.settings": "the default name of a study",
     "raytune_hpo.runtime.trial_run": "when an objective was called, and for how long",
     "raytune_hpo.runtime.worker": "how long a lease took",
     "raytune_hpo.runtime.local": "trials that take too long; names of threads",

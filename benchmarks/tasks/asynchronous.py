@@ -45,15 +45,15 @@ def _rows(known: Mapping[str, Task], one: Results, several: Results, num_workers
         yield [label, "all", *_cells(everything)]
 
 
-class Measured(dict[str, float]):
+class ReportMetrics(dict[str, float]):
     """Of a run with several workers and of its sequential twin: see ``measured``."""
 
 
-def measured(task: Task, several: Played, one: Played) -> Measured:
+def measured(task: Task, several: Played, one: Played) -> ReportMetrics:
     """The regrets at the end, the times it took, what the sequential run had reached by then, and duplicates."""
     mine, its = task.regrets(several.losses), task.regrets(one.losses)
     in_time = int(np.searchsorted(one.finished_at, several.finished_at[-1], side="right"))
-    return Measured(
+    return ReportMetrics(
         regret=mine[-1],
         sequential=its[-1],
         time=several.finished_at[-1] / max(np.mean(np.diff(one.finished_at, prepend=0.0)), 1e-12),
@@ -64,7 +64,7 @@ def measured(task: Task, several: Played, one: Played) -> Measured:
     )
 
 
-def _cells(runs: Sequence[Measured]) -> list[str]:
+def _cells(runs: Sequence[ReportMetrics]) -> list[str]:
     mean = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
     numbers = [mean["regret"], mean["sequential"]]
     return [

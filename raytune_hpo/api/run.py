@@ -16,7 +16,7 @@ from raytune_hpo.progress.card import card
 from raytune_hpo.progress.notebook import Live, in_notebook
 from raytune_hpo.progress.pace import Pace
 from raytune_hpo.results import Results
-from raytune_hpo.runtime.plan import Handle, Plan
+from raytune_hpo.runtime.plan import Handle, RunPlan
 from raytune_hpo.spec import StudySpec
 
 INTERRUPTED = "interrupted"  # why a study has stopped that Ctrl-C ended
@@ -31,7 +31,7 @@ class Run:
         plan: by which it runs, if this process has it: its space has functions that the stored one can only name.
     """
 
-    def __init__(self, handle: Handle, plan: Plan | None = None) -> None:
+    def __init__(self, handle: Handle, plan: RunPlan | None = None) -> None:
         self._handle, self._plan = handle, plan
         self._live = Live(handle.snapshot)
         self._followers: list[Follower] = []

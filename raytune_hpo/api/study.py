@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from raytune_hpo.api.settings import checked_points, default_name, make_spec
 from raytune_hpo.core.ledger import Ledger, StudyStatus
-from raytune_hpo.core.messages import Answer, Asked, Ended, Event, Lease, Measured
+from raytune_hpo.core.messages import Answer, AskTrials, Command, EndTrial, Lease, ReportMetrics
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.errors import HpoError, ObjectiveError, StudyEnded
@@ -18,9 +17,9 @@ from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.goals import as_metrics, check_metrics
 from raytune_hpo.journal import open_storage
 from raytune_hpo.results import Results
-from raytune_hpo.runtime.plan import Plan
+from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study
-from raytune_hpo.spec import Limits
+from raytune_hpo.runtime.settings import Settings, default_name
 from raytune_hpo.trial import Trial
 
 
@@ -50,30 +49,23 @@ class Study:
         resume: str = "auto",
         valid_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
-        spec, sampler, scheduler = make_spec(
-            space,
+        settings = Settings(
             metric=metric,
             mode=mode,
             valid_range=valid_range,
             sampler=sampler,
             scheduler=scheduler,
-            limits=Limits(num_trials=num_trials),
+            num_trials=num_trials,
             max_retries=0,
+            points_to_evaluate=points_to_evaluate,
             seed=seed,
             name=default_name(self) if name is None else name,
-            settings={"runtime": "ask and tell"},
-        )
-        plan = Plan(
-            objective=_no_objective,
-            spec=spec,
-            sampler=sampler,
-            scheduler=scheduler,
-            seed_given=seed is not None,
-            points=checked_points(points_to_evaluate, spec.space),
             storage=storage,
             resume=resume,
+            recorded={"runtime": "ask and tell"},
         )
-        self._spec, self._judged = spec, plan.is_judged
+        plan = RunPlan.of(space, settings)
+        self._spec, self._judged = plan.spec, plan.is_judged
         self._storage = open_storage(storage)
         self._optimizer = open_study(plan, self._storage, WallClock())
         self._lock = threading.Lock()
@@ -120,7 +112,7 @@ class Study:
         with self._lock:
             current = self._current(trial)
             answer = self._handle(
-                Measured(
+                ReportMetrics(
                     number=current.number,
                     attempt=current.attempt,
                     step=step,
@@ -195,7 +187,7 @@ class Study:
     def _ask(self) -> Trial:
         self._num_asked += 1
         # Each ask is a worker of its own: a worker that asks again would get the trial it has not told.
-        asked = Asked(worker=f"ask-{id(self)}-{self._num_asked}", at=self._optimizer.now())
+        asked = AskTrials(worker=f"ask-{id(self)}-{self._num_asked}", at=self._optimizer.now())
         lease = self._handle(asked)
         assert isinstance(lease, Lease)
         if not lease.assignments:
@@ -207,11 +199,11 @@ class Study:
         at = self._optimizer.now()
         duration_s = at - (trial.started_at or at)
         self._handle(
-            Ended(number=trial.number, attempt=trial.attempt, status=status, at=at, duration_s=duration_s, **outcome)
+            EndTrial(number=trial.number, attempt=trial.attempt, status=status, at=at, duration_s=duration_s, **outcome)
         )
         return self._optimizer.ledger.trials[trial.number]
 
-    def _handle(self, event: Event) -> Any:
+    def _handle(self, event: Command) -> Any:
         return self._optimizer.handle([event])[0]
 
     def _current(self, trial: Trial | int) -> Trial:
@@ -221,7 +213,3 @@ class Study:
         if not 0 <= number < len(trials):
             raise HpoError(f"study {self.name!r} has asked for trials 0 to {len(trials) - 1}, got trial {number}")
         return trials[number]
-
-
-def _no_objective(config: dict[str, Any]) -> None:
-    """An asked-and-told study calls nothing."""

@@ -7,17 +7,15 @@ from typing import Any
 
 from raytune_hpo.api.callbacks import Callback
 from raytune_hpo.api.run import Run
-from raytune_hpo.api.settings import checked_points, default_name, make_spec, positive, whole
-from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.errors import SpecError
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.local import LocalHandle
-from raytune_hpo.runtime.plan import Handle, Plan
+from raytune_hpo.runtime.plan import Handle, RunPlan
+from raytune_hpo.runtime.settings import Settings, one_of
 from raytune_hpo.runtime.simulated import COST, SimulatedHandle
 from raytune_hpo.spec import Limits
 
 RUNTIMES = ("ray", "local", "simulated")
-ISOLATIONS = ("actor", "process")
-_RESOURCE_WORDS = {"cpus": "cpu", "num_cpus": "cpu", "gpus": "gpu", "num_gpus": "gpu", "CPU": "cpu", "GPU": "gpu"}
 
 
 class Tuner:
@@ -81,44 +79,43 @@ class Tuner:
     ) -> None:
         if not callable(objective):
             raise SpecError(f"an objective is a function of a configuration, got {objective!r}")
-        spec, sampler, scheduler = make_spec(
-            space,
+        self._runtime = one_of("runtime", runtime, RUNTIMES)
+        self._callbacks, self._progress = _checked_callbacks(callbacks), progress
+        settings = Settings(
             metric=metric,
             mode=mode,
             valid_range=valid_range,
             sampler=sampler,
             scheduler=scheduler,
-            limits=Limits(num_trials=num_trials, time_budget_s=time_budget_s, target=target),
+            num_trials=num_trials,
+            time_budget_s=time_budget_s,
+            target=target,
+            max_concurrent=max_concurrent,
+            resources={"cpu": 1.0} if resources is None else resources,
+            isolation=isolation,
             max_retries=max_retries,
+            trial_timeout_s=trial_timeout_s,
+            points_to_evaluate=points_to_evaluate,
             seed=seed,
-            name=default_name(objective) if name is None else name,
-            settings={"objective": getattr(objective, "__name__", type(objective).__name__), "runtime": runtime},
-        )
-        self._plan = Plan(
-            objective=objective,
-            spec=spec,
-            sampler=sampler,
-            scheduler=scheduler,
-            seed_given=seed is not None,
-            points=checked_points(points_to_evaluate, spec.space),
+            name=name,
             storage=storage,
-            resume=_one_of("resume", resume, ("auto", "never")),
-            max_concurrent=None if max_concurrent is None else whole("max_concurrent", max_concurrent, least=1),
-            resources=_checked_resources(resources),
-            isolation=_one_of("isolation", isolation, ISOLATIONS),
-            trial_timeout_s=None if trial_timeout_s is None else positive("trial_timeout_s", trial_timeout_s),
+            resume=resume,
+            recorded={"objective": getattr(objective, "__name__", type(objective).__name__), "runtime": runtime},
         )
-        self._runtime = _one_of("runtime", runtime, RUNTIMES)
-        self._callbacks, self._progress = _checked_callbacks(callbacks), progress
-        _check_end(self._plan)
-        _check_isolation(self._plan, runtime)
+        self._plan = RunPlan.of(space, settings, objective)
+        if settings.limits == Limits() and self._plan.spec.sampler.name != "grid":
+            raise SpecError("a study needs an end: give num_trials, time_budget_s or target (or sampler='grid')")
+        if isolation == "process" and runtime != "ray":
+            raise SpecError(
+                f"isolation='process' gives each trial a Ray process, got runtime={runtime!r}; use runtime='ray'"
+            )
 
     @property
     def name(self) -> str:
         return self._plan.spec.name
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> RunPlan:
         """What a runtime is given."""
         return self._plan
 
@@ -171,7 +168,7 @@ def simulate(
         return run.watch(progress=tuner._progress)
 
 
-def _started(plan: Plan, runtime: str, *, detached: bool) -> Handle:
+def _started(plan: RunPlan, runtime: str, *, detached: bool) -> Handle:
     if runtime == "ray":
         from raytune_hpo import cluster
 
@@ -181,55 +178,9 @@ def _started(plan: Plan, runtime: str, *, detached: bool) -> Handle:
     return SimulatedHandle(plan)
 
 
-def _one_of(what: str, value: Any, known: Sequence[str]) -> str:
-    if value not in known:
-        raise SpecError(f"unknown {what} {value!r}; {nearest(str(value), known)}")
-    return str(value)
-
-
 def _checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
     listed = [callbacks] if callable(callbacks) or not isinstance(callbacks, Iterable) else list(callbacks)
     for callback in listed:
         if not callable(callback):
             raise SpecError(f"a callback is called with a fact, got {callback!r}; give functions or loggers")
     return tuple(listed)
-
-
-def _checked_resources(resources: Any) -> Mapping[str, float] | list[Mapping[str, float]]:
-    if resources is None:
-        return {"cpu": 1.0}
-    if isinstance(resources, Mapping):
-        return checked_bundle(resources)
-    if isinstance(resources, Sequence) and not isinstance(resources, str) and resources:
-        return [checked_bundle(bundle) for bundle in resources]
-    raise SpecError(f'resources is a dict like {{"cpu": 1, "gpu": 0.5}} or a list of such bundles, got {resources!r}')
-
-
-def checked_bundle(bundle: Any) -> dict[str, float]:
-    """The resources of one process.
-
-    Raises:
-        SpecError: naming the rule and what came.
-    """
-    if not isinstance(bundle, Mapping):
-        raise SpecError(f'a bundle of resources is a dict like {{"cpu": 1}}, got {bundle!r}')
-    for key, amount in bundle.items():
-        if key in _RESOURCE_WORDS:
-            raise SpecError(f"resources has no {key!r}; did you mean {_RESOURCE_WORDS[key]!r}?")
-        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount < float("inf"):
-            raise SpecError(f"resources[{key!r}] is a number of at least 0, got {amount!r}")
-    return {str(key): amount for key, amount in bundle.items()}
-
-
-def _check_end(plan: Plan) -> None:
-    limits = plan.spec.limits
-    ends = (limits.num_trials, limits.time_budget_s, limits.target) != (None, None, None)
-    if not ends and plan.spec.sampler.name != "grid":
-        raise SpecError("a study needs an end: give num_trials, time_budget_s or target (or sampler='grid')")
-
-
-def _check_isolation(plan: Plan, runtime: str) -> None:
-    if plan.isolation == "process" and runtime != "ray":
-        raise SpecError(
-            f"isolation='process' gives each trial a Ray process, got runtime={runtime!r}; use runtime='ray'"
-        )

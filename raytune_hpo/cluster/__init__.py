@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from raytune_hpo.cluster.handle import ClusterHandle
     from raytune_hpo.cluster.remote import RemoteStorage
     from raytune_hpo.runtime.calls import Function
-    from raytune_hpo.runtime.plan import Plan
+    from raytune_hpo.runtime.plan import RunPlan
 
 __all__ = [
     "WithParameters",
@@ -46,7 +46,7 @@ def connect(address: str | None = None) -> None:
     connecting.connect(address)
 
 
-def start(plan: Plan, *, detached: bool) -> ClusterHandle:
+def start(plan: RunPlan, *, detached: bool) -> ClusterHandle:
     """Run a study on the cluster. Detached: it goes on when this process has gone.
 
     Raises:

@@ -1,12 +1,12 @@
-"""A direct line from each worker to the optimizer: one TCP connection, beside Ray.
+"""Direct connections from workers to the optimizer: TCP, beside Ray.
 
 A call of an actor goes through Ray's own threads and bookkeeping on both sides; a frame on a connection does not.
-So what a worker says over and over, ``exchange`` and ``report``, goes over its line while there is one. Whatever breaks
-a line, the worker says the same again through Ray, which knows whether the optimizer is dead, restarted or elsewhere;
-every message may be repeated.
+So what a worker says over and over, ``exchange`` and ``report``, goes over its connection while there is one. When that
+breaks, whatever broke it, the worker says the same again through Ray, which knows whether the optimizer is dead, restarted
+or elsewhere; every message may be repeated.
 
 Both sides know a secret, which travelled through Ray; the worker proves it on a challenge (HMAC) before anything is
-unpickled. Like Ray's own, the traffic is not encrypted; where Ray is told to use TLS, there are no lines.
+unpickled. Like Ray's own, the traffic is not encrypted; where Ray is told to use TLS, there are no direct connections.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ray.util import get_node_ip_address
 from raytune_hpo.cluster.shells import pickler
 
 CONNECT_S = 3.0
-SILENCE_S = 60.0  # without an answer, and the line counts as broken; parked workers are answered far sooner
+SILENCE_S = 60.0  # without an answer, and the connection counts as broken; waiting workers are answered far sooner
 _NONCE = 32
 _PROOF = hashlib.sha256().digest_size
 _LENGTH = struct.Struct(">Q")
@@ -38,16 +38,16 @@ _log = logging.getLogger("raytune_hpo")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the optimizer listens, and what proves that one may talk to it."""
+class Address:
+    """Where the optimizer listens, and the secret that proves that one may talk to it."""
 
     host: str
     port: int
     secret: bytes
 
 
-class Switchboard:
-    """The optimizer's side.
+class Listener:
+    """The optimizer's end of all direct connections.
 
     Args:
         answer: what a call's method and arguments lead to.
@@ -65,12 +65,12 @@ class Switchboard:
             self._server = await asyncio.start_server(self._serve, host, 0)
 
     @property
-    def place(self) -> Place | None:
+    def address(self) -> Address | None:
         """Where it listens; None where it does not."""
         if self._server is None:
             return None
         host, port = self._server.sockets[0].getsockname()[:2]
-        return Place(host, port, self._secret)
+        return Address(host, port, self._secret)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -83,7 +83,7 @@ class Switchboard:
         except (asyncio.IncompleteReadError, OSError):
             pass  # the worker has gone; the pool tells the optimizer of it
         except Exception:
-            _log.debug("a line is cut; the worker will hear of the error through Ray", exc_info=True)
+            _log.debug("a direct connection is cut; the worker will hear of the error through Ray", exc_info=True)
         finally:
             writer.close()
 
@@ -94,25 +94,25 @@ class Switchboard:
         return hmac.compare_digest(proof, _proof(self._secret, nonce))
 
 
-class Line:
-    """A worker's side. One call at a time.
+class Connection:
+    """A worker's end. One call at a time.
 
     Raises:
-        OSError: nobody answers at that place.
+        OSError: nobody answers at that address.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, address: Address) -> None:
         self._lock = threading.Lock()
-        self._socket = socket.create_connection((place.host, place.port), CONNECT_S)
+        self._socket = socket.create_connection((address.host, address.port), CONNECT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.sendall(_proof(place.secret, self._read(_NONCE)))
+        self._socket.sendall(_proof(address.secret, self._read(_NONCE)))
         self._socket.settimeout(SILENCE_S)
 
     def call(self, method: str, args: tuple[Any, ...]) -> Any:
         """What the optimizer answers.
 
         Raises:
-            OSError: the line is broken, now and from now on.
+            OSError: the connection is broken, now and from now on.
         """
         with self._lock:
             self._socket.sendall(_frame((method, args)))

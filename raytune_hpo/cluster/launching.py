@@ -29,16 +29,17 @@ from raytune_hpo.cluster.shells import (
 from raytune_hpo.cluster.shipping import Keeper, Parcel, pack_objective
 from raytune_hpo.cluster.trial_worker import WorkerSettings
 from raytune_hpo.errors import ClusterError, StudyExists, StudyNotFound, nearest
-from raytune_hpo.runtime.plan import Plan
+from raytune_hpo.runtime.plan import RunPlan, not_called
 
 LINGER_S = 5.0  # how long the actors of a detached study stay after its end
 LINGER_MEMORY_S = 3600.0  # and where they are the only ones that have its results
 
 
-def start(plan: Plan, *, detached: bool) -> ClusterHandle:
+def start(plan: RunPlan, *, detached: bool) -> ClusterHandle:
     """See ``cluster.start``."""
     connect()
-    launch = _Launch(replace(plan, storage=storage_words(plan.storage)), detached)
+    settings = replace(plan.settings, storage=storage_words(plan.settings.storage))
+    launch = _Launch(replace(plan, settings=settings), detached)
     try:
         return launch()
     except BaseException:
@@ -49,7 +50,7 @@ def start(plan: Plan, *, detached: bool) -> ClusterHandle:
 class _Launch:
     """The actors of one study, as they come into being."""
 
-    def __init__(self, plan: Plan, detached: bool) -> None:
+    def __init__(self, plan: RunPlan, detached: bool) -> None:
         self._plan, self._detached = plan, detached
         self._name = plan.spec.name
         self._actors: dict[str, Any] = {}
@@ -71,18 +72,18 @@ class _Launch:
     def _check(self) -> None:
         if exists(actor_name(OPTIMIZER, self._name)):
             raise _taken(self._name)
-        warn_if_infeasible("a trial", self._plan.resources)
+        warn_if_infeasible("a trial", self._plan.settings.resources)
 
     def _holder(self) -> Any:
         return self._create(HOLDER, "raytune_hpo.cluster.shipping:Holder", packed(), max_restarts=0, **on_head())
 
     def _optimizer(self) -> Any:
-        plan = replace(self._plan, objective=_elsewhere)
+        plan = replace(self._plan, objective=not_called)
         args: Any = packed(plan)
         if len(args) > MAX_INLINE:
             self._keeper.keep("plan", args)
             args = (actor_name(HOLDER, self._name), NAMESPACE, "plan")
-        place = {"num_cpus": 0} if is_movable(plan.storage) else on_head()
+        place = {"num_cpus": 0} if is_movable(plan.settings.storage) else on_head()
         return self._create(
             OPTIMIZER,
             "raytune_hpo.cluster.optimizer_actor:OptimizerActor",
@@ -90,7 +91,7 @@ class _Launch:
             serves_many=True,
             max_restarts=-1,
             max_task_retries=-1,
-            needs=optimizer_needs(plan.storage, plan.sampler),
+            needs=optimizer_needs(plan.settings.storage, plan.sampler),
             **place,
         )
 
@@ -106,15 +107,15 @@ class _Launch:
         )
 
     def _pool_settings(self, parcel: Parcel) -> PoolSettings:
-        plan = self._plan
-        bundles = as_bundles(plan.resources)
-        linger_s = LINGER_MEMORY_S if plan.storage == "memory" else LINGER_S
+        plan, settings = self._plan, self._plan.settings
+        bundles = as_bundles(settings.resources)
+        linger_s = LINGER_MEMORY_S if settings.storage == "memory" else LINGER_S
         worker = WorkerSettings(
             parcel=parcel,
             goals=plan.spec.goals,
             judged=plan.is_judged,
-            once=plan.isolation == "process",
-            trial_timeout_s=plan.trial_timeout_s,
+            once=settings.isolation == "process",
+            trial_timeout_s=settings.trial_timeout_s,
             num_threads=max(1, int(bundles[0].get("CPU", 1))),
         )
         return PoolSettings(
@@ -122,7 +123,7 @@ class _Launch:
             has_holder=self._keeper.is_used,
             worker=worker,
             bundles=bundles,
-            max_concurrent=plan.max_concurrent,
+            max_concurrent=settings.max_concurrent,
             environ=worker_environment(bundles[0]),
             linger_s=linger_s if self._detached else None,
         )
@@ -136,10 +137,6 @@ class _Launch:
             raise _taken(self._name) from error
         self._actors[name] = actor
         return actor
-
-
-def _elsewhere(config: dict[str, Any]) -> Any:
-    """Stands for the objective where it is never called."""
 
 
 def _opened(optimizer: Any, name: str) -> Any:

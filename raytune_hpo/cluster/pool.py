@@ -22,7 +22,7 @@ from raytune_hpo.cluster.trial_worker import WorkerSettings
 from raytune_hpo.errors import ClusterError, HpoError
 
 PULSE_S = 1.0  # how often the pool looks for more room
-CREW_CHARS = 8
+PREFIX_CHARS = 8
 MAX_BAD_STARTS = 3  # in a row, before the study is given up
 _log = logging.getLogger("raytune_hpo")
 
@@ -57,13 +57,13 @@ class _Member:
 
 
 class WorkerPool:
-    """Lives in an AsyncShell. Owns the workers: they die with it, and a restarted one musters a new crew."""
+    """Lives in an AsyncShell. Owns the workers: they die with it, and a restarted one hires new ones."""
 
     def __init__(self, settings: PoolSettings) -> None:
         self._settings = settings
         self._optimizer = find(OPTIMIZER, settings.study)
         self._refs: dict[str, Any] = {}
-        self._crew = secrets.token_hex(CREW_CHARS // 2)
+        self._prefix = secrets.token_hex(PREFIX_CHARS // 2)
         self._members: dict[str, _Member] = {}
         self._hired = 0
         self._bad_starts = 0
@@ -79,7 +79,7 @@ class WorkerPool:
             self._refs = await self._held()
             if not was_restarted():
                 self._hire()  # while the optimizer opens the study: it will hardly have nothing to do
-            await self._tell("muster", self._crew)
+            await self._tell("replace_workers", self._prefix)
             pause_s = 0.0  # the first workers are wanted at once
             while not self._closed:
                 over, self._waiting = await self._tell("pulse", pause_s)
@@ -149,7 +149,7 @@ class WorkerPool:
             self._dismiss(name)
 
     def _hire(self) -> None:
-        name = f"{self._crew}-{self._hired}"
+        name = f"{self._prefix}-{self._hired}"
         self._hired += 1
         member = self._members[name] = _Member()
         member.task = asyncio.get_running_loop().create_task(self._tend(name, member))

@@ -9,21 +9,20 @@ import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ray.exceptions import ActorUnavailableError
 
-from raytune_hpo.cluster.direct import Line, Place
+from raytune_hpo.cluster.direct import Address, Connection
 from raytune_hpo.cluster.resources import limit_threads
 from raytune_hpo.cluster.shells import get
 from raytune_hpo.cluster.shipping import Parcel, unpack_objective
-from raytune_hpo.core.messages import Answer, Ended, Lease
-from raytune_hpo.facts import Verdict
+from raytune_hpo.core.messages import Answer, EndTrial, Lease
 from raytune_hpo.goals import Goal
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.trial_run import timed_out
-from raytune_hpo.runtime.wire import pack_ended, unpack_lease
+from raytune_hpo.runtime.wire import pack_ended, unpack_answer, unpack_lease
 from raytune_hpo.runtime.worker import MAX_LEASE, Worker
 
 BACKSTOP_S = 10.0  # how much later a trial is ended that does not even let the watch run
@@ -90,8 +89,9 @@ class TrialWorker:
 
 
 class RayChannel:
-    """Carries messages to the optimizer, over a line where there is one, and otherwise through Ray, which repeats them
-    while the optimizer is being restarted. Each is safe to repeat.
+    """Carries messages to the optimizer: over a direct connection where there is one, and otherwise through Ray.
+
+    Ray repeats them while the optimizer is being restarted; each is safe to repeat.
 
     Args:
         once: after the first trial the study is over, as far as this worker is concerned.
@@ -100,11 +100,11 @@ class RayChannel:
     def __init__(self, optimizer: Any, *, once: bool) -> None:
         self._optimizer, self._once = optimizer, once
         self._had_one = False
-        self._line: Line | None = None
-        self._wants_line = not once
+        self._connection: Connection | None = None
+        self._wants_connection = not once
 
     def exchange(
-        self, worker: str, ended: Sequence[Ended], returned: Sequence[int], limit: int, holding: Sequence[int]
+        self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int], limit: int, holding: Sequence[int]
     ) -> Lease:
         if self._had_one:
             self.call("tell", worker, pack_ended(ended), list(returned))
@@ -114,8 +114,7 @@ class RayChannel:
         return lease
 
     def report(self, number: int, attempt: int, reports: Sequence[tuple[int, Mapping[str, Any]]]) -> Answer:
-        verdict, next_step = self._say("report", number, attempt, list(reports))
-        return Answer(verdict=Verdict(verdict), next_step=next_step)
+        return unpack_answer(self._say("report", number, attempt, list(reports)))
 
     def call(self, method: str, *args: Any, timeout_s: float | None = None) -> Any:
         """Through Ray."""
@@ -126,25 +125,25 @@ class RayChannel:
                 time.sleep(_UNAVAILABLE_S)
 
     def _say(self, method: str, *args: Any) -> Any:
-        """Over the line. Where it breaks, through Ray, and by the next time over a new one."""
-        if self._line is None and self._wants_line:
+        """Over the direct connection. Where it breaks, through Ray, and the next time over a new one."""
+        if self._connection is None and self._wants_connection:
             self._connect()
-        line = self._line
-        if line is not None:
+        connection = self._connection
+        if connection is not None:
             try:
-                return line.call(method, args)
+                return connection.call(method, args)
             except OSError:
-                line.close()
-                self._line = None
+                connection.close()
+                self._connection = None
         return self.call(method, *args)
 
     def _connect(self) -> None:
-        place: Place | None = self.call("line")
+        address: Address | None = self.call("address")
         try:
-            self._line = None if place is None else Line(place)
+            self._connection = None if address is None else Connection(address)
         except OSError as error:
-            _log.warning("no direct line to the optimizer (%s): messages go through Ray", error)
-        self._wants_line = self._line is not None
+            _log.warning("no direct connection to the optimizer (%s): messages go through Ray", error)
+        self._wants_connection = self._connection is not None
 
 
 class _Watch:
@@ -164,10 +163,8 @@ class _Watch:
             time.sleep(min(max(left_s, 0.001), 0.2))
 
     def _end(self, number: int, attempt: int, started_at: float, output: str) -> None:
-        ended = timed_out(number, attempt, self._limit_s, started_at)
-        [row] = pack_ended([ended])
-        row = (*row[:5], output, *row[6:])
+        ended = replace(timed_out(number, attempt, self._limit_s, started_at), output=output)
         try:
-            self._channel.call("leave", self._worker.name, [row], ended.error, timeout_s=TELL_S)
+            self._channel.call("leave", self._worker.name, pack_ended([ended]), ended.error, timeout_s=TELL_S)
         finally:
             os._exit(TIMED_OUT)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.api.settings import MAX_NAME, whole
 from raytune_hpo.api.tuner import Tuner
 from raytune_hpo.cluster import WithParameters
 from raytune_hpo.confirming.choosing import Chosen, chosen
@@ -18,6 +17,7 @@ from raytune_hpo.confirming.records import Candidate, Confirmation, Optimism
 from raytune_hpo.errors import SpecError, SpecMismatch
 from raytune_hpo.rng import derive
 from raytune_hpo.runtime.repeats import REPEAT, TRIAL, Repeated, seed_keyword
+from raytune_hpo.runtime.settings import MAX_NAME, whole
 from raytune_hpo.space import choice, randint
 
 if TYPE_CHECKING:

@@ -16,15 +16,15 @@ from typing import Any
 from raytune_hpo import registry
 from raytune_hpo.codec import to_jsonable
 from raytune_hpo.core.asking import ask
-from raytune_hpo.core.ledger import Ledger
-from raytune_hpo.core.messages import Job
+from raytune_hpo.core.fold import StudyFold
+from raytune_hpo.core.messages import SuggestionRequest
 from raytune_hpo.core.suggestions import to_pending
 from raytune_hpo.errors import InvalidTransition, SpaceError, SpecMismatch
-from raytune_hpo.facts import Fact, Finished, Printed, Reported, Started, StudyCreated
+from raytune_hpo.facts import Fact, Reported, Started, StudyCreated
 from raytune_hpo.protocols import Sampler, Scheduler, Suggestion
 from raytune_hpo.space import Space
 from raytune_hpo.spec import Part, StudySpec
-from raytune_hpo.trial import Trial, evolve
+from raytune_hpo.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +115,8 @@ class _Auditor:
 
     def __init__(self, spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None, journal: Sequence[Fact]) -> None:
         self._spec, self._journal = spec, journal
-        self._sampler = sampler.bind(spec.space, spec.goals, spec.seed)
-        self._scheduler = None if scheduler is None or spec.scheduler is None else scheduler.bind(spec.goals)
-        self._ledger = Ledger(spec)
+        self._fold = StudyFold(spec, sampler, None if spec.scheduler is None else scheduler)
+        self._ledger = self._fold.ledger
         self._differences: list[Difference] = []
         self._num_verdicts = 0
         self._first = {f.number: (p, f) for p, f in enumerate(journal) if isinstance(f, Started) and f.attempt == 1}
@@ -131,7 +130,7 @@ class _Auditor:
             self._recompute_due(position)
             if isinstance(fact, Reported):
                 self._check_verdict(position, fact)
-            self._apply(fact)
+            self._fold.apply(fact)
         num_suggestions = sum(map(len, self._due.values()))
         return AuditReport(
             name=self._spec.name,
@@ -141,16 +140,6 @@ class _Auditor:
             num_enqueued=len(self._first) - num_suggestions,
             differences=tuple(sorted(self._differences, key=lambda d: d.position)),
         )
-
-    def _apply(self, fact: Fact) -> None:
-        """As the core does it."""
-        trial = self._ledger.apply(fact)
-        if trial is None or isinstance(fact, Printed):
-            return
-        if self._scheduler is not None:
-            self._scheduler.observe(trial)
-        if isinstance(fact, Finished):
-            self._sampler.tell(trial)
 
     # -------------------------------------------------------------------------------------------- suggestions
 
@@ -165,7 +154,7 @@ class _Auditor:
 
     def _ask(self, number: int) -> Any:
         try:
-            return ask(self._sampler, number, self._pending(number), self._spec.seed)
+            return ask(self._fold.sampler, number, self._pending(number), self._spec.seed)
         except SpaceError as error:
             raise SpaceError(
                 f"trial {number} of study {self._spec.name!r} cannot be recomputed: {error} "
@@ -182,28 +171,27 @@ class _Auditor:
 
     def _pending(self, number: int) -> tuple[Trial, ...]:
         """What the ask was told: the trials that were open, and the suggestions that nobody had been handed yet."""
-        if not self._sampler.traits.reads_pending:
+        if not self._fold.sampler.traits.reads_pending:
             return ()
-        shelved = [self._shelved(other) for other in range(len(self._ledger.trials), number)]
-        return (*self._ledger.open.values(), *[trial for trial in shelved if trial is not None])
+        prepared = [self._prepared(other) for other in range(len(self._ledger.trials), number)]
+        return (*self._ledger.unfinished.values(), *[trial for trial in prepared if trial is not None])
 
-    def _shelved(self, number: int) -> Trial | None:
-        """A suggestion as it was before it was handed out; None for a point of the user's, which never waits there."""
+    def _prepared(self, number: int) -> Trial | None:
+        """A suggestion as it was before it was handed out; None for a point of the user's, which is never prepared."""
         _, fact = self._first.get(number, (0, None))
         if fact is None or fact.basis is None or fact.config is None:
             return None
         config = self._spec.space.unpack(fact.config)
-        job = Job(number=number, basis=fact.basis, history=0)
-        return to_pending(job, Suggestion(config, meta=fact.meta, parent=fact.parent))
+        request = SuggestionRequest(number=number, basis=fact.basis, history=0)
+        return to_pending(request, Suggestion(config, meta=fact.meta, parent=fact.parent))
 
     # -------------------------------------------------------------------------------------------- verdicts
 
     def _check_verdict(self, position: int, fact: Reported) -> None:
-        if self._scheduler is None:
+        if self._fold.scheduler is None:
             return
         self._num_verdicts += 1
-        before = self._ledger.trials[fact.number] if fact.number < len(self._ledger.trials) else None
-        verdict = self._scheduler.judge(evolve(before, fact, self._spec.goals))
+        verdict = self._fold.judge(fact)
         if verdict is not fact.verdict:
             self._differ(fact.number, position, "verdict", fact.verdict.value, verdict.value)
 

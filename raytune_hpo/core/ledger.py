@@ -1,13 +1,13 @@
-"""The fold of a study's facts: what the optimizer decides by, and what everything that shows a study reads.
+"""The fold of a study's facts: trials, queues, owners, counts and running time.
 
-The ledger knows trials, queues, owners, counts and running time. It decides nothing.
+The optimizer decides by it, and everything that shows a study reads it. It decides nothing.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from raytune_hpo.core.collector import rarely_collected
@@ -15,11 +15,8 @@ from raytune_hpo.errors import InvalidTransition
 from raytune_hpo.facts import (
     Enqueued,
     Fact,
-    Finished,
     Printed,
-    Requeued,
     SessionOpened,
-    Started,
     Status,
     StudyCreated,
     StudyExtended,
@@ -27,7 +24,7 @@ from raytune_hpo.facts import (
     TrialFact,
 )
 from raytune_hpo.spec import Limits, StudySpec
-from raytune_hpo.trial import Trial, evolve
+from raytune_hpo.trial import Trial, evolve, unpacked
 
 _TRIAL_FACTS = get_args(TrialFact)
 
@@ -75,8 +72,9 @@ class Ledger:
         spec: with the limits in force; its space unpacks the configurations.
         seen: how many facts were applied.
         trials: by number.
-        open: those that have not finished, by number; ``finished``: the others, in the order in which they finished.
-        requeued: numbers that wait to be handed out again; ``enqueued``: the user's packed points, in order.
+        unfinished: those that run or wait, by number; ``finished``: the others, in the order in which they finished.
+        requeued: the queue of numbers that wait to be handed out again (the keys; a trial may leave from its middle);
+            ``enqueued``: the queue of the user's packed points.
         owned: the numbers of running trials by worker.
         best: the completed trial of the lowest loss, for each goal.
         improved: for each goal the trials that were the best when they finished, and how many had finished by then.
@@ -88,9 +86,9 @@ class Ledger:
         self.spec = spec
         self.seen = 0
         self.trials: list[Trial] = []
-        self.open: dict[int, Trial] = {}
+        self.unfinished: dict[int, Trial] = {}
         self.finished: list[Trial] = []
-        self.requeued: deque[int] = deque()
+        self.requeued: dict[int, None] = {}
         self.enqueued: deque[Mapping[str, Any]] = deque()
         self.owned: dict[str, dict[int, None]] = {}
         self.counts = dict.fromkeys(Status, 0)
@@ -134,10 +132,21 @@ class Ledger:
         elif isinstance(fact, StudyExtended):
             self.spec = self.spec.with_limits(Limits(**fact.limits))
         elif isinstance(fact, SessionOpened):
-            self._open_session()
+            self.stopped = None
+            self.session_start = self.seen - 1 if self._num_sessions else 0  # the first one has begun with StudyCreated
+            self._num_sessions += 1
         elif isinstance(fact, StudyStopped):
             self.stopped = fact.reason
         return None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no trial runs and none waits to be handed out again."""
+        return not self.counts[Status.RUNNING] and not self.counts[Status.WAITING]
+
+    def running(self) -> list[Trial]:
+        """The trials that workers have in hand, by number."""
+        return [trial for trial in self.unfinished.values() if trial.status is Status.RUNNING]
 
     def elapsed_s(self, now: float) -> float:
         """Seconds of running time up to ``now``, over all sessions."""
@@ -158,11 +167,6 @@ class Ledger:
             session_start=self.session_start,
         )
 
-    def _open_session(self) -> None:
-        self.stopped = None
-        self.session_start = self.seen - 1 if self._num_sessions else 0  # the first one has begun with StudyCreated
-        self._num_sessions += 1
-
     def _pass_time(self, fact: Fact) -> None:
         """Time passes between two facts of one session, not between a session's last fact and the next one's first."""
         if self._last_at is not None and self.stopped is None and not isinstance(fact, SessionOpened):
@@ -172,56 +176,46 @@ class Ledger:
     def _apply_to_trial(self, fact: TrialFact) -> Trial:
         number = fact.number
         old = self.trials[number] if number < len(self.trials) else None
-        trial = evolve(old, self._unpacked(fact) if type(fact) is Started else fact, self.spec.goals)
+        trial = evolve(old, unpacked(fact, self.spec.space), self.spec.goals)
         if old is None:
-            self._admit(trial)
+            if number != len(self.trials):
+                raise InvalidTransition(f"trials are numbered in order: expected {len(self.trials)}, got {number}")
+            self.trials.append(trial)
+            if not trial.is_suggested:
+                self.enqueued.popleft()
         if isinstance(fact, Printed):
             return trial
-        self.trials[number] = self.open[number] = trial
+        self.trials[number] = self.unfinished[number] = trial
         if old is None or old.status is not trial.status:
-            self._move(old, trial, fact)
+            self._move(old, trial)
         return trial
 
-    def _unpacked(self, fact: Started) -> Started:
-        if fact.config is None or self.spec.space.plain:
-            return fact
-        return replace(fact, config=self.spec.space.unpack(fact.config))
+    def _move(self, old: Trial | None, trial: Trial) -> None:
+        """Keep counts, queues and owners right when a trial changes its status.
 
-    def _admit(self, trial: Trial) -> None:
-        if trial.number != len(self.trials):
-            raise InvalidTransition(f"trials are numbered in order: expected {len(self.trials)}, got {trial.number}")
-        self.trials.append(trial)
-        if not trial.is_suggested:
-            self.enqueued.popleft()
-
-    def _move(self, old: Trial | None, trial: Trial, fact: TrialFact) -> None:
-        """The trial changed its status: keep counts, queues and owners right."""
-        self.counts[trial.status] += 1
+        A trial is in exactly one place: owned by a worker (running), in a queue (waiting), or among the finished. It leaves
+        the place of its old status, whatever took it there, and enters the place of its new one; so a new status needs one
+        line for leaving and one for entering.
+        """
+        number = trial.number
         if old is not None:
             self.counts[old.status] -= 1
             if old.status is Status.RUNNING:
-                self._disown(old)
-        if isinstance(fact, Started):
-            self._own(trial)
-        elif isinstance(fact, Requeued):
-            self.requeued.append(trial.number)
-        elif isinstance(fact, Finished):
-            del self.open[trial.number]
+                numbers = self.owned[str(old.worker)]
+                del numbers[number]
+                if not numbers:
+                    del self.owned[str(old.worker)]
+            elif old.status is Status.WAITING:
+                del self.requeued[number]
+        self.counts[trial.status] += 1
+        if trial.status is Status.RUNNING:
+            self.owned.setdefault(str(trial.worker), {})[number] = None
+        elif trial.status is Status.WAITING:
+            self.requeued[number] = None
+        else:
+            del self.unfinished[number]
             self.finished.append(trial)
             self._rank(trial)
-
-    def _own(self, trial: Trial) -> None:
-        assert trial.worker is not None
-        self.owned.setdefault(trial.worker, {})[trial.number] = None
-        if trial.attempt > 1:
-            self.requeued.remove(trial.number)
-
-    def _disown(self, trial: Trial) -> None:
-        assert trial.worker is not None
-        numbers = self.owned[trial.worker]
-        del numbers[trial.number]
-        if not numbers:
-            del self.owned[trial.worker]
 
     def _rank(self, trial: Trial) -> None:
         for index, loss in enumerate(trial.losses or ()):

@@ -1,6 +1,8 @@
-"""What the core is told, and what it answers.
+"""Commands to the state machine of a study, and its replies.
 
-Events and replies cross threads and networks; every event may arrive twice, late, or from a worker that lost its trial.
+Commands are in the imperative, facts in the past tense: ``EndTrial`` is what a worker says, ``Finished`` is what the journal
+then holds. Both commands and replies cross threads and networks; a command may arrive twice, late, or from a worker that
+has lost its trial.
 """
 
 from __future__ import annotations
@@ -13,12 +15,12 @@ from raytune_hpo.facts import Fact, Status, Verdict
 from raytune_hpo.protocols import Signal, Suggestion
 from raytune_hpo.trial import Trial
 
-# ------------------------------------------------------------------------------------------------ events
+# ------------------------------------------------------------------------------------------------ commands
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
-    """A worker asks for up to ``limit`` trials; what it owns and is not ``holding``, it never got or has lost."""
+class AskTrials:
+    """A worker asks for up to ``limit`` trials. What it owns and is not ``holding`` it never received, or has lost."""
 
     worker: str
     at: float
@@ -27,8 +29,8 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Measured:
-    """An objective reported metrics at a step; they were checked where they came from."""
+class ReportMetrics:
+    """Record an objective's metrics at a step. They were checked where they came from."""
 
     number: int
     attempt: int
@@ -38,8 +40,11 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ended:
-    """An objective returned (completed), was stopped (pruned) or raised (failed). See Finished and Printed."""
+class EndTrial:
+    """Record how a trial ended: its objective returned (completed), was stopped (pruned) or raised (failed).
+
+    See ``Finished`` and ``Printed``.
+    """
 
     number: int
     attempt: int
@@ -53,8 +58,8 @@ class Ended:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Returned:
-    """A worker gives back trials of its lease that it has not begun, so that others may have them."""
+class ReturnTrials:
+    """Take back trials of a worker's lease that it has not begun, so that others may have them."""
 
     worker: str
     numbers: tuple[int, ...]
@@ -62,8 +67,8 @@ class Returned:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lost:
-    """A worker is gone. ``blameless``: for a reason that has nothing to do with the trial it ran."""
+class LoseWorker:
+    """Take note that a worker is gone. ``blameless``: for a reason that has nothing to do with the trial it ran."""
 
     worker: str
     at: float
@@ -72,37 +77,39 @@ class Lost:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mustered:
-    """A new crew of workers takes over: whoever is not of it is gone, without blame. Their names begin with ``crew``."""
+class ReplaceWorkers:
+    """Let new workers take over. Those whose names do not begin with ``prefix`` are gone, without blame."""
 
-    crew: str
+    prefix: str
     at: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Added:
-    """A user enqueues a configuration."""
+class EnqueueConfig:
+    """Have a configuration tried before the sampler's next suggestion."""
 
     config: Mapping[str, Any]
     at: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Halted:
-    """The study shall stop now; what runs waits for the study to be taken up again."""
+class StopStudy:
+    """Stop the study now. Running trials wait for it to be taken up again."""
 
     reason: str
     at: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ticked:
-    """Time has passed."""
+class Tick:
+    """Look at the time: a budget may be spent."""
 
     at: float
 
 
-Event = Asked | Measured | Ended | Returned | Lost | Mustered | Added | Halted | Ticked
+Command = (
+    AskTrials | ReportMetrics | EndTrial | ReturnTrials | LoseWorker | ReplaceWorkers | EnqueueConfig | StopStudy | Tick
+)
 
 # ------------------------------------------------------------------------------------------------ replies
 
@@ -119,7 +126,7 @@ class Assignment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lease:
-    """The trials a worker gets. None and not ``is_over``: ask again once something has changed."""
+    """The trials that a worker gets. Empty and not ``is_over``: ask again once something has changed."""
 
     assignments: tuple[Assignment, ...] = ()
     is_over: bool = False
@@ -135,7 +142,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Noted:
-    """Whatever else was told has been taken note of."""
+    """Done; there is nothing more to say."""
 
 
 Reply = Lease | Answer | Noted
@@ -143,7 +150,7 @@ Reply = Lease | Answer | Noted
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """What an event led to: the reply, valid once the facts are in the journal."""
+    """What a command led to: the reply, valid once the facts are in the journal."""
 
     reply: Reply
     facts: tuple[Fact, ...] = ()
@@ -153,26 +160,26 @@ class Decision:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
+class SuggestionRequest:
     """A suggestion to be computed: everything that ``Sampler.ask`` is a function of.
 
     Attributes:
         number: of the trial it is for.
-        basis: how many facts are behind it; ``history`` how many finished trials these contain.
-        pending: trials without a result, those suggested and not yet handed out included.
-        edition: of the shelf that these were on.
+        basis: how many facts precede it; ``history``: how many finished trials these contain.
+        pending: trials without a result, prepared suggestions among them.
+        generation: of the prepared suggestions that ``pending`` contains; see ``core.suggestions``.
     """
 
     number: int
     basis: int
     history: int
     pending: tuple[Trial, ...] = ()
-    edition: int = 0
+    generation: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Idea:
-    """A computed suggestion that waits on the shelf until someone asks."""
+class PreparedSuggestion:
+    """A suggestion that was computed ahead of need."""
 
-    job: Job
+    request: SuggestionRequest
     outcome: Suggestion | Signal

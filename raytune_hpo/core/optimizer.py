@@ -8,7 +8,7 @@ from typing import Any
 
 from raytune_hpo.core.ledger import Ledger, StudyStatus
 from raytune_hpo.core.machine import OptimizerCore
-from raytune_hpo.core.messages import Added, Event, Halted, Reply
+from raytune_hpo.core.messages import Command, EnqueueConfig, Reply, StopStudy
 from raytune_hpo.core.snapshot import Snapshot, snapshot_of
 from raytune_hpo.facts import Enqueued, Fact, StudyCreated
 from raytune_hpo.protocols import Clock, Journal, Sampler, Scheduler
@@ -27,7 +27,7 @@ class Optimizer:
 
     Args:
         spec: the live one, whose space has its functions.
-        beside: see OptimizerCore.
+        ahead: see OptimizerCore.
     """
 
     def __init__(
@@ -38,18 +38,30 @@ class Optimizer:
         journal: Journal,
         clock: Clock,
         *,
-        beside: bool = False,
+        ahead: bool = False,
     ) -> None:
-        self._spec, self._sampler, self._scheduler, self._beside = spec, sampler, scheduler, beside
+        self._spec, self._sampler, self._scheduler, self._ahead = spec, sampler, scheduler, ahead
         self._journal, self.clock = journal, clock
         self._core: OptimizerCore | None = None
 
     @property
     def core(self) -> OptimizerCore:
-        """The state machine, replayed from the journal when there is none that can be trusted."""
+        """The state machine. It is forgotten when an append fails, and then replayed before it is used again."""
         if self._core is None:
-            self._core = self._replayed()
+            self.replay()
+        assert self._core is not None
         return self._core
+
+    def replay(self) -> None:
+        """Make the state anew from what the journal holds.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        core = OptimizerCore(self._spec, self._sampler, self._scheduler, ahead=self._ahead)
+        for fact in self._journal.read():
+            core.apply(fact)
+        self._core = core
 
     @property
     def ledger(self) -> Ledger:
@@ -71,18 +83,19 @@ class Optimizer:
         )
 
     def open(self) -> None:
-        """Begin a session: what an earlier one left running is requeued, and the spec's limits hold from now on."""
+        """Replay, and begin a session: requeue what an earlier one left running; the spec's limits hold from now on."""
+        self.replay()
         self._append(self.core.open(self.now(), self._spec))
 
-    def handle(self, events: Sequence[Event]) -> list[Reply]:
-        """Decide on all events, in order, in one transaction; nobody is told what the journal does not hold.
+    def handle(self, commands: Sequence[Command]) -> list[Reply]:
+        """Decide on all commands, in order, in one transaction; nobody is told what the journal does not hold.
 
         Raises:
-            JournalError: the facts could not be written; none of the events has happened, and each may be sent again.
+            JournalError: the facts could not be written; none of the commands has had any effect, each may be sent again.
         """
         core = self.core
         try:
-            decisions = [core.step(event) for event in events]
+            decisions = [core.step(command) for command in commands]
         except BaseException:
             self._core = None  # half-applied: what is true stands in the journal
             raise
@@ -97,10 +110,10 @@ class Optimizer:
         """
         space = self._spec.space
         space.check(config)
-        self.handle([Added(config=space.pack(config), at=self.now())])
+        self.handle([EnqueueConfig(config=space.pack(config), at=self.now())])
 
     def stop(self, reason: str) -> None:
-        self.handle([Halted(reason=reason, at=self.now())])
+        self.handle([StopStudy(reason=reason, at=self.now())])
 
     def status(self) -> StudyStatus:
         return self.ledger.status(self.now())
@@ -119,9 +132,3 @@ class Optimizer:
         except BaseException:
             self._core = None
             raise
-
-    def _replayed(self) -> OptimizerCore:
-        core = OptimizerCore(self._spec, self._sampler, self._scheduler, beside=self._beside)
-        for fact in self._journal.read():
-            core.apply(fact)
-        return core

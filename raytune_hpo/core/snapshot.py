@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, NamedTuple
 
 from raytune_hpo.analysis.columns import flat
@@ -86,7 +85,7 @@ class Snapshot:
 def snapshot_of(ledger: Ledger, now: float) -> Snapshot:
     """The picture at a moment, in epoch seconds."""
     status, best = ledger.status(now), ledger.best[0]
-    running = islice(_running(ledger), MAX_RUNNING if status.is_running else 0)
+    running = ledger.running()[: MAX_RUNNING if status.is_running else 0]
     goals = ledger.spec.goals[:MAX_HISTORIES]
     return Snapshot(
         status=status,
@@ -94,10 +93,6 @@ def snapshot_of(ledger: Ledger, now: float) -> Snapshot:
         best_config="" if best is None else _config_text(best),
         histories=tuple(_history(ledger, index, goal) for index, goal in enumerate(goals)),
     )
-
-
-def _running(ledger: Ledger) -> Iterator[Trial]:
-    return (trial for trial in ledger.open.values() if trial.status is Status.RUNNING)
 
 
 def _described(trial: Trial, now: float, goal: Goal) -> RunningTrial:

@@ -1,7 +1,7 @@
-"""Suggestions: computed here when asked for, or elsewhere and ahead of need, and then kept on a shelf.
+"""Queue of prepared suggestions: computed when a trial is asked for, or ahead of need in another process.
 
-An idea on the shelf was computed with those before it in mind (they are pending, though nobody runs them yet), so when
-one of them goes, all after it go too. Nothing here is durable: what is lost is computed again from facts.
+A prepared suggestion was computed with those before it in mind: they are pending, though nobody runs them yet. So when one
+of them goes, all after it go too. Nothing here is durable: what is lost is computed again from facts.
 """
 
 from __future__ import annotations
@@ -10,95 +10,98 @@ from collections import deque
 
 from raytune_hpo.core.asking import ask
 from raytune_hpo.core.ledger import Ledger
-from raytune_hpo.core.messages import Idea, Job
+from raytune_hpo.core.messages import PreparedSuggestion, SuggestionRequest
 from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Sampler, Signal, Suggestion
 from raytune_hpo.trial import Trial
 
 
-class Shelf:
-    """The way from a sampler to the next trial of one study.
+class Suggestions:
+    """Suggestions for the next trials of one study.
 
     Args:
         sampler: bound to the study.
-        beside: suggestions that depend on results are computed by the caller: it asks for a ``job``, has it computed
-            anywhere, and brings the Idea to ``put``. Otherwise ``take`` computes them.
+        ahead: suggestions that depend on results are computed by the caller: it takes a ``request``, has it computed
+            anywhere, and brings the outcome to ``put``. Otherwise ``take`` computes them.
 
     Attributes:
-        ahead: how many ideas to have ready before anyone asks.
+        num_ahead: how many to have ready before anyone asks.
     """
 
-    def __init__(self, ledger: Ledger, sampler: Sampler, *, beside: bool) -> None:
-        self.ahead = 0
+    def __init__(self, ledger: Ledger, sampler: Sampler, *, ahead: bool) -> None:
+        self.num_ahead = 0
         self._ledger, self._sampler = ledger, sampler
-        self._thinks_here = sampler.traits.history_free or not beside
-        self._ideas: deque[Idea] = deque()
-        self._edition = 0  # grows when ideas are thrown away: what was computed with them in mind is void
-        self._dry_at = -1  # the length of the history at which the sampler had nothing to suggest
+        self._computes_here = sampler.traits.history_free or not ahead
+        self._prepared: deque[PreparedSuggestion] = deque()
+        self._generation = 0  # grows when suggestions are thrown away: what was computed with them in mind is void
+        self._nothing_at = -1  # the length of the history at which the sampler had nothing to suggest
 
-    def take(self) -> Idea | None:
+    def take(self) -> PreparedSuggestion | None:
         """What the sampler says for the next trial; None if that has still to be computed."""
-        if self._thinks_here:
-            return self.think(self._job())
-        return self._ideas.popleft() if self._ideas else None
+        if self._computes_here:
+            return self.compute(self._next_request())
+        return self._prepared.popleft() if self._prepared else None
 
-    def job(self, demand: int = 0) -> Job | None:
-        """The next suggestion that is worth computing, with ``demand`` workers waiting; None if there is none."""
+    def request(self, demand: int = 0) -> SuggestionRequest | None:
+        """The next suggestion that is worth computing while ``demand`` workers wait; None if there is none."""
         ledger = self._ledger
         limit = ledger.spec.limits.num_trials
-        enough = len(self._ideas) >= demand + self.ahead or (limit is not None and self._next_number() >= limit)
-        dry = self._dry_at == len(ledger.finished)
-        if self._thinks_here or ledger.stopped is not None or ledger.enqueued or enough or dry:
+        is_full = limit is not None and self._next_number() >= limit
+        has_enough = is_full or len(self._prepared) >= demand + self.num_ahead
+        has_nothing = self._nothing_at == len(ledger.finished)
+        if self._computes_here or ledger.stopped is not None or ledger.enqueued or has_enough or has_nothing:
             return None
-        return self._job()
+        return self._next_request()
 
-    def think(self, job: Job) -> Idea:
-        """Compute a job, here and now. Reads only."""
-        return Idea(job=job, outcome=ask(self._sampler, job.number, job.pending, self._ledger.spec.seed))
+    def compute(self, request: SuggestionRequest) -> PreparedSuggestion:
+        """Compute a suggestion, here and now. Reads only."""
+        outcome = ask(self._sampler, request.number, request.pending, self._ledger.spec.seed)
+        return PreparedSuggestion(request=request, outcome=outcome)
 
-    def put(self, idea: Idea) -> None:
-        """Keep a computed suggestion until someone asks, unless what it was computed for has changed meanwhile."""
-        if idea.job.edition != self._edition or idea.job.number != self._next_number():
+    def put(self, prepared: PreparedSuggestion) -> None:
+        """Keep a suggestion until someone asks, unless what it was computed for has changed meanwhile."""
+        request = prepared.request
+        if request.generation != self._generation or request.number != self._next_number():
             return
-        if isinstance(idea.outcome, Signal):
-            self._dry_at = idea.job.history
-        self._ideas.append(idea)
+        if isinstance(prepared.outcome, Signal):
+            self._nothing_at = request.history
+        self._prepared.append(prepared)
 
     def drop_stale(self, max_age: int) -> None:
-        """Forget the ideas if the first misses more than ``max_age`` results."""
-        if self._ideas and len(self._ledger.finished) - self._ideas[0].job.history > max_age:
+        """Forget all if the first one misses more than ``max_age`` results."""
+        if self._prepared and len(self._ledger.finished) - self._prepared[0].request.history > max_age:
             self.clear()
 
     def clear(self) -> None:
-        """Throw all ideas away, and what is being computed with them in mind."""
-        self._ideas.clear()
-        self._edition += 1
+        """Throw everything away, and what is being computed with it in mind."""
+        self._prepared.clear()
+        self._generation += 1
 
     def _next_number(self) -> int:
-        return len(self._ledger.trials) + len(self._ideas)
+        return len(self._ledger.trials) + len(self._prepared)
 
-    def _job(self) -> Job:
+    def _next_request(self) -> SuggestionRequest:
         ledger = self._ledger
         pending: tuple[Trial, ...] = ()
         if self._sampler.traits.reads_pending:
-            ideas = [to_pending(i.job, i.outcome) for i in self._ideas if isinstance(i.outcome, Suggestion)]
-            pending = (*ledger.open.values(), *ideas)
-        return Job(
+            prepared = [to_pending(p.request, p.outcome) for p in self._prepared if isinstance(p.outcome, Suggestion)]
+            pending = (*ledger.unfinished.values(), *prepared)
+        return SuggestionRequest(
             number=self._next_number(),
             basis=ledger.seen,
             history=len(ledger.finished),
             pending=pending,
-            edition=self._edition,
+            generation=self._generation,
         )
 
 
-def to_pending(job: Job, suggestion: Suggestion) -> Trial:
+def to_pending(request: SuggestionRequest, suggestion: Suggestion) -> Trial:
     """A suggestion that nobody has been handed yet, as the next asks see it."""
     return Trial(
-        number=job.number,
+        number=request.number,
         config=suggestion.config,
         status=Status.WAITING,
-        basis=job.basis,
+        basis=request.basis,
         meta=suggestion.meta,
         parent=suggestion.parent,
     )

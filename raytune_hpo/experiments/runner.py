@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from raytune_hpo.api.settings import whole
 from raytune_hpo.errors import ClusterError, NoCompletedTrial, SpecError, SpecMismatch, nearest
 from raytune_hpo.experiments.archive import Archive, plain
 from raytune_hpo.experiments.experiment import Experiment
@@ -21,6 +20,7 @@ from raytune_hpo.experiments.progress import Watch
 from raytune_hpo.experiments.search import Outcome, outcome_of, searched, tuner_of
 from raytune_hpo.experiments.tasks import Task, find_task
 from raytune_hpo.runtime.calls import Calls, LocalCalls
+from raytune_hpo.runtime.settings import whole
 
 RUNTIMES = ("ray", "local")
 _TRUTH = "truth"  # an option that is the task's own, and no JSON

@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raytune_hpo.api.settings import whole
 from raytune_hpo.display.text import seconds_of
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.experiments.plan import Plan, Until
 from raytune_hpo.files import reading
+from raytune_hpo.runtime.settings import whole
 from raytune_hpo.samplers.arms import SIX_ARMS
 from raytune_hpo.samplers.presets import preset
 from raytune_hpo.samplers.strategies import STRATEGIES

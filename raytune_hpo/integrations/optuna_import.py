@@ -8,7 +8,6 @@ from functools import partial
 from itertools import accumulate
 from typing import Any
 
-from raytune_hpo.api.settings import make_spec
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import SpaceError, SpecError, StudyExists
 from raytune_hpo.facts import (
@@ -27,9 +26,11 @@ from raytune_hpo.facts import (
 from raytune_hpo.integrations.optuna_export import OWN
 from raytune_hpo.journal import open_storage
 from raytune_hpo.results import Results
+from raytune_hpo.runtime.plan import RunPlan
+from raytune_hpo.runtime.settings import Settings
 from raytune_hpo.space import Choice, Space
 from raytune_hpo.space.values import is_scalar
-from raytune_hpo.spec import Limits, StudySpec
+from raytune_hpo.spec import StudySpec
 
 _WHOLE = ("COMPLETE", "PRUNED")
 _STATUSES = {"COMPLETE": Status.COMPLETED, "PRUNED": Status.PRUNED, "FAIL": Status.FAILED}
@@ -67,19 +68,15 @@ def from_optuna(
     """
     trials = study.get_trials(deepcopy=False)
     found = _space_of(trials) if space is None else Space.of(space)
-    spec, _, _ = make_spec(
-        found,
+    settings = Settings(
         metric=_metrics_of(study) if metric is None else metric,
         mode=[direction.name.lower()[:3] for direction in study.directions],
-        valid_range=None,
         sampler=sampler,
         scheduler=scheduler,
-        limits=Limits(),
-        max_retries=2,
-        seed=None,
         name=study.study_name if name is None else name,
-        settings={"runtime": "optuna"},
+        recorded={"runtime": "optuna"},
     )
+    spec = RunPlan.of(found, settings).spec
     facts = list(_facts(spec, trials, config or partial(_filled, spec.space)))
     if storage is not None:
         _store(spec.name, facts, storage)

@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from raytune_hpo.api.settings import whole
 from raytune_hpo.errors import SpecError
 from raytune_hpo.integrations.reporting import Reporting
+from raytune_hpo.runtime.settings import whole
 
 Scorer = Callable[[Any, Any, Any], float]
 

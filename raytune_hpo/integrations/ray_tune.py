@@ -14,15 +14,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raytune_hpo.api.settings import checked_points, make_spec
 from raytune_hpo.codec import decode, to_row
 from raytune_hpo.core.machine import OptimizerCore
-from raytune_hpo.core.messages import Added, Asked, Ended, Event, Lease, Reply
+from raytune_hpo.core.messages import AskTrials, Command, EndTrial, EnqueueConfig, Lease, Reply
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.errors import HpoError, ObjectiveError, SpecError
 from raytune_hpo.facts import Fact, Status, StudyCreated
 from raytune_hpo.goals import check_metrics
-from raytune_hpo.spec import Limits, StudySpec
+from raytune_hpo.runtime.plan import RunPlan
+from raytune_hpo.runtime.settings import Settings
+from raytune_hpo.spec import StudySpec
 
 DEFAULT_METRIC = "_metric"  # under which Ray Tune keeps the result of a function that returns a number
 VERSION = 1  # of the file that ``save`` writes
@@ -54,19 +55,22 @@ class Conversation:
     """
 
     def __init__(
-        self, settings: Mapping[str, Any], points: Sequence[Mapping[str, Any]] = (), facts: Sequence[Fact] = ()
+        self,
+        space: Any,
+        settings: Mapping[str, Any],
+        points: Sequence[Mapping[str, Any]] = (),
+        facts: Sequence[Fact] = (),
     ) -> None:
         stored = _spec_of(facts)
         if stored is not None and settings["seed"] is None:
             settings = {**settings, "seed": stored.seed}
-        self._spec, sampler, _ = make_spec(
-            **settings, valid_range=None, scheduler=None, limits=Limits(), max_retries=0, name="ray.tune", settings={}
-        )
+        plan = RunPlan.of(space, Settings(**settings, points_to_evaluate=points, max_retries=0, name="ray.tune"))
+        self._spec = plan.spec
         if stored is not None:
             self._spec.require_same(stored)
-        self._points = list(checked_points(points, self._spec.space))
+        self._points = list(points)
         self._clock = WallClock()
-        self._core = OptimizerCore(self._spec, sampler)
+        self._core = OptimizerCore(self._spec, plan.sampler)
         self._facts: list[Fact] = []
         self._numbers: dict[str, int] = {}  # by Ray Tune's id, of the trials under way
         for fact in facts or [StudyCreated(spec=self._spec.to_json(), at=self._clock.now())]:
@@ -79,7 +83,7 @@ class Conversation:
         """A trial's configuration; None where there is none before another trial has ended, or if ``is_over``."""
         if self._points and trial_id not in self._numbers:
             self._enqueue(self._points.pop(0))
-        lease = self._step(Asked(worker=trial_id, at=self._clock.now()))
+        lease = self._step(AskTrials(worker=trial_id, at=self._clock.now()))
         assert isinstance(lease, Lease)
         if not lease.assignments:
             return None
@@ -106,7 +110,7 @@ class Conversation:
             except ObjectiveError as problem:
                 error = f"ObjectiveError: {problem}"
         at = self._clock.now()
-        self._step(Ended(number=number, attempt=1, status=status, metrics=plain, error=error, at=at))
+        self._step(EndTrial(number=number, attempt=1, status=status, metrics=plain, error=error, at=at))
 
     def add(self, config: Mapping[str, Any], metrics: Mapping[str, Any], error: str | None = None) -> None:
         """Learn from a trial that was run elsewhere.
@@ -117,7 +121,7 @@ class Conversation:
         self._spec.space.check(config)
         self._enqueue(config)
         elsewhere = f"elsewhere-{len(self._facts)}"
-        lease = self._step(Asked(worker=elsewhere, at=self._clock.now()))
+        lease = self._step(AskTrials(worker=elsewhere, at=self._clock.now()))
         assert isinstance(lease, Lease)
         self._numbers[elsewhere] = lease.assignments[0].number
         self.tell(elsewhere, metrics, error)
@@ -129,7 +133,7 @@ class Conversation:
         path.write_text(json.dumps(state), encoding="utf-8")
 
     @classmethod
-    def load(cls, path: Path, settings: Mapping[str, Any]) -> Conversation:
+    def load(cls, path: Path, space: Any, settings: Mapping[str, Any]) -> Conversation:
         """The conversation that was saved, of the same settings.
 
         Raises:
@@ -139,15 +143,15 @@ class Conversation:
         state = json.loads(path.read_text(encoding="utf-8"))
         if state["version"] != VERSION:
             raise HpoError(f"a saved Searcher is read in version {VERSION}, {path} has version {state['version']}")
-        loaded = cls(settings, facts=[decode(*row) for row in state["facts"]])
+        loaded = cls(space, settings, facts=[decode(*row) for row in state["facts"]])
         loaded._numbers = state["numbers"]
         loaded._points = [dict(loaded._spec.space.unpack(point)) for point in state["points"]]
         return loaded
 
     def _enqueue(self, config: Mapping[str, Any]) -> None:
-        self._step(Added(config=self._spec.space.pack(config), at=self._clock.now()))
+        self._step(EnqueueConfig(config=self._spec.space.pack(config), at=self._clock.now()))
 
-    def _step(self, event: Event) -> Reply:
+    def _step(self, event: Command) -> Reply:
         decision = self._core.step(event)
         self._facts += decision.facts
         return decision.reply
@@ -244,11 +248,11 @@ class _Searching:
                 f'a Searcher needs metric and mode ("min" or "max"), got metric={self._metric!r}, mode={self._mode!r}; '
                 f"give them here with the space, or in TuneConfig with a param_space"
             )
-        settings = {name: getattr(self, f"_{name}") for name in ("space", "sampler", "metric", "mode", "seed")}
+        settings = {name: getattr(self, f"_{name}") for name in ("sampler", "metric", "mode", "seed")}
         if self._saved is None:
-            self._conversation = Conversation(settings, self._points)
+            self._conversation = Conversation(self._space, settings, self._points)
         else:
-            self._conversation = Conversation.load(self._saved, settings)
+            self._conversation = Conversation.load(self._saved, self._space, settings)
 
     def _talk(self) -> Conversation:
         if self._conversation is None:

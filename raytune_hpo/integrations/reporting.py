@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from raytune_hpo.api.settings import whole
 from raytune_hpo.errors import ObjectiveError
+from raytune_hpo.runtime.settings import whole
 from raytune_hpo.runtime.trial_run import report
 
 # None: all, by the library's names; names: only these; {ours: theirs}: only these, by names of our own.

@@ -9,7 +9,6 @@ from typing import Any
 from raytune_hpo import cluster
 from raytune_hpo.api.callbacks import Callback
 from raytune_hpo.api.run import INTERRUPTED
-from raytune_hpo.api.settings import default_name, whole
 from raytune_hpo.api.tuner import Tuner
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import SpecError, nearest
@@ -18,6 +17,7 @@ from raytune_hpo.optml.algorithm import METRIC, Algorithm, error_of
 from raytune_hpo.optml.comparison import Comparison, Leg
 from raytune_hpo.optml.parameters import Parameters
 from raytune_hpo.results import Results
+from raytune_hpo.runtime.settings import default_name, whole
 from raytune_hpo.space import Space
 from raytune_hpo.spec import StudySpec
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from raytune_hpo.confirming import Confirmation
     from raytune_hpo.plots import Plots
-    from raytune_hpo.runtime.plan import Plan
+    from raytune_hpo.runtime.plan import RunPlan
 
 
 class Results(Sequence[Trial]):
@@ -46,12 +46,14 @@ class Results(Sequence[Trial]):
         storage: where they are kept, if there is no plan that says so.
     """
 
-    def __init__(self, spec: StudySpec, trials: Sequence[Trial], plan: Plan | None = None, storage: Any = None) -> None:
+    def __init__(
+        self, spec: StudySpec, trials: Sequence[Trial], plan: RunPlan | None = None, storage: Any = None
+    ) -> None:
         self._spec, self._trials = spec, tuple(trials)
         self._plan, self._storage = plan, storage
 
     @classmethod
-    def from_ledger(cls, ledger: Ledger, plan: Plan | None = None, storage: Any = None) -> Results:
+    def from_ledger(cls, ledger: Ledger, plan: RunPlan | None = None, storage: Any = None) -> Results:
         """The results of a fold of facts."""
         return cls(ledger.spec, ledger.trials, plan, storage)
 
@@ -70,14 +72,14 @@ class Results(Sequence[Trial]):
         return self._spec.name
 
     @property
-    def plan(self) -> Plan | None:
+    def plan(self) -> RunPlan | None:
         """By which the study was run, where this process has it."""
         return self._plan
 
     @property
     def storage(self) -> Any:
         """Where the study is kept, as ``Tuner`` takes it; None is the default, or not known here."""
-        return self._storage if self._plan is None else self._plan.storage
+        return self._storage if self._plan is None else self._plan.settings.storage
 
     @property
     def goals(self) -> tuple[Goal, ...]:

@@ -6,40 +6,41 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from raytune_hpo.core.ledger import StudyStatus
-from raytune_hpo.core.messages import Answer, Asked, Ended, Lease, Lost, Measured, Reply, Returned, Ticked
+from raytune_hpo.core.messages import Answer, EndTrial, Lease, Tick
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import Snapshot
-from raytune_hpo.facts import Fact, Verdict
+from raytune_hpo.facts import Fact
 from raytune_hpo.journal import open_storage
+from raytune_hpo.runtime.desk import OVER, STOP, Desk
 from raytune_hpo.runtime.output import routed
-from raytune_hpo.runtime.plan import Plan
+from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study
 from raytune_hpo.runtime.trial_run import timed_out
-from raytune_hpo.runtime.worker import Worker, first_stop
+from raytune_hpo.runtime.worker import Worker
 
 TICK_S = 0.2  # how closely time limits are kept
-PARK_S = 1.0  # how long a worker waits for something to do before it asks again
+WAIT_S = 1.0  # how long a worker waits for something to do before it asks again
 
 
 class LocalHandle:
     """A study whose workers are threads; one lock guards its optimizer. See Handle."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
-        self._storage = open_storage(plan.storage)
+        self._storage = open_storage(plan.settings.storage)
         self._optimizer = open_study(plan, self._storage, WallClock())
+        self._desk = Desk()
         self._changed = threading.Condition()
         self._failure: BaseException | None = None
         self._workers: dict[str, Worker] = {}
         self._ended = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="raytune_hpo-keeper", daemon=True)
+        self._timekeeper = threading.Thread(target=self._keep_time, name="raytune_hpo-timekeeper", daemon=True)
         for _ in range(self._num_workers()):
             self._hire()
-        self._keeper.start()
+        self._timekeeper.start()
 
     @property
     def name(self) -> str:
@@ -76,52 +77,47 @@ class LocalHandle:
 
     def close(self) -> None:
         """Stop, and give the journal back. Threads inside an objective end with it, or with this process."""
-        self._ended.set()
         with self._changed:
+            self._end()
             self._workers.clear()
-            self._changed.notify_all()
             self._optimizer.close()
+
+    def _end(self) -> None:
+        """Nobody waits any more, neither for work nor for objectives whose results are not wanted."""
+        self._desk.is_over = True
+        self._ended.set()
+        self._changed.notify_all()
 
     # -------------------------------------------------------------------------------------------- the workers' channel
 
     def exchange(
-        self, worker: str, ended: Sequence[Ended], returned: Sequence[int], limit: int, holding: Sequence[int]
+        self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int], limit: int, holding: Sequence[int]
     ) -> Lease:
         with self._changed:
-            if worker not in self._workers:  # dismissed: its trial took too long, or the study was closed
-                return Lease(is_over=True)
-            at = self._optimizer.now()
-            told = [replace(event, at=at) for event in ended]
-            back = [Returned(worker=worker, numbers=tuple(returned), at=at)] if returned else []
-            lease = self._ask(worker, limit, holding, [*told, *back])
-            if told or back:
+            if not self._desk.serves(worker):
+                return OVER
+            commands = self._desk.exchange(worker, ended, returned, limit, holding, self._optimizer.now())
+            lease = self._desk.lease(self._optimizer.handle(commands))
+            if ended or returned:
                 self._changed.notify_all()
             if not lease.assignments and not lease.is_over and not holding:
-                self._changed.wait(PARK_S)
+                self._changed.wait(WAIT_S)
             return lease
-
-    def _ask(self, worker: str, limit: int, holding: Sequence[int], events: list[Any]) -> Lease:
-        asked = Asked(worker=worker, at=self._optimizer.now(), limit=limit, holding=frozenset(holding))
-        lease: Reply = self._optimizer.handle([*events, asked])[-1]
-        assert isinstance(lease, Lease)
-        return lease
 
     def report(self, number: int, attempt: int, reports: Sequence[tuple[int, Mapping[str, Any]]]) -> Answer:
         with self._changed:
-            if self._ended.is_set():
-                return Answer(verdict=Verdict.STOP)
-            at = self._optimizer.now()
-            answers = self._optimizer.handle(
-                [Measured(number=number, attempt=attempt, step=s, metrics=m, at=at) for s, m in reports]
-            )
-        return first_stop([answer for answer in answers if isinstance(answer, Answer)])
+            if self._desk.is_over:
+                return STOP
+            commands = self._desk.report(number, attempt, reports, self._optimizer.now())
+            return self._desk.answer(self._optimizer.handle(commands))
 
     # -------------------------------------------------------------------------------------------- workers and their time
 
     def _num_workers(self) -> int:
-        if self._plan.max_concurrent is not None:
-            return self._plan.max_concurrent
-        resources = self._plan.resources
+        settings = self._plan.settings
+        if settings.max_concurrent is not None:
+            return settings.max_concurrent
+        resources = settings.resources
         cpus = resources.get("cpu", 1) if isinstance(resources, Mapping) else 1
         return max(1, int((os.cpu_count() or 1) / max(cpus, 1e-3)))
 
@@ -137,39 +133,39 @@ class LocalHandle:
             with routed():
                 worker.loop()
         except BaseException as error:
-            self._failure = error
-            self._ended.set()
+            self._fail(error)
         with self._changed:
             self._workers.pop(worker.name, None)
             if not self._workers:
-                self._ended.set()
+                self._end()
 
-    def _keep(self) -> None:
-        """Time limits: the study's through Ticked, the trials' by watching what runs."""
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        with self._changed:
+            self._end()
+
+    def _keep_time(self) -> None:
+        """Keep the study's time limit by Tick, and the trials' by watching what runs."""
         try:
             while not self._ended.wait(TICK_S):
                 with self._changed:
-                    self._optimizer.handle([Ticked(at=self._optimizer.now())])
+                    self._optimizer.handle([Tick(at=self._optimizer.now())])
                     self._dismiss_late()
                     if self._optimizer.ledger.stopped is not None:
-                        self._dismiss_all()
+                        self._end()
         except BaseException as error:
-            self._failure = error
-            self._ended.set()
-
-    def _dismiss_all(self) -> None:
-        """The study has stopped: nobody waits for an objective whose result is not wanted any more."""
-        self._ended.set()
-        self._changed.notify_all()
+            self._fail(error)
 
     def _dismiss_late(self) -> None:
         """A thread cannot be killed: its trial fails, another thread takes its place, and it ends when it returns."""
-        limit = self._plan.trial_timeout_s
-        for name, worker in list(self._workers.items()) if limit is not None else []:
+        limit = self._plan.settings.trial_timeout_s
+        if limit is None:
+            return
+        for name, worker in list(self._workers.items()):
             run = worker.run
-            if run is not None and limit is not None and time.time() - run.started_at > limit:
+            if run is not None and time.time() - run.started_at > limit:
                 del self._workers[name]
                 late = timed_out(run.assignment.number, run.assignment.attempt, limit, run.started_at)
-                rest = Lost(worker=name, at=self._optimizer.now(), reason="its worker was dismissed", blameless=True)
-                self._optimizer.handle([late, rest])
+                at = self._optimizer.now()
+                self._optimizer.handle([late, *self._desk.lose(name, "its worker was dismissed", at, blameless=True)])
                 self._hire()

@@ -2,51 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from raytune_hpo.core.ledger import StudyStatus
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.facts import Fact
 from raytune_hpo.protocols import Sampler, Scheduler
+from raytune_hpo.runtime.settings import Settings, default_name
 from raytune_hpo.runtime.trial_run import Objective
 from raytune_hpo.spec import StudySpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A study to be run: what it is (the spec and its live parts) and how it shall run.
+class RunPlan:
+    """A study to be run: what it is (the spec and its live parts), and how it shall run.
 
     Attributes:
         sampler, scheduler: with their options, not bound yet.
-        seed_given: False where the spec's seed was drawn, so that a stored study's seed is taken over.
-        points: configurations to try first, when the study is new.
-        storage: as ``journal.open_storage`` takes it.
-        resume: "auto" continues a stored study of the same name and spec, "never" refuses.
-        max_concurrent: how many trials run at the same time; None: as many as the runtime has room for.
-        resources: of one trial: {"cpu": 1, "gpu": 0.5, "memory": bytes, any custom name: amount}, or a list of such
-            bundles, of which the objective's process gets the first.
-        isolation: "actor" (processes are used again) or "process" (a fresh one for each trial).
+        settings: as the user gave them.
     """
 
     objective: Objective
     spec: StudySpec
     sampler: Sampler
-    scheduler: Scheduler | None = None
-    seed_given: bool = True
-    points: Sequence[Mapping[str, Any]] = ()
-    storage: Any = None
-    resume: str = "auto"
-    max_concurrent: int | None = None
-    resources: Mapping[str, float] | Sequence[Mapping[str, float]] = field(default_factory=lambda: {"cpu": 1})
-    isolation: str = "actor"
-    trial_timeout_s: float | None = None
+    scheduler: Scheduler | None
+    settings: Settings
+
+    @classmethod
+    def of(cls, space: Any, settings: Settings, objective: Objective | None = None) -> RunPlan:
+        """The plan that a user's settings lead to.
+
+        Args:
+            objective: None for a study whose trials are run by someone else.
+
+        Raises:
+            SpecError, SpaceError: naming the rule, what came, and the way out.
+        """
+        sampler, scheduler = settings.make_parts()
+        spec = settings.make_spec(space, sampler, scheduler, default_name=default_name(objective or cls))
+        return cls(
+            objective=objective or not_called, spec=spec, sampler=sampler, scheduler=scheduler, settings=settings
+        )
 
     @property
     def is_judged(self) -> bool:
         """Whether reports must carry every goal, because a scheduler judges by them."""
         return self.scheduler is not None
+
+
+def not_called(config: dict[str, Any]) -> None:
+    """Stands for an objective where it is never called."""
 
 
 class Handle(Protocol):

@@ -7,35 +7,31 @@ import socket
 from dataclasses import replace
 
 from raytune_hpo.core.optimizer import Optimizer
-from raytune_hpo.errors import JournalError, SpecError, StudyExists
+from raytune_hpo.errors import JournalError, StudyExists
 from raytune_hpo.facts import StudyCreated
 from raytune_hpo.journal import Storage
 from raytune_hpo.protocols import Clock, Journal
-from raytune_hpo.runtime.plan import Plan
+from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.spec import StudySpec
 
-RESUME = ("auto", "never")
 
-
-def open_study(plan: Plan, storage: Storage, clock: Clock, *, beside: bool = False) -> Optimizer:
+def open_study(plan: RunPlan, storage: Storage, clock: Clock, *, ahead: bool = False) -> Optimizer:
     """Create the study or continue it, and begin a session.
 
     Raises:
         StudyExists: it is there and ``resume="never"``, or someone else is running it.
         SpecMismatch: it is there with another spec.
     """
-    if plan.resume not in RESUME:
-        raise SpecError(f"resume is one of {RESUME}, got {plan.resume!r}")
     journal = storage.journal(plan.spec.name, create=True, owner=_owner())
     try:
         stored = _stored_spec(journal)
-        if stored is not None and plan.resume == "never":
+        if stored is not None and plan.settings.resume == "never":
             raise StudyExists(
                 f"study {stored.name!r} exists in {storage.url}; use another name, or resume='auto' to continue it"
             )
-        optimizer = _optimizer(plan, stored, journal, clock, beside=beside)
+        optimizer = _optimizer(plan, stored, journal, clock, ahead=ahead)
         if stored is None:
-            optimizer.create(plan.points)
+            optimizer.create(plan.settings.points_to_evaluate)
         optimizer.open()
     except BaseException:
         journal.close()
@@ -43,7 +39,7 @@ def open_study(plan: Plan, storage: Storage, clock: Clock, *, beside: bool = Fal
     return optimizer
 
 
-def reopen_study(plan: Plan, storage: Storage, clock: Clock, *, beside: bool = False) -> Optimizer:
+def reopen_study(plan: RunPlan, storage: Storage, clock: Clock, *, ahead: bool = False) -> Optimizer:
     """Go on in the session of an optimizer that was lost: its workers still run their trials.
 
     Raises:
@@ -57,7 +53,9 @@ def reopen_study(plan: Plan, storage: Storage, clock: Clock, *, beside: bool = F
             f"study {plan.spec.name!r} was running, but its journal in {storage.url} is empty; "
             f"bring the file back, or run the study under another name"
         )
-    return _optimizer(plan, stored, journal, clock, beside=beside)
+    optimizer = _optimizer(plan, stored, journal, clock, ahead=ahead)
+    optimizer.replay()
+    return optimizer
 
 
 def _stored_spec(journal: Journal) -> StudySpec | None:
@@ -69,12 +67,12 @@ def _stored_spec(journal: Journal) -> StudySpec | None:
     return StudySpec.from_json(first.spec)
 
 
-def _optimizer(plan: Plan, stored: StudySpec | None, journal: Journal, clock: Clock, *, beside: bool) -> Optimizer:
+def _optimizer(plan: RunPlan, stored: StudySpec | None, journal: Journal, clock: Clock, *, ahead: bool) -> Optimizer:
     spec = plan.spec
     if stored is not None:
-        spec = spec if plan.seed_given else replace(spec, seed=stored.seed)
+        spec = spec if plan.settings.seed is not None else replace(spec, seed=stored.seed)
         spec.require_same(stored)
-    return Optimizer(spec, plan.sampler, plan.scheduler, journal, clock, beside=beside)
+    return Optimizer(spec, plan.sampler, plan.scheduler, journal, clock, ahead=ahead)
 
 
 def _owner() -> str:

@@ -16,13 +16,13 @@ from typing import Any
 
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.core.ledger import StudyStatus
-from raytune_hpo.core.messages import Answer, Asked, Assignment, Ended, Event, Lease, Measured
+from raytune_hpo.core.messages import Answer, AskTrials, Assignment, Command, EndTrial, Lease, ReportMetrics
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.errors import ObjectiveError
 from raytune_hpo.facts import Fact, Status, Verdict
 from raytune_hpo.journal import open_storage
 from raytune_hpo.runtime.output import routed
-from raytune_hpo.runtime.plan import Plan
+from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study
 from raytune_hpo.runtime.trial_run import TrialRun, timed_out
 
@@ -47,12 +47,12 @@ class _Running:
     """A trial under way: its events still to come, in the order of their times, and the worker it occupies."""
 
     worker: str
-    events: Iterator[Event]
+    events: Iterator[Command]
     assignment: Assignment
-    next: Event | None = None
+    next: Command | None = None
     started_at: float = field(default=0.0)
 
-    def advance(self) -> Event | None:
+    def advance(self) -> Command | None:
         self.next = next(self.events, None)
         return self.next
 
@@ -64,17 +64,17 @@ class SimulatedHandle:
         cost: the metric in which the objective says how many virtual seconds have passed in its trial.
     """
 
-    def __init__(self, plan: Plan, *, cost: str = COST) -> None:
+    def __init__(self, plan: RunPlan, *, cost: str = COST) -> None:
         self._plan, self._cost = plan, cost
         self._clock = VirtualClock()
-        self._storage = open_storage(plan.storage)
+        self._storage = open_storage(plan.settings.storage)
         self._optimizer = open_study(plan, self._storage, self._clock)
         self._clock.set(self._optimizer.ledger.elapsed_s(0.0))
         self._heap: list[tuple[float, int, _Running]] = []
         self._lock = threading.Lock()  # pictures are taken from other threads
         self._order = 0  # breaks ties in the order in which things were put on the heap
         self.thinking_s: dict[int, float] = {}  # the processor's seconds that handing out each trial took
-        self._idle = [f"virtual-{index}" for index in range(plan.max_concurrent or 1, 0, -1)]
+        self._idle = [f"virtual-{index}" for index in range(plan.settings.max_concurrent or 1, 0, -1)]
 
     @property
     def name(self) -> str:
@@ -124,7 +124,7 @@ class SimulatedHandle:
         events = [r.next for r in running if r.next is not None]
         stopped = []
         for run, event, reply in zip(running, events, self._optimizer.handle(events), strict=True):
-            if isinstance(event, Ended):
+            if isinstance(event, EndTrial):
                 self._idle.append(run.worker)
             elif isinstance(reply, Answer) and reply.verdict is Verdict.STOP:
                 stopped.append(run)
@@ -143,7 +143,7 @@ class SimulatedHandle:
         while self._idle and self._optimizer.ledger.stopped is None:
             at = self._clock.now()
             begin = time.thread_time()
-            (lease,) = self._optimizer.handle([Asked(worker=self._idle[-1], at=at)])
+            (lease,) = self._optimizer.handle([AskTrials(worker=self._idle[-1], at=at)])
             assert isinstance(lease, Lease)
             if not lease.assignments:
                 return
@@ -162,28 +162,28 @@ class SimulatedHandle:
 
     # -------------------------------------------------------------------------------------------- a trial's script
 
-    def _script(self, assignment: Assignment, at: float) -> Iterator[Event]:
+    def _script(self, assignment: Assignment, at: float) -> Iterator[Command]:
         """Run the objective now; its reports and its end, at the virtual times it gave, up to the time limit."""
         recorder = _Recorder()
         run = TrialRun(assignment, self._plan.objective, self._plan.spec.goals, recorder, judged=self._plan.is_judged)
         ended = run()
         events = self._timed(assignment, at, recorder.reports, ended)
-        limit = self._plan.trial_timeout_s
+        limit = self._plan.settings.trial_timeout_s
         if limit is not None and events[-1].at > at + limit:
             in_time = [event for event in events if event.at <= at + limit]
             events = [*in_time, timed_out(assignment.number, assignment.attempt, limit, at)]
         return iter(events)
 
     def _timed(
-        self, assignment: Assignment, at: float, reports: list[tuple[int, Mapping[str, Any]]], ended: Ended
-    ) -> list[Event]:
-        events: list[Event] = []
+        self, assignment: Assignment, at: float, reports: list[tuple[int, Mapping[str, Any]]], ended: EndTrial
+    ) -> list[Command]:
+        events: list[Command] = []
         passed = 0.0
         try:
             for step, metrics in reports:
                 passed = self._passed(metrics, passed)
                 events.append(
-                    Measured(
+                    ReportMetrics(
                         number=assignment.number,
                         attempt=assignment.attempt,
                         step=step,
@@ -219,8 +219,8 @@ class _Recorder:
         return Verdict.CONTINUE
 
 
-def _pruned(run: _Running, at: float) -> Ended:
-    return Ended(
+def _pruned(run: _Running, at: float) -> EndTrial:
+    return EndTrial(
         number=run.assignment.number,
         attempt=run.assignment.attempt,
         status=Status.PRUNED,

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from raytune_hpo.core.messages import Assignment, Ended
+from raytune_hpo.core.messages import Assignment, EndTrial
 from raytune_hpo.errors import ObjectiveError, TrialStopped
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.goals import Goal, as_metrics, check_metrics
@@ -66,7 +66,7 @@ class TrialRun:
         self._step: int | None = None
         self._stopped = False
 
-    def __call__(self) -> Ended:
+    def __call__(self) -> EndTrial:
         """Call the objective and say how it ended; nothing that it raises, but for SystemExit and Ctrl-C, comes out."""
         token = _current.set(self)
         begin = time.perf_counter()
@@ -75,7 +75,7 @@ class TrialRun:
                 status, metrics, error = self._outcome()
             finally:
                 _current.reset(token)
-        return Ended(
+        return EndTrial(
             number=self.assignment.number,
             attempt=self.assignment.attempt,
             status=status,
@@ -149,9 +149,9 @@ class TrialRun:
         self.report(metrics, metrics.pop("step", None))
 
 
-def timed_out(number: int, attempt: int, limit: float, started_at: float) -> Ended:
+def timed_out(number: int, attempt: int, limit: float, started_at: float) -> EndTrial:
     """How a trial ends that ran longer than ``trial_timeout_s``."""
-    return Ended(
+    return EndTrial(
         number=number,
         attempt=attempt,
         status=Status.FAILED,

@@ -1,15 +1,15 @@
-"""Where workers wait for something to do."""
+"""Workers that wait for something to do, on an event loop."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 
-PARK_S = 10.0  # then a worker is sent back to ask again, so that a lost reply costs no more than this
+WAIT_S = 10.0  # then a worker is sent back to ask again, so that a lost reply costs no more than this
 
 
-class Parking:
-    """Workers in the order in which they came; each waits once.
+class WaitingWorkers:
+    """Workers without work, in the order in which they came; each waits once.
 
     Attributes:
         changes: counts what may have made work; a worker that asked before a change asks again instead of waiting.
@@ -25,13 +25,13 @@ class Parking:
         return len(self._waiting)
 
     async def wakings(self, worker: str, seen: int) -> AsyncIterator[None]:
-        """Yields whenever there may be something to do; ends after PARK_S, or when the worker is dismissed.
+        """Yields whenever there may be something to do; ends after WAIT_S, or when the worker is dismissed.
 
         Args:
             seen: ``changes`` as it was before the worker asked in vain.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + PARK_S
+        deadline = loop.time() + WAIT_S
         while True:
             if self.changes == seen and not await self._wait(worker, deadline - loop.time()):
                 return

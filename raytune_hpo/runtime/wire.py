@@ -1,33 +1,35 @@
 """Messages between processes, as plain tuples: several times cheaper to pickle than the records they stand for.
 
-Times are not sent: the optimizer's clock stamps what arrives.
+One pair of functions for each message knows the places of its row. Times are not sent: the optimizer's clock stamps what
+arrives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from raytune_hpo.core.messages import Assignment, Ended, Lease
-from raytune_hpo.facts import Status
+from raytune_hpo.core.messages import Answer, Assignment, EndTrial, Lease
+from raytune_hpo.facts import Status, Verdict
 
 EndedRow = tuple[int, int, str, Any, str | None, str, float | None, float | None]
 LeaseRows = list[tuple[int, int, Any, int | None]] | None  # None: the study is over
+AnswerRow = tuple[str, int | None]
 
 
-def pack_ended(events: Iterable[Ended]) -> list[EndedRow]:
+def pack_ended(ended: Iterable[EndTrial]) -> list[EndedRow]:
     return [
-        (e.number, e.attempt, e.status.value, e.metrics, e.error, e.output, e.started_at, e.duration_s) for e in events
+        (e.number, e.attempt, e.status.value, e.metrics, e.error, e.output, e.started_at, e.duration_s) for e in ended
     ]
 
 
-def unpack_ended(rows: Iterable[EndedRow], at: float) -> list[Ended]:
+def unpack_ended(rows: Iterable[EndedRow]) -> list[EndTrial]:
     return [
-        Ended(
+        EndTrial(
             number=number,
             attempt=attempt,
             status=Status(status),
-            at=at,
+            at=0.0,
             metrics=metrics,
             error=error,
             output=output,
@@ -47,8 +49,13 @@ def pack_lease(lease: Lease) -> LeaseRows:
 def unpack_lease(rows: LeaseRows) -> Lease:
     if rows is None:
         return Lease(is_over=True)
-    return Lease(assignments=_assignments(rows))
+    return Lease(assignments=tuple([Assignment(number=n, attempt=a, config=c, next_step=s) for n, a, c, s in rows]))
 
 
-def _assignments(rows: Sequence[tuple[int, int, Any, int | None]]) -> tuple[Assignment, ...]:
-    return tuple([Assignment(number=n, attempt=a, config=c, next_step=s) for n, a, c, s in rows])
+def pack_answer(answer: Answer) -> AnswerRow:
+    return answer.verdict.value, answer.next_step
+
+
+def unpack_answer(row: AnswerRow) -> Answer:
+    verdict, next_step = row
+    return Answer(verdict=Verdict(verdict), next_step=next_step)

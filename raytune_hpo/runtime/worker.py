@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from raytune_hpo.core.messages import Answer, Assignment, Ended, Lease
+from raytune_hpo.core.messages import Answer, Assignment, EndTrial, Lease
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.runtime.trial_run import Objective, TrialRun
@@ -23,7 +23,7 @@ class Channel(Protocol):
     """How a worker reaches the optimizer. Every call may be repeated by whoever carries it."""
 
     def exchange(
-        self, worker: str, ended: Sequence[Ended], returned: Sequence[int], limit: int, holding: Sequence[int]
+        self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int], limit: int, holding: Sequence[int]
     ) -> Lease:
         """Tell how trials ended, give back others, and ask for up to ``limit`` new ones.
 
@@ -66,7 +66,7 @@ class Worker:
         Several trials in a lease mean that they are short, and that the sampler needs no results. Then the next lease is
         asked for while the worker is busy with this one, and the results of the one before are told in the same breath.
         """
-        lease, ended, returned = Lease(), list[Ended](), list[int]()
+        lease, ended, returned = Lease(), list[EndTrial](), list[int]()
         with ThreadPoolExecutor(1, thread_name_prefix="raytune_hpo-ahead") as aside:
             while not lease.is_over:
                 if len(lease.assignments) > 1:
@@ -81,13 +81,13 @@ class Worker:
                     lease = self._exchange(ended, returned, [])
                     ended, returned = [], []
 
-    def _exchange(self, ended: list[Ended], returned: list[int], holding: list[int]) -> Lease:
+    def _exchange(self, ended: list[EndTrial], returned: list[int], holding: list[int]) -> Lease:
         return self._channel.exchange(self.name, ended, returned, self._limit, holding)
 
-    def _work(self, assignments: Sequence[Assignment]) -> tuple[list[Ended], list[int]]:
+    def _work(self, assignments: Sequence[Assignment]) -> tuple[list[EndTrial], list[int]]:
         """Run the lease's trials; what is not begun after twice the time that was meant goes back."""
         begin = time.perf_counter()
-        ended: list[Ended] = []
+        ended: list[EndTrial] = []
         for index, assignment in enumerate(assignments):
             elapsed = time.perf_counter() - begin
             if elapsed > 2 * LEASE_S:
@@ -102,7 +102,7 @@ class Worker:
         fitting = int(LEASE_S / max(trial_s, 1e-9)) if trial_s <= LONG_S else 1
         self._limit = max(1, min(fitting, 2 * self._limit, self._max_lease))
 
-    def _run(self, assignment: Assignment) -> Ended:
+    def _run(self, assignment: Assignment) -> EndTrial:
         reporter = BufferedReporter(self._channel, assignment)
         run = TrialRun(assignment, self._objective, self._goals, reporter, judged=self._judged)
         self.run = run
@@ -164,8 +164,3 @@ class BufferedReporter:
                 self._flush()
             except BaseException as error:  # raised at the next report, in the thread that can do something about it
                 self._error = error
-
-
-def first_stop(answers: Sequence[Answer]) -> Answer:
-    """The answer that counts for several reports: the first STOP, or else the newest."""
-    return next((answer for answer in answers if answer.verdict is Verdict.STOP), answers[-1])

@@ -15,13 +15,12 @@ from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state, indexable
 
-from raytune_hpo.api.settings import default_name, positive, whole
 from raytune_hpo.api.study import Study
-from raytune_hpo.api.tuner import checked_bundle
 from raytune_hpo.errors import NoCompletedTrial, SpecError, nearest
 from raytune_hpo.facts import Status
 from raytune_hpo.progress import Progress
 from raytune_hpo.runtime.calls import Calls, LocalCalls
+from raytune_hpo.runtime.settings import checked_bundle, default_name, positive, whole
 from raytune_hpo.sklearn.borrowed import BaseSearchCV, named_scorers, params_of, requires_y, scorer_of, tags_of
 from raytune_hpo.sklearn.candidates import Candidate, Search
 from raytune_hpo.sklearn.distributions import sklearns_candidates, space_of, warn_if_few

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raytune_hpo.api.settings import whole
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.files import json_object, reading
+from raytune_hpo.runtime.settings import whole
 from raytune_hpo.space import Choice, Domain, Float, Int, Ordinal
 
 _KINDS = ("continuous", "discrete", "preordered", "categorical")

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from raytune_hpo.core.messages import Assignment, Ended, Lease, Noted, Ticked
-from raytune_hpo.facts import Status
-from raytune_hpo.runtime import waiting_workers as parking_module
-from raytune_hpo.runtime.group_commit import Clerk
-from raytune_hpo.runtime.waiting_workers import Parking
-from raytune_hpo.runtime.wire import pack_ended, pack_lease, unpack_ended, unpack_lease
+from raytune_hpo.core.messages import Answer, Assignment, EndTrial, Lease, Noted, Tick
+from raytune_hpo.facts import Status, Verdict
+from raytune_hpo.runtime import waiting_workers as waiting_module
+from raytune_hpo.runtime.group_commit import GroupCommit
+from raytune_hpo.runtime.waiting_workers import WaitingWorkers
+from raytune_hpo.runtime.wire import pack_answer, pack_ended, pack_lease, unpack_answer, unpack_ended, unpack_lease
 
 
 def test_importing_the_package_does_not_import_ray() -> None:
@@ -22,12 +22,14 @@ def test_importing_the_package_does_not_import_ray() -> None:
 
 
 def test_messages_survive_the_wire() -> None:
-    ended = Ended(number=3, attempt=2, status=Status.FAILED, at=7.0, error="no", output="text", duration_s=1.0)
-    assert unpack_ended(pack_ended([ended]), at=7.0) == [ended]
+    ended = EndTrial(number=3, attempt=2, status=Status.FAILED, at=0.0, error="no", output="text", duration_s=1.0)
+    assert unpack_ended(pack_ended([ended])) == [ended]
     lease = Lease(assignments=(Assignment(number=1, attempt=1, config={"x": 1}, next_step=4),))
     assert unpack_lease(pack_lease(lease)) == lease
     assert unpack_lease(pack_lease(Lease(is_over=True))).is_over
     assert unpack_lease(pack_lease(Lease())) == Lease()
+    answer = Answer(verdict=Verdict.STOP, next_step=9)
+    assert unpack_answer(pack_answer(answer)) == answer
 
 
 def test_what_arrives_during_a_transaction_goes_into_the_next_one() -> None:
@@ -38,12 +40,12 @@ def test_what_arrives_during_a_transaction_goes_into_the_next_one() -> None:
         return [Noted() for _ in events]
 
     async def story() -> None:
-        clerk = Clerk(decide)
-        working = asyncio.create_task(clerk.work())
-        first = asyncio.create_task(clerk.handle([Ticked(at=0)]))
+        commit = GroupCommit()
+        working = asyncio.create_task(commit.work(decide))
+        first = asyncio.create_task(commit.handle([Tick(at=0)]))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        replies = await asyncio.gather(first, *(clerk.handle([Ticked(at=n)] * n) for n in range(1, 20)))
+        replies = await asyncio.gather(first, *(commit.handle([Tick(at=n)] * n) for n in range(1, 20)))
         assert [len(reply) for reply in replies] == [1, *range(1, 20)]
         working.cancel()
 
@@ -56,9 +58,9 @@ def test_an_error_of_the_optimizer_reaches_everyone_who_waits() -> None:
         raise OSError("disk on fire")
 
     async def story() -> None:
-        clerk = Clerk(decide)
-        working = asyncio.create_task(clerk.work())
-        answers = await asyncio.gather(*(clerk.handle([Ticked(at=0)]) for _ in range(3)), return_exceptions=True)
+        commit = GroupCommit()
+        working = asyncio.create_task(commit.work(decide))
+        answers = await asyncio.gather(*(commit.handle([Tick(at=0)]) for _ in range(3)), return_exceptions=True)
         assert [str(answer) for answer in answers] == ["disk on fire"] * 3
         with pytest.raises(OSError):
             await working
@@ -67,26 +69,26 @@ def test_an_error_of_the_optimizer_reaches_everyone_who_waits() -> None:
 
 
 def test_workers_park_until_woken_dismissed_or_out_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parking_module, "PARK_S", 0.2)
+    monkeypatch.setattr(waiting_module, "WAIT_S", 0.2)
 
-    async def count(parking: Parking, worker: str) -> int:
+    async def count(waiting: WaitingWorkers, worker: str) -> int:
         wakings = 0
-        async for _ in parking.wakings(worker, parking.changes):
+        async for _ in waiting.wakings(worker, waiting.changes):
             wakings += 1
         return wakings
 
     async def story() -> list[int]:
-        parking = Parking()
-        tasks = [asyncio.create_task(count(parking, worker)) for worker in "abc"]
+        waiting = WaitingWorkers()
+        tasks = [asyncio.create_task(count(waiting, worker)) for worker in "abc"]
         await asyncio.sleep(0.01)
-        parking.wake(1)  # only a, who has waited longest
+        waiting.wake(1)  # only a, who has waited longest
         await asyncio.sleep(0.01)
-        parking.dismiss("b")
-        parking.wake()
+        waiting.dismiss("b")
+        waiting.wake()
         await asyncio.sleep(0.01)
-        assert len(parking) == 2
+        assert len(waiting) == 2
         wakings = await asyncio.gather(*tasks)
-        assert len(parking) == 0
+        assert len(waiting) == 0
         return wakings
 
     assert asyncio.run(story()) == [2, 0, 1]
@@ -94,10 +96,10 @@ def test_workers_park_until_woken_dismissed_or_out_of_patience(monkeypatch: pyte
 
 def test_what_changes_while_a_worker_asks_is_not_missed() -> None:
     async def story() -> None:
-        parking = Parking()
-        seen = parking.changes
-        parking.wake()  # while its question is on the way to the clerk and back
-        async for _ in parking.wakings("a", seen):
+        waiting = WaitingWorkers()
+        seen = waiting.changes
+        waiting.wake()  # while its question is on the way to the optimizer and back
+        async for _ in waiting.wakings("a", seen):
             break
         else:
             raise AssertionError("it waited in vain")

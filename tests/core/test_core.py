@@ -6,15 +6,15 @@ import pytest
 
 import raytune_hpo as hpo
 from raytune_hpo.core.messages import (
-    Added,
-    Asked,
-    Ended,
-    Halted,
-    Lost,
-    Measured,
-    Mustered,
-    Returned,
-    Ticked,
+    AskTrials,
+    EndTrial,
+    EnqueueConfig,
+    LoseWorker,
+    ReplaceWorkers,
+    ReportMetrics,
+    ReturnTrials,
+    StopStudy,
+    Tick,
 )
 from raytune_hpo.errors import InvalidTransition, SpecError
 from raytune_hpo.facts import Finished, Printed, Requeued, Started, Status, StudyStopped, Verdict
@@ -23,11 +23,11 @@ from tests.support import Feed
 
 def ended(assignment, at=1.0, loss=0.5, status=Status.COMPLETED, **more):
     metrics = {"loss": loss} if status is Status.COMPLETED else {}
-    return Ended(number=assignment.number, attempt=assignment.attempt, status=status, at=at, metrics=metrics, **more)
+    return EndTrial(number=assignment.number, attempt=assignment.attempt, status=status, at=at, metrics=metrics, **more)
 
 
 def ask(feed, worker="a", at=0.0, limit=1):
-    return feed(Asked(worker=worker, at=at, limit=limit)).reply
+    return feed(AskTrials(worker=worker, at=at, limit=limit)).reply
 
 
 def test_a_worker_asks_and_gets_a_trial():
@@ -57,7 +57,7 @@ def test_a_result_told_twice_is_recorded_once():
 def test_a_lost_worker_gives_its_trial_to_the_next():
     feed = Feed()
     ask(feed, "a")
-    feed(Lost(worker="a", at=9))
+    feed(LoseWorker(worker="a", at=9))
     (again,) = ask(feed, "b", at=10).assignments
     assert (again.number, again.attempt) == (0, 2)
     assert feed.core.ledger.trials[0].retries == 1
@@ -66,9 +66,9 @@ def test_a_lost_worker_gives_its_trial_to_the_next():
 def test_a_former_owner_is_told_to_stop_and_its_result_is_not_taken():
     feed = Feed()
     (old,) = ask(feed, "a").assignments
-    feed(Lost(worker="a", at=1))
+    feed(LoseWorker(worker="a", at=1))
     (new,) = ask(feed, "b", at=2).assignments
-    late = feed(Measured(number=0, attempt=old.attempt, step=1, metrics={"loss": 1.0}, at=3))
+    late = feed(ReportMetrics(number=0, attempt=old.attempt, step=1, metrics={"loss": 1.0}, at=3))
     assert late.reply.verdict is Verdict.STOP
     feed(ended(old, at=4, loss=9.0))
     feed(ended(new, at=5, loss=1.0))
@@ -79,7 +79,7 @@ def test_a_trial_that_takes_its_worker_down_too_often_fails():
     feed = Feed(max_retries=2)
     for life in range(3):
         ask(feed, f"w{life}", at=life)
-        feed(Lost(worker=f"w{life}", at=life + 0.5, reason="exit code 7"))
+        feed(LoseWorker(worker=f"w{life}", at=life + 0.5, reason="exit code 7"))
     trial = feed.core.ledger.trials[0]
     assert trial.status is Status.FAILED
     assert "exit code 7" in trial.error and "max_retries=2" in trial.error
@@ -89,7 +89,7 @@ def test_the_innocent_of_a_lost_lease_spend_no_retry_and_come_back_one_at_a_time
     feed = Feed(max_retries=0)
     lease = ask(feed, "a", limit=200)
     assert len(lease.assignments) == 200
-    feed(Lost(worker="a", at=1))
+    feed(LoseWorker(worker="a", at=1))
     assert all(t.retries == 0 and t.status is Status.WAITING for t in feed.core.ledger.trials)
     assert len(ask(feed, "b", at=2, limit=200).assignments) == 1
 
@@ -97,7 +97,7 @@ def test_the_innocent_of_a_lost_lease_spend_no_retry_and_come_back_one_at_a_time
 def test_a_blameless_loss_spends_no_retry():
     feed = Feed(max_retries=0)
     ask(feed, "a")
-    feed(Lost(worker="a", at=1, blameless=True))
+    feed(LoseWorker(worker="a", at=1, blameless=True))
     assert feed.core.ledger.trials[0].status is Status.WAITING
 
 
@@ -105,7 +105,7 @@ def test_a_new_crew_takes_over_from_the_old_one():
     feed = Feed(max_retries=0)
     ask(feed, "crew1-a")
     ask(feed, "crew2-b")
-    feed(Mustered(crew="crew2", at=1))
+    feed(ReplaceWorkers(prefix="crew2", at=1))
     assert [t.status for t in feed.core.ledger.trials] == [Status.WAITING, Status.RUNNING]
 
 
@@ -113,7 +113,7 @@ def test_trials_that_are_given_back_go_to_others():
     feed = Feed()
     lease = ask(feed, "a", limit=3)
     feed(ended(lease.assignments[0]))
-    feed(Returned(worker="a", numbers=(1, 2), at=1))
+    feed(ReturnTrials(worker="a", numbers=(1, 2), at=1))
     assert ask(feed, "b", at=2).assignments[0].number == 1
     assert ask(feed, "c", at=2).assignments[0].number == 2
     assert all(t.retries == 0 for t in feed.core.ledger.trials)
@@ -121,7 +121,7 @@ def test_trials_that_are_given_back_go_to_others():
 
 def test_points_of_the_user_come_first_and_nothing_is_suggested_for_them():
     feed = Feed(points=[{"x": 0.5, "n": 3}])
-    feed(Added(config={"x": 0.25, "n": 4}, at=0))
+    feed(EnqueueConfig(config={"x": 0.25, "n": 4}, at=0))
     configs = [ask(feed, w).assignments[0].config for w in "abc"]
     assert configs[:2] == [{"x": 0.5, "n": 3}, {"x": 0.25, "n": 4}]
     assert [t.is_suggested for t in feed.core.ledger.trials] == [False, False, True]
@@ -150,19 +150,19 @@ def test_a_target_stops_the_study_and_what_runs_waits():
 
 def test_a_time_budget_counts_running_time_only():
     feed = Feed(time_budget_s=10)
-    feed(Ticked(at=6))
-    feed(Added(config={"x": 0.5, "n": 1}, at=6))
+    feed(Tick(at=6))
+    feed(EnqueueConfig(config={"x": 0.5, "n": 1}, at=6))
     later = feed.resumed(len(feed.facts), at=1000)
-    later(Ticked(at=1003))
+    later(Tick(at=1003))
     assert later.core.ledger.stopped is None
-    later(Ticked(at=1004.5))
+    later(Tick(at=1004.5))
     assert later.core.ledger.stopped == "time_budget_s"
 
 
 def test_a_halted_study_can_be_taken_up_again():
     feed = Feed(num_trials=3)
     ask(feed, "a")
-    feed(Halted(reason="interrupted", at=1))
+    feed(StopStudy(reason="interrupted", at=1))
     assert ask(feed, "a", at=2).is_over
     later = feed.resumed(len(feed.facts), at=50)
     (again,) = ask(later, "z", at=51).assignments
@@ -204,7 +204,7 @@ def test_reports_of_an_earlier_attempt_are_gone():
     feed = Feed()
     (trial,) = ask(feed, "a").assignments
     feed(_report(trial, 1, 0.5))
-    feed(Lost(worker="a", at=1))
+    feed(LoseWorker(worker="a", at=1))
     (again,) = ask(feed, "b", at=2).assignments
     assert list(feed.core.ledger.trials[0].reports) == []
     feed(_report(again, 1, 0.25))
@@ -227,7 +227,7 @@ def test_several_metrics_are_carried_and_each_has_its_best():
     feed = Feed(metric=["a", "b"], mode=["min", "max"])
     for worker, (a, b) in zip("xy", [(1.0, 1.0), (2.0, 5.0)], strict=True):
         (trial,) = ask(feed, worker).assignments
-        feed(Ended(number=trial.number, attempt=1, status=Status.COMPLETED, at=1, metrics={"a": a, "b": b}))
+        feed(EndTrial(number=trial.number, attempt=1, status=Status.COMPLETED, at=1, metrics={"a": a, "b": b}))
     assert feed.core.ledger.status(1).best == {"a": 1.0, "b": 5.0}
     assert feed.core.ledger.trials[1].losses == (2.0, -5.0)
 
@@ -244,70 +244,72 @@ def test_impossible_facts_are_refused():
 # ------------------------------------------------------------------------------------------ suggestions ahead of need
 
 
-def test_beside_a_suggestion_is_computed_on_demand_and_then_handed_out():
-    feed = Feed(beside=True, sampler="hyperopt")
+def test_ahead_of_need_a_suggestion_is_computed_on_demand_and_then_handed_out():
+    feed = Feed(ahead=True, sampler="hyperopt")
     assert not ask(feed).assignments
-    job = feed.core.shelf.job(demand=1)
-    feed.core.shelf.put(feed.core.shelf.think(job))
+    request = feed.core.suggestions.request(demand=1)
+    feed.core.suggestions.put(feed.core.suggestions.compute(request))
     (trial,) = ask(feed).assignments
     inline = Feed(sampler="hyperopt")
     assert trial.config == ask(inline).assignments[0].config
 
 
 def test_ideas_ahead_see_each_other_as_pending():
-    feed = Feed(beside=True, sampler="hyperopt")
-    feed.core.shelf.ahead = 3
+    feed = Feed(ahead=True, sampler="hyperopt")
+    feed.core.suggestions.num_ahead = 3
     jobs = []
-    while (job := feed.core.shelf.job()) is not None:
-        jobs.append(job)
-        feed.core.shelf.put(feed.core.shelf.think(job))
-    assert [job.number for job in jobs] == [0, 1, 2]
-    assert [len(job.pending) for job in jobs] == [0, 1, 2]
+    while (request := feed.core.suggestions.request()) is not None:
+        jobs.append(request)
+        feed.core.suggestions.put(feed.core.suggestions.compute(request))
+    assert [request.number for request in jobs] == [0, 1, 2]
+    assert [len(request.pending) for request in jobs] == [0, 1, 2]
 
 
 def test_an_enqueued_point_takes_the_number_and_the_ideas_are_thought_again():
-    feed = Feed(beside=True, sampler="hyperopt")
-    feed.core.shelf.ahead = 2
-    feed.core.shelf.put(feed.core.shelf.think(feed.core.shelf.job()))
-    feed(Added(config={"x": 0.5, "n": 1}, at=0))
+    feed = Feed(ahead=True, sampler="hyperopt")
+    feed.core.suggestions.num_ahead = 2
+    feed.core.suggestions.put(feed.core.suggestions.compute(feed.core.suggestions.request()))
+    feed(EnqueueConfig(config={"x": 0.5, "n": 1}, at=0))
     assert ask(feed, "a").assignments[0].config == {"x": 0.5, "n": 1}
     assert not ask(feed, "b").assignments
-    assert feed.core.shelf.job(demand=1).number == 1
+    assert feed.core.suggestions.request(demand=1).number == 1
 
 
 def test_stale_ideas_are_dropped():
-    feed = Feed(beside=True, sampler="hyperopt")
-    feed.core.shelf.ahead = 1
-    feed.core.shelf.put(feed.core.shelf.think(feed.core.shelf.job()))
+    feed = Feed(ahead=True, sampler="hyperopt")
+    feed.core.suggestions.num_ahead = 1
+    feed.core.suggestions.put(feed.core.suggestions.compute(feed.core.suggestions.request()))
     (first,) = ask(feed, "a").assignments
-    feed.core.shelf.put(feed.core.shelf.think(feed.core.shelf.job()))
+    feed.core.suggestions.put(feed.core.suggestions.compute(feed.core.suggestions.request()))
     feed(ended(first))
-    feed.core.shelf.drop_stale(max_age=1)
-    assert feed.core.shelf.job() is None
-    feed.core.shelf.drop_stale(max_age=0)
-    assert feed.core.shelf.job().history == 1
+    feed.core.suggestions.drop_stale(max_age=1)
+    assert feed.core.suggestions.request() is None
+    feed.core.suggestions.drop_stale(max_age=0)
+    assert feed.core.suggestions.request().history == 1
 
 
 def test_a_late_idea_whose_number_was_taken_is_dropped():
-    feed = Feed(beside=True, sampler="hyperopt")
-    idea = feed.core.shelf.think(feed.core.shelf.job(demand=1))
-    feed(Added(config={"x": 0.5, "n": 1}, at=0))
+    feed = Feed(ahead=True, sampler="hyperopt")
+    idea = feed.core.suggestions.compute(feed.core.suggestions.request(demand=1))
+    feed(EnqueueConfig(config={"x": 0.5, "n": 1}, at=0))
     ask(feed, "a")
-    feed.core.shelf.put(idea)
+    feed.core.suggestions.put(idea)
     assert not ask(feed, "b").assignments
 
 
 def test_an_idea_that_counted_on_another_that_is_gone_is_dropped():
     """The point takes the number of the idea that is thrown away, so the late idea's own number still fits."""
-    feed = Feed(beside=True, sampler="hyperopt")
-    feed.core.shelf.ahead = 2
-    feed.core.shelf.put(feed.core.shelf.think(feed.core.shelf.job()))
-    late = feed.core.shelf.think(feed.core.shelf.job())
-    feed(Added(config={"x": 0.5, "n": 1}, at=0))
+    feed = Feed(ahead=True, sampler="hyperopt")
+    feed.core.suggestions.num_ahead = 2
+    feed.core.suggestions.put(feed.core.suggestions.compute(feed.core.suggestions.request()))
+    late = feed.core.suggestions.compute(feed.core.suggestions.request())
+    feed(EnqueueConfig(config={"x": 0.5, "n": 1}, at=0))
     ask(feed, "a")
-    feed.core.shelf.put(late)
+    feed.core.suggestions.put(late)
     assert not ask(feed, "b").assignments
 
 
 def _report(assignment, step, loss):
-    return Measured(number=assignment.number, attempt=assignment.attempt, step=step, metrics={"loss": loss}, at=1.0)
+    return ReportMetrics(
+        number=assignment.number, attempt=assignment.attempt, step=step, metrics={"loss": loss}, at=1.0
+    )

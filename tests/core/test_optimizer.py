@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raytune_hpo.core.messages import Asked, Ended
+from raytune_hpo.core.messages import AskTrials, EndTrial
 from raytune_hpo.core.optimizer import Optimizer, WallClock
 from raytune_hpo.errors import JournalError, SequenceConflict
 from raytune_hpo.facts import Status
@@ -25,10 +25,10 @@ def test_nobody_is_told_what_the_journal_does_not_hold():
     optimizer = make_optimizer(journal)
     journal.broken = True
     with pytest.raises(JournalError):
-        optimizer.handle([Asked(worker="a", at=1)])
+        optimizer.handle([AskTrials(worker="a", at=1)])
     journal.broken = False
     assert optimizer.ledger.trials == []
-    (lease,) = optimizer.handle([Asked(worker="a", at=2)])
+    (lease,) = optimizer.handle([AskTrials(worker="a", at=2)])
     assert lease.assignments[0].number == 0
     assert optimizer.ledger.seen == len(journal.facts)
 
@@ -37,9 +37,9 @@ def test_many_events_are_one_transaction():
     journal = BreakingJournal()
     optimizer = make_optimizer(journal)
     before = len(journal.facts)
-    lease, _ = optimizer.handle([Asked(worker="a", at=1), Asked(worker="b", at=1)])
-    ended = Ended(number=0, attempt=1, status=Status.COMPLETED, at=2, metrics={"loss": 1.0})
-    optimizer.handle([ended, Asked(worker="a", at=2)])
+    lease, _ = optimizer.handle([AskTrials(worker="a", at=1), AskTrials(worker="b", at=1)])
+    ended = EndTrial(number=0, attempt=1, status=Status.COMPLETED, at=2, metrics={"loss": 1.0})
+    optimizer.handle([ended, AskTrials(worker="a", at=2)])
     assert len(journal.facts) == before + 4
     assert lease.assignments[0].number == 0
 
@@ -47,9 +47,9 @@ def test_many_events_are_one_transaction():
 def test_a_second_writer_is_noticed_and_neither_overwrites_the_other():
     journal = BreakingJournal()
     one, two = make_optimizer(journal), make_optimizer(journal)
-    two.handle([Asked(worker="a", at=1)])
+    two.handle([AskTrials(worker="a", at=1)])
     with pytest.raises(SequenceConflict):
-        one.handle([Asked(worker="b", at=2)])
+        one.handle([AskTrials(worker="b", at=2)])
     assert [t.worker for t in one.ledger.trials] == ["a"]
 
 
@@ -57,5 +57,5 @@ def test_an_event_that_breaks_the_core_leaves_it_as_the_journal_says():
     journal = BreakingJournal()
     optimizer = make_optimizer(journal)
     with pytest.raises(KeyError):
-        optimizer.handle([Asked(worker="a", at=1), object()])
+        optimizer.handle([AskTrials(worker="a", at=1), object()])
     assert optimizer.ledger.trials == [] and len(journal.facts) == optimizer.ledger.seen

@@ -8,7 +8,17 @@ from collections import deque
 import pytest
 
 from raytune_hpo import codec
-from raytune_hpo.core.messages import Added, Asked, Ended, Halted, Lost, Measured, Mustered, Returned, Ticked
+from raytune_hpo.core.messages import (
+    AskTrials,
+    EndTrial,
+    EnqueueConfig,
+    LoseWorker,
+    ReplaceWorkers,
+    ReportMetrics,
+    ReturnTrials,
+    StopStudy,
+    Tick,
+)
 from raytune_hpo.facts import Finished, Started, Status
 from tests.support import Feed
 
@@ -17,7 +27,7 @@ SETTINGS = [
     {"num_trials": 40, "scheduler": {"name": "median", "min_trials": 2}},
     {"num_trials": 30, "sampler": "grid", "space": {"x": {"grid_search": list(range(20))}}},
     {"num_trials": 30, "sampler": "sobol", "max_retries": 0},
-    {"num_trials": 16, "sampler": {"name": "hyperopt", "n_startup_jobs": 4}, "beside": True},
+    {"num_trials": 16, "sampler": {"name": "hyperopt", "n_startup_jobs": 4}, "ahead": True},
     {"time_budget_s": 200, "target": -5.0},
 ]
 
@@ -34,10 +44,10 @@ class World:
         worker = f"{self.random.choice(['c1', 'c2'])}-{self.random.randrange(4)}"
         pick = self.random.random()
         if pick < 0.35 or not self.known:
-            return Asked(worker=worker, at=self.at, limit=self.random.choice([1, 1, 5]))
+            return AskTrials(worker=worker, at=self.at, limit=self.random.choice([1, 1, 5]))
         some = self.random.choice(self.known[-8:] if self.random.random() < 0.8 else self.known)
         if pick < 0.60:
-            return Measured(
+            return ReportMetrics(
                 number=some.number,
                 attempt=some.attempt,
                 step=self.random.randrange(1, 9),
@@ -47,25 +57,25 @@ class World:
         if pick < 0.85:
             status = self.random.choice([Status.COMPLETED] * 4 + [Status.FAILED])
             metrics = {"loss": self.random.gauss(0, 1)} if status is Status.COMPLETED else {}
-            return Ended(number=some.number, attempt=some.attempt, status=status, at=self.at, metrics=metrics)
+            return EndTrial(number=some.number, attempt=some.attempt, status=status, at=self.at, metrics=metrics)
         return self.rare(worker, some, pick)
 
     def rare(self, worker, some, pick):
         if pick < 0.92:
-            return Lost(worker=worker, at=self.at, blameless=self.random.random() < 0.3)
+            return LoseWorker(worker=worker, at=self.at, blameless=self.random.random() < 0.3)
         if pick < 0.94:
-            return Mustered(crew="c1", at=self.at)
+            return ReplaceWorkers(prefix="c1", at=self.at)
         if pick < 0.96:
-            return Returned(worker=worker, numbers=(some.number,), at=self.at)
+            return ReturnTrials(worker=worker, numbers=(some.number,), at=self.at)
         if pick < 0.98:
-            return Added(config=dict(self.feed.core.ledger.trials[some.number].config), at=self.at)
-        return Halted(reason="test", at=self.at) if pick > 0.9975 else Ticked(at=self.at)
+            return EnqueueConfig(config=dict(self.feed.core.ledger.trials[some.number].config), at=self.at)
+        return StopStudy(reason="test", at=self.at) if pick > 0.9975 else Tick(at=self.at)
 
     def step(self):
         decision = self.feed(self.event())
         self.known.extend(getattr(decision.reply, "assignments", ()))
-        if self.feed.beside and (job := self.feed.core.shelf.job(demand=1)) is not None:
-            self.feed.core.shelf.put(self.feed.core.shelf.think(job))
+        if self.feed.ahead and (request := self.feed.core.suggestions.request(demand=1)) is not None:
+            self.feed.core.suggestions.put(self.feed.core.suggestions.compute(request))
         return decision
 
 
@@ -77,9 +87,9 @@ def check_invariants(feed: Feed) -> None:
     waiting = {t.number for t in ledger.trials if t.status is Status.WAITING}
     assert running == {n for numbers in ledger.owned.values() for n in numbers}
     assert waiting == set(ledger.requeued) and len(waiting) == len(ledger.requeued)
-    assert set(ledger.open) == running | waiting
-    assert list(ledger.open) == sorted(ledger.open)
-    assert len(ledger.finished) + len(ledger.open) == len(ledger.trials)
+    assert set(ledger.unfinished) == running | waiting
+    assert list(ledger.unfinished) == sorted(ledger.unfinished)
+    assert len(ledger.finished) + len(ledger.unfinished) == len(ledger.trials)
     assert sum(ledger.counts.values()) == len(ledger.trials)
     limit = ledger.spec.limits.num_trials
     assert limit is None or len(ledger.trials) <= limit
@@ -130,21 +140,21 @@ def one_worker(feed: Feed, num_facts: int | None = None) -> Feed:
     at = float(len(feed.facts))
     while num_facts is None or len(feed.facts) < num_facts:
         at += 1
-        reply = feed(Asked(worker="w", at=at)).reply
+        reply = feed(AskTrials(worker="w", at=at)).reply
         if reply.is_over:
             break
         (trial,) = reply.assignments
         for step in range(1, 6):
             loss = (trial.config["x"] - 0.3) ** 2 + 1 / step
             answer = feed(
-                Measured(number=trial.number, attempt=trial.attempt, step=step, metrics={"loss": loss}, at=at)
+                ReportMetrics(number=trial.number, attempt=trial.attempt, step=step, metrics={"loss": loss}, at=at)
             ).reply
             if answer.verdict == "stop":
                 break
             if num_facts is not None and len(feed.facts) >= num_facts:
                 return feed
         feed(
-            Ended(
+            EndTrial(
                 number=trial.number,
                 attempt=trial.attempt,
                 status=Status.COMPLETED,
@@ -173,12 +183,12 @@ def test_two_recoveries_from_one_journal_suggest_the_same():
     for _ in range(60):
         world.step()
     first, second = (world.feed.resumed(len(world.feed.facts), at=1e6) for _ in range(2))
-    one, two = (f(Asked(worker="n", at=1e6 + 1)).reply for f in (first, second))
+    one, two = (f(AskTrials(worker="n", at=1e6 + 1)).reply for f in (first, second))
     assert one == two
 
 
 def test_every_suggestion_names_a_basis_that_lies_before_it():
-    world = World(Feed(num_trials=16, sampler={"name": "hyperopt", "n_startup_jobs": 4}, beside=True), seed=3)
+    world = World(Feed(num_trials=16, sampler={"name": "hyperopt", "n_startup_jobs": 4}, ahead=True), seed=3)
     for _ in range(200):
         world.step()
     for position, fact in enumerate(world.feed.facts):

@@ -7,7 +7,7 @@ import time
 
 import raytune_hpo as hpo
 from raytune_hpo.core.ledger import Ledger
-from raytune_hpo.core.messages import Asked, Ended, Measured
+from raytune_hpo.core.messages import AskTrials, EndTrial, ReportMetrics
 from raytune_hpo.core.snapshot import MAX_CORNERS, MAX_POINTS, MAX_RUNNING, snapshot_of
 from raytune_hpo.facts import Finished, Started, Status, StudyCreated
 from raytune_hpo.numerics.thinning import spread, steady
@@ -16,7 +16,7 @@ from tests.support import Feed, make_plan
 
 def ended(number, loss, status=Status.COMPLETED, at=2.0):
     metrics = {} if status is Status.FAILED else {"loss": loss}
-    return Ended(number=number, attempt=1, status=status, at=at, metrics=metrics)
+    return EndTrial(number=number, attempt=1, status=status, at=at, metrics=metrics)
 
 
 def grown(num_trials, **settings):
@@ -37,9 +37,9 @@ def grown(num_trials, **settings):
 def test_the_history_is_that_of_the_trials_in_the_order_in_which_they_finished():
     feed = Feed(num_trials=9)
     for number, loss in enumerate([0.5, 0.7, 0.3]):
-        feed(Asked(worker=f"w{number}", at=1.0))
+        feed(AskTrials(worker=f"w{number}", at=1.0))
         feed(ended(number, loss))
-    feed(Asked(worker="w3", at=1.0))
+    feed(AskTrials(worker="w3", at=1.0))
     feed(ended(3, None, Status.FAILED))
     (history,) = snapshot_of(feed.core.ledger, 3.0).histories
     assert history.points == ((1, 0.5, True), (2, 0.7, True), (3, 0.3, True))
@@ -49,9 +49,9 @@ def test_the_history_is_that_of_the_trials_in_the_order_in_which_they_finished()
 def test_a_maximised_metric_is_in_its_own_units():
     feed = Feed(num_trials=9, metric=["acc", "size"], mode=["max", "min"])
     for number, acc in enumerate([0.5, 0.7, 0.6]):
-        feed(Asked(worker="w", at=1.0))
+        feed(AskTrials(worker="w", at=1.0))
         metrics = {"acc": acc, "size": 3.0 - number}
-        feed(Ended(number=number, attempt=1, status=Status.COMPLETED, at=2.0, metrics=metrics))
+        feed(EndTrial(number=number, attempt=1, status=Status.COMPLETED, at=2.0, metrics=metrics))
     acc, size = snapshot_of(feed.core.ledger, 3.0).histories
     assert acc.best == ((1, 0.5), (2, 0.7)) and acc.mode == "max"
     assert size.best == ((1, 3.0), (2, 2.0), (3, 1.0))
@@ -60,9 +60,9 @@ def test_a_maximised_metric_is_in_its_own_units():
 def test_running_trials_say_how_long_they_run_and_what_they_last_reported():
     feed = Feed(num_trials=100)
     for number in range(10):
-        feed(Asked(worker=f"w{number}", at=float(number)))
-    feed(Measured(number=0, attempt=1, step=7, metrics={"loss": 0.25}, at=11.0))
-    feed(Measured(number=1, attempt=1, step=1, metrics={"note": "text"}, at=11.0))
+        feed(AskTrials(worker=f"w{number}", at=float(number)))
+    feed(ReportMetrics(number=0, attempt=1, step=7, metrics={"loss": 0.25}, at=11.0))
+    feed(ReportMetrics(number=1, attempt=1, step=1, metrics={"note": "text"}, at=11.0))
     snapshot = snapshot_of(feed.core.ledger, 20.0)
     assert [trial.number for trial in snapshot.running] == list(range(MAX_RUNNING))
     first, second, third = snapshot.running[:3]
@@ -76,7 +76,7 @@ def test_running_trials_say_how_long_they_run_and_what_they_last_reported():
 
 def test_a_stopped_study_runs_nothing():
     feed = Feed(num_trials=2)
-    feed(Asked(worker="w", at=1.0))
+    feed(AskTrials(worker="w", at=1.0))
     feed.core.ledger.stopped = "stopped by the user"
     assert snapshot_of(feed.core.ledger, 3.0).running == ()
 
@@ -97,7 +97,7 @@ def test_a_hundred_thousand_trials_are_a_small_message_made_in_a_moment():
 def test_values_that_cannot_be_drawn_are_left_out():
     feed = Feed(num_trials=9)
     for number, loss in enumerate([10**400, float("inf"), 0.5, True]):
-        feed(Asked(worker=f"w{number}", at=1.0))
+        feed(AskTrials(worker=f"w{number}", at=1.0))
         feed(ended(number, loss))
     (history,) = snapshot_of(feed.core.ledger, 3.0).histories
     assert [point.place for point in history.points] == [3, 4]

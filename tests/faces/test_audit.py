@@ -9,7 +9,7 @@ import pytest
 
 import raytune_hpo as hpo
 from raytune_hpo.core.audit import audit
-from raytune_hpo.core.messages import Added, Asked, Ended, Lost, Measured
+from raytune_hpo.core.messages import AskTrials, EndTrial, EnqueueConfig, LoseWorker, ReportMetrics
 from raytune_hpo.errors import InvalidTransition, SpaceError, SpecMismatch
 from raytune_hpo.facts import Finished, Reported, Started, Status, Verdict
 from raytune_hpo.schedulers import Median
@@ -27,13 +27,13 @@ def parallel_study(num=24, workers=4, points=(), **settings):
         at += 1.0
         worker = f"w{dice.randrange(workers)}"
         if worker not in running:
-            lease = feed(Asked(worker=worker, at=at)).reply
+            lease = feed(AskTrials(worker=worker, at=at)).reply
             if lease.is_over:
                 return feed
             for assignment in lease.assignments:
                 running[worker] = [assignment, 0]
         elif dice.random() < 0.05:
-            feed(Lost(worker=worker, at=at))
+            feed(LoseWorker(worker=worker, at=at))
             del running[worker]
         elif work(feed, running[worker], at, dice):
             del running[worker]
@@ -46,12 +46,12 @@ def work(feed, state, at, dice):
     loss = sum(v for v in assignment.config.values() if isinstance(v, float)) + 1 / (step + 1)
     if step < 2:
         state[1] += 1
-        answer = feed(Measured(step=step + 1, metrics={"loss": loss}, **who)).reply
+        answer = feed(ReportMetrics(step=step + 1, metrics={"loss": loss}, **who)).reply
         if answer.verdict is Verdict.CONTINUE:
             return False
     failed = dice.random() < 0.1
     status = Status.FAILED if failed else Status.COMPLETED
-    feed(Ended(status=status, metrics={} if failed else {"loss": loss}, error="boom" if failed else None, **who))
+    feed(EndTrial(status=status, metrics={} if failed else {"loss": loss}, error="boom" if failed else None, **who))
     return True
 
 
@@ -84,20 +84,20 @@ def test_points_of_the_user_are_skipped_and_are_part_of_the_history():
 
 
 def test_suggestions_made_ahead_of_need_are_recomputed_from_what_was_known_then():
-    feed = Feed(beside=True, sampler=LEARNER, num_trials=40)
-    feed.core.shelf.ahead = 3
+    feed = Feed(ahead=True, sampler=LEARNER, num_trials=40)
+    feed.core.suggestions.num_ahead = 3
     at, running = 0.0, []
     while feed.core.ledger.stopped is None:
         at += 1
-        while (job := feed.core.shelf.job(demand=1)) is not None:
-            feed.core.shelf.put(feed.core.shelf.think(job))
+        while (request := feed.core.suggestions.request(demand=1)) is not None:
+            feed.core.suggestions.put(feed.core.suggestions.compute(request))
         if at == 30:
-            feed(Added(config={"x": 0.5, "n": 1}, at=at))
+            feed(EnqueueConfig(config={"x": 0.5, "n": 1}, at=at))
         if len(running) < 3:
-            running += feed(Asked(worker=f"w{at}", at=at)).reply.assignments
+            running += feed(AskTrials(worker=f"w{at}", at=at)).reply.assignments
         if len(running) == 3 or at > 60:
             a = running.pop(0)
-            feed(Ended(number=a.number, attempt=1, at=at, status=Status.COMPLETED, metrics={"loss": a.config["x"]}))
+            feed(EndTrial(number=a.number, attempt=1, at=at, status=Status.COMPLETED, metrics={"loss": a.config["x"]}))
     behind = [p - f.basis for p, f in enumerate(feed.facts) if isinstance(f, Started) and f.basis is not None]
     assert max(behind) > 3, "the test wants suggestions that waited on the shelf"
     report = audit(feed.facts)
@@ -109,11 +109,11 @@ def test_an_interrupted_study_is_recomputed_over_its_sessions():
     again = feed.resumed(len(feed.facts) // 2, at=1000.0)
     running = []
     for at in range(1001, 1100):
-        lease = again(Asked(worker=f"w{at}", at=at)).reply
+        lease = again(AskTrials(worker=f"w{at}", at=at)).reply
         for a in lease.assignments:
             running.append(a)
             done = {"number": a.number, "attempt": a.attempt, "status": Status.COMPLETED}
-            again(Ended(at=at, metrics={"loss": a.config["x"]}, **done))
+            again(EndTrial(at=at, metrics={"loss": a.config["x"]}, **done))
     assert len(running) > 10
     assert audit(again.facts).is_clean
 

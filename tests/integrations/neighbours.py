@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import raytune_hpo as hpo
-from raytune_hpo.core.messages import Asked, Assignment, Ended, Halted, Lost, Measured
+from raytune_hpo.core.messages import AskTrials, Assignment, EndTrial, LoseWorker, ReportMetrics, StopStudy
 from raytune_hpo.facts import Fact, Status, StudyStopped, Verdict
 from raytune_hpo.goals import make_goals
 from raytune_hpo.runtime.trial_run import TrialRun
@@ -60,14 +60,14 @@ class Story:
         self._report(1, 1, loss=9.0, at=21.0)
         self._report(0, 2, loss=0.5, note="half way", at=22.0)
         self._end(0, Status.COMPLETED, at=23.0, metrics={"loss": 0.25, "size": 3})
-        self.feed(Lost(worker="b", at=24.0))
+        self.feed(LoseWorker(worker="b", at=24.0))
         self._ask("b2", at=25.0)
         self._report(1, 1, attempt=2, loss=8.0, at=26.0)
         self._end(2, Status.FAILED, at=27.0, error="Traceback ...\nValueError: batch too small")
         self._report(3, 1, loss=5.0, at=28.0)
         self._end(3, Status.PRUNED, at=29.0)
         self.num_before_stop = len(self.feed.facts)
-        self.feed(Halted(reason="interrupted", at=30.0))
+        self.feed(StopStudy(reason="interrupted", at=30.0))
         self.num_first = len(self.feed.facts)
         self.feed = self.feed.resumed(self.num_first, at=100.0)
         self._ask("c2", at=101.0)
@@ -91,13 +91,13 @@ class Story:
         return self.facts[: self.num_before_stop]
 
     def _ask(self, worker: str, at: float) -> None:
-        self.feed(Asked(worker=worker, at=at))
+        self.feed(AskTrials(worker=worker, at=at))
 
     def _report(self, number: int, step: int, *, at: float, attempt: int = 1, **metrics: Any) -> None:
-        self.feed(Measured(number=number, attempt=attempt, step=step, metrics=metrics, at=at))
+        self.feed(ReportMetrics(number=number, attempt=attempt, step=step, metrics=metrics, at=at))
 
     def _end(self, number: int, status: Status, *, at: float, attempt: int = 1, **outcome: Any) -> None:
-        self.feed(Ended(number=number, attempt=attempt, status=status, at=at, **outcome))
+        self.feed(EndTrial(number=number, attempt=attempt, status=status, at=at, **outcome))
 
 
 def tell(logger, facts, *, close=True):

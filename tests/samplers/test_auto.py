@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from raytune_hpo import registry
-from raytune_hpo.api import settings as building
 from raytune_hpo.cluster.environment import optimizer_needs
 from raytune_hpo.facts import Status
-from raytune_hpo.goals import make_goals
 from raytune_hpo.rng import derive
+from raytune_hpo.runtime.settings import Settings
 from raytune_hpo.samplers import GP, TPE, Auto, Hyperopt, Random
 from raytune_hpo.samplers.auto import ARM
 from raytune_hpo.space import Choice, Float, Int, Ordinal, Space
@@ -170,9 +169,9 @@ def test_no_configuration_of_a_finite_space_is_tried_twice():
 
 
 def test_the_default_depends_on_the_number_of_goals():
-    one, several = make_goals("loss"), make_goals(["loss", "size"], ["min", "max"])
-    assert registry.describe("sampler", building.make_parts("auto", None, one)[0]).name == "auto"
-    assert registry.describe("sampler", building.make_parts("auto", None, several)[0]).name == "nsga2"
+    one, several = Settings(), Settings(metric=["loss", "size"], mode=["min", "max"])
+    assert registry.describe("sampler", one.make_parts()[0]).name == "auto"
+    assert registry.describe("sampler", several.make_parts()[0]).name == "nsga2"
 
 
 def test_the_head_node_needs_no_more_than_the_sampler_does():

@@ -13,7 +13,7 @@ import pytest
 from cluster_support import SPACE, assert_each_once, by_value
 
 import raytune_hpo as hpo
-from raytune_hpo.cluster.direct import Line, Place, Switchboard
+from raytune_hpo.cluster.direct import Address, Connection, Listener
 
 
 class Loop:
@@ -27,10 +27,10 @@ class Loop:
     def do(self, awaitable: Awaitable[Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(awaitable, self._loop).result(10)
 
-    def listening(self, answer: Callable[[str, tuple[Any, ...]], Awaitable[Any]]) -> Switchboard:
-        switchboard = Switchboard(answer)
-        self.do(switchboard.open())
-        return switchboard
+    def listening(self, answer: Callable[[str, tuple[Any, ...]], Awaitable[Any]]) -> Listener:
+        listener = Listener(answer)
+        self.do(listener.open())
+        return listener
 
     def end(self) -> None:
         self.do(_all_cancelled())
@@ -59,13 +59,13 @@ async def echo(method: str, args: tuple[Any, ...]) -> Any:
     return method, args
 
 
-def place_of(switchboard: Switchboard) -> Place:
-    assert switchboard.place is not None
-    return switchboard.place
+def address_of(listener: Listener) -> Address:
+    assert listener.address is not None
+    return listener.address
 
 
 def test_a_line_carries_whatever_pickles(loop: Loop) -> None:
-    line = Line(place_of(loop.listening(echo)))
+    line = Connection(address_of(loop.listening(echo)))
     for args in ((), (1, None, {"a": [float("nan")]}), (b"x" * 3_000_000,)):
         method, back = line.call("say", args)
         assert method == "say"
@@ -82,11 +82,11 @@ def test_many_workers_have_lines_of_their_own(loop: Loop) -> None:
         await asyncio.wait_for(arrived.wait(), 5)
         return method
 
-    place = place_of(loop.listening(wait_for_the_other))
+    address = address_of(loop.listening(wait_for_the_other))
     answers: list[Any] = []
-    first = threading.Thread(target=lambda: answers.append(Line(place).call("first", ())))
+    first = threading.Thread(target=lambda: answers.append(Connection(address).call("first", ())))
     first.start()
-    assert Line(place).call("second", ()) == "second"
+    assert Connection(address).call("second", ()) == "second"
     first.join(5)
     assert answers == ["first"]
 
@@ -97,15 +97,15 @@ def test_who_does_not_know_the_secret_is_not_let_in(loop: Loop) -> None:
     async def answer(method: str, args: tuple[Any, ...]) -> Any:
         called.append(method)
 
-    place = place_of(loop.listening(answer))
+    address = address_of(loop.listening(answer))
     with pytest.raises(OSError):
-        Line(replace(place, secret=b"guessed")).call("exchange", ())
+        Connection(replace(address, secret=b"guessed")).call("exchange", ())
     assert not called
 
 
 def test_an_error_breaks_the_line_and_only_this_one(loop: Loop) -> None:
-    place = place_of(loop.listening(echo))
-    line, other = Line(place), Line(place)
+    address = address_of(loop.listening(echo))
+    line, other = Connection(address), Connection(address)
     with pytest.raises(OSError):
         line.call("fail", ())
     assert other.call("say", ()) == ("say", ())
@@ -113,7 +113,7 @@ def test_an_error_breaks_the_line_and_only_this_one(loop: Loop) -> None:
 
 def test_where_ray_uses_tls_there_are_no_lines(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_USE_TLS", "1")
-    assert loop.listening(echo).place is None
+    assert loop.listening(echo).address is None
 
 
 @pytest.mark.ray
@@ -122,14 +122,13 @@ def test_where_a_line_breaks_for_good_everything_goes_through_ray(cluster: None,
     def objective(config: dict) -> float:
         import gc
 
-        from raytune_hpo.cluster import direct as line
-        from raytune_hpo.cluster import trial_worker
+        from raytune_hpo.cluster import direct, trial_worker
 
-        def refused(place: object) -> None:
+        def refused(address: object) -> None:
             raise ConnectionRefusedError("all ports are closed")
 
-        trial_worker.Line = refused  # in this worker's process
-        for broken in [thing for thing in gc.get_objects() if isinstance(thing, line.Line)]:
+        trial_worker.Connection = refused  # in this worker's process
+        for broken in [thing for thing in gc.get_objects() if isinstance(thing, direct.Connection)]:
             broken.close()
         hpo.report(loss=config["x"], step=1)
         time.sleep(0.06)  # one trial a lease

@@ -1,0 +1,44 @@
+"""The one fold of a study's facts that learns: live, in a replay, and in an audit."""
+
+from __future__ import annotations
+
+from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.facts import Fact, Finished, Printed, Reported, Verdict
+from raytune_hpo.protocols import Sampler, Scheduler
+from raytune_hpo.spec import StudySpec
+from raytune_hpo.trial import Trial, evolve
+
+
+class StudyFold:
+    """A ledger with the sampler and the scheduler that learn from its facts.
+
+    Args:
+        sampler, scheduler: as made with their options; the fold binds fresh ones to the study.
+    """
+
+    def __init__(self, spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None = None) -> None:
+        self.ledger = Ledger(spec)
+        self.sampler = sampler.bind(spec.space, spec.goals, spec.seed)
+        self.scheduler = None if scheduler is None else scheduler.bind(spec.goals)
+
+    def apply(self, fact: Fact) -> None:
+        """Take in a fact."""
+        trial = self.ledger.apply(fact)
+        if trial is None or isinstance(fact, Printed):
+            return
+        if self.scheduler is not None:
+            self.scheduler.observe(trial)
+        if isinstance(fact, Finished):
+            self.sampler.tell(trial)
+
+    def judge(self, report: Reported) -> Verdict:
+        """The scheduler's verdict on a report that has not been applied yet."""
+        if self.scheduler is None:
+            return Verdict.CONTINUE
+        trials = self.ledger.trials
+        before = trials[report.number] if report.number < len(trials) else None
+        return self.scheduler.judge(evolve(before, report, self.ledger.spec.goals))
+
+    def next_step(self, trial: Trial) -> int | None:
+        """The next step at which the verdict may be anything but CONTINUE; None if there is none."""
+        return None if self.scheduler is None else self.scheduler.next_step(trial)

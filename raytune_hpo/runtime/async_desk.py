@@ -1,0 +1,121 @@
+"""A desk on an event loop: group commit, and workers that wait until there is something to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from raytune_hpo.core.messages import Answer, Command, EndTrial, Lease, Reply
+from raytune_hpo.core.optimizer import Optimizer
+from raytune_hpo.protocols import Clock
+from raytune_hpo.runtime.desk import OVER, STOP, Desk
+from raytune_hpo.runtime.group_commit import GroupCommit
+from raytune_hpo.runtime.waiting_workers import WaitingWorkers
+
+
+class AsyncDesk:
+    """Serves many workers at once, whatever carries their messages.
+
+    Attributes:
+        commit: the optimizer's thread.
+        waiting: workers that have nothing to do now.
+        over: set once the study has ended, or cannot go on.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.commit = GroupCommit()
+        self.waiting = WaitingWorkers()
+        self.over = asyncio.Event()
+        self._desk = Desk()
+        self._clock = clock
+        self._optimizer: Optimizer | None = None
+
+    @property
+    def at_work(self) -> Collection[str]:
+        """The names of the workers that have asked for trials and have not left."""
+        return self._desk.at_work
+
+    async def serve(self, optimizer: Optimizer) -> None:
+        """Let an optimizer handle what arrives, until something goes wrong for good."""
+        self._optimizer = optimizer
+        await self.commit.work(self._decide)
+
+    def _decide(self, commands: Sequence[Command]) -> list[Reply]:
+        assert self._optimizer is not None
+        self._optimizer.core.suggestions.drop_stale(max(1, len(self._desk.at_work)))
+        return self._optimizer.handle(commands)
+
+    def note_end(self) -> None:
+        """Let everyone know if the study has stopped."""
+        if self._optimizer is not None and self._optimizer.ledger.stopped is not None:
+            self.close()
+
+    def close(self) -> None:
+        """Tell every worker, from now on, that the study is over."""
+        self._desk.is_over = True
+        self.over.set()
+        self.waiting.wake()
+
+    async def handle(self, commands: Sequence[Command]) -> list[Reply]:
+        """The optimizer's replies, once the journal holds what the commands led to."""
+        replies = await self.commit.handle(commands)
+        self.note_end()
+        return replies
+
+    # -------------------------------------------------------------------------------------------- what workers say
+
+    async def exchange(
+        self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int], limit: int, holding: Sequence[int]
+    ) -> Lease:
+        """Take in results, give out a lease; a worker that is holding no trial waits for one, but not for ever."""
+        if not self._desk.serves(worker):
+            return OVER
+        seen = self.waiting.changes
+        lease = await self._ask(worker, ended, returned, limit, holding)
+        if ended or returned:
+            self.waiting.wake()
+        if lease.assignments or lease.is_over or holding:
+            return lease
+        async for _ in self.waiting.wakings(worker, seen):
+            if not self._desk.serves(worker):
+                return OVER
+            lease = await self._ask(worker, (), (), limit, ())
+            if lease.assignments or lease.is_over:
+                break
+        return lease
+
+    async def _ask(
+        self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int], limit: int, holding: Sequence[int]
+    ) -> Lease:
+        commands = self._desk.exchange(worker, ended, returned, limit, holding, self._clock.now())
+        return self._desk.lease(await self.handle(commands))
+
+    async def leave(self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int]) -> None:
+        """Take in the results of a worker that wants nothing more."""
+        if self._desk.serves(worker):
+            await self.handle(self._desk.leave(worker, ended, returned, self._clock.now()))
+            self.waiting.wake()
+
+    async def report(self, number: int, attempt: int, reports: Sequence[tuple[int, Mapping[str, Any]]]) -> Answer:
+        """Take in a trial's reports; the first STOP, or the answer to the last of them."""
+        if self._desk.is_over:
+            return STOP
+        return self._desk.answer(await self.handle(self._desk.report(number, attempt, reports, self._clock.now())))
+
+    # -------------------------------------------------------------------------------------------- who works
+
+    async def lose(self, worker: str, reason: str, *, blameless: bool) -> None:
+        """A worker is gone; its trials are handed out again."""
+        commands = self._desk.lose(worker, reason, self._clock.now(), blameless=blameless)
+        self.waiting.dismiss(worker)
+        if not self._desk.is_over:
+            await self.handle(commands)
+            self.waiting.wake()
+
+    async def replace_workers(self, prefix: str) -> None:
+        """New workers have come, whose names begin with ``prefix``; all others are gone."""
+        commands = self._desk.replace_workers(prefix, self._clock.now())
+        if not self._desk.is_over:
+            await self.handle(commands)
+        self.waiting.wake()

@@ -1,0 +1,103 @@
+"""The desk: where workers say what became of their trials, and ask for more. Without I/O.
+
+Threads of this process, Ray's workers and workers elsewhere say the same things. Whoever carries their messages turns them
+into commands here, lets the optimizer handle these, and reads the answer off its replies; how messages travel, and how a
+worker waits for work, is the carrier's own business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from raytune_hpo.core.messages import (
+    Answer,
+    AskTrials,
+    Command,
+    EndTrial,
+    Lease,
+    LoseWorker,
+    ReplaceWorkers,
+    Reply,
+    ReportMetrics,
+    ReturnTrials,
+)
+from raytune_hpo.facts import Verdict
+
+OVER = Lease(is_over=True)
+STOP = Answer(verdict=Verdict.STOP)
+
+
+class Desk:
+    """Turns what workers say into commands, and replies into answers. Times are stamped here: workers' clocks may differ.
+
+    Attributes:
+        is_over: nothing is handed out or taken in any more: the study has ended, or cannot go on.
+        at_work: the workers that have asked for trials and have not left.
+    """
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self.at_work: set[str] = set()
+        self._gone: set[str] = set()
+        self._prefix = ""  # of the names of workers that have not been replaced
+
+    def serves(self, worker: str) -> bool:
+        """Whether this worker may still talk: the study goes on, and the worker was neither lost nor replaced."""
+        return not self.is_over and worker not in self._gone and worker.startswith(self._prefix)
+
+    def exchange(
+        self,
+        worker: str,
+        ended: Sequence[EndTrial],
+        returned: Sequence[int],
+        limit: int,
+        holding: Sequence[int],
+        at: float,
+    ) -> list[Command]:
+        """A worker tells how trials ended, gives others back, and asks for up to ``limit`` new ones."""
+        self.at_work.add(worker)
+        asked = AskTrials(worker=worker, at=at, limit=limit, holding=frozenset(holding))
+        return [*_told(worker, ended, returned, at), asked]
+
+    def leave(self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int], at: float) -> list[Command]:
+        """A worker tells how trials ended, and wants nothing more."""
+        self.at_work.discard(worker)
+        return _told(worker, ended, returned, at)
+
+    def report(
+        self, number: int, attempt: int, reports: Sequence[tuple[int, Mapping[str, Any]]], at: float
+    ) -> list[Command]:
+        """A trial's reports, in order: steps and metrics."""
+        return [ReportMetrics(number=number, attempt=attempt, step=step, metrics=m, at=at) for step, m in reports]
+
+    def lose(self, worker: str, reason: str, at: float, *, blameless: bool) -> list[Command]:
+        """A worker is gone, and is not listened to any more."""
+        self._gone.add(worker)
+        self.at_work.discard(worker)
+        return [LoseWorker(worker=worker, reason=reason, blameless=blameless, at=at)]
+
+    def replace_workers(self, prefix: str, at: float) -> list[Command]:
+        """From now on, only workers whose names begin with ``prefix`` are listened to."""
+        self._prefix = prefix
+        self.at_work.clear()
+        return [ReplaceWorkers(prefix=prefix, at=at)]
+
+    @staticmethod
+    def lease(replies: Sequence[Reply]) -> Lease:
+        """The lease that answers an exchange."""
+        lease = replies[-1]
+        assert isinstance(lease, Lease)
+        return lease
+
+    @staticmethod
+    def answer(replies: Sequence[Reply]) -> Answer:
+        """The answer to several reports: the first that says STOP, or else the newest."""
+        answers = [reply for reply in replies if isinstance(reply, Answer)]
+        return next((answer for answer in answers if answer.verdict is Verdict.STOP), answers[-1])
+
+
+def _told(worker: str, ended: Sequence[EndTrial], returned: Sequence[int], at: float) -> list[Command]:
+    back = [ReturnTrials(worker=worker, numbers=tuple(returned), at=at)] if returned else []
+    return [*[replace(end, at=at) for end in ended], *back]

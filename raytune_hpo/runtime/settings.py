@@ -1,0 +1,181 @@
+"""The settings of a study as a user gives them, checked: the door of ``Tuner`` and ``Study``."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from raytune_hpo import registry
+from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.goals import make_goals
+from raytune_hpo.registry import check_pairing
+from raytune_hpo.rng import fresh_seed
+from raytune_hpo.space import Space
+from raytune_hpo.spec import Limits, StudySpec
+
+MAX_NAME = 200
+RESUME = ("auto", "never")
+ISOLATIONS = ("actor", "process")
+AUTO, AUTO_OF_SEVERAL = "auto", "nsga2"  # what sampler="auto" stands for with one goal, and with several
+_RESOURCE_WORDS = {"cpus": "cpu", "num_cpus": "cpu", "gpus": "gpu", "num_gpus": "gpu", "CPU": "cpu", "GPU": "gpu"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that a user may set of a study beside its objective and its space; see ``Tuner`` for the meaning of each.
+
+    Attributes:
+        recorded: what later readers may want to know (the objective's name, the runtime ...); never compared.
+
+    Raises:
+        SpecError: naming the rule, what came, and the way out.
+    """
+
+    metric: str | Sequence[str] = "loss"
+    mode: str | Sequence[str] = "min"
+    valid_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None
+    sampler: Any = "auto"
+    scheduler: Any = None
+    num_trials: int | None = None
+    time_budget_s: float | None = None
+    target: float | None = None
+    max_concurrent: int | None = None
+    resources: Mapping[str, float] | Sequence[Mapping[str, float]] = field(default_factory=lambda: {"cpu": 1.0})
+    isolation: str = "actor"
+    max_retries: int = 2
+    trial_timeout_s: float | None = None
+    points_to_evaluate: Sequence[Mapping[str, Any]] = ()
+    seed: int | None = None
+    name: str | None = None
+    storage: Any = None
+    resume: str = "auto"
+    recorded: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _ = self.limits  # which checks itself
+        name, target = self.name, self.target
+        several = not isinstance(self.metric, str) and len(self.metric) > 1
+        if name is not None and (
+            not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable()
+        ):
+            raise SpecError(f"a study's name is printable text of 1 to {MAX_NAME} characters, got {name!r}")
+        if self.seed is not None and (
+            isinstance(self.seed, bool) or not isinstance(self.seed, numbers.Integral) or self.seed < 0
+        ):
+            raise SpecError(f"seed is a whole number of at least 0, or None to have one drawn, got {self.seed!r}")
+        if target is not None:
+            if several:
+                raise SpecError("target ends a study of one metric; with several, use num_trials or time_budget_s")
+            if isinstance(target, bool) or not isinstance(target, numbers.Real) or math.isnan(target):
+                raise SpecError(f"target is a value of the metric, got {target!r}")
+        for what, least in (("num_trials", 1), ("max_concurrent", 1), ("max_retries", 0)):
+            if (value := getattr(self, what)) is not None:
+                self._set(what, whole(what, value, least=least))
+        for what in ("time_budget_s", "trial_timeout_s"):
+            if (value := getattr(self, what)) is not None:
+                positive(what, value)
+        one_of("resume", self.resume, RESUME)
+        one_of("isolation", self.isolation, ISOLATIONS)
+        self._set("resources", _checked_resources(self.resources))
+        self._set("points_to_evaluate", tuple(self.points_to_evaluate))
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(num_trials=self.num_trials, time_budget_s=self.time_budget_s, target=self.target)
+
+    def make_parts(self) -> tuple[Any, Any]:
+        """The sampler and the scheduler (or None), not bound to the study yet."""
+        several = not isinstance(self.metric, str) and len(self.metric) > 1
+        sampler = AUTO_OF_SEVERAL if self.sampler == "auto" and several else self.sampler
+        scheduler = None if self.scheduler is None else registry.make("scheduler", self.scheduler)
+        return registry.make("sampler", sampler), scheduler
+
+    def make_spec(self, space: Any, sampler: Any, scheduler: Any, *, default_name: str) -> StudySpec:
+        """The spec of a study; parts, space and goals have been tried on each other.
+
+        Args:
+            space: whatever ``Space.of`` takes.
+            sampler, scheduler: from ``make_parts``.
+
+        Raises:
+            SpecError, SpaceError: naming the rule, what came, and the way out.
+        """
+        goals = make_goals(self.metric, self.mode, self.valid_range)
+        spec = StudySpec(
+            name=default_name if self.name is None else self.name,
+            space=Space.of(space),
+            goals=goals,
+            sampler=registry.describe("sampler", sampler),
+            scheduler=None if scheduler is None else registry.describe("scheduler", scheduler),
+            seed=fresh_seed() if self.seed is None else int(self.seed),
+            max_retries=self.max_retries,
+            limits=self.limits,
+            settings=self.recorded,
+        )
+        check_pairing(spec, sampler)
+        sampler.bind(spec.space, goals, spec.seed)
+        if scheduler is not None:
+            scheduler.bind(goals)
+        for point in self.points_to_evaluate:
+            spec.space.check(point)
+        return spec
+
+
+def one_of(what: str, value: Any, known: Sequence[str]) -> str:
+    """A word that is one of those known."""
+    if value not in known:
+        raise SpecError(f"unknown {what} {value!r}; {nearest(str(value), known)}")
+    return str(value)
+
+
+def whole(what: str, value: Any, *, least: int) -> int:
+    """An integer of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise SpecError(f"{what} is a whole number of at least {least}, got {value!r}")
+    return int(value)
+
+
+def positive(what: str, value: Any) -> float:
+    """A finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < float(value) < math.inf:
+        raise SpecError(f"{what} is a number of seconds above 0, got {value!r}")
+    return float(value)
+
+
+def default_name(objective: object) -> str:
+    """The objective's name and the time, to the millisecond: good enough to tell studies apart in a list."""
+    inner = getattr(objective, "func", objective)
+    label = getattr(inner, "__name__", type(inner).__name__).strip("<>")
+    now = time.time()
+    return f"{label}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{int(now * 1000) % 1000:03d}"
+
+
+def _checked_resources(resources: Any) -> Mapping[str, float] | list[Mapping[str, float]]:
+    if isinstance(resources, Mapping):
+        return checked_bundle(resources)
+    if isinstance(resources, Sequence) and not isinstance(resources, str) and resources:
+        return [checked_bundle(bundle) for bundle in resources]
+    raise SpecError(f'resources is a dict like {{"cpu": 1, "gpu": 0.5}} or a list of such bundles, got {resources!r}')
+
+
+def checked_bundle(bundle: Any) -> dict[str, float]:
+    """The resources of one process.
+
+    Raises:
+        SpecError: naming the rule and what came.
+    """
+    if not isinstance(bundle, Mapping):
+        raise SpecError(f'a bundle of resources is a dict like {{"cpu": 1}}, got {bundle!r}')
+    for key, amount in bundle.items():
+        if key in _RESOURCE_WORDS:
+            raise SpecError(f"resources has no {key!r}; did you mean {_RESOURCE_WORDS[key]!r}?")
+        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 <= amount < float("inf"):
+            raise SpecError(f"resources[{key!r}] is a number of at least 0, got {amount!r}")
+    return {str(key): amount for key, amount in bundle.items()}
