@@ -1,24 +1,45 @@
-"""Studies on Ray: the only folder that imports it, and only inside the functions that are called.
+"""Studies on Ray: the only folder that imports it.
 
-A study on a cluster is an OptimizerActor (one, on the head node), a WorkerPool (one) and TrialWorkers (many). All of
-them live in shells (bootstrap.py) that carry this package to machines which do not have it.
+A study on a cluster is an OptimizerActor (one, on the head node), a WorkerPool (one) and TrialWorkers (many). All of them
+live in shells (bootstrap.py) that carry this package to machines which do not have it.
+
+    connecting       finding a cluster and entering it, and saying why that failed
+    launching        starting a study on the cluster, finding those that run
+    handle           a study as its driver holds it
+    optimizer_actor  the optimizer: what workers, pool and drivers call
+    prefetch         slow samplers suggest ahead of need, in a process of their own
+    pool             hires workers, and tells the optimizer when one dies; failures: why it died
+    trial_worker     runs trials; direct: its TCP connection to the optimizer, beside Ray
+    shells, bootstrap  how actors get this package; shipping, parameters: how objectives get there
+    calls            calls of one function as Ray tasks
+    remote           stored studies, read on the machine that has them
+    environment, resources  what processes need, in Ray's words
+
+Names are resolved when they are first used: importing this package does not load Ray.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.cluster.parameters import WithParameters, with_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from raytune_hpo.cluster.calls import RayCalls as start_calls
+    from raytune_hpo.cluster.connecting import connect
+    from raytune_hpo.cluster.launching import attach, running, start
+    from raytune_hpo.cluster.remote import open_remote as remote_storage
 
-    from raytune_hpo.cluster.calls import RayCalls
-    from raytune_hpo.cluster.handle import ClusterHandle
-    from raytune_hpo.cluster.remote import RemoteStorage
-    from raytune_hpo.runtime.calls import Function
-    from raytune_hpo.runtime.plan import RunPlan
+_HOMES = {
+    "attach": "launching:attach",
+    "connect": "connecting:connect",
+    "remote_storage": "remote:open_remote",
+    "running": "launching:running",
+    "start": "launching:start",
+    "start_calls": "calls:RayCalls",
+}
 
 __all__ = [
     "WithParameters",
@@ -33,73 +54,14 @@ __all__ = [
 ]
 
 
-def connect(address: str | None = None) -> None:
-    """Connect this process to a Ray cluster; does nothing where Ray is initialised already.
-
-    Without an address: RAY_ADDRESS, then RAY_HEAD_SERVICE_HOST (as Kubernetes sets it), then a new local cluster.
-
-    Raises:
-        ClusterError: it cannot be reached, refuses us, or runs another Python or Ray.
-    """
-    from raytune_hpo.cluster import connecting
-
-    connecting.connect(address)
-
-
-def start(plan: RunPlan, *, detached: bool) -> ClusterHandle:
-    """Run a study on the cluster. Detached: it goes on when this process has gone.
-
-    Raises:
-        StudyExists: a study of this name runs there already.
-        SpecMismatch: it is stored with other settings.
-        SpecError: the objective cannot be sent to other processes.
-        ClusterError: Ray cannot be reached.
-    """
-    from raytune_hpo.cluster import launching
-
-    return launching.start(plan, detached=detached)
-
-
-def start_calls(
-    function: Function, shared: Any, *, resources: Mapping[str, float], max_slots: int | None = None
-) -> RayCalls:
-    """Calls of a function as Ray tasks, each of which needs these resources; see ``runtime.calls``.
-
-    Raises:
-        SpecError: what is shared cannot be sent to other processes.
-        ClusterError: Ray cannot be reached.
-    """
-    from raytune_hpo.cluster.calls import RayCalls
-
-    return RayCalls(function, shared, resources=resources, max_slots=max_slots)
-
-
-def attach(name: str) -> ClusterHandle:
-    """The handle of a study that runs on the cluster.
-
-    Raises:
-        StudyNotFound: naming the nearest of those that run.
-    """
-    from raytune_hpo.cluster import launching
-
-    return launching.attach(name)
-
-
-def running() -> list[str]:
-    """The names of the studies that run on the cluster."""
-    from raytune_hpo.cluster import launching
-
-    return launching.running()
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, home_name = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), home_name)
 
 
 def is_remote() -> bool:
     """Whether this process reaches its cluster from outside (Ray Client), so that files there are not files here."""
     ray = sys.modules.get("ray")
     return ray is not None and ray.util.client.ray.is_connected()
-
-
-def remote_storage(storage: Any = None) -> RemoteStorage:
-    """Stored studies, read where the optimizer would write them: on the cluster's head node."""
-    from raytune_hpo.cluster import remote
-
-    return remote.open_remote(storage)

@@ -32,7 +32,13 @@ _TOKEN = (
 
 
 def connect(address: str | None = None) -> None:
-    """See ``cluster.connect``."""
+    """Connect this process to a Ray cluster; does nothing where Ray is initialised already.
+
+    Without an address: RAY_ADDRESS, then RAY_HEAD_SERVICE_HOST (as Kubernetes sets it), then a new local cluster.
+
+    Raises:
+        ClusterError: it cannot be reached, refuses us, or runs another Python or Ray.
+    """
     if ray.is_initialized():
         if address is not None:
             raise ClusterError(

@@ -11,6 +11,7 @@ from raytune_hpo.errors import HpoError
 
 MAX_CHARS = 600
 _DETAIL = re.compile(r"Worker exit detail: (.*)", re.DOTALL)
+_SUDDENLY = "its process crashed, exited, or was killed (by the kernel, for one, when memory runs out)"
 _GONE = "connection error code 2. End of file"  # all that Ray knows of a process that is suddenly not there
 
 
@@ -27,15 +28,14 @@ def cause_of(error: Exception) -> tuple[str, bool]:
     if isinstance(error, RayActorError):
         if "node" in text and ("node has died" in text or "node died" in text or "preempt" in text):
             return "its node was lost", True
-        return f"its worker died: {_shortened(_detail(text))}", False
+        if _GONE in text:
+            return (
+                "its worker died: its process crashed, exited, or was killed (by the kernel, for one, when memory runs out)",
+                False,
+            )
+        match = _DETAIL.search(text)
+        return f"its worker died: {_shortened(match.group(1) if match else text)}", False
     return f"its worker was lost: {type(error).__name__}: {_shortened(text)}", False
-
-
-def _detail(text: str) -> str:
-    if _GONE in text:
-        return "its process crashed, exited, or was killed (by the kernel, for one, when memory runs out)"
-    match = _DETAIL.search(text)
-    return match.group(1) if match else text
 
 
 def _shortened(text: str) -> str:

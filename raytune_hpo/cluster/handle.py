@@ -82,18 +82,14 @@ class ClusterHandle:
             self._end = None
             if not is_gone(error):
                 raise
-            return self._has_ended_before(error)
+            if self.status().is_running:  # the optimizer is no more, and it is not because the study had ended
+                raise self._lost() from error
+            return True
         except HpoError:
             self._end = None
             raise
         self._end = None
         return ended
-
-    def _has_ended_before(self, error: RayError) -> bool:
-        """The optimizer is no more: either the study had ended, or something is lost."""
-        if self.status().is_running:
-            raise self._lost() from error
-        return True
 
     def _lost(self) -> ClusterError:
         return ClusterError(
@@ -133,7 +129,10 @@ class ClusterHandle:
         if self._reader is not None:
             self._reader.close()
         for actor in owned.values():
-            _try_to_close(actor)
+            try:
+                ray.get(actor.call.remote("close"), timeout=1.0)  # in order, if it can do so at once
+            except RayError:
+                pass  # it will be killed, and what is durable is so already
             ray.kill(actor)
         deadline = time.monotonic() + CLOSE_S
         while any(exists(name) for name in owned) and time.monotonic() < deadline:
@@ -160,11 +159,3 @@ def exists(actor_name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _try_to_close(actor: Any) -> None:
-    """Let an actor end in order if it can do so at once."""
-    try:
-        ray.get(actor.call.remote("close"), timeout=1.0)
-    except RayError:
-        pass  # it will be killed, and what is durable is so already

@@ -36,7 +36,14 @@ LINGER_MEMORY_S = 3600.0  # and where they are the only ones that have its resul
 
 
 def start(plan: RunPlan, *, detached: bool) -> ClusterHandle:
-    """See ``cluster.start``."""
+    """Run a study on the cluster. Detached: it goes on when this process has gone.
+
+    Raises:
+        StudyExists: a study of this name runs there already.
+        SpecMismatch: it is stored with other settings.
+        SpecError: the objective cannot be sent to other processes.
+        ClusterError: Ray cannot be reached.
+    """
     connect()
     settings = replace(plan.settings, storage=storage_words(plan.settings.storage))
     launch = _Launch(replace(plan, settings=settings), detached)
@@ -57,7 +64,9 @@ class _Launch:
         self._keeper = Keeper(self._holder)
 
     def __call__(self) -> ClusterHandle:
-        self._check()
+        if exists(actor_name(OPTIMIZER, self._name)):
+            raise _taken(self._name)
+        warn_if_infeasible("a trial", self._plan.settings.resources)
         parcel = pack_objective(self._plan.objective, self._keeper)
         optimizer = self._optimizer()
         self._pool(parcel)
@@ -68,11 +77,6 @@ class _Launch:
     def undo(self) -> None:
         for actor in self._actors.values():
             ray.kill(actor)
-
-    def _check(self) -> None:
-        if exists(actor_name(OPTIMIZER, self._name)):
-            raise _taken(self._name)
-        warn_if_infeasible("a trial", self._plan.settings.resources)
 
     def _holder(self) -> Any:
         return self._create(HOLDER, "raytune_hpo.cluster.shipping:Holder", packed(), max_restarts=0, **on_head())
@@ -96,17 +100,6 @@ class _Launch:
         )
 
     def _pool(self, parcel: Parcel) -> None:
-        self._create(
-            POOL,
-            "raytune_hpo.cluster.pool:WorkerPool",
-            packed(self._pool_settings(parcel)),
-            serves_many=True,
-            max_restarts=-1,
-            max_task_retries=-1,
-            **on_head(),
-        )
-
-    def _pool_settings(self, parcel: Parcel) -> PoolSettings:
         plan, settings = self._plan, self._plan.settings
         bundles = as_bundles(settings.resources)
         linger_s = LINGER_MEMORY_S if settings.storage == "memory" else LINGER_S
@@ -118,7 +111,7 @@ class _Launch:
             trial_timeout_s=settings.trial_timeout_s,
             num_threads=max(1, int(bundles[0].get("CPU", 1))),
         )
-        return PoolSettings(
+        pool = PoolSettings(
             study=self._name,
             has_holder=self._keeper.is_used,
             worker=worker,
@@ -126,6 +119,15 @@ class _Launch:
             max_concurrent=settings.max_concurrent,
             environ=worker_environment(bundles[0]),
             linger_s=linger_s if self._detached else None,
+        )
+        self._create(
+            POOL,
+            "raytune_hpo.cluster.pool:WorkerPool",
+            packed(pool),
+            serves_many=True,
+            max_restarts=-1,
+            max_task_retries=-1,
+            **on_head(),
         )
 
     def _create(self, role: str, target: str, args: Any, **options: Any) -> Any:
@@ -155,7 +157,11 @@ def _taken(name: str) -> StudyExists:
 
 
 def attach(name: str) -> ClusterHandle:
-    """See ``cluster.attach``."""
+    """The handle of a study that runs on the cluster.
+
+    Raises:
+        StudyNotFound: naming the nearest of those that run.
+    """
     connect()
     try:
         optimizer = find(OPTIMIZER, name)
@@ -165,7 +171,7 @@ def attach(name: str) -> ClusterHandle:
 
 
 def running() -> list[str]:
-    """See ``cluster.running``."""
+    """The names of the studies that run on the cluster."""
     connect()
     actors = ray.util.list_named_actors(all_namespaces=True)
     prefix = actor_name(OPTIMIZER, "")

@@ -84,7 +84,9 @@ class OptimizerActor:
     def fail_with(self, error: BaseException) -> None:
         """The study cannot go on."""
         if self._failure is None:
-            self._failure = error if isinstance(error, HpoError) else HpoError(_described(error))
+            text = "".join(traceback.format_exception(error)).rstrip()
+            unknown = HpoError(f"the optimizer cannot go on; what was recorded is safe. {text}")
+            self._failure = error if isinstance(error, HpoError) else unknown
         self._open.set()
         self._desk.close()
 
@@ -228,8 +230,3 @@ class OptimizerActor:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
-
-
-def _described(error: BaseException) -> str:
-    text = "".join(traceback.format_exception(error)).rstrip()
-    return f"the optimizer cannot go on; what was recorded is safe. {text}"

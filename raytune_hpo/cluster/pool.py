@@ -93,17 +93,14 @@ class WorkerPool:
         self._dismiss_all()
         if self._settings.linger_s is not None:
             await asyncio.sleep(self._settings.linger_s)
-            self._leave_nothing()
+            roles = (HOLDER, OPTIMIZER, POOL) if self._settings.has_holder else (OPTIMIZER, POOL)
+            for role in roles:
+                ray.kill(find(role, self._settings.study))
 
     async def close(self) -> None:
         """End all workers, whatever they are doing."""
         self._closed = True
         self._dismiss_all()
-
-    def _leave_nothing(self) -> None:
-        roles = (HOLDER, OPTIMIZER, POOL) if self._settings.has_holder else (OPTIMIZER, POOL)
-        for role in roles:
-            ray.kill(find(role, self._settings.study))
 
     async def _held(self) -> dict[str, Any]:
         if not self._settings.has_holder:
@@ -129,12 +126,18 @@ class WorkerPool:
         """Ask for as many workers as fit now, and for one more: an autoscaler sees only what is asked for."""
         async with self._resizing:
             if self._waiting == 0:
-                self._dismiss_pending()
+                for name in [name for name, member in self._members.items() if not member.ready]:
+                    self._dismiss(name)
             elif not self._closed:
                 for _ in range(await self._wanted()):
                     self._hire()
 
     async def _wanted(self) -> int:
+        """How many workers to ask for beyond those that were asked for already.
+
+        What is free now tells how many more would fit. One more is asked for all the same, while trials wait: an autoscaler
+        adds a node only for what does not fit, and where nothing grows, the extra request just stays pending.
+        """
         available = await asyncio.to_thread(ray.available_resources)
         num_ready = sum(member.ready for member in self._members.values())
         wanted = room(self._settings.bundles, available) + 1
@@ -143,10 +146,6 @@ class WorkerPool:
         if self._settings.max_concurrent is not None:
             wanted = min(wanted, self._settings.max_concurrent - num_ready)
         return wanted - (len(self._members) - num_ready)  # those that have been asked for already
-
-    def _dismiss_pending(self) -> None:
-        for name in [name for name, member in self._members.items() if not member.ready]:
-            self._dismiss(name)
 
     def _hire(self) -> None:
         name = f"{self._prefix}-{self._hired}"

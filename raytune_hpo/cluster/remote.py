@@ -71,7 +71,7 @@ class RemoteStorage:
 
 
 def open_remote(storage: Any) -> RemoteStorage:
-    """See ``cluster.remote_storage``."""
+    """Stored studies, read where the optimizer would write them: on the cluster's head node."""
     connect()
     storage = storage_words(storage)
     reader = hire(

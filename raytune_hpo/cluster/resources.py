@@ -64,10 +64,10 @@ def warn_if_infeasible(what: str, resources: Mapping[str, float] | Bundles) -> N
     """Say where some bundle fits on no node of the cluster as it is now, were that node empty."""
     untyped: Any = ray
     nodes = [node["Resources"] for node in untyped.nodes() if node["Alive"]]
-    if not all(any(_fits(bundle, node) for node in nodes) for bundle in as_bundles(resources)):
+    has_room = [
+        any(all(node.get(name, 0.0) >= amount for name, amount in bundle.items()) for node in nodes)
+        for bundle in as_bundles(resources)
+    ]
+    if not all(has_room):
         text = f"no node of the cluster has room for {what} with resources={resources}; it waits until one comes"
         warnings.warn(text, stacklevel=3)
-
-
-def _fits(bundle: Mapping[str, float], node: Mapping[str, float]) -> bool:
-    return all(node.get(name, 0.0) >= amount for name, amount in bundle.items())

@@ -81,20 +81,16 @@ def pack_objective(objective: Any, keeper: Keeper) -> Parcel:
         objective, parameters = objective.objective, objective.parameters
     code: bytes | None = _pickled(objective)
     for name, value in parameters.items():
-        _keep_parameter(name, value, keeper)
+        try:
+            keeper.keep(f"parameter {name}", value)
+        except (TypeError, AttributeError, pickle.PicklingError) as error:
+            raise SpecError(
+                f"parameter {name!r} cannot be sent to other processes: {_first_line(error)}; make it inside the objective"
+            ) from error
     if code is not None and len(code) > MAX_INLINE:
         keeper.keep(CODE, code)
         code = None
     return Parcel(code=code, parameters=tuple(parameters))
-
-
-def _keep_parameter(name: str, value: Any, keeper: Keeper) -> None:
-    try:
-        keeper.keep(f"parameter {name}", value)
-    except (TypeError, AttributeError, pickle.PicklingError) as error:
-        raise SpecError(
-            f"parameter {name!r} cannot be sent to other processes: {_first_line(error)}; make it inside the objective"
-        ) from error
 
 
 def unpack_objective(parcel: Parcel, refs: Mapping[str, Any]) -> Objective:

@@ -248,7 +248,7 @@ class OptimizerCore(StudyFold):
     def _replace_workers(self, command: ReplaceWorkers) -> Noted:
         for trial in self.ledger.running():
             if trial.worker is not None and not trial.worker.startswith(command.prefix):
-                self._requeue(trial, "its crew of workers was lost", command.at)
+                self._requeue(trial, "its pool of workers was lost", command.at)
         return _NOTED
 
     def _return_trials(self, command: ReturnTrials) -> Noted:

@@ -56,6 +56,17 @@ class _Running:
         self.next = next(self.events, None)
         return self.next
 
+    def stopped_at(self, at: float) -> EndTrial:
+        """How it ends when the scheduler has stopped it."""
+        return EndTrial(
+            number=self.assignment.number,
+            attempt=self.assignment.attempt,
+            status=Status.PRUNED,
+            at=at,
+            started_at=self.started_at,
+            duration_s=at - self.started_at,
+        )
+
 
 class SimulatedHandle:
     """A study whose workers and clock are simulated, in the thread that waits for it. See Handle.
@@ -131,12 +142,9 @@ class SimulatedHandle:
             else:
                 self._push(run)
         if stopped:
-            self._end_early(stopped, at)
+            self._optimizer.handle([run.stopped_at(at) for run in stopped])
+            self._idle.extend(run.worker for run in stopped)
         self._put_to_work()
-
-    def _end_early(self, stopped: list[_Running], at: float) -> None:
-        self._optimizer.handle([_pruned(run, at) for run in stopped])
-        self._idle.extend(run.worker for run in stopped)
 
     def _put_to_work(self) -> None:
         """Give the idle workers something to do; when one gets nothing, the others would get nothing either."""
@@ -217,14 +225,3 @@ class _Recorder:
     def report(self, step: int, metrics: Mapping[str, Any]) -> Verdict:
         self.reports.append((step, metrics))
         return Verdict.CONTINUE
-
-
-def _pruned(run: _Running, at: float) -> EndTrial:
-    return EndTrial(
-        number=run.assignment.number,
-        attempt=run.assignment.attempt,
-        status=Status.PRUNED,
-        at=at,
-        started_at=run.started_at,
-        duration_s=at - run.started_at,
-    )

@@ -141,12 +141,10 @@ class TrialRun:
                     item = next(generator)
                 except StopIteration as stop:
                     return stop.value
-                self._report_yielded(as_metrics(item, self._goals))
+                metrics = as_metrics(item, self._goals)
+                self.report(metrics, metrics.pop("step", None))
         finally:
             generator.close()  # type: ignore[attr-defined]
-
-    def _report_yielded(self, metrics: dict[str, Any]) -> None:
-        self.report(metrics, metrics.pop("step", None))
 
 
 def timed_out(number: int, attempt: int, limit: float, started_at: float) -> EndTrial:

@@ -94,13 +94,12 @@ class Worker:
                 self._limit = 1
                 return ended, [a.number for a in assignments[index:]]
             ended.append(self._run(assignment))
-        self._adapt((time.perf_counter() - begin) / len(assignments))
-        return ended, []
-
-    def _adapt(self, trial_s: float) -> None:
-        """As many trials as fill a lease at this speed, but at most twice as many as before."""
+        # As many trials next time as fill a lease at this speed, but no more than twice as many as before: a few quick
+        # trials may be chance, and what a long lease holds too much has to go back.
+        trial_s = (time.perf_counter() - begin) / len(assignments)
         fitting = int(LEASE_S / max(trial_s, 1e-9)) if trial_s <= LONG_S else 1
         self._limit = max(1, min(fitting, 2 * self._limit, self._max_lease))
+        return ended, []
 
     def _run(self, assignment: Assignment) -> EndTrial:
         reporter = BufferedReporter(self._channel, assignment)
