@@ -40,7 +40,13 @@ class Verdict(StrEnum):
     """What a scheduler says to a trial's newest report."""
 
     CONTINUE = "continue"
-    STOP = "stop"
+    STOP = "stop"  # it ends now, as pruned
+    COMPLETE = "complete"  # this was its last step: it may return, and is completed with this report if it goes on
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing that the trial reports after it counts."""
+        return self is not Verdict.CONTINUE
 
 
 # ------------------------------------------------------------------------------------------------ facts
@@ -74,10 +80,15 @@ class StudyExtended:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Enqueued:
-    """A user asked for this configuration to be tried; it comes before what the sampler suggests."""
+    """A user asked for this configuration to be tried; it comes before what the sampler suggests.
+
+    Attributes:
+        retry_of: the failed trial whose configuration this is, tried once more.
+    """
 
     config: Mapping[str, Any]
     at: float
+    retry_of: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +102,7 @@ class Started:
             recomputed; None for an enqueued configuration and for later attempts.
         meta: whatever the sampler wants back when it is told the result.
         parent: the trial from which the sampler derived this one.
+        from_step: the step up to which the reports of the attempt before still hold; None: none of them.
     """
 
     number: int
@@ -101,6 +113,7 @@ class Started:
     basis: int | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     parent: int | None = None
+    from_step: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +144,7 @@ class Requeued:
 
     Attributes:
         spent: whether this cost the trial one of its retries: only a trial that its worker had to itself is suspected.
+        suspect: whether it was running when a session died without a word, which may have been its doing.
     """
 
     number: int
@@ -138,6 +152,7 @@ class Requeued:
     reason: str
     spent: bool
     at: float
+    suspect: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +161,7 @@ class Finished:
 
     Attributes:
         metrics: the result, or the last report of a trial that has none.
-        error: of a failed trial, with its traceback.
+        error: of a failed trial, with its traceback; ``reason``: the exception's type and the first line of its message.
         started_at, duration_s: measured by the worker around the objective; None if it never said.
     """
 
@@ -156,8 +171,17 @@ class Finished:
     at: float
     metrics: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+    reason: str | None = None
     started_at: float | None = None
     duration_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StopAsked:
+    """A user asked for one trial to be stopped: it is pruned at its next report, or at once where nobody runs it."""
+
+    number: int
+    at: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,4 +193,4 @@ class StudyStopped:
 
 
 TrialFact = Started | Reported | Printed | Requeued | Finished
-Fact = StudyCreated | SessionOpened | StudyExtended | Enqueued | TrialFact | StudyStopped
+Fact = StudyCreated | SessionOpened | StudyExtended | Enqueued | TrialFact | StopAsked | StudyStopped

@@ -121,6 +121,11 @@ class Scheduler(Protocol):
         ...
 
 
+def last_step(scheduler: Scheduler | None) -> int | None:
+    """The step after which a scheduler calls a trial complete: its option ``max_steps``, if it has one."""
+    return getattr(scheduler, "max_steps", None)
+
+
 class Journal(Protocol):
     """The facts of one study, in order: its only memory."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import inf, isnan
+from numbers import Integral, Real
 from typing import Any
 
 from raytune_hpo.errors import SpecError, SpecMismatch
@@ -19,20 +21,30 @@ class Limits:
         num_trials: how many trials are started, the user's own points included.
         time_budget_s: seconds of running time, over all sessions.
         target: ends the study once the first metric is at least this good, in the metric's own units.
+        max_failures: how many trials may fail in one session.
     """
 
     num_trials: int | None = None
     time_budget_s: float | None = None
     target: float | None = None
+    max_failures: int | None = None
 
     def __post_init__(self) -> None:
-        if self.num_trials is not None and self.num_trials < 1:
-            raise SpecError(f"num_trials is at least 1, got {self.num_trials}; leave it out for no limit")
-        if self.time_budget_s is not None and not self.time_budget_s > 0:
-            raise SpecError(f"time_budget_s is positive, got {self.time_budget_s}; leave it out for no limit")
+        for name in ("num_trials", "max_failures"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
+                raise SpecError(f"{name} is a whole number of at least 1, got {value!r}; leave it out for no limit")
+        budget = self.time_budget_s
+        if budget is not None and (isinstance(budget, bool) or not isinstance(budget, Real) or not 0 < budget < inf):
+            raise SpecError(f"time_budget_s is a positive number of seconds, got {budget!r}; leave it out for no limit")
+        if self.target is not None and (
+            isinstance(self.target, bool) or not isinstance(self.target, Real) or isnan(self.target)
+        ):
+            raise SpecError(f"target is a value of the metric, got {self.target!r}")
 
     def to_json(self) -> dict[str, Any]:
-        return {"num_trials": self.num_trials, "time_budget_s": self.time_budget_s, "target": self.target}
+        limits = {"num_trials": self.num_trials, "time_budget_s": self.time_budget_s, "target": self.target}
+        return limits if self.max_failures is None else {**limits, "max_failures": self.max_failures}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,10 @@ class Reports(Sequence[Report]):
             rows = [*rows[:length], report]
         return Reports(rows, length + 1)
 
+    def up_to(self, step: int) -> Reports:
+        """The reports at steps up to this one."""
+        return Reports(self._rows, sum(report.step <= step for report in self))
+
     def __len__(self) -> int:
         return self._length
 
@@ -96,6 +100,7 @@ class Trial:
         reports: those of the current attempt, in order of their steps.
         attempt: how often it was handed out; ``retries`` how many of these count against ``max_retries``.
         basis: see Started; ``is_suggested`` tells the sampler's suggestions from the user's own points.
+        error: of a failed trial, with its traceback; ``reason``: the exception's type and the first line of its message.
         created_at, started_at, finished_at: epoch seconds, UTC. ``duration_s``: seconds inside the objective.
     """
 
@@ -112,6 +117,7 @@ class Trial:
     meta: Mapping[str, Any] = field(default_factory=dict)
     parent: int | None = None
     error: str | None = None
+    reason: str | None = None
     created_at: float = 0.0
     started_at: float | None = None
     finished_at: float | None = None
@@ -194,13 +200,14 @@ def _started(trial: Trial | None, fact: Started) -> Trial:
         )
     if trial is None or trial.status is not Status.WAITING or fact.attempt != trial.attempt + 1:
         raise _invalid(trial, fact)
+    kept = NO_REPORTS if fact.from_step is None else trial.reports.up_to(fact.from_step)
     return _with(
         trial,
         status=Status.RUNNING,
         worker=fact.worker,
         attempt=fact.attempt,
-        reports=NO_REPORTS,
-        metrics={},
+        reports=kept,
+        metrics=kept[-1].metrics if kept else {},
         started_at=fact.at,
     )
 
@@ -213,6 +220,7 @@ def _finished(trial: Trial, fact: Finished, goals: Sequence[Goal]) -> Trial:
         metrics=fact.metrics or trial.metrics,
         losses=to_losses(fact.metrics, goals) if completed else None,
         error=fact.error,
+        reason=fact.reason,
         started_at=trial.started_at if fact.started_at is None else fact.started_at,
         duration_s=fact.duration_s,
         finished_at=fact.at,

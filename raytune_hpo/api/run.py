@@ -78,6 +78,14 @@ class Run:
         """The trials up to now."""
         return Results.from_ledger(Ledger.fold(self._handle.facts(), self._spec), self._plan)
 
+    def stop_trial(self, number: int) -> None:
+        """Stop one trial: it is pruned at its next report, or at once where nobody runs it. The study goes on.
+
+        Raises:
+            SpecError: the study has no such trial.
+        """
+        self._handle.stop_trial(number)
+
     def stop(self, reason: str = "stopped by the user") -> None:
         """End the study. Running trials wait until it is taken up again."""
         self._handle.stop(reason)

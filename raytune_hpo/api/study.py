@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from raytune_hpo.core.ledger import Ledger, StudyStatus
-from raytune_hpo.core.messages import Answer, AskTrials, Command, EndTrial, Lease, ReportMetrics
+from raytune_hpo.core.messages import Answer, AskTrials, Command, EndTrial, Lease, ReportMetrics, TakeTrial
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.errors import HpoError, ObjectiveError, StudyEnded
@@ -19,7 +19,8 @@ from raytune_hpo.journal import open_storage
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study
-from raytune_hpo.runtime.settings import Settings, default_name
+from raytune_hpo.runtime.settings import Settings, default_name, whole
+from raytune_hpo.runtime.trial_run import reason_of
 from raytune_hpo.trial import Trial
 
 
@@ -110,7 +111,7 @@ class Study:
         goals = self._spec.goals
         plain = check_metrics(as_metrics(metrics, goals), goals, require=self._judged)
         with self._lock:
-            current = self._current(trial)
+            current = self._taken(trial)
             answer = self._handle(
                 ReportMetrics(
                     number=current.number,
@@ -140,19 +141,26 @@ class Study:
         """
         goals = self._spec.goals
         with self._lock:
-            current = self._current(trial)
+            current = self._taken(trial)
             try:
                 given = {} if metrics is None and current.reports else as_metrics(metrics, goals)
                 plain = check_metrics({**current.metrics, **given}, goals, require=True)
             except ObjectiveError as error:
-                return self._end(current, Status.FAILED, error=f"ObjectiveError: {error}")
+                text = f"ObjectiveError: {error}"
+                return self._end(current, Status.FAILED, error=text, reason=text)
             return self._end(current, Status.COMPLETED, metrics=plain)
 
     def fail(self, trial: Trial | int, error: BaseException | str) -> Trial:
         """Record that a trial failed, and why."""
         text = "".join(traceback.format_exception(error)) if isinstance(error, BaseException) else str(error)
+        reason = reason_of(error) if isinstance(error, BaseException) else text
         with self._lock:
-            return self._end(self._current(trial), Status.FAILED, error=text)
+            return self._end(self._taken(trial), Status.FAILED, error=text, reason=reason)
+
+    def stop_trial(self, trial: Trial | int) -> None:
+        """Have a trial answered by ``"stop"`` at its next report; one that nobody runs becomes pruned at once."""
+        with self._lock:
+            self._optimizer.stop_trial(self._current(trial).number)
 
     def enqueue(self, config: Mapping[str, Any]) -> None:
         """Have a configuration asked next."""
@@ -185,15 +193,17 @@ class Study:
         self.close()
 
     def _ask(self) -> Trial:
-        self._num_asked += 1
-        # Each ask is a worker of its own: a worker that asks again would get the trial it has not told.
-        asked = AskTrials(worker=f"ask-{id(self)}-{self._num_asked}", at=self._optimizer.now())
-        lease = self._handle(asked)
+        lease = self._handle(AskTrials(worker=self._new_worker(), at=self._optimizer.now()))
         assert isinstance(lease, Lease)
         if not lease.assignments:
             status = self._optimizer.status()
             raise StudyEnded(f"study {self.name!r} has nothing to ask: {status.stopped or 'all trials are handed out'}")
         return self._optimizer.ledger.trials[lease.assignments[0].number]
+
+    def _new_worker(self) -> str:
+        """Each ask is a worker of its own: a worker that asks again would get the trial it has not told."""
+        self._num_asked += 1
+        return f"ask-{id(self)}-{self._num_asked}"
 
     def _end(self, trial: Trial, status: Status, **outcome: Any) -> Trial:
         at = self._optimizer.now()
@@ -206,9 +216,27 @@ class Study:
     def _handle(self, event: Command) -> Any:
         return self._optimizer.handle([event])[0]
 
+    def _taken(self, trial: Trial | int) -> Trial:
+        """The trial, as one that runs: one that was asked for in an earlier session goes on here.
+
+        Raises:
+            StudyEnded: it waits, and the study has stopped.
+        """
+        current = self._current(trial)
+        if current.status is not Status.WAITING:
+            return current
+        status = self._optimizer.status()
+        if not status.is_running:
+            raise StudyEnded(
+                f"study {self.name!r} has stopped ({status.stopped}) while trial {current.number} was under way; "
+                f"open it again with a larger limit, and tell the result then"
+            )
+        self._handle(TakeTrial(worker=self._new_worker(), number=current.number, at=self._optimizer.now()))
+        return self._current(current)
+
     def _current(self, trial: Trial | int) -> Trial:
         """The trial as it stands; what the user holds is a snapshot of when it was asked."""
-        number = trial if isinstance(trial, int) else trial.number
+        number = trial.number if isinstance(trial, Trial) else whole("a trial", trial, least=0)
         trials = self._optimizer.ledger.trials
         if not 0 <= number < len(trials):
             raise HpoError(f"study {self.name!r} has asked for trials 0 to {len(trials) - 1}, got trial {number}")

@@ -29,10 +29,13 @@ class Tuner:
         sampler, scheduler: a name, a dict ``{"name": ..., option: ...}``, or an object of ``hpo.samplers`` or
             ``hpo.schedulers``; no scheduler: every trial runs to its end.
         num_trials, time_budget_s, target: when to stop; whichever comes first.
+        max_failures: how many trials may fail in one session before the study stops; the same call goes on.
         max_concurrent: trials at the same time; None: as many as there is room for.
         resources: of one trial: ``{"cpu": 1, "gpu": 0.5, "memory": bytes, ...}``, or a list of such bundles.
         isolation: "actor" uses worker processes again, "process" gives each trial a fresh one.
         max_retries: how often a trial may take its worker down before it fails.
+        retry_failed: try the configurations of trials that failed in earlier sessions again; they come first, and do not
+            count against ``num_trials``.
         trial_timeout_s: seconds after which a trial is ended and fails.
         points_to_evaluate: configurations to try first.
         seed: of everything random; None draws one, and matches whatever a stored study has.
@@ -62,10 +65,12 @@ class Tuner:
         num_trials: int | None = None,
         time_budget_s: float | None = None,
         target: float | None = None,
+        max_failures: int | None = None,
         max_concurrent: int | None = None,
         resources: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
         isolation: str = "actor",
         max_retries: int = 2,
+        retry_failed: bool = False,
         trial_timeout_s: float | None = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] = (),
         seed: int | None = None,
@@ -90,6 +95,8 @@ class Tuner:
             num_trials=num_trials,
             time_budget_s=time_budget_s,
             target=target,
+            max_failures=max_failures,
+            retry_failed=retry_failed,
             max_concurrent=max_concurrent,
             resources={"cpu": 1.0} if resources is None else resources,
             isolation=isolation,

@@ -121,6 +121,9 @@ class ClusterHandle:
     def stop(self, reason: str) -> None:
         self._call("stop", reason)
 
+    def stop_trial(self, number: int) -> None:
+        self._call("stop_trial", number)
+
     def enqueue(self, config: Mapping[str, Any]) -> None:
         self._call("enqueue", config)
 

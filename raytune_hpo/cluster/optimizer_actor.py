@@ -7,6 +7,7 @@ import logging
 import pickle
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -19,6 +20,7 @@ from raytune_hpo.core.ledger import StudyStatus
 from raytune_hpo.core.messages import Tick
 from raytune_hpo.core.optimizer import Optimizer, WallClock
 from raytune_hpo.errors import HpoError, JournalCorrupt, JournalError, SequenceConflict, StudyExists
+from raytune_hpo.facts import Status
 from raytune_hpo.journal import open_storage
 from raytune_hpo.runtime.async_desk import AsyncDesk
 from raytune_hpo.runtime.plan import RunPlan
@@ -64,7 +66,7 @@ class OptimizerActor:
     async def _opened(self) -> Optimizer:
         ahead = not self._plan.sampler.traits.history_free
         if not was_restarted():
-            return await self._desk.commit.do(self._take_up, open_study, ahead)
+            return await self._desk.commit.do(self._take_up, partial(open_study, suspect=True), ahead)
         deadline, delay_s = self._clock.now() + REOPEN_S, 0.2
         while True:
             try:
@@ -144,8 +146,7 @@ class OptimizerActor:
         if over or self._optimizer is None:
             return True, 0
         ledger = self._optimizer.ledger
-        limit = ledger.spec.limits.num_trials
-        return False, None if limit is None else limit - len(ledger.trials) + len(ledger.requeued)
+        return False, None if ledger.num_left is None else ledger.num_left + ledger.counts[Status.WAITING]
 
     async def fail(self, error: HpoError) -> None:
         """The pool cannot go on, so the study cannot."""
@@ -202,6 +203,17 @@ class OptimizerActor:
         if self._optimizer is not None and not self._desk.over.is_set():
             await self._desk.commit.do(self._optimizer.stop, reason)
             self._desk.note_end()
+
+    async def stop_trial(self, number: int) -> None:
+        """End one trial as pruned, at its next report.
+
+        Raises:
+            SpecError: there is no such trial.
+        """
+        optimizer = await self._opened_study()
+        self._raise_failure()
+        await self._desk.commit.do(optimizer.stop_trial, number)
+        self._desk.waiting.wake()
 
     async def enqueue(self, config: Mapping[str, Any]) -> None:
         """Have a configuration tried next.

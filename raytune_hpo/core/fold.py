@@ -32,7 +32,9 @@ class StudyFold:
             self.sampler.tell(trial)
 
     def judge(self, report: Reported) -> Verdict:
-        """The scheduler's verdict on a report that has not been applied yet."""
+        """The verdict on a report that has not been applied yet: a user's, or else the scheduler's."""
+        if report.number in self.ledger.stop_asked:
+            return Verdict.STOP
         if self.scheduler is None:
             return Verdict.CONTINUE
         trials = self.ledger.trials

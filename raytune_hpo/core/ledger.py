@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.errors import InvalidTransition
@@ -16,8 +16,10 @@ from raytune_hpo.facts import (
     Enqueued,
     Fact,
     Printed,
+    Requeued,
     SessionOpened,
     Status,
+    StopAsked,
     StudyCreated,
     StudyExtended,
     StudyStopped,
@@ -73,13 +75,17 @@ class Ledger:
         seen: how many facts were applied.
         trials: by number.
         unfinished: those that run or wait, by number; ``finished``: the others, in the order in which they finished.
-        requeued: the queue of numbers that wait to be handed out again (the keys; a trial may leave from its middle);
-            ``enqueued``: the queue of the user's packed points.
+        requeued: the queue of numbers that wait to be handed out again (the keys; a trial may leave from its middle).
+        suspects: those that wait and were running when a session died, with how often that happened to them.
+        enqueued: the queue of what the user wants tried, the configurations packed.
+        retried: the failed trials that were enqueued again; these do not count against ``num_trials``.
+        stop_asked: the unfinished trials that a user wants stopped.
         owned: the numbers of running trials by worker.
         best: the completed trial of the lowest loss, for each goal.
         improved: for each goal the trials that were the best when they finished, and how many had finished by then.
         stopped: the reason of the last StudyStopped, None while a session is open.
-        session_start: how many facts there were before the newest session; 0 in the first one.
+        session_start: how many facts there were before the newest session; 0 in the first one. ``num_finished_before``,
+            ``num_failed_before``: how many trials had finished, and failed, by then.
     """
 
     def __init__(self, spec: StudySpec) -> None:
@@ -89,14 +95,20 @@ class Ledger:
         self.unfinished: dict[int, Trial] = {}
         self.finished: list[Trial] = []
         self.requeued: dict[int, None] = {}
-        self.enqueued: deque[Mapping[str, Any]] = deque()
+        self.suspects: dict[int, int] = {}
+        self.enqueued: deque[Enqueued] = deque()
+        self.retried: set[int] = set()
+        self.stop_asked: set[int] = set()
         self.owned: dict[str, dict[int, None]] = {}
         self.counts = dict.fromkeys(Status, 0)
         self.best: list[Trial | None] = [None] * len(spec.goals)
         self.improved: list[list[tuple[int, Trial]]] = [[] for _ in spec.goals]
         self.stopped: str | None = None
         self.session_start = 0
+        self.num_finished_before = 0
+        self.num_failed_before = 0
         self._num_sessions = 0
+        self._session_deaths: dict[int, int] = {}
         self._elapsed_s = 0.0
         self._last_at: float | None = None
 
@@ -126,7 +138,9 @@ class Ledger:
         if isinstance(fact, _TRIAL_FACTS):
             return self._apply_to_trial(fact)
         if isinstance(fact, Enqueued):
-            self.enqueued.append(fact.config)
+            self.enqueued.append(fact)
+            if fact.retry_of is not None:
+                self.retried.add(fact.retry_of)
         elif isinstance(fact, StudyCreated):
             self.spec = self.spec.with_limits(Limits(**fact.spec["limits"]))
         elif isinstance(fact, StudyExtended):
@@ -135,6 +149,9 @@ class Ledger:
             self.stopped = None
             self.session_start = self.seen - 1 if self._num_sessions else 0  # the first one has begun with StudyCreated
             self._num_sessions += 1
+            self.num_finished_before, self.num_failed_before = len(self.finished), self.counts[Status.FAILED]
+        elif isinstance(fact, StopAsked):
+            self.stop_asked.add(fact.number)
         elif isinstance(fact, StudyStopped):
             self.stopped = fact.reason
         return None
@@ -144,9 +161,19 @@ class Ledger:
         """Whether no trial runs and none waits to be handed out again."""
         return not self.counts[Status.RUNNING] and not self.counts[Status.WAITING]
 
+    @property
+    def num_left(self) -> int | None:
+        """How many trials may still be started, retries of failed ones not counted; None where there is no limit."""
+        limit = self.spec.limits.num_trials
+        return None if limit is None else max(0, limit + len(self.retried) - len(self.trials))
+
     def running(self) -> list[Trial]:
         """The trials that workers have in hand, by number."""
         return [trial for trial in self.unfinished.values() if trial.status is Status.RUNNING]
+
+    def session_deaths(self, number: int) -> int:
+        """How many sessions died without a word while this trial was running."""
+        return self._session_deaths.get(number, 0)
 
     def elapsed_s(self, now: float) -> float:
         """Seconds of running time up to ``now``, over all sessions."""
@@ -187,10 +214,10 @@ class Ledger:
             return trial
         self.trials[number] = self.unfinished[number] = trial
         if old is None or old.status is not trial.status:
-            self._move(old, trial)
+            self._move(old, trial, fact)
         return trial
 
-    def _move(self, old: Trial | None, trial: Trial) -> None:
+    def _move(self, old: Trial | None, trial: Trial, fact: TrialFact) -> None:
         """Keep counts, queues and owners right when a trial changes its status.
 
         A trial is in exactly one place: owned by a worker (running), in a queue (waiting), or among the finished. It leaves
@@ -206,14 +233,18 @@ class Ledger:
                 if not numbers:
                     del self.owned[str(old.worker)]
             elif old.status is Status.WAITING:
-                del self.requeued[number]
+                self.requeued.pop(number, None)
+                self.suspects.pop(number, None)
         self.counts[trial.status] += 1
         if trial.status is Status.RUNNING:
             self.owned.setdefault(str(trial.worker), {})[number] = None
+        elif isinstance(fact, Requeued) and fact.suspect:
+            self.suspects[number] = self._session_deaths[number] = self._session_deaths.get(number, 0) + 1
         elif trial.status is Status.WAITING:
             self.requeued[number] = None
         else:
             del self.unfinished[number]
+            self.stop_asked.discard(number)
             self.finished.append(trial)
             self._rank(trial)
 

@@ -27,6 +27,8 @@ from raytune_hpo.core.messages import (
     ReportMetrics,
     ReturnTrials,
     StopStudy,
+    StopTrial,
+    TakeTrial,
     Tick,
 )
 from raytune_hpo.core.suggestions import Suggestions
@@ -40,6 +42,7 @@ from raytune_hpo.facts import (
     SessionOpened,
     Started,
     Status,
+    StopAsked,
     StudyExtended,
     StudyStopped,
     Verdict,
@@ -49,6 +52,7 @@ from raytune_hpo.registry import check_pairing
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
+ADOPTED = "adopted"  # stands for the worker of a trial whose result came when it was handed out to nobody
 _STOP = Answer(verdict=Verdict.STOP)
 _NOTED = Noted()
 _WAIT = Lease()
@@ -79,14 +83,28 @@ class OptimizerCore(StudyFold):
         self._stop_if_due(command.at)
         return Decision(reply=reply, facts=tuple(self._facts))
 
-    def open(self, at: float, spec: StudySpec) -> tuple[Fact, ...]:
-        """Take the study up (again): adopt the spec's limits and requeue what an earlier session left running."""
+    def open(
+        self, at: float, spec: StudySpec, *, suspect: bool = False, blame: bool = False, retry_failed: bool = False
+    ) -> tuple[Fact, ...]:
+        """Take the study up (again): adopt the spec's limits and requeue what an earlier session left running.
+
+        Args:
+            suspect: whether these may have killed that session: they are handed out last.
+            blame: whether one that ran alone did kill it, and spends a retry: trials run in the optimizer's own process.
+            retry_failed: whether the configurations of failed trials are enqueued again.
+        """
         self._facts = []
         if spec.limits != self.ledger.spec.limits:
             self._record(StudyExtended(limits=spec.limits.to_json(), at=at))
         self._record(SessionOpened(at=at))
-        for trial in self.ledger.running():
-            self._requeue(trial, "the session before ended", at)
+        left = self.ledger.running()
+        is_to_blame = blame and len(left) == 1
+        for trial in left:
+            self._take_back(trial, "the session before ended", at, spent=is_to_blame, suspect=suspect or blame)
+        for trial in self.ledger.finished if retry_failed else ():
+            if trial.status is Status.FAILED and trial.number not in self.ledger.retried:
+                config = spec.space.pack(trial.config)
+                self._record(Enqueued(config=config, at=at, retry_of=trial.number))
         self._stop_if_due(at)
         return tuple(self._facts)
 
@@ -98,13 +116,16 @@ class OptimizerCore(StudyFold):
 
     def _ask_trials(self, command: AskTrials) -> Lease:
         ledger = self.ledger
+        self._stop_if_due(command.at)  # first: a trial that is handed out when time is up would run for nothing
         if ledger.stopped is not None:
             return _OVER
         if owned := [number for number in ledger.owned.get(command.worker, ()) if number not in command.holding]:
             return self._lease([ledger.trials[number] for number in owned])
         if ledger.requeued:  # one at a time: if it brings its worker down again, we know which it was
-            return self._lease([self._hand_out_again(command)])
+            return self._lease([self._hand_out_again(next(iter(ledger.requeued)), command.worker, command.at)])
         trials = [trial for _ in range(self._share(command)) if (trial := self._hand_out(command)) is not None]
+        if not trials and ledger.stopped is None and (number := self._next_suspect()) is not None:
+            trials = [self._hand_out_again(number, command.worker, command.at)]
         if trials:
             return self._lease(trials)
         return _WAIT if ledger.stopped is None else _OVER
@@ -123,21 +144,34 @@ class OptimizerCore(StudyFold):
             return command.limit
         return min(command.limit, max(1, (num_trials - len(self.ledger.trials)) // (2 * num_workers)))
 
-    def _hand_out_again(self, command: AskTrials) -> Trial:
-        number = next(iter(self.ledger.requeued))
+    def _hand_out_again(self, number: int, worker: str, at: float, *, from_step: int | None = None) -> Trial:
         attempt = self.ledger.trials[number].attempt + 1
-        self._record(Started(number=number, attempt=attempt, worker=command.worker, at=command.at))
+        self._record(Started(number=number, attempt=attempt, worker=worker, at=at, from_step=from_step))
         return self.ledger.trials[number]
+
+    def _next_suspect(self) -> int | None:
+        """The next of the trials that were running when a session died; None if none may go out now.
+
+        They come after everything new. One that has been there twice comes alone among its like: of several that run when
+        the next session dies nobody would know which it was.
+        """
+        ledger = self.ledger
+        wary = any(ledger.session_deaths(trial.number) > 1 for trial in ledger.running())
+        for number, deaths in ledger.suspects.items():
+            if deaths == 1 or not wary:
+                return number
+        return None
 
     def _hand_out(self, command: AskTrials) -> Trial | None:
         """A new trial: the user's next point, or else the sampler's next suggestion; None if there is none now."""
         ledger = self.ledger
         number = len(ledger.trials)
-        if self._is_full():
+        if ledger.num_left == 0 or self._owes_a_suspect():
             return None
         if ledger.enqueued:
             self.suggestions.clear()  # its numbers have moved
-            self._record(Started(number=number, worker=command.worker, at=command.at, config=ledger.enqueued[0]))
+            config = ledger.enqueued[0].config
+            self._record(Started(number=number, worker=command.worker, at=command.at, config=config))
             return ledger.trials[number]
         prepared = self.suggestions.take()
         if prepared is None:
@@ -159,6 +193,12 @@ class OptimizerCore(StudyFold):
         )
         return ledger.trials[number]
 
+    def _owes_a_suspect(self) -> bool:
+        """Whether suspects would wait for ever if new trials came first: where nothing limits these, one is enough."""
+        ledger = self.ledger
+        is_endless = ledger.spec.limits.num_trials is None
+        return is_endless and bool(ledger.suspects) and len(ledger.finished) > ledger.num_finished_before
+
     def _lease(self, trials: list[Trial]) -> Lease:
         return Lease(
             assignments=tuple(
@@ -178,8 +218,8 @@ class OptimizerCore(StudyFold):
         if trial.reports and command.step <= trial.reports[-1].step:  # a repeated message gets the same answer
             verdict = next((r.verdict for r in reversed(trial.reports) if r.step == command.step), Verdict.CONTINUE)
             return Answer(verdict=verdict, next_step=self.next_step(trial))
-        if trial.reports and trial.reports[-1].verdict is Verdict.STOP:
-            return _STOP
+        if trial.reports and trial.reports[-1].verdict.is_final:
+            return Answer(verdict=trial.reports[-1].verdict)
         report = Reported(
             number=command.number,
             attempt=command.attempt,
@@ -193,27 +233,41 @@ class OptimizerCore(StudyFold):
         return Answer(verdict=verdict, next_step=self.next_step(self.ledger.trials[command.number]))
 
     def _end_trial(self, command: EndTrial) -> Noted:
-        trial = self._held(command.number, command.attempt)
+        trial = self._held(command.number, command.attempt) or self._adopted(command)
         if trial is None:
             return _NOTED
         if command.output:
-            self._record(Printed(number=command.number, attempt=command.attempt, text=command.output, at=command.at))
-        was_stopped = bool(trial.reports) and trial.reports[-1].verdict is Verdict.STOP
-        # An objective that swallows TrialStopped and returns was stopped all the same.
-        status = Status.PRUNED if was_stopped and command.status is Status.COMPLETED else command.status
+            self._record(Printed(number=trial.number, attempt=trial.attempt, text=command.output, at=command.at))
+        verdict = trial.reports[-1].verdict if trial.reports else Verdict.CONTINUE
+        status = command.status
+        if verdict is Verdict.STOP and status is Status.COMPLETED:
+            status = Status.PRUNED  # an objective that swallows TrialStopped and returns was stopped all the same
+        elif verdict is Verdict.COMPLETE and status is Status.PRUNED:
+            status = Status.COMPLETED  # with its last report: its objective went on after the last step
         self._record(
             Finished(
-                number=command.number,
-                attempt=command.attempt,
+                number=trial.number,
+                attempt=trial.attempt,
                 status=status,
                 at=command.at,
-                metrics=trial.metrics if status is Status.PRUNED else command.metrics,
+                metrics=command.metrics if status is command.status is not Status.PRUNED else trial.metrics,
                 error=command.error,
+                reason=command.reason,
                 started_at=command.started_at,
                 duration_s=command.duration_s,
             )
         )
         return _NOTED
+
+    def _adopted(self, command: EndTrial) -> Trial | None:
+        """A trial that waits, if this is how its last attempt ended after all: the result came late, but it came."""
+        trials, number = self.ledger.trials, command.number
+        if self.ledger.stopped is not None or number >= len(trials):
+            return None
+        trial = trials[number]
+        if trial.status is not Status.WAITING or trial.attempt != command.attempt:
+            return None
+        return self._hand_out_again(number, ADOPTED, command.at, from_step=_last_step(trial))
 
     def _held(self, number: int, attempt: int) -> Trial | None:
         """The trial if this attempt still runs it; None for a former owner's."""
@@ -228,22 +282,23 @@ class OptimizerCore(StudyFold):
 
     def _lose_worker(self, command: LoseWorker) -> Noted:
         owned = [self.ledger.trials[number] for number in self.ledger.owned.get(command.worker, ())]
-        is_suspect = len(owned) == 1 and not command.blameless  # of several, nobody knows which it was
-        max_retries = self.ledger.spec.max_retries
+        is_to_blame = len(owned) == 1 and not command.blameless  # of several, nobody knows which it was
         for trial in owned:
-            if is_suspect and trial.retries >= max_retries:
-                error = (
-                    f"{command.reason}; the trial took its worker down {trial.retries + 1} times, "
-                    f"max_retries={max_retries}"
-                )
-                self._record(
-                    Finished(
-                        number=trial.number, attempt=trial.attempt, status=Status.FAILED, at=command.at, error=error
-                    )
-                )
-            else:
-                self._requeue(trial, command.reason, command.at, spent=is_suspect)
+            self._take_back(trial, command.reason, command.at, spent=is_to_blame)
         return _NOTED
+
+    def _take_back(self, trial: Trial, reason: str, at: float, *, spent: bool, suspect: bool = False) -> None:
+        """A trial came back unfinished: it is handed out again, or fails if it is to blame and has no retry left."""
+        max_retries = self.ledger.spec.max_retries
+        if not spent or trial.retries < max_retries:
+            self._requeue(trial, reason, at, spent=spent, suspect=suspect)
+            return
+        error = f"{reason}; the trial took its worker down {trial.retries + 1} times, max_retries={max_retries}"
+        self._record(
+            Finished(
+                number=trial.number, attempt=trial.attempt, status=Status.FAILED, at=at, error=error, reason=reason
+            )
+        )
 
     def _replace_workers(self, command: ReplaceWorkers) -> Noted:
         for trial in self.ledger.running():
@@ -257,13 +312,42 @@ class OptimizerCore(StudyFold):
                 self._requeue(self.ledger.trials[number], "returned", command.at)
         return _NOTED
 
-    def _requeue(self, trial: Trial, reason: str, at: float, *, spent: bool = False) -> None:
-        self._record(Requeued(number=trial.number, attempt=trial.attempt, reason=reason, spent=spent, at=at))
+    def _requeue(self, trial: Trial, reason: str, at: float, *, spent: bool = False, suspect: bool = False) -> None:
+        self._record(
+            Requeued(number=trial.number, attempt=trial.attempt, reason=reason, spent=spent, suspect=suspect, at=at)
+        )
 
     # -------------------------------------------------------------------------------------------- user and time
 
     def _enqueue_config(self, command: EnqueueConfig) -> Noted:
         self._record(Enqueued(config=command.config, at=command.at))
+        return _NOTED
+
+    def _take_trial(self, command: TakeTrial) -> Noted:
+        trials = self.ledger.trials
+        if self.ledger.stopped is None and command.number < len(trials):
+            trial = trials[command.number]
+            if trial.status is Status.WAITING:
+                self._hand_out_again(command.number, command.worker, command.at, from_step=_last_step(trial))
+        return _NOTED
+
+    def _stop_trial(self, command: StopTrial) -> Noted:
+        trials = self.ledger.trials
+        if command.number >= len(trials) or trials[command.number].status.is_finished:
+            return _NOTED
+        trial = trials[command.number]
+        self._record(StopAsked(number=command.number, at=command.at))
+        if trial.status is Status.WAITING and self.ledger.stopped is None:
+            trial = self._hand_out_again(trial.number, ADOPTED, command.at, from_step=_last_step(trial))
+            self._record(
+                Finished(
+                    number=trial.number,
+                    attempt=trial.attempt,
+                    status=Status.PRUNED,
+                    at=command.at,
+                    metrics=trial.metrics,
+                )
+            )
         return _NOTED
 
     def _stop_study(self, command: StopStudy) -> Noted:
@@ -278,16 +362,18 @@ class OptimizerCore(StudyFold):
         limits = ledger.spec.limits
         if ledger.stopped is not None:
             return
-        if self._is_full() and ledger.is_settled:
+        if ledger.num_left == 0 and ledger.is_settled:
             self._stop("num_trials", at)
+        elif limits.max_failures is not None and self._num_failed() >= limits.max_failures:
+            self._stop("max_failures", at)
         elif limits.time_budget_s is not None and ledger.elapsed_s(at) >= limits.time_budget_s:
             self._stop("time_budget_s", at)
         elif limits.target is not None and self._has_reached(limits.target):
             self._stop("target", at)
 
-    def _is_full(self) -> bool:
-        limit = self.ledger.spec.limits.num_trials
-        return limit is not None and len(self.ledger.trials) >= limit
+    def _num_failed(self) -> int:
+        """In this session: whoever takes a study up again has seen to what was wrong."""
+        return self.ledger.counts[Status.FAILED] - self.ledger.num_failed_before
 
     def _has_reached(self, target: float) -> bool:
         best, goal = self.ledger.best[0], self.ledger.spec.goals[0]
@@ -310,6 +396,12 @@ class OptimizerCore(StudyFold):
         LoseWorker: _lose_worker,
         ReplaceWorkers: _replace_workers,
         EnqueueConfig: _enqueue_config,
+        TakeTrial: _take_trial,
+        StopTrial: _stop_trial,
         StopStudy: _stop_study,
         Tick: _tick,
     }
+
+
+def _last_step(trial: Trial) -> int | None:
+    return trial.reports[-1].step if trial.reports else None

@@ -52,6 +52,7 @@ class EndTrial:
     at: float
     metrics: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+    reason: str | None = None
     output: str = ""
     started_at: float | None = None
     duration_s: float | None = None
@@ -93,6 +94,23 @@ class EnqueueConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TakeTrial:
+    """Give a trial that waits to this very worker, which has it already: it was asked for in an earlier session, say."""
+
+    worker: str
+    number: int
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StopTrial:
+    """Stop one trial, as a user asks: it is pruned at its next report, or at once where nobody runs it."""
+
+    number: int
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StopStudy:
     """Stop the study now. Running trials wait for it to be taken up again."""
 
@@ -108,7 +126,17 @@ class Tick:
 
 
 Command = (
-    AskTrials | ReportMetrics | EndTrial | ReturnTrials | LoseWorker | ReplaceWorkers | EnqueueConfig | StopStudy | Tick
+    AskTrials
+    | ReportMetrics
+    | EndTrial
+    | ReturnTrials
+    | LoseWorker
+    | ReplaceWorkers
+    | EnqueueConfig
+    | TakeTrial
+    | StopTrial
+    | StopStudy
+    | Tick
 )
 
 # ------------------------------------------------------------------------------------------------ replies

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from raytune_hpo.core.ledger import Ledger, StudyStatus
 from raytune_hpo.core.machine import OptimizerCore
-from raytune_hpo.core.messages import Command, EnqueueConfig, Reply, StopStudy
+from raytune_hpo.core.messages import Command, EnqueueConfig, Reply, StopStudy, StopTrial
 from raytune_hpo.core.snapshot import Snapshot, snapshot_of
+from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.facts import Enqueued, Fact, StudyCreated
 from raytune_hpo.protocols import Clock, Journal, Sampler, Scheduler
 from raytune_hpo.spec import StudySpec
 
 
 class WallClock:
-    """The computer's own time."""
+    """The time of day when it was made, and what has passed since: setting the computer's clock makes no difference."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
 
     def now(self) -> float:
-        return time.time()
+        return self._offset + time.monotonic()
 
 
 class Optimizer:
@@ -43,6 +48,7 @@ class Optimizer:
         self._spec, self._sampler, self._scheduler, self._ahead = spec, sampler, scheduler, ahead
         self._journal, self.clock = journal, clock
         self._core: OptimizerCore | None = None
+        self._process = os.getpid()
 
     @property
     def core(self) -> OptimizerCore:
@@ -82,10 +88,15 @@ class Optimizer:
             expect=0,
         )
 
-    def open(self) -> None:
-        """Replay, and begin a session: requeue what an earlier one left running; the spec's limits hold from now on."""
+    def open(self, *, suspect: bool = False, blame: bool = False, retry_failed: bool = False) -> None:
+        """Replay, and begin a session: requeue what an earlier one left running; the spec's limits hold from now on.
+
+        Args:
+            suspect, blame, retry_failed: see ``OptimizerCore.open``.
+        """
         self.replay()
-        self._append(self.core.open(self.now(), self._spec))
+        facts = self.core.open(self.now(), self._spec, suspect=suspect, blame=blame, retry_failed=retry_failed)
+        self._append(facts)
 
     def handle(self, commands: Sequence[Command]) -> list[Reply]:
         """Decide on all commands, in order, in one transaction; nobody is told what the journal does not hold.
@@ -93,6 +104,11 @@ class Optimizer:
         Raises:
             JournalError: the facts could not be written; none of the commands has had any effect, each may be sent again.
         """
+        if os.getpid() != self._process:  # a copy of the state, and of the right to write, which only one may use
+            raise HpoError(
+                f"study {self._spec.name!r} was opened in process {self._process}, this is process {os.getpid()}, a fork "
+                f"of it; ask and tell in the process that opened it, or close it there and open it here"
+            )
         core = self.core
         try:
             decisions = [core.step(command) for command in commands]
@@ -111,6 +127,17 @@ class Optimizer:
         space = self._spec.space
         space.check(config)
         self.handle([EnqueueConfig(config=space.pack(config), at=self.now())])
+
+    def stop_trial(self, number: int) -> None:
+        """Stop one trial: it is pruned at its next report, or at once where nobody runs it.
+
+        Raises:
+            SpecError: the study has no such trial.
+        """
+        num_trials = len(self.ledger.trials)
+        if not 0 <= number < num_trials:
+            raise SpecError(f"study {self._spec.name!r} has {num_trials} trials, numbered from 0; got {number}")
+        self.handle([StopTrial(number=number, at=self.now())])
 
     def stop(self, reason: str) -> None:
         self.handle([StopStudy(reason=reason, at=self.now())])

@@ -45,8 +45,7 @@ class Suggestions:
     def request(self, demand: int = 0) -> SuggestionRequest | None:
         """The next suggestion that is worth computing while ``demand`` workers wait; None if there is none."""
         ledger = self._ledger
-        limit = ledger.spec.limits.num_trials
-        is_full = limit is not None and self._next_number() >= limit
+        is_full = ledger.num_left is not None and len(self._prepared) >= ledger.num_left
         has_enough = is_full or len(self._prepared) >= demand + self.num_ahead
         has_nothing = self._nothing_at == len(ledger.finished)
         if self._computes_here or ledger.stopped is not None or ledger.enqueued or has_enough or has_nothing:

@@ -93,9 +93,9 @@ class Desk:
 
     @staticmethod
     def answer(replies: Sequence[Reply]) -> Answer:
-        """The answer to several reports: the first that says STOP, or else the newest."""
+        """The answer to several reports: the first verdict that is final, or else the newest."""
         answers = [reply for reply in replies if isinstance(reply, Answer)]
-        return next((answer for answer in answers if answer.verdict is Verdict.STOP), answers[-1])
+        return next((answer for answer in answers if answer.verdict.is_final), answers[-1])
 
 
 def _told(worker: str, ended: Sequence[EndTrial], returned: Sequence[int], at: float) -> list[Command]:

@@ -18,6 +18,7 @@ from raytune_hpo.runtime.desk import OVER, STOP, Desk
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study
+from raytune_hpo.runtime.threads import inherited
 from raytune_hpo.runtime.trial_run import timed_out
 from raytune_hpo.runtime.worker import Worker
 
@@ -31,7 +32,7 @@ class LocalHandle:
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
         self._storage = open_storage(plan.settings.storage)
-        self._optimizer = open_study(plan, self._storage, WallClock())
+        self._optimizer = open_study(plan, self._storage, WallClock(), blame=True)
         self._desk = Desk()
         self._changed = threading.Condition()
         self._failure: BaseException | None = None
@@ -68,6 +69,11 @@ class LocalHandle:
     def stop(self, reason: str) -> None:
         with self._changed:
             self._optimizer.stop(reason)
+            self._changed.notify_all()
+
+    def stop_trial(self, number: int) -> None:
+        with self._changed:
+            self._optimizer.stop_trial(number)
             self._changed.notify_all()
 
     def enqueue(self, config: Mapping[str, Any]) -> None:
@@ -130,7 +136,7 @@ class LocalHandle:
 
     def _work(self, worker: Worker) -> None:
         try:
-            with routed():
+            with routed(), inherited():
                 worker.loop()
         except BaseException as error:
             self._fail(error)
@@ -163,7 +169,7 @@ class LocalHandle:
             return
         for name, worker in list(self._workers.items()):
             run = worker.run
-            if run is not None and time.time() - run.started_at > limit:
+            if run is not None and run.elapsed_s > limit:
                 del self._workers[name]
                 late = timed_out(run.assignment.number, run.assignment.attempt, limit, run.started_at)
                 at = self._optimizer.now()

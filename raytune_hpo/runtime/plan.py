@@ -90,6 +90,10 @@ class Handle(Protocol):
         """End the study; running trials are left waiting for it to be taken up again."""
         ...
 
+    def stop_trial(self, number: int) -> None:
+        """End one trial as pruned, at its next report."""
+        ...
+
     def enqueue(self, config: Mapping[str, Any]) -> None:
         """Have a configuration tried next."""
         ...

@@ -15,8 +15,14 @@ from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.spec import StudySpec
 
 
-def open_study(plan: RunPlan, storage: Storage, clock: Clock, *, ahead: bool = False) -> Optimizer:
+def open_study(
+    plan: RunPlan, storage: Storage, clock: Clock, *, ahead: bool = False, suspect: bool = False, blame: bool = False
+) -> Optimizer:
     """Create the study or continue it, and begin a session.
+
+    Args:
+        ahead: see Optimizer.
+        suspect, blame: what a dead session's trials are held for; see ``OptimizerCore.open``.
 
     Raises:
         StudyExists: it is there and ``resume="never"``, or someone else is running it.
@@ -32,7 +38,7 @@ def open_study(plan: RunPlan, storage: Storage, clock: Clock, *, ahead: bool = F
         optimizer = _optimizer(plan, stored, journal, clock, ahead=ahead)
         if stored is None:
             optimizer.create(plan.settings.points_to_evaluate)
-        optimizer.open()
+        optimizer.open(suspect=suspect, blame=blame, retry_failed=plan.settings.retry_failed)
     except BaseException:
         journal.close()
         raise

@@ -43,6 +43,8 @@ class Settings:
     num_trials: int | None = None
     time_budget_s: float | None = None
     target: float | None = None
+    max_failures: int | None = None
+    retry_failed: bool = False
     max_concurrent: int | None = None
     resources: Mapping[str, float] | Sequence[Mapping[str, float]] = field(default_factory=lambda: {"cpu": 1.0})
     isolation: str = "actor"
@@ -56,8 +58,7 @@ class Settings:
     recorded: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _ = self.limits  # which checks itself
-        name, target = self.name, self.target
+        name = self.name
         several = not isinstance(self.metric, str) and len(self.metric) > 1
         if name is not None and (
             not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable()
@@ -67,17 +68,13 @@ class Settings:
             isinstance(self.seed, bool) or not isinstance(self.seed, numbers.Integral) or self.seed < 0
         ):
             raise SpecError(f"seed is a whole number of at least 0, or None to have one drawn, got {self.seed!r}")
-        if target is not None:
-            if several:
-                raise SpecError("target ends a study of one metric; with several, use num_trials or time_budget_s")
-            if isinstance(target, bool) or not isinstance(target, numbers.Real) or math.isnan(target):
-                raise SpecError(f"target is a value of the metric, got {target!r}")
-        for what, least in (("num_trials", 1), ("max_concurrent", 1), ("max_retries", 0)):
+        if self.limits.target is not None and several:
+            raise SpecError("target ends a study of one metric; with several, use num_trials or time_budget_s")
+        for what, least in (("max_concurrent", 1), ("max_retries", 0)):
             if (value := getattr(self, what)) is not None:
                 self._set(what, whole(what, value, least=least))
-        for what in ("time_budget_s", "trial_timeout_s"):
-            if (value := getattr(self, what)) is not None:
-                positive(what, value)
+        if self.trial_timeout_s is not None:
+            positive("trial_timeout_s", self.trial_timeout_s)
         one_of("resume", self.resume, RESUME)
         one_of("isolation", self.isolation, ISOLATIONS)
         self._set("resources", _checked_resources(self.resources))
@@ -88,7 +85,12 @@ class Settings:
 
     @property
     def limits(self) -> Limits:
-        return Limits(num_trials=self.num_trials, time_budget_s=self.time_budget_s, target=self.target)
+        return Limits(
+            num_trials=self.num_trials,
+            time_budget_s=self.time_budget_s,
+            target=self.target,
+            max_failures=self.max_failures,
+        )
 
     def make_parts(self) -> tuple[Any, Any]:
         """The sampler and the scheduler (or None), not bound to the study yet."""

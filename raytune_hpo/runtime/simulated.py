@@ -21,9 +21,11 @@ from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.errors import ObjectiveError
 from raytune_hpo.facts import Fact, Status, Verdict
 from raytune_hpo.journal import open_storage
+from raytune_hpo.protocols import last_step
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study
+from raytune_hpo.runtime.threads import inherited
 from raytune_hpo.runtime.trial_run import TrialRun, timed_out
 
 COST = "cost_s"
@@ -50,11 +52,17 @@ class _Running:
     events: Iterator[Command]
     assignment: Assignment
     next: Command | None = None
+    verdict: Verdict = Verdict.CONTINUE
     started_at: float = field(default=0.0)
 
     def advance(self) -> Command | None:
         self.next = next(self.events, None)
         return self.next
+
+    def has_said_its_last(self, answer: Answer) -> bool:
+        """Whether it reports although its last report was the last one wanted."""
+        was, self.verdict = self.verdict, answer.verdict
+        return was is Verdict.COMPLETE
 
     def stopped_at(self, at: float) -> EndTrial:
         """How it ends when the scheduler has stopped it."""
@@ -101,7 +109,7 @@ class SimulatedHandle:
     def wait(self, timeout_s: float | None = None) -> bool:
         """Simulate, for at most ``timeout_s`` seconds of real time."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        with routed(), rarely_collected():
+        with routed(), inherited(), rarely_collected():
             with self._lock:
                 self._put_to_work()
             while self._optimizer.ledger.stopped is None and self._heap:
@@ -116,6 +124,9 @@ class SimulatedHandle:
 
     def stop(self, reason: str) -> None:
         self._optimizer.stop(reason)
+
+    def stop_trial(self, number: int) -> None:
+        self._optimizer.stop_trial(number)
 
     def enqueue(self, config: Mapping[str, Any]) -> None:
         self._optimizer.enqueue(config)
@@ -137,7 +148,7 @@ class SimulatedHandle:
         for run, event, reply in zip(running, events, self._optimizer.handle(events), strict=True):
             if isinstance(event, EndTrial):
                 self._idle.append(run.worker)
-            elif isinstance(reply, Answer) and reply.verdict is Verdict.STOP:
+            elif isinstance(reply, Answer) and (reply.verdict is Verdict.STOP or run.has_said_its_last(reply)):
                 stopped.append(run)
             else:
                 self._push(run)
@@ -172,7 +183,7 @@ class SimulatedHandle:
 
     def _script(self, assignment: Assignment, at: float) -> Iterator[Command]:
         """Run the objective now; its reports and its end, at the virtual times it gave, up to the time limit."""
-        recorder = _Recorder()
+        recorder = _Recorder(last_step(self._plan.scheduler))
         run = TrialRun(assignment, self._plan.objective, self._plan.spec.goals, recorder, judged=self._plan.is_judged)
         ended = run()
         events = self._timed(assignment, at, recorder.reports, ended)
@@ -219,9 +230,11 @@ class SimulatedHandle:
 class _Recorder:
     """Takes reports down instead of sending them."""
 
-    def __init__(self) -> None:
+    def __init__(self, last_step: int | None) -> None:
         self.reports: list[tuple[int, Mapping[str, Any]]] = []
+        self._last_step = last_step
 
     def report(self, step: int, metrics: Mapping[str, Any]) -> Verdict:
         self.reports.append((step, metrics))
-        return Verdict.CONTINUE
+        is_last = self._last_step is not None and step >= self._last_step
+        return Verdict.COMPLETE if is_last else Verdict.CONTINUE  # an objective without end would be run for ever

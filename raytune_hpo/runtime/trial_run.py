@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextvars
 import inspect
+import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from raytune_hpo.core.messages import Assignment, EndTrial
+from raytune_hpo.display.text import cut
 from raytune_hpo.errors import ObjectiveError, TrialStopped
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.goals import Goal, as_metrics, check_metrics
 from raytune_hpo.runtime.output import BoundedText, captured
 
 MAX_ERROR_CHARS = 8_000
+MAX_REASON_CHARS = 300
 
 Objective = Callable[[dict[str, Any]], Any]
 
@@ -29,28 +33,49 @@ class Reporter(Protocol):
 
 
 _current: contextvars.ContextVar[TrialRun | None] = contextvars.ContextVar("raytune_hpo_trial", default=None)
+_under_way: set[TrialRun] = set()  # of this process
 
 
-def report(metrics: Mapping[str, Any] | None = None, /, *, step: int | None = None, **named: Any) -> None:
-    """Report metrics of the running trial, as keywords or as one dict; outside a trial it does nothing.
+def report(metrics: Mapping[str, Any] | float | None = None, /, *, step: int | None = None, **named: Any) -> None:
+    """Report metrics of the running trial: as keywords, as one dict, or as one number, the metric itself.
+
+    Any thread of the trial may report. Outside a trial it does nothing.
 
     Args:
-        step: an integer that grows from report to report; by default one more than the last, from 1.
+        step: an integer that grows from report to report; by default one more than the last, from 1. A ``"step"`` in
+            the dict serves as well.
 
     Raises:
         TrialStopped: the scheduler stops this trial. Let it pass; it is a BaseException.
-        ObjectiveError: a step that does not grow, or a metric that is none; fails the trial.
+        ObjectiveError: a step that does not grow, or a metric that is not valid; fails the trial.
     """
-    run = _current.get()
-    if run is not None:
-        run.report({**(metrics or {}), **named}, step)
+    run = _current.get() or _only_one()
+    if run is None:
+        return
+    given = {} if metrics is None else as_metrics(metrics, run.goals)
+    if step is None:
+        step = given.pop("step", None)
+    run.report({**given, **named}, step)
+
+
+def _only_one() -> TrialRun | None:
+    """The trial of a thread that inherited none: the only one under way in this process, if there is just one."""
+    running = list(_under_way)
+    if len(running) > 1:
+        warnings.warn(
+            "hpo.report was called in a thread that belongs to none of the trials that run here; nothing was reported. "
+            "Start the thread inside the objective, or report there",
+            stacklevel=3,
+        )
+    return running[0] if len(running) == 1 else None
 
 
 class TrialRun:
     """Runs one assignment.
 
     Attributes:
-        started_at: epoch seconds when the objective was called.
+        started_at: epoch seconds when the objective was called; ``elapsed_s``: how long ago that was, whatever became of
+            the clock.
         output: what the objective has printed up to now.
         judged: a scheduler needs the goals in every report.
     """
@@ -60,20 +85,31 @@ class TrialRun:
     ) -> None:
         self.assignment = assignment
         self.started_at = time.time()
+        self.goals = goals
+        self._begin = time.monotonic()
+        self._lock = threading.Lock()  # reports may come from several threads
         self.output = BoundedText()
-        self._objective, self._goals, self._reporter, self._judged = objective, goals, reporter, judged
+        self._objective, self._reporter, self._judged = objective, reporter, judged
         self._last: dict[str, Any] = {}
         self._step: int | None = None
-        self._stopped = False
+        self._verdict = Verdict.CONTINUE
+        self._is_over = False
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._begin
 
     def __call__(self) -> EndTrial:
         """Call the objective and say how it ended; nothing that it raises, but for SystemExit and Ctrl-C, comes out."""
         token = _current.set(self)
+        _under_way.add(self)
         begin = time.perf_counter()
         with captured() as self.output:
             try:
                 status, metrics, error = self._outcome()
             finally:
+                self._is_over = True
+                _under_way.discard(self)
                 _current.reset(token)
         return EndTrial(
             number=self.assignment.number,
@@ -81,18 +117,22 @@ class TrialRun:
             status=status,
             at=0.0,  # stamped by the optimizer's clock on arrival
             metrics=metrics,
-            error=error,
+            error=None if error is None else error.text,
+            reason=None if error is None else error.reason,
             output=str(self.output),
             started_at=self.started_at,
             duration_s=time.perf_counter() - begin,
         )
 
     def report(self, metrics: Mapping[str, Any], step: int | None) -> None:
-        step = self._next_step(step)
-        plain = check_metrics(metrics, self._goals, require=self._judged)
-        self._step, self._last = step, plain
-        if self._stopped or self._reporter.report(step, plain) is Verdict.STOP:
-            self._stopped = True
+        with self._lock:
+            if self._is_over or self._verdict.is_final:  # after the last step it may return, but not go on
+                raise TrialStopped(f"trial {self.assignment.number} has ended")
+            step = self._next_step(step)
+            plain = check_metrics(metrics, self.goals, require=self._judged)
+            self._step, self._last = step, plain
+            self._verdict = self._reporter.report(step, plain)
+        if self._verdict is Verdict.STOP:
             raise TrialStopped(f"trial {self.assignment.number} was stopped at step {step}")
 
     def _next_step(self, step: int | None) -> int:
@@ -108,24 +148,22 @@ class TrialRun:
             )
         return number
 
-    def _outcome(self) -> tuple[Status, dict[str, Any], str | None]:
+    def _outcome(self) -> tuple[Status, dict[str, Any], _Failure | None]:
         try:
             # The objective gets a dict of its own: what it does to it must not reach the journal or the next attempt.
             result = self._call(copied(self.assignment.config))
-            return self._result(result)
+            if self._verdict is Verdict.STOP:
+                return Status.PRUNED, {}, None
+            returned = {} if result is None and self._last else as_metrics(result, self.goals)
+            metrics = check_metrics({**self._last, **returned}, self.goals, require=True)
+            return Status.COMPLETED, metrics, None
         except TrialStopped:
             return Status.PRUNED, {}, None
         except ObjectiveError as error:
-            return Status.FAILED, self._last, f"ObjectiveError: {error}"
+            text = f"ObjectiveError: {error}"
+            return Status.FAILED, self._last, _Failure(text, text)
         except (SystemExit, Exception) as error:
-            return Status.FAILED, self._last, _described(error)
-
-    def _result(self, result: Any) -> tuple[Status, dict[str, Any], str | None]:
-        if self._stopped:
-            return Status.PRUNED, {}, None
-        returned = {} if result is None and self._last else as_metrics(result, self._goals)
-        metrics = check_metrics({**self._last, **returned}, self._goals, require=True)
-        return Status.COMPLETED, metrics, None
+            return Status.FAILED, self._last, _failure(error)
 
     def _call(self, config: dict[str, Any]) -> Any:
         result = self._objective(config)
@@ -141,7 +179,7 @@ class TrialRun:
                     item = next(generator)
                 except StopIteration as stop:
                     return stop.value
-                metrics = as_metrics(item, self._goals)
+                metrics = as_metrics(item, self.goals)
                 self.report(metrics, metrics.pop("step", None))
         finally:
             generator.close()  # type: ignore[attr-defined]
@@ -149,12 +187,14 @@ class TrialRun:
 
 def timed_out(number: int, attempt: int, limit: float, started_at: float) -> EndTrial:
     """How a trial ends that ran longer than ``trial_timeout_s``."""
+    text = f"the trial ran longer than trial_timeout_s={limit:g}"
     return EndTrial(
         number=number,
         attempt=attempt,
         status=Status.FAILED,
         at=started_at + limit,
-        error=f"the trial ran longer than trial_timeout_s={limit:g}",
+        error=text,
+        reason=text,
         started_at=started_at,
         duration_s=limit,
     )
@@ -169,16 +209,31 @@ def copied(value: Any) -> Any:
     return value
 
 
-def _described(error: BaseException) -> str:
+class _Failure(NamedTuple):
+    """Why an objective failed: a traceback, and its point in one line."""
+
+    text: str
+    reason: str
+
+
+def _failure(error: BaseException) -> _Failure:
     """The traceback from the objective on, without our own frames, shortened in the middle."""
     tb = error.__traceback__
     while tb is not None and tb.tb_frame.f_globals.get("__name__") == __name__:
         tb = tb.tb_next
     try:
+        reason = reason_of(error)
         text = "".join(traceback.format_exception(type(error), error, tb)).rstrip()
     except Exception as broken:  # an exception whose own __str__ raises
-        text = f"{type(error).__name__} (its message cannot be shown: {type(broken).__name__})"
+        reason = text = f"{type(error).__name__} (its message cannot be shown: {type(broken).__name__})"
     if len(text) > MAX_ERROR_CHARS:
         half = MAX_ERROR_CHARS // 2
         text = f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
-    return text
+    return _Failure(text, reason)
+
+
+def reason_of(error: BaseException) -> str:
+    """An exception in one line: its type, and the first line of its message that says something."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    name = type(error).__name__
+    return cut(f"{name}: {line}" if line else name, MAX_REASON_CHARS)

@@ -12,14 +12,15 @@ from typing import Any
 from raytune_hpo.core.messages import Answer, Assignment, EndTrial, Lease
 from raytune_hpo.facts import Status, Verdict
 
-EndedRow = tuple[int, int, str, Any, str | None, str, float | None, float | None]
+EndedRow = tuple[int, int, str, Any, str | None, str | None, str, float | None, float | None]
 LeaseRows = list[tuple[int, int, Any, int | None]] | None  # None: the study is over
 AnswerRow = tuple[str, int | None]
 
 
 def pack_ended(ended: Iterable[EndTrial]) -> list[EndedRow]:
     return [
-        (e.number, e.attempt, e.status.value, e.metrics, e.error, e.output, e.started_at, e.duration_s) for e in ended
+        (e.number, e.attempt, e.status.value, e.metrics, e.error, e.reason, e.output, e.started_at, e.duration_s)
+        for e in ended
     ]
 
 
@@ -32,11 +33,12 @@ def unpack_ended(rows: Iterable[EndedRow]) -> list[EndTrial]:
             at=0.0,
             metrics=metrics,
             error=error,
+            reason=reason,
             output=output,
             started_at=started_at,
             duration_s=duration_s,
         )
-        for number, attempt, status, metrics, error, output, started_at, duration_s in rows
+        for number, attempt, status, metrics, error, reason, output, started_at, duration_s in rows
     ]
 
 

@@ -153,8 +153,8 @@ class BufferedReporter:
         sending, self._waiting = self._waiting, []
         answer = self._channel.report(self._assignment.number, self._assignment.attempt, sending)
         self._next_step = answer.next_step
-        if answer.verdict is Verdict.STOP:
-            self._verdict = Verdict.STOP
+        if answer.verdict.is_final:
+            self._verdict = answer.verdict
 
     def _flush_later(self) -> None:
         with self._lock:

@@ -1,0 +1,50 @@
+"""Threads that a trial starts belong to it: they report for it, and what they print is kept with it.
+
+Python's threads begin with an empty context (until 3.14, where a flag changes that). While a runtime is at work here, a
+thread begins with a copy of the context of whoever starts it, and a call that is submitted to a pool of threads runs in a
+copy of its submitter's: a pool that several trials share reports for the right one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+_lock = threading.Lock()
+_installed = 0
+_start = threading.Thread.start
+_submit = ThreadPoolExecutor.submit
+
+
+@contextlib.contextmanager
+def inherited() -> Iterator[None]:
+    """Have threads inherit contexts, for as long as any runtime of this process is inside."""
+    global _installed
+    with _lock:
+        _installed += 1
+        threading.Thread.start = _start_in_context  # type: ignore[method-assign,assignment]
+        ThreadPoolExecutor.submit = _submit_in_context  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        with _lock:
+            _installed -= 1
+            if _installed == 0:
+                threading.Thread.start = _start  # type: ignore[method-assign]
+                ThreadPoolExecutor.submit = _submit  # type: ignore[method-assign]
+
+
+def _start_in_context(thread: threading.Thread) -> None:
+    context, run = contextvars.copy_context(), thread.run
+    thread.run = lambda: context.run(run)  # type: ignore[method-assign]
+    _start(thread)
+
+
+def _submit_in_context(
+    executor: ThreadPoolExecutor, function: Callable[..., Any], /, *args: Any, **keywords: Any
+) -> Future[Any]:
+    return _submit(executor, contextvars.copy_context().run, function, *args, **keywords)
