@@ -13,8 +13,8 @@ from raytune_hpo.cli.app import NO_RESULT, say, says_json
 from raytune_hpo.cli.control import defined, json_object, part, settings_of
 
 if TYPE_CHECKING:
-    from raytune_hpo.experiments import LookupTable
     from raytune_hpo.results import Results
+    from raytune_hpo.tables import LookupTable
 
 
 def _resources(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
@@ -60,7 +60,7 @@ def tabulate(
     ends; the table has what they reported and how long they took, so that searches can be tried without training.
     The same command goes on after a crash, and with a larger N it adds rows, as long as FILE.py stays as it is.
     """
-    from raytune_hpo.tables.making import run_design, settings_for_rows
+    from raytune_hpo.tables.design import run_design, settings_for_rows
 
     out = file.with_suffix(".parquet") if out is None else out
     module = load_file(file)
@@ -86,7 +86,7 @@ def name_for(file: Path) -> str:
 
 
 def _table(results: Results) -> LookupTable | None:
-    from raytune_hpo.experiments import LookupTable
+    from raytune_hpo.tables import LookupTable
 
     return LookupTable.of(results) if results.best_trials else None
 
