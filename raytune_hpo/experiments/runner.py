@@ -20,7 +20,7 @@ from raytune_hpo.experiments.parts import TRUTH
 from raytune_hpo.experiments.plan import Plan
 from raytune_hpo.experiments.progress import ExperimentProgress
 from raytune_hpo.experiments.search import SearchOutcome, outcome_of, search_settings
-from raytune_hpo.experiments.tasks import Task, digest_of, find_task
+from raytune_hpo.experiments.tasks import Task, content_digest, find_task
 from raytune_hpo.runtime.calls import Calls, LocalCalls
 from raytune_hpo.spec import StudySpec
 
@@ -219,7 +219,7 @@ def _packed(search: RepeatedSearch) -> PackedSearch:
     except (TypeError, AttributeError, pickle.PicklingError) as error:
         name = search.task.name
         raise SpecError(f"task {name!r} cannot be sent to other processes: {error}; use --serial") from error
-    return PackedSearch(digest_of(data), data)
+    return PackedSearch(content_digest(data), data)
 
 
 @functools.lru_cache(maxsize=1)

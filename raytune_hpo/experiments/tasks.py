@@ -63,7 +63,7 @@ class Task:
             num_steps=table.num_steps,
             truth=table.value,
             final=partial(_table_result, table),
-            digest=digest_of(b"".join(part.tobytes() for part in table.parts)),
+            digest=content_digest(b"".join(part.tobytes() for part in table.parts)),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def _of_file(file: Path, given: Mapping[str, Any]) -> Task:
     settings = {"metric": "loss", "mode": "min", **defined, **{key: value for key, value in given.items() if value}}
     space = Space.of(module.space)
     return Task(
-        name=file.stem, space=space, objective=module.objective, digest=digest_of(file.read_bytes()), **settings
+        name=file.stem, space=space, objective=module.objective, digest=content_digest(file.read_bytes()), **settings
     )
 
 
@@ -190,6 +190,6 @@ def _true_loss(folder: Path, name: str, config: Mapping[str, Any]) -> float:
     return bench.evaluation(folder, name, flatten(config))[0]
 
 
-def digest_of(data: bytes) -> str:
+def content_digest(data: bytes) -> str:
     """A digest that two contents share only if they are the same."""
     return hashlib.blake2b(data, digest_size=8).hexdigest()
