@@ -24,12 +24,12 @@ _WALL_CLOCK = "train"  # the tag of tasks that are timed by the clock on the wal
 
 
 def has_tasks(folder: Path) -> bool:
-    """Whether a folder is one of tasks."""
+    """Whether a folder has a module of tasks."""
     return (folder / MODULE).is_file()
 
 
 def default_folder() -> Path | None:
-    """The folder of tasks that the environment names; None if it names none."""
+    """The folder of tasks that the environment names, if it names one."""
     folder = Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
     return folder if folder is not None and has_tasks(folder) else None
 

@@ -77,7 +77,7 @@ class EstimatingSampler:
 
 
 def with_estimates(sampler: Sampler) -> Sampler:
-    """The sampler with its estimates; one without a model has none, and is returned as it is."""
+    """The sampler with its estimates; a sampler without a model is returned as it is."""
     return EstimatingSampler(sampler=sampler) if isinstance(sampler, RankingSampler) else sampler
 
 

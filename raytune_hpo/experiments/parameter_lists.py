@@ -1,8 +1,7 @@
-"""Spaces from lists of parameters, each described by a dict, and their configurations made flat again.
+"""Spaces from lists of parameters, each of which is a dict, and their configurations made flat again.
 
-The description of a parameter has: name, type (float, int, categorical), low, high, log, choices, ordered (choices are a
-grid of numbers), condition {parent: [values]} (active where all of several parents have one of the values). Parents come
-first.
+A parameter has name, type (float, int, categorical), low, high, log, choices, ordered (choices are a grid of numbers),
+condition {parent: [values]} (active where all of several parents have one of the values). Parents come first.
 
 Two forms say the same. "flat" is one dict whose entries come and go by conditions, as in ConfigSpace and as peers that
 suggest by name see it; "nested" has choices among dicts, as users of this package write it, where a parameter below

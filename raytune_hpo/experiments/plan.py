@@ -44,7 +44,7 @@ class Until:
                 elif name == "trials":
                     found["num_trials"] = int(value)
                 else:
-                    raise ValueError(f"{name!r} is none of goal, time, trials")
+                    raise ValueError(f"{name!r} is not goal, time or trials")
             except ValueError as error:
                 raise SpecError(f"an end is goal=0.99, time=12h or trials=500, got {word!r}: {error}") from error
         return cls(**found)

@@ -109,6 +109,18 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
         settings.read_file(tmp_path / "none.yaml")
 
 
+def test_a_command_is_read_once_into_a_record_of_which_nothing_changes_later(tmp_path):
+    written(tmp_path)
+    given = {"minimise": True, "metric": "acc", "seed": 3, "horizons": "10m, 1h", "serial": True, "jobs": 2}
+    asked = settings.ExperimentSettings.read(tmp_path / "made.csv", given, file(tmp_path, ARMS))
+    assert (asked.task.name, asked.task.metric, asked.task.mode) == ("made", "acc", "min")
+    assert (asked.plan.seed, asked.plan.scheduler, asked.num_repeats) == (3, "deca", 2)
+    assert (asked.horizons_s, asked.runtime, asked.max_jobs) == ([600, 3600], "local", 2)
+    assert (asked.name, asked.folder, asked.estimates) == (None, "experiments", False)
+    with pytest.raises(AttributeError):
+        asked.num_repeats = 3
+
+
 # ------------------------------------------------------------------------------------------------ commands
 
 
