@@ -74,7 +74,7 @@ class LookupTable:
         with reading("a lookup table is a CSV or parquet file", path, "bring it back, or make it again"):
             frame, metadata = layout.read_table(Path(path))
             if metadata is None:
-                return cls._guessed(Path(path), frame, conf, metric or "accuracy", mode or "max")
+                return cls._without_metadata(Path(path), frame, conf, metric or "accuracy", mode or "max")
             if conf is not None:
                 raise SpecError(f"{path} knows its space, got {conf} as well; leave that out")
             return cls._of_rows(Path(path).stem, layout.rows_of(frame, metadata, metric, mode))
@@ -114,7 +114,7 @@ class LookupTable:
         )
 
     @classmethod
-    def _guessed(cls, path: Path, frame: pd.DataFrame, conf: str | Path | None, metric: str, mode: str) -> LookupTable:
+    def _without_metadata(cls, path: Path, frame: pd.DataFrame, conf: str | Path | None, metric: str, mode: str) -> LookupTable:
         """The table of a file without metadata, whose columns are told apart by their names."""
         steps = {column: int(found[1]) for column in frame if (found := _STEP.match(str(column)))}
         last = (hp_conf.last_step(conf) if conf else None) or max(steps.values(), default=1)
@@ -162,7 +162,7 @@ class LookupTable:
         Raises:
             SpaceError: the table does not have the configuration.
         """
-        found = self._rows.get(key_of(config))
+        found = self._row_by_key.get(key_of(config))
         return self.space.index_of(config) if found is None else found  # 1 for 1.0, say
 
     def value(self, config: Mapping[str, Any]) -> float:
@@ -181,7 +181,7 @@ class LookupTable:
         return np.asarray(self.times[row])
 
     @cached_property
-    def _rows(self) -> dict[Hashable, int]:
+    def _row_by_key(self) -> dict[Hashable, int]:
         candidates = self.space.candidates
         assert candidates is not None
         return {key_of(config): i for i, config in enumerate(candidates.configs)}
