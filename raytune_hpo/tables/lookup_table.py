@@ -114,7 +114,9 @@ class LookupTable:
         )
 
     @classmethod
-    def _without_metadata(cls, path: Path, frame: pd.DataFrame, conf: str | Path | None, metric: str, mode: str) -> LookupTable:
+    def _without_metadata(
+        cls, path: Path, frame: pd.DataFrame, conf: str | Path | None, metric: str, mode: str
+    ) -> LookupTable:
         """The table of a file without metadata, whose columns are told apart by their names."""
         steps = {column: int(found[1]) for column in frame if (found := _STEP.match(str(column)))}
         last = (hp_conf.last_step(conf) if conf else None) or max(steps.values(), default=1)
