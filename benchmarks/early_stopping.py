@@ -38,7 +38,7 @@ from tasks import shared
 from tasks.scoring import Scores
 
 import raytune_hpo as hpo
-from raytune_hpo.experiments.parameter_lists import space_of
+from raytune_hpo.experiments.parameter_lists import space_from_list
 
 HORIZONS = {4: 8.0, 32: 2.0}  # mean full runs, by the number of workers
 STEPS, FIRST = "max_steps", "min_steps"  # options: each task's number of steps, and a share of it
@@ -69,7 +69,7 @@ class Contender:
 
         results = hpo.simulate(
             objective,
-            space_of(curves.parameters),
+            space_from_list(curves.parameters),
             metric="loss",
             sampler=self.sampler,
             scheduler=self._rule(curves.num_steps),

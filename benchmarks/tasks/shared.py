@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from raytune_hpo.experiments import bench
-from raytune_hpo.experiments.parameter_lists import flatten, space_of
+from raytune_hpo.experiments.parameter_lists import flatten, space_from_list
 from tasks.task import Outcome, Task
 
 VARIABLE = "RAYTUNE_HPO_BENCH"
@@ -45,7 +45,7 @@ def names(folder: Path, tag: str | None = None) -> list[str]:
 
 def load(folder: Path, name: str, form: str = "flat") -> Task:
     """One task."""
-    task = bench.module(folder).load(name)
+    task = bench.load_module(folder).load(name)
     # Training is timed by the clock on the wall, which never says the same twice.
     is_timed = "train" not in task.tags
 
@@ -54,7 +54,7 @@ def load(folder: Path, name: str, form: str = "flat") -> Task:
         time = metrics.get("time") if is_timed else None
         return Outcome(float(metrics["loss"]), None if time is None else float(time))
 
-    space = space_of(task.space, form)
+    space = space_from_list(task.space, form)
     return Task(name=name, tags=tuple(task.tags), space=space, best=task.best, median=task.median, evaluate=evaluate)
 
 

@@ -159,6 +159,7 @@ def simulate(
     num_workers: int = 1,
     cost: str = COST,
     storage: Any = "memory",
+    on_suggestion: Callable[[int, float], object] | None = None,
     **settings: Any,
 ) -> Results:
     """Tune on a virtual clock: the objective says how long it takes instead of taking that long.
@@ -166,13 +167,34 @@ def simulate(
     Args:
         num_workers: virtual workers.
         cost: the metric in which every report and result carries the virtual seconds since its trial began.
+        on_suggestion: called with the number of each trial that is handed out and the processor's seconds that this took,
+            which count on no clock of the study. ``on_suggestion=seconds.__setitem__`` collects them in a dict.
         settings: as for Tuner; times and ``time_budget_s`` are virtual.
+    """
+    given = {"num_workers": num_workers, "cost": cost, "storage": storage, "on_suggestion": on_suggestion, **settings}
+    with start_simulation(objective, space, **given) as run:
+        return run.watch(progress=settings.get("progress", False))
+
+
+def start_simulation(
+    objective: Callable[[dict[str, Any]], Any],
+    space: Any,
+    *,
+    num_workers: int = 1,
+    cost: str = COST,
+    storage: Any = "memory",
+    on_suggestion: Callable[[int, float], object] | None = None,
+    **settings: Any,
+) -> Run:
+    """The run of ``simulate``, for callers to whom Ctrl-C means more than the end of one study.
+
+    Its virtual time passes while somebody waits for it.
     """
     settings = {"progress": False, **settings, "runtime": "simulated", "max_concurrent": num_workers}
     tuner = Tuner(objective, space, storage=storage, **settings)
-    with Run(SimulatedHandle(tuner.plan, cost=cost), tuner.plan) as run:
-        run.follow(*tuner._callbacks)
-        return run.watch(progress=tuner._progress)
+    run = Run(SimulatedHandle(tuner.plan, cost=cost, on_suggestion=on_suggestion), tuner.plan)
+    run.follow(*tuner._callbacks)
+    return run
 
 
 def _started(plan: RunPlan, runtime: str, *, detached: bool) -> Handle:

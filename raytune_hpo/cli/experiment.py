@@ -1,4 +1,4 @@
-"""Commands about experiments: a whole search, many times over on a virtual clock, and what came of several of them."""
+"""Commands about experiments: experiment, which repeats a search on a virtual clock, and experiments, which compares."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import click
 
 from raytune_hpo.cli.app import NO_RESULT, say, says_json
 from raytune_hpo.cli.control import part
-from raytune_hpo.errors import SpecError
 
 _FOLDER = "experiments"
 _PATH = click.Path(path_type=Path)
@@ -72,32 +71,30 @@ def experiment(
 
     Every repeat is kept when it ends. The same command goes on after a crash, and a larger REPEATS extends it.
     """
-    from raytune_hpo.experiments import find_task, run_experiment
-    from raytune_hpo.experiments import settings as files
+    from raytune_hpo.experiments import run_experiment
+    from raytune_hpo.experiments.settings import ExperimentSettings
 
     given = {key: value for key, value in flags.items() if value is not None and value != ()}
-    settings = files.merged({} if file is None else files.read(file), given)
-    searched, repeats, plan = find_task(task, **_of_task(settings)), _repeats(settings), files.plan_of(settings)
-    horizons = plan.until.checked(files.horizons_of(settings))
+    settings = ExperimentSettings.read(task, given, file)
     if address is not None:
         from raytune_hpo import cluster
 
         cluster.connect(address)
     found = run_experiment(
-        searched,
-        repeats,
-        plan,
-        name=settings.get("name"),
-        folder=settings.get("out", _FOLDER),
-        estimates=bool(settings.get("estimates")),
-        runtime="local" if settings.get("serial") else "ray",
-        max_jobs=settings.get("jobs"),
+        settings.task,
+        settings.num_repeats,
+        settings.plan,
+        name=settings.name,
+        folder=settings.folder,
+        estimates=settings.estimates,
+        runtime=settings.runtime,
+        max_jobs=settings.max_jobs,
         progress=not (quiet or as_json),
     )
     more = f"more: raytune-hpo experiments {found.folder} --page OUT.html"
     if not found.is_whole:
-        more = f"interrupted after {len(found)} of {repeats} repeats; the same command goes on\n{more}"
-    say(f"{found.text(horizons)}\n\n{more}", found.to_json(horizons), as_json=as_json)
+        more = f"interrupted after {len(found)} of {settings.num_repeats} repeats; the same command goes on\n{more}"
+    say(f"{found.text(settings.horizons_s)}\n\n{more}", found.to_json(settings.horizons_s), as_json=as_json)
     if not len(found):
         ctx.exit(NO_RESULT)
 
@@ -118,23 +115,10 @@ def experiments(
     from raytune_hpo.experiments.comparing import Comparison, load_all
     from raytune_hpo.experiments.settings import horizons_of
 
-    compared = Comparison(load_all(folders or (Path(_FOLDER),)), horizons_of({"horizons": horizons}))
+    compared = Comparison(load_all(folders or (Path(_FOLDER),)), horizons_of(horizons))
     if page is not None:
         compared.page(page)
     written = "" if page is None else f"\n\nwritten: {page}"
     say(f"{compared}{written}", compared.to_json(), as_json=as_json)
     if not any(len(found) for found in compared.experiments):
         ctx.exit(NO_RESULT)
-
-
-def _of_task(settings: dict[str, Any]) -> dict[str, Any]:
-    """What tables need to be told, for ``find_task``."""
-    minimise = settings.get("minimise")
-    mode = None if minimise is None else "min" if minimise else "max"
-    return {"conf": settings.get("conf"), "metric": settings.get("metric"), "mode": mode}
-
-
-def _repeats(settings: dict[str, Any]) -> Any:
-    if "repeats" not in settings:
-        raise SpecError("how many repeats? raytune-hpo experiment TASK REPEATS, or repeats in --file")
-    return settings["repeats"]

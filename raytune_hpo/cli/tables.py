@@ -1,4 +1,4 @@
-"""The command that makes a lookup table of an objective: tabulate."""
+"""The command tabulate, which makes a lookup table of an objective."""
 
 from __future__ import annotations
 
@@ -13,12 +13,8 @@ from raytune_hpo.cli.app import NO_RESULT, say, says_json
 from raytune_hpo.cli.control import defined, json_object, part, settings_of
 
 if TYPE_CHECKING:
-    from raytune_hpo.experiments import LookupTable
     from raytune_hpo.results import Results
-
-
-def _resources(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
-    return None if value is None else json_object(value)
+    from raytune_hpo.tables import LookupTable
 
 
 @click.command()
@@ -34,7 +30,7 @@ def _resources(ctx: click.Context, param: click.Parameter, value: str | None) ->
 @click.option("--mode", type=click.Choice(["min", "max"]))
 @click.option("--sampler", callback=part, help="What designs: 'grid' tries all of a finite space.  [default: sobol]")
 @click.option("--max-concurrent", "--workers", "max_concurrent", type=int, help="How many trials run at the same time.")
-@click.option("--resources", callback=_resources, metavar="JSON", help='Of one trial: \'{"cpu": 2, "gpu": 0.5}\'.')
+@click.option("--resources", metavar="JSON", help='Of one trial: \'{"cpu": 2, "gpu": 0.5}\'.')
 @click.option("--local", "runtime", flag_value="local", help="In this process; needs no Ray.")
 @click.option("--address", help="Of the Ray cluster to run on.")
 @click.option("--storage", metavar="URL", help="Where to keep the study.")
@@ -60,8 +56,11 @@ def tabulate(
     ends; the table has what they reported and how long they took, so that searches can be tried without training.
     The same command goes on after a crash, and with a larger N it adds rows, as long as FILE.py stays as it is.
     """
-    from raytune_hpo.tables.making import run_design, settings_for_rows
+    from raytune_hpo.tables import LookupTable
+    from raytune_hpo.tables.design import run_design, settings_for_rows
 
+    if flags["resources"] is not None:
+        flags["resources"] = json_object(flags["resources"])
     out = file.with_suffix(".parquet") if out is None else out
     module = load_file(file)
     given = {key: value for key, value in flags.items() if value is not None}
@@ -74,8 +73,16 @@ def tabulate(
 
         cluster.connect(address)
     results = run_design(objective, space, rows, out, settings)
-    table = _table(results)
-    say(_text(results, table, out), _data(results, table, out), as_json=as_json)
+    table = LookupTable.of(results) if results.best_trials else None
+    data = {
+        "path": str(out),
+        "name": results.name,
+        "num_by_status": results.num_by_status,
+        "rows": 0 if table is None else len(table.seconds),
+        "steps": None if table is None else table.num_steps,
+        "seconds": None if table is None else float(table.seconds.sum()),
+    }
+    say(_text(results, table, out), data, as_json=as_json)
     if table is None:
         ctx.exit(NO_RESULT)
 
@@ -85,24 +92,8 @@ def name_for(file: Path) -> str:
     return f"{file.stem}-table-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
 
 
-def _table(results: Results) -> LookupTable | None:
-    from raytune_hpo.experiments import LookupTable
-
-    return LookupTable.of(results) if results.best_trials else None
-
-
-def _data(results: Results, table: LookupTable | None, out: Path) -> dict[str, Any]:
-    return {
-        "path": str(out),
-        "name": results.name,
-        "num_by_status": results.num_by_status,
-        "rows": 0 if table is None else len(table.seconds),
-        "steps": None if table is None else table.num_steps,
-        "seconds": None if table is None else float(table.seconds.sum()),
-    }
-
-
 def _text(results: Results, table: LookupTable | None, out: Path) -> str:
+    """What was written, how much of it can be looked up, and what to do with it; or why nothing can."""
     from raytune_hpo.display.text import counts_line, duration
     from raytune_hpo.results.summary import first_error
 

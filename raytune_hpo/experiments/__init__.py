@@ -17,8 +17,8 @@ from raytune_hpo.experiments.search import search
 from raytune_hpo.experiments.summary import Summary
 from raytune_hpo.experiments.tasks import Task, find_task
 from raytune_hpo.samplers.presets import preset
+from raytune_hpo.tables.design import tabulate
 from raytune_hpo.tables.lookup_table import LookupTable
-from raytune_hpo.tables.making import tabulate
 
 __all__ = [
     "Comparison",

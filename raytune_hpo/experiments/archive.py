@@ -1,10 +1,10 @@
-"""An experiment's folder: what it is, and a table for each repeat that has ended.
+"""The archive of an experiment: a folder with its spec, and a table for each repeat that has ended.
 
     experiment.json        the task and the plan, which must stay the same
     repeat-00017.csv       the steps of one search
     estimates-00017.csv    what the model thought before each of them, if that was asked for
 
-Tables are written beside their place and moved there, the steps last: a repeat is there when its steps are, and whole.
+Each file is written whole, the steps last: a repeat has ended when its steps are there.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING, Any
 from raytune_hpo.display.text import short
 from raytune_hpo.errors import HpoError, SpecError, SpecMismatch
 from raytune_hpo.experiments.plan import Plan
-from raytune_hpo.experiments.search import ESTIMATES, TYPES, Outcome, typed
+from raytune_hpo.experiments.search import ESTIMATES, TYPES, SearchOutcome, typed
 from raytune_hpo.files import json_object, reading, write_whole
+from raytune_hpo.results.records import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 1
-SPEC = "experiment.json"
-_STEPS = re.compile(r"^repeat-(\d+)\.csv$")
-_MOST_TOLD = 3  # differences
+SPEC_FILE = "experiment.json"
+_VERSION = 1
+_STEPS_FILE = re.compile(r"^repeat-(\d+)\.csv$")
+_MAX_DIFFERENCES = 3  # in one message
 
 
 class Archive:
@@ -42,11 +43,19 @@ class Archive:
         """Begin the experiment, or go on with it.
 
         Raises:
-            SpecMismatch: another experiment is there; names what differs.
+            SpecMismatch: another experiment is in the folder; names what differs.
             HpoError: the folder cannot be written.
         """
-        if (self.folder / SPEC).exists():
-            _require_same(self.spec(), spec, self.folder)
+        if (self.folder / SPEC_FILE).exists():
+            differing = list(_differences(_identity(self.spec()), _identity(spec), ""))
+            if differing:
+                shown = differing[:_MAX_DIFFERENCES]
+                told = "; ".join(f"{where[1:]} was {short(old)}, is {short(new)}" for where, old, new in shown)
+                more = f"; and {len(differing) - len(shown)} more" if len(differing) > len(shown) else ""
+                raise SpecMismatch(
+                    f"experiment {self.folder.name!r} has repeats of another plan: {told}{more}. Use another name, go back "
+                    f"to its own settings, or delete {self.folder}"
+                )
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -54,35 +63,35 @@ class Archive:
             raise HpoError(
                 f"an experiment needs a folder that can be written, {self.folder} cannot: {error}"
             ) from error
-        write_whole(self.folder / SPEC, json.dumps({"version": VERSION, **spec}, indent=1) + "\n")
+        write_whole(self.folder / SPEC_FILE, json.dumps({"version": _VERSION, **spec}, indent=1) + "\n")
 
     def spec(self) -> dict[str, Any]:
-        """What the experiment is.
+        """The spec of the experiment: its task, its plan, and the parts of the plan in full.
 
         Raises:
-            SpecError: none is here, or one of a later version.
-            HpoError: it is damaged.
+            SpecError: the folder has no experiment, or one of a later version.
+            HpoError: its file is damaged.
         """
-        path = self.folder / SPEC
+        path = self.folder / SPEC_FILE
         if not path.exists():
-            raise SpecError(f"the folder of an experiment has a file {SPEC}, {self.folder} has none")
+            raise SpecError(f"the folder of an experiment has a file {SPEC_FILE}, {self.folder} has none")
         with _intact(path, "bring it back, or delete the folder"):
             data = json_object(path)
-            if (version := data.get("version")) != VERSION:
+            if (version := data.get("version")) != _VERSION:
                 raise SpecError(
-                    f"experiments of version {VERSION} can be read, {path} has {version!r}; update raytune_hpo"
+                    f"experiments of version {_VERSION} can be read, {path} has {version!r}; update raytune_hpo"
                 )
             _identity(data)
         return data
 
     def identity(self) -> tuple[dict[str, Any], Plan]:
-        """What is searched, with its name, metric and mode, and how.
+        """The name, metric and mode of the task, and the plan.
 
         Raises:
             SpecError, HpoError: as ``spec``.
         """
         data = self.spec()
-        with _intact(self.folder / SPEC, "bring it back, or delete the folder"):
+        with _intact(self.folder / SPEC_FILE, "bring it back, or delete the folder"):
             task = {key: str(data["task"][key]) for key in ("name", "metric", "mode")}
             return task, Plan.from_json(data["plan"])
 
@@ -90,34 +99,34 @@ class Archive:
         """The repeats that have ended, in order."""
         if not self.folder.is_dir():
             return []
-        return sorted(int(found[1]) for path in self.folder.iterdir() if (found := _STEPS.match(path.name)))
+        return sorted(int(found[1]) for path in self.folder.iterdir() if (found := _STEPS_FILE.match(path.name)))
 
-    def keep(self, repeat: int, outcome: Outcome) -> None:
-        """Write down how a repeat ended, at once."""
+    def keep(self, repeat: int, outcome: SearchOutcome) -> None:
+        """Write down how a repeat ended."""
         if outcome.estimates is not None:
             write_whole(self._place("estimates", repeat), outcome.estimates.to_csv(index=False))
         write_whole(self._place("repeat", repeat), outcome.steps.to_csv(index=False))
 
-    def read(self, repeat: int) -> Outcome:
-        """What was kept of a repeat.
+    def read(self, repeat: int) -> SearchOutcome:
+        """The tables of a repeat.
 
         Raises:
-            HpoError: a file of it is damaged.
+            HpoError: one of its files is damaged.
         """
-        path = self._place("estimates", repeat)
-        return Outcome(_table(self._place("repeat", repeat), TYPES), _table(path, ESTIMATES) if path.exists() else None)
+        steps, estimates = self._place("repeat", repeat), self._place("estimates", repeat)
+        return SearchOutcome(_table(steps, TYPES), _table(estimates, ESTIMATES) if estimates.exists() else None)
 
     def clear(self) -> None:
-        """Forget what the experiment is, if no repeat has ended: then it may become another one."""
+        """Delete the spec if no repeat has ended, so that another experiment may have the folder."""
         if not self.repeats():
-            (self.folder / SPEC).unlink(missing_ok=True)
+            (self.folder / SPEC_FILE).unlink(missing_ok=True)
 
     def _place(self, what: str, repeat: int) -> Path:
         return self.folder / f"{what}-{repeat:05}.csv"
 
 
 def _table(path: Path, types: Mapping[str, str]) -> pd.DataFrame:
-    """A table as it was written: pandas' own way of reading numbers may miss their last digit."""
+    """A table as it was written. Numbers are read as text first: pandas' own way may miss their last digit."""
     import pandas as pd
 
     with _intact(path, "delete it, and the same command runs this repeat again"):
@@ -132,27 +141,11 @@ def _intact(path: Path, way_out: str) -> AbstractContextManager[None]:
     return reading("an experiment's files are as they were written", path, way_out, error=HpoError)
 
 
-def _require_same(stored: Mapping[str, Any], spec: Mapping[str, Any], folder: Path) -> None:
-    """Refuse to mix searches of two plans or tasks."""
-    differing = list(_differences(_identity(stored), _identity(plain(spec)), ""))
-    if differing:
-        told = "; ".join(f"{where[1:]} was {short(old)}, is {short(new)}" for where, old, new in differing[:_MOST_TOLD])
-        more = f"; and {len(differing) - _MOST_TOLD} more" if len(differing) > _MOST_TOLD else ""
-        raise SpecMismatch(
-            f"experiment {folder.name!r} has repeats of another plan: {told}{more}. Use another name, go back to its "
-            f"own settings, or delete {folder}"
-        )
-
-
 def _identity(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What must stay the same. Of the parts it is what they are in full, so that a new default makes another one."""
+    """What must stay the same: the task, the plan, and the parts with all their options, so that new defaults are seen."""
     plan = {key: value for key, value in spec["plan"].items() if key not in spec["parts"]}
-    return {"task": spec["task"], **plan, **spec["parts"]}
-
-
-def plain(data: Any) -> Any:
-    """As it comes back from a JSON file."""
-    return json.loads(json.dumps(data))
+    identity: dict[str, Any] = plain({"task": spec["task"], **plan, **spec["parts"]})
+    return identity
 
 
 def _differences(old: Any, new: Any, where: str) -> Iterator[tuple[str, Any, Any]]:

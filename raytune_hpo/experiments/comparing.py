@@ -1,4 +1,4 @@
-"""Several experiments side by side."""
+"""Comparison of several experiments, side by side."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ import numpy as np
 
 from raytune_hpo.display.text import duration, number, table
 from raytune_hpo.errors import SpecError
-from raytune_hpo.experiments.archive import SPEC
+from raytune_hpo.experiments.archive import SPEC_FILE
 from raytune_hpo.experiments.experiment import Experiment
 
 
 def load_all(folders: Iterable[str | PathLike[str]]) -> list[Experiment]:
-    """The experiments of folders, each of which is one's own or has several.
+    """The experiments of folders, each of which is that of an experiment or has several of these.
 
     Raises:
-        SpecError: there is none in one of them.
+        SpecError: one of the folders has no experiment.
     """
     found: list[Experiment] = []
     for folder in map(Path, folders):
-        own = [folder] if (folder / SPEC).exists() else sorted(path.parent for path in folder.glob(f"*/{SPEC}"))
+        own = (
+            [folder] if (folder / SPEC_FILE).exists() else sorted(path.parent for path in folder.glob(f"*/{SPEC_FILE}"))
+        )
         if not own:
             raise SpecError(
                 f"no experiment in {folder}; `raytune-hpo experiment TASK REPEATS --out {folder}` makes one"
@@ -37,7 +39,7 @@ class Comparison:
     """Experiments in one table, one row each.
 
     Args:
-        horizons_s: when to look at success; none: parts of the shortest time limit.
+        horizons_s: the times after which success is looked at; empty: parts of the shortest time limit.
 
     Raises:
         SpecError: a horizon that an experiment has not reached.
@@ -51,25 +53,26 @@ class Comparison:
 
     @cached_property
     def horizons_s(self) -> tuple[float, ...]:
-        """When success is looked at."""
+        """The times after which success is looked at."""
         asked = [experiment.horizons() for experiment in self.experiments if experiment.plan.until.goal is not None]
         return self._given or tuple(min(asked, key=max, default=[]))
 
     def to_json(self) -> dict[str, Any]:
-        """All figures."""
+        """All numbers."""
         return {
             "horizons_s": list(self.horizons_s),
             "experiments": [experiment.to_json(self.horizons_s) for experiment in self.experiments],
         }
 
+    @property
+    def header(self) -> list[str]:
+        """What the columns of ``rows`` are."""
+        within = [f"in {duration(horizon)}" for horizon in self.horizons_s]
+        return ["experiment", "repeats", "goal", *within, "to goal", "best", "trials", "thinking"]
+
     def rows(self) -> list[list[str]]:
         """A row of texts for each experiment that has a repeat, under ``header``."""
         return [self._row(experiment) for experiment in self.experiments if len(experiment)]
-
-    @property
-    def header(self) -> list[str]:
-        within = [f"in {duration(horizon)}" for horizon in self.horizons_s]
-        return ["experiment", "repeats", "goal", *within, "to goal", "best", "trials", "thinking"]
 
     def _row(self, experiment: Experiment) -> list[str]:
         summary, goal = experiment.summary, experiment.plan.until.goal
@@ -92,13 +95,12 @@ class Comparison:
         return "\n".join([table(self.header, self.rows()), *empty, *self.cut_short()])
 
     def cut_short(self) -> list[str]:
-        """Whose shares are not known to the last search."""
+        """A line for each experiment in which searches ran out of trials before the last horizon."""
         ended = [experiment for experiment in self.experiments if len(experiment)]
-        lines = [(each.name, each.summary.cut_short_line(self.horizons_s)) for each in ended]
-        return [f"{name}: {line}" for name, told in lines for line in told]
+        return [f"{each.name}: {line}" for each in ended for line in each.summary.cut_short_line(self.horizons_s)]
 
     def page(self, path: str | PathLike[str]) -> None:
         """Write the table and all figures as one HTML page that opens anywhere, offline too."""
-        from raytune_hpo.experiments.page import page
+        from raytune_hpo.experiments.comparison_page import write_page
 
-        page(self, path)
+        write_page(self, path)

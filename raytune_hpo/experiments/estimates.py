@@ -1,4 +1,4 @@
-"""What a model thought before each step: its estimates of the rows among which a suggestion was chosen.
+"""Estimates of a model before each step: mean, variance and acquisition of the rows among which a suggestion was chosen.
 
 They travel in the ``meta`` of trials, so a search with estimates is the same search without.
 """
@@ -14,28 +14,27 @@ import numpy as np
 from raytune_hpo.goals import Goal
 from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
 from raytune_hpo.samplers.arms import ARM
-from raytune_hpo.samplers.model_based import Ranked, Weighed
+from raytune_hpo.samplers.model_based import Weighed
 from raytune_hpo.samplers.untried import is_among
 from raytune_hpo.space import Space
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 KEY = "estimates"  # in ``meta``
-_MOST = 64  # rows that are kept of a shortlist
+_SHORTLIST = 64  # ranked rows of which estimates are kept
 
 
 @runtime_checkable
-class Weighs(Protocol):
+class RankingSampler(Protocol):
     """A sampler that can say what a suggestion was chosen from. See ``samplers.model_based``."""
 
     def weighed(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Weighed: ...
 
 
-class Watched:
+class EstimatingSampler:
     """A sampler whose suggestions carry the estimates they came from.
 
     Args:
-        sampler: one that weighs.
+        sampler: one that ranks rows.
     """
 
     traits: ClassVar[Traits] = Traits()
@@ -44,55 +43,48 @@ class Watched:
     def __init__(self, *, sampler: Any) -> None:
         self.sampler = sampler
 
-    def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Watched:
-        """A fresh one for one study."""
-        bound = Watched(sampler=self.sampler.bind(space, goals, seed))
+    def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> EstimatingSampler:
+        """A fresh sampler for one study."""
+        bound = EstimatingSampler(sampler=self.sampler.bind(space, goals, seed))
         bound._space = space
         return bound
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
-        """What the sampler suggests."""
+        """What the sampler suggests, with estimates where a model had a say."""
         weighed: Weighed = self.sampler.weighed(number, pending, rng)
         said, ranked = weighed.said, weighed.ranked
         if ranked is None or isinstance(said, Signal):
             return said
-        listed = _with(self._space.encode([said.config])[0], Ranked(ranked.X[:_MOST], ranked.promise[:_MOST]))
-        return replace(said, meta={**said.meta, KEY: _estimates(listed, said, weighed, self._space)})
+        assert weighed.model is not None and weighed.observed is not None
+        chosen = self._space.encode([said.config])
+        X, acquisition = ranked.X[:_SHORTLIST], ranked.promise[:_SHORTLIST]
+        # The row that was ranked first may have been tried, or may not be feasible.
+        if not is_among(chosen[0], X):
+            X, acquisition = np.concatenate([X, chosen]), np.append(acquisition, np.nan)
+        estimate = weighed.model.estimate(weighed.observed, X)
+        mean, variance = (np.full(len(X), np.nan),) * 2 if estimate is None else estimate
+        estimates = {
+            "chosen": [is_among(row, chosen) for row in X],
+            "mean": mean.tolist(),
+            "variance": variance.tolist(),
+            "acquisition": acquisition.tolist(),
+        }
+        return replace(said, meta={**said.meta, KEY: estimates})
 
     def tell(self, trial: Trial) -> None:
-        """Told to the sampler."""
+        """Tell the sampler."""
         self.sampler.tell(trial)
 
 
-def watched(sampler: Sampler) -> Sampler:
-    """The sampler with its estimates; one without a model has none, and is returned as it is."""
-    return Watched(sampler=sampler) if isinstance(sampler, Weighs) else sampler
+def with_estimates(sampler: Sampler) -> Sampler:
+    """The sampler with its estimates; a sampler without a model is returned as it is."""
+    return EstimatingSampler(sampler=sampler) if isinstance(sampler, RankingSampler) else sampler
 
 
-def rows(trials: Sequence[Trial]) -> Iterator[tuple[Any, ...]]:
-    """A row for each candidate of each trial that came of a model: see ``searching.ESTIMATES``."""
+def estimate_rows(trials: Sequence[Trial]) -> Iterator[tuple[Any, ...]]:
+    """A row for each candidate of each trial that a model suggested, in the columns of ``search.ESTIMATES``."""
     for trial in trials:
         kept: Mapping[str, Any] = trial.meta.get(KEY, {})
         columns = [kept.get(key, ()) for key in ("chosen", "mean", "variance", "acquisition")]
         for rank, values in enumerate(zip(*columns, strict=True), start=1):
             yield (trial.number, trial.meta.get(ARM), rank, *values)
-
-
-def _with(x: Array, ranked: Ranked) -> Ranked:
-    """The rows with the chosen one: what was ranked first may have been tried, or may not be feasible."""
-    if is_among(x, ranked.X):
-        return ranked
-    return Ranked(np.concatenate([ranked.X, x[None, :]]), np.append(ranked.promise, np.nan))
-
-
-def _estimates(listed: Ranked, said: Suggestion, weighed: Weighed, space: Space) -> dict[str, list[Any]]:
-    assert weighed.model is not None and weighed.observed is not None
-    x = space.encode([said.config])
-    believed = weighed.model.estimate(weighed.observed, listed.X)
-    mean, variance = (np.full(len(listed.X), np.nan),) * 2 if believed is None else believed
-    return {
-        "chosen": [is_among(row, x) for row in listed.X],
-        "mean": mean.tolist(),
-        "variance": variance.tolist(),
-        "acquisition": listed.promise.tolist(),
-    }

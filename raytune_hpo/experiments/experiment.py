@@ -1,4 +1,4 @@
-"""An experiment: the repeats of one search, as tables and as what they add up to."""
+"""An experiment: the repeats of one search as tables, and their summary."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from raytune_hpo.errors import SpecError
 from raytune_hpo.experiments.archive import Archive
 from raytune_hpo.experiments.plan import Plan
-from raytune_hpo.experiments.search import ESTIMATES, TYPES, Outcome
+from raytune_hpo.experiments.search import ESTIMATES, TYPES, SearchOutcome
 from raytune_hpo.experiments.summary import Summary
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_SHARES = (1 / 12, 1 / 4, 1 / 2, 1)  # of the time of an experiment, after which success is looked at
+_HORIZONS = (1 / 12, 1 / 4, 1 / 2, 1)  # parts of the time of an experiment, after which success is looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +26,13 @@ class Experiment:
     """Repeats of a search.
 
     Attributes:
-        name: of the experiment, and ``task`` of what it searches.
-        metric, mode: what is looked for there.
+        name: of the experiment.
+        task: the name of the task that is searched.
+        metric, mode: of the task.
         plan: how each repeat was run.
-        outcomes: what came of each repeat, by its number.
-        folder: where it is kept, if it is.
-        is_whole: False where it was interrupted before all repeats had ended.
+        outcomes: the tables of each repeat, by its number.
+        folder: where the experiment is kept; None: it is not kept.
+        is_whole: False if it was interrupted before all repeats had ended.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Experiment:
     metric: str
     mode: str
     plan: Plan
-    outcomes: Mapping[int, Outcome] = field(repr=False)
+    outcomes: Mapping[int, SearchOutcome] = field(repr=False)
     folder: Path | None = None
     is_whole: bool = True
 
@@ -48,7 +49,7 @@ class Experiment:
         """The experiment of a folder, finished or not.
 
         Raises:
-            SpecError: there is none.
+            SpecError: the folder has no experiment.
             HpoError: one of its files is damaged.
         """
         archive = Archive(Path(folder))
@@ -68,7 +69,7 @@ class Experiment:
 
     @cached_property
     def summary(self) -> Summary:
-        """What the repeats add up to."""
+        """Success rates and other figures over all repeats."""
         searches = [outcome.steps for outcome in self.outcomes.values()]
         until = self.plan.until
         return Summary(searches=searches, goal=until.goal, mode=self.mode, num_trials=until.num_trials)
@@ -78,10 +79,10 @@ class Experiment:
         return _stacked({repeat: outcome.steps for repeat, outcome in self.outcomes.items()}, TYPES)
 
     def estimates(self) -> pd.DataFrame:
-        """What models thought before each step, of the repeats that were asked to say so.
+        """The estimates of models before each step, of the repeats that were run with estimates.
 
         Raises:
-            SpecError: none was.
+            SpecError: no repeat was.
         """
         kept = {repeat: o.estimates for repeat, o in self.outcomes.items() if o.estimates is not None}
         if not kept:
@@ -96,11 +97,11 @@ class Experiment:
         return max((float(o.steps["total_s"].iloc[-1]) for o in self.outcomes.values() if len(o.steps)), default=0.0)
 
     def horizons(self) -> list[float]:
-        """Sensible times (in seconds) after which to look at it: parts of its longest."""
-        return [share * self.longest_s for share in _SHARES]
+        """The seconds after which success is looked at if nobody says otherwise: parts of ``longest_s``."""
+        return [share * self.longest_s for share in _HORIZONS]
 
     def checked(self, horizons_s: Sequence[float]) -> list[float]:
-        """The horizons, if all of them come before the repeats had to end.
+        """The horizons, none of which may come after the repeats had to end.
 
         Raises:
             SpecError: one comes later.
@@ -108,7 +109,7 @@ class Experiment:
         return self.plan.until.checked(horizons_s, f"repeats of {self.name!r}")
 
     def to_json(self, horizons_s: Sequence[float] = ()) -> dict[str, Any]:
-        """What it was and what came of it, in figures."""
+        """The experiment and its summary in plain JSON types."""
         horizons = self.checked(horizons_s) or self.horizons()
         return {
             "name": self.name,

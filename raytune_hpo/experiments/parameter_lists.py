@@ -1,7 +1,7 @@
-"""From a list of described parameters to a Space, and from its configurations back to flat ones.
+"""Spaces from lists of parameters, each of which is a dict, and their configurations made flat again.
 
-A parameter is a dict: name, type (float, int, categorical), low, high, log, choices, ordered (choices are a grid of
-numbers), condition {parent: [values]} (active where all of several parents have one of the values). Parents come first.
+A parameter has name, type (float, int, categorical), low, high, log, choices, ordered (choices are a grid of numbers),
+condition {parent: [values]} (active where all of several parents have one of the values). Parents come first.
 
 Two forms say the same. "flat" is one dict whose entries come and go by conditions, as in ConfigSpace and as peers that
 suggest by name see it; "nested" has choices among dicts, as users of this package write it, where a parameter below
@@ -18,16 +18,18 @@ from raytune_hpo.space.conditions import AllOf, Condition, Test
 from raytune_hpo.space.dialects import Foreign
 from raytune_hpo.space.tree import Entry, Gated, Leaf
 
-Parameter = Mapping[str, Any]
+FORMS = ("flat", "nested")
+
+ParameterDescription = Mapping[str, Any]
 
 
-def space_of(parameters: Sequence[Parameter], form: str = "flat") -> Space:
-    """The space in one of the two forms.
+def space_from_list(parameters: Sequence[ParameterDescription], form: str = "flat") -> Space:
+    """The space of a list of parameters, in one of the two forms.
 
     Raises:
-        ValueError: nested, and some parameter has parents that do not lie on one path.
+        ValueError: the form is nested, and some parameter has parents that do not lie on one path.
     """
-    return _FORMS[form](parameters)
+    return {"flat": _flat, "nested": _nested}[form](parameters)
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,18 +40,18 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _domain(parameter: Parameter) -> Domain:
+def _domain(parameter: ParameterDescription) -> Domain:
     if parameter["type"] == "categorical":
         return (Ordinal if parameter.get("ordered") else Choice)(parameter["choices"])
     make = Int if parameter["type"] == "int" else Float
     return make(parameter["low"], parameter["high"], log=bool(parameter.get("log")))
 
 
-def _flat(parameters: Sequence[Parameter]) -> Space:
+def _flat(parameters: Sequence[ParameterDescription]) -> Space:
     position = {parameter["name"]: i for i, parameter in enumerate(parameters)}
     domains = [_domain(parameter) for parameter in parameters]
 
-    def condition(parameter: Parameter) -> Condition | None:
+    def condition(parameter: ParameterDescription) -> Condition | None:
         tests = []
         for parent, values in (parameter.get("condition") or {}).items():
             codes = domains[position[parent]].codes_of(values)
@@ -60,11 +62,11 @@ def _flat(parameters: Sequence[Parameter]) -> Space:
     return Space(Foreign(Gated(tuple(entries))))
 
 
-def _nested(parameters: Sequence[Parameter]) -> Space:
+def _nested(parameters: Sequence[ParameterDescription]) -> Space:
     named = {parameter["name"]: parameter for parameter in parameters}
-    above = {parameter["name"]: _nearest(parameter, named) for parameter in parameters}
+    above = {parameter["name"]: _parent(parameter, named) for parameter in parameters}
 
-    def node(parameter: Parameter) -> Any:
+    def node(parameter: ParameterDescription) -> Any:
         name = parameter["name"]
         children = [child for child in parameters if above[child["name"]] == name]
         if not children:
@@ -79,7 +81,7 @@ def _nested(parameters: Sequence[Parameter]) -> Space:
     return Space({name: node(named[name]) for name, parent in above.items() if parent is None})
 
 
-def _nearest(parameter: Parameter, named: Mapping[str, Parameter]) -> str | None:
+def _parent(parameter: ParameterDescription, named: Mapping[str, ParameterDescription]) -> str | None:
     """The parent under which a parameter stands: the one whose own conditions imply those on the others."""
     condition = parameter.get("condition") or {}
     for parent in condition:
@@ -90,7 +92,3 @@ def _nearest(parameter: Parameter, named: Mapping[str, Parameter]) -> str | None
     if condition:
         raise ValueError(f"{parameter['name']!r} has parents that do not lie on one path; use the flat form")
     return None
-
-
-_FORMS = {"flat": _flat, "nested": _nested}
-FORMS = tuple(_FORMS)

@@ -1,4 +1,4 @@
-"""What a plan means for a task: the sampler that may look up the truth, the scheduler that knows a trial's last step."""
+"""Sampler and scheduler of a plan, completed for a task: with its truth to look up, and the last step of its trials."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from raytune_hpo.experiments.tasks import Task
 from raytune_hpo.registry import installed, load, option_names
 from raytune_hpo.schedulers.presets import PRESETS
 
-_TRUTH, _LAST = "truth", "max_steps"
+TRUTH = "truth"  # an option that is the task's own, and no JSON
+_LAST = "max_steps"
 
 
 def sampler_for(wanted: Any, task: Task) -> Any:
-    """The sampler as ``Tuner`` takes it; one that can use the truth gets it, where the task can look it up.
+    """The sampler as ``Tuner`` takes it, with the truth of the task if it can use that.
 
     Raises:
-        SpecError: it is an object, which an experiment could not record.
+        SpecError: it is unknown, or an object, which an experiment could not record.
     """
     named = _named("sampler", wanted)
-    if task.truth is None or _TRUTH not in option_names(load("sampler", named["name"])):
+    if task.truth is None or TRUTH not in option_names(load("sampler", named["name"])):
         return named
-    return {**named, _TRUTH: task.truth}
+    return {**named, TRUTH: task.truth}
 
 
 def scheduler_for(wanted: Any, task: Task) -> Any:
     """The scheduler as ``Tuner`` takes it, a preset written out; ``max_steps`` is the task's where nobody gave it.
 
     Raises:
-        SpecError: unknown; an object; or the task has no steps at which a trial could be stopped.
+        SpecError: it is unknown, or an object, or the task has no steps at which a trial could be stopped.
     """
     if wanted is None:
         return None
@@ -42,19 +43,16 @@ def scheduler_for(wanted: Any, task: Task) -> Any:
 
 
 def _named(role: str, wanted: Any) -> dict[str, Any]:
+    """A part as a dict of its name and options; presets of schedulers may stand in the place of names."""
     presets: Mapping[str, Mapping[str, Any]] = PRESETS if role == "scheduler" else {}
-    if isinstance(wanted, str):
-        wanted = presets.get(wanted, {"name": wanted})
-    if not isinstance(wanted, Mapping) or not isinstance(wanted.get("name"), str):
+    given = {"name": wanted} if isinstance(wanted, str) else wanted
+    if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
         raise SpecError(
             f'an experiment records its {role}: give a name or a dict {{"name": ..., option: ...}}, got {wanted!r}'
         )
-    named = {**presets.get(wanted["name"], {}), **wanted, **_name_behind(presets, wanted["name"])}
+    # Options win over those of a preset, and its name gives way: {"name": "deca", "min_trials": 8} is a tercet.
+    preset = presets.get(given["name"], {})
+    named = {**preset, **given, "name": preset.get("name", given["name"])}
     if named["name"] not in installed(role):
         raise SpecError(f"unknown {role} {named['name']!r}; {nearest(named['name'], [*installed(role), *presets])}")
     return named
-
-
-def _name_behind(presets: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
-    """What a preset's scheduler is called, so that ``{"name": "deca", "min_trials": 8}`` works too."""
-    return {"name": presets[name]["name"]} if name in presets else {}

@@ -1,4 +1,4 @@
-"""What is repeated: a sampler, a scheduler, workers, and when a search ends."""
+"""The plan of an experiment: a sampler, a scheduler, workers, and when a search ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from raytune_hpo.display.text import seconds_of
 from raytune_hpo.errors import SpecError
 
-NUM_TRIALS = 10_000  # of one search, if nothing else is said
+NUM_TRIALS = 10_000  # of one search, unless the user says otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Until:
     Attributes:
         goal: a value of the metric; None: not by value.
         time_s: virtual seconds of trials and the processor's seconds of the optimizer together; None: not by time.
-        num_trials: so many; if nothing else is said, 10,000.
+        num_trials: how many trials a search may have.
     """
 
     goal: float | None = None
@@ -31,7 +31,7 @@ class Until:
         """From ``["goal=0.99", "time=12h", "trials=500"]``.
 
         Raises:
-            SpecError: another word, or a value that is none.
+            SpecError: a word is not one of these, or its value is not valid.
         """
         found: dict[str, Any] = {}
         for word in words:
@@ -44,16 +44,16 @@ class Until:
                 elif name == "trials":
                     found["num_trials"] = int(value)
                 else:
-                    raise ValueError(f"{name!r} is none of goal, time, trials")
+                    raise ValueError(f"{name!r} is not goal, time or trials")
             except ValueError as error:
                 raise SpecError(f"an end is goal=0.99, time=12h or trials=500, got {word!r}: {error}") from error
         return cls(**found)
 
     def checked(self, horizons_s: Sequence[float], whose: str = "searches") -> list[float]:
-        """Times at which to look at success, if all of them come before a search has to end.
+        """The times after which success is looked at, none of which may come after a search has to end.
 
         Raises:
-            SpecError: one comes later: what would have come then is not known.
+            SpecError: one comes later, when nobody knows what a search would have reached.
         """
         for horizon in horizons_s:
             if self.goal is not None and self.time_s is not None and horizon > self.time_s:
@@ -81,9 +81,10 @@ class Plan:
     seed: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """What makes two experiments the same."""
+        """The plan in plain types; two experiments of one name must agree on it."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        """The plan that ``to_json`` wrote."""
         return cls(**{**data, "until": Until(**data["until"])})

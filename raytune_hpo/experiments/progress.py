@@ -1,4 +1,4 @@
-"""The progress of an experiment, on one line."""
+"""Progress line of an experiment."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from collections.abc import Iterable
 from types import TracebackType
 
 from raytune_hpo.display.text import duration, number
-from raytune_hpo.experiments.search import Outcome
-from raytune_hpo.experiments.summary import reached_at
+from raytune_hpo.experiments.search import SearchOutcome
+from raytune_hpo.experiments.summary import time_to_goal_s
 from raytune_hpo.progress.pace import Meter
 from raytune_hpo.progress.terminal import line_on
 
 
-class Watch:
-    """How many repeats have ended and reached the goal, and how long the others will take. A context manager."""
+class ExperimentProgress:
+    """A line that says how many repeats have ended and reached the goal, and how long the others will take.
+
+    A context manager, at whose end the line stays as it is.
+    """
 
     def __init__(self, name: str, num_repeats: int, goal: float | None, mode: str, *, enabled: bool) -> None:
         self._name, self._num_repeats, self._goal, self._mode = name, num_repeats, goal, mode
@@ -22,28 +25,28 @@ class Watch:
         self._meter = Meter()
         self._ended = self._reached = 0
 
-    def begin(self, before: Iterable[Outcome]) -> None:
+    def begin(self, before: Iterable[SearchOutcome]) -> None:
         """Count those of earlier runs."""
         for outcome in before:
             self._count(outcome)
         self._write()
 
-    def note(self, outcome: Outcome) -> None:
+    def note(self, outcome: SearchOutcome) -> None:
         """Count one that has just ended."""
         self._count(outcome)
-        self._meter.note(self._ended)  # from the first one on: what it takes to begin says nothing of the others
+        self._meter.note(self._ended)  # the pace counts from the first one on, without what it took to begin
         self._write()
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> ExperimentProgress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if self._line is not None:
             self._line.end(self._text())
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count(self, outcome: SearchOutcome) -> None:
         self._ended += 1
-        self._reached += reached_at(outcome.steps, self._goal, self._mode) is not None
+        self._reached += time_to_goal_s(outcome.steps, self._goal, self._mode) is not None
 
     def _write(self) -> None:
         if self._line is not None:

@@ -1,9 +1,8 @@
-"""Running an experiment: its repeats one after the other in this process or spread over Ray, each kept when it ends."""
+"""Runner of experiments: repeats one after the other in this process or spread over Ray, each kept when it has ended."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import pickle
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,19 +11,38 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from raytune_hpo.api.tuner import Tuner, start_simulation
 from raytune_hpo.errors import ClusterError, NoCompletedTrial, SpecError, SpecMismatch, nearest
-from raytune_hpo.experiments.archive import Archive, plain
+from raytune_hpo.experiments.archive import Archive
 from raytune_hpo.experiments.experiment import Experiment
+from raytune_hpo.experiments.parts import TRUTH
 from raytune_hpo.experiments.plan import Plan
-from raytune_hpo.experiments.progress import Watch
-from raytune_hpo.experiments.search import Outcome, outcome_of, searched, tuner_of
-from raytune_hpo.experiments.tasks import Task, find_task
+from raytune_hpo.experiments.progress import ExperimentProgress
+from raytune_hpo.experiments.search import SearchOutcome, outcome_of, search_settings
+from raytune_hpo.experiments.tasks import Task, content_digest, find_task
 from raytune_hpo.runtime.calls import Calls, LocalCalls
 from raytune_hpo.runtime.settings import whole
+from raytune_hpo.spec import StudySpec
 
-RUNTIMES = ("ray", "local")
-_TRUTH = "truth"  # an option that is the task's own, and no JSON
-_FIRST_TRIALS = 12  # enough that a model has been fitted
+EXPERIMENT_RUNTIMES = ("ray", "local")
+_WARM_UP_TRIALS = 12  # enough that a model has been fitted
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatedSearch:
+    """What all repeats of an experiment share."""
+
+    task: Task
+    plan: Plan
+    estimates: bool
+
+
+@dataclass(frozen=True)
+class PackedSearch:
+    """A search on its way to other processes, each of which unpacks it once: a table of 20,000 rows takes a while."""
+
+    digest: str
+    data: bytes = field(compare=False, repr=False)
 
 
 def run_experiment(
@@ -44,7 +62,7 @@ def run_experiment(
     The same call goes on where an earlier one was interrupted, and a larger ``num_repeats`` extends it.
 
     Args:
-        task: or the path of one, see ``find_task``.
+        task: a task, or the path or name of one, see ``find_task``.
         plan: how each repeat is run.
         name: of the experiment; by default after the task and the sampler.
         folder: where experiments are kept, each in a folder of its name; None: this one is not kept.
@@ -56,26 +74,41 @@ def run_experiment(
     Raises:
         SpecMismatch: an experiment of the same name has another task or plan, or has kept no estimates so far.
         SpecError: the plan does not fit the task.
-        NoCompletedTrial: in a whole repeat no trial had a value; those before it are kept.
+        NoCompletedTrial: in a whole repeat no trial had a value; the repeats before it are kept.
     """
+    whole("the number of repeats", num_repeats, least=1)
+    if max_jobs is not None:
+        whole("the number of repeats at the same time", max_jobs, least=1)
+    if runtime not in EXPERIMENT_RUNTIMES:
+        raise SpecError(f"unknown runtime {runtime!r}; {nearest(str(runtime), EXPERIMENT_RUNTIMES)}")
+    if name is not None and (name in ("", ".", "..") or Path(name).name != name):
+        raise SpecError(f"the name of an experiment is that of its folder, got {name!r}; give the way there as folder")
     task = task if isinstance(task, Task) else find_task(task)
     plan = Plan() if plan is None else plan
-    _check(num_repeats, runtime, max_jobs, name)
-    spec = _spec(task, plan)
-    name = default_name(task, plan) if name is None else name
+    # The study of any repeat shows what all of them are: only the seed differs.
+    spec = Tuner(**search_settings(task, plan, 0), runtime="simulated").plan.spec
+    name = default_experiment_name(task, plan, spec) if name is None else name
     archive = None if folder is None else Archive(Path(folder) / name)
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, SearchOutcome] = {}
     if archive is not None:
-        archive.open(spec)
+        archive.open(archive_spec(task, plan, spec))
         outcomes = {repeat: archive.read(repeat) for repeat in archive.repeats() if repeat < num_repeats}
-        _check_estimates(name, outcomes, estimates)
+        _require_estimates(name, outcomes, estimates)
     missing = [repeat for repeat in range(num_repeats) if repeat not in outcomes]
-    work = Work(task=task, plan=plan, estimates=estimates)
-    with Watch(name, num_repeats, plan.until.goal, task.mode, enabled=progress) as watch, suppress(KeyboardInterrupt):
-        watch.begin(outcomes.values())
-        for repeat, outcome in _kept(archive, _ended(work, missing, runtime, max_jobs)):
-            outcomes[repeat] = outcome
-            watch.note(outcome)
+    search = RepeatedSearch(task=task, plan=plan, estimates=estimates)
+    line = ExperimentProgress(name, num_repeats, plan.until.goal, task.mode, enabled=progress)
+    try:
+        with line, suppress(KeyboardInterrupt):
+            line.begin(outcomes.values())
+            for repeat, outcome in _ended(search, missing, runtime, max_jobs):
+                if archive is not None:
+                    archive.keep(repeat, outcome)
+                outcomes[repeat] = outcome
+                line.note(outcome)
+    except NoCompletedTrial:
+        if archive is not None:
+            archive.clear()  # what mends the task makes another one of it, which may have the name
+        raise
     return Experiment(
         name=name,
         task=task.name,
@@ -88,18 +121,7 @@ def run_experiment(
     )
 
 
-def _check(num_repeats: int, runtime: str, max_jobs: int | None, name: str | None) -> None:
-    """Refuse settings that make no sense, before anything is written."""
-    whole("the number of repeats", num_repeats, least=1)
-    if max_jobs is not None:
-        whole("the number of repeats at the same time", max_jobs, least=1)
-    if runtime not in RUNTIMES:
-        raise SpecError(f"unknown runtime {runtime!r}; {nearest(str(runtime), RUNTIMES)}")
-    if name is not None and (name in ("", ".", "..") or Path(name).name != name):
-        raise SpecError(f"the name of an experiment is that of its folder, got {name!r}; give the way there as folder")
-
-
-def _check_estimates(name: str, outcomes: Mapping[int, Outcome], estimates: bool) -> None:
+def _require_estimates(name: str, outcomes: Mapping[int, SearchOutcome], estimates: bool) -> None:
     """Refuse to add estimates to repeats that have ended without."""
     without = [repeat for repeat, outcome in outcomes.items() if outcome.estimates is None]
     if estimates and without:
@@ -109,9 +131,8 @@ def _check_estimates(name: str, outcomes: Mapping[int, Outcome], estimates: bool
         )
 
 
-def default_name(task: Task, plan: Plan) -> str:
-    """After the task, the sampler and the scheduler."""
-    spec = tuner_of(task, plan, 0).plan.spec
+def default_experiment_name(task: Task, plan: Plan, spec: StudySpec) -> str:
+    """A name after the task, the sampler and the scheduler."""
     words = [task.name, spec.sampler.name]
     words += [str(spec.sampler.options[key]) for key in ("strategy", "acquisition") if key in spec.sampler.options]
     if isinstance(plan.scheduler, str):
@@ -121,72 +142,43 @@ def default_name(task: Task, plan: Plan) -> str:
     return "-".join(words)
 
 
-def _spec(task: Task, plan: Plan) -> dict[str, Any]:
-    """What makes two experiments the same: the parts with all their options and versions, so that a new default is seen.
+def archive_spec(task: Task, plan: Plan, spec: StudySpec) -> dict[str, Any]:
+    """What two runs of one experiment must agree on, parts with all their options and versions among it.
 
-    Raises:
-        SpecError: the plan does not fit the task.
+    Args:
+        spec: of one repeat's study.
     """
-    spec = tuner_of(task, plan, 0).plan.spec
-    options = {option: value for option, value in spec.sampler.options.items() if option != _TRUTH}
+    options = {option: value for option, value in spec.sampler.options.items() if option != TRUTH}
     parts = {
         "sampler": asdict(replace(spec.sampler, options=options)),
         "scheduler": None if spec.scheduler is None else asdict(spec.scheduler),
     }
-    return {"task": task.to_json(), "plan": plan.to_json(), "parts": plain(parts)}
+    return {"task": task.to_json(), "plan": plan.to_json(), "parts": parts}
 
 
 # ------------------------------------------------------------------------------------------------ repeats
 
 
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """What all repeats share."""
-
-    task: Task
-    plan: Plan
-    estimates: bool
-
-
-@dataclass(frozen=True)
-class Parcel:
-    """Work on its way to other processes, each of which opens it once: a table of twenty thousand rows takes a while."""
-
-    digest: str
-    data: bytes = field(compare=False, repr=False)
-
-
-def _kept(archive: Archive | None, ended: Iterator[tuple[int, Outcome]]) -> Iterator[tuple[int, Outcome]]:
-    """Repeats as they end, each in the archive before anyone hears of it."""
-    try:
-        for repeat, outcome in ended:
-            if archive is not None:
-                archive.keep(repeat, outcome)
-            yield repeat, outcome
-    except NoCompletedTrial:
-        if archive is not None:
-            archive.clear()  # what mends the task makes another one of it, which may have the name
-        raise
-
-
-def _ended(work: Work, repeats: Sequence[int], runtime: str, max_jobs: int | None) -> Iterator[tuple[int, Outcome]]:
-    """Repeats with what came of them, as they end."""
+def _ended(
+    search: RepeatedSearch, repeats: Sequence[int], runtime: str, max_jobs: int | None
+) -> Iterator[tuple[int, SearchOutcome]]:
+    """Run repeats, and yield each with its outcome when it has ended."""
     if not repeats:
         return
     if runtime == "local":
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(1):  # as in the processes of a cluster
-            _import_all_of(work)
-            yield from _all_of(LocalCalls(repeat_here, work, 1), repeats)
+            _warm_up(search)
+            yield from _outcomes(LocalCalls(repeat_here, search, 1), repeats)
     else:
         from raytune_hpo import cluster
 
-        calls = cluster.start_calls(repeat_there, _packed(work), resources={"cpu": 1}, max_slots=max_jobs)
-        yield from _all_of(calls, repeats)
+        calls = cluster.start_calls(repeat_there, _packed(search), resources={"cpu": 1}, max_slots=max_jobs)
+        yield from _outcomes(calls, repeats)
 
 
-def _all_of(calls: Calls, repeats: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
+def _outcomes(calls: Calls, repeats: Sequence[int]) -> Iterator[tuple[int, SearchOutcome]]:
     waiting, under_way = deque(repeats), 0
     try:
         while waiting or under_way:
@@ -204,34 +196,43 @@ def _all_of(calls: Calls, repeats: Sequence[int]) -> Iterator[tuple[int, Outcome
         calls.close()
 
 
-def repeat_here(work: Work, repeat: int, kept: None) -> tuple[Outcome, None]:
-    """One repeat, as a call."""
-    return outcome_of(work.task, work.plan, repeat, estimates=work.estimates), None
+def repeat_here(search: RepeatedSearch, repeat: int, kept: None) -> tuple[SearchOutcome, None]:
+    """Run one repeat, as one of ``Calls``."""
+    return outcome_of(search.task, search.plan, repeat, estimates=search.estimates), None
 
 
-def repeat_there(parcel: Parcel, repeat: int, kept: None) -> tuple[Outcome, None]:
-    """One repeat in a process that has to open the parcel first."""
-    return repeat_here(_opened(parcel), repeat, kept)
+def repeat_there(parcel: PackedSearch, repeat: int, kept: None) -> tuple[SearchOutcome, None]:
+    """Run one repeat in a process of a cluster."""
+    return repeat_here(_unpacked(parcel), repeat, kept)
 
 
-def _packed(work: Work) -> Parcel:
+def _packed(search: RepeatedSearch) -> PackedSearch:
+    """A search as bytes.
+
+    Raises:
+        SpecError: the task's functions cannot be sent.
+    """
     from raytune_hpo.cluster.shells import pickler
 
     try:
-        data: bytes = pickler.dumps(work)
+        data: bytes = pickler.dumps(search)
     except (TypeError, AttributeError, pickle.PicklingError) as error:
-        raise SpecError(f"task {work.task.name!r} cannot be sent to other processes: {error}; use --serial") from error
-    return Parcel(hashlib.blake2b(data, digest_size=8).hexdigest(), data)
+        name = search.task.name
+        raise SpecError(f"task {name!r} cannot be sent to other processes: {error}; use --serial") from error
+    return PackedSearch(content_digest(data), data)
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(parcel: Parcel) -> Work:
-    work: Work = pickle.loads(parcel.data)
-    _import_all_of(work)
-    return work
+def _unpacked(parcel: PackedSearch) -> RepeatedSearch:
+    """A search from its bytes, once in each process."""
+    search: RepeatedSearch = pickle.loads(parcel.data)
+    _warm_up(search)
+    return search
 
 
-def _import_all_of(work: Work) -> None:
-    """Have everything imported before the optimizer's seconds are counted: who imports is not thinking."""
-    until = replace(work.plan.until, num_trials=min(_FIRST_TRIALS, work.plan.until.num_trials))
-    searched(tuner_of(work.task, replace(work.plan, until=until), 0))
+def _warm_up(search: RepeatedSearch) -> None:
+    """Have everything imported before the optimizer's seconds are counted: importing is not thinking."""
+    num_trials = min(_WARM_UP_TRIALS, search.plan.until.num_trials)
+    settings = search_settings(search.task, search.plan, 0)
+    with start_simulation(**{**settings, "num_trials": num_trials}, num_workers=search.plan.num_workers) as run:
+        run.wait()

@@ -1,4 +1,4 @@
-"""The settings of an experiment as people write them, in a YAML or JSON file or on the command line.
+"""Settings of an experiment as people write them, in a YAML or JSON file and on the command line.
 
 arms:                          # or sampler: gp, or mode: GP with spec: EI
   - {name: gp, acquisition: ei, transform: hybrid_log_error}
@@ -13,25 +13,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from raytune_hpo.display.text import seconds_of
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.experiments.plan import Plan, Until
+from raytune_hpo.experiments.tasks import Task, find_task
 from raytune_hpo.files import reading
 from raytune_hpo.runtime.settings import whole
 from raytune_hpo.samplers.arms import SIX_ARMS
 from raytune_hpo.samplers.presets import preset
 from raytune_hpo.samplers.strategies import STRATEGIES
 
+FOLDER = "experiments"  # in which experiments are kept unless the user says otherwise
 _PORTFOLIO = ("arms", "strategy", "failover", "penalty", "penalty_weight", "n_initial")
 # Three ways to say which sampler: one of its own, a mode of the literature, or a portfolio of arms.
 _WAYS = (("sampler",), ("mode", "spec"), _PORTFOLIO)
 _OF_PLAN = ("scheduler", "until", "workers", "seed", "warm_up")
 _OF_RUN = ("repeats", "conf", "metric", "minimise", "name", "out", "horizons", "estimates", "jobs", "serial")
 KEYS = (*(key for way in _WAYS for key in way), *_OF_PLAN, *_OF_RUN)
-# What the values of keys are that nobody else checks.
+# Types of the values that nobody else checks.
 _TYPES: tuple[tuple[tuple[str, ...], type | tuple[type, ...], str], ...] = (
     (("mode", "spec", "metric", "name", "out", "conf"), str, "text"),
     (("minimise", "estimates", "serial"), bool, "true or false"),
@@ -41,13 +44,73 @@ _TYPES: tuple[tuple[tuple[str, ...], type | tuple[type, ...], str], ...] = (
 )
 
 
-def read(path: str | Path) -> dict[str, Any]:
-    """The settings of a file.
+@dataclass(frozen=True, kw_only=True)
+class ExperimentSettings:
+    """Everything that one call of ``raytune-hpo experiment`` asks for.
+
+    Attributes:
+        task, plan, num_repeats: the experiment.
+        name: of the experiment; None: after the task and the sampler.
+        folder: in which experiments are kept.
+        estimates: whether to record what the model thought before each step.
+        runtime: "ray" or "local".
+        max_jobs: repeats at the same time on Ray; None: as many as there is room for.
+        horizons_s: the times after which success is looked at; empty: parts of the time.
+    """
+
+    task: Task
+    plan: Plan
+    num_repeats: int
+    name: str | None = None
+    folder: str | Path = FOLDER
+    estimates: bool = False
+    runtime: str = "ray"
+    max_jobs: int | None = None
+    horizons_s: Sequence[float] = ()
+
+    @classmethod
+    def read(cls, task: str | Path, given: Mapping[str, Any], file: str | Path | None = None) -> ExperimentSettings:
+        """The settings that were given on the command line, and under them those of a file.
+
+        Raises:
+            SpecError: the file, a setting or the task is not valid.
+            HpoError: the task is a Python file that cannot be run.
+        """
+        settings = merged({} if file is None else read_file(file), given)
+        minimise = settings.get("minimise")
+        mode = None if minimise is None else "min" if minimise else "max"
+        found = find_task(task, conf=settings.get("conf"), metric=settings.get("metric"), mode=mode)
+        if "repeats" not in settings:
+            raise SpecError("how many repeats? raytune-hpo experiment TASK REPEATS, or repeats in --file")
+        plan = plan_of(settings)
+        return cls(
+            task=found,
+            plan=plan,
+            num_repeats=settings["repeats"],
+            name=settings.get("name"),
+            folder=settings.get("out", FOLDER),
+            estimates=bool(settings.get("estimates")),
+            runtime="local" if settings.get("serial") else "ray",
+            max_jobs=settings.get("jobs"),
+            horizons_s=plan.until.checked(horizons_of(settings.get("horizons"))),
+        )
+
+
+def read_file(path: str | Path) -> dict[str, Any]:
+    """The settings of a YAML or JSON file.
 
     Raises:
-        SpecError: it is neither YAML nor JSON, has a key that is none, with the nearest, or a value of a wrong type.
+        SpecError: the file is neither, or has an unknown key (gives the nearest one), or a value of a wrong type.
     """
-    settings = _loaded(Path(path))
+    import yaml
+
+    path = Path(path)
+    with reading("settings are YAML or JSON", path):
+        text = path.read_text(encoding="utf-8")
+        try:
+            settings = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(error) from error
     if not isinstance(settings, dict):
         raise SpecError(
             f"settings are keys with values, {path} has {type(settings).__name__}; known: {', '.join(KEYS)}"
@@ -64,7 +127,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of which those above win; who names a sampler there, in whichever way, means no other one."""
+    """Two sets of settings as one, in which those above win; a sampler named there, in whichever way, is the only one."""
     named = [way for way in _WAYS if any(key in above for key in way)]
     dropped = {key for way in _WAYS for key in way if named and way not in named}
     return {**{key: value for key, value in below.items() if key not in dropped}, **above}
@@ -74,7 +137,7 @@ def plan_of(settings: Mapping[str, Any]) -> Plan:
     """The plan that settings describe.
 
     Raises:
-        SpecError: a sampler named in two ways, no end of a search, or a value that is none.
+        SpecError: a sampler is named in two ways, nothing ends a search, or a value is not valid.
     """
     sampler = _sampler(settings)
     return Plan(
@@ -86,26 +149,26 @@ def plan_of(settings: Mapping[str, Any]) -> Plan:
     )
 
 
-def seconds_in(key: str, value: Any) -> float:
-    """A duration among the settings.
+def horizons_of(horizons: Any) -> list[float]:
+    """The seconds after which success is looked at, from a list of durations or from "1h,6h,12h"; None: an empty list.
 
     Raises:
-        SpecError: it is none.
+        SpecError: one of them is not a duration.
     """
+    words = horizons or ()
+    listed = words.split(",") if isinstance(words, str) else words if isinstance(words, Sequence) else [words]
+    return [_duration_s("horizons", str(word).strip()) for word in listed]
+
+
+def _duration_s(key: str, value: Any) -> float:
     try:
         return seconds_of(str(value))
     except ValueError as error:
         raise SpecError(f"{key}: {error}") from error
 
 
-def horizons_of(settings: Mapping[str, Any]) -> list[float]:
-    """The times at which success is looked at, as a list or as "1h,6h,12h"; none if nobody said."""
-    words = settings.get("horizons") or ()
-    listed = words.split(",") if isinstance(words, str) else words if isinstance(words, Sequence) else [words]
-    return [seconds_in("horizons", str(word).strip()) for word in listed]
-
-
 def _sampler(settings: Mapping[str, Any]) -> Any:
+    """The sampler, named by itself, as a mode of the literature, or as the options of a portfolio."""
     ways = [way for way in _WAYS if any(key in settings for key in way)]
     if len(ways) > 1:
         said = [key for way in ways for key in way if key in settings]
@@ -120,17 +183,18 @@ def _sampler(settings: Mapping[str, Any]) -> Any:
     if "warm_up" not in settings:
         return sampler
     named = {"name": sampler} if isinstance(sampler, str) else sampler
-    return {**named, "warm_up_s": seconds_in("warm_up", settings["warm_up"])}
+    return {**named, "warm_up_s": _duration_s("warm_up", settings["warm_up"])}
 
 
 def _num_workers(sampler: Any) -> int:
-    """One; where a strategy keeps a worker for each arm, one an arm and one that draws at random."""
+    """One worker; but where the strategy keeps one for each arm, these and one that draws at random."""
     options = sampler if isinstance(sampler, Mapping) and sampler.get("name") == "portfolio" else {}
     strategy = STRATEGIES.get(options.get("strategy", ""))
     return len(options.get("arms", SIX_ARMS)) + 1 if strategy is not None and strategy.with_random else 1
 
 
 def _until(said: Any) -> Until:
+    """The end of a search, from a mapping, a word like "goal=0.99", or a list of such words."""
     if not said:
         raise SpecError("when does a search end? give until: goal=0.99, time=12h, trials=500, or several of them")
     if isinstance(said, Mapping):
@@ -139,16 +203,3 @@ def _until(said: Any) -> Until:
     if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
         raise SpecError(f"until is goal=0.99, time=12h, trials=500, or a list of them, got {said!r}")
     return Until.read(words)
-
-
-def _loaded(path: Path) -> Any:
-    import yaml
-
-    with reading("settings are YAML or JSON", path):
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
-            return json.loads(text)
-        try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(error) from error

@@ -1,6 +1,6 @@
-"""What repeated searches add up to.
+"""Summary of repeated searches: success rates with intervals, times to the goal, the best value with time.
 
-b  (r, h)  the best value of each of r searches after each of h hours
+r  the number of searches; h  the number of times at which one looks
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from raytune_hpo.display.text import duration, number, table
 from raytune_hpo.facts import Status
+from raytune_hpo.goals import Goal
 from raytune_hpo.space.domain import Array
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ class Summary:
     """Searches of one plan.
 
     Attributes:
-        searches: their tables, see ``searching.search``.
-        goal: the value to be reached; None: nobody asks.
+        searches: their tables, see ``search.search``.
+        goal: the value to be reached; None: there is no goal.
         mode: "min" or "max".
-        num_trials: after which a search ended at the latest; None: that was not what ended any.
+        num_trials: how many trials a search could have; None: that was not what ended any.
     """
 
     searches: Sequence[pd.DataFrame]
@@ -43,7 +44,7 @@ class Summary:
     @cached_property
     def times_to_goal_s(self) -> Array:
         """(r,) when each search reached the goal; infinite where it did not."""
-        times = [reached_at(frame, self.goal, self.mode) for frame in self.searches]
+        times = [time_to_goal_s(frame, self.goal, self.mode) for frame in self.searches]
         return np.array([math.inf if time is None else time for time in times])
 
     def success_rate(self, within_s: float) -> tuple[float, float, float]:
@@ -55,37 +56,44 @@ class Summary:
         return p, max(0.0, middle - half), min(1.0, middle + half)
 
     def num_cut_short(self, within_s: float) -> int:
-        """Of how many searches it is not known what they would have reached by then: their trials were used up before."""
+        """How many searches used up their trials before that time, so that nobody knows what they would have reached."""
         return sum(
             math.isinf(time) and len(frame) == self.num_trials and float(frame["total_s"].iloc[-1]) < within_s
             for frame, time in zip(self.searches, self.times_to_goal_s.tolist(), strict=True)
         )
 
     def of_independent(self, num: int, within_s: float) -> float:
-        """The rate at which the first of so many independent searches reaches the goal in time."""
+        """The rate at which at least one of ``num`` independent searches reaches the goal in time."""
         return 1 - (1 - self.success_rate(within_s)[0]) ** num
 
     @property
     def mean_time_to_goal_s(self) -> float:
-        """Over the searches that reached it; NaN if none did."""
+        """The mean over the searches that reached the goal; NaN if none did."""
         reached = self.times_to_goal_s[np.isfinite(self.times_to_goal_s)]
         return float(reached.mean()) if len(reached) else math.nan
 
     @property
     def median_best(self) -> float:
-        """Of the best values at the end; NaN where no search has any."""
+        """The median of the best values at the end; NaN where no search has any."""
         ends = [float(frame["best"].iloc[-1]) for frame in self.searches if len(frame)]
         known = [end for end in ends if math.isfinite(end)]
         return float(np.median(known)) if known else math.nan
 
     def best_so_far(self, times_s: Sequence[float]) -> dict[float, Array]:
-        """The 10th, 50th and 90th percentile of the best values, each (h,), by then; NaN before anything has ended."""
-        rows = [_at(frame, times_s) for frame in self.searches]
-        with np.errstate(all="ignore"):
-            return {band: np.array(_quantile(np.array(rows), band)) for band in _BANDS}
+        """The 10th, 50th and 90th percentile (h,) of the best values up to each time; NaN before a trial has ended."""
+        rows = []
+        for frame in self.searches:
+            # Before the first end position -1 is looked up, where a NaN stands.
+            best = np.append(frame["best"].to_numpy(float), np.nan)
+            rows.append(best[np.searchsorted(frame["total_s"].to_numpy(), times_s, side="right") - 1])
+        by_time = np.array(rows).T
+        return {
+            band: np.array([np.nanquantile(b, band) if np.isfinite(b).any() else math.nan for b in by_time])
+            for band in _BANDS
+        }
 
     def to_json(self, horizons_s: Sequence[float]) -> dict[str, Any]:
-        """The figures of a summary."""
+        """The figures of the summary, in plain JSON types."""
         return {
             "searches": len(self.searches),
             "goal": self.goal,
@@ -94,15 +102,15 @@ class Summary:
             "mean_time_to_goal_s": self.mean_time_to_goal_s,
             "median_best": self.median_best,
             "trials": float(np.mean([len(frame) for frame in self.searches])),
-            "failed": self._mean_of(Status.FAILED),
-            "pruned": self._mean_of(Status.PRUNED),
+            "failed": float(np.mean([(frame["status"] == Status.FAILED.value).sum() for frame in self.searches])),
+            "pruned": float(np.mean([(frame["status"] == Status.PRUNED.value).sum() for frame in self.searches])),
             "optimizer_s": float(np.mean([frame["optimizer_s"].sum() for frame in self.searches])),
             "duplicates": float(np.mean([frame["duplicate"].sum() for frame in self.searches])),
             "arms": self.turns_of_arms(),
         }
 
     def cut_short_line(self, horizons_s: Sequence[float]) -> list[str]:
-        """That shares are not known to the last search, where that is so: a line, or none."""
+        """A line about the searches of ``num_cut_short``; empty if there are none."""
         last = max(horizons_s, default=0.0)
         if self.goal is None or not (num := self.num_cut_short(last)):
             return []
@@ -116,11 +124,8 @@ class Summary:
         arms = [arm for frame in self.searches for arm in frame["arm"].dropna()]
         return {str(arm): arms.count(arm) for arm in dict.fromkeys(arms)}
 
-    def _mean_of(self, status: Status) -> float:
-        return float(np.mean([(frame["status"] == status.value).sum() for frame in self.searches]))
-
     def text(self, horizons_s: Sequence[float]) -> str:
-        """A table for people."""
+        """The summary as text, with a table of success rates."""
         data = self.to_json(horizons_s)
         lines = [
             f"{data['searches']} searches of {data['trials']:.4g} trials on average ({data['failed']:.3g} failed, "
@@ -141,20 +146,10 @@ class Summary:
         return "\n".join(lines)
 
 
-def reached_at(steps: pd.DataFrame, goal: float | None, mode: str) -> float | None:
-    """The seconds after which a search was as good as the goal; None if it never was, or there is none."""
+def time_to_goal_s(steps: pd.DataFrame, goal: float | None, mode: str) -> float | None:
+    """The seconds after which a search was as good as the goal; None if it never was, or if there is no goal."""
     if goal is None:
         return None
-    there = steps["best"] <= goal if mode == "min" else steps["best"] >= goal
-    return float(steps.loc[there, "total_s"].min()) if there.any() else None
-
-
-def _at(frame: pd.DataFrame, times_s: Sequence[float]) -> list[float]:
-    """The best value of one search at each time."""
-    ended, best = frame["total_s"].to_numpy(), frame["best"].to_numpy(float)
-    known = np.searchsorted(ended, times_s, side="right") - 1
-    return [float(best[i]) if i >= 0 else math.nan for i in known]
-
-
-def _quantile(rows: Array, band: float) -> list[float]:
-    return [float(np.nanquantile(column, band)) if np.isfinite(column).any() else math.nan for column in rows.T]
+    best = Goal("best", mode)
+    is_reached = best.loss(steps["best"]) <= best.loss(goal)
+    return float(steps.loc[is_reached, "total_s"].min()) if is_reached.any() else None

@@ -1,8 +1,12 @@
-"""What an experiment searches: an objective that says how long it takes. A lookup table makes one, or a Python file."""
+"""Tasks of experiments: a space, and an objective that says how long it takes.
+
+They are made of lookup tables, of Python files, and of folders of tasks.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +16,7 @@ from typing import Any
 
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.experiments import bench
-from raytune_hpo.experiments.parameter_lists import flatten, space_of
+from raytune_hpo.experiments.parameter_lists import flatten, space_from_list
 from raytune_hpo.runtime.simulated import COST
 from raytune_hpo.space import Space
 from raytune_hpo.tables.lookup_table import LookupTable, shipped_tables
@@ -27,14 +31,14 @@ _OF_FILES = ("metric", "mode", "num_steps", "truth", "final")  # that a Python f
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A search to be repeated.
+    """A space and an objective on which searches are repeated.
 
     Attributes:
-        objective: of a configuration; its reports and result carry virtual seconds as ``cost_s``.
-        num_steps: of a whole trial, if it reports any.
+        objective: its reports and its result carry virtual seconds as ``cost_s``.
+        num_steps: of a whole trial; None: it reports none.
         truth: the metric of a configuration, where it can be looked up.
-        final: the same as the objective without its reports: quicker where nobody looks at them.
-        digest: of what the objective answers from: a file, a table.
+        final: the objective without its reports, which is quicker where nobody looks at them.
+        digest: of the file or table that the objective answers from.
     """
 
     name: str
@@ -49,21 +53,21 @@ class Task:
 
     @classmethod
     def of_table(cls, table: LookupTable) -> Task:
-        """A table's task. Trials report every step."""
+        """The task of a table, whose trials report every step."""
         return cls(
             name=table.name,
             space=table.space,
-            objective=partial(_curve, table),
+            objective=partial(_table_curve, table),
             metric=table.metric,
             mode=table.mode,
             num_steps=table.num_steps,
             truth=table.value,
-            final=partial(_final, table),
-            digest=_digest(b"".join(part.tobytes() for part in table.parts)),
+            final=partial(_table_result, table),
+            digest=content_digest(b"".join(part.tobytes() for part in table.parts)),
         )
 
     def to_json(self) -> dict[str, Any]:
-        """What makes two tasks the same."""
+        """The task in plain JSON types; experiments of one name must agree on it."""
         return {
             "name": self.name,
             "metric": self.metric,
@@ -85,10 +89,10 @@ def find_task(
 
     Args:
         conf: of a table, the ``hp_conf`` file of its space.
-        metric, mode: of a table or a Python file, in the place of its own.
+        metric, mode: of a table or a Python file, instead of its own.
 
     Raises:
-        SpecError: it is none of these, or an argument does not go with it.
+        SpecError: there is no such task, or an argument does not go with it.
         HpoError: the Python file cannot be run.
     """
     file = Path(path)
@@ -100,26 +104,18 @@ def find_task(
         raise SpecError(f"conf is the space of a lookup table ({' or '.join(TABLES)}), got it for {str(path)!r}")
     if file.suffix == ".py" and file.is_file():
         return _of_file(file, {"metric": metric, "mode": mode})
-    folder = _folder_of(file)
-    if folder is None:
-        raise SpecError(f"{_KINDS}; got {str(path)!r}; {nearest(str(path), _known_names())}")
+    if bench.has_tasks(file.parent):
+        folder = file.parent
+    else:
+        # A bare name may be a task of the folder that the environment names.
+        default = bench.default_folder()
+        names = bench.task_names(default) if default is not None else []
+        if default is None or file != Path(file.name) or file.name not in names:
+            raise SpecError(f"{_KINDS}; got {str(path)!r}; {nearest(str(path), [*shipped_tables(), *names])}")
+        folder = default
     if (metric, mode) != (None, None):
         raise SpecError(f"tasks of {folder} have a metric of their own; leave metric and mode out")
     return _of_folder(folder.resolve(), file.name)
-
-
-def _folder_of(file: Path) -> Path | None:
-    """The folder of tasks that a path leads to, if it does: its own, or of a bare name that of the environment."""
-    if bench.is_folder(file.parent):
-        return file.parent
-    folder = bench.named() if file == Path(file.name) else None
-    return folder if folder is not None and file.name in bench.names(folder) else None
-
-
-def _known_names() -> list[str]:
-    """What needs no path: shipped tables, and tasks of the folder that the environment names."""
-    folder = bench.named()
-    return [*shipped_tables(), *(bench.names(folder) if folder is not None else ())]
 
 
 def _of_file(file: Path, given: Mapping[str, Any]) -> Task:
@@ -132,63 +128,68 @@ def _of_file(file: Path, given: Mapping[str, Any]) -> Task:
     defined = {name: getattr(module, name) for name in _OF_FILES if hasattr(module, name)}
     settings = {"metric": "loss", "mode": "min", **defined, **{key: value for key, value in given.items() if value}}
     space = Space.of(module.space)
-    return Task(name=file.stem, space=space, objective=module.objective, digest=_digest(file.read_bytes()), **settings)
+    return Task(
+        name=file.stem, space=space, objective=module.objective, digest=content_digest(file.read_bytes()), **settings
+    )
 
 
 def _of_folder(folder: Path, name: str) -> Task:
-    task = bench.load(folder, name)
+    task = bench.load_task(folder, name)
     has_curve = "curve" in task.tags
     return Task(
         name=name,
-        space=space_of(task.space),
-        objective=partial(_epochs if has_curve else _evaluation, folder, name),
+        space=space_from_list(task.space),
+        objective=partial(_bench_curve if has_curve else _bench_evaluation, folder, name),
         metric="loss",
         mode="min",
         num_steps=int(task.fidelity[1]) if has_curve else None,
-        truth=partial(_loss, folder, name),
-        final=partial(_last_epoch, folder, name) if has_curve else None,
+        truth=partial(_true_loss, folder, name),
+        final=partial(_bench_result, folder, name) if has_curve else None,
     )
 
 
 # ------------------------------------------------------------------------------------------------ objectives
 
 
-def _final(table: LookupTable, config: dict[str, Any]) -> dict[str, float]:
-    row = table.row(config)
-    return {table.metric: float(table.curves[row, -1]), COST: float(table.seconds[row])}
-
-
-def _curve(table: LookupTable, config: dict[str, Any]) -> Iterator[dict[str, float]]:
+def _table_curve(table: LookupTable, config: dict[str, Any]) -> Iterator[dict[str, float]]:
     row = table.row(config)
     times = table.seconds_by_step(row).tolist()
     for step, (value, seconds) in enumerate(zip(table.curves[row].tolist(), times, strict=True), start=1):
         yield {table.metric: value, "step": step, COST: seconds}
 
 
-def _epochs(folder: Path, name: str, config: dict[str, Any]) -> Iterator[dict[str, float]]:
-    """Every epoch of a task with learning curves; a loss that is none fails the trial at its time."""
-    for step, (loss, spent) in enumerate(bench.curve(folder, name, flatten(config)), start=1):
+def _table_result(table: LookupTable, config: dict[str, Any]) -> dict[str, float]:
+    row = table.row(config)
+    return {table.metric: float(table.curves[row, -1]), COST: float(table.seconds[row])}
+
+
+def _bench_curve(folder: Path, name: str, config: dict[str, Any]) -> Iterator[dict[str, float]]:
+    """Every epoch of a task with learning curves; a loss that is not finite fails the trial at its time."""
+    for step, (loss, spent) in enumerate(bench.learning_curve(folder, name, flatten(config)), start=1):
         yield {COST: spent, "loss": loss, "step": step}
 
 
-def _last_epoch(folder: Path, name: str, config: dict[str, Any]) -> Iterator[dict[str, float]]:
-    """The end alone; of a curve that breaks off, its last point and then what is none."""
-    points = list(enumerate(bench.curve(folder, name, flatten(config)), start=1))
-    whole = len(list(takewhile(lambda point: bench.is_loss(point[1][0]), points)))
-    for step, (loss, spent) in points[max(whole - 1, 0) : whole + 1]:
+def _bench_result(folder: Path, name: str, config: dict[str, Any]) -> Iterator[dict[str, float]]:
+    """The last epoch alone; of a curve that breaks off, its last finite point and the one that fails the trial."""
+    points = list(enumerate(bench.learning_curve(folder, name, flatten(config)), start=1))
+    num_finite = len(list(takewhile(lambda point: math.isfinite(point[1][0]), points)))
+    for step, (loss, spent) in points[max(num_finite - 1, 0) : num_finite + 1]:
         yield {COST: spent, "loss": loss, "step": step}
 
 
-def _evaluation(folder: Path, name: str, config: dict[str, Any]) -> Generator[dict[str, float], None, dict[str, float]]:
-    """A task without curves. What fails has taken its time all the same, so that is told first."""
+def _bench_evaluation(
+    folder: Path, name: str, config: dict[str, Any]
+) -> Generator[dict[str, float], None, dict[str, float]]:
+    """A task without curves. A trial that fails has taken its time all the same, so the time is reported first."""
     loss, spent = bench.evaluation(folder, name, flatten(config))
     yield {COST: spent, "step": 0}
     return {COST: spent, "loss": loss}
 
 
-def _loss(folder: Path, name: str, config: Mapping[str, Any]) -> float:
+def _true_loss(folder: Path, name: str, config: Mapping[str, Any]) -> float:
     return bench.evaluation(folder, name, flatten(config))[0]
 
 
-def _digest(data: bytes) -> str:
+def content_digest(data: bytes) -> str:
+    """A digest that two contents share only if they are the same."""
     return hashlib.blake2b(data, digest_size=8).hexdigest()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -81,10 +81,13 @@ class SimulatedHandle:
 
     Args:
         cost: the metric in which the objective says how many virtual seconds have passed in its trial.
+        on_suggestion: see ``simulate``.
     """
 
-    def __init__(self, plan: RunPlan, *, cost: str = COST) -> None:
-        self._plan, self._cost = plan, cost
+    def __init__(
+        self, plan: RunPlan, *, cost: str = COST, on_suggestion: Callable[[int, float], object] | None = None
+    ) -> None:
+        self._plan, self._cost, self._on_suggestion = plan, cost, on_suggestion
         self._clock = VirtualClock()
         self._storage = open_storage(plan.settings.storage)
         self._optimizer = open_study(plan, self._storage, self._clock)
@@ -92,7 +95,6 @@ class SimulatedHandle:
         self._heap: list[tuple[float, int, _Running]] = []
         self._lock = threading.Lock()  # pictures are taken from other threads
         self._order = 0  # breaks ties in the order in which things were put on the heap
-        self.thinking_s: dict[int, float] = {}  # the processor's seconds that handing out each trial took
         self._idle = [f"virtual-{index}" for index in range(plan.settings.max_concurrent or 1, 0, -1)]
 
     @property
@@ -168,7 +170,8 @@ class SimulatedHandle:
                 return
             worker = self._idle.pop()
             (assignment,) = lease.assignments
-            self.thinking_s[assignment.number] = time.thread_time() - begin
+            if self._on_suggestion is not None:
+                self._on_suggestion(assignment.number, time.thread_time() - begin)
             self._push(
                 _Running(worker=worker, events=self._script(assignment, at), assignment=assignment, started_at=at)
             )

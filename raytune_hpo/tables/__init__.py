@@ -1,6 +1,6 @@
 """Lookup tables: configurations with their learning curves and durations, so that a search takes no training."""
 
+from raytune_hpo.tables.design import tabulate
 from raytune_hpo.tables.lookup_table import LookupTable
-from raytune_hpo.tables.making import tabulate
 
 __all__ = ["LookupTable", "tabulate"]

@@ -22,11 +22,11 @@ from raytune_hpo.space import Choice, Domain, Float, Int, Ordinal
 _KINDS = ("continuous", "discrete", "preordered", "categorical")
 
 
-def read(path: str | Path) -> dict[str, Domain]:
-    """The domains of a file, in the order that it gives.
+def domains_of(path: str | Path) -> dict[str, Domain]:
+    """The domains of a file by parameter, in the order that it gives.
 
     Raises:
-        SpaceError: it is no such file, or a parameter makes no sense; names it.
+        SpaceError: the file is not of this kind, or a parameter makes no sense; names it.
     """
     data = _loaded(path)
     parameters: Mapping[str, Any] = data["hyperparams"]
@@ -37,18 +37,18 @@ def read(path: str | Path) -> dict[str, Domain]:
 
 
 def last_step(path: str | Path) -> int | None:
-    """How many epochs a trial has, where the file says so.
+    """The number of epochs of a trial; None where the file does not say.
 
     Raises:
-        SpaceError: it is no such file.
-        SpecError: it says what is no number of epochs.
+        SpaceError: the file is not of this kind.
+        SpecError: what it gives is not a number of epochs.
     """
     config = _loaded(path).get("config", {})
     return whole(f"max_epoch of {path}", config["max_epoch"], least=1) if "max_epoch" in config else None
 
 
 def _loaded(path: str | Path) -> Mapping[str, Any]:
-    """The file, in which all that ought to be an object is one."""
+    """The content of a file, in which everything that ought to be an object is one."""
     with reading("a space file is JSON with an object 'hyperparams', and 'config' is one", path, error=SpaceError):
         data = json_object(Path(path))
         for what, value in (("hyperparams", data["hyperparams"]), ("config", data.get("config", {}))):
@@ -61,7 +61,7 @@ def domain_of(name: str, entry: Any) -> Domain:
     """The domain of one parameter.
 
     Raises:
-        SpaceError: naming it and the rule.
+        SpaceError: the entry is not valid; names the parameter and the rule.
     """
     kind, values = (entry.get("value_type"), entry.get("range")) if isinstance(entry, Mapping) else (None, None)
     if kind not in _KINDS or not isinstance(values, list) or not values:
@@ -69,23 +69,21 @@ def domain_of(name: str, entry: Any) -> Domain:
     try:
         if kind == "categorical":
             return Choice(values)
-        return Ordinal(values) if kind == "preordered" else _between(*_ends(values), kind, entry.get("power_of"))
+        return Ordinal(values) if kind == "preordered" else _interval(values, kind, entry.get("power_of"))
     except (SpaceError, OverflowError) as error:
         raise SpaceError(f"hyperparameter {name!r} makes no sense: {error}") from error
 
 
-def _between(low: float, high: float, kind: str, base: Any) -> Domain:
+def _interval(values: Sequence[Any], kind: str, base: Any) -> Domain:
+    """The domain between two numbers, or between the powers of which they are the exponents."""
+    if len(values) != 2 or not all(map(_is_number, values)):
+        raise SpaceError(f"a range is two numbers, the lowest and the highest value, got {values}")
+    low, high = values
     if base is None:
         return Int(int(low), int(high)) if kind == "discrete" else Float(float(low), float(high))
     if not _is_number(base) or base <= 0:
         raise SpaceError(f"power_of is a number above 0, got {base!r}")
     return Float(float(base) ** low, float(base) ** high, log=True)
-
-
-def _ends(values: Sequence[Any]) -> tuple[float, float]:
-    if len(values) != 2 or not all(map(_is_number, values)):
-        raise SpaceError(f"a range is two numbers, the lowest and the highest value, got {values}")
-    return values[0], values[1]
 
 
 def _is_number(value: Any) -> bool:

@@ -1,11 +1,11 @@
-"""How a study is laid out as a lookup table in a file, and what is read back from it.
+"""File layout of a lookup table that was made of a study, and the rows that are read back from it.
 
     config/<name>             a parameter by the name of its column in the space; empty where it is not active
     metrics/<name>            the result
     metrics/<name>/step_<n>   what was reported after step n
     number status duration_s error
 
-What columns cannot say stands beside them (``About``): in a parquet file's own metadata, and for ``table.csv`` in
+What columns cannot say stands beside them (``TableMetadata``): in a parquet file's own metadata, and for ``table.csv`` in
 ``table.about.json``.
 """
 
@@ -38,21 +38,21 @@ SUFFIXES = (".parquet", ".csv")
 CONFIG, METRICS = "config/", "metrics/"
 _STEP = "/step_"
 _KEY = "raytune_hpo"  # of the metadata of a parquet file
-_TEXTS = ("status", "error")
+_TEXT_COLUMNS = ("status", "error")
 _VERSION = 1
 
 Cell = str | float | int
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
-    """What the columns of a table do not say.
+class TableMetadata:
+    """Metadata of a table: what its columns do not say.
 
     Attributes:
-        space: its JSON form.
-        options: of each column of a choice, what stands in its cells, and the position of the option that it means.
-        metrics: the goals and their modes; the first one is searched for unless someone asks for another.
-        made: how; nobody goes by it.
+        space: in its JSON form.
+        options: for each column of a choice, what stands in its cells, and the position of the option that it means.
+        metrics: the goals and their modes; the first one is searched unless another is asked for.
+        made: how the table was made, for people.
     """
 
     space: Mapping[str, Any]
@@ -63,12 +63,12 @@ class About:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
-    """The rows of a table that can be looked up: completed ones, each configuration once.
+class TableRows:
+    """Rows of a table that can be looked up: the completed trials, each configuration once.
 
     Attributes:
         points: the metric (n,) after each step that was reported, and the result after the last; NaN where it is missing.
-        seconds: (n,) of whole trials.
+        seconds: (n,) that whole trials took.
         times: seconds (n,) from a trial's beginning to each step; empty where reports did not say.
     """
 
@@ -83,29 +83,31 @@ class Rows:
 # ------------------------------------------------------------------------------------------------ a study as columns
 
 
-def laid_out(results: Results) -> tuple[pd.DataFrame, About]:
-    """The finished trials of a study as a table's columns."""
+def table_columns(results: Results) -> tuple[pd.DataFrame, TableMetadata]:
+    """The finished trials of a study as the columns of a table, with the metadata."""
     import pandas as pd
 
+    spec, goals = results.spec, results.goals
     trials = [trial for trial in results if trial.status.is_finished]
-    cells, options = _parameters(results.spec.space, [trial.config for trial in trials])
+    cells, options = _parameters(spec.space, [trial.config for trial in trials])
+    names = dict.fromkeys([*[goal.metric for goal in goals], *(name for trial in trials for name in trial.metrics)])
+    metrics = {METRICS + name: [_number(trial.metrics.get(name)) for trial in trials] for name in names}
     columns = {
         "number": [trial.number for trial in trials],
         "status": [trial.status.value for trial in trials],
         **cells,
-        **_results(trials, [goal.metric for goal in results.goals]),
+        **{name: values for name, values in metrics.items() if any(value is not None for value in values)},
         **_curves(trials),
         "duration_s": [trial.duration_s for trial in trials],
         "error": [None if trial.error is None else last_line(trial.error) for trial in trials],
     }
-    spec = results.spec
-    about = About(
+    metadata = TableMetadata(
         space=spec.space.to_json(),
         options=options,
         metrics={goal.metric: goal.mode for goal in spec.goals},
         made={"study": spec.name, "sampler": str(spec.sampler), "seed": spec.seed, "trials": len(trials)},
     )
-    return pd.DataFrame(columns), about
+    return pd.DataFrame(columns), metadata
 
 
 def _parameters(
@@ -125,7 +127,7 @@ def _parameters(
 
 
 def _options(column: Column, x: Array, values: Sequence[Any]) -> tuple[list[tuple[Cell, int]], list[Cell | None]]:
-    """Options as numbers, where all of them are, or else as text, with their positions where texts do not differ."""
+    """Options as numbers where all of them are, or else as text, with their positions where the texts are not distinct."""
     active = np.flatnonzero(~np.isnan(x))
     codes = dict(zip(active.tolist(), column.domain.codes(x[active]).tolist(), strict=True))
     by_code = {code: values[i] for i, code in codes.items()}
@@ -140,13 +142,6 @@ def _options(column: Column, x: Array, values: Sequence[Any]) -> tuple[list[tupl
     ]
 
 
-def _results(trials: Sequence[Trial], goals: Sequence[str]) -> dict[str, list[float | None]]:
-    """A column for each metric of the results that is a number."""
-    names = dict.fromkeys([*goals, *(name for trial in trials for name in trial.metrics)])
-    columns = {METRICS + name: [_number(trial.metrics.get(name)) for trial in trials] for name in names}
-    return {name: values for name, values in columns.items() if any(value is not None for value in values)}
-
-
 def _curves(trials: Sequence[Trial]) -> dict[str, list[float | None]]:
     """A column for each metric and step that was reported, metric by metric."""
     said: dict[tuple[str, int], dict[int, float]] = {}
@@ -157,11 +152,10 @@ def _curves(trials: Sequence[Trial]) -> dict[str, list[float | None]]:
                     said.setdefault((name, report.step), {})[row] = number
     names = {name: place for place, name in enumerate(dict.fromkeys(name for name, _ in said))}
     order = sorted(said, key=lambda key: (names[key[0]], key[1]))
-    return {f"{METRICS}{name}{_STEP}{step}": _column(said[name, step], len(trials)) for name, step in order}
-
-
-def _column(values: Mapping[int, float], num: int) -> list[float | None]:
-    return [values.get(row) for row in range(num)]
+    return {
+        f"{METRICS}{name}{_STEP}{step}": [said[name, step].get(row) for row in range(len(trials))]
+        for name, step in order
+    }
 
 
 def _number(value: Any) -> float | None:
@@ -191,37 +185,37 @@ def _needs_pyarrow(path: Path) -> None:
         )
 
 
-def write(results: Results, path: str | Path) -> Path:
-    """Write a study as a table; its failed and pruned trials are in it, and not looked up.
+def write_table(results: Results, path: str | Path) -> Path:
+    """Write a study as a table, in which failed and pruned trials stand too, and are not looked up.
 
     Raises:
         SpecError: the path cannot be written.
     """
     path = Path(path)
     check_path(path)
-    frame, about = laid_out(results)
+    frame, metadata = table_columns(results)
     try:
         if path.suffix == ".parquet":
-            frame.attrs[_KEY] = asdict(about)
+            frame.attrs[_KEY] = asdict(metadata)
             frame.to_parquet(path, engine="pyarrow", index=False)
         else:
             frame.to_csv(path, index=False)
-            about_path(path).write_text(json.dumps(asdict(about), indent=1) + "\n", encoding="utf-8")
+            metadata_path(path).write_text(json.dumps(asdict(metadata), indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise SpecError(f"{path} cannot be written: {error.strerror or error}") from error
     return path
 
 
-def about_path(path: Path) -> Path:
-    """Where it is said what a CSV file is about."""
+def metadata_path(path: Path) -> Path:
+    """The file with the metadata of a CSV file."""
     return path.with_suffix(".about.json")
 
 
-def read(path: Path) -> tuple[pd.DataFrame, About | None]:
-    """A file's columns, and what they are about; None if it was not made here.
+def read_table(path: Path) -> tuple[pd.DataFrame, TableMetadata | None]:
+    """The columns of a file and its metadata; None if the file was not made by this package.
 
     Raises:
-        SpecError: there is no such file, it cannot be read without pyarrow, or what it is about is missing.
+        SpecError: there is no such file, it cannot be read without pyarrow, or its metadata are missing.
     """
     import pandas as pd
 
@@ -230,32 +224,36 @@ def read(path: Path) -> tuple[pd.DataFrame, About | None]:
     _needs_pyarrow(path)
     if path.suffix == ".parquet":
         frame: pd.DataFrame = pd.read_parquet(path, engine="pyarrow")
-        about = _about(frame.attrs[_KEY], path) if _KEY in frame.attrs else None
-    elif about_path(path).exists():
-        with reading("what a table is about is said as it was written", about_path(path), "make the table again"):
-            about = _about(json_object(about_path(path)), path)
-        frame = _typed(pd.read_csv(path, dtype=str, keep_default_na=False), about)
+        metadata = _metadata(frame.attrs[_KEY], path) if _KEY in frame.attrs else None
+    elif metadata_path(path).exists():
+        with reading("what a table is about is said as it was written", metadata_path(path), "make the table again"):
+            metadata = _metadata(json_object(metadata_path(path)), path)
+        frame = _typed(pd.read_csv(path, dtype=str, keep_default_na=False), metadata)
     else:
-        frame, about = pd.read_csv(path), None
-    if about is None and any(str(column).startswith(CONFIG) for column in frame):
-        raise SpecError(f"{path} was tabulated, and what it is about is missing: {about_path(path)} belongs beside it")
-    return frame, about
+        frame, metadata = pd.read_csv(path), None
+    if metadata is None and any(str(column).startswith(CONFIG) for column in frame):
+        raise SpecError(
+            f"{path} was tabulated, and what it is about is missing: {metadata_path(path)} belongs beside it"
+        )
+    return frame, metadata
 
 
-def _about(data: Mapping[str, Any], path: Path) -> About:
+def _metadata(data: Mapping[str, Any], path: Path) -> TableMetadata:
     if (version := data.get("version")) != _VERSION:
         raise SpecError(f"a table must be of version {_VERSION}, {path} is of version {version}")
-    about = About(**data)
-    if not all(isinstance(part, Mapping) and part for part in (about.space, about.metrics)):
-        raise TypeError(f"it has a space and at least one metric, not {short(about.space)} and {short(about.metrics)}")
-    return about
+    metadata = TableMetadata(**data)
+    space, metrics = metadata.space, metadata.metrics
+    if not all(isinstance(part, Mapping) and part for part in (space, metrics)):
+        raise TypeError(f"it has a space and at least one metric, not {short(space)} and {short(metrics)}")
+    return metadata
 
 
-def _typed(frame: pd.DataFrame, about: About) -> pd.DataFrame:
-    """Columns of text as what they were: numbers to the last bit, options that only look like numbers as text."""
-    texts = {CONFIG + name for name, means in about.options.items() if any(isinstance(cell, str) for cell, _ in means)}
+def _typed(frame: pd.DataFrame, metadata: TableMetadata) -> pd.DataFrame:
+    """Columns of text with their own types: numbers to the last bit, options that only look like numbers as text."""
+    options = metadata.options.items()
+    texts = {CONFIG + name for name, means in options if any(isinstance(cell, str) for cell, _ in means)}
     for name in frame.columns:
-        make = str if name in texts or name in _TEXTS else float
+        make = str if name in texts or name in _TEXT_COLUMNS else float
         frame[name] = [make(cell) if cell else None for cell in frame[name]]
     return frame
 
@@ -263,8 +261,10 @@ def _typed(frame: pd.DataFrame, about: About) -> pd.DataFrame:
 # ------------------------------------------------------------------------------------------------ columns as rows
 
 
-def rows_of(frame: pd.DataFrame, about: About, metric: str | None = None, mode: str | None = None) -> Rows:
-    """What can be looked up.
+def rows_of(
+    frame: pd.DataFrame, metadata: TableMetadata, metric: str | None = None, mode: str | None = None
+) -> TableRows:
+    """The rows of a table that can be looked up.
 
     Args:
         metric, mode: by default the study's first; any other metric may be asked for, with its mode where the study had
@@ -273,26 +273,30 @@ def rows_of(frame: pd.DataFrame, about: About, metric: str | None = None, mode: 
     Raises:
         SpecError: no trial completed, the metric is not in the table, or nobody says which way it is better.
     """
-    metric = next(iter(about.metrics)) if metric is None else metric
+    metric = next(iter(metadata.metrics)) if metric is None else metric
     if METRICS + metric not in frame:
         known = [str(c).removeprefix(METRICS) for c in frame if str(c).startswith(METRICS) and _STEP not in str(c)]
         raise SpecError(f"no trial of the table reported a metric {metric!r}; {nearest(metric, known)}")
-    if (mode := mode or about.metrics.get(metric)) is None:
+    if (mode := mode or metadata.metrics.get(metric)) is None:
         raise SpecError(
-            f"which way is better a table knows of the metrics that it was made for ({', '.join(about.metrics)}), not of "
-            f'{metric!r}; say mode="max" or "min", on the command line --maximise or --minimise'
+            f"which way is better a table knows of the metrics that it was made for ({', '.join(metadata.metrics)}), not "
+            f'of {metric!r}; say mode="max" or "min", on the command line --maximise or --minimise'
         )
-    final, seconds = _floats(frame, METRICS + metric), _seconds(frame)
+    final, seconds = _floats(frame, METRICS + metric), _floats(frame, "duration_s")
+    if METRICS + COST in frame:  # what a trial says of its time counts more than what was measured
+        said = _floats(frame, METRICS + COST)
+        seconds = np.where(np.isfinite(said), said, seconds)
     completed = (frame["status"] == Status.COMPLETED.value).to_numpy()
     whole = np.flatnonzero(completed & np.isfinite(final) & np.isfinite(seconds))
     if not len(whole):
         raise SpecError(f"a lookup table needs a completed trial with a finite {metric!r}, there is none")
-    space = Space.from_json(_without_functions(about.space))
-    X = _coordinates(space, frame.iloc[whole], about)
+    space = Space.from_json(_without_functions(metadata.space))
+    X = _coordinates(space, frame.iloc[whole], metadata)
+    # The first row of each configuration; an inactive parameter counts as a value of its own.
     first = np.sort(np.unique(np.where(np.isnan(X), -1.0, X), axis=0, return_index=True)[1])
     kept = whole[first]
     points = _points(frame, metric, kept)
-    return Rows(
+    return TableRows(
         space=space.restricted(space.decode(X[first])),
         metric=metric,
         mode=mode,
@@ -302,35 +306,26 @@ def rows_of(frame: pd.DataFrame, about: About, metric: str | None = None, mode: 
     )
 
 
-def _seconds(frame: pd.DataFrame) -> Array:
-    """How long trials took: as they say themselves, or else as was measured."""
-    measured = _floats(frame, "duration_s")
-    if METRICS + COST not in frame:
-        return measured
-    said = _floats(frame, METRICS + COST)
-    return np.where(np.isfinite(said), said, measured)
-
-
 def _floats(frame: pd.DataFrame, column: str) -> Array:
     return frame[column].to_numpy(np.float64)
 
 
 def _points(frame: pd.DataFrame, metric: str, rows: Array) -> dict[int, Array]:
-    """A metric after each of its steps; what is not finite is missing."""
+    """A metric (n,) after each of its steps; NaN where it is not finite."""
     head = f"{METRICS}{metric}{_STEP}"
     named = {int(str(column).removeprefix(head)): str(column) for column in frame if str(column).startswith(head)}
     found = {step: _floats(frame, column)[rows] for step, column in named.items()}
     return {step: np.where(np.isfinite(values), values, np.nan) for step, values in found.items()}
 
 
-def _coordinates(space: Space, frame: pd.DataFrame, about: About) -> Array:
-    """Where the configurations (n, d) stand in the unit cube; NaN where a parameter is not active."""
+def _coordinates(space: Space, frame: pd.DataFrame, metadata: TableMetadata) -> Array:
+    """The coordinates (n, d) of the configurations in the unit cube; NaN where a parameter is not active."""
     X = np.full((len(frame), space.num_columns), np.nan)
     for j, column in enumerate(space.columns):
         cells = frame[CONFIG + column.name]
         active = cells.notna().to_numpy()
-        if column.name in about.options:
-            position = dict(about.options[column.name])
+        if column.name in metadata.options:
+            position = dict(metadata.options[column.name])
             codes = np.array([position[cell] for cell in cells[active]], dtype=np.int64)
         else:
             codes = cells[active].to_numpy(np.float64)
@@ -339,7 +334,7 @@ def _coordinates(space: Space, frame: pd.DataFrame, about: About) -> Array:
 
 
 def _without_functions(data: Any) -> Any:
-    """A space that needs no function: rows meet its constraints, and derived values are what derives them."""
+    """The JSON form of a space without its functions: rows meet the constraints, and derived values keep a name."""
     if isinstance(data, Mapping):
         if data.keys() == {"derived"}:
             return {"const": data["derived"]["function"]}

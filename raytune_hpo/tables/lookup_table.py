@@ -35,7 +35,7 @@ _ORDERED_UP_TO = 12  # different values of a column of numbers, up to which they
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class LookupTable:
-    """A table, ready to be searched.
+    """A lookup table, ready to be searched.
 
     Attributes:
         name: of its file.
@@ -58,7 +58,7 @@ class LookupTable:
     def read(
         cls, path: str | Path, conf: str | Path | None = None, *, metric: str | None = None, mode: str | None = None
     ) -> LookupTable:
-        """A table of a CSV or parquet file.
+        """The table of a CSV or parquet file.
 
         One that was tabulated from an objective knows its space and its metrics; any of them may be asked for.
 
@@ -69,38 +69,38 @@ class LookupTable:
         read off their values. Rows without a final value, and those that repeat a configuration, are left out.
 
         Raises:
-            SpecError: no curves, no durations, no such metric, or no row is left.
+            SpecError: the file has no curves, no durations or no such metric, or no row is left.
         """
         with reading("a lookup table is a CSV or parquet file", path, "bring it back, or make it again"):
-            frame, about = layout.read(Path(path))
-            if about is None:
-                return cls._guessed(Path(path), frame, conf, metric or "accuracy", mode or "max")
+            frame, metadata = layout.read_table(Path(path))
+            if metadata is None:
+                return cls._without_metadata(Path(path), frame, conf, metric or "accuracy", mode or "max")
             if conf is not None:
                 raise SpecError(f"{path} knows its space, got {conf} as well; leave that out")
-            return cls._of_rows(Path(path).stem, layout.rows_of(frame, about, metric, mode))
+            return cls._of_rows(Path(path).stem, layout.rows_of(frame, metadata, metric, mode))
 
     @classmethod
     def of(cls, results: Results, *, metric: str | None = None, mode: str | None = None) -> LookupTable:
-        """The table of a study's completed trials; see ``layout.write`` for a file of it.
+        """The table of a study's completed trials; see ``layout.write_table`` for a file of it.
 
         Raises:
             SpecError: no trial completed, or none has such a metric.
         """
-        return cls._of_rows(results.name, layout.rows_of(*layout.laid_out(results), metric, mode))
+        return cls._of_rows(results.name, layout.rows_of(*layout.table_columns(results), metric, mode))
 
     @classmethod
     def shipped(cls, name: str, *, metric: str | None = None, mode: str | None = None) -> LookupTable:
         """A table that comes with the package.
 
         Raises:
-            SpecError: there is none of that name; names the nearest.
+            SpecError: there is no table of that name; gives the nearest.
         """
         if name not in shipped_tables():
             raise SpecError(f"no table {name!r} comes with the package; {nearest(name, shipped_tables())}")
         return cls.read(_SHIPPED / f"{name}.csv", metric=metric, mode=mode)
 
     @classmethod
-    def _of_rows(cls, name: str, rows: layout.Rows) -> LookupTable:
+    def _of_rows(cls, name: str, rows: layout.TableRows) -> LookupTable:
         last = max(rows.points)
         ends = {0: np.zeros(len(rows.seconds)), **rows.times, last: rows.seconds}
         return cls(
@@ -114,8 +114,10 @@ class LookupTable:
         )
 
     @classmethod
-    def _guessed(cls, path: Path, frame: pd.DataFrame, conf: str | Path | None, metric: str, mode: str) -> LookupTable:
-        """A table of a file that says nothing about itself."""
+    def _without_metadata(
+        cls, path: Path, frame: pd.DataFrame, conf: str | Path | None, metric: str, mode: str
+    ) -> LookupTable:
+        """The table of a file without metadata, whose columns are told apart by their names."""
         steps = {column: int(found[1]) for column in frame if (found := _STEP.match(str(column)))}
         last = (hp_conf.last_step(conf) if conf else None) or max(steps.values(), default=1)
         final = next((column for column in (metric, FINAL) if column in frame), None)
@@ -124,7 +126,11 @@ class LookupTable:
                 f"a lookup table has a column {DURATION!r}, and its curves in columns like 'epoch_1' or a final value in "
                 f"{FINAL!r}; {path} has {list(frame.columns)}"
             )
-        domains = hp_conf.read(conf) if conf else _domains(frame, {*map(str, steps), DURATION, FINAL, metric, "index"})
+        if conf:
+            domains = hp_conf.domains_of(conf)
+        else:
+            others = {*map(str, steps), DURATION, FINAL, metric, "index"}
+            domains = {str(name): _guessed_domain(frame[name]) for name in frame.columns if name not in others}
         _require_parameters(frame, domains, path)
         points = {step: _numbers(frame, column) for column, step in steps.items()}
         if last not in points and final is not None:
@@ -137,7 +143,7 @@ class LookupTable:
         rows = frame.iloc[kept][list(domains)].to_dict("records")
         return cls(
             name=path.stem,
-            space=Space(domains, candidates=[_fitting(row, domains) for row in rows]),
+            space=Space(domains, candidates=[_config(row, domains) for row in rows]),
             metric=metric,
             mode=mode,
             curves=interpolated({step: values[kept] for step, values in points.items()}, last),
@@ -153,21 +159,21 @@ class LookupTable:
         return int(self.curves.shape[1])
 
     def row(self, config: Mapping[str, Any]) -> int:
-        """Where a configuration stands in the table.
+        """The row of a configuration in the table.
 
         Raises:
-            SpaceError: it does not.
+            SpaceError: the table does not have the configuration.
         """
-        found = self._rows.get(key_of(config))
+        found = self._row_by_key.get(key_of(config))
         return self.space.index_of(config) if found is None else found  # 1 for 1.0, say
 
     def value(self, config: Mapping[str, Any]) -> float:
-        """The metric after a whole trial."""
+        """The metric of a configuration after a whole trial."""
         return float(self.curves[self.row(config), -1])
 
     @property
     def parts(self) -> list[Array]:
-        """The arrays that it consists of."""
+        """The arrays of which the table consists."""
         return [part for part in (self.curves, self.seconds, self.times) if part is not None]
 
     def seconds_by_step(self, row: int) -> Array:
@@ -177,7 +183,7 @@ class LookupTable:
         return np.asarray(self.times[row])
 
     @cached_property
-    def _rows(self) -> dict[Hashable, int]:
+    def _row_by_key(self) -> dict[Hashable, int]:
         candidates = self.space.candidates
         assert candidates is not None
         return {key_of(config): i for i, config in enumerate(candidates.configs)}
@@ -220,6 +226,7 @@ def _numbers(frame: pd.DataFrame, column: Hashable) -> Array:
 
 
 def _require_parameters(frame: pd.DataFrame, domains: Mapping[str, Domain], path: Path) -> None:
+    """Refuse a table without parameters, or without a column of one that its space file names."""
     if not domains:
         raise SpecError(
             f"a lookup table has a column for each parameter, {path} has none beside {', '.join(map(str, frame))}"
@@ -231,12 +238,8 @@ def _require_parameters(frame: pd.DataFrame, domains: Mapping[str, Domain], path
         )
 
 
-def _domains(frame: pd.DataFrame, others: set[str]) -> dict[str, Domain]:
-    """Domains read off the values of every column that is a parameter."""
-    return {str(name): _domain(frame[name]) for name in frame.columns if name not in others}
-
-
-def _domain(column: pd.Series) -> Domain:
+def _guessed_domain(column: pd.Series) -> Domain:
+    """A domain read off the values of a parameter: options, a few numbers in order, or a range."""
     values = [value.item() if hasattr(value, "item") else value for value in column.unique()]
     if column.dtype.kind not in "iuf":
         return Choice(sorted(values, key=str))
@@ -248,8 +251,8 @@ def _domain(column: pd.Series) -> Domain:
     return Float(low, high, log=low > 0 and high / low >= 100)
 
 
-def _fitting(row: Mapping[Any, Any], domains: Mapping[str, Domain]) -> dict[str, Any]:
-    """A row's configuration, its numbers moved to the ends of their ranges where rounding has put them beyond."""
+def _config(row: Mapping[Any, Any], domains: Mapping[str, Domain]) -> dict[str, Any]:
+    """The configuration of a row; numbers that rounding has put beyond their range are moved to its end."""
     config = {}
     for name, domain in domains.items():
         value = row[name].item() if hasattr(row[name], "item") else row[name]

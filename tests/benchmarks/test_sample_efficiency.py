@@ -30,7 +30,7 @@ from tasks.playing import play  # noqa: E402
 from tasks.scoring import Scores  # noqa: E402
 from tasks.task import Outcome, Task  # noqa: E402
 
-from raytune_hpo.experiments.parameter_lists import flatten, space_of  # noqa: E402
+from raytune_hpo.experiments.parameter_lists import flatten, space_from_list  # noqa: E402
 
 DESCRIBED = [
     {"name": "learner", "type": "categorical", "choices": ["tree", "net", "none"]},
@@ -57,16 +57,17 @@ def is_as_described(config: Mapping[str, Any]) -> bool:
 
 @pytest.mark.parametrize("form", ["flat", "nested"])
 def test_a_described_space_yields_what_was_described(form: str) -> None:
-    configs = [flatten(config) for config in space_of(DESCRIBED, form).sample(300, np.random.default_rng(0))]
+    configs = [flatten(config) for config in space_from_list(DESCRIBED, form).sample(300, np.random.default_rng(0))]
     assert all(map(is_as_described, configs))
     assert {config["learner"] for config in configs} == {"tree", "net", "none"}
     assert any("deep" in config for config in configs)
 
 
 def test_the_flat_form_shares_what_the_nested_one_repeats() -> None:
-    assert [column.name for column in space_of(DESCRIBED).columns] == ["learner", "rate", "kind", "deep", "batch"]
-    assert isinstance(space_of(DESCRIBED).columns[-1].domain, Ordinal)
-    assert sum("rate" in column.name for column in space_of(DESCRIBED, "nested").columns) == 2
+    columns = space_from_list(DESCRIBED).columns
+    assert [column.name for column in columns] == ["learner", "rate", "kind", "deep", "batch"]
+    assert isinstance(columns[-1].domain, Ordinal)
+    assert sum("rate" in column.name for column in space_from_list(DESCRIBED, "nested").columns) == 2
 
 
 def test_parents_on_two_paths_have_no_nested_form() -> None:
@@ -76,8 +77,8 @@ def test_parents_on_two_paths_have_no_nested_form() -> None:
         {"name": "x", "type": "float", "low": 0.0, "high": 1.0, "condition": {"a": [1], "b": [1]}},
     ]
     with pytest.raises(ValueError, match="flat form"):
-        space_of(apart, "nested")
-    configs = space_of(apart).sample(50, np.random.default_rng(0))
+        space_from_list(apart, "nested")
+    configs = space_from_list(apart).sample(50, np.random.default_rng(0))
     assert all(("x" in config) == (config["a"] == config["b"] == 1) for config in configs)
 
 

@@ -1,4 +1,4 @@
-"""What models thought before each step."""
+"""Estimates of models before each step."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_every_step_of_a_model_has_its_shortlist_in_order_and_one_that_was_chose
 
 
 @pytest.mark.parametrize("sampler", [{"name": "gp", "marginalize": "map"}, {"name": "rf", "random_share": 0.0}])
-def test_what_is_promised_is_what_the_estimates_say(task, sampler):
+def test_the_acquisition_is_that_of_the_mean_and_the_variance(task, sampler):
     """The upper confidence bound is the deviation less the mean."""
     _, found = estimated(task, {**sampler, "acquisition": "ucb", "n_initial": 5})
     frame = found.estimates()

@@ -14,8 +14,7 @@ from experiment_files import python_file
 from experiment_tables import written
 
 from raytune_hpo.errors import HpoError, NoCompletedTrial, SpecError, SpecMismatch
-from raytune_hpo.experiments import Comparison, Experiment, Plan, Until, find_task, run_experiment
-from raytune_hpo.experiments import runner as module
+from raytune_hpo.experiments import Comparison, Experiment, Plan, Until, find_task, run_experiment, runner
 
 SECONDS = ["optimizer_s", "optimizer_s_total", "total_s"]  # which no two runs have in common
 PLAN = Plan(sampler="random", until=Until(goal=0.985, num_trials=20))
@@ -96,13 +95,46 @@ def test_ctrl_c_leaves_what_is_there_and_the_same_again_goes_on(table, tmp_path,
         ended.append(repeat)
         return whole(task, plan, repeat, estimates=estimates)
 
-    whole = module.outcome_of
-    monkeypatch.setattr(module, "outcome_of", interrupted)
+    whole = runner.outcome_of
+    monkeypatch.setattr(runner, "outcome_of", interrupted)
     found = run(table, 5, folder=tmp_path)
     assert len(found) == 2 and not found.is_whole
-    monkeypatch.setattr(module, "outcome_of", whole)
+    monkeypatch.setattr(runner, "outcome_of", whole)
     found = run(table, 5, folder=tmp_path)
     assert len(found) == 5 and found.is_whole
+
+
+def test_ctrl_c_in_the_middle_of_a_search_leaves_that_search_out(tmp_path):
+    path = tmp_path / "stopped.py"
+    path.write_text("""
+ran = [0]
+space = {"x": [1, 2]}
+def objective(config):
+    ran[0] += 1
+    if ran[0] == 11:  # in the third search, after three trials of the first one that do not count
+        raise KeyboardInterrupt
+    return {"loss": 1.0, "cost_s": 1.0}
+""")
+    plan = Plan(sampler="random", until=Until(num_trials=3))
+    found = run(path, 5, plan, folder=tmp_path, name="mine")
+    assert list(found.outcomes) == [0, 1] and not found.is_whole
+    assert found.to_dataframe().equals(Experiment.load(found.folder).to_dataframe())
+
+
+def test_one_study_is_made_to_name_and_check_an_experiment_and_one_for_each_search(table, monkeypatch):
+    from raytune_hpo.api import tuner
+
+    made = []
+
+    class Counted(tuner.Tuner):
+        def __init__(self, *args, **settings):
+            made.append(settings["name"])
+            super().__init__(*args, **settings)
+
+    monkeypatch.setattr(tuner, "Tuner", Counted)
+    monkeypatch.setattr(runner, "Tuner", Counted)
+    run(table, 3)
+    assert made == ["made-0", "made-0", "made-0", "made-1", "made-2"], "the second one has everything imported"
 
 
 def test_a_killed_experiment_goes_on_where_it_was(table, tmp_path):
@@ -123,7 +155,7 @@ def test_a_killed_experiment_goes_on_where_it_was(table, tmp_path):
     assert steady(found).equals(steady(run(table, num_kept + 2)))
 
 
-def test_folders_that_are_none_or_are_damaged_are_refused(table, tmp_path):
+def test_folders_without_an_experiment_or_with_a_damaged_one_are_refused(table, tmp_path):
     with pytest.raises(SpecError, match="has a file experiment.json"):
         Experiment.load(tmp_path)
     found = run(table, 1, folder=tmp_path)

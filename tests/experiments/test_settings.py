@@ -32,11 +32,11 @@ def file(folder, text, name="settings.yaml"):
 
 
 def test_arms_and_run_settings_come_from_one_file(tmp_path):
-    plan = settings.plan_of(settings.read(file(tmp_path, ARMS)))
+    plan = settings.plan_of(settings.read_file(file(tmp_path, ARMS)))
     assert plan.sampler == {"name": "portfolio", "arms": [{"name": "gp", "acquisition": "ei"}, "rf"], "strategy": "EG"}
     assert (plan.scheduler, plan.num_workers, plan.until) == ("deca", 2, Until(goal=0.985, time_s=7200))
     data = {"mode": "GP", "spec": "PI", "until": ["trials=5"], "warm_up": "12h"}
-    plan = settings.plan_of(settings.read(file(tmp_path, json.dumps(data), "settings.json")))
+    plan = settings.plan_of(settings.read_file(file(tmp_path, json.dumps(data), "settings.json")))
     assert plan.sampler == {**preset("GP", "PI"), "warm_up_s": 43200}
 
 
@@ -50,7 +50,7 @@ n_initial: 3
 strategy:
 until: trials=4
 """
-    plan = settings.plan_of(settings.read(file(tmp_path, text)))
+    plan = settings.plan_of(settings.read_file(file(tmp_path, text)))
     options = {"failover": "next_candidate", "penalty": "linear", "penalty_weight": 0.2, "n_initial": 3}
     assert plan.sampler == {"name": "portfolio", "arms": ["random", "tpe"], **options}
 
@@ -93,7 +93,7 @@ def test_the_command_line_wins_and_names_its_own_sampler():
 )
 def test_settings_that_make_no_sense_are_refused(tmp_path, text, said):
     with pytest.raises(SpecError, match=said):
-        settings.plan_of(settings.read(file(tmp_path, text)))
+        settings.plan_of(settings.read_file(file(tmp_path, text)))
 
 
 def test_a_worker_for_each_arm_and_one_that_draws_unless_told_otherwise():
@@ -106,7 +106,19 @@ def test_a_worker_for_each_arm_and_one_that_draws_unless_told_otherwise():
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(SpecError, match="settings are YAML or JSON, .*none.yaml is not: No such file"):
-        settings.read(tmp_path / "none.yaml")
+        settings.read_file(tmp_path / "none.yaml")
+
+
+def test_a_command_is_read_once_into_a_record_of_which_nothing_changes_later(tmp_path):
+    written(tmp_path)
+    given = {"minimise": True, "metric": "acc", "seed": 3, "horizons": "10m, 1h", "serial": True, "jobs": 2}
+    asked = settings.ExperimentSettings.read(tmp_path / "made.csv", given, file(tmp_path, ARMS))
+    assert (asked.task.name, asked.task.metric, asked.task.mode) == ("made", "acc", "min")
+    assert (asked.plan.seed, asked.plan.scheduler, asked.num_repeats) == (3, "deca", 2)
+    assert (asked.horizons_s, asked.runtime, asked.max_jobs) == ([600, 3600], "local", 2)
+    assert (asked.name, asked.folder, asked.estimates) == (None, "experiments", False)
+    with pytest.raises(AttributeError):
+        asked.num_repeats = 3
 
 
 # ------------------------------------------------------------------------------------------------ commands

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from raytune_hpo.experiments import Comparison, Experiment, Plan, Until, figures
-from raytune_hpo.experiments.search import TYPES, Outcome, typed
+from raytune_hpo.experiments.search import TYPES, SearchOutcome, typed
 
 pytest.importorskip("plotly")
 NASTY = "<script>alert(1)</script>"
@@ -31,7 +31,7 @@ def experiment(name="one", task="digits", goal=0.9, tables=None, time_s=7200.0, 
         metric="accuracy",
         mode="max",
         plan=Plan(sampler="random", until=Until(goal=goal, time_s=time_s), **settings),
-        outcomes={i: Outcome(table) for i, table in enumerate(tables)},
+        outcomes={i: SearchOutcome(table) for i, table in enumerate(tables)},
     )
 
 
@@ -40,7 +40,7 @@ def lines(figure):
 
 
 def test_the_share_that_reached_the_goal_grows_when_a_repeat_does():
-    line = lines(figures.reached([experiment()]))["one"]
+    line = lines(figures.share_with_time([experiment()]))["one"]
     share = dict(zip(np.round(line.x * 60), np.round(line.y, 3), strict=True))  # by minutes
     assert line.line.shape == "hv" and line.y[0] == 0 and line.y[-1] == pytest.approx(2 / 3)
     assert {0.0, 0.333, 0.667} == set(share.values())
@@ -48,7 +48,7 @@ def test_the_share_that_reached_the_goal_grows_when_a_repeat_does():
 
 
 def test_the_best_so_far_is_the_median_with_a_band_around_it():
-    figure = figures.best_so_far([experiment()])
+    figure = figures.best_with_time([experiment()])
     line = lines(figure)["one"]
     assert line.y[-1] == pytest.approx(0.92) and np.isnan(line.y[0])
     band = next(trace for trace in figure.data if trace.fill == "toself")
@@ -58,17 +58,17 @@ def test_the_best_so_far_is_the_median_with_a_band_around_it():
 
 def test_each_task_has_its_panel_and_each_experiment_its_colour_in_all_figures():
     all_ = [experiment("a", goal=None), experiment("b"), experiment("c", task="words")]
-    best, reached = lines(figures.best_so_far(all_)), lines(figures.reached(all_))
+    best, reached = lines(figures.best_with_time(all_)), lines(figures.share_with_time(all_))
     assert best["b"].xaxis != best["c"].xaxis and best["a"].xaxis == best["b"].xaxis
     assert set(reached) == {"b", "c"}
     assert all(best[name].line.color == reached[name].line.color for name in reached)
-    many = lines(figures.best_so_far([experiment(str(i)) for i in range(9)]))
+    many = lines(figures.best_with_time([experiment(str(i)) for i in range(9)]))
     assert len({(trace.line.color, trace.line.dash) for trace in many.values()}) == 9
 
 
 def test_turns_of_arms_are_shares_of_what_ended_at_a_time():
     tables = [steps([0.1, 0.2, 0.3, 0.4], ["random", "gp", "rf", "gp"]), steps([0.1, 0.2], ["random", "rf"])]
-    figure = figures.arms([experiment(tables=tables)])
+    figure = figures.turns_of_arms([experiment(tables=tables)])
     bars = {trace.name: trace for trace in figure.data}
     assert list(bars) == ["gp", "rf", "random"]
     total = np.sum([bar.y for bar in bars.values()], axis=0)
@@ -78,12 +78,12 @@ def test_turns_of_arms_are_shares_of_what_ended_at_a_time():
 def test_where_there_is_nothing_to_draw_figures_say_so():
     empty = experiment(tables=[])
     for figure, said in (
-        (figures.best_so_far([empty]), "no repeat has ended"),
-        (figures.reached([experiment(goal=None)]), "no experiment has a goal"),
-        (figures.arms([experiment()]), "no sampler of these has arms"),
+        (figures.best_with_time([empty]), "no repeat has ended"),
+        (figures.share_with_time([experiment(goal=None)]), "no experiment has a goal"),
+        (figures.turns_of_arms([experiment()]), "no sampler of these has arms"),
     ):
         assert said in figure.layout.annotations[0].text
-    figures.best_so_far([experiment(tables=[steps([]), steps([0.4])])])
+    figures.best_with_time([experiment(tables=[steps([]), steps([0.4])])])
 
 
 def test_the_page_holds_all_of_it_and_nothing_of_a_name_gets_out(tmp_path):

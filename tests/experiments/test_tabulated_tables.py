@@ -15,7 +15,7 @@ import raytune_hpo as hpo
 from raytune_hpo.cli import main
 from raytune_hpo.errors import SpaceError, SpecError
 from raytune_hpo.experiments import LookupTable, Plan, Until, find_task, search, tabulate
-from raytune_hpo.tables.layout import about_path, write
+from raytune_hpo.tables.layout import metadata_path, write_table
 from raytune_hpo.tables.lookup_table import shipped_tables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +66,7 @@ def results():
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_configurations_of_all_kinds_come_back_as_they_were(tmp_path, results, suffix):
     completed = [trial for trial in results if trial.status == "completed"]
-    table = LookupTable.read(write(results, tmp_path / f"made{suffix}"))
+    table = LookupTable.read(write_table(results, tmp_path / f"made{suffix}"))
     assert 40 < len(completed) < 64
     assert [column.name for column in table.space.columns] == [c.name for c in results.spec.space.columns]
     for trial, config in zip(completed, table.space.candidates.configs, strict=True):
@@ -79,7 +79,7 @@ def test_configurations_of_all_kinds_come_back_as_they_were(tmp_path, results, s
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_curves_and_durations_come_back_and_any_metric_may_be_asked_for(tmp_path, results, suffix):
-    path = write(results, tmp_path / f"made{suffix}")
+    path = write_table(results, tmp_path / f"made{suffix}")
     completed = [trial for trial in results if trial.status == "completed"]
     table = LookupTable.read(path)
     assert (table.name, table.metric, table.mode, table.num_steps) == ("made", "accuracy", "max", 3)
@@ -97,7 +97,7 @@ def test_curves_and_durations_come_back_and_any_metric_may_be_asked_for(tmp_path
 
 
 def test_failed_trials_are_marked_in_the_file_with_what_was_wrong(tmp_path, results):
-    frame = pd.read_csv(write(results, tmp_path / "made.csv"))
+    frame = pd.read_csv(write_table(results, tmp_path / "made.csv"))
     failed = frame[frame["status"] == "failed"]
     assert len(frame) == 64 and 0 < len(failed) < 24
     assert (failed["config/depth"] == 9).all() and failed["metrics/accuracy"].isna().all()
@@ -224,10 +224,10 @@ def test_nothing_completed_is_no_table_and_a_table_needs_what_it_is_about(tmp_pa
 
     with pytest.raises(SpecError, match="no trial of the table reported a metric 'loss'|needs a completed trial"):
         tabulate(broken, {"x": hpo.uniform(0, 1)}, rows=2, **LOCAL)
-    path = write(results, tmp_path / "made.csv")
+    path = write_table(results, tmp_path / "made.csv")
     with pytest.raises(SpecError, match="knows its space, got conf.json as well"):
         LookupTable.read(path, "conf.json")
-    about = about_path(path)
+    about = metadata_path(path)
     data = json.loads(about.read_text())
     about.write_text(json.dumps({**data, "version": 99}))
     with pytest.raises(SpecError, match="of version 1, .* is of version 99"):
@@ -334,8 +334,8 @@ def test_the_shipped_table_is_found_by_name_and_small():
     assert len(kinds) == 6 and {"float", "int", "ordinal", "choice"} == set(kinds.values())
     assert table.space.columns[0].domain.log
     assert 0.9 < np.median(np.sort(table.curves[:, -1])[-50:]) < 1
-    files = (ROOT / "raytune_hpo" / "experiments" / "tables").glob("digits-mlp.*")
-    assert sum(file.stat().st_size for file in files) < 500_000
+    files = (ROOT / "raytune_hpo" / "tables" / "shipped").glob("digits-mlp.*")
+    assert 0 < sum(file.stat().st_size for file in files) < 500_000
     with pytest.raises(SpecError, match="did you mean 'digits-mlp'"):
         LookupTable.shipped("digits_mlp")
 

@@ -1,4 +1,4 @@
-"""One HTML page of experiments, side by side."""
+"""HTML page of a comparison: the plans of experiments, their table and their figures."""
 
 from __future__ import annotations
 
@@ -19,13 +19,19 @@ if TYPE_CHECKING:
     from raytune_hpo.experiments import Comparison, Experiment
 
 
-def page(compared: Comparison, path: str | PathLike[str]) -> None:
-    """Write the page, in one stroke."""
-    shown = list(_sections(compared))
+def write_page(compared: Comparison, path: str | PathLike[str]) -> None:
+    """Write the page, whole."""
+    sections = list(_sections(compared))
     names = [experiment.name for experiment in compared.experiments]
     title = names[0] if len(names) == 1 else f"{len(names)} experiments"
-    body = f"{_plans(compared)}{contents(['Results', *(s.title for s in shown)])}{_results(compared)}"
-    write_whole(Path(path), document(title, body + "".join(map(figure_section, shown))))
+    plans = "<br>".join(html.escape(_plan_line(experiment)) for experiment in compared.experiments)
+    body = [
+        f'<p class="muted">{plans}</p>',
+        contents(["Results", *(section.title for section in sections)]),
+        _results(compared),
+        *map(figure_section, sections),
+    ]
+    write_whole(Path(path), document(title, "".join(body)))
 
 
 def _sections(compared: Comparison) -> Iterator[Section]:
@@ -34,15 +40,16 @@ def _sections(compared: Comparison) -> Iterator[Section]:
         return
     if any(experiment.plan.until.goal is not None for experiment in ended):
         says = "How many repeats had reached the goal after so much time of trials and thinking together."
-        yield Section(title="Reaching the goal", says=says, figure=figures.reached(ended))
+        yield Section(title="Reaching the goal", says=says, figure=figures.share_with_time(ended))
     says = "A search that has ended keeps its best. The dotted line is the goal."
-    yield Section(title="Best so far", says=says, figure=figures.best_so_far(ended))
+    yield Section(title="Best so far", says=says, figure=figures.best_with_time(ended))
     if any(experiment.summary.turns_of_arms() for experiment in ended):
         says = "Which arm suggested the trials that ended then, in all repeats."
-        yield Section(title="Arms", says=says, figure=figures.arms(ended))
+        yield Section(title="Arms", says=says, figure=figures.turns_of_arms(ended))
 
 
 def _results(compared: Comparison) -> str:
+    """The section with the table, and what is not known to the last search."""
     right = [False, *[True] * (len(compared.header) - 1)]
     table = html_table(compared.header, compared.rows(), right)
     note = (
@@ -53,24 +60,19 @@ def _results(compared: Comparison) -> str:
     return f'<section id="results"><h2>Results</h2><p class="muted">{note}</p>{table}{known}</section>'
 
 
-def _plans(compared: Comparison) -> str:
-    lines = "<br>".join(html.escape(_plan(experiment)) for experiment in compared.experiments)
-    return f'<p class="muted">{lines}</p>'
-
-
-def _plan(experiment: Experiment) -> str:
-    """An experiment's task and plan in words."""
+def _plan_line(experiment: Experiment) -> str:
+    """The task and the plan of an experiment, in words."""
     plan, until = experiment.plan, experiment.plan.until
     ends = [f"at {experiment.metric} = {number(until.goal)}"] if until.goal is not None else []
     ends += [f"after {duration(until.time_s)}"] if until.time_s is not None else []
     ends += [f"after {until.num_trials:,} trials"] if until.time_s is None or until.num_trials != NUM_TRIALS else []
-    words = [f"{experiment.name}: {experiment.task}", f"sampler {_part(plan.sampler)}"]
-    words += [f"scheduler {_part(plan.scheduler)}"] if plan.scheduler is not None else []
+    words = [f"{experiment.name}: {experiment.task}", f"sampler {_part_text(plan.sampler)}"]
+    words += [f"scheduler {_part_text(plan.scheduler)}"] if plan.scheduler is not None else []
     words += [f"{plan.num_workers} workers"] if plan.num_workers > 1 else []
     return "; ".join([*words, f"each search ends {' or '.join(ends)}"])
 
 
-def _part(part: Any) -> str:
+def _part_text(part: Any) -> str:
     """A sampler or scheduler, its name first."""
     if isinstance(part, str):
         return part

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from experiment_tables import written
 
+import raytune_hpo as hpo
 from raytune_hpo.errors import SpecError
 from raytune_hpo.experiments import Plan, Summary, Until, find_task
 from raytune_hpo.experiments.search import COLUMNS, search
@@ -58,6 +59,16 @@ def test_stopped_trials_take_less_and_arms_are_named(task):
     assert set(frame["arm"]) <= {"random", "gp-log_ei", "rf-log_ei"}
 
 
+def test_a_simulation_says_how_long_the_optimizer_thought_of_each_trial(task):
+    seconds = {}
+    settings = {"metric": "accuracy", "mode": "max", "num_trials": 8, "num_workers": 2, "sampler": "random", "seed": 0}
+    told = hpo.simulate(task.objective, task.space, on_suggestion=seconds.__setitem__, **settings)
+    assert list(seconds) == [trial.number for trial in told] == list(range(8))
+    assert all(0 < spent < 10 for spent in seconds.values())
+    untold = hpo.simulate(task.objective, task.space, **settings)
+    assert [(t.config, t.finished_at) for t in told] == [(t.config, t.finished_at) for t in untold]
+
+
 def test_six_workers_are_done_sooner(task):
     one, six = (search(task, Plan(sampler="random", until=Until(num_trials=30), num_workers=n), 0) for n in (1, 6))
     assert six["total_s"].max() < one["total_s"].max() / 4
@@ -109,7 +120,7 @@ def test_trials_end_a_search_at_ten_thousand_only_where_nothing_is_said_of_them(
 
 
 @pytest.mark.parametrize("word", ["gaol=1", "goal=good", "time=soon", "trials=1.5"])
-def test_ends_that_are_none_are_refused(word):
+def test_words_that_end_no_search_are_refused(word):
     with pytest.raises(SpecError, match=f"an end is goal=0.99, time=12h or trials=500, got '{word}'"):
         Until.read([word])
 

@@ -1,4 +1,4 @@
-"""Making a lookup table of a real objective: an even design, trained once, for any number of searches."""
+"""Designs for lookup tables: a real objective, trained once on evenly spread configurations, for any number of searches."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from raytune_hpo.tables import layout
 from raytune_hpo.tables.lookup_table import LookupTable
 
 _DESIGN: Mapping[str, Any] = {"sampler": "sobol", "seed": 0}
-# Of an objective's own settings those that say how trials run; what ends searches or chooses points is the table's affair.
-_KEPT = (
+# Of an objective's own settings those that say how trials run; which points there are, and when to end, the table decides.
+_KEPT_SETTINGS = (
     "metric", "mode", "seed", "max_concurrent", "resources", "isolation", "max_retries", "trial_timeout_s", "valid_range",
     "storage", "runtime", "callbacks", "progress",
 )  # fmt: skip
@@ -28,7 +28,7 @@ def tabulate(
     path: str | Path | None = None,
     **settings: Any,
 ) -> LookupTable:
-    """Run an objective on an even design of configurations, and keep what it reported and how long it took.
+    """Make a lookup table: run an objective on an even design, and keep what it reported and how long it took.
 
     It is a study like any other: in parallel on Ray, journalled, continued by the same call with the same ``name``, and
     extended by more rows. Trials that fail stay in the file, marked, and are not looked up.
@@ -54,17 +54,17 @@ def run_design(
     path: str | Path | None,
     settings: Mapping[str, Any],
 ) -> Results:
-    """The study of a table, written if there is a path; see ``tabulate``."""
+    """Run the study of a table, and write the table if there is a path; see ``tabulate``."""
     if "scheduler" in settings:
         raise SpecError("every row of a table is trained to its end, got a scheduler; leave it out")
     if path is not None:
         layout.check_path(Path(path))
     results = Tuner(objective, space, **{**_DESIGN, **settings, "num_trials": rows}).fit()
     if path is not None:
-        layout.write(results, path)
+        layout.write_table(results, path)
     return results
 
 
 def settings_for_rows(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the settings that a file gives its searches, those that its table goes by."""
-    return {key: value for key, value in settings.items() if key in _KEPT}
+    """Those of a file's settings by which the trials of its table run."""
+    return {key: value for key, value in settings.items() if key in _KEPT_SETTINGS}

@@ -114,14 +114,14 @@ def conf_file(folder, data=CONF):
 
 def test_the_old_space_files_are_read(tmp_path):
     path = conf_file(tmp_path)
-    assert hp_conf.read(path) == {
+    assert hp_conf.domains_of(path) == {
         "lr": Float(1e-4, 10**-0.5, log=True),
         "width": Int(8, 256),
         "act": Choice(["relu", "tanh"]),
         "batch": Ordinal([16, 64, 256]),
         "keep": Float(0.1, 1.0),
     }
-    assert list(hp_conf.read(path)) == CONF["param_order"]
+    assert list(hp_conf.domains_of(path)) == CONF["param_order"]
     assert hp_conf.last_step(path) == 15
 
 
@@ -167,13 +167,13 @@ def test_a_table_with_a_space_file_has_its_domains_and_its_last_step(tmp_path):
 )
 def test_space_files_that_make_no_sense_are_refused(tmp_path, data, said):
     with pytest.raises(SpaceError, match=said):
-        hp_conf.read(conf_file(tmp_path, data))
+        hp_conf.domains_of(conf_file(tmp_path, data))
 
 
 def test_a_space_file_that_cannot_be_read_or_does_not_fit_its_table_is_refused(tmp_path):
     for place, said in ((tmp_path / "missing.json", "No such file"), (tmp_path, "Is a directory")):
         with pytest.raises(SpaceError, match=f"is not: {said}"):
-            hp_conf.read(place)
+            hp_conf.domains_of(place)
     with pytest.raises(SpecError, match=r"made\.csv has no batch, keep; its columns: index, lr, width"):
         LookupTable.read(written(tmp_path), conf_file(tmp_path))
     with pytest.raises(SpecError, match="max_epoch of .* is a whole number of at least 1, got 'many'"):
