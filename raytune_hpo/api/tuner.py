@@ -86,29 +86,15 @@ class Tuner:
             raise SpecError(f"an objective is a function of a configuration, got {objective!r}")
         self._runtime = one_of("runtime", runtime, RUNTIMES)
         self._callbacks, self._progress = _checked_callbacks(callbacks), progress
+        recorded = {"objective": getattr(objective, "__name__", type(objective).__name__), "runtime": runtime}
         settings = Settings(
-            metric=metric,
-            mode=mode,
-            valid_range=valid_range,
-            sampler=sampler,
-            scheduler=scheduler,
-            num_trials=num_trials,
-            time_budget_s=time_budget_s,
-            target=target,
-            max_failures=max_failures,
-            retry_failed=retry_failed,
-            max_concurrent=max_concurrent,
-            resources={"cpu": 1.0} if resources is None else resources,
-            isolation=isolation,
-            max_retries=max_retries,
-            trial_timeout_s=trial_timeout_s,
-            points_to_evaluate=points_to_evaluate,
-            seed=seed,
-            name=name,
-            storage=storage,
-            resume=resume,
-            recorded={"objective": getattr(objective, "__name__", type(objective).__name__), "runtime": runtime},
-        )
+            metric=metric, mode=mode, valid_range=valid_range, sampler=sampler, scheduler=scheduler,
+            num_trials=num_trials, time_budget_s=time_budget_s, target=target, max_failures=max_failures,
+            max_concurrent=max_concurrent, resources={"cpu": 1.0} if resources is None else resources,
+            isolation=isolation, max_retries=max_retries, retry_failed=retry_failed, trial_timeout_s=trial_timeout_s,
+            points_to_evaluate=points_to_evaluate, seed=seed, name=name, storage=storage, resume=resume,
+            recorded=recorded,
+        )  # fmt: skip
         self._plan = RunPlan.of(space, settings, objective)
         if settings.limits == Limits() and self._plan.spec.sampler.name != "grid":
             raise SpecError("a study needs an end: give num_trials, time_budget_s or target (or sampler='grid')")
