@@ -10,7 +10,7 @@ import click
 
 from raytune_hpo.api.userfile import load_file
 from raytune_hpo.cli.app import NO_RESULT, say, says_json
-from raytune_hpo.cli.control import defined, json_object, part, settings_of
+from raytune_hpo.cli.control import defined, json_argument, part, settings_of
 
 if TYPE_CHECKING:
     from raytune_hpo.experiments import LookupTable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _resources(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
-    return None if value is None else json_object(value)
+    return None if value is None else json_argument(value)
 
 
 @click.command()
