@@ -141,7 +141,7 @@ def _dotted(params: Mapping[str, Any]) -> dict[str, Any]:
     dotted = {name.replace("/", "."): value for name, value in params.items()}
     if len(dotted) < len(params):
         raise SpaceError(
-            f'two parameters have one name where "/" becomes ".": {sorted(params)}; give space= and config='
+            f'two parameters have the same name once "/" becomes ".": {sorted(params)}; give space= and config='
         )
     return dotted
 

@@ -157,7 +157,7 @@ class Search:
         if settled.lost is None:
             candidate.outcomes[fit.split] = settled.value
         elif self._context.error_score == "raise":
-            raise ClusterError(f"a fit with {dict(fit.params)} cannot be made: {settled.lost}")
+            raise ClusterError(f"a fit with {dict(fit.params)} failed: {settled.lost}")
         else:
             candidate.outcomes[fit.split] = failed(self._context, settled.lost)
         candidate.models[fit.split] = settled.kept

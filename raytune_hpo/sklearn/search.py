@@ -34,7 +34,7 @@ _MAX_SEED = 2**31 - 1
 
 
 class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
-    """Search for the parameters of an estimator by cross-validation; stands wherever RandomizedSearchCV does.
+    """Search for the parameters of an estimator by cross-validation; a drop-in replacement for RandomizedSearchCV.
 
     Folds are fitted in parallel on Ray, with the data in its object store once. With a scheduler, candidates that are
     behind are stopped before they have seen all folds, or before they are trained to the end.
@@ -123,10 +123,28 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         routed = self._get_routed_params_for_fit(params_of(X, params=params))
         context = self._fit_context(X, y, scorer, routed)
         self.n_splits_ = len(context.splits)
-        self._search(context)
-        self.scorer_ = named_scorers(scorer) or scorer
+        # What is optimised: the metric that refit names, or all of them where it names none.
+        names = named_scorers(scorer)
+        if isinstance(self.refit, str) and (names is not None or callable(self.scoring)):
+            goals = [f"mean_test_{self.refit}"]
+        else:
+            goals = [f"mean_test_{name}" for name in names or ["score"]]
+        with self._study(goals) as study, Progress(enabled=self.verbose > 0) as progress:
+            calls = self._calls(context)
+            search = Search(study, calls, context, goals=goals, time_budget_s=self.time_budget_s)
+            candidates = search.run(progress)
+            self.results_ = study.results()
+        self._conclude(candidates)
+        self.scorer_ = names or scorer
         if self.refit:
-            self._refit(context)
+            # Parameters may be estimators, which a fit would change.
+            best = clone(context.estimator).set_params(**clone(self.best_params_, safe=False))
+            begin = time.perf_counter()
+            context.training.fit(best, context.X, context.y, context.fit_params)
+            self.refit_time_ = time.perf_counter() - begin
+            self.best_estimator_ = best
+            if hasattr(best, "feature_names_in_"):
+                self.feature_names_in_ = best.feature_names_in_
         return self
 
     def __sklearn_tags__(self) -> Any:
@@ -158,7 +176,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         promised = cv.get_n_splits(X, y, **routed.splitter.split)
         if len(splits) != promised or not splits:
             raise SpecError(
-                f"cv must split as often as it says, and at least once: {promised}, got {len(splits)} splits"
+                f"cv must split at least once, and as often as it announces: {promised}, got {len(splits)} splits"
             )
         return FitContext(
             estimator=clone(self.estimator),
@@ -211,22 +229,6 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         max_slots = None if self.n_jobs == -1 else self.n_jobs
         return cluster.start_calls(fit_and_score, context, resources=self.resources or {"cpu": 1}, max_slots=max_slots)
 
-    # -------------------------------------------------------------------------------------------- the search and after
-
-    def _search(self, context: FitContext) -> None:
-        # What is optimised: the metric that refit names, or all of them where it names none.
-        names = named_scorers(context.scorer)
-        if isinstance(self.refit, str) and (names is not None or callable(self.scoring)):
-            goals = [f"mean_test_{self.refit}"]
-        else:
-            goals = [f"mean_test_{name}" for name in names or ["score"]]
-        with self._study(goals) as study, Progress(enabled=self.verbose > 0) as progress:
-            calls = self._calls(context)
-            search = Search(study, calls, context, goals=goals, time_budget_s=self.time_budget_s)
-            candidates = search.run(progress)
-            self.results_ = study.results()
-        self._conclude(candidates)
-
     def _conclude(self, candidates: Sequence[SearchCandidate]) -> None:
         """Set the attributes that scikit-learn's users read.
 
@@ -237,8 +239,8 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         table = cv_results(self, candidates, self.n_splits_, is_judged=is_judged) if candidates else {}
         if not any(len(c.outcomes) == self.n_splits_ and c.status is not Status.PRUNED for c in candidates):
             raise NoCompletedTrial(
-                f"the best of a search has seen all {self.n_splits_} folds, which none of {len(candidates)} candidates has; "
-                f"give it more time, or a scheduler that stops fewer"
+                f"the best candidate must have seen all {self.n_splits_} folds, and none of {len(candidates)} has; "
+                f"give the search more time, or a scheduler that stops fewer"
             )
         self.cv_results_ = table
         scores = next(iter(candidates[0].outcomes.values()))["test_scores"]
@@ -251,13 +253,3 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             self.best_params_ = self.cv_results_["params"][self.best_index_]
             if not callable(self.refit):
                 self.best_score_ = self.cv_results_[f"mean_test_{metric}"][self.best_index_]
-
-    def _refit(self, context: FitContext) -> None:
-        # Parameters may be estimators, which a fit would change.
-        best = clone(context.estimator).set_params(**clone(self.best_params_, safe=False))
-        begin = time.perf_counter()
-        context.training.fit(best, context.X, context.y, context.fit_params)
-        self.refit_time_ = time.perf_counter() - begin
-        self.best_estimator_ = best
-        if hasattr(best, "feature_names_in_"):
-            self.feature_names_in_ = best.feature_names_in_

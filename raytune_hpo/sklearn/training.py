@@ -53,7 +53,7 @@ def make_training(steps: str | None, num_steps: int, estimator: Any, y: Any) -> 
     if steps == PASSES:
         if not hasattr(estimator, PASSES):
             raise SpecError(
-                f"steps='partial_fit' needs an estimator that has it, {name} has not; name the parameter "
+                f"steps='partial_fit' needs an estimator with that method, {name} has none; name the parameter "
                 f"that says how long it trains, such as steps='max_iter' or, in a pipeline, steps='clf__max_iter'"
             )
         return Passes(num_steps, {"classes": np.unique(y)} if is_classifier(estimator) else {})
@@ -61,8 +61,8 @@ def make_training(steps: str | None, num_steps: int, estimator: Any, y: Any) -> 
     missing = [parameter for parameter in (steps, _sibling(steps, "warm_start")) if parameter not in known]
     if missing:
         raise SpecError(
-            f"steps={steps!r} goes on with what was trained, for which {name} needs the parameter "
-            f"{missing[0]!r}, and has not; leave steps out to stop early over folds"
+            f"steps={steps!r} continues a training, for which {name} needs the parameter {missing[0]!r}, "
+            f"which it does not have; leave steps out to stop early over folds"
         )
     return Growth(num_steps, steps)
 

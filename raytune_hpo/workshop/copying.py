@@ -54,4 +54,6 @@ def _source() -> Path:
     for folder in (_INSTALLED, _CHECKOUT):
         if (folder / "labs" / "README.md").is_file():
             return folder
-    raise HpoError(f"the labs are in wheels and in checkouts of raytune_hpo, and not in {_INSTALLED}; install it again")
+    raise HpoError(
+        f"the labs come with wheels and checkouts of raytune_hpo, but are not in {_INSTALLED}; install it again"
+    )

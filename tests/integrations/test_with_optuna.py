@@ -342,5 +342,5 @@ def test_a_study_without_parameters_asks_for_a_space():
 def test_names_that_become_one_are_refused():
     study = optuna.create_study()
     study.optimize(lambda trial: trial.suggest_float("a/x", 0, 1) + trial.suggest_float("a.x", 0, 1), n_trials=1)
-    with pytest.raises(SpaceError, match='two parameters have one name where "/" becomes "."'):
+    with pytest.raises(SpaceError, match='two parameters have the same name once "/" becomes "."'):
         from_optuna(study)
