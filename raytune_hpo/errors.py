@@ -1,19 +1,19 @@
-"""Every exception of the package.
+"""Exceptions of the package.
 
     HpoError
-    ├── SpaceError (ValueError)        a space or a configuration that breaks a rule
-    ├── SpecError (ValueError)         a study that cannot be built as asked
+    ├── SpaceError (ValueError)        a space or a configuration breaks a rule
+    ├── SpecError (ValueError)         a study cannot be built from its settings
     │   └── SpecMismatch               the stored study was created with another spec
-    ├── ObjectiveError (ValueError)    what the objective reported or returned; fails the trial, never the study
-    ├── StudyNotFound (KeyError)
-    ├── NoCompletedTrial               the best of a study was asked for, and there is none
-    ├── StudyEnded                     nothing is left to ask for
-    ├── StudyExists                    the name is taken, or its study is being run by someone else
+    ├── ObjectiveError (ValueError)    the objective reported or returned an invalid result; fails the trial, never the study
+    ├── StudyNotFound (KeyError)       the storage has no study of that name
+    ├── NoCompletedTrial               a study without a completed trial has no best one
+    ├── StudyEnded                     there is nothing left to ask for
+    ├── StudyExists                    the name is taken, or someone else is running the study
     ├── JournalError
     │   ├── SequenceConflict           another writer appended first
     │   └── JournalCorrupt             the stored facts cannot be trusted
     ├── ClusterError                   Ray could not be reached, or lost what the study needs
-    └── InvalidTransition              a fact that cannot follow the state; a bug in this package
+    └── InvalidTransition              a fact cannot follow the current state: a bug in this package
 
 Messages state the rule, then what came, then the way out.
 """
@@ -25,11 +25,11 @@ from collections.abc import Iterable
 
 
 class HpoError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose."""
 
 
 class SpaceError(HpoError, ValueError):
-    """A search space, or a configuration held against one, breaks a rule."""
+    """A search space, or a configuration checked against one, breaks a rule."""
 
 
 class SpecError(HpoError, ValueError):
@@ -37,22 +37,22 @@ class SpecError(HpoError, ValueError):
 
 
 class SpecMismatch(SpecError):
-    """A stored study has the same name but other settings."""
+    """A stored study has the same name but different settings."""
 
 
 class ObjectiveError(HpoError, ValueError):
-    """The objective reported or returned something that is no result; its trial fails."""
+    """The objective reported or returned something that is not a valid result; its trial fails."""
 
 
 class StudyNotFound(HpoError, KeyError):
-    """No study of that name in the storage that was asked."""
+    """The storage has no study of that name."""
 
     def __str__(self) -> str:  # KeyError would print the repr of its message
         return str(self.args[0]) if self.args else ""
 
 
 class NoCompletedTrial(HpoError):
-    """Asked for the best of a study in which no trial has completed."""
+    """The best trial of a study was asked for, and no trial has completed."""
 
 
 class StudyEnded(HpoError):
@@ -72,7 +72,7 @@ class SequenceConflict(JournalError):
 
 
 class JournalCorrupt(JournalError):
-    """The journal holds something that this package did not write, or not all of it."""
+    """The journal is damaged: it holds something that this package did not write, or lacks something that it did."""
 
 
 class ClusterError(HpoError):
@@ -80,18 +80,18 @@ class ClusterError(HpoError):
 
 
 class InvalidTransition(HpoError):
-    """A fact that cannot follow the state it met: a bug in this package, please report it."""
+    """A fact cannot follow the current state: a bug in this package, please report it."""
 
 
 class TrialStopped(BaseException):
-    """Raised by ``report`` inside an objective whose trial the scheduler stops.
+    """Raised by ``report`` inside an objective when the scheduler stops its trial.
 
-    A BaseException, so that ``except Exception`` in an objective does not swallow it.
+    It is a BaseException, so that ``except Exception`` in an objective does not swallow it.
     """
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint for an unknown word: the nearest known one if any is near, and all of them."""
+    """A hint for an unknown word: the nearest known word, if any is near, and the list of all known words."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""

@@ -1,4 +1,15 @@
-"""The command line, ``raytune-hpo``. Everything heavy is imported by the command that needs it."""
+"""Command line, ``raytune-hpo``. Everything heavy is imported by the command that needs it.
+
+app             the group of commands, common options, output as text or JSON
+control         run, stop, enqueue
+stored          studies, show, best, trials, export, report, audit, delete
+trials          one trial in full: attempts, reports, output
+optml           optml
+experiment      experiment, experiments
+tables          tabulate
+parts           samplers, schedulers
+workshop        labs
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that run a study, or reach one that runs: run, stop, enqueue."""
+"""Commands that run a study or control a running one: run, stop, enqueue."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _PATIENCE_S = 3.0
 
 
 def part(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
-    """A sampler or scheduler: its name, or a JSON object of its name and options."""
-    return json_object(value) if value is not None and value.lstrip().startswith("{") else value
+    """Callback of an option that takes a part: its name, or a JSON object of its name and options."""
+    return json_argument(value) if value is not None and value.lstrip().startswith("{") else value
 
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--num-trials", type=int, help="How many trials to start at most.")
+@click.option("--num-trials", type=int, help="Maximum number of trials.")
 @click.option(
     "--time-budget", "time_budget_s", metavar="TIME", callback=seconds, help="How long to run: 90, 10m, 1h30m."
 )
@@ -42,12 +42,12 @@ def part(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
 @click.option("--metric", help="What to optimise.")
 @click.option("--mode", type=click.Choice(["min", "max"]))
 @click.option("--sampler", callback=part, help='A name, or \'{"name": "hyperopt", "gamma": 0.2}\'.')
-@click.option("--scheduler", callback=part, help="As for the sampler.")
+@click.option("--scheduler", callback=part, help="Like --sampler.")
 @click.option("--max-concurrent", type=int, help="How many trials run at the same time.")
 @click.option("--runtime", type=click.Choice(["ray", "local", "simulated"]), help="[default: ray]")
-@click.option("--address", help="Of the Ray cluster to run on.")
+@click.option("--address", help="Address of the Ray cluster to run on.")
 @click.option("--storage", metavar="URL", help="Where to keep the study.")
-@click.option("--name", help="Of the study; the same name continues it.")
+@click.option("--name", help="Name of the study; the same name continues it.")
 @click.option("--seed", type=int)
 @click.option("--resume", type=click.Choice(["auto", "never"]), help="Whether a study of the same name is continued.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -81,7 +81,7 @@ def run(ctx: click.Context, /, file: Path, address: str | None, quiet: bool, as_
 @click.command()
 @click.argument("name")
 @click.option("--reason", default="stopped by the user", show_default=True)
-@click.option("--address", help="Of the Ray cluster it runs on.")
+@click.option("--address", help="Address of the Ray cluster it runs on.")
 @says_json
 def stop(name: str, reason: str, address: str | None, as_json: bool) -> None:
     """Stop a running study.
@@ -95,23 +95,23 @@ def stop(name: str, reason: str, address: str | None, as_json: bool) -> None:
 @click.command()
 @click.argument("name")
 @click.argument("config", metavar="JSON")
-@click.option("--address", help="Of the Ray cluster it runs on.")
+@click.option("--address", help="Address of the Ray cluster it runs on.")
 @says_json
 def enqueue(name: str, config: str, address: str | None, as_json: bool) -> None:
     """Have a running study try a configuration.
 
     It comes before the next suggestion. JSON is like '{"lr": 0.1, "depth": 3}'.
     """
-    point = json_object(config)
+    point = json_argument(config)
     attached(name, address).enqueue(point)
     say(f"enqueued for {name}", {"name": name, "enqueued": point}, as_json=as_json)
 
 
 def attached(name: str, address: str | None) -> Run:
-    """A study that runs on a cluster; no cluster is started to look for it.
+    """The study that runs on a cluster. No cluster is started to look for it.
 
     Raises:
-        HpoError: it does not run there, or no cluster is found.
+        HpoError: the study does not run there, or no cluster was found.
     """
     from raytune_hpo import cluster
     from raytune_hpo.api.stored import attach
@@ -126,10 +126,10 @@ def attached(name: str, address: str | None) -> Run:
 
 
 def _local_cluster() -> str:
-    """The cluster of this machine, if there is one that answers: Ray itself would try a dead one for many minutes.
+    """Address of the cluster on this machine, if it answers: Ray itself would try a dead one for many minutes.
 
     Raises:
-        ClusterError: there is none, or several.
+        ClusterError: no cluster runs on this machine, or several do.
     """
     found = sorted(filter(_answers, _noted_clusters()))
     if not found:
@@ -142,7 +142,7 @@ def _local_cluster() -> str:
 
 
 def _noted_clusters() -> set[str]:
-    """Addresses from the note that ``ray start`` leaves, and from the command lines of Ray's own processes (on Linux)."""
+    """Addresses in the file that ``ray start`` leaves behind, and in the command lines of Ray's processes (on Linux)."""
     found = {_NOTE.read_text().strip()} if _NOTE.is_file() else set()
     for path in _PROCESSES.glob("[0-9]*/cmdline"):
         with suppress(OSError):  # another user's, or it has just ended
@@ -151,6 +151,7 @@ def _noted_clusters() -> set[str]:
 
 
 def _answers(address: str) -> bool:
+    """Whether anything listens at an address."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
@@ -159,11 +160,11 @@ def _answers(address: str) -> bool:
     return True
 
 
-def json_object(text: str) -> dict[str, Any]:
-    """A JSON object typed by a user.
+def json_argument(text: str) -> dict[str, Any]:
+    """Parse a JSON object that was typed on the command line.
 
     Raises:
-        SpecError: it is none.
+        SpecError: the text is not a JSON object.
     """
     try:
         value = json.loads(text)
@@ -178,16 +179,16 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def settings_of(module: ModuleType, path: Path) -> dict[str, Any]:
-    """The file's ``settings``, all of which Tuner knows.
+    """The file's ``settings``, which are keywords of Tuner.
 
     Raises:
-        SpecError: one that it does not, with the nearest.
+        SpecError: Tuner does not know one of them; the message names the nearest keyword.
     """
     from raytune_hpo.api.tuner import Tuner
 
     settings = getattr(module, "settings", {})
     if not isinstance(settings, Mapping):
-        raise SpecError(f"settings in {path} is a dict of Tuner's keywords, got a {type(settings).__name__}")
+        raise SpecError(f"settings in {path} must be a dict of Tuner's keywords, got a {type(settings).__name__}")
     known = [p.name for p in inspect.signature(Tuner).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for key in settings:
         if key not in known:
@@ -199,7 +200,7 @@ def defined(module: ModuleType, path: Path, name: str) -> Any:
     """The file's ``objective`` or ``space``.
 
     Raises:
-        SpecError: it has none.
+        SpecError: the file does not define it.
     """
     if not hasattr(module, name):
         raise SpecError(f"{path} must define `objective` and `space`, it has no {name!r}")
@@ -207,7 +208,7 @@ def defined(module: ModuleType, path: Path, name: str) -> Any:
 
 
 def live_parts(path: Path) -> dict[str, Any]:
-    """What an audit takes from the user's file: the space, and parts that are given as objects."""
+    """What an audit takes from the user's file: the space, and samplers and schedulers that are given as objects."""
     from raytune_hpo.space import Space
 
     module = load_file(path)

@@ -1,4 +1,4 @@
-"""The command that tunes an algorithm given as four functions: optml."""
+"""Command that tunes an algorithm given as four functions: optml."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("algorithm", type=_FILE, metavar="ALGORITHM.py")
 @click.argument("parameters", type=_FILE, metavar="PARAMETERS.txt")
-@click.option("--serial", "how", flag_value="serial", help="Only one after the other, in this process; needs no Ray.")
+@click.option("--serial", "how", flag_value="serial", help="Only serially, in this process; needs no Ray.")
 @click.option("--parallel", "how", flag_value="parallel", help="Only in parallel, on Ray.")
-@click.option("--both", "how", flag_value="both", default="both", help="Both, and how much sooner.  [default]")
+@click.option("--both", "how", flag_value="both", default="both", help="Both, and the speed-up.  [default]")
 @click.option(
     "--workers", type=int, metavar="N", help="How many at the same time.  [default: as many as there is room]"
 )
-@click.option("--num-trials", type=int, metavar="N", help="How many configurations.  [default: all; of ranges 32]")
-@click.option("--sampler", metavar="NAME", help="What draws from ranges.  [default: evenly spread points]")
+@click.option("--num-trials", type=int, metavar="N", help="How many configurations.  [default: all; 32 from ranges]")
+@click.option("--sampler", metavar="NAME", help="Sampler for ranges.  [default: evenly spread points]")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--valid-range", nargs=2, type=float, metavar="LOW HIGH", help="An error outside fails its trial.")
-@click.option("--address", help="Of the Ray cluster to run on.")
-@click.option("--storage", metavar="URL", help="Where to keep the two studies.")
+@click.option("--valid-range", nargs=2, type=float, metavar="LOW HIGH", help="A trial with an error outside fails.")
+@click.option("--address", help="Address of the Ray cluster to run on.")
+@click.option("--storage", metavar="URL", help="Where to keep the studies.")
 @click.option("--name", help="The studies are NAME-serial and NAME-parallel; the same name continues them.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @says_json
@@ -44,9 +44,9 @@ def optml(
     """Tune an algorithm that is written as four functions.
 
     ALGORITHM.py defines generate_data(), initialization(data, hyperparameters), train(model, data, hyperparameters) and
-    test_error(model, data), and may define valid_range = (low, high). PARAMETERS.txt names the parameters in its first
-    line and has one configuration in each line that follows, or has a range in each line: `rate = 1e-4 .. 1e-1 log`,
-    `width in [4, 8, 16]`.
+    test_error(model, data), and may define valid_range = (low, high). PARAMETERS.txt either names the parameters in its
+    first line, with one configuration in each line that follows, or has one range in each line:
+    `rate = 1e-4 .. 1e-1 log`, `width in [4, 8, 16]`.
     """
     if address is not None:
         from raytune_hpo import cluster

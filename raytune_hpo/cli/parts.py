@@ -1,4 +1,4 @@
-"""What is installed: samplers, schedulers."""
+"""Commands that list installed parts: samplers, schedulers."""
 
 from __future__ import annotations
 
@@ -27,20 +27,12 @@ def schedulers(as_json: bool) -> None:
 def _list(role: str, *, as_json: bool) -> None:
     from raytune_hpo import registry
 
-    rows = [
-        {"name": name, "about": _about(role, name), "source": source}
-        for name, source in sorted(registry.installed(role).items())
-    ]
+    rows = []
+    for name, source in sorted(registry.installed(role).items()):
+        try:
+            about = (inspect.getdoc(registry.load(role, name)) or "no description").splitlines()[0]
+        except SpecError as error:  # another package's part that is broken must not hide the others
+            about = str(error)
+        rows.append({"name": name, "about": about, "source": source})
     lines = [f"{row['name']:<{max(len(r['name']) for r in rows)}}  {row['about']}" for row in rows]
     say("\n".join(lines), rows, as_json=as_json)
-
-
-def _about(role: str, name: str) -> str:
-    """The first line of the part's docstring; a stranger's broken part says so instead of hiding the others."""
-    from raytune_hpo import registry
-
-    try:
-        text = inspect.getdoc(registry.load(role, name)) or "no description"
-    except SpecError as error:
-        return str(error)
-    return text.splitlines()[0]

@@ -10,7 +10,7 @@ import click
 
 from raytune_hpo.api.userfile import load_file
 from raytune_hpo.cli.app import NO_RESULT, say, says_json
-from raytune_hpo.cli.control import defined, json_object, part, settings_of
+from raytune_hpo.cli.control import defined, json_argument, part, settings_of
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
@@ -60,7 +60,7 @@ def tabulate(
     from raytune_hpo.tables.design import run_design, settings_for_rows
 
     if flags["resources"] is not None:
-        flags["resources"] = json_object(flags["resources"])
+        flags["resources"] = json_argument(flags["resources"])
     out = file.with_suffix(".parquet") if out is None else out
     module = load_file(file)
     given = {key: value for key, value in flags.items() if value is not None}

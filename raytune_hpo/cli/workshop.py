@@ -1,4 +1,4 @@
-"""The command that hands out the workshop: labs."""
+"""Command that copies the workshop: labs."""
 
 from __future__ import annotations
 

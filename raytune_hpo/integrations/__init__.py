@@ -1,10 +1,18 @@
-"""Neighbours: loggers, exporters and callbacks for other libraries, each of which is imported when it is used.
+"""Integrations: loggers, exporters and callbacks for other libraries, each of which is imported when it is used.
 
-mlflow, tensorboard, wandb                  ``Logger``: a callback that keeps a study's record there
+mlflow, tensorboard, wandb                  ``Logger``: a callback that records a study there
 optuna                                      ``to_optuna``, ``from_optuna``
 ray_tune                                    ``Searcher``: our samplers inside Ray Tune
-lightgbm, xgboost, keras, lightning         ``reporter``: a callback for their training that reports each step
+lightgbm, xgboost, keras, lightning         ``reporter``: a callback for their training loops that reports each step
 partial_fit                                 ``train``: scikit-learn's estimators step by step
+
+What they stand on:
+
+recording                                   ``TrialRecorder``, base of the loggers; ``record``, for studies that are over
+checklist                                   which attempts a record on disk holds already
+reporting                                   ``Reporting``, base of the reporters: which metrics, and how often
+optuna_export, optuna_import                results to an Optuna study, and back
+optuna_distributions                        domains as Optuna's distributions
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ model.fit(X, y, validation_data=(X_valid, y_valid), callbacks=[reporter({"loss":
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,27 +12,20 @@ from raytune_hpo.integrations.reporting import Metrics, Reporting
 
 
 def reporter(metrics: Metrics = None, *, every: int = 1) -> Any:
-    """For ``callbacks=`` of ``Model.fit``, with any backend.
+    """A callback for ``Model.fit(callbacks=[...])``, with any backend.
 
     Args:
         metrics: which to report: all by default, a list of names such as "val_loss", or {your name: Keras' name}.
         every: how many epochs lie between two reports.
     """
-    return _callback_class()(Reporting(metrics, every))
-
-
-@functools.cache
-def _callback_class() -> type:
     from keras.callbacks import Callback
+
+    reporting = Reporting(metrics, every)
 
     class Reporter(Callback):  # type: ignore[misc]  # the library carries no types
         """Reports every epoch to the trial around it."""
 
-        def __init__(self, reporting: Reporting) -> None:
-            super().__init__()
-            self._reporting = reporting
-
         def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-            self._reporting(epoch + 1, logs or {})
+            reporting(epoch + 1, logs or {})
 
-    return Reporter
+    return Reporter()

@@ -12,9 +12,10 @@ from raytune_hpo.integrations.reporting import Metrics, Reporting
 
 
 def reporter(metrics: Metrics = None, *, every: int = 1) -> Callable[[Any], None]:
-    """For ``callbacks=`` of ``lightgbm.train``, ``lightgbm.cv`` and of ``fit`` in its scikit-learn classes.
+    """A callback for ``lightgbm.train``, ``lightgbm.cv`` and ``fit`` of LightGBM's scikit-learn classes.
 
-    LightGBM's metrics are called ``<data>-<metric>``: "valid_0-auc"; those of ``cv`` "valid-auc", which are means.
+    LightGBM's metrics are called ``<data>-<metric>``, such as "valid_0-auc"; those of ``cv``, such as "valid-auc", are
+    means.
 
     Args:
         metrics: which to report: all by default, a list of names, or {your name: LightGBM's name}.
@@ -23,7 +24,7 @@ def reporter(metrics: Metrics = None, *, every: int = 1) -> Callable[[Any], None
     reporting = Reporting(metrics, every)
 
     def report_round(env: Any) -> None:
-        # Two entries at least, and of cv a fifth, the standard deviation.
+        # (data, metric, value, is higher better); cv adds the standard deviation.
         values = {f"{data}-{metric}": value for data, metric, value, *_ in env.evaluation_result_list or ()}
         reporting(env.iteration - env.begin_iteration + 1, values)
 

@@ -5,7 +5,6 @@ Trainer(max_epochs=20, callbacks=[reporter({"loss": "val_loss"})]).fit(module, t
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
 import sys
@@ -17,10 +16,10 @@ _PACKAGES = ("lightning.pytorch", "pytorch_lightning")  # the same library under
 
 
 def reporter(metrics: Metrics = None, *, every: int = 1) -> Any:
-    """For ``callbacks=`` of a Trainer that trains in this process (one device).
+    """A callback for a Trainer that trains in this process, on one device.
 
-    An epoch is reported at its end, with what was logged in training and validation. Where there is a validation that
-    does not run in every epoch, epochs without it are not reported.
+    An epoch is reported at its end, with what was logged in training and validation. Where validation does not run in
+    every epoch, epochs without it are not reported.
 
     Args:
         metrics: which to report: all by default, a list of logged names, or {your name: the logged name}.
@@ -28,25 +27,20 @@ def reporter(metrics: Metrics = None, *, every: int = 1) -> Any:
     """
     loaded = [name for name in _PACKAGES if name in sys.modules]
     found = [name for name in _PACKAGES if importlib.util.find_spec(name.partition(".")[0]) is not None]
-    return _callback_class([*loaded, *found, *_PACKAGES][0])(Reporting(metrics, every))
-
-
-@functools.cache
-def _callback_class(package: str) -> type:
-    callback: Any = importlib.import_module(package).Callback
+    callback: Any = importlib.import_module([*loaded, *found, *_PACKAGES][0]).Callback
+    reporting = Reporting(metrics, every)
 
     class Reporter(callback):  # type: ignore[misc]  # which of the two is known only now
         """Reports every epoch to the trial around it."""
 
-        def __init__(self, reporting: Reporting) -> None:
-            self._reporting, self._is_validated = reporting, False
+        _is_validated = False
 
         def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
             self._is_validated = not trainer.sanity_checking
 
         def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
             if self._is_validated or not trainer.enable_validation:
-                self._reporting(trainer.current_epoch + 1, dict(trainer.callback_metrics))
+                reporting(trainer.current_epoch + 1, dict(trainer.callback_metrics))
             self._is_validated = False
 
-    return Reporter
+    return Reporter()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from raytune_hpo.display.text import cut, last_line
 from raytune_hpo.facts import Status, StudyStopped
 from raytune_hpo.integrations.recording import (
-    Key,
+    AttemptKey,
     TrialRecorder,
-    key_of,
+    attempt_key,
     numbers_in,
     parameters_of,
     require,
@@ -22,20 +22,21 @@ from raytune_hpo.integrations.recording import (
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Report, Trial
 
-MAX_TEXT = 4_000  # characters of a tag
+MAX_TAG_TEXT = 4_000  # characters of a tag or parameter
+MAX_BATCH = 100  # entries of one call of log_batch
 _STUDY, _CREATED, _NUMBER, _ATTEMPT = (f"raytune_hpo.{word}" for word in ("study", "created_at", "number", "attempt"))
 _STATUSES = {Status.COMPLETED: "FINISHED", Status.FAILED: "FAILED"}  # all others were ended from outside: KILLED
 
 
 class Logger(TrialRecorder):
-    """Records a study in MLflow: parameters, metrics by step, statuses and errors; and on the study's run the best so far.
+    """Logger for MLflow: parameters, metrics by step, statuses and errors, and the best so far on the study's own run.
 
-    ``mlflow-skinny`` is enough. Runs are made through a client of its own: your own active run is not touched.
+    ``mlflow-skinny`` is enough. Runs are made through a separate client: your own active run is not touched.
 
     Args:
-        experiment: its name; by default that of MLFLOW_EXPERIMENT_NAME, or "raytune_hpo".
-        tracking_uri: by default what MLflow itself would use.
-        tags: for the study's run.
+        experiment: name of the experiment; by default MLFLOW_EXPERIMENT_NAME, or "raytune_hpo".
+        tracking_uri: where to record; by default what MLflow itself would use.
+        tags: tags of the study's run.
     """
 
     def __init__(
@@ -47,9 +48,9 @@ class Logger(TrialRecorder):
         self._uri, self._tags = tracking_uri, dict(tags or {})
         self._client: Any = None
         self._home, self._parent = "", ""  # the ids of the experiment and of the study's run
-        self._runs: dict[Key, str] = {}  # those that have not ended
+        self._runs: dict[AttemptKey, str] = {}  # runs that have not ended
 
-    def begin_study(self, spec: StudySpec, created_at: float) -> set[Key]:
+    def begin_study(self, spec: StudySpec, created_at: float) -> set[AttemptKey]:
         from mlflow import MlflowClient
 
         self._client = MlflowClient(tracking_uri=self._uri)
@@ -60,27 +61,37 @@ class Logger(TrialRecorder):
         parent = next(parents, None)
         if parent is None:
             parent = self._create(spec.name, created_at, {**marks, **self._tags})
-            self._log(parent.info.run_id, created_at, params=_settings(spec))
+            settings = {
+                "sampler": spec.sampler,
+                "scheduler": spec.scheduler,
+                "seed": spec.seed,
+                "metric": ", ".join(goal.metric for goal in spec.goals),
+                "mode": ", ".join(goal.mode for goal in spec.goals),
+            }
+            self._log(parent.info.run_id, created_at, params=settings)
         self._parent = parent.info.run_id
         self._client.update_run(self._parent, status="RUNNING")
-        return self._children()
+        return self._find_attempts()
 
     def begin(self, trial: Trial) -> None:
-        key, at = key_of(trial), trial.started_at or 0.0
+        key, at = attempt_key(trial), trial.started_at or 0.0
         if key not in self._runs:
             tags = {"mlflow.parentRunId": self._parent, _NUMBER: str(key.number), _ATTEMPT: str(key.attempt)}
             self._runs[key] = self._create(str(key), at, tags).info.run_id
-        self._log(self._runs[key], at, params=parameters_of(self.spec, trial, MAX_TEXT))
+        self._log(self._runs[key], at, params=parameters_of(self.spec, trial, MAX_TAG_TEXT))
 
     def report(self, trial: Trial, report: Report) -> None:
-        self._log(self._runs[key_of(trial)], report.at, step=report.step, metrics=report.metrics)
+        self._log(self._runs[attempt_key(trial)], report.at, step=report.step, metrics=report.metrics)
 
     def end(self, trial: Trial) -> None:
-        run_id, at = self._runs.pop(key_of(trial)), self._ended_at(trial)
+        run_id = self._runs.pop(attempt_key(trial))
+        began = trial.started_at or 0.0
+        # Later than the last report, to the millisecond: of equal times MLflow takes the larger value for the newer.
+        at = max(trial.finished_at or began, trial.reports[-1].at + 0.001 if trial.reports else began)
         step, metrics = result_of(trial)
         tags = {"raytune_hpo.status": trial.status.value, "raytune_hpo.worker": trial.worker or ""}
         if trial.error is not None:
-            tags |= {"raytune_hpo.error": cut(trial.error, MAX_TEXT), "mlflow.note.content": last_line(trial.error)}
+            tags |= {"raytune_hpo.error": cut(trial.error, MAX_TAG_TEXT), "mlflow.note.content": last_line(trial.error)}
         self._log(run_id, at, step=step, metrics=metrics, tags=tags)
         self._client.set_terminated(run_id, _STATUSES.get(trial.status, "KILLED"), end_time=_ms(at))
         if trial is self.best:
@@ -97,17 +108,11 @@ class Logger(TrialRecorder):
 
     # -------------------------------------------------------------------------------------------- MLflow's side
 
-    @staticmethod
-    def _ended_at(trial: Trial) -> float:
-        """Later than the last report, to the millisecond: of equal times MLflow takes the larger value for the newer."""
-        began = trial.started_at or 0.0
-        return max(trial.finished_at or began, trial.reports[-1].at + 0.001 if trial.reports else began)
-
-    def _children(self) -> set[Key]:
-        """The attempts whose runs have ended; the runs of the others are taken up again."""
+    def _find_attempts(self) -> set[AttemptKey]:
+        """The attempts whose runs have ended. Runs that are still open are continued."""
         held = set()
         for run in self._search("mlflow.parentRunId", self._parent):
-            key = Key(int(run.data.tags[_NUMBER]), int(run.data.tags[_ATTEMPT]))
+            key = AttemptKey(int(run.data.tags[_NUMBER]), int(run.data.tags[_ATTEMPT]))
             if run.info.status == "RUNNING":
                 self._runs[key] = run.info.run_id
             else:
@@ -137,37 +142,24 @@ class Logger(TrialRecorder):
         metrics: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Everything in as few calls as MLflow allows; metrics that are no numbers become tags."""
+        """Everything in as few calls as MLflow allows; metrics that are not numbers become tags."""
         from mlflow.entities import Metric, Param, RunTag
 
         given = metrics or {}
-        texts = {**{name: cut(text, MAX_TEXT) for name, text in texts_in(given).items()}, **(tags or {})}
+        texts = {**{name: cut(text, MAX_TAG_TEXT) for name, text in texts_in(given).items()}, **(tags or {})}
         entries: list[tuple[str, Any]] = [
             *(("params", Param(_name(name), str(value))) for name, value in (params or {}).items()),
             *(("metrics", Metric(_name(name), value, _ms(at), step)) for name, value in numbers_in(given).items()),
             *(("tags", RunTag(_name(name), text)) for name, text in texts.items()),
         ]
-        for chunk in _chunks(entries, 100):
+        for start in range(0, len(entries), MAX_BATCH):
+            chunk = entries[start : start + MAX_BATCH]
             kinds = {kind: [entity for k, entity in chunk if k == kind] for kind in ("params", "metrics", "tags")}
             self._client.log_batch(run_id, **kinds)
 
 
-def _settings(spec: StudySpec) -> dict[str, Any]:
-    return {
-        "sampler": spec.sampler,
-        "scheduler": spec.scheduler,
-        "seed": spec.seed,
-        "metric": ", ".join(goal.metric for goal in spec.goals),
-        "mode": ", ".join(goal.mode for goal in spec.goals),
-    }
-
-
-def _chunks(entries: list[Any], size: int) -> Iterable[list[Any]]:
-    return (entries[start : start + size] for start in range(0, len(entries), size))
-
-
 def _name(name: str) -> str:
-    """What MLflow takes as a name."""
+    """A name that MLflow accepts."""
     return re.sub(r"[^\w .:/-]", "_", name)
 
 

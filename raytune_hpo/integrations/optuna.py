@@ -1,4 +1,4 @@
-"""Optuna: studies taken there, to be looked at in optuna-dashboard, and brought here, to go on with."""
+"""Optuna: studies exported for optuna-dashboard, and Optuna's studies imported to be continued here."""
 
 from __future__ import annotations
 

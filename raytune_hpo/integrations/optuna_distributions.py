@@ -1,4 +1,4 @@
-"""Domains in Optuna's words: a distribution, and values as it takes them."""
+"""Domains as Optuna's distributions, and values as those distributions take them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.values import is_scalar, key_of, stable_repr
 
 
-class Translation:
-    """One parameter in Optuna's words.
+class OptunaParameter:
+    """A parameter in Optuna's terms: its distribution; calling it converts a value.
 
     Args:
-        seen: values that it has had. Optuna knows no domain without bounds: one is cut where it hardly ever goes, and
-            where it has been.
+        seen: values that the parameter has had. Optuna has no unbounded domains: an unbounded one is cut off beyond
+            nearly all of its values, and beyond those that it has had.
     """
 
     def __init__(self, domain: Domain, seen: Sequence[Any] = ()) -> None:
+        from optuna.distributions import CategoricalDistribution
+
         options: Sequence[Any] = getattr(domain, "options", ())
         labels = choices_for(options)
         self._labels = {key_of(option): label for option, label in zip(options, labels, strict=True)}
-        self.distribution = _categorical(labels) if options else _numeric(domain, seen)
+        self.distribution = CategoricalDistribution(labels) if options else _numeric_distribution(domain, seen)
 
     def __call__(self, value: Any) -> Any:
         return self._labels[key_of(value)] if self._labels else value
 
 
 def choices_for(options: Sequence[Any]) -> list[Any]:
-    """The options as Optuna keeps them: scalars, told apart by ``==`` (1 and True are not); otherwise as text."""
+    """Options as Optuna stores them: as scalars where all differ by ``==`` (1 and True do not), otherwise as text."""
     if all(map(is_scalar, options)) and all(
         left != right for index, left in enumerate(options) for right in options[:index]
     ):
@@ -41,16 +43,10 @@ def choices_for(options: Sequence[Any]) -> list[Any]:
     return texts if len(set(texts)) == len(texts) else [f"{index}: {text}" for index, text in enumerate(texts)]
 
 
-def _categorical(choices: Sequence[Any]) -> Any:
-    from optuna.distributions import CategoricalDistribution
-
-    return CategoricalDistribution(choices)
-
-
-def _numeric(domain: Domain, seen: Sequence[Any]) -> Any:
+def _numeric_distribution(domain: Domain, seen: Sequence[Any]) -> Any:
     from optuna.distributions import FloatDistribution, IntDistribution
 
-    lo, hi = _ends(domain, seen)
+    lo, hi = _finite_bounds(domain, seen)
     is_log = lo > 0 and any(getattr(part, "log", False) for part in (domain, getattr(domain, "base", None)))
     step = None if is_log else getattr(domain, "step", None) or getattr(domain, "q", None)
     if isinstance(lo, int) and isinstance(hi, int):
@@ -62,7 +58,7 @@ def _numeric(domain: Domain, seen: Sequence[Any]) -> Any:
     return stepped if stepped.high == hi else FloatDistribution(lo, hi, log=is_log)
 
 
-def _ends(domain: Domain, seen: Sequence[Any]) -> tuple[Any, Any]:
+def _finite_bounds(domain: Domain, seen: Sequence[Any]) -> tuple[Any, Any]:
     if domain.size is not None:
         return domain.nth(0), domain.nth(domain.size - 1)
     lo, hi = getattr(domain, "bounds", (-math.inf, math.inf))

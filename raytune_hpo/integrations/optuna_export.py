@@ -1,4 +1,4 @@
-"""Results as a study of Optuna: its distributions, states, values, intermediate values and times."""
+"""Export to Optuna: results as a study with distributions, states, values, intermediate values and times."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 from raytune_hpo.errors import StudyExists
 from raytune_hpo.facts import Status
-from raytune_hpo.integrations.optuna_distributions import Translation
+from raytune_hpo.integrations.optuna_distributions import OptunaParameter
 from raytune_hpo.integrations.recording import require
 from raytune_hpo.results import Results
 from raytune_hpo.results.records import plain
 from raytune_hpo.trial import Trial
 
-OWN = "raytune_hpo:"  # begins the names of attributes that are no metrics
+OWN = "raytune_hpo:"  # prefix of user attributes that are not metrics
 _STATES = {
     Status.WAITING: "RUNNING",  # it has parameters, which Optuna's waiting trials need not have
     Status.RUNNING: "RUNNING",
@@ -27,18 +27,18 @@ _STATES = {
 
 
 def to_optuna(results: Results, storage: Any = None, *, study_name: str | None = None, replace: bool = False) -> Any:
-    """A study of Optuna with the same trials, by the same numbers.
+    """An Optuna study with the same trials under the same numbers.
 
-    Parameters are named as in tables (``model/svm/C``), those of branches not taken are absent, metrics that are no
+    Parameters are named as in tables (``model/svm/C``); those of branches not taken are absent. Metrics that are not
     goals become user attributes.
 
     Args:
         storage: as ``optuna.create_study`` takes it: "sqlite:///optuna.db", or None for this process only.
         study_name: by default the study's own.
-        replace: whether a study that has the name already is deleted, or refused.
+        replace: whether an existing study of that name is deleted first; otherwise the name is refused.
 
     Raises:
-        StudyExists: the storage has a study of the name.
+        StudyExists: the storage already has a study of that name.
     """
     require("optuna", "optuna")
     import optuna
@@ -55,14 +55,14 @@ def to_optuna(results: Results, storage: Any = None, *, study_name: str | None =
             raise StudyExists(f"Optuna's storage has a study {name!r}; give study_name=, or replace=True") from None
         study.set_metric_names([goal.metric for goal in results.goals])
         study.set_user_attr(f"{OWN}sampler", str(results.spec.sampler))
-        frozen = _Translator(results)
+        frozen = _TrialConverter(results)
         study.add_trials([frozen(trial) for trial in results])
     return study
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the notes that metric names are experimental, and that a study was created."""
+    """Silence Optuna's notes that metric names are experimental and that a study was created."""
     import optuna
 
     verbosity = optuna.logging.get_verbosity()
@@ -75,15 +75,17 @@ def _quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(verbosity)
 
 
-class _Translator:
-    """Trials of one study in Optuna's form."""
+class _TrialConverter:
+    """Converts the trials of one study into Optuna's frozen trials."""
 
     def __init__(self, results: Results) -> None:
         self._goals = [goal.metric for goal in results.goals]
         space = results.spec.space
         self._flat = [space.flatten(trial.config) for trial in results]
         self._columns = {
-            column.name: Translation(column.domain, [flat[column.name] for flat in self._flat if column.name in flat])
+            column.name: OptunaParameter(
+                column.domain, [flat[column.name] for flat in self._flat if column.name in flat]
+            )
             for column in space.columns
         }
 
@@ -91,6 +93,10 @@ class _Translator:
         from optuna.trial import FrozenTrial, TrialState
 
         flat = self._flat[trial.number]
+        others = {name: value for name, value in trial.metrics.items() if name not in self._goals}
+        about = {"worker": trial.worker, "attempt": trial.attempt, "duration_s": trial.duration_s, "error": trial.error}
+        own = {OWN + name: value for name, value in about.items() if value is not None}
+        first = self._goals[0]
         return FrozenTrial(
             number=-1,
             trial_id=-1,
@@ -101,30 +107,19 @@ class _Translator:
             datetime_complete=_time(trial.finished_at or 0.0) if trial.status.is_finished else None,
             params={name: self._columns[name](value) for name, value in flat.items()},
             distributions={name: self._columns[name].distribution for name in flat},
-            user_attrs=self._attributes(trial),
+            user_attrs=plain({**others, **own}),
             system_attrs={},
-            intermediate_values=self._curve(trial),
+            intermediate_values={r.step: r.metrics[first] for r in trial.reports if first in r.metrics},
         )
 
     def _values(self, trial: Trial) -> list[float] | None:
-        """Of a pruned trial its last report, as Optuna has it; with several goals it has none there."""
-        is_told = trial.status is Status.COMPLETED or (trial.status is Status.PRUNED and len(self._goals) == 1)
-        if not is_told or any(metric not in trial.metrics for metric in self._goals):
+        """A pruned trial has its last report as its value, as in Optuna; with several goals it has no values there."""
+        has_values = trial.status is Status.COMPLETED or (trial.status is Status.PRUNED and len(self._goals) == 1)
+        if not has_values or any(metric not in trial.metrics for metric in self._goals):
             return None
         return [trial.metrics[metric] for metric in self._goals]
 
-    def _curve(self, trial: Trial) -> dict[int, float]:
-        metric = self._goals[0]
-        return {report.step: report.metrics[metric] for report in trial.reports if metric in report.metrics}
-
-    def _attributes(self, trial: Trial) -> dict[str, Any]:
-        others = {name: value for name, value in trial.metrics.items() if name not in self._goals}
-        about = {"worker": trial.worker, "attempt": trial.attempt, "duration_s": trial.duration_s, "error": trial.error}
-        own = {OWN + name: value for name, value in about.items() if value is not None}
-        attributes: dict[str, Any] = plain({**others, **own})
-        return attributes
-
 
 def _time(at: float) -> datetime:
-    """As Optuna keeps times: local, without a zone."""
+    """A time as Optuna keeps it: local, without a time zone."""
     return datetime.fromtimestamp(at)

@@ -1,4 +1,4 @@
-"""A study of Optuna as facts of ours: to be shown by our means, and to go on from."""
+"""Import from Optuna: its trials become facts of a study, which can be shown and continued here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from raytune_hpo.space import Choice, Space
 from raytune_hpo.space.values import is_scalar
 from raytune_hpo.spec import StudySpec
 
-_WHOLE = ("COMPLETE", "PRUNED")
+_WHOLE = ("COMPLETE", "PRUNED")  # states of trials that have all of their parameters
 _STATUSES = {"COMPLETE": Status.COMPLETED, "PRUNED": Status.PRUNED, "FAIL": Status.FAILED}
 _WORKER = "optuna"
 
@@ -48,28 +48,32 @@ def from_optuna(
     name: str | None = None,
     storage: Any = None,
 ) -> Results:
-    """The trials of a study of Optuna, by the same numbers where all of them can be taken over.
+    """Results with the trials of an Optuna study, under the same numbers where all of them can be taken over.
 
-    Kept in a storage, the study goes on where a Tuner of the same name, space, metric, sampler and storage takes it up;
-    trials that were running are then run again. Trials that lack some of their parameters are left out.
+    Given a storage, the study is kept there, and a Tuner with the same name, space, metric, sampler and storage continues
+    it; trials that were running are then run again. Trials that lack some of their parameters are left out.
 
     Args:
-        space: by default that of the trials' distributions, with ranges that changed widened to hold them all. A
-            parameter that some trials do not have is a choice there, None where it is absent; "/" in names becomes ".".
-        config: makes a configuration of ``space`` from the flat parameters of a trial; by default they are one.
+        space: by default the space of the trials' distributions; a range that changed is widened to hold them all. A
+            parameter that only some trials have becomes a choice, None where it is absent; "/" in names becomes ".".
+        config: makes a configuration of ``space`` from a trial's flat parameters; by default they are the configuration.
         metric: what to call the values; by default what the study calls them, or "value".
-        sampler, scheduler: with which it shall go on, as for Tuner.
+        sampler, scheduler: what continues the study, as for Tuner.
         name: by default the study's own.
-        storage: as for Tuner, of this machine; None keeps it nowhere.
+        storage: as for Tuner, on this machine; with None the study is kept nowhere.
 
     Raises:
         SpaceError: a trial is not in the space.
-        StudyExists: the storage has a study of the name.
+        StudyExists: the storage already has a study of that name.
     """
     trials = study.get_trials(deepcopy=False)
     found = _space_of(trials) if space is None else Space.of(space)
+    if metric is None:
+        default = ["value"] if len(study.directions) == 1 else [f"value_{i}" for i in range(len(study.directions))]
+        names = getattr(study, "metric_names", None)
+        metric = default if names is None else list(names)
     settings = Settings(
-        metric=_metrics_of(study) if metric is None else metric,
+        metric=metric,
         mode=[direction.name.lower()[:3] for direction in study.directions],
         sampler=sampler,
         scheduler=scheduler,
@@ -81,13 +85,6 @@ def from_optuna(
     if storage is not None:
         _store(spec.name, facts, storage)
     return Results.from_ledger(Ledger.fold(facts, spec))
-
-
-def _metrics_of(study: Any) -> list[str]:
-    names = getattr(study, "metric_names", None)
-    if names is not None:
-        return list(names)
-    return ["value"] if len(study.directions) == 1 else [f"value_{index}" for index in range(len(study.directions))]
 
 
 def _store(name: str, facts: Sequence[Fact], storage: Any) -> None:
@@ -106,7 +103,7 @@ def _store(name: str, facts: Sequence[Fact], storage: Any) -> None:
 
 
 def _space_of(trials: Sequence[Any]) -> Space:
-    """Of the trials that got so far that they have all of their parameters."""
+    """The space of the trials that have all of their parameters."""
     whole = [trial for trial in trials if trial.state.name in _WHOLE]
     found: dict[str, list[Any]] = {}
     for trial in whole:
@@ -120,28 +117,34 @@ def _space_of(trials: Sequence[Any]) -> Space:
 
 
 def _merged(distributions: Sequence[Any]) -> Any:
-    """One distribution for all: ranges may change from trial to trial, choices may not."""
+    """One distribution for several: ranges may change from trial to trial, choices may not.
+
+    Raises:
+        SpaceError: no single domain holds them all.
+    """
     first = distributions[0]
     if all(distribution == first for distribution in distributions):
         return first
     if not hasattr(first, "low") or any(type(distribution) is not type(first) for distribution in distributions):
-        raise SpaceError(f"no one domain holds {', '.join(map(str, distributions[:3]))} ...; give space= and config=")
+        raise SpaceError(
+            f"no single domain holds {', '.join(map(str, distributions[:3]))} ...; give space= and config="
+        )
     lo, hi = min(d.low for d in distributions), max(d.high for d in distributions)
     return type(first)(lo, hi, log=first.log)
 
 
 def _dotted(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Names as ours may be."""
+    """Parameters under names that are allowed here: "." in place of "/"."""
     dotted = {name.replace("/", "."): value for name, value in params.items()}
     if len(dotted) < len(params):
         raise SpaceError(
-            f'two parameters have one name where "/" becomes ".": {sorted(params)}; give space= and config='
+            f'two parameters have the same name once "/" becomes ".": {sorted(params)}; give space= and config='
         )
     return dotted
 
 
 def _filled(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration of such a space: what a trial does not have is None."""
+    """A configuration of a space from ``_space_of``: parameters that a trial does not have are None."""
     names = dict.fromkeys(column.name.partition("/")[0] for column in space.columns)
     dotted = _dotted(params)
     absent = {name: None for name in names if name not in dotted}
@@ -152,26 +155,27 @@ def _filled(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _facts(spec: StudySpec, trials: Sequence[Any], config: Callable[[dict[str, Any]], Any]) -> Iterator[Fact]:
-    """Of all trials, in the order of their times; of one moment, in the order in which they were begun."""
+    """The facts of all trials by time; at equal times, in the order in which the trials began."""
     begun = [trial for trial in trials if trial.datetime_start is not None]
     pairs = [(trial, made) for trial in begun if (made := _config_of(spec.space, trial, config)) is not None]
-    # Ours are numbered as they are handed out. One that started after a later number was, so to say, handed out before.
+    # Trials are numbered here in the order in which they are handed out, but in Optuna a trial may start after one with
+    # a higher number. So each is said to be handed out no later than all those that follow it.
     starts = [trial.datetime_start.timestamp() for trial, _ in pairs]
     handed_out = list(accumulate(reversed(starts), min))[::-1]
     histories = [
         _history(spec, number, trial, made, at)
         for number, ((trial, made), at) in enumerate(zip(pairs, handed_out, strict=True))
     ]
-    told = sorted((fact for history in histories for fact in history), key=lambda fact: fact.at)  # stable
-    first, last = (told[0].at, told[-1].at) if told else (0.0, 0.0)
+    in_order = sorted((fact for history in histories for fact in history), key=lambda fact: fact.at)  # stable
+    first, last = (in_order[0].at, in_order[-1].at) if in_order else (0.0, 0.0)
     yield StudyCreated(spec=spec.to_json(), at=first)
     yield SessionOpened(at=first)
-    yield from told
+    yield from in_order
     yield StudyStopped(reason="imported from Optuna", at=last)
 
 
 def _config_of(space: Space, trial: Any, config: Callable[[dict[str, Any]], Any]) -> Any:
-    """A trial's configuration; None if it failed or was looked at before it had one."""
+    """A trial's configuration; None where it failed, or is still running, and has none in the space."""
     try:
         made = config(dict(trial.params))
         space.check(made)
@@ -183,7 +187,7 @@ def _config_of(space: Space, trial: Any, config: Callable[[dict[str, Any]], Any]
 
 
 def _history(spec: StudySpec, number: int, trial: Any, config: Any, at: float) -> list[Fact]:
-    """One trial's facts. Optuna does not keep when a value was reported: they stand at the trial's end."""
+    """One trial's facts. Optuna does not keep the times of reports, so they get the time of the trial's end."""
     packed, start = spec.space.pack(config), trial.datetime_start.timestamp()
     begun: list[Fact] = [
         Enqueued(config=packed, at=at),
@@ -200,6 +204,7 @@ def _history(spec: StudySpec, number: int, trial: Any, config: Any, at: float) -
 
 
 def _outcome(spec: StudySpec, number: int, trial: Any, at: float) -> Fact:
+    """How a trial ended; one that was still running goes back into the queue."""
     status = _STATUSES.get(trial.state.name)
     if status is None:
         return Requeued(number=number, attempt=1, reason="was running in Optuna", spent=False, at=at)
@@ -209,7 +214,13 @@ def _outcome(spec: StudySpec, number: int, trial: Any, at: float) -> Fact:
         status, error, values = Status.FAILED, f"not finite: {values}", {}
     elif status is Status.FAILED:
         error = str(trial.user_attrs.get(f"{OWN}error") or trial.system_attrs.get("fail_reason") or "failed in Optuna")
-    metrics = {**values, **_attributes(trial, spec)} if values or status is Status.FAILED else {}
+    goals = {goal.metric for goal in spec.goals}
+    attributes = {
+        name: value
+        for name, value in trial.user_attrs.items()
+        if name not in goals and not name.startswith((OWN, "$")) and is_scalar(value)
+    }
+    metrics = {**values, **attributes} if values or status is Status.FAILED else {}
     start = trial.datetime_start.timestamp()
     return Finished(
         number=number,
@@ -221,13 +232,3 @@ def _outcome(spec: StudySpec, number: int, trial: Any, at: float) -> Fact:
         duration_s=at - start,
         at=at,
     )
-
-
-def _attributes(trial: Any, spec: StudySpec) -> dict[str, Any]:
-    """The user's attributes that can be metrics."""
-    goals = {goal.metric for goal in spec.goals}
-    return {
-        name: value
-        for name, value in trial.user_attrs.items()
-        if name not in goals and not name.startswith((OWN, "$")) and is_scalar(value)
-    }

@@ -1,4 +1,4 @@
-"""scikit-learn: training step by step, with a report after each, so that a hopeless trial can be stopped."""
+"""scikit-learn: training in steps with a report after each, so that a hopeless trial can be stopped."""
 
 from __future__ import annotations
 
@@ -28,23 +28,30 @@ def train(
 ) -> dict[str, float]:
     """Train an estimator in steps, report its score on the validation data after each, and return the last one.
 
-    With ``partial_fit`` a step is one pass over the data. Otherwise ``warm_start`` is used: ensembles grow by as many
-    members as they were made with (``n_estimators``; ``max_iter`` of histogram gradient boosting), and others go on for
-    their own ``max_iter``. The estimator itself is trained, so that it can be used afterwards.
+    With ``partial_fit`` a step is one pass over the data. Otherwise ``warm_start`` is used: in each step an ensemble grows
+    by the number of members it was made with (``n_estimators``; ``max_iter`` of histogram gradient boosting), and other
+    estimators train on for their own ``max_iter``. The estimator itself is trained, so it can be used afterwards.
 
     Args:
         validation: X and y to score on.
         scoring: a scorer or its name; by default the estimator's own ``score``.
         metric: the name under which the score is reported and returned; it is to be maximised.
-        batch_size: rows of one call of ``partial_fit``; by default all.
-        seed: of the order of rows, which changes from pass to pass.
+        batch_size: rows passed to one call of ``partial_fit``; by default all.
+        seed: seed of the order of rows, which changes from pass to pass.
         every: how many steps lie between two reports.
 
     Raises:
         TrialStopped: the scheduler stops the trial; let it pass.
-        SpecError: the estimator can be trained in one go only.
+        SpecError: the estimator cannot be trained in steps.
     """
-    score = _scorer(scoring)
+    if scoring is None:
+        score: Scorer = lambda estimator, X, y: float(estimator.score(X, y))  # noqa: E731
+    elif callable(scoring):
+        score = scoring
+    else:
+        from sklearn.metrics import get_scorer
+
+        score = get_scorer(scoring)
     step_once = (
         _passes(estimator, X, y, batch_size, seed) if hasattr(estimator, "partial_fit") else _growth(estimator, X, y)
     )
@@ -58,19 +65,8 @@ def train(
     return result
 
 
-def _scorer(scoring: str | Scorer | None) -> Scorer:
-    if callable(scoring):
-        return scoring
-    if scoring is None:
-        return lambda estimator, X, y: float(estimator.score(X, y))
-    from sklearn.metrics import get_scorer
-
-    scorer: Scorer = get_scorer(scoring)
-    return scorer
-
-
 def _passes(estimator: Any, X: Any, y: Any, batch_size: int | None, seed: int) -> Callable[[int], None]:
-    """One pass over the data a step, in an order of its own."""
+    """Steps of ``partial_fit``: each is one pass over the data, with the rows in a new order."""
     import numpy as np
     from sklearn.base import is_classifier
     from sklearn.utils import gen_batches, shuffle
@@ -82,18 +78,18 @@ def _passes(estimator: Any, X: Any, y: Any, batch_size: int | None, seed: int) -
         rows_X, rows_y = shuffle(X, y, random_state=seed + step)
         for rows in gen_batches(len(rows_y), size):
             estimator.partial_fit(_at(rows_X, rows), _at(rows_y, rows), **first)
-            first.clear()  # classes are told once
+            first.clear()  # classes are given in the first call only
 
     return step_once
 
 
 def _at(data: Any, rows: slice) -> Any:
-    """Rows by position, of pandas' frames too."""
+    """Rows by position, for arrays and data frames alike."""
     return getattr(data, "iloc", data)[rows]
 
 
 def _growth(estimator: Any, X: Any, y: Any) -> Callable[[int], None]:
-    """A step more on top of what there is."""
+    """Steps of ``warm_start``: each ``fit`` goes on from the last one."""
     from sklearn.exceptions import ConvergenceWarning
 
     params = estimator.get_params()

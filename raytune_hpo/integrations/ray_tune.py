@@ -1,9 +1,9 @@
-"""Ray Tune: ``Searcher``, with which an experiment of Ray Tune draws from our samplers.
+"""Ray Tune: ``Searcher``, through which a Ray Tune experiment uses our samplers.
 
     tune.Tuner(trainable, param_space=space, tune_config=tune.TuneConfig(
         search_alg=Searcher(sampler="gp"), metric="loss", mode="min", num_samples=50))
 
-Ray Tune keeps its loop, its schedulers and its logs. A sampler learns from what each trial ended with.
+Ray Tune keeps its own loop, schedulers and logs. The sampler learns from each trial's final result.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.settings import Settings
 from raytune_hpo.spec import StudySpec
 
-DEFAULT_METRIC = "_metric"  # under which Ray Tune keeps the result of a function that returns a number
+DEFAULT_METRIC = "_metric"  # the name that Ray Tune gives to a number returned by a function
 VERSION = 1  # of the file that ``save`` writes
 
 
 def __getattr__(name: str) -> Any:
-    """``Searcher`` is made when it is first asked for: its base class comes with Ray."""
+    """Makes ``Searcher`` when it is first asked for, since its base class comes with Ray."""
     if name != "Searcher":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return _searcher_class()
@@ -169,14 +169,14 @@ def _spec_of(facts: Sequence[Fact]) -> StudySpec | None:
 
 
 class _Searching:
-    """Our samplers as a search algorithm of Ray Tune. ConcurrencyLimiter and Repeater may be put around it.
+    """Our samplers as a search algorithm for Ray Tune. ConcurrencyLimiter and Repeater may wrap it.
 
     Args:
-        space: of ours or of ``ray.tune``, nested and conditional at will; without it, Ray Tune's ``param_space``.
+        space: a space of ours or of ``ray.tune``, nested and conditional at will; by default Ray Tune's ``param_space``.
         sampler: as for Tuner.
-        metric, mode: as for Tuner; needed with a ``space``, and otherwise those of ``TuneConfig``. Nested results are
-            named by their path: "eval/loss".
-        seed: with it and one trial at a time, the same suggestions each time.
+        metric, mode: as for Tuner; required with a ``space``, otherwise taken from ``TuneConfig``. Nested results are
+            named by their path, such as "eval/loss".
+        seed: makes suggestions reproducible, with one trial at a time.
         points_to_evaluate: configurations to suggest first.
     """
 
@@ -201,7 +201,7 @@ class _Searching:
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: Mapping[str, Any], **spec: Any
     ) -> bool:
-        """Take over what Ray Tune was given; False where there is a space already."""
+        """Take over Ray Tune's own settings; False where the Searcher already has a space."""
         if self._space is not None:
             return False
         self._metric, self._mode = metric or self._metric or DEFAULT_METRIC, mode or self._mode
@@ -227,7 +227,7 @@ class _Searching:
         pruned: bool = False,
         intermediate_values: Sequence[float] | None = None,
     ) -> None:
-        """Learn from a trial that was run elsewhere; how it got to its value is of no use."""
+        """Learn from a trial that was run elsewhere; its intermediate values are ignored."""
         metric = self._metric if isinstance(self._metric, str) else None
         if metric is None:
             raise SpecError(f"a point is added with the value of one metric, the metrics are {self._metric}")
@@ -237,7 +237,7 @@ class _Searching:
         self._talk().save(Path(checkpoint_path))
 
     def restore(self, checkpoint_path: str) -> None:
-        """Go on from what ``save`` wrote; where the space is not known yet, as soon as it is."""
+        """Continue from what ``save`` wrote, at once or as soon as the space is known."""
         self._saved = Path(checkpoint_path)
         if self._space is not None:
             self._begin()

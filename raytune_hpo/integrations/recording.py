@@ -1,4 +1,4 @@
-"""What the loggers share: facts folded into attempts that begin, report and end, each of which is recorded once."""
+"""Base of the loggers: facts are folded into attempts that begin, report and end, and each is recorded once."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Report, Trial, evolve
 
 
-class Key(NamedTuple):
-    """An attempt at a trial. One that came back unfinished is recorded beside the next one, not over it."""
+class AttemptKey(NamedTuple):
+    """Names one attempt at a trial. An attempt that came back unfinished is kept beside the next, not overwritten."""
 
     number: int
     attempt: int
@@ -28,18 +28,18 @@ class Key(NamedTuple):
         return f"trial-{self.number:05}" + (f"-attempt-{self.attempt}" if self.attempt > 1 else "")
 
 
-def key_of(trial: Trial) -> Key:
-    return Key(trial.number, trial.attempt)
+def attempt_key(trial: Trial) -> AttemptKey:
+    return AttemptKey(trial.number, trial.attempt)
 
 
 class TrialRecorder(ABC):
-    """A Recorder that is told what became of each attempt, in order, and only what its record does not hold yet.
+    """Base class of loggers: a Recorder that hears about each attempt in order, and only what its record lacks.
 
-    For one study at a time. What is recorded must bear to be recorded again: after a crash, an attempt that the record
-    does not hold to its end is told from its beginning.
+    It follows one study at a time. Recording must be repeatable: after a crash, an attempt that is not in the record up
+    to its end is told again from its beginning.
 
     Attributes:
-        best: the best completed trial by the first metric up to now.
+        best: the best completed trial so far, by the first metric.
     """
 
     best: Trial | None = None
@@ -50,8 +50,8 @@ class TrialRecorder(ABC):
 
     def _forget(self) -> None:
         self._spec: StudySpec | None = None
-        self._open: dict[int, Trial] = {}  # by number, those that have not finished
-        self._held: Collection[Key] = ()
+        self._open: dict[int, Trial] = {}  # by number, the trials that have not finished
+        self._held: Collection[AttemptKey] = ()
         self._stop: StudyStopped | None = None
         self.best = None
 
@@ -71,7 +71,7 @@ class TrialRecorder(ABC):
         elif isinstance(fact, SessionOpened):
             self._stop = None
         elif is_trial_fact(fact) and not isinstance(fact, Printed):
-            self._hear(fact)
+            self._follow(fact)
 
     def close(self) -> None:
         if self._stop is not None:  # only now is it certain that no other session follows
@@ -86,47 +86,48 @@ class TrialRecorder(ABC):
         return self._spec
 
     @abstractmethod
-    def begin_study(self, spec: StudySpec, created_at: float) -> Collection[Key]:
-        """Begin the record or find it again; the attempts that it holds to their end.
+    def begin_study(self, spec: StudySpec, created_at: float) -> Collection[AttemptKey]:
+        """Begin the record, or find it again.
+
+        Returns the attempts that it already holds up to their end.
 
         Args:
-            created_at: with the name, tells studies apart.
+            created_at: tells studies of the same name apart.
         """
 
     @abstractmethod
     def begin(self, trial: Trial) -> None:
-        """An attempt was handed out."""
+        """A worker has received the attempt."""
 
     @abstractmethod
     def report(self, trial: Trial, report: Report) -> None:
-        """It reported metrics at a step."""
+        """The attempt has reported metrics at a step."""
 
     @abstractmethod
     def end(self, trial: Trial) -> None:
-        """It finished, or came back unfinished and is waiting."""
+        """The attempt has finished, or has come back unfinished and its trial waits for the next one."""
 
     @abstractmethod
     def end_study(self, stop: StudyStopped) -> None:
-        """The study has stopped, and may be taken up again. Not called where it runs on without this process."""
+        """The study has stopped; it may be resumed later. Not called while it runs on without this process."""
 
     @abstractmethod
     def release(self) -> None:
-        """Let go of files and connections; the last call."""
+        """Close files and connections. The last call."""
 
     # -------------------------------------------------------------------------------------------- the fold
 
-    def _hear(self, fact: Any) -> None:
-        if isinstance(fact, Started) and fact.config is not None:
-            fact = replace(fact, config=self.spec.space.unpack(fact.config))
-        trial = evolve(self._open.get(fact.number), fact, self.spec.goals)
+    def _follow(self, fact: Any) -> None:
+        """Take a trial's fact into the fold, and pass it on to the logger unless the record holds that attempt."""
+        trial = evolve(self._open.get(fact.number), unpacked(fact, self.spec.space), self.spec.goals)
         self._open[trial.number] = trial
         if trial.status.is_finished:
             del self._open[trial.number]
-            self._rank(trial)
-        if key_of(trial) not in self._held:
-            self._tell(fact, trial)
-
-    def _tell(self, fact: Any, trial: Trial) -> None:
+            best = self.best.losses if self.best is not None else None
+            if trial.losses is not None and (best is None or trial.losses[0] < best[0]):
+                self.best = trial
+        if attempt_key(trial) in self._held:
+            return
         if isinstance(fact, Started):
             self.begin(trial)
         elif isinstance(fact, Reported):
@@ -134,20 +135,15 @@ class TrialRecorder(ABC):
         else:
             self.end(trial)
 
-    def _rank(self, trial: Trial) -> None:
-        best = self.best.losses if self.best is not None else None
-        if trial.losses is not None and (best is None or trial.losses[0] < best[0]):
-            self.best = trial
-
 
 def record(name: str, recorder: Recorder, storage: Any = None) -> None:
-    """Bring a logger's record of a stored study up to date: what it lacks is added, whether it was there or not.
+    """Complete a logger's record of a stored study, or make one after the fact.
 
     Args:
         storage: as for Tuner.
 
     Raises:
-        StudyNotFound: naming the nearest ones.
+        StudyNotFound: no study has that name; the message lists the nearest ones.
     """
     store = stored.stored(storage)
     try:
@@ -163,10 +159,10 @@ def record(name: str, recorder: Recorder, storage: Any = None) -> None:
 
 
 def require(module: str, package: str) -> None:
-    """Refuse at once what would fail in the middle of a study; nothing is imported yet.
+    """Check at once, without importing it, that a package is there, instead of failing in the middle of a study.
 
     Raises:
-        ModuleNotFoundError: naming what to install.
+        ModuleNotFoundError: it is missing; the message says what to install.
     """
     if importlib.util.find_spec(module) is None:
         raise ModuleNotFoundError(f"this needs the package {package}: pip install {package}", name=module)
@@ -176,19 +172,19 @@ def require(module: str, package: str) -> None:
 
 
 def numbers_in(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics that can be drawn: finite numbers, truth as 0 and 1."""
+    """The metrics that can be plotted: finite numbers, with True and False as 1 and 0."""
     pairs = {name: value for name, value in metrics.items() if isinstance(value, (int, float))}
     return {name: float(value) for name, value in pairs.items() if math.isfinite(value)}
 
 
 def texts_in(metrics: Mapping[str, Any]) -> dict[str, str]:
-    """The others, as text."""
+    """All other metrics, as text."""
     numbers = numbers_in(metrics)
     return {name: str(value) for name, value in metrics.items() if name not in numbers}
 
 
 def result_of(trial: Trial) -> tuple[int, dict[str, Any]]:
-    """What a trial's result says beyond its last report, and at which step that belongs."""
+    """The step of a trial's last report, and the metrics of its result that this report did not have."""
     if not trial.reports:
         return 0, dict(trial.metrics)
     last = trial.reports[-1]
@@ -196,10 +192,8 @@ def result_of(trial: Trial) -> tuple[int, dict[str, Any]]:
 
 
 def parameters_of(spec: StudySpec, trial: Trial, width: int = 500) -> dict[str, Any]:
-    """The active parameters by the names of their columns; what is no plain value as text."""
-    flat = spec.space.flatten(trial.config)
-    return {name: value if _is_plain(value) else cut(repr(value), width) for name, value in flat.items()}
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, (bool, int, float, str))
+    """The active parameters by column name; values other than numbers and text are written out."""
+    return {
+        name: value if isinstance(value, (bool, int, float, str)) else cut(repr(value), width)
+        for name, value in spec.space.flatten(trial.config).items()
+    }

@@ -1,4 +1,4 @@
-"""What the training callbacks share: which of a library's metrics are reported, under which names, and how often."""
+"""Base of the training callbacks: which of a library's metrics are reported, under which names, and how often."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Metrics: TypeAlias = str | Sequence[str] | Mapping[str, str] | None
 
 
 class Reporting:
-    """Reports a library's metrics to the trial around it; outside of one, nothing is reported.
+    """Reports a library's metrics to the trial around it; outside a trial it does nothing.
 
     Args:
-        metrics: see Metrics.
-        every: only steps that are a multiple of it are reported.
+        metrics: which to report, see ``Metrics``.
+        every: only steps that are multiples of it are reported.
     """
 
     def __init__(self, metrics: Metrics, every: int = 1) -> None:
@@ -31,19 +31,17 @@ class Reporting:
 
         Raises:
             TrialStopped: the scheduler stops the trial.
-            ObjectiveError: the library gives no metric of a name that was asked for, or none at all.
+            ObjectiveError: the library lacks a metric that was asked for, or gives no metrics at all.
         """
-        if step % self._every == 0:
-            report(self._chosen(values), step=step)
-
-    def _chosen(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        if self._names is None:
-            missing = "any metric" if not values else None
-        else:
-            missing = next((repr(theirs) for theirs in self._names.values() if theirs not in values), None)
+        if step % self._every != 0:
+            return
+        names = {name: name for name in values} if self._names is None else self._names
+        missing = next((repr(theirs) for theirs in names.values() if theirs not in values), None)
+        if self._names is None and not values:
+            missing = "any metric"
         if missing is not None:
             raise ObjectiveError(
                 f"a reporter needs {missing} from the training, which gives {sorted(values) or 'none'}; "
                 f"have it evaluated, or choose with metrics="
             )
-        return dict(values) if self._names is None else {ours: values[theirs] for ours, theirs in self._names.items()}
+        report({ours: values[theirs] for ours, theirs in names.items()}, step=step)

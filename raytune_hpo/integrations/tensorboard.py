@@ -10,9 +10,9 @@ from typing import Any
 from raytune_hpo.facts import StudyStopped
 from raytune_hpo.integrations.checklist import folder_of
 from raytune_hpo.integrations.recording import (
-    Key,
+    AttemptKey,
     TrialRecorder,
-    key_of,
+    attempt_key,
     numbers_in,
     parameters_of,
     require,
@@ -21,11 +21,11 @@ from raytune_hpo.integrations.recording import (
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Report, Trial
 
-FLUSH_S = 1.0  # how far, in the study's own time, files may lag behind
+MAX_LAG_S = 1.0  # how far files may lag behind, in the study's own time
 
 
 class Logger(TrialRecorder):
-    """Records a study for TensorBoard, below ``logdir/<name of the study>``: ``tensorboard --logdir runs``.
+    """Logger for TensorBoard, below ``logdir/<name of the study>``; ``tensorboard --logdir runs`` shows it.
 
     Files are written with tensorboardX; neither TensorFlow, torch nor TensorBoard itself is needed.
     """
@@ -34,16 +34,16 @@ class Logger(TrialRecorder):
         require("tensorboardX", "tensorboardX")
         super().__init__()
         self._root = Path(logdir)
-        self._files: dict[Key, _EventFile] = {}
+        self._files: dict[AttemptKey, _EventFile] = {}
 
-    def begin_study(self, spec: StudySpec, created_at: float) -> set[Key]:
+    def begin_study(self, spec: StudySpec, created_at: float) -> set[AttemptKey]:
         self._folder, self._checklist = folder_of(self._root, spec.name, created_at)
         return self._checklist.held()
 
     def begin(self, trial: Trial) -> None:
         from tensorboardX.summary import hparams
 
-        key, at = key_of(trial), trial.started_at or 0.0
+        key, at = attempt_key(trial), trial.started_at or 0.0
         file = self._files[key] = _EventFile(self._folder / str(key), at)
         metrics = dict.fromkeys((goal.metric for goal in self.spec.goals), 0.0)
         experiment, beginning, self._ending = hparams(parameters_of(self.spec, trial), metrics)
@@ -51,10 +51,10 @@ class Logger(TrialRecorder):
         file.write(at, summary=beginning)
 
     def report(self, trial: Trial, report: Report) -> None:
-        self._files[key_of(trial)].scalars(report.at, report.step, report.metrics)
+        self._files[attempt_key(trial)].scalars(report.at, report.step, report.metrics)
 
     def end(self, trial: Trial) -> None:
-        key = key_of(trial)
+        key = attempt_key(trial)
         file = self._files.pop(key)
         at = trial.finished_at or file.written_at
         file.scalars(at, *result_of(trial))
@@ -63,7 +63,7 @@ class Logger(TrialRecorder):
         self._checklist.add(key)
 
     def end_study(self, stop: StudyStopped) -> None:
-        """TensorBoard knows no studies, only the folders of their trials."""
+        """Nothing to do: TensorBoard knows only the folders of trials."""
 
     def release(self) -> None:
         for file in self._files.values():
@@ -72,7 +72,7 @@ class Logger(TrialRecorder):
 
 
 class _EventFile:
-    """TensorBoard's file of one attempt; written anew where it is there already, without its end."""
+    """TensorBoard's event file of one attempt. A file that was cut off by a crash is written anew."""
 
     def __init__(self, folder: Path, at: float) -> None:
         from tensorboardX import RecordWriter
@@ -93,7 +93,7 @@ class _EventFile:
 
         self._writer.write(Event(wall_time=at, **event).SerializeToString())
         self.written_at = at
-        if at - self._flushed_at >= FLUSH_S:
+        if at - self._flushed_at >= MAX_LAG_S:
             self._writer.flush()
             self._flushed_at = at
 

@@ -10,9 +10,9 @@ from raytune_hpo.display.text import cut
 from raytune_hpo.facts import Status, StudyStopped
 from raytune_hpo.integrations.checklist import Checklist, digest, identity
 from raytune_hpo.integrations.recording import (
-    Key,
+    AttemptKey,
     TrialRecorder,
-    key_of,
+    attempt_key,
     parameters_of,
     require,
     result_of,
@@ -22,14 +22,14 @@ from raytune_hpo.trial import Report, Trial
 
 
 class Logger(TrialRecorder):
-    """Records a study in Weights & Biases: configurations, metrics by step, results and statuses.
+    """Logger for Weights & Biases: configurations, metrics by step, results and statuses.
 
-    The runs' ids are derived from the study, so that a resumed one goes on with its own.
+    Run ids are derived from the study, so a resumed study continues its own runs.
 
     Args:
-        project: by default that of WANDB_PROJECT, or "raytune_hpo".
-        mode: "offline" writes below ``dir`` what ``wandb sync`` uploads later; "online"; by default that of WANDB_MODE.
-        dir: where runs are kept; by default that of WANDB_DIR, or the current folder.
+        project: name of the project; by default WANDB_PROJECT, or "raytune_hpo".
+        mode: "online", or "offline", which writes below ``dir`` what ``wandb sync`` uploads later; by default WANDB_MODE.
+        dir: folder in which runs are kept; by default WANDB_DIR, or the current folder.
         settings: more keywords for ``wandb.init``, such as ``entity`` or ``tags``.
     """
 
@@ -49,9 +49,9 @@ class Logger(TrialRecorder):
             "mode": mode,
             **settings,
         }
-        self._runs: dict[Key, Any] = {}
+        self._runs: dict[AttemptKey, Any] = {}
 
-    def begin_study(self, spec: StudySpec, created_at: float) -> set[Key]:
+    def begin_study(self, spec: StudySpec, created_at: float) -> set[AttemptKey]:
         study = identity(spec.name, created_at)
         self._study = digest(study)
         self._checklist = Checklist(self._dir / "wandb" / f"raytune_hpo-{self._study}.txt", study)
@@ -60,7 +60,7 @@ class Logger(TrialRecorder):
     def begin(self, trial: Trial) -> None:
         import wandb
 
-        key = key_of(trial)
+        key = attempt_key(trial)
         self._runs[key] = wandb.init(
             **{
                 "group": self.spec.name,
@@ -76,10 +76,10 @@ class Logger(TrialRecorder):
         )
 
     def report(self, trial: Trial, report: Report) -> None:
-        self._runs[key_of(trial)].log(dict(report.metrics), step=report.step)
+        self._runs[attempt_key(trial)].log(dict(report.metrics), step=report.step)
 
     def end(self, trial: Trial) -> None:
-        key = key_of(trial)
+        key = attempt_key(trial)
         run = self._runs.pop(key)
         step, metrics = result_of(trial)
         if metrics:
@@ -91,7 +91,7 @@ class Logger(TrialRecorder):
         self._checklist.add(key)
 
     def end_study(self, stop: StudyStopped) -> None:
-        """A group of runs is never closed."""
+        """Nothing to do: a group of runs is never closed."""
 
     def release(self) -> None:
         for run in self._runs.values():

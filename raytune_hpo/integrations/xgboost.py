@@ -5,7 +5,6 @@ xgboost.train(params, dtrain, evals=[(dvalid, "valid")], callbacks=[reporter({"a
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,34 +12,27 @@ from raytune_hpo.integrations.reporting import Metrics, Reporting
 
 
 def reporter(metrics: Metrics = None, *, every: int = 1) -> Any:
-    """For ``callbacks=`` of ``xgboost.train``, ``xgboost.cv`` and of its scikit-learn classes.
+    """A callback for ``xgboost.train``, ``xgboost.cv`` and XGBoost's scikit-learn classes.
 
-    XGBoost's metrics are called ``<data>-<metric>``: "valid-auc", "validation_0-logloss"; of ``cv`` they are means.
+    XGBoost's metrics are called ``<data>-<metric>``: "valid-auc", "validation_0-logloss"; those of ``cv`` are means.
 
     Args:
         metrics: which to report: all by default, a list of names, or {your name: XGBoost's name}.
         every: how many rounds lie between two reports.
     """
-    return _callback_class()(Reporting(metrics, every))
-
-
-@functools.cache
-def _callback_class() -> type:
     from xgboost.callback import TrainingCallback
+
+    reporting = Reporting(metrics, every)
 
     class Reporter(TrainingCallback):  # type: ignore[misc]  # the library carries no types
         """Reports every boosting round to the trial around it."""
-
-        def __init__(self, reporting: Reporting) -> None:
-            super().__init__()
-            self._reporting = reporting
 
         def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Mapping[str, Any]]) -> bool:
             newest = {
                 f"{data}-{metric}": values[-1] for data, log in evals_log.items() for metric, values in log.items()
             }
             means = {name: value[0] if isinstance(value, tuple) else value for name, value in newest.items()}
-            self._reporting(epoch + 1, means)
+            reporting(epoch + 1, means)
             return False  # go on
 
-    return Reporter
+    return Reporter()

@@ -1,4 +1,4 @@
-"""An algorithm as four functions, wherever they were written."""
+"""Algorithms as four functions, taken from a file, a module, a class or a dict."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ METRIC = "error"
 
 @dataclass(frozen=True, kw_only=True)
 class Algorithm:
-    """Four functions that make data, make a model, train it and judge it.
+    """An algorithm: four functions that generate data, make a model, train it and test it.
 
     Attributes:
-        generate_data: called once; its value is handed to every trial, which must not change it.
-        initialization: of ``(data, hyperparameters)``, a fresh model.
-        train: of ``(model, data, hyperparameters)``, the trained model; None if it trained the one it was given.
-        test_error: of ``(model, data)``, a number, the smaller the better.
-        valid_range: the errors that make sense; a trial whose error lies outside fails.
+        generate_data: called once; what it returns is handed to every trial, and no trial may change it.
+        initialization: called with ``(data, hyperparameters)``; returns a fresh model.
+        train: called with ``(model, data, hyperparameters)``; returns the trained model, or None if it trained in place.
+        test_error: called with ``(model, data)``; returns a number, the smaller the better.
+        valid_range: the errors that make sense; a trial whose error lies outside this range fails.
         name: what the algorithm is called in studies and tables.
     """
 
@@ -44,20 +44,23 @@ class Algorithm:
 
     def __post_init__(self) -> None:
         for function, arguments in FUNCTIONS.items():
-            _check_takes(self.name, function, getattr(self, function), arguments)
+            _check_signature(self.name, function, getattr(self, function), arguments)
 
     @staticmethod
     def of(given: Any) -> Algorithm:
         """The algorithm in a file, a module, a class or a dict that has the four functions.
 
         Raises:
-            SpecError: a function is missing, or takes other arguments.
+            SpecError: a function is missing or takes other arguments, or there is no such file.
             HpoError: the file cannot be run.
         """
         if isinstance(given, Algorithm):
             return given
         if isinstance(given, (str, os.PathLike)):
-            path = _existing(Path(given))
+            path = Path(given)
+            if not path.is_file():
+                names = ", ".join(FUNCTIONS)
+                raise SpecError(f"an algorithm is a Python file with {names}; there is no file {str(path)!r}")
             return _gathered(vars(load_file(path)), path.stem, str(path))
         found = given if isinstance(given, Mapping) else _Attributes(given)
         name = str(found.get("__name__", type(given).__name__)).rpartition(".")[2]
@@ -65,7 +68,7 @@ class Algorithm:
 
 
 class _Attributes:
-    """An object's attributes, read as a dict is."""
+    """An object's attributes, read like a dict."""
 
     def __init__(self, owner: object) -> None:
         self._owner = owner
@@ -75,16 +78,10 @@ class _Attributes:
 
 
 def error_of(config: dict[str, Any], algorithm: Algorithm, data: Any) -> dict[str, Any]:
-    """The objective: what one configuration's trained model gets wrong."""
+    """The objective: the test error of one configuration's trained model."""
     model = algorithm.initialization(data, config)
     trained = algorithm.train(model, data, config)
     return {METRIC: algorithm.test_error(model if trained is None else trained, data)}
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise SpecError(f"an algorithm is a Python file with {', '.join(FUNCTIONS)}; there is no file {str(path)!r}")
-    return path
 
 
 def _gathered(found: Mapping[str, Any] | _Attributes, name: str, where: str) -> Algorithm:
@@ -95,7 +92,7 @@ def _gathered(found: Mapping[str, Any] | _Attributes, name: str, where: str) -> 
     return Algorithm(**functions, valid_range=found.get("valid_range"), name=name)
 
 
-def _check_takes(algorithm: str, name: str, function: Any, arguments: tuple[str, ...]) -> None:
+def _check_signature(algorithm: str, name: str, function: Any, arguments: tuple[str, ...]) -> None:
     wanted = f"{name}({', '.join(arguments)})"
     if not callable(function):
         raise SpecError(f"{algorithm} needs a function {wanted}, its {name} is a {type(function).__name__}")

@@ -1,4 +1,4 @@
-"""What tuning an algorithm has found, and how long it took serially and in parallel."""
+"""Result of tuning an algorithm: what was found, and how long it took serially and in parallel."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from raytune_hpo.results import Results
 from raytune_hpo.results.records import trial_record
 from raytune_hpo.trial import Trial
 
-ROWS, FAILED_ROWS = 20, 8  # so many configurations are shown, and so many without an error
+ROWS, FAILED_ROWS = 20, 8  # how many configurations are shown, and how many failures
 _WIDTH = 110  # of a line about a failure
 _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Leg:
-    """One way through all configurations.
+    """One pass over all configurations, serial or parallel.
 
     Attributes:
         results: the study.
-        seconds: its running time, from taking up the study (workers are started then) to its end.
-        start_s: how much of it had passed when the first configuration was handed out: what starting workers costs.
-        num_workers: how many tried configurations.
-        is_whole: False where it was interrupted, so that its seconds tell nothing.
+        seconds: running time of the study, from its start (which includes starting workers) to its end.
+        start_s: the part of it that had passed when the first configuration was handed out: what starting workers costs.
+        num_workers: how many workers tried configurations.
+        is_whole: False where it was interrupted, so that its seconds mean nothing.
     """
 
     results: Results
@@ -43,12 +43,12 @@ class Leg:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """The configurations by error, and what doing them in parallel gained.
+class SpeedComparison:
+    """The configurations by error, and how much faster the parallel pass was.
 
     Attributes:
-        name: of the algorithm.
-        serial, parallel: None where it was not asked for, or not come to.
+        name: name of the algorithm.
+        serial, parallel: the two passes; None where one was not asked for, or an interrupt came before it.
     """
 
     name: str
@@ -57,17 +57,17 @@ class Comparison:
 
     @property
     def results(self) -> Results:
-        """The study of the parallel leg, or of the serial one where there is no other."""
+        """The parallel pass's study, or the serial one's where that is the only one."""
         leg = self.parallel or self.serial
         assert leg is not None, "a comparison has at least one leg"
         return leg.results
 
     @property
     def best_config(self) -> Mapping[str, Any]:
-        """The configuration of the smallest error.
+        """The configuration with the smallest error.
 
         Raises:
-            NoCompletedTrial: all have failed.
+            NoCompletedTrial: every configuration has failed.
         """
         return self.results.best_config
 
@@ -77,7 +77,7 @@ class Comparison:
 
     @property
     def speed_up(self) -> float | None:
-        """Serial seconds over parallel seconds; None unless both legs went through."""
+        """Serial seconds divided by parallel seconds; None unless both passes were completed."""
         serial, parallel = self.serial, self.parallel
         if serial is None or parallel is None or not (serial.is_whole and parallel.is_whole):
             return None
@@ -85,86 +85,89 @@ class Comparison:
 
     @cached_property
     def differing(self) -> tuple[int, ...]:
-        """The numbers of trials with the same configuration and another error in the two legs, beyond rounding."""
+        """Numbers of the trials whose errors differ between the passes, beyond rounding, for the same configuration."""
         if self.serial is None or self.parallel is None:
             return ()
         pairs = zip(self.serial.results, self.parallel.results, strict=False)
         return tuple(a.number for a, b in pairs if a.config == b.config and not _is_same(a, b))
 
     def to_json(self) -> dict[str, Any]:
-        """All of it in plain JSON types."""
+        """The comparison as plain JSON types. Completed trials come first, the best one first; then all others by number."""
+        records = {
+            way: {
+                "study": leg.results.name,
+                "seconds": leg.seconds if leg.is_whole else None,
+                "start_s": leg.start_s,
+                "workers": leg.num_workers,
+            }
+            for way, leg in self._legs()
+        }
+        others = [trial for trial in self.results if trial.status is not Status.COMPLETED]
         return {
             "name": self.name,
             "best": self.results.summary()["best"],
             "num_by_status": self.results.num_by_status,
             "speed_up": self.speed_up,
             "differing": list(self.differing),
-            **{way: None if leg is None else _leg_record(leg) for way, leg in self._legs()},
-            "trials": [trial_record(trial) for trial in _by_error(self.results)],
+            "serial": None,
+            "parallel": None,
+            **records,
+            "trials": [trial_record(trial) for trial in [*ranked(self.results.trials), *others]],
         }
 
     def __str__(self) -> str:
-        parts = [self._title(), self._configurations(), *self._failures(), self._times(), *self._remarks()]
-        return "\n\n".join(parts)
+        parts = [
+            f"{self.name}: {len(self.results)} configurations ({counts_line(self.results.num_by_status)})",
+            self._configurations(),
+            self._failures(),
+            self._times(),
+        ]
+        if self.differing:
+            parts.append(
+                f"{len(self.differing)} configurations had another error in parallel than serially: training draws random "
+                f"numbers. Seed it in initialization, and the two agree."
+            )
+        return "\n\n".join(part for part in parts if part)
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
 
-    def _legs(self) -> list[tuple[str, Leg | None]]:
-        return [("serial", self.serial), ("parallel", self.parallel)]
-
-    def _title(self) -> str:
-        return f"{self.name}: {len(self.results)} configurations ({counts_line(self.results.num_by_status)})"
+    def _legs(self) -> list[tuple[str, Leg]]:
+        """The passes that were made, by name."""
+        return [(way, leg) for way, leg in (("serial", self.serial), ("parallel", self.parallel)) if leg is not None]
 
     def _configurations(self) -> str:
+        """The best configurations as a table."""
         best = ranked(self.results.trials)
         names = list(dict.fromkeys(name for trial in best[:ROWS] for name in flat(trial.config)))
-        rows = [[trial.metrics[METRIC], *_settings(trial, names), _took(trial)] for trial in best[:ROWS]]
+        rows = []
+        for trial in best[:ROWS]:
+            config = flat(trial.config)
+            took = "" if trial.duration_s is None else duration(trial.duration_s)
+            rows.append([trial.metrics[METRIC], *(config.get(name, "") for name in names), took])
         shown = table([METRIC, *names, "took"], rows) if rows else "  no configuration has an error to show"
         return f"{shown}\n  and {len(best) - ROWS} more: .results.to_dataframe()" if len(best) > ROWS else shown
 
-    def _failures(self) -> list[str]:
-        """What became of those without an error: a configuration that diverged is no winner, whatever its number."""
+    def _failures(self) -> str:
+        """The configurations that did not complete, with their reasons."""
         others = [trial for trial in self.results if trial.status is not Status.COMPLETED]
-        lines = [f"  {_why(trial)}\n      with {config_line(flat(trial.config))}" for trial in others[:FAILED_ROWS]]
+        lines = []
+        for trial in others[:FAILED_ROWS]:
+            why = "" if trial.error is None else f": {last_line(trial.error).removeprefix('ObjectiveError: ')}"
+            line = cut(f"trial {trial.number} {trial.status}{why}", _WIDTH)
+            lines.append(f"  {line}\n      with {config_line(flat(trial.config))}")
         if len(others) > FAILED_ROWS:
             lines.append(f"  and {len(others) - FAILED_ROWS} more like these")
-        return ["\n".join(lines)] if lines else []
+        return "\n".join(lines)
 
     def _times(self) -> str:
-        rows = [
-            [way, leg.num_workers, round(leg.start_s, 2), _seconds(leg), self._gain(way)]
-            for way, leg in self._legs()
-            if leg is not None
-        ]
+        """The workers and seconds of each pass as a table."""
+        rows = []
+        for way, leg in self._legs():
+            seconds = round(leg.seconds, 2) if leg.is_whole else "interrupted"
+            speed_up = "" if self.speed_up is None else 1 if way == "serial" else round(self.speed_up, 2)
+            rows.append([way, leg.num_workers, round(leg.start_s, 2), seconds, speed_up])
         return table(["", "workers", "start, s", "seconds", "speed-up"], rows)
-
-    def _gain(self, way: str) -> float | str:
-        if self.speed_up is None:
-            return ""
-        return 1 if way == "serial" else round(self.speed_up, 2)
-
-    def _remarks(self) -> list[str]:
-        if not self.differing:
-            return []
-        return [
-            f"{len(self.differing)} configurations had another error in parallel than serially: training draws random "
-            f"numbers. Seed it in initialization, and the two agree."
-        ]
-
-
-def _leg_record(leg: Leg) -> dict[str, Any]:
-    seconds = leg.seconds if leg.is_whole else None
-    return {"study": leg.results.name, "seconds": seconds, "start_s": leg.start_s, "workers": leg.num_workers}
-
-
-def _by_error(results: Results) -> list[Trial]:
-    """The completed trials, the best first, then all others by number."""
-    return [*ranked(results.trials), *[trial for trial in results if trial.status is not Status.COMPLETED]]
-
-
-def _seconds(leg: Leg) -> float | str:
-    return round(leg.seconds, 2) if leg.is_whole else "interrupted"
 
 
 def _error(trial: Trial) -> Any:
@@ -172,22 +175,8 @@ def _error(trial: Trial) -> Any:
 
 
 def _is_same(one: Trial, other: Trial) -> bool:
-    """Whether two trials came to the same; sums in another order may differ in their last digits."""
+    """Whether two trials have the same error; sums in another order may differ in their last digits."""
     errors = _error(one), _error(other)
     if None in errors:
         return errors == (None, None)
     return math.isclose(*errors, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
-
-
-def _settings(trial: Trial, names: list[str]) -> list[Any]:
-    config = flat(trial.config)
-    return [config.get(name, "") for name in names]
-
-
-def _took(trial: Trial) -> str:
-    return "" if trial.duration_s is None else duration(trial.duration_s)
-
-
-def _why(trial: Trial) -> str:
-    why = "" if trial.error is None else f": {last_line(trial.error).removeprefix('ObjectiveError: ')}"
-    return cut(f"trial {trial.number} {trial.status}{why}", _WIDTH)

@@ -1,4 +1,4 @@
-"""Files of hyperparameters: one configuration per line, or a range per line.
+"""Reader of hyperparameter files: one configuration per line, or one range per line.
 
 A list of configurations names its parameters in the first line::
 
@@ -13,7 +13,7 @@ Ranges are given one to a line, and configurations are drawn from them (or all a
     window    in [hann, none]
     passes    = 20                  # the same for all
 
-Values are separated by spaces or commas; ``#`` begins a comment.
+Values are separated by spaces or commas; ``#`` starts a comment.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,11 +39,11 @@ _FORMS = "`name = low .. high`, `name = low .. high log`, `name in [a, b]` or `n
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """The configurations to try.
+    """The configurations to try, or the ranges to draw them from.
 
     Attributes:
-        space: what they are drawn from; of a list of configurations, all values of each parameter.
-        points: the configurations of a list, in order; none where ranges are given.
+        space: what configurations are drawn from; for a list of configurations, all values of each parameter.
+        points: the configurations of a list, in order; empty where ranges are given.
         is_grid: every parameter is a list of values, so that all combinations can be tried.
     """
 
@@ -53,15 +53,23 @@ class Parameters:
 
     @staticmethod
     def of(given: Any) -> Parameters:
-        """A file's, those of a list of dicts, or a space as ``hpo.tune`` takes it.
+        """The parameters in a file, in a list of dicts, or in a space as ``hpo.tune`` takes it.
 
         Raises:
-            SpecError, SpaceError: naming the line, the rule, what came and the way out.
+            SpecError, SpaceError: a line breaks a rule, or the file cannot be read.
         """
         if isinstance(given, Parameters):
             return given
         if isinstance(given, (str, os.PathLike)):
-            return parse(_text(Path(given)), str(given))
+            try:
+                text = Path(given).read_text(encoding="utf-8-sig")
+            except FileNotFoundError:
+                raise SpecError(f"there is no file of hyperparameters {str(given)!r}") from None
+            except (OSError, UnicodeDecodeError) as error:
+                raise SpecError(
+                    f"a file of hyperparameters is a text file, {str(given)!r} cannot be read: {error}"
+                ) from error
+            return parse(text, str(given))
         if isinstance(given, Sequence) and given and all(isinstance(point, Mapping) for point in given):
             return _listed([dict(point) for point in given])
         space = Space.of(given)
@@ -69,7 +77,7 @@ class Parameters:
 
 
 class _Line(NamedTuple):
-    """A line that says something, and how to complain about it."""
+    """A line that is not blank, and where it stands."""
 
     where: str
     text: str
@@ -79,67 +87,50 @@ class _Line(NamedTuple):
 
 
 def parse(text: str, source: str = "parameters") -> Parameters:
-    """The parameters in a text; ``source`` is what messages call it.
+    """Parse a text of hyperparameters; ``source`` is what messages call it.
 
     Raises:
-        SpecError: naming the line, the rule, what came and the way out.
+        SpecError: a line breaks a rule; the message names the line.
     """
-    lines = list(_lines(text, source))
+    uncommented = (re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines())
+    lines = [_Line(f"{source}, line {number}", line) for number, line in enumerate(uncommented, 1) if line]
     if not lines:
         raise SpecError(f"{source} has no parameters: name them in the first line, then write a configuration per line")
     return _ranges(lines) if _IS_RANGE.fullmatch(lines[0].text) else _table(lines)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise SpecError(f"there is no file of hyperparameters {str(path)!r}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"a file of hyperparameters is a text file, {str(path)!r} cannot be read: {error}") from error
-
-
-def _lines(text: str, source: str) -> Iterator[_Line]:
-    for number, line in enumerate(text.splitlines(), 1):
-        if said := re.sub(r"(^|\s)#.*", "", line).strip():
-            yield _Line(f"{source}, line {number}", said)
 
 
 # ------------------------------------------------------------------------------------------------ configurations
 
 
 def _table(lines: Sequence[_Line]) -> Parameters:
+    """A list of configurations: the names in the first line, then one configuration per line."""
     header, *rows = lines
-    names = _names(header)
-    if not rows:
-        raise SpecError(f"{header.where}: only the names are there; write one configuration per line below them")
-    return _listed([dict(zip(names, _row(line, names), strict=True)) for line in rows])
-
-
-def _names(header: _Line) -> list[str]:
     names = _cells(header.text)
     if not all(re.fullmatch(_NAME, name) for name in names):
         raise header.error(f"the first line names the parameters, like `step_size length`, or gives a range: {_FORMS}")
     if len(set(names)) < len(names):
         raise header.error("each parameter is named once")
-    return names
-
-
-def _row(line: _Line, names: Sequence[str]) -> list[Any]:
-    cells = _cells(line.text)
-    if len(cells) != len(names):
-        raise line.error(
-            f"a configuration has {len(names)} values ({', '.join(names)}), this one {len(cells)}; "
-            f"separate them by spaces, or by commas where a value has spaces"
-        )
-    return [_value(cell, line) for cell in cells]
+    if not rows:
+        raise SpecError(f"{header.where}: only the names are there; write one configuration per line below them")
+    points = []
+    for line in rows:
+        cells = _cells(line.text)
+        if len(cells) != len(names):
+            raise line.error(
+                f"a configuration has {len(names)} values ({', '.join(names)}), this one {len(cells)}; "
+                f"separate them by spaces, or by commas where a value has spaces"
+            )
+        points.append({name: _value(cell, line) for name, cell in zip(names, cells, strict=True)})
+    return _listed(points)
 
 
 def _cells(text: str) -> list[str]:
+    """The values of a line, separated by commas where there are any, otherwise by spaces."""
     return [cell.strip() for cell in text.split(",")] if "," in text else text.split()
 
 
 def _listed(points: Sequence[Mapping[str, Any]]) -> Parameters:
+    """A list of configurations, all of which have the same parameters."""
     names = list(points[0])
     if odd := next((point for point in points if list(point) != names), None):
         raise SpecError(f"all configurations have the same parameters: {names}, one has {list(odd)}")
@@ -148,7 +139,7 @@ def _listed(points: Sequence[Mapping[str, Any]]) -> Parameters:
 
 
 def _options(values: Sequence[Any]) -> Choice | Ordinal:
-    """The different values of a parameter; numbers in their order, so that plots can show them on an axis."""
+    """The domain of a parameter's values; numbers are ordered, so that plots can show them on an axis."""
     different = list({(type(value), value): value for value in values}.values())
     if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in different):
         return Ordinal(sorted(different))
@@ -159,6 +150,7 @@ def _options(values: Sequence[Any]) -> Choice | Ordinal:
 
 
 def _ranges(lines: Sequence[_Line]) -> Parameters:
+    """A file of ranges: one parameter per line."""
     domains: dict[str, Any] = {}
     for line in lines:
         match = _IS_RANGE.fullmatch(line.text)
@@ -177,6 +169,7 @@ def _ranges(lines: Sequence[_Line]) -> Parameters:
 
 
 def _list(text: str, line: _Line) -> Choice | Ordinal:
+    """The domain of ``[a, b, c]``."""
     match = _LIST.fullmatch(text)
     values = [_value(cell, line) for cell in _cells(match[1])] if match else []
     if not values:
@@ -187,6 +180,7 @@ def _list(text: str, line: _Line) -> Choice | Ordinal:
 
 
 def _interval(text: str, line: _Line) -> Any:
+    """The domain of ``low .. high`` or ``low .. high log``, or a single constant value."""
     match = _INTERVAL.fullmatch(text)
     if match is None:
         if not text or len(_cells(text)) > 1 or ".." in text:
@@ -204,7 +198,7 @@ def _interval(text: str, line: _Line) -> Any:
 
 
 def _value(text: str, line: _Line) -> Any:
-    """A number where it reads like one, true, false or none, or the word itself."""
+    """The value of a cell: a number if it reads like one; true, false or none; otherwise the word itself."""
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     for kind in (int, float):

@@ -1,10 +1,18 @@
-"""The face for scikit-learn: a search with cross-validation that stands where RandomizedSearchCV stood.
+"""Search with cross-validation for scikit-learn, a drop-in replacement for RandomizedSearchCV.
 
     search = hpo.sklearn.TunedSearchCV(estimator, distributions, n_iter=50, scheduler="asha", random_state=0)
     search.fit(X, y)
 
-This process asks a ``Study`` for candidates and has their folds fitted as parallel calls (``runtime.calls``), on Ray by
-default. What is taken from scikit-learn's private parts stands in ``borrowed.py``, and nowhere else.
+The calling process asks a ``Study`` for candidates and has their folds fitted as parallel calls (``runtime.calls``), on
+Ray by default.
+
+search          ``TunedSearchCV``: settings, the study, the refit
+candidates      the loop: candidates, their fits, early stopping
+folds           fitting and scoring one fold, in other processes
+training        training at once, by ``partial_fit`` or by ``warm_start``
+distributions   ``param_distributions`` as a space
+table           ``cv_results_``
+borrowed        what is used of scikit-learn's private parts, which no other module may touch
 """
 
 from raytune_hpo.sklearn.search import TunedSearchCV

@@ -1,8 +1,8 @@
-"""What is borrowed from scikit-learn's private parts, from version 1.4 on.
+"""Private parts of scikit-learn that the search uses, from version 1.4 on.
 
-They are what its own searches are made of, and what makes ours warn and fail as they do. Of ``BaseSearchCV``, which has
-the methods of a fitted search, ours uses ``_get_routed_params_for_fit``, ``_check_refit_for_multimetric``,
-``_select_best_index`` and ``_format_results`` as well.
+scikit-learn's own searches are made of them, and they make ours warn and fail in the same way. The search also uses
+``_get_routed_params_for_fit``, ``_check_refit_for_multimetric``, ``_select_best_index`` and ``_format_results`` of
+``BaseSearchCV``, which has the methods of a fitted search.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ params_of = _check_method_params
 
 
 def scorer_of(search: BaseSearchCV) -> Any:
-    """The one callable that scores an estimator: a scorer, a function, or several scorers in one.
+    """The single callable that scores an estimator: a scorer, a function, or several scorers combined.
 
     Raises:
-        ValueError: the search's scoring is none, or its refit does not fit it.
+        ValueError: ``scoring`` is not valid, or ``refit`` does not name one of several scores.
     """
     try:
         scorer, _ = search._get_scorers()
-    except TypeError:  # 1.4, which asks whether several scorers shall become one
+    except TypeError:  # version 1.4 takes an argument: whether to combine several scorers into one
         scorer, _ = search._get_scorers(convert_multimetric=True)
     return scorer
 
 
 def named_scorers(scorer: Any) -> dict[str, Any] | None:
-    """The scorers of several in one by name; None where there is one, or where nobody knows before it is called."""
+    """Several combined scorers by name; None for a single scorer, or a function whose scores are not known yet."""
     scorers: dict[str, Any] | None = getattr(scorer, "_scorers", None)
     return scorers
 
 
 def tags_of(estimator: Any) -> Any:
-    """What an estimator says of itself, from 1.6 on."""
+    """The tags of an estimator, from version 1.6 on."""
     from sklearn.utils import get_tags
 
     return get_tags(estimator)
 
 
 def requires_y(estimator: Any) -> bool:
-    """Whether an estimator cannot be fitted without y; False where it does not say."""
+    """Whether an estimator needs y; False where it does not say."""
     try:
         return bool(tags_of(estimator).target_tags.required)
     except ImportError:  # before 1.6

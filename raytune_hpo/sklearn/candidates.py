@@ -1,4 +1,4 @@
-"""The loop of a search: ask for candidates, have their folds fitted, stop those that are behind, tell the others."""
+"""Loop of a search: ask for candidates, have their folds fitted, stop those that are behind, and tell the results."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from raytune_hpo.errors import ClusterError, StudyEnded
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.progress import Progress
 from raytune_hpo.runtime.calls import Calls, Settled
-from raytune_hpo.sklearn.folds import Experiment, Fit, Outcome, failed
+from raytune_hpo.sklearn.folds import Fit, FitContext, FoldOutcome, failed
 from raytune_hpo.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
-    """What a candidate goes through, step by step: folds, or where a training is cut into steps, these in all folds."""
+class StepPlan:
+    """The steps of evaluating a candidate: its folds, or, where training is cut into steps, these in all folds at once."""
 
     num_splits: int
     num_steps: int
@@ -33,36 +33,36 @@ class Course:
     def length(self) -> int:
         return self.num_splits if self.is_over_folds else self.num_steps
 
-    def fits(self, params: Mapping[str, Any], way: range) -> list[Fit]:
-        """What is to be done on a part of the course, all of which may run side by side."""
+    def fits(self, params: Mapping[str, Any], steps: range) -> list[Fit]:
+        """The fits of some steps of the plan; all of them may run at the same time."""
         if self.is_over_folds:
-            return [Fit(params=params, split=split, way=range(1)) for split in way]
-        return [Fit(params=params, split=split, way=way) for split in range(self.num_splits)]
+            return [Fit(params=params, split=split, steps=range(1)) for split in steps]
+        return [Fit(params=params, split=split, steps=steps) for split in range(self.num_splits)]
 
 
 @dataclass
-class Candidate:
-    """A candidate and what is known of it.
+class SearchCandidate:
+    """A candidate and what is known about it so far.
 
     Attributes:
-        outcomes: by fold; those that further steps have passed are replaced.
-        models: by fold, where further steps follow.
-        way: the part of the course that it is on.
-        num_open: fits of this part that have not ended.
-        status: RUNNING, until it is known how it ended.
+        outcomes: outcomes by fold; further steps of a training replace the outcome of its fold.
+        models: trained models by fold, where further steps follow.
+        steps: the steps of the plan that are being fitted.
+        num_open: fits of these steps that have not ended.
+        status: RUNNING until the candidate has ended.
     """
 
     trial: Trial
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    outcomes: dict[int, FoldOutcome] = field(default_factory=dict)
     models: dict[int, Any] = field(default_factory=dict)
-    way: range = range(0)
+    steps: range = range(0)
     num_open: int = 0
     status: Status = Status.RUNNING
 
     @property
     def num_steps(self) -> int:
-        """How far it came."""
-        return self.way.stop
+        """How many steps the candidate has come."""
+        return self.steps.stop
 
     @property
     def error(self) -> str | None:
@@ -70,48 +70,48 @@ class Candidate:
         return next((o["fit_error"] for o in self.outcomes.values() if o["fit_error"] is not None), None)
 
     def means(self, goals: Sequence[str], num_splits: int) -> dict[str, float]:
-        """The means over the first folds, named as in ``cv_results_``."""
+        """Mean scores over the first ``num_splits`` folds, named as in ``cv_results_``."""
         scores = [outcome["test_scores"] for split, outcome in self.outcomes.items() if split < num_splits]
         names = next((list(score) for score in scores if isinstance(score, Mapping)), None)
         if names is None:
             return dict.fromkeys(goals, _mean(scores))
         rows = [score if isinstance(score, Mapping) else dict.fromkeys(names, score) for score in scores]
         means = {f"mean_test_{name}": _mean([row[name] for row in rows]) for name in names}
-        # A function that turns out to return several scores was to be searched by its only one: take the first.
+        # A scoring function may turn out to return several scores where one was expected: optimise the first.
         return {**dict.fromkeys(goals, means[f"mean_test_{names[0]}"]), **means}
 
 
 class Search:
-    """Runs candidates to their end.
+    """Asks a study for candidates and runs each to its end.
 
     Args:
-        goals: the metrics of the study.
-        time_budget_s: after which no further candidate begins.
+        goals: names of the study's metrics.
+        time_budget_s: seconds after which no further candidate begins.
     """
 
     def __init__(
         self,
         study: Study,
         calls: Calls,
-        experiment: Experiment,
+        context: FitContext,
         *,
         goals: Sequence[str],
         time_budget_s: float | None,
     ) -> None:
-        self._study, self._calls, self._experiment, self._goals = study, calls, experiment, goals
-        self._course = Course(num_splits=len(experiment.splits), num_steps=experiment.training.num_steps)
+        self._study, self._calls, self._context, self._goals = study, calls, context, goals
+        self._plan = StepPlan(num_splits=len(context.splits), num_steps=context.training.num_steps)
         self._deadline = math.inf if time_budget_s is None else time.monotonic() + time_budget_s
-        self._candidates: list[Candidate] = []
-        self._queue: deque[tuple[Candidate, Fit]] = deque()
-        self._under_way: dict[int, tuple[Candidate, Fit]] = {}
+        self._candidates: list[SearchCandidate] = []
+        self._queue: deque[tuple[SearchCandidate, Fit]] = deque()
+        self._under_way: dict[int, tuple[SearchCandidate, Fit]] = {}
         self._num_begun = 0
 
-    def run(self, progress: Progress) -> list[Candidate]:
-        """The candidates that ended, in the order in which they were asked for. Ctrl-C ends the search."""
+    def run(self, progress: Progress) -> list[SearchCandidate]:
+        """Run the search, or as much of it as Ctrl-C allows; the candidates that ended, in the order of asking."""
         try:
-            while self._hand_out():
+            while self._fill_slots():
                 for settled in self._calls.wait():
-                    self._take(settled)
+                    self._receive(settled)
                 progress.update(self._study.snapshot())
         except KeyboardInterrupt:
             pass  # what is complete by now is the result
@@ -119,8 +119,8 @@ class Search:
             self._calls.close()
         return [candidate for candidate in self._candidates if candidate.status is not Status.RUNNING]
 
-    def _hand_out(self) -> bool:
-        """Begin as much as there is room for; whether anything is under way."""
+    def _fill_slots(self) -> bool:
+        """Begin as many fits as there is room for; False when nothing is running any more."""
         num_slots = self._calls.num_slots()
         while len(self._under_way) < num_slots and (self._queue or self._ask()):
             candidate, fit = self._queue.popleft()
@@ -130,60 +130,59 @@ class Search:
         return bool(self._under_way)
 
     def _ask(self) -> bool:
+        """Begin another candidate; False where none is to be had now."""
         if time.monotonic() >= self._deadline:
             return False
         try:
-            candidate = Candidate(self._study.ask())
-        except StudyEnded:  # or the sampler waits for what is under way
+            candidate = SearchCandidate(self._study.ask())
+        except StudyEnded:  # or the sampler waits for results of running candidates
             return False
         self._candidates.append(candidate)
-        self._send_on(candidate)
+        self._advance(candidate)
         return True
 
-    def _send_on(self, candidate: Candidate) -> None:
-        """On to where it may be stopped next, before all others: what has begun comes first."""
-        stop = self._study.next_step(candidate.trial) or self._course.length
-        candidate.way = range(candidate.way.stop, min(stop, self._course.length))
-        fits = self._course.fits(candidate.trial.config, candidate.way)
+    def _advance(self, candidate: SearchCandidate) -> None:
+        """Queue the fits up to the next step with a verdict, ahead of all others: what has begun is finished first."""
+        stop = self._study.next_step(candidate.trial) or self._plan.length
+        candidate.steps = range(candidate.steps.stop, min(stop, self._plan.length))
+        fits = self._plan.fits(candidate.trial.config, candidate.steps)
         candidate.num_open = len(fits)
         self._queue.extendleft((candidate, fit) for fit in reversed(fits))
 
-    def _take(self, settled: Settled) -> None:
+    def _receive(self, settled: Settled) -> None:
+        """Take in a fit that has ended."""
         candidate, fit = self._under_way.pop(settled.key)
-        candidate.outcomes[fit.split] = self._outcome(settled, fit)
+        if settled.error is not None:
+            raise settled.error
+        if settled.lost is None:
+            candidate.outcomes[fit.split] = settled.value
+        elif self._context.error_score == "raise":
+            raise ClusterError(f"a fit with {dict(fit.params)} failed: {settled.lost}")
+        else:
+            candidate.outcomes[fit.split] = failed(self._context, settled.lost)
         candidate.models[fit.split] = settled.kept
         candidate.num_open -= 1
         if candidate.num_open == 0:
             self._judge(candidate)
 
-    def _outcome(self, settled: Settled, fit: Fit) -> Outcome:
-        if settled.error is not None:
-            raise settled.error
-        if settled.lost is None:
-            outcome: Outcome = settled.value
-            return outcome
-        if self._experiment.error_score == "raise":
-            raise ClusterError(f"a fit with {dict(fit.params)} cannot be made: {settled.lost}")
-        return failed(self._experiment, settled.lost)
-
-    def _judge(self, candidate: Candidate) -> None:
-        """What becomes of a candidate that has come to the end of its way."""
-        means = candidate.means(self._goals, self._course.num_splits)
+    def _judge(self, candidate: SearchCandidate) -> None:
+        """Decide about a candidate whose steps have all been fitted: fail it, complete it, stop it or advance it."""
+        means = candidate.means(self._goals, self._plan.num_splits)
         is_hopeless = not all(math.isfinite(means[goal]) for goal in self._goals)
         if is_hopeless and candidate.error is not None:
             candidate.status = self._study.fail(candidate.trial, candidate.error).status
-        elif is_hopeless or candidate.way.stop == self._course.length:
+        elif is_hopeless or candidate.steps.stop == self._plan.length:
             candidate.status = self._study.tell(candidate.trial, means).status
         elif self._report(candidate) is Verdict.STOP:
             candidate.status = self._study.tell(candidate.trial).status
         else:
-            self._send_on(candidate)
+            self._advance(candidate)
 
-    def _report(self, candidate: Candidate) -> Verdict:
-        """Report each fold by the mean up to it, or the step that was reached by the mean of all folds."""
-        course, way = self._course, candidate.way
-        for step in range(way.start + 1, way.stop + 1) if course.is_over_folds else (way.stop,):
-            means = candidate.means(self._goals, step if course.is_over_folds else course.num_splits)
+    def _report(self, candidate: SearchCandidate) -> Verdict:
+        """Report the mean up to each new fold, or, where training is cut into steps, the mean of all folds."""
+        plan, steps = self._plan, candidate.steps
+        for step in range(steps.start + 1, steps.stop + 1) if plan.is_over_folds else (steps.stop,):
+            means = candidate.means(self._goals, step if plan.is_over_folds else plan.num_splits)
             values = {goal: means[goal] for goal in self._goals}
             if self._study.report(candidate.trial, step, values) is Verdict.STOP:
                 return Verdict.STOP

@@ -1,4 +1,4 @@
-"""From scikit-learn's ``param_distributions`` to a space, and to the very candidates that a random search would try."""
+"""Spaces made from scikit-learn's ``param_distributions``, and the candidates that RandomizedSearchCV would draw."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from raytune_hpo.space import Choice, Ordinal, Space
 from raytune_hpo.space.reader import holds_domains
 from raytune_hpo.space.values import plain, show
 
-NUM_DRAWN = 1000  # values that stand for a distribution which can only be drawn from
+NUM_DRAWN = 1000  # values drawn to stand for a distribution that can only be sampled
 
 
-def space_of(distributions: Any, random_state: Any) -> Space:
-    """The space that distributions span: lists, distributions of scipy.stats, domains of ours and of others, side by side.
+def search_space(distributions: Any, random_state: Any) -> Space:
+    """The space of scikit-learn's ``param_distributions``.
+
+    Lists, distributions of scipy.stats, and domains of this and other packages may stand side by side.
 
     Args:
         distributions: a dict of them, a list of such dicts (one of which is chosen first), or a Space.
-        random_state: for distributions that can only be drawn from.
+        random_state: seed for distributions that can only be sampled.
 
     Raises:
-        SpaceError: naming the parameter and the rule.
+        SpaceError: a parameter is not a list, a distribution or a domain.
     """
     if isinstance(distributions, Space):
         return copy.deepcopy(distributions)
@@ -41,16 +43,18 @@ def space_of(distributions: Any, random_state: Any) -> Space:
 
 
 def sklearns_candidates(distributions: Any, num: int, random_state: Any) -> list[dict[str, Any]] | None:
-    """The candidates of RandomizedSearchCV for this random_state; None where the distributions say more than it knows."""
+    """The candidates that RandomizedSearchCV draws with this random_state; None where it could not read them."""
     branches = [distributions] if isinstance(distributions, Mapping) else distributions
-    if isinstance(branches, Space) or not all(_is_sklearns(d) for branch in branches for d in branch.values()):
+    if isinstance(branches, Space):
+        return None
+    if not all(_is_frozen(d) or _is_listed(d) for branch in branches for d in branch.values()):
         return None
     drawn = ParameterSampler(distributions, num, random_state=random_state)
     return [{name: plain(value) for name, value in candidate.items()} for candidate in drawn]
 
 
 def warn_if_few(size: int, num: int) -> None:
-    """Say what scikit-learn says, where there are fewer candidates than were asked for."""
+    """Warn as scikit-learn does where there are fewer candidates than were asked for."""
     if size < num:
         text = f"The total space of parameters {size} is smaller than n_iter={num}. Running {size} iterations."
         warnings.warn(text, UserWarning, stacklevel=2)
@@ -61,6 +65,7 @@ def _domains(branch: Mapping[str, Any], random_state: Any) -> dict[str, Any]:
 
 
 def _domain(name: str, thing: Any, random_state: Any) -> Any:
+    """One parameter's domain, or nested domains, as a Space reads them."""
     if _is_listed(thing):
         return Choice(thing)
     if hasattr(thing, "rvs") and not _is_frozen(thing):
@@ -73,22 +78,18 @@ def _domain(name: str, thing: Any, random_state: Any) -> Any:
     )
 
 
-def _is_sklearns(thing: Any) -> bool:
-    return _is_frozen(thing) or _is_listed(thing)
-
-
 def _is_frozen(thing: Any) -> bool:
-    """Whether it is a frozen distribution of scipy.stats, such as ``loguniform(1e-3, 1)``."""
+    """Whether this is a frozen distribution of scipy.stats, such as ``loguniform(1e-3, 1)``."""
     return type(thing).__module__.startswith("scipy.stats") and hasattr(thing, "dist") and hasattr(thing, "ppf")
 
 
 def _is_listed(thing: Any) -> bool:
-    """Whether it is a list of options, or something like one: a tuple, an array, a Series."""
+    """Whether this is a list of options or similar: a tuple, an array, a Series."""
     return isinstance(thing, Sequence) and not isinstance(thing, (str, bytes)) or hasattr(thing, "__array__")
 
 
 def _drawn(distribution: Any, random_state: Any) -> Any:
-    """Values that stand for a distribution: in order where they have one, so that a model can learn between them."""
+    """Sampled values in place of a distribution; numbers are ordered, so that a model can interpolate between them."""
     rng = check_random_state(random_state)
     values = [plain(distribution.rvs(random_state=rng)) for _ in range(NUM_DRAWN)]
     if all(isinstance(value, (int, float)) for value in values):

@@ -22,37 +22,37 @@ from raytune_hpo.progress import Progress
 from raytune_hpo.runtime.calls import Calls, LocalCalls
 from raytune_hpo.runtime.settings import checked_bundle, default_name, positive, whole
 from raytune_hpo.sklearn.borrowed import BaseSearchCV, named_scorers, params_of, requires_y, scorer_of, tags_of
-from raytune_hpo.sklearn.candidates import Candidate, Search
-from raytune_hpo.sklearn.distributions import sklearns_candidates, space_of, warn_if_few
-from raytune_hpo.sklearn.folds import Experiment, fit_and_score
+from raytune_hpo.sklearn.candidates import Search, SearchCandidate
+from raytune_hpo.sklearn.distributions import search_space, sklearns_candidates, warn_if_few
+from raytune_hpo.sklearn.folds import FitContext, fit_and_score
 from raytune_hpo.sklearn.table import cv_results
 from raytune_hpo.sklearn.training import make_training
 
-RUNTIMES = ("ray", "local")
+SEARCH_RUNTIMES = ("ray", "local")
 _MAX_SEED = 2**31 - 1
 
 
 class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
-    """Search for the parameters of an estimator by cross-validation; stands wherever RandomizedSearchCV does.
+    """Search for the parameters of an estimator by cross-validation; a drop-in replacement for RandomizedSearchCV.
 
     Folds are fitted in parallel on Ray, with the data in its object store once. With a scheduler, candidates that are
     behind are stopped before they have seen all folds, or before they are trained to the end.
 
     Args:
-        estimator: any estimator, a pipeline say.
+        estimator: any estimator, such as a pipeline.
         param_distributions: a dict from names of parameters to lists, distributions of scipy.stats, or domains such as
             ``hpo.loguniform(1e-3, 1)``; or a list of such dicts, one of which is chosen for each candidate.
-        n_iter: candidates; None: until ``time_budget_s`` is over, or until the grid has been walked.
+        n_iter: number of candidates; None: until ``time_budget_s`` is over, or the whole grid has been tried.
         scoring, cv, refit, error_score, return_train_score: as for RandomizedSearchCV.
-        sampler: which candidates to try, as for ``hpo.Tuner``; "random" tries the very ones that RandomizedSearchCV would.
+        sampler: chooses the candidates, as for ``hpo.Tuner``; "random" tries the same ones as RandomizedSearchCV.
         scheduler: stops candidates early, as for ``hpo.Tuner``; None: all folds of all candidates are fitted.
-        steps: after which a scheduler may stop a candidate. None: folds. "partial_fit": passes over the data. The name
-            of a parameter such as "n_estimators" or "clf__max_iter": parts of it, with ``warm_start``.
-        n_steps: into how many a training is cut; passes in all, with "partial_fit".
-        n_jobs: fits at the same time. None or -1: as many as the cluster has room for; locally None is one, as ever.
-        resources: of one fit, like ``{"cpu": 1, "gpu": 0.5}``.
-        time_budget_s: after so many seconds no further candidate begins.
-        random_state: of the search, not of the estimator; with one job, the same again gives the same again.
+        steps: the steps after which a scheduler may stop a candidate. None: folds. "partial_fit": passes over the data.
+            The name of a parameter such as "n_estimators" or "clf__max_iter": parts of it, with ``warm_start``.
+        n_steps: number of steps into which a training is cut; with "partial_fit", the number of passes.
+        n_jobs: number of fits at the same time. None or -1: as many as the cluster has room for; locally None means one.
+        resources: resources of one fit, such as ``{"cpu": 1, "gpu": 0.5}``.
+        time_budget_s: number of seconds after which no further candidate begins.
+        random_state: seed of the search, not of the estimator; with one job, the same seed gives the same search.
         runtime: "ray", or "local" for threads of this process.
         verbose: above 0 shows a line of progress.
 
@@ -105,13 +105,13 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> TunedSearchCV:
-        """Search, and train the best on all of the data. Ctrl-C ends the search and keeps what is complete.
+        """Search, then train the best candidate on all data. Ctrl-C ends the search and keeps what is complete.
 
         Args:
             params: sample weights, groups and the like, for the estimator, the splitter and the scorers.
 
         Raises:
-            SpecError, SpaceError: naming the rule, what came, and the way out.
+            SpecError, SpaceError: a setting or a distribution breaks a rule.
             NoCompletedTrial: no candidate has seen all folds.
         """
         self._check_settings()
@@ -120,12 +120,30 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         scorer = scorer_of(self)
         X, y = indexable(X, y)
         routed = self._get_routed_params_for_fit(params_of(X, params=params))
-        experiment = self._experiment(X, y, scorer, routed)
-        self.n_splits_ = len(experiment.splits)
-        self._search(experiment)
-        self.scorer_ = named_scorers(scorer) or scorer
+        context = self._fit_context(X, y, scorer, routed)
+        self.n_splits_ = len(context.splits)
+        # What is optimised: the metric that refit names, or all of them where it names none.
+        names = named_scorers(scorer)
+        if isinstance(self.refit, str) and (names is not None or callable(self.scoring)):
+            goals = [f"mean_test_{self.refit}"]
+        else:
+            goals = [f"mean_test_{name}" for name in names or ["score"]]
+        with self._study(goals) as study, Progress(enabled=self.verbose > 0) as progress:
+            calls = self._calls(context)
+            search = Search(study, calls, context, goals=goals, time_budget_s=self.time_budget_s)
+            candidates = search.run(progress)
+            self.results_ = study.results()
+        self._conclude(candidates)
+        self.scorer_ = names or scorer
         if self.refit:
-            self._refit(experiment)
+            # Parameters may be estimators, which a fit would change.
+            best = clone(context.estimator).set_params(**clone(self.best_params_, safe=False))
+            begin = time.perf_counter()
+            context.training.fit(best, context.X, context.y, context.fit_params)
+            self.refit_time_ = time.perf_counter() - begin
+            self.best_estimator_ = best
+            if hasattr(best, "feature_names_in_"):
+                self.feature_names_in_ = best.feature_names_in_
         return self
 
     def __sklearn_tags__(self) -> Any:
@@ -134,7 +152,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         tags.array_api_support = False  # rows are picked and sent as numpy does it
         return tags
 
-    # -------------------------------------------------------------------------------------------- the door
+    # -------------------------------------------------------------------------------------------- settings
 
     def _check_settings(self) -> None:
         if self.n_iter is not None:
@@ -146,20 +164,20 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             checked_bundle(self.resources)
         if self.time_budget_s is not None:
             positive("time_budget_s", self.time_budget_s)
-        if self.runtime not in RUNTIMES:
-            raise SpecError(f"unknown runtime {self.runtime!r}; {nearest(str(self.runtime), RUNTIMES)}")
+        if self.runtime not in SEARCH_RUNTIMES:
+            raise SpecError(f"unknown runtime {self.runtime!r}; {nearest(str(self.runtime), SEARCH_RUNTIMES)}")
         if self.error_score != "raise" and not isinstance(self.error_score, numbers.Real):
             raise SpecError(f"error_score is a number or 'raise', got {self.error_score!r}")
 
-    def _experiment(self, X: Any, y: Any, scorer: Any, routed: Any) -> Experiment:
+    def _fit_context(self, X: Any, y: Any, scorer: Any, routed: Any) -> FitContext:
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(cv.split(X, y, **routed.splitter.split))
         promised = cv.get_n_splits(X, y, **routed.splitter.split)
         if len(splits) != promised or not splits:
             raise SpecError(
-                f"cv must split as often as it says, and at least once: {promised}, got {len(splits)} splits"
+                f"cv must split at least once, and as often as it announces: {promised}, got {len(splits)} splits"
             )
-        return Experiment(
+        return FitContext(
             estimator=clone(self.estimator),
             X=X,
             y=y,
@@ -174,7 +192,8 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         )
 
     def _study(self, goals: Sequence[str]) -> Study:
-        space = space_of(self.param_distributions, self.random_state)
+        """The study that suggests candidates: scikit-learn's own draws, a whole grid, or the sampler's choice."""
+        space = search_space(self.param_distributions, self.random_state)
         sampler, num, points = self.sampler, self.n_iter, None
         if sampler == "random" and num is not None:
             points = sklearns_candidates(self.param_distributions, num, self.random_state)
@@ -199,42 +218,28 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             storage="memory",
         )
 
-    def _goals(self, scorer: Any) -> list[str]:
-        """What is searched for: the metric to refit by, or all of them where there is none."""
-        names = named_scorers(scorer)
-        if isinstance(self.refit, str) and (names is not None or callable(self.scoring)):
-            return [f"mean_test_{self.refit}"]
-        return [f"mean_test_{name}" for name in names or ["score"]]
-
-    def _calls(self, experiment: Experiment) -> Calls:
+    def _calls(self, context: FitContext) -> Calls:
+        """What runs fits in parallel: threads of this process, or Ray."""
         if self.runtime == "local":
             num_slots = (os.cpu_count() or 1) if self.n_jobs == -1 else self.n_jobs or 1
-            return LocalCalls(fit_and_score, experiment, num_slots)
+            return LocalCalls(fit_and_score, context, num_slots)
         from raytune_hpo import cluster
 
         max_slots = None if self.n_jobs == -1 else self.n_jobs
-        return cluster.start_calls(
-            fit_and_score, experiment, resources=self.resources or {"cpu": 1}, max_slots=max_slots
-        )
+        return cluster.start_calls(fit_and_score, context, resources=self.resources or {"cpu": 1}, max_slots=max_slots)
 
-    # -------------------------------------------------------------------------------------------- the search and after
+    def _conclude(self, candidates: Sequence[SearchCandidate]) -> None:
+        """Set the attributes that scikit-learn's users read.
 
-    def _search(self, experiment: Experiment) -> None:
-        goals = self._goals(experiment.scorer)
-        with self._study(goals) as study, Progress(enabled=self.verbose > 0) as progress:
-            calls = self._calls(experiment)
-            search = Search(study, calls, experiment, goals=goals, time_budget_s=self.time_budget_s)
-            candidates = search.run(progress)
-            self.results_ = study.results()
-        self._conclude(candidates)
-
-    def _conclude(self, candidates: Sequence[Candidate]) -> None:
+        Raises:
+            NoCompletedTrial: no candidate has seen all folds.
+        """
         is_judged = self.scheduler is not None
         table = cv_results(self, candidates, self.n_splits_, is_judged=is_judged) if candidates else {}
         if not any(len(c.outcomes) == self.n_splits_ and c.status is not Status.PRUNED for c in candidates):
             raise NoCompletedTrial(
-                f"the best of a search has seen all {self.n_splits_} folds, which none of {len(candidates)} candidates has; "
-                f"give it more time, or a scheduler that stops fewer"
+                f"the best candidate must have seen all {self.n_splits_} folds, and none of {len(candidates)} has; "
+                f"give the search more time, or a scheduler that stops fewer"
             )
         self.cv_results_ = table
         scores = next(iter(candidates[0].outcomes.values()))["test_scores"]
@@ -247,13 +252,3 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             self.best_params_ = self.cv_results_["params"][self.best_index_]
             if not callable(self.refit):
                 self.best_score_ = self.cv_results_[f"mean_test_{metric}"][self.best_index_]
-
-    def _refit(self, experiment: Experiment) -> None:
-        # Parameters may be estimators, which a fit would change.
-        best = clone(experiment.estimator).set_params(**clone(self.best_params_, safe=False))
-        begin = time.perf_counter()
-        experiment.training.fit(best, experiment.X, experiment.y, experiment.fit_params)
-        self.refit_time_ = time.perf_counter() - begin
-        self.best_estimator_ = best
-        if hasattr(best, "feature_names_in_"):
-            self.feature_names_in_ = best.feature_names_in_

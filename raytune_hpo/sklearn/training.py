@@ -1,4 +1,4 @@
-"""How an estimator is trained: at once, or in steps after each of which it can be scored and given up."""
+"""Training methods: at once, or in steps, after each of which the estimator can be scored and stopped."""
 
 from __future__ import annotations
 
@@ -18,40 +18,53 @@ from raytune_hpo.errors import SpecError
 PASSES = "partial_fit"
 
 
-class Training(Protocol):
-    """A way to train.
+class TrainingMethod(Protocol):
+    """A way to train an estimator.
 
     Attributes:
-        num_steps: how many steps make a whole training.
+        num_steps: number of steps of a whole training.
     """
 
     @property
     def num_steps(self) -> int: ...
 
     def fit(self, model: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
-        """Train from the beginning to the end."""
+        """Train from beginning to end."""
         ...
 
-    def advance(self, model: Any, blank: Any, way: range, X: Any, y: Any, params: Mapping[str, Any]) -> None:
-        """Train on by some steps; a ``way`` from 0 begins.
+    def advance(self, model: Any, blank: Any, steps: range, X: Any, y: Any, params: Mapping[str, Any]) -> None:
+        """Train for some steps; ``steps`` that start at 0 begin the training, others continue it.
 
         Args:
-            blank: an estimator of the same parameters that has not been trained.
+            blank: an untrained estimator with the same parameters.
         """
         ...
 
 
-def make_training(steps: str | None, num_steps: int, estimator: Any, y: Any) -> Training:
-    """The training that ``steps`` asks for.
+def make_training(steps: str | None, num_steps: int, estimator: Any, y: Any) -> TrainingMethod:
+    """The training method that ``steps`` asks for.
 
     Raises:
-        SpecError: the estimator cannot be trained so.
+        SpecError: the estimator cannot be trained that way.
     """
     if steps is None:
         return AtOnce()
+    name = type(estimator).__name__
     if steps == PASSES:
-        return _passes(num_steps, estimator, y)
-    return _growth(steps, num_steps, estimator)
+        if not hasattr(estimator, PASSES):
+            raise SpecError(
+                f"steps='partial_fit' needs an estimator with that method, {name} has none; name the parameter "
+                f"that says how long it trains, such as steps='max_iter' or, in a pipeline, steps='clf__max_iter'"
+            )
+        return Passes(num_steps, {"classes": np.unique(y)} if is_classifier(estimator) else {})
+    known = estimator.get_params()
+    missing = [parameter for parameter in (steps, _sibling(steps, "warm_start")) if parameter not in known]
+    if missing:
+        raise SpecError(
+            f"steps={steps!r} continues a training, for which {name} needs the parameter {missing[0]!r}, "
+            f"which it does not have; leave steps out to stop early over folds"
+        )
+    return Growth(num_steps, steps)
 
 
 @dataclass(frozen=True)
@@ -63,16 +76,16 @@ class AtOnce:
     def fit(self, model: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         _on(model.fit, X, y, params)
 
-    def advance(self, model: Any, blank: Any, way: range, X: Any, y: Any, params: Mapping[str, Any]) -> None:
+    def advance(self, model: Any, blank: Any, steps: range, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         self.fit(model, X, y, params)
 
 
 @dataclass(frozen=True)
 class Passes:
-    """A step is one call of ``partial_fit`` with all of the data.
+    """Training by ``partial_fit``: a step is one call with all of the data.
 
     Attributes:
-        extra: what it wants to know beside them: the classes.
+        extra: further arguments of ``partial_fit``: the classes.
     """
 
     num_steps: int
@@ -81,17 +94,17 @@ class Passes:
     def fit(self, model: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         self.advance(model, model, range(self.num_steps), X, y, params)
 
-    def advance(self, model: Any, blank: Any, way: range, X: Any, y: Any, params: Mapping[str, Any]) -> None:
-        for _ in way:
+    def advance(self, model: Any, blank: Any, steps: range, X: Any, y: Any, params: Mapping[str, Any]) -> None:
+        for _ in steps:
             _on(model.partial_fit, X, y, {**self.extra, **params})
 
 
 @dataclass(frozen=True)
 class Growth:
-    """A step is a call of ``fit`` that goes on where the last one ended (``warm_start``), for a part of the way.
+    """Training by ``warm_start``: a step is a call of ``fit`` that continues the last one by a part of the whole.
 
     Attributes:
-        parameter: says how far the way is: ``n_estimators``, ``clf__max_iter`` ...
+        parameter: the parameter that says how long to train: ``n_estimators``, ``clf__max_iter`` ...
     """
 
     num_steps: int
@@ -100,52 +113,28 @@ class Growth:
     def fit(self, model: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         _on(model.fit, X, y, params)
 
-    def advance(self, model: Any, blank: Any, way: range, X: Any, y: Any, params: Mapping[str, Any]) -> None:
-        total = self._total(blank)
-        before, after = (math.ceil(total * step / self.num_steps) for step in (way.start, way.stop))
-        if after == before:
-            return
-        amount = after - before if _adds(blank, self.parameter) else after
-        model.set_params(**{self.parameter: amount, _beside(self.parameter, "warm_start"): True})
-        with warnings.catch_warnings():
-            if after < total:  # it is not meant to have converged yet
-                warnings.simplefilter("ignore", ConvergenceWarning)
-            _on(model.fit, X, y, params)
-
-    def _total(self, blank: Any) -> int:
+    def advance(self, model: Any, blank: Any, steps: range, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         total = blank.get_params()[self.parameter]
         if isinstance(total, bool) or not hasattr(total, "__index__") or total < 1:
             raise SpecError(f"steps={self.parameter!r} is a whole number of at least 1, got {total!r}")
-        return int(total)
+        before, after = (math.ceil(total * step / self.num_steps) for step in (steps.start, steps.stop))
+        if after == before:
+            return
+        amount = after - before if _adds(blank, self.parameter) else after
+        model.set_params(**{self.parameter: amount, _sibling(self.parameter, "warm_start"): True})
+        with warnings.catch_warnings():
+            if after < total:  # it is not supposed to have converged yet
+                warnings.simplefilter("ignore", ConvergenceWarning)
+            _on(model.fit, X, y, params)
 
 
-def _passes(num_steps: int, estimator: Any, y: Any) -> Passes:
-    if not hasattr(estimator, PASSES):
-        raise SpecError(
-            f"steps='partial_fit' needs an estimator that has it, {type(estimator).__name__} has not; name the parameter "
-            f"that says how long it trains, such as steps='max_iter' or, in a pipeline, steps='clf__max_iter'"
-        )
-    return Passes(num_steps, {"classes": np.unique(y)} if is_classifier(estimator) else {})
-
-
-def _growth(parameter: str, num_steps: int, estimator: Any) -> Growth:
-    known = estimator.get_params()
-    missing = [name for name in (parameter, _beside(parameter, "warm_start")) if name not in known]
-    if missing:
-        raise SpecError(
-            f"steps={parameter!r} goes on with what was trained, for which {type(estimator).__name__} needs the "
-            f"parameter {missing[0]!r}, and has not; leave steps out to stop early over folds"
-        )
-    return Growth(num_steps, parameter)
-
-
-def _beside(parameter: str, name: str) -> str:
-    """The name of another parameter of the same part of a pipeline."""
+def _sibling(parameter: str, name: str) -> str:
+    """The full name of another parameter of the same part of a pipeline."""
     return "__".join([*parameter.split("__")[:-1], name])
 
 
 def _adds(estimator: Any, parameter: str) -> bool:
-    """Whether ``fit`` adds so many iterations to what is there, instead of going on until there are so many."""
+    """Whether ``fit`` with ``warm_start`` adds that many iterations, rather than continuing up to that many in total."""
     *part, name = parameter.split("__")
     owner = estimator.get_params()["__".join(part)] if part else estimator
     return name == "max_iter" and not isinstance(owner, (HistGradientBoostingClassifier, HistGradientBoostingRegressor))

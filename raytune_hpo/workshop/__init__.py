@@ -1,4 +1,8 @@
-"""What the labs share: sizes for readers and for the hurried, and figures that a notebook shows and a script writes."""
+"""Shared parts of the labs: quick and full sizes, and figures that a notebook shows and a script writes to a file.
+
+network         the small neural network that the labs tune
+copying         copies labs and notebooks out of the package
+"""
 
 from __future__ import annotations
 
@@ -11,19 +15,22 @@ from raytune_hpo.plots import style
 
 QUICK = "RAYTUNE_HPO_QUICK"
 OUT = Path("out")
-# Okabe and Ito's other two, and ink, for figures of many curves.
+# The colours of all plots, two more of Okabe and Ito's palette, and near-black, for figures with many curves.
 _COLOURS = [style.BLUE, style.ORANGE, style.GREEN, style.RED, "#CC79A7", "#56B4E9", "#22262e", style.GREY]
 _Size = TypeVar("_Size")
 
 
 def size(full: _Size, *, quick: _Size) -> _Size:
-    """How much of something a lab does: ``quick`` with --quick or RAYTUNE_HPO_QUICK=1, else ``full``."""
+    """The size of something in a lab: ``quick`` with --quick or RAYTUNE_HPO_QUICK=1, otherwise ``full``."""
     hurried = "--quick" in sys.argv or os.environ.get(QUICK, "0") not in ("", "0")
     return quick if hurried else full
 
 
 def figure(title: str, *, x: str, y: str, log_x: bool = False, log_y: bool = False, height: int = 420) -> Any:
-    """An empty plotly figure with one panel; ``x`` and ``y`` name the axes. Add to it with ``add_scatter`` and the like.
+    """An empty plotly figure with one panel, to be filled by ``add_scatter`` and the like.
+
+    Args:
+        x, y: titles of the axes.
 
     Raises:
         HpoError: plotly is not installed.
@@ -36,8 +43,8 @@ def figure(title: str, *, x: str, y: str, log_x: bool = False, log_y: bool = Fal
 
 
 def show(drawn: Any, name: str) -> None:
-    """Display a figure in a notebook; elsewhere write it to out/NAME.html, a page that opens anywhere, and say so."""
-    if "ipykernel" in sys.modules:  # only where a kernel runs this
+    """Show a figure in a notebook; elsewhere write it to out/NAME.html, a page that opens anywhere, and say where."""
+    if "ipykernel" in sys.modules:  # a notebook's kernel runs this
         drawn.show()
         return
     OUT.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""The small neural network that the labs tune: one hidden layer, trained on scikit-learn's digits by plain numpy.
+"""Small neural network that the labs tune: one hidden layer, trained on scikit-learn's digits with plain numpy.
 
-X   (n, 64)      pictures, 8 x 8 pixels between 0 and 1
+X   (n, 64)      pictures of 8 x 8 pixels between 0 and 1
 y   (n,)         the digits they show
 W   (64, width), (width,), (width, 10), (10,): the weights, always in this order
 """
@@ -17,7 +17,7 @@ _TINY = 1e-8  # keeps Adagrad from dividing by zero
 
 
 def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """X, y to learn from (1,347 pictures) and X_valid, y_valid to judge by (450)."""
+    """The data: X, y to train on (1,347 pictures), and X_valid, y_valid to test on (450)."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -27,13 +27,13 @@ def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def initial(width: int, rng: np.random.Generator) -> Weights:
-    """Random weights of such a size that every layer's values start with about the same spread (He et al. 2015)."""
+    """Random initial weights, scaled so that the values of all layers start with about the same spread (He et al. 2015)."""
     into, out = rng.normal(0, np.sqrt(2 / 64), (64, width)), rng.normal(0, np.sqrt(2 / width), (width, NUM_CLASSES))
     return [into, np.zeros(width), out, np.zeros(NUM_CLASSES)]
 
 
 def probabilities(W: Weights, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The hidden layer's values, and how likely the network thinks each digit for each picture."""
+    """The hidden layer's values, and the probability of each digit for each picture."""
     hidden = np.maximum(X @ W[0] + W[1], 0)
     scores = hidden @ W[2] + W[3]
     likely = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -41,7 +41,7 @@ def probabilities(W: Weights, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def gradient(W: Weights, X: np.ndarray, y: np.ndarray) -> Weights:
-    """The derivative of the mean cross-entropy by every weight."""
+    """The gradient of the mean cross-entropy with respect to every weight."""
     hidden, wrong = probabilities(W, X)
     wrong[np.arange(len(y)), y] -= 1
     wrong /= len(y)
@@ -50,7 +50,7 @@ def gradient(W: Weights, X: np.ndarray, y: np.ndarray) -> Weights:
 
 
 def accuracy(W: Weights, X: np.ndarray, y: np.ndarray) -> float:
-    """The share of pictures that are read correctly; about 0.1 for a network that diverged."""
+    """The share of pictures that are classified correctly; about 0.1 for a network that diverged."""
     with np.errstate(all="ignore"):
         return float(np.mean(probabilities(W, X)[1].argmax(axis=1) == y))
 
@@ -67,22 +67,22 @@ def train(
     epochs: int = 5,
     seed: int = 0,
 ) -> Weights:
-    """Train a network: the same arguments, the same network, to the last digit.
+    """Train a network; the same arguments give the same network, to the last digit.
 
     Args:
-        optimizer: "sgd" goes down the gradient, with ``momentum`` of its last steps; "adagrad" (Duchi et al. 2011) takes
-            smaller steps for weights that have moved much, and knows no momentum.
+        optimizer: "sgd", stochastic gradient descent with ``momentum``; or "adagrad" (Duchi et al. 2011), which takes
+            smaller steps for weights that have moved a lot, and ignores ``momentum``.
         epochs: how often every picture is seen.
 
     Raises:
-        ValueError: for another optimizer.
+        ValueError: there is no such optimizer.
     """
     if optimizer not in ("sgd", "adagrad"):
         raise ValueError(f'optimizer is "sgd" or "adagrad", got {optimizer!r}')
     rng = np.random.default_rng(seed)
     W = initial(width, rng)
     memory = [np.zeros_like(w) for w in W]
-    with np.errstate(all="ignore"):  # a learning rate that is too large ends in numbers that are none
+    with np.errstate(all="ignore"):  # a learning rate that is too large ends in NaN and infinity
         for _ in range(epochs):
             order = rng.permutation(len(y))
             for start in range(0, len(y), batch_size):
@@ -92,7 +92,7 @@ def train(
 
 
 def _step(W: Weights, memory: Weights, slope: Weights, optimizer: str, learning_rate: float, momentum: float) -> None:
-    """Move the weights, in place."""
+    """One step of the optimizer, in place."""
     for w, m, g in zip(W, memory, slope, strict=True):
         if optimizer == "sgd":
             m *= momentum

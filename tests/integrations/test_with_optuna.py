@@ -23,7 +23,7 @@ import raytune_hpo as hpo
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import SpaceError, SpecError, StudyExists
 from raytune_hpo.integrations.optuna import from_optuna, to_optuna
-from raytune_hpo.integrations.optuna_distributions import Translation, choices_for
+from raytune_hpo.integrations.optuna_distributions import OptunaParameter, choices_for
 from raytune_hpo.results import Results
 from raytune_hpo.space.rounded import Quantised
 from tests.integrations.neighbours import fit
@@ -170,7 +170,7 @@ def _fetch(url, patience_s=60):
     ids=str,
 )
 def test_every_domain_has_a_distribution_that_holds_all_of_its_values(domain, distribution):
-    translation = Translation(domain)
+    translation = OptunaParameter(domain)
     assert translation.distribution == distribution
     for value in domain.quantiles(50):
         assert translation.distribution._contains(translation.distribution.to_internal_repr(translation(value)))
@@ -185,7 +185,7 @@ def test_domains_without_bounds_are_cut_beyond_all_that_was_drawn(domain):
     space = hpo.Space({"x": domain})
     whole = isinstance(space.decode([[0.5]])[0]["x"], int)
     far = 10**6 if whole else 1e6
-    distribution = Translation(space.columns[0].domain, [far]).distribution
+    distribution = OptunaParameter(space.columns[0].domain, [far]).distribution
     assert distribution.high == far and distribution.low < 1
     for config in space.sample(200, np.random.default_rng(0)):
         assert distribution._contains(config["x"])
@@ -289,7 +289,7 @@ def test_distributions_that_no_domain_holds_are_refused():
     study = optuna.create_study()
     for distribution in (CategoricalDistribution([1, 2]), CategoricalDistribution([2, 3])):
         study.add_trial(optuna.create_trial(params={"x": 2}, distributions={"x": distribution}, value=1.0))
-    with pytest.raises(SpaceError, match="no one domain holds Cat.*give space= and config="):
+    with pytest.raises(SpaceError, match="no single domain holds Cat.*give space= and config="):
         from_optuna(study)
 
 
@@ -342,5 +342,5 @@ def test_a_study_without_parameters_asks_for_a_space():
 def test_names_that_become_one_are_refused():
     study = optuna.create_study()
     study.optimize(lambda trial: trial.suggest_float("a/x", 0, 1) + trial.suggest_float("a.x", 0, 1), n_trials=1)
-    with pytest.raises(SpaceError, match='two parameters have one name where "/" becomes "."'):
+    with pytest.raises(SpaceError, match='two parameters have the same name once "/" becomes "."'):
         from_optuna(study)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.machinery
+import sys
+import types
+from types import SimpleNamespace
+
 import pytest
 
 from raytune_hpo.errors import SpecError
+from raytune_hpo.integrations import keras, lightning
 from raytune_hpo.integrations.reporting import Reporting
 from tests.integrations.neighbours import run_trial
 
@@ -51,3 +57,42 @@ class Tensor:
 def test_tensors_of_one_element_are_numbers():
     _, reports = run_trial(lambda config: Reporting(None)(1, {"loss": Tensor()}))
     assert reports == [(1, {"loss": 0.25})]
+
+
+def stand_in(monkeypatch, package, module):
+    """A library that has a class ``Callback`` and nothing else."""
+    for name in (package, module):
+        made = types.ModuleType(name)
+        made.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
+        monkeypatch.setitem(sys.modules, name, made)
+    sys.modules[module].Callback = type("Callback", (), {})
+
+
+def test_epochs_of_keras_are_counted_from_one(monkeypatch):
+    stand_in(monkeypatch, "keras", "keras.callbacks")
+
+    def objective(config):
+        reporter = keras.reporter({"loss": "val_loss"}, every=2)
+        for epoch in range(4):
+            reporter.on_epoch_end(epoch, GIVEN)
+
+    assert run_trial(objective)[1] == [(2, {"loss": 0.75}), (4, {"loss": 0.75})]
+
+
+def test_epochs_of_lightning_without_their_validation_are_not_reported(monkeypatch):
+    stand_in(monkeypatch, "lightning", "lightning.pytorch")
+
+    def objective(config):
+        reporter = lightning.reporter()
+        for epoch in range(3):
+            trainer = SimpleNamespace(
+                sanity_checking=False,
+                enable_validation=True,
+                current_epoch=epoch,
+                callback_metrics={"loss": 1 / (epoch + 1)},
+            )
+            if epoch != 1:
+                reporter.on_validation_end(trainer, None)
+            reporter.on_train_epoch_end(trainer, None)
+
+    assert [step for step, _ in run_trial(objective)[1]] == [1, 3]

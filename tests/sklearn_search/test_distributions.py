@@ -10,14 +10,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 import raytune_hpo as hpo
-from raytune_hpo.sklearn.distributions import NUM_DRAWN, sklearns_candidates, space_of
+from raytune_hpo.sklearn.distributions import NUM_DRAWN, search_space, sklearns_candidates
 
 RNG = np.random.default_rng(0)
 
 
 def domain(thing):
     """What one parameter becomes."""
-    [column] = space_of({"p": thing}, random_state=0).columns
+    [column] = search_space({"p": thing}, random_state=0).columns
     return column.domain
 
 
@@ -33,15 +33,15 @@ def test_distributions_of_scipy_are_domains():
     assert domain(stats.loguniform(1e-3, 10)) == hpo.loguniform(1e-3, 10)
     assert domain(stats.uniform(1, 3)) == hpo.uniform(1, 4)
     assert domain(stats.randint(1, 5)) == hpo.randint(1, 5)
-    beta = space_of({"p": stats.beta(2, 5)}, 0).sample(500, RNG)
+    beta = search_space({"p": stats.beta(2, 5)}, 0).sample(500, RNG)
     assert np.mean([config["p"] for config in beta]) == pytest.approx(2 / 7, abs=0.05)
 
 
 def test_our_domains_stand_beside_them():
-    space = space_of({"a": hpo.uniform(0, 1), "b": [1, 2], "c": stats.norm(0, 1)}, 0)
+    space = search_space({"a": hpo.uniform(0, 1), "b": [1, 2], "c": stats.norm(0, 1)}, 0)
     assert [column.name for column in space.columns] == ["a", "b", "c"]
     given = hpo.Space({"a": hpo.uniform(0, 1)}, constraints=[lambda c: c["a"] < 0.5])
-    assert space_of(given, 0).has_constraints
+    assert search_space(given, 0).has_constraints
 
 
 class Die:
@@ -65,13 +65,13 @@ def test_what_can_only_be_drawn_is_drawn():
 
 def test_a_list_of_dicts_is_a_choice_of_branches():
     svm, line = SVC(), LogisticRegression()
-    space = space_of(
+    space = search_space(
         [{"clf": [svm], "clf__gamma": stats.loguniform(1e-3, 1)}, {"clf": [line], "clf__C": [1, 2]}], random_state=0
     )
     configs = space.sample(50, RNG)
     assert {tuple(config) for config in configs} == {("clf", "clf__gamma"), ("clf", "clf__C")}
     assert all((config["clf"] is svm) == ("clf__gamma" in config) for config in configs)
-    assert space_of([{"a": [1, 2]}], 0).sample(1, RNG)[0].keys() == {"a"}
+    assert search_space([{"a": [1, 2]}], 0).sample(1, RNG)[0].keys() == {"a"}
 
 
 def test_the_candidates_of_a_random_search_are_points_of_the_space():
@@ -79,7 +79,7 @@ def test_the_candidates_of_a_random_search_are_points_of_the_space():
         {"clf": [SVC()], "clf__gamma": stats.loguniform(1e-3, 1), "clf__C": np.logspace(-2, 2, 9)},
         {"clf": [LogisticRegression()], "clf__class_weight": [None, {0: 1, 1: 2}, "balanced"]},
     ]
-    space, candidates = space_of(branches, 0), sklearns_candidates(branches, 30, 0)
+    space, candidates = search_space(branches, 0), sklearns_candidates(branches, 30, 0)
     for candidate in candidates:
         space.check(candidate)
     assert len(candidates) == 30
@@ -90,7 +90,7 @@ def test_the_candidates_of_a_random_search_are_points_of_the_space():
 def test_the_given_parameters_stay_as_they_are():
     given = {"a": hpo.uniform(0, 1), "b": [LogisticRegression()]}
     before = dict(vars(given["a"]))
-    space_of(given, 0).sample(10, RNG)
+    search_space(given, 0).sample(10, RNG)
     assert vars(given["a"]) == before
 
 
@@ -108,4 +108,4 @@ def test_the_given_parameters_stay_as_they_are():
 )
 def test_what_is_no_distribution_is_refused(given, said):
     with pytest.raises(hpo.errors.SpaceError, match=said):
-        space_of(given, 0)
+        search_space(given, 0)

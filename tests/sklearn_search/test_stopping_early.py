@@ -93,7 +93,7 @@ def test_where_everything_was_stopped_there_is_no_best():
         def bind(self, goals):
             return Never()
 
-    with pytest.raises(hpo.errors.NoCompletedTrial, match="has seen all 3 folds, which none of 4 candidates has"):
+    with pytest.raises(hpo.errors.NoCompletedTrial, match="must have seen all 3 folds, and none of 4 has"):
         search(Known(), VALUES, scheduler=Never(), n_iter=4).fit(X, Y)
 
 
@@ -231,7 +231,7 @@ def test_the_length_of_a_training_may_be_searched_and_stand_in_a_pipeline():
 @pytest.mark.parametrize(
     ("estimator", "settings", "said"),
     [
-        (Ridge(), {"steps": "partial_fit"}, "needs an estimator that has it, Ridge has not"),
+        (Ridge(), {"steps": "partial_fit"}, "needs an estimator with that method, Ridge has none"),
         (KNeighborsClassifier(), {"steps": "n_neighbors"}, "needs the parameter 'warm_start'"),
         (Ridge(), {"steps": "max_iters"}, "needs the parameter 'max_iters'"),
         (Ridge(), {"n_steps": 0}, "n_steps is a whole number of at least 1"),

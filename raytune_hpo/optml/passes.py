@@ -1,9 +1,10 @@
-"""Trying all configurations of an algorithm, one after the other and in parallel."""
+"""Serial and parallel passes over all configurations of an algorithm, each of which is a study."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 from raytune_hpo import cluster
@@ -14,7 +15,7 @@ from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.facts import Fact, Started
 from raytune_hpo.optml.algorithm import METRIC, Algorithm, error_of
-from raytune_hpo.optml.comparison import Comparison, Leg
+from raytune_hpo.optml.comparison import Leg, SpeedComparison
 from raytune_hpo.optml.parameters import Parameters
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.settings import default_name, whole
@@ -22,13 +23,18 @@ from raytune_hpo.space import Space
 from raytune_hpo.spec import StudySpec
 
 WAYS = {"serial": ("serial",), "parallel": ("parallel",), "both": ("serial", "parallel")}
-NUM_DRAWN = 32  # configurations drawn from ranges, where nobody says how many
-_DRAWN_BY = "sobol"  # needs no results to go on, so that both ways try the same configurations
+NUM_FROM_RANGES = 32  # configurations drawn from ranges by default
+_RANGE_SAMPLER = "sobol"  # needs no results to go on, so both passes try the same configurations
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Work:
-    """What is to be done, both ways alike but for ``parallel``, which are settings of that way alone."""
+class _StudyPlan:
+    """What both passes share.
+
+    Attributes:
+        settings: keywords of Tuner for both passes.
+        parallel: keywords of Tuner for the parallel pass alone.
+    """
 
     algorithm: Algorithm
     space: Space
@@ -37,8 +43,9 @@ class _Work:
     parallel: dict[str, Any]
 
     def tuner(self, way: str, data: Any, callbacks: Sequence[Callback] = ()) -> Tuner:
-        """The study of one way, not started."""
-        travels = replace(self.algorithm, generate_data=_done)  # which may need what only this machine has
+        """The study of one pass, not started."""
+        # generate_data may need what only this machine has, so it does not travel to the workers.
+        travels = replace(self.algorithm, generate_data=_already_generated)
         objective: Any = cluster.with_parameters(error_of, algorithm=travels, data=data)
         if way == "serial":
             objective, own = _on_one_core(objective), {"runtime": "local", "max_concurrent": 1}
@@ -63,87 +70,76 @@ def tune(
     progress: bool = True,
     callbacks: Sequence[Callback] = (),
     **settings: Any,
-) -> Comparison:
-    """Try the configurations serially, in parallel on Ray, or both, with the same data, which are generated once.
+) -> SpeedComparison:
+    """Try all configurations serially, in parallel on Ray, or both, on data that are generated once.
 
     Args:
         algorithm: an Algorithm, or a file, module, class or dict with its four functions (see ``Algorithm``).
         parameters: a file (see ``parameters``), a list of configurations, or a space as ``hpo.tune`` takes it.
         how: "serial" (one after the other in this process, on one core), "parallel", or "both".
-        workers: how many configurations are tried at the same time; None: as many as the cluster has room for.
-        num_trials: how many configurations to try; None: all of a list or of a grid, 32 of ranges.
-        sampler: what draws from ranges; by default evenly spread points, or all combinations of listed values.
-        seed: of the sampler, for both ways.
+        workers: how many configurations to try at the same time; None: as many as the cluster has room for.
+        num_trials: how many configurations to try; None: all of a list or grid, 32 from ranges.
+        sampler: the sampler for ranges; by default evenly spread points, or all combinations of listed values.
+        seed: seed of the sampler, for both passes.
         valid_range: the errors that make sense; by default the algorithm's own, else any finite number.
-        name: of the studies, which are called NAME-serial and NAME-parallel; the same name continues them.
+        name: base name of the studies, NAME-serial and NAME-parallel; the same name continues them.
         storage, progress, callbacks: as for ``hpo.Tuner``.
-        settings: of the parallel way alone, such as ``resources``; as for ``hpo.Tuner``.
+        settings: more keywords of ``hpo.Tuner`` for the parallel pass alone, such as ``resources``.
 
     Raises:
-        SpecError, SpaceError: naming the rule, what came, and the way out.
+        SpecError, SpaceError: an argument, the algorithm or the parameters break a rule.
         HpoError: a study or the cluster cannot go on; what was recorded is safe.
     """
     if how not in WAYS:
         raise SpecError(f"unknown how={how!r}; {nearest(str(how), WAYS)}")
     algorithm, parameters = Algorithm.of(algorithm), Parameters.of(parameters)
     common = {
-        **_extent(parameters, num_trials, sampler),
+        **_trial_settings(parameters, num_trials, sampler),
         "valid_range": algorithm.valid_range if valid_range is None else valid_range,
         "seed": seed,
         "storage": storage,
         "progress": progress,
     }
-    work = _Work(
+    plan = _StudyPlan(
         algorithm=algorithm,
         space=parameters.space,
-        name=default_name(_Named(algorithm.name)) if name is None else name,
+        name=default_name(SimpleNamespace(__name__=algorithm.name)) if name is None else name,
         settings=common,
         parallel={"max_concurrent": workers, **settings},
     )
-    for way in WAYS[how]:  # whatever is wrong with settings or cluster shows before anything takes long
-        work.tuner(way, data=None)
+    for way in WAYS[how]:  # mistakes in the settings show before anything takes long
+        plan.tuner(way, data=None)
     if "parallel" in WAYS[how]:
         cluster.connect()
-    return _compared(work, WAYS[how], callbacks)
-
-
-def _compared(work: _Work, ways: Sequence[str], callbacks: Sequence[Callback]) -> Comparison:
-    data = work.algorithm.generate_data()
+    data = algorithm.generate_data()
     legs: dict[str, Leg] = {}
-    for way in ways:
-        record = _Record()
-        results = work.tuner(way, data, [record, *callbacks]).fit()
+    for way in WAYS[how]:
+        record = _FactList()
+        results = plan.tuner(way, data, [record, *callbacks]).fit()
         legs[way] = _leg(results, record.facts)
-        if not legs[way].is_whole:  # the user wants to stop, not to wait for the other way
+        if not legs[way].is_whole:  # the user wants to stop, not to wait for the other pass
             break
-    return Comparison(name=work.algorithm.name, **legs)
+    return SpeedComparison(name=algorithm.name, **legs)
 
 
-class _Record:
-    """All facts of a study, those of earlier sessions too. See ``callbacks.Recorder``."""
+class _FactList:
+    """Recorder of all facts of a study, those of earlier sessions included. See ``callbacks.Recorder``."""
 
     def __init__(self) -> None:
         self.facts: list[Fact] = []
 
     def open(self, spec: StudySpec | None) -> None:
-        """Begins empty."""
+        """Nothing to do: the list begins empty."""
 
     def __call__(self, fact: Fact) -> None:
         self.facts.append(fact)
 
     def close(self) -> None:
-        """Keeps what it has."""
+        """Nothing to do: the list is kept."""
 
 
-class _Named:
-    """Something of that name, from which a study gets its own."""
-
-    def __init__(self, name: str) -> None:
-        self.__name__ = name
-
-
-def _extent(parameters: Parameters, num_trials: int | None, sampler: Any) -> dict[str, Any]:
-    """Which configurations are tried, as settings of a Tuner."""
+def _trial_settings(parameters: Parameters, num_trials: int | None, sampler: Any) -> dict[str, Any]:
+    """The keywords of Tuner that say which configurations are tried."""
     if num_trials is not None:
         whole("num_trials", num_trials, least=1)
     if parameters.points:
@@ -156,15 +152,15 @@ def _extent(parameters: Parameters, num_trials: int | None, sampler: Any) -> dic
         return {"points_to_evaluate": points, "num_trials": len(points), "sampler": "random"}
     if parameters.is_grid and num_trials is None and sampler is None:
         return {"sampler": "grid"}
-    return {"sampler": sampler or _DRAWN_BY, "num_trials": num_trials or NUM_DRAWN}
+    return {"sampler": sampler or _RANGE_SAMPLER, "num_trials": num_trials or NUM_FROM_RANGES}
 
 
-def _done() -> None:
-    """Stands for generate_data where the data are there already."""
+def _already_generated() -> None:
+    """Stands in for generate_data once the data exist."""
 
 
 def _on_one_core(objective: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
-    """The objective with numeric libraries kept to one thread, as Ray's workers keep theirs: like against like."""
+    """The objective with numeric libraries kept to one thread, as on Ray's workers, so that times can be compared."""
     from threadpoolctl import threadpool_limits
 
     def on_one_core(config: dict[str, Any]) -> Any:
@@ -175,7 +171,7 @@ def _on_one_core(objective: Callable[[dict[str, Any]], Any]) -> Callable[[dict[s
 
 
 def _leg(results: Results, facts: Sequence[Fact]) -> Leg:
-    """The times are those of the study's own facts, so that one that is taken up again adds up."""
+    """One pass with its times, which are read from the study's facts so that all sessions of a resumed study count."""
     begun = next((index for index, fact in enumerate(facts, 1) if isinstance(fact, Started)), len(facts))
     ledger = Ledger.fold(facts, results.spec)
     return Leg(
