@@ -15,7 +15,7 @@ from raytune_hpo.codec import is_trial_fact
 from raytune_hpo.display.text import cut
 from raytune_hpo.facts import Fact, Printed, Reported, SessionOpened, Started, StudyCreated, StudyStopped
 from raytune_hpo.spec import StudySpec
-from raytune_hpo.trial import Report, Trial, evolve
+from raytune_hpo.trial import Report, Trial, evolve, unpacked
 
 
 class AttemptKey(NamedTuple):
