@@ -1,4 +1,4 @@
-"""What the SQL journal needs to know of a database, beyond SQL: how to connect, who may write, and what an error means."""
+"""Interface of a database, as far as SQL does not cover it: how to connect, who may write, and what an error means."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Right(Protocol):
         ...
 
     def check(self) -> None:
-        """Make sure that what is written now will be found later; called before every append.
+        """Make sure that what is written will be found later; called before every append, and before it is acknowledged.
 
         Raises:
             JournalError: it would not.
@@ -60,6 +60,13 @@ class Database(ABC):
     @abstractmethod
     def serialize(self, connection: Connection) -> None:
         """Keep others from creating tables or studies until the current transaction ends."""
+
+    @abstractmethod
+    def settle(self, connection: Connection) -> None:
+        """Bring what was committed to where it outlives an accident; called when a study is taken up, and now and then.
+
+        Never fails: what was committed is safe without it, as long as nobody meddles with the files.
+        """
 
     @abstractmethod
     def passes(self, error: BaseException) -> bool:

@@ -1,14 +1,21 @@
-"""PostgreSQL: for optimizers that may move between machines."""
+"""Storage in PostgreSQL: for optimizers that may move between machines."""
 
 from __future__ import annotations
 
+import importlib.util
 import time
+from collections.abc import Mapping
+from typing import ClassVar
 
-from sqlalchemy import URL, Connection, NullPool, create_engine, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 
-from raytune_hpo.errors import JournalError
+from raytune_hpo.errors import JournalError, SpecError
 from raytune_hpo.journal.database import Database, cause
+from raytune_hpo.journal.sql import SqlStorage
+from raytune_hpo.journal.storage import PATIENCE_S
+
+_DRIVERS = {"psycopg": "psycopg", "psycopg2": "psycopg2-binary"}  # and their packages, in the order of preference
 
 # SQLSTATE classes: connection, transaction rolled back, resources (a full disk), lock, operator, system.
 _PASSING = {"08", "40", "53", "55", "57", "58"}
@@ -16,6 +23,8 @@ _UNIQUE = "23505"  # a transaction of ours that was in doubt has come through: l
 _SCHEMA_LOCK = 0x7261_7974_756E_65  # any number that nobody else uses
 _GHOST_S = 1.0  # how long the session of a process that is gone may take to end
 _SETTINGS = {"connect_timeout": "10", "application_name": "raytune_hpo", "client_encoding": "utf8"}
+# Options of a URL that messages may show; any other one may be a secret.
+_SHOWN = {"application_name", "dbname", "host", "options", "port", "service", "sslmode", "target_session_attrs", "user"}
 # A machine that lost its power says nothing: its session, and with it the right to write, ends after a minute.
 _KEEPALIVE = (
     "SET tcp_keepalives_idle = 30",
@@ -25,11 +34,44 @@ _KEEPALIVE = (
 )
 
 
+class PostgresStorage(SqlStorage):
+    """Studies in a PostgreSQL database."""
+
+    is_movable = True
+    needs: ClassVar[Mapping[str, str]] = {**SqlStorage.needs, **_DRIVERS}
+
+    @classmethod
+    def open(cls, words: str, *, patience_s: float = PATIENCE_S) -> PostgresStorage:
+        try:
+            url = make_url(words)
+        except (ArgumentError, ValueError):
+            raise SpecError(
+                "a PostgreSQL storage is postgresql://user:password@host/database, got a URL that cannot be read"
+            ) from None  # the cause repeats what may be a password
+        driver = url.drivername.partition("+")[2]
+        if driver and driver not in _DRIVERS:
+            raise SpecError(f"PostgreSQL is reached through {' or '.join(_DRIVERS)}, got {url.drivername!r}")
+        installed = [name for name in _DRIVERS if importlib.util.find_spec(name)]
+        if not installed or (driver and driver not in installed):
+            raise SpecError(
+                f'a PostgreSQL storage needs the package {driver or "psycopg"}: pip install "psycopg[binary]"'
+            )
+        database = PostgresDatabase(url.set(drivername=f"postgresql+{driver or installed[0]}"))
+        return cls(database, patience_s=patience_s)
+
+
 class PostgresDatabase(Database):
     """One PostgreSQL database, and in it the schema that the connection's search path names first."""
 
     def __init__(self, url: URL) -> None:
-        self.url = url.set(drivername="postgresql").render_as_string(hide_password=True)
+        if isinstance(password := url.query.get("password"), str):  # where SQLAlchemy itself hides it, in a repr, say
+            url = url.set(password=password).difference_update_query(["password"])
+        hidden = {name for name in url.query if name not in _SHOWN}
+        shown = url.set(drivername="postgresql").difference_update_query(hidden).render_as_string(hide_password=True)
+        if hidden:
+            shown += ("&" if "?" in shown else "?") + "&".join(f"{name}=***" for name in sorted(hidden))
+        self.url = shown
+        self._secrets = [str(secret) for secret in (url.password, *(url.query[name] for name in hidden)) if secret]
         self._engine = create_engine(
             url.update_query_dict({k: v for k, v in _SETTINGS.items() if k not in url.query}),
             poolclass=NullPool,
@@ -57,6 +99,9 @@ class PostgresDatabase(Database):
     def serialize(self, connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
 
+    def settle(self, connection: Connection) -> None:
+        """The server does, in its own time."""
+
     def passes(self, error: BaseException) -> bool:
         state = _state(error)
         if state is None:  # the server did not answer at all
@@ -65,6 +110,8 @@ class PostgresDatabase(Database):
 
     def explain(self, error: BaseException) -> JournalError:
         what = " ".join(str(cause(error)).split())
+        for secret in self._secrets:
+            what = what.replace(secret, "***")
         if self.passes(error):
             return JournalError(f"{self.url} cannot be used now: {what}")
         return JournalError(f"{self.url} cannot be used: {what}; check the URL and the role's privileges")

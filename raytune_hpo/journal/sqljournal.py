@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from raytune_hpo.journal.storage import closed, conflict
 
 if TYPE_CHECKING:
     from raytune_hpo.journal.storage import Storage
+
+SETTLE_S = 2.0  # at least this long between two calls of Database.settle, which costs milliseconds
 
 
 class SqlJournal:
@@ -47,6 +50,7 @@ class SqlJournal:
         self._name, self._study_id, self._writer = name, study_id, writer
         self._patience_s = patience_s
         self._batch = 0
+        self._settled_at = time.monotonic()
         self._mutex = threading.Lock()
         self._closing = threading.Event()
 
@@ -77,7 +81,9 @@ class SqlJournal:
             raise closed(self._name)
         try:
             self._right.check()
-            self._write(self._connected(), rows, expect)
+            connection = self._connected()
+            self._write(connection, rows, expect)
+            self._right.check()  # what was taken away between the check and the commit must not be acknowledged
         except FAILURES as error:
             self._disconnect()
             explained = self._database.explain(error)
@@ -85,6 +91,9 @@ class SqlJournal:
                 raise explained from error
             patience.wait(explained)
             return False
+        if time.monotonic() - self._settled_at > SETTLE_S:
+            self._database.settle(connection)
+            self._settled_at = time.monotonic()
         return True
 
     def _rows(self, facts: Sequence[Fact], expect: int) -> list[tuple[Any, ...]]:

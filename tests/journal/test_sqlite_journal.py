@@ -14,7 +14,7 @@ import pytest
 
 from raytune_hpo.errors import JournalError, SequenceConflict, StudyExists
 from raytune_hpo.journal import open_storage
-from raytune_hpo.journal.sqlite import network_file_system
+from raytune_hpo.journal.sqlite_files import network_file_system
 from tests.journal.story import acknowledged, child, created, kill, short_study, started, usual_trial, writing_process
 
 
