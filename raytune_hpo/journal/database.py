@@ -27,10 +27,18 @@ class Right(Protocol):
         ...
 
     def check(self) -> None:
-        """Make sure that what is written will be found later; called before every append, and before it is acknowledged.
+        """Make sure, before an append, that what is written will be found later.
 
         Raises:
             JournalError: it would not.
+        """
+        ...
+
+    def confirm(self) -> None:
+        """Make sure, before an append is acknowledged, that what was written is where it belongs.
+
+        Raises:
+            JournalError: it is not.
         """
         ...
 

@@ -142,6 +142,9 @@ class SessionRight:
     def check(self) -> None:
         """The server looks after its files."""
 
+    def confirm(self) -> None:
+        """Its commit does."""
+
     def release(self) -> None:
         """Closing the connection does."""
 

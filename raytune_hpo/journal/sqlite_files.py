@@ -28,8 +28,7 @@ class FileRight:
     """
 
     def __init__(self, database: Path, study_id: int, owner: str) -> None:
-        self._database = database
-        self._pieces = [database, Path(f"{database}-wal"), Path(f"{database}-shm")]
+        self._pieces = [str(database), f"{database}-wal", f"{database}-shm"]
         self._opened: list[tuple[int, int] | None] = []
         self._log: tuple[bytes, int] = b"", 0  # what distinguishes this filling of the log from the next, and its size
         self._lock = FileLock(Path(f"{database}.{study_id}.lock"), owner, mode=_lock_mode(database))
@@ -47,9 +46,10 @@ class FileRight:
         return self._lock.holder()
 
     def check(self) -> None:
-        for piece, opened in zip(self._pieces, self._opened, strict=True):
-            if _identity(piece) != opened:
-                raise self._lost(piece, "removed or replaced")
+        self._compare(1)  # SQLite removes the others itself when a connection that broke is closed
+
+    def confirm(self) -> None:
+        self._compare(3)
         self._check_log()
 
     def release(self) -> None:
@@ -59,17 +59,25 @@ class FileRight:
         """The log may be emptied by whoever checkpoints it, and is filled anew from its beginning, with a new salt."""
         log = self._pieces[1]
         try:
-            with open(log, "rb") as file:  # SQLite has no locks on the log, which closing it here would drop
-                header, size = file.read(24), os.fstat(file.fileno()).st_size
+            descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return  # no descriptor is left, say; the next check looks again
+        try:
+            header, size = os.read(descriptor, 24), os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)  # SQLite has no locks on the log, which this would drop
         salt, last_size = self._log
         is_log = int.from_bytes(header[:4], "big") in _LOG_MAGIC
         if size and (not is_log or (header[16:] == salt and size < last_size)):
             raise self._lost(log, "cut short")
         self._log = header[16:], size
 
-    def _lost(self, piece: Path, what: str) -> JournalError:
+    def _compare(self, num_pieces: int) -> None:
+        for piece, opened in zip(self._pieces[:num_pieces], self._opened, strict=False):
+            if _identity(piece) != opened:
+                raise self._lost(piece, "removed or replaced")
+
+    def _lost(self, piece: str, what: str) -> JournalError:
         return JournalError(
             f"{piece} must stay as it is while a study runs, it was {what}; facts of the last seconds may be lost: "
             f"put it back, or run the study again, which goes on from what is left"
@@ -120,9 +128,9 @@ def _lock_mode(database: Path) -> int:
     return 0o600 | (0o060 if mode & 0o020 else 0) | (0o006 if mode & 0o002 else 0)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: str) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        found = os.stat(path)
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -1,4 +1,4 @@
-"""The right to write one study in a database, and the way facts get there exactly once."""
+"""Journal in a database: the right to write one study, and the way its facts get there exactly once."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class SqlJournal:
             self._batch += 1
             rows = self._rows(facts, expect)
             patience = Patience(self._patience_s, f"study {self._name!r}", self._closing)
-            while not self._tried(rows, expect, patience):
+            while not self._is_appended(rows, expect, patience):
                 pass
             patience.reward()
 
@@ -75,15 +75,15 @@ class SqlJournal:
                 self._connection = None
             self._right.release()
 
-    def _tried(self, rows: list[tuple[Any, ...]], expect: int, patience: Patience) -> bool:
-        """Whether the rows are there after one try; a failure that may pass is waited for."""
+    def _is_appended(self, rows: list[tuple[Any, ...]], expect: int, patience: Patience) -> bool:
+        """One try: whether the rows are there after it. A failure that may pass is waited for, others are raised."""
         if self._closing.is_set():
             raise closed(self._name)
         try:
             self._right.check()
             connection = self._connected()
             self._write(connection, rows, expect)
-            self._right.check()  # what was taken away between the check and the commit must not be acknowledged
+            self._right.confirm()  # what was taken away meanwhile must not be acknowledged
         except FAILURES as error:
             self._disconnect()
             explained = self._database.explain(error)
@@ -99,10 +99,15 @@ class SqlJournal:
     def _rows(self, facts: Sequence[Fact], expect: int) -> list[tuple[Any, ...]]:
         """In the order of the columns of ``schema.facts``."""
         study, writer, batch = self._study_id, self._writer, self._batch
-        return [
-            (study, position, type(fact).__name__, VERSION, getattr(fact, "number", None), writer, batch, _body(fact))
-            for position, fact in enumerate(facts, expect)
-        ]
+        rows: list[tuple[Any, ...]] = []
+        for position, fact in enumerate(facts, expect):
+            kind, number = type(fact).__name__, getattr(fact, "number", None)
+            try:
+                body = encode(fact)
+            except (TypeError, ValueError) as error:
+                raise JournalError(f"a fact holds plain JSON values, this {kind} does not: {error}") from error
+            rows.append((study, position, kind, VERSION, number, writer, batch, body))
+        return rows
 
     def _write(self, connection: Connection, rows: list[tuple[Any, ...]], expect: int) -> None:
         with connection.begin():
@@ -110,13 +115,11 @@ class SqlJournal:
             if length == expect:
                 if rows:
                     schema.append(connection, rows)
-            elif not (rows and self._is_written(connection, expect)):
+                return
+            at = connection.execute(schema.BATCH_AT, {"study": self._study_id, "position": expect}).first()
+            # Where this very batch stands at its place, an earlier try was committed after all.
+            if not rows or at is None or tuple(at) != (self._writer, self._batch):
                 raise conflict(self._name, expect, length)
-
-    def _is_written(self, connection: Connection, expect: int) -> bool:
-        """Whether this very batch stands at its place: an earlier try was committed after all."""
-        at = connection.execute(schema.BATCH_AT, {"study": self._study_id, "position": expect}).first()
-        return at is not None and tuple(at) == (self._writer, self._batch)
 
     def _connected(self) -> Connection:
         """The held connection, or a new one after a failure, with the right to write."""
@@ -144,10 +147,3 @@ class SqlJournal:
         with contextlib.suppress(SQLAlchemyError, JournalError):
             connection.invalidate()
             connection.close()
-
-
-def _body(fact: Fact) -> str:
-    try:
-        return encode(fact)
-    except (TypeError, ValueError) as error:
-        raise JournalError(f"a fact holds plain JSON values, this {type(fact).__name__} does not: {error}") from error

@@ -206,6 +206,8 @@ def test_a_read_only_place_can_be_read_and_says_the_way_out_to_who_writes(tmp_pa
         journal.close()
     for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(folder.stat().st_mode | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)
+    for piece in tmp_path.glob("studies.db*"):
+        piece.chmod(0o644)  # they are private, unless someone wishes otherwise
     tmp_path.chmod(0o555)
     process = child(READ_ONLY, str(path), stderr=subprocess.PIPE)
     output, errors = process.communicate(timeout=60)
