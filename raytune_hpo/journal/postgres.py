@@ -67,13 +67,15 @@ class PostgresDatabase(Database):
         if isinstance(password := url.query.get("password"), str):  # where SQLAlchemy itself hides it, in a repr, say
             url = url.set(password=password).difference_update_query(["password"])
         hidden = {name for name in url.query if name not in _SHOWN}
-        shown = url.set(drivername="postgresql").difference_update_query(hidden).render_as_string(hide_password=True)
+        known = url.difference_update_query(hidden)
+        shown = known.set(drivername="postgresql").render_as_string(hide_password=True)
         if hidden:
             shown += ("&" if "?" in shown else "?") + "&".join(f"{name}=***" for name in sorted(hidden))
         self.url = shown
         self._secrets = [str(secret) for secret in (url.password, *(url.query[name] for name in hidden)) if secret]
         self._engine = create_engine(
-            url.update_query_dict({k: v for k, v in _SETTINGS.items() if k not in url.query}),
+            known.update_query_dict({k: v for k, v in _SETTINGS.items() if k not in url.query}),
+            connect_args={name: url.query[name] for name in hidden},  # which no repr shows
             poolclass=NullPool,
             pool_reset_on_return=None,
         )
