@@ -15,8 +15,8 @@ from raytune_hpo.codec import VERSION, encode
 from raytune_hpo.errors import JournalError, SequenceConflict
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import schema
+from raytune_hpo.journal.backoff import Backoff
 from raytune_hpo.journal.database import FAILURES, Database, Right
-from raytune_hpo.journal.patience import Patience
 from raytune_hpo.journal.storage import closed, conflict
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ class SqlJournal:
         with self._mutex:
             self._batch += 1
             rows = self._rows(facts, expect)
-            patience = Patience(self._patience_s, f"study {self._name!r}", self._closing)
-            while not self._is_appended(rows, expect, patience):
+            backoff = Backoff(self._patience_s, f"study {self._name!r}", self._closing)
+            while not self._is_appended(rows, expect, backoff):
                 pass
-            patience.reward()
+            backoff.succeeded()
 
     def read(self, start: int = 0) -> Iterator[Fact]:
         return self._storage.read(self._name, start)
@@ -75,7 +75,7 @@ class SqlJournal:
                 self._connection = None
             self._right.release()
 
-    def _is_appended(self, rows: list[tuple[Any, ...]], expect: int, patience: Patience) -> bool:
+    def _is_appended(self, rows: list[tuple[Any, ...]], expect: int, backoff: Backoff) -> bool:
         """One try: whether the rows are there after it. A failure that may pass is waited for, others are raised."""
         if self._closing.is_set():
             raise closed(self._name)
@@ -89,7 +89,7 @@ class SqlJournal:
             explained = self._database.explain(error)
             if not self._database.passes(error):
                 raise explained from error
-            patience.wait(explained)
+            backoff.wait(explained)
             return False
         if time.monotonic() - self._settled_at > SETTLE_S:
             self._database.settle(connection)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from raytune_hpo.facts import Status
 
-NAMES = ("studies", "trials", "reports")
+VIEW_NAMES = ("studies", "trials", "reports")
 
 
 @dataclass(frozen=True, kw_only=True)
