@@ -19,6 +19,7 @@ _ACCEPTED = (
 )
 _ALIASES = {"postgres": "postgresql"}
 _FILES = "sqlite"  # the scheme of words without one
+_BEGINNING = re.compile(r"([^/:]*)([/:]*)")
 _SCHEME = re.compile(r"[a-z][a-z0-9_+.-]*", re.IGNORECASE)
 
 
@@ -77,18 +78,15 @@ def _scheme_of(words: str) -> str:
         if not _SCHEME.fullmatch(scheme):
             raise SpecError(f"{_ACCEPTED}, got a URL that cannot be read")
         return scheme
-    head, slashes = re.split(r"[/:]", words, maxsplit=1)[0], re.search(r"[/:]+", words)
-    if slashes is not None and (":/" in slashes[0] or slashes[0] == "//" and _is_like_a_scheme(head)):
-        raise SpecError(f"{_ACCEPTED}, got {head + slashes[0]!r}: a URL has :// there, and a path begins with ./")
+    head, slashes = _BEGINNING.match(words).groups()  # type: ignore[union-attr]
+    is_near = difflib.get_close_matches(head.lower(), [*registry.installed("journal"), *_ALIASES], n=1)
+    if ":/" in slashes or (slashes == "//" and is_near):
+        raise SpecError(f"{_ACCEPTED}, got {head + slashes!r}: a URL has :// there, and a path begins with ./")
     if re.search(r":[^/]*@", words):
         raise SpecError(f"{_ACCEPTED}, got what may be a URL without a scheme; a path begins with ./")
     if not Path(words).suffix and os.sep not in words:  # else a misspelt "memory" would become a file
         raise SpecError(f"{_ACCEPTED}, got {words!r}; a file without a suffix is written ./{words}")
     return _FILES
-
-
-def _is_like_a_scheme(word: str) -> bool:
-    return bool(difflib.get_close_matches(word.lower(), [*registry.installed("journal"), *_ALIASES], n=1))
 
 
 def default_storage() -> Path:

@@ -105,7 +105,8 @@ class PostgresDatabase(Database):
         """The server does, in its own time."""
 
     def passes(self, error: BaseException) -> bool:
-        state = _state(error)
+        driver = cause(error)
+        state: str | None = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
         if state is None:  # the server did not answer at all
             return isinstance(error, (OperationalError, InterfaceError, OSError))
         return state[:2] in _PASSING or state == _UNIQUE
@@ -177,9 +178,3 @@ class SessionRight:
         self._holder = f"{owner or 'another process'} (database session {session})"
         if session == self._session:
             connection.execute(text("SELECT pg_terminate_backend(:session)"), {"session": session})
-
-
-def _state(error: BaseException) -> str | None:
-    driver = cause(error)
-    state: str | None = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
-    return state

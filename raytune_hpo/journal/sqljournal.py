@@ -85,7 +85,9 @@ class SqlJournal:
             self._write(connection, rows, expect)
             self._right.confirm()  # what was taken away meanwhile must not be acknowledged
         except FAILURES as error:
-            self._disconnect()
+            if self._connection is not None:  # it may be in any state: the next try starts with a new one
+                self._discard(self._connection)
+                self._connection = None
             explained = self._database.explain(error)
             if not self._database.passes(error):
                 raise explained from error
@@ -136,12 +138,6 @@ class SqlJournal:
                 raise
             self._connection = connection
         return self._connection
-
-    def _disconnect(self) -> None:
-        """A failure may have left the connection in any state: the next try starts with a new one."""
-        if self._connection is not None:
-            self._discard(self._connection)
-            self._connection = None
 
     def _discard(self, connection: Connection) -> None:
         with contextlib.suppress(SQLAlchemyError, JournalError):
