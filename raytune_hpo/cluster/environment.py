@@ -31,8 +31,8 @@ def storage_words(storage: Any) -> str | None:
         SpecError: a storage that is not named by words, or by words that no storage understands.
     """
     if storage is None:
-        storage = os.environ.get(STORAGE_VARIABLE)
-    if not storage:
+        storage = os.environ.get(STORAGE_VARIABLE) or None
+    if storage is None:
         return None
     if not isinstance(storage, (str, os.PathLike)):
         raise SpecError(
