@@ -1,4 +1,4 @@
-"""Facts as JSON and back: versioned, upcast when read, unknown ones refused.
+"""Codec of facts: JSON with a version, upcast when it is read; unknown kinds are refused.
 
 JSON has no NaN or infinity, and databases refuse Python's extension that has: they travel as ``{"$float": "nan"}``.
 Configurations come here packed by their space, which carries everything else that JSON cannot.
@@ -56,7 +56,8 @@ def decode(kind: str, version: int, body: str) -> Fact:
             f"{', '.join(KINDS)}; read it with the release that wrote it"
         )
     try:
-        data = _loads(body)
+        # Calling back for each object would cost more than all the rest: only where there is something to revive.
+        data: Any = json.loads(body, object_hook=_revive) if '"$float"' in body else json.loads(body)
         for step in range(version, VERSION):
             data = _UPCASTS[step](kind, data)
         _share(data)
@@ -98,11 +99,6 @@ def to_jsonable(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float)):
         return value
     raise TypeError(f"{type(value).__name__} cannot be written to the journal")
-
-
-def _loads(body: str) -> Any:
-    """Plain JSON, unless there is something to revive: calling back for each object would cost more than all the rest."""
-    return json.loads(body, object_hook=_revive) if '"$float"' in body else json.loads(body)
 
 
 # One encoder for all: making one costs more than using it.

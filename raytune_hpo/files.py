@@ -1,4 +1,4 @@
-"""Files at the door: written so that nobody ever sees half of one, read so that one that is none of its kind is refused."""
+"""Reading and writing of files: nobody ever sees half of one, and what is not of the expected kind is refused by name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_TOLD = 200  # characters of what was wrong
 
 @contextmanager
 def reading(rule: str, path: str | Path, way_out: str = "", *, error: type[HpoError] = SpecError) -> Iterator[None]:
-    """Read what someone else may have written: whatever breaks over it is the file's fault, and said with its name.
+    """Context in which a file that someone else may have written is read: whatever breaks over it is told with its name.
 
     Args:
         rule: what such a file is, as in "settings are YAML or JSON".
@@ -51,32 +51,28 @@ def json_object(path: Path) -> dict[str, Any]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file in one stroke: whoever reads it meanwhile gets the old one or the new one, even after a crash.
+    """Write a file atomically: whoever reads it meanwhile gets the old one or the new one, even after a crash.
 
     Raises:
         HpoError: it cannot be written there.
     """
     try:
-        _write(path, text)
+        # Beside the file itself, since a file can be put in another's place only within one file system.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
+        try:
+            with open(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+            Path(name).chmod(0o666 & ~_umask())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise HpoError(f"{path} cannot be written: {error.strerror or error}; name a place that can be") from error
 
 
-def _write(path: Path, text: str) -> None:
-    # Beside the file itself, since a file can be put in another's place only within one file system.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
-    try:
-        with open(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def _umask() -> int:
-    """What new files must not be; it can only be read by setting it."""
+    """The permissions that new files do not get; they can only be read by setting them."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

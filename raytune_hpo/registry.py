@@ -1,8 +1,8 @@
-"""Samplers and schedulers by name.
+"""Samplers and schedulers by name, journals by URL scheme.
 
-Parts are found through the entry points ``raytune_hpo.samplers`` and ``raytune_hpo.schedulers``; our own register there
-like a stranger's. Where the package runs from a bare folder (shipped to a cluster, say), there are no entry points to
-read, so our own are listed here as well; a test holds the two lists together.
+Parts are found through the entry points ``raytune_hpo.samplers``, ``raytune_hpo.schedulers`` and ``raytune_hpo.journals``;
+our own register there like a stranger's. Where the package runs from a bare folder (shipped to a cluster, say), there are
+no entry points to read, so our own are listed here as well; a test holds the lists together.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import importlib
 import inspect
 from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.display.text import config_line
 from raytune_hpo.errors import SpecError, nearest
-from raytune_hpo.protocols import Sampler
-from raytune_hpo.spec import Part, StudySpec
+
+if TYPE_CHECKING:
+    from raytune_hpo.protocols import Sampler
+    from raytune_hpo.spec import Part, StudySpec
 
 SAMPLERS = {
     "auto": "raytune_hpo.samplers.auto:Auto",
@@ -42,12 +44,17 @@ SCHEDULERS = {
     "tercet": "raytune_hpo.schedulers.tercet:Tercet",
     "threshold": "raytune_hpo.schedulers.threshold:Threshold",
 }
-_OWN = {"sampler": SAMPLERS, "scheduler": SCHEDULERS}
+JOURNALS = {  # by URL scheme
+    "memory": "raytune_hpo.journal.memory:MemoryStorage",
+    "sqlite": "raytune_hpo.journal.sqlite:SqliteStorage",
+    "postgresql": "raytune_hpo.journal.postgres:PostgresStorage",
+}
+_OWN = {"sampler": SAMPLERS, "scheduler": SCHEDULERS, "journal": JOURNALS}
 
 
 @functools.cache
 def installed(role: str) -> Mapping[str, str]:
-    """Name to ``module:Class`` of every installed part; ``role`` is "sampler" or "scheduler"."""
+    """Name to ``module:Class`` of every installed part; ``role`` is "sampler", "scheduler" or "journal"."""
     found = {point.name: point.value for point in entry_points(group=f"raytune_hpo.{role}s")}
     return {**_OWN[role], **found}
 
@@ -110,6 +117,8 @@ def option_names(cls: type) -> list[str]:
 
 def describe(role: str, part: object) -> Part:
     """A part as the spec records it. Options that JSON cannot carry are recorded by their repr."""
+    from raytune_hpo.spec import Part  # needs numpy; whoever only opens a storage does without
+
     cls = type(part)
     path = f"{cls.__module__}:{cls.__qualname__}"
     name = next((name for name, value in installed(role).items() if value == path), path)

@@ -384,7 +384,10 @@ def pyproject() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(("role", "table"), [("samplers", registry.SAMPLERS), ("schedulers", registry.SCHEDULERS)])
+@pytest.mark.parametrize(
+    ("role", "table"),
+    [("samplers", registry.SAMPLERS), ("schedulers", registry.SCHEDULERS), ("journals", registry.JOURNALS)],
+)
 def test_the_entry_points_are_those_of_the_registry(role, table):
     assert pyproject()["project"]["entry-points"][f"raytune_hpo.{role}"] == table
 

@@ -1,72 +1,65 @@
-"""What the optimizer's process needs beyond this package."""
+"""What the optimizer's process needs: a storage that means the same there as here, and packages beyond this one."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from raytune_hpo import cluster
 from raytune_hpo.errors import SpecError
+from raytune_hpo.journal.opening import STORAGE_VARIABLE, default_storage, storage_class
+from raytune_hpo.journal.storage import BaseStorage
 from raytune_hpo.protocols import Sampler
 
-_DATABASE = {"sqlalchemy": "SQLAlchemy"}
-_POSTGRES = {"psycopg": "psycopg", "psycopg2": "psycopg2-binary"}
 _SCIPY = {"scipy": "scipy", "threadpoolctl": "threadpoolctl"}
-_BY_SAMPLER: dict[str, dict[str, str]] = {"Random": {}, "Grid": {}, "Hyperopt": _SCIPY | {"hyperopt": "hyperopt"}}
+_BY_SAMPLER: Mapping[str, Mapping[str, str]] = {
+    "Random": {},
+    "Grid": {},
+    "Hyperopt": {**_SCIPY, "hyperopt": "hyperopt"},
+}
 
 
-def storage_words(storage: Any) -> Any:
+def storage_words(storage: Any) -> str | None:
     """The storage as words that mean the same on the head node, and on this machine in every folder.
 
-    Seen through Ray Client, the head is another machine, and a relative path is its own business.
+    Seen through Ray Client, the head is another machine, and a relative path is its own business. None is the default
+    of the head node's user.
+
+    Raises:
+        SpecError: a storage that is not named by words, or by words that no storage understands.
     """
-    storage = _checked_words(storage)
-    return storage if storage is None or cluster.is_remote() else _absolute(storage)
-
-
-def _absolute(storage: str) -> str:
-    """A relative SQLite path names a file below the folder of whoever typed it, not of Ray's workers."""
-    scheme, found, path = storage.partition("sqlite:///")
-    if found and not scheme:
-        file, question, options = path.partition("?")
-        return f"{found}{_absolute_path(file)}{question}{options}"
-    is_path = "://" not in storage and (os.sep in storage or os.path.splitext(storage)[1] != "")
-    return _absolute_path(storage) if is_path else storage
-
-
-def _absolute_path(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))
-
-
-def _checked_words(storage: Any) -> str | None:
     if storage is None:
-        return os.environ.get("RAYTUNE_HPO_STORAGE")
-    if isinstance(storage, os.PathLike):
-        return str(os.fspath(storage))
-    if not isinstance(storage, str):
-        raise SpecError(f"on a cluster, storage is a URL, a file or 'memory', got {storage!r}: it is opened elsewhere")
-    return storage
+        storage = os.environ.get(STORAGE_VARIABLE) or None
+    if storage is None:
+        return None
+    if not isinstance(storage, (str, os.PathLike)):
+        raise SpecError(
+            f"on a cluster, storage is a URL, a file or 'memory', got a {type(storage).__name__}: it is opened elsewhere"
+        )
+    kind, words = storage_class(storage)
+    return words if cluster.is_remote() else kind.absolute(words)
 
 
-def is_movable(storage: Any) -> bool:
+def is_movable(storage: str | None) -> bool:
     """Whether the storage can be reached from every node."""
-    return isinstance(storage, str) and storage.startswith("postgres")
+    return _class_of(storage).is_movable
 
 
-def optimizer_needs(storage: Any, sampler: Sampler | None) -> dict[str, str]:
+def optimizer_needs(storage: str | None, sampler: Sampler | None) -> dict[str, str]:
     """Modules beyond numpy, and the pip requirements that bring them in the versions that this process has."""
-    needed = dict(_DATABASE) if storage != "memory" else {}
-    if is_movable(storage):
-        needed |= _POSTGRES
+    needed = dict(_class_of(storage).needs)
     if sampler is not None:
         needed |= _BY_SAMPLER.get(type(sampler).__name__, _SCIPY)
-    return {module: f"{name}=={version(name)}" for module, name in needed.items() if _installed(name)}
+    requirements = {}
+    for module, package in needed.items():
+        try:
+            requirements[module] = f"{package}=={version(package)}"
+        except PackageNotFoundError:
+            pass  # one of two drivers, say: what this process does without, the other one can do without
+    return requirements
 
 
-def _installed(name: str) -> bool:
-    try:
-        version(name)
-    except PackageNotFoundError:
-        return False
-    return True
+def _class_of(storage: str | None) -> type[BaseStorage]:
+    return storage_class(default_storage() if storage is None else storage)[0]

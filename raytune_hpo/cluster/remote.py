@@ -15,7 +15,7 @@ from raytune_hpo.codec import Row, decode, to_row
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import StudyRow, open_storage
 
-CHUNK = 5_000
+ROWS_PER_CALL = 5_000
 
 
 class StorageReader:
@@ -48,14 +48,14 @@ class RemoteStorage:
         return rows
 
     def read(self, name: str, start: int = 0) -> Iterator[Fact]:
-        first = self._call("read", name, start, CHUNK)  # at once, so that a missing study is told at once
+        first = self._call("read", name, start, ROWS_PER_CALL)  # at once, so that a missing study is told at once
         return self._rest(name, start, first)
 
     def _rest(self, name: str, start: int, rows: list[Row]) -> Iterator[Fact]:
         while rows:
             yield from (decode(*row) for row in rows)
             start += len(rows)
-            rows = self._call("read", name, start, CHUNK) if len(rows) == CHUNK else []
+            rows = self._call("read", name, start, ROWS_PER_CALL) if len(rows) == ROWS_PER_CALL else []
 
     def trial_facts(self, name: str, number: int) -> list[Fact]:
         return [decode(*row) for row in self._call("trial_facts", name, number)]

@@ -1,13 +1,34 @@
-"""Where studies are remembered: in memory, in a SQLite file, or in PostgreSQL.
+"""Where studies are kept: in memory, in a SQLite file, in PostgreSQL, or wherever a registered storage keeps them.
 
 ``open_storage`` turns what a user typed into a Storage; its ``journal`` is the right to write one study, and its ``read``
-lets anyone follow. SQLAlchemy is imported when a database is opened, not before.
+lets anyone follow. SQLAlchemy is imported when a database is opened, not before. Storages of others derive from
+``BaseStorage``; the functions below are the checks and messages that all storages share.
 """
 
 from __future__ import annotations
 
 from raytune_hpo.journal.memory import MemoryStorage
 from raytune_hpo.journal.opening import open_storage
-from raytune_hpo.journal.storage import Storage, StudyRow
+from raytune_hpo.journal.storage import (
+    BaseStorage,
+    Storage,
+    StudyRow,
+    check_name,
+    closed,
+    conflict,
+    missing,
+    taken,
+)
 
-__all__ = ["MemoryStorage", "Storage", "StudyRow", "open_storage"]
+__all__ = [
+    "BaseStorage",
+    "MemoryStorage",
+    "Storage",
+    "StudyRow",
+    "check_name",
+    "closed",
+    "conflict",
+    "missing",
+    "open_storage",
+    "taken",
+]

@@ -1,4 +1,4 @@
-"""What the SQL journal needs to know of a database, beyond SQL: how to connect, who may write, and what an error means."""
+"""Interface of a database, as far as SQL does not cover it: how to connect, who may write, and what an error means."""
 
 from __future__ import annotations
 
@@ -27,10 +27,18 @@ class Right(Protocol):
         ...
 
     def check(self) -> None:
-        """Make sure that what is written now will be found later; called before every append.
+        """Make sure, before an append, that what is written will be found later.
 
         Raises:
             JournalError: it would not.
+        """
+        ...
+
+    def confirm(self) -> None:
+        """Make sure, before an append is acknowledged, that what was written is where it belongs.
+
+        Raises:
+            JournalError: it is not.
         """
         ...
 
@@ -60,6 +68,13 @@ class Database(ABC):
     @abstractmethod
     def serialize(self, connection: Connection) -> None:
         """Keep others from creating tables or studies until the current transaction ends."""
+
+    @abstractmethod
+    def settle(self, connection: Connection) -> None:
+        """Bring what was committed to where it outlives an accident; called when a study is taken up, and now and then.
+
+        Never fails: what was committed is safe without it, as long as nobody meddles with the files.
+        """
 
     @abstractmethod
     def passes(self, error: BaseException) -> bool:

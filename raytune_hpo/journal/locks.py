@@ -17,18 +17,21 @@ from pathlib import Path
 class FileLock:
     """An exclusive lock named by a path; the file exists while someone holds it, and says who.
 
+    Args:
+        mode: of the file. Whoever may open it may hold the lock.
+
     Raises:
         OSError: the file cannot be created, or its file system has no locks.
     """
 
-    def __init__(self, path: Path, owner: str) -> None:
-        self._path, self._owner = path, owner
+    def __init__(self, path: Path, owner: str, *, mode: int = 0o600) -> None:
+        self._path, self._owner, self._mode = path, owner, mode
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
         """Take the lock if nobody has it; whether it is ours."""
         while self._descriptor is None:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -72,6 +75,8 @@ class FileLock:
         self._descriptor = descriptor
         _held.add(self)
         text = f"{self._owner} (process {os.getpid()} on {socket.gethostname()})"
+        with contextlib.suppress(OSError):  # another's, left behind by a process that was killed
+            os.fchmod(descriptor, self._mode)
         with contextlib.suppress(OSError):  # a courtesy: on a full disk the lock still holds
             os.ftruncate(descriptor, 0)
             os.write(descriptor, text.encode())

@@ -1,4 +1,4 @@
-"""Studies that live as long as this process, or as this object."""
+"""Storage in memory: studies live as long as this object."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from raytune_hpo.codec import Row, is_trial_fact, to_row
-from raytune_hpo.errors import StudyNotFound
+from raytune_hpo.codec import is_trial_fact
+from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Fact
-from raytune_hpo.journal.storage import StudyRow, check_name, closed, conflict, missing, taken
+from raytune_hpo.journal.storage import PATIENCE_S, BaseStorage, StudyRow, check_name, closed, conflict, missing, taken
 
 
 @dataclass
@@ -32,13 +32,19 @@ class _Study:
         return islice(self.facts, start, len(self.facts))
 
 
-class MemoryStorage:
-    """Studies in a dict. Two of these share nothing; hand the object around to share it."""
+class MemoryStorage(BaseStorage):
+    """Studies in memory. Two of these share nothing; hand the object around to share it."""
 
     def __init__(self) -> None:
         self.url = "memory"
         self._studies: dict[str, _Study] = {}
         self._mutex = threading.Lock()
+
+    @classmethod
+    def open(cls, words: str, *, patience_s: float = PATIENCE_S) -> MemoryStorage:
+        if words != "memory":
+            raise SpecError('studies in memory are named by the word "memory" alone, without ://')
+        return cls()
 
     def journal(self, name: str, *, create: bool, owner: str) -> MemoryJournal:
         with self._mutex:
@@ -52,9 +58,6 @@ class MemoryStorage:
 
     def read(self, name: str, start: int = 0) -> Iterator[Fact]:
         return self._find(name).read(start)
-
-    def rows(self, name: str, start: int = 0) -> Iterator[Row]:
-        return map(to_row, self.read(name, start))
 
     def trial_facts(self, name: str, number: int) -> list[Fact]:
         return list(self._find(name).by_number.get(number, ()))
@@ -70,17 +73,11 @@ class MemoryStorage:
                 raise taken(name, study.owner)
             del self._studies[name]
 
-    def close(self) -> None:
-        """Nothing to let go of: the studies stay for whoever holds this object."""
-
     def _find(self, name: str) -> _Study:
         try:
             return self._studies[name]
         except KeyError:
-            raise self._missing(name) from None
-
-    def _missing(self, name: str) -> StudyNotFound:
-        return missing(name, self.url, list(self._studies))
+            raise missing(name, self.url, list(self._studies)) from None
 
 
 class MemoryJournal:

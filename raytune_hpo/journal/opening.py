@@ -1,28 +1,26 @@
-"""From what a user typed to a storage."""
+"""From the words that name a storage to the storage: the one door to stored studies."""
 
 from __future__ import annotations
 
-import importlib.util
+import difflib
 import os
+import re
+import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from raytune_hpo.errors import SpecError
-from raytune_hpo.journal.memory import MemoryStorage
-from raytune_hpo.journal.storage import Storage
+from raytune_hpo import registry
+from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.journal.storage import PATIENCE_S, BaseStorage, Storage
 
-if TYPE_CHECKING:
-    from sqlalchemy import URL
-
-    from raytune_hpo.journal.database import Database
-
-ENV = "RAYTUNE_HPO_STORAGE"
-DEFAULT = Path("~/.raytune_hpo/studies.db")
-PATIENCE_S = 600.0  # how long an append waits for a database that is gone, slow or full
+STORAGE_VARIABLE = "RAYTUNE_HPO_STORAGE"
+_DEFAULT = Path("~/.raytune_hpo/studies.db")
 _ACCEPTED = (
     'storage is a file ("studies.db"), "sqlite:///studies.db", "postgresql://user:password@host/database" or "memory"'
 )
-_POSTGRES_DRIVERS = ("psycopg", "psycopg2")  # in the order of preference
+_ALIASES = {"postgres": "postgresql"}
+_FILES = "sqlite"  # the scheme of words without one
+_BEGINNING = re.compile(r"([^/:]*)([/:]*)")
+_SCHEME = re.compile(r"[a-z][a-z0-9_+.-]*", re.IGNORECASE)
 
 
 def open_storage(storage: str | os.PathLike[str] | Storage | None = None, *, patience_s: float = PATIENCE_S) -> Storage:
@@ -35,87 +33,74 @@ def open_storage(storage: str | os.PathLike[str] | Storage | None = None, *, pat
         patience_s: how long an append waits for a database that is gone, slow or full.
 
     Raises:
-        SpecError: another kind of database or a misspelt option.
+        SpecError: another kind of database or a misspelt option; no message repeats a password.
         JournalError: a place where studies would not be safe.
     """
     if storage is None:
-        storage = os.environ.get(ENV) or _default()
-    if isinstance(storage, os.PathLike):
-        return _sql(_sqlite(Path(storage)), patience_s)
-    if not isinstance(storage, str):
+        storage = os.environ.get(STORAGE_VARIABLE) or _private(default_storage())
+    if not isinstance(storage, (str, os.PathLike)):
         if isinstance(storage, Storage):
             return storage
         raise SpecError(f"{_ACCEPTED}, got a {type(storage).__name__}")
-    if storage == "memory":
-        return MemoryStorage()
-    return _sql(_from_url(storage) if "://" in storage else _from_text(storage), patience_s)
+    kind, words = storage_class(storage)
+    return kind.open(words, patience_s=patience_s)
 
 
-def _sql(database: Database, patience_s: float) -> Storage:
-    from raytune_hpo.journal.sql import SqlStorage
+def storage_class(storage: str | os.PathLike[str]) -> tuple[type[BaseStorage], str]:
+    """The class of a storage that is named by words, and the words as that class understands them.
 
-    return SqlStorage(database, patience_s=patience_s)
+    Raises:
+        SpecError: nothing installed has that scheme, with the nearest one that has.
+    """
+    if isinstance(storage, str):
+        scheme, words = _scheme_of(storage), storage
+    else:
+        scheme, words = _FILES, os.path.join(".", storage)  # a path is a path, whatever its name looks like
+    backend = scheme.partition("+")[0].lower()
+    backend = _ALIASES.get(backend, backend)
+    known = registry.installed("journal")
+    if backend not in known:
+        raise SpecError(f"{_ACCEPTED}, got {scheme!r}; {nearest(backend, known)}")
+    kind: type[BaseStorage] = registry.load("journal", backend)
+    return kind, words
 
 
-def _default() -> Path:
-    path = DEFAULT.expanduser()
+def _scheme_of(words: str) -> str:
+    """The URL scheme of the words. What looks like a misspelt URL is no file: its password would become a file's name."""
+    if words in registry.installed("journal"):
+        return words
+    if words == ":memory:":
+        raise SpecError(f'{_ACCEPTED}, got {words!r}; use "memory"')
+    if words.startswith(("/", "./", "../", "~")):
+        return _FILES
+    scheme, found, _ = words.partition("://")
+    if found:
+        if not _SCHEME.fullmatch(scheme):
+            raise SpecError(f"{_ACCEPTED}, got a URL that cannot be read")
+        return scheme
+    head, slashes = _BEGINNING.match(words).groups()  # type: ignore[union-attr]
+    is_near = difflib.get_close_matches(head.lower(), [*registry.installed("journal"), *_ALIASES], n=1)
+    if ":/" in slashes or (slashes == "//" and is_near):
+        raise SpecError(f"{_ACCEPTED}, got {head + slashes!r}: a URL has :// there, and a path begins with ./")
+    if re.search(r":[^/]*@", words):
+        raise SpecError(f"{_ACCEPTED}, got what may be a URL without a scheme; a path begins with ./")
+    if not Path(words).suffix and os.sep not in words:  # else a misspelt "memory" would become a file
+        raise SpecError(f"{_ACCEPTED}, got {words!r}; a file without a suffix is written ./{words}")
+    return _FILES
+
+
+def default_storage() -> Path:
+    """Where studies are kept if nobody says where: a file below the user's home."""
+    return _DEFAULT.expanduser()
+
+
+def _private(path: Path) -> Path:
+    """The default's path, in a folder that is nobody else's: results, outputs and tracebacks are private."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.parent.lstat()  # of a link: what it leads to is another's business
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and found.st_mode & 0o077:
+            path.parent.chmod(0o700)
     except OSError:
         pass  # whoever writes is told by the database's own message, and whoever reads finds no study
     return path
-
-
-def _sqlite(path: Path, synchronous: str = "normal") -> Database:
-    from raytune_hpo.journal.sqlite import SqliteDatabase
-
-    return SqliteDatabase(path.expanduser(), synchronous=synchronous)
-
-
-def _from_text(text: str) -> Database:
-    if text == ":memory:":
-        raise SpecError(f'{_ACCEPTED}, got {text!r}; use "memory"')
-    if not Path(text).suffix and os.sep not in text:  # else a misspelt "memory" would become a file
-        raise SpecError(f"{_ACCEPTED}, got {text!r}; a file without a suffix is written ./{text}")
-    return _sqlite(Path(text))
-
-
-def _from_url(text: str) -> Database:
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise SpecError(f"{_ACCEPTED}, got a URL that cannot be read") from None  # it may hold a password
-    backend, _, driver = url.drivername.partition("+")
-    if backend == "sqlite" and driver in ("", "pysqlite"):
-        return _sqlite_from(url)
-    if backend in ("postgresql", "postgres") and driver in ("", *_POSTGRES_DRIVERS):
-        return _postgres_from(url, driver)
-    raise SpecError(f"{_ACCEPTED}, got {url.drivername!r}")
-
-
-def _sqlite_from(url: URL) -> Database:
-    if url.host or url.username:
-        raise SpecError(
-            f"a SQLite URL has three slashes and a path, or four and an absolute one, got {url.render_as_string()!r}"
-        )
-    path = url.database or ""
-    if path in ("", ":memory:") or path.startswith("file:"):
-        raise SpecError(f'a SQLite study lives in a plain file, got {path!r}; use "sqlite:///studies.db" or "memory"')
-    if unknown := set(url.query) - {"synchronous"}:
-        raise SpecError(f"a SQLite URL takes the option synchronous, got {sorted(unknown)}")
-    synchronous = str(url.query.get("synchronous", "normal")).lower()
-    if synchronous not in ("normal", "full"):
-        raise SpecError(f"synchronous is normal or full, got {synchronous!r}; anything less loses studies")
-    return _sqlite(Path(path), synchronous)
-
-
-def _postgres_from(url: URL, driver: str) -> Database:
-    from raytune_hpo.journal.postgres import PostgresDatabase
-
-    installed = [name for name in _POSTGRES_DRIVERS if importlib.util.find_spec(name)]
-    if not installed or (driver and driver not in installed):
-        raise SpecError(f'a PostgreSQL storage needs the package {driver or "psycopg"}: pip install "psycopg[binary]"')
-    return PostgresDatabase(url.set(drivername=f"postgresql+{driver or installed[0]}"))

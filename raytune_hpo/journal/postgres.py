@@ -1,14 +1,21 @@
-"""PostgreSQL: for optimizers that may move between machines."""
+"""Storage in PostgreSQL: for optimizers that may move between machines."""
 
 from __future__ import annotations
 
+import importlib.util
 import time
+from collections.abc import Mapping
+from typing import ClassVar
 
-from sqlalchemy import URL, Connection, NullPool, create_engine, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 
-from raytune_hpo.errors import JournalError
+from raytune_hpo.errors import JournalError, SpecError
 from raytune_hpo.journal.database import Database, cause
+from raytune_hpo.journal.sql import SqlStorage
+from raytune_hpo.journal.storage import PATIENCE_S
+
+_DRIVERS = {"psycopg": "psycopg", "psycopg2": "psycopg2-binary"}  # and their packages, in the order of preference
 
 # SQLSTATE classes: connection, transaction rolled back, resources (a full disk), lock, operator, system.
 _PASSING = {"08", "40", "53", "55", "57", "58"}
@@ -16,6 +23,8 @@ _UNIQUE = "23505"  # a transaction of ours that was in doubt has come through: l
 _SCHEMA_LOCK = 0x7261_7974_756E_65  # any number that nobody else uses
 _GHOST_S = 1.0  # how long the session of a process that is gone may take to end
 _SETTINGS = {"connect_timeout": "10", "application_name": "raytune_hpo", "client_encoding": "utf8"}
+# Options of a URL that messages may show; any other one may be a secret.
+_SHOWN = {"application_name", "dbname", "host", "options", "port", "service", "sslmode", "target_session_attrs", "user"}
 # A machine that lost its power says nothing: its session, and with it the right to write, ends after a minute.
 _KEEPALIVE = (
     "SET tcp_keepalives_idle = 30",
@@ -25,13 +34,48 @@ _KEEPALIVE = (
 )
 
 
+class PostgresStorage(SqlStorage):
+    """Studies in a PostgreSQL database."""
+
+    is_movable = True
+    needs: ClassVar[Mapping[str, str]] = {**SqlStorage.needs, **_DRIVERS}
+
+    @classmethod
+    def open(cls, words: str, *, patience_s: float = PATIENCE_S) -> PostgresStorage:
+        try:
+            url = make_url(words)
+        except (ArgumentError, ValueError):
+            raise SpecError(
+                "a PostgreSQL storage is postgresql://user:password@host/database, got a URL that cannot be read"
+            ) from None  # the cause repeats what may be a password
+        driver = url.drivername.partition("+")[2]
+        if driver and driver not in _DRIVERS:
+            raise SpecError(f"PostgreSQL is reached through {' or '.join(_DRIVERS)}, got {url.drivername!r}")
+        installed = [name for name in _DRIVERS if importlib.util.find_spec(name)]
+        if not installed or (driver and driver not in installed):
+            raise SpecError(
+                f'a PostgreSQL storage needs the package {driver or "psycopg"}: pip install "psycopg[binary]"'
+            )
+        database = PostgresDatabase(url.set(drivername=f"postgresql+{driver or installed[0]}"))
+        return cls(database, patience_s=patience_s)
+
+
 class PostgresDatabase(Database):
     """One PostgreSQL database, and in it the schema that the connection's search path names first."""
 
     def __init__(self, url: URL) -> None:
-        self.url = url.set(drivername="postgresql").render_as_string(hide_password=True)
+        if isinstance(password := url.query.get("password"), str):  # where SQLAlchemy itself hides it, in a repr, say
+            url = url.set(password=password).difference_update_query(["password"])
+        hidden = {name for name in url.query if name not in _SHOWN}
+        known = url.difference_update_query(hidden)
+        shown = known.set(drivername="postgresql").render_as_string(hide_password=True)
+        if hidden:
+            shown += ("&" if "?" in shown else "?") + "&".join(f"{name}=***" for name in sorted(hidden))
+        self.url = shown
+        self._secrets = [str(secret) for secret in (url.password, *(url.query[name] for name in hidden)) if secret]
         self._engine = create_engine(
-            url.update_query_dict({k: v for k, v in _SETTINGS.items() if k not in url.query}),
+            known.update_query_dict({k: v for k, v in _SETTINGS.items() if k not in url.query}),
+            connect_args={name: url.query[name] for name in hidden},  # which no repr shows
             poolclass=NullPool,
             pool_reset_on_return=None,
         )
@@ -57,14 +101,20 @@ class PostgresDatabase(Database):
     def serialize(self, connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
 
+    def settle(self, connection: Connection) -> None:
+        """The server does, in its own time."""
+
     def passes(self, error: BaseException) -> bool:
-        state = _state(error)
+        driver = cause(error)
+        state: str | None = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
         if state is None:  # the server did not answer at all
             return isinstance(error, (OperationalError, InterfaceError, OSError))
         return state[:2] in _PASSING or state == _UNIQUE
 
     def explain(self, error: BaseException) -> JournalError:
         what = " ".join(str(cause(error)).split())
+        for secret in self._secrets:
+            what = what.replace(secret, "***")
         if self.passes(error):
             return JournalError(f"{self.url} cannot be used now: {what}")
         return JournalError(f"{self.url} cannot be used: {what}; check the URL and the role's privileges")
@@ -94,6 +144,9 @@ class SessionRight:
 
     def check(self) -> None:
         """The server looks after its files."""
+
+    def confirm(self) -> None:
+        """Its commit does."""
 
     def release(self) -> None:
         """Closing the connection does."""
@@ -125,9 +178,3 @@ class SessionRight:
         self._holder = f"{owner or 'another process'} (database session {session})"
         if session == self._session:
             connection.execute(text("SELECT pg_terminate_backend(:session)"), {"session": session})
-
-
-def _state(error: BaseException) -> str | None:
-    driver = cause(error)
-    state: str | None = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
-    return state

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from raytune_hpo.errors import JournalCorrupt, JournalError
 from raytune_hpo.journal import views
 
-VERSION = 1
+SCHEMA_VERSION = 1
 
 metadata = MetaData()
 schema = Table("raytune_schema", metadata, Column("version", Integer, nullable=False))
@@ -106,7 +106,7 @@ def prepare(connection: Connection, where: str) -> None:
     if is_ours(connection, where):
         return
     names = set(inspect(connection).get_table_names()) | set(inspect(connection).get_view_names())
-    if foreign := names & {*metadata.tables, *views.NAMES}:
+    if foreign := names & {*metadata.tables, *views.VIEW_NAMES}:
         raise JournalError(
             f"{where} belongs to another application: {', '.join(sorted(foreign))} is there, and not ours; "
             f"use another file, database or schema"
@@ -114,7 +114,7 @@ def prepare(connection: Connection, where: str) -> None:
     metadata.create_all(connection, checkfirst=False)
     for statement in views.statements(connection.dialect.name):
         connection.exec_driver_sql(statement)
-    connection.execute(insert(schema).values(version=VERSION))
+    connection.execute(insert(schema).values(version=SCHEMA_VERSION))
 
 
 def is_ours(connection: Connection, where: str) -> bool:
@@ -122,15 +122,15 @@ def is_ours(connection: Connection, where: str) -> bool:
 
     Raises:
         JournalError: they are of a newer release.
-        JournalCorrupt: the version is missing, or none.
+        JournalCorrupt: the version is missing, or is not a number.
     """
     if not inspect(connection).has_table(schema.name):
         return False
     version = connection.execute(select(func.max(schema.c.version))).scalar()
     if not isinstance(version, int):
         raise JournalCorrupt(f"{where} has our tables but no schema version; restore it from a copy")
-    if version > VERSION:
+    if version > SCHEMA_VERSION:
         raise JournalError(
-            f"{where} has schema version {version}, this release of raytune_hpo knows {VERSION}; upgrade raytune_hpo"
+            f"{where} has schema version {version}, this release of raytune_hpo knows {SCHEMA_VERSION}; upgrade raytune_hpo"
         )
     return True

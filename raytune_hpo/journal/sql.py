@@ -1,11 +1,11 @@
-"""Studies in a database: the Storage over SQLAlchemy Core. What differs between databases is in database.py."""
+"""Storage in a database, over SQLAlchemy Core. What differs between databases is in database.py."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Table, delete, insert
 
@@ -15,19 +15,21 @@ from raytune_hpo.facts import Fact
 from raytune_hpo.journal import schema
 from raytune_hpo.journal.database import Database, Right
 from raytune_hpo.journal.sqljournal import SqlJournal
-from raytune_hpo.journal.storage import StudyRow, check_name, missing, taken
+from raytune_hpo.journal.storage import PATIENCE_S, BaseStorage, StudyRow, check_name, missing, taken
 
 _PAGE = 4_000  # facts that are in memory at once while a study is read
 
 
-class SqlStorage:
+class SqlStorage(BaseStorage):
     """Studies in one database.
 
     Args:
         patience_s: how long an append waits for a database that is gone, slow or full.
     """
 
-    def __init__(self, database: Database, *, patience_s: float) -> None:
+    needs: ClassVar[Mapping[str, str]] = {"sqlalchemy": "SQLAlchemy"}
+
+    def __init__(self, database: Database, *, patience_s: float = PATIENCE_S) -> None:
         self.url = database.url
         self._database = database
         self._patience_s = patience_s
@@ -78,14 +80,21 @@ class SqlStorage:
             finally:
                 right.release()
 
-    def close(self) -> None:
-        """Nothing to let go of: connections live as long as a call, or belong to a journal."""
-
     def _journal(self, connection: Connection, name: str, owner: str) -> SqlJournal:
-        study_id = self._ensure(connection, name)
+        """Tables and study, created where they are missing; the right to write; the writer's name in the list."""
+        with connection.begin():
+            self._database.serialize(connection)
+            schema.prepare(connection, self.url)
+            study_id: int | None = connection.execute(schema.STUDY_ID, {"study_name": name}).scalar()
+            if study_id is None:
+                study_id = _enter(connection, schema.studies, name=name, created_at=time.time())
         right = self._claim(connection, study_id, name, owner)
         try:
-            writer = self._sign(connection, study_id, name, owner)
+            with connection.begin():  # his number in the list of writers marks what he writes
+                if connection.execute(schema.STUDY_ID, {"study_name": name}).scalar() != study_id:
+                    raise self._vanished(name)
+                writer = _enter(connection, schema.writers, study_id=study_id, owner=owner, since=time.time())
+            self._database.settle(connection)
         except BaseException:
             right.release()
             raise
@@ -100,28 +109,11 @@ class SqlStorage:
             patience_s=self._patience_s,
         )
 
-    def _ensure(self, connection: Connection, name: str) -> int:
-        """The study's id; tables and study are created if they are not there."""
-        with connection.begin():
-            self._database.serialize(connection)
-            schema.prepare(connection, self.url)
-            study_id: int | None = connection.execute(schema.STUDY_ID, {"study_name": name}).scalar()
-            if study_id is None:
-                study_id = _enter(connection, schema.studies, name=name, created_at=time.time())
-        return study_id
-
     def _claim(self, connection: Connection, study_id: int, name: str, owner: str) -> Right:
         right = self._database.right(study_id, name, owner)
         if not right.claim(connection):
             raise taken(name, right.holder())
         return right
-
-    def _sign(self, connection: Connection, study_id: int, name: str, owner: str) -> int:
-        """Enter the writer into the list of writers: his id marks what he wrote."""
-        with connection.begin():
-            if connection.execute(schema.STUDY_ID, {"study_name": name}).scalar() != study_id:
-                raise self._vanished(name)
-            return _enter(connection, schema.writers, study_id=study_id, owner=owner, since=time.time())
 
     @contextmanager
     def _reading(self) -> Iterator[Connection | None]:

@@ -1,4 +1,4 @@
-"""SQLite: a file with a write-ahead log, so that one writes while others read."""
+"""Storage in SQLite: a file with a write-ahead log, so that one writes while others read."""
 
 from __future__ import annotations
 
@@ -8,22 +8,66 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
 
-from raytune_hpo.errors import JournalCorrupt, JournalError
-from raytune_hpo.journal.database import Database, cause
-from raytune_hpo.journal.locks import FileLock
+from raytune_hpo.errors import JournalCorrupt, JournalError, SpecError
+from raytune_hpo.journal.database import FAILURES, Database, cause
+from raytune_hpo.journal.sql import SqlStorage
+from raytune_hpo.journal.sqlite_files import FileRight, create_private, file_size, network_file_system
+from raytune_hpo.journal.storage import PATIENCE_S
 
 _BUSY_S = 2.0  # how long SQLite itself waits for a lock before it says so
 _WAY_OUT = "use storage=... or RAYTUNE_HPO_STORAGE for another place: a local path, or postgresql://..."
-# The log's index is shared memory, which these do not share between machines.
-_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre", "beegfs", "gpfs"} | {
-    f"fuse.{name}" for name in ("sshfs", "glusterfs", "ceph-fuse", "s3fs", "gcsfuse", "rclone", "juicefs", "mfs")
-}
 # By message: Python 3.10 does not know SQLite's error codes. "disk I/O error" is also what a full disk or quota says.
 _PASSING = ("locked", "is full", "no space left", "quota exceeded", "disk i/o error")
 _CORRUPT = ("malformed", "could not decode", "corrupt")
 _READ_ONLY = ("readonly", "unable to open", "permission denied", "read-only")
+
+
+class SqliteStorage(SqlStorage):
+    """Studies in a SQLite file, which is named by a path or by a URL with three slashes."""
+
+    @classmethod
+    def open(cls, words: str, *, patience_s: float = PATIENCE_S) -> SqliteStorage:
+        if words == "sqlite":
+            raise SpecError('a SQLite storage is a file, got "sqlite"; a file of that name is written ./sqlite')
+        path, synchronous = _parse_url(words) if "://" in words else (words, "normal")
+        return cls(SqliteDatabase(Path(path).expanduser(), synchronous=synchronous), patience_s=patience_s)
+
+    @classmethod
+    def absolute(cls, words: str) -> str:
+        scheme, slashes, path = words.partition(":///")
+        if "://" in words and not slashes:
+            return words  # to be refused by open
+        file, question, options = path.partition("?") if slashes else (words, "", "")
+        absolute = os.path.abspath(os.path.expanduser(file))
+        return f"{scheme}{slashes}{absolute}{question}{options}" if slashes else absolute
+
+
+def _parse_url(words: str) -> tuple[str, str]:
+    """The path and the option ``synchronous`` of a SQLite URL.
+
+    Raises:
+        SpecError: it has anything else.
+    """
+    try:
+        url = make_url(words)
+    except (ArgumentError, ValueError):
+        raise SpecError('a SQLite URL is "sqlite:///studies.db", got a URL that cannot be read') from None
+    if url.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise SpecError(f"a SQLite URL begins with sqlite:///, got {url.drivername!r}")
+    if url.host or url.username:
+        raise SpecError("a SQLite URL has three slashes and a path, or four and an absolute one, got two and a host")
+    path = url.database or ""
+    if path in ("", ":memory:") or path.startswith("file:"):
+        raise SpecError(f'a SQLite study lives in a plain file, got {path!r}; use "sqlite:///studies.db" or "memory"')
+    if unknown := set(url.query) - {"synchronous"}:
+        raise SpecError(f"a SQLite URL takes the option synchronous, got {sorted(unknown)}")
+    synchronous = str(url.query.get("synchronous", "normal")).lower()
+    if synchronous not in ("normal", "full"):
+        raise SpecError(f"synchronous is normal or full, got {synchronous!r}; anything less loses studies")
+    return path, synchronous
 
 
 class SqliteDatabase(Database):
@@ -46,17 +90,26 @@ class SqliteDatabase(Database):
         if kind := network_file_system(self._path):
             raise JournalError(f"SQLite studies need a local disk, {self._path} is on {kind}; {_WAY_OUT}")
         self._check_pieces()
+        create_private(self._path)
         return self._writers.connect()
 
     def read(self) -> Connection | None:
         self._check_pieces()
-        return self._readers.connect() if _size(self._path) else None
+        return self._readers.connect() if file_size(self._path) else None
 
     def right(self, study_id: int, name: str, owner: str) -> FileRight:
         return FileRight(self._path, study_id, owner)
 
     def serialize(self, connection: Connection) -> None:
         """BEGIN IMMEDIATE does."""
+
+    def settle(self, connection: Connection) -> None:
+        """Copy the log into the database, as far as no reader needs it: a log that is lost then takes seconds with it."""
+        try:
+            # The driver's own connection, since SQLAlchemy would begin a transaction, inside which there are no checkpoints.
+            connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # type: ignore[union-attr]
+        except (sqlite3.Error, *FAILURES):
+            pass  # a full disk, say: the facts are in the log, and the next append says what is wrong
 
     def passes(self, error: BaseException) -> bool:
         return _says(error, _PASSING)
@@ -75,7 +128,7 @@ class SqliteDatabase(Database):
 
     def _check_pieces(self) -> None:
         # SQLite would throw the log away without a word.
-        if _size(self._path) == 0 and _size(self._wal) > 0:
+        if file_size(self._path) == 0 and file_size(self._wal) > 0:
             raise JournalCorrupt(
                 f"{self._path} is empty or gone while its log {self._wal.name} is not: they belong together; "
                 f"restore both from a copy, or remove the log to begin anew"
@@ -107,56 +160,6 @@ class SqliteDatabase(Database):
         )
 
 
-class FileRight:
-    """The right to write a study in a SQLite file: a lock on a file beside it."""
-
-    def __init__(self, database: Path, study_id: int, owner: str) -> None:
-        self._database = database
-        self._lock = FileLock(Path(f"{database}.{study_id}.lock"), owner)
-        self._identity: tuple[int, int] | None = None
-
-    def claim(self, connection: Connection) -> bool:
-        if not self._lock.acquire():
-            return False
-        if self._identity is None:
-            self._identity = _identity(self._database)
-        return True
-
-    def holder(self) -> str:
-        return self._lock.holder()
-
-    def check(self) -> None:
-        # An open file that was removed takes everything that is written to it, and forgets it when it is closed.
-        if _identity(self._database) != self._identity:
-            raise JournalError(
-                f"{self._database} must stay where it is while a study runs, it was removed or replaced; "
-                f"put it back, or start the study anew"
-            )
-
-    def release(self) -> None:
-        self._lock.release()
-
-
-def network_file_system(path: Path, mounts: str | None = None) -> str | None:
-    """The kind of network file system that holds the path; None for a local one.
-
-    Args:
-        mounts: in the format of /proc/mounts, which is read by default; where there is none, nothing is refused.
-    """
-    if mounts is None:
-        try:
-            mounts = Path("/proc/mounts").read_text("utf-8", "replace")
-        except OSError:
-            return None
-    deepest, kind = "", ""
-    for line in mounts.splitlines():
-        _, point, mounted = line.split(" ")[:3]
-        point = point.replace("\\040", " ")
-        if path.is_relative_to(point) and len(point) >= len(deepest):  # of two on one point the later one is seen
-            deepest, kind = point, mounted
-    return kind if kind in _NETWORK else None
-
-
 def _engine(connect: object, *, begin: str) -> Engine:
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, pool_reset_on_return=None)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
@@ -182,18 +185,3 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 def _says(error: BaseException, words: tuple[str, ...]) -> bool:
     message = str(cause(error)).lower()
     return any(word in message for word in words)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -1,9 +1,10 @@
-"""The right to write one study in a database, and the way facts get there exactly once."""
+"""Journal in a database: the right to write one study, and the way its facts get there exactly once."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,14 @@ from raytune_hpo.codec import VERSION, encode
 from raytune_hpo.errors import JournalError, SequenceConflict
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import schema
+from raytune_hpo.journal.backoff import Backoff
 from raytune_hpo.journal.database import FAILURES, Database, Right
-from raytune_hpo.journal.patience import Patience
 from raytune_hpo.journal.storage import closed, conflict
 
 if TYPE_CHECKING:
     from raytune_hpo.journal.storage import Storage
+
+SETTLE_S = 2.0  # at least this long between two calls of Database.settle, which costs milliseconds
 
 
 class SqlJournal:
@@ -47,6 +50,7 @@ class SqlJournal:
         self._name, self._study_id, self._writer = name, study_id, writer
         self._patience_s = patience_s
         self._batch = 0
+        self._settled_at = time.monotonic()
         self._mutex = threading.Lock()
         self._closing = threading.Event()
 
@@ -54,10 +58,10 @@ class SqlJournal:
         with self._mutex:
             self._batch += 1
             rows = self._rows(facts, expect)
-            patience = Patience(self._patience_s, f"study {self._name!r}", self._closing)
-            while not self._tried(rows, expect, patience):
+            backoff = Backoff(self._patience_s, f"study {self._name!r}", self._closing)
+            while not self._is_appended(rows, expect, backoff):
                 pass
-            patience.reward()
+            backoff.succeeded()
 
     def read(self, start: int = 0) -> Iterator[Fact]:
         return self._storage.read(self._name, start)
@@ -71,29 +75,41 @@ class SqlJournal:
                 self._connection = None
             self._right.release()
 
-    def _tried(self, rows: list[tuple[Any, ...]], expect: int, patience: Patience) -> bool:
-        """Whether the rows are there after one try; a failure that may pass is waited for."""
+    def _is_appended(self, rows: list[tuple[Any, ...]], expect: int, backoff: Backoff) -> bool:
+        """One try: whether the rows are there after it. A failure that may pass is waited for, others are raised."""
         if self._closing.is_set():
             raise closed(self._name)
         try:
             self._right.check()
-            self._write(self._connected(), rows, expect)
+            connection = self._connected()
+            self._write(connection, rows, expect)
+            self._right.confirm()  # what was taken away meanwhile must not be acknowledged
         except FAILURES as error:
-            self._disconnect()
+            if self._connection is not None:  # it may be in any state: the next try starts with a new one
+                self._discard(self._connection)
+                self._connection = None
             explained = self._database.explain(error)
             if not self._database.passes(error):
                 raise explained from error
-            patience.wait(explained)
+            backoff.wait(explained)
             return False
+        if time.monotonic() - self._settled_at > SETTLE_S:
+            self._database.settle(connection)
+            self._settled_at = time.monotonic()
         return True
 
     def _rows(self, facts: Sequence[Fact], expect: int) -> list[tuple[Any, ...]]:
         """In the order of the columns of ``schema.facts``."""
         study, writer, batch = self._study_id, self._writer, self._batch
-        return [
-            (study, position, type(fact).__name__, VERSION, getattr(fact, "number", None), writer, batch, _body(fact))
-            for position, fact in enumerate(facts, expect)
-        ]
+        rows: list[tuple[Any, ...]] = []
+        for position, fact in enumerate(facts, expect):
+            kind, number = type(fact).__name__, getattr(fact, "number", None)
+            try:
+                body = encode(fact)
+            except (TypeError, ValueError) as error:
+                raise JournalError(f"a fact holds plain JSON values, this {kind} does not: {error}") from error
+            rows.append((study, position, kind, VERSION, number, writer, batch, body))
+        return rows
 
     def _write(self, connection: Connection, rows: list[tuple[Any, ...]], expect: int) -> None:
         with connection.begin():
@@ -101,13 +117,11 @@ class SqlJournal:
             if length == expect:
                 if rows:
                     schema.append(connection, rows)
-            elif not (rows and self._is_written(connection, expect)):
+                return
+            at = connection.execute(schema.BATCH_AT, {"study": self._study_id, "position": expect}).first()
+            # Where this very batch stands at its place, an earlier try was committed after all.
+            if not rows or at is None or tuple(at) != (self._writer, self._batch):
                 raise conflict(self._name, expect, length)
-
-    def _is_written(self, connection: Connection, expect: int) -> bool:
-        """Whether this very batch stands at its place: an earlier try was committed after all."""
-        at = connection.execute(schema.BATCH_AT, {"study": self._study_id, "position": expect}).first()
-        return at is not None and tuple(at) == (self._writer, self._batch)
 
     def _connected(self) -> Connection:
         """The held connection, or a new one after a failure, with the right to write."""
@@ -125,20 +139,7 @@ class SqlJournal:
             self._connection = connection
         return self._connection
 
-    def _disconnect(self) -> None:
-        """A failure may have left the connection in any state: the next try starts with a new one."""
-        if self._connection is not None:
-            self._discard(self._connection)
-            self._connection = None
-
     def _discard(self, connection: Connection) -> None:
         with contextlib.suppress(SQLAlchemyError, JournalError):
             connection.invalidate()
             connection.close()
-
-
-def _body(fact: Fact) -> str:
-    try:
-        return encode(fact)
-    except (TypeError, ValueError) as error:
-        raise JournalError(f"a fact holds plain JSON values, this {type(fact).__name__} does not: {error}") from error

@@ -1,19 +1,22 @@
-"""The contract of a storage, and the messages that all storages share."""
+"""The contract of a storage, the base class of those that have a URL, and the messages that all of them share."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
-from raytune_hpo.codec import Row
+from raytune_hpo.codec import Row, to_row
 from raytune_hpo.errors import JournalError, SequenceConflict, SpecError, StudyExists, StudyNotFound
 from raytune_hpo.facts import Fact
 
 if TYPE_CHECKING:  # protocols.py needs numpy and the spaces, remembering does not
     from raytune_hpo.protocols import Journal
 
+PATIENCE_S = 600.0  # how long an append waits for a database that is gone, slow or full
 _SHOWN = 5  # studies named in a message
 
 
@@ -50,7 +53,7 @@ class Storage(Protocol):
         ...
 
     def read(self, name: str, start: int = 0) -> Iterator[Fact]:
-        """The study's facts from position ``start`` on, as they were when the reading began; its writer is not disturbed.
+        """The study's facts from position ``start`` on, as they were when the reading began; disturbs no writer.
 
         Raises:
             StudyNotFound: at once.
@@ -83,8 +86,64 @@ class Storage(Protocol):
         ...
 
 
+class BaseStorage(ABC):
+    """Base class of the storages that users name by a URL; see ``Storage`` for what the methods owe.
+
+    A subclass is registered under its URL scheme as an entry point of ``raytune_hpo.journals``.
+
+    Attributes:
+        is_movable: whether every node of a cluster reaches the same studies by the same words, so that the optimizer may
+            move from one node to another.
+        needs: what the optimizer's process needs beyond this package: modules, and the packages that bring them.
+    """
+
+    is_movable: ClassVar[bool] = False
+    needs: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    url: str
+
+    @classmethod
+    @abstractmethod
+    def open(cls, words: str, *, patience_s: float = PATIENCE_S) -> BaseStorage:
+        """The storage that a user named. Creates nothing and connects to nothing before it is used.
+
+        Args:
+            words: as they were typed, with the scheme.
+            patience_s: how long an append waits for a place that is gone, slow or full.
+
+        Raises:
+            SpecError: the words name no such storage; the message repeats no password.
+        """
+
+    @classmethod
+    def absolute(cls, words: str) -> str:
+        """The words in a form that means the same from every folder of this machine."""
+        return words
+
+    @abstractmethod
+    def journal(self, name: str, *, create: bool, owner: str) -> Journal: ...
+
+    @abstractmethod
+    def read(self, name: str, start: int = 0) -> Iterator[Fact]: ...
+
+    @abstractmethod
+    def studies(self) -> list[StudyRow]: ...
+
+    @abstractmethod
+    def delete(self, name: str) -> None: ...
+
+    def rows(self, name: str, start: int = 0) -> Iterator[Row]:
+        return map(to_row, self.read(name, start))
+
+    def trial_facts(self, name: str, number: int) -> list[Fact]:
+        return [fact for fact in self.read(name) if getattr(fact, "number", None) == number]
+
+    def close(self) -> None:
+        """Let go of what the storage itself holds, if it holds anything."""
+        return
+
+
 def check_name(name: str) -> str:
-    """The name, if it can be one.
+    """The name, if a study can have it.
 
     Raises:
         SpecError: it is empty, or has characters that no database keeps.

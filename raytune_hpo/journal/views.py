@@ -1,7 +1,7 @@
 """The views for people who use plain SQL: studies, trials and reports. Described in docs/storage.md.
 
-They say of every trial what ``trial.evolve`` says. The text is the same for all databases but for three words: how a
-text, a number and an object are taken out of a fact's body.
+They say of every trial what ``trial.evolve`` says. The text is the same for all databases but for four words: how a
+text, a number, a whole number and an object are taken out of a fact's body.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from raytune_hpo.facts import Status
 
-NAMES = ("studies", "trials", "reports")
+VIEW_NAMES = ("studies", "trials", "reports")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Dialect:
     text: Callable[[str, str], str]
     number: Callable[[str, str], str]
+    whole: Callable[[str, str], str]  # beyond 64 bits: the largest number that there is
     object: Callable[[str, str], str]
     setup: tuple[str, ...] = ()
 
@@ -43,11 +44,32 @@ SELECT CASE WHEN body !~ '\\u0000|\\ud[89a-f]' THEN body
 END::json
 $$"""
 
+_LARGEST = 2**63 - 1
+
+
+def _postgres_number(table: str, key: str) -> str:
+    # What is no number, such as {"$float": "inf"}, would make the whole query fail.
+    value = f"raytune_json({table}.body) -> '{key}'"
+    return f"(CASE json_typeof({value}) WHEN 'number' THEN ({value}) #>> '{{}}' END)::double precision"
+
+
+def _postgres_whole(table: str, key: str) -> str:
+    value = f"(raytune_json({table}.body) ->> '{key}')::numeric"
+    # least and greatest pass over NULL, which has to stay one.
+    return f"(CASE WHEN {value} IS NOT NULL THEN greatest(least({value}, {_LARGEST}), -{_LARGEST}) END)::bigint"
+
+
 _DIALECTS = {
-    "sqlite": _Dialect(text=_sqlite_text, number=_sqlite_value, object=_sqlite_value),
+    "sqlite": _Dialect(
+        text=_sqlite_text,
+        number=_sqlite_value,
+        whole=lambda table, key: f"CAST({_sqlite_value(table, key)} AS integer)",
+        object=_sqlite_value,
+    ),
     "postgresql": _Dialect(
         text=lambda table, key: f"(raytune_json({table}.body) ->> '{key}')",
-        number=lambda table, key: f"(raytune_json({table}.body) ->> '{key}')::double precision",
+        number=_postgres_number,
+        whole=_postgres_whole,
         object=lambda table, key: f"(raytune_json({table}.body) -> '{key}')",
         setup=(_POSTGRES_JSON,),
     ),
@@ -69,7 +91,7 @@ SELECT
   t.number,
   CASE latest.kind WHEN 'Started' THEN 'running' WHEN 'Requeued' THEN 'waiting' ELSE {db.text("latest", "status")} END
     AS status,
-  CAST(coalesce({db.number("begun", "attempt")}, 1) AS integer) AS attempt,
+  coalesce({db.whole("begun", "attempt")}, 1) AS attempt,
   {db.object("created", "config")} AS config,
   coalesce({db.object("latest", "metrics")}, {db.object("report", "metrics")}, '{{}}') AS metrics,
   CASE WHEN latest.kind <> 'Requeued' THEN {db.text("begun", "worker")} END AS worker,
@@ -100,8 +122,8 @@ CREATE VIEW reports AS
 SELECT
   s.name AS study,
   f.number,
-  CAST({db.number("f", "attempt")} AS integer) AS attempt,
-  CAST({db.number("f", "step")} AS integer) AS step,
+  {db.whole("f", "attempt")} AS attempt,
+  {db.whole("f", "step")} AS step,
   {db.object("f", "metrics")} AS metrics,
   {db.text("f", "verdict")} AS verdict,
   {db.number("f", "at")} AS at

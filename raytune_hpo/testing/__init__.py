@@ -1,4 +1,4 @@
-"""Contract suites for samplers and schedulers, for our own parts and for strangers'.
+"""Contract suites for samplers, schedulers and journals, for our own parts and for strangers'.
 
 A package that brings a sampler runs all of them with:
 
@@ -11,9 +11,10 @@ A package that brings a sampler runs all of them with:
 
 A case is a check bound to what it needs; it returns, or raises AssertionError with what was broken. ``start``,
 ``report`` and ``finish`` build trials from facts as the optimizer would, ``Loop`` is an optimizer for one sampler,
-``race`` runs learning curves under a scheduler.
+``race`` runs learning curves under a scheduler. ``journal_cases`` wants a place to write to for each check.
 """
 
+from raytune_hpo.testing.journals import JOURNAL_CHECKS, JournalPlace, journal_cases, journal_facts
 from raytune_hpo.testing.samplers import (
     SAMPLER_CHECKS,
     SamplerMaker,
@@ -63,10 +64,12 @@ from raytune_hpo.testing.trials import (
 
 __all__ = [
     "GOALS",
+    "JOURNAL_CHECKS",
     "SAMPLER_CHECKS",
     "SCHEDULER_CHECKS",
     "SEED",
     "TWO_GOALS",
+    "JournalPlace",
     "Loop",
     "Race",
     "SamplerMaker",
@@ -95,6 +98,8 @@ __all__ = [
     "finish",
     "histories",
     "history",
+    "journal_cases",
+    "journal_facts",
     "race",
     "report",
     "restart",

@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
 
-from raytune_hpo.errors import SpecError
+from raytune_hpo.cluster.environment import is_movable, optimizer_needs, storage_words
+from raytune_hpo.errors import JournalError, SpecError
 from raytune_hpo.journal import MemoryStorage, open_storage
+from raytune_hpo.journal.opening import storage_class
 from tests.journal.story import ROOT
 
 
@@ -86,6 +89,104 @@ def test_anything_else_is_refused_with_what_is_accepted(here, text, message):
     with pytest.raises(SpecError, match=message) as caught:
         open_storage(text)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "postgresql:/hpo:s3cret@db/hpo",
+        "postgres//hpo:s3cret@db/hpo",
+        "postgres:hpo:s3cret@db/hpo",
+        "hpo:s3cret@db/hpo.db",
+        "hpo:s3cret@db",
+        "postgresq1://hpo:s3cret@db/hpo",
+        "mysql://hpo:s3cret@db/hpo",
+        "hpo:s3cret@db://hpo",
+        "sqlite://hpo:s3cret@db/hpo",
+        "postgresql://hpo:s3cret@db:port/hpo",
+        "postgresql+asyncpg://hpo:s3cret@db/hpo",
+    ],
+)
+def test_no_message_repeats_the_password_of_words_that_are_refused(here, words):
+    with pytest.raises(SpecError) as caught:
+        open_storage(words)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://hpo:s3cret@127.0.0.1:1/hpo?password=s3cret", "postgresql://hpo:***@127.0.0.1:1/hpo"),
+        ("postgresql://hpo@127.0.0.1:1/hpo?password=s3cret", "postgresql://hpo:***@127.0.0.1:1/hpo"),
+        ("postgresql://hpo@127.0.0.1:1/hpo", "postgresql://hpo@127.0.0.1:1/hpo"),
+        ("postgresql://127.0.0.1:1/hpo?sslpassword=s3cret", "postgresql://127.0.0.1:1/hpo?sslpassword=***"),
+        (
+            "postgresql://127.0.0.1:1/hpo?application_name=a&gssencmode=s3cret",
+            "postgresql://127.0.0.1:1/hpo?application_name=a&gssencmode=***",
+        ),
+        ("postgresql://127.0.0.1:1/hpo?sslmode=disable&pasword=s3cret", "pasword=***"),
+    ],
+)
+def test_no_message_repeats_a_password_of_a_server_that_cannot_be_used(url, shown):
+    storage = open_storage(url)
+    assert storage.url.endswith(shown)
+    with pytest.raises(JournalError) as caught:
+        storage.studies()
+    texts = [repr(storage), repr(storage._database._engine), str(caught.value)]
+    assert "s3cret" not in "".join(texts)
+
+
+@pytest.mark.parametrize(
+    ("words", "absolute"),
+    [
+        ("foo.db", "{here}/foo.db"),
+        ("~/foo.db", "{here}/home/foo.db"),
+        (Path("foo"), "{here}/foo"),
+        (Path("memory"), "{here}/memory"),
+        ("sqlite:///foo.db?synchronous=full", "sqlite:///{here}/foo.db?synchronous=full"),
+        ("sqlite+pysqlite:///foo.db", "sqlite+pysqlite:///{here}/foo.db"),
+        ("sqlite:////foo.db", "sqlite:////foo.db"),
+        ("memory", "memory"),
+        ("postgresql://ann:secret@db/hpo", "postgresql://ann:secret@db/hpo"),
+    ],
+)
+def test_words_are_made_absolute_where_they_are_typed(here, words, absolute, monkeypatch):
+    assert storage_words(words) == absolute.format(here=here)
+    monkeypatch.chdir("/")
+    if not absolute.startswith("postgresql"):
+        kind, _ = storage_class(words)
+        assert type(open_storage(storage_words(absolute.format(here=here)))) is kind
+
+
+def test_a_storage_says_what_a_cluster_must_know():
+    assert is_movable("postgresql://db/hpo") and is_movable("postgres://db/hpo")
+    assert not any(is_movable(words) for words in (None, "memory", "a.db", "sqlite:///postgres.db"))
+    assert optimizer_needs("memory", None) == {}
+    assert set(optimizer_needs(None, None)) == {"sqlalchemy"}
+    assert set(optimizer_needs("postgresql://db/hpo", None)) >= {"sqlalchemy", "psycopg"}
+
+
+def test_a_misspelt_scheme_is_answered_with_the_nearest():
+    with pytest.raises(SpecError, match="did you mean 'postgresql'"):
+        open_storage("postgresq://db/hpo")
+
+
+def test_the_default_folder_is_private_and_an_open_one_is_closed(here):
+    folder = here / "home" / ".raytune_hpo"
+    open_storage().journal("mnist", create=True, owner="me").close()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o755)
+    open_storage()
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_users_chose_is_left_as_it_is(here):
+    (here / "shared").mkdir(mode=0o755)
+    (here / "home").mkdir()
+    (here / "home" / ".raytune_hpo").symlink_to(here / "shared")
+    open_storage().journal("mnist", create=True, owner="me").close()
+    open_storage("shared/own.db").journal("mnist", create=True, owner="me").close()
+    assert (here / "shared").stat().st_mode & 0o777 == 0o755
 
 
 def test_sqlalchemy_waits_for_a_database():

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from raytune_hpo.errors import HpoError, JournalCorrupt, JournalError, StudyNotFound
-from raytune_hpo.journal import open_storage
+from raytune_hpo.journal import open_storage, sqljournal
 from tests.journal.story import acknowledged, kill, short_study, started, usual_trial, writing_process
 
 
@@ -15,6 +15,12 @@ from tests.journal.story import acknowledged, kill, short_study, started, usual_
 def study(tmp_path_factory):
     """Files as kill -9 leaves them: half of the facts in the database file, the rest in its log."""
     folder = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqljournal, "SETTLE_S", float("inf"))  # or a slow machine would have less in the log
+        return folder, written(folder)
+
+
+def written(folder):
     facts = [fact for number in range(300) for fact in usual_trial(number)]
     journal = open_storage(folder / "live.db").journal("mnist", create=True, owner="me")
     for position in range(0, 300, 50):
@@ -26,7 +32,7 @@ def study(tmp_path_factory):
         shutil.copy(folder / f"live.db{end}", folder / f"killed.db{end}")
     journal.close()
     shutil.copy(folder / "live.db", folder / "closed.db")
-    return folder, facts
+    return facts
 
 
 def outcome(path, facts):

@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from raytune_hpo.errors import JournalError, SequenceConflict, StudyExists
 from raytune_hpo.journal import open_storage
-from raytune_hpo.journal.sqlite import network_file_system
+from raytune_hpo.journal.sqlite_files import network_file_system
 from tests.journal.story import acknowledged, child, created, kill, short_study, started, usual_trial, writing_process
 
 
@@ -206,6 +207,8 @@ def test_a_read_only_place_can_be_read_and_says_the_way_out_to_who_writes(tmp_pa
         journal.close()
     for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(folder.stat().st_mode | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)
+    for piece in tmp_path.glob("studies.db*"):
+        piece.chmod(0o644)  # they are private, unless someone wishes otherwise
     tmp_path.chmod(0o555)
     process = child(READ_ONLY, str(path), stderr=subprocess.PIPE)
     output, errors = process.communicate(timeout=60)
@@ -227,6 +230,106 @@ def test_a_file_that_was_removed_takes_no_more_facts(tmp_path, replace):
     with pytest.raises(JournalError, match="removed or replaced"):
         journal.append([started(0)], expect=1)
     journal.close()
+
+
+def damage_removed(piece):
+    piece.unlink()
+
+
+def damage_replaced(piece):
+    copy = piece.with_name("copy")
+    shutil.copy(piece, copy)
+    copy.replace(piece)
+
+
+def damage_emptied(piece):
+    piece.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("end", "damage"),
+    [
+        ("", damage_replaced),
+        ("-wal", damage_removed),
+        ("-wal", damage_replaced),
+        ("-wal", damage_emptied),
+        ("-shm", damage_removed),
+        ("-shm", damage_replaced),
+    ],
+)
+def test_nothing_is_acknowledged_that_a_lost_file_takes_with_it(tmp_path, end, damage):
+    path = tmp_path / "studies.db"
+    journal = hold(open_storage(path))
+    for number in range(5):
+        journal.append([started(number)], expect=number)
+    damage(tmp_path / f"studies.db{end}")
+    for _ in range(2):
+        with pytest.raises(JournalError):
+            journal.append([started(5)], expect=5)
+    journal.close()
+
+
+LOG_LOST = """
+import os, sys, time
+from raytune_hpo.errors import JournalError
+from raytune_hpo.journal import open_storage, sqljournal
+from tests.journal.story import started
+sqljournal.SETTLE_S = 0.1
+journal = open_storage(sys.argv[1]).journal("mnist", create=True, owner="the child")
+for number in range(50):
+    if number == 20:
+        time.sleep(0.11)
+    if number == 30:
+        os.unlink(sys.argv[2])
+    try:
+        journal.append([started(number)], expect=number)
+    except JournalError as error:
+        print("refused", number, error, flush=True)
+        os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_log_that_is_removed_takes_seconds_with_it_and_not_the_study(sqlite_url, tmp_path):
+    output, _ = child(LOG_LOST, sqlite_url, str(tmp_path / "studies.db-wal")).communicate(timeout=60)
+    assert output.startswith("refused 30") and "studies.db-wal must stay as it is" in output
+    numbers = [fact.number for fact in open_storage(sqlite_url).read("mnist")]
+    assert len(numbers) >= 21 and numbers == list(range(len(numbers)))
+
+
+def test_a_log_that_others_checkpoint_away_is_no_loss(tmp_path):
+    path = tmp_path / "studies.db"
+    journal = hold(open_storage(path))
+    with sqlite3.connect(path) as other:
+        for length in range(0, 600, 20):
+            journal.append([started(n) for n in range(length, length + 20)], expect=length)
+            other.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if length % 40 else 'RESTART'})").fetchall()
+    other.close()
+    assert [fact.number for fact in journal.read()] == list(range(600))
+    journal.close()
+
+
+def modes(folder):
+    return {piece.name: oct(stat.S_IMODE(piece.stat().st_mode)) for piece in folder.iterdir()}
+
+
+def test_a_study_is_private(tmp_path):
+    journal = hold(open_storage(tmp_path / "studies.db"))
+    journal.append(short_study(), expect=0)
+    names = ("studies.db", "studies.db-wal", "studies.db-shm", "studies.db.1.lock")
+    assert modes(tmp_path) == dict.fromkeys(names, "0o600")
+    journal.close()
+
+
+def test_who_may_only_read_a_database_cannot_hold_its_lock(tmp_path):
+    path = tmp_path / "studies.db"
+    hold(open_storage(path)).close()
+    (tmp_path / "studies.db.1.lock").write_text("left behind by a killed process")
+    for database, lock in ((0o644, "0o600"), (0o664, "0o660"), (0o666, "0o666")):
+        path.chmod(database)
+        journal = hold(open_storage(path))
+        assert modes(tmp_path)["studies.db.1.lock"] == lock
+        assert modes(tmp_path)["studies.db-wal"] == oct(database)  # as SQLite does it
+        journal.close()
 
 
 def test_two_writers_that_the_lock_could_not_keep_apart_are_kept_apart_by_the_sequence(tmp_path):

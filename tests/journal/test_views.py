@@ -1,6 +1,7 @@
 """The views say of every trial what trial.evolve says."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import create_engine
@@ -10,7 +11,7 @@ from raytune_hpo.facts import Reported, Started
 from raytune_hpo.goals import Goal
 from raytune_hpo.journal import open_storage
 from raytune_hpo.trial import evolve
-from tests.journal.story import AT, created, eventful_study, short_study
+from tests.journal.story import AT, completed, created, eventful_study, reported, short_study, started
 
 COLUMNS = "number status attempt worker created_at started_at finished_at duration_s error config metrics".split()
 
@@ -82,6 +83,22 @@ def test_reports_are_listed_with_their_verdicts(database_url):
     seen = sorted(tuple(row[name] for name in key) for row in rows)
     assert seen == sorted((f.number, f.attempt, f.step, str(f.verdict), f.at) for f in facts if isinstance(f, Reported))
     assert all(plain(row["metrics"])["loss"] == 1 / row["step"] for row in rows)
+
+
+def test_numbers_beyond_what_a_database_counts_spoil_no_query(database_url):
+    steps = [1, 3_000_000_000, 2**63 - 1, 10**30, 10**400, -(10**30)]
+    facts = [created(), started(0), *(replace(reported(0, 1), step=step, attempt=2**40) for step in steps)]
+    late = completed(0, attempt=10**20)
+    facts += [replace(late, duration_s=float("inf"), started_at=float("nan")), started(1, at=float("inf"))]
+    write(database_url, facts)
+    rows = query(database_url, "SELECT step, attempt FROM reports ORDER BY step")
+    assert [row["step"] for row in rows][1:] == [1, 3_000_000_000] + [2**63 - 1] * 3
+    assert rows[0]["step"] <= -(2**63) + 1 and rows[0]["attempt"] == 2**40
+    assert [row["status"] for row in query(database_url, "SELECT * FROM trials ORDER BY number")] == [
+        "completed",
+        "running",
+    ]
+    assert query(database_url, "SELECT * FROM studies")[0]["num_trials"] == 2
 
 
 def test_text_that_a_database_cannot_hold_spoils_no_query(database_url):

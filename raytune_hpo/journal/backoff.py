@@ -1,4 +1,4 @@
-"""Waiting for a database that is gone, slow or full."""
+"""Exponential backoff: waiting for a database that is gone, slow or full."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _log = logging.getLogger("raytune_hpo")
 _FIRST_S, _LONGEST_S = 0.05, 5.0
 
 
-class Patience:
-    """How long one append waits, over all its tries. Says so once when the waiting begins, and once when it is over.
+class Backoff:
+    """The pauses between the tries of one append. Logs once when the waiting begins, and once when it is over.
 
     Args:
         limit_s: counted from the first failure.
@@ -30,7 +30,7 @@ class Patience:
         """Sleep before the next try, longer each time.
 
         Raises:
-            JournalError: there is no patience left, or the journal is being closed.
+            JournalError: the limit has been reached, or the journal is being closed.
         """
         now = time.monotonic()
         if self._since is None:
@@ -43,8 +43,8 @@ class Patience:
             raise JournalError(f"{self._what} was closed while an append waited: {why}") from why
         self._delay_s = min(2 * self._delay_s, _LONGEST_S)
 
-    def reward(self) -> None:
-        """The try after the waiting succeeded."""
+    def succeeded(self) -> None:
+        """Tell that the last try was the last."""
         if self._since is not None:
             waited_s = time.monotonic() - self._since
             _log.warning("%s can be written again after %.1f s, nothing was lost", self._what, waited_s)

@@ -1,0 +1,441 @@
+"""Contract suite for storages and their journals."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from raytune_hpo.codec import decode
+from raytune_hpo.errors import HpoError, JournalError, SequenceConflict, SpecError, StudyExists, StudyNotFound
+from raytune_hpo.facts import (
+    Enqueued,
+    Fact,
+    Finished,
+    Printed,
+    Reported,
+    Requeued,
+    SessionOpened,
+    Started,
+    Status,
+    StudyCreated,
+    StudyStopped,
+    Verdict,
+)
+from raytune_hpo.journal import Storage, open_storage
+from raytune_hpo.protocols import Journal
+
+_AT = 1_763_700_000.25
+_ODD_NAMES = (
+    "Größe/数据 'x' \"y\"; --",
+    "../../up",
+    "..",
+    "/root",
+    "a/b",
+    "a%2Fb",
+    "A/B",
+    "con.",
+    " blanks around ",
+    "%s {} $HOME *?",
+    "x" * 200,
+    "数" * 80,
+)
+
+
+@dataclass(frozen=True)
+class JournalPlace:
+    """A place for studies, empty at first, and how a storage is opened there.
+
+    Attributes:
+        words: name the place; a Storage stands for itself.
+        lasts: whether a second storage opened by the same words finds what the first one wrote.
+    """
+
+    words: Any
+    open_at: Callable[[Any], Storage] = open_storage
+    lasts: bool = True
+
+    def open(self) -> Storage:
+        return self.open_at(self.words)
+
+    def other(self, storage: Storage) -> Storage:
+        """The same studies through another object, where there may be one."""
+        return self.open() if self.lasts else storage
+
+
+def journal_cases(
+    make_words: Callable[[], Any], open_at: Callable[[Any], Storage] = open_storage, *, lasts: bool = True
+) -> dict[str, Callable[[], None]]:
+    """Every check of a storage, each in a place of its own.
+
+    Args:
+        make_words: gives words for another, empty place each time: a URL in a new folder, say.
+        open_at: opens the storage that words name; by default, whatever is registered for them.
+        lasts: False where studies live as long as the storage object, so that nobody else finds them.
+    """
+
+    def run(check: Callable[[JournalPlace], None]) -> None:
+        place = JournalPlace(make_words(), open_at, lasts)
+        try:
+            check(place)
+        except Exception as error:
+            if isinstance(error, AssertionError):
+                raise
+            raise AssertionError(f"{(check.__doc__ or '').strip()} It ended with {error!r}") from error
+
+    return {check.__name__.removeprefix("check_"): partial(run, check) for check in JOURNAL_CHECKS}
+
+
+# ---------------------------------------------------------------------------------------------- what is written
+
+
+def journal_facts(num_trials: int = 3) -> list[Fact]:
+    """The facts of a short study, with values that are hard to keep."""
+    odd = {"text": "a\u0000b\ud800", "nan": float("nan"), "inf": [float("-inf")], "big": 2**70, "tiny": 5e-324}
+    facts: list[Fact] = [
+        StudyCreated(spec={"name": "mnist", "space": {"lr": [0.1, float("inf")]}}, at=_AT),
+        SessionOpened(at=_AT),
+        Enqueued(config=odd, at=_AT),
+    ]
+    for number in range(num_trials):
+        common = {"number": number, "attempt": 1, "at": _AT + number}
+        facts += [
+            _started(number),
+            Reported(**common, step=3_000_000_000, metrics={"loss": 0.1 + number}, verdict=Verdict.CONTINUE),  # type: ignore[arg-type]
+            Printed(**common, text="époque 1\n\x1b[0m\u2028"),  # type: ignore[arg-type]
+            Requeued(**common, reason="its worker died", spent=number % 2 == 0),  # type: ignore[arg-type]
+            Started(number=number, worker="w-2", at=_AT, attempt=2),
+            Finished(number=number, attempt=2, status=Status.COMPLETED, at=_AT, metrics={"loss": 1 / 3, "ok": True}),
+        ]
+    return [*facts, StudyStopped(reason="num_trials", at=_AT)]
+
+
+def _started(number: int) -> Started:
+    return Started(number=number, worker="w", at=_AT, config={"lr": 0.1 + number, "n": [1, 2.0]}, basis=number)
+
+
+def _are(found: Iterable[Fact], facts: Iterable[Fact]) -> bool:
+    """Equality that takes NaN for what it is, and tells 1 from 1.0."""
+    return [repr(fact) for fact in found] == [repr(fact) for fact in facts]
+
+
+def _hold(storage: Storage, name: str = "mnist", *, create: bool = True, owner: str = "me") -> Journal:
+    return storage.journal(name, create=create, owner=owner)
+
+
+@contextlib.contextmanager
+def _refused(error: type[HpoError], says: str, why: str) -> Iterator[None]:
+    try:
+        yield
+    except error as caught:
+        assert re.search(says, str(caught)), f"{why}: the message should say {says!r}, got {caught}"
+    except Exception as caught:
+        raise AssertionError(f"{why}: {error.__name__} is expected, got {caught!r}") from caught
+    else:
+        raise AssertionError(f"{why}: {error.__name__} is expected, nothing was raised")
+
+
+# ---------------------------------------------------------------------------------------------- appending and reading
+
+
+def check_is_a_storage(place: JournalPlace) -> None:
+    """It has the methods of a storage, names its place, and keeps nothing before something is written."""
+    storage = place.open()
+    assert isinstance(storage, Storage), "a storage has all methods of raytune_hpo.journal.Storage"
+    assert storage.url and storage.url.isprintable(), "url says where the studies are, fit for a message"
+    assert storage.studies() == [], "a new place holds no study"
+    storage.close()
+
+
+def check_append_and_read(place: JournalPlace) -> None:
+    """What was appended is read as it was, from any position, through the journal and through the storage."""
+    storage, facts = place.open(), journal_facts()
+    journal = _hold(storage)
+    journal.append(facts[:5], expect=0)
+    journal.append(facts[5:], expect=5)
+    assert _are(journal.read(), facts), "facts come back as they were"
+    assert _are(storage.read("mnist"), facts)
+    assert _are(storage.read("mnist", 4), facts[4:])
+    assert _are((decode(*row) for row in storage.rows("mnist", 2)), facts[2:]), (
+        "rows are the facts in their stored form"
+    )
+    assert list(journal.read(len(facts))) == list(journal.read(len(facts) + 9)) == []
+    journal.close()
+
+
+def check_durable(place: JournalPlace) -> None:
+    """What was acknowledged is there for whoever opens the place anew, at once and after the journal was closed."""
+    storage, facts = place.open(), journal_facts()
+    journal = _hold(storage)
+    journal.append(facts, expect=0)
+    assert _are(place.other(storage).read("mnist"), facts), "another reader finds it before the journal is closed"
+    journal.close()
+    storage.close()
+    storage = place.other(storage)
+    again = _hold(storage, create=False)
+    again.append([_started(9)], expect=len(facts))
+    assert _are(again.read(), [*facts, _started(9)])
+    again.close()
+
+
+def check_closed(place: JournalPlace) -> None:
+    """A closed journal takes nothing, says so, and may be closed again."""
+    journal = _hold(place.open())
+    journal.append([_started(0)], expect=0)
+    journal.close()
+    journal.close()
+    with _refused(JournalError, "closed", "an append to a closed journal"):
+        journal.append([_started(1)], expect=1)
+
+
+def check_sequence(place: JournalPlace) -> None:
+    """An append must know the journal's length; one that does not leaves nothing behind."""
+    journal = _hold(place.open())
+    journal.append([_started(0)], expect=0)
+    for expect in (0, 2):
+        with _refused(SequenceConflict, "holds 1", f"an append that expects {expect} facts where there is 1"):
+            journal.append([_started(1), _started(2)], expect=expect)
+    journal.append([_started(1)], expect=1)
+    assert list(journal.read()) == [_started(0), _started(1)]
+    journal.close()
+
+
+def check_empty_append(place: JournalPlace) -> None:
+    """An append of nothing changes nothing, and must know the length all the same."""
+    journal = _hold(place.open())
+    journal.append([], expect=0)
+    assert list(journal.read()) == []
+    with _refused(SequenceConflict, "", "an empty append that expects a fact"):
+        journal.append([], expect=1)
+    journal.close()
+
+
+def check_all_or_nothing(place: JournalPlace) -> None:
+    """An append with a fact that cannot be written writes none of them, and the next one goes on."""
+    storage = place.open()
+    journal, facts = _hold(storage), [_started(0), _started(1), _started(2)]
+    bad = Started(number=1, worker="w", at=_AT, config={"lr": object()})
+    try:
+        journal.append([_started(0), bad, _started(2)], expect=0)
+    except JournalError:
+        assert list(journal.read()) == [], "a fact that cannot be written leaves none of its batch behind"
+        journal.append(facts, expect=0)
+    except Exception as error:
+        raise AssertionError(f"a fact that cannot be written is a JournalError, got {error!r}") from error
+    assert len(list(storage.read("mnist"))) == 3
+    journal.close()
+
+
+def check_big_facts(place: JournalPlace) -> None:
+    """A fact of a megabyte, and a batch of thousands, are facts like others."""
+    storage = place.open()
+    journal = _hold(storage)
+    big = Printed(number=0, attempt=1, text="数x" * 500_000, at=_AT)
+    many = [_started(number) for number in range(9_001)]
+    journal.append([big], expect=0)
+    journal.append(many, expect=1)
+    assert list(storage.read("mnist")) == [big, *many]
+    assert [fact.number for fact in storage.read("mnist", 9_000)] == [8_999, 9_000]  # type: ignore[union-attr]
+    reading = storage.read("mnist")
+    next(reading)
+    del reading  # nobody has to read to the end
+    journal.append([_started(0)], expect=9_002)
+    journal.close()
+
+
+# ---------------------------------------------------------------------------------------------- several at once
+
+
+def check_reading_is_a_snapshot(place: JournalPlace) -> None:
+    """A reading is of the moment when it began."""
+    storage = place.open()
+    journal = _hold(storage)
+    journal.append([_started(n) for n in range(5)], expect=0)
+    reading = storage.read("mnist")
+    first = next(reading)
+    journal.append([_started(n) for n in range(5, 10)], expect=5)
+    assert [first, *reading] == [_started(n) for n in range(5)]
+    journal.close()
+
+
+def check_readers_meanwhile(place: JournalPlace) -> None:
+    """While one writes, others read whole batches, without gaps, and no less than was acknowledged before."""
+    storage = place.open()
+    journal = _hold(storage)
+    acknowledged, failures, done = [0], [], threading.Event()
+
+    def read() -> None:
+        other = place.other(storage)
+        try:
+            while not done.is_set():
+                least = acknowledged[0]
+                facts = list(other.read("mnist"))
+                assert len(facts) >= least, "what was acknowledged is seen"
+                assert len(facts) % 3 == 0, "half of a batch is seen by nobody"
+                assert facts == [_started(n) for n in range(len(facts))], "facts are in order, without a gap"
+        except Exception as error:
+            failures.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for length in range(0, 150, 3):
+        journal.append([_started(length), _started(length + 1), _started(length + 2)], expect=length)
+        acknowledged[0] = length + 3
+    done.set()
+    for reader in readers:
+        reader.join()
+    journal.close()
+    if failures:
+        raise AssertionError(f"reading beside a writer: {failures[0]!r}") from failures[0]
+
+
+def check_one_writer(place: JournalPlace) -> None:
+    """One writes a study at a time, by whatever object; another study is free."""
+    storage = place.open()
+    other = place.other(storage)
+    journal = _hold(storage, owner="alice")
+    with _refused(StudyExists, r"alice.*hpo\.attach\('mnist'\)", "a second writer"):
+        _hold(other, owner="bob")
+    with _refused(StudyExists, "alice", "deleting what is being written"):
+        other.delete("mnist")
+    another = _hold(other, "cifar", owner="bob")
+    another.append([_started(7)], expect=0)
+    another.close()
+    journal.append([_started(0)], expect=0)
+    journal.close()
+    after = _hold(other, owner="bob")
+    assert list(after.read()) == [_started(0)]
+    after.close()
+
+
+def check_threads_append(place: JournalPlace) -> None:
+    """Any thread may append; of several with the same length, exactly one wins."""
+    journal = _hold(place.open())
+    won: list[int] = []
+    failures: list[Exception] = []
+
+    def work(number: int) -> None:
+        for length in range(10):
+            try:
+                journal.append([_started(number)], expect=length)
+                won.append(length)
+            except SequenceConflict:
+                pass  # another thread was first
+            except Exception as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise AssertionError(f"threads that append at once: {failures[0]!r}") from failures[0]
+    assert len(set(won)) == len(won), "of several appends that expect the same length, one is written"
+    assert len(list(journal.read())) == len(won), "what was acknowledged is in the journal, and nothing else"
+    journal.close()
+
+
+# ---------------------------------------------------------------------------------------------- studies
+
+
+def check_unknown_study(place: JournalPlace) -> None:
+    """An unknown study is refused at once, with the nearest name, and is not created by asking for it."""
+    storage = place.open()
+    with _refused(StudyNotFound, "no study", "taking up a study that does not exist"):
+        _hold(storage, create=False)
+    assert storage.studies() == [], "a study that was only asked for is not created"
+    _hold(storage).close()
+    for ask in (
+        lambda: _hold(storage, "mnits", create=False),
+        lambda: storage.read("mnits"),
+        lambda: storage.rows("mnits"),
+        lambda: storage.trial_facts("mnits", 0),
+        lambda: storage.delete("mnits"),
+    ):
+        with _refused(StudyNotFound, "did you mean 'mnist'", "an unknown study, at the call and not at the first fact"):
+            ask()
+
+
+def check_names(place: JournalPlace) -> None:
+    """A study's name is any printable text that is not blank, and each has facts of its own."""
+    storage = place.open()
+    for name in ("", "  ", "a\x00b", "a\nb"):
+        with _refused(SpecError, "printable", f"a study called {name!r}"):
+            _hold(storage, name)
+    for number, name in enumerate(_ODD_NAMES):
+        journal = _hold(storage, name)
+        journal.append([_started(number)], expect=0)
+        journal.close()
+    other = place.other(storage)
+    assert [row.name for row in other.studies()] == list(_ODD_NAMES), "names come back as they were"
+    for number, name in enumerate(_ODD_NAMES):
+        assert list(other.read(name)) == [_started(number)], f"study {name!r} has facts of its own"
+
+
+def check_trial_facts(place: JournalPlace) -> None:
+    """The facts of one trial, in order."""
+    storage, facts = place.open(), journal_facts(num_trials=20)
+    journal = _hold(storage)
+    journal.append(facts, expect=0)
+    wanted = [fact for fact in facts if getattr(fact, "number", None) == 7]
+    assert _are(storage.trial_facts("mnist", 7), wanted)
+    assert storage.trial_facts("mnist", 99) == []
+    journal.close()
+
+
+def check_list_of_studies(place: JournalPlace) -> None:
+    """Studies are listed in the order of their creation, with their lengths."""
+    storage = place.open()
+    for name, facts in (("b", [_started(0), _started(1)]), ("a", [])):
+        journal = _hold(storage, name)
+        journal.append(facts, expect=0)
+        journal.close()
+    _hold(storage, "b").close()  # taking a study up again changes no order
+    rows = place.other(storage).studies()
+    assert [(row.name, row.num_facts) for row in rows] == [("b", 2), ("a", 0)]
+    assert 1.7e9 < rows[0].created_at <= rows[1].created_at, "created_at is the time of its creation, in epoch seconds"
+
+
+def check_delete(place: JournalPlace) -> None:
+    """A deleted study is gone, its name is free, and others stay."""
+    storage = place.open()
+    for name in ("mnist", "cifar"):
+        journal = _hold(storage, name)
+        journal.append(journal_facts(), expect=0)
+        journal.close()
+    storage.delete("mnist")
+    other = place.other(storage)
+    assert [row.name for row in other.studies()] == ["cifar"]
+    assert _are(other.read("cifar"), journal_facts())
+    with _refused(StudyNotFound, "no study", "reading a deleted study"):
+        other.read("mnist")
+    again = _hold(other)
+    assert list(again.read()) == [], "a new study of the old name begins empty"
+    again.close()
+
+
+JOURNAL_CHECKS: tuple[Callable[[JournalPlace], None], ...] = (
+    check_is_a_storage,
+    check_append_and_read,
+    check_durable,
+    check_closed,
+    check_sequence,
+    check_empty_append,
+    check_all_or_nothing,
+    check_big_facts,
+    check_reading_is_a_snapshot,
+    check_readers_meanwhile,
+    check_one_writer,
+    check_threads_append,
+    check_unknown_study,
+    check_names,
+    check_trial_facts,
+    check_list_of_studies,
+    check_delete,
+)
