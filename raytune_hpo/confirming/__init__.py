@@ -14,7 +14,7 @@ from raytune_hpo.api.tuner import Tuner
 from raytune_hpo.cluster import WithParameters
 from raytune_hpo.confirming.choosing import Chosen, chosen
 from raytune_hpo.confirming.estimating import confirmation_of
-from raytune_hpo.confirming.records import Candidate, Confirmation, Optimism
+from raytune_hpo.confirming.records import Confirmation, ConfirmedCandidate, Optimism
 from raytune_hpo.errors import SpecError, SpecMismatch
 from raytune_hpo.rng import derive
 from raytune_hpo.runtime.repeats import REPEAT, TRIAL, Repeated, seed_keyword
@@ -23,7 +23,7 @@ from raytune_hpo.space import choice, randint
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
-__all__ = ["Candidate", "Confirmation", "Optimism", "confirm"]
+__all__ = ["Confirmation", "ConfirmedCandidate", "Optimism", "confirm"]
 
 MAX_REPEATS = 1_000_000
 _STREAM = "confirm"

@@ -1,4 +1,4 @@
-"""What a confirmation says: immutable records, and ways to take them elsewhere."""
+"""The records of a confirmation: immutable, with ways to take them elsewhere."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A configuration that was run again.
+class ConfirmedCandidate:
+    """A candidate: a configuration that was run again.
 
     Attributes:
         numbers: its trials in the search.
@@ -60,7 +60,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Optimism:
-    """How much better the search's best looked than it is, in one metric.
+    """The optimism of a search: how much better its best looked than it is, in one metric.
 
     Attributes:
         number: the search's best trial in the metric; ``searched`` its value, ``confirmed`` the mean of its repeats.
@@ -77,7 +77,7 @@ class Optimism:
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmation:
-    """The best configurations of a search after fresh repeats.
+    """A confirmation: the best configurations of a search after fresh repeats.
 
     Attributes:
         name: of the search; ``study`` that of the repeats, in the same storage.
@@ -93,7 +93,7 @@ class Confirmation:
     name: str
     study: str
     goals: tuple[Goal, ...]
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[ConfirmedCandidate, ...]
     level: float
     optimisms: Mapping[str, Optimism]
     noises: Mapping[str, float | None]
@@ -101,7 +101,7 @@ class Confirmation:
     front: tuple[int, ...]
 
     @property
-    def best(self) -> Candidate:
+    def best(self) -> ConfirmedCandidate:
         """The candidate of the best mean in the first metric."""
         return self.candidates[0]
 
@@ -141,7 +141,7 @@ class Confirmation:
         return sum(candidate.num_failed for candidate in self.candidates)
 
     @property
-    def rivals(self) -> tuple[Candidate, ...]:
+    def rivals(self) -> tuple[ConfirmedCandidate, ...]:
         """The other candidates whose intervals reach into the best one's: repeats have not told them apart."""
         if self.interval is None:
             return ()
@@ -153,22 +153,22 @@ class Confirmation:
         """One row for each candidate, the best first."""
         import pandas as pd
 
-        frame: pd.DataFrame = pd.DataFrame([self._row(candidate) for candidate in self.candidates])
+        rows = []
+        for candidate in self.candidates:
+            row: dict[str, Any] = {"trials": candidate.numbers}
+            row |= {f"config/{name}": value for name, value in flat(candidate.config).items()}
+            for metric, found in candidate.estimates.items():
+                low, high = found.interval or (None, None)
+                row |= {f"search/{metric}": candidate.searched[metric], f"mean/{metric}": found.mean}
+                row |= {f"sd/{metric}": found.sd, f"low/{metric}": low, f"high/{metric}": high}
+            rows.append({**row, "n": candidate.n, "num_failed": candidate.num_failed})
+        frame: pd.DataFrame = pd.DataFrame(rows)
         return frame
 
-    def _row(self, candidate: Candidate) -> dict[str, Any]:
-        row: dict[str, Any] = {"trials": candidate.numbers}
-        row |= {f"config/{name}": value for name, value in flat(candidate.config).items()}
-        for metric, found in candidate.estimates.items():
-            low, high = found.interval or (None, None)
-            row |= {f"search/{metric}": candidate.searched[metric], f"mean/{metric}": found.mean}
-            row |= {f"sd/{metric}": found.sd, f"low/{metric}": low, f"high/{metric}": high}
-        return {**row, "n": candidate.n, "num_failed": candidate.num_failed}
-
     def __str__(self) -> str:
-        from raytune_hpo.confirming.display import as_text
+        from raytune_hpo.confirming.display import confirmation_text
 
-        return as_text(self)
+        return confirmation_text(self)
 
     def __repr__(self) -> str:
         metric = self.goals[0].metric
@@ -177,6 +177,6 @@ class Confirmation:
         )
 
     def _repr_html_(self) -> str:
-        from raytune_hpo.confirming.display import as_html
+        from raytune_hpo.confirming.display import confirmation_html
 
-        return as_html(self)
+        return confirmation_html(self)

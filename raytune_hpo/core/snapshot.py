@@ -15,7 +15,7 @@ from raytune_hpo.core.ledger import Ledger, StudyStatus
 from raytune_hpo.display.text import config_line, cut
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
-from raytune_hpo.numerics.thinning import spread, steady
+from raytune_hpo.numerics.thinning import evenly_chosen, strided
 from raytune_hpo.trial import Trial
 
 MAX_RUNNING = 6  # trials that are described
@@ -118,12 +118,14 @@ def _history(ledger: Ledger, index: int, goal: Goal) -> History:
         metric=cut(goal.metric, _NAME_WIDTH),
         mode=goal.mode,
         points=tuple(_points(ledger.finished, goal.metric)),
-        best=tuple((at, trial.metrics[goal.metric]) for at, trial in spread(ledger.improved[index], MAX_CORNERS)),
+        best=tuple(
+            (at, trial.metrics[goal.metric]) for at, trial in evenly_chosen(ledger.improved[index], MAX_CORNERS)
+        ),
     )
 
 
 def _points(finished: list[Trial], metric: str) -> Iterator[Point]:
-    for index in steady(len(finished), MAX_POINTS):
+    for index in strided(len(finished), MAX_POINTS):
         trial = finished[index]
         value = None if trial.status is Status.FAILED else _number(trial.metrics.get(metric))
         if value is not None:

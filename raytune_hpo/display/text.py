@@ -36,7 +36,7 @@ def seconds_of(text: str) -> float:
     """The seconds of a duration as people write it: 90, 10m, 1h30m, 1.5h, 10d.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a duration.
     """
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text)
     units = [unit for _, unit in parts]
@@ -72,22 +72,22 @@ def counts_line(counts: Mapping[str, int]) -> str:
 
 
 def last_line(error: str | None) -> str:
-    """Of a traceback the line that says what was wrong."""
+    """The last line of a traceback, which says what was wrong."""
     lines = (error or "").strip().splitlines()
     return lines[-1] if lines else "no message"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, indent: str = "  ") -> str:
-    """Columns of text, numbers to the right."""
+    """A table as lines of text, with columns of numbers aligned to the right."""
+
+    def is_number(value: Any) -> bool:
+        return value is None or value == "" or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
     cells = [list(header), *[[short(value) for value in row] for row in rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    right = [all(_is_number(row[i]) for row in rows) for i in range(len(header))]
+    right = [all(is_number(row[i]) for row in rows) for i in range(len(header))]
     lines = [
         "  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True))
         for row in cells
     ]
     return "\n".join((indent + line).rstrip() for line in lines)
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, (int, float)) and not isinstance(value, bool))

@@ -1,4 +1,4 @@
-"""The Pareto front: metrics against each other."""
+"""The figure of the Pareto front: metrics against each other."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raytune_hpo.analysis.values import evenly, values_of
+from raytune_hpo.analysis.series import Floats, MetricSeries
+from raytune_hpo.display.colours import PALE_BLUE
+from raytune_hpo.display.status import STATUSES
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
+from raytune_hpo.numerics.thinning import evenly_chosen
 from raytune_hpo.plots import style
 from raytune_hpo.trial import Trial
 
@@ -22,7 +25,7 @@ _MAX_PANELS = 6
 _FRONT = {"color": style.ORANGE, "size": 9, "line": {"color": "#7a5200", "width": 1}}
 
 
-def pareto(results: Results) -> Any:
+def pareto_plot(results: Results) -> Any:
     """Completed trials in two metrics, those of the front in colour; one panel for each pair of metrics.
 
     Raises:
@@ -36,18 +39,17 @@ def pareto(results: Results) -> Any:
     pairs = list(combinations(results.goals, 2))[:_MAX_PANELS]
     front = {trial.number for trial in results.best_trials}
     best, others = ([t for t in completed if (t.number in front) is is_best] for is_best in (True, False))
-    drawn = [others[i] for i in evenly(len(others), style.MOST // len(pairs)).tolist()]
+    drawn = evenly_chosen(others, style.MOST // len(pairs))
     cols = 2 if len(pairs) > 1 else 1
-    figure = style.panels([_title(x, y) for x, y in pairs], height=420, cols=cols, between=style.WIDE)
+    names = {goal: f"{style.short_name(goal.metric, 24)} ({goal.mode})" for goal in results.goals}
+    figure = style.panels(
+        [f"{names[y]} against {names[x]}" for x, y in pairs], height=420, cols=cols, between=style.WIDE
+    )
     for panel, pair in enumerate(pairs):
         _panel(figure, panel, cols, results, pair, best, drawn)
     if len(drawn) < len(others):
         style.caption(figure, f"the whole front of {len(best):,} trials, and {len(drawn):,} of {len(others):,} others")
     return style.name_once(figure)
-
-
-def _title(x: Goal, y: Goal) -> str:
-    return f"{style.short_name(y.metric, 24)} ({y.mode}) against {style.short_name(x.metric, 24)} ({x.mode})"
 
 
 def _panel(
@@ -60,20 +62,20 @@ def _panel(
     others: Sequence[Trial],
 ) -> None:
     at, (x, y) = style.place(panel, cols), pair
-    muted = {"color": style.PALE_BLUE}
-    for name, trials, marker in (("completed", others, muted), ("front", best, _FRONT)):
-        if trials:
-            xs, ys = values_of(trials, x), values_of(trials, y)
-            figure.add_trace(style.dots(name, trials, xs, ys, results.goals, marker=marker), **at)
+    drawn = [*others, *best]
+    xs, ys = MetricSeries(x, drawn).values, MetricSeries(y, drawn).values
+    word, muted, num = STATUSES[Status.COMPLETED].word, {"color": PALE_BLUE}, len(others)
+    if others:
+        figure.add_trace(style.dots(word, others, xs[:num], ys[:num], results.goals, marker=muted), **at)
+    figure.add_trace(style.dots("front", best, xs[num:], ys[num:], results.goals, marker=_FRONT), **at)
     if len(results.goals) == 2:
-        figure.add_trace(_stairs(best, pair), **at)
-    figure.update_xaxes(**style.value_axis(values_of([*others, *best], x), x), **at)
-    figure.update_yaxes(**style.value_axis(values_of([*others, *best], y), y), **at)
+        figure.add_trace(_stairs(xs[num:], ys[num:], rises_last=x.lower_is_better), **at)
+    figure.update_xaxes(**style.value_axis(xs, x), **at)
+    figure.update_yaxes(**style.value_axis(ys, y), **at)
 
 
-def _stairs(best: Sequence[Trial], pair: tuple[Goal, Goal]) -> Any:
+def _stairs(x: Floats, y: Floats, *, rises_last: bool) -> Any:
     """The edge of what the front dominates."""
-    x, y = values_of(best, pair[0]), values_of(best, pair[1])
     order = np.argsort(x)
     return style.plotly().Scatter(
         x=x[order],
@@ -82,5 +84,5 @@ def _stairs(best: Sequence[Trial], pair: tuple[Goal, Goal]) -> Any:
         showlegend=False,
         hoverinfo="skip",
         # The corner lies on the worse side: a point between two of the front is as bad as both allow.
-        line={"color": style.ORANGE, "width": 1.5, "shape": "hv" if pair[0].mode == "min" else "vh"},
+        line={"color": style.ORANGE, "width": 1.5, "shape": "hv" if rises_last else "vh"},
     )

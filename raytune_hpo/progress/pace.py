@@ -1,4 +1,4 @@
-"""How quickly trials finish, and how often it is worth a look."""
+"""The rate at which trials finish, and the pauses between two looks at a study."""
 
 from __future__ import annotations
 

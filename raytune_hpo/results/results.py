@@ -1,4 +1,4 @@
-"""What a study has found: an immutable view of its trials."""
+"""The results of a study: an immutable view of its trials."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from raytune_hpo.analysis.best import best_trial, best_trials, turns
+from raytune_hpo.analysis.best import best_trial, best_trials, num_by_arm
 from raytune_hpo.analysis.columns import columns_of
 from raytune_hpo.analysis.importance import importances, interactions
 from raytune_hpo.analysis.repeats import Noise, noise_among
 from raytune_hpo.analysis.savings import Savings, early_stopping_savings
-from raytune_hpo.analysis.tried import Tried, tried
-from raytune_hpo.analysis.values import Floats, goal_named, losses_of_values, values_of
+from raytune_hpo.analysis.series import Floats, MetricSeries, goal_named
+from raytune_hpo.analysis.tried import Tried, tried_in
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.display.text import counts_line, last_line
 from raytune_hpo.errors import NoCompletedTrial
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.results import summary
-from raytune_hpo.results.records import trial_record
+from raytune_hpo.results.records import summary_record, trial_record
 from raytune_hpo.rng import derive
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Results(Sequence[Trial]):
-    """The trials of a study by number, the best of them, and ways to take them elsewhere.
+    """The results of a study: its trials by number, the best of them, and ways to take them elsewhere.
 
     Args:
         spec: of the study; its goals say what is best.
@@ -112,7 +112,7 @@ class Results(Sequence[Trial]):
     @cached_property
     def arms(self) -> dict[str, int]:
         """How many trials each arm of a portfolio has suggested; empty where the sampler has no arms."""
-        return turns(self._trials)
+        return num_by_arm(self._trials)
 
     @cached_property
     def savings(self) -> Savings:
@@ -121,8 +121,8 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def tried(self) -> Tried:
-        """What was tried of each parameter that varies, as columns of numbers."""
-        return tried(self._spec.space, self._trials)
+        """The values of each parameter that were tried, as columns of numbers; only of those that vary."""
+        return tried_in(self._spec.space, self._trials)
 
     def importances(
         self,
@@ -146,7 +146,7 @@ class Results(Sequence[Trial]):
                 becoming better still.
 
         Raises:
-            SpecError: there is no such metric or method, or the quantiles are none.
+            SpecError: there is no such metric or method, or the quantiles are not valid.
         """
         losses, rng = self._losses(metric), derive(self._spec.seed, "importances")
         found = importances(self.tried, losses, rng, method=method, quantile=quantile, region=region)
@@ -174,7 +174,11 @@ class Results(Sequence[Trial]):
         """
         best = self._best
         if best is None:
-            raise NoCompletedTrial(self._why_no_best())
+            text = f"the best needs a completed trial, study {self.name!r} has {counts_line(self.num_by_status)}"
+            failed = next((trial for trial in self._trials if trial.error is not None), None)
+            if failed is not None:
+                text += f"; trial {failed.number} failed with: {last_line(failed.error)}"
+            raise NoCompletedTrial(text)
         return best
 
     @property
@@ -198,15 +202,7 @@ class Results(Sequence[Trial]):
         return best_trial(self._trials)
 
     def _losses(self, metric: str | None) -> Floats:
-        goal = goal_named(metric, self.goals, self._trials)
-        return losses_of_values(values_of(self._trials, goal), goal)
-
-    def _why_no_best(self) -> str:
-        text = f"the best needs a completed trial, study {self.name!r} has {counts_line(self.num_by_status)}"
-        failed = next((trial for trial in self._trials if trial.error is not None), None)
-        if failed is None:
-            return text
-        return f"{text}; trial {failed.number} failed with: {last_line(failed.error)}"
+        return MetricSeries(goal_named(metric, self.goals, self._trials), self._trials).losses
 
     # -------------------------------------------------------------------------------------------- how sure it is
 
@@ -292,19 +288,12 @@ class Results(Sequence[Trial]):
 
     def to_json(self, path: str | PathLike[str]) -> None:
         """Write the summary and all trials, nested as they are; numbers that are not finite become null."""
-        data = {**self.summary(), "trials": [trial_record(trial) for trial in self._trials]}
+        data = {**summary_record(self), "trials": [trial_record(trial) for trial in self._trials]}
         Path(path).write_text(json.dumps(data, indent=1), encoding="utf-8")
 
     def summary(self) -> dict[str, Any]:
         """The study at a glance, in plain JSON types: goals, counts, and the best trial if there is one."""
-        return {
-            "name": self.name,
-            "metrics": {goal.metric: goal.mode for goal in self.goals},
-            "num_by_status": self.num_by_status,
-            "best": None if self._best is None else trial_record(self._best),
-            "front": [trial.number for trial in self.best_trials],
-            **({"arms": self.arms} if self.arms else {}),
-        }
+        return summary_record(self)
 
     @property
     def plot(self) -> Plots:
@@ -316,11 +305,11 @@ class Results(Sequence[Trial]):
     # -------------------------------------------------------------------------------------------- shown
 
     def __str__(self) -> str:
-        return summary.as_text(self)
+        return summary.results_text(self)
 
     def __repr__(self) -> str:
         best = "none completed" if self._best is None else f"best {self.goals[0].metric}={self.best_value:.6g}"
         return f"<Results of {self.name!r}: {len(self)} trials, {best}>"
 
     def _repr_html_(self) -> str:
-        return summary.as_html(self)
+        return summary.results_html(self)
