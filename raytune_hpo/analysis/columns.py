@@ -29,14 +29,14 @@ def columns_of(trials: Sequence[Trial], metrics: Sequence[str] = ()) -> dict[str
     }
 
 
-def flat(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+def flattened(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     """Nested dicts as one, its keys joined by "/"; the same object where nothing is nested."""
     if not any(isinstance(value, Mapping) for value in mapping.values()):
         return mapping
     found: dict[str, Any] = {}
     for key, value in mapping.items():
         if isinstance(value, Mapping) and value:
-            found.update({f"{key}/{below}": leaf for below, leaf in flat(value).items()})
+            found.update({f"{key}/{below}": leaf for below, leaf in flattened(value).items()})
         else:
             found[str(key)] = value
     return found
@@ -44,7 +44,7 @@ def flat(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _spread(prefix: str, rows: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> dict[str, list[Any]]:
     """One column for each key of the rows, in the order in which the keys first appear."""
-    flats = [flat(row) for row in rows]
+    flats = [flattened(row) for row in rows]
     known = dict.fromkeys(names)
     for row in flats:
         if not row.keys() <= known.keys():

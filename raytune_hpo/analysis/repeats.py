@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.trial import Trial
 
 LEVEL = 0.95
@@ -26,7 +26,7 @@ class Estimate:
         mean: NaN where there are no values.
         sd: of one evaluation; None where there are fewer than two values.
         n: how many values.
-        interval: for the mean; None where it cannot be told: fewer than two values, or values that are all the same.
+        interval: for the mean; None where there is none: fewer than two values, or values that are all the same.
     """
 
     mean: float
@@ -82,7 +82,7 @@ def by_config(trials: Iterable[Trial]) -> list[list[Trial]]:
     for trial in trials:
         if trial.losses is not None:
             # The same for equal configurations, whatever kind of values they hold.
-            key = repr(sorted(flat(trial.config).items(), key=lambda item: item[0]))
+            key = repr(sorted(flattened(trial.config).items(), key=lambda item: item[0]))
             groups.setdefault(key, []).append(trial)
     return list(groups.values())
 

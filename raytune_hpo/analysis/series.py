@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raytune_hpo.display.ranges import end_without_outliers
+from raytune_hpo.display.ranges import LOG_DECADES, end_without_outliers
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
@@ -23,7 +24,20 @@ from raytune_hpo.trial import Trial
 Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
 
+_MARGIN = 0.06  # of an axis beyond the values, at either end
 _VALUED = (Status.COMPLETED, Status.PRUNED)  # the others have no last word on what they are worth
+
+
+class AxisRange(NamedTuple):
+    """The part of an axis that a figure shows.
+
+    Attributes:
+        low, high: its ends; on a logarithmic axis the extreme values themselves.
+    """
+
+    low: float
+    high: float
+    is_log: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +68,18 @@ class MetricSeries:
     def valued(self) -> Positions:
         """Positions of the trials that have a value."""
         return np.flatnonzero(np.isfinite(self.losses))
+
+    @cached_property
+    def axis(self) -> AxisRange | None:
+        """The range in which the values are drawn; None where fewer than two of them differ."""
+        return axis_range(self.values, self.goal)
+
+    @property
+    def num_outside(self) -> int:
+        """How many values lie outside the axis: outliers."""
+        if self.axis is None or self.axis.is_log:
+            return 0
+        return int(((self.values < self.axis.low) | (self.values > self.axis.high)).sum())
 
     @cached_property
     def completed(self) -> NDArray[np.bool_]:
@@ -106,6 +132,18 @@ def improvements(losses: Floats) -> list[int]:
     before = np.append(np.nan, lowest)[: len(lowest)]
     found: list[int] = np.flatnonzero((lowest < before) | (np.isnan(before) & ~np.isnan(lowest))).tolist()
     return found
+
+
+def axis_range(values: Floats, goal: Goal) -> AxisRange | None:
+    """A logarithmic range where the values (n,) span decades, else one that leaves outliers on the worse side out."""
+    finite = values[np.isfinite(values)]
+    if len(finite) < 2 or finite.min() == finite.max():
+        return None
+    if finite.min() > 0 and np.log10(finite.max() / finite.min()) > LOG_DECADES:
+        return AxisRange(float(finite.min()), float(finite.max()), is_log=True)
+    low, high = sorted(map(goal.value, usual_range(goal.loss(finite))))
+    margin = _MARGIN * (high - low)
+    return AxisRange(low - margin, high + margin, is_log=False) if high > low else None
 
 
 def usual_range(losses: Floats) -> tuple[float, float]:

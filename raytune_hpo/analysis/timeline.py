@@ -78,7 +78,8 @@ def timeline_of(trials: Sequence[Trial]) -> Timeline:
     known.sort(key=lambda trial: (trial.started_at or 0.0, trial.number))
     origin = min((trial.created_at for trial in trials), default=0.0)
     begin = np.array([trial.started_at for trial in known], dtype=np.float64) - origin
-    last = max((max(_times(trial)) for trial in known), default=0.0)
+    seen = [t for trial in known for t in (trial.started_at, trial.finished_at, *[r.at for r in trial.reports[-1:]])]
+    last = max((t for t in seen if t is not None), default=0.0)  # the last time that is known of the study
     ends = []
     for trial in known:
         if trial.started_at is not None and trial.duration_s is not None:
@@ -87,11 +88,6 @@ def timeline_of(trials: Sequence[Trial]) -> Timeline:
             ends.append(last if trial.finished_at is None else trial.finished_at)
     end = np.maximum(np.array(ends, dtype=np.float64) - origin, begin)
     return Timeline(trials=tuple(known), lanes=_lanes(known, begin, end), begin=begin, end=end)
-
-
-def _times(trial: Trial) -> list[float]:
-    """When something is known to have happened to a trial."""
-    return [trial.started_at or 0.0, trial.finished_at or 0.0, *[report.at for report in trial.reports[-1:]]]
 
 
 def _lanes(trials: Sequence[Trial], begin: Floats, end: Floats) -> NDArray[np.intp]:

@@ -131,7 +131,7 @@ def opened(storage: str | None, address: str | None) -> Iterator[Store]:
 
 
 def folded(name: str, storage: str | None, address: str | None) -> Ledger:
-    """A study's ledger."""
+    """The ledger of a stored study."""
     from raytune_hpo.core.ledger import Ledger
 
     with opened(storage, address) as store:

@@ -126,7 +126,7 @@ def trials(
 
 
 def _trials_text(results: Results) -> str:
-    """A table for people: without times, workers, attempts, and metrics that are no goal's."""
+    """A table for people: without times, workers, attempts, and metrics that are not goals."""
     goals = {f"metrics/{goal.metric}" for goal in results.goals}
     columns = {
         key: values

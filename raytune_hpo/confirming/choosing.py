@@ -23,7 +23,7 @@ class Chosen:
     """A configuration that was chosen to be repeated, with its trials in the search.
 
     Attributes:
-        number: of its first trial, by which it is called.
+        number: that of its first trial, by which it is named.
         losses: the means over its trials, one for each goal.
     """
 

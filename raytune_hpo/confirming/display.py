@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.display import svg
 from raytune_hpo.display.html import notebook_table
 from raytune_hpo.display.svg import Span
@@ -13,20 +13,20 @@ from raytune_hpo.display.text import config_line, number, table
 from raytune_hpo.results.summary import differing
 
 if TYPE_CHECKING:
-    from raytune_hpo.confirming.records import Confirmation
+    from raytune_hpo.confirming.confirmation import Confirmation
 
 _WIDTH, _ROW_HEIGHT = 640, 26
 _MAX_RIVALS = 8  # that are named
 
 
 def confirmation_text(confirmation: Confirmation) -> str:
-    """What ``print(confirmation)`` shows."""
+    """The text of ``print(confirmation)``."""
     header, rows = _table_of(confirmation)
     return "\n".join([*_lines(confirmation), "", table(header, rows)])
 
 
 def confirmation_html(confirmation: Confirmation) -> str:
-    """What a notebook shows; everything that came from a user is escaped."""
+    """The HTML that a notebook shows; everything that came from a user is escaped."""
     head = "<br>".join(html.escape(line) for line in _lines(confirmation))
     return f"<p>{head}</p>{notebook_table(*_table_of(confirmation))}{_picture(confirmation)}"
 
@@ -46,7 +46,7 @@ def _lines(confirmation: Confirmation) -> list[str]:
     lines = [
         f"confirmation of {confirmation.name!r}: {num} {noun}, {each} fresh repeats each{failed}",
         f"best {goal.metric} ({goal.mode}): {number(best.mean)}{interval}, trial {best.numbers[0]}{more}",
-        f"with {config_line(flat(best.config))}",
+        f"with {config_line(flattened(best.config))}",
     ]
     if len(confirmation.goals) > 1:
         lines.append(f"by their means, {len(confirmation.front)} of the {num} are still on the Pareto front")
@@ -55,7 +55,7 @@ def _lines(confirmation: Confirmation) -> list[str]:
 
 
 def _optimism_line(confirmation: Confirmation, metric: str) -> str:
-    """How far the search's best was from what it is worth; nothing where the objective is the same every time."""
+    """A line on how far the search's best was from what it is worth; empty where the objective is the same every time."""
     found = confirmation.optimisms[metric]
     if confirmation.is_noisy is False and found.value == 0:
         return ""
@@ -86,7 +86,7 @@ def _noise_lines(confirmation: Confirmation) -> list[str]:
 
 
 def _table_of(confirmation: Confirmation) -> tuple[list[str], list[list[Any]]]:
-    """Header and rows; of several metrics each has its columns."""
+    """The header and the rows of the table; with several metrics each has its columns."""
     configs = [candidate.config for candidate in confirmation.candidates]
     parameters = differing(configs)
     several = len(confirmation.goals) > 1
@@ -101,7 +101,7 @@ def _table_of(confirmation: Confirmation) -> tuple[list[str], list[list[Any]]]:
             mean, sd = found.mean if found.n else "", "" if found.sd is None else found.sd
             interval = "" if found.interval is None else " to ".join(map(number, found.interval))
             row += [candidate.searched[metric], mean, sd, interval]
-        config = flat(candidate.config)
+        config = flattened(candidate.config)
         rows.append([*row, candidate.n, candidate.num_failed, *(config.get(name, "") for name in parameters)])
     return [*header, "n", "failed", *parameters], rows
 

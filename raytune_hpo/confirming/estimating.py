@@ -10,7 +10,7 @@ import numpy as np
 
 from raytune_hpo.analysis.repeats import LEVEL, Estimate, estimate, pooled_sd
 from raytune_hpo.confirming.choosing import Chosen
-from raytune_hpo.confirming.records import Confirmation, ConfirmedCandidate, Optimism
+from raytune_hpo.confirming.confirmation import Confirmation, ConfirmedCandidate, Optimism
 from raytune_hpo.display.text import last_line
 from raytune_hpo.errors import NoCompletedTrial
 from raytune_hpo.facts import Status
@@ -80,7 +80,7 @@ def _candidate(one: Chosen, repeats: Sequence[Trial], goals: Sequence[Goal], val
 
 
 def _rank(candidate: ConfirmedCandidate, goal: Goal) -> tuple[bool, float]:
-    """By the mean; what fails more often than not stands behind everything that does not."""
+    """The rank of a candidate: by its mean, those that fail more often than not behind all others."""
     loss = goal.loss(candidate.mean)
     return candidate.num_failed > candidate.n, math.inf if math.isnan(loss) else loss
 

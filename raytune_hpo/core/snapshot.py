@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
-from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.core.ledger import Ledger, StudyStatus
 from raytune_hpo.display.text import config_line, cut
 from raytune_hpo.facts import Status
@@ -133,7 +133,7 @@ def _points(finished: list[Trial], metric: str) -> Iterator[Point]:
 
 
 def _config_text(trial: Trial) -> str:
-    return config_line(flat(trial.config), _CONFIG_WIDTH)
+    return config_line(flattened(trial.config), _CONFIG_WIDTH)
 
 
 def _number(value: Any) -> float | None:

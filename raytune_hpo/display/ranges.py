@@ -1,9 +1,9 @@
-"""Which values an axis shows: one rule for figures of plotly and for inline SVG."""
+"""Ranges of axes: which values are shown, by one rule for plotly's figures and for inline SVG."""
 
 from __future__ import annotations
 
 LOG_DECADES = 2.0  # values that span more decades stand on a logarithmic axis
-_FAR = 8.0  # a value so many times farther from the best than most values are is an outlier
+_FAR = 8.0  # an outlier is this many times farther from the best than most values are
 
 
 def end_without_outliers(best: float, most: float, worst: float) -> float:

@@ -1,4 +1,4 @@
-"""What every face shows of a trial's status and of a scheduler's verdict: one row each.
+"""The table of statuses and verdicts: the word, the mark and the colour by which every face shows them.
 
 Rows are found by the value of the enum (``Status.PRUNED`` is ``"pruned"``), since nothing here knows trials. A new status
 needs one row in ``STATUSES``, a new verdict one in ``VERDICTS``; lines, cards, figures and pages then show it. Their
@@ -16,7 +16,7 @@ from raytune_hpo.display import colours as c
 
 @dataclass(frozen=True, kw_only=True)
 class StatusRow:
-    """How one status is shown.
+    """The look of one status.
 
     Attributes:
         word: for people, in counts and legends.
@@ -48,7 +48,7 @@ class StatusRow:
 
 @dataclass(frozen=True, kw_only=True)
 class VerdictRow:
-    """How one verdict is shown.
+    """The look of one verdict.
 
     Attributes:
         word: what became of the trial, for people.

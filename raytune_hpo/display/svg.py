@@ -84,7 +84,7 @@ def draw_history(
     size: tuple[int, int],
     title: str,
 ) -> str:
-    """Values in their order and the staircase of the best so far; empty where there are none that can be drawn.
+    """A picture of values in their order, with the staircase of the best so far; empty without drawable values.
 
     Args:
         dots: those of completed trials are bold.
@@ -112,7 +112,7 @@ def draw_scatter(
     size: tuple[int, int],
     title: str,
 ) -> str:
-    """Two metrics against each other, the front (bold) with the edge of what it dominates; empty without dots."""
+    """A picture of two metrics: the front (bold) with the edge of what it dominates; empty without drawable dots."""
     dots = [dot for dot in dots if _is_drawable(dot.x) and _is_drawable(dot.y)]
     if not dots:
         return ""
@@ -138,7 +138,7 @@ class Span(NamedTuple):
 
 
 def draw_intervals(spans: Sequence[Span], *, width: int, row_height: int, title: str) -> str:
-    """One line for each span, the first on top: interval and value filled, the other value hollow."""
+    """A picture of intervals, one line for each, the first on top: interval and value filled, the other value hollow."""
     values = [v for span in spans for v in (span.value, span.other, *(span.interval or ())) if _is_drawable(v)]
     if not values:
         return ""
@@ -244,7 +244,7 @@ def _text(text: str, x: float, y: float, anchor: str, more: str = "") -> str:
 
 
 def _is_drawable(value: float) -> bool:
-    """Neither NaN, nor infinite, nor so large that differences would be."""
+    """Whether a value is neither NaN nor infinite, nor so large that differences would be."""
     return abs(value) < _HUGE
 
 

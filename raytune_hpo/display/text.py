@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raytune_hpo.display.status import STATUSES
+
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _ELLIPSIS = "..."
 
@@ -68,7 +70,7 @@ def config_line(config: Mapping[str, Any], width: int = 400) -> str:
 
 def counts_line(counts: Mapping[str, int]) -> str:
     """Counts by status, those that are not zero: ``80 completed, 5 failed``."""
-    return ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "no trials"
+    return ", ".join(f"{count} {STATUSES[status].word}" for status, count in counts.items() if count) or "no trials"
 
 
 def last_line(error: str | None) -> str:

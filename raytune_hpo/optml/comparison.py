@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from raytune_hpo.analysis.best import ranked
-from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.display.text import config_line, counts_line, cut, duration, last_line, table
 from raytune_hpo.facts import Status
 from raytune_hpo.optml.algorithm import METRIC
@@ -118,7 +118,7 @@ class Comparison:
 
     def _configurations(self) -> str:
         best = ranked(self.results.trials)
-        names = list(dict.fromkeys(name for trial in best[:ROWS] for name in flat(trial.config)))
+        names = list(dict.fromkeys(name for trial in best[:ROWS] for name in flattened(trial.config)))
         rows = [[trial.metrics[METRIC], *_settings(trial, names), _took(trial)] for trial in best[:ROWS]]
         shown = table([METRIC, *names, "took"], rows) if rows else "  no configuration has an error to show"
         return f"{shown}\n  and {len(best) - ROWS} more: .results.to_dataframe()" if len(best) > ROWS else shown
@@ -126,7 +126,9 @@ class Comparison:
     def _failures(self) -> list[str]:
         """What became of those without an error: a configuration that diverged is no winner, whatever its number."""
         others = [trial for trial in self.results if trial.status is not Status.COMPLETED]
-        lines = [f"  {_why(trial)}\n      with {config_line(flat(trial.config))}" for trial in others[:FAILED_ROWS]]
+        lines = [
+            f"  {_why(trial)}\n      with {config_line(flattened(trial.config))}" for trial in others[:FAILED_ROWS]
+        ]
         if len(others) > FAILED_ROWS:
             lines.append(f"  and {len(others) - FAILED_ROWS} more like these")
         return ["\n".join(lines)] if lines else []
@@ -180,7 +182,7 @@ def _is_same(one: Trial, other: Trial) -> bool:
 
 
 def _settings(trial: Trial, names: list[str]) -> list[Any]:
-    config = flat(trial.config)
+    config = flattened(trial.config)
     return [config.get(name, "") for name in names]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raytune_hpo.analysis.best import ranked
-from raytune_hpo.analysis.curves import Curve, learning_curves
+from raytune_hpo.analysis.learning_curves import Curve, learning_curves
 from raytune_hpo.analysis.series import goal_named
 from raytune_hpo.display.status import STATUSES, by_layer
 from raytune_hpo.goals import Goal

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raytune_hpo.analysis.durations import Durations, durations_of, histogram
+from raytune_hpo.analysis.duration_histogram import Durations, durations_of, histogram
 from raytune_hpo.analysis.series import Floats
 from raytune_hpo.display.status import STATUSES, StatusRow
 from raytune_hpo.display.text import duration

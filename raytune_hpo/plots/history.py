@@ -34,10 +34,9 @@ def history_plot(results: Results) -> Any:
 
 def _panel(figure: Any, panel: int, results: Results, series: MetricSeries) -> None:
     metric, num_values = series.goal.metric, len(series.valued)
-    axis = style.value_axis(series.values, series.goal)
-    figure.update_yaxes(**axis, row=panel + 1, col=1)
+    figure.update_yaxes(**style.metric_axis(series.goal, series.axis), row=panel + 1, col=1)
     kept = _drawn(series, style.MOST // len(results.goals))
-    hidden = style.num_outside(series.values, axis)
+    hidden = series.num_outside
     far = f" ({hidden:,} far worse ones lie outside: double-click to see them)" if hidden else ""
     style.retitle(figure, panel, f"{metric} by trial{style.note_on_trials(len(kept), num_values)}{far}")
 
@@ -47,7 +46,7 @@ def _panel(figure: Any, panel: int, results: Results, series: MetricSeries) -> N
             trace = style.dots(name, trials, x, y, results.goals, marker=marker, among=among)
             figure.add_trace(trace, row=panel + 1, col=1)
 
-    # Beside arms, completed trials that nobody suggested are not in the colour of one.
+    # Beside arms, completed trials that no arm suggested are not in the colour of one.
     without_arm = {"color": style.ORANGE, "symbol": "circle-open"} if results.arms else {}
     ended = [series.trials[i] for i in kept.tolist()]
     completed = [trial for trial in ended if trial.status is Status.COMPLETED]

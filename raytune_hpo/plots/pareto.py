@@ -63,15 +63,16 @@ def _panel(
 ) -> None:
     at, (x, y) = style.place(panel, cols), pair
     drawn = [*others, *best]
-    xs, ys = MetricSeries(x, drawn).values, MetricSeries(y, drawn).values
+    across, up = MetricSeries(x, drawn), MetricSeries(y, drawn)
+    xs, ys = across.values, up.values
     word, muted, num = STATUSES[Status.COMPLETED].word, {"color": PALE_BLUE}, len(others)
     if others:
         figure.add_trace(style.dots(word, others, xs[:num], ys[:num], results.goals, marker=muted), **at)
     figure.add_trace(style.dots("front", best, xs[num:], ys[num:], results.goals, marker=_FRONT), **at)
     if len(results.goals) == 2:
         figure.add_trace(_stairs(xs[num:], ys[num:], rises_last=x.lower_is_better), **at)
-    figure.update_xaxes(**style.value_axis(xs, x), **at)
-    figure.update_yaxes(**style.value_axis(ys, y), **at)
+    figure.update_xaxes(**style.metric_axis(x, across.axis), **at)
+    figure.update_yaxes(**style.metric_axis(y, up.axis), **at)
 
 
 def _stairs(x: Floats, y: Floats, *, rises_last: bool) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,36 +45,32 @@ class Section:
 
 def sections(results: Results) -> list[Section]:
     """The figures of a study."""
-    found = [*_of_the_study(results)]
+    found: list[Section] = []
+
+    def add(title: str, says: str, figure: Any, metric: int | None = None) -> None:
+        found.append(Section(title=title, says=says, figure=figure, metric=metric))
+
+    if not len(results):
+        return found
+    says = "Every trial by its number. Trials that were stopped early stand at their last report."
+    add("History", says, history_plot(results))
+    if results.arms:
+        add("Arms", "How often each arm of the portfolio had its turn, and what it found.", arms_plot(results))
+    if results.best_trials and len(results.goals) > 1:
+        add("Pareto front", "No trial of the front is worse than another in all metrics.", pareto_plot(results))
+    if results.best_trials:
+        says = "When the best value was found, and for how long nothing better was."
+        add("Best so far", says, best_so_far_plot(results, "time"))
     for title, says, is_worth_it, draw in _ABOUT_METRICS:
         for metric, goal in enumerate(results.goals[:_MAX_METRICS]):
             seen = view(results, goal.metric)
             if is_worth_it(seen):
-                found.append(Section(title=title, says=says, figure=draw(seen), metric=metric))
-    if len(results):
-        says = "Which worker ran which trial when. White is idle: waiting for suggestions, for room, or for data."
-        found.append(Section(title="Timeline", says=says, figure=timeline_plot(results)))
+                add(title, says, draw(seen), metric)
+    says = "Which worker ran which trial when. White is idle: waiting for suggestions, for room, or for data."
+    add("Timeline", says, timeline_plot(results))
     if any(trial.duration_s is not None for trial in results):
-        says = "How long trials took, and whether later ones take longer."
-        found.append(Section(title="Durations", says=says, figure=duration_plot(results)))
+        add("Durations", "How long trials took, and whether later ones take longer.", duration_plot(results))
     return found
-
-
-def _of_the_study(results: Results) -> Iterator[Section]:
-    if not len(results):
-        return
-    says = "Every trial by its number. Trials that were stopped early stand at their last report."
-    yield Section(title="History", says=says, figure=history_plot(results))
-    if results.arms:
-        says = "How often each arm of the portfolio had its turn, and what it found."
-        yield Section(title="Arms", says=says, figure=arms_plot(results))
-    if not results.best_trials:
-        return
-    if len(results.goals) > 1:
-        says = "No trial of the front is worse than another in all metrics."
-        yield Section(title="Pareto front", says=says, figure=pareto_plot(results))
-    says = "When the best value was found, and for how long nothing better was."
-    yield Section(title="Best so far", says=says, figure=best_so_far_plot(results, "time"))
 
 
 def _has_reports(seen: View) -> bool:

@@ -28,7 +28,7 @@ def slice_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
     figure = style.panels([style.short_name(parameter.name, 36) for parameter in shown], height=310, cols=cols)
     for panel, parameter in enumerate(shown):
         _panel(figure, panel, cols, view, parameter, drawn)
-        axis = style.value_axis(view.values, view.goal)
+        axis = style.metric_axis(view.goal, view.axis)
         figure.update_yaxes(**axis if panel % cols == 0 else {**axis, "title": None}, **style.place(panel, cols))
     left_out = style.note_on_trials(len(drawn), len(view.valued))
     left_out += style.note_on_parameters(len(shown), len(view.tried.parameters))

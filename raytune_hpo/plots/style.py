@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from raytune_hpo.analysis.columns import flat
-from raytune_hpo.analysis.series import usual_range
+from raytune_hpo.analysis.columns import flattened
+from raytune_hpo.analysis.series import AxisRange, axis_range
 from raytune_hpo.analysis.tried import TriedParameter
 from raytune_hpo.display.colours import BLUE, GREEN, GREY, ORANGE, PURPLE, RED
-from raytune_hpo.display.ranges import LOG_DECADES
+from raytune_hpo.display.status import STATUSES
 from raytune_hpo.display.text import cut, number, short
 from raytune_hpo.errors import HpoError
 from raytune_hpo.goals import Goal
@@ -153,31 +153,25 @@ def caption(figure: Any, text: str) -> None:
 # ---------------------------------------------------------------------------------------------- axes
 
 
-def value_axis(values: np.ndarray, goal: Goal) -> dict[str, Any]:
-    """An axis for a metric: logarithmic where the values span decades, else cut to where most of them are."""
+def metric_axis(goal: Goal, shown: AxisRange | None) -> dict[str, Any]:
+    """An axis for a metric, over the range that a figure shows of it; plotly's own choice where that is None."""
     title = {"title": {"text": html.escape(cut(goal.metric, 40))}}
-    finite = values[np.isfinite(values)]
-    if len(finite) < 2 or finite.min() == finite.max():
+    if shown is None:
         return title
-    if finite.min() > 0 and np.log10(finite.max() / finite.min()) > LOG_DECADES:
-        return {**title, **log_ticks(float(np.log10(finite.max() / finite.min())))}
-    low, high = sorted(map(goal.value, usual_range(goal.loss(finite))))
-    margin = 0.06 * (high - low)
-    return {**title, "range": [low - margin, high + margin]} if high > low else title
+    if shown.is_log:
+        return {**title, **log_ticks(float(np.log10(shown.high / shown.low)))}
+    return {**title, "range": [shown.low, shown.high]}
+
+
+def value_axis(values: np.ndarray, goal: Goal) -> dict[str, Any]:
+    """An axis for values of a metric that are not those of one study's trials."""
+    return metric_axis(goal, axis_range(values, goal))
 
 
 def log_ticks(decades: float) -> dict[str, Any]:
     """A log axis: one label per decade, and the numbers in between only where there are few decades."""
     ticks = {"dtick": ceil(decades / 5) if decades > 2.5 else "D2" if decades > 1 else None}
     return {"type": "log", "tickangle": 0, "tickfont": {"size": 12}, **ticks}  # plotly draws powers larger
-
-
-def num_outside(values: np.ndarray, axis: dict[str, Any]) -> int:
-    """How many values an axis of ``value_axis`` does not show."""
-    if "range" not in axis:
-        return 0
-    low, high = axis["range"]
-    return int(((values < low) | (values > high)).sum())
 
 
 def parameter_axis(parameter: TriedParameter, *, title: bool = True, is_upright: bool = False) -> dict[str, Any]:
@@ -294,11 +288,13 @@ def name_once(figure: Any) -> Any:
 
 def hover(trial: Trial, goals: Sequence[Goal], *, brief: bool = False) -> str:
     """The hover text of a trial; everything from a user is escaped."""
-    head = f"<b>trial {trial.number}</b> {trial.status.value}" + (f", by {arm_name(trial.arm)}" if trial.arm else "")
+    head = f"<b>trial {trial.number}</b> {STATUSES[trial.status].word}" + (
+        f", by {arm_name(trial.arm)}" if trial.arm else ""
+    )
     metrics = [f"{g.metric} = {shown(trial.metrics[g.metric])}" for g in goals if g.metric in trial.metrics]
     if brief:
         return "<br>".join([head, *map(html.escape, metrics)])
-    items = list(flat(trial.config).items())
+    items = list(flattened(trial.config).items())
     config = [f"{cut(name, 40)}: {short(value)}" for name, value in items[:12]]
     more = [f"... {len(items) - 12} more"] if len(items) > 12 else []
     return "<br>".join([head, *map(html.escape, [*metrics, *config, *more])])

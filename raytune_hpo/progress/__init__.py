@@ -27,7 +27,7 @@ class Display(Protocol):
 
 
 class Progress:
-    """Shows a study's progress while it runs; a context manager, which leaves the last state behind.
+    """The progress display of a running study; a context manager, which leaves the last state behind.
 
     Args:
         enabled: False: nothing is shown at all.

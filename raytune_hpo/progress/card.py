@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 
 from raytune_hpo.core.ledger import StudyStatus
-from raytune_hpo.core.snapshot import History, RunningTrial, Snapshot
+from raytune_hpo.core.snapshot import History, Snapshot
 from raytune_hpo.display import svg
 from raytune_hpo.display.colours import BRIGHT_BLUE, BRIGHT_RED, FAINT
 from raytune_hpo.display.status import STATUSES
@@ -42,7 +42,12 @@ def card(snapshot: Snapshot, rate: float | None, note: str = "") -> str:
     status = snapshot.status
     name = f'<b style="font-size: 14px; overflow-wrap: anywhere">{html.escape(cut(status.name, _NAME_WIDTH))}</b>'
     said = html.escape(" · ".join([*(["running"] if status.is_running else []), *times(status, rate)]))
-    parts = [_div(f'{name}<span style="{_MUTED}">{said}</span>', _ROW), _progress_bar(status), _middle(snapshot)]
+    parts = [_div(f'{name}<span style="{_MUTED}">{said}</span>', _ROW), _progress_bar(status)]
+    pictures = "".join(_picture(snapshot, history, len(snapshot.histories)) for history in snapshot.histories)
+    if len(snapshot.histories) == 1:
+        parts.append(_div(_tiles(snapshot) + pictures, _ROW))
+    else:  # several pictures get a line of their own
+        parts += [_tiles(snapshot), _div(pictures, f"{_ROW}; margin-top: 8px")]
     if snapshot.best_config:
         config = f'<span style="{_CODE}; overflow-wrap: anywhere">{html.escape(snapshot.best_config)}</span>'
         parts.append(_div(f'<span style="{_MUTED}">best with</span> {config}', "margin-top: 6px"))
@@ -54,7 +59,7 @@ def card(snapshot: Snapshot, rate: float | None, note: str = "") -> str:
 
 
 def _progress_bar(status: StudyStatus) -> str:
-    """How far the study is, the finished trials by how they ended; nothing where there is no end in sight."""
+    """The progress bar, with finished trials by how they ended; empty where the study has no limit."""
     done = share(status)
     if done is None:
         return ""
@@ -68,14 +73,6 @@ def _progress_bar(status: StudyStatus) -> str:
     style = f"display: flex; height: 6px; border-radius: 3px; overflow: hidden; background: {FAINT}; margin: 8px 0 10px"
     about = f'role="progressbar" aria-valuenow="{100 * done:.0f}" aria-valuemin="0" aria-valuemax="100"'
     return f'<div {about} style="{style}">{"".join(pieces)}</div>'
-
-
-def _middle(snapshot: Snapshot) -> str:
-    """The figures and the picture side by side; several pictures get a line of their own."""
-    pictures = "".join(_picture(snapshot, history, len(snapshot.histories)) for history in snapshot.histories)
-    if len(snapshot.histories) == 1:
-        return _div(_tiles(snapshot) + pictures, _ROW)
-    return _tiles(snapshot) + _div(pictures, f"{_ROW}; margin-top: 8px")
 
 
 def _tiles(snapshot: Snapshot) -> str:
@@ -121,20 +118,19 @@ def _running_trials(snapshot: Snapshot) -> str:
     with_reports = any(trial.step is not None for trial in snapshot.running)
     names = ["trial", "for", *(["last report"] if with_reports else []), "configuration"]
     head = "".join(_cell(name, "th", _MUTED) for name in names)
-    rows = "".join(_row(trial, with_reports) for trial in snapshot.running)
+    rows = []
+    for trial in snapshot.running:
+        name = str(trial.number) if trial.attempt == 1 else f"{trial.number} (attempt {trial.attempt})"
+        value = "" if trial.value is None else f": {number(trial.value)}"
+        report = "" if trial.step is None else f"step {trial.step}{value}"
+        cells = [_cell(name), _cell(age(trial.age_s)), *([_cell(report)] if with_reports else [])]
+        cells.append(_cell(cut(trial.config, _CONFIG_WIDTH), style=f"{_CODE}; width: 99%"))
+        rows.append(f"<tr>{''.join(cells)}</tr>")
     more = snapshot.status.counts.get("running", 0) - len(snapshot.running)
     rest = _div(f"and {more:,} more", f"{_MUTED}; margin-top: 2px") if more > 0 else ""
     style = "border-collapse: collapse; margin: 8px 0 0; font-size: 12px; width: 100%; table-layout: auto"
-    return f'<table style="{style}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{rest}'
-
-
-def _row(trial: RunningTrial, with_reports: bool) -> str:
-    name = str(trial.number) if trial.attempt == 1 else f"{trial.number} (attempt {trial.attempt})"
-    value = "" if trial.value is None else f": {number(trial.value)}"
-    report = "" if trial.step is None else f"step {trial.step}{value}"
-    cells = [_cell(name), _cell(age(trial.age_s))]
-    cells += [_cell(report)] if with_reports else []
-    return f"<tr>{''.join(cells)}{_cell(cut(trial.config, _CONFIG_WIDTH), style=f'{_CODE}; width: 99%')}</tr>"
+    body = "".join(rows)
+    return f'<table style="{style}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}'
 
 
 def _cell(text: str, tag: str = "td", style: str = "") -> str:

@@ -24,7 +24,7 @@ def line(status: StudyStatus, rate: float | None) -> str:
 
 
 def progress(status: StudyStatus) -> str:
-    """How many trials have finished, and of how many."""
+    """The number of finished trials, and of how many."""
     total = status.limits.num_trials
     return f"{status.num_finished}{'' if total is None else f'/{total}'}"
 

@@ -1,6 +1,7 @@
-"""Records: what a study holds, in plain JSON types. The one form in which every face hands it out.
+"""JSON records of trials, studies and errors: the one form in which every face hands them out.
 
-A face adds nothing to a record but what it alone knows; numbers that are not finite are None, as JSON has none.
+Every record can be written as strict JSON once it has gone through ``plain``, which makes None of numbers that are not
+finite.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def plain(value: Any) -> Any:
 
 
 def trial_record(trial: Trial) -> dict[str, Any]:
-    """A trial without its reports, as it stands in lists."""
+    """The record of a trial without its reports, as it stands in lists."""
     return {
         "number": trial.number,
         "status": trial.status.value,
@@ -54,7 +55,7 @@ def trial_record(trial: Trial) -> dict[str, Any]:
 
 
 def full_trial_record(trial: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
-    """A trial with its reports and attempts.
+    """The full record of a trial, with its reports and attempts.
 
     Args:
         facts: those about this trial, of which attempts know more than the trial does.
@@ -70,7 +71,7 @@ def full_trial_record(trial: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
 
 
 def attempt_records(facts: Sequence[Fact]) -> list[dict[str, Any]]:
-    """The attempts at a trial: their workers, ends, outputs and errors."""
+    """The records of a trial's attempts: their workers, ends, outputs and errors."""
     attempts: dict[int, dict[str, Any]] = {}
     for fact in facts:
         if isinstance(fact, Started):
@@ -88,12 +89,12 @@ def attempt_records(facts: Sequence[Fact]) -> list[dict[str, Any]]:
 
 
 def study_record(row: StudyRow) -> dict[str, Any]:
-    """A study as it stands in a list of studies."""
+    """The record of a study as it stands in a list of studies."""
     return {"name": row.name, "created_at": row.created_at, "facts": row.num_facts}
 
 
 def outcome_record(ledger: Ledger) -> dict[str, Any]:
-    """The outcome of a study, for a list of studies that have been read."""
+    """The outcome of a study that has been read, for a list of studies."""
     goal, best = ledger.spec.goals[0], ledger.best[0]
     value = None if best is None else best.metrics[goal.metric]
     return {"trials": len(ledger.trials), "best": value, "state": state_of(ledger)}
@@ -105,12 +106,12 @@ def unreadable_record(error: Exception) -> dict[str, Any]:
 
 
 def state_of(ledger: Ledger) -> str:
-    """Whether and why a stored study has ended."""
+    """The state of a stored study in words: whether and why it has ended."""
     return "running or interrupted" if ledger.stopped is None else f"ended: {ledger.stopped}"
 
 
 def summary_record(results: Results) -> dict[str, Any]:
-    """A study at a glance: goals, counts, and the best trial if there is one."""
+    """The summary of a study: goals, counts, and the best trial if there is one."""
     return {
         "name": results.name,
         "metrics": {goal.metric: goal.mode for goal in results.goals},
@@ -136,7 +137,7 @@ def settings_record(ledger: Ledger, now: float) -> dict[str, Any]:
 
 
 def status_record(status: StudyStatus) -> dict[str, Any]:
-    """The status of a running study."""
+    """The record of a study's status."""
     return {
         "name": status.name,
         "num_by_status": dict(status.counts),
@@ -153,7 +154,7 @@ def status_record(status: StudyStatus) -> dict[str, Any]:
 
 
 def snapshot_record(snapshot: Snapshot) -> dict[str, Any]:
-    """A running study as it can be drawn: its status, running trials, and histories of points (place, value, completed)."""
+    """The record of a snapshot: status, running trials, and histories of points (place, value, completed)."""
     return {
         "status": status_record(snapshot.status),
         "running": [plain(asdict(trial)) for trial in snapshot.running],
@@ -166,5 +167,5 @@ def snapshot_record(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def error_record(error: BaseException) -> dict[str, Any]:
-    """An error: the name of its class, and the message that the command line prints after ``raytune-hpo:``."""
+    """The record of an error: the name of its class, and the message that the command line prints after ``raytune-hpo:``."""
     return {"error": type(error).__name__, "message": str(error)}

@@ -42,7 +42,7 @@ class Results(Sequence[Trial]):
     Args:
         spec: of the study; its goals say what is best.
         trials: as they stood when the results were taken.
-        plan: by which they were run, where this process has it; ``confirm`` goes on by it.
+        plan: how they were run, where this process has it; ``confirm`` runs repeats in the same way.
         storage: where they are kept, if there is no plan that says so.
     """
 
@@ -71,7 +71,7 @@ class Results(Sequence[Trial]):
 
     @property
     def plan(self) -> Plan | None:
-        """By which the study was run, where this process has it."""
+        """The plan by which the study was run, where this process has it."""
         return self._plan
 
     @property
@@ -103,7 +103,7 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def num_by_status(self) -> dict[str, int]:
-        """How many trials there are of each status, zeros included."""
+        """The number of trials of each status, zeros included."""
         counts = dict.fromkeys((status.value for status in Status), 0)
         for trial in self._trials:
             counts[trial.status.value] += 1
@@ -111,12 +111,12 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def arms(self) -> dict[str, int]:
-        """How many trials each arm of a portfolio has suggested; empty where the sampler has no arms."""
+        """The number of trials that each arm of a portfolio has suggested; empty where the sampler has no arms."""
         return num_by_arm(self._trials)
 
     @cached_property
     def savings(self) -> Savings:
-        """How many trials were stopped early, and the worker time that this saved, estimated."""
+        """The savings of early stopping: how many trials were stopped, and an estimate of the worker time saved."""
         return early_stopping_savings(self._trials)
 
     @cached_property
@@ -132,11 +132,11 @@ class Results(Sequence[Trial]):
         quantile: float = 0.1,
         region: float = 1.0,
     ) -> dict[str, float]:
-        """How much each parameter matters for a metric, by default the first one; the most important ones come first.
+        """The importance of each parameter for a metric, by default the first one; the most important ones come first.
 
         Completed trials count, and pruned ones with their last report. A conditional parameter is judged among the
-        trials in which it is active: its share is one of their differences, not of all. One that is active in fewer than
-        8 trials with a value is left out.
+        trials in which it is active: its share is a share of their differences only. A parameter that is active in
+        fewer than 8 trials with a value is left out.
 
         Args:
             method: ``"ped_anova"``: what tells the best trials from the others; shares add up to 1 among all trials, and
@@ -153,7 +153,7 @@ class Results(Sequence[Trial]):
         return {importance.name: importance.share for importance in found}
 
     def interactions(self, metric: str | None = None) -> dict[tuple[str, str], float]:
-        """The share of the variance that pairs of parameters explain beyond what each does alone, by fANOVA.
+        """The interactions of pairs of parameters: the share of the variance they explain beyond each alone, by fANOVA.
 
         Pairs of the eight most important parameters are looked at, and of those in each branch, among its trials.
 
@@ -208,7 +208,7 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def noise(self) -> Noise | None:
-        """How far trials of the same configuration differ in the first metric; None where none was repeated."""
+        """The noise of the first metric, from trials of the same configuration; None where none was repeated."""
         return noise_among(self._trials, self.goals[0].metric)
 
     def confirm(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.analysis.best import ranked
-from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.analysis.series import MetricSeries
 from raytune_hpo.display import svg
 from raytune_hpo.display.html import notebook_table
@@ -28,7 +28,7 @@ _SIZE = (640, 240)
 
 
 def results_text(results: Results, *, more: str = "") -> str:
-    """What ``print(results)`` shows; ``more`` says where there is more, if not in the results themselves."""
+    """The text of ``print(results)``; ``more`` says where there is more, if not in the results themselves."""
     lines = summary_lines(results)
     rows = best_rows(results, ROWS)
     if rows:
@@ -39,7 +39,7 @@ def results_text(results: Results, *, more: str = "") -> str:
 
 
 def results_html(results: Results) -> str:
-    """What a notebook shows; everything that came from a user is escaped."""
+    """The HTML that a notebook shows; everything that came from a user is escaped."""
     head = "<br>".join(html.escape(line) for line in summary_lines(results))
     rows = best_rows(results, ROWS)
     if not rows:
@@ -49,7 +49,7 @@ def results_html(results: Results) -> str:
 
 
 def picture(results: Results) -> str:
-    """The history with the best so far or, of several metrics, the front in the first two."""
+    """The picture of a study: its history or, with several metrics, the Pareto front of the first two."""
     return _front_picture(results) if len(results.goals) > 1 else _history_picture(results)
 
 
@@ -97,7 +97,7 @@ def _captioned(drawn: str, caption: str) -> str:
 
 
 def summary_lines(results: Results) -> list[str]:
-    """The study in two to five lines: counts, what stopping saved, the best value and its configuration."""
+    """The summary of a study in a few lines: counts, what stopping saved, the best value and its configuration."""
     took, times = "", [t.finished_at for t in results if t.finished_at is not None]
     if times:
         took = f", {duration(max(times) - min(trial.created_at for trial in results))} from first to last"
@@ -111,14 +111,14 @@ def summary_lines(results: Results) -> list[str]:
     if results.best_trials:
         best = results.best_trial
         lines.append(f"best {goal_text(results)}: {number(results.best_value)} (trial {best.number})")
-        lines.append(f"with {config_line(flat(best.config))}")
+        lines.append(f"with {config_line(flattened(best.config))}")
     elif len(results):
         lines.append(first_error(results))
     return [*lines, *noise_lines(results)]
 
 
 def arms_line(results: Results) -> str:
-    """How many trials each arm suggested, and which one found the best."""
+    """A line on arms: how many trials each suggested, and which one found the best."""
     best = results.best_trial.arm if results.best_trials else None
     found = [f"{short(arm)} {num}{' (found the best)' if arm == best else ''}" for arm, num in results.arms.items()]
     return cut(f"arms: {', '.join(found)}", 400)
@@ -140,7 +140,7 @@ def goal_text(results: Results, index: int = 0) -> str:
 
 
 def savings_line(results: Results) -> str:
-    """What early stopping saved; empty if it stopped no trial."""
+    """A line on early stopping: what it saved; empty if it stopped no trial."""
     savings = results.savings
     if not savings.num_pruned or savings.saved_s is None or savings.share is None:
         return ""
@@ -151,7 +151,7 @@ def savings_line(results: Results) -> str:
 
 
 def first_error(results: Results) -> str:
-    """Why there is nothing to show, as far as one can tell."""
+    """A line on why there is no result, as far as one can tell."""
     failed = next((trial for trial in results if trial.status is Status.FAILED), None)
     if failed is None:
         return "no trial has completed yet"
@@ -166,7 +166,7 @@ def best_rows(results: Results, num: int) -> list[Trial]:
 def header_of(results: Results, rows: list[Trial]) -> list[str]:
     """The columns of a short table."""
     shown = _parameters(rows)
-    hidden = len({name for trial in rows for name in flat(trial.config)}) - len(shown)
+    hidden = len({name for trial in rows for name in flattened(trial.config)}) - len(shown)
     more = [f"+{hidden} more"] if hidden else []
     arm = ["arm"] if _has_arms(rows) else []
     return ["trial", *(goal.metric for goal in results.goals), *shown, *more, *arm, "duration"]
@@ -174,10 +174,10 @@ def header_of(results: Results, rows: list[Trial]) -> list[str]:
 
 def row_of(results: Results, trial: Trial, rows: list[Trial]) -> list[Any]:
     """The cells of one trial under ``header_of``."""
-    config = flat(trial.config)
+    config = flattened(trial.config)
     shown = _parameters(rows)
     values = [config.get(name, "") for name in shown]
-    more = [""] if len({name for other in rows for name in flat(other.config)}) > len(shown) else []
+    more = [""] if len({name for other in rows for name in flattened(other.config)}) > len(shown) else []
     metrics = [trial.metrics.get(goal.metric, "") for goal in results.goals]
     arm = [trial.arm or ""] if _has_arms(rows) else []
     took = "" if trial.duration_s is None else duration(trial.duration_s)
@@ -196,7 +196,7 @@ def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """The first parameters that differ among the configurations, or the first ones if none does."""
     seen: dict[str, set[str]] = {}
     for config in configs:
-        for name, value in flat(config).items():
+        for name, value in flattened(config).items():
             seen.setdefault(name, set()).add(short(value))
     various = [name for name, values in seen.items() if len(values) > 1]
     return (various or list(seen))[:MAX_PARAMETERS]

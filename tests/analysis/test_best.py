@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from raytune_hpo.analysis.best import best_trial, best_trials, ranked
-from raytune_hpo.analysis.columns import columns_of, flat
-from raytune_hpo.analysis.curves import learning_curves
+from raytune_hpo.analysis.columns import columns_of, flattened
+from raytune_hpo.analysis.learning_curves import learning_curves
 from raytune_hpo.analysis.savings import early_stopping_savings
 from raytune_hpo.analysis.series import MetricSeries, improvements, lowest_so_far
 from raytune_hpo.facts import Finished, Status
@@ -142,7 +142,7 @@ def test_without_completed_trials_nothing_is_said_about_savings():
 
 
 def test_nested_configurations_become_columns_and_absent_parameters_are_none():
-    assert flat({"a": 1, "b": {"c": {"d": 2}, "e": {}}}) == {"a": 1, "b/c/d": 2, "b/e": {}}
+    assert flattened({"a": 1, "b": {"c": {"d": 2}, "e": {}}}) == {"a": 1, "b/c/d": 2, "b/e": {}}
     columns = columns_of([start(0, {"m": {"kind": "svm", "C": 1.0}}), start(1, {"m": {"kind": "tree"}})], ["loss"])
     assert columns["config/m/C"] == [1.0, None]
     assert columns["metrics/loss"] == [None, None]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from raytune_hpo.analysis.distribution import empirical_distribution, halves
-from raytune_hpo.analysis.durations import histogram
+from raytune_hpo.analysis.duration_histogram import histogram
 from raytune_hpo.analysis.series import MetricSeries, usual_range
 from raytune_hpo.analysis.timeline import timeline_of
 from raytune_hpo.facts import Status
@@ -124,3 +124,19 @@ def test_losses_of_a_maximised_metric_are_turned_round_and_the_best_is_the_highe
     assert series.losses.tolist() == [-1, -3, 2, -3]
     assert (series.best, series.improvements) == (1, [0, 1])
     assert series.goal.value(series.lowest_so_far).tolist() == [1, 3, 3, 3]
+
+
+def test_an_axis_leaves_outliers_on_the_worse_side_out_and_counts_them():
+    def axis_of(values, mode):
+        series = MetricSeries(Goal("acc", mode), [finish(start(i, {}), {"acc": v}) for i, v in enumerate(values)])
+        return series.axis, series.num_outside
+
+    values = [*np.linspace(-1, 1, 50).tolist(), -1e6]
+    upwards, hidden = axis_of(values, "max")
+    assert hidden == 1 and -10 < upwards.low < upwards.high < 2
+    downwards, hidden = axis_of(values, "min")
+    assert hidden == 0 and downwards.low < -1e6, "there the far one is the best"
+    decades, hidden = axis_of([1e-3, 1.0, 10.0], "min")
+    assert decades == (1e-3, 10.0, True) and hidden == 0
+    assert axis_of([2.0, 2.0], "min") == (None, 0) == axis_of([], "min")
+    assert Goal("loss").lower_is_better and not Goal("acc", "max").lower_is_better

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.analysis.repeats import Estimate
 from raytune_hpo.goals import Goal
 
@@ -39,22 +39,22 @@ class ConfirmedCandidate:
 
     @property
     def mean(self) -> float:
-        """Of the fresh repeats; NaN where all of them failed."""
+        """The mean of the fresh repeats; NaN where all of them failed."""
         return self.estimates[self.metric].mean
 
     @property
     def sd(self) -> float | None:
-        """Of one evaluation."""
+        """The standard deviation of one evaluation."""
         return self.estimates[self.metric].sd
 
     @property
     def n(self) -> int:
-        """How many fresh repeats completed."""
+        """The number of fresh repeats that completed."""
         return self.estimates[self.metric].n
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """For the mean; the intervals of all candidates hold together."""
+        """An interval for the mean; the intervals of all candidates hold together."""
         return self.estimates[self.metric].interval
 
 
@@ -65,7 +65,7 @@ class Optimism:
     Attributes:
         number: the search's best trial in the metric; ``searched`` its value, ``confirmed`` the mean of its repeats.
         value: by how much it was too good, in the metric's own units; negative where it was better than it looked.
-        interval: for ``value``; None where it cannot be told.
+        interval: for ``value``; None where there are too few repeats for one.
     """
 
     number: int
@@ -116,12 +116,12 @@ class Confirmation:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """For the best value; it allows for the best having been picked among the candidates."""
+        """An interval for the best value; it allows for the best having been picked among the candidates."""
         return self.best.interval
 
     @property
     def optimism(self) -> float | None:
-        """By how much the search's best value was too good, in the first metric."""
+        """The optimism of the search: by how much its best value was too good, in the first metric."""
         found = self.optimisms.get(self.goals[0].metric)
         return None if found is None else found.value
 
@@ -142,7 +142,7 @@ class Confirmation:
 
     @property
     def rivals(self) -> tuple[ConfirmedCandidate, ...]:
-        """The other candidates whose intervals reach into the best one's: repeats have not told them apart."""
+        """The other candidates whose intervals overlap that of the best: the repeats do not decide between them."""
         if self.interval is None:
             return ()
         low, high = self.interval
@@ -156,7 +156,7 @@ class Confirmation:
         rows = []
         for candidate in self.candidates:
             row: dict[str, Any] = {"trials": candidate.numbers}
-            row |= {f"config/{name}": value for name, value in flat(candidate.config).items()}
+            row |= {f"config/{name}": value for name, value in flattened(candidate.config).items()}
             for metric, found in candidate.estimates.items():
                 low, high = found.interval or (None, None)
                 row |= {f"search/{metric}": candidate.searched[metric], f"mean/{metric}": found.mean}
