@@ -114,6 +114,11 @@ VERDICTS: Mapping[str, VerdictRow] = {
 }
 
 
+def drawn_status(status: str) -> str:
+    """The status as which figures of values draw trials of a status."""
+    return STATUSES[status].drawn_as or status
+
+
 def by_layer() -> list[str]:
     """The statuses that figures of learning curves tell apart, those drawn first at the beginning."""
     shown = [status for status, row in STATUSES.items() if not row.drawn_as]

@@ -10,7 +10,7 @@ import numpy as np
 from raytune_hpo.analysis.best import ranked
 from raytune_hpo.analysis.learning_curves import Curve, learning_curves
 from raytune_hpo.analysis.series import goal_named
-from raytune_hpo.display.status import STATUSES, by_layer
+from raytune_hpo.display.status import STATUSES, by_layer, drawn_status
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.thinning import evenly_chosen
 from raytune_hpo.plots import style
@@ -56,8 +56,8 @@ def _traces(results: Results, drawn: Sequence[Curve], goal: Goal) -> list[Any]:
     top = [curve for curve in drawn if best and curve.trial.number == best[0].number]
     rest = [curve for curve in drawn if curve not in top]
     by_status: dict[str, list[Curve]] = {status: [] for status in by_layer()}
-    for status, row in STATUSES.items():
-        by_status[row.drawn_as or status] += [curve for curve in rest if curve.trial.status == status]
+    for status in STATUSES:
+        by_status[drawn_status(status)] += [curve for curve in rest if curve.trial.status == status]
     rows = [(STATUSES[status], group) for status, group in by_status.items() if group]
     traces = [_lines(row.word, group, goal, row.line) for row, group in rows]
     traces += [_ends(row.word, group, goal, {**row.mark, "size": 6}) for row, group in rows if row.ends_early]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raytune_hpo.analysis.series import MetricSeries, Positions
-from raytune_hpo.display.status import STATUSES
+from raytune_hpo.display.status import STATUSES, drawn_status
 from raytune_hpo.display.text import cut, last_line
 from raytune_hpo.facts import Status
 from raytune_hpo.numerics.thinning import best_and_others, evenly_chosen
@@ -50,7 +50,7 @@ def _panel(figure: Any, panel: int, results: Results, series: MetricSeries) -> N
     without_arm = {"color": style.ORANGE, "symbol": "circle-open"} if results.arms else {}
     ended = [series.trials[i] for i in kept.tolist()]
     completed = [trial for trial in ended if trial.status is Status.COMPLETED]
-    pruned, running = STATUSES[Status.PRUNED], STATUSES[Status.RUNNING]
+    pruned = STATUSES[Status.PRUNED]
     add(pruned.word, [trial for trial in ended if trial.status is Status.PRUNED], pruned.mark, len(kept))
     looks = {**STATUSES[Status.COMPLETED].mark, **without_arm}
     add(STATUSES[Status.COMPLETED].word, [trial for trial in completed if trial.arm is None], looks, len(kept))
@@ -59,7 +59,8 @@ def _panel(figure: Any, panel: int, results: Results, series: MetricSeries) -> N
     if series.improvements:
         figure.add_trace(_best_line(series), row=panel + 1, col=1)
     unfinished = [trial for trial in results if not trial.status.is_finished and metric in trial.metrics]
-    add(running.word, unfinished[-_MOST_AT_FOOT:], running.mark)
+    for status, row in STATUSES.items():
+        add(row.word, [t for t in unfinished[-_MOST_AT_FOOT:] if drawn_status(t.status) == status], row.mark)
     _add_failed(figure, panel, [trial for trial in results if trial.status is Status.FAILED])
 
 

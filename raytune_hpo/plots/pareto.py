@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,8 @@ from raytune_hpo.display.colours import PALE_BLUE
 from raytune_hpo.display.status import STATUSES
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
-from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.thinning import evenly_chosen
 from raytune_hpo.plots import style
-from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
@@ -45,34 +42,21 @@ def pareto_plot(results: Results) -> Any:
     figure = style.panels(
         [f"{names[y]} against {names[x]}" for x, y in pairs], height=420, cols=cols, between=style.WIDE
     )
-    for panel, pair in enumerate(pairs):
-        _panel(figure, panel, cols, results, pair, best, drawn)
+    for panel, (x, y) in enumerate(pairs):
+        at = style.place(panel, cols)
+        across, up = MetricSeries(x, [*drawn, *best]), MetricSeries(y, [*drawn, *best])
+        xs, ys, num = across.values, up.values, len(drawn)
+        if drawn:
+            word, muted = STATUSES[Status.COMPLETED].word, {"color": PALE_BLUE}
+            figure.add_trace(style.dots(word, drawn, xs[:num], ys[:num], results.goals, marker=muted), **at)
+        figure.add_trace(style.dots("front", best, xs[num:], ys[num:], results.goals, marker=_FRONT), **at)
+        if len(results.goals) == 2:
+            figure.add_trace(_stairs(xs[num:], ys[num:], rises_last=x.lower_is_better), **at)
+        figure.update_xaxes(**style.metric_axis(x, across.axis), **at)
+        figure.update_yaxes(**style.metric_axis(y, up.axis), **at)
     if len(drawn) < len(others):
         style.caption(figure, f"the whole front of {len(best):,} trials, and {len(drawn):,} of {len(others):,} others")
     return style.name_once(figure)
-
-
-def _panel(
-    figure: Any,
-    panel: int,
-    cols: int,
-    results: Results,
-    pair: tuple[Goal, Goal],
-    best: Sequence[Trial],
-    others: Sequence[Trial],
-) -> None:
-    at, (x, y) = style.place(panel, cols), pair
-    drawn = [*others, *best]
-    across, up = MetricSeries(x, drawn), MetricSeries(y, drawn)
-    xs, ys = across.values, up.values
-    word, muted, num = STATUSES[Status.COMPLETED].word, {"color": PALE_BLUE}, len(others)
-    if others:
-        figure.add_trace(style.dots(word, others, xs[:num], ys[:num], results.goals, marker=muted), **at)
-    figure.add_trace(style.dots("front", best, xs[num:], ys[num:], results.goals, marker=_FRONT), **at)
-    if len(results.goals) == 2:
-        figure.add_trace(_stairs(xs[num:], ys[num:], rises_last=x.lower_is_better), **at)
-    figure.update_xaxes(**style.metric_axis(x, across.axis), **at)
-    figure.update_yaxes(**style.metric_axis(y, up.axis), **at)
 
 
 def _stairs(x: Floats, y: Floats, *, rises_last: bool) -> Any:

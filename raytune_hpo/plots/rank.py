@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from raytune_hpo.analysis.series import Floats, Positions
-from raytune_hpo.analysis.tried import TriedParameter
 from raytune_hpo.plots import style
 from raytune_hpo.plots.view import View, why_nothing
 
@@ -27,31 +25,17 @@ def rank_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
     order = np.argsort(view.losses[view.valued], kind="stable")
     ranks[view.valued[order]] = 100 * np.arange(len(order)) / len(order)
     figure = style.panels([""] * len(pairs), height=360, cols=cols, between=style.WIDE - 40, beside=0.4)
-    for panel, pair in enumerate(pairs):
-        _panel(figure, panel, cols, view, pair, drawn, ranks)
+    for panel, (x, y) in enumerate(pairs):
+        at, rows = style.place(panel, cols), drawn[x.active[drawn] & y.active[drawn]]
+        marker = {"color": ranks[rows], "coloraxis": "coloraxis", "line": {"color": "#7a828e", "width": 0.4}}
+        xs, ys = style.jittered(x, rows), style.jittered(y, rows, is_upright=True)
+        trace = style.dots("trials", view.at(rows), xs, ys, [view.goal], among=len(drawn), marker=marker)
+        figure.add_trace(trace.update(showlegend=False, legendgroup=None), **at)
+        figure.update_xaxes(**style.parameter_axis(x), **at)
+        figure.update_yaxes(**style.parameter_axis(y, is_upright=True), **at)
     left_out = style.note_on_trials(len(drawn), len(view.valued))
     style.caption(figure, f"ranks in {view.goal.metric}: the share of trials that are better{left_out}")
     ticks = {"tickvals": [1, 25, 50, 75, 99], "ticktext": ["best", "25%", "50%", "75%", "worst"]}
     scale = {"colorscale": style.SCALE, "reversescale": True, "cmin": 0, "cmax": 100}
     scale["colorbar"] = {"title": {"text": "rank"}, "thickness": 14, "outlinewidth": 0, **ticks}
     return figure.update_layout(coloraxis=scale)
-
-
-def _panel(
-    figure: Any,
-    panel: int,
-    cols: int,
-    view: View,
-    pair: tuple[TriedParameter, TriedParameter],
-    drawn: Positions,
-    ranks: Floats,
-) -> None:
-    at, (x, y) = style.place(panel, cols), pair
-    rows = drawn[x.active[drawn] & y.active[drawn]]
-    marker = {"color": ranks[rows], "coloraxis": "coloraxis", "line": {"color": "#7a828e", "width": 0.4}}
-    xs, ys = style.jittered(x, rows), style.jittered(y, rows, is_upright=True)
-    trace = style.dots("trials", view.at(rows), xs, ys, [view.goal], among=len(drawn), marker=marker)
-    trace.update(showlegend=False, legendgroup=None)
-    figure.add_trace(trace, **at)
-    figure.update_xaxes(**style.parameter_axis(x), **at)
-    figure.update_yaxes(**style.parameter_axis(y, is_upright=True), **at)
