@@ -49,6 +49,11 @@ class Goal:
         """The value of the metric that has this loss: ``value(loss(x))`` is ``x``."""
         return self.loss(loss)
 
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the metric is minimised, for figures that have a better and a worse side."""
+        return self.mode == "min"
+
 
 def make_goals(
     metric: str | Sequence[str],

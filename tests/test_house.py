@@ -75,6 +75,11 @@ CLOCKS = {
     "raytune_hpo.tables.shipped": "the processor's seconds that a row of a table takes",
 }
 
+# Where a direction may be read. Everyone else asks a goal: ``goal.loss(x)``, ``goal.value(loss)``, ``lower_is_better``.
+DIRECTIONS = {
+    "raytune_hpo.goals": "turns values into losses and back",
+}
+
 PUBLIC = """
     Space Float Int Choice Ordinal
     uniform quniform loguniform qloguniform randn qrandn randint qrandint lograndint qlograndint
@@ -323,6 +328,37 @@ def test_there_is_no_global_randomness():
                 if is_in(name, "np.random") and not (name in (*SEEDED, "np.random.default_rng") and seeded):
                     global_draws.append(f"{at(module, node)} calls {name}")
     assert global_draws == []
+
+
+# ------------------------------------------------------------------------------------------------ directions
+
+
+def reads_direction(node: ast.AST) -> bool:
+    """Whether a comparison or a match asks if a direction is "min" or "max"."""
+    if isinstance(node, ast.Compare):
+        sides = [node.left, *node.comparators]
+        return any(isinstance(s, ast.Constant) and s.value in ("min", "max") for s in sides)
+    if isinstance(node, ast.MatchValue):
+        return isinstance(node.value, ast.Constant) and node.value.value in ("min", "max")
+    return False
+
+
+def test_directions_become_losses_in_goals_alone():
+    readers = {
+        module.name: at(module, node) for module in modules() for node in ast.walk(module.tree) if reads_direction(node)
+    }
+    assert [where for name, where in readers.items() if name not in DIRECTIONS] == []
+
+
+@pytest.mark.parametrize("name", DIRECTIONS)
+def test_every_reader_of_directions_still_reads_one(name):
+    (tree,) = [module.tree for module in modules() if module.name == name]
+    assert any(map(reads_direction, ast.walk(tree)))
+
+
+@pytest.mark.parametrize("code", ['m == "max"', '"min" != m', 'm in ("a", "b") or m == "min"', 'm is "max"'])
+def test_a_comparison_with_a_direction_is_seen(code):
+    assert any(map(reads_direction, ast.walk(ast.parse(code))))
 
 
 # ------------------------------------------------------------------------------------------------ importing

@@ -1,4 +1,4 @@
-"""What a study's trials say: the best, how it was found, the front, the curves, what stopping early saved.
+"""Analysis of a study's trials: the best ones, the Pareto front, curves, importances, savings of early stopping.
 
 Pure functions of trials and arrays. Losses are minimised, as everywhere inside; rows without a loss are NaN.
 """

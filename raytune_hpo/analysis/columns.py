@@ -1,4 +1,4 @@
-"""Trials as columns of a table: built column by column, so that 100,000 of them are no wait."""
+"""Columns of a table of trials, built one by one: 100,000 trials take no noticeable time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from raytune_hpo.trial import Trial
 
 
 def columns_of(trials: Sequence[Trial], metrics: Sequence[str] = ()) -> dict[str, list[Any]]:
-    """The columns by name, with None where a trial has nothing.
+    """The columns by name, with None where a trial has no value.
 
     Args:
-        metrics: those that get a column whether or not a trial has them.
+        metrics: get a column even where no trial has them.
     """
+    arms = [trial.arm for trial in trials]
     return {
         "number": [trial.number for trial in trials],
         "status": [trial.status.value for trial in trials],
@@ -24,24 +25,18 @@ def columns_of(trials: Sequence[Trial], metrics: Sequence[str] = ()) -> dict[str
         "worker": [trial.worker for trial in trials],
         "attempt": [trial.attempt for trial in trials],
         "error": [trial.error for trial in trials],
-        **_arms(trials),
+        **({} if all(arm is None for arm in arms) else {"arm": arms}),
     }
 
 
-def _arms(trials: Sequence[Trial]) -> dict[str, list[Any]]:
-    """A column of arms where there are any."""
-    arms = [trial.arm for trial in trials]
-    return {} if all(arm is None for arm in arms) else {"arm": arms}
-
-
-def flat(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+def flattened(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     """Nested dicts as one, its keys joined by "/"; the same object where nothing is nested."""
     if not any(isinstance(value, Mapping) for value in mapping.values()):
         return mapping
     found: dict[str, Any] = {}
     for key, value in mapping.items():
         if isinstance(value, Mapping) and value:
-            found.update({f"{key}/{below}": leaf for below, leaf in flat(value).items()})
+            found.update({f"{key}/{below}": leaf for below, leaf in flattened(value).items()})
         else:
             found[str(key)] = value
     return found
@@ -49,7 +44,7 @@ def flat(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _spread(prefix: str, rows: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> dict[str, list[Any]]:
     """One column for each key of the rows, in the order in which the keys first appear."""
-    flats = [flat(row) for row in rows]
+    flats = [flattened(row) for row in rows]
     known = dict.fromkeys(names)
     for row in flats:
         if not row.keys() <= known.keys():

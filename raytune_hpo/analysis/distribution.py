@@ -1,4 +1,4 @@
-"""The empirical distribution of a metric: which share of trials is at least so good."""
+"""The empirical distribution of a metric: which share of trials is at least this good."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raytune_hpo.analysis.values import Floats
+from raytune_hpo.analysis.series import Floats
+from raytune_hpo.numerics.thinning import evenly_spaced
 
-LEAST = 20  # values from which on halves of a study are compared
+_MIN_FOR_HALVES = 20  # values: halves of fewer are not worth comparing
 
 
 @dataclass(frozen=True, kw_only=True)
 class Distribution:
-    """A step function.
+    """An empirical distribution, as a step function.
 
     Attributes:
         values: (k,) rising.
@@ -26,21 +27,21 @@ class Distribution:
     num: int
 
 
-def distribution(values: Floats, points: int = 500) -> Distribution:
-    """The distribution of the values (n,) that are known, at its steps or at so many quantiles where these are more."""
+def empirical_distribution(values: Floats, points: int = 500) -> Distribution:
+    """The empirical distribution of the values (n,) that are not NaN, at its steps or at ``points`` of them."""
     known = np.sort(values[np.isfinite(values)])
     n = len(known)
     last = np.append(np.flatnonzero(np.diff(known) > 0), n - 1) if n else np.empty(0, dtype=np.intp)
-    if len(last) > points:
-        last = last[np.linspace(0, len(last) - 1, points).round().astype(np.intp)]
+    last = last[evenly_spaced(len(last), points)]
     return Distribution(values=known[last], shares=(last + 1) / max(n, 1), num=n)
 
 
 def halves(values: Floats) -> list[tuple[str, Distribution]]:
-    """The distribution of all values, and where they are many those of the first and of the second half of the study."""
+    """The distribution of all values and, from 20 values on, those of the first and the second half of the study."""
     known = values[np.isfinite(values)]
-    found = [("all trials", distribution(known))]
-    if len(known) >= LEAST:
+    found = [("all trials", empirical_distribution(known))]
+    if len(known) >= _MIN_FOR_HALVES:
         middle = len(known) // 2
-        found += [("first half", distribution(known[:middle])), ("second half", distribution(known[middle:]))]
+        found.append(("first half", empirical_distribution(known[:middle])))
+        found.append(("second half", empirical_distribution(known[middle:])))
     return found

@@ -1,4 +1,4 @@
-"""Which parameters matter: shares of what a metric's differences come from.
+"""Importances of parameters: the shares of a metric's differences that come from each of them.
 
 A conditional parameter is judged among the trials in which it is active, and its share is one of their differences. The
 trials that a parameter is active in are its realm; parameters of one realm are judged together.
@@ -21,19 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raytune_hpo.analysis.response import response
-from raytune_hpo.analysis.tried import Parameter, Tried
-from raytune_hpo.analysis.values import Floats
+from raytune_hpo.analysis.series import Floats
+from raytune_hpo.analysis.tried import Tried, TriedParameter
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.numerics.pearson import divergence
 
-LEAST = 8  # trials of a realm: fewer say nothing
+MIN_TRIALS = 8  # trials of a realm: fewer say nothing
 _LEAST_BEST = 8  # trials that count as the best, where twice as many are there
 _PAIRED = 8  # parameters whose pairs are looked at, the most important ones
 
 
 @dataclass(frozen=True, kw_only=True)
 class Importance:
-    """How much a parameter matters.
+    """The importance of one parameter, or of a pair.
 
     Attributes:
         name: of the parameter; ``pair``: of the second one, where two of them act together.
@@ -57,8 +57,8 @@ class _Realm(NamedTuple):
         rows: the trials with a value, by position.
     """
 
-    own: tuple[Parameter, ...]
-    wider: tuple[Parameter, ...]
+    own: tuple[TriedParameter, ...]
+    wider: tuple[TriedParameter, ...]
     rows: NDArray[np.intp]
 
 
@@ -71,7 +71,7 @@ def importances(
     quantile: float = 0.1,
     region: float = 1.0,
 ) -> list[Importance]:
-    """The parameters, the most important ones first; those active in fewer than 8 trials with a value are left out.
+    """The importances of parameters, the highest first; those active in fewer than 8 trials with a value are left out.
 
     Args:
         losses: (n,); NaN where a trial has none.
@@ -79,7 +79,7 @@ def importances(
         quantile, region: see ``ped_anova``.
 
     Raises:
-        SpecError: there is no such method, or the quantiles are none.
+        SpecError: there is no such method, or the quantiles are not valid.
     """
     if method not in METHODS:
         raise SpecError(f"importances have no method {method!r}; {nearest(method, METHODS)}")
@@ -87,7 +87,7 @@ def importances(
 
 
 def ped_anova(tried: Tried, losses: Floats, quantile: float = 0.1, region: float = 1.0) -> list[Importance]:
-    """By what tells the best trials from the others.
+    """Importances by PED-ANOVA: by what tells the best trials from the others.
 
     Args:
         quantile: the share of trials that counts as the best, gamma' in the paper; at least 8 trials do, or half.
@@ -109,7 +109,7 @@ def ped_anova(tried: Tried, losses: Floats, quantile: float = 0.1, region: float
 
 
 def fanova(tried: Tried, losses: Floats, rng: np.random.Generator) -> list[Importance]:
-    """By the share of variance that a parameter explains alone."""
+    """Importances by fANOVA: the share of the variance that a parameter explains alone."""
     place = _places(tried)
 
     def shares(realm: _Realm) -> Floats:
@@ -123,7 +123,7 @@ METHODS = ("ped_anova", "fanova")
 
 
 def interactions(tried: Tried, losses: Floats, rng: np.random.Generator) -> list[Importance]:
-    """What pairs of parameters explain beyond each of them, by fANOVA, the most important ones first.
+    """Interactions of pairs of parameters by fANOVA: what a pair explains beyond each alone, the highest first.
 
     Looked at are the pairs of the eight most important parameters of every realm.
     """
@@ -141,7 +141,7 @@ def interactions(tried: Tried, losses: Floats, rng: np.random.Generator) -> list
     return _sorted(found)
 
 
-def _importance(parameter: Parameter, realm: _Realm, share: float, pair: str | None = None) -> Importance:
+def _importance(parameter: TriedParameter, realm: _Realm, share: float, pair: str | None = None) -> Importance:
     return Importance(
         name=parameter.name, share=float(share), when=realm.own[0].when, num_trials=len(realm.rows), pair=pair
     )
@@ -150,14 +150,14 @@ def _importance(parameter: Parameter, realm: _Realm, share: float, pair: str | N
 def _realms(tried: Tried, losses: Floats) -> Iterator[_Realm]:
     """The realms of at least 8 trials with a value, in the order of their first parameters."""
     known = np.isfinite(losses)
-    by_mask: dict[bytes, list[Parameter]] = {}
+    by_mask: dict[bytes, list[TriedParameter]] = {}
     for parameter in tried.parameters:
         by_mask.setdefault(parameter.active.tobytes(), []).append(parameter)
     for own in by_mask.values():
         active = own[0].active
         wider = [p for p in tried.parameters if p not in own and not (active & ~p.active).any()]
         rows = np.flatnonzero(active & known)
-        if len(rows) >= LEAST:
+        if len(rows) >= MIN_TRIALS:
             yield _Realm(tuple(own), tuple(wider), rows)
 
 

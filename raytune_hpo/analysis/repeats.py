@@ -1,23 +1,21 @@
-"""What repeats of a configuration say: its mean, an interval for it, and how noisy its objective is.
+"""Estimates from repeats of a configuration: its mean with an interval, and the noise of the objective.
 
 values  (n,)  of one configuration in one metric, in the metric's own units
-k             configurations that are looked at together
+k             configurations that are compared with each other
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.trial import Trial
 
 LEVEL = 0.95
-_ROUNDING = (
-    1e-12  # values that differ by less, relative to their size, are the same: sums are not always added in one order
-)
+# Values that differ by less, relative to their size, are the same: sums are not always added in one order.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +26,7 @@ class Estimate:
         mean: NaN where there are no values.
         sd: of one evaluation; None where there are fewer than two values.
         n: how many values.
-        interval: for the mean; None where it cannot be told: fewer than two values, or values that are all the same.
+        interval: for the mean; None where there is none: fewer than two values, or values that are all the same.
     """
 
     mean: float
@@ -44,6 +42,8 @@ def estimate(values: Sequence[float], *, k: int = 1, level: float = LEVEL) -> Es
     probability ``level`` at least, whatever ties them (Bonferroni; Dunn 1961, JASA 56, 52-64). So it holds too for
     the one that is picked because its mean is the best, which one interval by itself does not.
     """
+    from scipy.special import stdtrit
+
     n = len(values)
     mean = math.fsum(values) / n if n else math.nan
     if n < 2 or not math.isfinite(mean):
@@ -51,7 +51,8 @@ def estimate(values: Sequence[float], *, k: int = 1, level: float = LEVEL) -> Es
     if not vary(values):
         return Estimate(mean=mean, sd=0.0, n=n, interval=None)
     sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    half = _student(1 - (1 - level) / (2 * k), n - 1) * sd / math.sqrt(n)
+    quantile = float(stdtrit(n - 1, 1 - (1 - level) / (2 * k)))  # of Student's t
+    half = quantile * sd / math.sqrt(n)
     return Estimate(mean=mean, sd=sd, n=n, interval=(mean - half, mean + half))
 
 
@@ -80,13 +81,15 @@ def by_config(trials: Iterable[Trial]) -> list[list[Trial]]:
     groups: dict[str, list[Trial]] = {}
     for trial in trials:
         if trial.losses is not None:
-            groups.setdefault(_key(trial.config), []).append(trial)
+            # The same for equal configurations, whatever kind of values they hold.
+            key = repr(sorted(flattened(trial.config).items(), key=lambda item: item[0]))
+            groups.setdefault(key, []).append(trial)
     return list(groups.values())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """What a search itself shows of its objective's noise.
+    """The noise of an objective, as far as a search shows it.
 
     Attributes:
         num_repeated: configurations that completed more than once; ``num_differing``: those with different values.
@@ -105,15 +108,3 @@ def noise_among(trials: Iterable[Trial], metric: str) -> Noise | None:
     if sd is None:
         return None
     return Noise(num_repeated=len(samples), num_differing=sum(map(vary, samples)), sd=sd)
-
-
-def _key(config: Mapping[str, Any]) -> str:
-    """The same for equal configurations, whatever kind of values they hold."""
-    return repr(sorted(flat(config).items(), key=lambda item: item[0]))
-
-
-def _student(p: float, freedom: int) -> float:
-    """The quantile of Student's t."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, p))

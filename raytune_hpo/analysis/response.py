@@ -1,4 +1,4 @@
-"""What a forest makes of a study: how the loss depends on the parameters.
+"""Response surfaces: how the loss depends on the parameters, by a random forest.
 
 A parameter that is not active has no effect, so any value is as good as another there: before the forest grows, such
 coordinates are drawn at random. So the loss is a function on the whole unit cube, and its leaves are boxes in it.
@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from raytune_hpo.analysis.tried import Parameter
-from raytune_hpo.analysis.values import Floats, evenly, usual
+from raytune_hpo.analysis.series import Floats, Positions, usual_range
+from raytune_hpo.analysis.tried import TriedParameter
 from raytune_hpo.numerics.forest import grow
 from raytune_hpo.numerics.marginals import Marginals, measure
+from raytune_hpo.numerics.thinning import evenly_spaced
 from raytune_hpo.numerics.transforms import standardised
 
 _TREES = 32
@@ -32,7 +32,7 @@ class Surface:
     Attributes:
         xs, ys: coordinates in the unit interval: the cells' centres of a parameter with few values.
         losses: (len(ys), len(xs)).
-        num_trials: from so many, those in which both parameters are active.
+        num_trials: how many trials it is fitted to: those in which both parameters are active.
     """
 
     xs: Floats
@@ -42,7 +42,7 @@ class Surface:
 
 
 def response(
-    parameters: Sequence[Parameter], rows: NDArray[np.intp], losses: Floats, rng: np.random.Generator
+    parameters: Sequence[TriedParameter], rows: Positions, losses: Floats, rng: np.random.Generator
 ) -> Marginals:
     """The marginals of a forest grown from the trials ``rows``, or from an even choice of them where they are many.
 
@@ -51,33 +51,33 @@ def response(
     Args:
         losses: (n,) of all trials; those of the rows are finite.
     """
-    rows = rows[evenly(len(rows), _MOST_ROWS)]
+    rows = rows[evenly_spaced(len(rows), _MOST_ROWS)]
     X = np.stack([parameter.x[rows] for parameter in parameters], axis=1)
     X = np.where(np.isnan(X), rng.random(X.shape), X)
     axes = [parameter.axis for parameter in parameters]
     for j, axis in enumerate(axes):
         if axis.centres is not None:
             X[:, j] = axis.centres[axis.levels(X[:, j])]  # what was drawn at random stands at a centre too
-    y = np.minimum(losses[rows], usual(losses[rows])[1])
+    y = np.minimum(losses[rows], usual_range(losses[rows])[1])
     forest = grow(axes, X, standardised(y), rng, num_trees=_TREES, num_cuts=_CUTS, min_leaf=_LEAST_LEAF)
     return Marginals(forest, [measure(axis, X[:, j]) for j, axis in enumerate(axes)])
 
 
 def surface(
-    parameters: Sequence[Parameter], pair: tuple[int, int], losses: Floats, rng: np.random.Generator
+    parameters: Sequence[TriedParameter], pair: tuple[int, int], losses: Floats, rng: np.random.Generator
 ) -> Surface | None:
     """The surface over two of the parameters; None where too few trials have both and a value."""
     x, y = (parameters[j] for j in pair)
     rows = np.flatnonzero(x.active & y.active & np.isfinite(losses))
     if len(rows) < 2 * _LEAST_LEAF:
         return None
-    capped = np.minimum(losses[rows], usual(losses[rows])[1])
+    capped = np.minimum(losses[rows], usual_range(losses[rows])[1])
     xs, ys = _points(x, rows), _points(y, rows)
     z = response(parameters, rows, losses, rng).surface(*pair, xs, ys)
     return Surface(xs=xs, ys=ys, losses=capped.mean() + capped.std() * z, num_trials=len(rows))
 
 
-def _points(parameter: Parameter, rows: NDArray[np.intp]) -> Floats:
+def _points(parameter: TriedParameter, rows: Positions) -> Floats:
     """Where a surface is drawn: at cells' centres, or evenly over the range that was tried."""
     x = parameter.x[rows]
     if parameter.axis.centres is not None:

@@ -1,4 +1,4 @@
-"""What stopping trials early has saved."""
+"""Savings of early stopping."""
 
 from __future__ import annotations
 
@@ -26,21 +26,20 @@ class Savings:
 
 
 def early_stopping_savings(trials: Sequence[Trial]) -> Savings:
-    """An estimate: a pruned trial would have gone on at its own pace, to the step at which completed trials end.
+    """The savings of early stopping, estimated.
 
-    That step is the median of the completed trials' last ones.
+    A pruned trial would have gone on at its own pace, to the step at which completed trials end: the median of their
+    last steps.
     """
     pruned = [trial for trial in trials if trial.status is Status.PRUNED]
     ends = [trial.reports[-1].step for trial in trials if trial.status is Status.COMPLETED and trial.reports]
     if not ends:
         return Savings(num_pruned=len(pruned), saved_s=None, share=None)
     end = float(np.median(ends))
-    saved_s = sum(_missing_s(trial, end) for trial in pruned)
+    saved_s = 0.0
+    for trial in pruned:
+        step = trial.reports[-1].step if trial.reports else 0
+        if step > 0:
+            saved_s += (trial.duration_s or 0.0) * max(0.0, end / step - 1)
     total_s = saved_s + sum(trial.duration_s or 0.0 for trial in trials)
     return Savings(num_pruned=len(pruned), saved_s=saved_s, share=saved_s / total_s if total_s > 0 else 0.0)
-
-
-def _missing_s(trial: Trial, end: float) -> float:
-    """Seconds from the step where a trial was stopped to the end, at its mean pace up to there."""
-    step = trial.reports[-1].step if trial.reports else 0
-    return 0.0 if step <= 0 else (trial.duration_s or 0.0) * max(0.0, end / step - 1)

@@ -1,4 +1,4 @@
-"""When workers were busy, and how well they were used.
+"""The timeline of a study: when workers were busy, and how well they were used.
 
 Times are seconds since the study's first trial was handed out.
 """
@@ -13,14 +13,14 @@ from heapq import heappop, heappush
 import numpy as np
 from numpy.typing import NDArray
 
-from raytune_hpo.analysis.values import Floats
+from raytune_hpo.analysis.series import Floats
 from raytune_hpo.facts import Status
 from raytune_hpo.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """The times that trials spent in their objectives.
+    """The times that trials spent in their objectives, on lanes.
 
     A lane is a place where one trial runs at a time: a worker, and after its end another one that came in its stead.
 
@@ -72,25 +72,22 @@ class Timeline:
         return np.asarray(np.interp(times, ends, np.cumsum(worked)))
 
 
-def timeline(trials: Sequence[Trial]) -> Timeline:
-    """Who worked on what and when, as far as the trials' last attempts tell."""
+def timeline_of(trials: Sequence[Trial]) -> Timeline:
+    """The timeline of trials, as far as the trials' last attempts tell."""
     known = [t for t in trials if t.started_at is not None and t.status is not Status.WAITING]
     known.sort(key=lambda trial: (trial.started_at or 0.0, trial.number))
     origin = min((trial.created_at for trial in trials), default=0.0)
     begin = np.array([trial.started_at for trial in known], dtype=np.float64) - origin
-    last = max((_last_known(trial) for trial in known), default=0.0)
-    end = np.maximum(np.array([_end(trial, last) for trial in known], dtype=np.float64) - origin, begin)
+    seen = [t for trial in known for t in (trial.started_at, trial.finished_at, *[r.at for r in trial.reports[-1:]])]
+    last = max((t for t in seen if t is not None), default=0.0)  # the last time that is known of the study
+    ends = []
+    for trial in known:
+        if trial.started_at is not None and trial.duration_s is not None:
+            ends.append(trial.started_at + trial.duration_s)
+        else:
+            ends.append(last if trial.finished_at is None else trial.finished_at)
+    end = np.maximum(np.array(ends, dtype=np.float64) - origin, begin)
     return Timeline(trials=tuple(known), lanes=_lanes(known, begin, end), begin=begin, end=end)
-
-
-def _last_known(trial: Trial) -> float:
-    return max(trial.started_at or 0.0, trial.finished_at or 0.0, trial.reports[-1].at if trial.reports else 0.0)
-
-
-def _end(trial: Trial, last: float) -> float:
-    if trial.started_at is not None and trial.duration_s is not None:
-        return trial.started_at + trial.duration_s
-    return last if trial.finished_at is None else trial.finished_at
 
 
 def _lanes(trials: Sequence[Trial], begin: Floats, end: Floats) -> NDArray[np.intp]:

@@ -25,7 +25,7 @@ _WIDTH = 24  # characters of a label
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Parameter:
+class TriedParameter:
     """One parameter and what the trials tried of it.
 
     Attributes:
@@ -79,15 +79,15 @@ class Parameter:
 class Tried:
     """The parameters that may vary, in the order of the space."""
 
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[TriedParameter, ...]
 
     @cached_property
     def X(self) -> Array:
         """The coordinates, (n, d)."""
         return np.stack([parameter.x for parameter in self.parameters], axis=1)
 
-    def named(self, name: str) -> Parameter:
-        """One of them.
+    def named(self, name: str) -> TriedParameter:
+        """The parameter of a name.
 
         Raises:
             SpecError: there is none of that name, or it has one value only.
@@ -98,12 +98,14 @@ class Tried:
         return found[name]
 
 
-def tried(space: Space, trials: Sequence[Trial]) -> Tried:
-    """What trials of a space tried."""
+def tried_in(space: Space, trials: Sequence[Trial]) -> Tried:
+    """The values of parameters that trials of a space tried."""
     X = space.encode([trial.config for trial in trials])
     return Tried(
         parameters=tuple(
-            Parameter(name=column.name, domain=column.domain, x=X[:, j], when=_when(column.condition, space.columns))
+            TriedParameter(
+                name=column.name, domain=column.domain, x=X[:, j], when=_when(column.condition, space.columns)
+            )
             for j, column in enumerate(space.columns)
             if column.domain.size != 1
         )
@@ -115,14 +117,11 @@ def _when(condition: Condition | None, columns: Sequence[Column]) -> str:
     if condition is None:
         return ""
     if isinstance(condition, Test):
-        return _test(condition, columns[condition.column])
+        column, op = columns[condition.column], condition.op
+        options = getattr(column.domain, "options", None)
+        shown = [number(c) if options is None else short(options[int(c)], _WIDTH) for c in condition.operand]
+        if op in ("in", "not in"):
+            return f"{column.name} {'=' if op == 'in' else 'is not'} {' or '.join(shown)}"
+        return f"{column.name} {op} {shown[0]}"
     joint = " and " if isinstance(condition, AllOf) else " or "
     return joint.join(_when(part, columns) for part in condition.parts)
-
-
-def _test(test: Test, column: Column) -> str:
-    options = getattr(column.domain, "options", None)
-    shown = [number(code) if options is None else short(options[int(code)], _WIDTH) for code in test.operand]
-    if test.op in ("in", "not in"):
-        return f"{column.name} {'=' if test.op == 'in' else 'is not'} {' or '.join(shown)}"
-    return f"{column.name} {test.op} {shown[0]}"

@@ -1,4 +1,4 @@
-"""What all commands share: the group, its way of failing, options, and where studies are read."""
+"""The group of commands, and what they share: errors, options, output, and the door to stored studies."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> fl
 
 
 def say(text: str, data: Any, *, as_json: bool) -> None:
-    """Print one of the two."""
+    """Print the text, or the data as one JSON document."""
     from raytune_hpo.results.records import plain
 
     click.echo(json.dumps(plain(data), indent=1) if as_json else text)
@@ -101,7 +101,7 @@ def say(text: str, data: Any, *, as_json: bool) -> None:
 
 
 class Store(Protocol):
-    """What is read from a storage, here or on a cluster."""
+    """A storage to read from, on this machine or on a cluster."""
 
     def read(self, name: str, start: int = 0) -> Iterator[Fact]: ...
 
@@ -131,7 +131,7 @@ def opened(storage: str | None, address: str | None) -> Iterator[Store]:
 
 
 def folded(name: str, storage: str | None, address: str | None) -> Ledger:
-    """A study's ledger."""
+    """The ledger of a stored study."""
     from raytune_hpo.core.ledger import Ledger
 
     with opened(storage, address) as store:

@@ -69,11 +69,11 @@ def run(ctx: click.Context, /, file: Path, address: str | None, quiet: bool, as_
 
         cluster.connect(address)
     from raytune_hpo.api.tuner import Tuner
-    from raytune_hpo.results.summary import as_text
+    from raytune_hpo.results.summary import results_text
 
     results = Tuner(objective, space, **settings).fit()
     more = f"more: raytune-hpo show {results.name}, raytune-hpo report {results.name} OUT.html"
-    say(as_text(results, more=more), results.summary(), as_json=as_json)
+    say(results_text(results, more=more), results.summary(), as_json=as_json)
     if not results.best_trials:
         ctx.exit(NO_RESULT)
 

@@ -24,35 +24,27 @@ if TYPE_CHECKING:
 @reads_studies
 def studies(is_long: bool, storage: str | None, address: str | None, as_json: bool) -> None:
     """List the stored studies, oldest first."""
+    from raytune_hpo.results.records import study_record
+
     with opened(storage, address) as store:
-        rows: list[dict[str, Any]] = [
-            {"name": row.name, "created_at": row.created_at, "facts": row.num_facts} for row in store.studies()
-        ]
+        rows = [study_record(row) for row in store.studies()]
         if is_long:
-            rows = [{**row, **_long(store, row["name"])} for row in rows]
-    shown = [[row["name"], _clock(row["created_at"]), *list(row.values())[2:]] for row in rows]
+            rows = [{**row, **_outcome(store, row["name"])} for row in rows]
+    clocks = [time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created_at"])) for row in rows]
+    shown = [[row["name"], clock, *list(row.values())[2:]] for row, clock in zip(rows, clocks, strict=True)]
     header = ["study", "created", *list(rows[0])[2:]] if rows else []
     say(table(header, shown, indent="") if rows else "no studies", rows, as_json=as_json)
 
 
-def _long(store: Store, name: str) -> dict[str, Any]:
+def _outcome(store: Store, name: str) -> dict[str, Any]:
+    """The outcome of one study; one that is broken must not hide the others."""
     from raytune_hpo.core.ledger import Ledger
+    from raytune_hpo.results.records import outcome_record, unreadable_record
 
     try:
-        ledger = Ledger.fold(store.read(name))
-    except HpoError as error:  # one broken study must not hide the others
-        return {"trials": None, "best": None, "state": last_line(str(error))}
-    goal, best = ledger.spec.goals[0], ledger.best[0]
-    value = None if best is None else best.metrics[goal.metric]
-    return {"trials": len(ledger.trials), "best": value, "state": _state(ledger)}
-
-
-def _state(ledger: Ledger) -> str:
-    return "running or interrupted" if ledger.stopped is None else f"ended: {ledger.stopped}"
-
-
-def _clock(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+        return outcome_record(Ledger.fold(store.read(name)))
+    except HpoError as error:
+        return unreadable_record(error)
 
 
 @click.command()
@@ -65,36 +57,24 @@ def show(name: str, number: int | None, storage: str | None, address: str | None
     A study: counts, the best trials, settings. A trial: reports, and what each attempt printed and died of.
     """
     from raytune_hpo.results import Results
-    from raytune_hpo.results.summary import as_text
+    from raytune_hpo.results.records import settings_record
+    from raytune_hpo.results.summary import results_text
 
     if number is not None:
-        _show_trial(name, number, storage, address, as_json=as_json)
+        from raytune_hpo.cli.trials import read_trial, trial_text
+
+        with opened(storage, address) as store:
+            facts = store.trial_facts(name, number)
+            first = list(islice(store.read(name), 1))
+        data = read_trial(name, number, first, facts)
+        say(trial_text(data), data, as_json=as_json)
         return
     ledger = folded(name, storage, address)
-    results, spec = Results.from_ledger(ledger), ledger.spec
-    settings = {
-        "sampler": str(spec.sampler),
-        "scheduler": None if spec.scheduler is None else str(spec.scheduler),
-        "seed": spec.seed,
-        **spec.limits.to_json(),
-        **spec.settings,
-        "state": _state(ledger),
-        "running_time_s": ledger.elapsed_s(time.time()) if ledger.stopped else None,
-    }
+    results, settings = Results.from_ledger(ledger), settings_record(ledger, time.time())
     lines = [f"  {key}: {value}" for key, value in settings.items() if value is not None]
     more = f"more: raytune-hpo show {name} --trial N, raytune-hpo trials {name}, raytune-hpo report {name} OUT.html"
-    text = "\n".join([as_text(results, more=more), "", *lines])
+    text = "\n".join([results_text(results, more=more), "", *lines])
     say(text, {**results.summary(), "settings": settings}, as_json=as_json)
-
-
-def _show_trial(name: str, number: int, storage: str | None, address: str | None, *, as_json: bool) -> None:
-    from raytune_hpo.cli.trials import trial_data, trial_text
-
-    with opened(storage, address) as store:
-        facts = store.trial_facts(name, number)
-        first = list(islice(store.read(name), 1))
-    data = trial_data(name, number, first, facts)
-    say(trial_text(data), data, as_json=as_json)
 
 
 @click.command()
@@ -107,30 +87,24 @@ def best(ctx: click.Context, name: str, storage: str | None, address: str | None
     Of several metrics, the whole Pareto front. Exit code 1 where no trial has completed.
     """
     from raytune_hpo.results import Results
-    from raytune_hpo.results.records import trial_record
+    from raytune_hpo.results.records import plain, trial_record
     from raytune_hpo.results.summary import summary_lines
 
     results = Results.from_ledger(folded(name, storage, address))
-    say(_best_text(results), [trial_record(trial) for trial in results.best_trials], as_json=as_json)
+    blocks = []
+    for trial in results.best_trials[: 1 if len(results.goals) == 1 else None]:
+        values = ", ".join(f"{goal.metric}={trial.metrics[goal.metric]!r}" for goal in results.goals)
+        blocks.append(f"trial {trial.number}: {values}\n{json.dumps(plain(trial.config), indent=1)}")
+    say("\n".join(blocks), [trial_record(trial) for trial in results.best_trials], as_json=as_json)
     if not results.best_trials:
         click.echo(f"raytune-hpo: {summary_lines(results)[-1]}", err=True)
         ctx.exit(NO_RESULT)
 
 
-def _best_text(results: Results) -> str:
-    from raytune_hpo.results.records import plain
-
-    blocks = []
-    for trial in results.best_trials[: 1 if len(results.goals) == 1 else None]:
-        values = ", ".join(f"{goal.metric}={trial.metrics[goal.metric]!r}" for goal in results.goals)
-        blocks.append(f"trial {trial.number}: {values}\n{json.dumps(plain(trial.config), indent=1)}")
-    return "\n".join(blocks)
-
-
 @click.command()
 @click.argument("name")
 @click.option("--status", help="Only those: completed, pruned, failed, running or waiting.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many, the best first.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N, the best first.")
 @reads_studies
 def trials(
     name: str, status: str | None, limit: int | None, storage: str | None, address: str | None, as_json: bool
@@ -152,19 +126,19 @@ def trials(
 
 
 def _trials_text(results: Results) -> str:
-    columns = results.columns()
-    hidden = {"started_at", "worker", "attempt"} | {key for key in columns if _is_extra(key, results)}
-    columns = {key: values for key, values in columns.items() if key not in hidden}
+    """A table for people: without times, workers, attempts, and metrics that are not goals."""
+    goals = {f"metrics/{goal.metric}" for goal in results.goals}
+    columns = {
+        key: values
+        for key, values in results.columns().items()
+        if key not in ("started_at", "worker", "attempt") and (key in goals or not key.startswith("metrics/"))
+    }
     columns["error"] = ["" if error is None else last_line(error) for error in columns["error"]]
     columns["duration_s"] = ["" if s is None else duration(s) for s in columns["duration_s"]]
     columns["error"] = columns.pop("error")  # long texts come last
     header = [key.removeprefix("config/").removeprefix("metrics/") for key in columns]
     rows = [["" if value is None else value for value in row] for row in zip(*columns.values(), strict=True)]
     return table(header, rows, indent="")
-
-
-def _is_extra(key: str, results: Results) -> bool:
-    return key.startswith("metrics/") and key not in {f"metrics/{goal.metric}" for goal in results.goals}
 
 
 @click.command()
@@ -178,7 +152,10 @@ def export(name: str, out: Path, storage: str | None, address: str | None, as_js
     if out.suffix not in (".csv", ".json"):
         raise SpecError(f"an export ends in .csv or .json, got {str(out)!r}")
     results = Results.from_ledger(folded(name, storage, address))
-    _written(lambda: results.to_csv(out) if out.suffix == ".csv" else results.to_json(out), out)
+    try:
+        (results.to_csv if out.suffix == ".csv" else results.to_json)(out)
+    except OSError as error:
+        raise SpecError(f"{out} cannot be written: {error.strerror or error}") from error
     say(f"wrote {len(results)} trials to {out}", {"path": str(out), "trials": len(results)}, as_json=as_json)
 
 
@@ -202,14 +179,14 @@ def report(
     if not every > 0:
         raise SpecError(f"--every is a time above 0, got {every:g}")
     with opened(storage, address) as store:
-        ledger = _watched(store, name, out, every) if is_watched else Ledger.fold(store.read(name))
+        ledger = _write_until_ended(store, name, out, every) if is_watched else Ledger.fold(store.read(name))
     results = Results.from_ledger(ledger)
     results.plot.page(out)
     say(f"wrote {out}", {"path": str(out), "trials": len(results)}, as_json=as_json)
 
 
-def _watched(store: Store, name: str, out: Path, every_s: float) -> Ledger:
-    """Write a page that reads itself again, whenever there is something new, until the study has ended or until Ctrl-C."""
+def _write_until_ended(store: Store, name: str, out: Path, every_s: float) -> Ledger:
+    """Write the page again whenever there is something new, until the study has ended or until Ctrl-C."""
     from raytune_hpo.core.ledger import Ledger
     from raytune_hpo.results import Results
 
@@ -225,13 +202,6 @@ def _watched(store: Store, name: str, out: Path, every_s: float) -> Ledger:
     except KeyboardInterrupt:
         click.echo(f"stopped watching {name}", err=True)
     return ledger
-
-
-def _written(write: Any, out: Path) -> None:
-    try:
-        write()
-    except OSError as error:
-        raise SpecError(f"{out} cannot be written: {error.strerror or error}") from error
 
 
 @click.command()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from raytune_hpo.api.tuner import Tuner
 from raytune_hpo.cluster import WithParameters
 from raytune_hpo.confirming.choosing import Chosen, chosen
+from raytune_hpo.confirming.confirmation import Confirmation, ConfirmedCandidate, Optimism
 from raytune_hpo.confirming.estimating import confirmation_of
-from raytune_hpo.confirming.records import Candidate, Confirmation, Optimism
 from raytune_hpo.errors import SpecError, SpecMismatch
 from raytune_hpo.rng import derive
 from raytune_hpo.runtime.repeats import REPEAT, TRIAL, Repeated, seed_keyword
@@ -23,7 +23,7 @@ from raytune_hpo.space import choice, randint
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
-__all__ = ["Candidate", "Confirmation", "Optimism", "confirm"]
+__all__ = ["Confirmation", "ConfirmedCandidate", "Optimism", "confirm"]
 
 MAX_REPEATS = 1_000_000
 _STREAM = "confirm"
@@ -41,7 +41,7 @@ def confirm(
     runtime: str | None = None,
     **given: Any,
 ) -> Confirmation:
-    """See ``Results.confirm``; what else is given, and not None, is for the Tuner of the repeats."""
+    """The confirmation of a search; see ``Results.confirm``. Other settings that are not None are for the repeats' Tuner."""
     top, repeats = whole("top", top, least=1), whole("repeats", repeats, least=1)
     if repeats > MAX_REPEATS:
         raise SpecError(f"repeats is at most {MAX_REPEATS:,}, got {repeats:,}")
@@ -62,7 +62,7 @@ def confirm(
 
 
 def _repeated(objective: Any, candidates: Sequence[Chosen], seed: int) -> tuple[Any, str | None]:
-    """What is tuned over (trial, repeat), and the keyword under which the objective takes its seed."""
+    """The objective of the repeats, over (trial, repeat), and the keyword under which the objective takes its seed."""
     inner, parameters = objective, {}
     if isinstance(objective, WithParameters):  # on Ray its big arguments go through the object store
         inner, parameters = objective.objective, objective.parameters

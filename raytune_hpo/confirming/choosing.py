@@ -1,9 +1,9 @@
-"""Which configurations of a search are worth another look."""
+"""The choice of candidates: the configurations of a search that are worth repeating."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from raytune_hpo.analysis.repeats import by_config
 from raytune_hpo.numerics.pareto import pareto_front
-from raytune_hpo.numerics.thinning import spread
+from raytune_hpo.numerics.thinning import evenly_chosen
 from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """A configuration with its trials in the search.
+    """A configuration that was chosen to be repeated, with its trials in the search.
 
     Attributes:
-        number: of its first trial, by which it is called.
+        number: that of its first trial, by which it is named.
         losses: the means over its trials, one for each goal.
     """
 
@@ -43,7 +43,12 @@ def chosen(results: Results, top: int) -> list[Chosen]:
         NoCompletedTrial: there is nothing to confirm.
     """
     first = results.best_trial.number
-    groups = {trial.number: group for group in map(_chosen, by_config(results)) for trial in group.trials}
+    groups: dict[int, Chosen] = {}
+    for trials in by_config(results):
+        columns = zip(*(trial.losses or () for trial in trials), strict=True)
+        losses = tuple(math.fsum(column) / len(trials) for column in columns)
+        group = Chosen(number=trials[0].number, config=trials[0].config, trials=tuple(trials), losses=losses)
+        groups.update((trial.number, group) for trial in trials)
     ranked = sorted(_unique(groups.values()), key=lambda group: group.losses[0])
     if len(results.goals) == 1:
         return _unique([*ranked[: top - 1], groups[first], *ranked])[:top]
@@ -51,14 +56,8 @@ def chosen(results: Results, top: int) -> list[Chosen]:
     front = [group for group, is_in in zip(ranked, is_best, strict=True) if is_in]
     goals = range(len(results.goals))
     best = [groups[min(results.best_trials, key=lambda t: (t.losses or ())[goal]).number] for goal in goals]
-    return _unique([*best, *spread(front, max(2, top)), *front])[:top]
+    return _unique([*best, *evenly_chosen(front, max(2, top)), *front])[:top]
 
 
-def _chosen(trials: Sequence[Trial]) -> Chosen:
-    columns = zip(*(trial.losses or () for trial in trials), strict=True)
-    losses = tuple(math.fsum(column) / len(trials) for column in columns)
-    return Chosen(number=trials[0].number, config=trials[0].config, trials=tuple(trials), losses=losses)
-
-
-def _unique(groups: Any) -> list[Chosen]:
+def _unique(groups: Iterable[Chosen]) -> list[Chosen]:
     return list({group.number: group for group in groups}.values())

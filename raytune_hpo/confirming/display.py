@@ -1,71 +1,61 @@
-"""A confirmation for a terminal and for a notebook."""
+"""The text, the table and the picture of a confirmation, for a terminal and for a notebook."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.display import svg
-from raytune_hpo.display.html import html_table
+from raytune_hpo.display.html import notebook_table
 from raytune_hpo.display.svg import Span
 from raytune_hpo.display.text import config_line, number, table
 from raytune_hpo.results.summary import differing
 
 if TYPE_CHECKING:
-    from raytune_hpo.confirming.records import Candidate, Confirmation
+    from raytune_hpo.confirming.confirmation import Confirmation
 
 _WIDTH, _ROW_HEIGHT = 640, 26
 _MAX_RIVALS = 8  # that are named
 
 
-def as_text(confirmation: Confirmation) -> str:
-    """What ``print(confirmation)`` shows."""
+def confirmation_text(confirmation: Confirmation) -> str:
+    """The text of ``print(confirmation)``."""
     header, rows = _table_of(confirmation)
     return "\n".join([*_lines(confirmation), "", table(header, rows)])
 
 
-def as_html(confirmation: Confirmation) -> str:
-    """What a notebook shows; everything that came from a user is escaped."""
+def confirmation_html(confirmation: Confirmation) -> str:
+    """The HTML that a notebook shows; everything that came from a user is escaped."""
     head = "<br>".join(html.escape(line) for line in _lines(confirmation))
-    return f"<p>{head}</p>{html_table(*_table_of(confirmation))}{_picture(confirmation)}"
+    return f"<p>{head}</p>{notebook_table(*_table_of(confirmation))}{_picture(confirmation)}"
 
 
 def _lines(confirmation: Confirmation) -> list[str]:
-    goal, best = confirmation.goals[0], confirmation.best
+    goal, best, num = confirmation.goals[0], confirmation.best, len(confirmation.candidates)
+    counts = sorted({candidate.n for candidate in confirmation.candidates})
+    each = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    failed = f", {confirmation.num_failed} more failed" if confirmation.num_failed else ""
+    noun = "configuration" if num == 1 else "configurations"
+    interval = ""
+    if confirmation.interval is not None:
+        low, high = map(number, confirmation.interval)
+        together = "" if num == 1 else f" (with all {num} at once)"
+        interval = f", {confirmation.level:.0%} interval {low} to {high}{together}"
+    more = f" and {len(best.numbers) - 1} more of the same" if len(best.numbers) > 1 else ""
     lines = [
-        _counted(confirmation),
-        f"best {goal.metric} ({goal.mode}): {number(best.mean)}{_interval_words(confirmation)}, {_name(best)}",
-        f"with {config_line(flat(best.config))}",
+        f"confirmation of {confirmation.name!r}: {num} {noun}, {each} fresh repeats each{failed}",
+        f"best {goal.metric} ({goal.mode}): {number(best.mean)}{interval}, trial {best.numbers[0]}{more}",
+        f"with {config_line(flattened(best.config))}",
     ]
     if len(confirmation.goals) > 1:
-        still = len(confirmation.front)
-        lines.append(f"by their means, {still} of the {len(confirmation.candidates)} are still on the Pareto front")
+        lines.append(f"by their means, {len(confirmation.front)} of the {num} are still on the Pareto front")
     lines += [line for metric in confirmation.optimisms if (line := _optimism_line(confirmation, metric))]
     return [*lines, *_noise_lines(confirmation)]
 
 
-def _counted(confirmation: Confirmation) -> str:
-    candidates = confirmation.candidates
-    counts = sorted({candidate.n for candidate in candidates})
-    each = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    failed = f", {confirmation.num_failed} more failed" if confirmation.num_failed else ""
-    noun = "configuration" if len(candidates) == 1 else "configurations"
-    return f"confirmation of {confirmation.name!r}: {len(candidates)} {noun}, {each} fresh repeats each{failed}"
-
-
-def _interval_words(confirmation: Confirmation) -> str:
-    if confirmation.interval is None:
-        return ""
-    low, high = map(number, confirmation.interval)
-    num = len(confirmation.candidates)
-    together = "" if num == 1 else f" (with all {num} at once)"
-    return f", {confirmation.level:.0%} interval {low} to {high}{together}"
-
-
 def _optimism_line(confirmation: Confirmation, metric: str) -> str:
-    """How far the search's best was from what it is worth; nothing where the objective is the same every time."""
+    """A line on how far the search's best was from what it is worth; empty where the objective is the same every time."""
     found = confirmation.optimisms[metric]
     if confirmation.is_noisy is False and found.value == 0:
         return ""
@@ -83,7 +73,10 @@ def _noise_lines(confirmation: Confirmation) -> list[str]:
     if confirmation.is_noisy is None:
         return ["no configuration completed twice, so nothing is known about the noise; give more repeats"]
     if not confirmation.is_noisy:
-        return [_deterministic(keyword)]
+        said = "the objective is deterministic: all repeats of a configuration gave the same, so repeats teach nothing"
+        if keyword is None:
+            return [f"{said}; for fresh folds or starts let it take one, def objective(config, seed=0)"]
+        return [f"{said}; it takes {keyword!r}, but its result does not depend on it"]
     noises = [f"{metric} {number(sd)}" for metric, sd in confirmation.noises.items() if sd]
     lines = [f"the objective is noisy; standard deviation of one evaluation: {', '.join(noises)}"]
     if confirmation.rivals:
@@ -92,20 +85,8 @@ def _noise_lines(confirmation: Confirmation) -> list[str]:
     return lines
 
 
-def _deterministic(keyword: str | None) -> str:
-    said = "the objective is deterministic: all repeats of a configuration gave the same, so repeats teach nothing"
-    if keyword is None:
-        return f"{said}; for fresh folds or starts let it take one, def objective(config, seed=0)"
-    return f"{said}; it takes {keyword!r}, but its result does not depend on it"
-
-
-def _name(candidate: Candidate) -> str:
-    first, more = candidate.numbers[0], len(candidate.numbers) - 1
-    return f"trial {first}" + (f" and {more} more of the same" if more else "")
-
-
 def _table_of(confirmation: Confirmation) -> tuple[list[str], list[list[Any]]]:
-    """Header and rows; of several metrics each has its columns."""
+    """The header and the rows of the table; with several metrics each has its columns."""
     configs = [candidate.config for candidate in confirmation.candidates]
     parameters = differing(configs)
     several = len(confirmation.goals) > 1
@@ -113,22 +94,16 @@ def _table_of(confirmation: Confirmation) -> tuple[list[str], list[list[Any]]]:
     for goal in confirmation.goals:
         of = f" {goal.metric}" if several else ""
         header += [f"search{of}", f"mean{of}", f"sd{of}", f"interval{of}"]
-    rows = [_row(candidate, parameters) for candidate in confirmation.candidates]
+    rows = []
+    for candidate in confirmation.candidates:
+        row: list[Any] = [candidate.numbers[0]]
+        for metric, found in candidate.estimates.items():
+            mean, sd = found.mean if found.n else "", "" if found.sd is None else found.sd
+            interval = "" if found.interval is None else " to ".join(map(number, found.interval))
+            row += [candidate.searched[metric], mean, sd, interval]
+        config = flattened(candidate.config)
+        rows.append([*row, candidate.n, candidate.num_failed, *(config.get(name, "") for name in parameters)])
     return [*header, "n", "failed", *parameters], rows
-
-
-def _row(candidate: Candidate, parameters: Sequence[str]) -> list[Any]:
-    row: list[Any] = [candidate.numbers[0]]
-    for metric, found in candidate.estimates.items():
-        interval = "" if found.interval is None else " to ".join(map(number, found.interval))
-        row += [
-            candidate.searched[metric],
-            found.mean if found.n else "",
-            "" if found.sd is None else found.sd,
-            interval,
-        ]
-    config = flat(candidate.config)
-    return [*row, candidate.n, candidate.num_failed, *(config.get(name, "") for name in parameters)]
 
 
 def _picture(confirmation: Confirmation) -> str:
@@ -140,5 +115,5 @@ def _picture(confirmation: Confirmation) -> str:
     ]
     metric = confirmation.goals[0].metric
     caption = f"{metric}: mean of the repeats with its interval, and (hollow) what the search said"
-    drawn = svg.intervals(spans, width=_WIDTH, row_height=_ROW_HEIGHT, title=caption)
+    drawn = svg.draw_intervals(spans, width=_WIDTH, row_height=_ROW_HEIGHT, title=caption)
     return f'<p style="opacity: 0.7; margin: 12px 0 2px">{html.escape(caption)}</p>{drawn}'

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.core.ledger import Ledger, StudyStatus
 from raytune_hpo.display.text import config_line, cut
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
-from raytune_hpo.numerics.thinning import spread, steady
+from raytune_hpo.numerics.thinning import evenly_chosen, strided
 from raytune_hpo.trial import Trial
 
 MAX_RUNNING = 6  # trials that are described
@@ -113,12 +113,14 @@ def _history(ledger: Ledger, index: int, goal: Goal) -> History:
         metric=cut(goal.metric, _NAME_WIDTH),
         mode=goal.mode,
         points=tuple(_points(ledger.finished, goal.metric)),
-        best=tuple((at, trial.metrics[goal.metric]) for at, trial in spread(ledger.improved[index], MAX_CORNERS)),
+        best=tuple(
+            (at, trial.metrics[goal.metric]) for at, trial in evenly_chosen(ledger.improved[index], MAX_CORNERS)
+        ),
     )
 
 
 def _points(finished: list[Trial], metric: str) -> Iterator[Point]:
-    for index in steady(len(finished), MAX_POINTS):
+    for index in strided(len(finished), MAX_POINTS):
         trial = finished[index]
         value = None if trial.status is Status.FAILED else _number(trial.metrics.get(metric))
         if value is not None:
@@ -126,7 +128,7 @@ def _points(finished: list[Trial], metric: str) -> Iterator[Point]:
 
 
 def _config_text(trial: Trial) -> str:
-    return config_line(flat(trial.config), _CONFIG_WIDTH)
+    return config_line(flattened(trial.config), _CONFIG_WIDTH)
 
 
 def _number(value: Any) -> float | None:

@@ -1,1 +1,1 @@
-"""How values are written for people: lines of text, tables of HTML, small pictures. Knows numbers and strings, no trials."""
+"""Text, HTML and pictures for people: numbers and strings go in, nothing here knows trials or goals."""

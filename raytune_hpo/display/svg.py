@@ -1,4 +1,4 @@
-"""Small pictures as inline SVG: no script, nothing to install, and the text takes its colour from the page around it.
+"""Pictures as inline SVG: no script, nothing to install, and the text takes its colour from the page around it.
 
 The colours are readable on white and on black. Dots are strokes of no length with round ends: one path holds them all,
 which keeps a picture of hundreds of them to a few kilobytes.
@@ -11,13 +11,12 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from raytune_hpo.display.colours import BRIGHT_BLUE, BRIGHT_GREY, BRIGHT_ORANGE
+from raytune_hpo.display.ranges import LOG_DECADES, end_without_outliers
 from raytune_hpo.display.text import cut, number
 
-BLUE, ORANGE, RED, GREY = "#2f8bd0", "#e08300", "#d9534f", "#8a8f98"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 8.0, 9.0, 18.0  # margins, of which labels take the left and the lower one
 _NAMES = 14  # the line below, where it has a name
-_DECADES = 2.0  # values that span more stand on a logarithmic axis
-_FAR = 8.0  # a value so many times farther from the best than most are stands at the edge
 _LABELS = 3  # of an axis, about
 _MARGIN = 0.05  # of an axis beyond the values
 _TINY, _HUGE = 1e-300, 1e300  # beyond, differences and ratios leave the range of floats
@@ -31,8 +30,8 @@ class Dot(NamedTuple):
     is_bold: bool = True
 
 
-class Axis(NamedTuple):
-    """An interval of values; what lies outside is drawn at its ends."""
+class Scale(NamedTuple):
+    """The scale of an axis: an interval of values; what lies outside is drawn at its ends."""
 
     low: float
     high: float
@@ -59,28 +58,33 @@ class Axis(NamedTuple):
         return [index * step for index in range(first, last + 1)]
 
 
-def value_axis(values: Sequence[float], mode: str) -> Axis:
-    """An axis for drawable values of a metric: logarithmic where they span decades, else cut to where most of them are."""
+def scale_of(values: Sequence[float], *, lower_is_better: bool) -> Scale:
+    """The scale of drawable values of a metric: logarithmic where they span decades, else cut to where most of them are."""
     low, high = min(values), max(values)
     decades = math.log10(high) - math.log10(low) if low > _TINY else 0.0
-    if decades > _DECADES:
+    if decades > LOG_DECADES:
         factor = 10 ** (_MARGIN * decades)
-        return Axis(max(low / factor, _TINY), min(high * factor, _HUGE), is_log=True)
-    low, high = _most(values, mode)
+        return Scale(max(low / factor, _TINY), min(high * factor, _HUGE), is_log=True)
+    best_first = sorted(values, reverse=not lower_is_better)
+    best, most, worst = best_first[0], best_first[int(0.9 * (len(best_first) - 1))], best_first[-1]
+    if lower_is_better:
+        high = end_without_outliers(best, most, worst)
+    else:
+        low = -end_without_outliers(-best, -most, -worst)
     margin = _MARGIN * (high - low) or 0.5 * abs(high) or 0.5
-    return Axis(low - margin, high + margin)
+    return Scale(low - margin, high + margin)
 
 
-def history(
+def draw_history(
     dots: Sequence[Dot],
     best: Sequence[tuple[float, float]],
-    mode: str,
     *,
+    lower_is_better: bool,
     end: float,
     size: tuple[int, int],
     title: str,
 ) -> str:
-    """Values in their order and the staircase of the best so far; empty where there are none that can be drawn.
+    """A picture of values in their order, with the staircase of the best so far; empty without drawable values.
 
     Args:
         dots: those of completed trials are bold.
@@ -93,29 +97,34 @@ def history(
     values = [*[dot.y for dot in dots], *[value for _, value in best]]
     if not values:
         return ""
-    frame = _Frame(size, Axis(0.0, max(end, 1.0)), value_axis(values, mode))
+    frame = _Frame(size, Scale(0.0, max(end, 1.0)), scale_of(values, lower_is_better=lower_is_better))
     shapes = [_dots(frame, dots)]
     if best:
-        shapes.append(_path(frame.staircase([*best, (end, best[-1][1])]), ORANGE, 2))
+        shapes.append(_path(frame.staircase([*best, (end, best[-1][1])]), BRIGHT_ORANGE, 2))
     return frame.drawn(shapes, title)
 
 
-def scatter(
-    dots: Sequence[Dot], modes: tuple[str, str], names: tuple[str, str], *, size: tuple[int, int], title: str
+def draw_scatter(
+    dots: Sequence[Dot],
+    names: tuple[str, str],
+    *,
+    lower_is_better: tuple[bool, bool],
+    size: tuple[int, int],
+    title: str,
 ) -> str:
-    """Two metrics against each other, the front (bold) with the edge of what it dominates; empty without dots."""
+    """A picture of two metrics: the front (bold) with the edge of what it dominates; empty without drawable dots."""
     dots = [dot for dot in dots if _is_drawable(dot.x) and _is_drawable(dot.y)]
     if not dots:
         return ""
     frame = _Frame(
         (size[0], size[1] - _NAMES),
-        value_axis([dot.x for dot in dots], modes[0]),
-        value_axis([dot.y for dot in dots], modes[1]),
+        scale_of([dot.x for dot in dots], lower_is_better=lower_is_better[0]),
+        scale_of([dot.y for dot in dots], lower_is_better=lower_is_better[1]),
     )
     front = sorted((dot.x, dot.y) for dot in dots if dot.is_bold)
     # The corner lies on the worse side: a point between two of the front is as bad as both allow.
-    edge = frame.staircase(front, rise_first=modes[0] == "max") if front else ""
-    shapes = [_path(edge, ORANGE, 1.5), _dots(frame, dots, bold=ORANGE, other=BLUE)]
+    edge = frame.staircase(front, rise_first=not lower_is_better[0]) if front else ""
+    shapes = [_path(edge, BRIGHT_ORANGE, 1.5), _dots(frame, dots, bold=BRIGHT_ORANGE, other=BRIGHT_BLUE)]
     return frame.drawn(shapes, title, names)
 
 
@@ -128,34 +137,33 @@ class Span(NamedTuple):
     other: float
 
 
-def intervals(spans: Sequence[Span], *, width: int, row_height: int, title: str) -> str:
-    """One line for each span, the first on top: interval and value filled, the other value hollow."""
+def draw_intervals(spans: Sequence[Span], *, width: int, row_height: int, title: str) -> str:
+    """A picture of intervals, one line for each, the first on top: interval and value filled, the other value hollow."""
     values = [v for span in spans for v in (span.value, span.other, *(span.interval or ())) if _is_drawable(v)]
     if not values:
         return ""
     height = round(len(spans) * row_height + _TOP + _BOTTOM)
     low, high = min(values), max(values)
     margin = _MARGIN * (high - low) or 0.5 * abs(high) or 0.5
-    frame = _Frame((width, height), Axis(low - margin, high + margin), Axis(0.0, float(len(spans))))
-    shapes = [shape for row, span in enumerate(spans) for shape in _span(frame, len(spans) - row - 0.5, span)]
+    frame = _Frame((width, height), Scale(low - margin, high + margin), Scale(0.0, float(len(spans))))
+    shapes = []
+    for row, span in enumerate(spans):
+        y = frame.y(len(spans) - row - 0.5)
+        shapes.append(_text(cut(span.name, 12), _LEFT - 6, float(y) + 3.5, "end"))
+        if span.interval is not None:
+            shapes.append(_path(f"M{frame.x(span.interval[0])} {y}H{frame.x(span.interval[1])}", BRIGHT_BLUE, 2))
+        shapes.append(_path(f"M{frame.x(span.value)} {y}h0", BRIGHT_BLUE, 9))
+        ring = (
+            f'<circle cx="{frame.x(span.other)}" cy="{y}" r="4" fill="none" stroke="{BRIGHT_ORANGE}" stroke-width="2"/>'
+        )
+        shapes.append(ring)
     return frame.drawn_by_rows(shapes, title)
-
-
-def _span(frame: _Frame, at: float, span: Span) -> list[str]:
-    y = frame.y(at)
-    shapes = [_text(cut(span.name, 12), _LEFT - 6, float(y) + 3.5, "end")]
-    if span.interval is not None:
-        low, high = span.interval
-        shapes.append(_path(f"M{frame.x(low)} {y}H{frame.x(high)}", BLUE, 2))
-    shapes.append(_path(f"M{frame.x(span.value)} {y}h0", BLUE, 9))
-    ring = f'<circle cx="{frame.x(span.other)}" cy="{y}" r="4" fill="none" stroke="{ORANGE}" stroke-width="2"/>'
-    return [*shapes, ring]
 
 
 class _Frame:
     """The plotting area: from values to pixels, and the labels around it."""
 
-    def __init__(self, size: tuple[int, int], x: Axis, y: Axis) -> None:
+    def __init__(self, size: tuple[int, int], x: Scale, y: Scale) -> None:
         self._width, self._height = size
         self._x, self._y = x, y
 
@@ -181,8 +189,14 @@ class _Frame:
         levels = [(self.y(tick), tick) for tick in self._y.ticks()]
         grid = _grid(f"M{_pixel(_LEFT)} {y}H{right}" for y, _ in levels)
         labels = [_text(number(tick), _LEFT - 6, float(y) + 3.5, "end") for y, tick in levels]
-        named = [] if names is None else self._names(*names)
-        return self._whole([grid, *labels, *self._below(), *shapes, *named], title, 0 if names is None else _NAMES)
+        shapes = [grid, *labels, *self._below(), *shapes]
+        if names is None:
+            return self._whole(shapes, title)
+        middle, foot = (_LEFT + self._width - _RIGHT) / 2, self._height - _BOTTOM
+        turned = f' transform="rotate(-90 10 {_pixel(foot / 2)})"'
+        shapes.append(_text(cut(names[0], 60), middle, foot + 28, "middle"))
+        shapes.append(_text(cut(names[1], 30), 10, foot / 2, "middle", turned))
+        return self._whole(shapes, title, _NAMES)
 
     def drawn_by_rows(self, shapes: Sequence[str], title: str) -> str:
         """The picture with labels below, and lines upwards from them."""
@@ -202,13 +216,8 @@ class _Frame:
             f"{''.join(shapes)}</svg>"
         )
 
-    def _names(self, x: str, y: str) -> list[str]:
-        middle, foot = (_LEFT + self._width - _RIGHT) / 2, self._height - _BOTTOM
-        turned = f' transform="rotate(-90 10 {_pixel(foot / 2)})"'
-        return [_text(cut(x, 60), middle, foot + 28, "middle"), _text(cut(y, 30), 10, foot / 2, "middle", turned)]
 
-
-def _dots(frame: _Frame, dots: Sequence[Dot], bold: str = BLUE, other: str = GREY) -> str:
+def _dots(frame: _Frame, dots: Sequence[Dot], bold: str = BRIGHT_BLUE, other: str = BRIGHT_GREY) -> str:
     paths = []
     for colour, is_bold, opacity in ((other, False, 0.55), (bold, True, 0.8)):
         places = "".join(f"M{frame.x(dot.x)} {frame.y(dot.y)}h0" for dot in dots if dot.is_bold is is_bold)
@@ -235,22 +244,12 @@ def _text(text: str, x: float, y: float, anchor: str, more: str = "") -> str:
 
 
 def _is_drawable(value: float) -> bool:
-    """Neither NaN, nor infinite, nor so large that differences would be."""
+    """Whether a value is neither NaN nor infinite, nor so large that differences would be."""
     return abs(value) < _HUGE
 
 
 def _pixel(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
-
-
-def _most(values: Sequence[float], mode: str) -> tuple[float, float]:
-    """From the best value to the worst, or to the worst of most where the very worst lie far away."""
-    sign = -1.0 if mode == "max" else 1.0
-    losses = sorted(sign * value for value in values)
-    best, usual, worst = losses[0], losses[int(0.9 * (len(losses) - 1))], losses[-1]
-    end = worst if worst - best <= _FAR * (usual - best) else best + 2 * (usual - best)
-    low, high = sorted((sign * best, sign * end))
-    return low, high
 
 
 def _round_step(step: float) -> float:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raytune_hpo.display.status import STATUSES
+
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _ELLIPSIS = "..."
 
@@ -36,7 +38,7 @@ def seconds_of(text: str) -> float:
     """The seconds of a duration as people write it: 90, 10m, 1h30m, 1.5h, 10d.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a duration.
     """
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text)
     units = [unit for _, unit in parts]
@@ -68,26 +70,26 @@ def config_line(config: Mapping[str, Any], width: int = 400) -> str:
 
 def counts_line(counts: Mapping[str, int]) -> str:
     """Counts by status, those that are not zero: ``80 completed, 5 failed``."""
-    return ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "no trials"
+    return ", ".join(f"{count} {STATUSES[status].word}" for status, count in counts.items() if count) or "no trials"
 
 
 def last_line(error: str | None) -> str:
-    """Of a traceback the line that says what was wrong."""
+    """The last line of a traceback, which says what was wrong."""
     lines = (error or "").strip().splitlines()
     return lines[-1] if lines else "no message"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, indent: str = "  ") -> str:
-    """Columns of text, numbers to the right."""
+    """A table as lines of text, with columns of numbers aligned to the right."""
+
+    def is_number(value: Any) -> bool:
+        return value is None or value == "" or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
     cells = [list(header), *[[short(value) for value in row] for row in rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    right = [all(_is_number(row[i]) for row in rows) for i in range(len(header))]
+    right = [all(is_number(row[i]) for row in rows) for i in range(len(header))]
     lines = [
         "  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True))
         for row in cells
     ]
     return "\n".join((indent + line).rstrip() for line in lines)
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, (int, float)) and not isinstance(value, bool))

@@ -12,7 +12,7 @@ from raytune_hpo.display.text import config_line, duration, number
 from raytune_hpo.experiments import figures
 from raytune_hpo.experiments.plan import NUM_TRIALS
 from raytune_hpo.files import write_whole
-from raytune_hpo.plots.document import contents, document, figure_section, html_table
+from raytune_hpo.plots.document import contents, document, figure_section, page_table
 from raytune_hpo.plots.sections import Section
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _sections(compared: Comparison) -> Iterator[Section]:
 def _results(compared: Comparison) -> str:
     """The section with the table, and what is not known to the last search."""
     right = [False, *[True] * (len(compared.header) - 1)]
-    table = html_table(compared.header, compared.rows(), right)
+    table = page_table(compared.header, compared.rows(), right)
     note = (
         "Shares of repeats that reached the goal with their 95% intervals (Wilson 1927); the mean time of those that did; "
         "the best of the median repeat; the means of trials and of the optimizer's own time."

@@ -1,17 +1,24 @@
-"""Fewer of many, for pictures and messages whose size must not grow with the study."""
+"""Fewer of many: for figures, messages and forests whose size must not grow with the study.
+
+losses  (n,)  minimised; without NaN
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TypeVar
 
-T = TypeVar("T")
+import numpy as np
+import numpy.typing as npt
+
+_Item = TypeVar("_Item")
+_BEST = 0.2  # of the entries that stand for all, this share are the best ones
 
 
-def steady(length: int, most: int) -> range:
-    """At most ``most`` positions of a sequence that grows, evenly spread from the first on.
+def strided(length: int, most: int) -> range:
+    """At most ``most`` positions of a growing sequence, evenly spaced from the first on.
 
-    The stride is a power of two: what is kept stays kept until the sequence has doubled, so that a picture which is drawn
+    The stride is a power of two: what is kept stays kept until the sequence has doubled, so that a figure which is drawn
     again and again does not flicker.
     """
     stride = 1
@@ -20,8 +27,26 @@ def steady(length: int, most: int) -> range:
     return range(0, length, stride)
 
 
-def spread(items: Sequence[T], most: int) -> list[T]:
-    """At most ``most`` (>= 2) of the items in their order, evenly spread, the first and the last among them."""
-    if len(items) <= most:
-        return list(items)
-    return [items[round(index * (len(items) - 1) / (most - 1))] for index in range(most)]
+def evenly_spaced(length: int, most: int) -> npt.NDArray[np.intp]:
+    """At most ``most`` positions of a sequence, evenly spaced, the first and the last among them."""
+    if length <= most:
+        return np.arange(length)
+    # The product is exact and rounded once: which positions are kept must not depend on the last digit of a step.
+    exact: npt.NDArray[np.float64] = np.arange(most) * (length - 1) / max(most - 1, 1)
+    return np.rint(exact).astype(np.intp)
+
+
+def evenly_chosen(items: Sequence[_Item], most: int) -> list[_Item]:
+    """At most ``most`` of the items in their order, evenly spaced, the first and the last among them."""
+    return [items[index] for index in evenly_spaced(len(items), most).tolist()]
+
+
+def best_and_others(losses: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.intp]:
+    """At most ``most`` positions, in order, that stand for all: a fifth are the best, the others are evenly spaced."""
+    if len(losses) <= most:
+        return np.arange(len(losses))
+    kept = np.zeros(len(losses), dtype=bool)
+    kept[np.argsort(losses, kind="stable")[: round(_BEST * most)]] = True
+    others = np.flatnonzero(~kept)
+    kept[others[evenly_spaced(len(others), most - int(kept.sum()))]] = True
+    return np.flatnonzero(kept)

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from raytune_hpo.analysis.best import ranked
-from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.display.text import config_line, counts_line, cut, duration, last_line, table
 from raytune_hpo.facts import Status
 from raytune_hpo.optml.algorithm import METRIC
@@ -139,10 +139,10 @@ class SpeedComparison:
     def _configurations(self) -> str:
         """The best configurations as a table."""
         best = ranked(self.results.trials)
-        names = list(dict.fromkeys(name for trial in best[:ROWS] for name in flat(trial.config)))
+        names = list(dict.fromkeys(name for trial in best[:ROWS] for name in flattened(trial.config)))
         rows = []
         for trial in best[:ROWS]:
-            config = flat(trial.config)
+            config = flattened(trial.config)
             took = "" if trial.duration_s is None else duration(trial.duration_s)
             rows.append([trial.metrics[METRIC], *(config.get(name, "") for name in names), took])
         shown = table([METRIC, *names, "took"], rows) if rows else "  no configuration has an error to show"
@@ -155,7 +155,7 @@ class SpeedComparison:
         for trial in others[:FAILED_ROWS]:
             why = "" if trial.error is None else f": {last_line(trial.error).removeprefix('ObjectiveError: ')}"
             line = cut(f"trial {trial.number} {trial.status}{why}", _WIDTH)
-            lines.append(f"  {line}\n      with {config_line(flat(trial.config))}")
+            lines.append(f"  {line}\n      with {config_line(flattened(trial.config))}")
         if len(others) > FAILED_ROWS:
             lines.append(f"  and {len(others) - FAILED_ROWS} more like these")
         return "\n".join(lines)

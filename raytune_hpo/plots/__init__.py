@@ -1,4 +1,4 @@
-"""Figures of a study: pure functions of Results. plotly is imported when the first one is drawn."""
+"""Figures of a study: pure functions of Results. plotly is imported when the first figure is drawn."""
 
 from __future__ import annotations
 
@@ -30,34 +30,34 @@ class Plots:
 
         Where a portfolio suggested the trials, the completed ones have the colours of its arms.
         """
-        from raytune_hpo.plots.history import history
+        from raytune_hpo.plots.history import history_plot
 
-        return history(self._results)
+        return history_plot(self._results)
 
     def arms(self) -> Any:
         """How many trials each arm of a portfolio suggested, and which of them were the best so far."""
-        from raytune_hpo.plots.arms import arms
+        from raytune_hpo.plots.arms import arms_plot
 
-        return arms(self._results)
+        return arms_plot(self._results)
 
     def best_so_far(self, against: str = "trials") -> Any:
         """The best value against the number of trials, or against ``"time"``; one panel per metric."""
-        from raytune_hpo.plots.best_so_far import best_so_far
+        from raytune_hpo.plots.best_so_far import best_so_far_plot
 
-        return best_so_far(self._results, against)
+        return best_so_far_plot(self._results, against)
 
     def curves(self, metric: str | None = None) -> Any:
         """What trials reported step by step; the pruned ones end in a mark."""
-        from raytune_hpo.plots.curves import curves
+        from raytune_hpo.plots.curves import curves_plot
 
-        return curves(self._results, metric)
+        return curves_plot(self._results, metric)
 
     def parallel_coordinates(self, metric: str | None = None, *, parameters: Sequence[str] | None = None) -> Any:
         """Every trial a line through its parameters to its value; better ones are darker."""
-        from raytune_hpo.plots.parallel_coordinates import parallel_coordinates
+        from raytune_hpo.plots.parallel_coordinates import parallel_coordinates_plot
         from raytune_hpo.plots.view import view
 
-        return parallel_coordinates(view(self._results, metric), parameters)
+        return parallel_coordinates_plot(view(self._results, metric), parameters)
 
     def slice(self, metric: str | None = None, *, parameters: Sequence[str] | None = None) -> Any:
         """The metric against each parameter, one panel each; later trials are darker."""
@@ -68,23 +68,23 @@ class Plots:
 
     def contour(self, metric: str | None = None, *, parameters: Sequence[str] | None = None) -> Any:
         """The expected value over each pair of the parameters, by default of the three that matter most."""
-        from raytune_hpo.plots.contour import contour
+        from raytune_hpo.plots.contour import contour_plot
         from raytune_hpo.plots.view import view
 
-        return contour(view(self._results, metric), parameters)
+        return contour_plot(view(self._results, metric), parameters)
 
     def rank(self, metric: str | None = None, *, parameters: Sequence[str] | None = None) -> Any:
         """The trials on each pair of the parameters, by default of the four that matter most; better ones are darker."""
-        from raytune_hpo.plots.rank import rank
+        from raytune_hpo.plots.rank import rank_plot
         from raytune_hpo.plots.view import view
 
-        return rank(view(self._results, metric), parameters)
+        return rank_plot(view(self._results, metric), parameters)
 
     def importances(self, metric: str | None = None, *, method: str = "ped_anova", pairs: int = 0) -> Any:
         """How much each parameter matters, by ``"ped_anova"`` or ``"fanova"``; see ``results.importances``.
 
         Args:
-            pairs: so many pairs of parameters are shown as well, those that explain most beyond each alone.
+            pairs: how many pairs of parameters are shown as well: those that explain most beyond each alone.
         """
         from raytune_hpo.plots.importances import importances_plot
         from raytune_hpo.plots.view import view
@@ -93,35 +93,35 @@ class Plots:
 
     def timeline(self) -> Any:
         """Which worker ran which trial when, and how well all of them were used."""
-        from raytune_hpo.plots.timeline import timeline
+        from raytune_hpo.plots.timeline import timeline_plot
 
-        return timeline(self._results)
+        return timeline_plot(self._results)
 
     def duration(self) -> Any:
         """How long trials took."""
-        from raytune_hpo.plots.duration import duration
+        from raytune_hpo.plots.duration import duration_plot
 
-        return duration(self._results)
+        return duration_plot(self._results)
 
     def distribution(self, metric: str | None = None) -> Any:
-        """Which share of the completed trials is at least so good, in all and in each half of the study."""
-        from raytune_hpo.plots.distribution import distribution
+        """Which share of the completed trials is at least this good, in all and in each half of the study."""
+        from raytune_hpo.plots.distribution import distribution_plot
         from raytune_hpo.plots.view import view
 
-        return distribution(view(self._results, metric))
+        return distribution_plot(view(self._results, metric))
 
     def pareto(self) -> Any:
         """Two metrics against each other, and the front; one panel per pair of metrics."""
-        from raytune_hpo.plots.pareto import pareto
+        from raytune_hpo.plots.pareto import pareto_plot
 
-        return pareto(self._results)
+        return pareto_plot(self._results)
 
     def page(self, path: str | PathLike[str], *, refresh_s: float | None = None) -> None:
         """Write all that says something about this study as one HTML page that opens anywhere, offline too.
 
         Args:
-            refresh_s: an open page reads itself again after so many seconds: for a study that still runs.
+            refresh_s: seconds after which an open page reads itself again, for a study that still runs.
         """
-        from raytune_hpo.plots.page import page
+        from raytune_hpo.plots.page import write_page
 
-        page(self._results, path, refresh_s=refresh_s)
+        write_page(self._results, path, refresh_s=refresh_s)

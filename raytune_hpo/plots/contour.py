@@ -1,4 +1,4 @@
-"""Contours: what to expect where two parameters are known, whatever the others are."""
+"""The contours figure: the expected value where two parameters are known, averaged over all others."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from raytune_hpo.analysis.response import Surface, surface
-from raytune_hpo.analysis.tried import Parameter
-from raytune_hpo.analysis.values import Floats, losses_of_values
+from raytune_hpo.analysis.series import Floats, Positions
+from raytune_hpo.analysis.tried import TriedParameter
+from raytune_hpo.display.status import STATUSES
 from raytune_hpo.facts import Status
 from raytune_hpo.plots import style
-from raytune_hpo.plots.view import View, split, why_nothing
+from raytune_hpo.plots.view import View, rows_by_status, why_nothing
 from raytune_hpo.rng import derive
 
 _MOST = 300  # trials in a panel
 _COLUMNS = 3
 
 
-def contour(view: View, parameters: Sequence[str] | None = None) -> Any:
+def contour_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
     """One panel per pair of the parameters, by default of three pairs that matter; by a forest, darker is better."""
     pairs = view.pairs(parameters, 3)
     if not pairs or not len(view.valued):
@@ -29,30 +29,27 @@ def contour(view: View, parameters: Sequence[str] | None = None) -> Any:
     rng, known = derive(view.results.spec.seed, "plots/contour"), view.tried.parameters
     surfaces = [surface(known, (known.index(x), known.index(y)), view.losses, rng) for x, y in pairs]
     cols = min(_COLUMNS, len(pairs))
-    figure = style.panels([_title(found) for found in surfaces], height=420, cols=cols, between=style.WIDE, beside=0.4)
+    titles = ["too few trials have both" if s is None else f"from {s.num_trials:,} trials" for s in surfaces]
+    figure = style.panels(titles, height=420, cols=cols, between=style.WIDE, beside=0.4)
     for panel, (pair, found) in enumerate(zip(pairs, surfaces, strict=True)):
         _panel(figure, panel, cols, view, pair, found)
     bar = {"title": {"text": html.escape(style.short_name(view.goal.metric, 18))}, "thickness": 14, "outlinewidth": 0}
-    scale = {"colorscale": style.SCALE, "reversescale": view.goal.mode == "min", "colorbar": bar}
+    scale = {"colorscale": style.SCALE, "reversescale": view.goal.lower_is_better, "colorbar": bar}
     style.caption(figure, f"expected {view.goal.metric} given two parameters, over all others; darker is better")
     return style.name_once(figure.update_layout(coloraxis=scale))
 
 
-def _title(found: Surface | None) -> str:
-    return "too few trials have both" if found is None else f"from {found.num_trials:,} trials"
-
-
 def _panel(
-    figure: Any, panel: int, cols: int, view: View, pair: tuple[Parameter, Parameter], found: Surface | None
+    figure: Any, panel: int, cols: int, view: View, pair: tuple[TriedParameter, TriedParameter], found: Surface | None
 ) -> None:
     at, (x, y) = style.place(panel, cols), pair
     if found is not None:
         figure.add_trace(_field(view, pair, found), **at)
-        rows = view.drawn(_MOST)
-        for status, own in split(view, rows[x.active[rows] & y.active[rows]]):
+        rows = view.sample(_MOST)
+        for status, own in rows_by_status(view, rows[x.active[rows] & y.active[rows]]):
             filling = "white" if status is Status.COMPLETED else "rgba(0,0,0,0)"
             marker = {"size": 4, "color": filling, "line": {"color": "#555", "width": 0.7}}
-            trace = _trials(status.value, view, pair, own, marker)
+            trace = _trials(STATUSES[status].word, view, pair, own, marker)
             figure.add_trace(trace.update(showlegend=False, legendgroup=None), **at)
     best = view.best
     if best is not None and x.active[best] and y.active[best]:
@@ -62,13 +59,13 @@ def _panel(
 
 
 def _trials(
-    name: str, view: View, pair: tuple[Parameter, Parameter], rows: NDArray[np.intp], marker: Mapping[str, Any]
+    name: str, view: View, pair: tuple[TriedParameter, TriedParameter], rows: Positions, marker: Mapping[str, Any]
 ) -> Any:
-    xs, ys = style.spread(pair[0], rows), style.spread(pair[1], rows, is_upright=True)
-    return style.dots(name, view.trials(rows), xs, ys, [view.goal], marker=marker)
+    xs, ys = style.jittered(pair[0], rows), style.jittered(pair[1], rows, is_upright=True)
+    return style.dots(name, view.at(rows), xs, ys, [view.goal], marker=marker)
 
 
-def _range(parameter: Parameter, found: Surface | None) -> dict[str, Any]:
+def _range(parameter: TriedParameter, found: Surface | None) -> dict[str, Any]:
     """An axis that ends where the field does."""
     if found is None:
         return {}
@@ -80,18 +77,16 @@ def _range(parameter: Parameter, found: Surface | None) -> dict[str, Any]:
     return {"range": [float(ends[0] - margin), float(ends[1] + margin)]}
 
 
-def _field(view: View, pair: tuple[Parameter, Parameter], found: Surface) -> Any:
+def _field(view: View, pair: tuple[TriedParameter, TriedParameter], found: Surface) -> Any:
     """Coloured cells; lines of equal value where both parameters are numbers."""
     go = style.plotly()
-    x, y = (_places(parameter, unit) for parameter, unit in zip(pair, (found.xs, found.ys), strict=True))
-    z = losses_of_values(found.losses, view.goal)
+    x, y = (
+        np.asarray(p.domain.codes(unit), dtype=np.float64) for p, unit in zip(pair, (found.xs, found.ys), strict=True)
+    )
+    z: Floats = view.goal.value(found.losses)
     more = {"x": x, "y": y, "z": z.astype(np.float32), "coloraxis": "coloraxis", "name": "expected"}
     hover = f"expected {html.escape(view.goal.metric)} %{{z:.4g}}<extra></extra>"
     if min(len(x), len(y)) > 1 and not any(parameter.labels for parameter in pair):
         lines = {"line": {"color": "white", "width": 0.6}, "contours": {"coloring": "heatmap"}, "ncontours": 12}
         return go.Contour(**more, **lines, hovertemplate=hover)
     return go.Heatmap(**more, hovertemplate=hover)
-
-
-def _places(parameter: Parameter, unit: Floats) -> Floats:
-    return np.asarray(parameter.domain.codes(unit), dtype=np.float64)

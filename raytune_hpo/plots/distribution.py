@@ -1,4 +1,4 @@
-"""The empirical distribution: which share of trials is at least so good."""
+"""The figure of the empirical distribution: which share of trials is at least this good."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from raytune_hpo.analysis.distribution import Distribution, halves
-from raytune_hpo.analysis.values import losses_of_values
-from raytune_hpo.facts import Status
+from raytune_hpo.analysis.distribution import halves
 from raytune_hpo.plots import style
 from raytune_hpo.plots.view import View
 
@@ -19,28 +17,24 @@ _LINES = {
 }
 
 
-def distribution(view: View) -> Any:
+def distribution_plot(view: View) -> Any:
     """The completed trials, and those of each half of the study: the further apart, the more was learnt."""
-    is_completed = np.array([trial.status is Status.COMPLETED for trial in view.results], dtype=bool)
-    losses = np.where(is_completed, view.losses, np.nan)
+    losses = np.where(view.completed, view.losses, np.nan)
     if not np.isfinite(losses).any():
         return style.nothing("no trial has completed yet")
     figure = style.panels([f"share of completed trials that are at least so good in {view.goal.metric}"])
     for name, found in halves(losses):
-        figure.add_trace(_line(view, name, found))
-    figure.update_xaxes(**style.value_axis(view.values[is_completed], view.goal))
+        values = view.goal.value(found.values)
+        trace = style.plotly().Scatter(
+            # From nothing at the best value on, so that a single value is a step too.
+            x=[values[0], *values],
+            y=[0.0, *found.shares],
+            mode="lines",
+            name=f"{name} ({found.num:,})",
+            line={**_LINES[name], "shape": "hv"},
+            hovertemplate="%{y:.1%} are at least as good as %{x:.6g}<extra></extra>",
+        )
+        figure.add_trace(trace)
+    figure.update_xaxes(**style.value_axis(view.values[view.completed], view.goal))
     figure.update_yaxes(title="share of trials", range=[0, 1.02], tickformat=".0%")
     return figure
-
-
-def _line(view: View, name: str, found: Distribution) -> Any:
-    values = losses_of_values(found.values, view.goal)
-    return style.plotly().Scatter(
-        # From nothing at the best value on, so that a single value is a step too.
-        x=[values[0], *values],
-        y=[0.0, *found.shares],
-        mode="lines",
-        name=f"{name} ({found.num:,})",
-        line={**_LINES[name], "shape": "hv"},
-        hovertemplate="%{y:.1%} are at least as good as %{x:.6g}<extra></extra>",
-    )

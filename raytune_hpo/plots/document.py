@@ -1,4 +1,4 @@
-"""What all pages share: one HTML file that opens anywhere, with plotly.js once and figures that are drawn when seen."""
+"""The HTML document that all pages share: one file, with plotly.js once and figures that are drawn when seen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def document(title: str, body: str, *, note: str = "", refresh_s: float | None =
 
     Args:
         note: a last sentence for its foot.
-        refresh_s: an open page reads itself again after so many seconds.
+        refresh_s: seconds after which an open page reads itself again.
     """
     title = html.escape(title)
     seconds = "null" if refresh_s is None else json.dumps(refresh_s)
@@ -38,7 +38,7 @@ def document(title: str, body: str, *, note: str = "", refresh_s: float | None =
 
 
 def contents(titles: Iterable[str]) -> str:
-    """Links to sections."""
+    """Links to the sections of a page."""
     links = "".join(f'<a href="#{anchor(title)}">{html.escape(title)}</a>' for title in dict.fromkeys(titles))
     return f"<nav>{links}</nav>"
 
@@ -57,13 +57,17 @@ def figure_section(section: Section) -> str:
 
 
 def anchor(title: str, metric: int | None = None) -> str:
-    """Where a link to a section leads."""
+    """The id of a section, to which links lead."""
     name = title.lower().replace(" ", "-")
     return f"{name}-{metric}" if metric else name
 
 
-def html_table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[bool]) -> str:
-    """A table that scrolls where it is wider than the page; the columns that are said so stand to the right."""
+def page_table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[bool]) -> str:
+    """A table of a page, which scrolls where it is wider.
+
+    Args:
+        right: which columns are aligned to the right.
+    """
     body = "".join(_row("td", row, right) for row in rows)
     return f'<div class="scroll"><table><thead>{_row("th", header, right)}</thead><tbody>{body}</tbody></table></div>'
 

@@ -1,4 +1,4 @@
-"""The history: every trial's value by its number, in the colour of its arm if it has one, and the best so far."""
+"""The history figure: every trial's value by its number, in the colour of its arm if it has one, and the best so far."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raytune_hpo.analysis.best import best_so_far
-from raytune_hpo.analysis.values import evenly, losses_of_values, standing_for_all, values_of
+from raytune_hpo.analysis.series import MetricSeries, Positions
+from raytune_hpo.display.status import STATUSES, drawn_status
 from raytune_hpo.display.text import cut, last_line
 from raytune_hpo.facts import Status
-from raytune_hpo.goals import Goal
+from raytune_hpo.numerics.thinning import best_and_others, evenly_chosen
 from raytune_hpo.plots import style
 from raytune_hpo.trial import Trial
 
@@ -22,79 +22,63 @@ if TYPE_CHECKING:
 _MOST_AT_FOOT = 200
 
 
-def history(results: Results) -> Any:
+def history_plot(results: Results) -> Any:
     """One panel per metric: completed trials, pruned and running ones at their last report, failed ones at the foot."""
     figure = style.panels([f"{goal.metric} by trial" for goal in results.goals])
     for panel, goal in enumerate(results.goals):
-        _panel(figure, panel, results, goal)
+        _panel(figure, panel, results, MetricSeries(goal, results.trials))
     figure.update_xaxes(title="trial", row=len(results.goals), col=1)
     figure.update_xaxes(**style.count_axis(len(results)))
     return style.name_once(figure)
 
 
-def _panel(figure: Any, panel: int, results: Results, goal: Goal) -> None:
-    completed = [t for t in results if t.status is Status.COMPLETED]
-    pruned = [t for t in results if t.status is Status.PRUNED and goal.metric in t.metrics]
-    valued = [*completed, *pruned]
-    values = values_of(valued, goal)
-    axis = style.value_axis(values, goal)
-    figure.update_yaxes(**axis, row=panel + 1, col=1)
-    drawn = standing_for_all(losses_of_values(values, goal), style.MOST // len(results.goals))
-    kept = [valued[i] for i in drawn.tolist()]
-    hidden = style.num_outside(values, axis)
+def _panel(figure: Any, panel: int, results: Results, series: MetricSeries) -> None:
+    metric, num_values = series.goal.metric, len(series.valued)
+    figure.update_yaxes(**style.metric_axis(series.goal, series.axis), row=panel + 1, col=1)
+    kept = _drawn(series, style.MOST // len(results.goals))
+    hidden = series.num_outside
     far = f" ({hidden:,} far worse ones lie outside: double-click to see them)" if hidden else ""
-    style.retitle(figure, panel, f"{goal.metric} by trial{style.some(len(kept), len(values))}{far}")
-    running = [t for t in results if not t.status.is_finished and goal.metric in t.metrics]
-    _add(figure, panel, results, goal, [trial for trial in kept if trial.status is Status.PRUNED], len(kept))
-    ended_well = [trial for trial in kept if trial.status is Status.COMPLETED]
-    _add(figure, panel, results, goal, [trial for trial in ended_well if trial.arm is None], len(kept))
-    _add_arms(figure, panel, results, goal, [trial for trial in ended_well if trial.arm is not None], len(kept))
-    if completed:
-        figure.add_trace(_best_line(results, completed, goal), row=panel + 1, col=1)
-    _add(figure, panel, results, goal, running[-_MOST_AT_FOOT:])
-    _add_failed(figure, panel, [t for t in results if t.status is Status.FAILED])
+    style.retitle(figure, panel, f"{metric} by trial{style.note_on_trials(len(kept), num_values)}{far}")
 
-
-def _add(figure: Any, panel: int, results: Results, goal: Goal, trials: Sequence[Trial], among: int = 0) -> None:
-    """Add trials of one status."""
-    if trials:
-        status = trials[0].status if trials[0].status.is_finished else Status.RUNNING
-        trace = style.dots(
-            status.value,
-            trials,
-            [trial.number for trial in trials],
-            [trial.metrics[goal.metric] for trial in trials],
-            results.goals,
-            marker=_mark(status, results),
-            among=among,
-        )
-        figure.add_trace(trace, row=panel + 1, col=1)
-
-
-def _mark(status: Status, results: Results) -> Mapping[str, Any]:
-    """The mark of a status; beside arms, completed trials that nobody suggested are not in the colour of one."""
-    own_point = {"color": style.ORANGE, "symbol": "circle-open"} if status is Status.COMPLETED and results.arms else {}
-    return {**style.MARKS[status], **own_point}
-
-
-def _add_arms(figure: Any, panel: int, results: Results, goal: Goal, trials: Sequence[Trial], among: int) -> None:
-    """Add completed trials by the arms that suggested them."""
-    for arm, mark in style.arm_marks(results.arms).items():
-        own = [trial for trial in trials if trial.arm == arm]
-        if own:
-            x, y = [trial.number for trial in own], [trial.metrics[goal.metric] for trial in own]
-            trace = style.dots(style.arm_name(arm), own, x, y, results.goals, marker=mark, among=among)
+    def add(name: str, trials: Sequence[Trial], marker: Mapping[str, Any], among: int = 0) -> None:
+        if trials:
+            x, y = [trial.number for trial in trials], [trial.metrics[metric] for trial in trials]
+            trace = style.dots(name, trials, x, y, results.goals, marker=marker, among=among)
             figure.add_trace(trace, row=panel + 1, col=1)
 
+    # Beside arms, completed trials that no arm suggested are not in the colour of one.
+    without_arm = {"color": style.ORANGE, "symbol": "circle-open"} if results.arms else {}
+    ended = [series.trials[i] for i in kept.tolist()]
+    completed = [trial for trial in ended if trial.status is Status.COMPLETED]
+    pruned = STATUSES[Status.PRUNED]
+    add(pruned.word, [trial for trial in ended if trial.status is Status.PRUNED], pruned.mark, len(kept))
+    looks = {**STATUSES[Status.COMPLETED].mark, **without_arm}
+    add(STATUSES[Status.COMPLETED].word, [trial for trial in completed if trial.arm is None], looks, len(kept))
+    for arm, mark in style.arm_marks(results.arms).items():
+        add(style.arm_name(arm), [trial for trial in completed if trial.arm == arm], mark, len(kept))
+    if series.improvements:
+        figure.add_trace(_best_line(series), row=panel + 1, col=1)
+    unfinished = [trial for trial in results if not trial.status.is_finished and metric in trial.metrics]
+    for status, row in STATUSES.items():
+        add(row.word, [t for t in unfinished[-_MOST_AT_FOOT:] if drawn_status(t.status) == status], row.mark)
+    _add_failed(figure, panel, [trial for trial in results if trial.status is Status.FAILED])
 
-def _best_line(results: Results, completed: Sequence[Trial], goal: Goal) -> Any:
+
+def _drawn(series: MetricSeries, most: int) -> Positions:
+    """Positions of the trials that are drawn: completed ones before pruned ones, the best and an even choice of all."""
+    completed = series.completed[series.valued]
+    ordered = np.concatenate([series.valued[completed], series.valued[~completed]])
+    return ordered[best_and_others(series.losses[ordered], most)]
+
+
+def _best_line(series: MetricSeries) -> Any:
     """The best value among the trials up to each number, drawn to the last trial; corners only."""
-    values = losses_of_values(best_so_far(losses_of_values(values_of(completed, goal), goal)), goal)
-    corners: list[int] = np.flatnonzero(np.append(True, np.diff(values) != 0)).tolist()
-    last = max(len(results) - 1, completed[-1].number)
+    corners = series.improvements
+    numbers, values = [series.trials[i].number for i in corners], series.values[corners]
+    last = max(len(series.trials) - 1, series.trials[int(np.flatnonzero(series.completed)[-1])].number)
     return style.plotly().Scatter(
-        x=[*[completed[i].number for i in corners], last],
-        y=[*values[corners], values[-1]],
+        x=[*numbers, last],
+        y=[*values, values[-1]],
         mode="lines",
         name="best so far",
         legendgroup="best",
@@ -107,19 +91,15 @@ def _add_failed(figure: Any, panel: int, failed: Sequence[Trial]) -> None:
     """Failed trials have no value: they stand at the foot of the panel."""
     if not failed:
         return
-    kept = [failed[i] for i in evenly(len(failed), _MOST_AT_FOOT).tolist()]
-    style.foot(
-        figure,
-        panel,
-        1,
-        style.plotly().Scatter(
-            x=[trial.number for trial in kept],
-            y=[0.025] * len(kept),
-            mode="markers",
-            name="failed",
-            legendgroup="failed",
-            marker={**style.MARKS[Status.FAILED], "size": 7},
-            hovertemplate="%{text}<extra></extra>",
-            text=[f"<b>trial {t.number}</b> failed<br>{html.escape(cut(last_line(t.error), 160))}" for t in kept],
-        ),
+    kept, row = evenly_chosen(failed, _MOST_AT_FOOT), STATUSES[Status.FAILED]
+    trace = style.plotly().Scatter(
+        x=[trial.number for trial in kept],
+        y=[0.025] * len(kept),
+        mode="markers",
+        name=row.word,
+        legendgroup=row.word,
+        marker={**row.mark, "size": 7},
+        hovertemplate="%{text}<extra></extra>",
+        text=[f"<b>trial {t.number}</b> failed<br>{html.escape(cut(last_line(t.error), 160))}" for t in kept],
     )
+    style.foot(figure, panel, 1, trace)

@@ -1,4 +1,4 @@
-"""Importances: which parameters matter."""
+"""The importances figure: which parameters matter."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from raytune_hpo.analysis.importance import LEAST, Importance, importances, interactions
+from raytune_hpo.analysis.importance import MIN_TRIALS, Importance, importances, interactions
 from raytune_hpo.plots import style
 from raytune_hpo.plots.view import View
 from raytune_hpo.rng import derive
 
-MAX_BARS = 12  # of a panel
+_MAX_BARS = 12  # of a panel
 _MAX_PANELS = 8
 _BAR = 34  # pixels
 _TOGETHER = "pairs together, beyond each alone (fANOVA)"
@@ -27,7 +27,7 @@ def importances_plot(view: View, method: str = "ped_anova", pairs: int = 0) -> A
     """One panel for the parameters of all trials, and one for those of each branch, whose trials alone they speak of.
 
     Args:
-        pairs: so many pairs of parameters are shown as well, those that explain most beyond each alone.
+        pairs: how many pairs of parameters are shown as well: those that explain most beyond each alone.
 
     Raises:
         SpecError: there is no such method.
@@ -35,15 +35,20 @@ def importances_plot(view: View, method: str = "ped_anova", pairs: int = 0) -> A
     rng = derive(view.results.spec.seed, "importances")
     found = importances(view.tried, view.losses, rng, method=method)
     if not found:
-        return style.nothing(f"importances need {LEAST} trials that have a value of {view.goal.metric}")
-    groups = _groups(found)
+        return style.nothing(f"importances need {MIN_TRIALS} trials that have a value of {view.goal.metric}")
+    groups: dict[str, list[Importance]] = {}  # by the trials that they speak of: all, then those of each branch
+    for importance in sorted(found, key=lambda importance: importance.when != ""):
+        trials = f"{importance.num_trials:,} trials"
+        where = f"among the {trials} where {importance.when}" if importance.when else f"among all {trials}"
+        groups.setdefault(where, []).append(importance)
     if pairs and (joint := [i for i in interactions(view.tried, view.losses, rng)[:pairs] if i.share > 0]):
         groups[_TOGETHER] = joint
-    bars = [[*group[:MAX_BARS]] for group in groups.values()][:_MAX_PANELS]
+    bars = [[*group[:_MAX_BARS]] for group in groups.values()][:_MAX_PANELS]
     figure = style.panels_of_heights(list(groups)[:_MAX_PANELS], [_BAR * len(group) + 12 for group in bars])
     for row, group in enumerate(bars, start=1):
         figure.add_trace(_bars(group), row=row, col=1)
-        names = [html.escape(_name(importance)) for importance in group]
+        pairs_of = [[i.name] if i.pair is None else [i.name, i.pair] for i in group]
+        names = [html.escape(" and ".join(style.short_name(name, 40) for name in pair)) for pair in pairs_of]
         places = list(range(len(group)))
         figure.update_yaxes(
             tickvals=places, ticktext=names, range=[len(group) - 0.45, -0.55], showgrid=False, ticks="", row=row, col=1
@@ -51,24 +56,9 @@ def importances_plot(view: View, method: str = "ped_anova", pairs: int = 0) -> A
     top = max(importance.share for group in bars for importance in group)
     figure.update_xaxes(range=[0, min(1.12, 1.15 * top) or 1.0], tickformat=".0%", nticks=6)
     shown = {importance.name for group in bars for importance in group if importance.pair is None}
-    more = style.some_parameters(len(shown), len(view.tried.parameters))
+    more = style.note_on_parameters(len(shown), len(view.tried.parameters))
     style.caption(figure, f"{view.goal.metric}: {_ASKED[method]}{more}")
     return figure
-
-
-def _groups(found: Sequence[Importance]) -> dict[str, list[Importance]]:
-    """The importances by the trials that they speak of: all, then those of each branch."""
-    groups: dict[str, list[Importance]] = {}
-    for importance in sorted(found, key=lambda importance: importance.when != ""):
-        trials = f"{importance.num_trials:,} trials"
-        where = f"among the {trials} where {importance.when}" if importance.when else f"among all {trials}"
-        groups.setdefault(where, []).append(importance)
-    return groups
-
-
-def _name(importance: Importance) -> str:
-    name = style.short_name(importance.name, 40)
-    return name if importance.pair is None else f"{name} and {style.short_name(importance.pair, 40)}"
 
 
 def _bars(group: Sequence[Importance]) -> Any:

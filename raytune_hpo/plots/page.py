@@ -1,4 +1,4 @@
-"""One HTML page of a study that opens anywhere: everything is in the file, plotly.js once."""
+"""The page of a study: one HTML file that opens anywhere, with plotly.js in it once."""
 
 from __future__ import annotations
 
@@ -10,36 +10,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.analysis.best import ranked
-from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.columns import flattened
+from raytune_hpo.display.status import STATUSES
 from raytune_hpo.display.text import cut, duration, last_line, number
 from raytune_hpo.files import write_whole
 from raytune_hpo.plots import style
-from raytune_hpo.plots.document import contents, document, figure_section, html_table
+from raytune_hpo.plots.document import contents, document, figure_section, page_table
 from raytune_hpo.plots.sections import Section, sections
 from raytune_hpo.results import summary
 from raytune_hpo.results.records import plain
-from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
-MAX_ROWS = 500
-MAX_COLUMNS = 12  # parameters in the table
+_MAX_ROWS = 500
+_MAX_COLUMNS = 12  # parameters in the table
 
 
-def page(results: Results, path: str | PathLike[str], *, refresh_s: float | None = None) -> None:
-    """Write the page, in one stroke: whoever opens it meanwhile sees the old one or the new one.
+def write_page(results: Results, path: str | PathLike[str], *, refresh_s: float | None = None) -> None:
+    """Write the page atomically: a reader sees the old one or the new one, never half of it.
 
     Args:
-        refresh_s: an open page reads itself again after so many seconds.
+        refresh_s: seconds after which an open page reads itself again.
     """
     write_whole(Path(path), page_text(results, sections(results), refresh_s))
 
 
 def page_text(results: Results, shown: Sequence[Section], refresh_s: float | None = None) -> str:
     """The page as text; everything that came from a user is escaped."""
+    links = contents([*(section.title for section in shown), "Trials"]) if shown else ""
     body = (
-        f"{_summary(results)}{_choice(results, shown)}{_contents(shown)}{_best(results)}"
+        f"{_summary(results)}{_choice(results, shown)}{links}{_best(results)}"
         f"{''.join(map(figure_section, shown))}{_table(results)}"
     )
     note = (
@@ -59,14 +60,12 @@ def _choice(results: Results, shown: Sequence[Section]) -> str:
     return f'<p class="choice"><span>Figures about</span>{buttons}</p>'
 
 
-def _contents(shown: Sequence[Section]) -> str:
-    return contents([*(section.title for section in shown), "Trials"]) if shown else ""
-
-
 def _summary(results: Results) -> str:
     counts = results.num_by_status
     tiles = [("trials", str(len(results)))]
-    tiles += [(status, str(count)) for status, count in counts.items() if count and count != len(results)]
+    tiles += [
+        (STATUSES[status].word, str(count)) for status, count in counts.items() if count and count != len(results)
+    ]
     if results.best_trials:
         tiles.insert(0, (f"best {summary.goal_text(results)}", number(results.best_value)))
     if spent := sum(trial.duration_s or 0.0 for trial in results):
@@ -95,29 +94,27 @@ def _best(results: Results) -> str:
 def _table(results: Results) -> str:
     """The completed trials, best first, then the others by number."""
     best = ranked(results.trials)
-    order = [*best, *[trial for trial in results if trial.losses is None]][:MAX_ROWS]
+    order = [*best, *[trial for trial in results if trial.losses is None]][:_MAX_ROWS]
     if not order:
         return ""
-    parameters = list(dict.fromkeys(name for trial in order for name in flat(trial.config)))
+    parameters = list(dict.fromkeys(name for trial in order for name in flattened(trial.config)))
     metrics = [goal.metric for goal in results.goals]
     arm = ["arm"] if results.arms else []
-    header = ["trial", "status", *metrics, *parameters[:MAX_COLUMNS], *arm, "duration", "error"]
-    rows = [_cells(trial, metrics, parameters[:MAX_COLUMNS], arm) for trial in order]
+    header = ["trial", "status", *metrics, *parameters[:_MAX_COLUMNS], *arm, "duration", "error"]
+    rows: list[list[Any]] = []
+    for trial in order:
+        config = flattened(trial.config)
+        took = "" if trial.duration_s is None else duration(trial.duration_s)
+        error = "" if trial.error is None else last_line(trial.error)
+        values = [trial.metrics.get(metric, "") for metric in metrics]
+        values += [config.get(name, "") for name in parameters[:_MAX_COLUMNS]]
+        arms = [trial.arm or "" for _ in arm]
+        rows.append([trial.number, STATUSES[trial.status].word, *values, *arms, took, error])
     right = [all(isinstance(row[i], (int, float)) or row[i] == "" for row in rows) for i in range(len(header))]
     notes = []
     if len(order) < len(results):
         notes.append(f"the first {len(order)} of {len(results)} trials")
-    if len(parameters) > MAX_COLUMNS:
-        notes.append(f"the first {MAX_COLUMNS} of {len(parameters)} parameters")
+    if len(parameters) > _MAX_COLUMNS:
+        notes.append(f"the first {_MAX_COLUMNS} of {len(parameters)} parameters")
     note = f'<p class="muted">Shown: {", ".join(notes)}.</p>' if notes else ""
-    return f'<section id="trials"><h2>Trials</h2>{note}{html_table(header, rows, right)}</section>'
-
-
-def _cells(trial: Trial, metrics: Sequence[str], parameters: Sequence[str], arm: Sequence[str]) -> list[Any]:
-    config = flat(trial.config)
-    took = "" if trial.duration_s is None else duration(trial.duration_s)
-    error = "" if trial.error is None else last_line(trial.error)
-    values = [trial.metrics.get(metric, "") for metric in metrics]
-    arms = [trial.arm or "" for _ in arm]
-    parts = [config.get(name, "") for name in parameters]
-    return [trial.number, trial.status.value, *values, *parts, *arms, took, error]
+    return f'<section id="trials"><h2>Trials</h2>{note}{page_table(header, rows, right)}</section>'

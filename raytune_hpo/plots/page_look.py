@@ -1,4 +1,4 @@
-"""What a page looks like and does: its style sheet, and the script that draws its figures."""
+"""The style sheet of pages, and the script that draws their figures."""
 
 CSS = """
 :root { color-scheme: light; }

@@ -1,4 +1,4 @@
-"""Parallel coordinates: every trial a line through its parameters to its value."""
+"""The parallel-coordinates figure: every trial is a line through its parameters to its value."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from raytune_hpo.analysis.tried import Parameter
-from raytune_hpo.analysis.values import losses_of_values, usual
+from raytune_hpo.analysis.series import Positions, usual_range
+from raytune_hpo.analysis.tried import TriedParameter
 from raytune_hpo.display.text import cut
 from raytune_hpo.plots import style
 from raytune_hpo.plots.view import View, why_nothing
 
-MAX_PARAMETERS = 10
+_MAX_AXES = 10
 _MOST = 2_000  # lines
 _TICKS = 5
 _MAX_LABELS = 16
 _INACTIVE = 0.12  # how far below an axis the lines of trials without that parameter go, as a part of its length
 
 
-def parallel_coordinates(view: View, parameters: Sequence[str] | None = None) -> Any:
+def parallel_coordinates_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
     """One line per trial, the better the darker; axes can be dragged, and ranges on them select lines."""
-    shown = view.parameters(parameters, MAX_PARAMETERS)
+    shown = view.parameters(parameters, _MAX_AXES)
     if parameters is None:  # what belongs together stands together
         shown.sort(key=view.tried.parameters.index)
-    rows = view.drawn(_MOST)
+    rows = view.sample(_MOST)
     if not shown or not len(rows):
         return style.nothing(why_nothing(view))
     rows = rows[np.argsort(-view.losses[rows], kind="stable")]  # the best are drawn last, above the others
-    left_out = style.some(len(rows), len(view.valued)) + style.some_parameters(len(shown), len(view.tried.parameters))
+    left_out = style.note_on_trials(len(rows), len(view.valued))
+    left_out += style.note_on_parameters(len(shown), len(view.tried.parameters))
     figure = style.panels([f"better trials are darker{left_out}"], height=480, specs=[[{"type": "domain"}]])
     # In colours of ranks: in those of values, one bad trial makes all others look the same.
     line = {"color": np.arange(len(rows)) + 1, "colorscale": style.SCALE, "cmin": 0, "cmax": len(rows)}
@@ -51,7 +51,7 @@ def parallel_coordinates(view: View, parameters: Sequence[str] | None = None) ->
     return figure
 
 
-def _dimension(parameter: Parameter, rows: NDArray[np.intp]) -> dict[str, Any]:
+def _dimension(parameter: TriedParameter, rows: Positions) -> dict[str, Any]:
     """An axis: decades of a logarithmic parameter, places of options, and a place below for where it is not active."""
     values = np.log10(parameter.numbers[rows]) if parameter.is_log else parameter.numbers[rows]
     known = values[~np.isnan(values)]
@@ -73,7 +73,7 @@ def _dimension(parameter: Parameter, rows: NDArray[np.intp]) -> dict[str, Any]:
     }
 
 
-def _ticks(parameter: Parameter, low: float, high: float) -> tuple[list[float], list[str]]:
+def _ticks(parameter: TriedParameter, low: float, high: float) -> tuple[list[float], list[str]]:
     """Where an axis from low to high has ticks, and what they say; in decades where the parameter is logarithmic."""
     if parameter.labels:
         step = -(-len(parameter.labels) // _MAX_LABELS)
@@ -104,10 +104,10 @@ def _short(value: float) -> str:
     return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.6g}"
 
 
-def _metric(view: View, rows: NDArray[np.intp]) -> dict[str, Any]:
+def _metric(view: View, rows: Positions) -> dict[str, Any]:
     """The last axis: the metric in its own units; what is far worse than most stands at the end."""
-    losses = np.minimum(view.losses[rows], usual(view.losses[rows])[1])
-    values = losses_of_values(losses, view.goal)
+    losses = view.losses[rows]
+    values = view.goal.value(np.minimum(losses, usual_range(losses)[1]))
     low, high = float(values.min()), float(values.max())
     ticks = _round_numbers(low, high)
     return {

@@ -1,24 +1,24 @@
-"""What a page shows: the figures that say something about this study, in order, each with a sentence on how to read it."""
+"""Sections of a page: the figures that say something about a study, each with a sentence on how to read it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.plots.arms import arms
-from raytune_hpo.plots.best_so_far import best_so_far
-from raytune_hpo.plots.contour import contour
-from raytune_hpo.plots.curves import curves
-from raytune_hpo.plots.distribution import distribution
-from raytune_hpo.plots.duration import duration
-from raytune_hpo.plots.history import history
+from raytune_hpo.plots.arms import arms_plot
+from raytune_hpo.plots.best_so_far import best_so_far_plot
+from raytune_hpo.plots.contour import contour_plot
+from raytune_hpo.plots.curves import curves_plot
+from raytune_hpo.plots.distribution import distribution_plot
+from raytune_hpo.plots.duration import duration_plot
+from raytune_hpo.plots.history import history_plot
 from raytune_hpo.plots.importances import importances_plot
-from raytune_hpo.plots.parallel_coordinates import parallel_coordinates
-from raytune_hpo.plots.pareto import pareto
-from raytune_hpo.plots.rank import rank
+from raytune_hpo.plots.parallel_coordinates import parallel_coordinates_plot
+from raytune_hpo.plots.pareto import pareto_plot
+from raytune_hpo.plots.rank import rank_plot
 from raytune_hpo.plots.slice import slice_plot
-from raytune_hpo.plots.timeline import timeline
+from raytune_hpo.plots.timeline import timeline_plot
 from raytune_hpo.plots.view import View, view
 
 if TYPE_CHECKING:
@@ -45,46 +45,36 @@ class Section:
 
 def sections(results: Results) -> list[Section]:
     """The figures of a study."""
-    return [*_of_the_study(results), *_of_metrics(results), *_of_the_workers(results)]
+    found: list[Section] = []
 
+    def add(title: str, says: str, figure: Any, metric: int | None = None) -> None:
+        found.append(Section(title=title, says=says, figure=figure, metric=metric))
 
-def _of_the_study(results: Results) -> Iterator[Section]:
     if not len(results):
-        return
+        return found
     says = "Every trial by its number. Trials that were stopped early stand at their last report."
-    yield Section(title="History", says=says, figure=history(results))
+    add("History", says, history_plot(results))
     if results.arms:
-        says = "How often each arm of the portfolio had its turn, and what it found."
-        yield Section(title="Arms", says=says, figure=arms(results))
-    if not results.best_trials:
-        return
-    if len(results.goals) > 1:
-        says = "No trial of the front is worse than another in all metrics."
-        yield Section(title="Pareto front", says=says, figure=pareto(results))
-    says = "When the best value was found, and for how long nothing better was."
-    yield Section(title="Best so far", says=says, figure=best_so_far(results, "time"))
-
-
-def _of_metrics(results: Results) -> Iterator[Section]:
+        add("Arms", "How often each arm of the portfolio had its turn, and what it found.", arms_plot(results))
+    if results.best_trials and len(results.goals) > 1:
+        add("Pareto front", "No trial of the front is worse than another in all metrics.", pareto_plot(results))
+    if results.best_trials:
+        says = "When the best value was found, and for how long nothing better was."
+        add("Best so far", says, best_so_far_plot(results, "time"))
     for title, says, is_worth_it, draw in _ABOUT_METRICS:
         for metric, goal in enumerate(results.goals[:_MAX_METRICS]):
             seen = view(results, goal.metric)
             if is_worth_it(seen):
-                yield Section(title=title, says=says, figure=draw(seen), metric=metric)
-
-
-def _of_the_workers(results: Results) -> Iterator[Section]:
-    if not len(results):
-        return
+                add(title, says, draw(seen), metric)
     says = "Which worker ran which trial when. White is idle: waiting for suggestions, for room, or for data."
-    yield Section(title="Timeline", says=says, figure=timeline(results))
+    add("Timeline", says, timeline_plot(results))
     if any(trial.duration_s is not None for trial in results):
-        says = "How long trials took, and whether later ones take longer."
-        yield Section(title="Durations", says=says, figure=duration(results))
+        add("Durations", "How long trials took, and whether later ones take longer.", duration_plot(results))
+    return found
 
 
-def _has_curves(seen: View) -> bool:
-    return any(report.metrics.get(seen.goal.metric) is not None for t in seen.results for report in t.reports[:1])
+def _has_reports(seen: View) -> bool:
+    return any(report.metrics.get(seen.goal.metric) is not None for t in seen.trials for report in t.reports[:1])
 
 
 def _has_values(seen: View) -> bool:
@@ -99,16 +89,12 @@ def _has_pairs(seen: View) -> bool:
     return _has_enough(seen) and bool(seen.pairs(None, 1))
 
 
-def _curves(seen: View) -> Any:
-    return curves(seen.results, seen.goal.metric)
-
-
 _ABOUT_METRICS: tuple[tuple[str, str, Callable[[View], bool], Callable[[View], Any]], ...] = (
     (
         "Learning curves",
         "What trials reported step by step, and where the hopeless ones were stopped.",
-        _has_curves,
-        _curves,
+        _has_reports,
+        lambda seen: curves_plot(seen.results, seen.goal.metric),
     ),
     (
         "Importances",
@@ -120,7 +106,7 @@ _ABOUT_METRICS: tuple[tuple[str, str, Callable[[View], bool], Callable[[View], A
         "Parallel coordinates",
         "Every line is a trial. Drag along an axis to select a range, drag its name to move it.",
         _has_values,
-        parallel_coordinates,
+        parallel_coordinates_plot,
     ),
     (
         "Slices",
@@ -132,13 +118,13 @@ _ABOUT_METRICS: tuple[tuple[str, str, Callable[[View], bool], Callable[[View], A
         "Contours",
         "What a forest expects of two parameters, whatever the others are. Dots are trials.",
         _has_pairs,
-        contour,
+        contour_plot,
     ),
-    ("Ranks", "Trials on two parameters at a time, in the colours of their ranks.", _has_pairs, rank),
+    ("Ranks", "Trials on two parameters at a time, in the colours of their ranks.", _has_pairs, rank_plot),
     (
         "Distribution",
         "How many trials are at least so good. If the second half lies above the first, the sampler has learnt.",
         _has_enough,
-        distribution,
+        distribution_plot,
     ),
 )

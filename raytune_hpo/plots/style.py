@@ -1,41 +1,33 @@
-"""The look that all figures share: colours, fonts, panels, axes, and the door to plotly."""
+"""The style of all figures: colours, fonts, panels, axes, points; and the one place that imports plotly."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from math import ceil
 from typing import Any
 
 import numpy as np
 
-from raytune_hpo.analysis.columns import flat
-from raytune_hpo.analysis.tried import Parameter
-from raytune_hpo.analysis.values import losses_of_values, usual
+from raytune_hpo.analysis.columns import flattened
+from raytune_hpo.analysis.series import AxisRange, axis_range
+from raytune_hpo.analysis.tried import TriedParameter
+from raytune_hpo.display.colours import BLUE, GREEN, GREY, ORANGE, PURPLE, RED
+from raytune_hpo.display.status import STATUSES
 from raytune_hpo.display.text import cut, number, short
 from raytune_hpo.errors import HpoError
-from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.trial import Trial
 
-# Okabe, Ito 2008: told apart with any kind of colour vision.
-BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#8a8f98"
-PALE_BLUE, PALE_GREY = "rgba(0, 114, 178, 0.35)", "rgba(138, 143, 152, 0.35)"
+__all__ = ["BLUE", "GREEN", "GREY", "ORANGE", "PURPLE", "RED"]  # others draw in these colours too
+
 SCALE = ((0.0, "#d9e3ec"), (0.35, "#8fbbd9"), (0.7, "#2f7fb8"), (1.0, "#08306b"))  # light to dark in one hue
 BEST_MARK = {"color": ORANGE, "symbol": "star", "size": 14, "line": {"color": "#5c4000", "width": 1}}
-MARKS: Mapping[Status, Mapping[str, Any]] = {
-    Status.COMPLETED: {"color": BLUE, "symbol": "circle", "opacity": 0.75},
-    Status.PRUNED: {"color": GREY, "symbol": "circle-open"},
-    Status.FAILED: {"color": RED, "symbol": "x"},
-    Status.RUNNING: {"color": GREEN, "symbol": "diamond-open"},
-    Status.WAITING: {"color": PURPLE, "symbol": "diamond-open"},
-}
 _ARM_COLOURS = (BLUE, GREEN, PURPLE, "#56B4E9", "#5b3a8e", "#8c6d00", "#3d4350")
 _ARM_SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "pentagon", "hexagram", "star-square")
 MOST = 4_000  # points of a figure: more make a browser slow, and no picture clearer
 _SMALL = 800  # points from which on they are drawn small, with short hover texts
-_DECADES = 2.0  # values that span more are drawn on a log axis
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 _LEGEND = {"orientation": "h", "x": 1, "xanchor": "right", "yref": "container", "yanchor": "top"}
 _LEGEND_TOP = 34  # pixels: beside the first panel's title, below the row where plotly shows its buttons
@@ -84,7 +76,7 @@ def panels(
     beside: float = 0.28,
     **more: Any,
 ) -> Any:
-    """An empty figure with panels below each other, or in so many columns.
+    """An empty figure with panels below each other, or in ``cols`` columns.
 
     Args:
         height: of a row with what is around it, in pixels.
@@ -122,12 +114,12 @@ def panels_of_heights(titles: Sequence[str], heights: Sequence[int], *, between:
 
 
 def retitle(figure: Any, panel: int, title: str) -> None:
-    """Another title for a panel, counted from 0."""
+    """Change the title of a panel, counted from 0."""
     figure.layout.annotations[panel].text = html.escape(title)
 
 
 def nothing(why: str) -> Any:
-    """A figure without data, which says why there is none."""
+    """A figure without data, whose title says why there are none."""
     figure = panels([why], height=200)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
@@ -135,17 +127,17 @@ def nothing(why: str) -> Any:
 
 
 def place(panel: int, cols: int) -> dict[str, int]:
-    """Where panel number ``panel`` stands."""
+    """The row and the column of a panel, both counted from 1; panels are counted from 0."""
     return {"row": panel // cols + 1, "col": panel % cols + 1}
 
 
-def some(shown: int, total: int) -> str:
-    """What a title says about points that were left out; nothing if none was."""
+def note_on_trials(shown: int, total: int) -> str:
+    """What a title says about trials that were left out; empty if all are drawn."""
     return "" if shown >= total else f" ({shown:,} of {total:,} trials: the best, and others from all over the study)"
 
 
-def some_parameters(shown: int, total: int) -> str:
-    """What a title says about parameters that were left out; nothing if none was."""
+def note_on_parameters(shown: int, total: int) -> str:
+    """What a title says about parameters that were left out; empty if all are drawn."""
     return "" if shown >= total else f" ({shown} of {total} parameters)"
 
 
@@ -161,17 +153,19 @@ def caption(figure: Any, text: str) -> None:
 # ---------------------------------------------------------------------------------------------- axes
 
 
-def value_axis(values: np.ndarray, goal: Goal) -> dict[str, Any]:
-    """An axis for a metric: logarithmic where the values span decades, else cut to where most of them are."""
+def metric_axis(goal: Goal, shown: AxisRange | None) -> dict[str, Any]:
+    """An axis for a metric, over the range that a figure shows of it; plotly's own choice where that is None."""
     title = {"title": {"text": html.escape(cut(goal.metric, 40))}}
-    finite = values[np.isfinite(values)]
-    if len(finite) < 2 or finite.min() == finite.max():
+    if shown is None:
         return title
-    if finite.min() > 0 and np.log10(finite.max() / finite.min()) > _DECADES:
-        return {**title, **log_ticks(float(np.log10(finite.max() / finite.min())))}
-    low, high = sorted(losses_of_values(np.array(usual(losses_of_values(finite, goal))), goal))
-    margin = 0.06 * (high - low)
-    return {**title, "range": [low - margin, high + margin]} if high > low else title
+    if shown.is_log:
+        return {**title, **log_ticks(float(np.log10(shown.high / shown.low)))}
+    return {**title, "range": [shown.low, shown.high]}
+
+
+def value_axis(values: np.ndarray, goal: Goal) -> dict[str, Any]:
+    """An axis for values of a metric that are not those of one study's trials."""
+    return metric_axis(goal, axis_range(values, goal))
 
 
 def log_ticks(decades: float) -> dict[str, Any]:
@@ -180,15 +174,7 @@ def log_ticks(decades: float) -> dict[str, Any]:
     return {"type": "log", "tickangle": 0, "tickfont": {"size": 12}, **ticks}  # plotly draws powers larger
 
 
-def num_outside(values: np.ndarray, axis: dict[str, Any]) -> int:
-    """How many values an axis of ``value_axis`` does not show."""
-    if "range" not in axis:
-        return 0
-    low, high = axis["range"]
-    return int(((values < low) | (values > high)).sum())
-
-
-def parameter_axis(parameter: Parameter, *, title: bool = True, is_upright: bool = False) -> dict[str, Any]:
+def parameter_axis(parameter: TriedParameter, *, title: bool = True, is_upright: bool = False) -> dict[str, Any]:
     """An axis for a parameter: logarithmic where its domain is, with names where it is a choice."""
     named = {"title": {"text": html.escape(short_name(parameter.name, 36))}} if title else {}
     if parameter.labels:
@@ -209,8 +195,8 @@ def parameter_axis(parameter: Parameter, *, title: bool = True, is_upright: bool
     return named
 
 
-def spread(parameter: Parameter, rows: Any, *, is_upright: bool = False) -> np.ndarray:
-    """Where trials are drawn: at their values; around the place of an option, so that they do not hide each other.
+def jittered(parameter: TriedParameter, rows: Any, *, is_upright: bool = False) -> np.ndarray:
+    """Where trials are drawn: at their values, or jittered around the place of an option so that none hides another.
 
     Args:
         is_upright: along the other axis: two choices against each other then fill squares and not diagonals.
@@ -223,17 +209,17 @@ def spread(parameter: Parameter, rows: Any, *, is_upright: bool = False) -> np.n
 
 
 def count_axis(most: float) -> dict[str, Any]:
-    """Whole numbers below the ticks where there are few."""
+    """An axis of counts: ticks at whole numbers where there are few."""
     return {"dtick": 1} if most <= 12 else {}
 
 
 def time_axis(longest_s: float) -> tuple[float, str]:
-    """The unit in which times up to this one are drawn: its seconds, and its name."""
+    """The unit in which times up to this one are drawn: how many seconds it has, and its name."""
     return next(((size, name) for size, name in _UNITS if longest_s >= 2 * size), _UNITS[-1])
 
 
 def short_name(name: str, width: int) -> str:
-    """A name whose end is kept: the ends of nested names are what tells them apart."""
+    """A name cut at its beginning: it is by their ends that nested names differ."""
     return name if len(name) <= width else "..." + name[3 - width :]
 
 
@@ -243,10 +229,10 @@ def short_name(name: str, width: int) -> str:
 def dots(
     name: str, trials: Sequence[Trial], x: Any, y: Any, goals: Sequence[Goal], *, among: int = 0, **more: Any
 ) -> Any:
-    """Trials as points of one name; what is over them when the mouse is.
+    """A trace of trials as points, with their hover texts.
 
     Args:
-        among: how many points there are, if there are others: many are drawn small.
+        among: how many points the figure has in all; many are drawn small.
         more: for plotly's Scatter.
     """
     brief = max(among, len(trials)) > _SMALL
@@ -301,17 +287,19 @@ def name_once(figure: Any) -> Any:
 
 
 def hover(trial: Trial, goals: Sequence[Goal], *, brief: bool = False) -> str:
-    """What is shown when the mouse is over a trial; everything from a user is escaped."""
-    head = f"<b>trial {trial.number}</b> {trial.status.value}" + (f", by {arm_name(trial.arm)}" if trial.arm else "")
+    """The hover text of a trial; everything from a user is escaped."""
+    head = f"<b>trial {trial.number}</b> {STATUSES[trial.status].word}" + (
+        f", by {arm_name(trial.arm)}" if trial.arm else ""
+    )
     metrics = [f"{g.metric} = {shown(trial.metrics[g.metric])}" for g in goals if g.metric in trial.metrics]
     if brief:
         return "<br>".join([head, *map(html.escape, metrics)])
-    items = list(flat(trial.config).items())
+    items = list(flattened(trial.config).items())
     config = [f"{cut(name, 40)}: {short(value)}" for name, value in items[:12]]
     more = [f"... {len(items) - 12} more"] if len(items) > 12 else []
     return "<br>".join([head, *map(html.escape, [*metrics, *config, *more])])
 
 
 def shown(value: Any) -> str:
-    """A metric's value."""
+    """The text of a metric's value."""
     return number(value) if isinstance(value, (int, float)) else short(value)

@@ -1,4 +1,4 @@
-"""The timeline: which worker was busy when."""
+"""The timeline figure: which worker was busy when."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raytune_hpo.analysis.timeline import Timeline
-from raytune_hpo.analysis.timeline import timeline as timeline_of
+from raytune_hpo.analysis.timeline import Timeline, timeline_of
+from raytune_hpo.display.status import STATUSES
 from raytune_hpo.facts import Status
 from raytune_hpo.plots import style
 
@@ -20,7 +20,7 @@ _PARTS = 240  # of the whole time, in which shares are drawn
 _LANE = 22  # pixels
 
 
-def timeline(results: Results) -> Any:
+def timeline_plot(results: Results) -> Any:
     """How many workers were busy, and below one row per worker with its trials, or with its share of busy time."""
     found = timeline_of(results.trials)
     if not found.trials:
@@ -29,7 +29,11 @@ def timeline(results: Results) -> Any:
     are_bars = len(found.trials) <= _MOST_BARS and lanes == found.num_lanes
     unit, name = style.time_axis(found.span[1])
     workers = "1 worker" if found.num_lanes == 1 else f"{found.num_lanes:,} workers"
-    titles = [f"{workers}, {found.utilisation:.0%} of their time in trials", _title(found, lanes, are_bars=are_bars)]
+    below = "trials"
+    if not are_bars:
+        whose = f"{lanes} of {found.num_lanes:,} workers" if lanes < found.num_lanes else "each worker"
+        below = f"share of time in trials of {whose}, {len(found.trials):,} trials in all; darker is busier"
+    titles = [f"{workers}, {found.utilisation:.0%} of their time in trials", below]
     figure = style.panels_of_heights(titles, [140, int(np.clip(_LANE * lanes, 60, 640))], shared_xaxes=True)
     figure.add_trace(_busy(found, unit), row=1, col=1)
     for trace in _bars(found, unit) if are_bars else [_shares(found, unit, lanes)]:
@@ -42,13 +46,6 @@ def timeline(results: Results) -> Any:
     figure.update_xaxes(showticklabels=True, row=1, col=1)
     figure.update_xaxes(title=f"{name} since the first trial was handed out", row=2, col=1)
     return style.name_once(figure.update_layout(barmode="overlay", bargap=0))
-
-
-def _title(found: Timeline, lanes: int, *, are_bars: bool) -> str:
-    if are_bars:
-        return "trials"
-    some = f" of {lanes} of {found.num_lanes:,} workers" if lanes < found.num_lanes else " of each worker"
-    return f"share of time in trials{some}, {len(found.trials):,} trials in all; darker is busier"
 
 
 def _busy(found: Timeline, unit: float) -> Any:
@@ -73,6 +70,7 @@ def _bars(found: Timeline, unit: float) -> list[Any]:
     for status in Status:
         own = [i for i, trial in enumerate(found.trials) if trial.status is status]
         if own:
+            row = STATUSES[status]
             begin, end = found.begin[own], found.end[own]
             traces.append(
                 style.plotly().Bar(
@@ -81,9 +79,9 @@ def _bars(found: Timeline, unit: float) -> list[Any]:
                     y=found.lanes[own],
                     orientation="h",
                     width=0.76,
-                    name=status.value,
-                    legendgroup=status.value,
-                    marker={"color": style.MARKS[status]["color"], "line": {"color": "white", "width": 0.5}},
+                    name=row.word,
+                    legendgroup=row.word,
+                    marker={"color": row.mark["color"], "line": {"color": "white", "width": 0.5}},
                     text=[style.hover(found.trials[i], []) for i in own],
                     textposition="none",
                     hovertemplate="%{text}<extra></extra>",

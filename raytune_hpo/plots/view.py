@@ -1,4 +1,4 @@
-"""One metric of a study and what was tried, as the figures of parameters look at it."""
+"""The view of a study that figures of parameters share: one metric, and what was tried of each parameter."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from raytune_hpo.analysis.importance import ped_anova
-from raytune_hpo.analysis.tried import Parameter, Tried
-from raytune_hpo.analysis.values import Floats, evenly, goal_named, losses_of_values, standing_for_all, values_of
+from raytune_hpo.analysis.series import MetricSeries, Positions, goal_named
+from raytune_hpo.analysis.tried import Tried, TriedParameter
 from raytune_hpo.facts import Status
-from raytune_hpo.goals import Goal
+from raytune_hpo.numerics.thinning import evenly_spaced
 from raytune_hpo.plots import style
 from raytune_hpo.trial import Trial
 
@@ -28,79 +27,56 @@ _PAIRED = 16  # parameters among which pairs are looked for
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """One metric of a study.
+class View(MetricSeries):
+    """One metric of a study, and what its trials tried of each parameter.
 
     Attributes:
-        goal: the metric; any other one than the study's goals is drawn as if it were minimised.
-        values: (n,) in its own units; NaN where a trial has none. ``losses``: the same, minimised.
+        goal: the metric; one that is not among the study's goals is drawn as if it were minimised.
     """
 
     results: Results
-    goal: Goal
-
-    @cached_property
-    def values(self) -> Floats:
-        return values_of(self.results.trials, self.goal)
-
-    @cached_property
-    def losses(self) -> Floats:
-        return losses_of_values(self.values, self.goal)
 
     @property
     def tried(self) -> Tried:
         return self.results.tried
 
-    @cached_property
-    def valued(self) -> NDArray[np.intp]:
-        """The trials that have a value, by position."""
-        return np.flatnonzero(np.isfinite(self.losses))
-
-    def drawn(self, most: int) -> NDArray[np.intp]:
-        """At most so many of them."""
-        return self.valued[standing_for_all(self.losses[self.valued], most)]
+    def at(self, rows: Positions) -> list[Trial]:
+        """The trials at these positions."""
+        return [self.trials[i] for i in rows.tolist()]
 
     @cached_property
-    def best(self) -> int | None:
-        """The position of the best completed trial."""
-        completed = [i for i in self.valued.tolist() if self.results[i].status is Status.COMPLETED]
-        return min(completed, key=self.losses.__getitem__) if completed else None
+    def failed(self) -> Positions:
+        """Positions of the failed trials, or of an even choice of them where they are many."""
+        failed = [i for i, trial in enumerate(self.trials) if trial.status is Status.FAILED]
+        return np.array(failed, dtype=np.intp)[evenly_spaced(len(failed), _MOST_FAILED)]
 
-    def trials(self, rows: NDArray[np.intp]) -> list[Trial]:
-        return [self.results[i] for i in rows.tolist()]
-
-    @cached_property
-    def failed(self) -> NDArray[np.intp]:
-        """The failed trials by position, or some from all over the study where they are many."""
-        failed = [i for i, trial in enumerate(self.results.trials) if trial.status is Status.FAILED]
-        return np.array(failed, dtype=np.intp)[evenly(len(failed), _MOST_FAILED)]
-
-    def parameters(self, names: Sequence[str] | None, most: int) -> list[Parameter]:
-        """Those named, or at most so many of those that matter most.
+    def parameters(self, names: Sequence[str] | None, most: int) -> list[TriedParameter]:
+        """The parameters of these names, or at most ``most`` of those that matter most.
 
         Raises:
-            SpecError: one of the names is no parameter.
+            SpecError: one of the names is not that of a parameter that varies.
         """
         if names is not None:
             return [self.tried.named(name) for name in names]
         by_name = {p.name: p for p in self.tried.parameters if p.active[self.valued].any()}
         return [by_name[name] for name in dict.fromkeys([*self._shares, *by_name])][:most]
 
-    def pairs(self, names: Sequence[str] | None, most: int) -> list[tuple[Parameter, Parameter]]:
-        """All pairs of those named, or at most so many: those that matter most of what was tried together.
+    def pairs(self, names: Sequence[str] | None, most: int) -> list[tuple[TriedParameter, TriedParameter]]:
+        """All pairs of the named parameters, or the ``most`` most important pairs of what was tried together.
 
         Raises:
-            SpecError: one of the names is no parameter.
+            SpecError: one of the names is not that of a parameter that varies.
         """
         if names is not None:
             return list(combinations(self.parameters(names, most), 2))
-        together = [pair for pair in combinations(self.parameters(None, _PAIRED), 2) if self._vary(pair)]
-        return sorted(together, key=lambda pair: -sum(self._shares.get(p.name, 0.0) for p in pair))[:most]
 
-    def _vary(self, pair: tuple[Parameter, Parameter]) -> bool:
-        """Whether two parameters were tried together, each at more than one value: not a branch and what is in it."""
-        rows = self.valued[pair[0].active[self.valued] & pair[1].active[self.valued]]
-        return len(rows) > 0 and all(np.ptp(parameter.x[rows]) > 0 for parameter in pair)
+        def vary(pair: tuple[TriedParameter, TriedParameter]) -> bool:
+            """Whether both were tried together, each at more than one value: not a branch and what is in it."""
+            rows = self.valued[pair[0].active[self.valued] & pair[1].active[self.valued]]
+            return len(rows) > 0 and all(np.ptp(parameter.x[rows]) > 0 for parameter in pair)
+
+        together = filter(vary, combinations(self.parameters(None, _PAIRED), 2))
+        return sorted(together, key=lambda pair: -sum(self._shares.get(p.name, 0.0) for p in pair))[:most]
 
     @cached_property
     def _shares(self) -> dict[str, float]:
@@ -108,22 +84,19 @@ class View:
 
 
 def view(results: Results, metric: str | None = None) -> View:
-    """One metric of a study, by default the first goal.
+    """The view of one metric of a study, by default of the first goal.
 
     Raises:
         SpecError: no trial has such a metric.
     """
-    return View(results, goal_named(metric, results.goals, results.trials))
+    return View(goal_named(metric, results.goals, results.trials), results.trials, results)
 
 
-def split(view: View, rows: NDArray[np.intp]) -> list[tuple[Status, NDArray[np.intp]]]:
-    """The rows of pruned and of completed trials, those below first."""
-    found = []
-    for status in (Status.PRUNED, Status.COMPLETED):
-        own = np.array([i for i in rows.tolist() if view.results[i].status is status], dtype=np.intp)
-        if len(own):
-            found.append((status, own))
-    return found
+def rows_by_status(view: View, rows: Positions) -> list[tuple[Status, Positions]]:
+    """The rows of trials with a value by their status: pruned ones first, since completed ones are drawn above them."""
+    completed = view.completed[rows]
+    found = [(Status.PRUNED, rows[~completed]), (Status.COMPLETED, rows[completed])]
+    return [(status, own) for status, own in found if len(own)]
 
 
 def why_nothing(view: View) -> str:

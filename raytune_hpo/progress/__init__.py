@@ -17,7 +17,7 @@ from raytune_hpo.progress.terminal import StudyLine
 
 
 class Display(Protocol):
-    """A place for the newest state."""
+    """Where the newest state of a study is shown."""
 
     def show(self, snapshot: Snapshot, rate: float | None) -> None: ...
 
@@ -27,7 +27,7 @@ class Display(Protocol):
 
 
 class Progress:
-    """Shows a study's progress while it runs; a context manager, which leaves the last state behind.
+    """The progress display of a running study; a context manager, which leaves the last state behind.
 
     Args:
         enabled: False: nothing is shown at all.
@@ -35,7 +35,9 @@ class Progress:
     """
 
     def __init__(self, *, enabled: bool = True, stream: TextIO | None = None) -> None:
-        self._display = _display(stream or sys.stderr) if enabled else None
+        self._display: Display | None = None
+        if enabled:
+            self._display = Card() if in_notebook() else StudyLine(stream or sys.stderr)
         self._last: Snapshot | None = None
         self._meter = Meter()
 
@@ -57,7 +59,3 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
-
-
-def _display(stream: TextIO) -> Display:
-    return Card() if in_notebook() else StudyLine(stream)

@@ -8,75 +8,71 @@ from __future__ import annotations
 
 import html
 
-from raytune_hpo.core.snapshot import History, RunningTrial, Snapshot
+from raytune_hpo.core.ledger import StudyStatus
+from raytune_hpo.core.snapshot import History, Snapshot
 from raytune_hpo.display import svg
-from raytune_hpo.display.svg import BLUE, GREY, ORANGE, RED, Dot
+from raytune_hpo.display.colours import BRIGHT_BLUE, BRIGHT_RED, FAINT
+from raytune_hpo.display.status import STATUSES
+from raytune_hpo.display.svg import Dot
 from raytune_hpo.display.text import cut, number
-from raytune_hpo.progress.words import COUNTED, age, progress, share, times
+from raytune_hpo.goals import Goal
+from raytune_hpo.progress.words import age, progress, share, times
 
-_LINE = "rgba(128, 128, 128, 0.35)"
 _BOX = (
-    f"border: 1px solid {_LINE}; border-radius: 8px; padding: 12px 16px; margin: 2px 0; max-width: 780px; "
+    f"border: 1px solid {FAINT}; border-radius: 8px; padding: 12px 16px; margin: 2px 0; max-width: 780px; "
     "box-sizing: border-box; font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif; "
     "font-size: 13px; line-height: 1.45; font-variant-numeric: tabular-nums"
 )
 _ROW = "display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: 4px 24px"
 _MUTED = "opacity: 0.7"
 _CODE = "font-family: ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace; font-size: 12px"
-_COLOURS = {"completed": BLUE, "running": ORANGE, "pruned": GREY, "failed": RED, "waiting": _LINE}
+_BULLET = "display: inline-block; width: 8px; height: 8px; border-radius: 4px; margin-right: 5px"
 _PICTURES = {1: (440, 120), 2: (350, 120), 3: (240, 110)}  # sizes, by how many there are
 _CONFIG_WIDTH = 76  # characters in the table
 _NAME_WIDTH = 80
 
 
 def card(snapshot: Snapshot, rate: float | None, note: str = "") -> str:
-    """The card.
+    """The card of a study as HTML.
 
     Args:
         rate: finished trials per second; None where there is nothing to tell it from.
         note: something that went wrong with the card itself.
     """
-    parts = [
-        _head(snapshot, rate),
-        _bar(snapshot),
-        _middle(snapshot),
-        _best_config(snapshot),
-        _table(snapshot),
-        _div(html.escape(note), f"margin-top: 6px; color: {RED}") if note else "",
-    ]
-    return _div("".join(parts), _BOX)
-
-
-def _head(snapshot: Snapshot, rate: float | None) -> str:
     status = snapshot.status
     name = f'<b style="font-size: 14px; overflow-wrap: anywhere">{html.escape(cut(status.name, _NAME_WIDTH))}</b>'
     said = html.escape(" · ".join([*(["running"] if status.is_running else []), *times(status, rate)]))
-    return _div(f'{name}<span style="{_MUTED}">{said}</span>', _ROW)
-
-
-def _bar(snapshot: Snapshot) -> str:
-    """How far the study is, the finished trials by how they ended; nothing where there is no end in sight."""
-    status, done = snapshot.status, share(snapshot.status)
-    if done is None:
-        return ""
-    ended = [(word, status.counts.get(word, 0)) for word in ("completed", "pruned", "failed")]
-    total = sum(count for _, count in ended)
-    pieces = [
-        f'<div style="width: {100 * done * count / total:.2f}%; background: {_COLOURS[word]}"></div>'
-        for word, count in ended
-        if count
-    ] or [f'<div style="width: {100 * done:.2f}%; background: {BLUE}"></div>']
-    style = f"display: flex; height: 6px; border-radius: 3px; overflow: hidden; background: {_LINE}; margin: 8px 0 10px"
-    about = f'role="progressbar" aria-valuenow="{100 * done:.0f}" aria-valuemin="0" aria-valuemax="100"'
-    return f'<div {about} style="{style}">{"".join(pieces)}</div>'
-
-
-def _middle(snapshot: Snapshot) -> str:
-    """The figures and the picture side by side; several pictures get a line of their own."""
+    parts = [_div(f'{name}<span style="{_MUTED}">{said}</span>', _ROW), _progress_bar(status)]
     pictures = "".join(_picture(snapshot, history, len(snapshot.histories)) for history in snapshot.histories)
     if len(snapshot.histories) == 1:
-        return _div(_tiles(snapshot) + pictures, _ROW)
-    return _tiles(snapshot) + _div(pictures, f"{_ROW}; margin-top: 8px")
+        parts.append(_div(_tiles(snapshot) + pictures, _ROW))
+    else:  # several pictures get a line of their own
+        parts += [_tiles(snapshot), _div(pictures, f"{_ROW}; margin-top: 8px")]
+    if snapshot.best_config:
+        config = f'<span style="{_CODE}; overflow-wrap: anywhere">{html.escape(snapshot.best_config)}</span>'
+        parts.append(_div(f'<span style="{_MUTED}">best with</span> {config}', "margin-top: 6px"))
+    if snapshot.running:
+        parts.append(_running_trials(snapshot))
+    if note:
+        parts.append(_div(html.escape(note), f"margin-top: 6px; color: {BRIGHT_RED}"))
+    return _div("".join(parts), _BOX)
+
+
+def _progress_bar(status: StudyStatus) -> str:
+    """The progress bar, with finished trials by how they ended; empty where the study has no limit."""
+    done = share(status)
+    if done is None:
+        return ""
+    ended = [(row.bright, status.counts.get(key, 0)) for key, row in STATUSES.items() if row.is_end]
+    total = sum(count for _, count in ended)
+    pieces = [
+        f'<div style="width: {100 * done * count / total:.2f}%; background: {colour}"></div>'
+        for colour, count in ended
+        if count
+    ] or [f'<div style="width: {100 * done:.2f}%; background: {BRIGHT_BLUE}"></div>']
+    style = f"display: flex; height: 6px; border-radius: 3px; overflow: hidden; background: {FAINT}; margin: 8px 0 10px"
+    about = f'role="progressbar" aria-valuenow="{100 * done:.0f}" aria-valuemin="0" aria-valuemax="100"'
+    return f'<div {about} style="{style}">{"".join(pieces)}</div>'
 
 
 def _tiles(snapshot: Snapshot) -> str:
@@ -85,8 +81,12 @@ def _tiles(snapshot: Snapshot) -> str:
     for metric, value in status.best.items():
         trial = f" (trial {status.best_number})" if len(status.best) == 1 else ""
         tiles.append(_tile(number(value), f"best {cut(metric, 40)}{trial}"))
-    words = [word for word in ("completed", *COUNTED) if status.counts.get(word)]
-    counts = "".join(_count(word, status.counts[word]) for word in words)
+    counts = "".join(
+        f'<span style="white-space: nowrap; margin-right: 12px">'
+        f'<span style="{_BULLET}; background: {row.bright}"></span>{count:,} {row.word}</span>'
+        for key, row in STATUSES.items()
+        if (count := status.counts.get(key))
+    )
     return _div(
         "".join(tiles) + _div(counts, f"flex-basis: 100%; {_MUTED}"),
         f"{_ROW}; flex: 1 1 220px; justify-content: flex-start",
@@ -98,59 +98,43 @@ def _tile(value: str, label: str) -> str:
     return _div(text, "line-height: 1.3")
 
 
-def _count(word: str, count: int) -> str:
-    return f'<span style="white-space: nowrap; margin-right: 12px">{_bullet(_COLOURS[word])}{count:,} {word}</span>'
-
-
-def _bullet(colour: str) -> str:
-    return (
-        f'<span style="display: inline-block; width: 8px; height: 8px; border-radius: 4px; margin-right: 5px; '
-        f'background: {colour}"></span>'
-    )
-
-
 def _picture(snapshot: Snapshot, history: History, num: int) -> str:
     dots = [Dot(point.place, point.value, point.is_completed) for point in history.points]
     title = f"{history.metric} of the trials in the order in which they finished, and the best so far"
-    drawn = svg.history(
-        dots, history.best, history.mode, end=snapshot.status.num_finished, size=_PICTURES[num], title=title
+    drawn = svg.draw_history(
+        dots,
+        history.best,
+        lower_is_better=Goal(history.metric, history.mode).lower_is_better,
+        end=snapshot.status.num_finished,
+        size=_PICTURES[num],
+        title=title,
     )
     label = _div(f"{html.escape(history.metric)} ({history.mode})", f"{_MUTED}; font-size: 11px; padding-left: 20px")
     return _div(label + drawn, "flex: 0 1 auto; min-width: 0") if drawn else ""
 
 
-def _best_config(snapshot: Snapshot) -> str:
-    if not snapshot.best_config:
-        return ""
-    config = f'<span style="{_CODE}; overflow-wrap: anywhere">{html.escape(snapshot.best_config)}</span>'
-    return _div(f'<span style="{_MUTED}">best with</span> {config}', "margin-top: 6px")
-
-
-def _table(snapshot: Snapshot) -> str:
-    """The running trials that were handed out first, and how many more there are."""
-    if not snapshot.running:
-        return ""
+def _running_trials(snapshot: Snapshot) -> str:
+    """A table of the running trials that were handed out first, and how many more there are."""
     with_reports = any(trial.step is not None for trial in snapshot.running)
     names = ["trial", "for", *(["last report"] if with_reports else []), "configuration"]
     head = "".join(_cell(name, "th", _MUTED) for name in names)
-    rows = "".join(_row(trial, with_reports) for trial in snapshot.running)
+    rows = []
+    for trial in snapshot.running:
+        name = str(trial.number) if trial.attempt == 1 else f"{trial.number} (attempt {trial.attempt})"
+        value = "" if trial.value is None else f": {number(trial.value)}"
+        report = "" if trial.step is None else f"step {trial.step}{value}"
+        cells = [_cell(name), _cell(age(trial.age_s)), *([_cell(report)] if with_reports else [])]
+        cells.append(_cell(cut(trial.config, _CONFIG_WIDTH), style=f"{_CODE}; width: 99%"))
+        rows.append(f"<tr>{''.join(cells)}</tr>")
     more = snapshot.status.counts.get("running", 0) - len(snapshot.running)
     rest = _div(f"and {more:,} more", f"{_MUTED}; margin-top: 2px") if more > 0 else ""
     style = "border-collapse: collapse; margin: 8px 0 0; font-size: 12px; width: 100%; table-layout: auto"
-    return f'<table style="{style}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{rest}'
-
-
-def _row(trial: RunningTrial, with_reports: bool) -> str:
-    name = str(trial.number) if trial.attempt == 1 else f"{trial.number} (attempt {trial.attempt})"
-    value = "" if trial.value is None else f": {number(trial.value)}"
-    report = "" if trial.step is None else f"step {trial.step}{value}"
-    cells = [_cell(name), _cell(age(trial.age_s))]
-    cells += [_cell(report)] if with_reports else []
-    return f"<tr>{''.join(cells)}{_cell(cut(trial.config, _CONFIG_WIDTH), style=f'{_CODE}; width: 99%')}</tr>"
+    body = "".join(rows)
+    return f'<table style="{style}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}'
 
 
 def _cell(text: str, tag: str = "td", style: str = "") -> str:
-    box = f"text-align: left; padding: 3px 18px 3px 0; border: 0; border-top: 1px solid {_LINE}; white-space: nowrap"
+    box = f"text-align: left; padding: 3px 18px 3px 0; border: 0; border-top: 1px solid {FAINT}; white-space: nowrap"
     weight = "; font-weight: normal; border-top: 0" if tag == "th" else ""
     return f'<{tag} style="{box}{weight}; {style}">{html.escape(text)}</{tag}>'
 

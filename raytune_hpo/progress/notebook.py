@@ -28,7 +28,9 @@ class Card:
         """Update the card if it looks different; the first time, put it below the cell that runs."""
         text = card(snapshot, rate, note)
         if text != self._last:
-            _publish(text, line(snapshot.status, rate), self._id, update=bool(self._last))
+            shown: Any = sys.modules["IPython"].display
+            both = {"text/html": text, "text/plain": line(snapshot.status, rate)}  # not every front end has HTML
+            shown.display(both, raw=True, display_id=self._id, update=bool(self._last))
             self._last = text
 
     def close(self, snapshot: Snapshot, rate: float | None) -> None:
@@ -79,7 +81,9 @@ class Live:
                         self._update(snapshot)
                 is_running = snapshot.status.is_running
         except HpoError as error:
-            self._give_up(error)
+            if self._last is not None:  # the card itself says why it does not change any more
+                with self._lock:
+                    self._card.show(self._last, None, note=str(error))
         except Exception:  # the kernel or Ray is shutting down: a card must not print a traceback into somebody's cell
             _log.debug("a card is not updated any more", exc_info=True)
 
@@ -88,12 +92,6 @@ class Live:
         self._last = snapshot
         self._card.show(snapshot, self._meter.rate())
 
-    def _give_up(self, error: HpoError) -> None:
-        """Say on the card itself why it does not change any more."""
-        if self._last is not None:
-            with self._lock:
-                self._card.show(self._last, None, note=str(error))
-
 
 def in_notebook() -> bool:
     """Whether an IPython kernel runs this; IPython is not imported to find out."""
@@ -101,9 +99,3 @@ def in_notebook() -> bool:
     shell = None if module is None else module.get_ipython()
     # Jupyter, VS Code, Colab and Databricks name their shells differently; what they share is the kernel.
     return getattr(shell, "kernel", None) is not None
-
-
-def _publish(text: str, plain: str, display_id: str, *, update: bool) -> None:
-    """Show HTML, and plain text where a front end has no HTML."""
-    shown: Any = sys.modules["IPython"].display
-    shown.display({"text/html": text, "text/plain": plain}, raw=True, display_id=display_id, update=update)

@@ -1,4 +1,4 @@
-"""How quickly trials finish, and how often it is worth a look."""
+"""The rate at which trials finish, and the pauses between two looks at a study."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Meter:
             self._seen.popleft()
 
     def rate(self) -> float | None:
-        """Trials finished per second since the oldest state that is remembered; None where there is nothing to tell."""
+        """Trials finished per second since the oldest state that is remembered; None where none has."""
         if not self._seen:
             return None
         (begin, before), (now, after) = self._seen[0], self._seen[-1]
@@ -31,7 +31,7 @@ class Meter:
 
 
 class Pace:
-    """How long to wait between two looks: three a second, fewer where a look takes long. Used around each look.
+    """The pause between two looks at a study: three a second, fewer where a look takes long. Used around each look.
 
     Attributes:
         pause_s: to wait before the next.

@@ -21,22 +21,26 @@ class InPlace:
         self._stream, self._last = stream, ""
 
     def write(self, line: str) -> None:
+        try:
+            columns = os.get_terminal_size(self._stream.fileno()).columns or _COLUMNS
+        except (OSError, ValueError, AttributeError):  # no file behind it, or no terminal
+            columns = _COLUMNS
         # One column stays free: a full line makes some terminals wrap.
-        text = fit(line, _columns(self._stream) - 1)
+        text = cut_to_columns(line, columns - 1)
         if text != self._last:
             self._stream.write("\r" + text + " " * max(0, len(self._last) - len(text)))
             self._stream.flush()
             self._last = text
 
     def end(self, line: str) -> None:
-        """Write the last one."""
+        """Write the last line."""
         self.write(line)
         self._stream.write("\n")
         self._stream.flush()
 
 
-class NowAndThen:
-    """A line of a log now and then."""
+class LogLines:
+    """Lines of a log, one every few seconds."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -53,13 +57,13 @@ class NowAndThen:
         self._stream.flush()
 
 
-def line_on(stream: TextIO) -> InPlace | NowAndThen:
-    """What a stream is good for: terminals are written in place."""
-    return InPlace(stream) if stream.isatty() else NowAndThen(stream)
+def line_on(stream: TextIO) -> InPlace | LogLines:
+    """The writer for a stream: terminals are written in place, everything else gets lines of a log."""
+    return InPlace(stream) if stream.isatty() else LogLines(stream)
 
 
 class StudyLine:
-    """A study on one line."""
+    """The progress of a study on one line."""
 
     def __init__(self, stream: TextIO) -> None:
         self._line = line_on(stream)
@@ -71,7 +75,7 @@ class StudyLine:
         self._line.end(line(snapshot.status, rate))
 
 
-def fit(text: str, columns: int) -> str:
+def cut_to_columns(text: str, columns: int) -> str:
     """The longest beginning that takes at most ``columns`` columns of a terminal; wide characters take two."""
     used = 0
     for index, character in enumerate(text):
@@ -79,10 +83,3 @@ def fit(text: str, columns: int) -> str:
         if used > columns:
             return text[:index]
     return text
-
-
-def _columns(stream: TextIO) -> int:
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
-    except (OSError, ValueError, AttributeError):  # no file behind it, or no terminal
-        return _COLUMNS

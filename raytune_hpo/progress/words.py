@@ -1,15 +1,16 @@
-"""What is said about a running study, in words."""
+"""Progress in words: how far a study is, how quickly it goes on, how long it will take."""
 
 from __future__ import annotations
 
 from raytune_hpo.core.ledger import StudyStatus
+from raytune_hpo.display.status import STATUSES
 from raytune_hpo.display.text import duration, number
 
-COUNTED = ("running", "pruned", "failed", "waiting")  # beside those that have finished
+COUNTED = tuple(status for status in STATUSES if status != "completed")  # beside the number that have finished
 
 
 def line(status: StudyStatus, rate: float | None) -> str:
-    """The study on one line, the most wanted first: terminals cut it at their width.
+    """The progress line of a study, the most important first: terminals cut it at their width.
 
     Args:
         rate: finished trials per second; None where there is nothing to tell it from.
@@ -18,12 +19,12 @@ def line(status: StudyStatus, rate: float | None) -> str:
     parts += [f"best {metric}={number(value)}" for metric, value in status.best.items()]
     if status.best_number is not None and len(status.best) == 1:
         parts[-1] += f" (trial {status.best_number})"
-    parts += [f"{status.counts[word]} {word}" for word in COUNTED if status.counts.get(word)]
+    parts += [f"{status.counts[key]} {STATUSES[key].word}" for key in COUNTED if status.counts.get(key)]
     return f"{status.name}: {', '.join([*parts, *times(status, rate)])}"
 
 
 def progress(status: StudyStatus) -> str:
-    """How many trials have finished, and of how many."""
+    """The number of finished trials, and of how many."""
     total = status.limits.num_trials
     return f"{status.num_finished}{'' if total is None else f'/{total}'}"
 
@@ -32,7 +33,7 @@ def times(status: StudyStatus, rate: float | None) -> list[str]:
     """The rate, how long the study has been running, how long it will; or why it has ended."""
     if not status.is_running:
         return [duration(status.elapsed_s), f"ended by {status.stopped}"]
-    speed = [_speed(rate)] if rate else []
+    speed = [f"{rate:.3g}/s" if rate >= 1 else f"{rate * 60:.3g}/min"] if rate else []
     left = time_left(status, rate)
     return [*speed, age(status.elapsed_s), *([] if left is None else [f"{duration(left)} left"])]
 
@@ -48,7 +49,7 @@ def time_left(status: StudyStatus, rate: float | None) -> float | None:
 
 
 def share(status: StudyStatus) -> float | None:
-    """How far the study is towards the nearest of its limits, from 0 to 1."""
+    """How far the study is towards the nearest of its limits, from 0 to 1; None where it has none."""
     limits, shares = status.limits, []
     if limits.num_trials is not None:
         shares.append(status.num_finished / limits.num_trials)
@@ -60,7 +61,3 @@ def share(status: StudyStatus) -> float | None:
 def age(seconds: float) -> str:
     """A duration that changes once a second at most, so that what shows it is not redrawn for nothing."""
     return f"{int(seconds)}s" if seconds < 60 else duration(seconds)
-
-
-def _speed(rate: float) -> str:
-    return f"{rate:.3g}/s" if rate >= 1 else f"{rate * 60:.3g}/min"

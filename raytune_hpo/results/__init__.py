@@ -1,4 +1,4 @@
-"""What a study has found: its trials, the best of them, and ways to show them and to take them elsewhere."""
+"""Results of studies: the trials, the best of them, their records, and ways to show them and to take them elsewhere."""
 
 from raytune_hpo.results.results import Results
 

@@ -1,16 +1,45 @@
-"""What a study holds as plain JSON: the one form in which every face hands it out."""
+"""JSON records of trials, studies and errors: the one form in which every face hands them out.
+
+Every record can be written as strict JSON once it has gone through ``plain``, which makes None of numbers that are not
+finite.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.display.text import last_line
+from raytune_hpo.facts import Fact, Finished, Printed, Requeued, Started
 from raytune_hpo.trial import Trial
+
+if TYPE_CHECKING:
+    from raytune_hpo.core.ledger import Ledger, StudyStatus
+    from raytune_hpo.core.snapshot import Snapshot
+    from raytune_hpo.journal import StudyRow
+    from raytune_hpo.results.results import Results
+
+
+def plain(value: Any) -> Any:
+    """A value in strict JSON types: objects by their repr, numbers that are not finite as None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(child) for key, child in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(child) for child in value]
+    return repr(value)
+
+
+# ------------------------------------------------------------------------------------------------ trials
 
 
 def trial_record(trial: Trial) -> dict[str, Any]:
-    """A trial in plain JSON types, its reports left out."""
+    """The record of a trial without its reports, as it stands in lists."""
     return {
         "number": trial.number,
         "status": trial.status.value,
@@ -25,14 +54,118 @@ def trial_record(trial: Trial) -> dict[str, Any]:
     }
 
 
-def plain(value: Any) -> Any:
-    """A value in strict JSON types: objects by their repr, numbers that are not finite as None."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, (str, int)):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): plain(child) for key, child in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(child) for child in value]
-    return repr(value)
+def full_trial_record(trial: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
+    """The full record of a trial, with its reports and attempts.
+
+    Args:
+        facts: those about this trial, of which attempts know more than the trial does.
+    """
+    return {
+        **trial_record(trial),
+        "suggested": trial.is_suggested,
+        "meta": plain(trial.meta),
+        "parent": trial.parent,
+        "reports": [{"step": r.step, "at": r.at, "metrics": plain(r.metrics)} for r in trial.reports],
+        "attempts": attempt_records(facts),
+    }
+
+
+def attempt_records(facts: Sequence[Fact]) -> list[dict[str, Any]]:
+    """The records of a trial's attempts: their workers, ends, outputs and errors."""
+    attempts: dict[int, dict[str, Any]] = {}
+    for fact in facts:
+        if isinstance(fact, Started):
+            attempts[fact.attempt] = {"attempt": fact.attempt, "worker": fact.worker, "started_at": fact.at}
+        elif isinstance(fact, Printed):
+            attempts[fact.attempt]["output"] = fact.text
+        elif isinstance(fact, Requeued):
+            attempts[fact.attempt]["ended"] = f"requeued: {fact.reason}"
+        elif isinstance(fact, Finished):
+            attempts[fact.attempt].update(ended=fact.status.value, error=fact.error)
+    return list(attempts.values())
+
+
+# ------------------------------------------------------------------------------------------------ studies
+
+
+def study_record(row: StudyRow) -> dict[str, Any]:
+    """The record of a study as it stands in a list of studies."""
+    return {"name": row.name, "created_at": row.created_at, "facts": row.num_facts}
+
+
+def outcome_record(ledger: Ledger) -> dict[str, Any]:
+    """The outcome of a study that has been read, for a list of studies."""
+    goal, best = ledger.spec.goals[0], ledger.best[0]
+    value = None if best is None else best.metrics[goal.metric]
+    return {"trials": len(ledger.trials), "best": value, "state": state_of(ledger)}
+
+
+def unreadable_record(error: Exception) -> dict[str, Any]:
+    """The outcome of a study that cannot be read, in the place of ``outcome_record``."""
+    return {"trials": None, "best": None, "state": last_line(str(error))}
+
+
+def state_of(ledger: Ledger) -> str:
+    """The state of a stored study in words: whether and why it has ended."""
+    return "running or interrupted" if ledger.stopped is None else f"ended: {ledger.stopped}"
+
+
+def summary_record(results: Results) -> dict[str, Any]:
+    """The summary of a study: goals, counts, and the best trial if there is one."""
+    return {
+        "name": results.name,
+        "metrics": {goal.metric: goal.mode for goal in results.goals},
+        "num_by_status": results.num_by_status,
+        "best": trial_record(results.best_trial) if results.best_trials else None,
+        "front": [trial.number for trial in results.best_trials],
+        **({"arms": results.arms} if results.arms else {}),
+    }
+
+
+def settings_record(ledger: Ledger, now: float) -> dict[str, Any]:
+    """The settings of a study, how it has ended, and for how long it ran; ``now`` in epoch seconds."""
+    spec = ledger.spec
+    return {
+        "sampler": str(spec.sampler),
+        "scheduler": None if spec.scheduler is None else str(spec.scheduler),
+        "seed": spec.seed,
+        **spec.limits.to_json(),
+        **spec.settings,
+        "state": state_of(ledger),
+        "running_time_s": ledger.elapsed_s(now) if ledger.stopped else None,
+    }
+
+
+def status_record(status: StudyStatus) -> dict[str, Any]:
+    """The record of a study's status."""
+    return {
+        "name": status.name,
+        "num_by_status": dict(status.counts),
+        "num_trials": status.num_trials,
+        "num_finished": status.num_finished,
+        "num_enqueued": status.num_enqueued,
+        "limits": status.limits.to_json(),
+        "best": plain(status.best),
+        "best_number": status.best_number,
+        "elapsed_s": status.elapsed_s,
+        "is_running": status.is_running,
+        "stopped": status.stopped,
+    }
+
+
+def snapshot_record(snapshot: Snapshot) -> dict[str, Any]:
+    """The record of a snapshot: status, running trials, and histories of points (place, value, completed)."""
+    return {
+        "status": status_record(snapshot.status),
+        "running": [plain(asdict(trial)) for trial in snapshot.running],
+        "best_config": snapshot.best_config,
+        "histories": [plain(asdict(history)) for history in snapshot.histories],
+    }
+
+
+# ------------------------------------------------------------------------------------------------ errors
+
+
+def error_record(error: BaseException) -> dict[str, Any]:
+    """The record of an error: the name of its class, and the message that the command line prints after ``raytune-hpo:``."""
+    return {"error": type(error).__name__, "message": str(error)}

@@ -1,4 +1,4 @@
-"""What a study has found: an immutable view of its trials."""
+"""The results of a study: an immutable view of its trials."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from raytune_hpo.analysis.best import best_trial, best_trials, turns
+from raytune_hpo.analysis.best import best_trial, best_trials, num_by_arm
 from raytune_hpo.analysis.columns import columns_of
 from raytune_hpo.analysis.importance import importances, interactions
 from raytune_hpo.analysis.repeats import Noise, noise_among
 from raytune_hpo.analysis.savings import Savings, early_stopping_savings
-from raytune_hpo.analysis.tried import Tried, tried
-from raytune_hpo.analysis.values import Floats, goal_named, losses_of_values, values_of
+from raytune_hpo.analysis.series import Floats, MetricSeries, goal_named
+from raytune_hpo.analysis.tried import Tried, tried_in
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.display.text import counts_line, last_line
 from raytune_hpo.errors import NoCompletedTrial
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.results import summary
-from raytune_hpo.results.records import trial_record
+from raytune_hpo.results.records import summary_record, trial_record
 from raytune_hpo.rng import derive
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 
 class Results(Sequence[Trial]):
-    """The trials of a study by number, the best of them, and ways to take them elsewhere.
+    """The results of a study: its trials by number, the best of them, and ways to take them elsewhere.
 
     Args:
         spec: of the study; its goals say what is best.
         trials: as they stood when the results were taken.
-        plan: by which they were run, where this process has it; ``confirm`` goes on by it.
+        plan: how they were run, where this process has it; ``confirm`` runs repeats in the same way.
         storage: where they are kept, if there is no plan that says so.
     """
 
@@ -73,7 +73,7 @@ class Results(Sequence[Trial]):
 
     @property
     def plan(self) -> RunPlan | None:
-        """By which the study was run, where this process has it."""
+        """The plan by which the study was run, where this process has it."""
         return self._plan
 
     @property
@@ -105,7 +105,7 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def num_by_status(self) -> dict[str, int]:
-        """How many trials there are of each status, zeros included."""
+        """The number of trials of each status, zeros included."""
         counts = dict.fromkeys((status.value for status in Status), 0)
         for trial in self._trials:
             counts[trial.status.value] += 1
@@ -113,18 +113,18 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def arms(self) -> dict[str, int]:
-        """How many trials each arm of a portfolio has suggested; empty where the sampler has no arms."""
-        return turns(self._trials)
+        """The number of trials that each arm of a portfolio has suggested; empty where the sampler has no arms."""
+        return num_by_arm(self._trials)
 
     @cached_property
     def savings(self) -> Savings:
-        """How many trials were stopped early, and the worker time that this saved, estimated."""
+        """The savings of early stopping: how many trials were stopped, and an estimate of the worker time saved."""
         return early_stopping_savings(self._trials)
 
     @cached_property
     def tried(self) -> Tried:
-        """What was tried of each parameter that varies, as columns of numbers."""
-        return tried(self._spec.space, self._trials)
+        """The values of each parameter that were tried, as columns of numbers; only of those that vary."""
+        return tried_in(self._spec.space, self._trials)
 
     def importances(
         self,
@@ -134,11 +134,11 @@ class Results(Sequence[Trial]):
         quantile: float = 0.1,
         region: float = 1.0,
     ) -> dict[str, float]:
-        """How much each parameter matters for a metric, by default the first one; the most important ones come first.
+        """The importance of each parameter for a metric, by default the first one; the most important ones come first.
 
         Completed trials count, and pruned ones with their last report. A conditional parameter is judged among the
-        trials in which it is active: its share is one of their differences, not of all. One that is active in fewer than
-        8 trials with a value is left out.
+        trials in which it is active: its share is a share of their differences only. A parameter that is active in
+        fewer than 8 trials with a value is left out.
 
         Args:
             method: ``"ped_anova"``: what tells the best trials from the others; shares add up to 1 among all trials, and
@@ -148,14 +148,14 @@ class Results(Sequence[Trial]):
                 becoming better still.
 
         Raises:
-            SpecError: there is no such metric or method, or the quantiles are none.
+            SpecError: there is no such metric or method, or the quantiles are not valid.
         """
         losses, rng = self._losses(metric), derive(self._spec.seed, "importances")
         found = importances(self.tried, losses, rng, method=method, quantile=quantile, region=region)
         return {importance.name: importance.share for importance in found}
 
     def interactions(self, metric: str | None = None) -> dict[tuple[str, str], float]:
-        """The share of the variance that pairs of parameters explain beyond what each does alone, by fANOVA.
+        """The interactions of pairs of parameters: the share of the variance they explain beyond each alone, by fANOVA.
 
         Pairs of the eight most important parameters are looked at, and of those in each branch, among its trials.
 
@@ -176,7 +176,11 @@ class Results(Sequence[Trial]):
         """
         best = self._best
         if best is None:
-            raise NoCompletedTrial(self._why_no_best())
+            text = f"the best needs a completed trial, study {self.name!r} has {counts_line(self.num_by_status)}"
+            failed = next((trial for trial in self._trials if trial.error is not None), None)
+            if failed is not None:
+                text += f"; trial {failed.number} failed with: {last_line(failed.error)}"
+            raise NoCompletedTrial(text)
         return best
 
     @property
@@ -200,21 +204,13 @@ class Results(Sequence[Trial]):
         return best_trial(self._trials)
 
     def _losses(self, metric: str | None) -> Floats:
-        goal = goal_named(metric, self.goals, self._trials)
-        return losses_of_values(values_of(self._trials, goal), goal)
-
-    def _why_no_best(self) -> str:
-        text = f"the best needs a completed trial, study {self.name!r} has {counts_line(self.num_by_status)}"
-        failed = next((trial for trial in self._trials if trial.error is not None), None)
-        if failed is None:
-            return text
-        return f"{text}; trial {failed.number} failed with: {last_line(failed.error)}"
+        return MetricSeries(goal_named(metric, self.goals, self._trials), self._trials).losses
 
     # -------------------------------------------------------------------------------------------- how sure it is
 
     @cached_property
     def noise(self) -> Noise | None:
-        """How far trials of the same configuration differ in the first metric; None where none was repeated."""
+        """The noise of the first metric, from trials of the same configuration; None where none was repeated."""
         return noise_among(self._trials, self.goals[0].metric)
 
     def confirm(
@@ -294,19 +290,12 @@ class Results(Sequence[Trial]):
 
     def to_json(self, path: str | PathLike[str]) -> None:
         """Write the summary and all trials, nested as they are; numbers that are not finite become null."""
-        data = {**self.summary(), "trials": [trial_record(trial) for trial in self._trials]}
+        data = {**summary_record(self), "trials": [trial_record(trial) for trial in self._trials]}
         Path(path).write_text(json.dumps(data, indent=1), encoding="utf-8")
 
     def summary(self) -> dict[str, Any]:
         """The study at a glance, in plain JSON types: goals, counts, and the best trial if there is one."""
-        return {
-            "name": self.name,
-            "metrics": {goal.metric: goal.mode for goal in self.goals},
-            "num_by_status": self.num_by_status,
-            "best": None if self._best is None else trial_record(self._best),
-            "front": [trial.number for trial in self.best_trials],
-            **({"arms": self.arms} if self.arms else {}),
-        }
+        return summary_record(self)
 
     @property
     def plot(self) -> Plots:
@@ -318,11 +307,11 @@ class Results(Sequence[Trial]):
     # -------------------------------------------------------------------------------------------- shown
 
     def __str__(self) -> str:
-        return summary.as_text(self)
+        return summary.results_text(self)
 
     def __repr__(self) -> str:
         best = "none completed" if self._best is None else f"best {self.goals[0].metric}={self.best_value:.6g}"
         return f"<Results of {self.name!r}: {len(self)} trials, {best}>"
 
     def _repr_html_(self) -> str:
-        return summary.as_html(self)
+        return summary.results_html(self)

@@ -1,4 +1,4 @@
-"""Results for a terminal and for a notebook: a summary, the best rows and a picture, short whatever the study's size."""
+"""The summary of results for a terminal and for a notebook: short whatever the study's size."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.analysis.best import improvements, losses_of, ranked
-from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.best import ranked
+from raytune_hpo.analysis.columns import flattened
+from raytune_hpo.analysis.series import MetricSeries
 from raytune_hpo.display import svg
-from raytune_hpo.display.html import html_table
+from raytune_hpo.display.html import notebook_table
 from raytune_hpo.display.svg import Dot
 from raytune_hpo.display.text import config_line, counts_line, cut, duration, last_line, number, short, table
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
-from raytune_hpo.numerics.thinning import spread, steady
+from raytune_hpo.numerics.thinning import evenly_chosen, strided
 from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ MAX_PARAMETERS = 6  # columns of a table for people
 _SIZE = (640, 240)
 
 
-def as_text(results: Results, *, more: str = "") -> str:
-    """What ``print(results)`` shows; ``more`` says where there is more, if not in the results themselves."""
+def results_text(results: Results, *, more: str = "") -> str:
+    """The text of ``print(results)``; ``more`` says where there is more, if not in the results themselves."""
     lines = summary_lines(results)
     rows = best_rows(results, ROWS)
     if rows:
@@ -37,33 +38,37 @@ def as_text(results: Results, *, more: str = "") -> str:
     return "\n".join(lines)
 
 
-def as_html(results: Results) -> str:
-    """What a notebook shows; everything that came from a user is escaped."""
+def results_html(results: Results) -> str:
+    """The HTML that a notebook shows; everything that came from a user is escaped."""
     head = "<br>".join(html.escape(line) for line in summary_lines(results))
     rows = best_rows(results, ROWS)
     if not rows:
         return f"<p>{head}</p>"
-    best = html_table(header_of(results, rows), [row_of(results, trial, rows) for trial in rows])
+    best = notebook_table(header_of(results, rows), [row_of(results, trial, rows) for trial in rows])
     return f"<p>{head}</p>{best}{picture(results)}"
 
 
 def picture(results: Results) -> str:
-    """The history with the best so far or, of several metrics, the front in the first two."""
+    """The picture of a study: its history or, with several metrics, the Pareto front of the first two."""
     return _front_picture(results) if len(results.goals) > 1 else _history_picture(results)
 
 
 def _history_picture(results: Results) -> str:
-    metric, mode = results.goals[0].metric, results.goals[0].mode
-    shown = (results[index] for index in steady(len(results), MAX_DOTS))
+    goal = results.goals[0]
+    metric = goal.metric
+    shown = (results[index] for index in strided(len(results), MAX_DOTS))
     dots = [
         Dot(trial.number, trial.metrics[metric], trial.status is Status.COMPLETED)
         for trial in shown
         if _is_drawn(trial, results.goals)
     ]
-    better = spread(improvements(losses_of(results.trials, 1)[:, 0]), MAX_DOTS)
+    better = evenly_chosen(MetricSeries(goal, results.trials).improvements, MAX_DOTS)
     best = [(index, results[index].metrics[metric]) for index in better]
     caption = f"{goal_text(results)} by trial, and the best so far"
-    return _captioned(svg.history(dots, best, mode, end=len(results) - 1, size=_SIZE, title=caption), caption)
+    drawn = svg.draw_history(
+        dots, best, lower_is_better=goal.lower_is_better, end=len(results) - 1, size=_SIZE, title=caption
+    )
+    return _captioned(drawn, caption)
 
 
 def _front_picture(results: Results) -> str:
@@ -72,13 +77,14 @@ def _front_picture(results: Results) -> str:
     completed = [t for t in results if t.status is Status.COMPLETED and _is_drawn(t, (x, y))]
     others = [t for t in completed if t.number not in front]
     shown = [
-        *[others[index] for index in steady(len(others), MAX_DOTS)],
-        *spread([t for t in completed if t.number in front], MAX_DOTS),
+        *[others[index] for index in strided(len(others), MAX_DOTS)],
+        *evenly_chosen([t for t in completed if t.number in front], MAX_DOTS),
     ]
     dots = [Dot(t.metrics[x.metric], t.metrics[y.metric], t.number in front) for t in shown]
     caption = f"{goal_text(results, 1)} against {goal_text(results)}, and the Pareto front"
-    names = (x.metric, y.metric)
-    return _captioned(svg.scatter(dots, (x.mode, y.mode), names, size=_SIZE, title=caption), caption)
+    lower_is_better = (x.lower_is_better, y.lower_is_better)
+    drawn = svg.draw_scatter(dots, (x.metric, y.metric), lower_is_better=lower_is_better, size=_SIZE, title=caption)
+    return _captioned(drawn, caption)
 
 
 def _is_drawn(trial: Trial, goals: Sequence[Goal]) -> bool:
@@ -91,8 +97,11 @@ def _captioned(drawn: str, caption: str) -> str:
 
 
 def summary_lines(results: Results) -> list[str]:
-    """The study in two to five lines: counts, what stopping saved, the best value and its configuration."""
-    lines = [f"study {results.name!r}: {len(results)} trials ({counts_line(results.num_by_status)}){_took(results)}"]
+    """The summary of a study in a few lines: counts, what stopping saved, the best value and its configuration."""
+    took, times = "", [t.finished_at for t in results if t.finished_at is not None]
+    if times:
+        took = f", {duration(max(times) - min(trial.created_at for trial in results))} from first to last"
+    lines = [f"study {results.name!r}: {len(results)} trials ({counts_line(results.num_by_status)}){took}"]
     if saved := savings_line(results):
         lines.append(saved)
     if results.arms:
@@ -102,21 +111,21 @@ def summary_lines(results: Results) -> list[str]:
     if results.best_trials:
         best = results.best_trial
         lines.append(f"best {goal_text(results)}: {number(results.best_value)} (trial {best.number})")
-        lines.append(f"with {config_line(flat(best.config))}")
+        lines.append(f"with {config_line(flattened(best.config))}")
     elif len(results):
         lines.append(first_error(results))
     return [*lines, *noise_lines(results)]
 
 
 def arms_line(results: Results) -> str:
-    """How many trials each arm suggested, and which one found the best."""
+    """A line on arms: how many trials each suggested, and which one found the best."""
     best = results.best_trial.arm if results.best_trials else None
     found = [f"{short(arm)} {num}{' (found the best)' if arm == best else ''}" for arm, num in results.arms.items()]
     return cut(f"arms: {', '.join(found)}", 400)
 
 
 def noise_lines(results: Results) -> list[str]:
-    """That the objective is noisy, if the study shows it: the same configuration had different values."""
+    """A line on noise, if the study shows it: the same configuration had different values."""
     noise = results.noise
     if noise is None or not noise.num_differing:
         return []
@@ -131,7 +140,7 @@ def goal_text(results: Results, index: int = 0) -> str:
 
 
 def savings_line(results: Results) -> str:
-    """What early stopping saved, empty if it stopped nobody."""
+    """A line on early stopping: what it saved; empty if it stopped no trial."""
     savings = results.savings
     if not savings.num_pruned or savings.saved_s is None or savings.share is None:
         return ""
@@ -142,7 +151,7 @@ def savings_line(results: Results) -> str:
 
 
 def first_error(results: Results) -> str:
-    """Why there is nothing to show, as far as one can tell."""
+    """A line on why there is no result, as far as one can tell."""
     failed = next((trial for trial in results if trial.status is Status.FAILED), None)
     if failed is None:
         return "no trial has completed yet"
@@ -157,7 +166,7 @@ def best_rows(results: Results, num: int) -> list[Trial]:
 def header_of(results: Results, rows: list[Trial]) -> list[str]:
     """The columns of a short table."""
     shown = _parameters(rows)
-    hidden = len({name for trial in rows for name in flat(trial.config)}) - len(shown)
+    hidden = len({name for trial in rows for name in flattened(trial.config)}) - len(shown)
     more = [f"+{hidden} more"] if hidden else []
     arm = ["arm"] if _has_arms(rows) else []
     return ["trial", *(goal.metric for goal in results.goals), *shown, *more, *arm, "duration"]
@@ -165,10 +174,10 @@ def header_of(results: Results, rows: list[Trial]) -> list[str]:
 
 def row_of(results: Results, trial: Trial, rows: list[Trial]) -> list[Any]:
     """The cells of one trial under ``header_of``."""
-    config = flat(trial.config)
+    config = flattened(trial.config)
     shown = _parameters(rows)
     values = [config.get(name, "") for name in shown]
-    more = [""] if len({name for other in rows for name in flat(other.config)}) > len(shown) else []
+    more = [""] if len({name for other in rows for name in flattened(other.config)}) > len(shown) else []
     metrics = [trial.metrics.get(goal.metric, "") for goal in results.goals]
     arm = [trial.arm or ""] if _has_arms(rows) else []
     took = "" if trial.duration_s is None else duration(trial.duration_s)
@@ -187,14 +196,7 @@ def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """The first parameters that differ among the configurations, or the first ones if none does."""
     seen: dict[str, set[str]] = {}
     for config in configs:
-        for name, value in flat(config).items():
+        for name, value in flattened(config).items():
             seen.setdefault(name, set()).add(short(value))
     various = [name for name, values in seen.items() if len(values) > 1]
     return (various or list(seen))[:MAX_PARAMETERS]
-
-
-def _took(results: Results) -> str:
-    times = [t.finished_at for t in results if t.finished_at is not None]
-    if not times:
-        return ""
-    return f", {duration(max(times) - min(trial.created_at for trial in results))} from first to last"

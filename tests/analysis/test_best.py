@@ -7,22 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from raytune_hpo.analysis.best import (
-    best_by_number,
-    best_over_time,
-    best_so_far,
-    best_trial,
-    best_trials,
-    improvements,
-    ranked,
-)
-from raytune_hpo.analysis.columns import columns_of, flat
-from raytune_hpo.analysis.curves import learning_curves
+from raytune_hpo.analysis.best import best_trial, best_trials, ranked
+from raytune_hpo.analysis.columns import columns_of, flattened
+from raytune_hpo.analysis.learning_curves import learning_curves
 from raytune_hpo.analysis.savings import early_stopping_savings
+from raytune_hpo.analysis.series import MetricSeries, improvements, lowest_so_far
 from raytune_hpo.facts import Finished, Status
+from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.testing import finish, report, start
 from raytune_hpo.trial import evolve
+
+LOSS = Goal("loss")
 
 
 def completed(number, loss):
@@ -50,13 +46,16 @@ def test_the_best_is_the_first_of_the_lowest_and_failed_trials_do_not_count():
 def test_nothing_completed_has_no_best():
     assert best_trial([failed(0)]) is None
     assert best_trials([]) == []
-    assert best_over_time([failed(0)])[0].size == 0
+    assert MetricSeries(LOSS, [failed(0)]).lowest_over_time()[0].size == 0
+    assert MetricSeries(LOSS, [failed(0)]).best is None and MetricSeries(LOSS, []).best is None
 
 
 def test_the_best_so_far_only_falls_and_is_missing_before_the_first():
-    np.testing.assert_array_equal(best_so_far(np.array([np.nan, 3, 5, np.nan, 1])), [np.nan, 3, 3, 3, 1])
-    assert best_so_far(np.empty(0)).size == 0
-    np.testing.assert_array_equal(best_by_number([failed(0), completed(1, 2.0), completed(2, 3.0)], 1), [np.nan, 2, 2])
+    np.testing.assert_array_equal(lowest_so_far(np.array([np.nan, 3, 5, np.nan, 1])), [np.nan, 3, 3, 3, 1])
+    assert lowest_so_far(np.empty(0)).size == 0
+    series = MetricSeries(LOSS, [failed(0), completed(1, 2.0), completed(2, 3.0)])
+    np.testing.assert_array_equal(series.lowest_so_far, [np.nan, 2, 2])
+    assert (series.best, series.improvements) == (1, [1])
 
 
 def test_improvements_are_the_corners_of_the_best_so_far():
@@ -67,7 +66,7 @@ def test_improvements_are_the_corners_of_the_best_so_far():
 
 def test_over_time_trials_count_when_they_finish():
     late, early = completed(0, 1.0), completed(1, 5.0)  # started at 0 and 1, each takes a second
-    times, best = best_over_time([late, early])
+    times, best = MetricSeries(LOSS, [late, early]).lowest_over_time()
     np.testing.assert_array_equal(times, [1, 2])
     np.testing.assert_array_equal(best, [1, 1])
 
@@ -143,7 +142,7 @@ def test_without_completed_trials_nothing_is_said_about_savings():
 
 
 def test_nested_configurations_become_columns_and_absent_parameters_are_none():
-    assert flat({"a": 1, "b": {"c": {"d": 2}, "e": {}}}) == {"a": 1, "b/c/d": 2, "b/e": {}}
+    assert flattened({"a": 1, "b": {"c": {"d": 2}, "e": {}}}) == {"a": 1, "b/c/d": 2, "b/e": {}}
     columns = columns_of([start(0, {"m": {"kind": "svm", "C": 1.0}}), start(1, {"m": {"kind": "tree"}})], ["loss"])
     assert columns["config/m/C"] == [1.0, None]
     assert columns["metrics/loss"] == [None, None]

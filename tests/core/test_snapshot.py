@@ -10,7 +10,7 @@ from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.core.messages import AskTrials, EndTrial, ReportMetrics
 from raytune_hpo.core.snapshot import MAX_CORNERS, MAX_POINTS, MAX_RUNNING, snapshot_of
 from raytune_hpo.facts import Finished, Started, Status, StudyCreated
-from raytune_hpo.numerics.thinning import spread, steady
+from raytune_hpo.numerics.thinning import evenly_chosen, strided
 from tests.support import Feed, make_plan
 
 
@@ -117,7 +117,7 @@ def test_what_is_kept_stays_kept_until_the_sequence_has_doubled():
     before: set[int] = set()
     changes = 0
     for length in range(1, 5_000):
-        kept = set(steady(length, MAX_POINTS))
+        kept = set(strided(length, MAX_POINTS))
         assert 0 < len(kept) <= MAX_POINTS
         changes += not before <= kept
         before = kept
@@ -125,6 +125,6 @@ def test_what_is_kept_stays_kept_until_the_sequence_has_doubled():
 
 
 def test_the_first_and_the_last_are_always_among_the_thinned():
-    assert spread([1, 2, 3], 5) == [1, 2, 3]
-    thin = spread(range(1_000), 7)
+    assert evenly_chosen([1, 2, 3], 5) == [1, 2, 3]
+    thin = evenly_chosen(range(1_000), 7)
     assert len(thin) == 7 and (thin[0], thin[-1]) == (0, 999) and sorted(set(thin)) == thin

@@ -16,7 +16,7 @@ import pytest
 
 from raytune_hpo.progress import Progress
 from raytune_hpo.progress.pace import MAX_PAUSE_S, MIN_PAUSE_S, Pace
-from raytune_hpo.progress.terminal import fit
+from raytune_hpo.progress.terminal import cut_to_columns
 from raytune_hpo.progress.words import line, time_left
 from raytune_hpo.spec import Limits
 from tests.faces.snapshots import STATUS, snapshot
@@ -48,8 +48,8 @@ def test_the_nearest_limit_says_how_much_time_is_left():
 
 
 def test_wide_characters_take_two_columns():
-    assert fit("学习abc", 5) == "学习a"
-    assert fit("abc", 5) == "abc"
+    assert cut_to_columns("学习abc", 5) == "学习a"
+    assert cut_to_columns("abc", 5) == "abc"
 
 
 def on_terminal(columns, statuses):

@@ -10,7 +10,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from raytune_hpo.display import svg as pictures
-from raytune_hpo.display.svg import Axis, Dot, Span, value_axis
+from raytune_hpo.display.colours import BRIGHT_ORANGE
+from raytune_hpo.display.svg import Dot, Scale, Span, scale_of
 from raytune_hpo.results import Results, summary
 from tests.faces.studies import NASTY, done, failed, pruned, results_of, running
 
@@ -32,22 +33,22 @@ def num_dots(svg):
 
 def test_a_history_has_its_dots_and_its_staircase_inside_the_picture():
     dots = [Dot(x, 1 / (x + 1), x % 2 == 0) for x in range(10)]
-    svg = pictures.history(dots, [(0, 1.0), (4, 0.2)], "min", end=9, size=SIZE, title="loss")
+    svg = pictures.draw_history(dots, [(0, 1.0), (4, 0.2)], lower_is_better=True, end=9, size=SIZE, title="loss")
     assert num_dots(svg) == 10
     for x, y in re.findall(r"M([\d.]+) ([\d.]+)h0", svg):
         assert 0 <= float(x) <= SIZE[0] and 0 <= float(y) <= SIZE[1]
-    assert svg.count(pictures.ORANGE) == 1
+    assert svg.count(BRIGHT_ORANGE) == 1
 
 
 def test_nothing_to_draw_is_no_picture():
-    assert pictures.history([], [], "min", end=0, size=SIZE, title="") == ""
-    assert pictures.scatter([], ("min", "min"), ("a", "b"), size=SIZE, title="") == ""
-    assert pictures.intervals([], width=400, row_height=20, title="") == ""
+    assert pictures.draw_history([], [], lower_is_better=True, end=0, size=SIZE, title="") == ""
+    assert pictures.draw_scatter([], ("a", "b"), lower_is_better=(True, True), size=SIZE, title="") == ""
+    assert pictures.draw_intervals([], width=400, row_height=20, title="") == ""
 
 
 @pytest.mark.parametrize("value", [0.0, 5.0, -3.0, 1e-320, 9e299, 123456789.123])
 def test_one_value_is_a_picture_too(value):
-    svg = pictures.history([Dot(0, value)], [(0, value)], "max", end=0, size=SIZE, title="loss")
+    svg = pictures.draw_history([Dot(0, value)], [(0, value)], lower_is_better=False, end=0, size=SIZE, title="loss")
     assert num_dots(svg) == 1 and "nan" not in svg and "inf" not in svg
 
 
@@ -55,23 +56,23 @@ def test_one_value_is_a_picture_too(value):
 def test_values_beyond_all_measure_break_no_picture(values):
     dots = [Dot(x, value) for x, value in enumerate(values)]
     corners = list(enumerate(values))
-    svg = pictures.history(dots, corners, "min", end=2, size=SIZE, title="loss")
+    svg = pictures.draw_history(dots, corners, lower_is_better=True, end=2, size=SIZE, title="loss")
     assert num_dots(svg) == sum(abs(value) < 1e300 for value in values)
     assert "nan" not in svg and "inf" not in svg
-    assert "nan" not in pictures.scatter(dots, ("min", "max"), ("a", "b"), size=SIZE, title="front")
+    assert "nan" not in pictures.draw_scatter(dots, ("a", "b"), lower_is_better=(True, False), size=SIZE, title="front")
 
 
 def test_axes_are_logarithmic_where_values_span_decades():
-    axis = value_axis([1e-5, 1e-3, 10.0], "min")
+    axis = scale_of([1e-5, 1e-3, 10.0], lower_is_better=True)
     assert axis.is_log and round(math.log10(axis.ticks()[0])) >= -5
     assert axis.at(1e-5) < axis.at(1e-3) < axis.at(10.0) <= 1
-    assert not value_axis([-1.0, 1000.0], "min").is_log
+    assert not scale_of([-1.0, 1000.0], lower_is_better=True).is_log
 
 
-@pytest.mark.parametrize(("mode", "far"), [("min", 1e6), ("max", -1e6)])
-def test_a_value_far_from_the_others_stands_at_the_edge(mode, far):
+@pytest.mark.parametrize(("lower_is_better", "far"), [(True, 1e6), (False, -1e6)])
+def test_a_value_far_from_the_others_stands_at_the_edge(lower_is_better, far):
     values = [n / 100 - 0.5 for n in range(100)]
-    axis = value_axis([*values, far], mode)
+    axis = scale_of([*values, far], lower_is_better=lower_is_better)
     assert axis.high - axis.low < 5
     assert axis.at(far) in (0.0, 1.0)
     assert axis.at(values[0]) != axis.at(values[1])
@@ -80,7 +81,7 @@ def test_a_value_far_from_the_others_stands_at_the_edge(mode, far):
 @pytest.mark.parametrize("low", [-7.3, 0.0, 0.25, 1e-9, 5e8])
 @pytest.mark.parametrize("span", [1e-3, 0.7, 1.0, 9.99, 12345.0])
 def test_ticks_are_a_few_round_numbers_inside(low, span):
-    axis = Axis(low, low + span)
+    axis = Scale(low, low + span)
     ticks = axis.ticks()
     assert 2 <= len(ticks) <= 8
     assert all(axis.low - 1e-6 * span <= tick <= axis.high + 1e-6 * span for tick in ticks)
@@ -90,15 +91,15 @@ def test_ticks_are_a_few_round_numbers_inside(low, span):
 
 def test_the_front_is_bold_and_its_edge_keeps_to_the_worse_side():
     dots = [Dot(1, 4), Dot(2, 1), Dot(3, 3, is_bold=False)]
-    svg = pictures.scatter(dots, ("min", "min"), ("loss", NASTY), size=SIZE, title="front")
-    (edge,) = re.findall(r'd="(M[\d.]+ [\d.]+[HV][^"]+)" stroke="' + pictures.ORANGE, svg)
+    svg = pictures.draw_scatter(dots, ("loss", NASTY), lower_is_better=(True, True), size=SIZE, title="front")
+    (edge,) = re.findall(r'd="(M[\d.]+ [\d.]+[HV][^"]+)" stroke="' + BRIGHT_ORANGE, svg)
     assert re.fullmatch(r"M[\d.]+ [\d.]+H[\d.]+V[\d.]+", edge)
     assert num_dots(svg) == 3 and labels(svg)[-2:] == ["loss", NASTY[:27] + "..."]
 
 
 def test_intervals_stand_one_below_the_other():
     spans = [Span("trial 1", 0.5, (0.4, 0.6), 0.1), Span("trial 2", 0.7, None, 0.2)]
-    svg = pictures.intervals(spans, width=400, row_height=20, title="means")
+    svg = pictures.draw_intervals(spans, width=400, row_height=20, title="means")
     heights = [float(element.get("cy")) for element in drawn(svg) if element.tag == "circle"]
     assert len(heights) == 2 and heights[0] < heights[1]
     assert svg.count('stroke-width="2" stroke-opacity') == 1

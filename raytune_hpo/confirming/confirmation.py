@@ -1,4 +1,4 @@
-"""What a confirmation says: immutable records, and ways to take them elsewhere."""
+"""The records of a confirmation: immutable, with ways to take them elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.analysis.columns import flat
+from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.analysis.repeats import Estimate
 from raytune_hpo.goals import Goal
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A configuration that was run again.
+class ConfirmedCandidate:
+    """A candidate: a configuration that was run again.
 
     Attributes:
         numbers: its trials in the search.
@@ -39,33 +39,33 @@ class Candidate:
 
     @property
     def mean(self) -> float:
-        """Of the fresh repeats; NaN where all of them failed."""
+        """The mean of the fresh repeats; NaN where all of them failed."""
         return self.estimates[self.metric].mean
 
     @property
     def sd(self) -> float | None:
-        """Of one evaluation."""
+        """The standard deviation of one evaluation."""
         return self.estimates[self.metric].sd
 
     @property
     def n(self) -> int:
-        """How many fresh repeats completed."""
+        """The number of fresh repeats that completed."""
         return self.estimates[self.metric].n
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """For the mean; the intervals of all candidates hold together."""
+        """An interval for the mean; the intervals of all candidates hold together."""
         return self.estimates[self.metric].interval
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimism:
-    """How much better the search's best looked than it is, in one metric.
+    """The optimism of a search: how much better its best looked than it is, in one metric.
 
     Attributes:
         number: the search's best trial in the metric; ``searched`` its value, ``confirmed`` the mean of its repeats.
         value: by how much it was too good, in the metric's own units; negative where it was better than it looked.
-        interval: for ``value``; None where it cannot be told.
+        interval: for ``value``; None where there are too few repeats for one.
     """
 
     number: int
@@ -77,7 +77,7 @@ class Optimism:
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmation:
-    """The best configurations of a search after fresh repeats.
+    """A confirmation: the best configurations of a search after fresh repeats.
 
     Attributes:
         name: of the search; ``study`` that of the repeats, in the same storage.
@@ -93,7 +93,7 @@ class Confirmation:
     name: str
     study: str
     goals: tuple[Goal, ...]
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[ConfirmedCandidate, ...]
     level: float
     optimisms: Mapping[str, Optimism]
     noises: Mapping[str, float | None]
@@ -101,7 +101,7 @@ class Confirmation:
     front: tuple[int, ...]
 
     @property
-    def best(self) -> Candidate:
+    def best(self) -> ConfirmedCandidate:
         """The candidate of the best mean in the first metric."""
         return self.candidates[0]
 
@@ -116,12 +116,12 @@ class Confirmation:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """For the best value; it allows for the best having been picked among the candidates."""
+        """An interval for the best value; it allows for the best having been picked among the candidates."""
         return self.best.interval
 
     @property
     def optimism(self) -> float | None:
-        """By how much the search's best value was too good, in the first metric."""
+        """The optimism of the search: by how much its best value was too good, in the first metric."""
         found = self.optimisms.get(self.goals[0].metric)
         return None if found is None else found.value
 
@@ -141,8 +141,8 @@ class Confirmation:
         return sum(candidate.num_failed for candidate in self.candidates)
 
     @property
-    def rivals(self) -> tuple[Candidate, ...]:
-        """The other candidates whose intervals reach into the best one's: repeats have not told them apart."""
+    def rivals(self) -> tuple[ConfirmedCandidate, ...]:
+        """The other candidates whose intervals overlap that of the best: the repeats do not decide between them."""
         if self.interval is None:
             return ()
         low, high = self.interval
@@ -153,22 +153,22 @@ class Confirmation:
         """One row for each candidate, the best first."""
         import pandas as pd
 
-        frame: pd.DataFrame = pd.DataFrame([self._row(candidate) for candidate in self.candidates])
+        rows = []
+        for candidate in self.candidates:
+            row: dict[str, Any] = {"trials": candidate.numbers}
+            row |= {f"config/{name}": value for name, value in flattened(candidate.config).items()}
+            for metric, found in candidate.estimates.items():
+                low, high = found.interval or (None, None)
+                row |= {f"search/{metric}": candidate.searched[metric], f"mean/{metric}": found.mean}
+                row |= {f"sd/{metric}": found.sd, f"low/{metric}": low, f"high/{metric}": high}
+            rows.append({**row, "n": candidate.n, "num_failed": candidate.num_failed})
+        frame: pd.DataFrame = pd.DataFrame(rows)
         return frame
 
-    def _row(self, candidate: Candidate) -> dict[str, Any]:
-        row: dict[str, Any] = {"trials": candidate.numbers}
-        row |= {f"config/{name}": value for name, value in flat(candidate.config).items()}
-        for metric, found in candidate.estimates.items():
-            low, high = found.interval or (None, None)
-            row |= {f"search/{metric}": candidate.searched[metric], f"mean/{metric}": found.mean}
-            row |= {f"sd/{metric}": found.sd, f"low/{metric}": low, f"high/{metric}": high}
-        return {**row, "n": candidate.n, "num_failed": candidate.num_failed}
-
     def __str__(self) -> str:
-        from raytune_hpo.confirming.display import as_text
+        from raytune_hpo.confirming.display import confirmation_text
 
-        return as_text(self)
+        return confirmation_text(self)
 
     def __repr__(self) -> str:
         metric = self.goals[0].metric
@@ -177,6 +177,6 @@ class Confirmation:
         )
 
     def _repr_html_(self) -> str:
-        from raytune_hpo.confirming.display import as_html
+        from raytune_hpo.confirming.display import confirmation_html
 
-        return as_html(self)
+        return confirmation_html(self)

@@ -1,4 +1,4 @@
-"""How long trials took."""
+"""Durations of trials, and their histogram."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raytune_hpo.analysis.values import Floats
+from raytune_hpo.analysis.series import Floats
+from raytune_hpo.display.ranges import LOG_DECADES
 from raytune_hpo.facts import Status
 from raytune_hpo.trial import Trial
 
-_DECADES = 2.0  # durations that span more are counted in bins of equal ratio
 _LEAST_S = 1e-7  # of a clock: shorter durations cannot be told from it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Durations:
-    """How many trials took how long.
+    """A histogram of durations.
 
     Attributes:
         edges: (k + 1,) of the bins, in seconds.
@@ -42,7 +42,7 @@ def histogram(trials: Sequence[Trial], most_bins: int = 40) -> Durations:
     if not len(known):
         return Durations(edges=np.empty(0), counts={}, is_log=False)
     low, high = float(known.min()), float(known.max())
-    is_log = bool(np.log10(high / low) > _DECADES)
+    is_log = bool(np.log10(high / low) > LOG_DECADES)
     num = int(np.clip(np.ceil(2 * np.sqrt(len(known))), 1, most_bins))
     if is_log:
         edges = np.geomspace(low, high, num + 1)

@@ -1,0 +1,174 @@
+"""One metric of a study, trial by trial: values, losses, and the best so far.
+
+values  (n,)  of n trials in the metric's own units; NaN where a trial has none
+losses  (n,)  the same, minimised
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raytune_hpo.display.ranges import LOG_DECADES, end_without_outliers
+from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.facts import Status
+from raytune_hpo.goals import Goal
+from raytune_hpo.numerics.thinning import best_and_others
+from raytune_hpo.trial import Trial
+
+Floats = NDArray[np.float64]
+Positions = NDArray[np.intp]
+
+_MARGIN = 0.06  # of an axis beyond the values, at either end
+_VALUED = (Status.COMPLETED, Status.PRUNED)  # the others have no last word on what they are worth
+
+
+class AxisRange(NamedTuple):
+    """The part of an axis that a figure shows.
+
+    Attributes:
+        low, high: its ends; on a logarithmic axis the extreme values themselves.
+    """
+
+    low: float
+    high: float
+    is_log: bool
+
+
+@dataclass(frozen=True, eq=False)
+class MetricSeries:
+    """One metric of a study's trials; everything is computed once, when it is first asked for.
+
+    Attributes:
+        goal: the metric and its direction.
+        trials: all of them; positions count from 0 and are those of this sequence.
+    """
+
+    goal: Goal
+    trials: Sequence[Trial]
+
+    @cached_property
+    def values(self) -> Floats:
+        """The metric (n,): of completed trials, and of pruned ones as they last reported it; else NaN."""
+        metric = self.goal.metric
+        found = [trial.metrics.get(metric) if trial.status in _VALUED else None for trial in self.trials]
+        return np.array([v if isinstance(v, (int, float)) and abs(v) < np.inf else np.nan for v in found], np.float64)
+
+    @cached_property
+    def losses(self) -> Floats:
+        """The values, minimised (n,)."""
+        return self.goal.loss(self.values)
+
+    @cached_property
+    def valued(self) -> Positions:
+        """Positions of the trials that have a value."""
+        return np.flatnonzero(np.isfinite(self.losses))
+
+    @cached_property
+    def axis(self) -> AxisRange | None:
+        """The range in which the values are drawn; None where fewer than two of them differ."""
+        return axis_range(self.values, self.goal)
+
+    @property
+    def num_outside(self) -> int:
+        """How many values lie outside the axis: outliers."""
+        if self.axis is None or self.axis.is_log:
+            return 0
+        return int(((self.values < self.axis.low) | (self.values > self.axis.high)).sum())
+
+    @cached_property
+    def completed(self) -> NDArray[np.bool_]:
+        """Whether each trial has completed, (n,)."""
+        return np.array([trial.status is Status.COMPLETED for trial in self.trials], dtype=bool)
+
+    def sample(self, most: int) -> Positions:
+        """At most ``most`` positions of trials with a value, in order: the best ones, and others from all the study."""
+        return self.valued[best_and_others(self.losses[self.valued], most)]
+
+    @cached_property
+    def best(self) -> int | None:
+        """The position of the best completed trial, the first of equals; None if none has a value."""
+        found = np.where(self.completed, self.losses, np.nan)
+        return None if np.isnan(found).all() else int(np.nanargmin(found))
+
+    @cached_property
+    def lowest_so_far(self) -> Floats:
+        """The lowest loss of a completed trial up to each position (n,); NaN before the first one."""
+        return lowest_so_far(np.where(self.completed, self.losses, np.nan))
+
+    @cached_property
+    def improvements(self) -> list[int]:
+        """Positions of the completed trials that were better than all before them, the first one included."""
+        return improvements(np.where(self.completed, self.losses, np.nan))
+
+    def lowest_over_time(self) -> tuple[Floats, Floats]:
+        """When trials completed, in seconds since the study's first trial was handed out, and the lowest loss by then."""
+        losses = self.losses.tolist()
+        ended = [
+            (trial.finished_at, losses[i])
+            for i, trial in enumerate(self.trials)
+            if self.completed[i] and trial.finished_at is not None
+        ]
+        if not ended:
+            return np.empty(0), np.empty(0)
+        times, lowest = np.array(sorted(ended), dtype=np.float64).T
+        return times - min(trial.created_at for trial in self.trials), lowest_so_far(lowest)
+
+
+def lowest_so_far(losses: Floats) -> Floats:
+    """The lowest loss up to each entry, (n,); NaN before the first one."""
+    lowest: Floats = np.fmin.accumulate(losses) if len(losses) else losses
+    return lowest
+
+
+def improvements(losses: Floats) -> list[int]:
+    """Where the lowest loss so far becomes lower, the first loss included."""
+    lowest = lowest_so_far(losses)
+    before = np.append(np.nan, lowest)[: len(lowest)]
+    found: list[int] = np.flatnonzero((lowest < before) | (np.isnan(before) & ~np.isnan(lowest))).tolist()
+    return found
+
+
+def axis_range(values: Floats, goal: Goal) -> AxisRange | None:
+    """A logarithmic range where the values (n,) span decades, else one that leaves outliers on the worse side out."""
+    finite = values[np.isfinite(values)]
+    if len(finite) < 2 or finite.min() == finite.max():
+        return None
+    if finite.min() > 0 and np.log10(finite.max() / finite.min()) > LOG_DECADES:
+        return AxisRange(float(finite.min()), float(finite.max()), is_log=True)
+    low, high = sorted(map(goal.value, usual_range(goal.loss(finite))))
+    margin = _MARGIN * (high - low)
+    return AxisRange(low - margin, high + margin, is_log=False) if high > low else None
+
+
+def usual_range(losses: Floats) -> tuple[float, float]:
+    """From the lowest loss to the highest, or to where most end if the highest ones are outliers.
+
+    Args:
+        losses: (n,), n >= 1, finite.
+    """
+    best, most, worst = float(losses.min()), float(np.quantile(losses, 0.9)), float(losses.max())
+    return best, end_without_outliers(best, most, worst)
+
+
+def goal_named(metric: str | None, goals: Sequence[Goal], trials: Sequence[Trial]) -> Goal:
+    """The goal of a metric, by default the first one; any other metric that a trial has counts as minimised.
+
+    Raises:
+        SpecError: no trial has such a metric.
+    """
+    named = {goal.metric: goal for goal in goals}
+    if metric is None or metric in named:
+        return named.get(metric or "", goals[0])
+    known: set[str] = set()
+    for trial in trials:
+        reports: Sequence[Mapping[str, object]] = [report.metrics for report in trial.reports[:1]]  # stands for all
+        known.update(*[trial.metrics, *reports])
+    if metric not in known:
+        raise SpecError(f"no trial reported a metric {metric!r}; {nearest(metric, known | set(named))}")
+    return Goal(metric)

@@ -1,0 +1,125 @@
+"""The table of statuses and verdicts: the word, the mark and the colour by which every face shows them.
+
+Rows are found by the value of the enum (``Status.PRUNED`` is ``"pruned"``), since nothing here knows trials. A new status
+needs one row in ``STATUSES``, a new verdict one in ``VERDICTS``; lines, cards, figures and pages then show it. Their
+order is that in which counts are listed and parts are stacked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raytune_hpo.display import colours as c
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusRow:
+    """The look of one status.
+
+    Attributes:
+        word: for people, in counts and legends.
+        mark: plotly's marker of its trials.
+        line: plotly's line of its learning curves.
+        fill: colour of an area that stands for its trials; by default that of the mark.
+        bright: colour that is readable on white and on black.
+        is_end: whether its trials have ended: they are parts of the progress bar and of the histogram of durations.
+        ends_early: whether learning curves of its trials end in a mark.
+        drawn_as: the status as which figures of values draw its trials; by default itself.
+        layer: figures of learning curves draw lower layers first.
+    """
+
+    word: str
+    mark: Mapping[str, Any]
+    line: Mapping[str, Any]
+    bright: str
+    fill: str = ""
+    is_end: bool = False
+    ends_early: bool = False
+    drawn_as: str = ""
+    layer: int = 0
+
+    @property
+    def area(self) -> str:
+        """The colour of areas."""
+        return self.fill or str(self.mark["color"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictRow:
+    """The look of one verdict.
+
+    Attributes:
+        word: what became of the trial, for people.
+        mark: plotly's marker of the report that it was said to; empty for none.
+        bright: colour that is readable on white and on black.
+    """
+
+    word: str
+    bright: str
+    mark: Mapping[str, Any] = field(default_factory=dict)
+
+
+_PRUNED_MARK = {"color": c.GREY, "symbol": "circle-open"}
+
+STATUSES: Mapping[str, StatusRow] = {
+    "completed": StatusRow(
+        word="completed",
+        mark={"color": c.BLUE, "symbol": "circle", "opacity": 0.75},
+        line={"color": c.PALE_BLUE, "width": 1.3},
+        bright=c.BRIGHT_BLUE,
+        is_end=True,
+        layer=3,
+    ),
+    "running": StatusRow(
+        word="running",
+        mark={"color": c.GREEN, "symbol": "diamond-open"},
+        line={"color": c.GREEN, "width": 1.2},
+        bright=c.BRIGHT_ORANGE,
+        layer=2,
+    ),
+    "pruned": StatusRow(
+        word="pruned",
+        mark=_PRUNED_MARK,
+        line={"color": c.PALE_GREY, "width": 1},
+        bright=c.BRIGHT_GREY,
+        fill="#b9bec7",
+        is_end=True,
+        ends_early=True,
+        layer=0,
+    ),
+    "failed": StatusRow(
+        word="failed",
+        mark={"color": c.RED, "symbol": "x"},
+        line={"color": c.PALE_GREY, "width": 1, "dash": "dot"},
+        bright=c.BRIGHT_RED,
+        is_end=True,
+        ends_early=True,
+        layer=1,
+    ),
+    "waiting": StatusRow(
+        word="waiting",
+        mark={"color": c.PURPLE, "symbol": "diamond-open"},
+        line={"color": c.GREEN, "width": 1.2},
+        bright=c.FAINT,
+        drawn_as="running",
+        layer=2,
+    ),
+}
+
+VERDICTS: Mapping[str, VerdictRow] = {
+    "continue": VerdictRow(word="goes on", bright=c.BRIGHT_BLUE),
+    "stop": VerdictRow(word="stopped early", bright=c.BRIGHT_GREY, mark=_PRUNED_MARK),
+}
+
+
+def drawn_status(status: str) -> str:
+    """The status as which figures of values draw trials of a status."""
+    return STATUSES[status].drawn_as or status
+
+
+def by_layer() -> list[str]:
+    """The statuses that figures of learning curves tell apart, those drawn first at the beginning."""
+    shown = [status for status, row in STATUSES.items() if not row.drawn_as]
+    return sorted(shown, key=lambda status: STATUSES[status].layer)
