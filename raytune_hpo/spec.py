@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from raytune_hpo.errors import SpecError, SpecMismatch
-from raytune_hpo.goals import Goal
+from raytune_hpo.goals import Goal, ValidRange
 from raytune_hpo.space import Space
 
 
@@ -67,6 +67,7 @@ class StudySpec:
     Attributes:
         seed: from which every random draw of the study derives.
         max_retries: how often a trial may take its worker down before it fails.
+        valid_ranges: closed intervals of metrics that are no goals; a value outside fails its trial.
         settings: what later readers may want to know (the objective's name, resources ...); never compared.
     """
 
@@ -78,6 +79,7 @@ class StudySpec:
     seed: int = 0
     max_retries: int = 2
     limits: Limits = Limits()
+    valid_ranges: Mapping[str, ValidRange] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -91,6 +93,7 @@ class StudySpec:
             "max_retries": self.max_retries,
             "limits": self.limits.to_json(),
             "settings": dict(self.settings),
+            **({"valid_ranges": dict(self.valid_ranges)} if self.valid_ranges else {}),
         }
 
     @classmethod
@@ -105,6 +108,7 @@ class StudySpec:
             seed=data["seed"],
             max_retries=data["max_retries"],
             limits=Limits(**data["limits"]),
+            valid_ranges={name: (low, high) for name, (low, high) in data.get("valid_ranges", {}).items()},
             settings=data["settings"],
         )
 
@@ -136,6 +140,7 @@ def _compared(stored: StudySpec, spec: StudySpec) -> list[tuple[str, Any, Any]]:
         ("metric", [g.metric for g in stored.goals], [g.metric for g in spec.goals]),
         ("mode", [g.mode for g in stored.goals], [g.mode for g in spec.goals]),
         ("valid_range", [g.valid_range for g in stored.goals], [g.valid_range for g in spec.goals]),
+        ("valid_range", dict(stored.valid_ranges), dict(spec.valid_ranges)),
         ("sampler", str(stored.sampler), str(spec.sampler)),
         ("sampler version", stored.sampler.version, spec.sampler.version),
         ("scheduler", str(stored.scheduler), str(spec.scheduler)),

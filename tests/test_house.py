@@ -33,7 +33,7 @@ PACKAGE = ROOT / "raytune_hpo"
 
 FLOORS = (
     "errors rng numerics display",
-    "space goals facts trial spec codec files",
+    "space goals metrics facts trial spec codec files",
     "protocols registry",
     "samplers schedulers journal analysis",
     "core",

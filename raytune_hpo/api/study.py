@@ -14,7 +14,6 @@ from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.errors import HpoError, ObjectiveError, StudyEnded
 from raytune_hpo.facts import Status, Verdict
-from raytune_hpo.goals import as_metrics, check_metrics
 from raytune_hpo.journal import open_storage
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.plan import RunPlan
@@ -66,7 +65,7 @@ class Study:
             recorded={"runtime": "ask and tell"},
         )
         plan = RunPlan.of(space, settings)
-        self._spec, self._judged = plan.spec, plan.is_judged
+        self._spec, self._rules = plan.spec, plan.rules
         self._storage = open_storage(storage)
         self._optimizer = open_study(plan, self._storage, WallClock())
         self._lock = threading.Lock()
@@ -108,8 +107,7 @@ class Study:
         Raises:
             ObjectiveError: the metrics are none.
         """
-        goals = self._spec.goals
-        plain = check_metrics(as_metrics(metrics, goals), goals, require=self._judged)
+        plain = self._rules.of_report(self._rules.named(metrics))
         with self._lock:
             current = self._taken(trial)
             answer = self._handle(
@@ -139,12 +137,11 @@ class Study:
         Metrics that are none (NaN, missing ...) are recorded as a failed trial. A trial that was told to stop becomes
         pruned. Without metrics, the last report is the result.
         """
-        goals = self._spec.goals
         with self._lock:
             current = self._taken(trial)
             try:
-                given = {} if metrics is None and current.reports else as_metrics(metrics, goals)
-                plain = check_metrics({**current.metrics, **given}, goals, require=True)
+                given = {} if metrics is None and current.reports else self._rules.named(metrics)
+                plain = self._rules.of_result({**current.metrics, **given})
             except ObjectiveError as error:
                 text = f"ObjectiveError: {error}"
                 return self._end(current, Status.FAILED, error=text, reason=text)

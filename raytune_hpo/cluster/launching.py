@@ -105,8 +105,7 @@ class _Launch:
         linger_s = LINGER_MEMORY_S if settings.storage == "memory" else LINGER_S
         worker = WorkerSettings(
             parcel=parcel,
-            goals=plan.spec.goals,
-            judged=plan.is_judged,
+            rules=plan.rules,
             once=settings.isolation == "process",
             trial_timeout_s=settings.trial_timeout_s,
             num_threads=max(1, int(bundles[0].get("CPU", 1))),

@@ -19,7 +19,7 @@ from raytune_hpo.cluster.resources import limit_threads
 from raytune_hpo.cluster.shells import get
 from raytune_hpo.cluster.shipping import Parcel, unpack_objective
 from raytune_hpo.core.messages import Answer, EndTrial, Lease
-from raytune_hpo.goals import Goal
+from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.trial_run import timed_out
 from raytune_hpo.runtime.wire import pack_ended, unpack_answer, unpack_lease
@@ -43,8 +43,7 @@ class WorkerSettings:
     """
 
     parcel: Parcel
-    goals: tuple[Goal, ...]
-    judged: bool
+    rules: MetricRules
     once: bool
     trial_timeout_s: float | None
     num_threads: int
@@ -73,7 +72,7 @@ class TrialWorker:
         limit_threads(limits.num_threads)
         objective = unpack_objective(limits.parcel, self._refs)
         lease = 1 if limits.once else MAX_LEASE
-        self._worker = Worker(self._name, objective, limits.goals, self._channel, judged=limits.judged, max_lease=lease)
+        self._worker = Worker(self._name, objective, limits.rules, self._channel, max_lease=lease)
 
     def work(self) -> None:
         """Run trials until the study is over."""

@@ -20,7 +20,7 @@ from raytune_hpo.core.messages import AskTrials, Command, EndTrial, EnqueueConfi
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.errors import HpoError, ObjectiveError, SpecError
 from raytune_hpo.facts import Fact, Status, StudyCreated
-from raytune_hpo.goals import check_metrics
+from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.settings import Settings
 from raytune_hpo.spec import StudySpec
@@ -158,7 +158,7 @@ class Conversation:
 
     def _goal_values(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         goals = self._spec.goals
-        return check_metrics({g.metric: metrics[g.metric] for g in goals if g.metric in metrics}, goals, require=True)
+        return MetricRules(goals).of_result({g.metric: metrics[g.metric] for g in goals if g.metric in metrics})
 
 
 def _spec_of(facts: Sequence[Fact]) -> StudySpec | None:

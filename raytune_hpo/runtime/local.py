@@ -130,7 +130,7 @@ class LocalHandle:
     def _hire(self) -> None:
         name = f"thread-{os.getpid()}-{time.monotonic_ns()}-{len(self._workers)}"
         plan = self._plan
-        worker = Worker(name, plan.objective, plan.spec.goals, self, judged=plan.is_judged)
+        worker = Worker(name, plan.objective, plan.rules, self)
         self._workers[name] = worker
         threading.Thread(target=self._work, args=(worker,), name=f"raytune_hpo-{name}", daemon=True).start()
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from raytune_hpo.core.ledger import StudyStatus
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.facts import Fact
+from raytune_hpo.metrics import MetricRules
 from raytune_hpo.protocols import Sampler, Scheduler
 from raytune_hpo.runtime.settings import Settings, default_name
 from raytune_hpo.runtime.trial_run import Objective
@@ -47,9 +48,9 @@ class RunPlan:
         )
 
     @property
-    def is_judged(self) -> bool:
-        """Whether reports must carry every goal, because a scheduler judges by them."""
-        return self.scheduler is not None
+    def rules(self) -> MetricRules:
+        """What metrics must keep; where a scheduler judges, every report carries the goals."""
+        return MetricRules(self.spec.goals, self.spec.valid_ranges, every_report=self.scheduler is not None)
 
 
 def not_called(config: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from raytune_hpo import registry
 from raytune_hpo.errors import SpecError, nearest
-from raytune_hpo.goals import make_goals
+from raytune_hpo.goals import Goal, make_goals, ranges_of
 from raytune_hpo.registry import check_pairing
 from raytune_hpo.rng import fresh_seed
 from raytune_hpo.space import Space
@@ -59,7 +59,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         name = self.name
-        several = not isinstance(self.metric, str) and len(self.metric) > 1
+        several = len(self.goals) > 1
         if name is not None and (
             not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable()
         ):
@@ -84,6 +84,10 @@ class Settings:
         object.__setattr__(self, name, value)
 
     @property
+    def goals(self) -> tuple[Goal, ...]:
+        return make_goals(self.metric, self.mode, self.valid_range)
+
+    @property
     def limits(self) -> Limits:
         return Limits(
             num_trials=self.num_trials,
@@ -94,8 +98,7 @@ class Settings:
 
     def make_parts(self) -> tuple[Any, Any]:
         """The sampler and the scheduler (or None), not bound to the study yet."""
-        several = not isinstance(self.metric, str) and len(self.metric) > 1
-        sampler = AUTO_OF_SEVERAL if self.sampler == "auto" and several else self.sampler
+        sampler = AUTO_OF_SEVERAL if self.sampler == "auto" and len(self.goals) > 1 else self.sampler
         scheduler = None if self.scheduler is None else registry.make("scheduler", self.scheduler)
         return registry.make("sampler", sampler), scheduler
 
@@ -109,7 +112,9 @@ class Settings:
         Raises:
             SpecError, SpaceError: naming the rule, what came, and the way out.
         """
-        goals = make_goals(self.metric, self.mode, self.valid_range)
+        goals = self.goals
+        metrics = [goal.metric for goal in goals]
+        ranges = ranges_of(self.valid_range, metrics)
         spec = StudySpec(
             name=default_name if self.name is None else self.name,
             space=Space.of(space),
@@ -119,6 +124,7 @@ class Settings:
             seed=fresh_seed() if self.seed is None else int(self.seed),
             max_retries=self.max_retries,
             limits=self.limits,
+            valid_ranges={name: r for name, r in ranges.items() if name not in metrics},
             settings=self.recorded,
         )
         check_pairing(spec, sampler)

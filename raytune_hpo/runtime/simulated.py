@@ -187,7 +187,7 @@ class SimulatedHandle:
     def _script(self, assignment: Assignment, at: float) -> Iterator[Command]:
         """Run the objective now; its reports and its end, at the virtual times it gave, up to the time limit."""
         recorder = _Recorder(last_step(self._plan.scheduler))
-        run = TrialRun(assignment, self._plan.objective, self._plan.spec.goals, recorder, judged=self._plan.is_judged)
+        run = TrialRun(assignment, self._plan.objective, self._plan.rules, recorder)
         ended = run()
         events = self._timed(assignment, at, recorder.reports, ended)
         limit = self._plan.settings.trial_timeout_s

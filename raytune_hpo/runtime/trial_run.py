@@ -8,14 +8,14 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from raytune_hpo.core.messages import Assignment, EndTrial
 from raytune_hpo.display.text import cut
 from raytune_hpo.errors import ObjectiveError, TrialStopped
 from raytune_hpo.facts import Status, Verdict
-from raytune_hpo.goals import Goal, as_metrics, check_metrics
+from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.output import BoundedText, captured
 
 MAX_ERROR_CHARS = 8_000
@@ -52,7 +52,7 @@ def report(metrics: Mapping[str, Any] | float | None = None, /, *, step: int | N
     run = _current.get() or _only_one()
     if run is None:
         return
-    given = {} if metrics is None else as_metrics(metrics, run.goals)
+    given = {} if metrics is None else run.rules.named(metrics)
     if step is None:
         step = given.pop("step", None)
     run.report({**given, **named}, step)
@@ -77,19 +77,16 @@ class TrialRun:
         started_at: epoch seconds when the objective was called; ``elapsed_s``: how long ago that was, whatever became of
             the clock.
         output: what the objective has printed up to now.
-        judged: a scheduler needs the goals in every report.
     """
 
-    def __init__(
-        self, assignment: Assignment, objective: Objective, goals: Sequence[Goal], reporter: Reporter, *, judged: bool
-    ) -> None:
+    def __init__(self, assignment: Assignment, objective: Objective, rules: MetricRules, reporter: Reporter) -> None:
         self.assignment = assignment
         self.started_at = time.time()
-        self.goals = goals
+        self.rules = rules
         self._begin = time.monotonic()
         self._lock = threading.Lock()  # reports may come from several threads
         self.output = BoundedText()
-        self._objective, self._reporter, self._judged = objective, reporter, judged
+        self._objective, self._reporter = objective, reporter
         self._last: dict[str, Any] = {}
         self._step: int | None = None
         self._verdict = Verdict.CONTINUE
@@ -129,7 +126,7 @@ class TrialRun:
             if self._is_over or self._verdict.is_final:  # after the last step it may return, but not go on
                 raise TrialStopped(f"trial {self.assignment.number} has ended")
             step = self._next_step(step)
-            plain = check_metrics(metrics, self.goals, require=self._judged)
+            plain = self.rules.of_report(metrics)
             self._step, self._last = step, plain
             self._verdict = self._reporter.report(step, plain)
         if self._verdict is Verdict.STOP:
@@ -154,8 +151,8 @@ class TrialRun:
             result = self._call(copied(self.assignment.config))
             if self._verdict is Verdict.STOP:
                 return Status.PRUNED, {}, None
-            returned = {} if result is None and self._last else as_metrics(result, self.goals)
-            metrics = check_metrics({**self._last, **returned}, self.goals, require=True)
+            returned = {} if result is None and self._last else self.rules.named(result)
+            metrics = self.rules.of_result({**self._last, **returned})
             return Status.COMPLETED, metrics, None
         except TrialStopped:
             return Status.PRUNED, {}, None
@@ -179,7 +176,7 @@ class TrialRun:
                     item = next(generator)
                 except StopIteration as stop:
                     return stop.value
-                metrics = as_metrics(item, self.goals)
+                metrics = self.rules.named(item)
                 self.report(metrics, metrics.pop("step", None))
         finally:
             generator.close()  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from raytune_hpo.core.messages import Answer, Assignment, EndTrial, Lease
 from raytune_hpo.facts import Verdict
-from raytune_hpo.goals import Goal
+from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.trial_run import Objective, TrialRun
 
 LEASE_S = 0.25  # a lease holds about this much work: short enough to lose, long enough to hide a round trip
@@ -48,15 +48,14 @@ class Worker:
         self,
         name: str,
         objective: Objective,
-        goals: Sequence[Goal],
+        rules: MetricRules,
         channel: Channel,
         *,
-        judged: bool,
         max_lease: int = MAX_LEASE,
     ) -> None:
         self.name = name
         self.run: TrialRun | None = None
-        self._objective, self._goals, self._channel, self._judged = objective, goals, channel, judged
+        self._objective, self._rules, self._channel = objective, rules, channel
         self._max_lease = max_lease
         self._limit = 1
 
@@ -103,7 +102,7 @@ class Worker:
 
     def _run(self, assignment: Assignment) -> EndTrial:
         reporter = BufferedReporter(self._channel, assignment)
-        run = TrialRun(assignment, self._objective, self._goals, reporter, judged=self._judged)
+        run = TrialRun(assignment, self._objective, self._rules, reporter)
         self.run = run
         try:
             return run()

@@ -8,6 +8,7 @@ import raytune_hpo as hpo
 from raytune_hpo.core.messages import AskTrials, Assignment, EndTrial, LoseWorker, ReportMetrics, StopStudy
 from raytune_hpo.facts import Fact, Status, StudyStopped, Verdict
 from raytune_hpo.goals import make_goals
+from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.trial_run import TrialRun
 from tests.support import Feed
 
@@ -125,4 +126,4 @@ def run_trial(objective, *, stop_at=None, metric="loss"):
     """One trial of an objective: how it ended, and what it reported."""
     judge = Judge(stop_at)
     assignment = Assignment(number=0, attempt=1, config={})
-    return TrialRun(assignment, objective, make_goals(metric), judge, judged=False)(), judge.reports
+    return TrialRun(assignment, objective, MetricRules(make_goals(metric)), judge)(), judge.reports

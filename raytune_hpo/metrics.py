@@ -1,0 +1,206 @@
+"""The door for metrics: what an objective reports or returns, as plain values checked against the study's goals.
+
+Only what the study is about can fail a trial: the goals, and metrics that have a valid range. Everything else that comes
+along is kept where JSON can hold it, and otherwise left out with a warning: the training is what was paid for.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import math
+import os
+import uuid
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from numbers import Real
+from typing import Any
+
+from raytune_hpo.errors import ObjectiveError
+from raytune_hpo.goals import Goal, ValidRange
+
+MAX_TEXT = 10_000  # characters of a metric that is text
+MAX_VALUES = 1_000  # of a metric that is a list
+_MAX_WHOLE = 2**63  # whole numbers of this size and beyond become floats, as in databases, arrays and other languages
+_FAILED = "fail"  # hyperopt's STATUS_FAIL
+_AS_THEY_ARE = frozenset((float, bool, type(None)))
+
+
+@dataclass(frozen=True)
+class MetricRules:
+    """What metrics must keep.
+
+    Attributes:
+        goals: every result has a finite number for each.
+        ranges: closed intervals of other metrics; a value outside fails the trial.
+        every_report: whether every report must have the goals too, because a scheduler judges by them.
+    """
+
+    goals: Sequence[Goal]
+    ranges: Mapping[str, ValidRange] = field(default_factory=dict)
+    every_report: bool = False
+    _bound: Mapping[str, ValidRange | None] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        bound = {**{goal.metric: goal.valid_range for goal in self.goals}, **self.ranges}
+        object.__setattr__(self, "_bound", bound)
+
+    def named(self, result: Any) -> dict[str, Any]:
+        """What an objective gave, as a dict of metrics: a lone number is the value of the first goal.
+
+        Raises:
+            ObjectiveError: neither a dict nor a number.
+        """
+        if isinstance(result, Mapping):
+            return dict(result)
+        if isinstance(result, (Real, str, decimal.Decimal)) or hasattr(result, "dtype"):
+            if len(self.goals) > 1:
+                names = ", ".join(repr(goal.metric) for goal in self.goals)
+                raise ObjectiveError(
+                    f"an objective with several metrics returns a dict with {names}, got {_show(result)}"
+                )
+            return {self.goals[0].metric: result}
+        raise ObjectiveError(
+            f"an objective returns a number or a dict of metrics, or reports them; got {_show(result)}"
+        )
+
+    def of_report(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """A report's metrics as plain values.
+
+        Raises:
+            ObjectiveError: naming the metric, the rule and what came.
+        """
+        return self._checked(metrics, require=self.every_report)
+
+    def of_result(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """A result's metrics as plain values.
+
+        Raises:
+            ObjectiveError: naming the metric, the rule and what came.
+        """
+        return self._checked(metrics, require=True)
+
+    def _checked(self, metrics: Mapping[str, Any], *, require: bool) -> dict[str, Any]:
+        plain: dict[str, Any] = {}
+        bound = self._bound
+        for key, value in metrics.items():
+            if key in bound:
+                plain[key] = value if type(value) is float and isfinite(value) else _number(key, value)
+            elif type(value) in _AS_THEY_ARE and type(key) is str and key[:1] != "$":
+                plain[key] = value
+            else:
+                plain.update(_kept(str(key), value, bound))
+        for name, interval in bound.items():
+            if name in plain:
+                if interval is not None and not interval[0] <= plain[name] <= interval[1]:
+                    raise ObjectiveError(f"metric {name!r} must lie in valid_range {interval}, got {plain[name]}")
+            elif require and name not in self.ranges:
+                raise ObjectiveError(
+                    f"the objective must give metric {name!r}, got {sorted(plain) or 'no metrics'}; "
+                    f"return or report it, or set metric= to one of those"
+                )
+        if plain.get("status") == _FAILED:
+            raise ObjectiveError('the objective gave status "fail"; its trial fails, as hyperopt would have it')
+        return plain
+
+
+def _number(name: str, value: Any) -> float:
+    """A finite number.
+
+    Raises:
+        ObjectiveError: it is something else.
+    """
+    number = _plain(value)
+    if isinstance(number, bool):
+        number = int(number)
+    if not isinstance(number, (int, float)):
+        raise ObjectiveError(f"metric {name!r} must be a number, got {_show(value)}")
+    if not isfinite(number):
+        told = "a whole number beyond all floats" if isinstance(value, int) else number
+        raise ObjectiveError(f"metric {name!r} must be finite, got {told}")
+    return number
+
+
+def _kept(name: str, value: Any, bound: Mapping[str, Any]) -> dict[str, Any]:
+    """A metric that no rule is about, as JSON can hold it: nothing where it cannot, with a warning.
+
+    Dicts are flattened, so that their numbers have names: ``per_class/cat/f1``.
+    """
+    if name.startswith("$"):
+        _warn(f"metric {name!r} is left out: names of metrics do not begin with '$'")
+        return {}
+    if name in bound:
+        return {name: _number(name, value)}
+    if isinstance(value, Mapping):
+        children = (_kept(f"{name}/{key}", child, bound) for key, child in value.items())
+        return {path: leaf for child in children for path, leaf in child.items()}
+    plain = _plain(value)
+    if isinstance(plain, str) and len(plain) > MAX_TEXT:
+        _warn(f"metric {name!r} is text of {len(plain)} characters, {MAX_TEXT} are kept; longer ones belong in a file")
+        return {name: plain[:MAX_TEXT]}
+    if plain is None or isinstance(plain, (bool, int, float, str)):
+        return {name: plain}
+    values = value.tolist() if hasattr(value, "tolist") and _size(value) <= MAX_VALUES else value
+    if isinstance(values, (list, tuple, set, frozenset)) and len(values) <= MAX_VALUES:
+        listed = [_plain(child) for child in values]
+        if all(child is None or isinstance(child, (bool, int, float, str)) for child in listed):
+            return {name: listed}
+    _warn(f"metric {name!r} is left out: numbers, text and short lists of them are kept, got {_show(value)}")
+    return {}
+
+
+def _plain(value: Any) -> Any:
+    """A Python value for everything that stands for one; what is something else comes back as it is."""
+    kind = type(value)
+    if kind is float or kind is bool or value is None or kind is str:
+        return value
+    if hasattr(value, "filled") and _size(value) == 1 and bool(value.mask):  # numpy.ma: a value that is not there
+        return math.nan
+    if hasattr(value, "item") and _size(value) == 1:  # numpy, torch, jax: one number
+        value = value.item()
+    if isinstance(value, bool):
+        return bool(value)
+    if isinstance(value, enum.Enum) and not isinstance(value, (str, int, float)):
+        return value.name
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int) and -_MAX_WHOLE <= value < _MAX_WHOLE:
+        return int(value)
+    if isinstance(value, (Real, decimal.Decimal)):
+        try:
+            return float(value)
+        except (OverflowError, ValueError):  # a whole number beyond all floats, a signalling NaN
+            return (
+                math.inf if isinstance(value, int) and value > 0 else -math.inf if isinstance(value, int) else math.nan
+            )
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, (os.PathLike, uuid.UUID)):
+        return str(value)
+    return value
+
+
+def _size(value: Any) -> float:
+    """How many values an array has; nothing else has a size here."""
+    try:
+        return float(math.prod(value.shape))
+    except (AttributeError, TypeError):
+        return math.inf
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=4)
+
+
+def _show(value: Any) -> str:
+    """A short description for a message: never the repr of a 100 MB array."""
+    kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    if shape := getattr(value, "shape", None):
+        return f"{kind} of shape {tuple(shape)}"
+    if isinstance(value, (int, float, str, type(None))):
+        text = repr(value if not isinstance(value, str) else value[:80])
+        return text if value is None else f"{kind} {text}"
+    return kind
