@@ -12,12 +12,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.display.text import number, short
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.numerics.axes import Axis, Kind
 from raytune_hpo.space import Choice, Column, Domain, Ordinal, Space
 from raytune_hpo.space.conditions import AllOf, Condition, Test
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 _FEW = 64  # values in order that are told apart; a domain of more counts as a continuum

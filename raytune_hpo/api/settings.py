@@ -12,6 +12,8 @@ from raytune_hpo import registry
 from raytune_hpo.core.machine import check_pairing
 from raytune_hpo.errors import SpecError
 from raytune_hpo.goals import Goal, make_goals
+from raytune_hpo.options import positive as positive
+from raytune_hpo.options import whole as whole
 from raytune_hpo.protocols import Sampler, Scheduler
 from raytune_hpo.rng import fresh_seed
 from raytune_hpo.space import Space
@@ -75,20 +77,6 @@ def checked_points(points: Iterable[Mapping[str, Any]], space: Space) -> tuple[M
     for point in checked:
         space.check(point)
     return checked
-
-
-def whole(what: str, value: Any, *, least: int) -> int:
-    """An integer of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise SpecError(f"{what} is a whole number of at least {least}, got {value!r}")
-    return int(value)
-
-
-def positive(what: str, value: Any) -> float:
-    """A finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < float(value) < math.inf:
-        raise SpecError(f"{what} is a number of seconds above 0, got {value!r}")
-    return float(value)
 
 
 def default_name(objective: object) -> str:

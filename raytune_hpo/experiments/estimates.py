@@ -11,13 +11,13 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.goals import Goal
 from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
 from raytune_hpo.samplers.arms import ARM
 from raytune_hpo.samplers.model_based import Ranked, Weighed
 from raytune_hpo.samplers.untried import is_among
 from raytune_hpo.space import Space
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 KEY = "estimates"  # in ``meta``

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array
+from raytune_hpo.arrays import Array
 
 _LOG_SQRT_2PI = math.log(2 * math.pi) / 2
 _LOG_SQRT_HALF_PI = math.log(math.pi / 2) / 2

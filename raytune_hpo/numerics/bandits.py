@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.transforms import error_rate
 
 _LEAST_ERROR = 1e-5

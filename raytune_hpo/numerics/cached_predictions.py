@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.gaussian import Posterior, forward, standard_deviation
 from raytune_hpo.numerics.kernels import matern52, squared_distances
 

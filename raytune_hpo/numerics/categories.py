@@ -10,12 +10,9 @@ w       (k,)  weights of the points, not negative; they sum to 1
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from raytune_hpo.arrays import Array
 
 _ALL_AT_THEIR_BEST = 0.73  # the least probability that all axes draw their most likely values: section 3.2
 

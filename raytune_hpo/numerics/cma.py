@@ -21,9 +21,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from raytune_hpo.arrays import Array
 
 _MOST_UNEVEN = 1e14  # condition of C beyond which it is numerically worthless
 _LARGEST_STEP = 1.0  # of log sigma in one generation, Hansen 2011, delta_sigma^max

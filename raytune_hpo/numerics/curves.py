@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array
+from raytune_hpo.arrays import Array
 
 # Fewer leave gaps, and what is said is too certain. Below 0 are curves that still gain speed: without these, what is slow to
 # begin with would be given up for ever.

@@ -11,12 +11,9 @@ CR            probability that a coordinate comes from the mutant; mu_CR its cen
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from raytune_hpo.arrays import Array
 
 _WIDTH = 0.1  # of the draws of F and CR
 _LEAST_SCALE = 0.1  # smaller differences only repeat the target

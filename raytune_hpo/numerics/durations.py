@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import forest
-from raytune_hpo.numerics.axes import Array, Axis
+from raytune_hpo.numerics.axes import Axis
 from raytune_hpo.numerics.kernels import Embedding
 
 LEAST = 10  # trials

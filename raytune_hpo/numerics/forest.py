@@ -24,7 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array, Axis, Kind
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.axes import Axis, Kind
 
 _ORDERS = 32  # random orders of the levels of a nominal column
 _WALKED = 2**14  # pairs of a tree and a row that are on their way at the same time: they stay in a processor's cache

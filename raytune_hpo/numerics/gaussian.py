@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.kernels import matern52, matern52_slope, squared_distances
 
 _LOG_2PI = math.log(2 * math.pi)

@@ -10,12 +10,9 @@ eta            the larger it is, the nearer children stay to their parents
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from raytune_hpo.arrays import Array
 
 
 def crossed(x: Array, y: Array, nominal: Array, eta: float, rng: np.random.Generator) -> Array:

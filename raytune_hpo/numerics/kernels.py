@@ -22,7 +22,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array, Axis, Kind, of_kind
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.axes import Axis, Kind, of_kind
 
 _SQRT5 = math.sqrt(5)
 _MEAN_SQUARE = 1 / 6  # of the difference of two random coordinates

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array, Axis, Kind, of_kind
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.axes import Axis, Kind, of_kind
 
 SDS = (0.2, 0.2, 0.05, 0.0125)
 OTHERS = 4

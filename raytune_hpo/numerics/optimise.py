@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array, Axis, Kind, of_kind
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.axes import Axis, Kind, of_kind
 
 _WIDEST = 8  # a grid of so many values is tried as a whole, a longer one near the current value
 _STEPS = (-8, -4, -2, -1, 1, 2, 4, 8)

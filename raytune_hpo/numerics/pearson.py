@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array, Axis, Kind
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.axes import Axis, Kind
 from raytune_hpo.numerics.parzen import masses
 
 _CELLS = 100  # of a continuum

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.acquisition import (
     expected_improvement,
     log_expected_improvement,
@@ -21,7 +22,6 @@ from raytune_hpo.numerics.acquisition import (
     probability_of_improvement,
     upper_confidence_bound,
 )
-from raytune_hpo.numerics.axes import Array
 from raytune_hpo.numerics.gaussian import Posterior
 
 _LOG_SQRT_2PI = math.log(2 * math.pi) / 2

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array
+from raytune_hpo.arrays import Array
 
 _LEAST_ERROR = 1e-5
 _HYBRID = 0.3

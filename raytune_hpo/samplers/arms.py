@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo import registry
+from raytune_hpo.arrays import Array
 from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Sampler
 from raytune_hpo.samplers.history import Observed
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 ARM, OWN = "arm", "own"  # keys in ``meta``: whose suggestion it is, and what that sampler put there itself

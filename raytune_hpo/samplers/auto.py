@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.goals import Goal
 from raytune_hpo.protocols import Suggestion
 from raytune_hpo.samplers.arms import ARM
@@ -16,7 +17,6 @@ from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.model_based import ModelBased, Ranked, Weighed
 from raytune_hpo.samplers.tpe import TPE
 from raytune_hpo.space import Space
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 _PATIENCE = 12  # trials without a new best one, until the model is doubted

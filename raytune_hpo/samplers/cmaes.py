@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError
+from raytune_hpo.arrays import Array
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics import categories, cma, margin
 from raytune_hpo.numerics.axes import Kind, of_kind
+from raytune_hpo.options import integer_option, number_option
 from raytune_hpo.protocols import Suggestion
 from raytune_hpo.registry import option_names
 from raytune_hpo.rng import derive
@@ -24,7 +25,6 @@ from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.learner import Learner
 from raytune_hpo.samplers.untried import first_new, is_among
 from raytune_hpo.space import Space
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 GENERATION, POINT, PENDING = "generation", "point", "pending"  # keys in ``meta``
@@ -103,18 +103,10 @@ class CMAES(Learner):
         num_initial: int = 10,
         growth: float = 2.0,
     ) -> None:
-        if population is not None and not (isinstance(population, int) and population >= 4):
-            raise SpecError(f"cmaes needs a whole number population >= 4, or None, got population={population!r}")
-        if not _FINEST <= sigma <= 1:
-            raise SpecError(f"cmaes needs {_FINEST:g} <= sigma <= 1, a part of the space's width, got sigma={sigma}")
-        if not (isinstance(num_initial, int) and num_initial >= 1):
-            raise SpecError(f"cmaes needs a whole number num_initial >= 1, got num_initial={num_initial!r}")
-        if not 1 <= growth < np.inf:
-            raise SpecError(f"cmaes needs growth >= 1, got growth={growth}; 1 keeps the population as it is")
-        self.population = population
-        self.sigma = sigma
-        self.num_initial = num_initial
-        self.growth = growth
+        self.population = None if population is None else integer_option("cmaes", "population", population, least=4)
+        self.sigma = number_option("cmaes", "sigma", sigma, least=_FINEST, most=1)
+        self.num_initial = integer_option("cmaes", "num_initial", num_initial, least=1)
+        self.growth = number_option("cmaes", "growth", growth, least=1, way_out="1 keeps the population as it is")
         self._search: _Search | None = None
         self._told: list[_Told] = []
 

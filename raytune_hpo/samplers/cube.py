@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.axes import Axis, Kind
 from raytune_hpo.numerics.quasi import sobol
 from raytune_hpo.space import Choice, Domain, Space
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 _LONGEST_GRID = 64  # a domain of more values in order counts as a continuum

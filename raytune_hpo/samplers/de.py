@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import differential
+from raytune_hpo.options import integer_option, number_option
 from raytune_hpo.samplers.population import Evolving
-from raytune_hpo.space.domain import Array
 
 TARGET, RATES = "target", "rates"  # keys in ``meta``
 _LEAST_POPULATION = 4  # a target, its leader and two others
@@ -72,18 +72,11 @@ class DE(Evolving):
         crossover: float = 0.7,
         adaptation: float = 0.1,
     ) -> None:
-        if not (isinstance(population, int) and population >= _LEAST_POPULATION):
-            raise SpecError(f"de needs a whole number population >= {_LEAST_POPULATION}, got population={population!r}")
-        for name, value in (("best", best), ("scale", scale), ("crossover", crossover)):
-            if not 0 < value <= 1:
-                raise SpecError(f"de needs 0 < {name} <= 1, got {name}={value}")
-        if not 0 <= adaptation <= 1:
-            raise SpecError(f"de needs 0 <= adaptation <= 1, got adaptation={adaptation}")
-        self.population = population
-        self.best = best
-        self.scale = scale
-        self.crossover = crossover
-        self.adaptation = adaptation
+        self.population = integer_option("de", "population", population, least=_LEAST_POPULATION)
+        self.best = number_option("de", "best", best, above=0, most=1)
+        self.scale = number_option("de", "scale", scale, above=0, most=1)
+        self.crossover = number_option("de", "crossover", crossover, above=0, most=1)
+        self.adaptation = number_option("de", "adaptation", adaptation, least=0, most=1)
 
     def found(self, X: Array, Y: Array) -> None:
         """The first members."""

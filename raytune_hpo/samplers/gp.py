@@ -10,7 +10,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import gaussian, transforms
 from raytune_hpo.numerics.cached_predictions import Panel
 from raytune_hpo.numerics.gaussian import Posterior, Prior
@@ -19,10 +19,10 @@ from raytune_hpo.numerics.neighbours import crowded
 from raytune_hpo.numerics.optimise import Hill, climbed, filled, perturbed
 from raytune_hpo.numerics.scores import SCORES, Promise, undominated
 from raytune_hpo.numerics.slice_sampling import slice_samples
+from raytune_hpo.options import integer_option, named_option
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.history import Memo, Observed, Training, last_due, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
-from raytune_hpo.space.domain import Array
 
 _ACQUISITIONS = (*SCORES, "thompson", "mace")
 _MACE = ("ei", "pi", "ucb")  # Lyu et al., ICML 2018
@@ -68,21 +68,11 @@ class GP(ModelBased):
         n_initial: int | None = None,
         max_points: int = 1000,
     ) -> None:
-        for option, value, known in (
-            ("acquisition", acquisition, _ACQUISITIONS),
-            ("marginalize", marginalize, _MARGINALIZE),
-            ("transform", transform, tuple(_TRANSFORMS)),
-        ):
-            if value not in known:
-                raise SpecError(f"gp has no {option} {value!r}; {nearest(str(value), known)}")
-        for option, number, least in (("n_initial", n_initial, 1), ("max_points", max_points, 16)):
-            if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < least):
-                raise SpecError(f"gp needs a whole number {option} >= {least}, got {option}={number!r}")
-        self.acquisition = acquisition
-        self.marginalize = marginalize
-        self.transform = transform
-        self.n_initial = n_initial
-        self.max_points = max_points
+        self.acquisition = named_option("gp", "acquisition", acquisition, _ACQUISITIONS)
+        self.marginalize = named_option("gp", "marginalize", marginalize, _MARGINALIZE)
+        self.transform = named_option("gp", "transform", transform, _TRANSFORMS)
+        self.n_initial = None if n_initial is None else integer_option("gp", "n_initial", n_initial, least=1)
+        self.max_points = integer_option("gp", "max_points", max_points, least=16)
         self._fit: Memo[Array] = Memo()  # thetas
         self._panel = Panel()
 

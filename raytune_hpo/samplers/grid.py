@@ -9,6 +9,7 @@ import numpy as np
 
 from raytune_hpo.errors import SpaceError, SpecError
 from raytune_hpo.goals import Goal
+from raytune_hpo.options import integer_option
 from raytune_hpo.protocols import Signal, Suggestion, Traits
 from raytune_hpo.samplers.blocks import INDEX, Blocks, Told, newest_indexed
 from raytune_hpo.space import Space
@@ -28,7 +29,7 @@ class Grid:
             be no continuous ones.
 
     Raises:
-        SpecError: points is no whole number, or below 1.
+        SpecError: points is not a whole number, or below 1.
     """
 
     traits: ClassVar[Traits] = Traits(history_free=True, multi_goal=True)
@@ -38,9 +39,7 @@ class Grid:
     _configs: Blocks[Mapping[str, Any] | None]
 
     def __init__(self, *, points: int | None = None) -> None:
-        if points is not None and not (isinstance(points, int) and points >= 1):
-            raise SpecError(f"grid needs a whole number of points >= 1, got points={points!r}")
-        self.points = points
+        self.points = None if points is None else integer_option("grid", "points", points, least=1)
         self._told = Told()
         self._enqueued: set[int] = set()  # the grid points among the user's own trials that have finished
 

@@ -6,16 +6,15 @@ those of the ``hyperopt`` package; this file carries trials to it and its points
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
+from raytune_hpo.options import integer_option, number_option
 from raytune_hpo.protocols import Suggestion, Traits
 from raytune_hpo.samplers.hyperopt_space import Translation
 from raytune_hpo.space import Space
@@ -63,16 +62,10 @@ class Hyperopt:
         gamma: float = 0.25,
         prior_weight: float = 1.0,
     ) -> None:
-        for name, count in (("n_startup_jobs", n_startup_jobs), ("n_EI_candidates", n_EI_candidates)):
-            if not isinstance(count, int) or count < 1:
-                raise SpecError(f"hyperopt needs a whole number {name} >= 1, got {name}={count!r}")
-        for name, value in (("gamma", gamma), ("prior_weight", prior_weight)):
-            if not 0 < value < math.inf:
-                raise SpecError(f"hyperopt needs a finite {name} > 0, got {name}={value}")
-        self.n_startup_jobs = n_startup_jobs
-        self.n_EI_candidates = n_EI_candidates
-        self.gamma = gamma
-        self.prior_weight = prior_weight
+        self.n_startup_jobs = integer_option("hyperopt", "n_startup_jobs", n_startup_jobs, least=1)
+        self.n_EI_candidates = integer_option("hyperopt", "n_EI_candidates", n_EI_candidates, least=1)
+        self.gamma = number_option("hyperopt", "gamma", gamma, above=0)
+        self.prior_weight = number_option("hyperopt", "prior_weight", prior_weight, above=0)
         self._told: list[Trial] = []
         self._rows: list[_Row] = []  # a memo: the first of those told, in hyperopt's terms
         self._num_scored = 0

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.space import Choice, Column, Domain, Float, Int, Normal, Ordinal, Quantised, Space
 from raytune_hpo.space.conditions import Test
-from raytune_hpo.space.domain import Array
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.protocols import Signal, Suggestion
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.learner import Learner
 from raytune_hpo.samplers.untried import first_new
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import genetic, pareto
+from raytune_hpo.options import integer_option, number_option
 from raytune_hpo.protocols import Traits
 from raytune_hpo.samplers.population import Evolving
-from raytune_hpo.space.domain import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,16 +60,10 @@ class NSGA2(Evolving):
     _members: _Members
 
     def __init__(self, *, population: int = 16, eta_crossover: float = 1.0, eta_mutation: float = 1.0) -> None:
-        if not (isinstance(population, int) and population >= 4):
-            raise SpecError(f"nsga2 needs a whole number population >= 4, got population={population!r}")
-        for name, eta in (("eta_crossover", eta_crossover), ("eta_mutation", eta_mutation)):
-            if not 0 <= eta < np.inf:
-                raise SpecError(
-                    f"nsga2 needs {name} >= 0, got {name}={eta}; 1 suits a few hundred trials, 20 many thousands"
-                )
-        self.population = population
-        self.eta_crossover = eta_crossover
-        self.eta_mutation = eta_mutation
+        way_out = "1 suits a few hundred trials, 20 many thousands"
+        self.population = integer_option("nsga2", "population", population, least=4)
+        self.eta_crossover = number_option("nsga2", "eta_crossover", eta_crossover, least=0, way_out=way_out)
+        self.eta_mutation = number_option("nsga2", "eta_mutation", eta_mutation, least=0, way_out=way_out)
 
     def found(self, X: Array, Y: Array) -> None:
         """The first members."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.axes import Kind
@@ -20,7 +21,6 @@ from raytune_hpo.rng import derive
 from raytune_hpo.samplers.learner import Learner
 from raytune_hpo.samplers.untried import first_new, is_among
 from raytune_hpo.space import Space
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 POINT = "point"  # the key in ``meta``

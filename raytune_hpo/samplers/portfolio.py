@@ -13,10 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from raytune_hpo import registry
-from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.arrays import Array
+from raytune_hpo.errors import SpecError
 from raytune_hpo.goals import Goal, to_losses
 from raytune_hpo.numerics import bandits, durations
 from raytune_hpo.numerics.penalties import PENALTIES
+from raytune_hpo.options import integer_option, named_option, number_option
 from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.arms import ARM, OWN, SIX_ARMS, Scene, Told, labels_of, seen_by
@@ -26,7 +28,6 @@ from raytune_hpo.samplers.model_based import ModelBased, Ranked, Weighed
 from raytune_hpo.samplers.strategies import STRATEGIES, Standing, Strategy
 from raytune_hpo.samplers.untried import first_new, is_among
 from raytune_hpo.space import Space
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 _NOMINEES, _CREDITS = "nominees", "credits"  # keys in ``meta``
@@ -83,32 +84,24 @@ class Portfolio(Learner):
     ) -> None:
         if isinstance(arms, (str, Mapping)) or not arms:
             raise SpecError(f"portfolio needs a list of arms, got {arms!r}; leave it out for the default ones")
-        for option, value, known in (
-            ("strategy", strategy, tuple(STRATEGIES)),
-            ("failover", failover, FAILOVERS),
-            ("penalty", penalty, (None, *PENALTIES)),
-        ):
-            if value not in known:
-                raise SpecError(f"portfolio has no {option} {value!r}; {nearest(str(value), [k for k in known if k])}")
-        if not isinstance(n_initial, int) or n_initial < 1:
-            raise SpecError(f"portfolio needs a whole number n_initial >= 1, got n_initial={n_initial!r}")
-        if penalty_weight is not None and not 0 < penalty_weight < np.inf:
-            raise SpecError(f"portfolio needs penalty_weight > 0, got {penalty_weight}")
-        if penalty == "top_k" and penalty_weight is not None and (penalty_weight < 1 or penalty_weight % 1):
-            raise SpecError(f"the penalty top_k needs a whole penalty_weight >= 1, its k, got {penalty_weight!r}")
-        if warm_up_s is not None and not 0 <= warm_up_s < np.inf:
-            raise SpecError(f"portfolio needs warm_up_s >= 0, seconds, got {warm_up_s}; leave it out for none")
+        self.arms = tuple(arms)
+        self.strategy = named_option("portfolio", "strategy", strategy, STRATEGIES)
+        self.failover = named_option("portfolio", "failover", failover, FAILOVERS)
+        self.penalty = named_option("portfolio", "penalty", penalty, (None, *PENALTIES))
+        self.penalty_weight = penalty_weight
+        if penalty_weight is not None:
+            self.penalty_weight = number_option("portfolio", "penalty_weight", penalty_weight, above=0)
+            if penalty == "top_k" and (penalty_weight < 1 or penalty_weight % 1):
+                raise SpecError(f"the penalty top_k needs a whole penalty_weight >= 1, its k, got {penalty_weight!r}")
+        self.n_initial = integer_option("portfolio", "n_initial", n_initial, least=1)
+        self.warm_up_s = warm_up_s
+        if warm_up_s is not None:
+            way_out = "these are seconds; leave it out for none"
+            self.warm_up_s = number_option("portfolio", "warm_up_s", warm_up_s, least=0, way_out=way_out)
         if STRATEGIES[strategy].by_truth and truth is None:
             raise SpecError(
                 f"strategy {strategy!r} needs truth=, the loss of any configuration; {strategy[:-1].rstrip('-')!r} does not"
             )
-        self.arms = tuple(arms)
-        self.strategy = strategy
-        self.failover = failover
-        self.penalty = penalty
-        self.penalty_weight = penalty_weight
-        self.n_initial = n_initial
-        self.warm_up_s = warm_up_s
         self.truth = truth
         self._told: list[Told] = []
         self._began_at = np.inf  # when the first trial did

@@ -11,15 +11,15 @@ from functools import partial
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import acquisition as scores
 from raytune_hpo.numerics import transforms
 from raytune_hpo.numerics.forest import Forest, grow
 from raytune_hpo.numerics.neighbours import crowded, neighbours
+from raytune_hpo.options import integer_option, named_option, number_option
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.history import Memo, Observed, Training, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
-from raytune_hpo.space.domain import Array
 
 _DRAWN = 1000  # candidates from the prior
 _STARTS = 10  # local searches begin at so many of the best trials, and of the most promising candidates
@@ -82,32 +82,15 @@ class RF(ModelBased):
         random_share: float = 0.1,
         max_points: int = 500,
     ) -> None:
-        for option, value, known in (
-            ("acquisition", acquisition, tuple(_ACQUISITIONS)),
-            ("transform", transform, tuple(_TRANSFORMS)),
-        ):
-            if value not in known:
-                raise SpecError(f"rf has no {option} {value!r}; {nearest(str(value), known)}")
-        for option, number, least in (
-            ("n_initial", n_initial, 1),
-            ("num_trees", num_trees, 2),
-            ("max_points", max_points, 16),
-        ):
-            if not isinstance(number, int) or number < least:
-                raise SpecError(f"rf needs a whole number {option} >= {least}, got {option}={number!r}")
-        if not 0 <= kappa < np.inf:
-            raise SpecError(f"rf needs a finite kappa >= 0, got kappa={kappa}")
-        if not 0 <= random_share < 1:
-            raise SpecError(
-                f"rf needs random_share in [0, 1), got {random_share}; use sampler='random' for nothing else"
-            )
-        self.n_initial = n_initial
-        self.num_trees = num_trees
-        self.acquisition = acquisition
-        self.kappa = kappa
-        self.transform = transform
-        self.random_share = random_share
-        self.max_points = max_points
+        self.n_initial = integer_option("rf", "n_initial", n_initial, least=1)
+        self.num_trees = integer_option("rf", "num_trees", num_trees, least=2)
+        self.acquisition = named_option("rf", "acquisition", acquisition, _ACQUISITIONS)
+        self.kappa = number_option("rf", "kappa", kappa, least=0)
+        self.transform = named_option("rf", "transform", transform, _TRANSFORMS)
+        self.random_share = number_option(
+            "rf", "random_share", random_share, least=0, below=1, way_out="use sampler='random' for nothing else"
+        )
+        self.max_points = integer_option("rf", "max_points", max_points, least=16)
         self._fit: Memo[tuple[Training, Forest]] = Memo()
         self._said: Memo[tuple[Array, Array]] = Memo()  # of all listed rows
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import bandits
-from raytune_hpo.space.domain import Array
 
 _ETA = 1.0  # of HEDGE
 _ETA_OF_NOMINEES = 0.1  # of BO-HEDGE

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.samplers.cube import Cube, keys
-from raytune_hpo.space.domain import Array
 
 _DRAWS = 256  # rows drawn at once in search of a new one
 

@@ -15,7 +15,8 @@ from typing import ClassVar
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
-from raytune_hpo.schedulers.ranking import Losses, Ranking, newest_scored, ranking, require_at_least
+from raytune_hpo.options import integer_option
+from raytune_hpo.schedulers.ranking import Losses, Ranking, newest_scored, ranking
 from raytune_hpo.trial import Trial
 
 
@@ -40,15 +41,11 @@ class ASHA:
     version: ClassVar[int] = 1
 
     def __init__(self, *, eta: int = 3, min_steps: int = 1, max_steps: int | None = None) -> None:
-        require_at_least("asha", "eta", eta, 2)
-        require_at_least("asha", "min_steps", min_steps, 1)
-        if max_steps is not None:
-            require_at_least("asha", "max_steps", max_steps, 1)
-            if max_steps <= min_steps:
-                raise SpecError(f"asha needs max_steps > min_steps, got max_steps={max_steps}, min_steps={min_steps}")
-        self.eta = eta
-        self.min_steps = min_steps
-        self.max_steps = max_steps
+        self.eta = integer_option("asha", "eta", eta, least=2)
+        self.min_steps = integer_option("asha", "min_steps", min_steps, least=1)
+        self.max_steps = None if max_steps is None else integer_option("asha", "max_steps", max_steps, least=1)
+        if self.max_steps is not None and self.max_steps <= self.min_steps:
+            raise SpecError(f"asha needs max_steps > min_steps, got max_steps={max_steps}, min_steps={min_steps}")
         self._rungs: defaultdict[int, Ranking] = defaultdict(partial(ranking, 1))  # by the rung's step
 
     def bind(self, goals: Sequence[Goal]) -> ASHA:

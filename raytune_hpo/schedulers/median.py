@@ -16,7 +16,8 @@ from typing import ClassVar
 
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
-from raytune_hpo.schedulers.ranking import Losses, Ranking, ranking, require_at_least
+from raytune_hpo.options import integer_option
+from raytune_hpo.schedulers.ranking import Losses, Ranking, ranking
 from raytune_hpo.trial import Report, Trial
 
 _MEDIAN = 0.5
@@ -62,10 +63,8 @@ class Median:
     version: ClassVar[int] = 1
 
     def __init__(self, *, grace_steps: int = 1, min_trials: int = 5) -> None:
-        require_at_least("median", "grace_steps", grace_steps, 1)
-        require_at_least("median", "min_trials", min_trials, 1)
-        self.grace_steps = grace_steps
-        self.min_trials = min_trials
+        self.grace_steps = integer_option("median", "grace_steps", grace_steps, least=1)
+        self.min_trials = integer_option("median", "min_trials", min_trials, least=1)
         self._curves: dict[int, _Curve] = {}
         self._means: defaultdict[int, Ranking] = defaultdict(partial(ranking, 1))  # by step
 

@@ -10,10 +10,11 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
-from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
-from raytune_hpo.schedulers.ranking import Losses, Ranking, first_to_reach, ranking, require_at_least, require_share
+from raytune_hpo.options import integer_option, named_option, number_option
+from raytune_hpo.schedulers.ranking import LAST_STEP, Losses, Ranking, first_to_reach, ranking
 from raytune_hpo.trial import Trial
 
 VARIANTS = ("compound", "recorded")
@@ -46,17 +47,11 @@ class Tercet:
     ) -> None:
         if max_steps is None:
             raise SpecError('tercet needs max_steps, the last step of a trial: {"name": "tercet", "max_steps": 15}')
-        require_at_least("tercet", "max_steps", max_steps, 4)
-        require_share("tercet", "beta", beta)
-        if beta >= 0.5:
-            raise SpecError(f"tercet needs beta below 0.5, got beta={beta}: the second look comes after half the steps")
-        if variant not in VARIANTS:
-            raise SpecError(f"tercet has no variant {variant!r}; {nearest(str(variant), VARIANTS)}")
-        require_at_least("tercet", "min_trials", min_trials, 1)
-        self.max_steps = max_steps
-        self.beta = beta
-        self.variant = variant
-        self.min_trials = min_trials
+        second_look = "the second look comes after half the steps"
+        self.max_steps = integer_option("tercet", "max_steps", max_steps, least=4, way_out=LAST_STEP)
+        self.beta = number_option("tercet", "beta", beta, above=0, below=0.5, way_out=second_look)
+        self.variant = named_option("tercet", "variant", variant, VARIANTS)
+        self.min_trials = integer_option("tercet", "min_trials", min_trials, least=1)
         half, late = max_steps // 2, math.floor(max_steps * (1 - beta) + 1e-9)  # or 90 * 0.7 is 62
         first = beta if variant == "recorded" else 1 - beta
         # Where it looks, from which step on it averages, and the share of the others that may be better.

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
-from raytune_hpo.space.domain import Array
 from raytune_hpo.space.values import fresh, plain, show
 
 _AT_ONCE = 2**22  # distances that are computed at the same time

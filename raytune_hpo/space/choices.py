@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
-from raytune_hpo.space.domain import Array, Domain
+from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.grids import equal_cells
 from raytune_hpo.space.numbers import number
 from raytune_hpo.space.values import is_plain, key_of, plain, same, show, stable_repr

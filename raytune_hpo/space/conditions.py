@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from raytune_hpo.space.domain import Array
+from raytune_hpo.arrays import Array
 
 _TESTS: dict[str, Callable[[Array, tuple[float, ...]], Array]] = {
     "in": lambda codes, operand: np.isin(codes, operand),

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.space.conditions import holds, tested
-from raytune_hpo.space.domain import Array
 from raytune_hpo.space.functions import name_of
 from raytune_hpo.space.tree import Branch, Column, Const, Derived, Gated, Leaf, Node, Record, Series
 from raytune_hpo.space.validation import select

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
-from raytune_hpo.space.domain import Array, Continuous, Domain
+from raytune_hpo.space.domain import Continuous, Domain
 from raytune_hpo.space.grids import decimals_of, on_decimals
 from raytune_hpo.space.numbers import ON_GRID, grid_problem, number, number_problem, whole_problem
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.space import counting
 from raytune_hpo.space.candidates import Listing, MissingListing, records
 from raytune_hpo.space.derived import discretised, unnumbered
-from raytune_hpo.space.domain import Array
 from raytune_hpo.space.encoding import Decoder, Encoder, active_columns
 from raytune_hpo.space.flat import flat
 from raytune_hpo.space.functions import Function, describe, name_of

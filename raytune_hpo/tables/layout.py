@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.display.text import last_line, short
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.facts import Status
@@ -28,7 +29,6 @@ from raytune_hpo.files import json_object, reading
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.simulated import COST
 from raytune_hpo.space import Column, Space
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:

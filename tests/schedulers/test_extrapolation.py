@@ -106,7 +106,7 @@ def test_alone_nobody_is_stopped():
     "options, said",
     [
         ({}, "needs max_steps"),
-        ({"max_steps": 9, "probability": 0}, "probability above 0"),
+        ({"max_steps": 9, "probability": 0}, "0 < probability < 1"),
         ({"max_steps": 9, "min_reports": 2}, "min_reports >= 3"),
         ({"max_steps": 9, "every": 0}, "every >= 1"),
     ],
