@@ -5,14 +5,16 @@ Each returns the value, numpy's numbers as Python's, or raises with the rule, wh
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
 from raytune_hpo.errors import SpecError, nearest
 
 Named = TypeVar("Named", bound="str | None")
+PartClass = TypeVar("PartClass", bound=type)
 
 _DEFAULT = "leave it out for the default"
 
@@ -121,3 +123,39 @@ def named_option(part: str, option: str, value: Named, known: Iterable[str | Non
         names = [name for name in known if name is not None]
         raise SpecError(f"{part} has no {option} {value!r}; {nearest(str(value), names)}")
     return value
+
+
+# ------------------------------------------------------------------------------------------------ options by old names
+
+
+def renamed_options(**renamed: str) -> Callable[[PartClass], PartClass]:
+    """A decorator of a sampler's or scheduler's class whose options had other names in earlier releases.
+
+    Its constructor takes them by either name. The table, former name to name, stays on the class as ``renamed``: by it
+    the options of stored studies are read.
+    """
+
+    def decorated(cls: PartClass) -> PartClass:
+        part: Any = cls
+        init = part.__init__
+
+        @functools.wraps(init)
+        def by_either_name(self: Any, **options: Any) -> None:
+            init(self, **with_new_names(options, renamed))
+
+        part.__init__, part.renamed = by_either_name, renamed
+        return cls
+
+    return decorated
+
+
+def with_new_names(options: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """Options by the names that they have now, in the same order.
+
+    Raises:
+        SpecError: one of them came by both its names.
+    """
+    for former, name in renamed.items():
+        if former in options and name in options:
+            raise SpecError(f"option {former!r} is called {name!r} now, got both; leave out {former!r}")
+    return {renamed.get(option, option): value for option, value in options.items()}

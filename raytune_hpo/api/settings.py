@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from raytune_hpo import registry
-from raytune_hpo.core.machine import check_pairing
 from raytune_hpo.errors import SpecError
 from raytune_hpo.goals import Goal, make_goals
 from raytune_hpo.options import positive as positive
@@ -64,7 +63,7 @@ def make_spec(
         limits=_checked_limits(limits, len(goals)),
         settings=settings,
     )
-    check_pairing(spec, sampler)
+    registry.check_pairing(spec, sampler)
     sampler.bind(spec.space, goals, spec.seed)
     if scheduler is not None:
         scheduler.bind(goals)

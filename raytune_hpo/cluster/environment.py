@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.util import find_spec
 from typing import Any
 
 from raytune_hpo import cluster
@@ -12,8 +13,7 @@ from raytune_hpo.protocols import Sampler
 
 _DATABASE = {"sqlalchemy": "SQLAlchemy"}
 _POSTGRES = {"psycopg": "psycopg", "psycopg2": "psycopg2-binary"}
-_SCIPY = {"scipy": "scipy", "threadpoolctl": "threadpoolctl"}
-_BY_SAMPLER: dict[str, dict[str, str]] = {"Random": {}, "Grid": {}, "Hyperopt": _SCIPY | {"hyperopt": "hyperopt"}}
+_LEARNING = {"scipy": "scipy", "threadpoolctl": "threadpoolctl"}  # by which core.asking keeps algebra in one thread
 
 
 def storage_words(storage: Any) -> Any:
@@ -60,8 +60,15 @@ def optimizer_needs(storage: Any, sampler: Sampler | None) -> dict[str, str]:
     if is_movable(storage):
         needed |= _POSTGRES
     if sampler is not None:
-        needed |= _BY_SAMPLER.get(type(sampler).__name__, _SCIPY)
+        needed |= {} if sampler.traits.history_free else _LEARNING
+        needed |= {_module_of(package): package for package in sampler.traits.needs}
     return {module: f"{name}=={version(name)}" for module, name in needed.items() if _installed(name)}
+
+
+def _module_of(package: str) -> str:
+    """What is imported of a package: ``sklearn`` of ``scikit-learn``; its own name where that cannot be told."""
+    modules = (module for module, packages in packages_distributions().items() if package in packages)
+    return package if find_spec(package) else next(modules, package)
 
 
 def _installed(name: str) -> bool:

@@ -30,7 +30,6 @@ from raytune_hpo.core.messages import (
     Ticked,
 )
 from raytune_hpo.core.suggestions import Shelf
-from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import (
     Enqueued,
     Fact,
@@ -47,6 +46,7 @@ from raytune_hpo.facts import (
 )
 from raytune_hpo.goals import to_losses
 from raytune_hpo.protocols import Sampler, Scheduler, Signal, Suggestion
+from raytune_hpo.registry import check_pairing
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial, evolve
 
@@ -54,19 +54,6 @@ _STOP = Answer(verdict=Verdict.STOP)
 _NOTED = Noted()
 _WAIT = Lease()
 _OVER = Lease(is_over=True)
-
-
-def check_pairing(spec: StudySpec, sampler: Sampler) -> None:
-    """Refuse a sampler that cannot learn from what the study measures.
-
-    Raises:
-        SpecError: several goals for a sampler of one.
-    """
-    if len(spec.goals) > 1 and not sampler.traits.multi_goal:
-        raise SpecError(
-            f"sampler {spec.sampler.name!r} learns from one metric, the study has "
-            f"{[goal.metric for goal in spec.goals]}; use nsga2, random, grid or sobol, or one metric"
-        )
 
 
 class OptimizerCore:

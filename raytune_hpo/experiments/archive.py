@@ -22,6 +22,7 @@ from raytune_hpo.errors import HpoError, SpecError, SpecMismatch
 from raytune_hpo.experiments.plan import Plan
 from raytune_hpo.experiments.search import ESTIMATES, TYPES, Outcome, typed
 from raytune_hpo.files import json_object, reading, write_whole
+from raytune_hpo.registry import current_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,7 +148,11 @@ def _require_same(stored: Mapping[str, Any], spec: Mapping[str, Any], folder: Pa
 def _identity(spec: Mapping[str, Any]) -> dict[str, Any]:
     """What must stay the same. Of the parts it is what they are in full, so that a new default makes another one."""
     plan = {key: value for key, value in spec["plan"].items() if key not in spec["parts"]}
-    return {"task": spec["task"], **plan, **spec["parts"]}
+    parts = {
+        role: part and {**part, "options": current_options(role, part["name"], part["options"])}
+        for role, part in spec["parts"].items()
+    }
+    return {"task": spec["task"], **plan, **parts}
 
 
 def plain(data: Any) -> Any:

@@ -17,7 +17,7 @@ from raytune_hpo.arrays import Array
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics import categories, cma, margin
 from raytune_hpo.numerics.axes import Kind, of_kind
-from raytune_hpo.options import integer_option, number_option
+from raytune_hpo.options import integer_option, number_option, renamed_options
 from raytune_hpo.protocols import Suggestion
 from raytune_hpo.registry import option_names
 from raytune_hpo.rng import derive
@@ -69,6 +69,7 @@ class _Search:
     stale: int = 0
 
 
+@renamed_options(num_initial="n_initial")
 class CMAES(Learner):
     """Covariance matrix adaptation (CMA-ES): a normal distribution that moves, stretches and turns towards low losses.
 
@@ -85,11 +86,11 @@ class CMAES(Learner):
     Args:
         population: trials in a generation; None: 4 + 3 ln(number of parameters), as Hansen advises.
         sigma: standard deviation of the first generation, in widths of the search space.
-        num_initial: trials of the even design, of which the best is where the search begins.
+        n_initial: trials of the even design, of which the best is where the search begins.
         growth: the population of a restart over that of the run before it.
 
     Raises:
-        SpecError: population < 4, sigma outside [1e-9, 1], num_initial < 1 or growth < 1.
+        SpecError: population < 4, sigma outside [1e-9, 1], n_initial < 1 or growth < 1.
     """
 
     _ordered: Array  # the columns of the Gaussian
@@ -100,12 +101,12 @@ class CMAES(Learner):
         *,
         population: int | None = None,
         sigma: float = 0.3,
-        num_initial: int = 10,
+        n_initial: int = 10,
         growth: float = 2.0,
     ) -> None:
         self.population = None if population is None else integer_option("cmaes", "population", population, least=4)
         self.sigma = number_option("cmaes", "sigma", sigma, least=_FINEST, most=1)
-        self.num_initial = integer_option("cmaes", "num_initial", num_initial, least=1)
+        self.n_initial = integer_option("cmaes", "n_initial", n_initial, least=1)
         self.growth = number_option("cmaes", "growth", growth, least=1, way_out="1 keeps the population as it is")
         self._search: _Search | None = None
         self._told: list[_Told] = []
@@ -143,7 +144,7 @@ class CMAES(Learner):
         if not self._cube.axes:
             return
         if self._search is None:
-            if len(self._told) >= self.num_initial:
+            if len(self._told) >= self.n_initial:
                 self._search = self._begin(self._history.read())
         elif len(self._told) >= max(self._search.size, trial.meta.get(PENDING, 0) // 2):
             self._search = self._advance(self._search, self._history.read())

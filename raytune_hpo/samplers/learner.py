@@ -19,7 +19,7 @@ _Self = TypeVar("_Self", bound="Learner")
 class Learner:
     """A sampler that keeps its options as attributes of the same names, and the history of its study."""
 
-    traits: ClassVar[Traits] = Traits()
+    traits: ClassVar[Traits] = Traits(needs=("scipy",))
     _cube: Cube
     _goals: Sequence[Goal]
     _seed: int

@@ -56,7 +56,7 @@ class NSGA2(Evolving):
         SpecError: population < 4, or one of the etas < 0.
     """
 
-    traits: ClassVar[Traits] = Traits(multi_goal=True)
+    traits: ClassVar[Traits] = Traits(multi_goal=True, needs=("scipy",))
     _members: _Members
 
     def __init__(self, *, population: int = 16, eta_crossover: float = 1.0, eta_mutation: float = 1.0) -> None:

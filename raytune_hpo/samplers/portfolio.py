@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from raytune_hpo.goals import Goal, to_losses
 from raytune_hpo.numerics import bandits, durations
 from raytune_hpo.numerics.penalties import PENALTIES
 from raytune_hpo.options import integer_option, named_option, number_option
-from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
+from raytune_hpo.protocols import Sampler, Signal, Suggestion
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.arms import ARM, OWN, SIX_ARMS, Scene, Told, labels_of, seen_by
 from raytune_hpo.samplers.history import Observed, last_due
@@ -66,7 +66,6 @@ class Portfolio(Learner):
             strategy that ends in T without ``truth``.
     """
 
-    traits: ClassVar[Traits] = Traits()
     _arms: tuple[Sampler, ...]
     _labels: tuple[str, ...]
 

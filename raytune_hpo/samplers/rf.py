@@ -16,7 +16,7 @@ from raytune_hpo.numerics import acquisition as scores
 from raytune_hpo.numerics import transforms
 from raytune_hpo.numerics.forest import Forest, grow
 from raytune_hpo.numerics.neighbours import crowded, neighbours
-from raytune_hpo.options import integer_option, named_option, number_option
+from raytune_hpo.options import integer_option, named_option, number_option, renamed_options
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.history import Memo, Observed, Training, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
@@ -46,6 +46,7 @@ _TRANSFORMS: Mapping[str, Callable[[Array], Array]] = {
 }
 
 
+@renamed_options(num_trees="n_trees")
 class RF(ModelBased):
     """Bayesian optimisation with a random forest: quick, at home in conditional and categorical spaces.
 
@@ -55,7 +56,7 @@ class RF(ModelBased):
 
     Args:
         n_initial: trials of the even design before the forest speaks.
-        num_trees: trees in a forest.
+        n_trees: trees in a forest.
         acquisition: what is maximised: "log_ei", "ei", "pi" or "ucb".
         kappa: how many standard deviations "ucb" hopes for.
         transform: of losses before they are modelled. "auto" replaces them by normal scores of their ranks, so that
@@ -64,18 +65,18 @@ class RF(ModelBased):
         max_points: trials that a forest is grown from: the best, the newest, and some from all over the study.
 
     Raises:
-        SpecError: an unknown acquisition or transform; n_initial < 1, num_trees < 2, max_points < 16; kappa < 0;
+        SpecError: an unknown acquisition or transform; n_initial < 1, n_trees < 2, max_points < 16; kappa < 0;
             random_share outside [0, 1).
     """
 
-    model_options = ("num_trees", "transform", "max_points")
+    model_options = ("n_trees", "transform", "max_points")
     memos = ("_fit", "_said")
 
     def __init__(
         self,
         *,
         n_initial: int = 10,
-        num_trees: int = 50,
+        n_trees: int = 50,
         acquisition: str = "log_ei",
         kappa: float = 1.0,
         transform: str = "auto",
@@ -83,7 +84,7 @@ class RF(ModelBased):
         max_points: int = 500,
     ) -> None:
         self.n_initial = integer_option("rf", "n_initial", n_initial, least=1)
-        self.num_trees = integer_option("rf", "num_trees", num_trees, least=2)
+        self.n_trees = integer_option("rf", "n_trees", n_trees, least=2)
         self.acquisition = named_option("rf", "acquisition", acquisition, _ACQUISITIONS)
         self.kappa = number_option("rf", "kappa", kappa, least=0)
         self.transform = named_option("rf", "transform", transform, _TRANSFORMS)
@@ -145,7 +146,7 @@ class RF(ModelBased):
         return X, y, forest
 
     def _grown(self, X: Array, y: Array, rng: np.random.Generator) -> Forest:
-        return grow(self._cube.axes, X, y, rng, num_trees=self.num_trees)
+        return grow(self._cube.axes, X, y, rng, num_trees=self.n_trees)
 
     def _training(self, observed: Observed) -> Training:
         """The trials that the forest is grown from; failed ones count as the worst."""

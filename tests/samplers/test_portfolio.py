@@ -20,7 +20,7 @@ from raytune_hpo.samplers.strategies import STRATEGIES
 from raytune_hpo.space import Choice, Float, Space
 
 PLANE = Space({"x": Float(0, 1), "y": Float(0, 1)})
-QUICK = ({"name": "gp", "acquisition": "ei"}, {"name": "rf", "num_trees": 8}, {"name": "tpe"})
+QUICK = ({"name": "gp", "acquisition": "ei"}, {"name": "rf", "n_trees": 8}, {"name": "tpe"})
 
 
 def error(config):
