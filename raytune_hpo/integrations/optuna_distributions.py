@@ -22,7 +22,7 @@ class Translation:
     """
 
     def __init__(self, domain: Domain, seen: Sequence[Any] = ()) -> None:
-        options: Sequence[Any] = getattr(domain, "options", ())
+        options: Sequence[Any] = domain.options
         labels = choices_for(options)
         self._labels = {key_of(option): label for option, label in zip(options, labels, strict=True)}
         self.distribution = _categorical(labels) if options else _numeric(domain, seen)
@@ -51,8 +51,8 @@ def _numeric(domain: Domain, seen: Sequence[Any]) -> Any:
     from optuna.distributions import FloatDistribution, IntDistribution
 
     lo, hi = _ends(domain, seen)
-    is_log = lo > 0 and any(getattr(part, "log", False) for part in (domain, getattr(domain, "base", None)))
-    step = None if is_log else getattr(domain, "step", None) or getattr(domain, "q", None)
+    is_log = lo > 0 and domain.log
+    step = None if is_log else domain.step
     if isinstance(lo, int) and isinstance(hi, int):
         return IntDistribution(lo, hi, log=is_log, step=int(step or 1))
     with warnings.catch_warnings():
@@ -65,7 +65,7 @@ def _numeric(domain: Domain, seen: Sequence[Any]) -> Any:
 def _ends(domain: Domain, seen: Sequence[Any]) -> tuple[Any, Any]:
     if domain.size is not None:
         return domain.nth(0), domain.nth(domain.size - 1)
-    lo, hi = getattr(domain, "bounds", (-math.inf, math.inf))
+    lo, hi = domain.bounds
     first, last = domain.decode(np.array([0.0, 1.0]))
     return (
         lo if math.isfinite(lo) else min([first, *seen]),

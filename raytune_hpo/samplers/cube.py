@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.arrays import Array
-from raytune_hpo.numerics.axes import Axis, Kind
+from raytune_hpo.numerics.axes import Axis
 from raytune_hpo.numerics.quasi import sobol
-from raytune_hpo.space import Choice, Domain, Space
+from raytune_hpo.space import Space
+from raytune_hpo.space.axis import axis_of
 from raytune_hpo.trial import Trial
 
-_LONGEST_GRID = 64  # a domain of more values in order counts as a continuum
 _SOBOL_BATCH = 64
 _MOST_LISTED = 10_000  # a space of so many configurations is searched to its last one
 
@@ -28,7 +28,7 @@ class Cube:
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self.axes: tuple[Axis, ...] = tuple(_axis(column.domain) for column in space.columns)
+        self.axes: tuple[Axis, ...] = tuple(axis_of(column.domain) for column in space.columns)
 
     def proper(self, X: Array) -> Array:
         """Any rows as proper ones: snapped to cells, NaN where not active."""
@@ -111,12 +111,3 @@ def keys(X: Array) -> list[bytes]:
     """A key for each row; equal rows have equal keys."""
     rows = np.ascontiguousarray(np.where(np.isnan(X), -1.0, X))
     return [row.tobytes() for row in rows]
-
-
-def _axis(domain: Domain) -> Axis:
-    if isinstance(domain, Choice):
-        return Axis(Kind.NOMINAL, domain.units(np.arange(domain.size)))
-    size = domain.size
-    if size is None or size > _LONGEST_GRID:
-        return Axis(Kind.REAL)
-    return Axis(Kind.GRID, np.sort(domain.encode([domain.nth(i) for i in range(size)])))

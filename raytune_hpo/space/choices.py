@@ -99,8 +99,9 @@ class Choice(_Listed):
     """
 
     kind = "choice"
+    is_ordered = False
 
-    options: tuple[Any, ...]
+    options: tuple[Any, ...] = field()
     weights: tuple[float, ...] | None = None
     is_grid_axis: bool = field(default=False, kw_only=True)
 
@@ -173,7 +174,7 @@ class Ordinal(_Listed):
 
     kind = "ordinal"
 
-    options: tuple[Any, ...]
+    options: tuple[Any, ...] = field()
 
     def __init__(self, options: Iterable[Any]) -> None:
         listed = _listed(options, "ordinal")

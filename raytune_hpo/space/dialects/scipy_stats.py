@@ -154,6 +154,9 @@ class Shaped(Continuous):
     base: Float
     shape: Frozen
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "log", self.base.log)
+
     @property
     def size(self) -> None:
         return None
