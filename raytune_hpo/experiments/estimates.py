@@ -13,10 +13,10 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.goals import Goal
+from raytune_hpo.numerics.axes import is_among
 from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
 from raytune_hpo.samplers.arms import ARM
-from raytune_hpo.samplers.model_based import Ranked, Weighed
-from raytune_hpo.samplers.untried import is_among
+from raytune_hpo.samplers.model_based import Ranked, Selection
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
@@ -28,7 +28,7 @@ _MOST = 64  # rows that are kept of a shortlist
 class Weighs(Protocol):
     """A sampler that can say what a suggestion was chosen from. See ``samplers.model_based``."""
 
-    def weighed(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Weighed: ...
+    def select(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Selection: ...
 
 
 class Watched:
@@ -52,11 +52,11 @@ class Watched:
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
         """What the sampler suggests."""
-        weighed: Weighed = self.sampler.weighed(number, pending, rng)
-        said, ranked = weighed.said, weighed.ranked
+        weighed: Selection = self.sampler.select(number, pending, rng)
+        said, ranked = weighed.suggestion, weighed.ranked
         if ranked is None or isinstance(said, Signal):
             return said
-        listed = _with(self._space.encode([said.config])[0], Ranked(ranked.X[:_MOST], ranked.promise[:_MOST]))
+        listed = _with(self._space.encode([said.config])[0], Ranked(ranked.X[:_MOST], ranked.scores[:_MOST]))
         return replace(said, meta={**said.meta, KEY: _estimates(listed, said, weighed, self._space)})
 
     def tell(self, trial: Trial) -> None:
@@ -82,10 +82,10 @@ def _with(x: Array, ranked: Ranked) -> Ranked:
     """The rows with the chosen one: what was ranked first may have been tried, or may not be feasible."""
     if is_among(x, ranked.X):
         return ranked
-    return Ranked(np.concatenate([ranked.X, x[None, :]]), np.append(ranked.promise, np.nan))
+    return Ranked(np.concatenate([ranked.X, x[None, :]]), np.append(ranked.scores, np.nan))
 
 
-def _estimates(listed: Ranked, said: Suggestion, weighed: Weighed, space: Space) -> dict[str, list[Any]]:
+def _estimates(listed: Ranked, said: Suggestion, weighed: Selection, space: Space) -> dict[str, list[Any]]:
     assert weighed.model is not None and weighed.observed is not None
     x = space.encode([said.config])
     believed = weighed.model.estimate(weighed.observed, listed.X)
@@ -94,5 +94,5 @@ def _estimates(listed: Ranked, said: Suggestion, weighed: Weighed, space: Space)
         "chosen": [is_among(row, x) for row in listed.X],
         "mean": mean.tolist(),
         "variance": variance.tolist(),
-        "acquisition": listed.promise.tolist(),
+        "acquisition": listed.scores.tolist(),
     }

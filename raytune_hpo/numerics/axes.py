@@ -72,3 +72,17 @@ class Axis:
 def of_kind(axes: Sequence[Axis], *kinds: Kind) -> Array:
     """The numbers of the axes of these kinds."""
     return np.array([j for j, axis in enumerate(axes) if axis.kind in kinds], dtype=np.intp)
+
+
+def row_keys(X: Array) -> list[bytes]:
+    """A key for each row (n, d) of coordinates: equal for equal rows, NaN being equal to NaN."""
+    rows = np.ascontiguousarray(np.where(np.isnan(X), -1.0, X))
+    return [row.tobytes() for row in rows]
+
+
+def is_among(x: Array, rows: Array) -> bool:
+    """Whether the row x (d,) is one of the rows (n, d); NaN equals NaN."""
+    same = rows == x
+    inactive = np.flatnonzero(np.isnan(x))
+    same[:, inactive] = np.isnan(rows[:, inactive])
+    return bool(same.all(axis=1).any())

@@ -16,7 +16,7 @@ import numpy as np
 from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import differential
 from raytune_hpo.options import integer_option, number_option
-from raytune_hpo.samplers.population import Evolving
+from raytune_hpo.samplers.population import Evolutionary
 
 TARGET, RATES = "target", "rates"  # keys in ``meta``
 _LEAST_POPULATION = 4  # a target, its leader and two others
@@ -44,7 +44,7 @@ class _Members:
         return replace(self, X=X, losses=losses)
 
 
-class DE(Evolving):
+class DE(Evolutionary):
     """Differential evolution: children are good members of a population plus differences between others.
 
     The population is the first trials that were told, of an even design. Each child has a target, replaces it if its
@@ -93,19 +93,15 @@ class DE(Evolving):
     def enter(self, x: Array, losses: Array, meta: dict[str, Any]) -> None:
         """A child takes the place of its target, a stranger that of the worst member, unless it is worse."""
         members, loss = self._members, float(losses[0])
-        if TARGET in meta:
-            self._members = self._competed(members, x, loss, meta)
-        elif loss < members.losses.max():
-            self._members = members.with_member(int(np.argmax(members.losses)), x, loss)
-
-    def _competed(self, members: _Members, x: Array, loss: float, meta: dict[str, Any]) -> _Members:
-        """The members after a child was told."""
+        if TARGET not in meta:
+            if loss < members.losses.max():
+                self._members = members.with_member(int(np.argmax(members.losses)), x, loss)
+            return
         target, (F, CR) = meta[TARGET], meta[RATES]
         before = members.losses[target]
         if not loss <= before or np.isinf(loss):
-            return members
-        after = members.with_member(target, x, loss)
-        if loss == before or self.adaptation == 0:
-            return after
-        mu_F, mu_CR = differential.adapted(members.mu_F, members.mu_CR, F, CR, self.adaptation)
-        return replace(after, mu_F=mu_F, mu_CR=mu_CR)
+            return
+        self._members = members.with_member(target, x, loss)
+        if loss < before and self.adaptation > 0:  # the rates of children that were better are followed
+            mu_F, mu_CR = differential.adapted(members.mu_F, members.mu_CR, F, CR, self.adaptation)
+            self._members = replace(self._members, mu_F=mu_F, mu_CR=mu_CR)

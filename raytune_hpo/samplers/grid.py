@@ -11,7 +11,7 @@ from raytune_hpo.errors import SpaceError, SpecError
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import integer_option
 from raytune_hpo.protocols import Signal, Suggestion, Traits
-from raytune_hpo.samplers.blocks import INDEX, Blocks, Told, newest_indexed
+from raytune_hpo.samplers.sequence import INDEX, BlockSequence, IndexCounter, newest_indexed
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
@@ -36,11 +36,11 @@ class Grid:
     _grid: Space
     _size: int
     _end: int  # no point from here on is feasible; lowered when that is found out, so that it is found out once
-    _configs: Blocks[Mapping[str, Any] | None]
+    _configs: BlockSequence[Mapping[str, Any] | None]
 
     def __init__(self, *, points: int | None = None) -> None:
         self.points = None if points is None else integer_option("grid", "points", points, least=1)
-        self._told = Told()
+        self._indices = IndexCounter()
         self._enqueued: set[int] = set()  # the grid points among the user's own trials that have finished
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Grid:
@@ -52,7 +52,7 @@ class Grid:
         bound = Grid(points=self.points)
         bound._grid = space if self.points is None else space.discretised(self.points)
         bound._size = bound._end = _size(bound._grid)
-        bound._configs = Blocks(_BLOCK, bound._compute)
+        bound._configs = BlockSequence(_BLOCK, bound._compute)
         return bound
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
@@ -61,7 +61,7 @@ class Grid:
         # What the newest suggestion knew of the user's older points is in its meta: no need to look at all of pending.
         known = [] if newest is None else newest.meta.get(_SKIP, [])
         skip = {*known, *(index for trial in others if (index := self._index_of(trial)) is not None)}
-        first = self._told.next_index(newest)
+        first = self._indices.next_index(newest)
         for index, config in self._feasible(first):
             if index not in skip and index not in self._enqueued:
                 ahead = sorted(i for i in skip if i > index)
@@ -71,7 +71,7 @@ class Grid:
     def tell(self, trial: Trial) -> None:
         """Note how far the walk has come, or which point of the grid the user has tried."""
         if INDEX in trial.meta:
-            self._told.tell(trial.meta)
+            self._indices.tell(trial.meta)
         elif (index := self._index_of(trial)) is not None:
             self._enqueued.add(index)
 

@@ -16,7 +16,7 @@ from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import integer_option, number_option
 from raytune_hpo.protocols import Suggestion, Traits
-from raytune_hpo.samplers.hyperopt_space import Translation
+from raytune_hpo.samplers.hyperopt_space import HyperoptSpace
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
@@ -42,7 +42,7 @@ class Hyperopt:
     break a constraint are asked for again, 16 times at most, then drawn at random.
 
     Args:
-        n_startup_jobs: random draws until so many trials have a loss.
+        n_startup_jobs: trials are drawn at random until this many have a loss.
         n_EI_candidates: candidates among which the expected improvement chooses.
         gamma: the best gamma * sqrt(n) of n trials are modelled as good.
         prior_weight: weight of the prior against one observation.
@@ -98,21 +98,14 @@ class Hyperopt:
         self._num_scored += _loss(trial) is not None
 
     @cached_property
-    def _translation(self) -> Translation:
-        return Translation(self._space)
+    def _translation(self) -> HyperoptSpace:
+        return HyperoptSpace(self._space)
 
     @cached_property
     def _domain(self) -> Any:
         from hyperopt.base import Domain
 
         return Domain(None, self._translation.expression)
-
-    def _history(self) -> list[_Row]:
-        """Every trial that was told, in hyperopt's terms."""
-        rows = self._rows
-        if len(rows) < len(self._told):
-            rows = self._rows = rows + self._read(self._told[len(rows) :])
-        return rows
 
     def _read(self, trials: Sequence[Trial]) -> list[_Row]:
         """Trials in hyperopt's terms, all at once: translating one costs nearly as much as a hundred."""
@@ -123,7 +116,11 @@ class Hyperopt:
         """The history and what is pending, as documents of this ask alone."""
         from hyperopt.base import JOB_STATE_DONE, STATUS_FAIL, STATUS_OK
 
-        rows = self._history() + (self._read(pending) if pending else [])
+        rows = self._rows
+        if len(rows) < len(self._told):
+            rows = self._rows = rows + self._read(self._told[len(rows) :])
+        if pending:
+            rows = rows + self._read(pending)
         return [
             {
                 "tid": row.number,
@@ -154,7 +151,7 @@ class Hyperopt:
 
 
 def _loss(trial: Trial) -> float | None:
-    """What a trial tells: a finished one's result, a pruned one's last report; nothing before it ends, or if it failed."""
+    """The loss of a trial: a finished one's result, a pruned one's last report; None before it ends, or if it failed."""
     if not trial.status.is_finished or trial.status is Status.FAILED or trial.last_losses is None:
         return None
     return trial.last_losses[0]

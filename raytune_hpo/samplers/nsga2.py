@@ -16,7 +16,7 @@ from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import genetic, pareto
 from raytune_hpo.options import integer_option, number_option
 from raytune_hpo.protocols import Traits
-from raytune_hpo.samplers.population import Evolving
+from raytune_hpo.samplers.population import Evolutionary
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class _Members:
         return cls(X[order], Y[order])
 
 
-class NSGA2(Evolving):
+class NSGA2(Evolutionary):
     """NSGA-II: a genetic algorithm for several goals, which spreads its population along their Pareto front.
 
     The population is the first trials that were told, of an even design. Each child has two parents, each the better of

@@ -14,7 +14,7 @@ import numpy as np
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.goals import Goal
-from raytune_hpo.numerics.curves import probability_below
+from raytune_hpo.numerics.curve_extrapolation import probability_below
 from raytune_hpo.options import integer_option, share_option
 from raytune_hpo.schedulers.ranking import LAST_STEP, Losses
 from raytune_hpo.trial import Trial

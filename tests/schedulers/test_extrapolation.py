@@ -6,7 +6,7 @@ import pytest
 from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status, Verdict
-from raytune_hpo.numerics.curves import probability_below
+from raytune_hpo.numerics.curve_extrapolation import probability_below
 from raytune_hpo.schedulers import Extrapolation
 
 E = 50

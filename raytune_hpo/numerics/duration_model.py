@@ -1,4 +1,4 @@
-"""How long a trial will take, told from how long others took.
+"""A model of trial durations, learned from how long others took.
 
 X  (n, d)  rows; NaN where a column is not active      t  (n,)  seconds
 
