@@ -1,6 +1,6 @@
 """The contracts between the core and its parts.
 
-The core knows no sampler, scheduler or journal by name, only these. A part is made with its options
+The core knows samplers, schedulers and journals by these contracts only, never by name. A part is made with its options
 (``Sobol(scramble=True)``: the constructor's keywords, kept as attributes of the same names) and bound to a study by
 ``bind``, which returns a fresh part of the same options that has learned nothing yet. ``raytune_hpo.testing`` holds the
 suites that every part must pass.

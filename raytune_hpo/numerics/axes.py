@@ -1,4 +1,4 @@
-"""What the columns of an array of unit coordinates mean.
+"""Axes: what the columns of an array of unit coordinates mean.
 
 X  (n, d)  coordinates in [0, 1]; NaN where a column is not active
 

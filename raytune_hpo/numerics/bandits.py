@@ -1,4 +1,4 @@
-"""How to share turns among arms by what each has brought.
+"""Multi-armed bandits: how to share turns among arms by the rewards of each.
 
 k  arms      t  trials that were told, each of one arm
 r  (t,)      rewards, larger is better           a (t,)  the arm of each trial

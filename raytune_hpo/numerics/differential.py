@@ -45,7 +45,8 @@ def mutant(
             F, and that to the first of the two others', where these differ, with probability F.
     """
     x, leader = X[target], X[rng.choice(np.argsort(losses, kind="stable")[:best])]
-    first, second = X[_others(len(X), target, rng)]
+    others = rng.permutation(len(X) - 1)[:2]
+    first, second = X[others + (others >= target)]  # two different members, neither of which is the target
     led, varied = rng.random((2, len(x))) < F
     value = np.where(varied & (first != second), first, np.where(led, leader, x))
     v: Array = np.where(nominal, value, leader + F * (first - second))
@@ -64,9 +65,3 @@ def returned(v: Array, x: Array) -> Array:
     """A mutant inside [0, 1]: where it left, it stands midway between its target and the bound."""
     inside: Array = np.where(v < 0, x / 2, np.where(v > 1, (1 + x) / 2, v))
     return inside
-
-
-def _others(k: int, target: int, rng: np.random.Generator) -> Array:
-    """Two different members, neither of which is the target; k >= 3."""
-    others = rng.permutation(k - 1)[:2]
-    return others + (others >= target)

@@ -1,4 +1,4 @@
-"""How children come from two parents in the unit cube.
+"""Genetic operators in the unit cube: crossover of two parents, and mutation.
 
 Deb, Agrawal: Simulated Binary Crossover for Continuous Search Space (Complex Systems 9, 1995); the mutation is the
 polynomial one of Deb, Goyal (Computer Science and Informatics 26, 1996), scaled to the room that is left.

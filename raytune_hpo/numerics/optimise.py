@@ -17,7 +17,7 @@ import numpy as np
 from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.axes import Axis, Kind, of_kind
 
-_WIDEST = 8  # a grid of so many values is tried as a whole, a longer one near the current value
+_WIDEST = 8  # a grid of at most this many values is tried as a whole, a longer one near the current value
 _STEPS = (-8, -4, -2, -1, 1, 2, 4, 8)
 _SCALES = (0.3, 0.1, 0.03, 0.01)  # of steps along a real column
 _LEAST_GAIN = 1e-6

@@ -1,4 +1,4 @@
-"""Sorting by several losses at once.
+"""Pareto dominance: sorting by several losses at once.
 
 Deb, Pratap, Agarwal, Meyarivan: A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (IEEE Trans. Evol. Comput.
 6, 2002), section III. A row dominates another if it is no worse anywhere and better somewhere.

@@ -1,4 +1,4 @@
-"""Densities on the unit cube that are mixtures of kernels around some points: Parzen estimators.
+"""Parzen estimators: densities on the unit cube that are mixtures of kernels around some points.
 
 X  (n, d)  points; NaN where a column is not active
 M  (K, d)  what the kernels stand around; NaN stands for the prior, which is uniform

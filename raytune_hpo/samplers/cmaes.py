@@ -73,7 +73,7 @@ class CMAES(BaseSampler):
 
     Strong on continuous parameters that interact, from about a hundred trials on; suggestions take about a millisecond.
     The search begins around the best trial of an even design. A generation ends as soon as ``population`` trials were
-    told, whoever asked for them: late ones of older generations and the user's own points count like its members,
+    told, from wherever they came: late ones of older generations and the user's own points count like its members,
     their steps shortened where they are improbably long (Hansen 2011), so no worker waits. With very many workers it
     has half as many trials as were pending: where most trials are late, small generations do not converge.
 

@@ -1,4 +1,4 @@
-"""The unit cube of a space, as samplers that model it need it.
+"""The unit cube of a space, as models and evolutionary samplers use it.
 
 X  (n, d)  coordinates; NaN where a parameter is not active. "Proper" rows stand at the centres of cells where there are
            cells, and have NaN exactly where they are not active: as ``Space.encode`` returns them.

@@ -28,7 +28,7 @@ class _Members:
 
     Attributes:
         X: (k, d) points of the unit cube, with a coordinate for every column.
-        losses: (k,) theirs; infinite where a trial told none.
+        losses: (k,) of these points; infinite where a trial has none.
         mu_F, mu_CR: what the rates of children are drawn around.
     """
 
@@ -91,7 +91,7 @@ class DE(Evolutionary):
         return differential.crossed(x, differential.returned(v, x), CR, rng), {TARGET: target, RATES: list(rates)}
 
     def enter(self, x: Array, losses: Array, meta: dict[str, Any]) -> None:
-        """A child takes the place of its target, a stranger that of the worst member, unless it is worse."""
+        """A child takes the place of its target, any other trial that of the worst member, unless it is worse."""
         members, loss = self._members, float(losses[0])
         if TARGET not in meta:
             if loss < members.losses.max():

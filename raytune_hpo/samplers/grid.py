@@ -1,4 +1,4 @@
-"""Every configuration of a finite space, in order."""
+"""Grid search: every configuration of a finite space, in order."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Grid:
         return bound
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
-        """The next grid point that nobody has tried or is trying; EXHAUSTED after the last."""
+        """The next grid point that has not been tried and is not running; EXHAUSTED after the last."""
         newest, others = newest_indexed(pending)
         # What the newest suggestion knew of the user's older points is in its meta: no need to look at all of pending.
         known = [] if newest is None else newest.meta.get(_SKIP, [])

@@ -25,7 +25,7 @@ class _Members:
 
     Attributes:
         X: (k, d) points of the unit cube, with a coordinate for every column.
-        Y: (k, m) losses, infinite where a trial told none.
+        Y: (k, m) losses, infinite where a trial has none.
     """
 
     X: Array

@@ -107,7 +107,7 @@ class Portfolio(BaseSampler):
         self._duration: tuple[int, duration_model.Model] | None = (
             None  # a number of completed trials, and the model of them
         )
-        self._nominees: dict[int, Array] = {}  # (k, d) of told trials that nobody was credited for yet
+        self._nominees: dict[int, Array] = {}  # (k, d) of finished trials that have not been credited yet
         self._credits: dict[int, Array] = {}  # (k,) by the number of the trial at whose turn the arms nominated
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Portfolio:
@@ -143,8 +143,8 @@ class Portfolio(BaseSampler):
         if not cube.axes or begun < self.n_initial or np.isnan(finished.Y[:, 0]).all():
             return self._drawn(known, rng)
         # Nominees of finished trials are credited when the bandit decides, by what the arms expect of them then. The
-        # credits travel in the meta of this suggestion: ``tell`` keeps them, so that a replay credits nobody a second
-        # time, and need not fit the models of that time again.
+        # credits travel in the meta of this suggestion: ``tell`` keeps them, so that nobody is credited twice, and a
+        # replay need not fit the models of that time again.
         state, credits = self._bandit_state(finished, pending)
         if strategy.with_random and (state.busy > 0).all():
             return self._drawn(known, rng)
@@ -248,7 +248,7 @@ class Portfolio(BaseSampler):
                 sampler.tell(with_own_meta(arm, self._labels, trial))
 
     def _bandit_state(self, finished: Observed, pending: Sequence[Trial]) -> tuple[BanditState, dict[int, Array]]:
-        """What the strategy decides by, and the credits of nominees that nobody was credited for yet."""
+        """What the strategy decides by, and the credits of nominees that have not been credited yet."""
         strategy, k = STRATEGIES[self.strategy], len(self._arms)
         y = finished.Y[:, 0]
         scored = y[~np.isnan(y)]

@@ -126,7 +126,7 @@ class RF(ModelBased):
                 return np.where(self._cube.feasible(X), self._acquired(*forest.predict(X), best), -np.inf)
 
             rows, values = self._searched(acquired, X[np.argsort(y, kind="stable")], rng)
-            if len(running):  # rows as good as the same as one that is running are not taken
+            if len(running):  # what is too close to a running trial is not taken
                 values[crowded(self._cube.axes, rows, running)] = -np.inf
         mixed = rng.permutation(len(rows))  # so that a tie is broken by chance: forests are flat in places
         return Ranked.of(rows[mixed], values[mixed], _RETURNED)

@@ -77,8 +77,9 @@ class ASHA:
         if not trial.reports:
             return self.min_steps
         scored = newest_scored(trial)
-        rung = self.min_steps if scored is None else self._above(scored.step)
-        return None if rung is None else max(rung, trial.reports[-1].step + 1)
+        reached = None if scored is None else self._reached(scored.step)
+        rung = self.min_steps if reached is None else reached * self.eta
+        return None if scored is not None and self._is_over(rung) else max(rung, trial.reports[-1].step + 1)
 
     def _entry(self, trial: Trial) -> tuple[int, Losses] | None:
         """The rung that the newest report is the trial's first to reach, and its losses there."""
@@ -99,12 +100,6 @@ class ASHA:
         while rung * self.eta <= step and not self._is_over(rung * self.eta):
             rung *= self.eta
         return rung
-
-    def _above(self, step: int) -> int | None:
-        """The lowest rung above the step."""
-        reached = self._reached(step)
-        rung = self.min_steps if reached is None else reached * self.eta
-        return None if self._is_over(rung) else rung
 
     def _is_over(self, step: int) -> bool:
         return self.max_steps is not None and step >= self.max_steps

@@ -33,7 +33,7 @@ class Extrapolation:
     Args:
         max_steps: the last step of a trial.
         probability: see above.
-        min_reports: a curve needs so many before it is continued.
+        min_reports: how many reports a curve needs before it is continued.
         every: steps between two looks at a trial, which take a fraction of a millisecond; None: a twentieth of max_steps.
 
     Raises:

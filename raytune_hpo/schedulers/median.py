@@ -82,8 +82,10 @@ class Median:
         means = self._means.get(step)
         if step < self.grace_steps or means is None or means.num_others(trial.number) < self.min_trials:
             return Verdict.CONTINUE
-        behind = means.is_behind(trial.number, self._curve(trial).best, _MEDIAN)
-        return Verdict.STOP if behind else Verdict.CONTINUE
+        curve = self._start(trial)  # read on from where ``observe`` left it
+        for index in range(curve.num_read, len(trial.reports)):
+            curve = curve.then(trial.reports[index])
+        return Verdict.STOP if means.is_behind(trial.number, curve.best, _MEDIAN) else Verdict.CONTINUE
 
     def observe(self, trial: Trial) -> None:
         """Add the reports not read yet. A trial that starts over begins a new curve, which replaces the old one."""
@@ -98,13 +100,6 @@ class Median:
     def next_step(self, trial: Trial) -> int | None:
         """The next step, or the end of the grace period."""
         return max(self.grace_steps, trial.reports[-1].step + 1) if trial.reports else self.grace_steps
-
-    def _curve(self, trial: Trial) -> _Curve:
-        """The curve up to the newest report, read on from where ``observe`` left it."""
-        curve = self._start(trial)
-        for index in range(curve.num_read, len(trial.reports)):
-            curve = curve.then(trial.reports[index])
-        return curve
 
     def _start(self, trial: Trial) -> _Curve:
         known = self._curves.get(trial.number)

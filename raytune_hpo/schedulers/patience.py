@@ -1,4 +1,4 @@
-"""Patience: a trial that gets no better has nothing more to say.
+"""Patience: stops a trial that no longer improves.
 
 Prechelt: Early Stopping - But When? Neural Networks: Tricks of the Trade, 1998 (the class of stopping criteria).
 """
@@ -40,7 +40,7 @@ class Patience:
         return Patience(patience=self.patience, min_delta=self.min_delta, min_steps=self.min_steps)
 
     def judge(self, trial: Trial) -> Verdict:
-        """STOP where the newest report is the last of so many that brought nothing better."""
+        """STOP where the newest ``patience`` reports brought nothing better."""
         rows = [report.losses for report in trial.reports if report.losses is not None]
         if not rows or trial.reports[-1].losses is None or trial.reports[-1].step < self.min_steps:
             return Verdict.CONTINUE

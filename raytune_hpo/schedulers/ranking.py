@@ -45,7 +45,7 @@ class Ranking(Protocol):
 
 
 def ranking(num_goals: int) -> Ranking:
-    """An empty ranking by so many losses."""
+    """An empty ranking by the losses of ``num_goals`` goals."""
     return Ordered() if num_goals == 1 else Sorted(num_goals)
 
 

@@ -1,4 +1,4 @@
-"""The compound rule of two checkpoints.
+"""Tercet: the compound rule of two checkpoints.
 
 Cho et al.: Basic Enhancement Strategies When Using Bayesian Optimization for Hyperparameter Tuning of Deep Neural
 Networks. IEEE Access 8, 2020.
@@ -27,7 +27,7 @@ class Tercet:
     but the worst ``beta`` of the others had on average over the steps before. The second is at floor(E (1 - beta)): a
     trial is stopped that is worse than what the best ``beta`` of the others had on average since the first. Cho et al.
     call the rule Deca with beta = 0.1, Penta with 0.2 and Tetra with 0.25. With several metrics, "worse" means to be in
-    a later Pareto front than so many of the others' averages.
+    a later Pareto front than that share of the others' averages.
 
     Args:
         max_steps: E, the last step of a trial.

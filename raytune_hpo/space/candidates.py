@@ -1,4 +1,4 @@
-"""The configurations that a space is restricted to, where only some can be tried: the rows of a table, say.
+"""Candidates: the only configurations of a space that can be tried, such as the rows of a table.
 
 unit  (n, d)  where they stand in the unit cube; NaN where a parameter is not active
 """

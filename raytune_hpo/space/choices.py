@@ -50,7 +50,7 @@ class _Listed(Domain):
         if position is None:
             position = next((i for i, option in enumerate(self.options) if same(option, value)), None)
         if position is None:
-            raise SpaceError(f"{show(value)} is none of the options {show(list(self.options))}")
+            raise SpaceError(f"{show(value)} is not one of the options {show(list(self.options))}")
         return position
 
     def problem(self, value: Any) -> str | None:

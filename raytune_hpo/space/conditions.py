@@ -1,4 +1,4 @@
-"""When a column is active: a test of another column, or several of them joined.
+"""Conditions: when a column is active. A test of another column, or several of them joined.
 
 A condition holds only where the columns that it tests are active themselves, so a chain of branches needs no more than
 the nearest one.

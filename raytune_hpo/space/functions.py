@@ -1,4 +1,4 @@
-"""The functions inside a space: values derived from the rest of a configuration, and constraints.
+"""Functions inside a space: values derived from the rest of a configuration, and constraints.
 
 JSON cannot carry a function. It carries its name and a digest of its source, which tells whether two are the same; a
 space read from JSON holds stand-ins that know what is missing and say so when they are called.

@@ -1,4 +1,4 @@
-"""The arithmetic of unit coordinates: cells of a grid, exact round trips, decimals."""
+"""Arithmetic of unit coordinates: cells of a grid, exact round trips, decimals."""
 
 from __future__ import annotations
 

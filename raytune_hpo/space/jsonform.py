@@ -1,4 +1,4 @@
-"""A space as JSON: equal for equal spaces, and enough to rebuild all of it but functions and opaque objects.
+"""The JSON form of a space: equal for equal spaces, and enough to rebuild all of it but functions and opaque objects.
 
 A domain of somebody else's class is named by ``module:Class`` and read back by importing it; where that does not work, a
 stand-in lets the study's configurations be read, and says what is missing once it is asked for anything else.
@@ -81,7 +81,7 @@ class MissingDomain(Domain):
 def node_to_json(node: Node) -> dict[str, Any]:
     """The JSON form of a subtree."""
     if isinstance(node, Const):
-        return {"const": _value_to_json(node.value)}
+        return {"const": node.value if is_plain(node.value) else {"$opaque": stable_repr(node.value)}}
     if isinstance(node, Leaf):
         return {node.domain.kind: node.domain.to_json()}
     if isinstance(node, Derived):
@@ -95,16 +95,12 @@ def node_to_json(node: Node) -> dict[str, Any]:
         options = [node_to_json(option) for option in node.options]
         return {"branch": {"options": options, "weights": weights, "is_grid_axis": node.domain.is_grid_axis}}
     numbers = {entry.node.column: n for n, entry in enumerate(node.entries) if isinstance(entry.node, Leaf)}
-    return {"gated": [_entry_to_json(entry, numbers) for entry in node.entries]}
-
-
-def _value_to_json(value: Any) -> Any:
-    return value if is_plain(value) else {"$opaque": stable_repr(value)}
-
-
-def _entry_to_json(entry: Entry, numbers: dict[int, int]) -> list[Any]:
-    condition = None if entry.condition is None else _condition_to_json(entry.condition, numbers)
-    return [entry.key, node_to_json(entry.node), condition]
+    return {
+        "gated": [
+            [entry.key, node_to_json(entry.node), entry.condition and _condition_to_json(entry.condition, numbers)]
+            for entry in node.entries
+        ]
+    }
 
 
 def _condition_to_json(condition: Condition, numbers: dict[int, int]) -> list[Any]:
@@ -121,7 +117,7 @@ def node_from_json(data: Any) -> Node:
     """The subtree that ``node_to_json`` wrote, its columns not numbered.
 
     Raises:
-        SpaceError: it is none.
+        SpaceError: it is not the JSON form of a space.
     """
     try:
         ((kind, body),) = data.items()

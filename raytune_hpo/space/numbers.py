@@ -1,4 +1,4 @@
-"""Checks at the door for the arguments of numeric domains, and the rules their values keep."""
+"""Checks of the arguments of numeric domains, and the rules that their values keep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configurations as JSON values and back, for spaces that hold what JSON cannot carry.
+"""Packing: configurations as JSON values and back, for spaces that hold what JSON cannot carry.
 
 {"$option": i}                 the option at position i of a choice; with "value", the packed subtree of that option
 {"$opaque": repr}              a constant, or a derived value, which is computed again when it is unpacked

@@ -25,7 +25,7 @@ from raytune_hpo.space.tree import Column, Node, number_columns
 from raytune_hpo.space.validation import problem
 from raytune_hpo.space.values import show
 
-_DRAWS_PER_FEASIBLE = 10_000  # fewer than one feasible draw in so many counts as none
+_DRAWS_PER_FEASIBLE = 10_000  # fewer than one feasible draw in this many counts as none
 _BATCH = 4096
 
 
@@ -277,7 +277,8 @@ class Space:
         if (listing := self.candidates) is not None:
             self.check(config)
             return int(listing.positions(unit[None, :])[0])
-        place = {column: self.columns[column].domain.position_at(unit[column]) for column in _present(unit)}
+        active = np.flatnonzero(~np.isnan(unit)).tolist()
+        place = {column: self.columns[column].domain.position_at(unit[column]) for column in active}
         return counting.index_at(self.root, place)
 
     def _finite(self) -> int:
@@ -392,8 +393,3 @@ def _holds(constraint: Function, config: Mapping[str, Any]) -> bool:
             f"a constraint must answer for every configuration, {name_of(constraint)!r} raised {error!r} "
             f"for {show(dict(config))}"
         ) from error
-
-
-def _present(unit: Array) -> list[int]:
-    """The columns of a row of coordinates that are active."""
-    return [int(column) for column in np.flatnonzero(~np.isnan(unit))]

@@ -1,4 +1,4 @@
-"""The shape of a space: a tree whose leaves are constants and columns.
+"""The tree of a space, whose leaves are constants and columns.
 
 Const    a value that is always the same
 Leaf     one column

@@ -1,4 +1,4 @@
-"""Contract suites for samplers, schedulers and domains, for our own parts and for strangers'.
+"""Contract suites for samplers, schedulers and domains, for our own parts and for those of other packages.
 
 A package that brings a sampler runs all of them with:
 

@@ -1,4 +1,4 @@
-"""What every domain must keep."""
+"""The contract of domains: what every one must keep."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def check_values_fit(domain: Domain) -> None:
 
 
 def check_json_form(domain: Domain) -> None:
-    """What its JSON form makes is an equal domain, also of a class that stands where nobody can import it."""
+    """The JSON form makes an equal domain, even of a class that cannot be imported from where it stands."""
     arguments = json.loads(json.dumps(domain.to_json()))
     again = type(domain).from_json(arguments) if ":" in domain.kind else domain_from_json(domain.kind, arguments)
     assert again.to_json() == arguments

@@ -1,4 +1,4 @@
-"""What every sampler must keep, in every kind of space."""
+"""The contract of samplers: what every one must keep, in every kind of space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trials as the optimizer would make them, and an optimizer for one sampler."""
+"""Trials as the optimizer would make them, and a minimal optimizer for one sampler."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_a_long_history_takes_no_larger_forest():
     bound = RF(max_points=32).bind(SQUARE, testing.trials.GOALS, 1)
     for i, config in enumerate(SQUARE.sample(2000, derive(1, "many"))):
         bound.tell(finish(start(i, config), {"loss": testing.trials.bowl(SQUARE, config)}))
-    X, y, _ = bound._training(bound._history.read())
+    X, y, _ = bound._trained(bound._history.read())[0]
     assert len(X) == len(y) == 32
     assert testing.trials.bowl(SQUARE, bound.ask(2000, (), derive(1, "ask")).config) < 0.02
 
