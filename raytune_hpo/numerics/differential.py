@@ -53,7 +53,7 @@ def mutant(
     return v
 
 
-def crossed(x: Array, v: Array, CR: float, rng: np.random.Generator) -> Array:
+def binomial_crossover(x: Array, v: Array, CR: float, rng: np.random.Generator) -> Array:
     """The binomial crossover (n,) of a target and a mutant; one coordinate is the mutant's in any case: eq. 5."""
     taken = rng.random(len(x)) < CR
     taken[rng.integers(len(x))] = True
@@ -61,7 +61,7 @@ def crossed(x: Array, v: Array, CR: float, rng: np.random.Generator) -> Array:
     return child
 
 
-def returned(v: Array, x: Array) -> Array:
+def moved_inside(v: Array, x: Array) -> Array:
     """A mutant inside [0, 1]: where it left, it stands midway between its target and the bound."""
     inside: Array = np.where(v < 0, x / 2, np.where(v > 1, (1 + x) / 2, v))
     return inside

@@ -15,7 +15,7 @@ import numpy as np
 from raytune_hpo.arrays import Array
 
 
-def crossed(x: Array, y: Array, nominal: Array, eta: float, rng: np.random.Generator) -> Array:
+def simulated_binary_crossover(x: Array, y: Array, nominal: Array, eta: float, rng: np.random.Generator) -> Array:
     """A child (n,) of two parents; each coordinate is the first one's, with probability 1/2.
 
     Otherwise values in no order are the second one's, and others lie about the first parent as far as the parents are
@@ -28,7 +28,7 @@ def crossed(x: Array, y: Array, nominal: Array, eta: float, rng: np.random.Gener
     return child
 
 
-def mutated(x: Array, nominal: Array, eta: float, rng: np.random.Generator) -> Array:
+def polynomial_mutation(x: Array, nominal: Array, eta: float, rng: np.random.Generator) -> Array:
     """A point (n,) with each coordinate changed with probability 1/n, and at least one; values in no order are drawn
     anew."""
     changed = rng.random(len(x)) < 1 / len(x)

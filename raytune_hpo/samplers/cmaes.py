@@ -199,7 +199,7 @@ class CMAES(BaseSampler):
         for j, q in zip(self._nominal, search.shares, strict=True):
             centres = self._cube.axes[j].centres
             assert centres is not None
-            points[:, j] = centres[categories.sample(q, _DRAWS, rng)]
+            points[:, j] = centres[categories.draw_levels(q, _DRAWS, rng)]
         return points
 
     def _points(self, search: _Search, rows: Array) -> Array:
@@ -217,7 +217,9 @@ class CMAES(BaseSampler):
         w = cma.by_rank(np.maximum(cma.constants(len(self._cube.axes), len(losses)).w, 0.0), losses)
         levels = [self._cube.axes[j].levels(points[:, j]) for j in self._nominal]
         least = [categories.least(len(q), len(self._nominal)) for q in search.shares]
-        return tuple(map(categories.update, search.shares, levels, [w] * len(levels), [_RATE] * len(levels), least))
+        return tuple(
+            map(categories.updated_shares, search.shares, levels, [w] * len(levels), [_RATE] * len(levels), least)
+        )
 
     def _with_margin(self, gaussian: cma.Gaussian, size: int) -> cma.Gaussian:
         """The distribution that still leaves its cells on grids, with the margin that Hamano et al. (2022) advise."""

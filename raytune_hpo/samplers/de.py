@@ -88,7 +88,10 @@ class DE(Evolutionary):
         F, CR = rates = differential.draw_rates(members.mu_F, members.mu_CR, rng)
         x, best = members.X[target], max(2, round(self.best * self.population))
         v = differential.mutant(members.X, members.losses, target, self._nominal, F, best, rng)
-        return differential.crossed(x, differential.returned(v, x), CR, rng), {TARGET: target, RATES: list(rates)}
+        return differential.binomial_crossover(x, differential.moved_inside(v, x), CR, rng), {
+            TARGET: target,
+            RATES: list(rates),
+        }
 
     def enter(self, x: Array, losses: Array, meta: dict[str, Any]) -> None:
         """A child takes the place of its target, any other trial that of the worst member, unless it is worse."""

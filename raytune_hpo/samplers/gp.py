@@ -36,7 +36,7 @@ _MOST_FITTED = 256  # trials that length scales are learned from
 # Candidates from the prior, and near the best trials: hardly any of the prior's are better, in many dimensions none.
 _DRAWN, _NEAR = 20, 600
 _PARENTS = 3  # best trials that candidates are near to
-_CLIMBERS = 3
+_NUM_STARTS = 3
 _MOST_SAMPLED = 400  # candidates of a joint sample
 _RETURNED = 64
 
@@ -209,7 +209,7 @@ class GP(ModelBased):
         values = objective.values(candidates)
         order = np.argsort(-values, kind="stable")
         # The best of those from all over is a start too, or all might lead to one local maximum.
-        starts = np.append(order[:_CLIMBERS], order[order < _DRAWN][0])
+        starts = np.append(order[:_NUM_STARTS], order[order < _DRAWN][0])
         rows, reached = maximised(objective, np.nan_to_num(candidates[starts], nan=0.5))
         best = order[:_RETURNED]
         return Ranked.of(

@@ -73,8 +73,8 @@ class NSGA2(Evolutionary):
         """Bred from two members, each the better of two."""
         X = self._members.X
         first, second = rng.integers(len(X), size=(2, 2)).max(axis=1)  # the better of two: they are sorted
-        child = genetic.crossed(X[first], X[second], self._nominal, self.eta_crossover, rng)
-        return genetic.mutated(child, self._nominal, self.eta_mutation, rng), {}
+        child = genetic.simulated_binary_crossover(X[first], X[second], self._nominal, self.eta_crossover, rng)
+        return genetic.polynomial_mutation(child, self._nominal, self.eta_mutation, rng), {}
 
     def enter(self, x: Array, losses: Array, meta: dict[str, Any]) -> None:
         """It takes the place of the worst member, unless it is worst itself."""

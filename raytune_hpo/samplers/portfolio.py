@@ -219,11 +219,11 @@ class Portfolio(BaseSampler):
         X, took = self._history.read().X, np.array([record.completed_in_s for record in self._records])
         known = np.flatnonzero(~np.isnan(took))
         known = known[: last_due(len(known))]
-        if len(known) < duration_model.LEAST:
+        if len(known) < duration_model.MIN_TRIALS:
             return None
         if self._duration is None or self._duration[0] != len(known):
             rng = derive(self._seed, "durations", len(known))
-            self._duration = len(known), duration_model.fit(self._cube.axes, X[known], took[known], rng)
+            self._duration = len(known), duration_model.fit_durations(self._cube.axes, X[known], took[known], rng)
         return self._duration[1](rows)
 
     # -------------------------------------------------------------------------------------------- telling

@@ -36,7 +36,7 @@ class Decoder:
         configs = self._build(root, np.arange(len(self._unit)))
         for derived, rows in sorted(self._pending, key=lambda item: item[0].order):
             for row in rows.tolist():
-                derive(derived, configs[row])
+                put_derived(derived, configs[row])
         return configs
 
     def _build(self, node: Node, rows: Array) -> list[Any]:
@@ -135,7 +135,7 @@ class Encoder:
             self.read(node.options[position], [values[place] for place in here.tolist()], rows[here])
 
 
-def derive(derived: Derived, config: dict[str, Any]) -> None:
+def put_derived(derived: Derived, config: dict[str, Any]) -> None:
     """Put a derived value where it belongs in a configuration."""
     try:
         value = derived.function(config)

@@ -73,12 +73,12 @@ def name_of(function: Any) -> str:
     return _qualname(function)
 
 
-def describe(function: Any) -> dict[str, str]:
+def function_to_json(function: Any) -> dict[str, str]:
     """The JSON form of a function: equal for functions of the same name and source."""
     if isinstance(function, MissingFunction):
         return {"function": function.function, "source": function.source}
     if isinstance(function, Lifted):
-        inner = describe(function.function)
+        inner = function_to_json(function.function)
         return {**inner, "function": f"{'/'.join(map(str, function.path))}: {inner['function']}"}
     function = inspect.unwrap(function)
     text = "\n".join(_texts(function))

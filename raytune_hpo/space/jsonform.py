@@ -20,7 +20,7 @@ from raytune_hpo.errors import SpaceError
 from raytune_hpo.space.choices import Choice, Ordinal
 from raytune_hpo.space.conditions import AllOf, AnyOf, Condition, Test
 from raytune_hpo.space.domain import Domain
-from raytune_hpo.space.functions import MissingFunction, describe
+from raytune_hpo.space.functions import MissingFunction, function_to_json
 from raytune_hpo.space.numeric import Float, Int, Normal
 from raytune_hpo.space.rounded import Binned, Quantised
 from raytune_hpo.space.tree import Branch, Const, Derived, Entry, Gated, Leaf, Node, Record, Series
@@ -85,7 +85,7 @@ def node_to_json(node: Node) -> dict[str, Any]:
     if isinstance(node, Leaf):
         return {node.domain.kind: node.domain.to_json()}
     if isinstance(node, Derived):
-        return {"derived": describe(node.function)}
+        return {"derived": function_to_json(node.function)}
     if isinstance(node, Record):
         return {"dict": [[key, node_to_json(item)] for key, item in node.items]}
     if isinstance(node, Series):

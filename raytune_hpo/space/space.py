@@ -17,7 +17,7 @@ from raytune_hpo.space.candidates import Listing, MissingListing, records
 from raytune_hpo.space.derived import discretised, unnumbered
 from raytune_hpo.space.encoding import Decoder, Encoder, active_columns
 from raytune_hpo.space.flat import flat
-from raytune_hpo.space.functions import Function, describe, name_of
+from raytune_hpo.space.functions import Function, function_to_json, name_of
 from raytune_hpo.space.jsonform import VERSION, function_from_json, node_from_json, node_to_json
 from raytune_hpo.space.packing import Unpacker, pack
 from raytune_hpo.space.reader import Reader
@@ -341,7 +341,7 @@ class Space:
             "version": VERSION,
             "name": self._name,
             "root": node_to_json(self.root),
-            "constraints": [describe(function) for function in self.constraints],
+            "constraints": [function_to_json(function) for function in self.constraints],
             **listed,
         }
 

@@ -91,10 +91,10 @@ class Loop:
 
     def ask(self) -> Trial | None:
         """The next trial, now pending; None where the sampler has nothing to suggest."""
-        said = self.peek()
-        if isinstance(said, Signal):
+        answer = self.peek()
+        if isinstance(answer, Signal):
             return None
-        return self.enqueue(said.config, meta=said.meta, suggested=True)
+        return self.enqueue(answer.config, meta=answer.meta, suggested=True)
 
     def enqueue(
         self, config: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None, suggested: bool = False

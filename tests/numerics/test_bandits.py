@@ -69,14 +69,14 @@ def test_the_better_of_two_models_of_duration_model_is_taken(shape):
         t = 60 + 100 * X[:, 0]
     else:
         t = np.where(X[:, 0] > 0.5, 10.0, 100.0) + np.where(X[:, 1] > 0.5, 300.0, 0.0)
-    model = duration_model.fit([REAL, CHOICE], X[:80], t[:80], rng)
+    model = duration_model.fit_durations([REAL, CHOICE], X[:80], t[:80], rng)
     error = np.abs(model(X[80:]) - t[80:]).mean()
     assert error < 0.1 * np.abs(t[80:] - t[:80].mean()).mean()
 
 
 def test_nothing_takes_less_than_no_time():
     X = np.linspace(0.4, 0.6, 20)[:, None]
-    model = duration_model.fit([REAL], X, 100 * (X[:, 0] - 0.4), np.random.default_rng(0))
+    model = duration_model.fit_durations([REAL], X, 100 * (X[:, 0] - 0.4), np.random.default_rng(0))
     assert (model(np.array([[0.0], [np.nan]])) >= 0).all()
 
 
