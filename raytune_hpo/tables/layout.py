@@ -117,7 +117,7 @@ def _parameters(
     options: dict[str, list[tuple[Cell, int]]] = {}
     for j, column in enumerate(space.columns):
         cells = [row.get(column.name) if active else None for row, active in zip(rows, ~np.isnan(X[:, j]), strict=True)]
-        if hasattr(column.domain, "options"):
+        if column.domain.options:
             means, cells = _options(column, X[:, j], cells)
             options[column.name] = means
         columns[CONFIG + column.name] = cells
