@@ -1,6 +1,6 @@
 """The contracts between the core and its parts.
 
-The core knows no sampler, scheduler or journal by name, only these. A part is made with its options
+The core knows samplers, schedulers and journals by these contracts only, never by name. A part is made with its options
 (``Sobol(scramble=True)``: the constructor's keywords, kept as attributes of the same names) and bound to a study by
 ``bind``, which returns a fresh part of the same options that has learned nothing yet. ``raytune_hpo.testing`` holds the
 suites that every part must pass.
@@ -51,12 +51,15 @@ class Traits:
         history_free: suggestions do not depend on results, so workers may be handed several trials at once.
         reads_pending: ``ask`` wants the trials that run or wait; others get an empty sequence.
         multi_goal: learns from several goals.
+        needs: packages, by their names for pip, that the process which computes suggestions must have besides numpy:
+            on a cluster it is another one than the user's.
         version: raised when the same history would give other suggestions than before; part of the spec.
     """
 
     history_free: bool = False
     reads_pending: bool = True
     multi_goal: bool = False
+    needs: tuple[str, ...] = ()
     version: int = 1
 
 

@@ -11,11 +11,13 @@ import functools
 import importlib
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.display.text import config_line
 from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.options import with_new_names
 
 if TYPE_CHECKING:
     from raytune_hpo.protocols import Sampler
@@ -99,6 +101,7 @@ def make(role: str, wanted: str | Mapping[str, Any] | object) -> Any:
 def _build(role: str, name: str, options: Mapping[str, Any]) -> Any:
     cls = load(role, name)
     known = option_names(cls)
+    options = with_new_names(options, renamed(cls))
     for option in options:
         if option not in known:
             raise SpecError(f"{role} {name!r} has no option {option!r}; {nearest(str(option), known)}")
@@ -115,6 +118,28 @@ def option_names(cls: type) -> list[str]:
     return [p.name for p in inspect.signature(cls).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
+def renamed(cls: type) -> Mapping[str, str]:
+    """The options of a part that had other names in earlier releases, former name to name."""
+    table: Mapping[str, str] = getattr(cls, "renamed", {})
+    known = option_names(cls)  # a subclass may have an option of an old name for a purpose of its own
+    return {former: name for former, name in table.items() if former not in known and name in known}
+
+
+def current_options(role: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as they were stored, by the names that they have now; those of a part that is not installed as they are."""
+    return with_new_names(options, renamed(load(role, name))) if name in installed(role) else dict(options)
+
+
+def current_spec(stored: StudySpec) -> StudySpec:
+    """A stored spec with its parts' options by the names that they have now."""
+
+    def current(role: str, part: Part) -> Part:
+        return replace(part, options=current_options(role, part.name, part.options))
+
+    scheduler = stored.scheduler and current("scheduler", stored.scheduler)
+    return replace(stored, sampler=current("sampler", stored.sampler), scheduler=scheduler)
+
+
 def describe(role: str, part: object) -> Part:
     """A part as the spec records it. Options that JSON cannot carry are recorded by their repr."""
     from raytune_hpo.spec import Part  # needs numpy; whoever only opens a storage does without
@@ -124,7 +149,30 @@ def describe(role: str, part: object) -> Part:
     name = next((name for name, value in installed(role).items() if value == path), path)
     options = {option: _recorded(getattr(part, option)) for option in option_names(cls)}
     traits = getattr(cls, "traits", None)
-    return Part(name=name, options=options, version=cls.version if traits is None else traits.version)  # type: ignore[attr-defined]
+    version = cls.version if traits is None else traits.version  # type: ignore[attr-defined]
+    return Part(name=name, options=options, version=version)
+
+
+def check_pairing(spec: StudySpec, sampler: Sampler) -> None:
+    """Refuse a sampler that cannot learn from what the study measures.
+
+    Raises:
+        SpecError: several metrics for a sampler of one; names those that learn from several.
+    """
+    if len(spec.goals) == 1 or sampler.traits.multi_goal:
+        return
+    able = []
+    for name in installed("sampler"):
+        try:
+            traits = getattr(load("sampler", name), "traits", None)
+        except SpecError:  # a plug-in that cannot be imported has no place in the advice
+            continue
+        if traits is not None and traits.multi_goal:
+            able.append(name)
+    raise SpecError(
+        f"sampler {spec.sampler.name!r} learns from one metric, the study has "
+        f"{[goal.metric for goal in spec.goals]}; use {', '.join(sorted(able)) or 'another sampler'}, or one metric"
+    )
 
 
 def _recorded(value: Any) -> Any:
@@ -135,16 +183,3 @@ def _recorded(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(k): _recorded(v) for k, v in value.items()}
     return repr(value)
-
-
-def check_pairing(spec: StudySpec, sampler: Sampler) -> None:
-    """Refuse a sampler that cannot learn from what the study measures.
-
-    Raises:
-        SpecError: several goals for a sampler of one.
-    """
-    if len(spec.goals) > 1 and not sampler.traits.multi_goal:
-        raise SpecError(
-            f"sampler {spec.sampler.name!r} learns from one metric, the study has "
-            f"{[goal.metric for goal in spec.goals]}; use nsga2, random, grid or sobol, or one metric"
-        )

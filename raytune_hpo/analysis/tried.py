@@ -12,15 +12,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.display.text import number, short
 from raytune_hpo.errors import SpecError, nearest
-from raytune_hpo.numerics.axes import Axis, Kind
-from raytune_hpo.space import Choice, Column, Domain, Ordinal, Space
+from raytune_hpo.numerics.axes import Axis
+from raytune_hpo.space import Column, Domain, Space
+from raytune_hpo.space.axis import axis_of
 from raytune_hpo.space.conditions import AllOf, Condition, Test
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
-_FEW = 64  # values in order that are told apart; a domain of more counts as a continuum
 _WIDTH = 24  # characters of a label
 
 
@@ -55,24 +55,17 @@ class TriedParameter:
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """What the options of a choice are called; empty for numbers."""
-        if not isinstance(self.domain, (Choice, Ordinal)):
-            return ()
         return tuple(short(option, _WIDTH) or repr(option) for option in self.domain.options)
 
     @cached_property
     def is_log(self) -> bool:
         """Whether its numbers are spread over decades and can be drawn so: none is 0 or less."""
-        domain = getattr(self.domain, "base", self.domain)
-        return bool(getattr(domain, "log", False)) and not (self.numbers <= 0).any()
+        return self.domain.log and not bool((self.numbers <= 0).any())
 
     @cached_property
     def axis(self) -> Axis:
         """What a model needs to know of its values."""
-        size, is_choice = self.domain.size, isinstance(self.domain, Choice)
-        if size is None or (size > _FEW and not is_choice):
-            return Axis(Kind.REAL)
-        centres = np.sort([self.domain.unit_at(position) for position in range(size)])
-        return Axis(Kind.NOMINAL if is_choice else Kind.GRID, centres)
+        return axis_of(self.domain)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,8 +111,8 @@ def _when(condition: Condition | None, columns: Sequence[Column]) -> str:
         return ""
     if isinstance(condition, Test):
         column, op = columns[condition.column], condition.op
-        options = getattr(column.domain, "options", None)
-        shown = [number(c) if options is None else short(options[int(c)], _WIDTH) for c in condition.operand]
+        options = column.domain.options
+        shown = [short(options[int(code)], _WIDTH) if options else number(code) for code in condition.operand]
         if op in ("in", "not in"):
             return f"{column.name} {'=' if op == 'in' else 'is not'} {' or '.join(shown)}"
         return f"{column.name} {op} {shown[0]}"

@@ -15,10 +15,11 @@ from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.errors import HpoError, ObjectiveError, StudyEnded
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.journal import open_storage
+from raytune_hpo.options import whole
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study
-from raytune_hpo.runtime.settings import Settings, default_name, whole
+from raytune_hpo.runtime.settings import Settings, default_name
 from raytune_hpo.runtime.trial_run import reason_of
 from raytune_hpo.trial import Trial
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.util import find_spec
 from typing import Any
 
 from raytune_hpo import cluster
@@ -13,12 +13,7 @@ from raytune_hpo.journal.opening import STORAGE_VARIABLE, default_storage, stora
 from raytune_hpo.journal.storage import BaseStorage
 from raytune_hpo.protocols import Sampler
 
-_SCIPY = {"scipy": "scipy", "threadpoolctl": "threadpoolctl"}
-_BY_SAMPLER: Mapping[str, Mapping[str, str]] = {
-    "Random": {},
-    "Grid": {},
-    "Hyperopt": {**_SCIPY, "hyperopt": "hyperopt"},
-}
+_LEARNING = {"scipy": "scipy", "threadpoolctl": "threadpoolctl"}  # by which core.asking keeps algebra in one thread
 
 
 def storage_words(storage: Any) -> str | None:
@@ -51,7 +46,8 @@ def optimizer_needs(storage: str | None, sampler: Sampler | None) -> dict[str, s
     """Modules beyond numpy, and the pip requirements that bring them in the versions that this process has."""
     needed = dict(_class_of(storage).needs)
     if sampler is not None:
-        needed |= _BY_SAMPLER.get(type(sampler).__name__, _SCIPY)
+        needed |= {} if sampler.traits.history_free else _LEARNING
+        needed |= {_module_of(package): package for package in sampler.traits.needs}
     requirements = {}
     for module, package in needed.items():
         try:
@@ -63,3 +59,9 @@ def optimizer_needs(storage: str | None, sampler: Sampler | None) -> dict[str, s
 
 def _class_of(storage: str | None) -> type[BaseStorage]:
     return storage_class(default_storage() if storage is None else storage)[0]
+
+
+def _module_of(package: str) -> str:
+    """What is imported of a package: ``sklearn`` of ``scikit-learn``; its own name where that cannot be told."""
+    modules = (module for module, packages in packages_distributions().items() if package in packages)
+    return package if find_spec(package) else next(modules, package)

@@ -15,9 +15,10 @@ from raytune_hpo.confirming.choosing import Chosen, chosen
 from raytune_hpo.confirming.confirmation import Confirmation, ConfirmedCandidate, Optimism
 from raytune_hpo.confirming.estimating import confirmation_of
 from raytune_hpo.errors import SpecError, SpecMismatch
+from raytune_hpo.options import whole
 from raytune_hpo.rng import derive
 from raytune_hpo.runtime.repeats import REPEAT, TRIAL, Repeated, seed_keyword
-from raytune_hpo.runtime.settings import MAX_NAME, whole
+from raytune_hpo.runtime.settings import MAX_NAME
 from raytune_hpo.space import choice, randint
 
 if TYPE_CHECKING:

@@ -206,7 +206,7 @@ class _Auditor:
 def _spec(journal: Sequence[Fact], space: Space | None) -> StudySpec:
     if not journal or not isinstance(journal[0], StudyCreated):
         raise InvalidTransition("a study begins with StudyCreated, got other facts or none")
-    stored = StudySpec.from_json(journal[0].spec)
+    stored = registry.current_spec(StudySpec.from_json(journal[0].spec))
     if space is None:
         return stored
     live = replace(stored, space=space)

@@ -22,6 +22,7 @@ from raytune_hpo.errors import HpoError, SpecError, SpecMismatch
 from raytune_hpo.experiments.plan import Plan
 from raytune_hpo.experiments.search import ESTIMATES, TYPES, SearchOutcome, typed
 from raytune_hpo.files import json_object, reading, write_whole
+from raytune_hpo.registry import current_options
 from raytune_hpo.results.records import plain
 
 if TYPE_CHECKING:
@@ -144,7 +145,11 @@ def _intact(path: Path, way_out: str) -> AbstractContextManager[None]:
 def _identity(spec: Mapping[str, Any]) -> dict[str, Any]:
     """What must stay the same: the task, the plan, and the parts with all their options, so that new defaults are seen."""
     plan = {key: value for key, value in spec["plan"].items() if key not in spec["parts"]}
-    identity: dict[str, Any] = plain({"task": spec["task"], **plan, **spec["parts"]})
+    parts = {
+        role: part and {**part, "options": current_options(role, part["name"], part["options"])}
+        for role, part in spec["parts"].items()
+    }
+    identity: dict[str, Any] = plain({"task": spec["task"], **plan, **parts})
     return identity
 
 

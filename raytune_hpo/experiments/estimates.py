@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from raytune_hpo.goals import Goal
+from raytune_hpo.numerics.axes import is_among
 from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
 from raytune_hpo.samplers.arms import ARM
-from raytune_hpo.samplers.model_based import Weighed
-from raytune_hpo.samplers.untried import is_among
+from raytune_hpo.samplers.model_based import Selection
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
@@ -27,7 +27,7 @@ _SHORTLIST = 64  # ranked rows of which estimates are kept
 class RankingSampler(Protocol):
     """A sampler that can say what a suggestion was chosen from. See ``samplers.model_based``."""
 
-    def weighed(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Weighed: ...
+    def select(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Selection: ...
 
 
 class EstimatingSampler:
@@ -51,17 +51,17 @@ class EstimatingSampler:
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
         """What the sampler suggests, with estimates where a model had a say."""
-        weighed: Weighed = self.sampler.weighed(number, pending, rng)
-        said, ranked = weighed.said, weighed.ranked
-        if ranked is None or isinstance(said, Signal):
-            return said
-        assert weighed.model is not None and weighed.observed is not None
-        chosen = self._space.encode([said.config])
-        X, acquisition = ranked.X[:_SHORTLIST], ranked.promise[:_SHORTLIST]
+        selection: Selection = self.sampler.select(number, pending, rng)
+        suggestion, ranked = selection.suggestion, selection.ranked
+        if ranked is None or isinstance(suggestion, Signal):
+            return suggestion
+        assert selection.model is not None and selection.observed is not None
+        chosen = self._space.encode([suggestion.config])
+        X, acquisition = ranked.X[:_SHORTLIST], ranked.scores[:_SHORTLIST]
         # The row that was ranked first may have been tried, or may not be feasible.
         if not is_among(chosen[0], X):
             X, acquisition = np.concatenate([X, chosen]), np.append(acquisition, np.nan)
-        estimate = weighed.model.estimate(weighed.observed, X)
+        estimate = selection.model.estimate(selection.observed, X)
         mean, variance = (np.full(len(X), np.nan),) * 2 if estimate is None else estimate
         estimates = {
             "chosen": [is_among(row, chosen) for row in X],
@@ -69,7 +69,7 @@ class EstimatingSampler:
             "variance": variance.tolist(),
             "acquisition": acquisition.tolist(),
         }
-        return replace(said, meta={**said.meta, KEY: estimates})
+        return replace(suggestion, meta={**suggestion.meta, KEY: estimates})
 
     def tell(self, trial: Trial) -> None:
         """Tell the sampler."""

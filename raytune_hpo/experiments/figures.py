@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.display.text import number
 from raytune_hpo.goals import Goal
 from raytune_hpo.plots import style
-from raytune_hpo.space.domain import Array
 
 if TYPE_CHECKING:
     from raytune_hpo.experiments import Experiment

@@ -20,8 +20,8 @@ from raytune_hpo.experiments.plan import Plan
 from raytune_hpo.experiments.progress import ExperimentProgress
 from raytune_hpo.experiments.search import SearchOutcome, outcome_of, search_settings
 from raytune_hpo.experiments.tasks import Task, content_digest, find_task
+from raytune_hpo.options import whole
 from raytune_hpo.runtime.calls import Calls, LocalCalls
-from raytune_hpo.runtime.settings import whole
 from raytune_hpo.spec import StudySpec
 
 EXPERIMENT_RUNTIMES = ("ray", "local")

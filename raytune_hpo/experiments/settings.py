@@ -22,7 +22,7 @@ from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.experiments.plan import Plan, Until
 from raytune_hpo.experiments.tasks import Task, find_task
 from raytune_hpo.files import reading
-from raytune_hpo.runtime.settings import whole
+from raytune_hpo.options import whole
 from raytune_hpo.samplers.arms import SIX_ARMS
 from raytune_hpo.samplers.presets import preset
 from raytune_hpo.samplers.strategies import STRATEGIES

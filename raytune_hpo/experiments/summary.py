@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.display.text import duration, number, table
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
-from raytune_hpo.space.domain import Array
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,7 +24,7 @@ class OptunaParameter:
     def __init__(self, domain: Domain, seen: Sequence[Any] = ()) -> None:
         from optuna.distributions import CategoricalDistribution
 
-        options: Sequence[Any] = getattr(domain, "options", ())
+        options: Sequence[Any] = domain.options
         labels = choices_for(options)
         self._labels = {key_of(option): label for option, label in zip(options, labels, strict=True)}
         self.distribution = CategoricalDistribution(labels) if options else _numeric_distribution(domain, seen)
@@ -47,8 +47,8 @@ def _numeric_distribution(domain: Domain, seen: Sequence[Any]) -> Any:
     from optuna.distributions import FloatDistribution, IntDistribution
 
     lo, hi = _finite_bounds(domain, seen)
-    is_log = lo > 0 and any(getattr(part, "log", False) for part in (domain, getattr(domain, "base", None)))
-    step = None if is_log else getattr(domain, "step", None) or getattr(domain, "q", None)
+    is_log = lo > 0 and domain.log
+    step = None if is_log else domain.step
     if isinstance(lo, int) and isinstance(hi, int):
         return IntDistribution(lo, hi, log=is_log, step=int(step or 1))
     with warnings.catch_warnings():
@@ -61,7 +61,7 @@ def _numeric_distribution(domain: Domain, seen: Sequence[Any]) -> Any:
 def _finite_bounds(domain: Domain, seen: Sequence[Any]) -> tuple[Any, Any]:
     if domain.size is not None:
         return domain.nth(0), domain.nth(domain.size - 1)
-    lo, hi = getattr(domain, "bounds", (-math.inf, math.inf))
+    lo, hi = domain.bounds
     first, last = domain.decode(np.array([0.0, 1.0]))
     return (
         lo if math.isfinite(lo) else min([first, *seen]),

@@ -8,7 +8,7 @@ from typing import Any
 
 from raytune_hpo.errors import SpecError
 from raytune_hpo.integrations.reporting import Reporting
-from raytune_hpo.runtime.settings import whole
+from raytune_hpo.options import whole
 
 Scorer = Callable[[Any, Any, Any], float]
 

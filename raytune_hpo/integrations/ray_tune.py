@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from raytune_hpo import registry
 from raytune_hpo.codec import decode, to_row
 from raytune_hpo.core.machine import OptimizerCore
 from raytune_hpo.core.messages import AskTrials, Command, EndTrial, EnqueueConfig, Lease, Reply
@@ -165,7 +166,7 @@ def _spec_of(facts: Sequence[Fact]) -> StudySpec | None:
     if not facts:
         return None
     assert isinstance(facts[0], StudyCreated)
-    return StudySpec.from_json(facts[0].spec)
+    return registry.current_spec(StudySpec.from_json(facts[0].spec))
 
 
 class _Searching:

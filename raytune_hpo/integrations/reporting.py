@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from raytune_hpo.errors import ObjectiveError
-from raytune_hpo.runtime.settings import whole
+from raytune_hpo.options import whole
 from raytune_hpo.runtime.trial_run import report
 
 # None: all, by the library's names; names: only these; {ours: theirs}: only these, by names of our own.

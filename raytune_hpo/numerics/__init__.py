@@ -1,1 +1,1 @@
-"""Arrays in, arrays out: nothing here knows a trial."""
+"""Algorithms on arrays: arrays in, arrays out; nothing here knows a trial."""

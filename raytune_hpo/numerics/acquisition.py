@@ -1,10 +1,11 @@
-"""How much is promised by a point whose loss is believed to be normal: acquisition functions.
+"""Acquisition functions: how much a point is worth trying whose loss is believed to be normal.
 
 m (n,)  means of the loss            b  the best loss so far; less is better
-s (n,)  its standard deviations, >= 0    u = (b - m) / s, the promised gain in standard deviations
-phi, Phi  density and distribution function of the standard normal
+s (n,)  its standard deviations, >= 0    u = (b - m) / s, the improvement at the mean, in standard deviations
+phi, Phi  density and distribution function of the standard normal; h(u) = phi(u) + u Phi(u)
 
-All scores are (n,), and larger is better. A point without doubt (s = 0) promises its gain, or nothing.
+All values are (n,), and larger is better. A point without doubt (s = 0) improves by b - m, or not at all. ``VALUES`` has
+the functions by name, ``ACQUISITIONS`` the same with their derivatives, for s > 0.
 
 Jones, Schonlau, Welch: Efficient Global Optimization of Expensive Black-Box Functions. J. Global Optimization 13, 1998.
 Ament, Daulton, Eriksson, Balandat, Bakshy: Unexpected Improvements to Expected Improvement. NeurIPS 2023.
@@ -13,10 +14,14 @@ Ament, Daulton, Eriksson, Balandat, Bakshy: Unexpected Improvements to Expected 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.gaussian import Posterior
 
 _LOG_SQRT_2PI = math.log(2 * math.pi) / 2
 _LOG_SQRT_HALF_PI = math.log(math.pi / 2) / 2
@@ -28,7 +33,7 @@ def expected_improvement(mean: Array, sd: Array, best: float) -> Array:
     """E[max(b - y, 0)], in units of the loss. (Jones et al. 1998, eq. 15)"""
     from scipy.special import ndtr
 
-    gain, u = _promised(mean, sd, best)
+    gain, u = _improvement(mean, sd, best)
     certain = sd == 0
     u = np.where(certain, 0.0, u)
     return np.where(certain, np.maximum(gain, 0.0), np.maximum(gain * ndtr(u) + sd * _density(u), 0.0))
@@ -39,7 +44,7 @@ def log_expected_improvement(mean: Array, sd: Array, best: float) -> Array:
 
     -inf where there is no doubt and no gain. (Ament et al. 2023, eq. 8: log s + log h(u))
     """
-    gain, u = _promised(mean, sd, best)
+    gain, u = _improvement(mean, sd, best)
     with np.errstate(divide="ignore"):
         certain = np.log(np.maximum(gain, 0.0))
         return np.where(sd == 0, certain, np.log(sd) + log_h(np.where(sd == 0, 0.0, u)))
@@ -49,7 +54,7 @@ def probability_of_improvement(mean: Array, sd: Array, best: float) -> Array:
     """P(y < b). (Kushner, J. Basic Engineering 86, 1964)"""
     from scipy.special import ndtr
 
-    gain, u = _promised(mean, sd, best)
+    gain, u = _improvement(mean, sd, best)
     return np.where(sd == 0, gain > 0, ndtr(u))
 
 
@@ -57,12 +62,12 @@ def log_probability_of_improvement(mean: Array, sd: Array, best: float) -> Array
     """log P(y < b), which tells points apart where the probability is too small for a float."""
     from scipy.special import log_ndtr
 
-    gain, u = _promised(mean, sd, best)
+    gain, u = _improvement(mean, sd, best)
     return np.where(sd == 0, np.where(gain > 0, 0.0, -np.inf), log_ndtr(u))
 
 
 def upper_confidence_bound(mean: Array, sd: Array, best: float = math.nan, *, kappa: float = 1.0) -> Array:
-    """-m + kappa s: the loss that a hopeful person expects, negated. It needs no best.
+    """-m + kappa s: the lower confidence bound of the loss, negated. It needs no best.
 
     (Srinivas, Krause, Kakade, Seeger: Gaussian Process Optimization in the Bandit Setting. ICML 2010, eq. 6)
     """
@@ -85,8 +90,8 @@ def log_h(u: Array) -> Array:
     )
 
 
-def _promised(mean: Array, sd: Array, best: float) -> tuple[Array, Array]:
-    """b - m and u; u means nothing where s = 0."""
+def _improvement(mean: Array, sd: Array, best: float) -> tuple[Array, Array]:
+    """The improvement at the mean, b - m, and u; u means nothing where s = 0."""
     gain = best - mean
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return gain, np.clip(gain / sd, -_LONGEST, _LONGEST)
@@ -94,3 +99,120 @@ def _promised(mean: Array, sd: Array, best: float) -> tuple[Array, Array]:
 
 def _density(u: Array) -> Array:
     return np.exp(-(u**2) / 2 - _LOG_SQRT_2PI)
+
+
+# ------------------------------------------------------------------------------------------------ with derivatives
+
+
+class ValueAndSlopes(NamedTuple):
+    """Values (n,) of an acquisition function, and their derivatives by mean and standard deviation (n,)."""
+
+    value: Array
+    by_mean: Array
+    by_sd: Array
+
+
+Differentiable: TypeAlias = Callable[[Array, Array, float], ValueAndSlopes]
+
+
+def log_ei(mean: Array, sd: Array, best: float) -> ValueAndSlopes:
+    """The logarithm of the expected improvement. (Ament et al. 2023, eq. 8; h' = Phi)"""
+    from scipy.special import log_ndtr
+
+    u = (best - mean) / sd
+    log = log_h(u)
+    return ValueAndSlopes(
+        np.log(sd) + log,
+        -np.exp(log_ndtr(u) - log) / sd,
+        np.exp(-(u**2) / 2 - _LOG_SQRT_2PI - log) / sd,  # 1 - u Phi / h = phi / h
+    )
+
+
+def log_pi(mean: Array, sd: Array, best: float) -> ValueAndSlopes:
+    """The logarithm of the probability of improvement."""
+    from scipy.special import log_ndtr
+
+    u = (best - mean) / sd
+    log = log_ndtr(u)
+    ratio = np.exp(-(u**2) / 2 - _LOG_SQRT_2PI - log)
+    return ValueAndSlopes(log, -ratio / sd, -ratio * u / sd)
+
+
+def ucb(mean: Array, sd: Array, best: float) -> ValueAndSlopes:
+    """The lower confidence bound of the loss, negated, with kappa = 1."""
+    return ValueAndSlopes(sd - mean, -np.ones_like(mean), np.ones_like(mean))
+
+
+def exponential(log: Differentiable) -> Differentiable:
+    """The acquisition function whose logarithm is given."""
+
+    def of_log(mean: Array, sd: Array, best: float) -> ValueAndSlopes:
+        value, by_mean, by_sd = log(mean, sd, best)
+        value = np.exp(value)
+        return ValueAndSlopes(value, value * by_mean, value * by_sd)
+
+    return of_log
+
+
+ACQUISITIONS: Mapping[str, Differentiable] = {
+    "log_ei": log_ei,
+    "ei": exponential(log_ei),
+    "pi": exponential(log_pi),
+    "ucb": ucb,
+}
+# The same without derivatives, which is most of the work where a long list is looked through.
+VALUES: Mapping[str, Callable[[Array, Array, float], Array]] = {
+    "log_ei": log_expected_improvement,
+    "ei": expected_improvement,
+    "pi": probability_of_improvement,
+    "ucb": upper_confidence_bound,
+}
+
+
+@dataclass(frozen=True)
+class MeanAcquisition:
+    """The mean of an acquisition function over several posteriors, each with its own prediction and its own best loss.
+
+    Attributes:
+        posteriors: of equal weight.
+        bests: (one for each) the best loss according to it.
+        name: of the acquisition function.
+    """
+
+    posteriors: Sequence[Posterior]
+    bests: Sequence[float]
+    name: str
+
+    def values(self, Z: Array) -> Array:
+        """Values (n,) at features (n, q)."""
+        return self.values_of([posterior.predict(Z) for posterior in self.posteriors])
+
+    def values_of(self, predictions: Sequence[tuple[Array, Array]]) -> Array:
+        """Values (n,) given what each posterior predicts: means and standard deviations (n,)."""
+        value = VALUES[self.name]
+        return self._mean(np.stack([value(*p, best) for p, best in zip(predictions, self.bests, strict=True)]))
+
+    def values_and_gradients(self, Z: Array) -> tuple[Array, Array]:
+        """Values (n,) at features (n, q), and their gradients (n, q)."""
+        values, gradients = [], []
+        for posterior, best in zip(self.posteriors, self.bests, strict=True):
+            mean, sd, dmean, dsd = posterior.slopes(Z)
+            value, by_mean, by_sd = ACQUISITIONS[self.name](mean, sd, best)
+            values.append(value)
+            gradients.append(by_mean[:, None] * dmean + by_sd[:, None] * dsd)
+        V = np.stack(values)
+        mean_value = self._mean(V)
+        shares = np.exp(V - mean_value) / len(V) if self._is_log else np.full(V.shape, 1 / len(V))
+        return mean_value, np.einsum("sm,smq->mq", shares, np.stack(gradients))
+
+    @property
+    def _is_log(self) -> bool:
+        """Whether values are logarithms, so that the mean is taken of what they are logarithms of."""
+        return self.name.startswith("log")
+
+    def _mean(self, V: Array) -> Array:
+        """Of values (s, n), (n,)."""
+        if not self._is_log:
+            return np.asarray(V.mean(axis=0))
+        top = V.max(axis=0)
+        return np.asarray(top + np.log(np.exp(V - top).mean(axis=0)))

@@ -1,4 +1,4 @@
-"""What the columns of an array of unit coordinates mean.
+"""Axes: what the columns of an array of unit coordinates mean.
 
 X  (n, d)  coordinates in [0, 1]; NaN where a column is not active
 
@@ -12,12 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from raytune_hpo.arrays import Array
 
 
 class Kind(Enum):
@@ -74,3 +72,17 @@ class Axis:
 def of_kind(axes: Sequence[Axis], *kinds: Kind) -> Array:
     """The numbers of the axes of these kinds."""
     return np.array([j for j, axis in enumerate(axes) if axis.kind in kinds], dtype=np.intp)
+
+
+def row_keys(X: Array) -> list[bytes]:
+    """A key for each row (n, d) of coordinates: equal for equal rows, NaN being equal to NaN."""
+    rows = np.ascontiguousarray(np.where(np.isnan(X), -1.0, X))
+    return [row.tobytes() for row in rows]
+
+
+def is_among(x: Array, rows: Array) -> bool:
+    """Whether the row x (d,) is one of the rows (n, d); NaN equals NaN."""
+    same = rows == x
+    inactive = np.flatnonzero(np.isnan(x))
+    same[:, inactive] = np.isnan(rows[:, inactive])
+    return bool(same.all(axis=1).any())

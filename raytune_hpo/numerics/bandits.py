@@ -1,4 +1,4 @@
-"""How to share turns among arms by what each has brought.
+"""Multi-armed bandits: how to share turns among arms by the rewards of each.
 
 k  arms      t  trials that were told, each of one arm
 r  (t,)      rewards, larger is better           a (t,)  the arm of each trial
@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.transforms import error_rate
 
 _LEAST_ERROR = 1e-5

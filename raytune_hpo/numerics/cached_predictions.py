@@ -1,4 +1,4 @@
-"""What Gaussian processes say of rows that stay the same while observations come one by one.
+"""Predictions of Gaussian processes for fixed rows, updated while observations come one by one.
 
 A  (m, q)  the rows, in units of the length scales of one theta
 V  (n, m)  L^-1 K, with K (n, m) the covariances of n observations with the rows
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.gaussian import Posterior, forward, standard_deviation
 from raytune_hpo.numerics.kernels import matern52, squared_distances
 
@@ -25,51 +25,51 @@ _MOST_KEPT = 2**26  # numbers in all V together, half a GiB
 _SPARE = 32  # observations that there is room for before V is moved
 
 
-class Panel:
-    """Rows that are asked about again and again, the same in every call."""
+class CachedPredictions:
+    """Predictions of Gaussian processes for rows that are the same in every call."""
 
     def __init__(self) -> None:
         self._kept: dict[bytes, _Substituted] = {}
 
-    def predict(self, beliefs: Sequence[Posterior], Z: Array) -> list[tuple[Array, Array]]:
-        """What each belief says of the rows: means and standard deviations (m,), as ``Posterior.predict`` does.
+    def predict(self, posteriors: Sequence[Posterior], Z: Array) -> list[tuple[Array, Array]]:
+        """What each posterior predicts of the rows: means and standard deviations (m,), as ``Posterior.predict`` does.
 
-        What is kept from one call to the next are the V of these beliefs, unless they are too large.
+        What is kept from one call to the next are the V of these posteriors, unless they are too large.
 
         Args:
             Z: (m, q) the features of the rows.
         """
         before, self._kept = self._kept, {}
-        if sum(len(belief.y) for belief in beliefs) * len(Z) > _MOST_KEPT:
-            return [_Substituted(Z, belief).predict(belief) for belief in beliefs]
-        for belief in beliefs:
-            key = belief.theta.tobytes()
-            self._kept[key] = before.get(key) or _Substituted(Z, belief)
-        return [self._kept[belief.theta.tobytes()].predict(belief) for belief in beliefs]
+        if sum(len(posterior.y) for posterior in posteriors) * len(Z) > _MOST_KEPT:
+            return [_Substituted(Z, posterior).predict(posterior) for posterior in posteriors]
+        for posterior in posteriors:
+            key = posterior.theta.tobytes()
+            self._kept[key] = before.get(key) or _Substituted(Z, posterior)
+        return [self._kept[posterior.theta.tobytes()].predict(posterior) for posterior in posteriors]
 
 
 class _Substituted:
     """V and e of one theta, for the observations of the posterior that was asked for last."""
 
-    def __init__(self, Z: Array, belief: Posterior) -> None:
-        self._A = Z * belief.scale
-        self._s2 = math.exp(belief.theta[-2])
-        self._B, self._diagonal = belief.B[:0], belief.a[:0]
+    def __init__(self, Z: Array, posterior: Posterior) -> None:
+        self._A = Z * posterior.scale
+        self._s2 = math.exp(posterior.theta[-2])
+        self._B, self._diagonal = posterior.B[:0], posterior.a[:0]
         self._V = np.empty((0, len(Z)))
         self._explained = np.zeros(len(Z))
 
-    def predict(self, belief: Posterior) -> tuple[Array, Array]:
-        self._keep(self._num_known(belief))
-        if len(self._B) < len(belief.y):
-            self._extend(belief)
-        mean = forward(belief.L, belief.y) @ self._V[: len(belief.y)]
+    def predict(self, posterior: Posterior) -> tuple[Array, Array]:
+        self._keep(self._num_known(posterior))
+        if len(self._B) < len(posterior.y):
+            self._extend(posterior)
+        mean = forward(posterior.L, posterior.y) @ self._V[: len(posterior.y)]
         return mean, standard_deviation(self._s2, self._explained)
 
-    def _num_known(self, belief: Posterior) -> int:
+    def _num_known(self, posterior: Posterior) -> int:
         """How many observations this posterior and the last one begin with together, factored alike."""
-        n = min(len(self._B), len(belief.B))
-        same = (self._B[:n] == belief.B[:n]).all(axis=1)
-        same &= np.isclose(self._diagonal[:n], np.diagonal(belief.L)[:n], rtol=1e-9)  # but for rounding
+        n = min(len(self._B), len(posterior.B))
+        same = (self._B[:n] == posterior.B[:n]).all(axis=1)
+        same &= np.isclose(self._diagonal[:n], np.diagonal(posterior.L)[:n], rtol=1e-9)  # but for rounding
         return n if same.all() else int(same.argmin())
 
     def _keep(self, n: int) -> None:
@@ -78,17 +78,17 @@ class _Substituted:
             self._B = self._B[:n]
             self._explained = np.einsum("ij,ij->j", self._V[:n], self._V[:n])
 
-    def _extend(self, belief: Posterior) -> None:
+    def _extend(self, posterior: Posterior) -> None:
         """Bring in the observations that are new."""
-        n, L, V = len(self._B), belief.L, self._roomy(len(belief.y))
-        new = slice(n, len(belief.y))
-        step = max(1, _AT_ONCE // max(1, len(belief.y) - n))
+        n, L, V = len(self._B), posterior.L, self._roomy(len(posterior.y))
+        new = slice(n, len(posterior.y))
+        step = max(1, _AT_ONCE // max(1, len(posterior.y) - n))
         for start in range(0, len(self._A), step):
             part = slice(start, start + step)
-            K = self._s2 * matern52(squared_distances(belief.B[new], self._A[part]))
+            K = self._s2 * matern52(squared_distances(posterior.B[new], self._A[part]))
             V[new, part] = forward(L[new, new], K - L[new, :n] @ V[:n, part])
             self._explained[part] += np.einsum("ij,ij->j", V[new, part], V[new, part])
-        self._B, self._diagonal = belief.B, np.diagonal(belief.L)
+        self._B, self._diagonal = posterior.B, np.diagonal(posterior.L)
 
     def _roomy(self, n: int) -> Array:
         """V with room for n observations."""

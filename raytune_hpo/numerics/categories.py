@@ -10,12 +10,9 @@ w       (k,)  weights of the points, not negative; they sum to 1
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from raytune_hpo.arrays import Array
 
 _ALL_AT_THEIR_BEST = 0.73  # the least probability that all axes draw their most likely values: section 3.2
 
@@ -25,7 +22,7 @@ def least(c: int, num_axes: int) -> float:
     return float(1 - _ALL_AT_THEIR_BEST ** (1 / num_axes)) / max(c - 1, 1)
 
 
-def update(q: Array, levels: Array, w: Array, rate: float, margin: float) -> Array:
+def updated_shares(q: Array, levels: Array, w: Array, rate: float, margin: float) -> Array:
     """The probabilities after a generation: q + rate sum_i w_i (onehot(level_i) - q), and the margin kept."""
     known = levels >= 0
     mass = np.bincount(levels[known], weights=w[known], minlength=len(q))
@@ -42,7 +39,7 @@ def kept(q: Array, margin: float) -> Array:
     return kept
 
 
-def sample(q: Array, k: int, rng: np.random.Generator) -> Array:
+def draw_levels(q: Array, k: int, rng: np.random.Generator) -> Array:
     """The levels (k,) of k points."""
     levels: Array = np.minimum(np.searchsorted(np.cumsum(q), rng.random(k), side="right"), len(q) - 1)
     return levels

@@ -21,9 +21,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from raytune_hpo.arrays import Array
 
 _MOST_UNEVEN = 1e14  # condition of C beyond which it is numerically worthless
 _LARGEST_STEP = 1.0  # of log sigma in one generation, Hansen 2011, delta_sigma^max
@@ -95,7 +94,8 @@ def update(g: Gaussian, X: Array, losses: Array, foreign: Array) -> Gaussian:
     step = pull @ Y  # eq. 41
     if foreign.any():
         step = step * _clip(np.sqrt(2 * n) + 2, np.sqrt(s.mu_eff) * _length(g, step))
-    p_sigma = (1 - s.c_sigma) * g.p_sigma + np.sqrt(s.c_sigma * (2 - s.c_sigma) * s.mu_eff) * _whitened(g, step)  # 43
+    whitened = (step @ g.B / g.D) @ g.B.T  # C^(-1/2) times the step
+    p_sigma = (1 - s.c_sigma) * g.p_sigma + np.sqrt(s.c_sigma * (2 - s.c_sigma) * s.mu_eff) * whitened  # 43
     length = float(np.linalg.norm(p_sigma))
     grow = s.c_sigma / s.d_sigma * (length / s.expected_length - 1)  # eq. 44
     settled = 1 - (1 - s.c_sigma) ** (2 * (g.generation + 1))
@@ -152,12 +152,6 @@ def constants(n: int, k: int) -> Constants:
         c_mu=c_mu,
         expected_length=float(np.sqrt(n)) * (1 - 1 / (4 * n) + 1 / (21 * n**2)),
     )
-
-
-def _whitened(g: Gaussian, Y: Array) -> Array:
-    """C^(-1/2) y for each step."""
-    whitened: Array = (Y @ g.B / g.D) @ g.B.T
-    return whitened
 
 
 def _length(g: Gaussian, Y: Array) -> Array:

@@ -11,12 +11,9 @@ CR            probability that a coordinate comes from the mutant; mu_CR its cen
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from raytune_hpo.arrays import Array
 
 _WIDTH = 0.1  # of the draws of F and CR
 _LEAST_SCALE = 0.1  # smaller differences only repeat the target
@@ -48,14 +45,15 @@ def mutant(
             F, and that to the first of the two others', where these differ, with probability F.
     """
     x, leader = X[target], X[rng.choice(np.argsort(losses, kind="stable")[:best])]
-    first, second = X[_others(len(X), target, rng)]
+    others = rng.permutation(len(X) - 1)[:2]
+    first, second = X[others + (others >= target)]  # two different members, neither of which is the target
     led, varied = rng.random((2, len(x))) < F
     value = np.where(varied & (first != second), first, np.where(led, leader, x))
     v: Array = np.where(nominal, value, leader + F * (first - second))
     return v
 
 
-def crossed(x: Array, v: Array, CR: float, rng: np.random.Generator) -> Array:
+def binomial_crossover(x: Array, v: Array, CR: float, rng: np.random.Generator) -> Array:
     """The binomial crossover (n,) of a target and a mutant; one coordinate is the mutant's in any case: eq. 5."""
     taken = rng.random(len(x)) < CR
     taken[rng.integers(len(x))] = True
@@ -63,13 +61,7 @@ def crossed(x: Array, v: Array, CR: float, rng: np.random.Generator) -> Array:
     return child
 
 
-def returned(v: Array, x: Array) -> Array:
+def moved_inside(v: Array, x: Array) -> Array:
     """A mutant inside [0, 1]: where it left, it stands midway between its target and the bound."""
     inside: Array = np.where(v < 0, x / 2, np.where(v > 1, (1 + x) / 2, v))
     return inside
-
-
-def _others(k: int, target: int, rng: np.random.Generator) -> Array:
-    """Two different members, neither of which is the target; k >= 3."""
-    others = rng.permutation(k - 1)[:2]
-    return others + (others >= target)

@@ -24,7 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array, Axis, Kind
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.axes import Axis, Kind
 
 _ORDERS = 32  # random orders of the levels of a nominal column
 _WALKED = 2**14  # pairs of a tree and a row that are on their way at the same time: they stay in a processor's cache
@@ -205,7 +206,8 @@ class _Growth:
         starts = np.cumsum(counts) - counts
         cuts = self._drawn(rows, counts, starts, rng)
         of = np.repeat(np.arange(len(counts)), counts)
-        right = self._goes_right(rows, _Cut(*(field.take(of, axis=1) for field in cuts)))  # (C, S)
+        view, threshold = (field.take(of, axis=1) for field in cuts)
+        right = self.V.ravel().take(rows * self.V.shape[1] + view) > threshold  # (C, S)
         y = self.y[rows] - np.repeat(np.add.reduceat(self.y[rows], starts) / counts, counts)  # so that its sum is 0
         n_right = np.add.reduceat(right, starts, axis=1, dtype=float)
         sum_right = np.add.reduceat(right * y, starts, axis=1)
@@ -229,9 +231,6 @@ class _Growth:
         column = np.minimum((differ <= wanted[:, :, None]).sum(axis=2), plain.shape[1] - 1)
         view = self.views.first[column] + (rng.random(shape) * self.views.count[column]).astype(np.intp)
         return _Cut(view, _between(self.V[a, view], self.V[b, view], rng.random(shape)))
-
-    def _goes_right(self, rows: Array, cut: _Cut) -> Array:
-        return np.asarray(self.V.ravel().take(rows * self.V.shape[1] + cut.view) > cut.threshold)
 
 
 def _handed_down(rows: Array, counts: Array, right: Array, parted: Array) -> tuple[Array, Array]:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.kernels import matern52, matern52_slope, squared_distances
 
 _LOG_2PI = math.log(2 * math.pi)
@@ -78,7 +78,7 @@ def negative_log_posterior(theta: Array, Z: Array, owner: Array, y: Array, prior
     K = k.copy()
     K.flat[:: n + 1] += t2
     L, failed = lapack.dpotrf(K, lower=1, overwrite_a=1)
-    if failed:  # rounding made it indefinite: nobody wants to be here
+    if failed:  # rounding made it indefinite: the worst possible density
         return math.inf, np.zeros(d + 2)
     a, _ = lapack.dpotrs(L, y, lower=1)
     fit = y @ a / 2 + np.log(np.diagonal(L)).sum() + n * _LOG_2PI / 2

@@ -1,4 +1,4 @@
-"""How children come from two parents in the unit cube.
+"""Genetic operators in the unit cube: crossover of two parents, and mutation.
 
 Deb, Agrawal: Simulated Binary Crossover for Continuous Search Space (Complex Systems 9, 1995); the mutation is the
 polynomial one of Deb, Goyal (Computer Science and Informatics 26, 1996), scaled to the room that is left.
@@ -10,15 +10,12 @@ eta            the larger it is, the nearer children stay to their parents
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from raytune_hpo.arrays import Array
 
 
-def crossed(x: Array, y: Array, nominal: Array, eta: float, rng: np.random.Generator) -> Array:
+def simulated_binary_crossover(x: Array, y: Array, nominal: Array, eta: float, rng: np.random.Generator) -> Array:
     """A child (n,) of two parents; each coordinate is the first one's, with probability 1/2.
 
     Otherwise values in no order are the second one's, and others lie about the first parent as far as the parents are
@@ -31,7 +28,7 @@ def crossed(x: Array, y: Array, nominal: Array, eta: float, rng: np.random.Gener
     return child
 
 
-def mutated(x: Array, nominal: Array, eta: float, rng: np.random.Generator) -> Array:
+def polynomial_mutation(x: Array, nominal: Array, eta: float, rng: np.random.Generator) -> Array:
     """A point (n,) with each coordinate changed with probability 1/n, and at least one; values in no order are drawn
     anew."""
     changed = rng.random(len(x)) < 1 / len(x)

@@ -1,4 +1,4 @@
-"""How alike two rows of a mixed space are: a Matern kernel over points of a Euclidean space.
+"""Covariance between two rows of a mixed space: a Matern kernel over points of a Euclidean space.
 
 X   (n, d)  coordinates in [0, 1]; NaN where a column is not active
 Z   (n, q)  features: where the rows stand in a Euclidean space, q >= d
@@ -22,7 +22,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array, Axis, Kind, of_kind
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.axes import Axis, Kind, of_kind
 
 _SQRT5 = math.sqrt(5)
 _MEAN_SQUARE = 1 / 6  # of the difference of two random coordinates
@@ -49,13 +50,10 @@ class Embedding:
         for j, axis in self._nominal:
             corners = Z[:, self.slots[j] : self.slots[j] + axis.size]
             # Not active, it stays at the origin, from which all corners are equally far.
-            corners[:] = (axis.levels(X[:, j])[:, None] == np.arange(axis.size)) * _corner(axis.size)
+            k = axis.size  # corners are root of two times as far from each other as from the origin
+            distance = math.sqrt(_MEAN_SQUARE / 2 / (1 - 1 / k)) if k > 1 else 0.0
+            corners[:] = (axis.levels(X[:, j])[:, None] == np.arange(k)) * distance
         return Z
-
-
-def _corner(k: int) -> float:
-    """How far the corners are from the origin: root of two times less than from each other."""
-    return math.sqrt(_MEAN_SQUARE / 2 / (1 - 1 / k)) if k > 1 else 0.0
 
 
 def squared_distances(A: Array, B: Array) -> Array:

@@ -14,14 +14,11 @@ alpha        the margin: the least probability of leaving a cell
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.axes import Axis, Kind
-
-Array = npt.NDArray[Any]
 
 
 def cells(axes: Sequence[Axis], m: Array) -> tuple[Array, Array]:

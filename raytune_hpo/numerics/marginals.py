@@ -1,4 +1,4 @@
-"""What a forest predicts when only one or two columns are known, exactly, and how much of its variance they explain.
+"""Marginals of a forest: exact predictions where only one or two columns are known, and the variance that these explain.
 
 X  (n, d)  rows without NaN        c (L,)  means of the L leaves of one tree
 w  (k,)    masses of a column's k cells, with sum 1: those in which no tree tells two values apart
@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array, Axis, Kind
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.axes import Axis, Kind
 from raytune_hpo.numerics.forest import Forest
 
 

@@ -1,10 +1,10 @@
-"""Near by in a mixed cube: one step away, or as good as the same.
+"""Neighbours in a mixed cube: rows one step away, and rows too close to be told apart.
 
 X  (n, d)  where to start; NaN where a column is not active
 N  (k, d)  the neighbours of all of them: each differs from its start in one column that is active there
 
 What a step in one column makes active elsewhere is not known here. So every column that is not active at the start gets
-a drawn coordinate in the neighbour, and whoever knows the space takes away those that still are not.
+a drawn coordinate in the neighbour, and the caller, who knows the space, takes away those that still are not.
 
 Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration. LION 2011,
 section 4.3: one exchange, four normal steps of standard deviation 0.2 for a number, all other values of a category.
@@ -17,7 +17,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array, Axis, Kind, of_kind
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.axes import Axis, Kind, of_kind
 
 SDS = (0.2, 0.2, 0.05, 0.0125)
 OTHERS = 4
@@ -52,8 +53,8 @@ def neighbours(
 
 
 def crowded(axes: Sequence[Axis], X: Array, P: Array) -> Array:
-    """Which rows X (n, d) are as good as one of the rows P (p, d): in the same cells, and on every real axis within a
-    hundredth of its range. (n,) of bool.
+    """Which rows X (n, d) can hardly be told from one of the rows P (p, d): they are in the same cells, and on every
+    real axis within a hundredth of its range. (n,) of bool.
     """
     A, B = np.nan_to_num(X, nan=-1.0)[:, None, :], np.nan_to_num(P, nan=-1.0)[None, :, :]
     real, celled = of_kind(axes, Kind.REAL), of_kind(axes, Kind.GRID, Kind.NOMINAL)

@@ -1,9 +1,10 @@
-"""Where a function of a mixed cube is highest: many candidates, then the best of them uphill.
+"""Maximisation of a function on a mixed cube: many candidates, then local search from the best of them.
 
 F  (k, d)  full rows: a coordinate in every column, active or not, so that a branch that is entered has coordinates
 X  (k, d)  proper rows: what ``proper`` makes of full ones, NaN where not active
 
-Uphill alternates between the real columns, where the gradient leads, and the others, where every value nearby is tried.
+Local search alternates between the real columns, where it follows the gradient, and the others, where it tries every
+value nearby.
 """
 
 from __future__ import annotations
@@ -13,28 +14,29 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array, Axis, Kind, of_kind
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.axes import Axis, Kind, of_kind
 
-_WIDEST = 8  # a grid of so many values is tried as a whole, a longer one near the current value
+_WIDEST = 8  # a grid of at most this many values is tried as a whole, a longer one near the current value
 _STEPS = (-8, -4, -2, -1, 1, 2, 4, 8)
 _SCALES = (0.3, 0.1, 0.03, 0.01)  # of steps along a real column
 _LEAST_GAIN = 1e-6
 
 
-class Hill(NamedTuple):
-    """What is climbed.
+class Objective(NamedTuple):
+    """A function to be maximised.
 
     Attributes:
         axes: of the d columns.
         proper: full rows as proper ones.
-        height: (k,) of proper rows (k, d); -inf where nobody may stand.
-        slope: heights (k,) and gradients (k, d) of proper rows; a gradient is 0 where a column is not active.
+        values: (k,) of proper rows (k, d); -inf where a row is not allowed.
+        values_and_gradients: values (k,) and gradients (k, d) of proper rows; a gradient is 0 where a column is not active.
     """
 
     axes: Sequence[Axis]
     proper: Callable[[Array], Array]
-    height: Callable[[Array], Array]
-    slope: Callable[[Array], tuple[Array, Array]]
+    values: Callable[[Array], Array]
+    values_and_gradients: Callable[[Array], tuple[Array, Array]]
 
 
 def filled(X: Array, rng: np.random.Generator) -> Array:
@@ -56,75 +58,67 @@ def perturbed(F: Array, num: int, axes: Sequence[Axis], rng: np.random.Generator
     changed[np.arange(num), rng.integers(d, size=num)] = True
     steps = rng.standard_normal((num, d)) * rng.choice(_SCALES, size=(num, 1))
     anywhere = rng.random((num, d))
+    u = rows + steps
+    inside = np.clip(np.where(u < 0, -u, np.where(u > 1, 2 - u, u)), 0.0, 1.0)  # reflected at the ends, at most once
     is_real = np.array([axis.kind is Kind.REAL for axis in axes])
-    return np.where(changed, np.where(is_real, _reflected(rows + steps), anywhere), rows)
+    return np.where(changed, np.where(is_real, inside, anywhere), rows)
 
 
-def _reflected(u: Array) -> Array:
-    """Coordinates beyond an end of [0, 1] as far inside; what is further than that ends at the end."""
-    return np.clip(np.where(u < 0, -u, np.where(u > 1, 2 - u, u)), 0.0, 1.0)
-
-
-def climbed(hill: Hill, F: Array, *, rounds: int = 3, max_steps: int = 20) -> tuple[Array, Array]:
-    """Full rows (k, d) uphill of F, and their heights (k,): never lower than before."""
-    heights = hill.height(hill.proper(F))
+def maximised(objective: Objective, F: Array, *, rounds: int = 3, max_steps: int = 20) -> tuple[Array, Array]:
+    """Full rows (k, d) found by local search from F, and their values (k,): never lower than before."""
+    best = objective.values(objective.proper(F))
     for _ in range(rounds):
-        F, heights = _along_gradients(hill, F, heights, max_steps)
-        F, heights, moved = _to_neighbours(hill, F, heights)
+        F, best = _along_gradients(objective, F, best, max_steps)
+        F, best, moved = _to_neighbours(objective, F, best)
         if not moved:
             break
-    return F, heights
+    return F, best
 
 
-def _along_gradients(hill: Hill, F: Array, heights: Array, max_steps: int) -> tuple[Array, Array]:
-    """All rows at once by L-BFGS on the real columns: the sum of their heights is highest where each of them is."""
+def _along_gradients(objective: Objective, F: Array, best: Array, max_steps: int) -> tuple[Array, Array]:
+    """All rows at once by L-BFGS on the real columns: the sum of their values is highest where each of them is."""
     from scipy.optimize import minimize
 
-    real = of_kind(hill.axes, Kind.REAL)
-    if not len(real) or not np.isfinite(heights).any():
-        return F, heights
-    X = hill.proper(F)
+    real = of_kind(objective.axes, Kind.REAL)
+    if not len(real) or not np.isfinite(best).any():
+        return F, best
+    X = objective.proper(F)
 
-    def fall(moved: Array) -> tuple[float, Array]:
+    def negated(moved: Array) -> tuple[float, Array]:
         at = X.copy()
         at[:, real] = np.where(np.isnan(X[:, real]), np.nan, moved.reshape(len(F), -1))
-        value, gradient = hill.slope(at)
+        value, gradient = objective.values_and_gradients(at)
         return -float(value.sum()), -gradient[:, real].ravel()
 
     bounds = [(0.0, 1.0)] * (len(F) * len(real))
     options = {"maxiter": max_steps, "maxfun": 2 * max_steps}
-    found = minimize(fall, F[:, real].ravel(), method="L-BFGS-B", jac=True, bounds=bounds, options=options)
+    found = minimize(negated, F[:, real].ravel(), method="L-BFGS-B", jac=True, bounds=bounds, options=options)
     moved = F.copy()
     moved[:, real] = found.x.reshape(len(F), -1)
-    return _higher(hill, F, heights, moved)
+    reached = objective.values(objective.proper(moved))
+    up = reached > best
+    return np.where(up[:, None], moved, F), np.where(up, reached, best)
 
 
-def _higher(hill: Hill, F: Array, heights: Array, moved: Array) -> tuple[Array, Array]:
-    """Of each row and where it moved to, the higher one."""
-    reached = hill.height(hill.proper(moved))
-    up = reached > heights
-    return np.where(up[:, None], moved, F), np.where(up, reached, heights)
-
-
-def _to_neighbours(hill: Hill, F: Array, heights: Array) -> tuple[Array, Array, bool]:
+def _to_neighbours(objective: Objective, F: Array, best: Array) -> tuple[Array, Array, bool]:
     """Every row to its highest neighbour, again and again until none is higher."""
     ever, moving = False, np.arange(len(F))
-    for _ in range(len(hill.axes)):
-        neighbours, owner = _neighbours(hill.axes, F[moving])
+    for _ in range(len(objective.axes)):
+        neighbours, owner = _neighbours(objective.axes, F[moving])
         if not len(neighbours):
             break
-        reached = hill.height(hill.proper(neighbours))
+        reached = objective.values(objective.proper(neighbours))
         order = np.lexsort((reached, owner))
         last = np.append(np.flatnonzero(np.diff(owner[order])), len(order) - 1)
         winners = order[last]  # the highest neighbour of each row
         at = moving[owner[winners]]
-        up = reached[winners] > heights[at] + _LEAST_GAIN
+        up = reached[winners] > best[at] + _LEAST_GAIN
         if not up.any():
             break
-        F, heights, ever = F.copy(), heights.copy(), True
+        F, best, ever = F.copy(), best.copy(), True
         moving = at[up]  # who has not moved has no higher neighbours the next time either
-        F[moving], heights[moving] = neighbours[winners[up]], reached[winners[up]]
-    return F, heights, ever
+        F[moving], best[moving] = neighbours[winners[up]], reached[winners[up]]
+    return F, best, ever
 
 
 def _neighbours(axes: Sequence[Axis], F: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Sorting by several losses at once.
+"""Pareto dominance: sorting by several losses at once.
 
 Deb, Pratap, Agarwal, Meyarivan: A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (IEEE Trans. Evol. Comput.
 6, 2002), section III. A row dominates another if it is no worse anywhere and better somewhere.
@@ -9,12 +9,10 @@ u  (k, m)  different rows without NaN, in lexicographic order: whatever dominate
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from raytune_hpo.arrays import Array
 
 
 def pareto_front(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

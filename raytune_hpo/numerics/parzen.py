@@ -1,4 +1,4 @@
-"""Densities on the unit cube that are mixtures of kernels around some points: Parzen estimators.
+"""Parzen estimators: densities on the unit cube that are mixtures of kernels around some points.
 
 X  (n, d)  points; NaN where a column is not active
 M  (K, d)  what the kernels stand around; NaN stands for the prior, which is uniform
@@ -28,7 +28,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array, Axis, Kind, of_kind
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.axes import Axis, Kind, of_kind
 
 _LOG_SQRT_2PI = math.log(2 * math.pi) / 2
 _LEAST = 1e-300  # smaller masses are as good as none, and this one has a logarithm

@@ -1,4 +1,4 @@
-"""How far the values of some trials are from those of all: Pearson's divergence along one column.
+"""Pearson's divergence along one column: how far the values of some trials are from those of all.
 
 x  (n,)  coordinates of all trials in the column, without NaN       G  cells that the column is looked at in
 p, q  (G,)  masses of the cells among the best trials, and among all
@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array, Axis, Kind
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.axes import Axis, Kind
 from raytune_hpo.numerics.parzen import masses
 
 _CELLS = 100  # of a continuum

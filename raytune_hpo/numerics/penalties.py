@@ -1,8 +1,8 @@
-"""How to hold against a candidate that it will take long.
+"""Penalties for candidates that will take long.
 
-s  (k,)  promise of the candidates, larger is better      t (k,)  seconds that they are expected to take, >= 0
+s  (k,)  scores of the candidates, larger is better      t (k,)  seconds that they are expected to take, >= 0
 
-Promises come in units of their own, logarithms among them, so they are scaled to [0, 1] first.
+Scores come in units of their own, logarithms among them, so they are scaled to [0, 1] first.
 
 Cho et al., IEEE Access 8, 2020. Snoek, Larochelle, Adams: Practical Bayesian Optimization of Machine Learning
 Algorithms. NeurIPS 2012, section 3.2 (expected improvement per second).
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array
+from raytune_hpo.arrays import Array
 
 _HEAD_START_S = 10.0  # seconds added to all, or the shortest would take everything
 
@@ -25,7 +25,7 @@ def linear(s: Array, t: Array, alpha: float) -> Array:
 
 
 def top_k(s: Array, t: Array, k: float) -> Array:
-    """The quickest of the k most promising first, then the others as they were."""
+    """The quickest of the k best first, then the others as they were."""
     best = np.argsort(-s, kind="stable")[: int(k)]
     penalised = _scaled(s) - 2.0
     penalised[best] = 1.0 - _scaled(t[best])

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array
+from raytune_hpo.arrays import Array
 
 _MOST_STEPS = 8  # by which an interval grows to either side
 

@@ -1,4 +1,4 @@
-"""Losses as a Gaussian process likes them: without a heavy tail, with zero mean and unit variance.
+"""Transforms of losses for a Gaussian process: no heavy tail, zero mean and unit variance.
 
 y  (n,)  losses; the order of any two is kept, though some may become equal
 """
@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array
+from raytune_hpo.arrays import Array
 
 _LEAST_ERROR = 1e-5
 _HYBRID = 0.3

@@ -14,11 +14,12 @@ from raytune_hpo.api.tuner import Tuner
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.facts import Fact, Started
+from raytune_hpo.options import whole
 from raytune_hpo.optml.algorithm import METRIC, Algorithm, error_of
 from raytune_hpo.optml.comparison import Leg, SpeedComparison
 from raytune_hpo.optml.parameters import Parameters
 from raytune_hpo.results import Results
-from raytune_hpo.runtime.settings import default_name, whole
+from raytune_hpo.runtime.settings import default_name
 from raytune_hpo.space import Space
 from raytune_hpo.spec import StudySpec
 

@@ -6,6 +6,7 @@ import os
 import socket
 from dataclasses import replace
 
+from raytune_hpo import registry
 from raytune_hpo.core.optimizer import Optimizer
 from raytune_hpo.errors import JournalError, StudyExists
 from raytune_hpo.facts import StudyCreated
@@ -70,7 +71,7 @@ def _stored_spec(journal: Journal) -> StudySpec | None:
         return None
     if not isinstance(first, StudyCreated):
         raise JournalError(f"a study begins with StudyCreated, the journal begins with {type(first).__name__}")
-    return StudySpec.from_json(first.spec)
+    return registry.current_spec(StudySpec.from_json(first.spec))
 
 
 def _optimizer(plan: RunPlan, stored: StudySpec | None, journal: Journal, clock: Clock, *, ahead: bool) -> Optimizer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from raytune_hpo import registry
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.goals import Goal, make_goals, ranges_of
+from raytune_hpo.options import positive, whole
 from raytune_hpo.registry import check_pairing
 from raytune_hpo.rng import fresh_seed
 from raytune_hpo.space import Space
@@ -141,20 +141,6 @@ def one_of(what: str, value: Any, known: Sequence[str]) -> str:
     if value not in known:
         raise SpecError(f"unknown {what} {value!r}; {nearest(str(value), known)}")
     return str(value)
-
-
-def whole(what: str, value: Any, *, least: int) -> int:
-    """An integer of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise SpecError(f"{what} is a whole number of at least {least}, got {value!r}")
-    return int(value)
-
-
-def positive(what: str, value: Any) -> float:
-    """A finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < float(value) < math.inf:
-        raise SpecError(f"{what} is a number of seconds above 0, got {value!r}")
-    return float(value)
 
 
 def default_name(objective: object) -> str:

@@ -1,4 +1,4 @@
-"""What to try next: glue between trials and numerics; one paper, one file."""
+"""Samplers, which decide what to try next: each is the glue between trials and numerics; one paper, one file."""
 
 from raytune_hpo.samplers.auto import Auto
 from raytune_hpo.samplers.cmaes import CMAES

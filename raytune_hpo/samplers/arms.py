@@ -1,21 +1,21 @@
-"""The arms of a portfolio: what they are called, and what they get to see.
+"""The arms of a portfolio: their names, what they are shown, and what is noted of their trials.
 
 X  (n, d)  rows of the unit cube; NaN where a parameter is not active
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from raytune_hpo import registry
+from raytune_hpo.arrays import Array
 from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Sampler
 from raytune_hpo.samplers.history import Observed
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 ARM, OWN = "arm", "own"  # keys in ``meta``: whose suggestion it is, and what that sampler put there itself
@@ -28,61 +28,58 @@ SIX_ARMS: tuple[Mapping[str, Any], ...] = tuple(
 
 
 @dataclass(frozen=True)
-class Told:
-    """A told trial: its arm, if one had a hand in it, and its seconds; NaN where they are not known or not whole."""
+class ArmRecord:
+    """What a portfolio notes of a finished trial: its arm, if one suggested it, and its seconds; NaN if not known."""
 
     arm: int | None
     took_s: float
-    completed_in_s: float
+    completed_in_s: float  # NaN for trials that were stopped or failed, too
 
     @classmethod
-    def of(cls, trial: Trial, arm: int | None) -> Told:
+    def of(cls, trial: Trial, arm: int | None) -> ArmRecord:
         took = np.nan if trial.duration_s is None else trial.duration_s
         return cls(arm, took, took if trial.status is Status.COMPLETED else np.nan)
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What arms look at, as the failover has it.
+class ArmInput:
+    """What arms are shown, depending on the failover.
 
     Attributes:
-        observed: what they learn from.
-        running: (p, d) what they are told is running.
-        told: (n, d) rows of the finished trials.
-        avoided: (q, d) rows of the pending trials.
+        observed: the trials that they learn from.
+        running: (p, d) the rows that they are told are running.
+        finished: (n, d) rows of the finished trials.
+        pending: (q, d) rows of the pending trials.
     """
 
     observed: Observed
     running: Array
-    told: Array
-    avoided: Array
+    finished: Array
+    pending: Array
 
     @classmethod
-    def of(
-        cls,
-        failover: str,
-        told: Observed,
-        pending: Sequence[Trial],
-        known: Array,
-        encode: Callable[[Sequence[Trial]], Array],
-    ) -> Scene:
-        avoided = known[len(told) :]
+    def of(cls, failover: str, finished: Observed, pending: Sequence[Trial], rows: Array) -> ArmInput:
+        """With "premature", trials that have reported count as finished with their last report.
+
+        Args:
+            rows: (q, d) of the pending trials.
+        """
         if failover != "premature":
-            return cls(told, avoided[:0], told.X, avoided)
+            return cls(finished, rows[:0], finished.X, rows)
         interim = [trial.last_losses for trial in pending]
-        said = np.array([losses is not None and not np.isnan(losses).any() for losses in interim], dtype=bool)
-        if not said.any():
-            return cls(told, avoided, told.X, avoided)
-        Y = np.array([losses for losses, has in zip(interim, said, strict=True) if has])
-        both = Observed(np.concatenate([told.X, avoided[said]]), np.concatenate([told.Y, Y]))
-        return cls(both, avoided[~said], told.X, avoided)
+        reported = np.array([losses is not None and not np.isnan(losses).any() for losses in interim], dtype=bool)
+        if not reported.any():
+            return cls(finished, rows, finished.X, rows)
+        Y = np.array([losses for losses, has in zip(interim, reported, strict=True) if has])
+        both = Observed(np.concatenate([finished.X, rows[reported]]), np.concatenate([finished.Y, Y]))
+        return cls(both, rows[~reported], finished.X, rows)
 
     @property
     def known(self) -> Array:
-        return np.concatenate([self.told, self.avoided])
+        return np.concatenate([self.finished, self.pending])
 
 
-def seen_by(arm: int, labels: Sequence[str], trial: Trial) -> Trial:
+def with_own_meta(arm: int, labels: Sequence[str], trial: Trial) -> Trial:
     """A trial with the meta that one arm gave it; with none, if another one suggested it."""
     return replace(trial, meta=trial.meta.get(OWN, {}) if trial.meta.get(ARM) == labels[arm] else {})
 

@@ -1,4 +1,4 @@
-"""The default: a Gaussian process, and estimates by density where it gets no further or would take too long."""
+"""The default sampler: a Gaussian process, and a Parzen estimator where it gets no further or would take too long."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TypeVar
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.goals import Goal
 from raytune_hpo.protocols import Suggestion
 from raytune_hpo.samplers.arms import ARM
 from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.history import Observed
-from raytune_hpo.samplers.model_based import ModelBased, Ranked, Weighed
+from raytune_hpo.samplers.model_based import ModelBased, Ranked, Selection
 from raytune_hpo.samplers.tpe import TPE
 from raytune_hpo.space import Space
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 _PATIENCE = 12  # trials without a new best one, until the model is doubted
@@ -45,14 +45,15 @@ class Auto(ModelBased):
         bound._parts = {"gp": GP().bind(space, goals, seed), "tpe": TPE().bind(space, goals, seed)}
         return bound
 
-    def weighed(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Weighed:
+    def select(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Selection:
         """The next point of the even design or, from then on, of the sampler whose turn it is."""
-        weighed = super().weighed(number, pending, rng)
+        selection = super().select(number, pending, rng)
         observed = self._history.read()
-        if len(observed) + len(pending) < self.initial() or not isinstance(weighed.said, Suggestion):
-            return weighed
+        if len(observed) + len(pending) < self.initial() or not isinstance(selection.suggestion, Suggestion):
+            return selection
         arm = self._arm(observed, len(pending))
-        return weighed._replace(said=replace(weighed.said, meta={ARM: arm}), model=self._parts[arm])
+        suggestion = replace(selection.suggestion, meta={ARM: arm})
+        return selection._replace(suggestion=suggestion, model=self._parts[arm])
 
     def initial(self) -> int:
         """How many trials the even design has."""
@@ -67,11 +68,7 @@ class Auto(ModelBased):
         begun = len(observed) + num_running
         if begun >= _LONG:
             return "tpe" if begun % _TURNS_OF_LONG else "gp"
-        is_stuck = _in_vain(observed) >= _PATIENCE + num_running  # those that run began before the newest were told
+        losses = observed.Y[:, 0]
+        since_best = 0 if np.isnan(losses).all() else len(losses) - 1 - int(np.nanargmin(losses))
+        is_stuck = since_best >= _PATIENCE + num_running  # those that run began before the newest were told
         return "tpe" if is_stuck and begun % 2 else "gp"
-
-
-def _in_vain(observed: Observed) -> int:
-    """How many trials have come since the best one."""
-    losses = observed.Y[:, 0]
-    return 0 if np.isnan(losses).all() else len(losses) - 1 - int(np.nanargmin(losses))

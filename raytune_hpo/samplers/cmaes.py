@@ -13,18 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError
+from raytune_hpo.arrays import Array
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics import categories, cma, margin
-from raytune_hpo.numerics.axes import Kind, of_kind
+from raytune_hpo.numerics.axes import Kind, is_among, of_kind
+from raytune_hpo.options import integer_option, number_option, renamed_options
 from raytune_hpo.protocols import Suggestion
-from raytune_hpo.registry import option_names
 from raytune_hpo.rng import derive
+from raytune_hpo.samplers.base import BaseSampler
 from raytune_hpo.samplers.history import Observed
-from raytune_hpo.samplers.learner import Learner
-from raytune_hpo.samplers.untried import first_new, is_among
 from raytune_hpo.space import Space
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 GENERATION, POINT, PENDING = "generation", "point", "pending"  # keys in ``meta``
@@ -33,7 +31,7 @@ _RATE = 0.2  # how far a generation moves the probabilities of categories
 _FINEST = 1e-9  # deviations in the unit cube below which a search has converged
 
 
-class _Told(NamedTuple):
+class _Member(NamedTuple):
     """A finished trial of the generation that is under way.
 
     Attributes:
@@ -69,12 +67,13 @@ class _Search:
     stale: int = 0
 
 
-class CMAES(Learner):
+@renamed_options(num_initial="n_initial")
+class CMAES(BaseSampler):
     """Covariance matrix adaptation (CMA-ES): a normal distribution that moves, stretches and turns towards low losses.
 
     Strong on continuous parameters that interact, from about a hundred trials on; suggestions take about a millisecond.
     The search begins around the best trial of an even design. A generation ends as soon as ``population`` trials were
-    told, whoever asked for them: late ones of older generations and the user's own points count like its members,
+    told, from wherever they came: late ones of older generations and the user's own points count like its members,
     their steps shortened where they are improbably long (Hansen 2011), so no worker waits. With very many workers it
     has half as many trials as were pending: where most trials are late, small generations do not converge.
 
@@ -85,11 +84,11 @@ class CMAES(Learner):
     Args:
         population: trials in a generation; None: 4 + 3 ln(number of parameters), as Hansen advises.
         sigma: standard deviation of the first generation, in widths of the search space.
-        num_initial: trials of the even design, of which the best is where the search begins.
+        n_initial: trials of the even design, of which the best is where the search begins.
         growth: the population of a restart over that of the run before it.
 
     Raises:
-        SpecError: population < 4, sigma outside [1e-9, 1], num_initial < 1 or growth < 1.
+        SpecError: population < 4, sigma outside [1e-9, 1], n_initial < 1 or growth < 1.
     """
 
     _ordered: Array  # the columns of the Gaussian
@@ -100,23 +99,15 @@ class CMAES(Learner):
         *,
         population: int | None = None,
         sigma: float = 0.3,
-        num_initial: int = 10,
+        n_initial: int = 10,
         growth: float = 2.0,
     ) -> None:
-        if population is not None and not (isinstance(population, int) and population >= 4):
-            raise SpecError(f"cmaes needs a whole number population >= 4, or None, got population={population!r}")
-        if not _FINEST <= sigma <= 1:
-            raise SpecError(f"cmaes needs {_FINEST:g} <= sigma <= 1, a part of the space's width, got sigma={sigma}")
-        if not (isinstance(num_initial, int) and num_initial >= 1):
-            raise SpecError(f"cmaes needs a whole number num_initial >= 1, got num_initial={num_initial!r}")
-        if not 1 <= growth < np.inf:
-            raise SpecError(f"cmaes needs growth >= 1, got growth={growth}; 1 keeps the population as it is")
-        self.population = population
-        self.sigma = sigma
-        self.num_initial = num_initial
-        self.growth = growth
+        self.population = None if population is None else integer_option("cmaes", "population", population, least=4)
+        self.sigma = number_option("cmaes", "sigma", sigma, least=_FINEST, most=1)
+        self.n_initial = integer_option("cmaes", "n_initial", n_initial, least=1)
+        self.growth = number_option("cmaes", "growth", growth, least=1, way_out="1 keeps the population as it is")
         self._search: _Search | None = None
-        self._told: list[_Told] = []
+        self._members: list[_Member] = []
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> CMAES:
         """A fresh sampler for one study."""
@@ -133,10 +124,10 @@ class CMAES(Learner):
         known = np.concatenate([self._history.read().X, cube.encode(pending)])
         if search is None:
             rows = cube.spread(len(known), self._seed, rng)
-            return Suggestion(cube.config(first_new(cube, rows, known, rng)))
+            return Suggestion(cube.config(cube.first_new(rows, known, rng)))
         points = self._draw(search, rng)
         rows = cube.proper(points)
-        x = first_new(cube, rows, known, rng)
+        x = cube.first_new(rows, known, rng)
         for point, row in zip(points, rows, strict=True):
             if is_among(x, row[None, :]):
                 meta = {GENERATION: search.generation, POINT: point.tolist(), PENDING: len(pending)}
@@ -146,19 +137,19 @@ class CMAES(Learner):
     def tell(self, trial: Trial) -> None:
         """Note the trial; the last one of a generation moves the distribution."""
         generation, point = trial.meta.get(GENERATION, -1), trial.meta.get(POINT, ())
-        self._told.append(_Told(len(self._history), generation, point))
+        self._members.append(_Member(len(self._history), generation, point))
         self._history.tell(trial)
         if not self._cube.axes:
             return
         if self._search is None:
-            if len(self._told) >= self.num_initial:
+            if len(self._members) >= self.n_initial:
                 self._search = self._begin(self._history.read())
-        elif len(self._told) >= max(self._search.size, trial.meta.get(PENDING, 0) // 2):
+        elif len(self._members) >= max(self._search.size, trial.meta.get(PENDING, 0) // 2):
             self._search = self._advance(self._search, self._history.read())
         else:
             return
         if self._search is not None:
-            self._told = []
+            self._members = []
 
     def _begin(self, observed: Observed) -> _Search | None:
         """The search around the best trial, if there is one."""
@@ -176,10 +167,10 @@ class CMAES(Learner):
 
     def _advance(self, search: _Search, observed: Observed) -> _Search:
         """The search after the generation that was told."""
-        recent = Observed(*(column[[told.position for told in self._told]] for column in observed))
+        recent = Observed(*(column[[member.position for member in self._members]] for column in observed))
         losses = _losses(recent)
         points = self._points(search, recent.X)
-        foreign = np.array([told.generation != search.generation for told in self._told])
+        foreign = np.array([member.generation != search.generation for member in self._members])
         gaussian = cma.update(search.gaussian, points[:, self._ordered], losses, foreign)
         best = float(losses.min())
         new = replace(
@@ -190,12 +181,9 @@ class CMAES(Learner):
             best=min(best, search.best),
             stale=0 if best < search.best else search.stale + 1,
         )
-        return self._restarted(new) if self._is_over(new) else new
-
-    def _is_over(self, search: _Search) -> bool:
-        """Whether the search has converged, or found nothing better for as long as Auger and Hansen wait."""
-        patience = 10 + int(np.ceil(30 * len(self._cube.axes) / search.size))
-        return search.stale > patience or cma.is_degenerate(search.gaussian, _FINEST)
+        patience = 10 + int(np.ceil(30 * len(self._cube.axes) / new.size))  # generations; Auger and Hansen wait as long
+        has_ended = new.stale > patience or cma.is_degenerate(new.gaussian, _FINEST)
+        return self._restarted(new) if has_ended else new
 
     def _restarted(self, search: _Search) -> _Search:
         """A search elsewhere, with a larger population."""
@@ -209,15 +197,17 @@ class CMAES(Learner):
         points = np.empty((_DRAWS, len(self._cube.axes)))
         points[:, self._ordered] = np.clip(cma.sample(search.gaussian, _DRAWS, rng), 0.0, 1.0)
         for j, q in zip(self._nominal, search.shares, strict=True):
-            points[:, j] = self._centres(j)[categories.sample(q, _DRAWS, rng)]
+            centres = self._cube.axes[j].centres
+            assert centres is not None
+            points[:, j] = centres[categories.draw_levels(q, _DRAWS, rng)]
         return points
 
     def _points(self, search: _Search, rows: Array) -> Array:
         """The told trials as they were drawn, (k, d); of those we did not draw, what is not active is in the middle."""
         points: Array = rows.copy()
-        for i, told in enumerate(self._told):
-            if len(told.point) == rows.shape[1]:
-                points[i] = told.point
+        for i, member in enumerate(self._members):
+            if len(member.point) == rows.shape[1]:
+                points[i] = member.point
         ordered = points[:, self._ordered]
         points[:, self._ordered] = np.where(np.isnan(ordered), search.gaussian.m, ordered)
         return points
@@ -227,7 +217,9 @@ class CMAES(Learner):
         w = cma.by_rank(np.maximum(cma.constants(len(self._cube.axes), len(losses)).w, 0.0), losses)
         levels = [self._cube.axes[j].levels(points[:, j]) for j in self._nominal]
         least = [categories.least(len(q), len(self._nominal)) for q in search.shares]
-        return tuple(map(categories.update, search.shares, levels, [w] * len(levels), [_RATE] * len(levels), least))
+        return tuple(
+            map(categories.updated_shares, search.shares, levels, [w] * len(levels), [_RATE] * len(levels), least)
+        )
 
     def _with_margin(self, gaussian: cma.Gaussian, size: int) -> cma.Gaussian:
         """The distribution that still leaves its cells on grids, with the margin that Hamano et al. (2022) advise."""
@@ -238,18 +230,8 @@ class CMAES(Learner):
         m, after = margin.widened(gaussian.m, before, *margin.cells(axes, gaussian.m), 1 / (len(axes) * size))
         return replace(gaussian, m=m, a=gaussian.a * after / before)
 
-    def _centres(self, j: int) -> Array:
-        """The coordinates of a nominal column's values."""
-        centres = self._cube.axes[j].centres
-        assert centres is not None
-        return centres
-
-    def __repr__(self) -> str:
-        options = ", ".join(f"{option}={getattr(self, option)!r}" for option in option_names(CMAES))
-        return f"CMAES({options})"
-
 
 def _losses(observed: Observed) -> Array:
-    """The first goal's losses (n,), infinite where a trial told none."""
+    """The first goal's losses (n,), infinite where a trial has none."""
     losses: Array = np.nan_to_num(observed.Y[:, 0], nan=np.inf, posinf=np.inf, neginf=-np.inf)
     return losses

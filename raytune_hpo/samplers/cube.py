@@ -1,4 +1,4 @@
-"""The unit cube of a space, as samplers that model it need it.
+"""The unit cube of a space, as models and evolutionary samplers use it.
 
 X  (n, d)  coordinates; NaN where a parameter is not active. "Proper" rows stand at the centres of cells where there are
            cells, and have NaN exactly where they are not active: as ``Space.encode`` returns them.
@@ -12,23 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Axis, Kind
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.axes import Axis, is_among, row_keys
 from raytune_hpo.numerics.quasi import sobol
-from raytune_hpo.space import Choice, Domain, Space
-from raytune_hpo.space.domain import Array
+from raytune_hpo.space import Space
+from raytune_hpo.space.axis import axis_of
 from raytune_hpo.trial import Trial
 
-_LONGEST_GRID = 64  # a domain of more values in order counts as a continuum
 _SOBOL_BATCH = 64
-_MOST_LISTED = 10_000  # a space of so many configurations is searched to its last one
+_DRAWS = 256  # rows drawn at once in search of a new one
+_MOST_LISTED = 10_000  # a space of at most this many configurations is searched to its last one
 
 
 class Cube:
-    """What a model sees of a space."""
+    """The unit cube of a space, and what a sampler does with it."""
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self.axes: tuple[Axis, ...] = tuple(_axis(column.domain) for column in space.columns)
+        self.axes: tuple[Axis, ...] = tuple(axis_of(column.domain) for column in space.columns)
 
     def proper(self, X: Array) -> Array:
         """Any rows as proper ones: snapped to cells, NaN where not active."""
@@ -52,8 +53,8 @@ class Cube:
         return self.scattered(n, rng)
 
     def scattered(self, n: int, rng: np.random.Generator) -> Array:
-        """n proper rows from the prior, whether they meet the constraints or not: who asks for many of them at a time
-        would wait long where few do.
+        """n proper rows from the prior, whether they meet the constraints or not: drawing many that do would take long
+        where few do.
         """
         return self.proper(rng.random((n, self.space.num_columns)))
 
@@ -71,10 +72,7 @@ class Cube:
 
     @property
     def listed(self) -> Array | None:
-        """Where the candidates (n, d) stand that the space is restricted to; None where it is not.
-
-        A model has to search for what it cannot list.
-        """
+        """Rows (n, d) of the candidates that the space is restricted to; None where it is not, and has to be searched."""
         return None if self.space.candidates is None else self.space.candidates.unit
 
     def untried(self, known: Array) -> Array:
@@ -94,8 +92,28 @@ class Cube:
         X = self.space.encode([self.space.at(i) for i in range(size)])
         return X[self.feasible(X)]
 
+    def first_new(self, rows: Array, known: Array, rng: np.random.Generator) -> Any:
+        """The first feasible row (d,) that is not known; if all are, one of the whole space where it is small, else a draw.
+
+        Args:
+            rows: (k, d) proper, in order of preference.
+            known: (n, d) proper.
+        """
+        size = self.space.cardinality
+        if size is not None and len(known) >= size and len(set(row_keys(known))) >= size:  # nothing new is left
+            return self.draw(_DRAWS, rng)[0]
+        for x in rows:
+            if not is_among(x, known) and self.feasible(x[None, :])[0]:
+                return x
+        if (everything := self.everything) is not None and len(everything):
+            tried = set(row_keys(known))
+            new = [i for i, key in enumerate(row_keys(everything)) if key not in tried]
+            return everything[rng.choice(new) if new else rng.integers(len(everything))]
+        drawn = self.draw(_DRAWS, rng)
+        return next((x for x in drawn if not is_among(x, known)), drawn[0])
+
     def encode(self, trials: Sequence[Trial]) -> Array:
-        """Where trials stand, (n, d)."""
+        """Rows (n, d) of trials."""
         return self.space.encode([trial.config for trial in trials])
 
     def config(self, x: Array) -> Mapping[str, Any]:
@@ -105,18 +123,3 @@ class Cube:
     @cached_property
     def _celled(self) -> tuple[int, ...]:
         return tuple(j for j, column in enumerate(self.space.columns) if column.domain.size is not None)
-
-
-def keys(X: Array) -> list[bytes]:
-    """A key for each row; equal rows have equal keys."""
-    rows = np.ascontiguousarray(np.where(np.isnan(X), -1.0, X))
-    return [row.tobytes() for row in rows]
-
-
-def _axis(domain: Domain) -> Axis:
-    if isinstance(domain, Choice):
-        return Axis(Kind.NOMINAL, domain.units(np.arange(domain.size)))
-    size = domain.size
-    if size is None or size > _LONGEST_GRID:
-        return Axis(Kind.REAL)
-    return Axis(Kind.GRID, np.sort(domain.encode([domain.nth(i) for i in range(size)])))

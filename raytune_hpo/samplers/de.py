@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import differential
-from raytune_hpo.samplers.population import Evolving
-from raytune_hpo.space.domain import Array
+from raytune_hpo.options import integer_option, number_option
+from raytune_hpo.samplers.population import Evolutionary
 
 TARGET, RATES = "target", "rates"  # keys in ``meta``
 _LEAST_POPULATION = 4  # a target, its leader and two others
@@ -28,7 +28,7 @@ class _Members:
 
     Attributes:
         X: (k, d) points of the unit cube, with a coordinate for every column.
-        losses: (k,) theirs; infinite where a trial told none.
+        losses: (k,) of these points; infinite where a trial has none.
         mu_F, mu_CR: what the rates of children are drawn around.
     """
 
@@ -44,7 +44,7 @@ class _Members:
         return replace(self, X=X, losses=losses)
 
 
-class DE(Evolving):
+class DE(Evolutionary):
     """Differential evolution: children are good members of a population plus differences between others.
 
     The population is the first trials that were told, of an even design. Each child has a target, replaces it if its
@@ -72,18 +72,11 @@ class DE(Evolving):
         crossover: float = 0.7,
         adaptation: float = 0.1,
     ) -> None:
-        if not (isinstance(population, int) and population >= _LEAST_POPULATION):
-            raise SpecError(f"de needs a whole number population >= {_LEAST_POPULATION}, got population={population!r}")
-        for name, value in (("best", best), ("scale", scale), ("crossover", crossover)):
-            if not 0 < value <= 1:
-                raise SpecError(f"de needs 0 < {name} <= 1, got {name}={value}")
-        if not 0 <= adaptation <= 1:
-            raise SpecError(f"de needs 0 <= adaptation <= 1, got adaptation={adaptation}")
-        self.population = population
-        self.best = best
-        self.scale = scale
-        self.crossover = crossover
-        self.adaptation = adaptation
+        self.population = integer_option("de", "population", population, least=_LEAST_POPULATION)
+        self.best = number_option("de", "best", best, above=0, most=1)
+        self.scale = number_option("de", "scale", scale, above=0, most=1)
+        self.crossover = number_option("de", "crossover", crossover, above=0, most=1)
+        self.adaptation = number_option("de", "adaptation", adaptation, least=0, most=1)
 
     def found(self, X: Array, Y: Array) -> None:
         """The first members."""
@@ -95,24 +88,23 @@ class DE(Evolving):
         F, CR = rates = differential.draw_rates(members.mu_F, members.mu_CR, rng)
         x, best = members.X[target], max(2, round(self.best * self.population))
         v = differential.mutant(members.X, members.losses, target, self._nominal, F, best, rng)
-        return differential.crossed(x, differential.returned(v, x), CR, rng), {TARGET: target, RATES: list(rates)}
+        return differential.binomial_crossover(x, differential.moved_inside(v, x), CR, rng), {
+            TARGET: target,
+            RATES: list(rates),
+        }
 
     def enter(self, x: Array, losses: Array, meta: dict[str, Any]) -> None:
-        """A child takes the place of its target, a stranger that of the worst member, unless it is worse."""
+        """A child takes the place of its target, any other trial that of the worst member, unless it is worse."""
         members, loss = self._members, float(losses[0])
-        if TARGET in meta:
-            self._members = self._competed(members, x, loss, meta)
-        elif loss < members.losses.max():
-            self._members = members.with_member(int(np.argmax(members.losses)), x, loss)
-
-    def _competed(self, members: _Members, x: Array, loss: float, meta: dict[str, Any]) -> _Members:
-        """The members after a child was told."""
+        if TARGET not in meta:
+            if loss < members.losses.max():
+                self._members = members.with_member(int(np.argmax(members.losses)), x, loss)
+            return
         target, (F, CR) = meta[TARGET], meta[RATES]
         before = members.losses[target]
         if not loss <= before or np.isinf(loss):
-            return members
-        after = members.with_member(target, x, loss)
-        if loss == before or self.adaptation == 0:
-            return after
-        mu_F, mu_CR = differential.adapted(members.mu_F, members.mu_CR, F, CR, self.adaptation)
-        return replace(after, mu_F=mu_F, mu_CR=mu_CR)
+            return
+        self._members = members.with_member(target, x, loss)
+        if loss < before and self.adaptation > 0:  # the rates of children that were better are followed
+            mu_F, mu_CR = differential.adapted(members.mu_F, members.mu_CR, F, CR, self.adaptation)
+            self._members = replace(self._members, mu_F=mu_F, mu_CR=mu_CR)

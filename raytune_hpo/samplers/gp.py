@@ -5,37 +5,53 @@ Snoek, Larochelle, Adams: Practical Bayesian Optimization of Machine Learning Al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import gaussian, transforms
-from raytune_hpo.numerics.cached_predictions import Panel
-from raytune_hpo.numerics.gaussian import Posterior, Prior
+from raytune_hpo.numerics.acquisition import ACQUISITIONS, MeanAcquisition
+from raytune_hpo.numerics.axes import row_keys
+from raytune_hpo.numerics.cached_predictions import CachedPredictions
+from raytune_hpo.numerics.gaussian import Posterior
 from raytune_hpo.numerics.kernels import Embedding
 from raytune_hpo.numerics.neighbours import crowded
-from raytune_hpo.numerics.optimise import Hill, climbed, filled, perturbed
-from raytune_hpo.numerics.scores import SCORES, Promise, undominated
+from raytune_hpo.numerics.optimise import Objective, filled, maximised, perturbed
+from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.numerics.slice_sampling import slice_samples
+from raytune_hpo.options import integer_option, named_option
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.history import Memo, Observed, Training, last_due, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
-from raytune_hpo.space.domain import Array
 
-_ACQUISITIONS = (*SCORES, "thompson", "mace")
+_ACQUISITIONS = (*ACQUISITIONS, "thompson", "mace")
 _MACE = ("ei", "pi", "ucb")  # Lyu et al., ICML 2018
 _MARGINALIZE = ("map", "none", "slice")
 _FIXED_NOISE = 1e-3  # of "none"
 _NUM_SLICES = 10
 _MOST_FITTED = 256  # trials that length scales are learned from
-# Candidates from the prior, and near the best trials: hardly any of the prior's promise more, in many dimensions none.
+# Candidates from the prior, and near the best trials: hardly any of the prior's are better, in many dimensions none.
 _DRAWN, _NEAR = 20, 600
 _PARENTS = 3  # best trials that candidates are near to
-_CLIMBERS = 3
+_NUM_STARTS = 3
 _MOST_SAMPLED = 400  # candidates of a joint sample
 _RETURNED = 64
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """What was fitted.
+
+    Attributes:
+        thetas: hyperparameters (s, d + 2) of the newest prefix that was due.
+        predictions: of the listed rows.
+    """
+
+    thetas: Memo[Array] = field(default_factory=Memo)
+    predictions: CachedPredictions = field(default_factory=CachedPredictions)
 
 
 class GP(ModelBased):
@@ -56,9 +72,6 @@ class GP(ModelBased):
         SpecError: an unknown acquisition, marginalize or transform; n_initial < 1; max_points < 16.
     """
 
-    model_options = ("marginalize", "transform", "max_points")
-    memos = ("_fit", "_panel")
-
     def __init__(
         self,
         *,
@@ -68,23 +81,17 @@ class GP(ModelBased):
         n_initial: int | None = None,
         max_points: int = 1000,
     ) -> None:
-        for option, value, known in (
-            ("acquisition", acquisition, _ACQUISITIONS),
-            ("marginalize", marginalize, _MARGINALIZE),
-            ("transform", transform, tuple(_TRANSFORMS)),
-        ):
-            if value not in known:
-                raise SpecError(f"gp has no {option} {value!r}; {nearest(str(value), known)}")
-        for option, number, least in (("n_initial", n_initial, 1), ("max_points", max_points, 16)):
-            if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < least):
-                raise SpecError(f"gp needs a whole number {option} >= {least}, got {option}={number!r}")
-        self.acquisition = acquisition
-        self.marginalize = marginalize
-        self.transform = transform
-        self.n_initial = n_initial
-        self.max_points = max_points
-        self._fit: Memo[Array] = Memo()  # thetas
-        self._panel = Panel()
+        self.acquisition = named_option("gp", "acquisition", acquisition, _ACQUISITIONS)
+        self.marginalize = named_option("gp", "marginalize", marginalize, _MARGINALIZE)
+        self.transform = named_option("gp", "transform", transform, _TRANSFORMS)
+        self.n_initial = None if n_initial is None else integer_option("gp", "n_initial", n_initial, least=1)
+        self.max_points = integer_option("gp", "max_points", max_points, least=16)
+        self.fits: _Fits = _Fits()
+
+    @property
+    def model_key(self) -> Hashable:
+        """Samplers of one model differ in their acquisition functions and even designs only."""
+        return GP, self.marginalize, self.transform, self.max_points
 
     def initial(self) -> int:
         """How many trials the even design has."""
@@ -93,40 +100,49 @@ class GP(ModelBased):
         return min(2 + self._cube.space.num_columns // 2, 10)
 
     def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
-        """What the posterior promises most."""
+        """The rows with the best values of the acquisition function."""
         training, pending = self._training(observed), self._embedding(running)
-        beliefs = [belief.fantasised(pending) for belief in self._beliefs(observed, training)]
+        posteriors = [posterior.fantasised(pending) for posterior in self._posteriors(observed, training)]
         known, listed = np.concatenate([observed.X, running]), self._cube.listed
         if self.acquisition == "thompson":
             if listed is None:
                 candidates = self._candidates(training, _MOST_SAMPLED // 2, _MOST_SAMPLED // 2, rng)
             else:
                 candidates = listed[self._cube.untried(known)]
-            return self._by_sample(beliefs[rng.integers(len(beliefs))], candidates, rng)
+            # In the order of one sample of the loss. (Thompson, Biometrika 25, 1933)
+            posterior = posteriors[rng.integers(len(posteriors))]
+            some = candidates[rng.permutation(len(candidates))[:_MOST_SAMPLED]]
+            return Ranked.of(some, -posterior.draw(self._embedding(some), rng))
         if listed is None:
-            searched = partial(self._searched, beliefs, self._candidates(training, _DRAWN, _NEAR, rng), known, running)
+            candidates = self._candidates(training, _DRAWN, _NEAR, rng)
+            searched = partial(self._searched, posteriors, candidates, known, running)
         else:
-            searched = partial(self._looked_up, beliefs, listed, self._cube.untried(known))
-        return self._by_front(beliefs, searched, rng) if self.acquisition == "mace" else searched(self.acquisition)
+            searched = partial(self._looked_up, posteriors, listed, self._cube.untried(known))
+        return self._by_front(posteriors, searched, rng) if self.acquisition == "mace" else searched(self.acquisition)
 
-    # -------------------------------------------------------------------------------------------- what is learned from
+    # -------------------------------------------------------------------------------------------- the model
 
     def expect(self, observed: Observed, rows: Array) -> Array:
-        """What losses (k,) the posterior expects at rows (k, d), in their own units."""
+        """The losses (k,) that the posterior expects at rows (k, d), in their own units."""
         training, at = self._training(observed), self._embedding(rows)
-        mean = np.mean([belief.predict(at)[0] for belief in self._beliefs(observed, training)], axis=0)
+        mean = np.mean([posterior.predict(at)[0] for posterior in self._posteriors(observed, training)], axis=0)
         return transforms.undone(mean, training.y, training.losses)
 
     def estimate(self, observed: Observed, rows: Array) -> tuple[Array, Array]:
         """Means and variances (k,) of the mixture of posteriors at rows (k, d), standardised."""
         at = self._embedding(rows)
-        said = [belief.predict(at) for belief in self._beliefs(observed, self._training(observed))]
-        means, sds = np.stack([mean for mean, _ in said]), np.stack([sd for _, sd in said])
+        predicted = [posterior.predict(at) for posterior in self._posteriors(observed, self._training(observed))]
+        means, sds = np.stack([mean for mean, _ in predicted]), np.stack([sd for _, sd in predicted])
         return means.mean(axis=0), (sds**2).mean(axis=0) + means.var(axis=0)
 
-    def _beliefs(self, observed: Observed, training: Training) -> list[Posterior]:
+    def _posteriors(self, observed: Observed, training: Training) -> list[Posterior]:
+        """One for each sample of the hyperparameters, which are fitted to the newest prefix that is due: a function of
+        that prefix alone.
+        """
         Z, owner = self._embedding(training.X), self._embedding.owner
-        return [Posterior.of(theta, Z, owner, training.y) for theta in self._thetas(observed)]
+        due = observed.first(last_due(len(observed)))
+        thetas = self.fits.thetas.of(due, partial(self._fitted, due))
+        return [Posterior.of(theta, Z, owner, training.y) for theta in thetas]
 
     def _training(self, observed: Observed) -> Training:
         """The trials that the model looks at; failed ones count as the worst of them."""
@@ -139,13 +155,11 @@ class GP(ModelBased):
         warped[~told] = warped[told].max()
         return Training(observed.X[kept], transforms.standardised(warped), np.where(told, y, y[told].max()))
 
-    def _thetas(self, observed: Observed) -> Array:
-        """Hyperparameters (s, d + 2), fitted to the newest prefix that is due: a function of that prefix alone."""
-        due = observed.first(last_due(len(observed)))
-        return self._fit.of(due, partial(self._fitted, due))
-
     def _fitted(self, observed: Observed) -> Array:
-        prior, owner = self._prior, self._embedding.owner
+        """Hyperparameters (s, d + 2) of the observed trials."""
+        prior, owner = gaussian.scaled_prior(len(self._cube.axes)), self._embedding.owner
+        if self.marginalize == "none":
+            prior = prior.with_noise(_FIXED_NOISE)
         if np.isnan(observed.Y).all():
             return prior.mean[None, :]
         training = self._training(observed)
@@ -164,17 +178,15 @@ class GP(ModelBased):
         return Embedding(self._cube.axes)
 
     @cached_property
-    def _listed(self) -> Array:
+    def _listed_features(self) -> Array:
         """The features of all rows that the space is restricted to."""
         assert self._cube.listed is not None
         return self._embedding(self._cube.listed)
 
-    @cached_property
-    def _prior(self) -> Prior:
-        prior = gaussian.scaled_prior(len(self._cube.axes))
-        return prior.with_noise(_FIXED_NOISE) if self.marginalize == "none" else prior
+    # -------------------------------------------------------------------------------------------- the acquisition
 
-    # -------------------------------------------------------------------------------------------- what is promising
+    def _acquisition(self, name: str, posteriors: list[Posterior]) -> MeanAcquisition:
+        return MeanAcquisition(posteriors, [float(posterior.means.min()) for posterior in posteriors], name)
 
     def _candidates(self, training: Training, num_drawn: int, num_near: int, rng: np.random.Generator) -> Array:
         """Proper rows from the prior and, after those, near the best trials."""
@@ -183,62 +195,59 @@ class GP(ModelBased):
         near = cube.proper(perturbed(parents, num_near, cube.axes, rng))
         return np.concatenate([cube.draw(num_drawn, rng), near])
 
-    def _looked_up(self, beliefs: list[Posterior], listed: Array, untried: Array, name: str) -> Ranked:
-        """The best of what is listed, of the rows at these positions."""
-        said = [(mean[untried], sd[untried]) for mean, sd in self._panel.predict(beliefs, self._listed)]
-        return Ranked.of(listed[untried], self._promise(name, beliefs).of(said), _RETURNED)
+    def _looked_up(self, posteriors: list[Posterior], listed: Array, untried: Array, name: str) -> Ranked:
+        """The best of the listed rows at these positions."""
+        predictions = self.fits.predictions.predict(posteriors, self._listed_features)
+        of_untried = [(mean[untried], sd[untried]) for mean, sd in predictions]
+        return Ranked.of(listed[untried], self._acquisition(name, posteriors).values_of(of_untried), _RETURNED)
 
-    def _searched(self, beliefs: list[Posterior], candidates: Array, known: Array, running: Array, name: str) -> Ranked:
-        """The best of some candidates and, before them, what lies further uphill."""
-        hill = self._hill(name, beliefs, known, running)
-        heights = hill.height(candidates)
-        order = np.argsort(-heights, kind="stable")
-        # The best of those from all over climbs too, or all might stand on one hill.
-        starts = np.append(order[:_CLIMBERS], order[order < _DRAWN][0])
-        rows, reached = climbed(hill, np.nan_to_num(candidates[starts], nan=0.5))
+    def _searched(
+        self, posteriors: list[Posterior], candidates: Array, known: Array, running: Array, name: str
+    ) -> Ranked:
+        """The best of some candidates and, before them, what local search from the best of them finds."""
+        objective = self._objective(name, posteriors, known, running)
+        values = objective.values(candidates)
+        order = np.argsort(-values, kind="stable")
+        # The best of those from all over is a start too, or all might lead to one local maximum.
+        starts = np.append(order[:_NUM_STARTS], order[order < _DRAWN][0])
+        rows, reached = maximised(objective, np.nan_to_num(candidates[starts], nan=0.5))
         best = order[:_RETURNED]
         return Ranked.of(
-            np.concatenate([self._cube.proper(rows), candidates[best]]), np.concatenate([reached, heights[best]])
+            np.concatenate([self._cube.proper(rows), candidates[best]]), np.concatenate([reached, values[best]])
         )
 
-    def _promise(self, name: str, beliefs: list[Posterior]) -> Promise:
-        bests = [float(belief.means.min()) for belief in beliefs]
-        return Promise(beliefs, bests, name)
-
-    def _hill(self, name: str, beliefs: list[Posterior], known: Array, running: Array) -> Hill:
-        """Nobody stands where a trial has been, or as good as where one is running.
+    def _objective(self, name: str, posteriors: list[Posterior], known: Array, running: Array) -> Objective:
+        """The acquisition function, -inf where a trial has been, or close to where one is running.
 
         Under noise the model would send all workers to its one optimum: a trial that it believes in advance tells it
         nothing that takes this away.
         """
-        promise, embedding, seen = self._promise(name, beliefs), self._embedding, _views(known)
+        acquisition, embedding, seen = self._acquisition(name, posteriors), self._embedding, set(row_keys(known))
 
-        def height(X: Array) -> Array:
-            taken = np.isin(_views(X), seen)
+        # The values are -inf at known rows, the gradients know nothing of it: L-BFGS follows the smooth function
+        # underneath, and where it ends too close to a known row, ``maximised`` keeps the row that it began at. A column
+        # that is not active has no coordinate to move, so its gradient is 0.
+        def values(X: Array) -> Array:
+            taken = np.array([key in seen for key in row_keys(X)], dtype=bool)
             if len(running):
                 taken |= crowded(self._cube.axes, X, running)
-            return np.where(taken, -np.inf, promise.height(embedding(X)))
+            return np.where(taken, -np.inf, acquisition.values(embedding(X)))
 
-        def slope(X: Array) -> tuple[Array, Array]:
-            value, gradient = promise.slope(embedding(X))
+        def values_and_gradients(X: Array) -> tuple[Array, Array]:
+            value, gradient = acquisition.values_and_gradients(embedding(X))
             return value, np.where(np.isnan(X), 0.0, gradient[:, embedding.slots])
 
-        return Hill(self._cube.axes, self._cube.proper, height, slope)
-
-    def _by_sample(self, belief: Posterior, candidates: Array, rng: np.random.Generator) -> Ranked:
-        """Candidates in the order of one sample of the loss. (Thompson, Biometrika 25, 1933)"""
-        some = candidates[rng.permutation(len(candidates))[:_MOST_SAMPLED]]
-        return Ranked.of(some, -belief.draw(self._embedding(some), rng))
+        return Objective(self._cube.axes, self._cube.proper, values, values_and_gradients)
 
     def _by_front(
-        self, beliefs: list[Posterior], searched: Callable[[str], Ranked], rng: np.random.Generator
+        self, posteriors: list[Posterior], searched: Callable[[str], Ranked], rng: np.random.Generator
     ) -> Ranked:
-        """What no other candidate surpasses in EI, PI and UCB together, in random order, before all others."""
+        """Rows on the Pareto front of EI, PI and UCB, in random order, before all others."""
         rows = np.concatenate([searched(name).X for name in _MACE])
         Z = self._embedding(rows)
-        V = np.column_stack([self._promise(name, beliefs).height(Z) for name in _MACE])
+        V = np.column_stack([self._acquisition(name, posteriors).values(Z) for name in _MACE])
         mixed = rng.permutation(len(rows))
-        return Ranked.of(rows[mixed], undominated(V)[mixed].astype(float))
+        return Ranked.of(rows[mixed], pareto_front(-V)[mixed].astype(float))
 
 
 _TRANSFORMS: Mapping[str, Callable[[Array], Array]] = {
@@ -248,9 +257,3 @@ _TRANSFORMS: Mapping[str, Callable[[Array], Array]] = {
     "log_error": transforms.log_error,
     "hybrid_log_error": transforms.hybrid_log_error,
 }
-
-
-def _views(X: Array) -> Array:
-    """Rows as scalars that can be compared."""
-    rows = np.ascontiguousarray(np.where(np.isnan(X), -1.0, X))
-    return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()

@@ -1,4 +1,4 @@
-"""Every configuration of a finite space, in order."""
+"""Grid search: every configuration of a finite space, in order."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from raytune_hpo.errors import SpaceError, SpecError
 from raytune_hpo.goals import Goal
+from raytune_hpo.options import integer_option
 from raytune_hpo.protocols import Signal, Suggestion, Traits
-from raytune_hpo.samplers.blocks import INDEX, Blocks, Told, newest_indexed
+from raytune_hpo.samplers.sequence import INDEX, BlockSequence, IndexCounter, newest_indexed
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
@@ -28,20 +29,18 @@ class Grid:
             be no continuous ones.
 
     Raises:
-        SpecError: points is no whole number, or below 1.
+        SpecError: points is not a whole number, or below 1.
     """
 
     traits: ClassVar[Traits] = Traits(history_free=True, multi_goal=True)
     _grid: Space
     _size: int
     _end: int  # no point from here on is feasible; lowered when that is found out, so that it is found out once
-    _configs: Blocks[Mapping[str, Any] | None]
+    _configs: BlockSequence[Mapping[str, Any] | None]
 
     def __init__(self, *, points: int | None = None) -> None:
-        if points is not None and not (isinstance(points, int) and points >= 1):
-            raise SpecError(f"grid needs a whole number of points >= 1, got points={points!r}")
-        self.points = points
-        self._told = Told()
+        self.points = None if points is None else integer_option("grid", "points", points, least=1)
+        self._indices = IndexCounter()
         self._enqueued: set[int] = set()  # the grid points among the user's own trials that have finished
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Grid:
@@ -53,16 +52,16 @@ class Grid:
         bound = Grid(points=self.points)
         bound._grid = space if self.points is None else space.discretised(self.points)
         bound._size = bound._end = _size(bound._grid)
-        bound._configs = Blocks(_BLOCK, bound._compute)
+        bound._configs = BlockSequence(_BLOCK, bound._compute)
         return bound
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
-        """The next grid point that nobody has tried or is trying; EXHAUSTED after the last."""
+        """The next grid point that has not been tried and is not running; EXHAUSTED after the last."""
         newest, others = newest_indexed(pending)
         # What the newest suggestion knew of the user's older points is in its meta: no need to look at all of pending.
         known = [] if newest is None else newest.meta.get(_SKIP, [])
         skip = {*known, *(index for trial in others if (index := self._index_of(trial)) is not None)}
-        first = self._told.next_index(newest)
+        first = self._indices.next_index(newest)
         for index, config in self._feasible(first):
             if index not in skip and index not in self._enqueued:
                 ahead = sorted(i for i in skip if i > index)
@@ -72,7 +71,7 @@ class Grid:
     def tell(self, trial: Trial) -> None:
         """Note how far the walk has come, or which point of the grid the user has tried."""
         if INDEX in trial.meta:
-            self._told.tell(trial.meta)
+            self._indices.tell(trial.meta)
         elif (index := self._index_of(trial)) is not None:
             self._enqueued.add(index)
 

@@ -1,7 +1,7 @@
-"""What a model learns from: the finished trials of one study as columns that only grow.
+"""The history that a model learns from: the finished trials of one study as columns that only grow.
 
 X  (n, d)  coordinates in the unit cube; NaN where a parameter was not active
-Y  (n, m)  losses of m goals; NaN where a trial failed, or told nothing
+Y  (n, m)  losses of m goals; NaN where a trial failed, or has none
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.facts import Status
 from raytune_hpo.space import Space
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 _Fit = TypeVar("_Fit")
@@ -41,7 +41,7 @@ class Observed(NamedTuple):
 
 
 class Memo(Generic[_Fit]):
-    """The newest fit, for as long as nobody asks for that of another history."""
+    """A memo of the newest fit, until the fit of another history is asked for."""
 
     def __init__(self) -> None:
         self._newest: tuple[Observed, _Fit] | None = None
@@ -115,7 +115,7 @@ class History:
 
 
 def representatives(y: Array, most: int) -> Array:
-    """Positions of at most so many trials that stand for all of them, in order: half are the best, a quarter the newest,
+    """Positions of at most ``most`` trials that stand for all of them, in order: half are the best, a quarter the newest,
     the rest from all over the study.
 
     Args:
@@ -143,7 +143,7 @@ def last_due(n: int) -> int:
 
 
 def _grown(rows: Array, n: int) -> Array:
-    """A copy with room for n rows and as many again; nobody's view of the old rows is touched."""
+    """A copy with room for n rows and as many again; views of the old rows stay as they are."""
     grown = np.full((2 * n, rows.shape[1]), np.nan)
     grown[: len(rows)] = rows
     return grown

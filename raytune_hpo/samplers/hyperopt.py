@@ -6,18 +6,17 @@ those of the ``hyperopt`` package; this file carries trials to it and its points
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
+from raytune_hpo.options import integer_option, number_option
 from raytune_hpo.protocols import Suggestion, Traits
-from raytune_hpo.samplers.hyperopt_space import Translation
+from raytune_hpo.samplers.hyperopt_space import HyperoptSpace
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
@@ -43,7 +42,7 @@ class Hyperopt:
     break a constraint are asked for again, 16 times at most, then drawn at random.
 
     Args:
-        n_startup_jobs: random draws until so many trials have a loss.
+        n_startup_jobs: trials are drawn at random until this many have a loss.
         n_EI_candidates: candidates among which the expected improvement chooses.
         gamma: the best gamma * sqrt(n) of n trials are modelled as good.
         prior_weight: weight of the prior against one observation.
@@ -52,7 +51,7 @@ class Hyperopt:
         SpecError: n_startup_jobs < 1, n_EI_candidates < 1, gamma <= 0 or prior_weight <= 0.
     """
 
-    traits: ClassVar[Traits] = Traits()
+    traits: ClassVar[Traits] = Traits(needs=("hyperopt",))
     _space: Space
 
     def __init__(
@@ -63,16 +62,10 @@ class Hyperopt:
         gamma: float = 0.25,
         prior_weight: float = 1.0,
     ) -> None:
-        for name, count in (("n_startup_jobs", n_startup_jobs), ("n_EI_candidates", n_EI_candidates)):
-            if not isinstance(count, int) or count < 1:
-                raise SpecError(f"hyperopt needs a whole number {name} >= 1, got {name}={count!r}")
-        for name, value in (("gamma", gamma), ("prior_weight", prior_weight)):
-            if not 0 < value < math.inf:
-                raise SpecError(f"hyperopt needs a finite {name} > 0, got {name}={value}")
-        self.n_startup_jobs = n_startup_jobs
-        self.n_EI_candidates = n_EI_candidates
-        self.gamma = gamma
-        self.prior_weight = prior_weight
+        self.n_startup_jobs = integer_option("hyperopt", "n_startup_jobs", n_startup_jobs, least=1)
+        self.n_EI_candidates = integer_option("hyperopt", "n_EI_candidates", n_EI_candidates, least=1)
+        self.gamma = number_option("hyperopt", "gamma", gamma, above=0)
+        self.prior_weight = number_option("hyperopt", "prior_weight", prior_weight, above=0)
         self._told: list[Trial] = []
         self._rows: list[_Row] = []  # a memo: the first of those told, in hyperopt's terms
         self._num_scored = 0
@@ -105,21 +98,14 @@ class Hyperopt:
         self._num_scored += _loss(trial) is not None
 
     @cached_property
-    def _translation(self) -> Translation:
-        return Translation(self._space)
+    def _translation(self) -> HyperoptSpace:
+        return HyperoptSpace(self._space)
 
     @cached_property
     def _domain(self) -> Any:
         from hyperopt.base import Domain
 
         return Domain(None, self._translation.expression)
-
-    def _history(self) -> list[_Row]:
-        """Every trial that was told, in hyperopt's terms."""
-        rows = self._rows
-        if len(rows) < len(self._told):
-            rows = self._rows = rows + self._read(self._told[len(rows) :])
-        return rows
 
     def _read(self, trials: Sequence[Trial]) -> list[_Row]:
         """Trials in hyperopt's terms, all at once: translating one costs nearly as much as a hundred."""
@@ -130,7 +116,11 @@ class Hyperopt:
         """The history and what is pending, as documents of this ask alone."""
         from hyperopt.base import JOB_STATE_DONE, STATUS_FAIL, STATUS_OK
 
-        rows = self._history() + (self._read(pending) if pending else [])
+        rows = self._rows
+        if len(rows) < len(self._told):
+            rows = self._rows = rows + self._read(self._told[len(rows) :])
+        if pending:
+            rows = rows + self._read(pending)
         return [
             {
                 "tid": row.number,
@@ -161,7 +151,7 @@ class Hyperopt:
 
 
 def _loss(trial: Trial) -> float | None:
-    """What a trial tells: a finished one's result, a pruned one's last report; nothing before it ends, or if it failed."""
+    """The loss of a trial: a finished one's result, a pruned one's last report; None before it ends, or if it failed."""
     if not trial.status.is_finished or trial.status is Status.FAILED or trial.last_losses is None:
         return None
     return trial.last_losses[0]

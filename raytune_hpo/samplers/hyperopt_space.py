@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.space import Choice, Column, Domain, Float, Int, Normal, Ordinal, Quantised, Space
 from raytune_hpo.space.conditions import Test
-from raytune_hpo.space.domain import Array
 
 
 @dataclass(frozen=True)
-class Axis:
+class HpColumn:
     """How a column looks to hyperopt.
 
     Attributes:
@@ -35,25 +35,26 @@ class Axis:
     to_unit: Callable[[Array], Array]
 
 
-def axis_of(domain: Domain) -> Axis:
-    """The axis of a domain."""
+def expressed(domain: Domain) -> HpColumn:
+    """A domain as a column of hyperopt's."""
     if isinstance(domain, Choice):
-        return Axis(None, (), domain.codes, lambda codes: domain.units(codes.astype(np.int64)))
+        return HpColumn(None, (), domain.codes, lambda codes: domain.units(codes.astype(np.int64)))
     if domain.size == 1:
-        return Axis("randint", (1,), np.zeros_like, lambda values: np.full(len(values), 0.5))
+        return HpColumn("randint", (1,), np.zeros_like, lambda values: np.full(len(values), 0.5))
     native = _native(domain)
     if native is not None:
-        return Axis(native[0], native[1:], lambda unit: domain.codes(unit).astype(np.float64), domain.units)
-    if _is_even(domain) and domain.size is not None:
+        return HpColumn(native[0], native[1:], lambda unit: domain.codes(unit).astype(np.float64), domain.units)
+    is_even = isinstance(domain, Ordinal) or (isinstance(domain, (Float, Int)) and not domain.log)
+    if is_even and domain.size is not None:  # equally likely values in order
         size = domain.size
         # Half a position is added at either end, or rounding would leave the first and last half their share.
-        return Axis(
+        return HpColumn(
             "quniform",
             (-0.5, size - 0.5, 1),
             lambda unit: np.clip(np.floor(unit * size), 0, size - 1),
             lambda values: (np.clip(np.rint(values), 0, size - 1) + 0.5) / size,
         )
-    return Axis("uniform", (0.0, 1.0), lambda unit: unit, lambda values: values)
+    return HpColumn("uniform", (0.0, 1.0), lambda unit: unit, lambda values: values)
 
 
 def _native(domain: Domain) -> tuple[Any, ...] | None:
@@ -69,12 +70,7 @@ def _native(domain: Domain) -> tuple[Any, ...] | None:
     return None
 
 
-def _is_even(domain: Domain) -> bool:
-    """Whether a domain has equally likely values in order."""
-    return isinstance(domain, Ordinal) or (isinstance(domain, (Float, Int)) and not domain.log)
-
-
-class Translation:
+class HyperoptSpace:
     """A space as hyperopt sees it.
 
     Attributes:
@@ -83,7 +79,7 @@ class Translation:
     """
 
     def __init__(self, space: Space) -> None:
-        self._axes = [axis_of(column.domain) for column in space.columns]
+        self._axes = [expressed(column.domain) for column in space.columns]
         self.labels = [column.name for column in space.columns]
         self.expression = _express(space.columns, self._axes)
 
@@ -107,7 +103,7 @@ class Translation:
         return row
 
 
-def _express(columns: Sequence[Column], axes: Sequence[Axis]) -> list[Any]:
+def _express(columns: Sequence[Column], axes: Sequence[HpColumn]) -> list[Any]:
     """The columns that always exist. What depends on a choice is made before it: it stands after it in the space."""
     top: list[Any] = []
     below: defaultdict[tuple[int, int], list[Any]] = defaultdict(list)  # by choice and option
@@ -127,7 +123,7 @@ def _places(column: Column, columns: Sequence[Column]) -> list[tuple[int, int] |
     return [None]
 
 
-def _node(column: Column, axis: Axis, number: int, below: Mapping[tuple[int, int], list[Any]]) -> Any:
+def _node(column: Column, axis: HpColumn, number: int, below: Mapping[tuple[int, int], list[Any]]) -> Any:
     from hyperopt import hp
 
     domain = column.domain

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import genetic, pareto
+from raytune_hpo.options import integer_option, number_option
 from raytune_hpo.protocols import Traits
-from raytune_hpo.samplers.population import Evolving
-from raytune_hpo.space.domain import Array
+from raytune_hpo.samplers.population import Evolutionary
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class _Members:
 
     Attributes:
         X: (k, d) points of the unit cube, with a coordinate for every column.
-        Y: (k, m) losses, infinite where a trial told none.
+        Y: (k, m) losses, infinite where a trial has none.
     """
 
     X: Array
@@ -37,7 +37,7 @@ class _Members:
         return cls(X[order], Y[order])
 
 
-class NSGA2(Evolving):
+class NSGA2(Evolutionary):
     """NSGA-II: a genetic algorithm for several goals, which spreads its population along their Pareto front.
 
     The population is the first trials that were told, of an even design. Each child has two parents, each the better of
@@ -56,20 +56,14 @@ class NSGA2(Evolving):
         SpecError: population < 4, or one of the etas < 0.
     """
 
-    traits: ClassVar[Traits] = Traits(multi_goal=True)
+    traits: ClassVar[Traits] = Traits(multi_goal=True, needs=("scipy",))
     _members: _Members
 
     def __init__(self, *, population: int = 16, eta_crossover: float = 1.0, eta_mutation: float = 1.0) -> None:
-        if not (isinstance(population, int) and population >= 4):
-            raise SpecError(f"nsga2 needs a whole number population >= 4, got population={population!r}")
-        for name, eta in (("eta_crossover", eta_crossover), ("eta_mutation", eta_mutation)):
-            if not 0 <= eta < np.inf:
-                raise SpecError(
-                    f"nsga2 needs {name} >= 0, got {name}={eta}; 1 suits a few hundred trials, 20 many thousands"
-                )
-        self.population = population
-        self.eta_crossover = eta_crossover
-        self.eta_mutation = eta_mutation
+        way_out = "1 suits a few hundred trials, 20 many thousands"
+        self.population = integer_option("nsga2", "population", population, least=4)
+        self.eta_crossover = number_option("nsga2", "eta_crossover", eta_crossover, least=0, way_out=way_out)
+        self.eta_mutation = number_option("nsga2", "eta_mutation", eta_mutation, least=0, way_out=way_out)
 
     def found(self, X: Array, Y: Array) -> None:
         """The first members."""
@@ -79,8 +73,8 @@ class NSGA2(Evolving):
         """Bred from two members, each the better of two."""
         X = self._members.X
         first, second = rng.integers(len(X), size=(2, 2)).max(axis=1)  # the better of two: they are sorted
-        child = genetic.crossed(X[first], X[second], self._nominal, self.eta_crossover, rng)
-        return genetic.mutated(child, self._nominal, self.eta_mutation, rng), {}
+        child = genetic.simulated_binary_crossover(X[first], X[second], self._nominal, self.eta_crossover, rng)
+        return genetic.polynomial_mutation(child, self._nominal, self.eta_mutation, rng), {}
 
     def enter(self, x: Array, losses: Array, meta: dict[str, Any]) -> None:
         """It takes the place of the worst member, unless it is worst itself."""

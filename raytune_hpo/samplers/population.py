@@ -1,4 +1,4 @@
-"""What samplers share that breed children from a population: an even design to found it, and no generations.
+"""Base of the evolutionary samplers: a population, founded by an even design, whose children compete one by one.
 
 A child competes as soon as it was told, so that no worker waits for another. Members have a coordinate for every
 parameter; those that are not active in a trial are inherited all the same.
@@ -12,24 +12,23 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
-from raytune_hpo.numerics.axes import Kind
+from raytune_hpo.numerics.axes import Kind, is_among
 from raytune_hpo.protocols import Suggestion
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.learner import Learner
-from raytune_hpo.samplers.untried import first_new, is_among
+from raytune_hpo.samplers.base import BaseSampler
 from raytune_hpo.space import Space
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 POINT = "point"  # the key in ``meta``
 _ATTEMPTS = 8  # children bred in search of one that is new and feasible
 
-_Self = TypeVar("_Self", bound="Evolving")
+_Self = TypeVar("_Self", bound="Evolutionary")
 
 
-class Evolving(Learner, ABC):
+class Evolutionary(BaseSampler, ABC):
     """A sampler whose population is the first trials that were told, and whose other suggestions are children of it.
 
     A subclass keeps its options as attributes of the same names, ``population`` among them: how many members there are.
@@ -52,7 +51,10 @@ class Evolving(Learner, ABC):
 
     @abstractmethod
     def enter(self, x: Array, losses: Array, meta: dict[str, Any]) -> None:
-        """Let a told trial compete: a child with the ``meta`` that it was bred with, or a stranger's with none of it."""
+        """Let a finished trial compete: a child with the ``meta`` it was bred with, or another one without it.
+
+        Its losses (m,) are infinite where it has none.
+        """
 
     # -------------------------------------------------------------------------------------------- what they share
 
@@ -71,13 +73,13 @@ class Evolving(Learner, ABC):
         known = np.concatenate([self._history.read().X, cube.encode(pending)])
         if not self._is_founded:
             rows = cube.spread(len(known), self._seed, rng)
-            return Suggestion(cube.config(first_new(cube, rows, known, rng)))
+            return Suggestion(cube.config(cube.first_new(rows, known, rng)))
         for _ in range(_ATTEMPTS):
             point, meta = self.child(number, rng)
             rows = cube.proper(point[None, :])
             if not is_among(rows[0], known) and cube.feasible(rows)[0]:
                 return Suggestion(cube.config(rows[0]), {**meta, POINT: point.tolist()})
-        return Suggestion(cube.config(first_new(cube, rows, known, rng)))
+        return Suggestion(cube.config(cube.first_new(rows, known, rng)))
 
     def tell(self, trial: Trial) -> None:
         """Note the trial, and let it compete once there is a population."""
@@ -88,20 +90,16 @@ class Evolving(Learner, ABC):
         if self._is_founded:
             point = trial.meta.get(POINT, ())
             x = np.array(point) if len(point) == len(self._cube.axes) else self._dense(position)[0]
-            self.enter(x, self._losses(trial), dict(trial.meta))
+            losses = None if trial.status is Status.FAILED else trial.last_losses
+            told = np.array((np.nan,) if losses is None else losses)
+            self.enter(x, np.full(len(self._goals), np.inf) if np.isnan(told).any() else told, dict(trial.meta))
         elif position + 1 == self.population:
             Y = self._history.read().Y
             self.found(self._dense(0), np.where(np.isnan(Y).any(axis=1, keepdims=True), np.inf, Y))
             self._is_founded = True
 
-    def _losses(self, trial: Trial) -> Array:
-        """The goals' (m,), infinite where a trial told none."""
-        losses = None if trial.status is Status.FAILED else trial.last_losses
-        told = np.array((np.nan,) if losses is None else losses)
-        return np.full(len(self._goals), np.inf) if np.isnan(told).any() else told
-
     def _dense(self, position: int) -> Array:
-        """The told trials (k, d) from a position on, with a coordinate drawn for every parameter that is not active."""
+        """The finished trials (k, d) from a position on, with a coordinate drawn for every parameter that is not active."""
         rows = self._history.read().X[position:]
         drawn = derive(self._seed, f"{type(self).__name__.lower()} inactive", position).random(rows.shape)
         return np.where(np.isnan(rows), drawn, rows)

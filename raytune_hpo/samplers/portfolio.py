@@ -1,4 +1,4 @@
-"""A portfolio: several samplers, one history, and a bandit that says whose turn it is.
+"""A portfolio of samplers with one history, and a bandit that decides whose turn it is.
 
 Cho et al.: Basic Enhancement Strategies When Using Bayesian Optimization for Hyperparameter Tuning of Deep Neural
 Networks. IEEE Access 8, 2020. Hoffman, Brochu, de Freitas: Portfolio Allocation for Bayesian Optimization. UAI 2011.
@@ -6,27 +6,28 @@ Networks. IEEE Access 8, 2020. Hoffman, Brochu, de Freitas: Portfolio Allocation
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from raytune_hpo import registry
-from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.arrays import Array
+from raytune_hpo.errors import SpecError
 from raytune_hpo.goals import Goal, to_losses
-from raytune_hpo.numerics import bandits, durations
+from raytune_hpo.numerics import bandits, duration_model
+from raytune_hpo.numerics.axes import is_among
 from raytune_hpo.numerics.penalties import PENALTIES
-from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
+from raytune_hpo.options import integer_option, named_option, number_option
+from raytune_hpo.protocols import Sampler, Signal, Suggestion
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.arms import ARM, OWN, SIX_ARMS, Scene, Told, labels_of, seen_by
+from raytune_hpo.samplers.arms import ARM, OWN, SIX_ARMS, ArmInput, ArmRecord, labels_of, with_own_meta
+from raytune_hpo.samplers.base import BaseSampler
 from raytune_hpo.samplers.history import Observed, last_due
-from raytune_hpo.samplers.learner import Learner
-from raytune_hpo.samplers.model_based import ModelBased, Ranked, Weighed
-from raytune_hpo.samplers.strategies import STRATEGIES, Standing, Strategy
-from raytune_hpo.samplers.untried import first_new, is_among
+from raytune_hpo.samplers.model_based import ModelBased, Ranked, Selection
+from raytune_hpo.samplers.strategies import STRATEGIES, BanditState, Strategy
 from raytune_hpo.space import Space
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 _NOMINEES, _CREDITS = "nominees", "credits"  # keys in ``meta``
@@ -36,7 +37,7 @@ FAILOVERS = ("premature", "none", "random", "next_candidate")
 _TOP = 10  # candidates among which next_candidate looks
 
 
-class Portfolio(Learner):
+class Portfolio(BaseSampler):
     """Several samplers ("arms") that learn from one history, and a bandit that decides whose turn it is.
 
     Which arm suggested a trial stands in its ``meta`` as ``arm``.
@@ -61,11 +62,10 @@ class Portfolio(Learner):
         truth: the loss of any configuration, for the strategies that end in T: a lookup table knows it.
 
     Raises:
-        SpecError: no arms, an arm that is none, an unknown strategy, failover or penalty; n_initial < 1; warm_up_s < 0; a
-            strategy that ends in T without ``truth``.
+        SpecError: no arms, or one that is not a sampler; an unknown strategy, failover or penalty; n_initial < 1;
+            warm_up_s < 0; a strategy that ends in T without ``truth``.
     """
 
-    traits: ClassVar[Traits] = Traits()
     _arms: tuple[Sampler, ...]
     _labels: tuple[str, ...]
 
@@ -83,37 +83,31 @@ class Portfolio(Learner):
     ) -> None:
         if isinstance(arms, (str, Mapping)) or not arms:
             raise SpecError(f"portfolio needs a list of arms, got {arms!r}; leave it out for the default ones")
-        for option, value, known in (
-            ("strategy", strategy, tuple(STRATEGIES)),
-            ("failover", failover, FAILOVERS),
-            ("penalty", penalty, (None, *PENALTIES)),
-        ):
-            if value not in known:
-                raise SpecError(f"portfolio has no {option} {value!r}; {nearest(str(value), [k for k in known if k])}")
-        if not isinstance(n_initial, int) or n_initial < 1:
-            raise SpecError(f"portfolio needs a whole number n_initial >= 1, got n_initial={n_initial!r}")
-        if penalty_weight is not None and not 0 < penalty_weight < np.inf:
-            raise SpecError(f"portfolio needs penalty_weight > 0, got {penalty_weight}")
-        if penalty == "top_k" and penalty_weight is not None and (penalty_weight < 1 or penalty_weight % 1):
-            raise SpecError(f"the penalty top_k needs a whole penalty_weight >= 1, its k, got {penalty_weight!r}")
-        if warm_up_s is not None and not 0 <= warm_up_s < np.inf:
-            raise SpecError(f"portfolio needs warm_up_s >= 0, seconds, got {warm_up_s}; leave it out for none")
+        self.arms = tuple(arms)
+        self.strategy = named_option("portfolio", "strategy", strategy, STRATEGIES)
+        self.failover = named_option("portfolio", "failover", failover, FAILOVERS)
+        self.penalty = named_option("portfolio", "penalty", penalty, (None, *PENALTIES))
+        self.penalty_weight = penalty_weight
+        if penalty_weight is not None:
+            self.penalty_weight = number_option("portfolio", "penalty_weight", penalty_weight, above=0)
+            if penalty == "top_k" and (penalty_weight < 1 or penalty_weight % 1):
+                raise SpecError(f"the penalty top_k needs a whole penalty_weight >= 1, its k, got {penalty_weight!r}")
+        self.n_initial = integer_option("portfolio", "n_initial", n_initial, least=1)
+        self.warm_up_s = warm_up_s
+        if warm_up_s is not None:
+            way_out = "these are seconds; leave it out for none"
+            self.warm_up_s = number_option("portfolio", "warm_up_s", warm_up_s, least=0, way_out=way_out)
         if STRATEGIES[strategy].by_truth and truth is None:
             raise SpecError(
                 f"strategy {strategy!r} needs truth=, the loss of any configuration; {strategy[:-1].rstrip('-')!r} does not"
             )
-        self.arms = tuple(arms)
-        self.strategy = strategy
-        self.failover = failover
-        self.penalty = penalty
-        self.penalty_weight = penalty_weight
-        self.n_initial = n_initial
-        self.warm_up_s = warm_up_s
         self.truth = truth
-        self._told: list[Told] = []
-        self._began_at = np.inf  # when the first trial did
-        self._duration: tuple[int, durations.Model] | None = None  # a number of completed trials, and the model of them
-        self._nominees: dict[int, Array] = {}  # (k, d) of told trials that nobody was credited for yet
+        self._records: list[ArmRecord] = []
+        self._began_at = np.inf  # when the first trial began
+        self._duration: tuple[int, duration_model.Model] | None = (
+            None  # a number of completed trials, and the model of them
+        )
+        self._nominees: dict[int, Array] = {}  # (k, d) of finished trials that have not been credited yet
         self._credits: dict[int, Array] = {}  # (k,) by the number of the trial at whose turn the arms nominated
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Portfolio:
@@ -125,109 +119,111 @@ class Portfolio(Learner):
         bound = super().bind(space, goals, seed)
         bound._arms = tuple(registry.make("sampler", arm).bind(space, goals, seed) for arm in self.arms)
         bound._labels = labels_of(self.arms, bound._arms)
-        models = [arm for arm in bound._arms if isinstance(arm, ModelBased)]
-        for i, arm in enumerate(models):
-            for earlier in reversed(models[:i]):  # so that it is the first of its kind that all share with
-                arm.share(earlier)
+        fits: dict[Hashable, Any] = {}
+        for arm in bound._arms:
+            if isinstance(arm, ModelBased):  # arms that differ in their acquisition functions fit one model together
+                arm.fits = fits.setdefault(arm.model_key, arm.fits)
         return bound
 
     # -------------------------------------------------------------------------------------------- asking
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
         """A draw at first; from then on what the arm suggests whose turn it is."""
-        return self.weighed(number, pending, rng).said
+        return self.select(number, pending, rng).suggestion
 
-    def weighed(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Weighed:
-        """As ``ask``, with what the suggestion was chosen from, where it was an arm with a model of ours."""
-        told, begun = self._history.read(), len(self._history) + len(pending)
+    def select(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Selection:
+        """As ``ask``, with what the suggestion was selected from, where it was an arm with a model of ours."""
+        finished, begun = self._history.read(), len(self._history) + len(pending)
         strategy, cube = STRATEGIES[self.strategy], self._cube
-        if strategy.waits and any(trial.number // self._batch < number // self._batch for trial in pending):
-            return Weighed(Signal.WAIT)
-        known = np.concatenate([told.X, cube.encode(pending)])
-        if not cube.axes or begun < self.n_initial or np.isnan(told.Y[:, 0]).all():
+        batch = len(self.arms) + 1  # trials of a synchronous round: one of each arm, and a random one
+        if strategy.waits and any(trial.number // batch < number // batch for trial in pending):
+            return Selection(Signal.WAIT)
+        rows = cube.encode(pending)
+        known = np.concatenate([finished.X, rows])
+        if not cube.axes or begun < self.n_initial or np.isnan(finished.Y[:, 0]).all():
             return self._drawn(known, rng)
-        standing, credits = self._standing(told, pending)
-        if strategy.with_random and (standing.busy > 0).all():
+        # Nominees of finished trials are credited when the bandit decides, by what the arms expect of them then. The
+        # credits travel in the meta of this suggestion: ``tell`` keeps them, so that nobody is credited twice, and a
+        # replay need not fit the models of that time again.
+        state, credits = self._bandit_state(finished, pending)
+        if strategy.with_random and (state.busy > 0).all():
             return self._drawn(known, rng)
-        scene = Scene.of(self.failover, told, pending, known, cube.encode)
-        arm = int(rng.choice(len(self._arms), p=strategy.probabilities(standing)))
+        shown = ArmInput.of(self.failover, finished, pending, rows)
+        arm = int(rng.choice(len(self._arms), p=strategy.probabilities(state)))
         if not strategy.nominates:
-            return self._suggested(arm, number, scene, pending, rng)
-        return self._nominated(arm, number, scene, credits, rng)
+            return self._suggested(arm, number, shown, pending, rng)
+        return self._nominated(arm, number, shown, credits, rng)
 
-    @property
-    def _batch(self) -> int:
-        """How many trials of a synchronous round there are: one an arm, and a random one."""
-        return len(self.arms) + 1
-
-    def _drawn(self, known: Array, rng: np.random.Generator) -> Weighed:
+    def _drawn(self, known: Array, rng: np.random.Generator) -> Selection:
         cube = self._cube
-        return Weighed(Suggestion(cube.config(first_new(cube, cube.draw(1, rng), known, rng)), {ARM: _AT_RANDOM}))
+        return Selection(Suggestion(cube.config(cube.first_new(cube.draw(1, rng), known, rng)), {ARM: _AT_RANDOM}))
 
     def _suggested(
-        self, arm: int, number: int, scene: Scene, pending: Sequence[Trial], rng: np.random.Generator
-    ) -> Weighed:
+        self, arm: int, number: int, shown: ArmInput, pending: Sequence[Trial], rng: np.random.Generator
+    ) -> Selection:
         """What one arm suggests; a sampler without a model is asked as anyone asks it."""
         sampler = self._arms[arm]
         if isinstance(sampler, ModelBased):
-            ranked = self._ranked(sampler, scene, rng)
-            suggestion = Suggestion(self._cube.config(self._chosen(ranked, scene, rng)), {ARM: self._labels[arm]})
-            return Weighed(suggestion, ranked, sampler, scene.observed)
-        its_own = [seen_by(arm, self._labels, trial) for trial in pending] if sampler.traits.reads_pending else []
-        said = sampler.ask(number, its_own, rng)
-        if isinstance(said, Signal):
-            return Weighed(said)
-        return Weighed(replace(said, meta={ARM: self._labels[arm], OWN: dict(said.meta)}))
+            ranked = self._ranked(sampler, shown, rng)
+            suggestion = Suggestion(self._cube.config(self._chosen(ranked, shown, rng)), {ARM: self._labels[arm]})
+            return Selection(suggestion, ranked, sampler, shown.observed)
+        its_own = [with_own_meta(arm, self._labels, t) for t in pending] if sampler.traits.reads_pending else []
+        answer = sampler.ask(number, its_own, rng)
+        if isinstance(answer, Signal):
+            return Selection(answer)
+        meta = {ARM: self._labels[arm], OWN: dict(answer.meta)}
+        return Selection(replace(answer, meta=meta))
 
     def _nominated(
-        self, arm: int, number: int, scene: Scene, credits: Mapping[int, Array], rng: np.random.Generator
-    ) -> Weighed:
+        self, arm: int, number: int, shown: ArmInput, credits: Mapping[int, Array], rng: np.random.Generator
+    ) -> Selection:
         """What one arm suggests, with what all the others would have, so that they can be credited for it."""
         rows, proposed = [], {}
         for index, sampler in enumerate(self._arms):
             if isinstance(sampler, ModelBased):
-                proposed[index] = self._ranked(sampler, scene, rng), sampler, scene.observed
-                rows.append(self._chosen(proposed[index][0], scene, rng))
+                proposed[index] = self._ranked(sampler, shown, rng), sampler, shown.observed
+                rows.append(self._chosen(proposed[index][0], shown, rng))
             else:
-                said = sampler.ask(number, (), rng)
-                rows.append(self._cube.draw(1, rng)[0] if isinstance(said, Signal) else self._row(said.config))
+                answer = sampler.ask(number, (), rng)
+                x = self._cube.draw(1, rng) if isinstance(answer, Signal) else self._cube.space.encode([answer.config])
+                rows.append(x[0])
         meta = {
             ARM: self._labels[arm],
             _NOMINEES: [_listed(x) for x in rows],
             _CREDITS: [[told, _listed(gains)] for told, gains in credits.items()],
         }
-        return Weighed(Suggestion(self._cube.config(rows[arm]), meta), *proposed.get(arm, ()))
+        return Selection(Suggestion(self._cube.config(rows[arm]), meta), *proposed.get(arm, ()))
 
-    def _ranked(self, sampler: ModelBased, scene: Scene, rng: np.random.Generator) -> Ranked:
-        """What an arm proposes, less what is held against long trials."""
-        ranked = sampler.propose(scene.observed, scene.running, rng)
+    def _ranked(self, sampler: ModelBased, shown: ArmInput, rng: np.random.Generator) -> Ranked:
+        """What an arm proposes, less the penalty for long trials."""
+        ranked = sampler.propose(shown.observed, shown.running, rng)
         seconds = self._seconds(ranked.X)
         if self.penalty is None or seconds is None:
             return ranked
         penalised, weight = PENALTIES[self.penalty]
-        return Ranked.of(ranked.X, penalised(ranked.promise, seconds, self.penalty_weight or weight))
+        return Ranked.of(ranked.X, penalised(ranked.scores, seconds, self.penalty_weight or weight))
 
-    def _chosen(self, ranked: Ranked, scene: Scene, rng: np.random.Generator) -> Array:
+    def _chosen(self, ranked: Ranked, shown: ArmInput, rng: np.random.Generator) -> Array:
         """The row (d,) that is tried, as the failover has it."""
         cube = self._cube
         rows = ranked.X[:_TOP] if self.failover == "next_candidate" else ranked.X
-        if self.failover == "random" and is_among(rows[0], scene.avoided):
+        if self.failover == "random" and is_among(rows[0], shown.pending):
             rows = cube.draw(1, rng)
-        known = scene.told if self.failover == "none" else scene.known
-        return np.asarray(first_new(cube, rows, known, rng))
+        known = shown.finished if self.failover == "none" else shown.known
+        return np.asarray(cube.first_new(rows, known, rng))
 
     def _seconds(self, rows: Array) -> Array | None:
         """How long trials are expected to take; None before enough have completed."""
         if self.penalty is None:
             return None
-        X, took = self._history.read().X, np.array([told.completed_in_s for told in self._told])
+        X, took = self._history.read().X, np.array([record.completed_in_s for record in self._records])
         known = np.flatnonzero(~np.isnan(took))
         known = known[: last_due(len(known))]
-        if len(known) < durations.LEAST:
+        if len(known) < duration_model.MIN_TRIALS:
             return None
         if self._duration is None or self._duration[0] != len(known):
             rng = derive(self._seed, "durations", len(known))
-            self._duration = len(known), durations.fit(self._cube.axes, X[known], took[known], rng)
+            self._duration = len(known), duration_model.fit_durations(self._cube.axes, X[known], took[known], rng)
         return self._duration[1](rows)
 
     # -------------------------------------------------------------------------------------------- telling
@@ -235,9 +231,12 @@ class Portfolio(Learner):
     def tell(self, trial: Trial) -> None:
         """Note the trial, and what its meta says of earlier nominees; arms without a model of ours are told too."""
         position = len(self._history)
-        self._history.tell(trial, at_its_best=self._is_warm(trial))
+        self._began_at = min(self._began_at, trial.created_at)
+        ended_at = trial.created_at if trial.finished_at is None else trial.finished_at
+        is_warm = self.warm_up_s is not None and ended_at - self._began_at >= self.warm_up_s
+        self._history.tell(trial, at_its_best=is_warm)
         label = trial.meta.get(ARM)
-        self._told.append(Told.of(trial, self._labels.index(label) if label in self._labels else None))
+        self._records.append(ArmRecord.of(trial, self._labels.index(label) if label in self._labels else None))
         for number, gains in trial.meta.get(_CREDITS, ()):
             if number in self._nominees:
                 self._credits[number] = _array(gains)
@@ -246,60 +245,49 @@ class Portfolio(Learner):
             self._nominees[position] = np.array([_array(row) for row in trial.meta[_NOMINEES]])
         for arm, sampler in enumerate(self._arms):
             if not isinstance(sampler, ModelBased):
-                sampler.tell(seen_by(arm, self._labels, trial))
+                sampler.tell(with_own_meta(arm, self._labels, trial))
 
-    def _is_warm(self, trial: Trial) -> bool:
-        """Whether a trial ended after the warm-up."""
-        self._began_at = min(self._began_at, trial.created_at)
-        ended_at = trial.created_at if trial.finished_at is None else trial.finished_at
-        return self.warm_up_s is not None and ended_at - self._began_at >= self.warm_up_s
-
-    def _standing(self, told: Observed, pending: Sequence[Trial]) -> tuple[Standing, dict[int, Array]]:
-        """What the strategy goes by, and the credits of nominees that nobody was credited for yet."""
+    def _bandit_state(self, finished: Observed, pending: Sequence[Trial]) -> tuple[BanditState, dict[int, Array]]:
+        """What the strategy decides by, and the credits of nominees that have not been credited yet."""
         strategy, k = STRATEGIES[self.strategy], len(self._arms)
-        y = told.Y[:, 0]
+        y = finished.Y[:, 0]
         scored = y[~np.isnan(y)]
         rewards = np.zeros(len(y))
         rewards[~np.isnan(y)] = self._rewards(strategy, scored, scored)
-        arm_of = np.array([-1 if told.arm is None else told.arm for told in self._told])
+        arm_of = np.array([-1 if record.arm is None else record.arm for record in self._records])
         ours = arm_of >= 0
-        fresh = {number: self._credited(strategy, told, rows, scored) for number, rows in self._nominees.items()}
+        fresh = {number: self._credited(strategy, finished, rows, scored) for number, rows in self._nominees.items()}
         busy = [self._labels.index(t.meta[ARM]) for t in pending if t.meta.get(ARM) in self._labels]
-        standing = Standing(
+        state = BanditState(
             turn=int(ours.sum()) + len(busy),
             num_arms=k,
             arms=arm_of[ours],
             rewards=rewards[ours],
             credits=sum([*self._credits.values(), *fresh.values()], np.zeros(k)),
-            hours=float(np.nansum([told.took_s for told in self._told])) / 3600,
+            hours=float(np.nansum([record.took_s for record in self._records])) / 3600,
             busy=np.bincount(busy, minlength=k),
         )
-        return standing, fresh
+        return state, fresh
 
-    def _credited(self, strategy: Strategy, told: Observed, rows: Array, scored: Array) -> Array:
-        """What the nominees (k, d) of one turn bring, by the truth or by what each arm expects of its own.
+    def _credited(self, strategy: Strategy, finished: Observed, rows: Array, scored: Array) -> Array:
+        """The rewards (k,) of the nominees (k, d) of one turn, by the truth or by what each arm expects of its own.
 
-        An arm without expectations is credited with the middle of what was told.
+        An arm without expectations is credited with the median of the losses so far.
         """
         losses = np.full(len(rows), float(np.median(scored)))
         for i, (sampler, row) in enumerate(zip(self._arms, rows, strict=True)):
             if strategy.by_truth and self.truth is not None:
-                losses[i] = self._true_loss(self.truth(self._cube.config(row)))
-            elif isinstance(sampler, ModelBased) and (expected := sampler.expect(told, row[None, :])) is not None:
+                metrics = {self._goals[0].metric: self.truth(self._cube.config(row))}
+                true = to_losses(metrics, self._goals)
+                losses[i] = np.nan if true is None else true[0]
+            elif isinstance(sampler, ModelBased) and (expected := sampler.expect(finished, row[None, :])) is not None:
                 losses[i] = expected[0]
         return self._rewards(strategy, losses, scored)
-
-    def _true_loss(self, value: float) -> float:
-        losses = to_losses({self._goals[0].metric: value}, self._goals)
-        return np.nan if losses is None else losses[0]
 
     @staticmethod
     def _rewards(strategy: Strategy, losses: Array, scored: Array) -> Array:
         rewards = bandits.goodness(losses, scored)
         return bandits.log_goodness(rewards) if strategy.is_log else rewards
-
-    def _row(self, config: Mapping[str, Any]) -> Array:
-        return np.asarray(self._cube.space.encode([config])[0])
 
 
 def _listed(x: Array) -> list[float | None]:

@@ -1,4 +1,4 @@
-"""The optimisers of the literature by their names: a mode, and what it specifies.
+"""Presets: the optimisers of the literature by their names, a mode and what it specifies.
 
 Cho et al., IEEE Access 8, 2020. Modes: RANDOM; TPE; GP, RF with an acquisition function (EI, PI, UCB); GP-NM, which does
 not integrate over length scales; GP-ALE, RF-ALE, whose small errors are told apart by their logarithm; DIV, six arms with a

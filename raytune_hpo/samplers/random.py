@@ -14,7 +14,7 @@ import numpy as np
 from raytune_hpo.goals import Goal
 from raytune_hpo.protocols import Suggestion, Traits
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.blocks import Blocks
+from raytune_hpo.samplers.sequence import BlockSequence
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
@@ -28,12 +28,12 @@ class Random:
     """
 
     traits: ClassVar[Traits] = Traits(history_free=True, reads_pending=False, multi_goal=True)
-    _drawn: Blocks[Mapping[str, Any]]
+    _drawn: BlockSequence[Mapping[str, Any]]
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Random:
         """A fresh sampler for one study."""
         bound = Random()
-        bound._drawn = Blocks(_BLOCK, partial(_draw, space, seed))
+        bound._drawn = BlockSequence(_BLOCK, partial(_draw, space, seed))
         return bound
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:

@@ -1,4 +1,4 @@
-"""A random forest for a model, after SMAC.
+"""Bayesian optimisation with a random forest, after SMAC.
 
 Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration. LION 2011.
 Lindauer et al.: SMAC3: A Versatile Bayesian Optimization Package for Hyperparameter Optimization. JMLR 23(54), 2022.
@@ -6,23 +6,24 @@ Lindauer et al.: SMAC3: A Versatile Bayesian Optimization Package for Hyperparam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import acquisition as scores
 from raytune_hpo.numerics import transforms
 from raytune_hpo.numerics.forest import Forest, grow
 from raytune_hpo.numerics.neighbours import crowded, neighbours
+from raytune_hpo.options import integer_option, named_option, number_option, renamed_options
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.history import Memo, Observed, Training, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
-from raytune_hpo.space.domain import Array
 
 _DRAWN = 1000  # candidates from the prior
-_STARTS = 10  # local searches begin at so many of the best trials, and of the most promising candidates
+_STARTS = 10  # local searches begin at this many of the best trials, and of the best candidates
 _STEPS = 6
 _RETURNED = 64
 
@@ -34,18 +35,28 @@ _ACQUISITIONS: Mapping[str, Callable[..., Array]] = {
 }
 
 
-def _as_they_are(y: Array) -> Array:
-    return y
-
-
 _TRANSFORMS: Mapping[str, Callable[[Array], Array]] = {
     "auto": transforms.normal_scores,
-    "none": _as_they_are,
+    "none": lambda y: y,
     "log_error": transforms.log_error,
     "hybrid_log_error": transforms.hybrid_log_error,
 }
 
 
+@dataclass(frozen=True)
+class _Fits:
+    """What was fitted.
+
+    Attributes:
+        forest: the newest one, and what it was grown from.
+        predictions: means and variances of all listed rows.
+    """
+
+    forest: Memo[tuple[Training, Forest]] = field(default_factory=Memo)
+    predictions: Memo[tuple[Array, Array]] = field(default_factory=Memo)
+
+
+@renamed_options(num_trees="n_trees")
 class RF(ModelBased):
     """Bayesian optimisation with a random forest: quick, at home in conditional and categorical spaces.
 
@@ -55,85 +66,73 @@ class RF(ModelBased):
 
     Args:
         n_initial: trials of the even design before the forest speaks.
-        num_trees: trees in a forest.
+        n_trees: trees in a forest.
         acquisition: what is maximised: "log_ei", "ei", "pi" or "ucb".
-        kappa: how many standard deviations "ucb" hopes for.
+        kappa: how many standard deviations below the mean "ucb" takes the loss to be.
         transform: of losses before they are modelled. "auto" replaces them by normal scores of their ranks, so that
             neither scale nor outliers matter; "log_error" and "hybrid_log_error" are for error rates in [0, 1]; "none".
         random_share: share of suggestions that are drawn from the space whatever the forest says.
         max_points: trials that a forest is grown from: the best, the newest, and some from all over the study.
 
     Raises:
-        SpecError: an unknown acquisition or transform; n_initial < 1, num_trees < 2, max_points < 16; kappa < 0;
+        SpecError: an unknown acquisition or transform; n_initial < 1, n_trees < 2, max_points < 16; kappa < 0;
             random_share outside [0, 1).
     """
-
-    model_options = ("num_trees", "transform", "max_points")
-    memos = ("_fit", "_said")
 
     def __init__(
         self,
         *,
         n_initial: int = 10,
-        num_trees: int = 50,
+        n_trees: int = 50,
         acquisition: str = "log_ei",
         kappa: float = 1.0,
         transform: str = "auto",
         random_share: float = 0.1,
         max_points: int = 500,
     ) -> None:
-        for option, value, known in (
-            ("acquisition", acquisition, tuple(_ACQUISITIONS)),
-            ("transform", transform, tuple(_TRANSFORMS)),
-        ):
-            if value not in known:
-                raise SpecError(f"rf has no {option} {value!r}; {nearest(str(value), known)}")
-        for option, number, least in (
-            ("n_initial", n_initial, 1),
-            ("num_trees", num_trees, 2),
-            ("max_points", max_points, 16),
-        ):
-            if not isinstance(number, int) or number < least:
-                raise SpecError(f"rf needs a whole number {option} >= {least}, got {option}={number!r}")
-        if not 0 <= kappa < np.inf:
-            raise SpecError(f"rf needs a finite kappa >= 0, got kappa={kappa}")
-        if not 0 <= random_share < 1:
-            raise SpecError(
-                f"rf needs random_share in [0, 1), got {random_share}; use sampler='random' for nothing else"
-            )
-        self.n_initial = n_initial
-        self.num_trees = num_trees
-        self.acquisition = acquisition
-        self.kappa = kappa
-        self.transform = transform
-        self.random_share = random_share
-        self.max_points = max_points
-        self._fit: Memo[tuple[Training, Forest]] = Memo()
-        self._said: Memo[tuple[Array, Array]] = Memo()  # of all listed rows
+        self.n_initial = integer_option("rf", "n_initial", n_initial, least=1)
+        self.n_trees = integer_option("rf", "n_trees", n_trees, least=2)
+        self.acquisition = named_option("rf", "acquisition", acquisition, _ACQUISITIONS)
+        self.kappa = number_option("rf", "kappa", kappa, least=0)
+        self.transform = named_option("rf", "transform", transform, _TRANSFORMS)
+        self.random_share = number_option(
+            "rf", "random_share", random_share, least=0, below=1, way_out="use sampler='random' for nothing else"
+        )
+        self.max_points = integer_option("rf", "max_points", max_points, least=16)
+        self.fits: _Fits = _Fits()
+
+    @property
+    def model_key(self) -> Hashable:
+        """Samplers of one model differ in their acquisition functions and even designs only."""
+        return RF, self.n_trees, self.transform, self.max_points
 
     def initial(self) -> int:
         """How many trials the even design has."""
         return self.n_initial
 
     def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
-        """What the forest promises most; now and then a draw from the space."""
+        """The rows with the best values of the acquisition function; now and then a draw from the space."""
         if rng.random() < self.random_share:
             return Ranked(self._cube.draw(1, rng), np.zeros(1))
-        X, y, forest = self._believed(observed, running)
+        X, y, forest = self._with_running(observed, running)
+        best = float(y.min())
         if (listed := self._cube.listed) is not None:
-            mean, variance = self._said.of(Observed(X, y[:, None]), partial(forest.predict, listed))
+            mean, variance = self.fits.predictions.of(Observed(X, y[:, None]), partial(forest.predict, listed))
             untried = self._cube.untried(np.concatenate([observed.X, running]))
-            rows, promise = listed[untried], self._scored(mean[untried], variance[untried], float(y.min()))
+            rows, values = listed[untried], self._acquired(mean[untried], variance[untried], best)
         else:
-            score = partial(self._allowed, partial(self._score, forest, float(y.min())))
-            rows, promise = self._searched(score, X[np.argsort(y, kind="stable")], rng)
-            if len(running):  # nobody to where a trial as good as the same is running
-                promise[crowded(self._cube.axes, rows, running)] = -np.inf
+
+            def acquired(X: Array) -> Array:  # a row that breaks a constraint is never the best, nor a way to the best
+                return np.where(self._cube.feasible(X), self._acquired(*forest.predict(X), best), -np.inf)
+
+            rows, values = self._searched(acquired, X[np.argsort(y, kind="stable")], rng)
+            if len(running):  # what is too close to a running trial is not taken
+                values[crowded(self._cube.axes, rows, running)] = -np.inf
         mixed = rng.permutation(len(rows))  # so that a tie is broken by chance: forests are flat in places
-        return Ranked.of(rows[mixed], promise[mixed], _RETURNED)
+        return Ranked.of(rows[mixed], values[mixed], _RETURNED)
 
     def expect(self, observed: Observed, rows: Array) -> Array:
-        """What losses (k,) the forest expects at rows (k, d), in their own units."""
+        """The losses (k,) that the forest expects at rows (k, d), in their own units."""
         training, forest = self._trained(observed)
         return transforms.undone(forest.predict(rows)[0], training.y, training.losses)
 
@@ -142,74 +141,65 @@ class RF(ModelBased):
         return self._trained(observed)[1].predict(rows)
 
     def _trained(self, observed: Observed) -> tuple[Training, Forest]:
-        """The forest of these results, and what it was grown from."""
+        """The forest of these results, and what it was grown from; failed trials count as the worst."""
 
         def fitted() -> tuple[Training, Forest]:
-            training = self._training(observed)
+            y = observed.Y[:, 0]
+            told = ~np.isnan(y)
+            y = np.where(told, y, y[told].max())
+            kept = representatives(y, self.max_points)
+            warped = transforms.standardised(_TRANSFORMS[self.transform](y[kept]))
+            training = Training(observed.X[kept], warped, y[kept])
             return training, self._grown(training.X, training.y, derive(self._seed, "rf/forest", len(observed)))
 
-        return self._fit.of(observed, fitted)
+        return self.fits.forest.of(observed, fitted)
 
-    def _believed(self, observed: Observed, running: Array) -> tuple[Array, Array, Forest]:
-        """Rows, losses, and the forest of them; with what is believed of those that are running."""
+    def _with_running(self, observed: Observed, running: Array) -> tuple[Array, Array, Forest]:
+        """Rows, losses and the forest of them, with the losses that running trials are believed to have."""
         (X, y, _), forest = self._trained(observed)
         if len(running):
-            # As the "Kriging believer" (Ginsbourger, Le Riche, Carraro 2010, section 4.2), but a pessimistic one: who
-            # believes in the mean, which lies near the best, keeps sending trials to where the pending ones are.
+            # As the "Kriging believer" (Ginsbourger, Le Riche, Carraro 2010, section 4.2), but a pessimistic one: believing
+            # in the mean, which lies near the best, would keep sending trials to where the pending ones are.
             mean, variance = forest.predict(running)
             X, y = np.concatenate([X, running]), np.concatenate([y, mean + np.sqrt(variance)])
             forest = self._grown(X, y, derive(self._seed, "rf/believer", len(observed) + len(running)))
         return X, y, forest
 
     def _grown(self, X: Array, y: Array, rng: np.random.Generator) -> Forest:
-        return grow(self._cube.axes, X, y, rng, num_trees=self.num_trees)
+        return grow(self._cube.axes, X, y, rng, num_trees=self.n_trees)
 
-    def _training(self, observed: Observed) -> Training:
-        """The trials that the forest is grown from; failed ones count as the worst."""
-        y = observed.Y[:, 0]
-        told = ~np.isnan(y)
-        y = np.where(told, y, y[told].max())
-        kept = representatives(y, self.max_points)
-        return Training(observed.X[kept], transforms.standardised(_TRANSFORMS[self.transform](y[kept])), y[kept])
-
-    def _score(self, forest: Forest, best: float, X: Array) -> Array:
-        return self._scored(*forest.predict(X), best)
-
-    def _scored(self, mean: Array, variance: Array, best: float) -> Array:
+    def _acquired(self, mean: Array, variance: Array, best: float) -> Array:
+        """Values (n,) of the acquisition function."""
         options = {"kappa": self.kappa} if self.acquisition == "ucb" else {}
         return _ACQUISITIONS[self.acquisition](mean, np.sqrt(variance), best, **options)
 
-    def _allowed(self, score: Callable[[Array], Array], X: Array) -> Array:
-        """Scores of rows; nobody wants to go where a constraint is broken, nor to climb there."""
-        return np.where(self._cube.feasible(X), score(X), -np.inf)
-
     def _searched(
-        self, score: Callable[[Array], Array], incumbents: Array, rng: np.random.Generator
+        self, acquired: Callable[[Array], Array], incumbents: Array, rng: np.random.Generator
     ) -> tuple[Array, Array]:
-        """The rows met in draws from the space and in local searches, and their scores. (Hutter et al. 2011, sect. 4.3)
+        """The rows met in draws from the space and in local searches, and their values. (Hutter et al. 2011, sect. 4.3)
 
         Args:
-            score: (n,) of rows (n, d), larger is better.
+            acquired: values (n,) of rows (n, d), larger is better.
             incumbents: rows of the trials, the best first.
         """
         cube = self._cube
         drawn = cube.scattered(_DRAWN, rng)
-        met, promised = [drawn], [score(drawn)]
-        top = np.argsort(-promised[0], kind="stable")[:_STARTS]
+        met, values = [drawn], [acquired(drawn)]
+        top = np.argsort(-values[0], kind="stable")[:_STARTS]
         at = np.concatenate([incumbents[:_STARTS], drawn[top]])
-        height = np.concatenate([score(incumbents[:_STARTS]), promised[0][top]])
+        value = np.concatenate([acquired(incumbents[:_STARTS]), values[0][top]])
         for _ in range(_STEPS):
             rows, start = neighbours(cube.axes, at, rng)
             rows = cube.proper(rows)
-            reached = score(rows)
+            reached = acquired(rows)
             met.append(rows)
-            promised.append(reached)
+            values.append(reached)
             best = _best_of_each(start, reached)
-            best = best[reached[best] > height[start[best]]]
+            best = best[reached[best] > value[start[best]]]
             if not len(best):
                 break
-            at[start[best]], height[start[best]] = rows[best], reached[best]
-        return np.concatenate(met), np.concatenate(promised)
+            at[start[best]], value[start[best]] = rows[best], reached[best]
+        return np.concatenate(met), np.concatenate(values)
 
 
 def _best_of_each(group: Array, score: Array) -> Array:

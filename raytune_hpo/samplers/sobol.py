@@ -16,7 +16,7 @@ from raytune_hpo.goals import Goal
 from raytune_hpo.numerics import quasi
 from raytune_hpo.protocols import Suggestion, Traits
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.blocks import INDEX, Blocks, Told, newest_indexed
+from raytune_hpo.samplers.sequence import INDEX, BlockSequence, IndexCounter, newest_indexed
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
@@ -36,14 +36,14 @@ class Sobol:
             points, from the origin on.
     """
 
-    traits: ClassVar[Traits] = Traits(history_free=True, multi_goal=True)
+    traits: ClassVar[Traits] = Traits(history_free=True, multi_goal=True, needs=("scipy",))
     _space: Space
     _seed: int
-    _points: Blocks[Mapping[str, Any] | None]
+    _points: BlockSequence[Mapping[str, Any] | None]
 
     def __init__(self, *, scramble: bool = True) -> None:
         self.scramble = scramble
-        self._told = Told()
+        self._indices = IndexCounter()
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Sobol:
         """A fresh sampler for one study.
@@ -57,7 +57,7 @@ class Sobol:
             )
         bound = Sobol(scramble=self.scramble)
         bound._space, bound._seed = space, seed
-        bound._points = Blocks(_block_size(space.num_columns), bound._compute)
+        bound._points = BlockSequence(_block_size(space.num_columns), bound._compute)
         return bound
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
@@ -67,7 +67,7 @@ class Sobol:
             SpaceError: no point of the next 131,072 meets the constraints.
         """
         newest, _ = newest_indexed(pending)
-        first = self._told.next_index(newest)
+        first = self._indices.next_index(newest)
         for index in range(first, first + _MAX_REJECTED):
             config = self._points[index]
             if config is not None:
@@ -75,7 +75,7 @@ class Sobol:
         raise SpaceError(f"no point of {_MAX_REJECTED} in a row meets the constraints; loosen them or the bounds")
 
     def tell(self, trial: Trial) -> None:
-        self._told.tell(trial.meta)
+        self._indices.tell(trial.meta)
 
     def _compute(self, block: int) -> list[Mapping[str, Any] | None]:
         """The configurations of a block, None where a constraint is broken."""

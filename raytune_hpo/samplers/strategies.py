@@ -1,4 +1,4 @@
-"""Which arm's turn it is: the strategies of a portfolio by their names.
+"""Bandit strategies of a portfolio, by their names: which arm suggests next.
 
 Cho et al.: Basic Enhancement Strategies When Using Bayesian Optimization for Hyperparameter Tuning of Deep Neural
 Networks. IEEE Access 8, 2020. Hoffman, Brochu, de Freitas: Portfolio Allocation for Bayesian Optimization. UAI 2011.
@@ -11,23 +11,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import bandits
-from raytune_hpo.space.domain import Array
 
 _ETA = 1.0  # of HEDGE
 _ETA_OF_NOMINEES = 0.1  # of BO-HEDGE
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """What a strategy goes by.
+class BanditState:
+    """What a strategy decides by.
 
     Attributes:
         turn: how many suggestions arms have made.
         num_arms: k.
-        arms: (t,) which arm suggested each trial that was told.
-        rewards: (t,) what each brought, larger is better.
-        credits: (k,) what the nominees of each arm would have brought, in sum.
+        arms: (t,) which arm suggested each finished trial.
+        rewards: (t,) of these trials, larger is better.
+        credits: (k,) the sum of the rewards that the nominees of each arm would have had.
         hours: spent in trials.
         busy: (k,) how many pending trials each arm has.
     """
@@ -55,7 +55,7 @@ class Strategy:
         with_random: workers beyond one an arm draw at random.
     """
 
-    probabilities: Callable[[Standing], Array]
+    probabilities: Callable[[BanditState], Array]
     says: str
     is_log: bool = False
     nominates: bool = False
@@ -64,41 +64,33 @@ class Strategy:
     with_random: bool = False
 
 
-def _in_turn(standing: Standing) -> Array:
-    return _only(standing.turn % standing.num_arms, standing.num_arms)
+def _hedge(state: BanditState) -> Array:
+    return bandits.softmax(bandits.sums(state.rewards, state.arms, state.num_arms), _ETA)
 
 
-def _uniform(standing: Standing) -> Array:
-    return np.full(standing.num_arms, 1 / standing.num_arms)
+def _hedge_of_nominees(state: BanditState) -> Array:
+    return bandits.softmax(state.credits, _ETA_OF_NOMINEES)
 
 
-def _hedge(standing: Standing) -> Array:
-    return bandits.softmax(bandits.sums(standing.rewards, standing.arms, standing.num_arms), _ETA)
+def _epsilon_greedy(state: BanditState) -> Array:
+    means = bandits.means(state.rewards, state.arms, state.num_arms)
+    return bandits.greedy(means, bandits.falling_epsilon(len(state.arms), state.num_arms))
 
 
-def _hedge_of_nominees(standing: Standing) -> Array:
-    return bandits.softmax(standing.credits, _ETA_OF_NOMINEES)
+def _greedy_in_time(state: BanditState) -> Array:
+    means = bandits.means(state.rewards, state.arms, state.num_arms)
+    return bandits.greedy(means, bandits.epsilon_of_hours(state.hours))
 
 
-def _epsilon_greedy(standing: Standing) -> Array:
-    means = bandits.means(standing.rewards, standing.arms, standing.num_arms)
-    return bandits.greedy(means, bandits.falling_epsilon(len(standing.arms), standing.num_arms))
+def _knock_out(state: BanditState) -> Array:
+    left = bandits.survivors(state.rewards, state.arms, state.num_arms)
+    return _only(int(left[state.turn % len(left)]), state.num_arms)
 
 
-def _greedy_in_time(standing: Standing) -> Array:
-    means = bandits.means(standing.rewards, standing.arms, standing.num_arms)
-    return bandits.greedy(means, bandits.epsilon_of_hours(standing.hours))
-
-
-def _knock_out(standing: Standing) -> Array:
-    left = bandits.survivors(standing.rewards, standing.arms, standing.num_arms)
-    return _only(int(left[standing.turn % len(left)]), standing.num_arms)
-
-
-def _one_each(standing: Standing) -> Array:
+def _one_each(state: BanditState) -> Array:
     """The arm with the fewest pending trials; where there are fewer workers than arms, the one with the fewest turns."""
-    turns = standing.busy + np.bincount(standing.arms, minlength=standing.num_arms)
-    return _only(int(np.lexsort((turns, standing.busy))[0]), standing.num_arms)
+    turns = state.busy + np.bincount(state.arms, minlength=state.num_arms)
+    return _only(int(np.lexsort((turns, state.busy))[0]), state.num_arms)
 
 
 def _only(arm: int, num_arms: int) -> Array:
@@ -106,8 +98,10 @@ def _only(arm: int, num_arms: int) -> Array:
 
 
 STRATEGIES: Mapping[str, Strategy] = {
-    "SEQ": Strategy(probabilities=_in_turn, says="one arm after the other"),
-    "RANDOM": Strategy(probabilities=_uniform, says="any arm"),
+    "SEQ": Strategy(
+        probabilities=lambda state: _only(state.turn % state.num_arms, state.num_arms), says="one arm after the other"
+    ),
+    "RANDOM": Strategy(probabilities=lambda state: np.full(state.num_arms, 1 / state.num_arms), says="any arm"),
     "HEDGE": Strategy(probabilities=_hedge, says="softmax of what each arm has brought"),
     "BO-HEDGE": Strategy(
         probabilities=_hedge_of_nominees, says="softmax of what its nominees are expected to bring", nominates=True

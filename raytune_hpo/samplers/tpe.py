@@ -11,11 +11,11 @@ import math
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.parzen import Bandwidths, mixture
+from raytune_hpo.options import integer_option, number_option
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
-from raytune_hpo.space.domain import Array
 
 _LEAST_WIDTH = 1e-9  # of kernels, or one of them is all there is
 _MOST_BAD = 400  # bad trials in the model: enough for kernels as wide as theirs, and an ask costs no more with more
@@ -56,28 +56,13 @@ class TPE(ModelBased):
         min_bandwidth: float = 0.03,
         switch: float = 0.25,
     ) -> None:
-        for name, count in (("n_initial", n_initial), ("n_candidates", n_candidates)):
-            if not isinstance(count, int) or count < 1:
-                raise SpecError(
-                    f"tpe needs a whole number {name} >= 1, got {name}={count!r}; leave it out for the default"
-                )
-        for name, value in (("gamma", gamma), ("prior_weight", prior_weight)):
-            if not 0 < value < math.inf:
-                raise SpecError(f"tpe needs a finite {name} > 0, got {name}={value}; leave it out for the default")
-        for name, value in (("bandwidth", bandwidth), ("min_bandwidth", min_bandwidth)):
-            if not _LEAST_WIDTH <= value < math.inf:
-                raise SpecError(
-                    f"tpe needs a finite {name} >= {_LEAST_WIDTH:g}, got {name}={value}; leave it out for the default"
-                )
-        if not 0 < switch <= 1:
-            raise SpecError(f"tpe needs 0 < switch <= 1, a chance, got switch={switch}; leave it out for the default")
-        self.n_initial = n_initial
-        self.gamma = gamma
-        self.n_candidates = n_candidates
-        self.prior_weight = prior_weight
-        self.bandwidth = bandwidth
-        self.min_bandwidth = min_bandwidth
-        self.switch = switch
+        self.n_initial = integer_option("tpe", "n_initial", n_initial, least=1)
+        self.gamma = number_option("tpe", "gamma", gamma, above=0)
+        self.n_candidates = integer_option("tpe", "n_candidates", n_candidates, least=1)
+        self.prior_weight = number_option("tpe", "prior_weight", prior_weight, above=0)
+        self.bandwidth = number_option("tpe", "bandwidth", bandwidth, least=_LEAST_WIDTH)
+        self.min_bandwidth = number_option("tpe", "min_bandwidth", min_bandwidth, least=_LEAST_WIDTH)
+        self.switch = number_option("tpe", "switch", switch, above=0, most=1)
 
     def initial(self) -> int:
         """How many trials the even design has."""

@@ -1,4 +1,4 @@
-"""Which trials are worth going on with: early stopping, one rule a file."""
+"""Schedulers, which decide which trials are worth going on with: early stopping, one rule a file."""
 
 from raytune_hpo.schedulers.asha import ASHA
 from raytune_hpo.schedulers.extrapolation import Extrapolation

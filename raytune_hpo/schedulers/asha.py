@@ -15,7 +15,8 @@ from typing import ClassVar
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
-from raytune_hpo.schedulers.ranking import Losses, Ranking, newest_scored, ranking, require_at_least
+from raytune_hpo.options import integer_option
+from raytune_hpo.schedulers.ranking import Losses, Ranking, newest_scored, ranking
 from raytune_hpo.trial import Trial
 
 
@@ -40,15 +41,11 @@ class ASHA:
     version: ClassVar[int] = 1
 
     def __init__(self, *, eta: int = 3, min_steps: int = 1, max_steps: int | None = None) -> None:
-        require_at_least("asha", "eta", eta, 2)
-        require_at_least("asha", "min_steps", min_steps, 1)
-        if max_steps is not None:
-            require_at_least("asha", "max_steps", max_steps, 1)
-            if max_steps <= min_steps:
-                raise SpecError(f"asha needs max_steps > min_steps, got max_steps={max_steps}, min_steps={min_steps}")
-        self.eta = eta
-        self.min_steps = min_steps
-        self.max_steps = max_steps
+        self.eta = integer_option("asha", "eta", eta, least=2)
+        self.min_steps = integer_option("asha", "min_steps", min_steps, least=1)
+        self.max_steps = None if max_steps is None else integer_option("asha", "max_steps", max_steps, least=1)
+        if self.max_steps is not None and self.max_steps <= self.min_steps:
+            raise SpecError(f"asha needs max_steps > min_steps, got max_steps={max_steps}, min_steps={min_steps}")
         self._rungs: defaultdict[int, Ranking] = defaultdict(partial(ranking, 1))  # by the rung's step
 
     def bind(self, goals: Sequence[Goal]) -> ASHA:
@@ -80,8 +77,9 @@ class ASHA:
         if not trial.reports:
             return self.min_steps
         scored = newest_scored(trial)
-        rung = self.min_steps if scored is None else self._above(scored.step)
-        return None if rung is None else max(rung, trial.reports[-1].step + 1)
+        reached = None if scored is None else self._reached(scored.step)
+        rung = self.min_steps if reached is None else reached * self.eta
+        return None if scored is not None and self._is_over(rung) else max(rung, trial.reports[-1].step + 1)
 
     def _entry(self, trial: Trial) -> tuple[int, Losses] | None:
         """The rung that the newest report is the trial's first to reach, and its losses there."""
@@ -102,12 +100,6 @@ class ASHA:
         while rung * self.eta <= step and not self._is_over(rung * self.eta):
             rung *= self.eta
         return rung
-
-    def _above(self, step: int) -> int | None:
-        """The lowest rung above the step."""
-        reached = self._reached(step)
-        rung = self.min_steps if reached is None else reached * self.eta
-        return None if self._is_over(rung) else rung
 
     def _is_over(self, step: int) -> bool:
         return self.max_steps is not None and step >= self.max_steps

@@ -14,8 +14,9 @@ import numpy as np
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.goals import Goal
-from raytune_hpo.numerics.curves import probability_below
-from raytune_hpo.schedulers.ranking import Losses, require_at_least, require_share
+from raytune_hpo.numerics.curve_extrapolation import probability_below
+from raytune_hpo.options import integer_option, share_option
+from raytune_hpo.schedulers.ranking import LAST_STEP, Losses
 from raytune_hpo.trial import Trial
 
 _MOST_POINTS = 100  # of a curve that are looked at, evenly spread
@@ -32,7 +33,7 @@ class Extrapolation:
     Args:
         max_steps: the last step of a trial.
         probability: see above.
-        min_reports: a curve needs so many before it is continued.
+        min_reports: how many reports a curve needs before it is continued.
         every: steps between two looks at a trial, which take a fraction of a millisecond; None: a twentieth of max_steps.
 
     Raises:
@@ -53,15 +54,10 @@ class Extrapolation:
             raise SpecError(
                 'extrapolation needs max_steps, the last step of a trial: {"name": "extrapolation", "max_steps": 50}'
             )
-        require_at_least("extrapolation", "max_steps", max_steps, 2)
-        require_share("extrapolation", "probability", probability)
-        require_at_least("extrapolation", "min_reports", min_reports, 3)
-        if every is not None:
-            require_at_least("extrapolation", "every", every, 1)
-        self.max_steps = max_steps
-        self.probability = probability
-        self.min_reports = min_reports
-        self.every = every
+        self.max_steps = integer_option("extrapolation", "max_steps", max_steps, least=2, way_out=LAST_STEP)
+        self.probability = share_option("extrapolation", "probability", probability)
+        self.min_reports = integer_option("extrapolation", "min_reports", min_reports, least=3)
+        self.every = None if every is None else integer_option("extrapolation", "every", every, least=1)
         self._completed: dict[int, Losses] = {}  # those that no other one beats
         self._running: dict[int, Losses] = {}  # by their newest reports
 
@@ -106,7 +102,6 @@ class Extrapolation:
 
     @property
     def _end(self) -> int:
-        assert self.max_steps is not None
         return self.max_steps
 
     @property

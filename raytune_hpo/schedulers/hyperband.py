@@ -13,8 +13,9 @@ from typing import ClassVar
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
+from raytune_hpo.options import integer_option
 from raytune_hpo.schedulers.asha import ASHA
-from raytune_hpo.schedulers.ranking import require_at_least
+from raytune_hpo.schedulers.ranking import LAST_STEP
 from raytune_hpo.trial import Trial
 
 
@@ -41,12 +42,9 @@ class Hyperband:
             raise SpecError(
                 'hyperband needs max_steps, the last step of a trial: {"name": "hyperband", "max_steps": 81}'
             )
-        require_at_least("hyperband", "eta", eta, 2)
-        require_at_least("hyperband", "min_steps", min_steps, 1)
-        require_at_least("hyperband", "max_steps", max_steps, min_steps + 1)
-        self.max_steps = max_steps
-        self.min_steps = min_steps
-        self.eta = eta
+        self.eta = integer_option("hyperband", "eta", eta, least=2)
+        self.min_steps = integer_option("hyperband", "min_steps", min_steps, least=1)
+        self.max_steps = integer_option("hyperband", "max_steps", max_steps, least=min_steps + 1, way_out=LAST_STEP)
         self._brackets = self._made(())
         self._dealt = _deal([bracket_size(s, len(self._brackets), eta) for s in range(len(self._brackets))])
 

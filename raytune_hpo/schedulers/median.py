@@ -16,7 +16,8 @@ from typing import ClassVar
 
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
-from raytune_hpo.schedulers.ranking import Losses, Ranking, ranking, require_at_least
+from raytune_hpo.options import integer_option
+from raytune_hpo.schedulers.ranking import Losses, Ranking, ranking
 from raytune_hpo.trial import Report, Trial
 
 _MEDIAN = 0.5
@@ -62,10 +63,8 @@ class Median:
     version: ClassVar[int] = 1
 
     def __init__(self, *, grace_steps: int = 1, min_trials: int = 5) -> None:
-        require_at_least("median", "grace_steps", grace_steps, 1)
-        require_at_least("median", "min_trials", min_trials, 1)
-        self.grace_steps = grace_steps
-        self.min_trials = min_trials
+        self.grace_steps = integer_option("median", "grace_steps", grace_steps, least=1)
+        self.min_trials = integer_option("median", "min_trials", min_trials, least=1)
         self._curves: dict[int, _Curve] = {}
         self._means: defaultdict[int, Ranking] = defaultdict(partial(ranking, 1))  # by step
 
@@ -83,8 +82,10 @@ class Median:
         means = self._means.get(step)
         if step < self.grace_steps or means is None or means.num_others(trial.number) < self.min_trials:
             return Verdict.CONTINUE
-        behind = means.is_behind(trial.number, self._curve(trial).best, _MEDIAN)
-        return Verdict.STOP if behind else Verdict.CONTINUE
+        curve = self._start(trial)  # read on from where ``observe`` left it
+        for index in range(curve.num_read, len(trial.reports)):
+            curve = curve.then(trial.reports[index])
+        return Verdict.STOP if means.is_behind(trial.number, curve.best, _MEDIAN) else Verdict.CONTINUE
 
     def observe(self, trial: Trial) -> None:
         """Add the reports not read yet. A trial that starts over begins a new curve, which replaces the old one."""
@@ -99,13 +100,6 @@ class Median:
     def next_step(self, trial: Trial) -> int | None:
         """The next step, or the end of the grace period."""
         return max(self.grace_steps, trial.reports[-1].step + 1) if trial.reports else self.grace_steps
-
-    def _curve(self, trial: Trial) -> _Curve:
-        """The curve up to the newest report, read on from where ``observe`` left it."""
-        curve = self._start(trial)
-        for index in range(curve.num_read, len(trial.reports)):
-            curve = curve.then(trial.reports[index])
-        return curve
 
     def _start(self, trial: Trial) -> _Curve:
         known = self._curves.get(trial.number)

@@ -1,4 +1,4 @@
-"""Patience: a trial that gets no better has nothing more to say.
+"""Patience: stops a trial that no longer improves.
 
 Prechelt: Early Stopping - But When? Neural Networks: Tricks of the Trade, 1998 (the class of stopping criteria).
 """
@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
-from raytune_hpo.schedulers.ranking import require_at_least
+from raytune_hpo.options import integer_option, number_option
 from raytune_hpo.trial import Trial
 
 
@@ -32,20 +31,16 @@ class Patience:
     version: ClassVar[int] = 1
 
     def __init__(self, *, patience: int = 5, min_delta: float = 0.0, min_steps: int = 1) -> None:
-        require_at_least("patience", "patience", patience, 1)
-        require_at_least("patience", "min_steps", min_steps, 1)
-        if not isinstance(min_delta, (int, float)) or not 0 <= min_delta < float("inf"):
-            raise SpecError(f"patience needs a number min_delta >= 0, got min_delta={min_delta!r}")
-        self.patience = patience
-        self.min_delta = min_delta
-        self.min_steps = min_steps
+        self.patience = integer_option("patience", "patience", patience, least=1)
+        self.min_delta = number_option("patience", "min_delta", min_delta, least=0)
+        self.min_steps = integer_option("patience", "min_steps", min_steps, least=1)
 
     def bind(self, goals: Sequence[Goal]) -> Patience:
         """A fresh Patience for one study."""
         return Patience(patience=self.patience, min_delta=self.min_delta, min_steps=self.min_steps)
 
     def judge(self, trial: Trial) -> Verdict:
-        """STOP where the newest report is the last of so many that brought nothing better."""
+        """STOP where the newest ``patience`` reports brought nothing better."""
         rows = [report.losses for report in trial.reports if report.losses is not None]
         if not rows or trial.reports[-1].losses is None or trial.reports[-1].step < self.min_steps:
             return Verdict.CONTINUE

@@ -1,4 +1,4 @@
-"""What the schedulers share: trials ranked by their losses, and the checks on their options.
+"""Rankings of trials by their losses, which several schedulers share.
 
 With one goal trials are in the order of their losses. With several they are ranked by the Pareto front they are in: a
 trial of an earlier front is better, one of the same front is not.
@@ -12,11 +12,12 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from raytune_hpo.errors import SpecError
-from raytune_hpo.numerics.pareto import Array, fronts
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.pareto import fronts
 from raytune_hpo.trial import Report, Trial
 
 Losses: TypeAlias = tuple[float, ...]
+LAST_STEP = "it is the last step of a trial"  # the way out where max_steps is wrong: it has no default
 _MOST_SORTED = 500  # peers that are sorted into fronts, the newest ones: sorting costs the square of their number
 
 
@@ -44,7 +45,7 @@ class Ranking(Protocol):
 
 
 def ranking(num_goals: int) -> Ranking:
-    """An empty ranking by so many losses."""
+    """An empty ranking by the losses of ``num_goals`` goals."""
     return Ordered() if num_goals == 1 else Sorted(num_goals)
 
 
@@ -148,25 +149,3 @@ def first_to_reach(trial: Trial, step: int) -> bool:
         return False
     before = newest_scored(trial, before=len(trial.reports) - 1)
     return before is None or before.step < step
-
-
-def require_at_least(name: str, option: str, value: object, least: int) -> None:
-    """Check a whole-number option.
-
-    Raises:
-        SpecError: no whole number, or too small.
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise SpecError(f"{name} needs a whole number for {option}, got {option}={value!r}")
-    if value < least:
-        raise SpecError(f"{name} needs {option} >= {least}, got {option}={value}")
-
-
-def require_share(name: str, option: str, value: object) -> None:
-    """Check an option that is a share, in (0, 1).
-
-    Raises:
-        SpecError: it is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
-        raise SpecError(f"{name} needs {option} above 0 and below 1, got {option}={value!r}")

@@ -1,4 +1,4 @@
-"""The compound rule of two checkpoints.
+"""Tercet: the compound rule of two checkpoints.
 
 Cho et al.: Basic Enhancement Strategies When Using Bayesian Optimization for Hyperparameter Tuning of Deep Neural
 Networks. IEEE Access 8, 2020.
@@ -10,10 +10,11 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
-from raytune_hpo.errors import SpecError, nearest
+from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
-from raytune_hpo.schedulers.ranking import Losses, Ranking, first_to_reach, ranking, require_at_least, require_share
+from raytune_hpo.options import integer_option, named_option, number_option
+from raytune_hpo.schedulers.ranking import LAST_STEP, Losses, Ranking, first_to_reach, ranking
 from raytune_hpo.trial import Trial
 
 VARIANTS = ("compound", "recorded")
@@ -26,7 +27,7 @@ class Tercet:
     but the worst ``beta`` of the others had on average over the steps before. The second is at floor(E (1 - beta)): a
     trial is stopped that is worse than what the best ``beta`` of the others had on average since the first. Cho et al.
     call the rule Deca with beta = 0.1, Penta with 0.2 and Tetra with 0.25. With several metrics, "worse" means to be in
-    a later Pareto front than so many of the others' averages.
+    a later Pareto front than that share of the others' averages.
 
     Args:
         max_steps: E, the last step of a trial.
@@ -46,17 +47,11 @@ class Tercet:
     ) -> None:
         if max_steps is None:
             raise SpecError('tercet needs max_steps, the last step of a trial: {"name": "tercet", "max_steps": 15}')
-        require_at_least("tercet", "max_steps", max_steps, 4)
-        require_share("tercet", "beta", beta)
-        if beta >= 0.5:
-            raise SpecError(f"tercet needs beta below 0.5, got beta={beta}: the second look comes after half the steps")
-        if variant not in VARIANTS:
-            raise SpecError(f"tercet has no variant {variant!r}; {nearest(str(variant), VARIANTS)}")
-        require_at_least("tercet", "min_trials", min_trials, 1)
-        self.max_steps = max_steps
-        self.beta = beta
-        self.variant = variant
-        self.min_trials = min_trials
+        second_look = "the second look comes after half the steps"
+        self.max_steps = integer_option("tercet", "max_steps", max_steps, least=4, way_out=LAST_STEP)
+        self.beta = number_option("tercet", "beta", beta, above=0, below=0.5, way_out=second_look)
+        self.variant = named_option("tercet", "variant", variant, VARIANTS)
+        self.min_trials = integer_option("tercet", "min_trials", min_trials, least=1)
         half, late = max_steps // 2, math.floor(max_steps * (1 - beta) + 1e-9)  # or 90 * 0.7 is 62
         first = beta if variant == "recorded" else 1 - beta
         # Where it looks, from which step on it averages, and the share of the others that may be better.

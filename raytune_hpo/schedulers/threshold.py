@@ -1,4 +1,4 @@
-"""Thresholds: what a trial must have reached by when."""
+"""Thresholds: a value that a trial must have reached by a step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Threshold:
             one at least: ``{5: {"accuracy": 0.8, "latency_ms": 20}}``.
 
     Raises:
-        SpecError: no thresholds, steps below 0, or values that are no numbers.
+        SpecError: no thresholds, steps below 0, or values that are not numbers.
     """
 
     version: ClassVar[int] = 1
@@ -45,8 +45,10 @@ class Threshold:
     def judge(self, trial: Trial) -> Verdict:
         """STOP where the newest report comes to a threshold's step, and no report has reached its value."""
         for step, limit in self._limits.items():
-            if first_to_reach(trial, step) and not _has_reached(trial, limit):
-                return Verdict.STOP
+            if first_to_reach(trial, step):
+                rows = [report.losses for report in trial.reports if report.losses is not None]
+                if not any(loss <= most for row in rows for loss, most in zip(row, limit, strict=True)):
+                    return Verdict.STOP
         return Verdict.CONTINUE
 
     def observe(self, trial: Trial) -> None:
@@ -59,11 +61,6 @@ class Threshold:
             if not any(report.step >= step and report.losses is not None for report in trial.reports):
                 return max(step, last + 1)
         return None
-
-
-def _has_reached(trial: Trial, limit: Sequence[float]) -> bool:
-    rows = [report.losses for report in trial.reports if report.losses is not None]
-    return any(loss <= most for row in rows for loss, most in zip(row, limit, strict=True))
 
 
 def _step(step: Any) -> int:

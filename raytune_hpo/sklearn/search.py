@@ -18,9 +18,10 @@ from sklearn.utils import check_random_state, indexable
 from raytune_hpo.api.study import Study
 from raytune_hpo.errors import NoCompletedTrial, SpecError, nearest
 from raytune_hpo.facts import Status
+from raytune_hpo.options import positive, whole
 from raytune_hpo.progress import Progress
 from raytune_hpo.runtime.calls import Calls, LocalCalls
-from raytune_hpo.runtime.settings import checked_bundle, default_name, positive, whole
+from raytune_hpo.runtime.settings import checked_bundle, default_name
 from raytune_hpo.sklearn.borrowed import BaseSearchCV, named_scorers, params_of, requires_y, scorer_of, tags_of
 from raytune_hpo.sklearn.candidates import Search, SearchCandidate
 from raytune_hpo.sklearn.distributions import search_space, sklearns_candidates, warn_if_few

@@ -1,4 +1,4 @@
-"""The configurations that a space is restricted to, where only some can be tried: the rows of a table, say.
+"""Candidates: the only configurations of a space that can be tried, such as the rows of a table.
 
 unit  (n, d)  where they stand in the unit cube; NaN where a parameter is not active
 """
@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
-from raytune_hpo.space.domain import Array
+from raytune_hpo.numerics.axes import row_keys
 from raytune_hpo.space.values import fresh, plain, show
 
 _AT_ONCE = 2**22  # distances that are computed at the same time
@@ -23,8 +24,8 @@ class Listing:
     """Configurations in the order in which they were given.
 
     Attributes:
-        configs: theirs; not to be changed.
-        unit: where they stand.
+        configs: the configurations; they must not be changed.
+        unit: (n, d) their coordinates.
 
     Raises:
         SpaceError: there are none, or two of them are the same.
@@ -35,10 +36,10 @@ class Listing:
             raise SpaceError("a space is restricted to at least one candidate, got none; leave candidates out")
         self.configs, self.unit = tuple(configs), unit
         self.unit.setflags(write=False)
-        self._positions = {key: i for i, key in enumerate(_keys(unit))}
+        self._positions = {key: i for i, key in enumerate(row_keys(unit))}
         if len(self._positions) < len(configs):
             seen: dict[bytes, int] = {}
-            first, second = next((seen[k], i) for i, k in enumerate(_keys(unit)) if seen.setdefault(k, i) != i)
+            first, second = next((seen[k], i) for i, k in enumerate(row_keys(unit)) if seen.setdefault(k, i) != i)
             raise SpaceError(
                 f"candidates must differ, numbers {first} and {second} are both {show(dict(configs[first]))}; "
                 f"leave one of them out"
@@ -54,7 +55,7 @@ class Listing:
 
     def positions(self, unit: Array) -> Array:
         """Which candidate stands exactly at each row (k, d), (k,); -1 where none does."""
-        return np.array([self._positions.get(key, -1) for key in _keys(unit)], dtype=np.intp)
+        return np.array([self._positions.get(key, -1) for key in row_keys(unit)], dtype=np.intp)
 
     def nearest(self, unit: Array) -> Array:
         """The positions (k,) of the candidates that are nearest to rows (k, d).
@@ -82,7 +83,7 @@ class Listing:
 
     @cached_property
     def _digest(self) -> str:
-        return hashlib.sha256(b"".join(_keys(self.unit))).hexdigest()[:16]
+        return hashlib.sha256(b"".join(row_keys(self.unit))).hexdigest()[:16]
 
 
 class MissingListing:
@@ -117,8 +118,3 @@ def records(candidates: Any) -> list[dict[str, Any]]:
 
 def _filled(unit: Array) -> Array:
     return np.where(np.isnan(unit), -1.0, unit)
-
-
-def _keys(unit: Array) -> list[bytes]:
-    """A key for each row; equal rows have equal keys."""
-    return [row.tobytes() for row in np.ascontiguousarray(_filled(unit))]

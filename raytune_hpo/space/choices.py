@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
-from raytune_hpo.space.domain import Array, Domain
+from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.grids import equal_cells
 from raytune_hpo.space.numbers import number
 from raytune_hpo.space.values import is_plain, key_of, plain, same, show, stable_repr
@@ -49,7 +50,7 @@ class _Listed(Domain):
         if position is None:
             position = next((i for i, option in enumerate(self.options) if same(option, value)), None)
         if position is None:
-            raise SpaceError(f"{show(value)} is none of the options {show(list(self.options))}")
+            raise SpaceError(f"{show(value)} is not one of the options {show(list(self.options))}")
         return position
 
     def problem(self, value: Any) -> str | None:
@@ -98,8 +99,9 @@ class Choice(_Listed):
     """
 
     kind = "choice"
+    is_ordered = False
 
-    options: tuple[Any, ...]
+    options: tuple[Any, ...] = field()
     weights: tuple[float, ...] | None = None
     is_grid_axis: bool = field(default=False, kw_only=True)
 
@@ -172,7 +174,7 @@ class Ordinal(_Listed):
 
     kind = "ordinal"
 
-    options: tuple[Any, ...]
+    options: tuple[Any, ...] = field()
 
     def __init__(self, options: Iterable[Any]) -> None:
         listed = _listed(options, "ordinal")

@@ -1,4 +1,4 @@
-"""When a column is active: a test of another column, or several of them joined.
+"""Conditions: when a column is active. A test of another column, or several of them joined.
 
 A condition holds only where the columns that it tests are active themselves, so a chain of branches needs no more than
 the nearest one.
@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from raytune_hpo.space.domain import Array
+from raytune_hpo.arrays import Array
 
 _TESTS: dict[str, Callable[[Array, tuple[float, ...]], Array]] = {
     "in": lambda codes, operand: np.isin(codes, operand),

@@ -1,4 +1,4 @@
-"""Spaces made from other spaces."""
+"""Spaces derived from other spaces: with their domains discretised, or their columns not numbered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a domain is: the set of values that one parameter may take, and how likely they are.
+"""The contract of a domain: the values that one parameter may take, and how likely they are.
 
 unit   (n,)  coordinates in [0, 1]; uniform ones give the domain's own distribution, so the unit cube is the prior
 codes  (n,)  the numbers that stand for values: the values themselves, or the positions of a choice's options
@@ -6,25 +6,49 @@ values       a list of n plain Python values
 
 ``decode`` goes unit -> codes -> values, ``encode`` the way back. A finite domain cuts [0, 1] into cells, one for each
 value, and encodes to their centres, so that the round trip is exact. A continuous one returns exactly what it has
-decoded (see ``cells.settle``), and any other number to within rounding.
+decoded (see ``grids.settle``), and any other number to within rounding.
+
+What a domain must have is abstract here: ``codes``, ``units``, ``size``, ``nth``, ``index_of``, ``problem`` and
+``to_json``. The rest has defaults that are right for numbers spread evenly: ``is_ordered``, ``log``, ``step``,
+``bounds`` and ``options`` tell models, figures and other libraries what the numbers mean. A domain of one's own is a
+subclass in one file, see docs/how-to/own-domain.md.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[Any]
+from raytune_hpo.arrays import Array
 
 
 class Domain(ABC):
-    """What one parameter may be, and how likely."""
+    """What one parameter may be, and how likely.
+
+    Attributes:
+        kind: what the domain is called in the JSON form of a space: ``module:Class`` where the class does not say.
+        is_ordered: whether neighbouring values are alike; those of a ``Choice`` are not.
+        log: whether its numbers are spread over decades, evenly on a logarithmic scale.
+        step: the distance from one number to the next, where it is the same everywhere; None where it is not.
+        options: the values, where they are listed one by one and codes are their positions; empty where codes are numbers.
+    """
 
     kind: ClassVar[str]
+    is_ordered: ClassVar[bool] = True
+    log: bool = False
+    step: float | None = None
+    options: tuple[Any, ...] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "kind" not in cls.__dict__:
+            cls.kind = f"{cls.__module__}:{cls.__qualname__}"
+
+    # -------------------------------------------------------------------------------------------- what a domain must say
 
     @abstractmethod
     def codes(self, unit: Array) -> Array:
@@ -34,26 +58,10 @@ class Domain(ABC):
     def units(self, codes: Array) -> Array:
         """Codes (n,) as unit coordinates (n,), those of the cells' centres where there are cells."""
 
-    @abstractmethod
-    def problem(self, value: Any) -> str | None:
-        """The rule that a value breaks, to follow the parameter's name in a message; None if it breaks none."""
-
-    @abstractmethod
-    def to_json(self) -> dict[str, Any]:
-        """The arguments that make an equal domain."""
-
     @property
     @abstractmethod
     def size(self) -> int | None:
         """How many values there are; None if they are infinitely many."""
-
-    def values(self, codes: Array) -> list[Any]:
-        """Codes as plain Python values."""
-        return codes.tolist()  # type: ignore[no-any-return]
-
-    def codes_of(self, values: Sequence[Any]) -> Array:
-        """Values as codes. They are trusted to be in the domain."""
-        return np.asarray(values, dtype=np.float64)
 
     @abstractmethod
     def nth(self, index: int) -> Any:
@@ -62,6 +70,34 @@ class Domain(ABC):
     @abstractmethod
     def index_of(self, value: Any) -> int:
         """The position of a value of a finite domain: the inverse of ``nth``."""
+
+    @abstractmethod
+    def problem(self, value: Any) -> str | None:
+        """The rule that a value breaks, to follow the parameter's name in a message; None if it breaks none."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """The arguments that make an equal domain, as JSON values."""
+
+    # -------------------------------------------------------------------------------------------- what it may say
+
+    @classmethod
+    def from_json(cls, arguments: Mapping[str, Any]) -> Domain:
+        """The domain that ``to_json`` described."""
+        return cls(**arguments)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which numbers its values lie; infinite where there is no bound."""
+        return -math.inf, math.inf
+
+    def values(self, codes: Array) -> list[Any]:
+        """Codes as plain Python values."""
+        return codes.tolist()  # type: ignore[no-any-return]
+
+    def codes_of(self, values: Sequence[Any]) -> Array:
+        """Values as codes. They are trusted to be in the domain."""
+        return np.asarray(values, dtype=np.float64)
 
     def unit_at(self, position: int) -> float:
         """The coordinate of the value at a position."""

@@ -1,4 +1,4 @@
-"""Between the unit cube and configurations.
+"""Encoding and decoding: configurations as coordinates of the unit cube, and back.
 
 unit    (n, d)  float64, one column per parameter; NaN where a parameter is not active
 rows    (k,)    the rows in which a subtree exists
@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.space.conditions import holds, tested
-from raytune_hpo.space.domain import Array
 from raytune_hpo.space.functions import name_of
 from raytune_hpo.space.tree import Branch, Column, Const, Derived, Gated, Leaf, Node, Record, Series
 from raytune_hpo.space.validation import select
@@ -36,7 +36,7 @@ class Decoder:
         configs = self._build(root, np.arange(len(self._unit)))
         for derived, rows in sorted(self._pending, key=lambda item: item[0].order):
             for row in rows.tolist():
-                derive(derived, configs[row])
+                put_derived(derived, configs[row])
         return configs
 
     def _build(self, node: Node, rows: Array) -> list[Any]:
@@ -125,21 +125,17 @@ class Encoder:
                 self.read(entry.node, [values[place][entry.key] for place in here.tolist()], rows[here])
 
     def _read_branch(self, node: Branch, values: Sequence[Any], rows: Array) -> None:
-        codes = np.array([_selected(node, value) for value in values], dtype=np.int64)
+        positions = [select(node, value) for value in values]
+        if None in positions:
+            raise SpaceError(f"{show(values[positions.index(None)])} fits none of the {len(node.options)} options")
+        codes = np.array(positions, dtype=np.int64)
         self.unit[rows, node.column] = node.domain.units(codes)
         for position in np.unique(codes).tolist():
             here = np.flatnonzero(codes == position)
             self.read(node.options[position], [values[place] for place in here.tolist()], rows[here])
 
 
-def _selected(node: Branch, value: Any) -> int:
-    position = select(node, value)
-    if position is None:
-        raise SpaceError(f"{show(value)} fits none of the {len(node.options)} options")
-    return position
-
-
-def derive(derived: Derived, config: dict[str, Any]) -> None:
+def put_derived(derived: Derived, config: dict[str, Any]) -> None:
     """Put a derived value where it belongs in a configuration."""
     try:
         value = derived.function(config)

@@ -1,4 +1,4 @@
-"""A configuration as one row of a table."""
+"""Flat rows: a configuration as one row of a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The functions inside a space: values derived from the rest of a configuration, and constraints.
+"""Functions inside a space: values derived from the rest of a configuration, and constraints.
 
 JSON cannot carry a function. It carries its name and a digest of its source, which tells whether two are the same; a
 space read from JSON holds stand-ins that know what is missing and say so when they are called.
@@ -73,12 +73,12 @@ def name_of(function: Any) -> str:
     return _qualname(function)
 
 
-def describe(function: Any) -> dict[str, str]:
+def function_to_json(function: Any) -> dict[str, str]:
     """The JSON form of a function: equal for functions of the same name and source."""
     if isinstance(function, MissingFunction):
         return {"function": function.function, "source": function.source}
     if isinstance(function, Lifted):
-        inner = describe(function.function)
+        inner = function_to_json(function.function)
         return {**inner, "function": f"{'/'.join(map(str, function.path))}: {inner['function']}"}
     function = inspect.unwrap(function)
     text = "\n".join(_texts(function))

@@ -1,4 +1,4 @@
-"""The arithmetic of unit coordinates: cells of a grid, exact round trips, decimals."""
+"""Arithmetic of unit coordinates: cells of a grid, exact round trips, decimals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from raytune_hpo.space.domain import Array
+from raytune_hpo.arrays import Array
 
 _NEIGHBOURS = 16  # floats on either side among which an exact coordinate is looked for
 FINEST = 2.0**48

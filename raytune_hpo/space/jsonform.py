@@ -1,4 +1,7 @@
-"""A space as JSON: equal for equal spaces, and enough to rebuild all of it but functions and opaque objects.
+"""The JSON form of a space: equal for equal spaces, and enough to rebuild all of it but functions and opaque objects.
+
+A domain of somebody else's class is named by ``module:Class`` and read back by importing it; where that does not work, a
+stand-in lets the study's configurations be read, and says what is missing once it is asked for anything else.
 
 Every node is a dict with one key, its kind. Dicts are lists of pairs, since the order of the columns is part of a
 space and databases sort keys.
@@ -6,16 +9,18 @@ space and databases sort keys.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.space.choices import Choice, Ordinal
 from raytune_hpo.space.conditions import AllOf, AnyOf, Condition, Test
 from raytune_hpo.space.domain import Domain
-from raytune_hpo.space.functions import MissingFunction, describe
+from raytune_hpo.space.functions import MissingFunction, function_to_json
 from raytune_hpo.space.numeric import Float, Int, Normal
 from raytune_hpo.space.rounded import Binned, Quantised
 from raytune_hpo.space.tree import Branch, Const, Derived, Entry, Gated, Leaf, Node, Record, Series
@@ -34,17 +39,53 @@ class MissingValue:
         return self.text
 
 
+class MissingDomain(Domain):
+    """Stands where a domain stood whose class cannot be imported here; configurations can be read all the same."""
+
+    def __init__(self, kind: str, arguments: dict[str, Any]) -> None:
+        self.kind = kind  # type: ignore[misc]  # that of the class it stands for
+        self._arguments = arguments
+
+    def to_json(self) -> dict[str, Any]:
+        return self._arguments
+
+    def problem(self, value: Any) -> str | None:
+        return None  # what was stored had been checked
+
+    def _missing(self) -> SpaceError:
+        return SpaceError(
+            f"the domain {self.kind!r} of this space is needed, and cannot be imported here; "
+            f"put its class into a module that can be, or pass the original space"
+        )
+
+    @property
+    def size(self) -> int | None:
+        raise self._missing()
+
+    def codes(self, unit: Array) -> Array:
+        raise self._missing()
+
+    def units(self, codes: Array) -> Array:
+        raise self._missing()
+
+    def nth(self, index: int) -> Any:
+        raise self._missing()
+
+    def index_of(self, value: Any) -> int:
+        raise self._missing()
+
+
 # ------------------------------------------------------------------------------------------------ writing
 
 
 def node_to_json(node: Node) -> dict[str, Any]:
     """The JSON form of a subtree."""
     if isinstance(node, Const):
-        return {"const": _value_to_json(node.value)}
+        return {"const": node.value if is_plain(node.value) else {"$opaque": stable_repr(node.value)}}
     if isinstance(node, Leaf):
         return {node.domain.kind: node.domain.to_json()}
     if isinstance(node, Derived):
-        return {"derived": describe(node.function)}
+        return {"derived": function_to_json(node.function)}
     if isinstance(node, Record):
         return {"dict": [[key, node_to_json(item)] for key, item in node.items]}
     if isinstance(node, Series):
@@ -54,16 +95,12 @@ def node_to_json(node: Node) -> dict[str, Any]:
         options = [node_to_json(option) for option in node.options]
         return {"branch": {"options": options, "weights": weights, "is_grid_axis": node.domain.is_grid_axis}}
     numbers = {entry.node.column: n for n, entry in enumerate(node.entries) if isinstance(entry.node, Leaf)}
-    return {"gated": [_entry_to_json(entry, numbers) for entry in node.entries]}
-
-
-def _value_to_json(value: Any) -> Any:
-    return value if is_plain(value) else {"$opaque": stable_repr(value)}
-
-
-def _entry_to_json(entry: Entry, numbers: dict[int, int]) -> list[Any]:
-    condition = None if entry.condition is None else _condition_to_json(entry.condition, numbers)
-    return [entry.key, node_to_json(entry.node), condition]
+    return {
+        "gated": [
+            [entry.key, node_to_json(entry.node), entry.condition and _condition_to_json(entry.condition, numbers)]
+            for entry in node.entries
+        ]
+    }
 
 
 def _condition_to_json(condition: Condition, numbers: dict[int, int]) -> list[Any]:
@@ -80,7 +117,7 @@ def node_from_json(data: Any) -> Node:
     """The subtree that ``node_to_json`` wrote, its columns not numbered.
 
     Raises:
-        SpaceError: it is none.
+        SpaceError: it is not the JSON form of a space.
     """
     try:
         ((kind, body),) = data.items()
@@ -101,8 +138,22 @@ def domain_from_json(kind: str, body: dict[str, Any]) -> Domain:
         body = {**body, "options": [_value_from_json(option) for option in body["options"]]}
     if kind in _DOMAINS:
         return _DOMAINS[kind](**body)
+    if ":" in kind:
+        return _foreign_domain(kind, body)
     made: Domain = import_module("raytune_hpo.space.dialects.scipy_stats").from_json(kind, body)
     return made
+
+
+def _foreign_domain(kind: str, body: dict[str, Any]) -> Domain:
+    """The domain of a class of somebody else's, or a stand-in where that class cannot be imported here."""
+    module, _, name = kind.partition(":")
+    try:
+        found: Any = functools.reduce(getattr, name.split("."), import_module(module))
+    except (ImportError, AttributeError):
+        return MissingDomain(kind, body)
+    if not (isinstance(found, type) and issubclass(found, Domain)):
+        raise SpaceError(f"the domain {kind!r} of a stored space must be a subclass of Domain, got {show(found)}")
+    return found.from_json(body)
 
 
 def function_from_json(data: dict[str, str]) -> MissingFunction:

@@ -1,14 +1,12 @@
-"""Checks at the door for the arguments of numeric domains, and the rules their values keep."""
+"""Checks of the arguments of numeric domains, and the rules that their values keep."""
 
 from __future__ import annotations
 
 import math
-from numbers import Integral, Real
 from typing import Any
 
-import numpy as np
-
 from raytune_hpo.errors import SpaceError
+from raytune_hpo.options import is_integral, is_real
 from raytune_hpo.space.values import show
 
 MOST_CELLS = 2**52  # more cannot be told apart by a float in [0, 1]
@@ -22,7 +20,7 @@ def number(value: Any, what: str) -> float:
     Raises:
         SpaceError: naming what it is for.
     """
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real) or not math.isfinite(value):
+    if not is_real(value) or not math.isfinite(value):
         raise SpaceError(f"{what} must be a finite number, got {show(value)}")
     return float(value)
 
@@ -71,15 +69,14 @@ def count_steps(name: str, lo: float, hi: float, step: float, log: bool) -> int:
 
 
 def number_problem(value: Any, lo: float, hi: float) -> str | None:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real) or math.isnan(value):
+    if not is_real(value) or math.isnan(value):
         return "must be a number"
     return None if lo <= float(value) <= hi else f"must lie in [{lo}, {hi}]"
 
 
 def whole_problem(value: Any) -> str | None:
     """The rule of whole numbers: 3 and numpy's are, 3.0 and True are not."""
-    is_whole = isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
-    return None if is_whole else "must be a whole number"
+    return None if is_integral(value) else "must be a whole number"
 
 
 def grid_problem(value: float, origin: float, step: float) -> str | None:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
-from raytune_hpo.space.domain import Array, Continuous, Domain
+from raytune_hpo.space.domain import Continuous, Domain
 from raytune_hpo.space.grids import FINEST, Cells, decimals_of, on_decimals, settle, snap
 from raytune_hpo.space.numbers import (
     check_bounds,

@@ -1,4 +1,4 @@
-"""Configurations as JSON values and back, for spaces that hold what JSON cannot carry.
+"""Packing: configurations as JSON values and back, for spaces that hold what JSON cannot carry.
 
 {"$option": i}                 the option at position i of a choice; with "value", the packed subtree of that option
 {"$opaque": repr}              a constant, or a derived value, which is computed again when it is unpacked
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raytune_hpo.space.encoding import derive
+from raytune_hpo.space.encoding import put_derived
 from raytune_hpo.space.tree import Branch, Const, Derived, Leaf, Node, Series, entries
 from raytune_hpo.space.validation import select
 from raytune_hpo.space.values import fresh, is_plain, stable_repr
@@ -52,7 +52,7 @@ class Unpacker:
     def config(self, root: Node, packed: Any) -> Any:
         config = self._unpack(root, packed)
         for derived in sorted(self._missing, key=lambda item: item.order):
-            derive(derived, config)
+            put_derived(derived, config)
         return config
 
     def _unpack(self, node: Node, packed: Any) -> Any:

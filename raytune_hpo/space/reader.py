@@ -1,4 +1,4 @@
-"""From what a user wrote to a tree: nested dicts and lists of constants, and of domains, ours and other libraries'."""
+"""Reader: makes the tree of a space of nested dicts and lists of constants and domains, ours and other libraries'."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Reader:
         """The tree of a whole space.
 
         Raises:
-            SpaceError: it is no dict of anything, or some part of it breaks a rule.
+            SpaceError: it is not a dict, or some part of it breaks a rule.
         """
         node = self.read(space, ())
         if isinstance(node, (Record, Gated)) or (isinstance(node, Branch) and _yields_dicts(node)):

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
-from raytune_hpo.space.domain import Array, Continuous, Domain
+from raytune_hpo.space.domain import Continuous, Domain
 from raytune_hpo.space.grids import decimals_of, on_decimals
 from raytune_hpo.space.numbers import ON_GRID, grid_problem, number, number_problem, whole_problem
 
@@ -39,6 +40,8 @@ class Quantised(Domain):
         object.__setattr__(self, "q", number(self.q, "the quantum q"))
         if self.q <= 0:
             raise SpaceError(f"a quantised domain needs q > 0, got q={self.q}")
+        object.__setattr__(self, "log", self.base.log)
+        object.__setattr__(self, "step", self.q)
 
     @cached_property
     def _ends(self) -> tuple[float, float]:
@@ -102,6 +105,9 @@ class Binned(Domain):
     base: Continuous
     first: int
     num: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "log", self.base.log)
 
     @property
     def size(self) -> int:

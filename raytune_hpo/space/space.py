@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.space import counting
 from raytune_hpo.space.candidates import Listing, MissingListing, records
 from raytune_hpo.space.derived import discretised, unnumbered
-from raytune_hpo.space.domain import Array
 from raytune_hpo.space.encoding import Decoder, Encoder, active_columns
 from raytune_hpo.space.flat import flat
-from raytune_hpo.space.functions import Function, describe, name_of
+from raytune_hpo.space.functions import Function, function_to_json, name_of
 from raytune_hpo.space.jsonform import VERSION, function_from_json, node_from_json, node_to_json
 from raytune_hpo.space.packing import Unpacker, pack
 from raytune_hpo.space.reader import Reader
@@ -25,7 +25,7 @@ from raytune_hpo.space.tree import Column, Node, number_columns
 from raytune_hpo.space.validation import problem
 from raytune_hpo.space.values import show
 
-_DRAWS_PER_FEASIBLE = 10_000  # fewer than one feasible draw in so many counts as none
+_DRAWS_PER_FEASIBLE = 10_000  # fewer than one feasible draw in this many counts as none
 _BATCH = 4096
 
 
@@ -277,7 +277,8 @@ class Space:
         if (listing := self.candidates) is not None:
             self.check(config)
             return int(listing.positions(unit[None, :])[0])
-        place = {column: self.columns[column].domain.position_at(unit[column]) for column in _present(unit)}
+        active = np.flatnonzero(~np.isnan(unit)).tolist()
+        place = {column: self.columns[column].domain.position_at(unit[column]) for column in active}
         return counting.index_at(self.root, place)
 
     def _finite(self) -> int:
@@ -340,7 +341,7 @@ class Space:
             "version": VERSION,
             "name": self._name,
             "root": node_to_json(self.root),
-            "constraints": [describe(function) for function in self.constraints],
+            "constraints": [function_to_json(function) for function in self.constraints],
             **listed,
         }
 
@@ -392,8 +393,3 @@ def _holds(constraint: Function, config: Mapping[str, Any]) -> bool:
             f"a constraint must answer for every configuration, {name_of(constraint)!r} raised {error!r} "
             f"for {show(dict(config))}"
         ) from error
-
-
-def _present(unit: Array) -> list[int]:
-    """The columns of a row of coordinates that are active."""
-    return [int(column) for column in np.flatnonzero(~np.isnan(unit))]

@@ -1,4 +1,4 @@
-"""The shape of a space: a tree whose leaves are constants and columns.
+"""The tree of a space, whose leaves are constants and columns.
 
 Const    a value that is always the same
 Leaf     one column
@@ -7,8 +7,8 @@ Record   a dict of subtrees; Series a list or tuple of them
 Derived  a value that a function computes from the rest of the configuration
 Gated    a dict whose entries come and go by conditions on each other, as in ConfigSpace
 
-``reading.py`` grows a tree from what a user wrote, ``number_columns`` gives each column its number and name, and
-``assembly.py`` (arrays <-> configurations), ``checking.py``, ``counting.py``, ``packing.py`` and ``jsonform.py`` each
+``reader.py`` grows a tree from what a user wrote, ``number_columns`` gives each column its number and name, and
+``encoding.py`` (arrays <-> configurations), ``validation.py``, ``counting.py``, ``packing.py`` and ``jsonform.py`` each
 walk it for one purpose.
 """
 
@@ -175,7 +175,7 @@ def _is_plain(node: _Node) -> bool:
     if isinstance(node, Const):
         return is_plain(node.value)
     if isinstance(node, Leaf):
-        return all(map(is_plain, getattr(node.domain, "options", ())))
+        return all(map(is_plain, node.domain.options))
     if isinstance(node, Series):
         return not node.is_tuple and all(item.is_plain for item in node.items)
     if isinstance(node, Branch):

@@ -1,4 +1,4 @@
-"""Holding a configuration against a space: which rule it breaks, and which option of a branch it took."""
+"""Validation of a configuration against a space: which rule it breaks, and which option of a branch it took."""
 
 from __future__ import annotations
 

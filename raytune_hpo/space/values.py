@@ -1,4 +1,4 @@
-"""Small questions about values: is it plain, are two the same, how is it shown, what is a fresh copy of it."""
+"""Values: is one plain, are two the same, how is one shown, what is a fresh copy of it."""
 
 from __future__ import annotations
 

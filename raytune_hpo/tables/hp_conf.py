@@ -16,7 +16,7 @@ from typing import Any
 
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.files import json_object, reading
-from raytune_hpo.runtime.settings import whole
+from raytune_hpo.options import whole
 from raytune_hpo.space import Choice, Domain, Float, Int, Ordinal
 
 _KINDS = ("continuous", "discrete", "preordered", "categorical")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.display.text import last_line, short
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.facts import Status
@@ -28,7 +29,6 @@ from raytune_hpo.files import json_object, reading
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.simulated import COST
 from raytune_hpo.space import Column, Space
-from raytune_hpo.space.domain import Array
 from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _parameters(
     options: dict[str, list[tuple[Cell, int]]] = {}
     for j, column in enumerate(space.columns):
         cells = [row.get(column.name) if active else None for row, active in zip(rows, ~np.isnan(X[:, j]), strict=True)]
-        if hasattr(column.domain, "options"):
+        if column.domain.options:
             means, cells = _options(column, X[:, j], cells)
             options[column.name] = means
         columns[CONFIG + column.name] = cells

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.files import reading
 from raytune_hpo.results import Results
 from raytune_hpo.space import Choice, Domain, Float, Int, Ordinal, Space
-from raytune_hpo.space.domain import Array
 from raytune_hpo.space.values import key_of
 from raytune_hpo.tables import hp_conf, layout
 

@@ -1,4 +1,4 @@
-"""Contract suites for samplers, schedulers and journals, for our own parts and for strangers'.
+"""Contract suites for samplers, schedulers, domains and journals, for our own parts and for those of other packages.
 
 A package that brings a sampler runs all of them with:
 
@@ -14,6 +14,15 @@ A case is a check bound to what it needs; it returns, or raises AssertionError w
 ``race`` runs learning curves under a scheduler. ``journal_cases`` wants a place to write to for each check.
 """
 
+from raytune_hpo.testing.domains import (
+    check_cells,
+    check_json_form,
+    check_plain_values,
+    check_positions,
+    check_round_trip,
+    check_values_fit,
+    domain_cases,
+)
 from raytune_hpo.testing.journals import JOURNAL_CHECKS, JournalPlace, journal_cases, journal_facts
 from raytune_hpo.testing.samplers import (
     SAMPLER_CHECKS,
@@ -78,23 +87,30 @@ __all__ = [
     "check_ask_changes_nothing",
     "check_ask_twice",
     "check_bind_is_fresh",
+    "check_cells",
     "check_documented",
     "check_equals_survive",
     "check_good_survive",
     "check_ignores_own_entry",
     "check_inside",
+    "check_json_form",
     "check_judge_reads_only",
     "check_learns",
     "check_next_step",
     "check_pending",
+    "check_plain_values",
+    "check_positions",
     "check_repeat_replaces",
     "check_replay",
     "check_reports_without_losses",
+    "check_round_trip",
     "check_scheduler_bind_is_fresh",
     "check_scheduler_replay",
     "check_several_goals",
     "check_survives",
+    "check_values_fit",
     "curves",
+    "domain_cases",
     "finish",
     "histories",
     "history",

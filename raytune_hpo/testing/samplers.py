@@ -1,4 +1,4 @@
-"""What every sampler must keep, in every kind of space."""
+"""The contract of samplers: what every one must keep, in every kind of space."""
 
 from __future__ import annotations
 
@@ -139,10 +139,10 @@ def check_survives(make: SamplerMaker, space: Space) -> None:
         loop = Loop.of(make, space)
         for trial in trials:
             loop.learn(trial)
-        said = loop.peek()
-        assert said is not Signal.WAIT, f"waits for nothing after a history of {name}"
-        if isinstance(said, Suggestion):
-            space.check(said.config)
+        answer = loop.peek()
+        assert answer is not Signal.WAIT, f"waits for nothing after a history of {name}"
+        if isinstance(answer, Suggestion):
+            space.check(answer.config)
 
 
 def check_several_goals(make: SamplerMaker, space: Space) -> None:

@@ -1,4 +1,4 @@
-"""What every scheduler must keep, and races of learning curves to see it by."""
+"""The contract of schedulers: what every one must keep, and races of learning curves to see it by."""
 
 from __future__ import annotations
 

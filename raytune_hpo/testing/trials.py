@@ -1,4 +1,4 @@
-"""Trials as the optimizer would make them, and an optimizer for one sampler."""
+"""Trials as the optimizer would make them, and a minimal optimizer for one sampler."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ class Loop:
 
     def ask(self) -> Trial | None:
         """The next trial, now pending; None where the sampler has nothing to suggest."""
-        said = self.peek()
-        if isinstance(said, Signal):
+        answer = self.peek()
+        if isinstance(answer, Signal):
             return None
-        return self.enqueue(said.config, meta=said.meta, suggested=True)
+        return self.enqueue(answer.config, meta=answer.meta, suggested=True)
 
     def enqueue(
         self, config: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None, suggested: bool = False

@@ -218,7 +218,7 @@ def test_a_search_without_any_value_is_no_result(here):
         ((*RANDOM, "--conf", "missing.json"), "missing.json is not: No such file"),
         (("experiment", "digits-mpl", "3", *RANDOM[3:]), "did you mean 'digits-mlp'"),
         ((*RANDOM[:3], "--sampler", '{"name": 3}', *RANDOM[5:]), "an experiment records its sampler"),
-        ((*RANDOM[:3], "--sampler", '{"name": "rf", "num_trees": "x"}', *RANDOM[5:]), "num_trees"),
+        ((*RANDOM[:3], "--sampler", '{"name": "rf", "n_trees": "x"}', *RANDOM[5:]), "n_trees"),
         ((*RANDOM, "--scheduler", '{"name": "patience", "min_delta": "x"}'), "min_delta='x'"),
     ],
 )

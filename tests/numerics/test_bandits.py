@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raytune_hpo.numerics import bandits, durations, penalties
+from raytune_hpo.numerics import bandits, duration_model, penalties
 from raytune_hpo.numerics.axes import Axis, Kind
 
 REAL, CHOICE = Axis(Kind.REAL), Axis(Kind.NOMINAL, np.array([0.25, 0.75]))
@@ -58,25 +58,25 @@ def test_means_of_arms_that_had_no_turn_are_not_known():
     np.testing.assert_allclose(bandits.means(np.array([1.0, 3.0]), np.array([0, 0]), 2), [2.0, np.nan])
 
 
-# ------------------------------------------------------------------------------------------------ durations
+# ------------------------------------------------------------------------------------------------ duration_model
 
 
 @pytest.mark.parametrize("shape", ["linear", "steps"])
-def test_the_better_of_two_models_of_durations_is_taken(shape):
+def test_the_better_of_two_models_of_duration_model_is_taken(shape):
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.random(120), np.where(rng.random(120) < 0.5, 0.25, 0.75)])
     if shape == "linear":
         t = 60 + 100 * X[:, 0]
     else:
         t = np.where(X[:, 0] > 0.5, 10.0, 100.0) + np.where(X[:, 1] > 0.5, 300.0, 0.0)
-    model = durations.fit([REAL, CHOICE], X[:80], t[:80], rng)
+    model = duration_model.fit_durations([REAL, CHOICE], X[:80], t[:80], rng)
     error = np.abs(model(X[80:]) - t[80:]).mean()
     assert error < 0.1 * np.abs(t[80:] - t[:80].mean()).mean()
 
 
 def test_nothing_takes_less_than_no_time():
     X = np.linspace(0.4, 0.6, 20)[:, None]
-    model = durations.fit([REAL], X, 100 * (X[:, 0] - 0.4), np.random.default_rng(0))
+    model = duration_model.fit_durations([REAL], X, 100 * (X[:, 0] - 0.4), np.random.default_rng(0))
     assert (model(np.array([[0.0], [np.nan]])) >= 0).all()
 
 

@@ -23,7 +23,11 @@ def test_values_in_no_order_are_never_mixed():
 
 def test_a_crossover_changes_something():
     x, v = np.zeros(6), np.ones(6)
-    children = [differential.crossed(x, v, CR, np.random.default_rng(i)) for CR in (0.0, 0.5, 1.0) for i in range(100)]
+    children = [
+        differential.binomial_crossover(x, v, CR, np.random.default_rng(i))
+        for CR in (0.0, 0.5, 1.0)
+        for i in range(100)
+    ]
     changed = np.array([child.sum() for child in children]).reshape(3, 100)
     assert (changed[0] == 1).all()
     assert changed[1].mean() == pytest.approx(3.5, abs=0.4)
@@ -31,7 +35,7 @@ def test_a_crossover_changes_something():
 
 
 def test_what_leaves_the_cube_stands_midway_to_the_bound():
-    returned = differential.returned(np.array([-0.3, 0.5, 1.7]), np.array([0.2, 0.9, 0.6]))
+    returned = differential.moved_inside(np.array([-0.3, 0.5, 1.7]), np.array([0.2, 0.9, 0.6]))
     assert returned == pytest.approx([0.1, 0.5, 0.8])
 
 
@@ -53,7 +57,7 @@ def test_it_finds_the_minimum_of_a_sphere():
         target = i % 20
         F, CR = differential.draw_rates(0.5, 0.9, rng)
         v = differential.mutant(X, losses, target, np.zeros(n, dtype=bool), F, 3, rng)
-        child = differential.crossed(X[target], differential.returned(v, X[target]), CR, rng)
+        child = differential.binomial_crossover(X[target], differential.moved_inside(v, X[target]), CR, rng)
         loss = ((child - 0.3) ** 2).sum()
         if loss <= losses[target]:
             X[target], losses[target] = child, loss

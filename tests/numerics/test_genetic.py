@@ -8,7 +8,9 @@ REAL, NOMINAL = np.zeros(4, dtype=bool), np.ones(4, dtype=bool)
 
 
 def children(eta, nominal=REAL, num=2000):
-    return np.array([genetic.crossed(X, Y, nominal, eta, np.random.default_rng(i)) for i in range(num)])
+    return np.array(
+        [genetic.simulated_binary_crossover(X, Y, nominal, eta, np.random.default_rng(i)) for i in range(num)]
+    )
 
 
 def test_half_of_the_coordinates_are_the_first_parents():
@@ -33,7 +35,7 @@ def test_values_in_no_order_come_from_one_of_the_parents():
 
 def test_a_mutation_changes_a_coordinate_and_stays_inside():
     for eta in (0, 10):
-        mutated = np.array([genetic.mutated(X, REAL, eta, np.random.default_rng(i)) for i in range(500)])
+        mutated = np.array([genetic.polynomial_mutation(X, REAL, eta, np.random.default_rng(i)) for i in range(500)])
         changed = mutated != X
         assert changed.any(axis=1).all()
         assert changed.mean() == pytest.approx(0.25 + 0.75 * 0.25, abs=0.04)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from raytune_hpo.numerics.axes import Axis, Kind
-from raytune_hpo.numerics.optimise import Hill, climbed, filled, perturbed
+from raytune_hpo.numerics.optimise import Objective, filled, maximised, perturbed
 
 REAL = Axis(Kind.REAL)
 SHORT = Axis(Kind.GRID, (np.arange(5) + 0.5) / 5)
@@ -34,42 +34,42 @@ def slope(X):
     return height(X), -2 * (X - TOP)
 
 
-HILL = Hill(AXES, snapped, height, slope)
+OBJECTIVE = Objective(AXES, snapped, height, slope)
 
 
-def test_a_hill_is_climbed_to_its_top():
+def test_a_smooth_function_is_followed_to_its_maximum():
     F = np.random.default_rng(0).random((4, 5))
-    rows, heights = climbed(HILL, F)
+    rows, heights = maximised(OBJECTIVE, F)
     grid = itertools.product(SHORT.centres, LONG.centres, NOMINAL.centres)
     best = max(float(height(np.array([[0.3, 1.0, *values]]))[0]) for values in grid)
     np.testing.assert_allclose(heights, best, atol=1e-6)
     np.testing.assert_allclose(height(snapped(rows)), heights)
 
 
-def test_nobody_ends_lower_than_he_began_and_nobody_ends_where_he_must_not_stand():
+def test_no_row_ends_lower_than_it_began_nor_where_it_is_not_allowed():
     rng = np.random.default_rng(1)
-    rough = Hill(
+    rough = Objective(
         AXES,
         snapped,
         lambda X: np.where(X[:, 0] > 0.5, -np.inf, np.sin(40 * X).sum(axis=1)),
         lambda X: (np.sin(40 * X).sum(axis=1), 40 * np.cos(40 * X)),
     )
     F = rng.random((8, 5))
-    before = rough.height(snapped(F))
-    rows, heights = climbed(rough, F)
+    before = rough.values(snapped(F))
+    rows, heights = maximised(rough, F)
     assert (heights >= before).all()
     assert (snapped(rows)[before > -np.inf, 0] <= 0.5).all()
 
 
-def test_values_alone_are_climbed_without_gradients():
+def test_columns_without_gradients_are_searched_by_their_values():
     axes = (NOMINAL, SHORT)
     top = np.array([NOMINAL.centres[2], SHORT.centres[4]])
 
     def score(X):
         return -np.abs(X - top).sum(axis=1)
 
-    hill = Hill(axes, lambda F: F, score, lambda X: pytest.fail("there is nothing to follow"))
-    rows, heights = climbed(hill, np.array([[NOMINAL.centres[0], SHORT.centres[0]]]))
+    objective = Objective(axes, lambda F: F, score, lambda X: pytest.fail("there is nothing to follow"))
+    rows, heights = maximised(objective, np.array([[NOMINAL.centres[0], SHORT.centres[0]]]))
     np.testing.assert_allclose(rows[0], top)
     assert heights[0] == 0
 
@@ -88,7 +88,7 @@ def test_columns_that_are_not_active_stay_out_of_it():
     def steep(X):
         return score(X), np.column_stack([-np.sign(X[:, 0] - 0.2), np.where(np.isnan(X[:, 1]), 0.0, 1.0)])
 
-    rows, heights = climbed(Hill((REAL, REAL), proper, score, steep), np.array([[0.1, 0.4], [0.9, 0.4]]))
+    rows, heights = maximised(Objective((REAL, REAL), proper, score, steep), np.array([[0.1, 0.4], [0.9, 0.4]]))
     assert rows[0, 1] == 0.4
     assert heights[0] == pytest.approx(0.0, abs=1e-3)
     assert heights[1] >= 0.4 - 0.7

@@ -161,7 +161,7 @@ def test_a_replay_of_workers_and_restarts_is_the_live_run():
 
 @pytest.mark.parametrize(
     "options",
-    [{"population": 3}, {"population": 8.0}, {"sigma": 0}, {"sigma": 1.5}, {"num_initial": 0}, {"growth": 0.5}],
+    [{"population": 3}, {"population": 8.0}, {"sigma": 0}, {"sigma": 1.5}, {"n_initial": 0}, {"growth": 0.5}],
 )
 def test_options_out_of_range_are_refused(options):
     name, value = next(iter(options.items()))

@@ -144,7 +144,7 @@ def test_a_heavy_tail_does_not_hide_the_best():
     assert losses.min() < 5e-3
 
 
-@pytest.mark.parametrize("sampler", [GP(), RF(num_trees=10)], ids=["gp", "rf"])
+@pytest.mark.parametrize("sampler", [GP(), RF(n_trees=10)], ids=["gp", "rf"])
 def test_many_workers_are_not_sent_to_one_place_under_noise(sampler):
     """A trial that is believed in advance does not take away what the model sees in a noisy optimum."""
     loop, rng = Loop.of(lambda: sampler, FLAT, seed=1), np.random.default_rng(1)

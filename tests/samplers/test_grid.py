@@ -98,7 +98,7 @@ def test_a_users_point_off_the_grid_takes_no_place_in_it():
 
 @pytest.mark.parametrize("points", [0, 2.5])
 def test_points_are_counted(points):
-    with pytest.raises(SpecError, match=f"grid needs a whole number of points >= 1, got points={points}"):
+    with pytest.raises(SpecError, match=f"grid needs a whole number points >= 1, got points={points}"):
         Grid(points=points)
 
 

@@ -8,7 +8,7 @@ from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers import Hyperopt
-from raytune_hpo.samplers.hyperopt_space import Translation, axis_of
+from raytune_hpo.samplers.hyperopt_space import HyperoptSpace, expressed
 from raytune_hpo.space import (
     Choice,
     Float,
@@ -57,7 +57,7 @@ MODELS = Space(
 
 def draw(space, n, seed=0):
     """Points of hyperopt's prior, as configurations."""
-    translation = Translation(space)
+    translation = HyperoptSpace(space)
     domain = Domain(None, translation.expression)
     docs = rand.suggest(range(n), domain, Trials(), seed)
     return [space.decode(translation.unit(doc["misc"]["vals"]))[0] for doc in docs]
@@ -84,7 +84,7 @@ def test_hyperopts_prior_is_the_domains_own(name):
 @pytest.mark.parametrize("name", DOMAINS)
 def test_values_come_back_from_hyperopts_terms(name):
     space = Space({"p": DOMAINS[name]})
-    translation = Translation(space)
+    translation = HyperoptSpace(space)
     configs = space.sample(200, derive(1, "there and back"))
     rows = translation.values(space.encode(configs))
     back = [space.decode(translation.unit({"p": [row["p"]]}))[0]["p"] for row in rows]
@@ -92,7 +92,7 @@ def test_values_come_back_from_hyperopts_terms(name):
 
 
 def test_distributions_are_hyperopts_own_where_it_has_them():
-    named = {name: (axis_of(domain).distribution, axis_of(domain).args) for name, domain in DOMAINS.items()}
+    named = {name: (expressed(domain).distribution, expressed(domain).args) for name, domain in DOMAINS.items()}
     assert named["float"] == ("uniform", (-2.0, 5.0))
     assert named["log float"] == ("loguniform", pytest.approx((np.log(1e-4), np.log(10))))
     assert named["normal"] == ("normal", (2.0, 3.0))
@@ -103,7 +103,7 @@ def test_distributions_are_hyperopts_own_where_it_has_them():
 
 
 def test_a_choice_of_dicts_is_nested_for_hyperopt_too():
-    translation = Translation(MODELS)
+    translation = HyperoptSpace(MODELS)
     docs = rand.suggest(range(300), Domain(None, translation.expression), Trials(), 0)
     for doc in docs:
         values = doc["misc"]["vals"]

@@ -15,12 +15,11 @@ from raytune_hpo.numerics import gaussian
 from raytune_hpo.protocols import Signal
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers import GP, RF, Portfolio, Random, rf
-from raytune_hpo.samplers.model_based import ModelBased
 from raytune_hpo.samplers.strategies import STRATEGIES
 from raytune_hpo.space import Choice, Float, Space
 
 PLANE = Space({"x": Float(0, 1), "y": Float(0, 1)})
-QUICK = ({"name": "gp", "acquisition": "ei"}, {"name": "rf", "num_trees": 8}, {"name": "tpe"})
+QUICK = ({"name": "gp", "acquisition": "ei"}, {"name": "rf", "n_trees": 8}, {"name": "tpe"})
 
 
 def error(config):
@@ -206,7 +205,8 @@ def test_arms_of_one_model_share_its_fits_and_suggest_what_they_would_have_anywa
         return [trial.config for trial in loop.finished], len(fits)
 
     together, few = suggested()
-    monkeypatch.setattr(ModelBased, "share", lambda self, other: None)
+    for model in (GP, RF):
+        monkeypatch.setattr(model, "model_key", property(id))  # each a model of its own
     apart, many = suggested()
     assert together == apart
     assert many > 2 * few

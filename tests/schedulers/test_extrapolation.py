@@ -6,7 +6,7 @@ import pytest
 from raytune_hpo import testing
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status, Verdict
-from raytune_hpo.numerics.curves import probability_below
+from raytune_hpo.numerics.curve_extrapolation import probability_below
 from raytune_hpo.schedulers import Extrapolation
 
 E = 50
@@ -106,7 +106,7 @@ def test_alone_nobody_is_stopped():
     "options, said",
     [
         ({}, "needs max_steps"),
-        ({"max_steps": 9, "probability": 0}, "probability above 0"),
+        ({"max_steps": 9, "probability": 0}, "0 < probability < 1"),
         ({"max_steps": 9, "min_reports": 2}, "min_reports >= 3"),
         ({"max_steps": 9, "every": 0}, "every >= 1"),
     ],

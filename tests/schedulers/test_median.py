@@ -73,5 +73,5 @@ def test_an_older_snapshot_is_judged_by_what_it_shows():
 
 @pytest.mark.parametrize("option", ["grace_steps", "min_trials"])
 def test_options_are_checked_at_the_door(option):
-    with pytest.raises(SpecError, match=f"median needs {option} >= 1, got {option}=0"):
+    with pytest.raises(SpecError, match=f"median needs a whole number {option} >= 1, got {option}=0"):
         Median(**{option: 0})

@@ -88,8 +88,8 @@ def test_steps_that_are_not_reported_do_not_lose_the_checkpoint():
     [
         ({}, "needs max_steps"),
         ({"max_steps": 3}, "max_steps >= 4"),
-        ({"max_steps": 9, "beta": 0.6}, "beta below 0.5"),
-        ({"max_steps": 9, "beta": 0}, "beta above 0"),
+        ({"max_steps": 9, "beta": 0.6}, "0 < beta < 0.5"),
+        ({"max_steps": 9, "beta": 0}, "0 < beta < 0.5"),
         ({"max_steps": 9, "variant": "recorder"}, "did you mean 'recorded'"),
         ({"max_steps": 9, "min_trials": 0}, "min_trials >= 1"),
     ],

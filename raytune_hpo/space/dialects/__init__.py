@@ -1,4 +1,4 @@
-"""Other libraries' words for domains and spaces.
+"""Dialects: other libraries' words for domains and spaces.
 
 Objects are recognised by the module of their type, so that a library is imported by whoever made the object, and
 never by us for nothing. Each dialect has one function, ``translate(thing)``, which returns

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
-from raytune_hpo.space.domain import Array, Continuous, Domain
+from raytune_hpo.space.domain import Continuous, Domain
 from raytune_hpo.space.grids import FINEST, settle, snap
 from raytune_hpo.space.numbers import number_problem, whole_problem
 from raytune_hpo.space.numeric import Float, Int, Normal
@@ -152,6 +153,9 @@ class Shaped(Continuous):
 
     base: Float
     shape: Frozen
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "log", self.base.log)
 
     @property
     def size(self) -> None:

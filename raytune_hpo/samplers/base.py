@@ -1,4 +1,4 @@
-"""What samplers share that learn: the cube of their space, and the history of what was told."""
+"""Base of the samplers that learn: the cube of their space, and the history of their study."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from raytune_hpo.samplers.history import History
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
-_Self = TypeVar("_Self", bound="Learner")
+_Self = TypeVar("_Self", bound="BaseSampler")
 
 
-class Learner:
+class BaseSampler:
     """A sampler that keeps its options as attributes of the same names, and the history of its study."""
 
-    traits: ClassVar[Traits] = Traits()
+    traits: ClassVar[Traits] = Traits(needs=("scipy",))
     _cube: Cube
     _goals: Sequence[Goal]
     _seed: int

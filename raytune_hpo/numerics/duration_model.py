@@ -1,4 +1,4 @@
-"""How long a trial will take, told from how long others took.
+"""A model of trial durations, learned from how long others took.
 
 X  (n, d)  rows; NaN where a column is not active      t  (n,)  seconds
 
@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import forest
-from raytune_hpo.numerics.axes import Array, Axis
+from raytune_hpo.numerics.axes import Axis
 from raytune_hpo.numerics.kernels import Embedding
 
-LEAST = 10  # trials
+MIN_TRIALS = 10  # completed ones, before there is a model
 _FOLDS = 5
 _TREES = 20
 _RIDGE = 1e-3  # of the sum of squares: with few trials and many choices the linear model has no single solution
@@ -23,11 +24,11 @@ _RIDGE = 1e-3  # of the sum of squares: with few trials and many choices the lin
 Model = Callable[[Array], Array]
 
 
-def fit(axes: Sequence[Axis], X: Array, t: Array, rng: np.random.Generator) -> Model:
+def fit_durations(axes: Sequence[Axis], X: Array, t: Array, rng: np.random.Generator) -> Model:
     """Seconds (k,) expected at rows (k, d), never below 0.
 
     Args:
-        X: n >= LEAST.
+        X: n >= MIN_TRIALS.
     """
     makers = (_linear, _forest)
     fold = np.arange(len(t)) % _FOLDS

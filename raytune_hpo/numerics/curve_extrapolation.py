@@ -1,4 +1,4 @@
-"""Where a learning curve is going: how probable it is that it ends below a value.
+"""Extrapolation of learning curves: how probable it is that one ends below a value.
 
 t  (n,)  steps, increasing, > 0      y  (n,)  losses reported there      T  the last step
 G  (k, n)  shapes: t^-c for each of k exponents c, 1 at the first step      w  (k,)  their weights
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from raytune_hpo.numerics.axes import Array
+from raytune_hpo.arrays import Array
 
 # Fewer leave gaps, and what is said is too certain. Below 0 are curves that still gain speed: without these, what is slow to
 # begin with would be given up for ever.

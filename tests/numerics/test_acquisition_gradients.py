@@ -1,4 +1,4 @@
-"""Acquisition functions that can be climbed, and what several beliefs promise together."""
+"""Derivatives of acquisition functions, and their means over several posteriors."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from raytune_hpo.numerics.acquisition import (
+    ACQUISITIONS,
+    MeanAcquisition,
     expected_improvement,
     log_expected_improvement,
     probability_of_improvement,
     upper_confidence_bound,
 )
 from raytune_hpo.numerics.gaussian import Posterior
-from raytune_hpo.numerics.scores import SCORES, Promise, undominated
+from raytune_hpo.numerics.pareto import pareto_front
 
 MEAN, SD, BEST = np.array([-1.0, 0.0, 0.5, 3.0, 9.0]), np.array([0.3, 1.0, 0.2, 0.5, 0.4]), 0.1
 WANTED = {
@@ -23,13 +25,13 @@ WANTED = {
 }
 
 
-@pytest.mark.parametrize("name", SCORES)
-def test_scores_are_the_acquisition_functions_and_know_their_slopes(name):
-    score, step = SCORES[name](MEAN, SD, BEST), 1e-6
+@pytest.mark.parametrize("name", ACQUISITIONS)
+def test_values_are_those_of_the_acquisition_functions_and_slopes_their_difference_quotients(name):
+    score, step = ACQUISITIONS[name](MEAN, SD, BEST), 1e-6
     np.testing.assert_allclose(score.value, WANTED[name](MEAN, SD, BEST), rtol=1e-7)
 
     def value(mean, sd):
-        return SCORES[name](mean, sd, BEST).value
+        return ACQUISITIONS[name](mean, sd, BEST).value
 
     np.testing.assert_allclose(
         score.by_mean, (value(MEAN + step, SD) - value(MEAN - step, SD)) / (2 * step), rtol=1e-5, atol=1e-8
@@ -40,33 +42,33 @@ def test_scores_are_the_acquisition_functions_and_know_their_slopes(name):
 
 
 @pytest.fixture
-def beliefs():
+def posteriors():
     rng = np.random.default_rng(0)
     Z, y = rng.random((12, 2)), rng.standard_normal(12)
     return [Posterior.of(np.log([length, 0.5, 1.0, 0.01]), Z, np.arange(2), y) for length in (0.2, 0.5, 1.5)]
 
 
-@pytest.mark.parametrize("name", SCORES)
-def test_each_belief_predicts_for_itself_before_the_mean_is_taken(beliefs, name):
+@pytest.mark.parametrize("name", ACQUISITIONS)
+def test_each_posterior_predicts_for_itself_before_the_mean_is_taken(posteriors, name):
     Z, bests = np.random.default_rng(1).random((6, 2)), [0.0, -0.1, 0.2]
-    promise = Promise(beliefs, bests, name)
+    acquisition = MeanAcquisition(posteriors, bests, name)
     plain = WANTED["ei" if name == "log_ei" else name]
-    wanted = np.mean([plain(*p.predict(Z), b) for p, b in zip(beliefs, bests, strict=True)], axis=0)
-    found = promise.height(Z)
+    wanted = np.mean([plain(*p.predict(Z), b) for p, b in zip(posteriors, bests, strict=True)], axis=0)
+    found = acquisition.values(Z)
     np.testing.assert_allclose(np.exp(found) if name == "log_ei" else found, wanted, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", SCORES)
-def test_the_slope_of_what_is_promised_is_the_difference_quotient(beliefs, name):
+@pytest.mark.parametrize("name", ACQUISITIONS)
+def test_the_gradient_is_the_difference_quotient(posteriors, name):
     Z, step = np.random.default_rng(1).random((6, 2)), 1e-6
-    promise = Promise(beliefs, [0.0, -0.1, 0.2], name)
-    value, gradient = promise.slope(Z)
-    np.testing.assert_allclose(value, promise.height(Z))
+    acquisition = MeanAcquisition(posteriors, [0.0, -0.1, 0.2], name)
+    value, gradient = acquisition.values_and_gradients(Z)
+    np.testing.assert_allclose(value, acquisition.values(Z))
     for j in range(2):
-        up, down = promise.height(Z + step * np.eye(2)[j]), promise.height(Z - step * np.eye(2)[j])
+        up, down = acquisition.values(Z + step * np.eye(2)[j]), acquisition.values(Z - step * np.eye(2)[j])
         np.testing.assert_allclose(gradient[:, j], (up - down) / (2 * step), rtol=1e-4, atol=1e-6)
 
 
 def test_the_front_is_what_nothing_surpasses():
     V = np.array([[1.0, 5.0], [2.0, 4.0], [1.0, 4.0], [2.0, 4.0], [0.0, 6.0], [0.0, 5.5]])
-    np.testing.assert_array_equal(undominated(V), [True, True, False, True, True, False])
+    np.testing.assert_array_equal(pareto_front(-V), [True, True, False, True, True, False])

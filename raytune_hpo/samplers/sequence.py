@@ -1,4 +1,4 @@
-"""What the history-free samplers share: sequences drawn in blocks, and the index that each keeps in ``meta``."""
+"""Sequences of suggestions for the history-free samplers: computed in blocks, with an index that each keeps in ``meta``."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any, Generic, TypeVar
 
 from raytune_hpo.trial import Trial
 
-T = TypeVar("T")
+Item = TypeVar("Item")
 INDEX = "index"  # the key in ``meta``
 
 
-class Blocks(Generic[T]):
+class BlockSequence(Generic[Item]):
     """An endless sequence that is computed a block at a time, so that reading an item costs a microsecond.
 
     The two newest blocks are kept: what is asked ahead of need may step back over a boundary. ``compute(block)`` must
     depend on nothing but the block's number; then it does not matter which are kept, or in which thread they were made.
     """
 
-    def __init__(self, size: int, compute: Callable[[int], Sequence[T]]) -> None:
+    def __init__(self, size: int, compute: Callable[[int], Sequence[Item]]) -> None:
         self.size = size
         self._compute = compute
-        self._kept: tuple[tuple[int, Sequence[T]], ...] = ()
+        self._kept: tuple[tuple[int, Sequence[Item]], ...] = ()
 
-    def __getitem__(self, index: int) -> T:
+    def __getitem__(self, index: int) -> Item:
         number, offset = divmod(index, self.size)
         for kept, items in self._kept:
             if kept == number:
@@ -33,11 +33,11 @@ class Blocks(Generic[T]):
         return items[offset]
 
 
-class Told:
-    """The highest index among the trials that a sampler was told."""
+class IndexCounter:
+    """The index of the next suggestion: one above the highest of those told and pending."""
 
     def __init__(self) -> None:
-        self._highest = -1
+        self._highest = -1  # among the trials that were told
 
     def tell(self, meta: Mapping[str, Any]) -> None:
         self._highest = max(self._highest, meta.get(INDEX, -1))
@@ -53,7 +53,7 @@ class Told:
 
 
 def newest_indexed(pending: Sequence[Trial]) -> tuple[Trial | None, list[Trial]]:
-    """The newest pending trial that has an index, and the ones after it, which have none: the user's own points."""
+    """The newest pending trial that has an index, and the later ones, which have none: the user's own points."""
     others: list[Trial] = []
     for trial in reversed(pending):
         if INDEX in trial.meta:

@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 
+from raytune_hpo.numerics.axes import row_keys
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.cube import Cube
-from raytune_hpo.samplers.untried import first_new, num_distinct
 from raytune_hpo.space import Choice, Int, Space
 
 SPACE = Space({"n": Int(0, 29), "c": Choice([{"kind": "plain"}, {"kind": "deep", "layers": Int(1, 19)}])})
@@ -20,13 +20,13 @@ def all_rows() -> np.ndarray:
 
 def test_rows_that_are_not_active_count_once():
     rows = SPACE.encode([{"n": 1, "c": {"kind": "plain"}}] * 3 + [{"n": 1, "c": {"kind": "deep", "layers": 1}}])
-    assert np.isnan(rows).any() and num_distinct(rows) == 2
+    assert np.isnan(rows).any() and len(set(row_keys(rows))) == 2
 
 
 def test_the_last_new_one_is_found():
     known = all_rows()
     last, known = known[123], np.delete(known, 123, axis=0)
-    found = first_new(Cube(SPACE), known[:5], known, derive(0, "test"))
+    found = Cube(SPACE).first_new(known[:5], known, derive(0, "test"))
     assert np.array_equal(found, last, equal_nan=True)
 
 
@@ -35,8 +35,8 @@ def test_where_all_is_known_nobody_looks_for_more():
 
     def seconds(known: np.ndarray) -> float:
         begin = time.process_time()
-        found = first_new(Cube(SPACE), known[:5], known, derive(0, "test"))
-        assert num_distinct(np.vstack([known, found])) == SPACE.cardinality
+        found = Cube(SPACE).first_new(known[:5], known, derive(0, "test"))
+        assert len(set(row_keys(np.vstack([known, found])))) == SPACE.cardinality
         return time.process_time() - begin
 
     assert seconds(known) < 0.5 * seconds(known[:-1])  # the search through the whole space for the last one
@@ -54,6 +54,6 @@ def test_where_few_configurations_are_feasible_and_all_are_known_constraints_are
     assert len(everything) == 10 and len(calls) == 8_000
     for known in (everything[1:], everything):
         for i in range(3):
-            assert cube.feasible(first_new(cube, everything[1:3], known, derive(0, "test", i))[None, :])[0]
-    assert np.array_equal(first_new(cube, everything[1:3], everything[1:], derive(0, "test")), everything[0])
+            assert cube.feasible(cube.first_new(everything[1:3], known, derive(0, "test", i))[None, :])[0]
+    assert np.array_equal(cube.first_new(everything[1:3], everything[1:], derive(0, "test")), everything[0])
     assert len(calls) < 8_020

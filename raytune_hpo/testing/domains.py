@@ -1,0 +1,78 @@
+"""The contract of domains: what every one must keep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from raytune_hpo.rng import derive
+from raytune_hpo.space import Domain, Space
+from raytune_hpo.space.jsonform import domain_from_json
+from raytune_hpo.testing.trials import SEED
+
+_DRAWN = 200  # coordinates
+_MOST_LISTED = 1000  # positions of a finite domain
+
+
+def domain_cases(domain: Domain) -> dict[str, Callable[[], None]]:
+    """Every check of a domain that applies to it, by name; those of positions and cells are for finite ones."""
+    checks = [check_round_trip, check_plain_values, check_values_fit, check_json_form]
+    if domain.size is not None:
+        checks += [check_positions, check_cells]
+    return {check.__name__.removeprefix("check_"): partial(check, domain) for check in checks}
+
+
+def check_round_trip(domain: Domain) -> None:
+    """What was decoded is encoded to coordinates in [0, 1] that decode to exactly the same values."""
+    values = domain.decode(_coordinates())
+    unit = domain.encode(values)
+    assert unit.shape == (len(values),), "one coordinate for each value"
+    assert ((unit >= 0) & (unit <= 1)).all(), "coordinates lie in [0, 1]"
+    assert domain.decode(unit) == values, "decode(encode(v)) is v for every v that was decoded"
+
+
+def check_plain_values(domain: Domain) -> None:
+    """Values are Python's, never numpy's."""
+    for value in domain.decode(_coordinates()):
+        assert not isinstance(value, np.generic), f"values are plain Python values, got {value!r}"
+
+
+def check_values_fit(domain: Domain) -> None:
+    """Every value that is decoded passes the domain's own check."""
+    for value in domain.decode(_coordinates()):
+        assert domain.problem(value) is None, f"{value!r} was decoded, and is refused: {domain.problem(value)}"
+
+
+def check_json_form(domain: Domain) -> None:
+    """The JSON form makes an equal domain, even of a class that cannot be imported from where it stands."""
+    arguments = json.loads(json.dumps(domain.to_json()))
+    again = type(domain).from_json(arguments) if ":" in domain.kind else domain_from_json(domain.kind, arguments)
+    assert again.to_json() == arguments
+    assert Space({"x": again}) == Space({"x": domain})
+    assert again.size == domain.size
+
+
+def check_positions(domain: Domain) -> None:
+    """``nth`` and ``index_of`` are each other's inverse, and no value comes twice."""
+    values = [domain.nth(position) for position in _positions(domain)]
+    assert [domain.index_of(value) for value in values] == list(_positions(domain))
+    assert len(set(map(repr, values))) == len(values), "every position has a value of its own"
+
+
+def check_cells(domain: Domain) -> None:
+    """Every value of a finite domain stands at a coordinate that decodes to it, and the ends belong to some value."""
+    for position in _positions(domain):
+        assert domain.position_at(domain.unit_at(position)) == position
+    assert len(domain.decode(np.array([0.0, 1.0]))) == 2
+
+
+def _coordinates() -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.concatenate([[0.0, 0.5, 1.0], derive(SEED, "domain").random(_DRAWN)])
+
+
+def _positions(domain: Domain) -> range:
+    assert domain.size is not None
+    return range(0, domain.size, max(1, domain.size // _MOST_LISTED))

@@ -1,0 +1,38 @@
+"""Which sampler may learn from what, and what each needs: said by its traits, read by everybody else."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo import registry
+from raytune_hpo.cluster.environment import optimizer_needs
+from raytune_hpo.errors import SpecError
+from raytune_hpo.protocols import Traits
+from raytune_hpo.samplers import TPE
+
+
+def test_the_advice_names_exactly_the_samplers_that_learn_from_several_metrics():
+    able = {n for n in registry.installed("sampler") if registry.load("sampler", n).traits.multi_goal}
+    with pytest.raises(SpecError) as caught:
+        hpo.Study({"x": hpo.uniform(0, 1)}, metric=["a", "b"], sampler="tpe", storage="memory")
+    (named,) = re.findall(r"use (.*), or one metric", str(caught.value))
+    assert set(named.split(", ")) == able
+
+
+def test_a_plug_in_that_does_not_import_has_no_place_in_the_advice(monkeypatch):
+    broken = {**registry.installed("sampler"), "broken": "no_such_package:Sampler"}
+    monkeypatch.setattr(registry, "installed", lambda role: broken)
+    with pytest.raises(SpecError, match="learns from one metric") as caught:
+        hpo.Study({"x": hpo.uniform(0, 1)}, metric=["a", "b"], sampler="tpe", storage="memory")
+    assert "broken" not in str(caught.value)
+
+
+def test_a_sampler_says_which_packages_it_needs_where_suggestions_are_computed():
+    class Learned(TPE):
+        traits = Traits(needs=("scikit-learn", "scipy", "not-installed-anywhere"))
+
+    assert set(optimizer_needs("memory", Learned())) == {"sklearn", "scipy", "threadpoolctl"}
+    assert optimizer_needs("memory", Learned())["sklearn"].startswith("scikit-learn==")

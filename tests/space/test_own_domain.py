@@ -1,0 +1,176 @@
+"""A domain that somebody else wrote: stored, read back, searched by every sampler, and said to be missing where it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo import registry, testing
+from raytune_hpo.core.audit import audit
+from raytune_hpo.errors import SpaceError
+from raytune_hpo.numerics.axes import Kind
+from raytune_hpo.space import Domain, Space
+from raytune_hpo.space.axis import axis_of
+from raytune_hpo.space.dialects.scipy_stats import Shaped
+
+
+@dataclass(frozen=True)
+class Powers(Domain):
+    """base**first, ..., base**last."""
+
+    base: int
+    first: int
+    last: int
+
+    log = True
+
+    @property
+    def size(self) -> int:
+        return self.last - self.first + 1
+
+    def codes(self, unit):
+        return self.base ** (self.first + np.minimum((unit * self.size).astype(int), self.size - 1))
+
+    def units(self, codes):
+        return (np.rint(np.log(codes) / np.log(self.base)) - self.first + 0.5) / self.size
+
+    def nth(self, index: int) -> int:
+        return self.base ** (self.first + index)
+
+    def index_of(self, value: Any) -> int:
+        return round(np.log(value) / np.log(self.base)) - self.first
+
+    def problem(self, value: Any) -> str | None:
+        known = [self.nth(index) for index in range(self.size)]
+        return None if value in known else f"must be one of {known}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"base": self.base, "first": self.first, "last": self.last}
+
+
+@dataclass(frozen=True)
+class Colours(Powers):
+    """Powers that have nothing in common."""
+
+    is_ordered = False
+
+
+OURS = [
+    hpo.Float(0, 1),
+    hpo.Float(1e-3, 1, log=True),
+    hpo.Float(0, 1, step=0.1),
+    hpo.Int(1, 9),
+    hpo.Int(1, 99, log=True, step=7),
+    hpo.randn(0, 2),
+    hpo.choice(["a", "b"]),
+    hpo.Choice(["a", "b", "c"], weights=[1, 2, 3]),
+    hpo.ordinal([1, 2, 4]),
+    hpo.quniform(0, 1, 0.25),
+    hpo.qrandn(0, 1, 0.5),
+    Powers(2, 3, 10),
+    Colours(3, 0, 4),
+]
+CASES = {f"{domain}-{name}": case for domain in OURS for name, case in testing.domain_cases(domain).items()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_domain_keeps_its_contract(case):
+    CASES[case]()
+
+
+def test_the_suite_finds_what_is_broken():
+    @dataclass(frozen=True)
+    class Shifted(Powers):
+        def units(self, codes):
+            return super().units(codes) + 1 / self.size
+
+    with pytest.raises(AssertionError):
+        testing.domain_cases(Shifted(2, 0, 3))["round_trip"]()
+
+
+def test_its_kind_is_its_class_and_a_subclass_of_ours_is_not_taken_for_ours():
+    class Narrow(hpo.Float):
+        pass
+
+    assert Powers.kind == f"{__name__}:Powers"
+    assert hpo.Float.kind == "float"
+    assert Narrow.kind.endswith("Narrow")
+
+
+def test_a_space_with_it_is_read_back_from_json():
+    space = Space({"w": Powers(2, 3, 10), "x": hpo.uniform(0, 1)})
+    again = Space.from_json(json.loads(json.dumps(space.to_json())))
+    assert again == space
+    assert again.columns[0].domain == Powers(2, 3, 10)
+
+
+def test_a_class_that_cannot_be_imported_is_missed_when_it_is_needed_and_not_before():
+    data = json.loads(
+        json.dumps(Space({"w": Powers(2, 3, 10), "x": hpo.uniform(0, 1)}).to_json()).replace(__name__, "gone")
+    )
+    space = Space.from_json(data)
+    assert space.to_json() == data
+    config = {"w": 8, "x": 0.5}
+    assert space.unpack(space.pack(config)) == config
+    assert space.flatten(config) == config
+    with pytest.raises(SpaceError, match="'gone:Powers' of this space is needed, and cannot be imported here"):
+        space.encode([config])
+
+
+def test_a_name_that_is_not_a_domain_is_refused():
+    data = json.loads(json.dumps(Space({"w": Powers(2, 3, 10)}).to_json()).replace(f"{__name__}:Powers", "json:dumps"))
+    with pytest.raises(SpaceError, match="must be a subclass of Domain"):
+        Space.from_json(data)
+
+
+@pytest.mark.parametrize("name", sorted(registry.SAMPLERS))
+def test_every_sampler_searches_it(name):
+    study = hpo.Study(
+        {"w": Powers(2, 3, 10), "c": Colours(3, 0, 4)}, metric="loss", sampler=name, seed=0, storage="memory"
+    )
+    for _ in range(14):
+        trial = study.ask()
+        study.tell(trial, {"loss": abs(trial.config["w"] - 128)})
+    assert {trial.config["w"] for trial in study.results()} <= {2**k for k in range(3, 11)}
+
+
+def test_a_study_with_it_is_stored_resumed_and_audited(tmp_path):
+    settings = {"metric": "loss", "sampler": "tpe", "storage": f"sqlite:///{tmp_path}/s.db", "name": "s"}
+    for _ in range(2):
+        with hpo.Study({"w": Powers(2, 3, 10)}, **settings) as study:
+            for _ in range(8):
+                trial = study.ask()
+                study.tell(trial, {"loss": float(trial.config["w"])})
+            assert audit(study._optimizer._journal.read()).is_clean
+    assert len(hpo.load("s", storage=settings["storage"])) == 16
+
+
+def test_axes_are_real_grids_or_nominal():
+    assert axis_of(hpo.uniform(0, 1)).kind is Kind.REAL
+    assert axis_of(hpo.randint(0, 65)).kind is Kind.REAL  # so many values count as a continuum
+    assert axis_of(hpo.randint(0, 64)).kind is Kind.GRID
+    assert axis_of(Powers(2, 3, 10)).kind is Kind.GRID
+    assert axis_of(Colours(3, 0, 4)).kind is Kind.NOMINAL
+    assert axis_of(hpo.choice(range(100))).kind is Kind.NOMINAL
+
+
+def test_rounded_domains_say_what_they_round():
+    assert hpo.qloguniform(1, 100, 2).log
+    assert hpo.qloguniform(1, 100, 2).step == 2
+    assert not hpo.quniform(1, 100, 2).log
+    assert hpo.ordinal([1, 2]).options == (1, 2)
+    assert hpo.uniform(0, 1).options == ()
+    assert "log" not in {item.name for item in Shaped.__dataclass_fields__.values()}
+
+
+def test_a_dataclass_may_have_a_field_of_a_contract_s_name():
+    @dataclass(frozen=True)
+    class Listed(Colours):
+        options: tuple[int, ...] = field(kw_only=True)
+
+    assert Listed(2, 0, 3, options=(1, 2)).options == (1, 2)
