@@ -97,7 +97,11 @@ class Sampler(Protocol):
 
 @runtime_checkable
 class Scheduler(Protocol):
-    """Decides which trials are worth going on with."""
+    """Decides which trials are worth going on with.
+
+    One that knows the last step of a trial keeps it as ``max_steps``: a trial that has reported it is complete, and one
+    whose objective goes on all the same is ended.
+    """
 
     version: ClassVar[int]
 

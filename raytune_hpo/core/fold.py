@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.facts import Fact, Finished, Printed, Reported, Verdict
-from raytune_hpo.protocols import Sampler, Scheduler
+from raytune_hpo.protocols import Sampler, Scheduler, last_step
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial, evolve
 
@@ -20,6 +20,7 @@ class StudyFold:
         self.ledger = Ledger(spec)
         self.sampler = sampler.bind(spec.space, spec.goals, spec.seed)
         self.scheduler = None if scheduler is None else scheduler.bind(spec.goals)
+        self._last_step = last_step(scheduler)
 
     def apply(self, fact: Fact) -> None:
         """Take in a fact."""
@@ -39,8 +40,13 @@ class StudyFold:
             return Verdict.CONTINUE
         trials = self.ledger.trials
         before = trials[report.number] if report.number < len(trials) else None
-        return self.scheduler.judge(evolve(before, report, self.ledger.spec.goals))
+        verdict = self.scheduler.judge(evolve(before, report, self.ledger.spec.goals))
+        has_ended = self._last_step is not None and report.step >= self._last_step
+        return Verdict.COMPLETE if has_ended and verdict is Verdict.CONTINUE else verdict
 
     def next_step(self, trial: Trial) -> int | None:
         """The next step at which the verdict may be anything but CONTINUE; None if there is none."""
-        return None if self.scheduler is None else self.scheduler.next_step(trial)
+        step = None if self.scheduler is None else self.scheduler.next_step(trial)
+        if self._last_step is None or (trial.reports and trial.reports[-1].step >= self._last_step):
+            return step
+        return self._last_step if step is None else min(step, self._last_step)

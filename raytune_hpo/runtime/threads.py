@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from raytune_hpo.errors import TrialStopped
+
 _lock = threading.Lock()
 _installed = 0
 _start = threading.Thread.start
@@ -40,7 +42,14 @@ def inherited() -> Iterator[None]:
 
 def _start_in_context(thread: threading.Thread) -> None:
     context, run = contextvars.copy_context(), thread.run
-    thread.run = lambda: context.run(run)  # type: ignore[method-assign]
+
+    def run_in_context() -> None:
+        try:
+            context.run(run)
+        except TrialStopped:
+            pass  # the trial was stopped while this thread reported for it: no error to print
+
+    thread.run = run_in_context  # type: ignore[method-assign]
     _start(thread)
 
 

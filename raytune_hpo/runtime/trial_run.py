@@ -59,8 +59,11 @@ def report(metrics: Mapping[str, Any] | float | None = None, /, *, step: int | N
 
 
 def _only_one() -> TrialRun | None:
-    """The trial of a thread that inherited none: the only one under way in this process, if there is just one."""
-    running = list(_under_way)
+    """The trial of a thread that inherited none (see ``runtime.threads``): the only one here, if there is just one.
+
+    The main thread belongs to whoever runs the study, or has a trial of its own.
+    """
+    running = [] if threading.current_thread() is threading.main_thread() else list(_under_way)
     if len(running) > 1:
         warnings.warn(
             "hpo.report was called in a thread that belongs to none of the trials that run here; nothing was reported. "

@@ -32,7 +32,8 @@ class ASHA:
     Args:
         eta: one trial in eta survives a rung.
         min_steps: the first rung: no trial is stopped before.
-        max_steps: where a trial ends by itself: there is no rung at this step or above. None: rungs without end.
+        max_steps: the last step of a trial, which is completed there; there is no rung at this step or above. None: rungs
+            without end.
 
     Raises:
         SpecError: eta < 2, min_steps < 1, or max_steps not above min_steps.

@@ -27,7 +27,7 @@ class Hyperband:
     number: always the same for the same number.
 
     Args:
-        max_steps: the step at which a trial ends by itself.
+        max_steps: the last step of a trial, which is completed there.
         min_steps: the first rung of the first bracket.
         eta: one trial in eta survives a rung.
 

@@ -26,6 +26,7 @@ from raytune_hpo.display.text import last_line, short
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.facts import Status
 from raytune_hpo.files import json_object, reading
+from raytune_hpo.numerics.axes import row_keys
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.simulated import COST
 from raytune_hpo.space import Column, Space
@@ -293,7 +294,7 @@ def rows_of(
     space = Space.from_json(_without_functions(metadata.space))
     X = _coordinates(space, frame.iloc[whole], metadata)
     # The first row of each configuration; an inactive parameter counts as a value of its own.
-    first = np.sort(np.unique(np.where(np.isnan(X), -1.0, X), axis=0, return_index=True)[1])
+    first = np.sort(np.unique(np.array(row_keys(X)), return_index=True)[1])
     kept = whole[first]
     points = _points(frame, metric, kept)
     return TableRows(
