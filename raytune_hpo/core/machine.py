@@ -101,7 +101,7 @@ class OptimizerCore(StudyFold):
         is_to_blame = blame and len(left) == 1
         for trial in left:
             self._take_back(trial, "the session before ended", at, spent=is_to_blame, suspect=suspect or blame)
-        for trial in self.ledger.finished if retry_failed else ():
+        for trial in list(self.ledger.trials) if retry_failed else ():
             if trial.status is Status.FAILED and trial.number not in self.ledger.retried:
                 config = spec.space.pack(trial.config)
                 self._record(Enqueued(config=config, at=at, retry_of=trial.number))

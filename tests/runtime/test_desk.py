@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from support import Feed
-
 from raytune_hpo.core.messages import (
     Answer,
     AskTrials,
@@ -22,6 +20,7 @@ from raytune_hpo.journal import open_storage
 from raytune_hpo.runtime.async_desk import AsyncDesk
 from raytune_hpo.runtime.desk import OVER, STOP, Desk
 from raytune_hpo.runtime.resuming import open_study
+from tests.support import Feed
 
 
 def ended(number: int, loss: float = 1.0) -> EndTrial:
