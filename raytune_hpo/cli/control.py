@@ -142,12 +142,21 @@ def _local_cluster() -> str:
 
 
 def _noted_clusters() -> set[str]:
-    """Addresses from the note that ``ray start`` leaves, and from the command lines of Ray's own processes (on Linux)."""
-    found = {_NOTE.read_text().strip()} if _NOTE.is_file() else set()
-    for path in _PROCESSES.glob("[0-9]*/cmdline"):
-        with suppress(OSError):  # another user's, or it has just ended
-            found |= {match.decode() for match in re.findall(rb"--gcs-address=([^\0\s]+)", path.read_bytes())}
+    """Addresses from the note that ``ray start`` leaves, and from the command lines of Ray's own processes (on Linux).
+
+    Only this user's: everybody may write such notes and such command lines, and whoever is asked is shown our token.
+    """
+    found = {_NOTE.read_text().strip()} if _NOTE.is_file() and _is_ours(_NOTE) else set()
+    for path in _PROCESSES.glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            if _is_ours(path):
+                command = (path / "cmdline").read_bytes()
+                found |= {match.decode() for match in re.findall(rb"--gcs-address=([^\0\s]+)", command)}
     return found
+
+
+def _is_ours(path: Path) -> bool:
+    return path.lstat().st_uid == os.getuid()
 
 
 def _answers(address: str) -> bool:

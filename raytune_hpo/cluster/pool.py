@@ -6,23 +6,26 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raytune_hpo.cluster.failures import cause_of
+from raytune_hpo.cluster.pulse import Pulse
 from raytune_hpo.cluster.resources import actor_options, room, thread_limits
-from raytune_hpo.cluster.shells import HOLDER, OPTIMIZER, POOL, find, hire, packed, was_restarted
+from raytune_hpo.cluster.shells import HOLDER, OPTIMIZER, POOL, WORKER, exists, find, hire, packed, was_restarted
 from raytune_hpo.cluster.shipping import holder_lost
 from raytune_hpo.cluster.trial_worker import WorkerSettings
 from raytune_hpo.errors import ClusterError, HpoError
 
 PULSE_S = 1.0  # how often the pool looks for more room
 PREFIX_CHARS = 8
+LEAVE_S = 5.0
 MAX_BAD_STARTS = 3  # in a row, before the study is given up
 _log = logging.getLogger("raytune_hpo")
 
@@ -70,6 +73,7 @@ class WorkerPool:
         self._waiting: int | None = 0  # trials that nobody has yet; None: no end of them
         self._resizing = asyncio.Lock()
         self._closed = False
+        self._leaving = asyncio.Event()
 
     # -------------------------------------------------------------------------------------------- its own life
 
@@ -82,9 +86,12 @@ class WorkerPool:
             await self._tell("replace_workers", self._prefix)
             pause_s = 0.0  # the first workers are wanted at once
             while not self._closed:
-                over, self._waiting = await self._tell("pulse", pause_s)
-                if over:
+                pulse: Pulse = await self._tell("pulse", pause_s)
+                if pulse.is_over:
                     break
+                for name in pulse.hung:
+                    self._dismiss(name)
+                self._waiting = pulse.num_waiting
                 await self._resize()
                 pause_s = PULSE_S
         except Exception as error:
@@ -92,10 +99,25 @@ class WorkerPool:
         self._closed = True
         self._dismiss_all()
         if self._settings.linger_s is not None:
-            await asyncio.sleep(self._settings.linger_s)
-            roles = (HOLDER, OPTIMIZER, POOL) if self._settings.has_holder else (OPTIMIZER, POOL)
-            for role in roles:
+            await self._linger(self._settings.linger_s)
+
+    async def _linger(self, linger_s: float) -> None:
+        try:
+            await asyncio.wait_for(self._leaving.wait(), linger_s)
+        except asyncio.TimeoutError:
+            pass
+        try:
+            await asyncio.wait_for(self._tell("close"), LEAVE_S)  # whoever comes next finds the journal free
+        except (asyncio.TimeoutError, RayError):
+            pass
+        roles = (HOLDER, OPTIMIZER, POOL) if self._settings.has_holder else (OPTIMIZER, POOL)
+        for role in roles:
+            if exists(role, self._settings.study):
                 ray.kill(find(role, self._settings.study))
+
+    async def leave(self) -> None:
+        """Do not linger after the study's end: someone wants its name."""
+        self._leaving.set()
 
     async def close(self) -> None:
         """End all workers, whatever they are doing."""
@@ -174,7 +196,7 @@ class WorkerPool:
             if name not in self._members:
                 return
             self._employ(name, member)
-            await _call(member.actor, "ready")
+            await _call(member.actor, "ready", f"Worker:{self._settings.study}")
         except Exception as error:
             if name in self._members:
                 self._dismiss(name)
@@ -183,7 +205,7 @@ class WorkerPool:
         member.ready, self._bad_starts = True, 0
         try:
             await self._resize()
-            await _call(member.actor, "work")
+            await _call(member.actor, "work", f"Worker:{self._settings.study}")
         except Exception as error:
             if name in self._members:
                 reason, blameless = cause_of(error)
@@ -199,6 +221,7 @@ class WorkerPool:
                 member.group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
             )
         member.actor = hire(
+            WORKER,
             "raytune_hpo.cluster.trial_worker:TrialWorker",
             packed(name, settings.worker),
             [self._optimizer, self._refs],
@@ -218,11 +241,15 @@ class WorkerPool:
             await self._give_up(ClusterError(f"no worker can start: {reason}"))
 
 
-async def _call(actor: Any, method: str) -> None:
-    """Call a worker. Where Ray has lost touch with it, call again: then it is dead, or the calls queue up behind it."""
+async def _call(actor: Any, method: str, title: str) -> None:
+    """Call a worker. Where Ray has lost touch with it, call again: then it is dead, or the calls queue up behind it.
+
+    Args:
+        title: of its process meanwhile.
+    """
     while True:
         try:
-            await actor.call.remote(method)
+            await actor.call.options(name=title).remote(method)
             return
         except ActorUnavailableError:
             await asyncio.sleep(PULSE_S)
@@ -240,7 +267,8 @@ def _group_name(study: str, worker: str) -> str:
 
 def _remove_groups(study: str) -> None:
     """Those of an earlier pool, which Ray keeps while the pool may come back."""
-    prefix = _group_name(study, "")
     for entry in ray.util.placement_group_table().values():
-        if entry["name"].startswith(prefix) and entry["state"] != "REMOVED":
-            remove_placement_group(ray.util.get_placement_group(entry["name"]))
+        worker = entry["name"].rpartition(":")[2]  # a study's name may hold colons, a worker's does not
+        if _group_name(study, worker) == entry["name"] and entry["state"] != "REMOVED":
+            with suppress(ValueError):  # another namespace's, that of a driver that has gone: it goes with its pool
+                remove_placement_group(ray.util.get_placement_group(entry["name"]))

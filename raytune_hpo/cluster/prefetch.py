@@ -13,7 +13,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raytune_hpo.cluster.environment import optimizer_needs
-from raytune_hpo.cluster.shells import hire, is_gone, packed, plain
+from raytune_hpo.cluster.shells import PREFETCHER, hire, is_gone, packed, plain
 from raytune_hpo.core.asking import ask
 from raytune_hpo.core.messages import PreparedSuggestion, SuggestionRequest
 from raytune_hpo.core.optimizer import Optimizer
@@ -123,6 +123,7 @@ class Prefetcher:
 
 def _new_replica(spec: StudySpec, plan: RunPlan) -> Any:
     return hire(
+        PREFETCHER,
         f"{__name__}:SamplerReplica",
         packed(spec, plan.sampler),
         needs=optimizer_needs("memory", plan.sampler),

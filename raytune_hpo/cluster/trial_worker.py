@@ -14,7 +14,7 @@ from typing import Any
 
 from ray.exceptions import ActorUnavailableError
 
-from raytune_hpo.cluster.direct import Address, Connection
+from raytune_hpo.cluster.direct import Address, Connection, MessageTooBig
 from raytune_hpo.cluster.resources import limit_threads
 from raytune_hpo.cluster.shells import get
 from raytune_hpo.cluster.shipping import Parcel, unpack_objective
@@ -132,6 +132,8 @@ class RayChannel:
         if connection is not None:
             try:
                 return connection.call(method, args)
+            except MessageTooBig:
+                pass
             except OSError:
                 connection.close()
                 self._connection = None
