@@ -35,6 +35,7 @@ from raytune_hpo.runtime.plan import RunPlan, not_called
 
 LINGER_S = 5.0  # how long the actors of a detached study stay after its end
 LINGER_MEMORY_S = 3600.0  # and where they are the only ones that have its results
+STARVING_S = 60.0  # of silence from all trials, before it is asked whether they take up the room that they wait for
 LAUNCH_S = 10.0  # between the first and the last actor of a study, big parameters apart; and for actors to leave
 ORPHAN_S = 60.0  # how often the optimizer of a detached study looks whether it has a pool
 ORPHAN_HOLDER_S = 600.0  # the same for a holder: between two big parameters, their driver may be busy packing
@@ -188,6 +189,7 @@ class _Launch:
             bundles=bundles,
             max_concurrent=settings.max_concurrent,
             environ=worker_environment(bundles[0]),
+            starving_s=STARVING_S,
             linger_s=linger_s if self._detached else None,
         )
         self._create(

@@ -278,6 +278,8 @@ class OptimizerActor:
             await self._desk.commit.do(self._optimizer.close)
 
     async def _over_within(self, timeout_s: float) -> bool:
+        if self._desk.over.is_set():  # which wait_for would not notice in no time
+            return True
         try:
             await asyncio.wait_for(self._desk.over.wait(), timeout_s)
         except asyncio.TimeoutError:

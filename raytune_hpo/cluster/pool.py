@@ -17,8 +17,20 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raytune_hpo.cluster.failures import cause_of
 from raytune_hpo.cluster.pulse import Pulse
-from raytune_hpo.cluster.resources import actor_options, room, thread_limits
-from raytune_hpo.cluster.shells import HOLDER, OPTIMIZER, POOL, WORKER, exists, find, hire, packed, was_restarted
+from raytune_hpo.cluster.resources import actor_options, num_requests, room, thread_limits
+from raytune_hpo.cluster.shells import (
+    HOLDER,
+    OPTIMIZER,
+    POOL,
+    WORKER,
+    exists,
+    find,
+    hire,
+    packed,
+    set_title,
+    title,
+    was_restarted,
+)
 from raytune_hpo.cluster.shipping import holder_lost
 from raytune_hpo.cluster.trial_worker import WorkerSettings
 from raytune_hpo.errors import ClusterError, HpoError
@@ -37,6 +49,7 @@ class PoolSettings:
     Attributes:
         study: its name.
         has_holder: whether a Holder has part of the objective.
+        starving_s: how long no trial may report or end before it is asked whether they wait for room that they take up.
         linger_s: how long after the study's end a detached one stays for questions; None: until its driver ends it.
     """
 
@@ -46,6 +59,7 @@ class PoolSettings:
     bundles: list[dict[str, float]]
     max_concurrent: int | None
     environ: Mapping[str, str]
+    starving_s: float
     linger_s: float | None
 
 
@@ -74,10 +88,12 @@ class WorkerPool:
         self._resizing = asyncio.Lock()
         self._closed = False
         self._leaving = asyncio.Event()
+        self._has_told_of_starving = False
 
     # -------------------------------------------------------------------------------------------- its own life
 
     async def run(self) -> None:
+        set_title(POOL, self._settings.study)
         try:
             await asyncio.to_thread(_remove_groups, self._settings.study)
             self._refs = await self._held()
@@ -93,6 +109,7 @@ class WorkerPool:
                     self._dismiss(name)
                 self._waiting = pulse.num_waiting
                 await self._resize()
+                await self._look_for_starving(pulse.quiet_s)
                 pause_s = PULSE_S
         except Exception as error:
             await self._give_up(error)
@@ -105,11 +122,11 @@ class WorkerPool:
         try:
             await asyncio.wait_for(self._leaving.wait(), linger_s)
         except asyncio.TimeoutError:
-            pass
+            pass  # nobody wants its name
         try:
             await asyncio.wait_for(self._tell("close"), LEAVE_S)  # whoever comes next finds the journal free
         except (asyncio.TimeoutError, RayError):
-            pass
+            pass  # it is killed all the same
         roles = (HOLDER, OPTIMIZER, POOL) if self._settings.has_holder else (OPTIMIZER, POOL)
         for role in roles:
             if exists(role, self._settings.study):
@@ -134,13 +151,29 @@ class WorkerPool:
         return refs
 
     async def _tell(self, method: str, *args: Any) -> Any:
-        return await self._optimizer.call.remote(method, *args)
+        call = self._optimizer.call.options(name=title(OPTIMIZER, self._settings.study))  # its process's name, too
+        return await call.remote(method, *args)
 
     async def _give_up(self, error: Exception) -> None:
         if not isinstance(error, HpoError):
             _log.error("the worker pool cannot go on", exc_info=error)
             error = ClusterError(f"the worker pool cannot go on: {type(error).__name__}: {error}")
         await self._tell("fail", error)
+
+    async def _look_for_starving(self, quiet_s: float) -> None:
+        """Tell once where trials may be waiting for Ray tasks of their own, for which they themselves leave no room."""
+        if self._has_told_of_starving or quiet_s < self._settings.starving_s or len(self._settings.bundles) > 1:
+            return
+        num_own = sum(not member.ready for member in self._members.values())
+        num_others = await asyncio.to_thread(num_requests) - num_own
+        if num_others > 0:
+            self._has_told_of_starving = True
+            await self._tell(
+                "note",
+                f"no trial has reported or ended for {quiet_s:.0f} s, and {num_others} Ray tasks or actors wait for room: "
+                f"if trials start them, they hold the CPUs that these need; set max_concurrent lower, or reserve room for "
+                f'them by a second bundle: resources=[{{"cpu": 1}}, {{"cpu": 1}}]',
+            )
 
     # -------------------------------------------------------------------------------------------- how many
 
@@ -196,7 +229,7 @@ class WorkerPool:
             if name not in self._members:
                 return
             self._employ(name, member)
-            await _call(member.actor, "ready", f"Worker:{self._settings.study}")
+            await _call(member.actor, "ready", title(WORKER, self._settings.study))
         except Exception as error:
             if name in self._members:
                 self._dismiss(name)
@@ -205,7 +238,7 @@ class WorkerPool:
         member.ready, self._bad_starts = True, 0
         try:
             await self._resize()
-            await _call(member.actor, "work", f"Worker:{self._settings.study}")
+            await _call(member.actor, "work", title(WORKER, self._settings.study))
         except Exception as error:
             if name in self._members:
                 reason, blameless = cause_of(error)
@@ -241,15 +274,15 @@ class WorkerPool:
             await self._give_up(ClusterError(f"no worker can start: {reason}"))
 
 
-async def _call(actor: Any, method: str, title: str) -> None:
+async def _call(actor: Any, method: str, name: str) -> None:
     """Call a worker. Where Ray has lost touch with it, call again: then it is dead, or the calls queue up behind it.
 
     Args:
-        title: of its process meanwhile.
+        name: of its process meanwhile.
     """
     while True:
         try:
-            await actor.call.options(name=title).remote(method)
+            await actor.call.options(name=name).remote(method)
             return
         except ActorUnavailableError:
             await asyncio.sleep(PULSE_S)

@@ -13,7 +13,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raytune_hpo.cluster.environment import optimizer_needs
-from raytune_hpo.cluster.shells import PREFETCHER, hire, is_gone, packed, plain
+from raytune_hpo.cluster.shells import PREFETCHER, hire, is_gone, packed, plain, title
 from raytune_hpo.core.asking import ask
 from raytune_hpo.core.messages import PreparedSuggestion, SuggestionRequest
 from raytune_hpo.core.optimizer import Optimizer
@@ -114,9 +114,8 @@ class Prefetcher:
         if self._replica is None:
             self._replica, self._known = _new_replica(optimizer.ledger.spec, self._plan), 0
         results = optimizer.ledger.finished[self._known : request.history]  # only grows, so a slice needs no lock
-        outcome: Suggestion | Signal = await self._replica.call.remote(
-            "suggest", request.number, request.pending, results
-        )
+        suggest = self._replica.call.options(name=title(PREFETCHER, self._plan.spec.name)).remote
+        outcome: Suggestion | Signal = await suggest("suggest", request.number, request.pending, results)
         self._known = request.history
         return outcome
 

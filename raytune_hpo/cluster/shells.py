@@ -100,6 +100,18 @@ def exists(role: str, study: str) -> bool:
     return True
 
 
+def title(role: str, study: str) -> str:
+    """What the system's list of processes shall say after "ray::"."""
+    return f"{role.capitalize()}:{study}"
+
+
+def set_title(role: str, study: str) -> None:
+    """Have the system's list of processes say what this one is, where Ray can do that."""
+    untyped: Any = ray
+    if hasattr(untyped._raylet, "setproctitle"):
+        untyped._raylet.setproctitle(f"ray::{title(role, study)}")
+
+
 def packed(*args: Any) -> bytes:
     data: bytes = pickler.dumps(args)
     return data

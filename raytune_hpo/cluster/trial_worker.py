@@ -20,6 +20,7 @@ from raytune_hpo.cluster.shells import get
 from raytune_hpo.cluster.shipping import Parcel, unpack_objective
 from raytune_hpo.core.messages import Answer, EndTrial, Lease
 from raytune_hpo.goals import Goal
+from raytune_hpo.runtime import trial_run
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.trial_run import timed_out
 from raytune_hpo.runtime.wire import pack_ended, unpack_answer, unpack_lease
@@ -73,7 +74,9 @@ class TrialWorker:
         limit_threads(limits.num_threads)
         objective = unpack_objective(limits.parcel, self._refs)
         lease = 1 if limits.once else MAX_LEASE
-        self._worker = Worker(self._name, objective, limits.goals, self._channel, judged=limits.judged, max_lease=lease)
+        worker = Worker(self._name, objective, limits.goals, self._channel, judged=limits.judged, max_lease=lease)
+        trial_run.run_of_process = lambda: worker.run
+        self._worker = worker
 
     def work(self) -> None:
         """Run trials until the study is over."""
@@ -133,7 +136,7 @@ class RayChannel:
             try:
                 return connection.call(method, args)
             except MessageTooBig:
-                pass
+                pass  # through Ray, this one
             except OSError:
                 connection.close()
                 self._connection = None

@@ -29,6 +29,8 @@ class Reporter(Protocol):
 
 
 _current: contextvars.ContextVar[TrialRun | None] = contextvars.ContextVar("raytune_hpo_trial", default=None)
+# Whoever runs one trial at a time in a process of its own puts here what tells it: any thread of that process means it.
+run_of_process: Callable[[], TrialRun | None] = lambda: None  # noqa: E731
 
 
 def report(metrics: Mapping[str, Any] | None = None, /, *, step: int | None = None, **named: Any) -> None:
@@ -41,7 +43,7 @@ def report(metrics: Mapping[str, Any] | None = None, /, *, step: int | None = No
         TrialStopped: the scheduler stops this trial. Let it pass; it is a BaseException.
         ObjectiveError: a step that does not grow, or a metric that is none; fails the trial.
     """
-    run = _current.get()
+    run = _current.get() or run_of_process()
     if run is not None:
         run.report({**(metrics or {}), **named}, step)
 
