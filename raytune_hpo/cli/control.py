@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raytune_hpo.api.userfile import load_file
-from raytune_hpo.cli.app import NO_RESULT, say, says_json, seconds
+from raytune_hpo.cli.app import NO_RESULT, connect, say, says_json, seconds
 from raytune_hpo.errors import ClusterError, SpecError, StudyNotFound, nearest
 
 if TYPE_CHECKING:
@@ -65,9 +65,7 @@ def run(ctx: click.Context, /, file: Path, address: str | None, quiet: bool, as_
         settings["progress"] = False
     objective, space = (defined(module, file, name) for name in ("objective", "space"))
     if address is not None:
-        from raytune_hpo import cluster
-
-        cluster.connect(address)
+        connect(address)
     from raytune_hpo.api.tuner import Tuner
     from raytune_hpo.results.summary import as_text
 
@@ -113,13 +111,12 @@ def attached(name: str, address: str | None) -> Run:
     Raises:
         HpoError: it does not run there, or no cluster is found.
     """
-    from raytune_hpo import cluster
     from raytune_hpo.api.stored import attach
 
     if address is None and not os.environ.get("RAY_ADDRESS") and not os.environ.get("RAY_HEAD_SERVICE_HOST"):
         address = _local_cluster()
     try:
-        cluster.connect(address)
+        connect(address)
         return attach(name)
     except StudyNotFound as error:
         raise StudyNotFound(f"study {name!r} does not run on this cluster: {error}") from error

@@ -9,7 +9,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorAlreadyExistsError, ActorDiedError, GetTimeoutError, RayError
 
-from raytune_hpo.cluster.connecting import connect
+from raytune_hpo.cluster.connecting import Say, connect, silence
 from raytune_hpo.cluster.environment import is_movable, optimizer_needs, storage_words
 from raytune_hpo.cluster.handle import ClusterHandle
 from raytune_hpo.cluster.pool import PoolSettings, worker_environment
@@ -41,8 +41,11 @@ ORPHAN_S = 60.0  # how often the optimizer of a detached study looks whether it 
 ORPHAN_HOLDER_S = 600.0  # the same for a holder: between two big parameters, their driver may be busy packing
 
 
-def start(plan: RunPlan, *, detached: bool) -> ClusterHandle:
+def start(plan: RunPlan, *, detached: bool, say: Say = silence) -> ClusterHandle:
     """Run a study on the cluster. Detached: it goes on when this process has gone.
+
+    Args:
+        say: is told what is being waited for.
 
     Raises:
         StudyExists: a study of this name runs there already.
@@ -50,14 +53,16 @@ def start(plan: RunPlan, *, detached: bool) -> ClusterHandle:
         SpecError: the objective cannot be sent to other processes.
         ClusterError: Ray cannot be reached.
     """
-    connect()
+    connect(say=say)
     settings = replace(plan.settings, storage=storage_words(plan.settings.storage))
     launch = _Launch(replace(plan, settings=settings), detached)
     try:
-        return launch()
+        handle = launch()
     except BaseException:
         launch.undo()
         raise
+    say("waiting for the first worker ...")
+    return handle
 
 
 def _make_room(name: str) -> None:
