@@ -67,10 +67,9 @@ def _unpacked(digest: str, archive: bytes) -> str:
     with zipfile.ZipFile(io.BytesIO(archive)) as file:
         file.extractall(new)
     _settle(new, folder)
-    if not _is_intact(
-        folder, digest
-    ):  # something else has its name: a cleaner of /tmp, or a full disk, took part of it
-        os.rename(folder, tempfile.mkdtemp(dir=_home()))
+    if not _is_intact(folder, digest):
+        # What has its name is a link, or a cleaner of /tmp or a full disk has taken part of it: away with it.
+        os.rename(folder, os.path.join(tempfile.mkdtemp(dir=_home()), "broken"))
         return _unpacked(digest, archive)
     return folder
 

@@ -93,7 +93,6 @@ class WorkerPool:
     # -------------------------------------------------------------------------------------------- its own life
 
     async def run(self) -> None:
-        set_title(POOL, self._settings.study)
         try:
             await asyncio.to_thread(_remove_groups, self._settings.study)
             self._refs = await self._held()
@@ -102,6 +101,7 @@ class WorkerPool:
             await self._tell("replace_workers", self._prefix)
             pause_s = 0.0  # the first workers are wanted at once
             while not self._closed:
+                set_title(POOL, self._settings.study)  # again and again: Ray changes it, too
                 pulse: Pulse = await self._tell("pulse", pause_s)
                 if pulse.is_over:
                     break

@@ -159,5 +159,6 @@ def test_processes_say_what_they_are_and_workers_for_which_study(name: str) -> N
                 pass
         return found
 
-    wait_until(lambda: {f"ray::Optimizer:{name}", f"ray::Pool:{name}", f"ray::Worker:{name}"} <= titles(), 10.0)
+    for role in ("Optimizer", "Pool", "Worker"):
+        wait_until(lambda role=role: f"ray::{role}:{name}" in titles(), 10.0)
     run.stop()
