@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cluster_support import free_port
+from cluster_support import free_port, patience
 
 import raytune_hpo as hpo
 from raytune_hpo.cli import control
@@ -89,7 +89,7 @@ def test_nobody_at_home_is_told_at_once() -> None:
     script = f"import raytune_hpo as hpo; hpo.connect('ray://127.0.0.1:{free_port()}')"
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "ClusterError: nothing answers at 127.0.0.1" in process.stderr
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < patience(10)
 
 
 def test_a_second_address_is_refused(cluster: None) -> None:
@@ -125,24 +125,34 @@ def test_a_notebook_outside_tunes_over_ray_client(head: dict[str, str], storage:
 
 
 INTERRUPTED = """
-import _thread, threading, time
+import _thread, os, sys, threading, time, uuid
 import raytune_hpo as hpo
 
 hpo.connect()
+folder = sys.argv[1]
+interrupted_at = []
 
 def hangs(config):
+    open(os.path.join(folder, uuid.uuid4().hex), "w").close()
     time.sleep(600)
 
-threading.Timer(12.0, _thread.interrupt_main).start()
-begin = time.monotonic()
+def interrupt():
+    while len(os.listdir(folder)) < 2:
+        time.sleep(0.1)
+    time.sleep(1.0)
+    interrupted_at.append(time.monotonic())
+    _thread.interrupt_main()
+
+threading.Thread(target=interrupt, daemon=True).start()
 results = hpo.tune(hangs, {"x": hpo.uniform(0.0, 1.0)}, num_trials=9, sampler="random", storage="memory", progress=False)
-print(len(results), time.monotonic() - begin < 14.0)
+print(len(results), time.monotonic() - interrupted_at[0])
 """
 
 
-def test_ctrl_c_works_over_ray_client(head: dict[str, str]) -> None:
-    process = run(INTERRUPTED, head)
-    assert "2 True" in process.stdout.splitlines(), process.stderr
+def test_ctrl_c_works_over_ray_client(head: dict[str, str], tmp_path: Path) -> None:
+    process = run(INTERRUPTED, head, str(tmp_path))
+    [line] = [line for line in process.stdout.splitlines() if line.startswith("2 ")] or [process.stderr]
+    assert float(line.split()[1]) < patience(2.5)
 
 
 def test_a_missing_token_is_explained(head: dict[str, str], storage: str) -> None:
