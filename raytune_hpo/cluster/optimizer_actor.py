@@ -26,13 +26,12 @@ from raytune_hpo.core.optimizer import Optimizer, WallClock
 from raytune_hpo.errors import HpoError, JournalCorrupt, JournalError, SequenceConflict, StudyExists
 from raytune_hpo.journal import open_storage
 from raytune_hpo.runtime.async_desk import AsyncDesk
+from raytune_hpo.runtime.attendance import is_unusual
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study, reopen_study
 from raytune_hpo.runtime.wire import AnswerRow, EndedRow, LeaseRows, pack_answer, pack_lease, unpack_ended
 
 TICK_S = 1.0  # how closely time budgets are kept, and workers listened to
-SILENCE_S = 600.0  # before a worker's silence is worth a warning, if it is unusual as well:
-UNUSUAL = 10  # so many times as long as the longest one before
 REOPEN_S = 600.0  # how long a restarted optimizer waits for its journal
 _log = logging.getLogger("raytune_hpo")
 
@@ -72,7 +71,7 @@ class OptimizerActor:
             self._optimizer = await self._opened()
             self._desk.note_end()
             self._open.set()
-            prefetcher = Prefetcher(self._plan, self._desk)
+            prefetcher = Prefetcher(self._plan, self._desk, self.add_note)
             with rarely_collected():
                 await asyncio.gather(self._desk.serve(self._optimizer), self._tick(), prefetcher.run(self._optimizer))
         except BaseException as error:
@@ -131,11 +130,10 @@ class OptimizerActor:
             self._warn_of_unusual(silences)
 
     def _warn_of_unusual(self, silences: Mapping[str, tuple[float, tuple[int, ...]]]) -> None:
-        """Once for each silence: some objectives train for hours without a report, so what is unusual is relative."""
+        """Once for each silence."""
         longest_s = self._desk.attendance.longest_s
         for worker, (silence_s, numbers) in silences.items():
-            is_unusual = silence_s > max(SILENCE_S, UNUSUAL * longest_s) and longest_s > 0.0
-            if is_unusual and (worker, numbers) not in self._unusual:
+            if longest_s > 0.0 and is_unusual(silence_s, longest_s) and (worker, numbers) not in self._unusual:
                 self._unusual.add((worker, numbers))
                 self.add_note(
                     f"worker {worker} has said nothing of trial {numbers[0]} for {silence_s / 60:.0f} minutes, the longest "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+UNUSUAL_S = 600.0  # a silence is worth a warning when it is this long,
+UNUSUAL = 10  # and so many times as long as what is usual: some objectives train for hours without a report
 MAX_STEP_S = 2.0  # whoever listens was away for longer than this, and heard nobody
 
 
@@ -49,3 +51,8 @@ class Attendance:
     def forget(self, worker: str) -> None:
         """The worker is gone."""
         self._heard_s.pop(worker, None)
+
+
+def is_unusual(silence_s: float, usual_s: float) -> bool:
+    """Whether somebody should be told of a silence."""
+    return silence_s > max(UNUSUAL_S, UNUSUAL * usual_s)

@@ -16,7 +16,7 @@ from cluster_support import SPACE, facts_of
 import raytune_hpo as hpo
 from raytune_hpo.cluster import launching
 from raytune_hpo.facts import Requeued
-from raytune_hpo.runtime.attendance import MAX_STEP_S, Attendance
+from raytune_hpo.runtime.attendance import MAX_STEP_S, Attendance, is_unusual
 
 SETTINGS = {"sampler": "random", "progress": False}
 
@@ -44,6 +44,11 @@ def test_the_longest_silence_that_ended_is_what_is_usual() -> None:
             pass
         seconds(attendance, pause)
     assert attendance.longest_s == 7.0
+
+
+def test_what_is_unusual_depends_on_what_is_usual() -> None:
+    assert not is_unusual(599.0, 1.0) and is_unusual(601.0, 1.0)
+    assert not is_unusual(3600.0, 600.0) and is_unusual(6001.0, 600.0)
 
 
 def test_nobody_was_silent_while_nobody_listened() -> None:
