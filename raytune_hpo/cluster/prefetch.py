@@ -124,10 +124,9 @@ class Prefetcher:
         coming = asyncio.ensure_future(suggest("suggest", request.number, request.pending, results))
         begin = time.monotonic()
         while not (await asyncio.wait([coming], timeout=LOOK_S))[0]:
-            if is_unusual(time.monotonic() - begin, self._duration_s):
-                self._note(
-                    f"the suggestion for trial {request.number} has been computed for {(time.monotonic() - begin) / 60:.0f} minutes"
-                )
+            took_s = time.monotonic() - begin
+            if is_unusual(took_s, self._duration_s):
+                self._note(f"the suggestion for trial {request.number} has been computed for {took_s / 60:.0f} minutes")
                 break
         outcome: Suggestion | Signal = await coming
         self._known = request.history
