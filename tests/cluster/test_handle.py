@@ -20,7 +20,7 @@ def bereft(name: str, storage: str, monkeypatch: pytest.MonkeyPatch, node: str |
     """The handle of a study whose optimizer is gone, and whose cluster starts no actor any more."""
 
     def gone(*_: object) -> None:
-        raise ActorDiedError("its node has died")
+        raise ActorDiedError
 
     def unable(storage: object) -> None:
         raise AssertionError("an actor that reads the storage would never be placed")
