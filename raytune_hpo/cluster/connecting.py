@@ -69,17 +69,18 @@ def connect(address: str | None = None, say: Say = silence) -> None:
         say(f"connecting to {found} (some seconds) ...")
         _use_own_token()
         options |= {"address": found}
-        if found.startswith(
-            "ray://"
-        ):  # its server there unpacks what is ours; actors and tasks bring the package along
+        if found.startswith("ray://"):
+            # Its server there unpacks what is ours. Elsewhere actors and tasks bring the package along, and a runtime
+            # environment would rule out the idle processes that Ray keeps ready.
             options |= {"runtime_env": {"py_modules": [os.path.dirname(raytune_hpo.__file__)]}}
         _knock(found)
     try:
         _enter(options)
     except Exception as error:  # Ray raises all kinds, from its own to those of gRPC
         raise ClusterError(explained(error, found)) from error
-    untyped: Any = ray
-    say(f"connected to {untyped.cluster_resources().get('CPU', 0.0):g} CPUs")
+    if say is not silence:
+        untyped: Any = ray
+        say(f"connected to {untyped.cluster_resources().get('CPU', 0.0):g} CPUs")
 
 
 def _enter(options: Mapping[str, Any]) -> None:

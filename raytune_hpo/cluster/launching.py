@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -118,15 +119,12 @@ def _is_being_started(name: str) -> bool:
 
 
 def _end(role: str, name: str) -> None:
-    try:
+    with suppress(ValueError):  # it has just ended
         actor = find(role, name)
         if role == OPTIMIZER:
-            ray.get(actor.call.remote("close"), timeout=5.0)  # which gives the journal back
+            with suppress(RayError):
+                ray.get(actor.call.remote("close"), timeout=5.0)  # which gives the journal back
         ray.kill(actor)
-    except RayError:
-        ray.kill(actor)
-    except ValueError:
-        pass  # it has just ended
 
 
 class _Launch:

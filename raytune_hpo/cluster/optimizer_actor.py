@@ -137,7 +137,7 @@ class OptimizerActor:
                 self._unusual.add((worker, numbers))
                 self.add_note(
                     f"worker {worker} has said nothing of trial {numbers[0]} for {silence_s / 60:.0f} minutes, the longest "
-                    f"silence before was {longest_s:.0f} s; if it hangs, trial_timeout_s would have ended it"
+                    f"silence before was {longest_s:.0f} s; with trial_timeout_s, a worker that hangs is ended"
                 )
 
     def add_note(self, text: str) -> None:

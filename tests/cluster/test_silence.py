@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,8 +16,15 @@ from cluster_support import SPACE, facts_of
 
 import raytune_hpo as hpo
 from raytune_hpo.cluster import launching
+from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.facts import Requeued
+from raytune_hpo.journal import open_storage
+from raytune_hpo.runtime.async_desk import AsyncDesk
 from raytune_hpo.runtime.attendance import MAX_STEP_S, Attendance, is_unusual
+from raytune_hpo.runtime.plan import RunPlan
+from raytune_hpo.runtime.resuming import open_study
+from raytune_hpo.runtime.settings import Settings
 
 SETTINGS = {"sampler": "random", "progress": False}
 
@@ -67,6 +75,49 @@ def test_two_messages_of_one_worker_may_overlap() -> None:
         seconds(attendance, 9)
         assert attendance.silence_s("a") == 0.0
     attendance.forget("a")
+
+
+def listening(story: Callable[[AsyncDesk, Ledger], Awaitable[None]]) -> None:
+    """A desk of a study of six trials, at which nobody has spoken yet."""
+
+    async def tell() -> None:
+        plan = RunPlan.of(SPACE, Settings(sampler="random", num_trials=6, seed=0, storage="memory"), lambda config: 0.0)
+        optimizer = open_study(plan, open_storage("memory"), WallClock())
+        desk = AsyncDesk(WallClock())
+        serving = asyncio.create_task(desk.serve(optimizer))
+        await story(desk, optimizer.ledger)
+        serving.cancel()
+
+    asyncio.run(tell())
+
+
+def test_a_hung_worker_loses_its_trial_which_fails() -> None:
+    async def story(desk: AsyncDesk, ledger: Ledger) -> None:
+        await desk.exchange("hung", [], [], 1, [])
+        await desk.exchange("reports", [], [], 1, [])
+        seconds(desk.attendance, 20)
+        await desk.report(1, 1, [(1, {"loss": 0.5})])
+        assert await desk.end_hung(10.0, 15.0) == []
+        seconds(desk.attendance, 6)
+        assert await desk.end_hung(10.0, 15.0) == ["hung"]
+        assert ledger.trials[0].status == "failed" and "trial_timeout_s=10" in str(ledger.trials[0].error)
+        assert ledger.trials[1].status == "running"
+        assert (await desk.exchange("hung", [], [], 1, [])).is_over  # it is not listened to any more
+        assert await desk.end_hung(10.0, 15.0) == []
+
+    listening(story)
+
+
+def test_of_several_trials_of_a_hung_worker_none_is_blamed() -> None:
+    async def story(desk: AsyncDesk, ledger: Ledger) -> None:
+        await desk.exchange("hung", [], [], 3, [])
+        seconds(desk.attendance, 30)
+        assert await desk.end_hung(10.0, 15.0) == []  # one may have ended, and the next begun
+        seconds(desk.attendance, 6)
+        assert await desk.end_hung(10.0, 15.0) == ["hung"]
+        assert list(ledger.requeued) == [0, 1, 2] and not ledger.finished
+
+    listening(story)
 
 
 @pytest.fixture
