@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from raytune_hpo.cli.app import NO_RESULT, say, says_json
+from raytune_hpo.cli.app import NO_RESULT, connect, say, says_json
 from raytune_hpo.cli.control import part
 from raytune_hpo.errors import SpecError
 
@@ -80,9 +80,7 @@ def experiment(
     searched, repeats, plan = find_task(task, **_of_task(settings)), _repeats(settings), files.plan_of(settings)
     horizons = plan.until.checked(files.horizons_of(settings))
     if address is not None:
-        from raytune_hpo import cluster
-
-        cluster.connect(address)
+        connect(address)
     found = run_experiment(
         searched,
         repeats,
