@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
@@ -112,13 +114,20 @@ class Store(Protocol):
     def delete(self, name: str) -> None: ...
 
 
+def connect(address: str | None) -> None:
+    """Connect to a cluster, and tell who waits at a terminal that this takes a while."""
+    from raytune_hpo.cluster.connecting import connect, silence
+
+    connect(address, say=partial(click.echo, err=True) if sys.stderr.isatty() else silence)
+
+
 @contextmanager
 def opened(storage: str | None, address: str | None) -> Iterator[Store]:
     """The storage of this machine, or of a cluster's head node."""
     if address is not None:
         from raytune_hpo import cluster
 
-        cluster.connect(address)
+        connect(address)
         yield cluster.remote_storage(storage)
         return
     from raytune_hpo.journal import open_storage

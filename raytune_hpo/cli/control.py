@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raytune_hpo.api.userfile import load_file
-from raytune_hpo.cli.app import NO_RESULT, say, says_json, seconds
+from raytune_hpo.cli.app import NO_RESULT, connect, say, says_json, seconds
 from raytune_hpo.errors import ClusterError, SpecError, StudyNotFound, nearest
 
 if TYPE_CHECKING:
@@ -65,9 +65,7 @@ def run(ctx: click.Context, /, file: Path, address: str | None, quiet: bool, as_
         settings["progress"] = False
     objective, space = (defined(module, file, name) for name in ("objective", "space"))
     if address is not None:
-        from raytune_hpo import cluster
-
-        cluster.connect(address)
+        connect(address)
     from raytune_hpo.api.tuner import Tuner
     from raytune_hpo.results.summary import results_text
 
@@ -113,13 +111,12 @@ def attached(name: str, address: str | None) -> Run:
     Raises:
         HpoError: the study does not run there, or no cluster was found.
     """
-    from raytune_hpo import cluster
     from raytune_hpo.api.stored import attach
 
     if address is None and not os.environ.get("RAY_ADDRESS") and not os.environ.get("RAY_HEAD_SERVICE_HOST"):
         address = _local_cluster()
     try:
-        cluster.connect(address)
+        connect(address)
         return attach(name)
     except StudyNotFound as error:
         raise StudyNotFound(f"study {name!r} does not run on this cluster: {error}") from error
@@ -142,12 +139,21 @@ def _local_cluster() -> str:
 
 
 def _noted_clusters() -> set[str]:
-    """Addresses in the file that ``ray start`` leaves behind, and in the command lines of Ray's processes (on Linux)."""
-    found = {_NOTE.read_text().strip()} if _NOTE.is_file() else set()
-    for path in _PROCESSES.glob("[0-9]*/cmdline"):
-        with suppress(OSError):  # another user's, or it has just ended
-            found |= {match.decode() for match in re.findall(rb"--gcs-address=([^\0\s]+)", path.read_bytes())}
+    """Addresses from the note that ``ray start`` leaves, and from the command lines of Ray's own processes (on Linux).
+
+    Only this user's: everybody may write such notes and such command lines, and whoever is asked is shown our token.
+    """
+    found = {_NOTE.read_text().strip()} if _NOTE.is_file() and _is_ours(_NOTE) else set()
+    for path in _PROCESSES.glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            if _is_ours(path):
+                command = (path / "cmdline").read_bytes()
+                found |= {match.decode() for match in re.findall(rb"--gcs-address=([^\0\s]+)", command)}
     return found
+
+
+def _is_ours(path: Path) -> bool:
+    return path.lstat().st_uid == os.getuid()
 
 
 def _answers(address: str) -> bool:

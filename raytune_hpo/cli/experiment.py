@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from raytune_hpo.cli.app import NO_RESULT, say, says_json
+from raytune_hpo.cli.app import NO_RESULT, connect, say, says_json
 from raytune_hpo.cli.control import part
 
 _FOLDER = "experiments"
@@ -77,9 +77,7 @@ def experiment(
     given = {key: value for key, value in flags.items() if value is not None and value != ()}
     settings = ExperimentSettings.read(task, given, file)
     if address is not None:
-        from raytune_hpo import cluster
-
-        cluster.connect(address)
+        connect(address)
     found = run_experiment(
         settings.task,
         settings.num_repeats,

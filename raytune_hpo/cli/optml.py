@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from raytune_hpo.cli.app import NO_RESULT, say, says_json
+from raytune_hpo.cli.app import NO_RESULT, connect, say, says_json
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -49,9 +49,7 @@ def optml(
     `rate = 1e-4 .. 1e-1 log`, `width in [4, 8, 16]`.
     """
     if address is not None:
-        from raytune_hpo import cluster
-
-        cluster.connect(address)
+        connect(address)
     from raytune_hpo.optml import tune
 
     found = tune(algorithm, parameters, progress=not (quiet or as_json), **settings)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raytune_hpo.api.userfile import load_file
-from raytune_hpo.cli.app import NO_RESULT, say, says_json
+from raytune_hpo.cli.app import NO_RESULT, connect, say, says_json
 from raytune_hpo.cli.control import defined, json_argument, part, settings_of
 
 if TYPE_CHECKING:
@@ -69,9 +69,7 @@ def tabulate(
         settings["progress"] = False
     objective, space = (defined(module, file, name) for name in ("objective", "space"))
     if address is not None:
-        from raytune_hpo import cluster
-
-        cluster.connect(address)
+        connect(address)
     results = run_design(objective, space, rows, out, settings)
     table = LookupTable.of(results) if results.best_trials else None
     data = {

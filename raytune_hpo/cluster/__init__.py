@@ -21,7 +21,9 @@ Names are resolved when they are first used: importing this package does not loa
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.cluster.parameters import WithParameters, with_parameters
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     from raytune_hpo.cluster.connecting import connect
     from raytune_hpo.cluster.launching import attach, running, start
     from raytune_hpo.cluster.remote import open_remote as remote_storage
+
+# What importing Ray says in notebooks without ipywidgets, which neither Ray's own output nor ours needs.
+logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 _HOMES = {
     "attach": "launching:attach",

@@ -8,6 +8,7 @@ for the first call.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import importlib
 import importlib.util
@@ -15,6 +16,7 @@ import io
 import os
 import pickle
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -59,20 +61,44 @@ def make_importable(digest: str, archive: bytes) -> None:
 
 def _unpacked(digest: str, archive: bytes) -> str:
     folder = os.path.join(_home(), digest)
-    if not os.path.isdir(folder):
-        new = tempfile.mkdtemp(dir=_home())
-        with zipfile.ZipFile(io.BytesIO(archive)) as file:
-            file.extractall(new)
-        _settle(new, folder)
+    if _is_intact(folder, digest):
+        return folder
+    new = tempfile.mkdtemp(dir=_home())
+    with zipfile.ZipFile(io.BytesIO(archive)) as file:
+        file.extractall(new)
+    _settle(new, folder)
+    if not _is_intact(folder, digest):
+        # What has its name is a link, or a cleaner of /tmp or a full disk has taken part of it: away with it.
+        os.rename(folder, os.path.join(tempfile.mkdtemp(dir=_home()), "broken"))
+        return _unpacked(digest, archive)
     return folder
 
 
+def _is_intact(folder: str, digest: str) -> bool:
+    return _is_own(folder) and digest_of(os.path.join(folder, PACKAGE)) == digest
+
+
+def _is_own(folder: str) -> bool:
+    """Whether it is a real folder, not a link to one, of this user's, in which nobody else can write."""
+    try:
+        found = os.lstat(folder)
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
 def _home() -> str:
-    """A folder for what is unpacked and installed, shared by the processes of this machine and user."""
+    """A folder for what is unpacked and installed, shared by the processes of this machine and user.
+
+    Its place is known to every user of the machine, any of whom may have been there first.
+    """
     home = os.path.join(tempfile.gettempdir(), f"{PACKAGE}-{os.getuid()}")
-    os.makedirs(home, mode=0o700, exist_ok=True)
-    if os.stat(home).st_uid != os.getuid():
-        raise PermissionError(f"{home} belongs to someone else; remove it, or set TMPDIR")
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(home, mode=0o700)
+    if not _is_own(home):
+        raise PermissionError(
+            f"{home} must be a folder of this user's that nobody else can write to; remove it, or set TMPDIR"
+        )
     return home
 
 
@@ -100,7 +126,7 @@ def install(needs: Mapping[str, str]) -> None:
         return
     words = " ".join([sys.version, *missing])
     folder = os.path.join(_home(), f"needs-{hashlib.blake2b(words.encode(), digest_size=12).hexdigest()}")
-    if not os.path.isdir(folder):
+    if not _is_own(folder):
         new = tempfile.mkdtemp(dir=_home())
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", new, *missing]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)

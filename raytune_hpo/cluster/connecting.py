@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import logging
 import os
 import socket
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
@@ -20,6 +21,8 @@ _TOKEN_SETUP = "ray._private.authentication.authentication_token_setup"
 _CLIENT_PORT = "10001"
 _CLIENT_ATTEMPTS = 3
 _CLIENT_SERVER_DIED = "Starting Ray client server failed"
+_LOCAL_ATTEMPTS = 2
+_START_TIMED_OUT = "timed out during startup"
 KNOCK_S = 5.0
 _CHECK_ADDRESS = (
     "check that the head node runs (`ray status` there), and that the address is ray://host:10001 from outside the "
@@ -31,10 +34,20 @@ _TOKEN = (
 )
 
 
-def connect(address: str | None = None) -> None:
+Say = Callable[[str], None]  # shows somebody who waits one line of text
+
+
+def silence(text: str) -> None:
+    """Nobody waits to be told."""
+
+
+def connect(address: str | None = None, say: Say = silence) -> None:
     """Connect this process to a Ray cluster; does nothing where Ray is initialised already.
 
     Without an address: RAY_ADDRESS, then RAY_HEAD_SERVICE_HOST (as Kubernetes sets it), then a new local cluster.
+
+    Args:
+        say: is told what is being waited for.
 
     Raises:
         ClusterError: it cannot be reached, refuses us, or runs another Python or Ray.
@@ -50,30 +63,41 @@ def connect(address: str | None = None) -> None:
     logging.getLogger(_TOKEN_SETUP).setLevel(logging.ERROR)  # it warns of what is as it should be
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
     if found is None or found == "local":
+        say("starting Ray on this machine (some seconds) ...")
         options |= {"address": "local", "include_dashboard": False}
     else:
+        say(f"connecting to {found} (some seconds) ...")
         _use_own_token()
-        options |= {"address": found, "runtime_env": {"py_modules": [os.path.dirname(raytune_hpo.__file__)]}}
+        options |= {"address": found}
+        if found.startswith("ray://"):
+            # Its server there unpacks what is ours. Elsewhere actors and tasks bring the package along, and a runtime
+            # environment would rule out the idle processes that Ray keeps ready.
+            options |= {"runtime_env": {"py_modules": [os.path.dirname(raytune_hpo.__file__)]}}
         _knock(found)
     try:
         _enter(options)
     except Exception as error:  # Ray raises all kinds, from its own to those of gRPC
         raise ClusterError(explained(error, found)) from error
+    if say is not silence:
+        untyped: Any = ray
+        say(f"connected to {untyped.cluster_resources().get('CPU', 0.0):g} CPUs")
 
 
 def _enter(options: Mapping[str, Any]) -> None:
-    """``ray.init``, which is tried again where the head failed to fork a server for this client.
+    """``ray.init``, which is tried again where that usually helps.
 
-    Ray's proxy forks while it talks gRPC, and now and then the child dies of that; the next one usually lives.
+    The head failed to fork a server for this client: Ray's proxy forks while it talks gRPC, and now and then the child
+    dies of that; the next one usually lives. Or a busy machine was too slow to start Ray within Ray's patience.
     """
-    for left in reversed(range(_CLIENT_ATTEMPTS)):
+    attempts = {_CLIENT_SERVER_DIED: _CLIENT_ATTEMPTS, _START_TIMED_OUT: _LOCAL_ATTEMPTS}
+    for attempt in itertools.count(1):
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Ray Client connection timed out")  # ``explained`` says more
                 ray.init(**options)
             return
         except Exception as error:
-            if not left or _CLIENT_SERVER_DIED not in str(error):
+            if not any(words in str(error) and attempt < most for words, most in attempts.items()):
                 raise
             ray.shutdown()
 
@@ -127,6 +151,9 @@ def explained(error: Exception, address: str | None) -> str:
     """What went wrong, and the way out."""
     text = " ".join(str(error).split())[:500] or type(error).__name__
     words = text.lower()
+    if _START_TIMED_OUT in text:
+        load = f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} CPUs"
+        return f"Ray did not start in time; this machine is busy ({load}): wait, or use runtime='local'"
     if address is None:
         return f"a local Ray cluster could not be started: {text}; `ray start --head --block` shows Ray's own words"
     if "version mismatch" in words or ("version" in words and "python" in words):

@@ -5,8 +5,9 @@ So what a worker says over and over, ``exchange`` and ``report``, goes over its 
 breaks, whatever broke it, the worker says the same again through Ray, which knows whether the optimizer is dead, restarted
 or elsewhere; every message may be repeated.
 
-Both sides know a secret, which travelled through Ray; the worker proves it on a challenge (HMAC) before anything is
-unpickled. Like Ray's own, the traffic is not encrypted; where Ray is told to use TLS, there are no direct connections.
+Both sides know a secret, which travelled through Ray, and prove it to each other on a challenge (HMAC) before anything is
+unpickled: a port may have passed on to somebody else. Messages have a largest size; bigger ones go through Ray. Like Ray's
+own, the traffic is not encrypted; where Ray is told to use TLS, there are no direct connections.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import socket
 import struct
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ray.util import get_node_ip_address
@@ -31,6 +32,8 @@ from raytune_hpo.cluster.shells import pickler
 
 CONNECT_S = 3.0
 SILENCE_S = 60.0  # without an answer, and the connection counts as broken; waiting workers are answered far sooner
+MAX_MESSAGE = 1 << 26  # bytes, pickled: 64 MiB
+_WORKER, _OPTIMIZER = b"worker", b"optimizer"  # who proves; so that no proof can be given back as one's own
 _NONCE = 32
 _PROOF = hashlib.sha256().digest_size
 _LENGTH = struct.Struct(">Q")
@@ -43,7 +46,7 @@ class Address:
 
     host: str
     port: int
-    secret: bytes
+    secret: bytes = field(repr=False)
 
 
 class Listener:
@@ -76,7 +79,7 @@ class Listener:
         try:
             if await self._is_let_in(reader, writer):
                 while True:
-                    (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+                    length = _length(await reader.readexactly(_LENGTH.size))
                     method, args = pickle.loads(await reader.readexactly(length))
                     writer.write(_frame(await self._answer(method, args)))
                     await writer.drain()
@@ -90,33 +93,49 @@ class Listener:
     async def _is_let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         nonce = secrets.token_bytes(_NONCE)
         writer.write(nonce)
-        proof = await asyncio.wait_for(reader.readexactly(_PROOF), CONNECT_S)
-        return hmac.compare_digest(proof, _proof(self._secret, nonce))
+        said = await asyncio.wait_for(reader.readexactly(_PROOF + _NONCE), CONNECT_S)
+        proof, challenge = said[:_PROOF], said[_PROOF:]
+        if not hmac.compare_digest(proof, _proof(self._secret, _WORKER, nonce)):
+            return False
+        writer.write(_proof(self._secret, _OPTIMIZER, challenge))
+        return True
 
 
 class Connection:
     """A worker's end. One call at a time.
 
     Raises:
-        OSError: nobody answers at that address.
+        OSError: nobody answers at that address, or somebody who does not know the secret.
     """
 
     def __init__(self, address: Address) -> None:
         self._lock = threading.Lock()
         self._socket = socket.create_connection((address.host, address.port), CONNECT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.sendall(_proof(address.secret, self._read(_NONCE)))
+        try:
+            self._prove(address.secret)
+        except OSError:
+            self._socket.close()
+            raise
         self._socket.settimeout(SILENCE_S)
+
+    def _prove(self, secret: bytes) -> None:
+        challenge = secrets.token_bytes(_NONCE)
+        self._socket.sendall(_proof(secret, _WORKER, self._read(_NONCE)) + challenge)
+        if not hmac.compare_digest(self._read(_PROOF), _proof(secret, _OPTIMIZER, challenge)):
+            raise ConnectionRefusedError("who listens at the optimizer's address does not know its secret")
 
     def call(self, method: str, args: tuple[Any, ...]) -> Any:
         """What the optimizer answers.
 
         Raises:
             OSError: the connection is broken, now and from now on.
+            MessageTooBig: it was not sent; the connection is as good as before.
         """
+        frame = _frame((method, args))
         with self._lock:
-            self._socket.sendall(_frame((method, args)))
-            (length,) = _LENGTH.unpack(self._read(_LENGTH.size))
+            self._socket.sendall(frame)
+            length = _length(self._read(_LENGTH.size))
             return pickle.loads(self._read(length))
 
     def close(self) -> None:
@@ -132,10 +151,28 @@ class Connection:
         return bytes(data)
 
 
+class MessageTooBig(Exception):
+    """A message beyond MAX_MESSAGE."""
+
+
 def _frame(message: Any) -> bytes:
     data: bytes = pickler.dumps(message)
+    if len(data) > MAX_MESSAGE:
+        raise MessageTooBig(f"a message has {MAX_MESSAGE} bytes at most, got {len(data)}")
     return _LENGTH.pack(len(data)) + data
 
 
-def _proof(secret: bytes, nonce: bytes) -> bytes:
-    return hmac.digest(secret, nonce, hashlib.sha256)
+def _length(header: bytes) -> int:
+    """The length of a frame, which whoever sends it says.
+
+    Raises:
+        ConnectionAbortedError: nobody of ours sends such frames.
+    """
+    length: int = _LENGTH.unpack(header)[0]
+    if length > MAX_MESSAGE:
+        raise ConnectionAbortedError(f"a message has {MAX_MESSAGE} bytes at most, got one of {length}")
+    return length
+
+
+def _proof(secret: bytes, who: bytes, nonce: bytes) -> bytes:
+    return hmac.digest(secret, who + nonce, hashlib.sha256)

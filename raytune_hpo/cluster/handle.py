@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import pickle
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
+from raytune_hpo.cluster import is_remote
+from raytune_hpo.cluster.environment import is_movable
 from raytune_hpo.cluster.remote import RemoteStorage, open_remote
-from raytune_hpo.cluster.shells import NAMESPACE, get, is_gone
+from raytune_hpo.cluster.shells import answer_of, exists, get, is_gone
 from raytune_hpo.codec import decode
 from raytune_hpo.core.ledger import Ledger, StudyStatus
 from raytune_hpo.core.snapshot import Snapshot, snapshot_of
 from raytune_hpo.errors import ClusterError, HpoError
 from raytune_hpo.facts import Fact
+from raytune_hpo.journal import Storage, open_storage
 
 POLL_S = 10.0  # how long one call waits for the study's end
 WAKE_S = 0.5  # how long Ctrl-C may have to wait
@@ -28,15 +32,19 @@ class ClusterHandle:
     """See Handle.
 
     Args:
-        owned: the actors that ``close`` ends, the pool first; none where the study outlives its driver.
-        storage: where a detached study is read after its actors have gone.
+        storage: where the study is read after its actors have gone; ``node``: the id of the node where that is.
+        owned: the actors that ``close`` ends, by role, the pool first; none where the study outlives its driver.
     """
 
-    def __init__(self, name: str, optimizer: Any, storage: Any, owned: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, name: str, optimizer: Any, storage: Any, node: str, owned: Mapping[str, Any] | None = None
+    ) -> None:
         self._name, self._optimizer, self._storage = name, optimizer, storage
+        self._is_here = not is_remote() and (is_movable(storage) or ray.get_runtime_context().get_node_id() == node)
         self._owned = dict(owned or {})
         self._end: Any = None  # the call that waits for the end
-        self._reader: RemoteStorage | None = None
+        self._num_notes = 0  # that were told already
+        self._reader: RemoteStorage | Storage | None = None
 
     @property
     def name(self) -> str:
@@ -73,9 +81,9 @@ class ClusterHandle:
     def _has_ended(self, timeout_s: float) -> bool:
         """Whether the study ends within a moment: short, because Ray keeps Ctrl-C waiting as long."""
         if self._end is None:
-            self._end = self._optimizer.call.remote("wait", POLL_S)
+            self._end = self._optimizer.call.remote("wait", POLL_S, self._num_notes)
         try:
-            ended: bool = get(self._end, timeout_s)
+            ended, notes = get(self._end, timeout_s)
         except GetTimeoutError:
             return False
         except RayError as error:
@@ -89,7 +97,10 @@ class ClusterHandle:
             self._end = None
             raise
         self._end = None
-        return ended
+        self._num_notes += len(notes)
+        for note in notes:
+            warnings.warn(note, stacklevel=4)
+        return bool(ended)
 
     def _lost(self) -> ClusterError:
         return ClusterError(
@@ -103,7 +114,7 @@ class ClusterHandle:
         coming = self._ask_for_facts(start)
         while True:
             try:
-                rows = get(coming)
+                rows = answer_of(coming)
             except RayError as error:
                 yield from self._stored(error).read(self._name, start)
                 return
@@ -138,27 +149,18 @@ class ClusterHandle:
                 pass  # it will be killed, and what is durable is so already
             ray.kill(actor)
         deadline = time.monotonic() + CLOSE_S
-        while any(exists(name) for name in owned) and time.monotonic() < deadline:
+        while any(exists(role, self._name) for role in owned) and time.monotonic() < deadline:
             time.sleep(0.01)
 
     def _call(self, method: str, *args: Any) -> Any:
-        return get(self._optimizer.call.remote(method, *args))
+        return answer_of(self._optimizer.call.remote(method, *args))
 
-    def _stored(self, error: RayError) -> RemoteStorage:
-        """The storage, where the optimizer has gone."""
+    def _stored(self, error: RayError) -> RemoteStorage | Storage:
+        """The storage, where the optimizer has gone: read here if it is here, since its node may be dying."""
         if not is_gone(error):
             raise error
         if self._storage == "memory":
             raise ClusterError(f"study {self._name!r} was kept in memory, and is gone with its optimizer") from error
         if self._reader is None:
-            self._reader = open_remote(self._storage)
+            self._reader = open_storage(self._storage) if self._is_here else open_remote(self._storage)
         return self._reader
-
-
-def exists(actor_name: str) -> bool:
-    """Whether a living actor of ours has the name."""
-    try:
-        ray.get_actor(actor_name, namespace=NAMESPACE)
-    except ValueError:
-        return False
-    return True

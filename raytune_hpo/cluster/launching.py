@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import ray
-from ray.exceptions import ActorAlreadyExistsError, RayError
+from ray.exceptions import ActorAlreadyExistsError, ActorDiedError, GetTimeoutError, RayError
 
-from raytune_hpo.cluster.connecting import connect
+from raytune_hpo.cluster.connecting import Say, connect, silence
 from raytune_hpo.cluster.environment import is_movable, optimizer_needs, storage_words
-from raytune_hpo.cluster.handle import ClusterHandle, exists
+from raytune_hpo.cluster.handle import ClusterHandle
 from raytune_hpo.cluster.pool import PoolSettings, worker_environment
 from raytune_hpo.cluster.resources import as_bundles, warn_if_infeasible
 from raytune_hpo.cluster.shells import (
@@ -20,6 +22,7 @@ from raytune_hpo.cluster.shells import (
     OPTIMIZER,
     POOL,
     actor_name,
+    exists,
     find,
     get,
     hire,
@@ -28,15 +31,22 @@ from raytune_hpo.cluster.shells import (
 )
 from raytune_hpo.cluster.shipping import Keeper, Parcel, pack_objective
 from raytune_hpo.cluster.trial_worker import WorkerSettings
-from raytune_hpo.errors import ClusterError, StudyExists, StudyNotFound, nearest
+from raytune_hpo.errors import ClusterError, HpoError, StudyExists, StudyNotFound, nearest
 from raytune_hpo.runtime.plan import RunPlan, not_called
 
 LINGER_S = 5.0  # how long the actors of a detached study stay after its end
 LINGER_MEMORY_S = 3600.0  # and where they are the only ones that have its results
+STARVING_S = 60.0  # of silence from all trials, before it is asked whether they take up the room that they wait for
+LAUNCH_S = 10.0  # between the first and the last actor of a study, big parameters apart; and for actors to leave
+ORPHAN_S = 60.0  # how often the optimizer of a detached study looks whether it has a pool
+ORPHAN_HOLDER_S = 600.0  # the same for a holder: between two big parameters, their driver may be busy packing
 
 
-def start(plan: RunPlan, *, detached: bool) -> ClusterHandle:
+def start(plan: RunPlan, *, detached: bool, say: Say = silence) -> ClusterHandle:
     """Run a study on the cluster. Detached: it goes on when this process has gone.
+
+    Args:
+        say: is told what is being waited for.
 
     Raises:
         StudyExists: a study of this name runs there already.
@@ -44,14 +54,77 @@ def start(plan: RunPlan, *, detached: bool) -> ClusterHandle:
         SpecError: the objective cannot be sent to other processes.
         ClusterError: Ray cannot be reached.
     """
-    connect()
+    connect(say=say)
     settings = replace(plan.settings, storage=storage_words(plan.settings.storage))
     launch = _Launch(replace(plan, settings=settings), detached)
     try:
-        return launch()
+        handle = launch()
     except BaseException:
         launch.undo()
         raise
+    say("waiting for the first worker ...")
+    return handle
+
+
+def _make_room(name: str) -> None:
+    """See to it that no actors of a study have its name.
+
+    One that has ended is asked to leave: it would stay for a while, for questions. What a driver has left that ended
+    while it started the study is cleared away.
+
+    Raises:
+        StudyExists: the study runs, or is being started.
+    """
+    deadline, asked = time.monotonic() + LAUNCH_S, False
+    while roles := [role for role in (POOL, OPTIMIZER, HOLDER) if exists(role, name)]:
+        if POOL in roles and OPTIMIZER in roles and not asked:
+            if not _has_ended(name):
+                raise _taken(name)
+            asked = True
+            _ask_to_leave(name)
+        if time.monotonic() > deadline:
+            if asked or _is_being_started(name):
+                raise _taken(name)
+            for role in roles:
+                _end(role, name)
+            deadline, asked = time.monotonic() + LAUNCH_S, True
+        time.sleep(0.05)
+
+
+def _has_ended(name: str) -> bool:
+    try:
+        ended, _ = get(find(OPTIMIZER, name).call.remote("wait", 0.0), LAUNCH_S)
+    except (HpoError, ValueError, ActorDiedError):
+        return True  # it cannot go on, or has just left
+    except RayError:
+        return False  # it is opening its journal, or being restarted
+    return bool(ended)
+
+
+def _ask_to_leave(name: str) -> None:
+    try:
+        get(find(POOL, name).call.remote("leave"), LAUNCH_S)
+    except (ValueError, RayError):
+        pass  # it was just leaving
+
+
+def _is_being_started(name: str) -> bool:
+    """Whether parameters are still on their way to the holder."""
+    try:
+        return float(get(find(HOLDER, name).call.remote("idle_s"), 1.0)) < LAUNCH_S
+    except GetTimeoutError:
+        return True
+    except (ValueError, RayError):
+        return False
+
+
+def _end(role: str, name: str) -> None:
+    with suppress(ValueError):  # it has just ended
+        actor = find(role, name)
+        if role == OPTIMIZER:
+            with suppress(RayError):
+                ray.get(actor.call.remote("close"), timeout=5.0)  # which gives the journal back
+        ray.kill(actor)
 
 
 class _Launch:
@@ -64,26 +137,27 @@ class _Launch:
         self._keeper = Keeper(self._holder)
 
     def __call__(self) -> ClusterHandle:
-        if exists(actor_name(OPTIMIZER, self._name)):
-            raise _taken(self._name)
+        _make_room(self._name)
         warn_if_infeasible("a trial", self._plan.settings.resources)
         parcel = pack_objective(self._plan.objective, self._keeper)
         optimizer = self._optimizer()
         self._pool(parcel)
-        storage = _opened(optimizer, self._name)
-        owned = {} if self._detached else {name: self._actors[name] for name in reversed(self._actors)}
-        return ClusterHandle(self._name, optimizer, storage, owned)
+        storage, node = _opened(optimizer, self._name)
+        owned = {} if self._detached else {role: self._actors[role] for role in reversed(self._actors)}
+        return ClusterHandle(self._name, optimizer, storage, node, owned)
 
     def undo(self) -> None:
         for actor in self._actors.values():
             ray.kill(actor)
 
     def _holder(self) -> Any:
-        return self._create(HOLDER, "raytune_hpo.cluster.shipping:Holder", packed(), max_restarts=0, **on_head())
+        orphan_s = ORPHAN_HOLDER_S if self._detached else None
+        args = packed(self._name, orphan_s)
+        return self._create(HOLDER, "raytune_hpo.cluster.shipping:Holder", args, max_restarts=0, **on_head())
 
     def _optimizer(self) -> Any:
         plan = replace(self._plan, objective=not_called)
-        args: Any = packed(plan)
+        args: Any = packed(plan, ORPHAN_S if self._detached else None)
         if len(args) > MAX_INLINE:
             self._keeper.keep("plan", args)
             args = (actor_name(HOLDER, self._name), NAMESPACE, "plan")
@@ -117,6 +191,7 @@ class _Launch:
             bundles=bundles,
             max_concurrent=settings.max_concurrent,
             environ=worker_environment(bundles[0]),
+            starving_s=STARVING_S,
             linger_s=linger_s if self._detached else None,
         )
         self._create(
@@ -133,20 +208,21 @@ class _Launch:
         name = actor_name(role, self._name)
         lifetime = "detached" if self._detached else None
         try:
-            actor = hire(target, args, name=name, namespace=NAMESPACE, lifetime=lifetime, **options)
+            actor = hire(role, target, args, name=name, namespace=NAMESPACE, lifetime=lifetime, **options)
         except ActorAlreadyExistsError as error:  # two drivers at the same moment: one of them gets the name
             raise _taken(self._name) from error
-        self._actors[name] = actor
+        self._actors[role] = actor
         return actor
 
 
-def _opened(optimizer: Any, name: str) -> Any:
+def _opened(optimizer: Any, name: str) -> tuple[Any, str]:
     try:
-        return get(optimizer.call.remote("opened"))
+        storage, node = get(optimizer.call.remote("opened"))
     except ActorAlreadyExistsError as error:  # over Ray Client a taken name shows only here
         raise _taken(name) from error
     except RayError as error:
         raise ClusterError(f"the optimizer of study {name!r} could not be started: {error}") from error
+    return storage, node
 
 
 def _taken(name: str) -> StudyExists:
@@ -166,7 +242,7 @@ def attach(name: str) -> ClusterHandle:
         optimizer = find(OPTIMIZER, name)
     except ValueError:
         raise StudyNotFound(f"no study {name!r} runs on this cluster; {nearest(name, running())}") from None
-    return ClusterHandle(name, optimizer, _opened(optimizer, name))
+    return ClusterHandle(name, optimizer, *_opened(optimizer, name))
 
 
 def running() -> list[str]:

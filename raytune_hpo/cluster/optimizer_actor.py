@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
 
+import ray
+
 from raytune_hpo.cluster.direct import Address, Listener
 from raytune_hpo.cluster.prefetch import Prefetcher
-from raytune_hpo.cluster.shells import was_restarted
+from raytune_hpo.cluster.pulse import Pulse
+from raytune_hpo.cluster.shells import OPTIMIZER, POOL, exists, find, was_restarted
+from raytune_hpo.cluster.trial_worker import BACKSTOP_S
 from raytune_hpo.codec import Row
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.core.ledger import StudyStatus
@@ -23,11 +28,12 @@ from raytune_hpo.errors import HpoError, JournalCorrupt, JournalError, SequenceC
 from raytune_hpo.facts import Status
 from raytune_hpo.journal import open_storage
 from raytune_hpo.runtime.async_desk import AsyncDesk
+from raytune_hpo.runtime.attendance import is_unusual
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study, reopen_study
 from raytune_hpo.runtime.wire import AnswerRow, EndedRow, LeaseRows, pack_answer, pack_lease, unpack_ended
 
-TICK_S = 1.0  # how closely time budgets are kept
+TICK_S = 1.0  # how closely time budgets are kept, and workers listened to
 REOPEN_S = 600.0  # how long a restarted optimizer waits for its journal
 _log = logging.getLogger("raytune_hpo")
 
@@ -37,10 +43,18 @@ class OptimizerActor:
 
     Every method waits until the study is open. When it cannot go on, drivers get the error, and workers are told that
     the study is over.
+
+    Args:
+        orphan_s: how often to look whether there is a pool; without one, which its driver did not live to create, the
+            actor ends. None: its driver ends it, or takes it along.
     """
 
-    def __init__(self, plan: RunPlan) -> None:
-        self._plan = plan
+    def __init__(self, plan: RunPlan, orphan_s: float | None = None) -> None:
+        self._plan, self._orphan_s = plan, orphan_s
+        self._notes: list[str] = []
+        self._hung: list[str] = []
+        self._quiet_s = 0.0
+        self._unusual: set[tuple[str, tuple[int, ...]]] = set()  # silences that were warned of
         self._clock = WallClock()
         self._open = asyncio.Event()
         self._failure: HpoError | None = None
@@ -51,13 +65,15 @@ class OptimizerActor:
     # -------------------------------------------------------------------------------------------- its own life
 
     async def run(self) -> None:
+        if self._orphan_s is not None:
+            self._watching = asyncio.get_running_loop().create_task(self._end_as_orphan(self._orphan_s))
         try:
             await self._listener.open()
             self._storage = open_storage(self._plan.settings.storage)
             self._optimizer = await self._opened()
             self._desk.note_end()
             self._open.set()
-            prefetcher = Prefetcher(self._plan, self._desk)
+            prefetcher = Prefetcher(self._plan, self._desk, self.add_note)
             with rarely_collected():
                 await asyncio.gather(self._desk.serve(self._optimizer), self._tick(), prefetcher.run(self._optimizer))
         except BaseException as error:
@@ -92,10 +108,44 @@ class OptimizerActor:
         self._open.set()
         self._desk.close()
 
+    async def _end_as_orphan(self, pause_s: float) -> None:
+        name = self._plan.spec.name
+        while True:
+            await asyncio.sleep(pause_s)
+            if not await asyncio.to_thread(exists, POOL, name):
+                _log.warning("study %r has no worker pool: its driver ended while it started the study", name)
+                await self.close()
+                ray.kill(find(OPTIMIZER, name))
+
     async def _tick(self) -> None:
+        limit_s, last = self._plan.settings.trial_timeout_s, time.monotonic()
         while not self._desk.over.is_set():
             await asyncio.sleep(TICK_S)
             await self._desk.handle([Tick(at=self._clock.now())])
+            now = time.monotonic()
+            self._desk.attendance.pass_time(now - last)
+            last = now
+            if limit_s is not None:
+                self._hung += await self._desk.end_hung(limit_s, BACKSTOP_S + 5 * TICK_S)
+            silences = await self._desk.silences()
+            self._quiet_s = min((silence_s for silence_s, _ in silences.values()), default=0.0)
+            self._warn_of_unusual(silences)
+
+    def _warn_of_unusual(self, silences: Mapping[str, tuple[float, tuple[int, ...]]]) -> None:
+        """Once for each silence."""
+        longest_s = self._desk.attendance.longest_s
+        for worker, (silence_s, numbers) in silences.items():
+            if longest_s > 0.0 and is_unusual(silence_s, longest_s) and (worker, numbers) not in self._unusual:
+                self._unusual.add((worker, numbers))
+                self.add_note(
+                    f"worker {worker} has said nothing of trial {numbers[0]} for {silence_s / 60:.0f} minutes, the longest "
+                    f"silence before was {longest_s:.0f} s; with trial_timeout_s, a worker that hangs is ended"
+                )
+
+    def add_note(self, text: str) -> None:
+        """Something that whoever follows the study should know."""
+        _log.warning("%s", text)
+        self._notes.append(text)
 
     # -------------------------------------------------------------------------------------------- for workers
 
@@ -139,14 +189,19 @@ class OptimizerActor:
         await self._open.wait()
         await self._desk.lose(worker, reason, blameless=blameless)
 
-    async def pulse(self, timeout_s: float) -> tuple[bool, int | None]:
-        """Whether the study is over, as soon as it is, and how many trials wait to be handed out (None: no end of them)."""
+    async def pulse(self, timeout_s: float) -> Pulse:
+        """How the study stands after the time, or as soon as it is over."""
         await self._open.wait()
         over = await self._over_within(timeout_s)
         if over or self._optimizer is None:
-            return True, 0
+            return Pulse(is_over=True, num_waiting=0)
         ledger = self._optimizer.ledger
-        return False, None if ledger.num_left is None else ledger.num_left + ledger.counts[Status.WAITING]
+        waiting = None if ledger.num_left is None else ledger.num_left + ledger.counts[Status.WAITING]
+        return Pulse(False, waiting, tuple(self._hung), self._quiet_s)
+
+    async def note(self, text: str) -> None:
+        """See add_note."""
+        self.add_note(text)
 
     async def fail(self, error: HpoError) -> None:
         """The pool cannot go on, so the study cannot."""
@@ -154,15 +209,15 @@ class OptimizerActor:
 
     # -------------------------------------------------------------------------------------------- for drivers
 
-    async def opened(self) -> Any:
-        """The storage, once the study is open there.
+    async def opened(self) -> tuple[Any, str]:
+        """The storage, once the study is open there, and the id of the node where that is.
 
         Raises:
             HpoError: it cannot be opened.
         """
         await self._open.wait()
         self._raise_failure()
-        return self._plan.settings.storage
+        return self._plan.settings.storage, ray.get_runtime_context().get_node_id()
 
     async def status(self) -> StudyStatus:
         return await self._desk.commit.do((await self._opened_study()).status)
@@ -182,8 +237,8 @@ class OptimizerActor:
         assert self._optimizer is not None
         return self._optimizer
 
-    async def wait(self, timeout_s: float) -> bool:
-        """Whether the study ends within the time.
+    async def wait(self, timeout_s: float, num_notes: int = 0) -> tuple[bool, list[str]]:
+        """Whether the study ends within the time, and the notes beyond the first ``num_notes``.
 
         Raises:
             HpoError: it cannot go on.
@@ -191,7 +246,7 @@ class OptimizerActor:
         await self._open.wait()
         over = await self._over_within(timeout_s)
         self._raise_failure()
-        return over
+        return over, self._notes[num_notes:]
 
     async def facts(self, start: int, limit: int) -> list[Row]:
         """Encoded facts from a position on: kind, version and body."""
@@ -233,6 +288,8 @@ class OptimizerActor:
             await self._desk.commit.do(self._optimizer.close)
 
     async def _over_within(self, timeout_s: float) -> bool:
+        if self._desk.over.is_set():  # which wait_for would not notice in no time
+            return True
         try:
             await asyncio.wait_for(self._desk.over.wait(), timeout_s)
         except asyncio.TimeoutError:

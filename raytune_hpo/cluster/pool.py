@@ -6,23 +6,38 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raytune_hpo.cluster.failures import cause_of
-from raytune_hpo.cluster.resources import actor_options, room, thread_limits
-from raytune_hpo.cluster.shells import HOLDER, OPTIMIZER, POOL, find, hire, packed, was_restarted
+from raytune_hpo.cluster.pulse import Pulse
+from raytune_hpo.cluster.resources import actor_options, num_requests, room, thread_limits
+from raytune_hpo.cluster.shells import (
+    HOLDER,
+    OPTIMIZER,
+    POOL,
+    WORKER,
+    exists,
+    find,
+    hire,
+    packed,
+    set_title,
+    title,
+    was_restarted,
+)
 from raytune_hpo.cluster.shipping import holder_lost
 from raytune_hpo.cluster.trial_worker import WorkerSettings
 from raytune_hpo.errors import ClusterError, HpoError
 
 PULSE_S = 1.0  # how often the pool looks for more room
 PREFIX_CHARS = 8
+LEAVE_S = 5.0
 MAX_BAD_STARTS = 3  # in a row, before the study is given up
 _log = logging.getLogger("raytune_hpo")
 
@@ -34,6 +49,7 @@ class PoolSettings:
     Attributes:
         study: its name.
         has_holder: whether a Holder has part of the objective.
+        starving_s: how long no trial may report or end before it is asked whether they wait for room that they take up.
         linger_s: how long after the study's end a detached one stays for questions; None: until its driver ends it.
     """
 
@@ -43,6 +59,7 @@ class PoolSettings:
     bundles: list[dict[str, float]]
     max_concurrent: int | None
     environ: Mapping[str, str]
+    starving_s: float
     linger_s: float | None
 
 
@@ -70,6 +87,8 @@ class WorkerPool:
         self._waiting: int | None = 0  # trials that nobody has yet; None: no end of them
         self._resizing = asyncio.Lock()
         self._closed = False
+        self._leaving = asyncio.Event()
+        self._has_told_of_starving = False
 
     # -------------------------------------------------------------------------------------------- its own life
 
@@ -82,20 +101,40 @@ class WorkerPool:
             await self._tell("replace_workers", self._prefix)
             pause_s = 0.0  # the first workers are wanted at once
             while not self._closed:
-                over, self._waiting = await self._tell("pulse", pause_s)
-                if over:
+                set_title(POOL, self._settings.study)  # again and again: Ray changes it, too
+                pulse: Pulse = await self._tell("pulse", pause_s)
+                if pulse.is_over:
                     break
+                for name in pulse.hung:
+                    self._dismiss(name)
+                self._waiting = pulse.num_waiting
                 await self._resize()
+                await self._look_for_starving(pulse.quiet_s)
                 pause_s = PULSE_S
         except Exception as error:
             await self._give_up(error)
         self._closed = True
         self._dismiss_all()
         if self._settings.linger_s is not None:
-            await asyncio.sleep(self._settings.linger_s)
-            roles = (HOLDER, OPTIMIZER, POOL) if self._settings.has_holder else (OPTIMIZER, POOL)
-            for role in roles:
+            await self._linger(self._settings.linger_s)
+
+    async def _linger(self, linger_s: float) -> None:
+        try:
+            await asyncio.wait_for(self._leaving.wait(), linger_s)
+        except asyncio.TimeoutError:
+            pass  # nobody wants its name
+        try:
+            await asyncio.wait_for(self._tell("close"), LEAVE_S)  # whoever comes next finds the journal free
+        except (asyncio.TimeoutError, RayError):
+            pass  # it is killed all the same
+        roles = (HOLDER, OPTIMIZER, POOL) if self._settings.has_holder else (OPTIMIZER, POOL)
+        for role in roles:
+            if exists(role, self._settings.study):
                 ray.kill(find(role, self._settings.study))
+
+    async def leave(self) -> None:
+        """Do not linger after the study's end: someone wants its name."""
+        self._leaving.set()
 
     async def close(self) -> None:
         """End all workers, whatever they are doing."""
@@ -112,13 +151,29 @@ class WorkerPool:
         return refs
 
     async def _tell(self, method: str, *args: Any) -> Any:
-        return await self._optimizer.call.remote(method, *args)
+        call = self._optimizer.call.options(name=title(OPTIMIZER, self._settings.study))  # its process's name, too
+        return await call.remote(method, *args)
 
     async def _give_up(self, error: Exception) -> None:
         if not isinstance(error, HpoError):
             _log.error("the worker pool cannot go on", exc_info=error)
             error = ClusterError(f"the worker pool cannot go on: {type(error).__name__}: {error}")
         await self._tell("fail", error)
+
+    async def _look_for_starving(self, quiet_s: float) -> None:
+        """Tell once where trials may be waiting for Ray tasks of their own, for which they themselves leave no room."""
+        if self._has_told_of_starving or quiet_s < self._settings.starving_s or len(self._settings.bundles) > 1:
+            return
+        num_own = sum(not member.ready for member in self._members.values())
+        num_others = await asyncio.to_thread(num_requests) - num_own
+        if num_others > 0:
+            self._has_told_of_starving = True
+            await self._tell(
+                "note",
+                f"no trial has reported or ended for {quiet_s:.0f} s, and {num_others} Ray tasks or actors wait for room: "
+                f"if trials start them, they hold the CPUs that these need; set max_concurrent lower, or reserve room for "
+                f'them by a second bundle: resources=[{{"cpu": 1}}, {{"cpu": 1}}]',
+            )
 
     # -------------------------------------------------------------------------------------------- how many
 
@@ -174,7 +229,7 @@ class WorkerPool:
             if name not in self._members:
                 return
             self._employ(name, member)
-            await _call(member.actor, "ready")
+            await _call(member.actor, "ready", title(WORKER, self._settings.study))
         except Exception as error:
             if name in self._members:
                 self._dismiss(name)
@@ -183,7 +238,7 @@ class WorkerPool:
         member.ready, self._bad_starts = True, 0
         try:
             await self._resize()
-            await _call(member.actor, "work")
+            await _call(member.actor, "work", title(WORKER, self._settings.study))
         except Exception as error:
             if name in self._members:
                 reason, blameless = cause_of(error)
@@ -199,6 +254,7 @@ class WorkerPool:
                 member.group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
             )
         member.actor = hire(
+            WORKER,
             "raytune_hpo.cluster.trial_worker:TrialWorker",
             packed(name, settings.worker),
             [self._optimizer, self._refs],
@@ -218,11 +274,15 @@ class WorkerPool:
             await self._give_up(ClusterError(f"no worker can start: {reason}"))
 
 
-async def _call(actor: Any, method: str) -> None:
-    """Call a worker. Where Ray has lost touch with it, call again: then it is dead, or the calls queue up behind it."""
+async def _call(actor: Any, method: str, name: str) -> None:
+    """Call a worker. Where Ray has lost touch with it, call again: then it is dead, or the calls queue up behind it.
+
+    Args:
+        name: of its process meanwhile.
+    """
     while True:
         try:
-            await actor.call.remote(method)
+            await actor.call.options(name=name).remote(method)
             return
         except ActorUnavailableError:
             await asyncio.sleep(PULSE_S)
@@ -240,7 +300,8 @@ def _group_name(study: str, worker: str) -> str:
 
 def _remove_groups(study: str) -> None:
     """Those of an earlier pool, which Ray keeps while the pool may come back."""
-    prefix = _group_name(study, "")
     for entry in ray.util.placement_group_table().values():
-        if entry["name"].startswith(prefix) and entry["state"] != "REMOVED":
-            remove_placement_group(ray.util.get_placement_group(entry["name"]))
+        worker = entry["name"].rpartition(":")[2]  # a study's name may hold colons, a worker's does not
+        if _group_name(study, worker) == entry["name"] and entry["state"] != "REMOVED":
+            with suppress(ValueError):  # another namespace's, that of a driver that has gone: it goes with its pool
+                remove_placement_group(ray.util.get_placement_group(entry["name"]))

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raytune_hpo.cluster.environment import optimizer_needs
-from raytune_hpo.cluster.shells import hire, is_gone, packed, plain
+from raytune_hpo.cluster.shells import PREFETCHER, hire, is_gone, packed, plain, title
 from raytune_hpo.core.asking import ask
 from raytune_hpo.core.messages import PreparedSuggestion, SuggestionRequest
 from raytune_hpo.core.optimizer import Optimizer
 from raytune_hpo.errors import ClusterError
 from raytune_hpo.protocols import Sampler, Signal, Suggestion
 from raytune_hpo.runtime.async_desk import AsyncDesk
+from raytune_hpo.runtime.attendance import is_unusual
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
+LOOK_S = 30.0  # how often it is asked whether a suggestion takes unusually long
 MAX_CRASHES = 5  # in a row, before the study is given up
 _log = logging.getLogger("raytune_hpo")
 
@@ -48,10 +51,13 @@ class Prefetcher:
     A suggestion computed ahead misses the results that came after it. That costs quality, so only as many are prepared as
     may be handed out while the next one is computed; none when there is one worker; and one that has missed more results
     than there are workers is thrown away (``Suggestions.drop_stale``).
+
+    Args:
+        note: tells whoever follows the study.
     """
 
-    def __init__(self, plan: RunPlan, desk: AsyncDesk) -> None:
-        self._plan, self._desk = plan, desk
+    def __init__(self, plan: RunPlan, desk: AsyncDesk, note: Callable[[str], None]) -> None:
+        self._plan, self._desk, self._note = plan, desk, note
         self._replica: Any = None
         self._known = 0  # results that the replica knows
         self._duration_s = 0.0
@@ -114,15 +120,22 @@ class Prefetcher:
         if self._replica is None:
             self._replica, self._known = _new_replica(optimizer.ledger.spec, self._plan), 0
         results = optimizer.ledger.finished[self._known : request.history]  # only grows, so a slice needs no lock
-        outcome: Suggestion | Signal = await self._replica.call.remote(
-            "suggest", request.number, request.pending, results
-        )
+        suggest = self._replica.call.options(name=title(PREFETCHER, self._plan.spec.name)).remote
+        coming = asyncio.ensure_future(suggest("suggest", request.number, request.pending, results))
+        begin = time.monotonic()
+        while not (await asyncio.wait([coming], timeout=LOOK_S))[0]:
+            took_s = time.monotonic() - begin
+            if is_unusual(took_s, self._duration_s):
+                self._note(f"the suggestion for trial {request.number} has been computed for {took_s / 60:.0f} minutes")
+                break
+        outcome: Suggestion | Signal = await coming
         self._known = request.history
         return outcome
 
 
 def _new_replica(spec: StudySpec, plan: RunPlan) -> Any:
     return hire(
+        PREFETCHER,
         f"{__name__}:SamplerReplica",
         packed(spec, plan.sampler),
         needs=optimizer_needs("memory", plan.sampler),

@@ -10,7 +10,7 @@ import ray
 
 from raytune_hpo.cluster.connecting import connect
 from raytune_hpo.cluster.environment import optimizer_needs, storage_words
-from raytune_hpo.cluster.shells import get, hire, on_head, packed
+from raytune_hpo.cluster.shells import READER, answer_of, hire, on_head, packed
 from raytune_hpo.codec import Row, decode, to_row
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import StudyRow, open_storage
@@ -67,7 +67,7 @@ class RemoteStorage:
         ray.kill(self._reader)
 
     def _call(self, method: str, *args: Any) -> Any:
-        return get(self._reader.call.remote(method, *args))
+        return answer_of(self._reader.call.remote(method, *args))
 
 
 def open_remote(storage: Any) -> RemoteStorage:
@@ -75,6 +75,7 @@ def open_remote(storage: Any) -> RemoteStorage:
     connect()
     storage = storage_words(storage)
     reader = hire(
+        READER,
         f"{__name__}:StorageReader",
         packed(storage),
         needs=optimizer_needs(storage, None),

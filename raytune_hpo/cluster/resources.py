@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +20,8 @@ _THREAD_LIMITS = (
     "NUMEXPR_NUM_THREADS",
     "POLARS_MAX_THREADS",
 )
+
+_log = logging.getLogger("raytune_hpo")
 
 Bundles = Sequence[Mapping[str, float]]
 
@@ -71,3 +75,14 @@ def warn_if_infeasible(what: str, resources: Mapping[str, float] | Bundles) -> N
     if not all(has_room):
         text = f"no node of the cluster has room for {what} with resources={resources}; it waits until one comes"
         warnings.warn(text, stacklevel=3)
+
+
+def num_requests() -> int:
+    """How many tasks and actors of the whole cluster wait for room; 0 where this Ray does not say."""
+    try:
+        sdk = importlib.import_module("ray.autoscaler.v2.sdk")
+        state = sdk.get_cluster_resource_state(sdk.GcsClient(ray.get_runtime_context().gcs_address))
+        return sum(request.count for request in state.pending_resource_requests)
+    except Exception:  # no promise of Ray's: where it is not kept, one hint is missing
+        _log.debug("this Ray does not say what waits for room", exc_info=True)
+        return 0

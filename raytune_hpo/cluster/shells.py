@@ -12,18 +12,20 @@ from typing import Any
 
 import ray
 import ray.cloudpickle
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 import raytune_hpo
 from raytune_hpo.cluster import bootstrap
-from raytune_hpo.errors import HpoError
+from raytune_hpo.errors import ClusterError, HpoError
 
 NAMESPACE = "raytune_hpo"
 pickler: Any = ray.cloudpickle  # which has no types
 OPTIMIZER, POOL, HOLDER = "optimizer", "pool", "holder"  # the roles of a study's named actors
+WORKER, PREFETCHER, READER = "worker", "prefetcher", "reader"  # those of the others
 HEAD = "node:__internal_head__"
 MAX_INLINE = 60_000  # bytes; Ray keeps arguments below 100 kB with the actor, where a restart finds them
 MAX_CALLS = 10_000  # at the same time, on actors that serve many
+ANSWER_S = 900.0  # longer than a restarted optimizer waits for its journal; then nobody is there
 
 
 @functools.cache
@@ -38,12 +40,14 @@ def package() -> tuple[str, bytes]:
 
 
 @functools.cache
-def _shell(kind: type) -> Any:
+def _shell(kind: type, role: str) -> Any:
+    """A class per role, after which Ray names the process. Not per study: Ray keeps classes, and this package with each."""
     pickler.register_pickle_by_value(bootstrap)
-    return ray.remote(type(kind.__name__, (kind,), {"package": package(), "__module__": bootstrap.__name__}))
+    return ray.remote(type(role.capitalize(), (kind,), {"package": package(), "__module__": bootstrap.__name__}))
 
 
 def hire(
+    role: str,
     target: str,
     args: Any,
     parcels: Sequence[Any] = (),
@@ -56,6 +60,7 @@ def hire(
     """Create an actor.
 
     Args:
+        role: see above; the process's name.
         target: ``module:Class`` of what lives in it.
         args: its positional arguments, pickled by ``packed``.
         parcels: further arguments that Ray must see because they hold its references or handles; nothing in them may
@@ -69,7 +74,8 @@ def hire(
     kind = bootstrap.AsyncShell if serves_many else bootstrap.Shell
     if serves_many:
         options["max_concurrency"] = MAX_CALLS
-    return _shell(kind).options(**options).remote(target, args, list(parcels), dict(needs or {}), dict(environ or {}))
+    shell = _shell(kind, role).options(**options)
+    return shell.remote(target, args, list(parcels), dict(needs or {}), dict(environ or {}))
 
 
 def actor_name(role: str, study: str) -> str:
@@ -85,6 +91,27 @@ def find(role: str, study: str) -> Any:
     return ray.get_actor(actor_name(role, study), namespace=NAMESPACE)
 
 
+def exists(role: str, study: str) -> bool:
+    """Whether a study has a living actor of the role."""
+    try:
+        find(role, study)
+    except ValueError:
+        return False
+    return True
+
+
+def title(role: str, study: str) -> str:
+    """What the system's list of processes shall say after "ray::"."""
+    return f"{role.capitalize()}:{study}"
+
+
+def set_title(role: str, study: str) -> None:
+    """Have the system's list of processes say what this one is, where Ray can do that."""
+    untyped: Any = ray
+    if hasattr(untyped._raylet, "setproctitle"):
+        untyped._raylet.setproctitle(f"ray::{title(role, study)}")
+
+
 def packed(*args: Any) -> bytes:
     data: bytes = pickler.dumps(args)
     return data
@@ -96,6 +123,21 @@ def get(ref: Any, timeout_s: float | None = None) -> Any:
         return ray.get(ref, timeout=timeout_s)
     except RayTaskError as error:
         raise plain(error) from None
+
+
+def answer_of(ref: Any) -> Any:
+    """``get`` of what is answered at once where all is well.
+
+    Raises:
+        ClusterError: there is no answer, because a node has died, say.
+    """
+    try:
+        return get(ref, ANSWER_S)
+    except GetTimeoutError as error:
+        raise ClusterError(
+            f"the cluster has not answered for {ANSWER_S / 60:.0f} minutes; "
+            f"what was recorded is safe, run the study again to go on"
+        ) from error
 
 
 def plain(error: BaseException) -> BaseException:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pickle
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import ObjectLostError
+from ray.exceptions import ObjectLostError, RayActorError
 
 from raytune_hpo.cluster.parameters import WithParameters
-from raytune_hpo.cluster.shells import MAX_INLINE, get, pickler
+from raytune_hpo.cluster.shells import HOLDER, MAX_INLINE, POOL, exists, find, get, pickler
 from raytune_hpo.errors import ClusterError, SpecError
 from raytune_hpo.runtime.trial_run import Objective
 
@@ -19,14 +21,38 @@ CODE = "code"
 
 
 class Holder:
-    """Owns the big things of a study, so that they outlive their driver and every restart. Lives in a Shell."""
+    """Owns the big things of a study, so that they outlive their driver and every restart. Lives in a Shell.
 
-    def __init__(self) -> None:
+    Args:
+        orphan_s: after so long without a call it ends, unless there is a pool; its driver did not live to create one.
+            None: its driver ends it, or takes it along.
+    """
+
+    def __init__(self, study: str, orphan_s: float | None = None) -> None:
+        self._study = study
         self._refs: dict[str, Any] = {}
+        self._last_call: float | None = time.monotonic()  # None while one is being answered
+        if orphan_s is not None:
+            threading.Thread(target=self._end_as_orphan, args=(orphan_s,), daemon=True).start()
+
+    def _end_as_orphan(self, orphan_s: float) -> None:
+        while True:
+            time.sleep(orphan_s / 4)
+            if self.idle_s() > orphan_s and not exists(POOL, self._study):
+                ray.kill(find(HOLDER, self._study))
+
+    def idle_s(self) -> float:
+        """For how many seconds nothing has been brought here."""
+        last = self._last_call
+        return 0.0 if last is None else time.monotonic() - last
 
     def keep(self, key: str, borrowed: list[Any]) -> None:
         """Put the value behind a driver's reference again, as one's own."""
-        self._refs[key] = ray.put(ray.get(borrowed[0]))
+        self._last_call = None
+        try:
+            self._refs[key] = ray.put(ray.get(borrowed[0]))
+        finally:
+            self._last_call = time.monotonic()
 
     def refs(self) -> dict[str, Any]:
         return self._refs
@@ -54,7 +80,10 @@ class Keeper:
         borrowed = ray.put(value)
         if self._holder is None:
             self._holder = self._create()
-        get(self._holder.call.remote("keep", key, [borrowed]))
+        try:
+            get(self._holder.call.remote("keep", key, [borrowed]))
+        except RayActorError as error:
+            raise holder_lost() from error
 
 
 @dataclass(frozen=True, kw_only=True)

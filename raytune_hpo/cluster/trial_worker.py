@@ -14,13 +14,14 @@ from typing import Any
 
 from ray.exceptions import ActorUnavailableError
 
-from raytune_hpo.cluster.direct import Address, Connection
+from raytune_hpo.cluster.direct import Address, Connection, MessageTooBig
 from raytune_hpo.cluster.resources import limit_threads
 from raytune_hpo.cluster.shells import get
 from raytune_hpo.cluster.shipping import Parcel, unpack_objective
 from raytune_hpo.core.messages import Answer, EndTrial, Lease
 from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.output import routed
+from raytune_hpo.runtime.threads import inherited
 from raytune_hpo.runtime.trial_run import timed_out
 from raytune_hpo.runtime.wire import pack_ended, unpack_answer, unpack_lease
 from raytune_hpo.runtime.worker import MAX_LEASE, Worker
@@ -83,7 +84,7 @@ class TrialWorker:
         if self._settings.trial_timeout_s is not None:
             watch = _Watch(self._worker, self._channel, self._settings.trial_timeout_s)
             threading.Thread(target=watch.run, name="raytune_hpo-watch", daemon=True).start()
-        with routed():
+        with routed(), inherited():
             self._worker.loop()
 
 
@@ -131,6 +132,8 @@ class RayChannel:
         if connection is not None:
             try:
                 return connection.call(method, args)
+            except MessageTooBig:
+                pass  # through Ray, this one
             except OSError:
                 connection.close()
                 self._connection = None
@@ -156,7 +159,7 @@ class _Watch:
             # A dead man's handle: an objective that holds the interpreter's lock keeps this thread from pulling it.
             faulthandler.dump_traceback_later(self._limit_s + BACKSTOP_S, exit=True, file=_STDERR)
             run = self._worker.run
-            left_s = self._limit_s if run is None else run.started_at + self._limit_s - time.time()
+            left_s = self._limit_s if run is None else self._limit_s - run.elapsed_s
             if run is not None and left_s <= 0:
                 self._end(run.assignment.number, run.assignment.attempt, run.started_at, str(run.output))
             time.sleep(min(max(left_s, 0.001), 0.2))

@@ -9,8 +9,10 @@ from typing import Any
 from raytune_hpo.core.messages import Answer, Command, EndTrial, Lease, Reply
 from raytune_hpo.core.optimizer import Optimizer
 from raytune_hpo.protocols import Clock
+from raytune_hpo.runtime.attendance import Attendance
 from raytune_hpo.runtime.desk import OVER, STOP, Desk
 from raytune_hpo.runtime.group_commit import GroupCommit
+from raytune_hpo.runtime.trial_run import timed_out
 from raytune_hpo.runtime.waiting_workers import WaitingWorkers
 
 
@@ -20,12 +22,14 @@ class AsyncDesk:
     Attributes:
         commit: the optimizer's thread.
         waiting: workers that have nothing to do now.
+        attendance: how long each worker has said nothing.
         over: set once the study has ended, or cannot go on.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.commit = GroupCommit()
         self.waiting = WaitingWorkers()
+        self.attendance = Attendance()
         self.over = asyncio.Event()
         self._desk = Desk()
         self._clock = clock
@@ -71,6 +75,12 @@ class AsyncDesk:
         """Take in results, give out a lease; a worker that is holding no trial waits for one, but not for ever."""
         if not self._desk.serves(worker):
             return OVER
+        with self.attendance.talking(worker):
+            return await self._serve(worker, ended, returned, limit, holding)
+
+    async def _serve(
+        self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int], limit: int, holding: Sequence[int]
+    ) -> Lease:
         seen = self.waiting.changes
         lease = await self._ask(worker, ended, returned, limit, holding)
         if ended or returned:
@@ -99,9 +109,10 @@ class AsyncDesk:
 
     async def report(self, number: int, attempt: int, reports: Sequence[tuple[int, Mapping[str, Any]]]) -> Answer:
         """Take in a trial's reports; the first STOP, or the answer to the last of them."""
-        if self._desk.is_over:
+        if self._desk.is_over or self._optimizer is None:
             return STOP
-        return self._desk.answer(await self.handle(self._desk.report(number, attempt, reports, self._clock.now())))
+        with self.attendance.talking(str(self._optimizer.ledger.trials[number].worker)):
+            return self._desk.answer(await self.handle(self._desk.report(number, attempt, reports, self._clock.now())))
 
     # -------------------------------------------------------------------------------------------- who works
 
@@ -109,9 +120,45 @@ class AsyncDesk:
         """A worker is gone; its trials are handed out again."""
         commands = self._desk.lose(worker, reason, self._clock.now(), blameless=blameless)
         self.waiting.dismiss(worker)
+        self.attendance.forget(worker)
         if not self._desk.is_over:
             await self.handle(commands)
             self.waiting.wake()
+
+    async def silences(self) -> dict[str, tuple[float, tuple[int, ...]]]:
+        """By worker that has trials: for how many seconds it has said nothing, and the numbers of its trials."""
+        return await self.commit.do(self._silences)
+
+    def _silences(self) -> dict[str, tuple[float, tuple[int, ...]]]:
+        owned = {} if self._optimizer is None else self._optimizer.ledger.owned
+        return {worker: (self.attendance.silence_s(worker), tuple(numbers)) for worker, numbers in owned.items()}
+
+    async def end_hung(self, limit_s: float, grace_s: float) -> list[str]:
+        """Take their trials from workers that should have ended these themselves, and no longer can.
+
+        Args:
+            limit_s: what one trial may take; a worker may have one behind it and one before it when it falls silent.
+            grace_s: how much later the worker itself would have ended it.
+
+        Returns:
+            The names of those workers, whose processes are to be ended.
+        """
+        hung = []
+        for worker, (silence_s, numbers) in (await self.silences()).items():
+            if silence_s <= limit_s * min(len(numbers), 2) + grace_s:
+                continue
+            hung.append(worker)
+            reason = f"its worker said nothing for {silence_s:.0f} s, and was ended"
+            if len(numbers) == 1:  # so it is known which of them hangs
+                attempt = self._attempt(numbers[0])
+                late = timed_out(numbers[0], attempt, limit_s, self._clock.now() - silence_s)
+                await self.leave(worker, [late], ())
+            await self.lose(worker, reason, blameless=len(numbers) == 1)
+        return hung
+
+    def _attempt(self, number: int) -> int:
+        assert self._optimizer is not None
+        return self._optimizer.ledger.trials[number].attempt
 
     async def replace_workers(self, prefix: str) -> None:
         """New workers have come, whose names begin with ``prefix``; all others are gone."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
-from cluster_support import free_port
+from cluster_support import free_port, patience
 
 import raytune_hpo as hpo
+from raytune_hpo.cli import control
 from raytune_hpo.cluster.connecting import connect, explained, find_address, host_and_port
 
 pytestmark = pytest.mark.ray
@@ -38,12 +41,55 @@ def test_refusals_are_explained() -> None:
     assert "3.12.1" in explained(mismatch, "ray://h:1") and "versions" in explained(mismatch, "ray://h:1")
 
 
+def test_a_busy_machine_is_named_as_the_reason_and_ray_is_started_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts, said = [], []
+
+    def init(**options: object) -> None:
+        attempts.append(options)
+        raise RuntimeError("The current node timed out during startup. This could happen because ...")
+
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", init)
+    monkeypatch.setattr("ray.shutdown", lambda: None)
+    with pytest.raises(hpo.errors.ClusterError, match=r"load \d+ on \d+ CPUs.*runtime='local'"):
+        connect("local", said.append)
+    assert len(attempts) == 2
+    assert said == ["starting Ray on this machine (some seconds) ..."]
+
+
+def test_only_ray_client_is_sent_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered = []
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", lambda **options: entered.append(options))
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 8.0})
+    monkeypatch.setattr("raytune_hpo.cluster.connecting._knock", lambda address: None)
+    said = []
+    for address in ("10.0.0.7:6379", "ray://head:10001"):
+        connect(address, said.append)
+    assert ["runtime_env" in options for options in entered] == [False, True]
+    assert said[1] == "connected to 8 CPUs" and said[2].startswith("connecting to ray://head:10001")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="gives files away")
+def test_only_clusters_of_this_user_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "_NOTE", tmp_path / "ray_current_cluster")
+    monkeypatch.setattr(control, "_PROCESSES", tmp_path)
+    (tmp_path / "ray_current_cluster").write_text("10.0.0.1:6379")
+    for pid, address in ((1, "10.0.0.2:6379"), (2, "10.0.0.3:6379")):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "cmdline").write_bytes(f"raylet\0--gcs-address={address}\0".encode())
+    assert control._noted_clusters() == {"10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"}
+    os.chown(tmp_path / "2", 65534, 65534)
+    os.chown(tmp_path / "ray_current_cluster", 65534, 65534)
+    assert control._noted_clusters() == {"10.0.0.2:6379"}
+
+
 def test_nobody_at_home_is_told_at_once() -> None:
     begin = time.monotonic()
     script = f"import raytune_hpo as hpo; hpo.connect('ray://127.0.0.1:{free_port()}')"
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "ClusterError: nothing answers at 127.0.0.1" in process.stderr
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < patience(10)
 
 
 def test_a_second_address_is_refused(cluster: None) -> None:
@@ -79,24 +125,34 @@ def test_a_notebook_outside_tunes_over_ray_client(head: dict[str, str], storage:
 
 
 INTERRUPTED = """
-import _thread, threading, time
+import _thread, os, sys, threading, time, uuid
 import raytune_hpo as hpo
 
 hpo.connect()
+folder = sys.argv[1]
+interrupted_at = []
 
 def hangs(config):
+    open(os.path.join(folder, uuid.uuid4().hex), "w").close()
     time.sleep(600)
 
-threading.Timer(12.0, _thread.interrupt_main).start()
-begin = time.monotonic()
+def interrupt():
+    while len(os.listdir(folder)) < 2:
+        time.sleep(0.1)
+    time.sleep(1.0)
+    interrupted_at.append(time.monotonic())
+    _thread.interrupt_main()
+
+threading.Thread(target=interrupt, daemon=True).start()
 results = hpo.tune(hangs, {"x": hpo.uniform(0.0, 1.0)}, num_trials=9, sampler="random", storage="memory", progress=False)
-print(len(results), time.monotonic() - begin < 14.0)
+print(len(results), time.monotonic() - interrupted_at[0])
 """
 
 
-def test_ctrl_c_works_over_ray_client(head: dict[str, str]) -> None:
-    process = run(INTERRUPTED, head)
-    assert "2 True" in process.stdout.splitlines(), process.stderr
+def test_ctrl_c_works_over_ray_client(head: dict[str, str], tmp_path: Path) -> None:
+    process = run(INTERRUPTED, head, str(tmp_path))
+    [line] = [line for line in process.stdout.splitlines() if line.startswith("2 ")] or [process.stderr]
+    assert float(line.split()[1]) < patience(2.5)
 
 
 def test_a_missing_token_is_explained(head: dict[str, str], storage: str) -> None:

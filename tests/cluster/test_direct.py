@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
+import socket
+import struct
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,6 +16,7 @@ import pytest
 from cluster_support import SPACE, assert_each_once, by_value
 
 import raytune_hpo as hpo
+from raytune_hpo.cluster import direct
 from raytune_hpo.cluster.direct import Address, Connection, Listener
 
 
@@ -101,6 +105,53 @@ def test_who_does_not_know_the_secret_is_not_let_in(loop: Loop) -> None:
     with pytest.raises(OSError):
         Connection(replace(address, secret=b"guessed")).call("exchange", ())
     assert not called
+
+
+def test_whoever_sits_on_the_optimizers_port_must_know_the_secret_too() -> None:
+    class Bomb:
+        def __reduce__(self):
+            return (exploded.append, (True,))
+
+    exploded: list[bool] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def pretend() -> None:
+            caller, _ = server.accept()
+            with caller:
+                caller.sendall(bytes(32))
+                said = caller.recv(64, socket.MSG_WAITALL)
+                caller.sendall(said[:32])  # its own proof, given back
+                data = pickle.dumps(Bomb())
+                caller.sendall(struct.pack(">Q", len(data)) + data)
+
+        thread = threading.Thread(target=pretend)
+        thread.start()
+        with pytest.raises(OSError, match="does not know its secret"):
+            Connection(Address("127.0.0.1", server.getsockname()[1], b"s" * 32))
+        thread.join(5)
+    assert not exploded
+
+
+def test_frames_have_a_largest_size_in_both_directions(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def repeat(method: str, args: tuple[Any, ...]) -> Any:
+        return b"x" * args[0]
+
+    address = address_of(loop.listening(repeat))
+    monkeypatch.setattr(direct, "MAX_MESSAGE", 10_000)
+    line = Connection(address)
+    with pytest.raises(direct.MessageTooBig):
+        line.call("say", (b"x" * 20_000,))
+    assert line.call("say", (5_000,)) == b"x" * 5_000  # it is as good as before
+    with pytest.raises(OSError):
+        line.call("say", (20_000,))
+    liar = Connection(address)
+    liar._socket.sendall(struct.pack(">Q", 1 << 60))
+    with pytest.raises(OSError):
+        liar._read(1)
+
+
+def test_secrets_are_not_shown(loop: Loop) -> None:
+    assert "secret" not in repr(address_of(loop.listening(echo)))
 
 
 def test_an_error_breaks_the_line_and_only_this_one(loop: Loop) -> None:

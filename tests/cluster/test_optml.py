@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _thread
 import json
-import signal
 import time
 from pathlib import Path
 
@@ -71,15 +70,7 @@ def test_both_ways_try_the_same_points_of_a_range(cluster, waiting):
     assert tried[0] == tried[1]
 
 
-@pytest.fixture
-def heard():
-    """Ctrl-C is heard, also where whoever started the tests has it ignored: a shell does that in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def test_ctrl_c_ends_it_and_the_other_way_is_not_begun(cluster, waiting, heard):
+def test_ctrl_c_ends_it_and_the_other_way_is_not_begun(cluster, waiting):
     def train(model, data, hyperparameters):
         if hyperparameters["rate"] == 0.5:
             _thread.interrupt_main()

@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 import pytest
-from cluster_support import SPACE, assert_each_once, slow, wait_for_line, wait_until
+from cluster_support import SPACE, assert_each_once, patience, slow, wait_for_line, wait_until
 
 import raytune_hpo as hpo
 from raytune_hpo import cluster as clusters
@@ -118,7 +118,7 @@ def test_a_time_budget_ends_a_study_whose_trials_hang(name: str) -> None:
 
     begin = time.monotonic()
     results = hpo.tune(hangs, SPACE, time_budget_s=5.0, name=name, storage="memory", **SETTINGS)
-    assert time.monotonic() - begin < 15
+    assert time.monotonic() - begin < patience(15)
     assert {str(trial.status) for trial in results} == {"waiting"}
 
 
@@ -203,7 +203,7 @@ def test_thousands_of_tiny_trials_per_second(name: str, storage: str) -> None:
     results = hpo.tune(tiny, SPACE, num_trials=10_000, name=name, storage=storage, **SETTINGS)
     took_s = max(trial.finished_at for trial in results) - min(trial.created_at for trial in results)
     print(f"{10_000 / took_s:.0f} trials/s")
-    assert took_s < 5
+    assert took_s < patience(5)
 
 
 INTERRUPTED = """
@@ -234,7 +234,7 @@ def test_ctrl_c_returns_what_there_is_within_a_second_or_two(name: str, storage:
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     wait_for_line(process.stdout, "2")
-    assert time.monotonic() - begin < 2.5
+    assert time.monotonic() - begin < patience(2.5)
     print(f"{time.monotonic() - begin:.2f} s")
     assert process.wait(timeout=10) == 0
     assert not [actor for actor in actors() if name in actor]

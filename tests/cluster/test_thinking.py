@@ -69,10 +69,10 @@ def test_reports_are_answered_while_a_suggestion_is_being_computed(name: str, st
         return {"loss": config["x"], "reporting_s": time.monotonic() - begin}
 
     results = hpo.tune(
-        reports, SPACE, sampler=make_sampler(1.0), scheduler="median", num_trials=3, name=name, storage=storage,
+        reports, SPACE, sampler=make_sampler(2.0), scheduler="median", num_trials=3, name=name, storage=storage,
         progress=False,
     )  # fmt: skip
-    assert max(trial.metrics["reporting_s"] for trial in results) < 0.9
+    assert max(trial.metrics["reporting_s"] for trial in results) < 1.8
 
 
 def test_a_thinker_that_dies_is_replaced_and_told_everything_again(name: str, storage: str, tmp_path) -> None:
