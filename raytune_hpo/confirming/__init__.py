@@ -83,7 +83,7 @@ def _as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
     settings = {
         "metric": [goal.metric for goal in results.goals],
         "mode": [goal.mode for goal in results.goals],
-        "valid_range": ranges or None,
+        "valid_range": {**ranges, **results.spec.valid_ranges} or None,
         "max_retries": results.spec.max_retries,
         "storage": results.storage,
         "runtime": runtime or (before if before in ("ray", "local") else "local"),
