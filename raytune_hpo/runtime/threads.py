@@ -1,8 +1,8 @@
 """Threads that a trial starts belong to it: they report for it, and what they print is kept with it.
 
 Python's threads begin with an empty context (until 3.14, where a flag changes that). While a runtime is at work here, a
-thread begins with a copy of the context of whoever starts it, and a call that is submitted to a pool of threads runs in a
-copy of its submitter's: a pool that several trials share reports for the right one.
+thread that a trial starts begins with a copy of its context, and a call that a trial submits to a pool of threads runs in
+one: a pool that several trials share reports for the right one. Threads of others are left alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from raytune_hpo.errors import TrialStopped
+from raytune_hpo.runtime.trial_run import is_in_trial
 
 _lock = threading.Lock()
 _installed = 0
@@ -41,6 +42,9 @@ def inherited() -> Iterator[None]:
 
 
 def _start_in_context(thread: threading.Thread) -> None:
+    if not is_in_trial():
+        _start(thread)
+        return
     context, run = contextvars.copy_context(), thread.run
 
     def run_in_context() -> None:
@@ -56,4 +60,6 @@ def _start_in_context(thread: threading.Thread) -> None:
 def _submit_in_context(
     executor: ThreadPoolExecutor, function: Callable[..., Any], /, *args: Any, **keywords: Any
 ) -> Future[Any]:
+    if not is_in_trial():
+        return _submit(executor, function, *args, **keywords)
     return _submit(executor, contextvars.copy_context().run, function, *args, **keywords)

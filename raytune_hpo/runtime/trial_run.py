@@ -36,6 +36,11 @@ _current: contextvars.ContextVar[TrialRun | None] = contextvars.ContextVar("rayt
 _under_way: set[TrialRun] = set()  # of this process
 
 
+def is_in_trial() -> bool:
+    """Whether this thread belongs to a trial."""
+    return _current.get() is not None
+
+
 def report(metrics: Mapping[str, Any] | float | None = None, /, *, step: int | None = None, **named: Any) -> None:
     """Report metrics of the running trial: as keywords, as one dict, or as one number, the metric itself.
 
