@@ -1,15 +1,15 @@
 # %% [markdown]
 # # Lab 00, task 2: grid search, written by yourself
 #
+# By hand we tried this and that. A *grid search* is more orderly: write down some values for every hyperparameter, and
+# train a network for each combination. You write it in a few lines, see it find a good network, and see what it costs: the
+# grid grows faster than anyone's patience.
+#
 # What is the best configuration $\lambda$? The one whose model has the smallest loss $L$ on data still to come. Nobody has
 # those data, so we replace them by data that were held back, in $K$ folds or, as below, in one:
 #
 # $$\lambda^* = \arg\min_\lambda \; \mathbb E\big[L(\lambda)\big] \;\approx\;
 # \arg\min_\lambda \; \frac1K \sum_{k=1}^{K} L\big(\lambda;\ \text{trained without fold } k,\ \text{judged on fold } k\big).$$
-#
-# By hand we tried this and that. A *grid search* is more orderly: write down some values for every hyperparameter, and
-# train a network for each combination. You write it in a few lines, see it find a good network, and see what it costs: the
-# grid grows faster than anyone's patience.
 #
 # You need no cluster here. In a terminal: `python labs/lab_00_task_2_grid.py`.
 
