@@ -42,9 +42,7 @@ GAP = re.compile(
     r"(?P=indent)# <<<[ ]*(?:\n|$)",
     re.MULTILINE,
 )
-EXERCISE_NOTE = (
-    "*An exercise: fill in what says `YOUR TURN`. Stuck? Look at [the solution](solutions/{name}.ipynb).*"
-)
+EXERCISE_NOTE = "*An exercise: fill in what says `YOUR TURN`. Stuck? Look at [the solution](solutions/{name}.ipynb).*"
 SOLUTION_NOTE = "*The solution of [the exercise](../{name}.ipynb).*"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

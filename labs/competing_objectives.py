@@ -95,16 +95,15 @@ print(f"forests tried  {len(forests)}")
 def dominates(a, b):
     """Whether a trial is at least as good as another in both metrics, and better in one."""
     # >>> your turn: compare a.metrics["accuracy"] and a.metrics["milliseconds"] with those of b
-    as_good = a.metrics["accuracy"] >= b.metrics["accuracy"] and a.metrics["milliseconds"] <= b.metrics["milliseconds"]
-    return as_good and (a.metrics["accuracy"], a.metrics["milliseconds"]) != (
-        b.metrics["accuracy"],
-        b.metrics["milliseconds"],
-    )
+    more = a.metrics["accuracy"] - b.metrics["accuracy"]
+    quicker = b.metrics["milliseconds"] - a.metrics["milliseconds"]
+    return more >= 0 and quicker >= 0 and more + quicker > 0
     # <<<
 
 
 front = [trial for trial in forests if not any(dominates(other, trial) for other in forests)]
-assert {trial.number for trial in front} == {trial.number for trial in forests.best_trials}
+by_tuner = {trial.number for trial in forests.best_trials}
+assert {trial.number for trial in front} == by_tuner, f"dominates should leave the trials {sorted(by_tuner)}"
 print(f"on the front  {len(front)} of {len(forests)}")
 for trial in sorted(front, key=lambda trial: trial.metrics["milliseconds"]):
     print(f"  {trial.metrics['milliseconds']:6.1f} ms  {trial.metrics['accuracy']:.3f}  {dict(trial.config)}")

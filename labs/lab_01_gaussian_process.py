@@ -241,7 +241,9 @@ def expected_improvement(mean, deviation, best):
 
 
 found = expected_improvement(0.0, 1.0, 0.0)
-assert np.isclose(found, 0.3989, atol=1e-4), "with mean 0, deviation 1 and best 0 it should be the height of the bell, 0.3989"
+assert np.isclose(found, 0.3989, atol=1e-4), (
+    "with mean 0, deviation 1 and best 0 it should be the height of the bell, 0.3989"
+)
 draws = rng.normal(0.5, 2.0, 1_000_000)
 print(f"expected improvement, by the formula  {expected_improvement(0.5, 2.0, 0.0):.3f}")
 print(f"expected improvement, by sampling     {np.maximum(0.0 - draws, 0).mean():.3f}")

@@ -27,7 +27,9 @@ hpo.connect()  # Ray: on this machine, or where RAY_ADDRESS or RAY_HEAD_SERVICE_
 
 # %%
 rng = np.random.default_rng(0)
-smallest = fmin(lambda x: x**2, hp.uniform("x", -10, 10), algo=tpe.suggest, max_evals=50, rstate=rng, show_progressbar=False)
+smallest = fmin(
+    lambda x: x**2, hp.uniform("x", -10, 10), algo=tpe.suggest, max_evals=50, rstate=rng, show_progressbar=False
+)
 print(f"x of the smallest square  {smallest['x']:.3f}")
 
 # %% [markdown]

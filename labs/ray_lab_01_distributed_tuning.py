@@ -111,7 +111,9 @@ def study(num_trials, **settings):
 
 # %%
 fifo, fifo_s = study(10, sampler="random")
-assert all(trial.reports for trial in fifo), f"every trial should report its accuracy; the first one says: {fifo[0].reason}"
+assert all(trial.reports for trial in fifo), (
+    f"every trial should report its accuracy; the first one says: {fifo[0].reason}"
+)
 print(f"best accuracy  {fifo.best_value:.3f}")
 print(f"seconds        {fifo_s:.1f}")
 

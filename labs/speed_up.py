@@ -441,7 +441,9 @@ gain = {way: took["grid", 1] / needed for way, needed in took.items()}
 print("search  workers  minutes  times as fast")
 for (search, num_workers), needed in took.items():
     print(f"{search:<6}  {num_workers:7}  {needed:7.0f}  {gain[search, num_workers]:13.1f}")
-print(f"hardware times search  {gain['grid', MANY]:.1f} x {gain['tpe', 1]:.1f} = {gain['grid', MANY] * gain['tpe', 1]:.1f}")
+print(
+    f"hardware times search  {gain['grid', MANY]:.1f} x {gain['tpe', 1]:.1f} = {gain['grid', MANY] * gain['tpe', 1]:.1f}"
+)
 
 # %% [markdown]
 # They multiply, nearly. Nearly, because a search that learns chooses better when it waits for results, and four workers
