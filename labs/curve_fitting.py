@@ -2,9 +2,9 @@
 # # Curve fitting: what the training data cannot tell you
 #
 # A model is good if it *generalises*: if it is right about data that it has not seen, and not only about the data that it
-# learned from. We fit polynomials to a few noisy points. The *coefficients* of a polynomial are its **parameters**: a formula finds
-# them from the data. Its *degree* is a **hyperparameter**: somebody has to choose it before the formula can be used. This
-# lab shows why the training data cannot choose it, and what can.
+# learned from. We fit polynomials to a few noisy points. The *coefficients* of a polynomial are its **parameters**: a
+# formula finds them from the data. Its *degree* is a **hyperparameter**: somebody has to choose it before the formula can
+# be used. This lab shows why the training data cannot choose it, and what can.
 #
 # You need no cluster here, only Python. In a terminal: `python labs/curve_fitting.py`.
 

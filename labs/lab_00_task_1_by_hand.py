@@ -182,7 +182,7 @@ workshop.show(figure, "lab_00_task_1_tries")
 #
 # | kind | examples | usually |
 # |---|---|---|
-# | steps of the training | learning rate, batch size, momentum, number of epochs | numbers, the learning rate on a log scale |
+# | steps of the training | learning rate, batch size, momentum, number of epochs | numbers, the rate on a log scale |
 # | optimizer | SGD, Adagrad, Adam, each with settings of its own | a choice, with a branch for each |
 # | schedule of the learning rate | constant, falling in steps, warm-up | a choice with branches |
 # | architecture | number of layers, width of each, activation, kernel sizes | whole numbers and choices |

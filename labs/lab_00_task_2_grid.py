@@ -9,7 +9,7 @@
 # those data, so we replace them by data that were held back, in $K$ folds or, as below, in one:
 #
 # $$\lambda^* = \arg\min_\lambda \; \mathbb E\big[L(\lambda)\big] \;\approx\;
-# \arg\min_\lambda \; \frac1K \sum_{k=1}^{K} L\big(\lambda;\ \text{trained without fold } k,\ \text{judged on fold } k\big).$$
+# \arg\min_\lambda \; \frac1K \sum_{k=1}^{K} L\big(\lambda; \text{ trained without, judged on fold } k\big).$$
 #
 # You need no cluster here. In a terminal: `python labs/lab_00_task_2_grid.py`.
 
@@ -163,7 +163,8 @@ print(f"diverged at rate {max(learning_rates)}  {len(diverged)} of {len(at_highe
 # %% [markdown]
 # Momentum helps. But a quarter of the runs had the hopeless rate, and the loop went through all of them.
 
-# This growth has a name, the *curse of dimensionality*: with $d$ hyperparameters of $m$ values each, a grid has $m^d$ points.
+# This growth has a name, the *curse of dimensionality*: with $d$ hyperparameters of $m$ values each, a grid has $m^d$
+# points.
 
 # %%
 figure = workshop.figure("What two grids cost and find", x="runs", y="best accuracy so far")

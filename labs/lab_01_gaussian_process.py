@@ -186,8 +186,8 @@ workshop.show(figure, "lab_01_prior")
 # $$\mu_* = K_*^\top K^{-1} f, \qquad \Sigma_* = K_{**} - K_*^\top K^{-1} K_*.$$
 #
 # For one seen and one unseen place that is $\mu_* = \rho a$ and $\Sigma_* = 1 - \rho^2$, as above. If $f$ and $f_*$ were
-# independent, $K_*$ would be 0 and the formulas would give back the prior, $\mu_* = 0$ and $\Sigma_* = K_{**}$: looking would
-# be useless. It is the kernel that makes what was seen say something about what was not.
+# independent, $K_*$ would be 0 and the formulas would give back the prior, $\mu_* = 0$ and $\Sigma_* = K_{**}$: looking
+# would be useless. It is the kernel that makes what was seen say something about what was not.
 
 
 # %%
@@ -228,7 +228,8 @@ print(f"largest difference to scikit-learn's Gaussian process  {difference:.1e}"
 # $f_\text{best}$, counting nothing where we do not? With $z = (f_\text{best} - \mu) / \sigma$, and the area $\Phi$ and the
 # height $\varphi$ of the bell curve,
 #
-# $$\mathrm{EI}(x) = \mathbb E\big[\max(f_\text{best} - f(x), 0)\big] = (f_\text{best} - \mu)\,\Phi(z) + \sigma\,\varphi(z).$$
+# $$\mathrm{EI}(x) = \mathbb E\big[\max(f_\text{best} - f(x), 0)\big]
+# = (f_\text{best} - \mu)\,\Phi(z) + \sigma\,\varphi(z).$$
 
 
 # %%
@@ -241,9 +242,7 @@ def expected_improvement(mean, deviation, best):
 
 
 found = expected_improvement(0.0, 1.0, 0.0)
-assert np.isclose(found, 0.3989, atol=1e-4), (
-    "with mean 0, deviation 1 and best 0 it should be the height of the bell, 0.3989"
-)
+assert np.isclose(found, 0.3989, atol=1e-4), "with mean 0, deviation 1 and best 0 it should be norm.pdf(0) = 0.3989"
 draws = rng.normal(0.5, 2.0, 1_000_000)
 print(f"expected improvement, by the formula  {expected_improvement(0.5, 2.0, 0.0):.3f}")
 print(f"expected improvement, by sampling     {np.maximum(0.0 - draws, 0).mean():.3f}")
@@ -267,8 +266,8 @@ print(f"the lowest value is {lowest:.3f}, at x = {line[f(line).argmin()]:.2f}")
 
 # %% [markdown]
 # One step of the search: fit the *surrogate* (our Gaussian process) to what was seen, *optimise* the expected improvement,
-# *test* the function there, *update* what was seen. The values are first shifted and scaled to mean 0 and deviation 1, which is what our
-# prior expects.
+# *test* the function there, *update* what was seen. The values are first shifted and scaled to mean 0 and deviation 1,
+# which is what our prior expects.
 
 
 # %%

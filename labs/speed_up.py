@@ -470,9 +470,9 @@ assert gain["tpe", MANY] < 1.2 * gain["grid", MANY] * gain["tpe", 1], "and not m
 # ## What to take with you
 #
 # Independent trials can be done side by side, and on a cluster of many machines the same call is that many times
-# quicker. A search that needs fewer trials gains another factor, and the two multiply, nearly. What limits the gain is starting the workers, the last trial, and what the trials share: two cores cannot
-# do the work of three. A metric that is good for nonsense will be optimised into nonsense, so say which values are
-# valid.
+# quicker. What limits the gain is starting the workers, the last trial, and what the trials share: two cores cannot do
+# the work of three. A search that needs fewer trials gains another factor, and the two nearly multiply. A metric that is
+# good for nonsense will be optimised into nonsense, so say which values are valid.
 #
 # Questions to try: what becomes of the speed-up with `workers=1`? With `workers=4` on two cores? With `PASSES = 1`,
 # and why?
