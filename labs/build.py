@@ -85,17 +85,17 @@ def _comment(gap: re.Match[str], mark: str) -> str:
 
 def _skeleton(gap: re.Match[str]) -> str:
     """A gap's last statement, with the first clause of its hint for a value."""
-    clause = re.split(r"[.:;?!] |[.:;?!]$", _hint(gap))[0]
-    quoted = f'"{clause}"' if '"' not in clause and "\\" not in clause else repr(clause)
     body = ast.parse(f"def gap():\n{textwrap.indent(textwrap.dedent(gap['solution']), '    ')}").body[0]
     assert isinstance(body, ast.FunctionDef)
     last = body.body[-1]
+    start = "raise workshop.YourTurn("
     if isinstance(last, ast.Assign):
-        names = " = ".join(ast.unparse(target).strip("()") for target in last.targets)
-        return f"{names} = workshop.your_turn({quoted})"
-    if isinstance(last, ast.Return):
-        return f"return workshop.your_turn({quoted})"
-    return f"raise workshop.YourTurn({quoted})  # replace this line too"
+        start = f"{' = '.join(ast.unparse(target).strip('()') for target in last.targets)} = workshop.your_turn("
+    elif isinstance(last, ast.Return):
+        start = "return workshop.your_turn("
+    room = WIDTH - len(gap["indent"]) - len(start) - len('"")')
+    hint = textwrap.shorten(re.split(r"[.;?!] |\.$", _hint(gap))[0], room, placeholder=" ...")
+    return f"{start}{hint!r})" if '"' in hint else f'{start}"{hint}")'
 
 
 def notebook(source: str, text: str, note: str) -> str:
