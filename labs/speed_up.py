@@ -431,7 +431,7 @@ def minutes(space, num_workers, seed, **settings):
     return (best.started_at + best.duration_s - min(trial.started_at for trial in results)) / 60
 
 
-MANY = 4
+MANY = 8
 took = {}
 for num_workers in (1, MANY):
     took["grid", num_workers] = minutes(values, num_workers, 0, sampler="grid")
@@ -446,7 +446,7 @@ print(
 )
 
 # %% [markdown]
-# They multiply, nearly. Nearly, because a search that learns chooses better when it waits for results, and four workers
+# They multiply, nearly. Nearly, because a search that learns chooses better when it waits for results, and eight workers
 # at a time do not wait. The grid does not care, as it learns nothing anyway.
 #
 # ## What we claim
@@ -461,7 +461,7 @@ assert at_work(by_lms.parallel.results) > 1.2, "two workers should both be at wo
 assert at_work(by_network.parallel.results) > 1.2, "two workers should both be at work most of the time"
 explained = at_work(by_lms.parallel.results) / slowed  # true however busy the machine is
 assert 0.75 < lms_working / explained < 1.33, "the speed-up should be the trials at work, divided by how much they slow"
-assert gain["grid", MANY] == MANY, "four workers should go through a grid four times as fast"
+assert gain["grid", MANY] == MANY, "eight workers should go through a grid eight times as fast"
 assert gain["tpe", 1] > 4, "a search that learns should need far fewer trials than a grid"
 assert gain["tpe", MANY] > 2 * max(gain["grid", MANY], gain["tpe", 1]), "both together should gain more than either"
 assert gain["tpe", MANY] < 1.2 * gain["grid", MANY] * gain["tpe", 1], "and not more than their product"

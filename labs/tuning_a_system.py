@@ -268,7 +268,6 @@ workshop.show(figure, "tuning_a_system_wrong_metric")
 
 # %%
 storage = f"sqlite:///{tempfile.mkdtemp()}/studies.db"  # a file: we shall come back to these studies
-settings = {"runtime": "local", "max_concurrent": 1, "storage": storage, "progress": False}
 ranges = {"concurrency": hpo.lograndint(1, BATCH + 1), "per_process": hpo.lograndint(1, BATCH // 2 + 1)}
 both = hpo.tune(
     measure,
@@ -277,7 +276,10 @@ both = hpo.tune(
     num_trials=workshop.size(16, quick=6),
     seed=0,
     name="lint",
-    **settings,
+    runtime="local",
+    max_concurrent=1,
+    storage=storage,
+    progress=False,
 )
 for trial in sorted(both.best_trials, key=lambda trial: trial.metrics["memory_mb"]):
     print(f"  {trial.metrics['seconds']:5.2f} s  {trial.metrics['memory_mb']:5.0f} MB  {dict(trial.config)}")
@@ -321,7 +323,10 @@ limited = hpo.tune(
     points_to_evaluate=[{"concurrency": 1, "per_process": 1}, {"concurrency": BATCH, "per_process": 1}],
     seed=0,
     name="lint-with-limits",
-    **settings,
+    runtime="local",
+    max_concurrent=1,
+    storage=storage,
+    progress=False,
 )
 too_large = [trial for trial in limited if trial.status == "failed"]
 incumbent = min(limited.best_trials, key=lambda trial: trial.metrics["seconds"])
@@ -343,7 +348,10 @@ for label, batch in batches.items():
         {"concurrency": hpo.grid_search([1, 4]), "per_process": hpo.grid_search([1, 5, 50])},
         metric="seconds",
         sampler="grid",
-        **{**settings, "storage": "memory"},
+        runtime="local",
+        max_concurrent=1,
+        storage="memory",
+        progress=False,
     )
     print(label)
     for trial in sorted(by_data[label], key=lambda trial: trial.metrics["seconds"]):
@@ -395,7 +403,10 @@ again = hpo.tune(
     points_to_evaluate=[dict(incumbent.config), {"concurrency": 2, "per_process": BATCH // 2}],
     seed=0,
     name="lint-after-the-change",
-    **settings,
+    runtime="local",
+    max_concurrent=1,
+    storage=storage,
+    progress=False,
 )
 print(f"incumbent    {again[0].metrics['throughput']:6.1f} files/s  {dict(again[0].config)}")
 print(f"tuned again  {again.best_trial.metrics['throughput']:6.1f} files/s  {dict(again.best_config)}")
