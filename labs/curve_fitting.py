@@ -77,7 +77,7 @@ three = fit(np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0]), degree=1)
 assert np.allclose(three, [1, 2]), "the line through these three points is 1 + 2 x"
 
 # %% [markdown]
-# ## Three of them
+# ## Three degrees
 #
 # A straight line is too stiff for these points. Degree 3 looks right. Degree 15 bends to every error of the measurement.
 

@@ -169,13 +169,6 @@ figure.update_layout(legend=beside)
 workshop.show(figure, "lab_00_task_1_tries")
 
 # %% [markdown]
-# ## What to take with you
-#
-# * The same network with the same data reads 96 of 100 digits, or half of them, or no more than by guessing. The three
-#   knobs decide.
-# * One run says little about what is possible. A poor run may be a poor model, or a good one with a knob turned wrongly.
-# * By hand you turn one knob at a time. But they work together: a rate that is good for momentum 0.5 may diverge at 0.9.
-#
 # ## What can be tuned
 #
 # Three knobs are few. In a network like this one, and in those that are used in practice, there are many more:
@@ -202,6 +195,13 @@ workshop.show(figure, "lab_00_task_1_tries")
 #             {"name": "adagrad"},
 #         ]),
 #     }
+#
+# ## What to take with you
+#
+# * The same network with the same data reads 96 of 100 digits, or half of them, or no more than by guessing. The three
+#   knobs decide.
+# * One run says little about what is possible. A poor run may be a poor model, or a good one with a knob turned wrongly.
+# * By hand you turn one knob at a time. But they work together: a rate that is good for momentum 0.5 may diverge at 0.9.
 #
 # **To try.** How large can the learning rate be before the network diverges, with momentum 0 and with 0.9? Between which
 # two runs would you look next? Write down why: a program could follow that rule. The next tasks let it.

@@ -144,7 +144,7 @@ for rate, values in by_rate.items():
     print(f"rate {rate:<5}  worst {min(values):.3f}  best {max(values):.3f}")
 
 # %% [markdown]
-# ## And grows
+# ## And grows again
 #
 # We left momentum at zero. Three values of it, and the grid has $4 \times 4 \times 3 = 48$ points. That is the trouble with
 # grids: every new hyperparameter *multiplies* the number of runs.

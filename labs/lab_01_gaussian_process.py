@@ -73,7 +73,7 @@ print(f"lowest loss  {losses[survivor]:.2f}: {survivor}")
 # The rest of this lab puts that into formulas.
 
 # %% [markdown]
-# ## Two numbers that know of each other
+# ## Two correlated numbers
 #
 # Take the height $a$ of a father and the height $b$ of his son, both counted in standard deviations from the mean. Either
 # alone is a bell curve. Together they are a *bivariate Gaussian* with correlation $\rho$:
