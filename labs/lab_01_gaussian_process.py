@@ -52,9 +52,10 @@ players = {**others, "you": my_alpha}
 losses = {name: hidden_loss(alpha) for name, alpha in players.items()}
 survivor = min(losses, key=losses.get)
 fine = np.linspace(0, 10, 401)
-figure = workshop.figure(f"The curve, revealed: {survivor} lives", x="alpha", y="L")
+figure = workshop.figure(f"The curve, revealed. The survivor: {survivor}", x="alpha", y="L")
 figure.add_scatter(x=fine, y=hidden_loss(fine), mode="lines", name="L", line={"color": INK, "dash": "dot"})
-figure.add_scatter(x=measured, y=hidden_loss(measured), mode="markers", marker_size=10, name="measured")
+dots = {"size": 10, "color": BLUE}
+figure.add_scatter(x=measured, y=hidden_loss(measured), mode="markers", marker=dots, name="measured")
 figure.add_scatter(
     x=list(players.values()),
     y=list(losses.values()),
