@@ -49,6 +49,9 @@ def milliseconds(predict, repeats=5):
     # <<<
 
 
+assert milliseconds(lambda: time.sleep(0.002)) >= 2, "a call that sleeps for 2 milliseconds should take 2 or more"
+
+
 def accuracy_and_time(config, X, y, X_valid, y_valid):
     begin = time.perf_counter()
     forest = RandomForestClassifier(**config, random_state=0).fit(X, y)
