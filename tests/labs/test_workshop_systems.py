@@ -100,5 +100,5 @@ def test_a_filter_that_diverged_wins_by_the_shortcut_and_fails_by_valid_range(so
 def test_two_workers_are_both_at_work(solution):
     executed = solution("speed_up")
     assert float(line(executed.printed, "at work, serially")) <= 1.0
-    assert float(line(executed.printed, "at work, in parallel")) > 1.2
+    assert int(line(executed.printed, "most at once, in parallel")) >= 2
     assert "speed-up" in executed.printed
