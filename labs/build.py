@@ -1,4 +1,4 @@
-"""Make the notebooks from the labs: of every lab one with gaps, for the reader to fill, and its filled twin.
+"""Make the notebooks from the labs: of every lab an exercise, with gaps for the reader to fill, and its solution.
 
     python labs/build.py            # write notebooks/*.ipynb and notebooks/solutions/*.ipynb
     python labs/build.py --check    # write nothing; exit 1 if a notebook is not what its lab gives
@@ -12,8 +12,9 @@ write stands between two marks, of which the first carries the hint:
         # <<<
         return beta
 
-The exercise has ``# YOUR TURN: ...`` and ``beta = ...`` there: of the last statement, what stands before its value is
-kept (a name or a ``return``), so that the reader knows what the rest of the notebook needs.
+The exercise has ``# YOUR TURN: ...`` and ``beta = workshop.your_turn("solve (X'X) beta = X'y for beta")`` there: of the
+last statement, what stands before its value is kept (a name or a ``return``), so that the reader knows what the rest of the
+notebook needs. Whatever uses an empty gap raises ``YourTurn`` with its hint; a gap that gives no value raises it itself.
 """
 
 from __future__ import annotations
@@ -41,10 +42,8 @@ GAP = re.compile(
     r"(?P=indent)# <<<[ ]*(?:\n|$)",
     re.MULTILINE,
 )
-EXERCISE_NOTE = (
-    "*An exercise: fill in what says `YOUR TURN`. Stuck? Look at [the filled twin](solutions/{name}.ipynb).*"
-)
-SOLUTION_NOTE = "*The filled twin of [the exercise](../{name}.ipynb).*"
+EXERCISE_NOTE = "*An exercise: fill in what says `YOUR TURN`. Stuck? Look at [the solution](solutions/{name}.ipynb).*"
+SOLUTION_NOTE = "*The solution of [the exercise](../{name}.ipynb).*"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -67,34 +66,42 @@ def notebooks() -> Iterator[tuple[Path, str]]:
 
 def exercise(text: str) -> str:
     """A lab with gaps instead of solutions."""
-    return GAP.sub(lambda gap: f"{_hint(gap, 'YOUR TURN')}{gap['indent']}{_skeleton(gap['solution'])}\n", text)
+    return GAP.sub(lambda gap: f"{_comment(gap, 'YOUR TURN')}{gap['indent']}{_skeleton(gap)}\n", text)
 
 
 def solution(text: str) -> str:
     """A lab whose solutions are marked by their hints only."""
-    return GAP.sub(lambda gap: f"{_hint(gap, 'Your turn')}{gap['solution']}", text)
+    return GAP.sub(lambda gap: f"{_comment(gap, 'Your turn')}{gap['solution']}", text)
 
 
-def _hint(gap: re.Match[str], mark: str) -> str:
-    said = " ".join(line.strip().removeprefix("#").strip() for line in gap["hint"].splitlines())
+def _hint(gap: re.Match[str]) -> str:
+    return " ".join(line.strip().removeprefix("#").strip() for line in gap["hint"].splitlines())
+
+
+def _comment(gap: re.Match[str], mark: str) -> str:
     start = f"{gap['indent']}# "
-    return textwrap.fill(f"{mark}: {said}", WIDTH, initial_indent=start, subsequent_indent=start) + "\n"
+    return textwrap.fill(f"{mark}: {_hint(gap)}", WIDTH, initial_indent=start, subsequent_indent=start) + "\n"
 
 
-def _skeleton(code: str) -> str:
-    """``beta = ...`` of a solution that ends in an assignment, ``return ...`` of one that returns, else ``...``."""
-    body = ast.parse(f"def gap():\n{textwrap.indent(textwrap.dedent(code), '    ')}").body[0]
+def _skeleton(gap: re.Match[str]) -> str:
+    """A gap's last statement, with the first clause of its hint for a value."""
+    body = ast.parse(f"def gap():\n{textwrap.indent(textwrap.dedent(gap['solution']), '    ')}").body[0]
     assert isinstance(body, ast.FunctionDef)
     last = body.body[-1]
+    start = "raise workshop.YourTurn("
     if isinstance(last, ast.Assign):
-        return f"{' = '.join(ast.unparse(target).strip('()') for target in last.targets)} = ..."
-    return "return ..." if isinstance(last, ast.Return) else "..."
+        start = f"{' = '.join(ast.unparse(target).strip('()') for target in last.targets)} = workshop.your_turn("
+    elif isinstance(last, ast.Return):
+        start = "return workshop.your_turn("
+    room = WIDTH - len(gap["indent"]) - len(start) - len('"")')
+    hint = textwrap.shorten(re.split(r"[.;?!] |\.$", _hint(gap))[0], room, placeholder=" ...")
+    return f"{start}{hint!r})" if '"' in hint else f'{start}"{hint}")'
 
 
 def notebook(source: str, text: str, note: str) -> str:
     """The JSON of one notebook: always the same for the same lab.
 
-    A cell's id comes from the lab, so the twins agree on it, and a change of one cell leaves the others alone.
+    A cell's id comes from the lab, so exercise and solution agree on it, and a change of one cell leaves the others alone.
     """
     made = jupytext.reads(text, fmt="py:percent")
     made.metadata = nbformat.from_dict(METADATA)

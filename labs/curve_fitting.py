@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Curve fitting: what the training data cannot tell you
 #
-# We fit polynomials to a few noisy points. The *coefficients* of a polynomial are its **parameters**: a formula finds
-# them from the data. Its *degree* is a **hyperparameter**: somebody has to choose it before the formula can be used. This
-# lab shows why the training data cannot choose it, and what can.
+# A model is good if it *generalises*: if it is right about data that it has not seen, and not only about the data that it
+# learned from. We fit polynomials to a few noisy points. The *coefficients* of a polynomial are its **parameters**: a
+# formula finds them from the data. Its *degree* is a **hyperparameter**: somebody has to choose it before the formula can
+# be used. This lab shows why the training data cannot choose it, and what can.
 #
 # You need no cluster here, only Python. In a terminal: `python labs/curve_fitting.py`.
 
@@ -47,7 +48,7 @@ def powers(x, degree):
     # <<<
 
 
-assert powers(np.array([2.0]), 3).tolist() == [[1, 2, 4, 8]]
+assert powers(np.array([2.0]), 3).tolist() == [[1, 2, 4, 8]], "the row of x = 2 should be 1, 2, 4, 8"
 
 # %% [markdown]
 # ## The best coefficients, by a formula
@@ -76,7 +77,7 @@ three = fit(np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0]), degree=1)
 assert np.allclose(three, [1, 2]), "the line through these three points is 1 + 2 x"
 
 # %% [markdown]
-# ## Three of them
+# ## Three degrees
 #
 # A straight line is too stiff for these points. Degree 3 looks right. Degree 15 bends to every error of the measurement.
 
@@ -109,10 +110,11 @@ degrees = np.arange(16)
 train_error = np.array([error(fit(x, y, degree), x, y) for degree in degrees])
 test_error = np.array([error(fit(x, y, degree), x_test, y_test) for degree in degrees])
 
-assert np.isclose(error(np.array([0.0]), np.array([1.0, 2.0]), np.array([1.0, 3.0])), 5)
+found = error(np.array([0.0]), np.array([1.0, 2.0]), np.array([1.0, 3.0]))
+assert np.isclose(found, 5), "predicting 0 where 1 and 3 were measured is wrong by (1 + 9) / 2 = 5"
 
 # %%
-title = "The training error falls for ever, the test error turns"
+title = "The training error keeps falling, the test error rises again"
 figure = workshop.figure(title, x="degree", y="MSE", log_y=True)
 figure.add_scatter(x=degrees, y=train_error, mode="lines+markers", name="training error")
 figure.add_scatter(x=degrees, y=test_error, mode="lines+markers", name="test error")
@@ -122,12 +124,15 @@ print(f"smallest training error at degree  {degrees[train_error.argmin()]}")
 print(f"smallest test error at degree      {degrees[test_error.argmin()]}")
 
 # %% [markdown]
+# ## Generalisation
+#
 # A polynomial of degree 4 can do all that one of degree 3 can, and more. So on the training data it is never worse: the
-# training error would always choose the largest degree. What it gains at the end is the noise, learned by heart.
+# training error would always choose the largest degree. What it gains at the end is the noise, learned by heart. To
+# *generalise* is the opposite of learning by heart, and only the test error measures it.
 #
 # ## Cross-validation: a test without test data
 #
-# We have no test data in real life, but we can play that we have. Cut the 30 points into 10 *folds* of 3. Leave one fold
+# We have no test data in real life, but we can pretend to. Cut the 30 points into 10 *folds* of 3. Leave one fold
 # out, fit to the other nine, and look how wrong the polynomial is on the fold it has not seen. Do so for each fold:
 #
 # $$\mathrm{CV}(d) = \frac1{10} \sum_{k=1}^{10} \mathrm{MSE}\big(\text{fitted without fold } k, \text{ on fold } k\big).$$
@@ -144,6 +149,7 @@ def cv_error(x, y, degree, num_folds=10):
         beta = fit(x[seen], y[seen], degree)
         errors.append(error(beta, x[unseen], y[unseen]))
         # <<<
+    assert len(errors) == num_folds, "every fold should have appended one error"
     return np.mean(errors)
 
 
@@ -152,7 +158,7 @@ chosen = degrees[validation_error.argmin()]
 print(f"degree chosen by cross-validation  {chosen}")
 
 # %%
-title = "Cross-validation sees the turn without test data"
+title = "Cross-validation finds the turning point without test data"
 figure = workshop.figure(title, x="degree", y="MSE", log_y=True)
 curves = {"training": train_error, "test": test_error, "cross-validation": validation_error}
 for name, values in curves.items():
@@ -195,6 +201,7 @@ workshop.show(figure, "curve_fitting_rules")
 # %% [markdown]
 # ## What to take with you
 #
+# * A model should generalise. How well it fits the data that it learned from says nothing about that.
 # * Parameters are learned from the training data. Hyperparameters are not: the training data always want more freedom.
 # * Judge a hyperparameter on data that the fit has not seen. Cross-validation gets such data out of those you have.
 # * We tried all sixteen degrees. With four hyperparameters of ten values each that would be 10,000 fits, times ten folds.
@@ -205,8 +212,8 @@ workshop.show(figure, "curve_fitting_rules")
 
 # %%
 # What this lab says, checked:
-assert (np.diff(train_error) < 1e-6).all(), "the training error falls for ever"
-assert test_error[-1] > 2 * test_error.min(), "the test error turns"
+assert (np.diff(train_error) < 1e-6).all(), "the training error keeps falling"
+assert test_error[-1] > 2 * test_error.min(), "the test error rises again"
 assert test_error[chosen] < 1.15 * test_error.min(), "cross-validation chooses a degree near the best"
 assert np.median(by_cv) < 1.25 * np.median(best_possible), "and not only on this data set"
 assert np.median(by_cv) < 0.5 * np.median(by_training), "the training error does not"

@@ -92,7 +92,7 @@ slopes, right = gradient(untrained, X, y), network.gradient(untrained, X, y)
 assert np.allclose(slopes[0], right[0]), "delta_hidden is not right yet"
 
 # %% [markdown]
-# ## The training loop, with its three screws
+# ## The training loop, with its three knobs
 #
 # Stochastic gradient descent takes a *batch* of pictures at a time and moves the weights a little downhill. With *momentum*
 # $\mu$ it also keeps some of the step before, like a ball that rolls. With the learning rate $\eta$:
@@ -103,7 +103,7 @@ assert np.allclose(slopes[0], right[0]), "delta_hidden is not right yet"
 # %%
 def train(learning_rate, batch_size, momentum, width=32, epochs=5):
     """A trained network, and its accuracy on the judging pictures after every epoch."""
-    rng = np.random.default_rng(0)  # the same dice every time: only the screws differ
+    rng = np.random.default_rng(0)  # the same random numbers every time: only the knobs differ
     W = network.initial(width, rng)
     v = [np.zeros_like(w) for w in W]
     curve = []
@@ -145,13 +145,14 @@ print(f"accuracy of the first choice  {first[-1]:.3f}")
 #
 # ## And your next ones
 #
-# Choose better. Change one screw, look, change the next, as one does by hand.
+# Choose better. Turn one knob, look, turn the next, as one does by hand.
 
 # %%
 tries = [(0.1, 32, 1.0), (0.1, 32, 0.9), (0.01, 32, 0.9), (0.001, 32, 0.9), (0.01, 200, 0.9)]
-# >>> your turn: append a few tries of your own, each (learning_rate, batch_size, momentum)
-tries += [(0.05, 20, 0.8), (0.2, 64, 0.5), (2.0, 64, 0.9)]
+# >>> your turn: a list of a few tries of your own, each (learning_rate, batch_size, momentum)
+my_tries = [(0.05, 20, 0.8), (0.2, 64, 0.5), (2.0, 64, 0.9)]
 # <<<
+tries += my_tries
 
 figure = workshop.figure("Accuracy after every epoch", x="epoch", y="accuracy", height=480)
 found = {}
@@ -168,12 +169,39 @@ figure.update_layout(legend=beside)
 workshop.show(figure, "lab_00_task_1_tries")
 
 # %% [markdown]
+# ## What can be tuned
+#
+# Three knobs are few. In a network like this one, and in those that are used in practice, there are many more:
+#
+# | kind | examples | usually |
+# |---|---|---|
+# | steps of the training | learning rate, batch size, momentum, number of epochs | numbers, the rate on a log scale |
+# | optimizer | SGD, Adagrad, Adam, each with settings of its own | a choice, with a branch for each |
+# | schedule of the learning rate | constant, falling in steps, warm-up | a choice with branches |
+# | architecture | number of layers, width of each, activation, kernel sizes | whole numbers and choices |
+# | regularisation | weight decay, dropout, early stopping | numbers, many of them between 0 and 1 |
+# | initial weights | distribution, scale, random seed | choices |
+# | data | scaling, augmentation, which features are used | choices |
+# | decision | threshold from which on an answer counts as yes | a number between 0 and 1 |
+#
+# As a space, with a branch for each optimizer (lab 03 explains how it is used):
+#
+#     space = {
+#         "learning_rate": hpo.loguniform(1e-4, 1.0),
+#         "layers": hpo.randint(1, 4),
+#         "activation": hpo.choice(["relu", "tanh"]),
+#         "optimizer": hpo.choice([
+#             {"name": "sgd", "momentum": hpo.uniform(0, 0.95)},
+#             {"name": "adagrad"},
+#         ]),
+#     }
+#
 # ## What to take with you
 #
 # * The same network with the same data reads 96 of 100 digits, or half of them, or no more than by guessing. The three
-#   screws decide.
-# * One run says little about what is possible. A poor run may be a poor model, or a good one with a screw turned wrongly.
-# * By hand you change one screw at a time. But they work together: a rate that is good for momentum 0.5 may diverge at 0.9.
+#   knobs decide.
+# * One run says little about what is possible. A poor run may be a poor model, or a good one with a knob turned wrongly.
+# * By hand you turn one knob at a time. But they work together: a rate that is good for momentum 0.5 may diverge at 0.9.
 #
 # **To try.** How large can the learning rate be before the network diverges, with momentum 0 and with 0.9? Between which
 # two runs would you look next? Write down why: a program could follow that rule. The next tasks let it.
@@ -182,4 +210,4 @@ workshop.show(figure, "lab_00_task_1_tries")
 # What this lab says, checked:
 assert first[-1] < 0.75, "the first choice is poor"
 assert max(found.values()) > 0.93, "there are much better ones"
-assert max(found.values()) > first[-1] + 0.2, "and what differs is only the three screws"
+assert max(found.values()) > first[-1] + 0.2, "and what differs is only the three knobs"

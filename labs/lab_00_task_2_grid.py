@@ -5,6 +5,12 @@
 # train a network for each combination. You write it in a few lines, see it find a good network, and see what it costs: the
 # grid grows faster than anyone's patience.
 #
+# What is the best configuration $\lambda$? The one whose model has the smallest loss $L$ on data still to come. Nobody has
+# those data, so we replace them by data that were held back, in $K$ folds or, as below, in one:
+#
+# $$\lambda^* = \arg\min_\lambda \; \mathbb E\big[L(\lambda)\big] \;\approx\;
+# \arg\min_\lambda \; \frac1K \sum_{k=1}^{K} L\big(\lambda; \text{ trained without, judged on fold } k\big).$$
+#
 # You need no cluster here. In a terminal: `python labs/lab_00_task_2_grid.py`.
 
 # %%
@@ -51,13 +57,13 @@ def grid(*values):
 
 
 small = grid([0.001, 0.01, 0.1], [10, 20, 50, 100])
-assert small[:2] == [(0.001, 10), (0.001, 20)]
+assert small[:2] == [(0.001, 10), (0.001, 20)], "the last list should run fastest: (0.001, 10), then (0.001, 20)"
 print(f"combinations  {len(small)}")
 
 # %% [markdown]
 # ## How long will it take?
 #
-# Who waits wants to know. After $k$ of $n$ runs have taken $t$ seconds, the others should take about
+# After $k$ of $n$ runs have taken $t$ seconds, the others should take about
 #
 # $$t_\text{left} = \frac{t}{k} (n - k).$$
 
@@ -70,7 +76,7 @@ def time_left(elapsed, done, total):
     # <<<
 
 
-assert time_left(elapsed=10, done=2, total=12) == 50
+assert time_left(elapsed=10, done=2, total=12) == 50, "2 runs took 10 s, so the other 10 should take 50 s"
 
 # %% [markdown]
 # ## The search
@@ -138,7 +144,7 @@ for rate, values in by_rate.items():
     print(f"rate {rate:<5}  worst {min(values):.3f}  best {max(values):.3f}")
 
 # %% [markdown]
-# ## And grows
+# ## And grows again
 #
 # We left momentum at zero. Three values of it, and the grid has $4 \times 4 \times 3 = 48$ points. That is the trouble with
 # grids: every new hyperparameter *multiplies* the number of runs.
@@ -156,6 +162,9 @@ print(f"diverged at rate {max(learning_rates)}  {len(diverged)} of {len(at_highe
 
 # %% [markdown]
 # Momentum helps. But a quarter of the runs had the hopeless rate, and the loop went through all of them.
+
+# This growth has a name, the *curse of dimensionality*: with $d$ hyperparameters of $m$ values each, a grid has $m^d$
+# points.
 
 # %%
 figure = workshop.figure("What two grids cost and find", x="runs", y="best accuracy so far")
@@ -200,7 +209,7 @@ print(f"its accuracy            {results.best_value:.3f}")
 # ## What to take with you
 #
 # * A grid is easy to write, easy to read and easy to run in parallel, as no run waits for another.
-# * It multiplies. Seven hyperparameters with four values each are 16,384 runs.
+# * It multiplies. Seven hyperparameters with four values each are 16,384 runs: the curse of dimensionality.
 # * It wastes. Whole rows of the table above were hopeless, and nobody told the loop.
 # * It cannot find what stands between its values.
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Lab 00, task 3: random search, and why it works
 #
-# The grid of task 2 grew too fast. Here we throw dice instead: sixteen points, drawn at random from a space of 96. That
+# The grid of task 2 grew too fast. Here we leave it to chance: sixteen points, drawn at random from a space of 96. That
 # sounds careless. You will see that it is at least as good as a grid of sixteen, why that is so, and one mistake that is
 # easily made.
 #

@@ -1,9 +1,10 @@
 # %% [markdown]
-# # Lab 01: Gaussian processes from nothing, and the alpha game
+# # Lab 01: Gaussian processes from scratch
 #
 # Grid and random search forget what they have seen. Here we build a search that learns: a *Gaussian process* that guesses,
 # from a few points of an unknown function, what the function is elsewhere **and how sure it is of that**. It needs nothing
-# but one fact about two numbers. In the end it plays a game: find the lowest point of a curve with twelve looks at it.
+# but one fact about two numbers. In the end it finds the lowest point of a curve by looking at twelve places. But first you
+# look for such a point yourself.
 #
 # You need no cluster here. In a terminal: `python labs/lab_01_gaussian_process.py`.
 
@@ -19,7 +20,61 @@ from raytune_hpo import workshop
 INK, BLUE, ORANGE, PALE = "#22262e", "#0072B2", "#E69F00", "rgba(0, 114, 178, 0.18)"
 
 # %% [markdown]
-# ## Two numbers that know of each other
+# ## Let's play a game
+#
+# A model has one hyperparameter, $\alpha$, between 0 and 10, and somebody has measured its loss $L$ at five places. You and
+# four other players each name **one** more $\alpha$, all of them different. Then the curve is revealed: whoever has the
+# lowest $L$ lives.
+
+
+# %%
+def hidden_loss(alpha):
+    """Do not read this before you have chosen."""
+    return 2 + 0.05 * (alpha - 5) ** 2 + 0.6 * np.sin(2 * alpha) - 1.9 * np.exp(-((alpha - 7.7) ** 2) / 0.3)
+
+
+measured = np.array([0.5, 2.5, 4.5, 6.5, 9.5])
+others = {"Ada": 2.0, "Ben": 3.4, "Cleo": 5.5, "Dan": 7.0}
+figure = workshop.figure("Five losses. Where would you look?", x="alpha", y="L")
+figure.add_scatter(x=measured, y=hidden_loss(measured), mode="markers", marker_size=10, name="measured")
+figure.update_xaxes(range=[0, 10])
+workshop.show(figure, "lab_01_game")
+print(f"taken by the others  {others}")
+
+# %%
+# >>> your turn: a number between 0 and 10 that nobody has taken yet
+my_alpha = 7.8
+# <<<
+assert 0 <= my_alpha <= 10, "alpha should lie between 0 and 10"
+assert my_alpha not in [*others.values(), *measured], "every player should choose another place"
+
+players = {**others, "you": my_alpha}
+losses = {name: hidden_loss(alpha) for name, alpha in players.items()}
+survivor = min(losses, key=losses.get)
+fine = np.linspace(0, 10, 401)
+figure = workshop.figure(f"The curve, revealed. The survivor: {survivor}", x="alpha", y="L")
+figure.add_scatter(x=fine, y=hidden_loss(fine), mode="lines", name="L", line={"color": INK, "dash": "dot"})
+dots = {"size": 10, "color": BLUE}
+figure.add_scatter(x=measured, y=hidden_loss(measured), mode="markers", marker=dots, name="measured")
+figure.add_scatter(
+    x=list(players.values()),
+    y=list(losses.values()),
+    text=list(players),
+    mode="markers+text",
+    textposition="top center",
+    marker={"size": 11, "color": ORANGE},
+    name="players",
+)
+workshop.show(figure, "lab_01_game_revealed")
+print(f"lowest loss  {losses[survivor]:.2f}: {survivor}")
+
+# %% [markdown]
+# Think about how you chose. Close to the lowest loss so far, because the curve should be low there too? Or where nobody has
+# looked, because anything may be there? You had a picture of the curve in mind, more certain in some places than in others.
+# The rest of this lab puts that into formulas.
+
+# %% [markdown]
+# ## Two correlated numbers
 #
 # Take the height $a$ of a father and the height $b$ of his son, both counted in standard deviations from the mean. Either
 # alone is a bell curve. Together they are a *bivariate Gaussian* with correlation $\rho$:
@@ -32,6 +87,14 @@ INK, BLUE, ORANGE, PALE = "#22262e", "#0072B2", "#E69F00", "rgba(0, 114, 178, 0.
 # $$b \mid a \sim \mathcal N\left(\rho a, \; 1 - \rho^2\right).$$
 #
 # The mean moves towards what was seen, and the spread becomes smaller: we have learned something.
+#
+# *For any means and variances.* With $\begin{pmatrix} a \\ b \end{pmatrix} \sim \mathcal N\left(
+# \begin{pmatrix} \mu_a \\ \mu_b \end{pmatrix}, \begin{pmatrix} \sigma_a^2 & \sigma_{ab} \\ \sigma_{ab} & \sigma_b^2
+# \end{pmatrix}\right)$, what we know of $b$ alone, the **marginal** distribution, is $b \sim \mathcal N(\mu_b, \sigma_b^2)$;
+# and the **conditional** distribution is
+#
+# $$b \mid a \sim \mathcal N\left(\mu_b + \frac{\sigma_{ab}}{\sigma_a^2} (a - \mu_a), \;
+# \sigma_b^2 - \frac{\sigma_{ab}^2}{\sigma_a^2}\right).$$
 
 
 # %%
@@ -76,7 +139,8 @@ def kernel(x1, x2, length=1.2):
     # <<<
 
 
-assert np.allclose(kernel(np.array([0.0, 1.2]), np.array([0.0])), [[1], [np.exp(-0.5)]])
+found = kernel(np.array([0.0, 1.2]), np.array([0.0]))
+assert np.allclose(found, [[1], [np.exp(-0.5)]]), "the kernel should be 1 at distance 0, and exp(-1/2) at one length"
 
 # %% [markdown]
 # With $K = k(x, x)$ for a fine row of places, one draw from $\mathcal N(0, K)$ is a whole function. That is what we believe
@@ -88,7 +152,7 @@ TINY = 1e-6  # added to the diagonal: rounding errors would else make K look imp
 
 
 def sample(mean, covariance, num_samples, rng):
-    """Functions drawn from a Gaussian: mean + L z, where L L' is the covariance and z are dice."""
+    """Functions drawn from a Gaussian: mean + L z, where L L' is the covariance and z is standard normal."""
     L = np.linalg.cholesky(covariance + TINY * np.eye(len(covariance)))
     return mean + (L @ rng.normal(size=(len(mean), num_samples))).T
 
@@ -122,7 +186,9 @@ workshop.show(figure, "lab_01_prior")
 #
 # $$\mu_* = K_*^\top K^{-1} f, \qquad \Sigma_* = K_{**} - K_*^\top K^{-1} K_*.$$
 #
-# For one seen and one unseen place that is $\mu_* = \rho a$ and $\Sigma_* = 1 - \rho^2$, as above.
+# For one seen and one unseen place that is $\mu_* = \rho a$ and $\Sigma_* = 1 - \rho^2$, as above. If $f$ and $f_*$ were
+# independent, $K_*$ would be 0 and the formulas would give back the prior, $\mu_* = 0$ and $\Sigma_* = K_{**}$: looking
+# would be useless. It is the kernel that makes what was seen say something about what was not.
 
 
 # %%
@@ -163,7 +229,8 @@ print(f"largest difference to scikit-learn's Gaussian process  {difference:.1e}"
 # $f_\text{best}$, counting nothing where we do not? With $z = (f_\text{best} - \mu) / \sigma$, and the area $\Phi$ and the
 # height $\varphi$ of the bell curve,
 #
-# $$\alpha(x) = \mathbb E\big[\max(f_\text{best} - f(x), 0)\big] = (f_\text{best} - \mu)\,\Phi(z) + \sigma\,\varphi(z).$$
+# $$\mathrm{EI}(x) = \mathbb E\big[\max(f_\text{best} - f(x), 0)\big]
+# = (f_\text{best} - \mu)\,\Phi(z) + \sigma\,\varphi(z).$$
 
 
 # %%
@@ -175,15 +242,16 @@ def expected_improvement(mean, deviation, best):
     # <<<
 
 
-assert np.isclose(expected_improvement(0.0, 1.0, 0.0), 0.3989, atol=1e-4)
+found = expected_improvement(0.0, 1.0, 0.0)
+assert np.isclose(found, 0.3989, atol=1e-4), "with mean 0, deviation 1 and best 0 it should be norm.pdf(0) = 0.3989"
 draws = rng.normal(0.5, 2.0, 1_000_000)
 print(f"expected improvement, by the formula  {expected_improvement(0.5, 2.0, 0.0):.3f}")
-print(f"expected improvement, by dice         {np.maximum(0.0 - draws, 0).mean():.3f}")
+print(f"expected improvement, by sampling     {np.maximum(0.0 - draws, 0).mean():.3f}")
 
 # %% [markdown]
-# ## The alpha game
+# ## A search that learns
 #
-# Here is the curve. It has several valleys, and only one of them is the deepest. The search does not see it; it may look
+# Here is another curve. It has several valleys, and only one of them is the deepest. The search does not see it; it may look
 # at one place at a time.
 #
 # $$f(x) = 4 \sin x + \left(\frac x2\right)^2, \qquad -10 \le x \le 10.$$
@@ -198,9 +266,9 @@ lowest = f(line).min()
 print(f"the lowest value is {lowest:.3f}, at x = {line[f(line).argmin()]:.2f}")
 
 # %% [markdown]
-# One move of the game: fit the *surrogate* (our Gaussian process) to what was seen, *optimise* alpha, *test* the function
-# there, *update* what was seen. The values are first shifted and scaled to mean 0 and deviation 1, which is what our
-# prior expects.
+# One step of the search: fit the *surrogate* (our Gaussian process) to what was seen, *optimise* the expected improvement,
+# *test* the function there, *update* what was seen. The values are first shifted and scaled to mean 0 and deviation 1,
+# which is what our prior expects.
 
 
 # %%
@@ -212,15 +280,15 @@ def surrogate(x, values):
 
 
 def next_place(x, values):
-    """Where alpha is highest."""
+    """Where the expected improvement is highest."""
     mean, deviation = surrogate(x, values)
-    alpha = expected_improvement(mean, deviation, np.min(values))
-    # >>> your turn: the place on the line where alpha is highest; alpha.argmax() is its index
-    return line[alpha.argmax()]
+    expected = expected_improvement(mean, deviation, np.min(values))
+    # >>> your turn: the place on the line where expected is highest; expected.argmax() is its index
+    return line[expected.argmax()]
     # <<<
 
 
-def play(start, num_looks):
+def search(start, num_looks):
     """All places that were looked at, and their values."""
     x = np.array(start)
     while len(x) < num_looks:
@@ -229,12 +297,12 @@ def play(start, num_looks):
 
 
 start = [-8.0, 1.0, 7.0]
-x, values = play(start, 12)
+x, values = search(start, 12)
 print(f"places looked at          {x.round(1)}")
 print(f"lowest after twelve looks  {values.min():.3f}")
 
 # %% [markdown]
-# Move the slider below the picture: it shows what the search believed after each look, and where alpha sent it next.
+# Move the slider below the picture: it shows what the search believed after each look, and where it looked next.
 
 
 # %%
@@ -242,15 +310,15 @@ def traces(num_seen):
     """What the picture shows after some looks."""
     seen, best = x[:num_seen], values[:num_seen].min()
     mean, deviation = surrogate(seen, values[:num_seen])
-    alpha = expected_improvement(mean, deviation, best)
-    place = line[alpha.argmax()]
+    expected = expected_improvement(mean, deviation, best)
+    place = line[expected.argmax()]
     edge, orange = {"width": 0}, {"color": ORANGE, "width": 2}
     curves = [
         ("", line, mean - 2 * deviation, edge),
         ("95 %", line, mean + 2 * deviation, edge),
         ("f, unseen", line, f(line), {"color": INK, "dash": "dot"}),
         ("mean", line, mean, {"color": BLUE, "width": 3}),
-        ("alpha (scaled)", line, 12 * alpha / alpha.max() - 24, orange),
+        ("expected improvement (scaled)", line, 12 * expected / expected.max() - 24, orange),
         ("next", [place, place], [-24, 36], {**orange, "dash": "dash", "width": 1}),
     ]
     drawn = [{"name": n, "x": x, "y": y, "mode": "lines", "line": look} for n, x, y, look in curves]
@@ -260,7 +328,7 @@ def traces(num_seen):
     return [*drawn, {"name": "seen", "x": seen, "y": values[:num_seen], **dots}]
 
 
-figure = workshop.figure("The alpha game", x="x", y="f(x)", height=520)
+figure = workshop.figure("Twelve looks", x="x", y="f(x)", height=520)
 for trace in traces(3):
     figure.add_scatter(**trace)
 looks = range(3, len(x) + 1)
@@ -270,34 +338,34 @@ steps = [{"method": "animate", "label": str(n), "args": [[str(n)], at_once]} for
 slider = {"steps": steps, "currentvalue": {"prefix": "looks so far: "}, "pad": {"t": 48}}
 figure.update_layout(sliders=[slider])
 figure.update_yaxes(range=[-26, 38])
-workshop.show(figure, "lab_01_alpha_game")
+workshop.show(figure, "lab_01_search")
 
 # %% [markdown]
-# ## Is it better than dice?
+# ## Is it better than chance?
 #
-# Both get the same three places to start from and may look twelve times. We play many games, as one proves nothing, and
-# count how far above the lowest value each of them ends (its *regret*).
+# Both get the same three places to start from and may look twelve times. We let them compete many times, as once proves
+# nothing, and count how far above the lowest value each of them ends (its *regret*).
 
 # %%
-num_games = workshop.size(60, quick=30)
+num_rounds = workshop.size(60, quick=30)
 num_looks = 12
 gp_regret, random_regret = [], []
-for game in range(num_games):
-    rng = np.random.default_rng(100 + game)
+for number in range(num_rounds):
+    rng = np.random.default_rng(100 + number)
     start = rng.uniform(-10, 10, 3)
-    _, by_gp = play(start, num_looks)
-    by_dice = np.append(f(start), f(rng.uniform(-10, 10, num_looks - 3)))
+    _, by_gp = search(start, num_looks)
+    by_chance = np.append(f(start), f(rng.uniform(-10, 10, num_looks - 3)))
     gp_regret.append(np.minimum.accumulate(by_gp) - lowest)
-    random_regret.append(np.minimum.accumulate(by_dice) - lowest)
+    random_regret.append(np.minimum.accumulate(by_chance) - lowest)
 gp_regret, random_regret = np.array(gp_regret), np.array(random_regret)
 
 won = np.mean(gp_regret[:, -1] < random_regret[:, -1])
 print(f"median regret of random search       {np.median(random_regret[:, -1]):.3f}")
-print(f"median regret of the alpha game      {np.median(gp_regret[:, -1]):.3f}")
-print(f"games won by the Gaussian process    {won:.0%}")
+print(f"median regret of our search          {np.median(gp_regret[:, -1]):.3f}")
+print(f"won by the Gaussian process          {won:.0%}")
 
 # %%
-figure = workshop.figure("Median of all games", x="looks", y="regret", log_y=True)
+figure = workshop.figure("Median of all rounds", x="looks", y="regret", log_y=True)
 for name, regret in (("random", random_regret), ("Gaussian process", gp_regret)):
     y = np.maximum(np.median(regret, axis=0), 1e-3)
     figure.add_scatter(x=np.arange(1, num_looks + 1), y=y, mode="lines+markers", name=name)
@@ -339,14 +407,16 @@ workshop.show(results.plot.history(), "lab_01_ready_made")
 #   training a network does, and not when it costs microseconds.
 #
 # **To try.** Set the kernel's length to 0.2 and to 5, and watch the band. In `next_place`, take the lowest mean instead of
-# the highest alpha: in which valley does the game get stuck?
+# the highest expected improvement: in which valley does the search get stuck?
 
 # %%
 # What this lab says, checked:
+assert losses[survivor] == min(losses.values()), "the lowest loss lives"
+assert hidden_loss(fine).min() < hidden_loss(measured).min() - 0.5, "and the lowest was where nobody had looked"
 assert abs(b[near].mean() - conditional(1.5, rho)[0]) < 0.05, "the conditional mean"
 assert abs(b[near].std() - conditional(1.5, rho)[1]) < 0.05, "the conditional deviation"
 assert difference < 1e-4, "our Gaussian process is scikit-learn's"
-assert values.min() < lowest + 0.05, "the game finds the deepest valley"
-assert won > 0.7, "the Gaussian process wins most games"
+assert values.min() < lowest + 0.05, "the search finds the deepest valley"
+assert won > 0.7, "the Gaussian process wins most rounds"
 assert np.median(gp_regret[:, -1]) < 0.5 * np.median(random_regret[:, -1]), "by far"
 assert results.best_value < lowest + 0.05, "and so does the ready-made one"

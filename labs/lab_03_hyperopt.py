@@ -21,6 +21,18 @@ from raytune_hpo.workshop import network
 hpo.connect()  # Ray: on this machine, or where RAY_ADDRESS or RAY_HEAD_SERVICE_HOST and _PORT lead
 
 # %% [markdown]
+# ## The smallest example
+#
+# Which $x$ makes $x^2$ as small as possible? An objective, a space, an algorithm, and a number of trials:
+
+# %%
+rng = np.random.default_rng(0)
+smallest = fmin(
+    lambda x: x**2, hp.uniform("x", -10, 10), algo=tpe.suggest, max_evals=50, rstate=rng, show_progressbar=False
+)
+print(f"x of the smallest square  {smallest['x']:.3f}")
+
+# %% [markdown]
 # ## The objective
 #
 # A function of one configuration, which is a dict. Hyperopt wants a *loss*, the smaller the better, so we give it
@@ -51,7 +63,7 @@ def loss(config):
 
 by_hand = {"learning_rate": 0.01, "batch_size": 20, "optimizer": {"name": "sgd", "momentum": 0.5}}
 print(f"accuracy of a configuration by hand  {accuracy(by_hand):.4f}")
-assert np.isclose(loss(by_hand)["loss"], 1 - accuracy(by_hand))
+assert np.isclose(loss(by_hand)["loss"], 1 - accuracy(by_hand)), "the loss should be 1 - accuracy"
 
 # %% [markdown]
 # ## The space, with a branch
@@ -140,7 +152,7 @@ print(f"fmin returns  {best}")
 config = space_eval(space, best)
 # <<<
 print(f"the configuration  {config}")
-assert config["batch_size"] in (10, 20, 50, 100)
+assert config["batch_size"] in (10, 20, 50, 100), "that is still an index; space_eval(space, best) translates it"
 
 # %% [markdown]
 # ## Can we trust the number?
@@ -224,6 +236,7 @@ print(f"accuracy trained here     {retrained!r}")
 
 # %%
 # What this lab says, checked:
+assert abs(smallest["x"]) < 1, "fmin finds the smallest square"
 assert best["batch_size"] in range(4), "fmin returns an index"
 tried = [record["optimizer"] for record in records]
 assert {optimizer["name"] for optimizer in tried} == {"sgd", "adagrad"}, "both branches were tried"

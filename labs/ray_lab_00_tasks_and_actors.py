@@ -6,13 +6,20 @@
 # somewhere, an **actor** is an object that lives somewhere. We shall sort lists with both, and find out which of them
 # does the work in parallel.
 #
+# *Why a cluster at all?* The computing that goes into the largest networks grew 300,000-fold between 2012 and 2018
+# ([Amodei and Hernandez](https://openai.com/index/ai-and-compute/)), and a search trains many networks. One processor
+# does not become faster at that rate; more of them can be had. But a program has to be made to use them, and below you
+# will see that threads alone do not do it in Python.
+#
 # In a terminal: `python labs/ray_lab_00_tasks_and_actors.py`; on a cluster: `ray submit cluster.yaml` and the same
 # file.
 
 # %%
 import os
 import random
+import sysconfig
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import ray
 
@@ -72,7 +79,7 @@ print(f"answers            {[number for number, _ in answers]}")
 print(f"processes at work  {len(processes)}, none of which is this one: {os.getpid() not in processes}")
 
 # %% [markdown]
-# The answers come in the order of the futures, whoever was done first.
+# The answers come in the order of the futures, no matter which was done first.
 #
 # ## Something that takes time
 #
@@ -99,7 +106,7 @@ def bubble_sort(numbers):
     return numbers
 
 
-assert bubble_sort([3, 1, 2]) == [1, 2, 3]
+assert bubble_sort([3, 1, 2]) == [1, 2, 3], "bubble_sort([3, 1, 2]) should be [1, 2, 3]"
 
 
 def timed_sort(numbers):
@@ -109,8 +116,8 @@ def timed_sort(numbers):
     return done, {"begin": begin, "end": time.time(), "process": os.getpid()}
 
 
-dice = random.Random(0)
-lists = [[dice.randrange(10_000) for _ in range(LENGTH)] for _ in range(NUM_LISTS)]
+rng = random.Random(0)
+lists = [[rng.randrange(10_000) for _ in range(LENGTH)] for _ in range(NUM_LISTS)]
 print(f"lists  {NUM_LISTS} of {LENGTH:,} numbers")
 
 # %% [markdown]
@@ -127,6 +134,27 @@ notes["loop"] = [note for _, note in sorted_by_loop]
 print(f"loop  {seconds['loop']:.1f} s")
 
 # %% [markdown]
+# ## Do threads help?
+#
+# A program may have several *threads*, which take turns in one process. Two of them share the lists out between them.
+# Besides the seconds we measure how much CPU time the process got meanwhile: two busy CPUs give two seconds in a second.
+#
+# $$\text{CPUs at work} = \frac{\text{CPU seconds}}{\text{seconds}}$$
+
+# %%
+begin, cpu_begin = time.perf_counter(), time.process_time()
+with ThreadPoolExecutor(2) as pool:
+    sorted_by_threads = list(pool.map(timed_sort, lists))
+seconds["two threads"] = time.perf_counter() - begin
+cpus_of_threads = (time.process_time() - cpu_begin) / seconds["two threads"]
+print(f"two threads   {seconds['two threads']:.1f} s")
+print(f"CPUs at work  {cpus_of_threads:.2f}")
+
+# %% [markdown]
+# Both threads were at work all the time, and together they got no more than **one** CPU. In a Python process only the
+# thread that holds the *global interpreter lock* (GIL) runs; the other waits for it. (Libraries such as numpy let go of
+# the lock while they compute, and there are builds of Python without it.) So to use two CPUs we need two processes.
+#
 # ## Second way: tasks
 #
 # `ray.remote` can also be called with a function that is there already.
@@ -289,7 +317,7 @@ print(f"rounds of merging  {rounds}")
 print(f"numbers in order   {len(merged):,}")
 
 # %% [markdown]
-# ## Whoever is done first
+# ## First done, first served
 #
 # `ray.wait` gives the futures that are done and those that are not. A tuner does just this: it looks at the result
 # that came first, and starts the next trial, instead of waiting for all.
@@ -327,10 +355,13 @@ def most_at_once(spans):
 at_once = {way: most_at_once(spans) for way, spans in notes.items()}
 right = [sorted(numbers) for numbers in lists]
 print(f"lists at once  {at_once}")
+has_no_gil = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
-for found in (sorted_by_loop, sorted_by_tasks, sorted_by_actor, sorted_by_several):
+for found in (sorted_by_loop, sorted_by_threads, sorted_by_tasks, sorted_by_actor, sorted_by_several):
     assert [numbers for numbers, _ in found] == right, "every way should sort"
 assert merged == sorted(number for numbers in lists for number in numbers), "merging should keep the order"
+assert most_at_once([note for _, note in sorted_by_threads]) == 2, "two threads should take turns"
+assert has_no_gil or cpus_of_threads < 1.3, "and share one CPU"
 assert at_once["loop"] == at_once["one actor"] == 1, "an actor should do one call after the other"
 assert num_cpus == 1 or at_once["tasks"] >= 2, "tasks should run side by side"
 assert at_once["two actors"] == 2, "two actors should work side by side"

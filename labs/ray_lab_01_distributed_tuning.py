@@ -43,7 +43,7 @@ def move(w, v, g, learning_rate, momentum):
     # <<<
 
 
-assert move(1.0, 2.0, 4.0, 0.1, 0.5) == (1.6, 0.6)
+assert move(1.0, 2.0, 4.0, 0.1, 0.5) == (1.6, 0.6), "the new move should be 0.6, and the new weight 1.0 + 0.6"
 
 # %% [markdown]
 # ## An objective that reports
@@ -60,7 +60,7 @@ def objective(config, X, y, X_valid, y_valid):
     moves = [np.zeros_like(w) for w in weights]
     for epoch in range(1, EPOCHS + 1):
         for batch in np.array_split(rng.permutation(len(y)), len(y) // BATCH):
-            with np.errstate(all="ignore"):  # a learning rate that is too large ends in numbers that are none
+            with np.errstate(all="ignore"):  # a learning rate that is too large ends in NaN and infinity
                 slopes = network.gradient(weights, X[batch], y[batch])
                 moved = [
                     move(w, v, g, config["learning_rate"], config["momentum"])
@@ -111,6 +111,9 @@ def study(num_trials, **settings):
 
 # %%
 fifo, fifo_s = study(10, sampler="random")
+assert all(trial.reports for trial in fifo), (
+    f"every trial should report its accuracy; the first one says: {fifo[0].reason}"
+)
 print(f"best accuracy  {fifo.best_value:.3f}")
 print(f"seconds        {fifo_s:.1f}")
 

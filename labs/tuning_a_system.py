@@ -15,6 +15,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -26,7 +27,8 @@ from raytune_hpo.plots import style
 # ## The command
 #
 # A *linter* reads programs and finds mistakes. Ours is a simple one: it takes a file apart into words, compiles it, and
-# throws the result away. For every file it prints when it was done, and how much memory the process has used.
+# throws the result away. For every file it prints when it began, when it was done, and how much memory the process has
+# used.
 #
 # The files are a random batch from Python's own library.
 
@@ -34,11 +36,12 @@ from raytune_hpo.plots import style
 CHECK = """
 import resource, sys, time, tokenize
 for path in sys.argv[1:]:
+    begin = time.time()
     with open(path, "rb") as file:
         list(tokenize.tokenize(file.readline))
     with open(path, "rb") as file:
         compile(file.read(), path, "exec")
-    print(time.time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)
+    print(begin, time.time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)
 """
 BATCH = workshop.size(21, quick=8)
 
@@ -54,27 +57,34 @@ print(f"CPUs of this machine  {os.cpu_count()}")
 
 
 # %%
-def check(concurrency, per_process=1):
-    """Check all files once: when each was done, in seconds since the start, and what it used."""
+def check(concurrency, per_process=1, batch=files):
+    """Check all files once: when each was begun and done, in seconds since the start, and what that used."""
     # >>> your turn: the options of xargs for concurrency and batch size, as text: ["-P", str(...), ...]
     options = ["-P", str(concurrency), "-n", str(per_process)]
     # <<<
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
     command = ["xargs", "-0", *options, sys.executable, "-S", "-E", "-c", CHECK]
-    done = subprocess.run(command, input="\0".join(files), capture_output=True, text=True, check=True)
+    done = subprocess.run(command, input="\0".join(batch), capture_output=True, text=True, check=True)
     after, end = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
     lines = [line.split() for line in done.stdout.splitlines()]
     unit = 1 if sys.platform == "darwin" else 1_024  # macOS counts bytes, Linux kilobytes
     return {
-        "ends": sorted(float(at) - begin for at, _ in lines),
+        "spans": [(float(at) - begin, float(until) - begin) for at, until, _ in lines],
         "seconds": end - begin,
         "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        "process_mb": max(int(rss) for _, rss in lines) * unit / 1e6,
+        "process_mb": max(int(rss) for *_, rss in lines) * unit / 1e6,
     }
 
 
+def most_at_once(run):
+    """How many files were being checked at the same moment, at most."""
+    return max(sum(begin <= at < end for begin, end in run["spans"]) for at, _ in run["spans"])
+
+
 once = check(concurrency=2)
-print(f"files done     {len(once['ends'])}")
+print(f"files done     {len(once['spans'])}")
+print(f"most at once   {most_at_once(once)}")
+assert most_at_once(once) <= 2, "-P should limit the processes to two"
 print(f"seconds        {once['seconds']:.2f}")
 print(f"CPU seconds    {once['cpu_s']:.2f}")
 
@@ -97,11 +107,11 @@ print(f"CPU seconds    {once['cpu_s']:.2f}")
 REPEATS = 3
 
 
-def measure(config):
+def measure(config, batch=files, repeats=REPEATS):
     concurrency, per_process = config["concurrency"], config.get("per_process", 1)
-    runs = [check(concurrency, per_process) for _ in range(REPEATS)]
+    runs = [check(concurrency, per_process, batch) for _ in range(repeats)]
     took = [run["seconds"] for run in runs]
-    num_processes = min(concurrency, -(-BATCH // per_process))  # no more than there are batches, rounded up
+    num_processes = min(concurrency, -(-len(batch) // per_process))  # no more than there are batches, rounded up
     # >>> your turn: the median of took
     seconds = statistics.median(took)
     # <<<
@@ -111,8 +121,8 @@ def measure(config):
     return {
         "seconds": seconds,
         "jitter": jitter,
-        "latency": statistics.median(run["ends"][len(run["ends"]) // 2] for run in runs),
-        "throughput": BATCH / seconds,
+        "latency": statistics.median(statistics.median(end for _, end in run["spans"]) for run in runs),
+        "throughput": len(batch) / seconds,
         "cpu_s": statistics.median(run["cpu_s"] for run in runs),
         "memory_mb": num_processes * max(run["process_mb"] for run in runs),
     }
@@ -141,7 +151,7 @@ def fibonacci(limit):
     return sorted({*numbers, limit})
 
 
-assert fibonacci(10) == [1, 2, 3, 5, 8, 10]
+assert fibonacci(10) == [1, 2, 3, 5, 8, 10], "up to 10 they should be 1, 2, 3, 5, 8, and 10 itself"
 
 # %% [markdown]
 # A tuner can measure them like any other grid. `max_concurrent=1` is essential: two trials at the same time would
@@ -257,15 +267,18 @@ workshop.show(figure, "tuning_a_system_wrong_metric")
 # parameters and two metrics: seconds and memory.
 
 # %%
+storage = f"sqlite:///{tempfile.mkdtemp()}/studies.db"  # a file: we shall come back to these studies
+ranges = {"concurrency": hpo.lograndint(1, BATCH + 1), "per_process": hpo.lograndint(1, BATCH // 2 + 1)}
 both = hpo.tune(
     measure,
-    {"concurrency": hpo.lograndint(1, BATCH + 1), "per_process": hpo.lograndint(1, BATCH // 2 + 1)},
+    ranges,
     metric=["seconds", "memory_mb"],
-    num_trials=workshop.size(20, quick=6),
+    num_trials=workshop.size(16, quick=6),
     seed=0,
+    name="lint",
     runtime="local",
     max_concurrent=1,
-    storage="memory",
+    storage=storage,
     progress=False,
 )
 for trial in sorted(both.best_trials, key=lambda trial: trial.metrics["memory_mb"]):
@@ -275,24 +288,163 @@ for trial in sorted(both.best_trials, key=lambda trial: trial.metrics["memory_mb
 workshop.show(both.plot.pareto(), "tuning_a_system_front")
 
 # %% [markdown]
-# Nobody can say which of these is best without knowing what memory costs. With a limit, say 60 MB, the question has
-# an answer: the quickest below the limit.
+# Nobody can say which of these is best without knowing what memory costs. With a limit the question has an answer: the
+# quickest below the limit.
 #
+# ## Limits of three kinds
+#
+# | kind | example | known | what to do |
+# |---|---|---|---|
+# | static | processes without any file are useless | before the trial | `constraints` of the space: never proposed |
+# | dynamic | the memory used; what other programs leave us | when it was measured | `valid_range`: the trial fails |
+# | data | 5 files today, 500 tomorrow | when the data come | tune for each kind of data |
+#
+# First the static one and the dynamic one. The limit on memory is such that three processes fit. We begin with a setting
+# which is known to keep it.
+
+# %%
+LIMIT_MB = 3.5 * alone["memory_mb"]
+# >>> your turn: a dict that says between which bounds "memory_mb" must lie, as a tuple of two
+limits = {"memory_mb": (0, LIMIT_MB)}
+# <<<
+
+
+def has_work_for_all(config):
+    """Whether no process is without a file."""
+    return (config["concurrency"] - 1) * config["per_process"] < BATCH
+
+
+limited = hpo.tune(
+    measure,
+    hpo.Space(ranges, constraints=[has_work_for_all]),
+    metric=["seconds", "memory_mb"],
+    valid_range=limits,
+    num_trials=workshop.size(8, quick=4),
+    points_to_evaluate=[{"concurrency": 1, "per_process": 1}, {"concurrency": BATCH, "per_process": 1}],
+    seed=0,
+    name="lint-with-limits",
+    runtime="local",
+    max_concurrent=1,
+    storage=storage,
+    progress=False,
+)
+too_large = [trial for trial in limited if trial.status == "failed"]
+incumbent = min(limited.best_trials, key=lambda trial: trial.metrics["seconds"])
+print(f"limit         {LIMIT_MB:.0f} MB, which {len(too_large)} of {len(limited)} broke")
+print(f"the quickest  {incumbent.metrics['seconds']:.2f} s with {dict(incumbent.config)}")
+
+# %% [markdown]
+# Now the data: the same tuning for a batch of 5 files, some of those above, and for one of 500, all of them small.
+
+# %%
+small = [path for path in sorted(library.glob("*/*.py")) if 500 < path.stat().st_size < 5_000]
+small = [str(path) for path in small if not {"site-packages", "test", "tests"} & set(path.parts)]
+many = random.Random(1).choices(small, k=workshop.size(500, quick=100))
+batches = {f"{len(batch)} files": batch for batch in (files[:5], many)}
+by_data = {}
+for label, batch in batches.items():
+    by_data[label] = hpo.tune(
+        hpo.with_parameters(measure, batch=batch, repeats=1),
+        {"concurrency": hpo.grid_search([1, 4]), "per_process": hpo.grid_search([1, 5, 50])},
+        metric="seconds",
+        sampler="grid",
+        runtime="local",
+        max_concurrent=1,
+        storage="memory",
+        progress=False,
+    )
+    print(label)
+    for trial in sorted(by_data[label], key=lambda trial: trial.metrics["seconds"]):
+        print(f"  {trial.metrics['seconds']:6.2f} s  {trial.metrics['cpu_s']:6.2f} CPU s  {dict(trial.config)}")
+
+# %% [markdown]
+# With many small files most of the CPU time goes into *starting* processes, so a process should get many. But let each
+# process take fifty where there are five, and the first one takes all, while the other CPUs have nothing to do. Where the
+# data change from batch to batch, the best setting has to be a rule ("the batch divided by the CPUs, at most fifty"), and
+# what is tuned is the rule.
+#
+# ## Debugging a system that changes
+#
+# A tuned system goes on living: files grow, programs get new versions, the machine gets other neighbours. One day it is
+# slow. Was the tuning wrong, or has something changed since? Four steps tell. The first two ask the study, which has kept
+# every trial.
+
+
+# %%
+def in_terminal(*words):
+    """A command, as one types it into a terminal."""
+    print(f"$ raytune-hpo {' '.join(words)}")
+    command = [sys.executable, "-m", "raytune_hpo.cli", *words, "--storage", storage]
+    done = subprocess.run(command, capture_output=True, text=True)
+    print(done.stdout + done.stderr)
+    return done.returncode
+
+
+audited = in_terminal("audit", "lint")
+shown = in_terminal("show", "lint-with-limits", "--trial", str(too_large[0].number))
+
+# %% [markdown]
+# 1. `audit` computes again, from the stored results, what the search should have proposed. If it differs, the *search*
+#    has changed: another version, another space.
+# 2. `show --trial` says what one trial was and what it died of: this one broke the limit on memory.
+# 3. Then try the *incumbent*, the setting in use, once more. If it is as quick as it was, the system has not changed. (A
+#    study that is running does this with `raytune-hpo enqueue NAME JSON`.)
+# 4. If it is not, tune again under the new circumstances, and begin with the incumbent: the new search then knows what it
+#    has to beat.
+#
+# Let the change be that the files have become many and small.
+
+# %%
+again = hpo.tune(
+    hpo.with_parameters(measure, batch=many, repeats=1),
+    ranges,
+    metric="seconds",
+    num_trials=workshop.size(6, quick=3),
+    points_to_evaluate=[dict(incumbent.config), {"concurrency": 2, "per_process": BATCH // 2}],
+    seed=0,
+    name="lint-after-the-change",
+    runtime="local",
+    max_concurrent=1,
+    storage=storage,
+    progress=False,
+)
+print(f"incumbent    {again[0].metrics['throughput']:6.1f} files/s  {dict(again[0].config)}")
+print(f"tuned again  {again.best_trial.metrics['throughput']:6.1f} files/s  {dict(again.best_config)}")
+
+# %% [markdown]
 # ## What we claim
+#
+# Seconds depend on what else this machine is doing, so nothing below is about seconds. What was at work at the same time
+# can be counted, and CPU seconds and memory are those of our own processes. For the speed-up, one process and several are
+# measured *in turn*, so that others disturb both alike.
 
 # %%
 largest = max(ns)
-speed_up = seconds[0] / by_concurrency[largest]["seconds"]
+one, all_at_once = [], []
+for _ in range(REPEATS):
+    one.append(check(1))
+    all_at_once.append(check(largest))
+speed_up = statistics.median(a["seconds"] / b["seconds"] for a, b in zip(one, all_at_once, strict=True))
 print(f"speed-up of {largest} processes  {speed_up:.1f}")
 
-assert all(len(check(n)["ends"]) == BATCH for n in (1, largest)), "every file should be checked"
-assert wrong_choice == largest, "seconds / n should choose the largest n"
+assert all(len(run["spans"]) == BATCH for run in one + all_at_once), "every file should be checked"
+assert all(most_at_once(run) == 1 for run in one), "one process should check one file after the other"
+assert all(2 <= most_at_once(run) <= largest for run in all_at_once), "several should be at work at the same time"
+work_s = min(run["cpu_s"] for run in all_at_once)
+assert work_s > 0.6 * min(run["cpu_s"] for run in one), "the work should not become less, only shared"
+for run in all_at_once:  # which is why there is a knee: no number of processes does more work than the CPUs can
+    assert run["seconds"] * os.cpu_count() > 0.95 * run["cpu_s"], "n processes should not get more than all CPUs"
+assert wrong_choice == largest or not is_ours, "seconds / n should choose the largest n"
 assert by_concurrency[largest]["memory_mb"] > 2 * by_concurrency[1]["memory_mb"], "every process should cost memory"
-if is_ours and 1 < os.cpu_count() < largest / 2:  # else these seconds are about somebody else, or all n are few
-    assert min(seconds[1:]) < 0.85 * seconds[0], "several at a time should be quicker than one"
-    assert speed_up < 0.8 * largest, "so many processes should not be so many times quicker"
-    assert knee < wrong_choice, "the knee should come before the end"
 assert len(both.best_trials) >= 1, "there should be a front"
+assert incumbent.metrics["memory_mb"] <= LIMIT_MB, "the quickest should keep the limit"
+assert too_large and all("memory_mb" in trial.error for trial in too_large), "those that broke it should have failed"
+few, full = batches.values()
+assert most_at_once(check(4, 50, few)) == 1, "fifty for each process should leave five files to a single one"
+cpu_s = {trial.config["per_process"]: trial.metrics["cpu_s"] for trial in by_data[f"{len(full)} files"]}
+assert cpu_s[1] > 1.5 * cpu_s[50], "a process for each small file should cost more than one for fifty"
+assert (audited, shown) == (0, 0), "the study should be what its search proposed"
+assert dict(again[0].config) == dict(incumbent.config), "the new search should begin with the incumbent"
 
 # %% [markdown]
 # ## What to take with you

@@ -1,5 +1,6 @@
 """Shared parts of the labs: quick and full sizes, and figures that a notebook shows and a script writes to a file.
 
+gaps            what stands in an exercise where the reader has to write something
 network         the small neural network that the labs tune
 copying         copies labs and notebooks out of the package
 """
@@ -11,12 +12,18 @@ import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from raytune_hpo.plots import style
+from raytune_hpo.workshop.gaps import YourTurn, your_turn
+
+__all__ = ["OUT", "QUICK", "YourTurn", "figure", "show", "size", "your_turn"]
 
 QUICK = "RAYTUNE_HPO_QUICK"
 OUT = Path("out")
 # The colours of all plots, two more of Okabe and Ito's palette, and near-black, for figures with many curves.
 _COLOURS = [style.BLUE, style.ORANGE, style.GREEN, style.RED, "#CC79A7", "#56B4E9", "#22262e", style.GREY]
+_FEW_DECADES = 2.5  # more have no room for labels between them
 _Size = TypeVar("_Size")
 
 
@@ -43,11 +50,28 @@ def figure(title: str, *, x: str, y: str, log_x: bool = False, log_y: bool = Fal
 
 
 def show(drawn: Any, name: str) -> None:
-    """Show a figure in a notebook; elsewhere write it to out/NAME.html, a page that opens anywhere, and say where."""
+    """Show a figure in a notebook; elsewhere write it to out/NAME.html and say where.
+
+    The pages in ``out`` share one copy of plotly.js, which lies beside them; they open without a network.
+    """
+    _label_decades(drawn)
     if "ipykernel" in sys.modules:  # a notebook's kernel runs this
         drawn.show()
         return
     OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / f"{name}.html"
-    drawn.write_html(path, auto_play=False, config={"displaylogo": False, "responsive": True})
+    settings = {"displaylogo": False, "responsive": True}
+    drawn.write_html(path, auto_play=False, include_plotlyjs="directory", config=settings)
     sys.stdout.write(f"picture: {path.resolve()}\n")
+
+
+def _label_decades(drawn: Any) -> None:
+    """Labels of logarithmic axes: 0.01, 0.1, 1, all in one size; 0.02 and 0.05 too where there are few decades."""
+    for letter, axis in (("x", drawn.layout.xaxis), ("y", drawn.layout.yaxis)):
+        if axis.type != "log" or axis.tickvals is not None or axis.dtick is not None:
+            continue
+        drawn_at = [np.asarray(trace[letter], float) for trace in drawn.data if trace[letter] is not None]
+        positive = np.concatenate([np.empty(0), *(at[np.isfinite(at) & (at > 0)] for at in drawn_at)])
+        if axis.range is not None or positive.size:
+            low, high = axis.range or np.log10([positive.min(), positive.max()])
+            axis.update(dtick="D2" if high - low < _FEW_DECADES else 1, tickformat="~g")

@@ -43,7 +43,7 @@ def test_an_option_makes_a_lab_quick(monkeypatch):
     assert workshop.size("long", quick="short") == "short"
 
 
-def test_a_script_writes_its_picture_as_one_page_and_says_where(tmp_path, monkeypatch, capsys):
+def test_a_script_writes_its_pictures_beside_one_copy_of_plotly_and_says_where(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     drawn = workshop.figure("A & B", x="time", y="error", log_y=True)
@@ -54,6 +54,34 @@ def test_a_script_writes_its_picture_as_one_page_and_says_where(tmp_path, monkey
     text = page.read_text(encoding="utf-8")
     assert "a curve" in text
     assert 'src="http' not in text, "the page opens offline"
+    workshop.show(drawn, "another")
+    assert sorted(path.name for path in page.parent.iterdir()) == ["another.html", "picture.html", "plotly.min.js"]
+    assert all(path.stat().st_size < 100_000 for path in page.parent.glob("*.html"))
+
+
+@pytest.mark.parametrize(
+    ("values", "dtick"), [([0.05, 0.4], "D2"), ([1e-4, 30], 1), ([0.2, 0.3, np.nan, 0.0, -1], "D2"), ([None], None)]
+)
+def test_labels_of_logarithmic_axes_are_plain_numbers_of_one_size(values, dtick, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    drawn = workshop.figure("title", x="n", y="error", log_y=True)
+    drawn.add_scatter(x=list(range(len(values))), y=values)
+    workshop.show(drawn, "picture")
+    assert drawn.layout.yaxis.dtick == dtick
+    assert drawn.layout.yaxis.tickformat == (dtick and "~g")
+    assert drawn.layout.xaxis.dtick is None, "the other axis is not logarithmic"
+
+
+def test_labels_of_a_logarithmic_axis_that_a_lab_sets_itself_are_left_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    drawn = workshop.figure("title", x="n", y="error", log_x=True).add_scatter(x=[1, 100], y=[1, 2])
+    drawn.update_xaxes(tickvals=[1, 5, 100])
+    workshop.show(drawn, "picture")
+    assert drawn.layout.xaxis.dtick is None
+    ranged = workshop.figure("title", x="n", y="error", log_x=True).add_scatter(x=[1, 2], y=[1, 2])
+    ranged.update_xaxes(range=[-2, 4])
+    workshop.show(ranged, "picture")
+    assert ranged.layout.xaxis.dtick == 1, "its range says how many decades are seen"
 
 
 def test_axes_are_named_and_logarithmic_where_asked():
@@ -128,21 +156,26 @@ def fit(X, y):
 @pytest.mark.parametrize(
     ("last", "kept"),
     [
-        ("beta = solve(A, X.T @ y)", "beta = ..."),
-        ("beta, rest = solve(A, X.T @ y)", "beta, rest = ..."),
-        ("return solve(A, X.T @ y)", "return ..."),
-        ("print(A)", "..."),
-        ("beta += A", "..."),
+        ("beta = solve(A, X.T @ y)", "beta = workshop.your_turn"),
+        ("beta, rest = solve(A, X.T @ y)", "beta, rest = workshop.your_turn"),
+        ("return solve(A, X.T @ y)", "return workshop.your_turn"),
+        ("print(A)", "raise workshop.YourTurn"),
+        ("beta += A", "raise workshop.YourTurn"),
     ],
 )
 def test_a_gap_keeps_what_the_rest_needs(build, last, kept):
     exercise = build.exercise(LAB.format(last=last))
     hint = "    # YOUR TURN: solve the normal equations; np.linalg.solve helps\n"
-    assert f"{hint}    {kept}\n    return beta\n" in exercise
+    assert f'{hint}    {kept}("solve the normal equations")\n    return beta\n' in exercise
     assert "A = X.T @ X" not in exercise
 
 
-def test_the_filled_twin_keeps_the_solution(build):
+def test_a_hint_with_quotation_marks_is_quoted_and_ends_with_its_first_clause(build):
+    exercise = build.exercise('# >>> your turn: the key "loss". It is a number.\nx = 1\n# <<<\n')
+    assert "x = workshop.your_turn('the key \"loss\"')\n" in exercise
+
+
+def test_a_solution_keeps_what_stands_in_its_gaps(build):
     filled = build.solution(LAB.format(last="beta = A"))
     assert "helps\n    A = X.T @ X\n    beta = A\n    return beta\n" in filled
 
@@ -151,7 +184,7 @@ def test_long_hints_are_broken_into_lines(build):
     hinted = "# >>> your turn: " + "word " * 40 + "\nx = 1\n# <<<\n"
     made = build.exercise(hinted)
     assert all(len(text) <= build.WIDTH for text in made.splitlines())
-    assert made.count("word") == 40
+    assert made.count("word") > 40, "the whole hint stands above the gap, and its beginning in it"
 
 
 def test_cells_keep_their_ids_when_others_change(build):
