@@ -17,6 +17,7 @@ from raytune_hpo.facts import Fact
 from raytune_hpo.journal import schema
 from raytune_hpo.journal.backoff import Backoff
 from raytune_hpo.journal.database import FAILURES, Database, Right
+from raytune_hpo.journal.digests import digest_of
 from raytune_hpo.journal.storage import closed, conflict
 
 if TYPE_CHECKING:
@@ -113,10 +114,12 @@ class SqlJournal:
 
     def _write(self, connection: Connection, rows: list[tuple[Any, ...]], expect: int) -> None:
         with connection.begin():
-            length = connection.execute(schema.LENGTH, {"study": self._study_id}).scalar_one()
+            length, previous = connection.execute(schema.END, {"study": self._study_id}).one()
             if length == expect:
                 if rows:
                     schema.append(connection, rows)
+                    facts = [(kind, version, number, body) for _, _, kind, version, number, _, _, body in rows]
+                    schema.seal(connection, self._study_id, expect, digest_of(previous or "", expect, facts))
                 return
             at = connection.execute(schema.BATCH_AT, {"study": self._study_id, "position": expect}).first()
             # Where this very batch stands at its place, an earlier try was committed after all.

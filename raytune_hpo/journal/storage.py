@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 from raytune_hpo.codec import Row, to_row
 from raytune_hpo.errors import JournalError, SequenceConflict, SpecError, StudyExists, StudyNotFound
 from raytune_hpo.facts import Fact
+from raytune_hpo.journal.digests import Integrity
 
 if TYPE_CHECKING:  # protocols.py needs numpy and the spaces, remembering does not
     from raytune_hpo.protocols import Journal
@@ -130,6 +131,14 @@ class BaseStorage(ABC):
 
     @abstractmethod
     def delete(self, name: str) -> None: ...
+
+    def integrity(self, name: str) -> Integrity:
+        """Whether the study's facts are those that were written, as far as this storage keeps digests.
+
+        Raises:
+            StudyNotFound: it does not exist.
+        """
+        return Integrity(num_batches=0, num_untold=sum(1 for _ in self.rows(name)))
 
     def rows(self, name: str, start: int = 0) -> Iterator[Row]:
         return map(to_row, self.read(name, start))
