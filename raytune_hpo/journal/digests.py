@@ -24,7 +24,7 @@ class Integrity:
     Attributes:
         num_batches: appends whose facts are those that were written.
         num_untold: the first so many facts have no digest, so that nothing can be said about them.
-        broken: stretches of facts (the first one's and the last one's position, from 0) that are not those that were written.
+        broken: stretches of facts that are not those that were written: positions of the first one and the last, from 0.
     """
 
     num_batches: int

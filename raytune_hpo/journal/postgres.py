@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import os
 import time
+import weakref
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
+from sqlalchemy import URL, Connection, NullPool, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 
 from raytune_hpo.errors import JournalError, SpecError
@@ -32,6 +35,23 @@ _KEEPALIVE = (
     "SET tcp_keepalives_count = 3",
     "SET idle_session_timeout = 0",
 )
+
+
+_connections: weakref.WeakSet[Any] = weakref.WeakSet()  # the drivers' own
+
+
+def _cut_off_child() -> None:
+    """In a fork: whoever closes a copy of a connection says goodbye to the server, who would end the parent's session."""
+    if not len(_connections):
+        return
+    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for connection in list(_connections):
+        with contextlib.suppress(Exception):  # closed already
+            os.dup2(nowhere, connection.fileno(), inheritable=False)
+    os.close(nowhere)
+
+
+os.register_at_fork(after_in_child=_cut_off_child)
 
 
 class PostgresStorage(SqlStorage):
@@ -79,6 +99,7 @@ class PostgresDatabase(Database):
             poolclass=NullPool,
             pool_reset_on_return=None,
         )
+        event.listen(self._engine, "connect", lambda connection, _: _connections.add(connection))
 
     def write(self) -> Connection:
         connection = self._engine.connect()

@@ -163,7 +163,10 @@ class SqlStorage(BaseStorage):
             return int(study_id), int(connection.execute(schema.LENGTH, {"study": study_id}).scalar_one())
 
     def _rows(self, name: str, study_id: int, start: int, length: int) -> Iterator[Any]:
-        """Position, kind, version, body and number. Pages of a prefix that no longer changes: no transaction outlives one, and a slow reader holds up nobody."""
+        """Rows of position, kind, version, body and number.
+
+        In pages of a prefix that no longer changes: no transaction outlives one, and a slow reader holds up nobody.
+        """
         with self._reading() as connection:
             if connection is None:
                 raise self._vanished(name)
