@@ -117,8 +117,11 @@ LEFT JOIN raytune_facts report ON report.study_id = t.study_id AND report.seq = 
   WHEN t.report_seq > t.begun_seq THEN t.report_seq
   WHEN {db.whole("begun", "from_step")} IS NOT NULL THEN (
     SELECT max(f.seq) FROM raytune_facts f
-    WHERE f.study_id = t.study_id AND f.number = t.number AND f.kind = 'Reported' AND f.seq < t.begun_seq
-      AND {db.whole("f", "step")} <= {db.whole("begun", "from_step")}
+    WHERE f.study_id = t.study_id AND f.number = t.number AND f.kind = 'Reported' AND NOT EXISTS (
+      SELECT 1 FROM raytune_facts later
+      WHERE later.study_id = f.study_id AND later.number = f.number AND later.kind = 'Started' AND later.seq > f.seq
+        AND coalesce({db.whole("later", "from_step")} < {db.whole("f", "step")}, TRUE)
+    )
   ) END"""
 
 
