@@ -76,7 +76,12 @@ class PostgresStorage(SqlStorage):
             raise SpecError(
                 f'a PostgreSQL storage needs the package {driver or "psycopg"}: pip install "psycopg[binary]"'
             )
-        database = PostgresDatabase(url.set(drivername=f"postgresql+{driver or installed[0]}"))
+        try:
+            database = PostgresDatabase(url.set(drivername=f"postgresql+{driver or installed[0]}"))
+        except (ArgumentError, ValueError, TypeError):
+            raise SpecError(
+                "a PostgreSQL storage is postgresql://user:password@host:port/database, got a port that cannot be read"
+            ) from None
         return cls(database, patience_s=patience_s)
 
 
