@@ -81,12 +81,6 @@ digests = Table(
 
 # Statements that are run often are built once.
 LENGTH = select(func.coalesce(func.max(facts.c.seq) + 1, 0)).where(facts.c.study_id == bindparam("study"))
-_LAST_DIGEST = (
-    select(digests.c.digest).where(digests.c.study_id == bindparam("study")).order_by(digests.c.seq.desc()).limit(1)
-)
-END = select(func.coalesce(func.max(facts.c.seq) + 1, 0), _LAST_DIGEST.scalar_subquery()).where(
-    facts.c.study_id == bindparam("study")
-)
 # In one statement, since between two another batch may come.
 BATCHES = (
     select(
@@ -115,6 +109,17 @@ STUDIES = select(
 ).order_by(studies.c.id)
 
 
+def end(connection: Connection, study_id: int) -> tuple[int, str]:
+    """The study's length, and its last digest, which is empty if there is none. In the driver's words, as ``append``."""
+    marker = _marker(connection)
+    length, digest = connection.exec_driver_sql(
+        f"SELECT (SELECT max(seq) + 1 FROM {facts.name} WHERE study_id = {marker}), "
+        f"(SELECT digest FROM {digests.name} WHERE study_id = {marker} ORDER BY seq DESC LIMIT 1)",
+        (study_id, study_id),
+    ).one()
+    return length or 0, digest or ""
+
+
 def append(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert whole rows into ``facts``, in the order of its columns.
 
@@ -129,9 +134,12 @@ def seal(connection: Connection, study_id: int, first: int, digest: str) -> None
 
 
 def _insert(connection: Connection, table: Table, rows: Any) -> None:
-    marker = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-    markers = ", ".join([marker] * len(table.columns))
+    markers = ", ".join([_marker(connection)] * len(table.columns))
     connection.exec_driver_sql(f"INSERT INTO {table.name} VALUES ({markers})", rows)
+
+
+def _marker(connection: Connection) -> str:
+    return "?" if connection.dialect.paramstyle == "qmark" else "%s"
 
 
 def prepare(connection: Connection, where: str) -> None:

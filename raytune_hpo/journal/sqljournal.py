@@ -126,12 +126,12 @@ class SqlJournal:
 
     def _write(self, connection: Connection, rows: list[tuple[Any, ...]], expect: int) -> None:
         with connection.begin():
-            length, previous = connection.execute(schema.END, {"study": self._study_id}).one()
+            length, previous = schema.end(connection, self._study_id)
             if length == expect:
                 if rows:
                     schema.append(connection, rows)
                     facts = [(kind, version, number, body) for _, _, kind, version, number, _, _, body in rows]
-                    schema.seal(connection, self._study_id, expect, digest_of(previous or "", expect, facts))
+                    schema.seal(connection, self._study_id, expect, digest_of(previous, expect, facts))
                 return
             at = connection.execute(schema.BATCH_AT, {"study": self._study_id, "position": expect}).first()
             # Where this very batch stands at its place, an earlier try was committed after all.
