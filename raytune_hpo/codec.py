@@ -1,13 +1,18 @@
 """Codec of facts: JSON with a version, upcast when it is read; unknown kinds are refused.
 
-JSON has no NaN or infinity, and databases refuse Python's extension that has: they travel as ``{"$float": "nan"}``.
-Configurations come here packed by their space, which carries everything else that JSON cannot.
+JSON has no NaN or infinity, and databases refuse Python's extension that has: they travel as ``{"$float": "nan"}``, and
+a dict that looks like that travels with one more ``$`` before its key. Configurations come here packed by their space,
+which carries everything else that JSON cannot.
+
+Version 2 knows a retried trial's number, the step a trial goes on from, suspects, reasons, stops of single trials, the
+verdict ``complete`` and the versions of a session; and it sends back dicts that look like floats as they were.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
@@ -16,15 +21,17 @@ from typing import Any, get_args
 from raytune_hpo.errors import JournalCorrupt
 from raytune_hpo.facts import Fact, Status, TrialFact, Verdict
 
-VERSION = 1
+VERSION = 2
 KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Fact)}
 _DEFAULTS = {
     kind: {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(kind)}
     for kind in KINDS.values()
 }
 # Upcasts by the version they start from; a body of version v passes all of v, v+1, ... on its way in.
-_UPCASTS: dict[int, Callable[[str, dict[str, Any]], dict[str, Any]]] = {}
-
+_UPCASTS: dict[int, Callable[[str, dict[str, Any]], dict[str, Any]]] = {
+    1: lambda kind, data: data,  # what version 2 added has a default
+}
+_LIKE_FLOAT = re.compile(r"\$+float")
 
 Row = tuple[str, int, str]  # a fact on its way: kind, version and body
 
@@ -39,9 +46,10 @@ def encode(fact: Fact) -> str:
     defaults = _DEFAULTS[type(fact)]
     body = {name: value for name, default in defaults.items() if (value := getattr(fact, name)) != default}
     try:
-        return _dumps(body)
+        text = _dumps(body)
     except (ValueError, TypeError):  # not finite, or not plain: rare, so the common case pays nothing
         return _dumps(to_jsonable(body))
+    return text if '$float"' not in text else _dumps(to_jsonable(body))
 
 
 def decode(kind: str, version: int, body: str) -> Fact:
@@ -57,7 +65,8 @@ def decode(kind: str, version: int, body: str) -> Fact:
         )
     try:
         # Calling back for each object would cost more than all the rest: only where there is something to revive.
-        data: Any = json.loads(body, object_hook=_revive) if '"$float"' in body else json.loads(body)
+        hook = None if '$float"' not in body else _revive if version > 1 else _revive_float
+        data: Any = json.loads(body, object_hook=hook)
         for step in range(version, VERSION):
             data = _UPCASTS[step](kind, data)
         _share(data)
@@ -95,7 +104,8 @@ def to_jsonable(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [to_jsonable(v) for v in value]
     if isinstance(value, Mapping):
-        return {key: to_jsonable(v) for key, v in value.items()}
+        plain = {key: to_jsonable(v) for key, v in value.items()}
+        return {f"${key}": v for key, v in plain.items()} if _is_like_float(plain) else plain
     if value is None or isinstance(value, (str, int, float)):
         return value
     raise TypeError(f"{type(value).__name__} cannot be written to the journal")
@@ -105,5 +115,18 @@ def to_jsonable(value: Any) -> Any:
 _dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
+def _is_like_float(data: Mapping[Any, Any]) -> bool:
+    if len(data) != 1:
+        return False
+    (key,) = data
+    return isinstance(key, str) and _LIKE_FLOAT.fullmatch(key) is not None
+
+
 def _revive(data: dict[str, Any]) -> Any:
+    if data.keys() != {"$float"} and _is_like_float(data):
+        return {key[1:]: value for key, value in data.items()}
+    return _revive_float(data)
+
+
+def _revive_float(data: dict[str, Any]) -> Any:
     return float(data["$float"]) if data.keys() == {"$float"} else data

@@ -65,9 +65,13 @@ class SessionOpened:
     """An optimizer took the study up (again); time between sessions is not running time.
 
     Whatever the session before left running is requeued by facts that follow this one.
+
+    Attributes:
+        versions: of the packages whose arithmetic the suggestions depend on, by their names.
     """
 
     at: float
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

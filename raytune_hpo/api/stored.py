@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from raytune_hpo import cluster
 from raytune_hpo.api.run import Run
 from raytune_hpo.core.ledger import Ledger
-from raytune_hpo.journal import open_storage
+from raytune_hpo.journal import StoredStudies, open_storage
 from raytune_hpo.results import Results
 
 
@@ -22,16 +24,29 @@ def load(name: str, storage: Any = None) -> Results:
     Raises:
         StudyNotFound: naming the nearest ones.
     """
-    store = stored(storage)
+    with opened(storage) as studies:
+        return Results.from_ledger(Ledger.fold(studies.read(name)), storage=storage)
+
+
+@contextmanager
+def opened(
+    storage: Any = None, address: str | None = None, *, connect: Callable[[str], None] | None = None
+) -> Iterator[StoredStudies]:
+    """Stored studies, to read or delete them: the words as for Tuner, understood where the studies are.
+
+    Args:
+        address: of a cluster, on whose head node they are; None: on this machine, or on the head node of the cluster that
+            this process reaches from outside.
+        connect: how to get there, if not by ``cluster.connect``.
+    """
+    if address is not None:
+        (connect or cluster.connect)(address)
+    is_elsewhere = address is not None or cluster.is_remote()
+    studies: StoredStudies = cluster.remote_storage(storage) if is_elsewhere else open_storage(storage)
     try:
-        return Results.from_ledger(Ledger.fold(store.read(name)), storage=storage)
+        yield studies
     finally:
-        store.close()
-
-
-def stored(storage: Any) -> Any:
-    """The storage to read from: the words as for Tuner, understood where the studies are."""
-    return cluster.remote_storage(storage) if cluster.is_remote() else open_storage(storage)
+        studies.close()
 
 
 def attach(name: str) -> Run:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,8 +17,7 @@ from raytune_hpo.errors import HpoError, NoCompletedTrial
 
 if TYPE_CHECKING:
     from raytune_hpo.core.ledger import Ledger
-    from raytune_hpo.facts import Fact
-    from raytune_hpo.journal import StudyRow
+    from raytune_hpo.journal import StoredStudies
 
 NO_RESULT, BAD_USAGE = 1, 2  # exit codes, beside 0
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -102,16 +101,11 @@ def say(text: str, data: Any, *, as_json: bool) -> None:
 # ---------------------------------------------------------------------------------------------- reading
 
 
-class Store(Protocol):
-    """A storage to read from, on this machine or on a cluster."""
+def opened(storage: str | None, address: str | None) -> AbstractContextManager[StoredStudies]:
+    """The stored studies of this machine, or of a cluster's head node."""
+    from raytune_hpo.api import stored
 
-    def read(self, name: str, start: int = 0) -> Iterator[Fact]: ...
-
-    def trial_facts(self, name: str, number: int) -> list[Fact]: ...
-
-    def studies(self) -> list[StudyRow]: ...
-
-    def delete(self, name: str) -> None: ...
+    return stored.opened(storage, address, connect=connect)
 
 
 def connect(address: str | None) -> None:
@@ -119,24 +113,6 @@ def connect(address: str | None) -> None:
     from raytune_hpo.cluster.connecting import connect, silence
 
     connect(address, say=partial(click.echo, err=True) if sys.stderr.isatty() else silence)
-
-
-@contextmanager
-def opened(storage: str | None, address: str | None) -> Iterator[Store]:
-    """The storage of this machine, or of a cluster's head node."""
-    if address is not None:
-        from raytune_hpo import cluster
-
-        connect(address)
-        yield cluster.remote_storage(storage)
-        return
-    from raytune_hpo.journal import open_storage
-
-    store = open_storage(storage)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def folded(name: str, storage: str | None, address: str | None) -> Ledger:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from raytune_hpo.cli.app import NO_RESULT, Store, folded, opened, reads_studies, say, seconds
+from raytune_hpo.cli.app import NO_RESULT, folded, opened, reads_studies, say, seconds
 from raytune_hpo.display.text import duration, last_line, table
 from raytune_hpo.errors import HpoError, SpecError
 
 if TYPE_CHECKING:
     from raytune_hpo.core.ledger import Ledger
+    from raytune_hpo.journal import StoredStudies
     from raytune_hpo.results import Results
 
 
@@ -36,7 +37,7 @@ def studies(is_long: bool, storage: str | None, address: str | None, as_json: bo
     say(table(header, shown, indent="") if rows else "no studies", rows, as_json=as_json)
 
 
-def _outcome(store: Store, name: str) -> dict[str, Any]:
+def _outcome(store: StoredStudies, name: str) -> dict[str, Any]:
     """The outcome of one study; one that is broken must not hide the others."""
     from raytune_hpo.core.ledger import Ledger
     from raytune_hpo.results.records import outcome_record, unreadable_record
@@ -185,7 +186,7 @@ def report(
     say(f"wrote {out}", {"path": str(out), "trials": len(results)}, as_json=as_json)
 
 
-def _write_until_ended(store: Store, name: str, out: Path, every_s: float) -> Ledger:
+def _write_until_ended(store: StoredStudies, name: str, out: Path, every_s: float) -> Ledger:
     """Write the page again whenever there is something new, until the study has ended or until Ctrl-C."""
     from raytune_hpo.core.ledger import Ledger
     from raytune_hpo.results import Results
@@ -235,16 +236,18 @@ def audit(
 ) -> None:
     """Recompute a study from its journal.
 
-    Every suggestion and verdict is compared with what was journalled. Exit code 1 where they differ.
+    Every suggestion and verdict is compared with what was journalled, and the journal with its digests, which show what was
+    changed after it was written. Exit code 1 where something differs.
     """
     from dataclasses import asdict
 
     from raytune_hpo.cli.control import live_parts
     from raytune_hpo.core.audit import audit as recompute
+    from raytune_hpo.journal import integrity_of
 
     with opened(storage, address) as store:
-        facts = list(store.read(name))
-    found = recompute(facts, **({} if path is None else live_parts(path)))
+        facts, integrity = list(store.read(name)), integrity_of(store, name)
+    found = recompute(facts, integrity=integrity, **({} if path is None else live_parts(path)))
     say(str(found), asdict(found), as_json=as_json)
     if not found.is_clean:
         ctx.exit(1)

@@ -13,7 +13,7 @@ from raytune_hpo.cluster.environment import optimizer_needs, storage_words
 from raytune_hpo.cluster.shells import READER, answer_of, hire, on_head, packed
 from raytune_hpo.codec import Row, decode, to_row
 from raytune_hpo.facts import Fact
-from raytune_hpo.journal import StudyRow, open_storage
+from raytune_hpo.journal import Integrity, StudyRow, integrity_of, open_storage
 
 ROWS_PER_CALL = 5_000
 
@@ -32,6 +32,9 @@ class StorageReader:
 
     def trial_facts(self, name: str, number: int) -> list[Row]:
         return [to_row(fact) for fact in self._storage.trial_facts(name, number)]
+
+    def integrity(self, name: str) -> Integrity:
+        return integrity_of(self._storage, name)
 
     def delete(self, name: str) -> None:
         self._storage.delete(name)
@@ -59,6 +62,10 @@ class RemoteStorage:
 
     def trial_facts(self, name: str, number: int) -> list[Fact]:
         return [decode(*row) for row in self._call("trial_facts", name, number)]
+
+    def integrity(self, name: str) -> Integrity:
+        found: Integrity = self._call("integrity", name)
+        return found
 
     def delete(self, name: str) -> None:
         self._call("delete", name)

@@ -3,14 +3,16 @@
 A suggestion is a function of the spec, the seed, its number, the results behind its basis and what was pending then;
 a verdict is one of the reports before it. One pass over the facts is enough: the sampler is told each result where it
 stands, and a suggestion is recomputed where the pass reaches its basis, which lies before the fact that tells of it.
+
+Results cannot be recomputed. Whether they are those that were written is for the journal's digests to say.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raytune_hpo import registry
@@ -19,8 +21,10 @@ from raytune_hpo.core.asking import ask
 from raytune_hpo.core.fold import StudyFold
 from raytune_hpo.core.messages import SuggestionRequest
 from raytune_hpo.core.suggestions import to_pending
+from raytune_hpo.core.versions import installed_versions
 from raytune_hpo.errors import InvalidTransition, SpaceError, SpecMismatch
-from raytune_hpo.facts import Fact, Reported, Started, StudyCreated
+from raytune_hpo.facts import Fact, Reported, SessionOpened, Started, StudyCreated
+from raytune_hpo.journal import Integrity
 from raytune_hpo.protocols import Sampler, Scheduler, Suggestion
 from raytune_hpo.space import Space
 from raytune_hpo.spec import Part, StudySpec
@@ -57,6 +61,8 @@ class AuditReport:
         num_suggestions, num_verdicts: how many were recomputed.
         num_enqueued: the user's own points, which nothing can be said about.
         differences: in the order of the journal.
+        integrity: whether the facts are those that were written; None where nobody asked the storage.
+        versions: of packages that computed the study in other versions than those here, which are named last.
     """
 
     name: str
@@ -65,19 +71,30 @@ class AuditReport:
     num_verdicts: int
     num_enqueued: int
     differences: tuple[Difference, ...]
+    integrity: Integrity | None = None
+    versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def is_clean(self) -> bool:
-        return not self.differences
+        return not self.differences and (self.integrity is None or not self.integrity.broken)
 
     def __str__(self) -> str:
         counts = (
             f"study {self.name!r}: {self.num_facts} facts, {self.num_suggestions} suggestions and {self.num_verdicts} "
             f"verdicts recomputed, {self.num_enqueued} enqueued points skipped"
         )
-        if self.is_clean:
-            return f"{counts}; all are as journalled"
-        return "\n  ".join([f"{counts}; {len(self.differences)} differ:", *map(str, self.differences)])
+        if self.differences:
+            lines = [f"{counts}; {len(self.differences)} differ:", *map(str, self.differences), *self._hints()]
+        else:
+            lines = [f"{counts}; all are as journalled"]
+        if self.integrity is not None:
+            lines.append(str(self.integrity))
+        return "\n  ".join(lines)
+
+    def _hints(self) -> Iterator[str]:
+        """What may have rounded differently."""
+        for package, (*journalled, here) in self.versions.items():
+            yield f"computed with {package} {' and '.join(journalled)}, recomputed with {here}: it may round differently"
 
 
 def audit(
@@ -86,6 +103,7 @@ def audit(
     space: Space | None = None,
     sampler: Sampler | None = None,
     scheduler: Scheduler | None = None,
+    integrity: Integrity | None = None,
 ) -> AuditReport:
     """Recompute a study.
 
@@ -93,6 +111,7 @@ def audit(
         facts: all of them, in order.
         space: the one the study was built with, where it has functions: a journal keeps only their names.
         sampler, scheduler: the ones of the study, with their options, where the registry cannot rebuild them.
+        integrity: what ``raytune_hpo.journal.integrity_of`` says of the study, to be part of the report.
 
     Raises:
         SpaceError: a function of the space is needed, and none was passed.
@@ -107,7 +126,8 @@ def audit(
     if spec.scheduler is not None:
         live_scheduler = scheduler or _rebuilt("scheduler", spec.scheduler)
         _require("scheduler", live_scheduler, spec.scheduler)
-    return _Auditor(spec, live_sampler, live_scheduler, journal).run()
+    report = _Auditor(spec, live_sampler, live_scheduler, journal).run()
+    return replace(report, integrity=integrity, versions=_other_versions(journal))
 
 
 class _Auditor:
@@ -212,6 +232,18 @@ def _spec(journal: Sequence[Fact], space: Space | None) -> StudySpec:
     live = replace(stored, space=space)
     live.require_same(stored)
     return live
+
+
+def _other_versions(journal: Sequence[Fact]) -> dict[str, tuple[str, ...]]:
+    """By package: the versions that sessions had, in order, and the one here; packages of which all are one are left out."""
+    sessions = [fact.versions for fact in journal if isinstance(fact, SessionOpened)]
+    here = installed_versions()
+    found = {}
+    for package in dict.fromkeys(name for versions in sessions for name in versions):
+        journalled = tuple(dict.fromkeys(versions[package] for versions in sessions if package in versions))
+        if journalled != (here.get(package),):
+            found[package] = (*journalled, here.get(package, "none"))
+    return found
 
 
 def _rebuilt(role: str, part: Part) -> Any:

@@ -84,7 +84,14 @@ class OptimizerCore(StudyFold):
         return Decision(reply=reply, facts=tuple(self._facts))
 
     def open(
-        self, at: float, spec: StudySpec, *, suspect: bool = False, blame: bool = False, retry_failed: bool = False
+        self,
+        at: float,
+        spec: StudySpec,
+        *,
+        suspect: bool = False,
+        blame: bool = False,
+        retry_failed: bool = False,
+        versions: Mapping[str, str] | None = None,
     ) -> tuple[Fact, ...]:
         """Take the study up (again): adopt the spec's limits and requeue what an earlier session left running.
 
@@ -92,11 +99,12 @@ class OptimizerCore(StudyFold):
             suspect: whether these may have killed that session: they are handed out last.
             blame: whether one that ran alone did kill it, and spends a retry: trials run in the optimizer's own process.
             retry_failed: whether the configurations of failed trials are enqueued again.
+            versions: of what computes the suggestions of this session.
         """
         self._facts = []
         if spec.limits != self.ledger.spec.limits:
             self._record(StudyExtended(limits=spec.limits.to_json(), at=at))
-        self._record(SessionOpened(at=at))
+        self._record(SessionOpened(at=at, versions=versions or {}))
         left = self.ledger.running()
         is_to_blame = blame and len(left) == 1
         for trial in left:

@@ -11,6 +11,7 @@ from raytune_hpo.core.ledger import Ledger, StudyStatus
 from raytune_hpo.core.machine import OptimizerCore
 from raytune_hpo.core.messages import Command, EnqueueConfig, Reply, StopStudy, StopTrial
 from raytune_hpo.core.snapshot import Snapshot, snapshot_of
+from raytune_hpo.core.versions import installed_versions
 from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.facts import Enqueued, Fact, StudyCreated
 from raytune_hpo.protocols import Clock, Journal, Sampler, Scheduler
@@ -95,7 +96,14 @@ class Optimizer:
             suspect, blame, retry_failed: see ``OptimizerCore.open``.
         """
         self.replay()
-        facts = self.core.open(self.now(), self._spec, suspect=suspect, blame=blame, retry_failed=retry_failed)
+        facts = self.core.open(
+            self.now(),
+            self._spec,
+            suspect=suspect,
+            blame=blame,
+            retry_failed=retry_failed,
+            versions=installed_versions(),
+        )
         self._append(facts)
 
     def handle(self, commands: Sequence[Command]) -> list[Reply]:

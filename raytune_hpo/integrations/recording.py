@@ -145,17 +145,14 @@ def record(name: str, recorder: Recorder, storage: Any = None) -> None:
     Raises:
         StudyNotFound: no study has that name; the message lists the nearest ones.
     """
-    store = stored.stored(storage)
-    try:
-        facts = store.read(name)
+    with stored.opened(storage) as studies:
+        facts = studies.read(name)
         recorder.open(None)
         try:
             for fact in facts:
                 recorder(fact)
         finally:
             recorder.close()
-    finally:
-        store.close()
 
 
 def require(module: str, package: str) -> None:

@@ -7,27 +7,33 @@ lets anyone follow. SQLAlchemy is imported when a database is opened, not before
 
 from __future__ import annotations
 
+from raytune_hpo.journal.digests import Integrity
 from raytune_hpo.journal.memory import MemoryStorage
 from raytune_hpo.journal.opening import open_storage
 from raytune_hpo.journal.storage import (
     BaseStorage,
     Storage,
+    StoredStudies,
     StudyRow,
     check_name,
     closed,
     conflict,
+    integrity_of,
     missing,
     taken,
 )
 
 __all__ = [
     "BaseStorage",
+    "Integrity",
     "MemoryStorage",
     "Storage",
+    "StoredStudies",
     "StudyRow",
     "check_name",
     "closed",
     "conflict",
+    "integrity_of",
     "missing",
     "open_storage",
     "taken",

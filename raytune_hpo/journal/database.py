@@ -90,7 +90,7 @@ class Database(ABC):
         try:
             yield
         except FAILURES as error:
-            raise self.explain(error) from error
+            raise self.explain(error) from None  # the driver's own words may repeat a password
 
 
 def cause(error: BaseException) -> BaseException:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from raytune_hpo.codec import is_trial_fact
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal.storage import PATIENCE_S, BaseStorage, StudyRow, check_name, closed, conflict, missing, taken
@@ -25,8 +24,8 @@ class _Study:
     def extend(self, facts: Sequence[Fact]) -> None:
         self.facts.extend(facts)
         for fact in facts:
-            if is_trial_fact(fact):
-                self.by_number.setdefault(fact.number, []).append(fact)  # type: ignore[union-attr]
+            if (number := getattr(fact, "number", None)) is not None:
+                self.by_number.setdefault(number, []).append(fact)
 
     def read(self, start: int) -> Iterator[Fact]:
         return islice(self.facts, start, len(self.facts))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import os
 import time
+import weakref
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
+from sqlalchemy import URL, Connection, NullPool, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 
 from raytune_hpo.errors import JournalError, SpecError
@@ -34,6 +37,23 @@ _KEEPALIVE = (
 )
 
 
+_connections: weakref.WeakSet[Any] = weakref.WeakSet()  # the drivers' own
+
+
+def _cut_off_child() -> None:
+    """In a fork: whoever closes a copy of a connection says goodbye to the server, who would end the parent's session."""
+    if not len(_connections):
+        return
+    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for connection in list(_connections):
+        with contextlib.suppress(Exception):  # closed already
+            os.dup2(nowhere, connection.fileno(), inheritable=False)
+    os.close(nowhere)
+
+
+os.register_at_fork(after_in_child=_cut_off_child)
+
+
 class PostgresStorage(SqlStorage):
     """Studies in a PostgreSQL database."""
 
@@ -56,7 +76,12 @@ class PostgresStorage(SqlStorage):
             raise SpecError(
                 f'a PostgreSQL storage needs the package {driver or "psycopg"}: pip install "psycopg[binary]"'
             )
-        database = PostgresDatabase(url.set(drivername=f"postgresql+{driver or installed[0]}"))
+        try:
+            database = PostgresDatabase(url.set(drivername=f"postgresql+{driver or installed[0]}"))
+        except (ArgumentError, ValueError, TypeError):
+            raise SpecError(
+                "a PostgreSQL storage is postgresql://user:password@host:port/database, got a port that cannot be read"
+            ) from None
         return cls(database, patience_s=patience_s)
 
 
@@ -79,6 +104,7 @@ class PostgresDatabase(Database):
             poolclass=NullPool,
             pool_reset_on_return=None,
         )
+        event.listen(self._engine, "connect", lambda connection, _: _connections.add(connection))
 
     def write(self) -> Connection:
         connection = self._engine.connect()

@@ -3,6 +3,7 @@
 raytune_studies   a row for each study
 raytune_writers   a row for each time someone took the right to write one
 raytune_facts     a row for each fact: position, what it is, which writer's which batch it came in, and its JSON body
+raytune_digests   a row for each batch of facts: the position of its first one, and its digest
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from sqlalchemy import (
 from raytune_hpo.errors import JournalCorrupt, JournalError
 from raytune_hpo.journal import views
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+WITHOUT_DIGESTS = 1
 
 metadata = MetaData()
 schema = Table("raytune_schema", metadata, Column("version", Integer, nullable=False))
@@ -68,13 +70,33 @@ facts = Table(
     Index("raytune_facts_by_number", "study_id", "number"),
     sqlite_with_rowid=False,
 )
+digests = Table(
+    "raytune_digests",
+    metadata,
+    Column("study_id", ForeignKey(studies.c.id), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("digest", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 # Statements that are run often are built once.
 LENGTH = select(func.coalesce(func.max(facts.c.seq) + 1, 0)).where(facts.c.study_id == bindparam("study"))
+# In one statement, since between two another batch may come.
+BATCHES = (
+    select(
+        digests.c.seq,
+        digests.c.digest,
+        select(func.coalesce(func.max(facts.c.seq) + 1, 0))
+        .where(facts.c.study_id == bindparam("study"))
+        .scalar_subquery(),
+    )
+    .where(digests.c.study_id == bindparam("study"))
+    .order_by(digests.c.seq)
+)
 BATCH_AT = select(facts.c.writer, facts.c.batch).where(
     facts.c.study_id == bindparam("study"), facts.c.seq == bindparam("position")
 )
-_ROWS = select(facts.c.seq, facts.c.kind, facts.c.version, facts.c.body).order_by(facts.c.seq)
+_ROWS = select(facts.c.seq, facts.c.kind, facts.c.version, facts.c.body, facts.c.number).order_by(facts.c.seq)
 PAGE = _ROWS.where(facts.c.study_id == bindparam("study"), facts.c.seq.between(bindparam("first"), bindparam("last")))
 OF_TRIAL = _ROWS.where(facts.c.study_id == bindparam("study"), facts.c.number == bindparam("number"))
 STUDY_ID = select(studies.c.id).where(studies.c.name == bindparam("study_name"))
@@ -87,23 +109,52 @@ STUDIES = select(
 ).order_by(studies.c.id)
 
 
+def end(connection: Connection, study_id: int) -> tuple[int, str]:
+    """The study's length, and its last digest, which is empty if there is none. In the driver's words, as ``append``."""
+    marker = _marker(connection)
+    length, digest = connection.exec_driver_sql(
+        f"SELECT (SELECT max(seq) + 1 FROM {facts.name} WHERE study_id = {marker}), "
+        f"(SELECT digest FROM {digests.name} WHERE study_id = {marker} ORDER BY seq DESC LIMIT 1)",
+        (study_id, study_id),
+    ).one()
+    return length or 0, digest or ""
+
+
 def append(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert whole rows into ``facts``, in the order of its columns.
 
     In the driver's own words: what SQLAlchemy does to the parameters of each row costs more than the database's work.
     """
-    marker = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-    markers = ", ".join([marker] * len(facts.columns))
-    connection.exec_driver_sql(f"INSERT INTO {facts.name} VALUES ({markers})", list(rows))
+    _insert(connection, facts, list(rows))
+
+
+def seal(connection: Connection, study_id: int, first: int, digest: str) -> None:
+    """Enter the digest of the batch that begins at a position."""
+    _insert(connection, digests, (study_id, first, digest))
+
+
+def _insert(connection: Connection, table: Table, rows: Any) -> None:
+    markers = ", ".join([_marker(connection)] * len(table.columns))
+    connection.exec_driver_sql(f"INSERT INTO {table.name} VALUES ({markers})", rows)
+
+
+def _marker(connection: Connection) -> str:
+    return "?" if connection.dialect.paramstyle == "qmark" else "%s"
 
 
 def prepare(connection: Connection, where: str) -> None:
-    """Create the tables and views, unless they are there. Runs inside a transaction that excludes other writers.
+    """Create the tables and views, unless they are there, and add to those of an earlier version what they lack.
+
+    Runs inside a transaction that excludes other writers. Views stay as they are: others may be built on them.
 
     Raises:
         JournalError: the database is of a newer release, or belongs to another application.
     """
-    if is_ours(connection, where):
+    version = version_of(connection, where)
+    if version is not None:
+        if version < SCHEMA_VERSION:
+            digests.create(connection)
+            connection.execute(insert(schema).values(version=SCHEMA_VERSION))
         return
     names = set(inspect(connection).get_table_names()) | set(inspect(connection).get_view_names())
     if foreign := names & {*metadata.tables, *views.VIEW_NAMES}:
@@ -117,15 +168,15 @@ def prepare(connection: Connection, where: str) -> None:
     connection.execute(insert(schema).values(version=SCHEMA_VERSION))
 
 
-def is_ours(connection: Connection, where: str) -> bool:
-    """Whether our tables are there, in a version that this release knows; False if there are none.
+def version_of(connection: Connection, where: str) -> int | None:
+    """The version of our tables, one that this release knows; None if there are none.
 
     Raises:
         JournalError: they are of a newer release.
         JournalCorrupt: the version is missing, or is not a number.
     """
     if not inspect(connection).has_table(schema.name):
-        return False
+        return None
     version = connection.execute(select(func.max(schema.c.version))).scalar()
     if not isinstance(version, int):
         raise JournalCorrupt(f"{where} has our tables but no schema version; restore it from a copy")
@@ -133,4 +184,4 @@ def is_ours(connection: Connection, where: str) -> bool:
         raise JournalError(
             f"{where} has schema version {version}, this release of raytune_hpo knows {SCHEMA_VERSION}; upgrade raytune_hpo"
         )
-    return True
+    return version

@@ -14,6 +14,7 @@ from raytune_hpo.errors import JournalCorrupt, StudyNotFound
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import schema
 from raytune_hpo.journal.database import Database, Right
+from raytune_hpo.journal.digests import Integrity, verify
 from raytune_hpo.journal.sqljournal import SqlJournal
 from raytune_hpo.journal.storage import PATIENCE_S, BaseStorage, StudyRow, check_name, missing, taken
 
@@ -33,7 +34,7 @@ class SqlStorage(BaseStorage):
         self.url = database.url
         self._database = database
         self._patience_s = patience_s
-        self._prepared = False  # whether our tables were seen: they never go away again
+        self._version: int | None = None  # of our tables, once they were seen: they never go away again
 
     def journal(self, name: str, *, create: bool, owner: str) -> SqlJournal:
         if create:
@@ -53,7 +54,7 @@ class SqlStorage(BaseStorage):
 
     def rows(self, name: str, start: int = 0) -> Iterator[Row]:
         study_id, length = self._locate(name)  # at once, so that a missing study is told at once
-        return self._rows(name, study_id, start, length)
+        return ((kind, version, body) for _, kind, version, body, _ in self._rows(name, study_id, start, length))
 
     def trial_facts(self, name: str, number: int) -> list[Fact]:
         study_id, _ = self._locate(name)
@@ -61,7 +62,22 @@ class SqlStorage(BaseStorage):
             if connection is None:
                 raise self._vanished(name)
             rows = connection.execute(schema.OF_TRIAL, {"study": study_id, "number": number}).all()
-        return [_fact(name, *row) for row in rows]
+        return [_fact(name, *row[:4]) for row in rows]
+
+    def integrity(self, name: str) -> Integrity:
+        study_id, length = self._locate(name)
+        with self._reading() as connection:
+            if connection is None:
+                raise self._vanished(name)
+            with connection.begin():
+                is_kept = schema.version_of(connection, self.url) != schema.WITHOUT_DIGESTS
+                found = connection.execute(schema.BATCHES, {"study": study_id}).all() if is_kept else []
+        batches = [(first, digest) for first, digest, _ in found]
+        if found:
+            length = found[0][2]
+        start = batches[0][0] if batches else length
+        facts = ((kind, v, number, body) for _, kind, v, body, number in self._rows(name, study_id, start, length))
+        return verify(batches, facts, length)
 
     def studies(self) -> list[StudyRow]:
         with self._reading() as connection:
@@ -74,6 +90,9 @@ class SqlStorage(BaseStorage):
             right = self._claim(connection, study_id, name, "someone who deletes it")
             try:
                 with connection.begin():
+                    self._database.serialize(connection)
+                    schema.prepare(connection, self.url)  # or an earlier version's would lack a table
+                    connection.execute(delete(schema.digests).where(schema.digests.c.study_id == study_id))
                     connection.execute(delete(schema.facts).where(schema.facts.c.study_id == study_id))
                     connection.execute(delete(schema.writers).where(schema.writers.c.study_id == study_id))
                     connection.execute(delete(schema.studies).where(schema.studies.c.id == study_id))
@@ -124,10 +143,10 @@ class SqlStorage(BaseStorage):
                 yield None
                 return
             with connection:
-                if not self._prepared:
+                if self._version is None:
                     with connection.begin():
-                        self._prepared = schema.is_ours(connection, self.url)
-                yield connection if self._prepared else None
+                        self._version = schema.version_of(connection, self.url)
+                yield None if self._version is None else connection
 
     def _locate(self, name: str) -> tuple[int, int]:
         """The study's id and length.
@@ -143,8 +162,11 @@ class SqlStorage(BaseStorage):
                 raise missing(name, self.url, list(connection.execute(schema.NAMES).scalars()))
             return int(study_id), int(connection.execute(schema.LENGTH, {"study": study_id}).scalar_one())
 
-    def _rows(self, name: str, study_id: int, start: int, length: int) -> Iterator[Row]:
-        """Pages of a prefix that no longer changes: no transaction outlives one, and a slow reader holds up nobody."""
+    def _rows(self, name: str, study_id: int, start: int, length: int) -> Iterator[Any]:
+        """Rows of position, kind, version, body and number.
+
+        In pages of a prefix that no longer changes: no transaction outlives one, and a slow reader holds up nobody.
+        """
         with self._reading() as connection:
             if connection is None:
                 raise self._vanished(name)
@@ -153,8 +175,7 @@ class SqlStorage(BaseStorage):
                 with connection.begin():
                     rows = connection.execute(schema.PAGE, {"study": study_id, "first": first, "last": last}).all()
                 _check_gapless(name, [row[0] for row in rows], first, last)
-                for _, kind, version, body in rows:
-                    yield kind, version, body
+                yield from rows
 
     def _vanished(self, name: str) -> StudyNotFound:
         return StudyNotFound(f"study {name!r} was deleted from {self.url} meanwhile")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,7 @@ from raytune_hpo.facts import Fact
 from raytune_hpo.journal import schema
 from raytune_hpo.journal.backoff import Backoff
 from raytune_hpo.journal.database import FAILURES, Database, Right
+from raytune_hpo.journal.digests import digest_of
 from raytune_hpo.journal.storage import closed, conflict
 
 if TYPE_CHECKING:
@@ -53,8 +57,15 @@ class SqlJournal:
         self._settled_at = time.monotonic()
         self._mutex = threading.Lock()
         self._closing = threading.Event()
+        self._process = os.getpid()
+        _journals.add(self)
 
     def append(self, facts: Sequence[Fact], *, expect: int) -> None:
+        if os.getpid() != self._process:
+            raise JournalError(
+                f"the journal of study {self._name!r} was opened in process {self._process}, this is process {os.getpid()}, "
+                f"a fork of it; write there, or close it there and open it here"
+            )
         with self._mutex:
             self._batch += 1
             rows = self._rows(facts, expect)
@@ -67,6 +78,8 @@ class SqlJournal:
         return self._storage.read(self._name, start)
 
     def close(self) -> None:
+        if os.getpid() != self._process:
+            return  # what a fork has is the other process's
         self._closing.set()  # an append that waits gives up
         with self._mutex:
             if self._connection is not None:
@@ -90,7 +103,7 @@ class SqlJournal:
                 self._connection = None
             explained = self._database.explain(error)
             if not self._database.passes(error):
-                raise explained from error
+                raise explained from None  # the driver's own words may repeat a password
             backoff.wait(explained)
             return False
         if time.monotonic() - self._settled_at > SETTLE_S:
@@ -113,10 +126,12 @@ class SqlJournal:
 
     def _write(self, connection: Connection, rows: list[tuple[Any, ...]], expect: int) -> None:
         with connection.begin():
-            length = connection.execute(schema.LENGTH, {"study": self._study_id}).scalar_one()
+            length, previous = schema.end(connection, self._study_id)
             if length == expect:
                 if rows:
                     schema.append(connection, rows)
+                    facts = [(kind, version, number, body) for _, _, kind, version, number, _, _, body in rows]
+                    schema.seal(connection, self._study_id, expect, digest_of(previous, expect, facts))
                 return
             at = connection.execute(schema.BATCH_AT, {"study": self._study_id, "position": expect}).first()
             # Where this very batch stands at its place, an earlier try was committed after all.
@@ -143,3 +158,42 @@ class SqlJournal:
         with contextlib.suppress(SQLAlchemyError, JournalError):
             connection.invalidate()
             connection.close()
+
+    # -------------------------------------------------------------------------------------------- forks
+
+    def pause(self) -> bool:
+        """Let no append be under way while the process forks; whether that could be had soon."""
+        return self._mutex.acquire(timeout=_FORK_S)
+
+    def resume(self) -> None:
+        self._mutex.release()
+
+    def forsake(self) -> None:
+        """In a fork: keep the copy of the connection for ever. To close it would speak to the database in another's name."""
+        self._mutex = threading.Lock()
+        if self._connection is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))  # beyond the end of the interpreter, too
+            self._connection = None
+
+
+_FORK_S = 0.5  # how long a fork waits for an append, which takes milliseconds unless it waits for a database
+_journals: weakref.WeakSet[SqlJournal] = weakref.WeakSet()
+_paused: list[SqlJournal] = []
+
+
+def _before_fork() -> None:
+    _paused.extend([journal for journal in list(_journals) if journal.pause()])
+
+
+def _after_fork() -> None:
+    while _paused:
+        _paused.pop().resume()
+
+
+def _after_fork_in_child() -> None:
+    _paused.clear()
+    for journal in list(_journals):
+        journal.forsake()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 from raytune_hpo.codec import Row, to_row
 from raytune_hpo.errors import JournalError, SequenceConflict, SpecError, StudyExists, StudyNotFound
 from raytune_hpo.facts import Fact
+from raytune_hpo.journal.digests import Integrity
 
 if TYPE_CHECKING:  # protocols.py needs numpy and the spaces, remembering does not
     from raytune_hpo.protocols import Journal
@@ -29,8 +30,41 @@ class StudyRow:
     num_facts: int
 
 
+class StoredStudies(Protocol):
+    """The half of a Storage that needs no right to write; all there is of one on another machine."""
+
+    def read(self, name: str, start: int = 0) -> Iterator[Fact]:
+        """The study's facts from position ``start`` on, as they were when the reading began; disturbs no writer.
+
+        Raises:
+            StudyNotFound: at once.
+            JournalCorrupt: at the first fact that is missing or cannot be read.
+        """
+        ...
+
+    def trial_facts(self, name: str, number: int) -> list[Fact]:
+        """All facts of one trial, in order, found by index; empty if there are none."""
+        ...
+
+    def studies(self) -> list[StudyRow]:
+        """The studies in the order in which they were created."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Forget a study.
+
+        Raises:
+            StudyExists: someone has the right to write it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what the storage itself holds; its journals are closed by who opened them."""
+        ...
+
+
 @runtime_checkable
-class Storage(Protocol):
+class Storage(StoredStudies, Protocol):
     """Holds studies by name. Thread-safe; every exception that leaves it is one of ``raytune_hpo.errors``.
 
     Attributes:
@@ -52,37 +86,8 @@ class Storage(Protocol):
         """
         ...
 
-    def read(self, name: str, start: int = 0) -> Iterator[Fact]:
-        """The study's facts from position ``start`` on, as they were when the reading began; disturbs no writer.
-
-        Raises:
-            StudyNotFound: at once.
-            JournalCorrupt: at the first fact that is missing or cannot be read.
-        """
-        ...
-
     def rows(self, name: str, start: int = 0) -> Iterator[Row]:
-        """The same in the stored form, for those who pass it on: nothing is decoded."""
-        ...
-
-    def trial_facts(self, name: str, number: int) -> list[Fact]:
-        """All facts of one trial, in order, found by index; empty if there are none."""
-        ...
-
-    def studies(self) -> list[StudyRow]:
-        """The studies in the order in which they were created."""
-        ...
-
-    def delete(self, name: str) -> None:
-        """Forget a study.
-
-        Raises:
-            StudyExists: someone has the right to write it.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of what the storage itself holds; its journals are closed by who opened them."""
+        """What ``read`` gives, in the stored form, for those who pass it on: nothing is decoded."""
         ...
 
 
@@ -131,6 +136,14 @@ class BaseStorage(ABC):
     @abstractmethod
     def delete(self, name: str) -> None: ...
 
+    def integrity(self, name: str) -> Integrity:
+        """Whether the study's facts are those that were written, as far as this storage keeps digests.
+
+        Raises:
+            StudyNotFound: it does not exist.
+        """
+        return Integrity(num_batches=0, num_untold=sum(1 for _ in self.rows(name)))
+
     def rows(self, name: str, start: int = 0) -> Iterator[Row]:
         return map(to_row, self.read(name, start))
 
@@ -140,6 +153,20 @@ class BaseStorage(ABC):
     def close(self) -> None:
         """Let go of what the storage itself holds, if it holds anything."""
         return
+
+
+def integrity_of(studies: StoredStudies, name: str) -> Integrity:
+    """Whether a study's facts are those that were written, as far as they have digests.
+
+    Raises:
+        StudyNotFound: it does not exist.
+    """
+    # Not a part of the contract: storages of others, and those of earlier versions of this package, keep no digests.
+    verify = getattr(studies, "integrity", None)
+    if verify is None:
+        return Integrity(num_batches=0, num_untold=sum(1 for _ in studies.read(name)))
+    found: Integrity = verify(name)
+    return found
 
 
 def check_name(name: str) -> str:

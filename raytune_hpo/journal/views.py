@@ -83,7 +83,7 @@ def statements(dialect: str) -> list[str]:
 
 
 def _trials(db: _Dialect) -> str:
-    """A trial is its first Started, its latest one, what followed that, and the last report since."""
+    """A trial is its first Started, its latest one, what followed that, and the last report since or still held then."""
     return f"""
 CREATE VIEW trials AS
 SELECT
@@ -99,7 +99,8 @@ SELECT
   coalesce({db.number("latest", "started_at")}, {db.number("begun", "at")}) AS started_at,
   CASE WHEN latest.kind = 'Finished' THEN {db.number("latest", "at")} END AS finished_at,
   {db.number("latest", "duration_s")} AS duration_s,
-  {db.text("latest", "error")} AS error
+  {db.text("latest", "error")} AS error,
+  CASE WHEN latest.kind = 'Finished' THEN {db.text("latest", "reason")} END AS reason
 FROM (
   SELECT study_id, number,
     min(CASE WHEN kind = 'Started' THEN seq END) AS created_seq,
@@ -112,8 +113,16 @@ JOIN raytune_studies s ON s.id = t.study_id
 JOIN raytune_facts created ON created.study_id = t.study_id AND created.seq = t.created_seq
 JOIN raytune_facts begun ON begun.study_id = t.study_id AND begun.seq = t.begun_seq
 JOIN raytune_facts latest ON latest.study_id = t.study_id AND latest.seq = t.latest_seq
-LEFT JOIN raytune_facts report
-  ON report.study_id = t.study_id AND report.seq = t.report_seq AND t.report_seq > t.begun_seq"""
+LEFT JOIN raytune_facts report ON report.study_id = t.study_id AND report.seq = CASE
+  WHEN t.report_seq > t.begun_seq THEN t.report_seq
+  WHEN {db.whole("begun", "from_step")} IS NOT NULL THEN (
+    SELECT max(f.seq) FROM raytune_facts f
+    WHERE f.study_id = t.study_id AND f.number = t.number AND f.kind = 'Reported' AND NOT EXISTS (
+      SELECT 1 FROM raytune_facts later
+      WHERE later.study_id = f.study_id AND later.number = f.number AND later.kind = 'Started' AND later.seq > f.seq
+        AND coalesce({db.whole("later", "from_step")} < {db.whole("f", "step")}, TRUE)
+    )
+  ) END"""
 
 
 def _reports(db: _Dialect) -> str:

@@ -53,7 +53,7 @@ class Settings:
     points_to_evaluate: Sequence[Mapping[str, Any]] = ()
     seed: int | None = None
     name: str | None = None
-    storage: Any = None
+    storage: Any = field(default=None, repr=False)  # a URL may hold a password
     resume: str = "auto"
     recorded: Mapping[str, Any] = field(default_factory=dict)
 

@@ -23,7 +23,7 @@ def pack(node: Node, value: Any) -> Any:
     if isinstance(node, Const):
         return {"$opaque": stable_repr(node.value)}
     if isinstance(node, Leaf):
-        return value if is_plain(value) else {"$option": node.domain.index_of(value)}
+        return value if _goes_as_it_is(value) else {"$option": node.domain.index_of(value)}
     if isinstance(node, Branch):
         return _pack_branch(node, value)
     if isinstance(node, Series):
@@ -36,7 +36,7 @@ def _pack_branch(node: Branch, value: Any) -> Any:
     if position is None:  # outside the space: shown, and refused by ``check``
         return value if is_plain(value) else {"$opaque": stable_repr(value)}
     option = node.options[position]
-    if option.is_plain:
+    if option.is_plain and not _is_option(value):
         return value
     if isinstance(option, Const):
         return {"$option": position}
@@ -76,6 +76,10 @@ class Unpacker:
             items = [self._unpack(item, part) for item, part in zip(node.items, packed, strict=True)]
             return tuple(items) if node.is_tuple else items
         return {key: self._unpack(part, packed[key]) for key, part in entries(node) if key in packed}
+
+
+def _goes_as_it_is(value: Any) -> bool:
+    return is_plain(value) and not _is_option(value)
 
 
 def _is_option(packed: Any) -> bool:

@@ -135,9 +135,13 @@ def holds_domains(thing: Any) -> bool:
 def _checked(thing: Mapping[Any, Any], path: Path) -> Mapping[str, Any]:
     """A dict whose keys can be part of the names of parameters."""
     for key in thing:
-        if not isinstance(key, str) or not key or "/" in key:
+        if (
+            not isinstance(key, str) or not key or "/" in key or key.startswith("$")
+        ):  # "$" begins words of the journal's
             where = f"in {_name(path)}" if path else "in the space"
-            raise SpaceError(f'keys {where} must be strings that are not empty and have no "/", got {show(key)}')
+            raise SpaceError(
+                f'keys {where} must be strings that are not empty, have no "/" and do not begin with "$", got {show(key)}'
+            )
     return thing
 
 

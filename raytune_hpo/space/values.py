@@ -23,7 +23,8 @@ def is_plain(value: Any) -> bool:
     if type(value) is list:
         return all(map(is_plain, value))
     if type(value) is dict:
-        return all(type(key) is str and is_plain(item) for key, item in value.items())
+        # "$opaque" is what stands in JSON for what JSON does not carry: a dict that looks like that is carried like that.
+        return all(type(key) is str and key != "$opaque" and is_plain(item) for key, item in value.items())
     return type(value) in _SCALARS
 
 

@@ -22,11 +22,12 @@ from raytune_hpo.facts import (
     SessionOpened,
     Started,
     Status,
+    StopAsked,
     StudyCreated,
     StudyStopped,
     Verdict,
 )
-from raytune_hpo.journal import Storage, open_storage
+from raytune_hpo.journal import Storage, integrity_of, open_storage
 from raytune_hpo.protocols import Journal
 
 _AT = 1_763_700_000.25
@@ -98,8 +99,9 @@ def journal_facts(num_trials: int = 3) -> list[Fact]:
     odd = {"text": "a\u0000b\ud800", "nan": float("nan"), "inf": [float("-inf")], "big": 2**70, "tiny": 5e-324}
     facts: list[Fact] = [
         StudyCreated(spec={"name": "mnist", "space": {"lr": [0.1, float("inf")]}}, at=_AT),
-        SessionOpened(at=_AT),
+        SessionOpened(at=_AT, versions={"numpy": "2.2.1"}),
         Enqueued(config=odd, at=_AT),
+        Enqueued(config={"lr": {"$float": "nan"}}, at=_AT, retry_of=0),
     ]
     for number in range(num_trials):
         common = {"number": number, "attempt": 1, "at": _AT + number}
@@ -107,8 +109,9 @@ def journal_facts(num_trials: int = 3) -> list[Fact]:
             _started(number),
             Reported(**common, step=3_000_000_000, metrics={"loss": 0.1 + number}, verdict=Verdict.CONTINUE),  # type: ignore[arg-type]
             Printed(**common, text="époque 1\n\x1b[0m\u2028"),  # type: ignore[arg-type]
-            Requeued(**common, reason="its worker died", spent=number % 2 == 0),  # type: ignore[arg-type]
-            Started(number=number, worker="w-2", at=_AT, attempt=2),
+            Requeued(**common, reason="its worker died", spent=number % 2 == 0, suspect=True),  # type: ignore[arg-type]
+            Started(number=number, worker="w-2", at=_AT, attempt=2, from_step=3_000_000_000),
+            StopAsked(number=number, at=_AT),
             Finished(number=number, attempt=2, status=Status.COMPLETED, at=_AT, metrics={"loss": 1 / 3, "ok": True}),
         ]
     return [*facts, StudyStopped(reason="num_trials", at=_AT)]
@@ -389,6 +392,18 @@ def check_trial_facts(place: JournalPlace) -> None:
     journal.close()
 
 
+def check_integrity(place: JournalPlace) -> None:
+    """A storage that keeps digests finds the facts that it holds as they were written."""
+    storage, facts = place.open(), journal_facts()
+    journal = _hold(storage)
+    for position, fact in enumerate(facts):
+        journal.append([fact], expect=position)
+    found = integrity_of(storage, "mnist")
+    assert found.broken == (), f"nobody changed a fact, got: {found}"
+    assert found.num_untold in (0, len(facts)), f"all facts have a digest, or none, got: {found}"
+    journal.close()
+
+
 def check_list_of_studies(place: JournalPlace) -> None:
     """Studies are listed in the order of their creation, with their lengths."""
     storage = place.open()
@@ -436,6 +451,7 @@ JOURNAL_CHECKS: tuple[Callable[[JournalPlace], None], ...] = (
     check_unknown_study,
     check_names,
     check_trial_facts,
+    check_integrity,
     check_list_of_studies,
     check_delete,
 )

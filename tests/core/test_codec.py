@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -84,3 +85,38 @@ def test_a_journal_of_every_release_still_reads():
         seen = [[t.number, str(t.status), t.attempt, dict(t.metrics), len(t.reports)] for t in ledger.trials]
         assert seen == expected["trials"]
         assert ledger.stopped == expected["stopped"]
+        assert [t.reason for t in ledger.trials] == expected.get("reasons", [None] * len(seen))
+        assert sorted(ledger.retried) == expected.get("retried", [])
+
+
+def test_the_newest_golden_journal_is_what_this_release_writes():
+    lines = [json.loads(line) for line in (GOLDEN / f"{codec.VERSION}.jsonl").read_text().splitlines()]
+    facts = [codec.decode(line["kind"], line["version"], json.dumps(line["body"])) for line in lines]
+    assert [json.loads(codec.encode(fact)) for fact in facts] == [line["body"] for line in lines]
+    for kind in codec.KINDS.values():  # it knows every kind, and every field with another value than its default
+        for field in dataclasses.fields(kind):
+            values = [repr(getattr(fact, field.name)) for fact in facts if type(fact) is kind]
+            assert set(values) - {repr(field.default), "{}"}, (kind, field.name)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"$float": "nan"},
+        {"$float": 0.5},
+        {"$float": float("nan")},
+        {"$$float": {"$float": [float("inf")]}},
+        [{"$float": None}, {"$float": "inf", "x": 1}],
+        {"$option": 3, "$opaque": "x"},
+        '"$float"',
+    ],
+)
+def test_a_dict_that_looks_like_a_float_comes_back_as_it_was(value):
+    again = there_and_back(Enqueued(config={"a": value, "$float": value}, at=0.0))
+    assert repr(again.config) == repr({"a": value, "$float": value})
+    assert repr(there_and_back(Enqueued(config={"$float": value}, at=0.0)).config) == repr({"$float": value})
+
+
+def test_version_1_is_read_as_it_was_written():
+    fact = codec.decode("Enqueued", 1, '{"config":{"a":{"$float":"inf"},"b":{"$$float":1}},"at":0}')
+    assert fact.config == {"a": float("inf"), "b": {"$$float": 1}}

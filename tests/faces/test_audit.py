@@ -10,8 +10,10 @@ import pytest
 import raytune_hpo as hpo
 from raytune_hpo.core.audit import audit
 from raytune_hpo.core.messages import AskTrials, EndTrial, EnqueueConfig, LoseWorker, ReportMetrics
+from raytune_hpo.core.versions import installed_versions
 from raytune_hpo.errors import InvalidTransition, SpaceError, SpecMismatch
-from raytune_hpo.facts import Finished, Reported, Started, Status, Verdict
+from raytune_hpo.facts import Finished, Reported, SessionOpened, Started, Status, Verdict
+from raytune_hpo.journal import Integrity
 from raytune_hpo.schedulers import Median
 from raytune_hpo.space import Space
 from tests.support import Feed
@@ -185,3 +187,41 @@ def test_other_parts_than_those_of_the_study_are_refused():
 def test_facts_of_no_study_are_refused():
     with pytest.raises(InvalidTransition):
         audit([])
+
+
+def test_facts_that_are_not_those_that_were_written_spoil_an_audit():
+    facts = parallel_study(sampler="random").facts
+    report = audit(facts, integrity=Integrity(num_batches=5, num_untold=0))
+    assert report.is_clean
+    assert str(report).endswith("no fact was changed, taken away or added since it was written")
+    report = audit(facts, integrity=Integrity(num_batches=4, num_untold=9, broken=((57, 60),)))
+    assert not report.is_clean and not report.differences
+    assert "facts 57 to 60 are not those that were written; facts 0 to 8 have no digest" in str(report)
+    report = audit(facts, integrity=Integrity(num_batches=0, num_untold=len(facts)))
+    assert report.is_clean, "where nothing can be told, nothing is found"
+    assert "cannot be told" in str(report)
+
+
+def with_versions(facts, *sessions):
+    """The facts, their sessions with these versions."""
+    left = iter(sessions)
+    return [replace(f, versions=next(left)) if isinstance(f, SessionOpened) else f for f in facts]
+
+
+def test_other_versions_are_a_hint_where_something_differs():
+    feed = parallel_study(sampler="random").resumed(20, at=1000.0)
+    here = dict(installed_versions())
+    assert {"python", "numpy", "scipy", "raytune_hpo"} <= here.keys()
+    facts = with_versions(feed.facts, {**here, "numpy": "1.26.0"}, {**here, "numpy": "2.0.0"})
+    assert audit(facts).versions == {"numpy": ("1.26.0", "2.0.0", here["numpy"])}
+    assert "numpy 1.26.0" not in str(audit(facts)), "all is the same: nobody needs to know"
+    changed = tampered(facts, started(facts, 1), config={"x": 0.123, "n": 4})
+    assert f"computed with numpy 1.26.0 and 2.0.0, recomputed with {here['numpy']}" in str(audit(changed))
+    assert audit(with_versions(feed.facts, here, here)).versions == {}
+    assert audit(with_versions(feed.facts, {}, here)).versions == {}, "of earlier sessions nothing is known"
+
+
+def test_a_session_notes_the_versions_that_compute_it():
+    study = hpo.Study({"x": hpo.uniform(0, 1)}, storage="memory", sampler="random")
+    (session,) = [f for f in study._optimizer._journal.read() if isinstance(f, SessionOpened)]
+    assert session.versions == installed_versions()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -265,7 +268,21 @@ def test_an_audit_of_a_stored_study(studied):
     result = studied("audit", "s")
     assert result.exit_code == 0
     assert "8 suggestions" in result.stdout
+    assert "no fact was changed, taken away or added since it was written" in result.stdout
     assert json.loads(studied("audit", "s", "--json").stdout)["differences"] == []
+
+
+def test_an_audit_finds_a_result_that_was_changed(studied):
+    with (
+        contextlib.closing(sqlite3.connect(os.environ["RAYTUNE_HPO_STORAGE"].removeprefix("sqlite:///"))) as connection,
+        connection,
+    ):
+        (seq,) = connection.execute("SELECT max(seq) FROM raytune_facts WHERE kind = 'Finished'").fetchone()
+        connection.execute("UPDATE raytune_facts SET body = replace(body, ':', ': ') WHERE seq = ?", (seq,))
+    result = studied("audit", "s")
+    assert result.exit_code == 1
+    assert "not the one that was written" in result.stdout or "are not those that were written" in result.stdout
+    assert json.loads(studied("audit", "s", "--json").stdout)["integrity"]["broken"]
 
 
 def test_an_audit_of_a_space_with_functions_needs_the_file(call, tmp_path):

@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from raytune_hpo.facts import (
@@ -77,7 +78,8 @@ def eventful_study(seed, num_events=120):
         if waiting and draw.random() < 0.3:
             n = draw.choice(list(waiting))
             running[n] = waiting.pop(n) + 1
-            facts.append(started(n, attempt=running[n], worker=f"w{tick}", at=at))
+            kept = draw.choice([None, tick, tick - 10, tick - 30])  # reports up to this step still hold
+            facts.append(replace(started(n, attempt=running[n], worker=f"w{tick}", at=at), from_step=kept))
         elif not running or draw.random() < 0.25:
             facts.append(started(number, worker=f"w{tick}", at=at))
             running[number] = 1
@@ -95,18 +97,19 @@ def _next(draw, number, attempt, at):
     common = {"number": number, "attempt": attempt, "at": at}
     match draw.randrange(8):
         case 0:
-            return Requeued(**common, reason="worker lost", spent=draw.random() < 0.5)
+            return Requeued(**common, reason="worker lost", spent=draw.random() < 0.5, suspect=draw.random() < 0.5)
         case 1:
             return completed(number, attempt, at)
         case 2:
-            return Finished(**common, status=Status.FAILED, error="ValueError: \u0000 \\u0000 \U0001f600")
+            error = "ValueError: \u0000 \\u0000 \U0001f600"
+            return Finished(**common, status=Status.FAILED, error=error, reason="ValueError: \U0001f600")
         case 3:
             return Finished(**common, status=Status.PRUNED, metrics={"loss": float("inf")})
         case 4:
             return Printed(**common, text="epoch 1\n")
         case _:
             verdict = draw.choice(list(Verdict))
-            return reported(number, draw.randrange(1, 9), attempt, verdict, at)
+            return reported(number, int(at - AT) + 1, attempt, verdict, at)
 
 
 WRITER = """

@@ -6,7 +6,7 @@ import pytest
 
 from raytune_hpo import testing
 from raytune_hpo.errors import SequenceConflict
-from raytune_hpo.journal import MemoryStorage, Storage
+from raytune_hpo.journal import Integrity, MemoryStorage, Storage
 from raytune_hpo.journal.memory import MemoryJournal
 
 
@@ -155,6 +155,11 @@ class MissesRequeues(Wrapped):
         return [fact for fact in super().trial_facts(name, number) if type(fact).__name__ != "Requeued"]
 
 
+class CountsDigestsWrongly(Wrapped):
+    def integrity(self, name):
+        return Integrity(num_batches=1, num_untold=0, broken=((3, 4),))
+
+
 class DeletesAll(Wrapped):
     def delete(self, name):
         super().delete(name)
@@ -191,6 +196,7 @@ def test_an_honest_wrapper_passes(check):
         (FoldsNames, "names"),
         (SortsStudies, "list_of_studies"),
         (MissesRequeues, "trial_facts"),
+        (CountsDigestsWrongly, "integrity"),
         (DeletesAll, "delete"),
     ],
 )

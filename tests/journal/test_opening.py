@@ -4,13 +4,19 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+import raytune_hpo as hpo
 from raytune_hpo.cluster.environment import is_movable, optimizer_needs, storage_words
 from raytune_hpo.errors import JournalError, SpecError
 from raytune_hpo.journal import MemoryStorage, open_storage
 from raytune_hpo.journal.opening import storage_class
+from raytune_hpo.journal.sqljournal import SqlJournal
+from raytune_hpo.runtime.plan import RunPlan
+from raytune_hpo.runtime.settings import Settings
 from tests.journal.story import ROOT
 
 
@@ -104,6 +110,7 @@ def test_anything_else_is_refused_with_what_is_accepted(here, text, message):
         "hpo:s3cret@db://hpo",
         "sqlite://hpo:s3cret@db/hpo",
         "postgresql://hpo:s3cret@db:port/hpo",
+        "postgresql://hpo:s3cret@db/hpo?port=s3cret",
         "postgresql+asyncpg://hpo:s3cret@db/hpo",
     ],
 )
@@ -125,15 +132,39 @@ def test_no_message_repeats_the_password_of_words_that_are_refused(here, words):
             "postgresql://127.0.0.1:1/hpo?application_name=a&gssencmode=***",
         ),
         ("postgresql://127.0.0.1:1/hpo?sslmode=disable&pasword=s3cret", "pasword=***"),
+        ("postgresql://127.0.0.1:1/hpo?connect_timeout=s3cret", "connect_timeout=***"),
+        ("postgresql://127.0.0.1:1/hpo?keepalives=s3cret", "keepalives=***"),
     ],
 )
 def test_no_message_repeats_a_password_of_a_server_that_cannot_be_used(url, shown):
-    storage = open_storage(url)
+    storage = open_storage(url, patience_s=0.1)
     assert storage.url.endswith(shown)
-    with pytest.raises(JournalError) as caught:
+    with pytest.raises(JournalError) as reading:
         storage.studies()
-    texts = [repr(storage), repr(storage._database._engine), str(caught.value)]
-    assert "s3cret" not in "".join(texts)
+    with pytest.raises(JournalError) as writing:
+        storage.journal("mnist", create=True, owner="me")
+    chains = ["".join(traceback.format_exception(caught.value)) for caught in (reading, writing)]
+    assert "s3cret" not in "".join([repr(storage), repr(storage._database._engine), *chains]).replace(url, "")
+
+
+def test_an_append_that_gives_up_repeats_no_password_in_its_chain(monkeypatch):
+    secret = OperationalError("INSERT", {}, Exception("the option x has the value s3cret"))
+    database = open_storage("postgresql://127.0.0.1:1/hpo?x=s3cret")._database
+    monkeypatch.setattr(database, "write", lambda: (_ for _ in ()).throw(secret))
+    right = SimpleNamespace(check=lambda: None)
+    given = {"name": "mnist", "study_id": 1, "writer": 1, "patience_s": 0.2}
+    journal = SqlJournal(None, database, right, None, **given)
+    with pytest.raises(JournalError, match=r"gave up.*\*\*\*") as caught:
+        journal.append([], expect=0)
+    assert "has the value s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_plan_is_shown_without_the_words_for_its_storage():
+    settings = Settings(
+        metric="loss", num_trials=1, storage="postgresql://hpo:s3cret@db/hpo", name="n", sampler="random"
+    )
+    plan = RunPlan.of({"x": hpo.uniform(0, 1)}, settings)
+    assert "s3cret" not in repr(settings) + repr(plan)
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,16 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import create_engine
 
-from raytune_hpo.codec import to_jsonable
-from raytune_hpo.facts import Reported, Started
+from raytune_hpo.codec import is_trial_fact, to_jsonable
+from raytune_hpo.facts import Finished, Reported, Requeued, Started, Status, StopAsked
 from raytune_hpo.goals import Goal
 from raytune_hpo.journal import open_storage
 from raytune_hpo.trial import evolve
 from tests.journal.story import AT, completed, created, eventful_study, reported, short_study, started
 
-COLUMNS = "number status attempt worker created_at started_at finished_at duration_s error config metrics".split()
+COLUMNS = (
+    "number status attempt worker created_at started_at finished_at duration_s error reason config metrics".split()
+)
 
 
 def query(url, sql):
@@ -27,7 +29,8 @@ def query(url, sql):
 def folded(facts):
     trials = {}
     for fact in facts:
-        if (number := getattr(fact, "number", None)) is not None:
+        if is_trial_fact(fact):
+            number = fact.number
             trials[number] = evolve(trials.get(number), fact, [Goal("loss")])
     return trials
 
@@ -109,3 +112,29 @@ def test_text_that_a_database_cannot_hold_spoils_no_query(database_url):
     assert "act" in plain(row["config"])
     assert row["worker"][0] + row["worker"][-1] == "w."
     assert len(query(database_url, "SELECT * FROM trials")) == 4
+
+
+def test_a_trial_that_waits_or_was_adopted_is_shown_with_the_reports_that_still_hold(database_url):
+    facts = [created()]
+    for number in range(4):
+        facts += [started(number), reported(number, 1), reported(number, 2)]
+        facts.append(Requeued(number=number, attempt=1, reason="worker lost", spent=False, at=AT))
+    facts += [
+        replace(started(1, attempt=2, worker="adopted"), from_step=2),
+        Finished(number=1, attempt=2, status=Status.FAILED, at=AT, error="no", reason="ValueError: no"),
+        replace(started(2, attempt=2), from_step=1),
+        started(3, attempt=2),
+        Requeued(number=3, attempt=2, reason="worker lost", spent=False, at=AT),
+        replace(started(3, attempt=3), from_step=9),  # of nothing: the attempt before had dropped them
+        StopAsked(number=3, at=AT),
+    ]
+    write(database_url, facts)
+    rows = query(database_url, "SELECT * FROM trials ORDER BY number")
+    seen = [(row["status"], row["worker"], row["reason"], plain(row["metrics"])) for row in rows]
+    assert seen == [
+        ("waiting", None, None, {"loss": 0.5}),
+        ("failed", "adopted", "ValueError: no", {"loss": 0.5}),
+        ("running", "worker-1", None, {"loss": 1.0}),
+        ("running", "worker-1", None, {}),
+    ]
+    assert [dict(trial.metrics) for trial in folded(facts).values()] == [metrics for *_, metrics in seen]
