@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
+from raytune_hpo.display import foreign_words
 from raytune_hpo.display.text import config_line
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.protocols import Sampler
@@ -42,6 +43,7 @@ SCHEDULERS = {
     "tercet": "raytune_hpo.schedulers.tercet:Tercet",
     "threshold": "raytune_hpo.schedulers.threshold:Threshold",
 }
+_FOREIGN = {"sampler": foreign_words.SAMPLERS, "scheduler": foreign_words.SCHEDULERS}
 _OWN = {"sampler": SAMPLERS, "scheduler": SCHEDULERS}
 
 
@@ -60,7 +62,7 @@ def load(role: str, name: str) -> type:
     """
     parts = installed(role)
     if name not in parts:
-        raise SpecError(f"unknown {role} {name!r}; {nearest(name, parts)}")
+        raise SpecError(f"unknown {role} {name!r}; {nearest(_FOREIGN[role].get(name, name), parts)}")
     module, _, attribute = parts[name].partition(":")
     try:
         cls: type = getattr(importlib.import_module(module), attribute)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import inspect
+import sys
 import threading
 import time
 import traceback
@@ -154,6 +155,10 @@ class TrialRun:
             result = self._call(copied(self.assignment.config))
             if self._verdict is Verdict.STOP:
                 return Status.PRUNED, {}, None
+            if result is None and not self._last and "ray.tune" in sys.modules:
+                raise ObjectiveError(
+                    "the objective has returned None and reported nothing; if it calls tune.report, write hpo.report"
+                )
             returned = {} if result is None and self._last else as_metrics(result, self.goals)
             metrics = check_metrics({**self._last, **returned}, self.goals, require=True)
             return Status.COMPLETED, metrics, None

@@ -7,6 +7,7 @@ import numbers
 import os
 import time
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from raytune_hpo.errors import NoCompletedTrial, SpecError, nearest
 from raytune_hpo.facts import Status
 from raytune_hpo.progress import Progress
 from raytune_hpo.runtime.calls import Calls, LocalCalls
-from raytune_hpo.runtime.settings import checked_bundle, default_name, positive, whole
+from raytune_hpo.runtime.settings import checked_bundle, default_name, in_seconds, positive, whole
 from raytune_hpo.sklearn.borrowed import BaseSearchCV, named_scorers, params_of, requires_y, scorer_of, tags_of
 from raytune_hpo.sklearn.candidates import Search, SearchCandidate
 from raytune_hpo.sklearn.distributions import search_space, sklearns_candidates, warn_if_few
@@ -78,7 +79,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         n_steps: int = 9,
         n_jobs: int | None = None,
         resources: Mapping[str, float] | None = None,
-        time_budget_s: float | None = None,
+        time_budget_s: float | timedelta | None = None,
         refit: Any = True,
         random_state: Any = None,
         error_score: Any = np.nan,
@@ -131,7 +132,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             goals = [f"mean_test_{name}" for name in names or ["score"]]
         with self._study(goals) as study, Progress(enabled=self.verbose > 0) as progress:
             calls = self._calls(context)
-            search = Search(study, calls, context, goals=goals, time_budget_s=self.time_budget_s)
+            search = Search(study, calls, context, goals=goals, time_budget_s=in_seconds(self.time_budget_s))
             candidates = search.run(progress)
             self.results_ = study.results()
         self._conclude(candidates)
@@ -177,7 +178,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         if self.resources is not None:
             checked_bundle(self.resources)
         if self.time_budget_s is not None:
-            positive("time_budget_s", self.time_budget_s)
+            positive("time_budget_s", in_seconds(self.time_budget_s))
         # A small grid needs neither, but a misspelt name is wrong all the same.
         registry.make("sampler", self.sampler)
         if self.scheduler is not None:
