@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 @reads_studies
 def studies(is_long: bool, storage: str | None, address: str | None, as_json: bool) -> None:
     """List the stored studies, oldest first."""
+    if storage is not None and address is None:
+        _check_exists(storage)
     with opened(storage, address) as store:
         rows: list[dict[str, Any]] = [
             {"name": row.name, "created_at": row.created_at, "facts": row.num_facts} for row in store.studies()
@@ -33,6 +35,22 @@ def studies(is_long: bool, storage: str | None, address: str | None, as_json: bo
     shown = [[row["name"], _clock(row["created_at"]), *list(row.values())[2:]] for row in rows]
     header = ["study", "created", *list(rows[0])[2:]] if rows else []
     say(table(header, shown, indent="") if rows else "no studies", rows, as_json=as_json)
+
+
+def _check_exists(storage: str) -> None:
+    """Tell a file that was misspelt from one that holds no studies.
+
+    Raises:
+        SpecError: there is no such file.
+    """
+    from raytune_hpo.journal import open_storage
+
+    store = open_storage(storage)
+    url = store.url
+    store.close()
+    path = url.removeprefix("sqlite:///")
+    if path != url and not Path(path).exists():
+        raise SpecError(f"there is no file {path}, so it holds no studies; is --storage spelt right?")
 
 
 def _long(store: Store, name: str) -> dict[str, Any]:
@@ -111,7 +129,8 @@ def best(ctx: click.Context, name: str, storage: str | None, address: str | None
     from raytune_hpo.results.summary import summary_lines
 
     results = Results.from_ledger(folded(name, storage, address))
-    say(_best_text(results), [trial_record(trial) for trial in results.best_trials], as_json=as_json)
+    if results.best_trials or as_json:
+        say(_best_text(results), [trial_record(trial) for trial in results.best_trials], as_json=as_json)
     if not results.best_trials:
         click.echo(f"raytune-hpo: {summary_lines(results)[-1]}", err=True)
         ctx.exit(NO_RESULT)
