@@ -11,6 +11,7 @@ from raytune_hpo.errors import SpaceError, SpecError
 from raytune_hpo.goals import Goal
 from raytune_hpo.protocols import Signal, Suggestion, Traits
 from raytune_hpo.samplers.blocks import INDEX, Blocks, Told, newest_indexed
+from raytune_hpo.samplers.grid_samples import GridSamples
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
@@ -26,9 +27,11 @@ class Grid:
     Args:
         points: how many values stand for a continuous parameter, from its lower bound to its upper. None: there must
             be no continuous ones.
+        samples: how often the axes made by ``grid_search`` are walked, all other parameters drawn at random each time, as
+            Ray Tune's ``num_samples`` does. None: once, and all parameters are axes.
 
     Raises:
-        SpecError: points is no whole number, or below 1.
+        SpecError: points or samples is no whole number, or below 1, or both are given.
     """
 
     traits: ClassVar[Traits] = Traits(history_free=True, multi_goal=True)
@@ -37,19 +40,25 @@ class Grid:
     _end: int  # no point from here on is feasible; lowered when that is found out, so that it is found out once
     _configs: Blocks[Mapping[str, Any] | None]
 
-    def __init__(self, *, points: int | None = None) -> None:
-        if points is not None and not (isinstance(points, int) and points >= 1):
-            raise SpecError(f"grid needs a whole number of points >= 1, got points={points!r}")
-        self.points = points
+    def __init__(self, *, points: int | None = None, samples: int | None = None) -> None:
+        for name, value in (("points", points), ("samples", samples)):
+            if value is not None and not (isinstance(value, int) and value >= 1):
+                raise SpecError(f"grid needs a whole number of {name} >= 1, got {name}={value!r}")
+        if points is not None and samples is not None:
+            raise SpecError("grid takes points, which make axes, or samples, which draw what is no axis, got both")
+        self.points, self.samples = points, samples
         self._told = Told()
         self._enqueued: set[int] = set()  # the grid points among the user's own trials that have finished
 
-    def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Grid:
+    def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Grid | GridSamples:
         """A fresh sampler for one study.
 
         Raises:
-            SpecError: a parameter has infinitely many values, and there are no ``points`` to stand for them.
+            SpecError: a parameter has infinitely many values, and there are no ``points`` to stand for them; or there are
+            ``samples``, and no axes.
         """
+        if self.samples is not None:
+            return GridSamples(space, self.samples, seed)
         bound = Grid(points=self.points)
         bound._grid = space if self.points is None else space.discretised(self.points)
         bound._size = bound._end = _size(bound._grid)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -111,15 +112,11 @@ def test_failures_end_a_run_and_are_tried_again_where_that_is_asked_for(call, tm
 
 
 def test_one_trial_of_a_running_study_can_be_stopped(call, monkeypatch):
-    class Running:
-        stopped = []
-
-        def stop_trial(self, number):
-            self.stopped.append(number)
-
-    monkeypatch.setattr("raytune_hpo.cli.control.attached", lambda name, address: Running())
+    stopped = []
+    running = SimpleNamespace(stop_trial=stopped.append)
+    monkeypatch.setattr("raytune_hpo.cli.control.attached", lambda name, address: running)
     result = call("stop", "s", "--trial", "3")
-    assert result.stdout == "stopped trial 3 of s\n" and Running.stopped == [3]
+    assert result.stdout == "stopped trial 3 of s\n" and stopped == [3]
 
 
 def test_the_last_line_of_a_log_is_written_once():
