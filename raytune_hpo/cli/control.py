@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raytune_hpo.api.userfile import load_file
-from raytune_hpo.cli.app import NO_RESULT, say, says_json, seconds
+from raytune_hpo.cli.app import NO_RESULT, more_about, say, says_json, seconds
 from raytune_hpo.errors import ClusterError, SpecError, StudyNotFound, nearest
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ def run(
     from raytune_hpo.results.summary import as_text
 
     results = Tuner(objective, space, **settings).fit()
-    more = f"more: raytune-hpo show {results.name}, raytune-hpo report {results.name} OUT.html"
-    say(as_text(results, more=more), results.summary(), as_json=as_json)
+    say(as_text(results, more=more_about(results.name)), results.summary(), as_json=as_json)
     if not results.best_trials:
         ctx.exit(NO_RESULT)
 

@@ -77,6 +77,12 @@ def test_run_prints_the_best_and_where_to_look_next(call):
     assert result.stderr == ""
 
 
+def test_a_job_says_how_to_look_from_elsewhere(call, monkeypatch):
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    shown = call("run", "file.py", "--name", "s", "--quiet").stdout
+    assert "raytune-hpo report s OUT.html --address ADDRESS, from your machine" in shown
+
+
 def test_flags_win_over_settings_and_the_same_name_continues(call):
     call("run", "file.py", "--name", "s", "--num-trials", "3", "--quiet")
     result = call("run", "file.py", "--name", "s", "--num-trials", "5", "--json")
