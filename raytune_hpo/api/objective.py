@@ -71,7 +71,7 @@ def _name(function: Callable[..., Any]) -> str:
 
 
 def _is_of_ray_tune(resources: Any) -> bool:
-    return type(resources).__module__.startswith("ray.") or callable(resources)
+    return type(resources).__module__.startswith("ray.tune") or inspect.isfunction(resources)
 
 
 def _said(resources: Any) -> str:
