@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -215,6 +216,10 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
         try:
             urllib.request.urlopen(url, timeout=5).close()
             return
+        except urllib.error.HTTPError as refused:
+            if refused.code in (401, 403):  # it is there, and asks for the token
+                return
+            time.sleep(0.2)
         except OSError:  # nobody answers yet
             time.sleep(0.2)
     raise SystemExit(f"the cluster did not come up: nothing answers at {url}")
