@@ -17,9 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common import HERE, Figure, run
@@ -94,14 +95,16 @@ def path(quick: bool) -> list[Figure]:
 def _newcomer(folder: Path, quick: bool) -> Newcomer:
     """With an environment of their own; at a tiny size with ours, since making one takes minutes."""
     python = Path(sys.executable) if quick else folder / "clone/.venv/bin/python"
-    mine = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    mine = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_ADDRESS", "RAY_AUTH_"))}
+    (folder / "home").mkdir()
     modules = [str(folder / "clone"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
         **mine,
+        "HOME": str(folder / "home"),  # where Ray's token is made
+        "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache/pip")),
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(modules),
         "RAYTUNE_HPO_STORAGE": f"sqlite:///{folder}/studies.db",
-        "RAY_AUTH_MODE": "disabled",
         "RAY_enable_metrics_collection": "0",
     }
     return Newcomer(folder / "clone", python, environment)
@@ -156,7 +159,9 @@ def _first_notebook(clone: Path, quick: bool) -> Path:
 
 
 def _cluster_job(newcomer: Newcomer, quick: bool) -> list[Figure]:
-    """A cluster of one machine, a lab as its job, and the result read from outside."""
+    """A cluster of one machine that asks for a token, a lab as its job, and the result read from outside."""
+    newcomer.does(newcomer.python, "-m", "ray.scripts.scripts", "get-auth-token", "--generate")
+    newcomer = replace(newcomer, environment={**newcomer.environment, "RAY_AUTH_MODE": "token"})
     begin = time.perf_counter()
     with _cluster(newcomer) as (address, dashboard):
         up_s = time.perf_counter() - begin
@@ -211,6 +216,10 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
         try:
             urllib.request.urlopen(url, timeout=5).close()
             return
+        except urllib.error.HTTPError as refused:
+            if refused.code in (401, 403):  # it is there, and asks for the token
+                return
+            time.sleep(0.2)
         except OSError:  # nobody answers yet
             time.sleep(0.2)
     raise SystemExit(f"the cluster did not come up: nothing answers at {url}")

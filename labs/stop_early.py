@@ -103,7 +103,7 @@ def main():
         f"stopped early             {saved.num_pruned} of {len(results)} trials, which saved about {saved.saved_s:.0f} s"
     )
     print(f"history and curves        {args.out.resolve()}")
-    print(f"look again                raytune-hpo show {args.name}")
+    print(f"look again                raytune-hpo show {args.name}; on another machine with --address ADDRESS")
 
 
 def parse_args():

@@ -86,7 +86,9 @@ def __getattr__(name: str) -> Any:
     elif name in _MODULES:
         value = importlib.import_module(f"raytune_hpo.{name}")
     else:
-        raise AttributeError(f"module 'raytune_hpo' has no attribute {name!r}")
+        from raytune_hpo.display.foreign_words import NAMES, no_attribute
+
+        raise no_attribute("module 'raytune_hpo'", name, NAMES, __all__)
     globals()[name] = value
     return value
 

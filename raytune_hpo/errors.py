@@ -93,6 +93,7 @@ class TrialStopped(BaseException):
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint for an unknown word: the nearest known word, if any is near, and the list of all known words."""
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    lowered = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(word.lower(), lowered, n=1)
+    hint = f"did you mean {lowered[close[0]]!r}? " if close else ""
     return f"{hint}known: {', '.join(names) or 'none'}"

@@ -15,6 +15,7 @@ from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.display import foreign_words
 from raytune_hpo.display.text import config_line
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.options import with_new_names
@@ -51,6 +52,7 @@ JOURNALS = {  # by URL scheme
     "sqlite": "raytune_hpo.journal.sqlite:SqliteStorage",
     "postgresql": "raytune_hpo.journal.postgres:PostgresStorage",
 }
+_FOREIGN = {"sampler": foreign_words.SAMPLERS, "scheduler": foreign_words.SCHEDULERS}
 _OWN = {"sampler": SAMPLERS, "scheduler": SCHEDULERS, "journal": JOURNALS}
 
 
@@ -69,7 +71,7 @@ def load(role: str, name: str) -> type:
     """
     parts = installed(role)
     if name not in parts:
-        raise SpecError(f"unknown {role} {name!r}; {nearest(name, parts)}")
+        raise SpecError(f"unknown {role} {name!r}; {nearest(_FOREIGN.get(role, {}).get(name, name), parts)}")
     module, _, attribute = parts[name].partition(":")
     try:
         cls: type = getattr(importlib.import_module(module), attribute)
@@ -126,8 +128,18 @@ def renamed(cls: type) -> Mapping[str, str]:
 
 
 def current_options(role: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as they were stored, by the names that they have now; those of a part that is not installed as they are."""
-    return with_new_names(options, renamed(load(role, name))) if name in installed(role) else dict(options)
+    """Stored options as the installed part has them today; those of a part that is not installed as they are.
+
+    By the names that they have now, and with the defaults of options that did not exist then: a new option has a default
+    with which the part does what it did before.
+    """
+    if name not in installed(role):
+        return dict(options)
+    cls = load(role, name)
+    stored = with_new_names(options, renamed(cls))
+    parameters = inspect.signature(cls).parameters
+    defaults = {option: _recorded(parameters[option].default) for option in option_names(cls)}
+    return {**defaults, **stored}
 
 
 def current_spec(stored: StudySpec) -> StudySpec:

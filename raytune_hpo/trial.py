@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import Any, NamedTuple, overload
 
+from raytune_hpo.display.foreign_words import TRIAL, no_attribute
 from raytune_hpo.errors import InvalidTransition
 from raytune_hpo.facts import Finished, Printed, Reported, Requeued, Started, Status, TrialFact, Verdict
 from raytune_hpo.goals import Goal, to_losses
@@ -122,6 +123,11 @@ class Trial:
     started_at: float | None = None
     finished_at: float | None = None
     duration_s: float | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name in TRIAL:
+            raise no_attribute("Trial", name, TRIAL)
+        return object.__getattribute__(self, name)  # which says that there is none
 
     @property
     def is_suggested(self) -> bool:

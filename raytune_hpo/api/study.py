@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from raytune_hpo.api.objective import warn_of_lists
 from raytune_hpo.core.ledger import Ledger, StudyStatus
 from raytune_hpo.core.messages import Answer, AskTrials, Command, EndTrial, Lease, ReportMetrics, TakeTrial
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import Snapshot
+from raytune_hpo.display.foreign_words import STUDY, explains_keywords, no_attribute
 from raytune_hpo.errors import HpoError, ObjectiveError, StudyEnded
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.journal import open_storage
@@ -34,6 +36,7 @@ class Study:
         StudyExists: someone else is running the study now.
     """
 
+    @explains_keywords
     def __init__(
         self,
         space: Any,
@@ -66,11 +69,17 @@ class Study:
             recorded={"runtime": "ask and tell"},
         )
         plan = RunPlan.of(space, settings)
+        warn_of_lists(space, plan.spec.space)
         self._spec, self._rules = plan.spec, plan.rules
         self._storage = open_storage(storage)
         self._optimizer = open_study(plan, self._storage, WallClock())
         self._lock = threading.Lock()
         self._num_asked = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name in STUDY:
+            raise no_attribute("Study", name, STUDY)
+        return object.__getattribute__(self, name)  # which says that there is none
 
     @property
     def name(self) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from raytune_hpo.api.callbacks import Callback
+from raytune_hpo.api.objective import check_objective, warn_of_lists
 from raytune_hpo.api.run import Run
+from raytune_hpo.display.foreign_words import explains_keywords
 from raytune_hpo.errors import SpecError
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.local import LocalHandle
 from raytune_hpo.runtime.plan import Handle, RunPlan
-from raytune_hpo.runtime.settings import Settings, one_of
+from raytune_hpo.runtime.settings import Settings, in_seconds, one_of
 from raytune_hpo.runtime.simulated import COST, SimulatedHandle
 from raytune_hpo.spec import Limits
 
@@ -28,7 +31,7 @@ class Tuner:
         metric, mode: what to optimise, "min" or "max"; lists for several.
         sampler, scheduler: a name, a dict ``{"name": ..., option: ...}``, or an object of ``hpo.samplers`` or
             ``hpo.schedulers``; no scheduler: every trial runs to its end.
-        num_trials, time_budget_s, target: when to stop; whichever comes first.
+        num_trials, time_budget_s, target: when to stop; whichever comes first. Times are seconds, or a timedelta.
         max_failures: how many trials may fail in one session before the study stops; the same call goes on.
         max_concurrent: trials at the same time; None: as many as there is room for.
         resources: of one trial: ``{"cpu": 1, "gpu": 0.5, "memory": bytes, ...}``, or a list of such bundles.
@@ -53,6 +56,7 @@ class Tuner:
         SpecError, SpaceError: naming the rule, what came, and the way out.
     """
 
+    @explains_keywords
     def __init__(
         self,
         objective: Callable[[dict[str, Any]], Any],
@@ -63,7 +67,7 @@ class Tuner:
         sampler: Any = "auto",
         scheduler: Any = None,
         num_trials: int | None = None,
-        time_budget_s: float | None = None,
+        time_budget_s: float | timedelta | None = None,
         target: float | None = None,
         max_failures: int | None = None,
         max_concurrent: int | None = None,
@@ -71,7 +75,7 @@ class Tuner:
         isolation: str = "actor",
         max_retries: int = 2,
         retry_failed: bool = False,
-        trial_timeout_s: float | None = None,
+        trial_timeout_s: float | timedelta | None = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] = (),
         seed: int | None = None,
         name: str | None = None,
@@ -82,20 +86,21 @@ class Tuner:
         progress: bool = True,
         runtime: str = "ray",
     ) -> None:
-        if not callable(objective):
-            raise SpecError(f"an objective is a function of a configuration, got {objective!r}")
+        check_objective(objective)
         self._runtime = one_of("runtime", runtime, RUNTIMES)
         self._callbacks, self._progress = _checked_callbacks(callbacks), progress
         recorded = {"objective": getattr(objective, "__name__", type(objective).__name__), "runtime": runtime}
         settings = Settings(
             metric=metric, mode=mode, valid_range=valid_range, sampler=sampler, scheduler=scheduler,
-            num_trials=num_trials, time_budget_s=time_budget_s, target=target, max_failures=max_failures,
+            num_trials=num_trials, time_budget_s=in_seconds(time_budget_s), target=target, max_failures=max_failures,
             max_concurrent=max_concurrent, resources={"cpu": 1.0} if resources is None else resources,
-            isolation=isolation, max_retries=max_retries, retry_failed=retry_failed, trial_timeout_s=trial_timeout_s,
+            isolation=isolation, max_retries=max_retries, retry_failed=retry_failed,
+            trial_timeout_s=in_seconds(trial_timeout_s),
             points_to_evaluate=points_to_evaluate, seed=seed, name=name, storage=storage, resume=resume,
             recorded=recorded,
         )  # fmt: skip
         self._plan = RunPlan.of(space, settings, objective)
+        warn_of_lists(space, self._plan.spec.space)
         if settings.limits == Limits() and self._plan.spec.sampler.name != "grid":
             raise SpecError("a study needs an end: give num_trials, time_budget_s or target (or sampler='grid')")
         if isolation == "process" and runtime != "ray":
@@ -133,11 +138,13 @@ class Tuner:
         return run
 
 
+@explains_keywords
 def tune(objective: Callable[[dict[str, Any]], Any], space: Any, **settings: Any) -> Results:
     """Tune in one call; the keywords are those of Tuner."""
     return Tuner(objective, space, **settings).fit()
 
 
+@explains_keywords
 def simulate(
     objective: Callable[[dict[str, Any]], Any],
     space: Any,
@@ -176,6 +183,8 @@ def start_simulation(
 
     Its virtual time passes while somebody waits for it.
     """
+    if "max_concurrent" in settings:
+        raise TypeError("simulate has no keyword 'max_concurrent'; did you mean num_workers?")
     settings = {"progress": False, **settings, "runtime": "simulated", "max_concurrent": num_workers}
     tuner = Tuner(objective, space, storage=storage, **settings)
     run = Run(SimulatedHandle(tuner.plan, cost=cost, on_suggestion=on_suggestion), tuner.plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from raytune_hpo.core.ledger import Ledger
     from raytune_hpo.journal import StoredStudies
 
+_OF_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # which Ray sets for the command of a job
 NO_RESULT, BAD_USAGE = 1, 2  # exit codes, beside 0
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -96,6 +98,13 @@ def say(text: str, data: Any, *, as_json: bool) -> None:
     from raytune_hpo.results.records import plain
 
     click.echo(json.dumps(plain(data), indent=1) if as_json else text)
+
+
+def more_about(name: str) -> str:
+    """Where to look next: in a job on a cluster, with the way there from elsewhere, as its own files go away with it."""
+    there = " --address ADDRESS" if _OF_A_JOB in os.environ else ""
+    text = f"more: raytune-hpo show {name}{there}, raytune-hpo report {name} OUT.html{there}"
+    return f"{text}, from your machine" if there else text
 
 
 # ---------------------------------------------------------------------------------------------- reading

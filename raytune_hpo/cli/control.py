@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raytune_hpo.api.userfile import load_file
-from raytune_hpo.cli.app import NO_RESULT, connect, say, says_json, seconds
+from raytune_hpo.cli.app import NO_RESULT, connect, more_about, say, says_json, seconds
 from raytune_hpo.errors import ClusterError, SpecError, StudyNotFound, nearest
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def part(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
 @click.option("--mode", type=click.Choice(["min", "max"]))
 @click.option("--sampler", callback=part, help='A name, or \'{"name": "hyperopt", "gamma": 0.2}\'.')
 @click.option("--scheduler", callback=part, help="Like --sampler.")
+@click.option("--max-failures", type=int, metavar="N", help="Stop when so many trials have failed in this session.")
+@click.option("--retry-failed", is_flag=True, help="Try the configurations again that failed in earlier sessions.")
 @click.option("--max-concurrent", type=int, help="How many trials run at the same time.")
 @click.option("--runtime", type=click.Choice(["ray", "local", "simulated"]), help="[default: ray]")
 @click.option("--address", help="Address of the Ray cluster to run on.")
@@ -53,7 +55,9 @@ def part(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @says_json
 @click.pass_context
-def run(ctx: click.Context, /, file: Path, address: str | None, quiet: bool, as_json: bool, **flags: Any) -> None:
+def run(
+    ctx: click.Context, /, file: Path, address: str | None, quiet: bool, as_json: bool, retry_failed: bool, **flags: Any
+) -> None:
     """Run the study that FILE.py describes.
 
     FILE.py defines `objective` and `space`, and may define `settings = dict(metric=..., ...)` with the keywords of
@@ -61,6 +65,8 @@ def run(ctx: click.Context, /, file: Path, address: str | None, quiet: bool, as_
     """
     module = load_file(file)
     settings = {**settings_of(module, file), **{key: value for key, value in flags.items() if value is not None}}
+    if retry_failed:
+        settings["retry_failed"] = True
     if quiet or as_json:
         settings["progress"] = False
     objective, space = (defined(module, file, name) for name in ("objective", "space"))
@@ -70,22 +76,26 @@ def run(ctx: click.Context, /, file: Path, address: str | None, quiet: bool, as_
     from raytune_hpo.results.summary import results_text
 
     results = Tuner(objective, space, **settings).fit()
-    more = f"more: raytune-hpo show {results.name}, raytune-hpo report {results.name} OUT.html"
-    say(results_text(results, more=more), results.summary(), as_json=as_json)
+    say(results_text(results, more=more_about(results.name)), results.summary(), as_json=as_json)
     if not results.best_trials:
         ctx.exit(NO_RESULT)
 
 
 @click.command()
 @click.argument("name")
+@click.option("--trial", "number", type=int, metavar="N", help="Stop only this trial; the study goes on.")
 @click.option("--reason", default="stopped by the user", show_default=True)
 @click.option("--address", help="Address of the Ray cluster it runs on.")
 @says_json
-def stop(name: str, reason: str, address: str | None, as_json: bool) -> None:
-    """Stop a running study.
+def stop(name: str, number: int | None, reason: str, address: str | None, as_json: bool) -> None:
+    """Stop a running study, or one of its trials.
 
-    What it has found is kept, and `run` with the same name continues it.
+    What it has found is kept, and `run` with the same name continues it. A trial is pruned at its next report.
     """
+    if number is not None:
+        attached(name, address).stop_trial(number)
+        say(f"stopped trial {number} of {name}", {"name": name, "stopped_trial": number}, as_json=as_json)
+        return
     attached(name, address).stop(reason)
     say(f"stopped {name}", {"stopped": name, "reason": reason}, as_json=as_json)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from raytune_hpo.cli.app import NO_RESULT, connect, say, says_json
+from raytune_hpo.cli.app import NO_RESULT, connect, more_about, say, says_json
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -53,7 +53,6 @@ def optml(
     from raytune_hpo.optml import tune
 
     found = tune(algorithm, parameters, progress=not (quiet or as_json), **settings)
-    more = f"more: raytune-hpo show {found.results.name}, raytune-hpo report {found.results.name} OUT.html"
-    say(f"{found}\n\n{more}", found.to_json(), as_json=as_json)
+    say(f"{found}\n\n{more_about(found.results.name)}", found.to_json(), as_json=as_json)
     if not found.results.best_trials:
         ctx.exit(NO_RESULT)

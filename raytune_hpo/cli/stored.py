@@ -27,6 +27,8 @@ def studies(is_long: bool, storage: str | None, address: str | None, as_json: bo
     """List the stored studies, oldest first."""
     from raytune_hpo.results.records import study_record
 
+    if storage is not None and address is None:
+        _check_exists(storage)
     with opened(storage, address) as store:
         rows = [study_record(row) for row in store.studies()]
         if is_long:
@@ -35,6 +37,22 @@ def studies(is_long: bool, storage: str | None, address: str | None, as_json: bo
     shown = [[row["name"], clock, *list(row.values())[2:]] for row, clock in zip(rows, clocks, strict=True)]
     header = ["study", "created", *list(rows[0])[2:]] if rows else []
     say(table(header, shown, indent="") if rows else "no studies", rows, as_json=as_json)
+
+
+def _check_exists(storage: str) -> None:
+    """Tell a file that was misspelt from one that holds no studies.
+
+    Raises:
+        SpecError: there is no such file.
+    """
+    from raytune_hpo.journal import open_storage
+
+    store = open_storage(storage)
+    url = store.url
+    store.close()
+    path = url.removeprefix("sqlite:///")
+    if path != url and not Path(path).exists():
+        raise SpecError(f"there is no file {path}, so it holds no studies; is --storage spelt right?")
 
 
 def _outcome(store: StoredStudies, name: str) -> dict[str, Any]:
@@ -96,7 +114,8 @@ def best(ctx: click.Context, name: str, storage: str | None, address: str | None
     for trial in results.best_trials[: 1 if len(results.goals) == 1 else None]:
         values = ", ".join(f"{goal.metric}={trial.metrics[goal.metric]!r}" for goal in results.goals)
         blocks.append(f"trial {trial.number}: {values}\n{json.dumps(plain(trial.config), indent=1)}")
-    say("\n".join(blocks), [trial_record(trial) for trial in results.best_trials], as_json=as_json)
+    if blocks or as_json:
+        say("\n".join(blocks), [trial_record(trial) for trial in results.best_trials], as_json=as_json)
     if not results.best_trials:
         click.echo(f"raytune-hpo: {summary_lines(results)[-1]}", err=True)
         ctx.exit(NO_RESULT)

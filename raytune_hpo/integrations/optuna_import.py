@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
@@ -29,7 +30,7 @@ from raytune_hpo.results import Results
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.settings import Settings
 from raytune_hpo.space import Choice, Space
-from raytune_hpo.space.values import is_scalar
+from raytune_hpo.space.values import is_scalar, plain
 from raytune_hpo.spec import StudySpec
 
 _WHOLE = ("COMPLETE", "PRUNED")  # states of trials that have all of their parameters
@@ -51,7 +52,8 @@ def from_optuna(
     """Results with the trials of an Optuna study, under the same numbers where all of them can be taken over.
 
     Given a storage, the study is kept there, and a Tuner with the same name, space, metric, sampler and storage continues
-    it; trials that were running are then run again. Trials that lack some of their parameters are left out.
+    it; trials that were running are then run again, and trials that were enqueued come next. Trials that lack some of
+    their parameters are left out. Trials that break a constraint have failed here.
 
     Args:
         space: by default the space of the trials' distributions; a range that changed is widened to hold them all. A
@@ -65,6 +67,10 @@ def from_optuna(
     Raises:
         SpaceError: a trial is not in the space.
         StudyExists: the storage already has a study of that name.
+
+    Warns:
+        UserWarning: user attributes are lists or dicts, which metrics cannot be, or points in the queue have no
+            configuration in the space; they are left out.
     """
     trials = study.get_trials(deepcopy=False)
     found = _space_of(trials) if space is None else Space.of(space)
@@ -82,6 +88,7 @@ def from_optuna(
     )
     spec = RunPlan.of(found, settings).spec
     facts = list(_facts(spec, trials, config or partial(_filled, spec.space)))
+    _warn_of_attributes(spec, trials)
     if storage is not None:
         _store(spec.name, facts, storage)
     return Results.from_ledger(Ledger.fold(facts, spec))
@@ -171,13 +178,31 @@ def _facts(spec: StudySpec, trials: Sequence[Any], config: Callable[[dict[str, A
     yield StudyCreated(spec=spec.to_json(), at=first)
     yield SessionOpened(at=first)
     yield from in_order
+    yield from _queue(spec, trials, config, last)
     yield StudyStopped(reason="imported from Optuna", at=last)
 
 
+def _queue(
+    spec: StudySpec, trials: Sequence[Any], config: Callable[[dict[str, Any]], Any], at: float
+) -> Iterator[Enqueued]:
+    """What was enqueued in Optuna and not begun."""
+    waiting = [trial for trial in trials if trial.state.name == "WAITING"]
+    made = [_config_of(spec.space, trial, config) for trial in waiting]
+    if unfit := [trial.number for trial, point in zip(waiting, made, strict=True) if point is None]:
+        warnings.warn(
+            f"trials {unfit} are left out: they wait in Optuna's queue, and what was enqueued is no whole configuration "
+            f"of the space",
+            stacklevel=4,
+        )
+    for point in made:
+        if point is not None:
+            yield Enqueued(config=spec.space.pack(point), at=at)
+
+
 def _config_of(space: Space, trial: Any, config: Callable[[dict[str, Any]], Any]) -> Any:
-    """A trial's configuration; None where it failed, or is still running, and has none in the space."""
+    """A trial's configuration; None where it has not ended, or failed, and has none in the space."""
     try:
-        made = config(dict(trial.params))
+        made = config({**trial.system_attrs.get("fixed_params", {}), **trial.params})
         space.check(made)
         return made
     except (SpaceError, LookupError) as error:
@@ -212,14 +237,12 @@ def _outcome(spec: StudySpec, number: int, trial: Any, at: float) -> Fact:
     error = None
     if status is Status.COMPLETED and not all(map(math.isfinite, values.values())):
         status, error, values = Status.FAILED, f"not finite: {values}", {}
+    elif status is not Status.FAILED and (broken := _broken_constraints(trial)):
+        status, error = Status.FAILED, f"breaks constraint {', '.join(map(repr, broken))}"
+        values = {metric: value for metric, value in values.items() if math.isfinite(value)}
     elif status is Status.FAILED:
         error = str(trial.user_attrs.get(f"{OWN}error") or trial.system_attrs.get("fail_reason") or "failed in Optuna")
-    goals = {goal.metric for goal in spec.goals}
-    attributes = {
-        name: value
-        for name, value in trial.user_attrs.items()
-        if name not in goals and not name.startswith((OWN, "$")) and is_scalar(value)
-    }
+    attributes = {name: value for name, value in _attributes(spec, trial).items() if is_scalar(value)}
     metrics = {**values, **attributes} if values or status is Status.FAILED else {}
     start = trial.datetime_start.timestamp()
     return Finished(
@@ -232,3 +255,30 @@ def _outcome(spec: StudySpec, number: int, trial: Any, at: float) -> Fact:
         duration_s=at - start,
         at=at,
     )
+
+
+def _broken_constraints(trial: Any) -> list[str]:
+    """The constraints that a trial does not satisfy: those of ``set_constraint``, and of ``constraints_func`` by place."""
+    prefix, attributes = "constraints:", trial.system_attrs
+    listed = {str(place): value for place, value in enumerate(attributes.get("constraints") or ())}
+    named = {key.removeprefix(prefix): value for key, value in attributes.items() if key.startswith(prefix)}
+    return [name for name, value in {**listed, **named}.items() if not value <= 0]
+
+
+def _attributes(spec: StudySpec, trial: Any) -> dict[str, Any]:
+    """A trial's user attributes by the names of metrics, as plain values."""
+    goals = {goal.metric for goal in spec.goals}
+    return {
+        name: plain(value)
+        for name, value in trial.user_attrs.items()
+        if name not in goals and not name.startswith((OWN, "$"))
+    }
+
+
+def _warn_of_attributes(spec: StudySpec, trials: Sequence[Any]) -> None:
+    names = {name for trial in trials for name, value in _attributes(spec, trial).items() if not is_scalar(value)}
+    if names:
+        warnings.warn(
+            f"user attributes {sorted(names)} are left out: a metric is a number, text or None, not a list or a dict",
+            stacklevel=3,
+        )

@@ -43,7 +43,7 @@ class LogLines:
     """Lines of a log, one every few seconds."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._stream, self._last = stream, ""
         self._said_at = time.monotonic()
 
     def write(self, line: str) -> None:
@@ -51,8 +51,10 @@ class LogLines:
             self.end(line)
 
     def end(self, line: str) -> None:
-        """Write it whatever the time is."""
-        self._said_at = time.monotonic()
+        """Write it whatever the time is, unless it stands there already."""
+        if line == self._last:
+            return
+        self._said_at, self._last = time.monotonic(), line
         self._stream.write(line + "\n")
         self._stream.flush()
 

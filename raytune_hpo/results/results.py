@@ -18,6 +18,7 @@ from raytune_hpo.analysis.savings import Savings, early_stopping_savings
 from raytune_hpo.analysis.series import Floats, MetricSeries, goal_named
 from raytune_hpo.analysis.tried import Tried, tried_in
 from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.display.foreign_words import RESULTS, no_attribute
 from raytune_hpo.display.text import counts_line, last_line
 from raytune_hpo.errors import NoCompletedTrial
 from raytune_hpo.facts import Status
@@ -59,6 +60,11 @@ class Results(Sequence[Trial]):
 
     def __reduce__(self) -> tuple[Any, ...]:  # the plan's objective may not be picklable, and means little elsewhere
         return Results, (self._spec, self._trials)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in RESULTS:
+            raise no_attribute("Results", name, RESULTS)
+        return object.__getattribute__(self, name)  # which says that there is none
 
     # -------------------------------------------------------------------------------------------- trials
 

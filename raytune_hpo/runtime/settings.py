@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numbers
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from raytune_hpo import registry
@@ -58,6 +59,10 @@ class Settings:
     recorded: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for what in ("metric", "mode"):
+            value = getattr(self, what)
+            if not isinstance(value, Iterable) or not all(isinstance(word, str) for word in value):
+                raise SpecError(f"{what} is a word, or a list of words for several metrics, got {value!r}")
         name = self.name
         several = len(self.goals) > 1
         if name is not None and (
@@ -141,6 +146,11 @@ def one_of(what: str, value: Any, known: Sequence[str]) -> str:
     if value not in known:
         raise SpecError(f"unknown {what} {value!r}; {nearest(str(value), known)}")
     return str(value)
+
+
+def in_seconds(value: float | timedelta | None) -> float | None:
+    """A span of time in seconds."""
+    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def default_name(objective: object) -> str:

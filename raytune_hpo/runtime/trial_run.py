@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import inspect
+import sys
 import threading
 import time
 import traceback
@@ -159,6 +160,10 @@ class TrialRun:
             result = self._call(copied(self.assignment.config))
             if self._verdict is Verdict.STOP:
                 return Status.PRUNED, {}, None
+            if result is None and not self._last and "ray.tune" in sys.modules:
+                raise ObjectiveError(
+                    "the objective has returned None and reported nothing; if it calls tune.report, write hpo.report"
+                )
             returned = {} if result is None and self._last else self.rules.named(result)
             metrics = self.rules.of_result({**self._last, **returned})
             return Status.COMPLETED, metrics, None

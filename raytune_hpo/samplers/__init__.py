@@ -1,5 +1,10 @@
 """Samplers, which decide what to try next: each is the glue between trials and numerics; one paper, one file."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from raytune_hpo.display.foreign_words import SAMPLERS, no_attribute
 from raytune_hpo.samplers.auto import Auto
 from raytune_hpo.samplers.cmaes import CMAES
 from raytune_hpo.samplers.de import DE
@@ -14,3 +19,7 @@ from raytune_hpo.samplers.sobol import Sobol
 from raytune_hpo.samplers.tpe import TPE
 
 __all__ = ["CMAES", "DE", "GP", "NSGA2", "RF", "TPE", "Auto", "Grid", "Hyperopt", "Portfolio", "Random", "Sobol"]
+
+
+def __getattr__(name: str) -> Any:
+    raise no_attribute(f"module {__name__!r}", name, SAMPLERS, __all__)

@@ -11,6 +11,7 @@ from raytune_hpo.errors import SpaceError, SpecError
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import integer_option
 from raytune_hpo.protocols import Signal, Suggestion, Traits
+from raytune_hpo.samplers.grid_samples import GridSamples
 from raytune_hpo.samplers.sequence import INDEX, BlockSequence, IndexCounter, newest_indexed
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
@@ -27,9 +28,11 @@ class Grid:
     Args:
         points: how many values stand for a continuous parameter, from its lower bound to its upper. None: there must
             be no continuous ones.
+        samples: how often the axes made by ``grid_search`` are walked, all other parameters drawn at random each time, as
+            Ray Tune's ``num_samples`` does. None: once, and all parameters are axes.
 
     Raises:
-        SpecError: points is not a whole number, or below 1.
+        SpecError: points or samples is not a whole number, or below 1, or both are given.
     """
 
     traits: ClassVar[Traits] = Traits(history_free=True, multi_goal=True)
@@ -38,17 +41,23 @@ class Grid:
     _end: int  # no point from here on is feasible; lowered when that is found out, so that it is found out once
     _configs: BlockSequence[Mapping[str, Any] | None]
 
-    def __init__(self, *, points: int | None = None) -> None:
+    def __init__(self, *, points: int | None = None, samples: int | None = None) -> None:
         self.points = None if points is None else integer_option("grid", "points", points, least=1)
+        self.samples = None if samples is None else integer_option("grid", "samples", samples, least=1)
+        if points is not None and samples is not None:
+            raise SpecError("grid takes points, which make axes, or samples, which draw what is no axis, got both")
         self._indices = IndexCounter()
         self._enqueued: set[int] = set()  # the grid points among the user's own trials that have finished
 
-    def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Grid:
+    def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Grid | GridSamples:
         """A fresh sampler for one study.
 
         Raises:
-            SpecError: a parameter has infinitely many values, and there are no ``points`` to stand for them.
+            SpecError: a parameter has infinitely many values, and there are no ``points`` to stand for them; or there are
+            ``samples``, and no axes.
         """
+        if self.samples is not None:
+            return GridSamples(space, self.samples, seed)
         bound = Grid(points=self.points)
         bound._grid = space if self.points is None else space.discretised(self.points)
         bound._size = bound._end = _size(bound._grid)

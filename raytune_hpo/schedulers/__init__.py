@@ -1,5 +1,10 @@
 """Schedulers, which decide which trials are worth going on with: early stopping, one rule a file."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from raytune_hpo.display.foreign_words import SCHEDULERS, no_attribute
 from raytune_hpo.schedulers.asha import ASHA
 from raytune_hpo.schedulers.extrapolation import Extrapolation
 from raytune_hpo.schedulers.hyperband import Hyperband
@@ -9,3 +14,7 @@ from raytune_hpo.schedulers.tercet import Tercet
 from raytune_hpo.schedulers.threshold import Threshold
 
 __all__ = ["ASHA", "Extrapolation", "Hyperband", "Median", "Patience", "Tercet", "Threshold"]
+
+
+def __getattr__(name: str) -> Any:
+    raise no_attribute(f"module {__name__!r}", name, SCHEDULERS, __all__)

@@ -7,6 +7,7 @@ scikit-learn's own searches are made of them, and they make ours warn and fail i
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from sklearn.model_selection import _validation
@@ -38,12 +39,12 @@ def scorer_of(search: BaseSearchCV) -> Any:
     """The single callable that scores an estimator: a scorer, a function, or several scorers combined.
 
     Raises:
-        ValueError: ``scoring`` is not valid, or ``refit`` does not name one of several scores.
+        ValueError, TypeError: ``scoring`` is not valid, ``refit`` does not name one of several scores, or there is no
+            ``scoring`` and the estimator has no score of its own; in scikit-learn's words.
     """
-    try:
-        scorer, _ = search._get_scorers()
-    except TypeError:  # version 1.4 takes an argument: whether to combine several scorers into one
-        scorer, _ = search._get_scorers(convert_multimetric=True)
+    # Version 1.4 takes an argument: whether to combine several scorers into one.
+    is_asked = "convert_multimetric" in inspect.signature(search._get_scorers).parameters
+    scorer, _ = search._get_scorers(convert_multimetric=True) if is_asked else search._get_scorers()
     return scorer
 
 

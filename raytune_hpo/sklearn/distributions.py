@@ -33,10 +33,11 @@ def search_space(distributions: Any, random_state: Any) -> Space:
     if isinstance(distributions, Space):
         return copy.deepcopy(distributions)
     if isinstance(distributions, Mapping):
-        return Space(_domains(distributions, random_state))
+        distributions = [distributions]
     if isinstance(distributions, Sequence) and distributions and all(isinstance(d, Mapping) for d in distributions):
         branches = [_domains(branch, random_state) for branch in distributions]
-        return Space(Choice(branches) if len(branches) > 1 else branches[0])
+        # Without any parameter there is one candidate, the estimator as it is: a choice of one, as a space is not empty.
+        return Space(Choice(branches) if len(branches) > 1 or not branches[0] else branches[0])
     raise SpaceError(
         f"param_distributions is a dict of lists and distributions, or a list of such dicts, got {show(distributions)}"
     )
@@ -67,6 +68,8 @@ def _domains(branch: Mapping[str, Any], random_state: Any) -> dict[str, Any]:
 def _domain(name: str, thing: Any, random_state: Any) -> Any:
     """One parameter's domain, or nested domains, as a Space reads them."""
     if _is_listed(thing):
+        if len(thing) == 0:
+            raise SpaceError(f"parameter {name!r} needs at least one value, got {show(thing)}")
         return Choice(thing)
     if hasattr(thing, "rvs") and not _is_frozen(thing):
         return _drawn(thing, random_state)

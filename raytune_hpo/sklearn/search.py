@@ -7,6 +7,7 @@ import numbers
 import os
 import time
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,14 @@ from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state, indexable
 
+from raytune_hpo import registry
 from raytune_hpo.api.study import Study
 from raytune_hpo.errors import NoCompletedTrial, SpecError, nearest
 from raytune_hpo.facts import Status
 from raytune_hpo.options import positive, whole
 from raytune_hpo.progress import Progress
 from raytune_hpo.runtime.calls import Calls, LocalCalls
-from raytune_hpo.runtime.settings import checked_bundle, default_name
+from raytune_hpo.runtime.settings import checked_bundle, default_name, in_seconds
 from raytune_hpo.sklearn.borrowed import BaseSearchCV, named_scorers, params_of, requires_y, scorer_of, tags_of
 from raytune_hpo.sklearn.candidates import Search, SearchCandidate
 from raytune_hpo.sklearn.distributions import search_space, sklearns_candidates, warn_if_few
@@ -78,7 +80,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         n_steps: int = 9,
         n_jobs: int | None = None,
         resources: Mapping[str, float] | None = None,
-        time_budget_s: float | None = None,
+        time_budget_s: float | timedelta | None = None,
         refit: Any = True,
         random_state: Any = None,
         error_score: Any = np.nan,
@@ -116,9 +118,9 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             NoCompletedTrial: no candidate has seen all folds.
         """
         self._check_settings()
+        scorer = scorer_of(self)
         if y is None and requires_y(self.estimator):
             raise SpecError(f"{type(self.estimator).__name__} requires y to be passed, but the target y is None")
-        scorer = scorer_of(self)
         X, y = indexable(X, y)
         routed = self._get_routed_params_for_fit(params_of(X, params=params))
         context = self._fit_context(X, y, scorer, routed)
@@ -131,7 +133,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             goals = [f"mean_test_{name}" for name in names or ["score"]]
         with self._study(goals) as study, Progress(enabled=self.verbose > 0) as progress:
             calls = self._calls(context)
-            search = Search(study, calls, context, goals=goals, time_budget_s=self.time_budget_s)
+            search = Search(study, calls, context, goals=goals, time_budget_s=in_seconds(self.time_budget_s))
             candidates = search.run(progress)
             self.results_ = study.results()
         self._conclude(candidates)
@@ -145,6 +147,19 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             self.best_estimator_ = best
             if hasattr(best, "feature_names_in_"):
                 self.feature_names_in_ = best.feature_names_in_
+        return self
+
+    def set_callbacks(self, *callbacks: Any) -> TunedSearchCV:
+        """Refuse callbacks of scikit-learn, which would have to be called in the processes that fit.
+
+        Raises:
+            SpecError: there are any.
+        """
+        if callbacks:
+            raise SpecError(
+                f"TunedSearchCV calls no callbacks of scikit-learn, got {callbacks[0]!r}; set verbose=1 for its progress, "
+                f"and look into results_ for its course"
+            )
         return self
 
     def __sklearn_tags__(self) -> Any:
@@ -164,9 +179,15 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         if self.resources is not None:
             checked_bundle(self.resources)
         if self.time_budget_s is not None:
-            positive("time_budget_s", self.time_budget_s)
+            positive("time_budget_s", in_seconds(self.time_budget_s))
+        # A small grid needs neither, but a misspelt name is wrong all the same.
+        registry.make("sampler", self.sampler)
+        if self.scheduler is not None:
+            registry.make("scheduler", self.scheduler)
         if self.runtime not in SEARCH_RUNTIMES:
             raise SpecError(f"unknown runtime {self.runtime!r}; {nearest(str(self.runtime), SEARCH_RUNTIMES)}")
+        if not isinstance(self.verbose, numbers.Integral):
+            raise SpecError(f"verbose is a whole number, above 0 for a line of progress, got {self.verbose!r}")
         if self.error_score != "raise" and not isinstance(self.error_score, numbers.Real):
             raise SpecError(f"error_score is a number or 'raise', got {self.error_score!r}")
 
@@ -174,10 +195,12 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(cv.split(X, y, **routed.splitter.split))
         promised = cv.get_n_splits(X, y, **routed.splitter.split)
-        if len(splits) != promised or not splits:
+        if len(splits) != promised:
             raise SpecError(
-                f"cv must split at least once, and as often as it announces: {promised}, got {len(splits)} splits"
+                f"cv.split and cv.get_n_splits return inconsistent results. Expected {promised} splits, got {len(splits)}"
             )
+        if not splits:
+            raise SpecError("No fits were performed. Was the CV iterator empty? Were there no candidates?")
         return FitContext(
             estimator=clone(self.estimator),
             X=X,

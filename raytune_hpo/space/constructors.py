@@ -70,18 +70,21 @@ def qlograndint(lower: int, upper: int, q: int, base: object = None) -> Int:
     return _multiples(lower, upper, q, log=True)
 
 
-def choice(categories: Iterable[Any]) -> Choice:
+def choice(categories: Iterable[Any], *more: Any) -> Choice:
     """One of several options; an option that contains domains is a branch with its own parameters."""
+    _check_one_list("choice", categories, more)
     return Choice(categories)
 
 
-def ordinal(values: Iterable[Any]) -> Ordinal:
+def ordinal(values: Iterable[Any], *more: Any) -> Ordinal:
     """One of several values, whose order matters."""
+    _check_one_list("ordinal", values, more)
     return Ordinal(values)
 
 
-def grid_search(values: Iterable[Any]) -> Choice:
+def grid_search(values: Iterable[Any], *more: Any) -> Choice:
     """An axis of a grid: every value is tried by the grid sampler; to others it is a choice."""
+    _check_one_list("grid_search", values, more)
     return Choice(values, is_grid_axis=True)
 
 
@@ -92,6 +95,17 @@ def sample_from(func: Callable[[dict[str, Any]], Any]) -> SampleFrom:
     the configuration, or a study cannot be repeated.
     """
     return SampleFrom(func)
+
+
+def _check_one_list(maker: str, first: Any, more: tuple[Any, ...]) -> None:
+    """Refuse values that are not in one list.
+
+    Raises:
+        TypeError: there is more than one argument.
+    """
+    if more:
+        shown = [first, *more]
+        raise TypeError(f"{maker} takes one list of values, got {len(shown)} arguments; write {maker}({shown!r})")
 
 
 def _below(lower: int, upper: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 import socket
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +21,7 @@ from click.testing import CliRunner
 import raytune_hpo as hpo
 from raytune_hpo.cli import main
 from raytune_hpo.cli.app import seconds
+from raytune_hpo.progress.terminal import LogLines
 
 FILE = """
 from dataclasses import dataclass
@@ -77,6 +80,12 @@ def test_run_prints_the_best_and_where_to_look_next(call):
     assert result.stderr == ""
 
 
+def test_a_job_says_how_to_look_from_elsewhere(call, monkeypatch):
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    shown = call("run", "file.py", "--name", "s", "--quiet").stdout
+    assert "raytune-hpo report s OUT.html --address ADDRESS, from your machine" in shown
+
+
 def test_flags_win_over_settings_and_the_same_name_continues(call):
     call("run", "file.py", "--name", "s", "--num-trials", "3", "--quiet")
     result = call("run", "file.py", "--name", "s", "--num-trials", "5", "--json")
@@ -98,7 +107,34 @@ def test_a_study_without_a_completed_trial_exits_with_1(call, tmp_path):
     assert "five is bad" in result.stdout
     best = call("best", "s")
     assert best.exit_code == 1
-    assert "five is bad" in best.stderr
+    assert "five is bad" in best.stderr and best.stdout == ""
+    assert json.loads(call("best", "s", "--json").stdout) == []
+
+
+def test_failures_end_a_run_and_are_tried_again_where_that_is_asked_for(call, tmp_path):
+    (tmp_path / "file.py").write_text(FAILING)
+    result = call("run", "file.py", "--name", "s", "--json", "--max-failures", "3")
+    assert result.exit_code == 1 and json.loads(result.stdout)["num_by_status"]["failed"] == 3
+    (tmp_path / "file.py").write_text(FILE)
+    result = call("run", "file.py", "--name", "s", "--json", "--retry-failed")
+    assert sum(json.loads(result.stdout)["num_by_status"].values()) == 8 + 3
+
+
+def test_one_trial_of_a_running_study_can_be_stopped(call, monkeypatch):
+    stopped = []
+    running = SimpleNamespace(stop_trial=stopped.append)
+    monkeypatch.setattr("raytune_hpo.cli.control.attached", lambda name, address: running)
+    result = call("stop", "s", "--trial", "3")
+    assert result.stdout == "stopped trial 3 of s\n" and stopped == [3]
+
+
+def test_the_last_line_of_a_log_is_written_once():
+    stream = io.StringIO()
+    line = LogLines(stream)
+    line._said_at -= 60
+    line.write("3/3 trials")
+    line.end("3/3 trials")
+    assert stream.getvalue() == "3/3 trials\n"
 
 
 @pytest.mark.parametrize(
@@ -174,6 +210,12 @@ def test_studies_are_listed(studied):
 def test_no_studies_are_no_error(call):
     assert call("studies").stdout == "no studies\n"
     assert json.loads(call("studies", "--json").stdout) == []
+
+
+def test_a_storage_that_is_not_there_is_told_from_an_empty_one(call, tmp_path):
+    for storage in ("/nonexistent/x.db", f"sqlite:///{tmp_path}/misspelt.db"):
+        result = call("studies", "--storage", storage)
+        assert result.exit_code == 2 and "is --storage spelt right?" in result.stderr
 
 
 def test_show_best_and_trials(studied):

@@ -223,8 +223,13 @@ def optuna_study():
     return study
 
 
+LEFT_OUT = pytest.mark.filterwarnings("ignore:user attributes .'classes'. are left out")
+
+
 def test_a_study_of_optuna_as_results(optuna_study):
-    results = from_optuna(optuna_study, metric="size")
+    with pytest.warns(UserWarning, match="user attributes .'classes'. are left out: a metric is") as warned:
+        results = from_optuna(optuna_study, metric="size")
+    assert len(warned) == 1
     states = [trial.state.name for trial in optuna_study.trials]
     assert {"COMPLETE", "PRUNED", "FAIL"} == set(states)
     assert [trial.status.value[:4].upper() for trial in results] == [state[:4] for state in states]
@@ -238,6 +243,7 @@ def test_a_study_of_optuna_as_results(optuna_study):
     assert len(results.to_dataframe()) == 40
 
 
+@LEFT_OUT
 def test_a_tuner_goes_on_with_it(optuna_study, storage):
     imported = from_optuna(optuna_study, metric="size", sampler="tpe", storage=storage)
     seen = []
@@ -263,6 +269,7 @@ def test_the_sampler_that_goes_on_has_learned(storage):
     assert sorted(trial.config["x"] for trial in results[40:])[3] < 0.2, "random ones would lie around 0.5"
 
 
+@LEFT_OUT
 def test_a_space_of_ones_own(optuna_study):
     space = {
         "model": hpo.choice(
@@ -322,6 +329,68 @@ def test_trials_that_were_running_are_run_again_and_unfit_ones_left_out(storage)
     settings = {"metric": "value", "name": "halted", "sampler": "auto", "seed": None, "num_trials": 6}
     results = fit(lambda config: config["x"], imported.spec.space, storage=storage, **settings)
     assert results[3].status == "completed" and results[3].attempt == 2 and len(results) == 6
+    assert results[5].config == {"x": 0.5}, "what was enqueued comes before what a sampler suggests"
+
+
+def test_points_in_the_queue_that_are_no_whole_configuration_are_left_out_with_a_warning():
+    study = optuna.create_study(study_name="queue")
+    study.optimize(lambda t: t.suggest_float("x", 0, 1) + t.suggest_int("n", 0, 3), n_trials=2)
+    for point in ({"x": 0.5}, {"x": 0.5, "n": 2}, {}, {"x": 7.0, "n": 2}):
+        study.enqueue_trial(point)
+    with pytest.warns(UserWarning, match=r"trials \[2, 4, 5\] are left out: they wait"):
+        assert len(from_optuna(study)) == 2
+
+
+def feasible_below_half(trial):
+    x = trial.suggest_float("x", 0, 1)
+    trial.set_constraint("limit", x - 0.5)
+    if x > 0.9:
+        trial.report(0.0, 1)
+        raise optuna.TrialPruned
+    return -x
+
+
+def test_trials_that_break_a_constraint_have_failed():
+    study = optuna.create_study(study_name="limited", sampler=optuna.samplers.RandomSampler(seed=1))
+    study.optimize(feasible_below_half, n_trials=30)
+    results = from_optuna(study)
+    assert results.best_config == study.best_params and results.best_value == study.best_value
+    for trial in results:
+        assert trial.status == ("completed" if trial.config["x"] <= 0.5 else "failed")
+        assert trial.error == (None if trial.config["x"] <= 0.5 else "breaks constraint 'limit'")
+        assert trial.config["x"] > 0.9 or trial.metrics["value"] == -trial.config["x"], "its value is kept"
+
+
+@pytest.mark.filterwarnings("ignore:.*constraints_func")
+def test_constraints_of_a_sampler_hold_too():
+    def overruns(trial):
+        return (-1.0, trial.params["x"] - 0.5, trial.params["x"] - 0.8)
+
+    sampler = optuna.samplers.NSGAIISampler(seed=0, constraints_func=overruns)
+    study = optuna.create_study(sampler=sampler, directions=["minimize", "maximize"])
+    study.optimize(lambda t: (t.suggest_float("x", 0, 1), t.params["x"]), n_trials=20)
+    results = from_optuna(study)
+    errors = {trial.error for trial in results if trial.config["x"] > 0.5}
+    assert errors <= {"breaks constraint '1'", "breaks constraint '1', '2'"} and errors
+    assert all(trial.config["x"] <= 0.5 for trial in results.best_trials)
+
+
+def test_attributes_of_numpy_are_kept_and_those_that_no_metric_can_be_are_named():
+    study = optuna.create_study(study_name="attributes")
+
+    def objective(trial):
+        trial.set_user_attr("seen", np.int64(7))
+        trial.set_user_attr("rate", np.float32(0.5))
+        trial.set_user_attr("gap", math.nan)
+        trial.set_user_attr("curve", np.ones(3))
+        trial.set_user_attr("by", {"a": 1})
+        return trial.suggest_float("x", 0, 1)
+
+    study.optimize(objective, n_trials=1)
+    with pytest.warns(UserWarning, match=r"user attributes \['by', 'curve'\] are left out"):
+        metrics = dict(from_optuna(study)[0].metrics)
+    assert (metrics["seen"], metrics["rate"]) == (7, 0.5) and math.isnan(metrics["gap"])
+    assert metrics.keys() == {"value", "seen", "rate", "gap"}
 
 
 def test_there_and_back_again(results):

@@ -108,3 +108,44 @@ def test_what_was_asked_ahead_and_dropped_does_not_end_the_grid():
         pass
     del loop.pending[10:]
     assert loop.ask().config == ALL[10]
+
+
+AXES = Space({"width": Float(0, 20), "act": Choice(["relu", "tanh"], is_grid_axis=True), "n": Int(0, 9)})
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_axes_are_walked_several_times_and_the_rest_is_drawn(workers):
+    loop = testing.Loop.of(lambda: Grid(samples=5), AXES).run(100, workers=workers)
+    configs = tried(loop)
+    assert [config["act"] for config in configs] == ["relu", "tanh"] * 5
+    assert len({config["width"] for config in configs}) == 10, "drawn anew for each point"
+    assert loop.peek() is Signal.EXHAUSTED
+    again = testing.Loop.of(lambda: Grid(samples=5), AXES).run(100)
+    assert tried(again) == configs, "the same seed draws the same"
+
+
+def test_points_for_which_nothing_drawn_is_feasible_are_passed_over():
+    space = Space(
+        {"width": Float(0, 20), "act": Choice(["relu", "tanh"], is_grid_axis=True)},
+        constraints=[lambda config: config["act"] == "relu" and config["width"] < 10],
+    )
+    configs = tried(testing.Loop.of(lambda: Grid(samples=3), space).run(100))
+    assert [config["act"] for config in configs] == ["relu"] * 3 and all(config["width"] < 10 for config in configs)
+
+
+def test_samples_need_an_axis_and_no_points():
+    with pytest.raises(SpecError, match=r"Grid\(samples=\) walks axes made by hpo.grid_search"):
+        Grid(samples=2).bind(SPACE, (), 0)
+    with pytest.raises(SpecError, match="got both"):
+        Grid(points=2, samples=2)
+    with pytest.raises(SpecError, match="samples >= 1"):
+        Grid(samples=0)
+
+
+def test_a_stored_study_goes_on_whose_sampler_has_got_a_new_option_since():
+    from raytune_hpo import registry
+    from raytune_hpo.spec import Part
+
+    assert registry.current_options("sampler", "grid", {"points": 3}) == {"points": 3, "samples": None}
+    now = registry.describe("sampler", Grid(points=3))
+    assert str(Part(name="grid", options=registry.current_options("sampler", "grid", {"points": 3}))) == str(now)

@@ -321,7 +321,7 @@ def test_y_that_is_needed_is_asked_for():
 def test_splits_are_made_once_for_all_candidates():
     ours = search(Known(), {"value": [0.1, 0.2]}, n_iter=2, cv=KFold(3, shuffle=True)).fit(X, Y)
     assert ours.n_splits_ == 3 and len(ours.cv_results_["params"]) == 2
-    with pytest.raises(ValueError, match="cv must split"):
+    with pytest.raises(ValueError, match="No fits were performed. Was the CV iterator empty"):
         search(cv=Empty()).fit(X, Y)
 
 
@@ -345,8 +345,66 @@ class Empty:
         ({"time_budget_s": -1}, "time_budget_s is a number of seconds above 0"),
         ({"sampler": "gpp"}, "did you mean 'gp'"),
         ({"scheduler": "ash"}, "did you mean 'asha'"),
+        ({"verbose": "yes"}, "verbose is a whole number"),
     ],
 )
 def test_wrong_settings_are_refused_with_the_way_out(settings, said):
     with pytest.raises(hpo.errors.SpecError, match=said):
         search(**settings).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"scoring": "acuracy"},
+        {"scoring": ["accuracy", "auc"], "refit": "accuracy"},
+        {"scoring": {"a": "auc"}, "refit": "a"},
+        {"scoring": [1]},
+        {"scoring": 5},
+    ],
+    ids=str,
+)
+def test_a_scorer_that_does_not_exist_is_refused_in_scikit_learns_words(settings):
+    with pytest.raises(ValueError, match="scor") as ours:
+        search(**settings).fit(X, Y)
+    assert "convert_multimetric" not in str(ours.value)
+    with pytest.raises(type(ours.value)):
+        RandomizedSearchCV(LogisticRegression(), C, n_iter=2, **settings).fit(X, Y)
+
+
+def test_an_estimator_without_a_score_is_told_apart_from_a_y_that_is_missing():
+    for y in (None, Y):
+        with pytest.raises(TypeError, match="the estimator passed should have a 'score' method"):
+            search(StandardScaler(), {"with_mean": [True, False]}).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"sampler": "bayes"}, {"sampler": {"name": "tpe", "gama": 1}}, {"scheduler": "sha"}]
+)
+def test_names_are_checked_where_the_grid_is_small_too(settings):
+    with pytest.raises(hpo.errors.SpecError, match="unknown|no option"):
+        search(Known(), {"value": [0.1, 0.2]}, n_iter=2, **settings).fit(X, Y)
+
+
+@pytest.mark.filterwarnings("ignore:The total space")
+@pytest.mark.parametrize("nothing", [{}, [{}]])
+@pytest.mark.parametrize("sampler", ["random", "auto"])
+def test_with_nothing_to_search_the_estimator_is_tried_as_it_is(nothing, sampler):
+    ours = search(Known(0.5), nothing, sampler=sampler).fit(X, Y)
+    assert ours.best_params_ == {} and ours.best_score_ == 0.5
+    assert len(ours.cv_results_["params"]) == 1
+
+
+def test_a_splitter_that_does_not_keep_its_word_is_refused_in_scikit_learns_words():
+    class Fickle(KFold):
+        def get_n_splits(self, X=None, y=None, groups=None):
+            return 7
+
+    with pytest.raises(ValueError, match="inconsistent results. Expected 7 splits, got 3"):
+        search(cv=Fickle(3)).fit(X, Y)
+
+
+def test_callbacks_of_scikit_learn_are_refused_by_name():
+    with pytest.raises(hpo.errors.SpecError, match="calls no callbacks of scikit-learn, got"):
+        search().set_callbacks(object())
+    assert search().set_callbacks().fit(X, Y).best_params_

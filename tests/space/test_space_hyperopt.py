@@ -71,3 +71,11 @@ def test_a_label_in_two_places_that_are_active_together_is_refused() -> None:
 def test_what_is_no_search_space_is_refused_by_name(make: Any, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "domain", [hp.loguniform("n", 1e-5, 1e3), hp.qloguniform("n", 0, 1000, 2)], ids=["log", "qlog"]
+)
+def test_log_bounds_that_are_no_logarithms_are_refused_by_the_name_of_their_parameter(domain):
+    with pytest.raises(SpaceError, match="parameter 'size': bounds of hyperopt's log domains are logarithms, got"):
+        Space({"size": domain})

@@ -7,6 +7,7 @@ the option itself, lists come out as tuples, and what is quantised is rounded, b
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
@@ -18,6 +19,8 @@ from raytune_hpo.space.dialects import Labelled
 from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.numeric import Float, Int, Normal
 from raytune_hpo.space.rounded import Quantised
+
+_MAX_LOG = math.log(sys.float_info.max)
 
 
 def translate(thing: Any) -> Any:
@@ -94,6 +97,11 @@ def _randint(low: int, high: int | None = None) -> Int:
 
 
 def _log_float(low: float, high: float) -> Float:
+    if max(low, high) > _MAX_LOG:
+        raise SpaceError(
+            f"bounds of hyperopt's log domains are logarithms, got {low} and {high}, and e**{max(low, high)} is beyond all "
+            f"numbers; write hp.loguniform(label, math.log(1e-5), math.log(1e3))"
+        )
     return Float(math.exp(low), math.exp(high), log=True)
 
 

@@ -1,0 +1,81 @@
+"""Objectives, looked at before anything runs: what no trial could ever call is refused at once."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from numbers import Real
+from typing import Any
+
+from raytune_hpo.cluster import WithParameters
+from raytune_hpo.display.text import cut
+from raytune_hpo.errors import SpecError
+from raytune_hpo.space import Space
+
+_WIDTH = 60  # characters of a constant in a warning
+
+
+def check_objective(objective: Any) -> None:
+    """Refuse what cannot be called with a configuration.
+
+    Builtins and the like, whose signature cannot be seen, are taken as they are.
+
+    Raises:
+        SpecError: it is no function, a class, takes other arguments, or carries resources of Ray Tune's.
+    """
+    if not callable(objective):
+        raise SpecError(f"an objective is a function of a configuration, got {objective!r}")
+    if isinstance(objective, type) and not issubclass(objective, (Mapping, Real)):
+        raise SpecError(
+            f"an objective is a function of a configuration that returns the metric, got the class {objective.__name__}; "
+            f"write a function that makes one, trains it, and calls hpo.report after each step"
+        )
+    if (resources := getattr(objective, "_resources", None)) is not None and _is_of_ray_tune(resources):
+        raise SpecError(
+            f"tune.with_resources has no effect here; take it off {_name(objective)}, and give resources={_said(resources)}"
+        )
+    function, filled = objective, {}
+    if isinstance(objective, WithParameters):
+        function, filled = objective.objective, objective.parameters
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind({}, **filled)
+    except TypeError as error:
+        raise SpecError(
+            f"an objective is called with one dict, the configuration, and {_name(function)}{signature} cannot be: {error}; "
+            f'take parameters out of the dict, such as config["x"], and give data by hpo.with_parameters'
+        ) from None
+
+
+def warn_of_lists(given: Any, space: Space) -> None:
+    """Warn where nothing varies and a list stands: elsewhere a list is a choice, or a range."""
+    if space.columns or not isinstance(given, Mapping):
+        return
+    for name, value in given.items():
+        if isinstance(value, (list, tuple)):
+            shown = cut(repr(value), _WIDTH)
+            warnings.warn(
+                f"the space has no parameter, so all trials are the same: {name!r} is the constant {shown}; "
+                f"a choice is hpo.choice({shown}), and a range hpo.uniform(low, high)",
+                stacklevel=4,
+            )
+            return
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _is_of_ray_tune(resources: Any) -> bool:
+    return type(resources).__module__.startswith("ray.tune") or inspect.isfunction(resources)
+
+
+def _said(resources: Any) -> str:
+    """Resources of Ray Tune's, as ``resources=`` takes them."""
+    words = {"CPU": "cpu", "GPU": "gpu"}
+    bundles = [{words.get(k, k): v for k, v in bundle.items()} for bundle in getattr(resources, "bundles", ())]
+    return str(bundles[0] if len(bundles) == 1 else bundles or "{...}, the same for all trials")

@@ -1,0 +1,63 @@
+"""Axes of a grid walked several times over, all other parameters drawn: what Ray Tune makes of ``num_samples``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.protocols import Signal, Suggestion, Traits
+from raytune_hpo.rng import derive
+from raytune_hpo.samplers.sequence import INDEX, IndexCounter, newest_indexed
+from raytune_hpo.space import Space
+from raytune_hpo.trial import Trial
+
+_DRAWS = 100  # for one point of the grid, until the constraints are met
+
+
+class GridSamples:
+    """Walks the axes made by ``grid_search``, ``samples`` times, and draws the rest anew for each point.
+
+    A point for which no draw meets the constraints is passed over.
+
+    Raises:
+        SpecError: the space has no such axis.
+    """
+
+    traits: ClassVar[Traits] = Traits(history_free=True, multi_goal=True)
+
+    def __init__(self, space: Space, samples: int, seed: int) -> None:
+        domains = [column.domain for column in space.columns]
+        self._axes = [j for j, domain in enumerate(domains) if getattr(domain, "is_grid_axis", False)]
+        if not self._axes:
+            raise SpecError(
+                "Grid(samples=) walks axes made by hpo.grid_search([...]), the space has none; use 'random'"
+            )
+        self._space, self._seed = space, seed
+        self._sizes = [domains[j].size or 1 for j in self._axes]
+        self._end = samples * math.prod(self._sizes)
+        self._indices = IndexCounter()
+
+    def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
+        """The next point of the grid, with the rest drawn; EXHAUSTED after the last walk."""
+        newest, _ = newest_indexed(pending)
+        for index in range(self._indices.next_index(newest), self._end):
+            if (config := self._drawn(index)) is not None:
+                return Suggestion(config, {INDEX: index})
+        return Signal.EXHAUSTED
+
+    def tell(self, trial: Trial) -> None:
+        """Note how far the walk has come."""
+        self._indices.tell(trial.meta)
+
+    def _drawn(self, index: int) -> Mapping[str, Any] | None:
+        """The configuration of a point, from the seed; None where no draw is feasible."""
+        rows = derive(self._seed, "grid", index).random((_DRAWS, self._space.num_columns))
+        cell = np.unravel_index(index % math.prod(self._sizes), self._sizes)
+        rows[:, self._axes] = (np.array(cell) + 0.5) / self._sizes
+        configs = self._space.decode(rows if self._space.has_constraints else rows[:1])
+        fits = np.flatnonzero(self._space.is_feasible(configs))
+        return configs[fits[0]] if len(fits) else None

@@ -1,0 +1,221 @@
+"""What people type at first, out of habit from another tuner, is answered with what to write instead."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import pickle
+import warnings
+from datetime import timedelta
+
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo.display import foreign_words
+from raytune_hpo.errors import SpecError
+
+SPACE = {"x": hpo.uniform(0, 1)}
+SMALL = {"metric": "loss", "num_trials": 2, "runtime": "local", "progress": False, "storage": "memory"}
+
+
+def objective(config):
+    return config["x"]
+
+
+def two(x, y=None, *, z=1.0):
+    return x["x"] * z
+
+
+class Model:
+    def __init__(self, config):
+        pass
+
+    def __call__(self, config):
+        return config["x"]
+
+
+def fit(function=objective, space=SPACE, **settings):
+    return hpo.tune(function, space, **{**SMALL, **settings})
+
+
+# ------------------------------------------------------------------------------------------------ keywords
+
+
+@pytest.mark.parametrize(
+    ("word", "ours"),
+    [
+        ("n_trials", "did you mean num_trials?"),
+        ("num_samples", "did you mean num_trials?"),
+        ("max_evals", "did you mean num_trials?"),
+        ("max_concurrent_trials", "did you mean max_concurrent?"),
+        ("direction", 'here it is mode="min" or mode="max"'),
+        ("study_name", "did you mean name?"),
+        ("load_if_exists", 'here it is resume="auto", which is the default'),
+        ("fail_fast", "here it is max_failures=1"),
+        ("num_gpus", 'here it is resources={"gpu": 1}'),
+        ("random_state", "did you mean seed?"),
+        ("param_space", "did you mean space?"),
+        ("sampleer", "did you mean 'sampler'?"),
+    ],
+)
+def test_a_keyword_of_another_tuner_is_answered_with_ours(word, ours):
+    for call in (
+        fit,
+        functools.partial(hpo.Tuner, objective, SPACE),
+        functools.partial(hpo.simulate, objective, SPACE),
+    ):
+        with pytest.raises(TypeError, match=f"has no keyword '{word}'") as caught:
+            call(**{word: 3})
+        assert ours in str(caught.value)
+
+
+def test_only_keywords_that_a_study_has_are_proposed_to_it():
+    with pytest.raises(TypeError, match="Study has no keyword 'study_name'; did you mean name"):
+        hpo.Study(SPACE, study_name="s")
+    with pytest.raises(TypeError, match="Study has no keyword 'n_jobs'; known: metric"):
+        hpo.Study(SPACE, n_jobs=2)
+
+
+def test_a_simulation_has_workers_instead_of_a_limit_on_concurrency():
+    with pytest.raises(TypeError, match="did you mean num_workers"):
+        hpo.simulate(objective, SPACE, num_trials=2, max_concurrent=3)
+
+
+def test_no_word_of_another_tuner_hides_one_of_ours():
+    assert not foreign_words.KEYWORDS.keys() & inspect.signature(hpo.Tuner).parameters.keys()
+    assert {"metric", "num_trials", "sampler"} <= inspect.signature(hpo.Tuner).parameters.keys(), "still to be read"
+    for table, owner in (
+        (foreign_words.NAMES, hpo),
+        (foreign_words.SAMPLERS, hpo.samplers),
+        (foreign_words.SCHEDULERS, hpo.schedulers),
+        (foreign_words.RESULTS, hpo.Results),
+        (foreign_words.STUDY, hpo.Study),
+        (foreign_words.TRIAL, fit()[0]),
+    ):
+        assert not [name for name in table if hasattr(owner, name)]
+
+
+# ------------------------------------------------------------------------------------------------ objectives
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda x, y: 1.0, "called with one dict, the configuration, and <lambda>(x, y) cannot be: missing"),
+        (lambda: 1.0, "<lambda>() cannot be: too many positional arguments"),
+        (lambda **config: 1.0, "too many positional arguments"),
+        (hpo.with_parameters(two, w=3), "unexpected keyword argument 'w'"),
+        (Model, "got the class Model; write a function"),
+        (5, "an objective is a function of a configuration, got 5"),
+    ],
+    ids=["two", "none", "keywords", "parameters", "class", "number"],
+)
+def test_an_objective_that_no_trial_could_call_is_refused_before_anything_runs(function, said):
+    with pytest.raises(SpecError) as caught:
+        hpo.Tuner(function, SPACE, **SMALL)
+    assert said in str(caught.value)
+
+
+def test_all_that_can_be_called_with_a_configuration_is_an_objective():
+    def generator(config):
+        yield {"loss": config["x"]}
+
+    model = Model({})
+    for function in (
+        two, functools.partial(two, z=2.0), hpo.with_parameters(two, z=2.0), model, model.__call__, generator,
+        lambda *given: given[0]["x"], len,
+    ):  # fmt: skip
+        assert fit(function).num_by_status["completed"] == 2
+
+
+def test_what_is_left_over_from_ray_tune_is_named():
+    from ray import tune
+
+    class Trainable(tune.Trainable):
+        pass
+
+    with pytest.raises(SpecError, match="got the class Trainable"):
+        fit(Trainable)
+    with pytest.raises(SpecError, match=r"take it off two, and give resources=\{'cpu': 2.0, 'gpu': 0.5\}"):
+        fit(tune.with_resources(two, {"cpu": 2, "gpu": 0.5}))
+    del two._resources
+    assert "if it calls tune.report, write hpo.report" in fit(lambda config: tune.report({"loss": 1.0}))[0].error
+
+
+# ------------------------------------------------------------------------------------------------ settings
+
+
+@pytest.mark.parametrize("value", [[1, 2, 3], (0.1, 1)])
+def test_a_list_in_a_space_where_nothing_varies_is_warned_of(value):
+    with pytest.warns(UserWarning, match="so all trials are the same: 'x' is the constant .*; a choice is hpo.choice"):
+        fit(lambda config: 1.0, {"x": value})
+    with pytest.warns(UserWarning, match="so all trials are the same"):
+        hpo.Study({"x": value}, storage="memory").close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(lambda config: 1.0, {"x": value, "y": hpo.uniform(0, 1)})
+        fit(lambda config: 1.0, {"x": 3})
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"metric": None}, "metric is a word, or a list of words for several metrics, got None"),
+        ({"metric": ["loss", 3]}, "metric is a word"),
+        ({"mode": 1}, "mode is a word, or a list of words for several metrics, got 1"),
+        ({"mode": None}, "mode is a word"),
+        ({"scheduler": "ASHA"}, "did you mean 'asha'"),
+        ({"sampler": "TPESampler"}, "did you mean 'tpe'"),
+        ({"scheduler": {"name": "HyperBandScheduler"}}, "did you mean 'hyperband'"),
+    ],
+    ids=str,
+)
+def test_settings_of_another_kind_are_refused_by_name(settings, said):
+    with pytest.raises(SpecError, match=said):
+        fit(**settings)
+
+
+def test_spans_of_time_may_be_timedeltas():
+    tuner = hpo.Tuner(objective, SPACE, time_budget_s=timedelta(minutes=2), trial_timeout_s=timedelta(seconds=3))
+    assert (tuner.plan.spec.limits.time_budget_s, tuner.plan.settings.trial_timeout_s) == (120.0, 3.0)
+    with pytest.raises(SpecError, match="time_budget_s is a positive number"):
+        hpo.Tuner(objective, SPACE, time_budget_s=timedelta(0))
+
+
+@pytest.mark.parametrize("make", [hpo.choice, hpo.ordinal, hpo.grid_search])
+def test_options_that_are_not_in_a_list_are_refused_with_the_call_that_works(make):
+    with pytest.raises(TypeError, match=rf"{make.__name__} takes one list .* write {make.__name__}\(\[1, 2, 3\]\)"):
+        make(1, 2, 3)
+
+
+# ------------------------------------------------------------------------------------------------ names
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "said"),
+    [
+        (lambda: hpo, "create_study", "here it is Study"),
+        (lambda: hpo, "lognuiform", "did you mean 'loguniform'"),
+        (lambda: hpo.samplers, "TPESampler", "here it is TPE"),
+        (lambda: hpo.samplers, "Tpe", "did you mean 'TPE'"),
+        (lambda: hpo.schedulers, "ASHAScheduler", "here it is ASHA"),
+        (fit, "best_params", "here it is best_config"),
+        (fit, "get_best_result", "here it is best_trial"),
+        (lambda: fit()[0], "params", "here it is config"),
+        (lambda: hpo.Study(SPACE, storage="memory"), "optimize", "here it is hpo.tune"),
+    ],
+)
+def test_a_name_of_another_tuner_is_answered_with_ours(owner, name, said):
+    with pytest.raises(AttributeError) as caught:
+        getattr(owner(), name)
+    assert said in str(caught.value) and repr(name) in str(caught.value)
+
+
+def test_other_names_are_missing_as_on_any_object():
+    results = fit()
+    for thing in (results, results[0], hpo.samplers):
+        with pytest.raises(AttributeError, match="has no attribute 'foo'"):
+            _ = thing.foo
+        assert not hasattr(thing, "_repr_nothing_")
+    assert pickle.loads(pickle.dumps(results))[1] == results[1] == copy.deepcopy(results[1])
