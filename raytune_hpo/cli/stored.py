@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raytune_hpo.cli.app import NO_RESULT, Store, folded, opened, reads_studies, say, seconds
-from raytune_hpo.display.text import duration, last_line, table
+from raytune_hpo.display.text import duration, table
 from raytune_hpo.errors import HpoError, SpecError
 
 if TYPE_CHECKING:
@@ -127,13 +127,15 @@ def trials(
 
 def _trials_text(results: Results) -> str:
     """A table for people: without times, workers, attempts, and metrics that are not goals."""
+    from raytune_hpo.analysis.failures import reason_of_failure
+
     goals = {f"metrics/{goal.metric}" for goal in results.goals}
     columns = {
         key: values
         for key, values in results.columns().items()
         if key not in ("started_at", "worker", "attempt") and (key in goals or not key.startswith("metrics/"))
     }
-    columns["error"] = ["" if error is None else last_line(error) for error in columns["error"]]
+    columns["error"] = [reason_of_failure(trial) for trial in results]
     columns["duration_s"] = ["" if s is None else duration(s) for s in columns["duration_s"]]
     columns["error"] = columns.pop("error")  # long texts come last
     header = [key.removeprefix("config/").removeprefix("metrics/") for key in columns]

@@ -72,7 +72,12 @@ def page_table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequ
     return f'<div class="scroll"><table><thead>{_row("th", header, right)}</thead><tbody>{body}</tbody></table></div>'
 
 
+def is_empty(cell: Any) -> bool:
+    """Whether there is nothing in a cell; arrays compare value by value."""
+    return isinstance(cell, str) and not cell
+
+
 def _row(tag: str, cells: Sequence[Any], right: Sequence[bool]) -> str:
     tags = [f'{tag} class="number"' if is_number else tag for is_number in right]
-    shown = ["" if cell == "" else html.escape(short(cell, 80)) for cell in cells]
+    shown = ["" if is_empty(cell) else html.escape(short(cell, 80)) for cell in cells]
     return f"<tr>{''.join(f'<{t}>{cell}</{tag}>' for t, cell in zip(tags, shown, strict=True))}</tr>"

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.analysis.best import ranked
 from raytune_hpo.analysis.columns import flattened
+from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.display.status import STATUSES
-from raytune_hpo.display.text import cut, duration, last_line, number
+from raytune_hpo.display.text import cut, duration, number
 from raytune_hpo.files import write_whole
 from raytune_hpo.plots import style
-from raytune_hpo.plots.document import contents, document, figure_section, page_table
+from raytune_hpo.plots.document import contents, document, figure_section, is_empty, page_table
 from raytune_hpo.plots.sections import Section, sections
 from raytune_hpo.results import summary
 from raytune_hpo.results.records import plain
@@ -105,12 +106,12 @@ def _table(results: Results) -> str:
     for trial in order:
         config = flattened(trial.config)
         took = "" if trial.duration_s is None else duration(trial.duration_s)
-        error = "" if trial.error is None else last_line(trial.error)
+        error = reason_of_failure(trial)
         values = [trial.metrics.get(metric, "") for metric in metrics]
         values += [config.get(name, "") for name in parameters[:_MAX_COLUMNS]]
         arms = [trial.arm or "" for _ in arm]
         rows.append([trial.number, STATUSES[trial.status].word, *values, *arms, took, error])
-    right = [all(isinstance(row[i], (int, float)) or row[i] == "" for row in rows) for i in range(len(header))]
+    right = [all(isinstance(row[i], (int, float)) or is_empty(row[i]) for row in rows) for i in range(len(header))]
     notes = []
     if len(order) < len(results):
         notes.append(f"the first {len(order)} of {len(results)} trials")

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.analysis.best import ranked
 from raytune_hpo.analysis.columns import flattened
+from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.analysis.series import MetricSeries
 from raytune_hpo.display import svg
 from raytune_hpo.display.html import notebook_table
 from raytune_hpo.display.svg import Dot
-from raytune_hpo.display.text import config_line, counts_line, cut, duration, last_line, number, short, table
+from raytune_hpo.display.text import config_line, counts_line, cut, duration, number, short, table
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.thinning import evenly_chosen, strided
@@ -155,7 +156,7 @@ def first_error(results: Results) -> str:
     failed = next((trial for trial in results if trial.status is Status.FAILED), None)
     if failed is None:
         return "no trial has completed yet"
-    return cut(f"no trial has completed; trial {failed.number} failed with: {last_line(failed.error)}", 200)
+    return cut(f"no trial has completed; trial {failed.number} failed with: {reason_of_failure(failed)}", 200)
 
 
 def best_rows(results: Results, num: int) -> list[Trial]:
