@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from raytune_hpo.cli.app import NO_RESULT, Store, folded, opened, reads_studies, say, seconds
+from raytune_hpo.cli.app import Store, folded, opened, reads_studies, say, seconds
 from raytune_hpo.display.text import duration, table
 from raytune_hpo.errors import HpoError, SpecError
 
@@ -80,25 +80,25 @@ def show(name: str, number: int | None, storage: str | None, address: str | None
 @click.command()
 @click.argument("name")
 @reads_studies
-@click.pass_context
-def best(ctx: click.Context, name: str, storage: str | None, address: str | None, as_json: bool) -> None:
+def best(name: str, storage: str | None, address: str | None, as_json: bool) -> None:
     """Print the best configuration.
 
-    Of several metrics, the whole Pareto front. Exit code 1 where no trial has completed.
+    With several metrics, the whole Pareto front, best in the first metric first. Exit code 1 where no trial has completed.
     """
+    from raytune_hpo.analysis.best import ranked
     from raytune_hpo.results import Results
     from raytune_hpo.results.records import plain, trial_record
-    from raytune_hpo.results.summary import summary_lines
 
     results = Results.from_ledger(folded(name, storage, address))
+    if not results.best_trials:
+        if as_json:
+            say("", [], as_json=True)
+        _ = results.best_trial  # raises, and says why there is none
     blocks = []
-    for trial in results.best_trials[: 1 if len(results.goals) == 1 else None]:
+    for trial in ranked(results.best_trials)[: 1 if len(results.goals) == 1 else None]:
         values = ", ".join(f"{goal.metric}={trial.metrics[goal.metric]!r}" for goal in results.goals)
         blocks.append(f"trial {trial.number}: {values}\n{json.dumps(plain(trial.config), indent=1)}")
     say("\n".join(blocks), [trial_record(trial) for trial in results.best_trials], as_json=as_json)
-    if not results.best_trials:
-        click.echo(f"raytune-hpo: {summary_lines(results)[-1]}", err=True)
-        ctx.exit(NO_RESULT)
 
 
 @click.command()

@@ -90,7 +90,7 @@ def _as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
     if plan is None or settings["runtime"] != before:
         return settings
     names = ("max_concurrent", "resources", "isolation", "trial_timeout_s")
-    return {**settings, **{name: getattr(plan, name) for name in names}}
+    return {**settings, **{name: getattr(plan.settings, name) for name in names}}
 
 
 def _run(

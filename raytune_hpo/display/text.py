@@ -81,6 +81,11 @@ def counts_line(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {STATUSES[status].word}" for status, count in counts.items() if count) or "no trials"
 
 
+def unfinished_text(num: int) -> str:
+    """Where the reports of unfinished trials are to be had."""
+    return f"{num} unfinished trial{' has' if num == 1 else 's have'} reports: results.best_so_far"
+
+
 def first_line(text: str) -> str:
     """The first line of a text that says something."""
     return next((line.strip() for line in text.splitlines() if line.strip()), "")

@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from raytune_hpo.analysis.best import best_trial, best_trials, num_by_arm
+from raytune_hpo.analysis.best import best_so_far, best_trial, best_trials, num_by_arm, num_unfinished_with_reports
 from raytune_hpo.analysis.columns import as_data, columns_of, csv_cell
 from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.analysis.importance import importances, interactions
@@ -19,7 +19,7 @@ from raytune_hpo.analysis.savings import Savings, early_stopping_savings
 from raytune_hpo.analysis.series import Floats, MetricSeries, goal_named
 from raytune_hpo.analysis.tried import Tried, tried_in
 from raytune_hpo.core.ledger import Ledger
-from raytune_hpo.display.text import counts_line
+from raytune_hpo.display.text import counts_line, unfinished_text
 from raytune_hpo.errors import NoCompletedTrial
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
@@ -173,7 +173,7 @@ class Results(Sequence[Trial]):
         """The completed trial that is best in the first metric; of equals, the first.
 
         Raises:
-            NoCompletedTrial: with the counts by status and the first error.
+            NoCompletedTrial: with the counts by status, the first error, and where reports of unfinished trials are.
         """
         best = self._best
         if best is None:
@@ -181,8 +181,19 @@ class Results(Sequence[Trial]):
             failed = next((trial for trial in self._trials if trial.error is not None), None)
             if failed is not None:
                 text += f"; trial {failed.number} failed with: {reason_of_failure(failed)}"
+            if reporting := num_unfinished_with_reports(self._trials):
+                text += f"; {unfinished_text(reporting)}"
             raise NoCompletedTrial(text)
         return best
+
+    @cached_property
+    def best_so_far(self) -> Trial | None:
+        """The best so far, of trials that have not ended too: of those that reached the highest step, the lowest loss there.
+
+        Completed trials count with their result, stopped and unfinished ones with their last report. None if there is
+        neither. What comes of it may be less than a completed trial is worth: its metrics are those of its last report.
+        """
+        return best_so_far(self._trials)
 
     @property
     def best_config(self) -> Mapping[str, Any]:
