@@ -47,7 +47,7 @@ def best_so_far(trials: Sequence[Trial]) -> Trial | None:
     if not reached:
         return None
     highest = max(step for step, _ in reached)
-    return min((trial for step, trial in reached if step == highest), key=lambda trial: (trial.last_losses or ())[0])
+    return min((trial for step, trial in reached if step == highest), key=_last_loss)
 
 
 def num_unfinished_with_reports(trials: Iterable[Trial]) -> int:
@@ -91,6 +91,11 @@ def front_points(front: Sequence[Trial], goals: Sequence[Goal], num: int) -> lis
         chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, ((scaled - scaled[chosen[-1]]) ** 2).sum(axis=1))
     return [FrontPoint(ordered[place], ", ".join(roles.get(place, []))) for place in sorted(chosen)]
+
+
+def _last_loss(trial: Trial) -> float:
+    assert trial.last_losses is not None
+    return trial.last_losses[0]
 
 
 def _last_step(trial: Trial) -> int:
