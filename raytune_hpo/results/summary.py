@@ -208,11 +208,11 @@ def _parameters(rows: list[Trial]) -> list[str]:
     return differing([trial.config for trial in rows])
 
 
-def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The parameters of a table: those that differ among the configurations before the others, up to ``MAX_PARAMETERS``."""
+def differing(configs: Sequence[Mapping[str, Any]], most: int = MAX_PARAMETERS) -> list[str]:
+    """The parameters of a table, at most so many: those that differ among the configurations before the others."""
     seen: dict[str, set[str]] = {}
     for config in configs:
         for name, value in flattened(config).items():
             seen.setdefault(name, set()).add(short(value))
     various = [name for name, values in seen.items() if len(values) > 1]
-    return list(dict.fromkeys([*various, *seen]))[:MAX_PARAMETERS]
+    return list(dict.fromkeys([*various, *seen]))[:most]
