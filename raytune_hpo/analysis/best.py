@@ -20,6 +20,11 @@ def ranked(trials: Sequence[Trial]) -> list[Trial]:
     return sorted(completed, key=_first_loss)
 
 
+def by_last_loss(trials: Iterable[Trial]) -> list[Trial]:
+    """The trials that have reported something, best in the first goal first, by their results or last reports."""
+    return sorted((trial for trial in trials if trial.last_losses is not None), key=_last_loss)
+
+
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
     """The completed trial that is best in the first goal, the first of equals; None if none has completed."""
     completed = [trial for trial in trials if trial.losses is not None]
@@ -41,13 +46,9 @@ def best_so_far(trials: Sequence[Trial]) -> Trial | None:
     Unfinished and stopped trials count with their last report, and completed ones with their result; failed ones do not.
     None where nothing has been reported.
     """
-    reached = [
-        (_last_step(trial), trial) for trial in trials if trial.status is not Status.FAILED and trial.last_losses
-    ]
-    if not reached:
-        return None
-    highest = max(step for step, _ in reached)
-    return min((trial for step, trial in reached if step == highest), key=_last_loss)
+    reached = [(_last_step(t), t) for t in trials if t.status is not Status.FAILED and t.last_losses is not None]
+    highest = max((step for step, _ in reached), default=0)
+    return next(iter(by_last_loss(trial for step, trial in reached if step == highest)), None)
 
 
 def num_unfinished_with_reports(trials: Iterable[Trial]) -> int:

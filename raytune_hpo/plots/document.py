@@ -19,6 +19,8 @@ from raytune_hpo.plots.page_look import CSS, SCRIPT
 if TYPE_CHECKING:
     from raytune_hpo.plots.sections import Section
 
+_LEFT, _NARROW = 0.2, 40  # of the width, what is in the first column; characters that a telephone shows
+
 
 def document(title: str, body: str, *, note: str = "", refresh_s: float | None = None) -> str:
     """A whole page around its body.
@@ -59,8 +61,7 @@ def figure_section(section: Section) -> str:
     # JSON in a script element must not end it: plotly escapes "</" and all other tags.
     text = style.plotly("io").to_json(figure, validate=False, engine="json").replace("<", "\\u003c")
     said = f'<p class="caption">{caption}</p>' if caption else ""
-    # What has panels beside or below each other, with a title each, keeps a width in which they can be read.
-    wide = " wide" if figure["layout"].get("annotations") or figure["data"][:1] and _is_wide(figure["data"][0]) else ""
+    wide = " wide" if _is_wide(figure) else ""
     return (
         f'<section{about} id="{anchor(section.title, section.metric)}"><h2>{html.escape(section.title)}</h2>'
         f'<p class="muted">{html.escape(section.says)}</p>{said}'
@@ -69,8 +70,12 @@ def figure_section(section: Section) -> str:
     )
 
 
-def _is_wide(trace: dict[str, Any]) -> bool:
-    return bool(trace["type"] == "parcoords")
+def _is_wide(figure: dict[str, Any]) -> bool:
+    """Whether a figure needs some width to be read: axes or panels beside each other, or titles of panels that are long."""
+    if any(trace["type"] == "parcoords" for trace in figure["data"]):
+        return True
+    titles = figure["layout"].get("annotations", ())
+    return any(title["x"] > _LEFT or len(title["text"]) > _NARROW for title in titles)
 
 
 def _lifted(figure: Any) -> tuple[str, dict[str, Any]]:

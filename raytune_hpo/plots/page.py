@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.analysis.best import front_points, num_unfinished_with_reports, ranked
+from raytune_hpo.analysis.best import by_last_loss, front_points, num_unfinished_with_reports, ranked
 from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.display.status import STATUSES
@@ -133,9 +133,10 @@ def _right(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> list[bool]:
 
 def _by_value(results: Results) -> list[Trial]:
     """The completed trials, best first, then the pruned ones by their last value, then the others by number."""
-    pruned = [t for t in results if t.status is Status.PRUNED and t.last_losses is not None]
-    others = [t for t in results if t.losses is None and not (t.status is Status.PRUNED and t.last_losses is not None)]
-    return [*ranked(results.trials), *sorted(pruned, key=lambda trial: (trial.last_losses or ())[0]), *others]
+    pruned = by_last_loss(trial for trial in results if trial.status is Status.PRUNED)
+    told = {trial.number for trial in pruned}
+    others = [trial for trial in results if trial.losses is None and trial.number not in told]
+    return [*ranked(results.trials), *pruned, *others]
 
 
 def _table(results: Results) -> str:

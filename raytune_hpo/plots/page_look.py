@@ -76,6 +76,9 @@ async function draw(section) {
   const figure = JSON.parse(data.textContent), place = section.querySelector(".figure");
   if (figure.data.every(trace => trace.type !== "parcoords"))  // its labels need a ground to be readable on lines
     Object.assign(figure.layout, {paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)"});
+  figure.layout.modebar = {bgcolor: "rgba(0,0,0,0)"};
+  const axes = (figure.layout.template || {}).layout || {};
+  [axes.xaxis, axes.yaxis].filter(axis => axis).forEach(axis => { axis.gridcolor = "rgba(128,136,150,0.2)"; });
   await Plotly.newPlot(place, figure.data, figure.layout, {displaylogo: false, responsive: true});
   place.on("plotly_click", event => {
     const trial = /trial (\\d+)/.exec(event.points[0].text || "");

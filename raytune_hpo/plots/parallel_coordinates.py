@@ -20,6 +20,7 @@ _MOST = 400  # lines: more hide each other, and the labels
 _TICKS = 5
 _FEW_TICKS = 3
 _MAX_LABELS = 16
+_CHARACTERS = 110  # of labels beside each other
 _INACTIVE = 0.12  # how far below an axis the lines of trials without that parameter go, as a part of its length
 
 
@@ -35,12 +36,13 @@ def parallel_coordinates_plot(view: View, parameters: Sequence[str] | None = Non
     left_out = style.note_on_trials(len(rows), len(view.valued))
     left_out += style.note_on_parameters(len(shown), len(view.tried.parameters))
     figure = style.panels([f"better trials stand out{left_out}"], height=520, specs=[[{"type": "domain"}]])
+    width = min(14, max(6, _CHARACTERS // len(shown)))  # of labels, which stand between two axes
     # In colours of ranks: in those of values, one bad trial makes all others look the same.
     line = {"color": np.arange(len(rows)) + 1, "colorscale": style.SCALE, "cmin": 0, "cmax": len(rows)}
     figure.add_trace(
         style.plotly().Parcoords(
             line=line,
-            dimensions=[*[_dimension(parameter, rows) for parameter in shown], _metric(view, rows)],
+            dimensions=[*[_dimension(parameter, rows, width) for parameter in shown], _metric(view, rows)],
             labelangle=-30,
             labelside="top",
             labelfont={"size": 14},
@@ -53,14 +55,14 @@ def parallel_coordinates_plot(view: View, parameters: Sequence[str] | None = Non
     return figure
 
 
-def _dimension(parameter: TriedParameter, rows: Positions) -> dict[str, Any]:
+def _dimension(parameter: TriedParameter, rows: Positions, width: int) -> dict[str, Any]:
     """An axis: decades of a logarithmic parameter, places of options, and a place below for where it is not active."""
     values = np.log10(parameter.numbers[rows]) if parameter.is_log else parameter.numbers[rows]
     known = values[~np.isnan(values)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     if parameter.labels:
         low, high = 0.0, len(parameter.labels) - 1.0
-    places, labels = _ticks(parameter, low, high) if parameter.labels or len(known) else ([], [])
+    places, labels = _ticks(parameter, low, high, width) if parameter.labels or len(known) else ([], [])
     low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
     if len(known) < len(values):
         bottom = low - _INACTIVE * (high - low)
@@ -75,12 +77,12 @@ def _dimension(parameter: TriedParameter, rows: Positions) -> dict[str, Any]:
     }
 
 
-def _ticks(parameter: TriedParameter, low: float, high: float) -> tuple[list[float], list[str]]:
+def _ticks(parameter: TriedParameter, low: float, high: float, width: int) -> tuple[list[float], list[str]]:
     """Where an axis from low to high has ticks, and what they say; in decades where the parameter is logarithmic."""
     if parameter.labels:
         step = -(-len(parameter.labels) // _MAX_LABELS)
         places = range(0, len(parameter.labels), step)
-        return [float(place) for place in places], [cut(parameter.labels[place], 14) for place in places]
+        return [float(place) for place in places], [cut(parameter.labels[place], width) for place in places]
     if parameter.is_log and high - low > 1:
         found = np.arange(np.ceil(low), np.floor(high) + 1)
         found = found[:: -(-len(found) // 7)]
