@@ -21,8 +21,8 @@ def number(value: float) -> str:
     """A number to six significant digits, of any size."""
     if isinstance(value, int) and value.bit_length() > _FLOAT_BITS:
         power = math.floor(math.log10(abs(value)))
-        digits = abs(value) // 10 ** (power - 5)
-        return f"{'-' if value < 0 else ''}{digits / 1e5:g}e+{power}"
+        digits = abs(value) // 10 ** (power - 9)
+        return f"{'-' if value < 0 else ''}{digits / 1e9:.6g}e+{power}"
     return f"{value:.6g}"
 
 
@@ -73,7 +73,7 @@ def cut(text: str, width: int) -> str:
 
 def config_line(config: Mapping[str, Any], width: int = 400) -> str:
     """A configuration on one line."""
-    return cut(", ".join(f"{key}={short(value) or repr(value)}" for key, value in config.items()), width)
+    return cut(visible(", ".join(f"{key}={short(value) or repr(value)}" for key, value in config.items())), width)
 
 
 def counts_line(counts: Mapping[str, int]) -> str:

@@ -13,7 +13,17 @@ from raytune_hpo.analysis.series import MetricSeries
 from raytune_hpo.display import svg
 from raytune_hpo.display.html import notebook_table
 from raytune_hpo.display.svg import Dot
-from raytune_hpo.display.text import config_line, counts_line, cut, duration, number, short, table, unfinished_text
+from raytune_hpo.display.text import (
+    config_line,
+    counts_line,
+    cut,
+    duration,
+    number,
+    short,
+    table,
+    unfinished_text,
+    visible,
+)
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.thinning import evenly_chosen, strided
@@ -149,7 +159,7 @@ def noise_lines(results: Results) -> list[str]:
 def goal_text(results: Results, index: int = 0) -> str:
     """A metric and its direction."""
     goal = results.goals[index]
-    return f"{goal.metric} ({goal.mode})"
+    return f"{visible(goal.metric)} ({goal.mode})"
 
 
 def savings_line(results: Results) -> str:
