@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 
+import raytune_hpo as hpo
 from raytune_hpo.analysis.columns import csv_cell
 from raytune_hpo.cli.trials import trial_text
 from raytune_hpo.display.text import number, short, table, visible
@@ -31,7 +32,8 @@ def shown_everywhere(results, folder):
 
 
 def test_configurations_with_arrays_are_shown(tmp_path):
-    text = shown_everywhere(results_of(*[done(1.0 + i, {"prior": ARRAYS[i % 2]}) for i in range(4)]), tmp_path)
+    made = [done(1.0 + i, {"prior": ARRAYS[i % 2]}) for i in range(4)]
+    text = shown_everywhere(results_of(*made, space={"prior": hpo.choice(ARRAYS)}), tmp_path)
     assert "array([0.7, 0.3])" in text
 
 
@@ -45,10 +47,10 @@ def test_metrics_of_any_text_and_any_size_are_shown(tmp_path):
 
 
 def test_goals_named_with_half_characters_are_shown(tmp_path):
-    results = results_of(
-        *[done({"a\udcff": float(i), "b\x1b[2J": 4.0 - i}) for i in range(4)], metric=["a\udcff", "b\x1b[2J"]
-    )
-    assert "\x1b" not in shown_everywhere(results, tmp_path)
+    names = ["a\udcff", "b\x1b[2J"]
+    results = results_of(*[done({names[0]: float(i), names[1]: 4.0 - i}) for i in range(4)], metric=names)
+    shown_everywhere(results, tmp_path)
+    assert "\x1b" not in str(results) and "\\udcff" in str(results)
 
 
 @pytest.mark.parametrize("text", ["=cmd()", "+1+1", "-O3", "@x", "\t=1"])
@@ -70,9 +72,8 @@ def test_control_characters_are_written_out_for_terminals():
 
 def test_what_a_trial_printed_is_made_visible_line_by_line():
     record = full_trial_record(results_of(failed("E: \x1b[2Jx"))[0], ())
-    record["attempts"] = [
-        {"attempt": 1, "worker": "w\x1b", "ended": "failed", "output": "1%\r2%\n\x1b[8mhidden", "error": "\x9b2J"}
-    ]
+    attempt = {"attempt": 1, "worker": "w\x1b", "ended": "failed", "output": "1%\r2%\n\x1b[8mhidden", "error": "\x9b2J"}
+    record["attempts"] = [attempt]
     text = trial_text(record)
     assert not set(text) & {"\x1b", "\r", "\x9b"}
     assert "    1%\n    2%\n    \\x1b[8mhidden" in text

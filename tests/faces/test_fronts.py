@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+import raytune_hpo as hpo
 from raytune_hpo.analysis.best import best_so_far, front_points
 from raytune_hpo.core.snapshot import snapshot_of
 from raytune_hpo.errors import HpoError
@@ -17,6 +18,7 @@ from tests.faces.studies import done, failed, pruned, results_of, running
 CURVE = results_of(
     *[done({"error": 1 / (1 + i), "cost": float(i)}, {"x": i, "y": 2, "z": 3}) for i in range(40)],
     metric=["error", "cost"],
+    space={"x": hpo.randint(0, 40), "y": hpo.randint(0, 3), "z": hpo.randint(0, 4)},
 )
 
 

@@ -28,11 +28,7 @@ def of_message(message):
     )  # fmt: skip
 
 
-MESSAGES = [
-    "my data is missing\nsecond line",
-    "my data is missing\nHint: look at it",
-    "my data is missing\n  in column 3\nend",
-]
+MESSAGES = [f"my data is missing\n{rest}" for rest in ("second line", "Hint: look at it", "  in column 3\nend")]
 
 
 @pytest.mark.parametrize("message", MESSAGES)
@@ -47,8 +43,8 @@ def test_a_message_of_several_lines_is_told_by_its_first(message, is_old):
     [
         ("the trial ran longer than trial_timeout_s=3", "the trial ran longer than trial_timeout_s=3"),
         (
-            "Traceback (most recent call last):\n  ...\ntorch.OutOfMemoryError: no room\nTry less",
-            "torch.OutOfMemoryError: no room",
+            "Traceback (most recent call last):\n  ...\ntorch.NoRoom: none\nTry less",
+            "torch.NoRoom: none",
         ),
         ('Traceback (most recent call last):\n  File "a", line 1, in f\n    x\nKeyError\n', "KeyError"),
         ("", "no message"),
