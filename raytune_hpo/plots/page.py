@@ -105,7 +105,7 @@ def _front(results: Results) -> str:
     front, goals = results.best_trials, results.goals
     points = front_points(front, goals, _MAX_FRONT)
     parameters = summary.differing([point.trial.config for point in points], _MAX_COLUMNS)
-    header = ["trial", *(goal.metric for goal in goals), "", *parameters, "duration"]
+    header = ["trial", *(goal.metric for goal in goals), "role", *parameters, "duration"]
     rows: list[list[Any]] = []
     for point in points:
         config = flattened(point.trial.config)

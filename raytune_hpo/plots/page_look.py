@@ -21,7 +21,7 @@ section > .muted { margin: 0 0 10px; font-size: 15px; max-width: 46em; overflow-
 [hidden] { display: none; }
 .muted { color: var(--muted); }
 .figure { overflow: hidden; }
-.figure.wide { min-width: 760px; }
+.figure.wide { min-width: 960px; }
 .tiles { display: flex; flex-wrap: wrap; gap: 12px 36px; margin: 0; }
 .tiles dt { color: var(--muted); font-size: 14px; overflow-wrap: anywhere; }
 .tiles dd { margin: 0; font-size: 22px; font-variant-numeric: tabular-nums; }

@@ -20,6 +20,8 @@ _MOST = 400  # lines: more hide each other, and the labels
 _TICKS = 5
 _FEW_TICKS = 3
 _MAX_LABELS = 16
+_NAME = 26  # characters
+_RISE = 4.2  # pixels by which each character of a name rises
 _CHARACTERS = 110  # of labels beside each other
 _INACTIVE = 0.12  # how far below an axis the lines of trials without that parameter go, as a part of its length
 
@@ -35,7 +37,10 @@ def parallel_coordinates_plot(view: View, parameters: Sequence[str] | None = Non
     rows = rows[np.argsort(-view.losses[rows], kind="stable")]  # the best are drawn last, above the others
     left_out = style.note_on_trials(len(rows), len(view.valued))
     left_out += style.note_on_parameters(len(shown), len(view.tried.parameters))
-    figure = style.panels([f"better trials stand out{left_out}"], height=520, specs=[[{"type": "domain"}]])
+    names = [style.short_name(parameter.name, _NAME) for parameter in shown]
+    top = round(60 + _RISE * max(map(len, [*names, view.goal.metric[:_NAME]])))  # names stand aslant above their axes
+    title = f"better trials stand out{left_out}"
+    figure = style.panels([title], height=340 + top, specs=[[{"type": "domain"}]])
     width = min(14, max(6, _CHARACTERS // len(shown)))  # of labels, which stand between two axes
     # In colours of ranks: in those of values, one bad trial makes all others look the same.
     line = {"color": np.arange(len(rows)) + 1, "colorscale": style.SCALE, "cmin": 0, "cmax": len(rows)}
@@ -50,8 +55,8 @@ def parallel_coordinates_plot(view: View, parameters: Sequence[str] | None = Non
             unselected={"line": {"color": "#c9ced6", "opacity": 0.15}},
         )
     )
-    figure.update_layout(margin={"l": 90, "r": 90, "t": 180, "b": 30})
-    figure.update_annotations(x=-0.08, y=1.0, yref="paper", yshift=144)
+    figure.update_layout(margin={"l": 90, "r": 90, "t": top, "b": 30})
+    figure.update_annotations(x=-0.08, y=1.0, yref="paper", yshift=top - 36)
     return figure
 
 
@@ -69,7 +74,7 @@ def _dimension(parameter: TriedParameter, rows: Positions, width: int) -> dict[s
         values = np.where(np.isnan(values), bottom, values)
         low, places, labels = bottom, [bottom, *places], ["not active", *labels]
     return {
-        "label": html.escape(style.short_name(parameter.name, 26)),
+        "label": html.escape(style.short_name(parameter.name, _NAME)),
         "values": values,
         "range": [low, high],
         "tickvals": places,
