@@ -223,7 +223,7 @@ def _write_until_ended(store: Store, name: str, out: Path, every_s: float) -> Le
             if ledger.seen != written:
                 results, written = Results.from_ledger(ledger), ledger.seen
                 results.plot.page(out, refresh_s=every_s)
-                last = f"{ledger.status(time.time())}, written {time.strftime('%H:%M:%S')}"
+                last = f"{time.strftime('%H:%M:%S')} wrote {ledger.status(time.time())}"
                 if shown is not None:
                     shown.write(last)
             time.sleep(every_s)

@@ -50,7 +50,10 @@ def card(snapshot: Snapshot, rate: float | None, note: str = "") -> str:
         parts += [_tiles(snapshot), _div(pictures, f"{_ROW}; margin-top: 8px")]
     if snapshot.best_config:
         config = f'<span style="{_CODE}; overflow-wrap: anywhere">{html.escape(snapshot.best_config)}</span>'
-        parts.append(_div(f'<span style="{_MUTED}">best with</span> {config}', "margin-top: 6px"))
+        whose = (
+            "best" if len(snapshot.histories) <= 1 else f"best {snapshot.histories[0].metric}"
+        )  # the others have others
+        parts.append(_div(f'<span style="{_MUTED}">{html.escape(whose)} with</span> {config}', "margin-top: 6px"))
     if snapshot.first_failure:
         why = f'<span style="{_CODE}; overflow-wrap: anywhere">{html.escape(snapshot.first_failure)}</span>'
         parts.append(_div(f'<span style="color: {BRIGHT_RED}">the first failure:</span> {why}', "margin-top: 6px"))
