@@ -34,9 +34,10 @@ class InPlace:
 
     def wipe(self) -> None:
         """Leave nothing behind."""
-        self.write("")
-        self._stream.write("\r")
-        self._stream.flush()
+        if self._last:
+            self.write("")
+            self._stream.write("\r")
+            self._stream.flush()
 
     def end(self, line: str) -> None:
         """Write the last line."""
