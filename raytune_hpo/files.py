@@ -60,7 +60,7 @@ def write_whole(path: Path, text: str) -> None:
         # Beside the file itself, since a file can be put in another's place only within one file system.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
         try:
-            with open(handle, "w", encoding="utf-8", newline="") as file:
+            with open(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
                 file.write(text)
             Path(name).chmod(0o666 & ~_umask())
             Path(name).replace(path)

@@ -82,9 +82,9 @@ def make_goals(
 def _listed(what: str, value: Any) -> list[Any]:
     if isinstance(value, str):
         return [value]
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and all(isinstance(word, str) for word in value):
         return list(value)
-    raise SpecError(f"{what} is a string, or a list of them, got {value!r}")
+    raise SpecError(f"{what} is a word, or a list of words for several metrics, got {value!r}")
 
 
 def ranges_of(

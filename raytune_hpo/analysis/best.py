@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from raytune_hpo.facts import Status
+from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.trial import Trial
 
@@ -15,6 +18,11 @@ def ranked(trials: Sequence[Trial]) -> list[Trial]:
     """The completed trials, best in the first goal first; of equals, the one of the lower number first."""
     completed = [trial for trial in trials if trial.losses is not None]
     return sorted(completed, key=_first_loss)
+
+
+def by_last_loss(trials: Iterable[Trial]) -> list[Trial]:
+    """The trials that have reported something, best in the first goal first, by their results or last reports."""
+    return sorted((trial for trial in trials if trial.last_losses is not None), key=_last_loss)
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
@@ -30,6 +38,69 @@ def best_trials(trials: Sequence[Trial]) -> list[Trial]:
         return []
     front = pareto_front(np.array([trial.losses for trial in completed], dtype=np.float64))
     return [trial for trial, is_best in zip(completed, front, strict=True) if is_best]
+
+
+def best_so_far(trials: Sequence[Trial]) -> Trial | None:
+    """The best of the trials that got farthest: of those that reached the highest step, the one of the lowest loss there.
+
+    Unfinished and stopped trials count with their last report, and completed ones with their result; failed ones do not.
+    None where nothing has been reported.
+    """
+    reached = [(_last_step(t), t) for t in trials if t.status is not Status.FAILED and t.last_losses is not None]
+    highest = max((step for step, _ in reached), default=0)
+    return next(iter(by_last_loss(trial for step, trial in reached if step == highest)), None)
+
+
+def num_unfinished_with_reports(trials: Iterable[Trial]) -> int:
+    """How many trials have not finished, but have reported something that can be compared."""
+    return sum(not trial.status.is_finished and trial.last_losses is not None for trial in trials)
+
+
+class FrontPoint(NamedTuple):
+    """A trial of the Pareto front.
+
+    Attributes:
+        role: what it is there: the best in a metric, or the knee; empty for a point between.
+    """
+
+    trial: Trial
+    role: str
+
+
+def front_points(front: Sequence[Trial], goals: Sequence[Goal], num: int) -> list[FrontPoint]:
+    """At most ``num`` points that stand for a front, best in the first goal first: its ends, its knee, and points between.
+
+    The knee is the point nearest to the best values of all goals at once, each goal scaled from 0 to 1 over the front. The
+    points between are those farthest from all that were chosen before.
+    """
+    ordered = ranked(front)
+    if not ordered or num < 1:
+        return []
+    losses = np.array([trial.losses for trial in ordered], dtype=np.float64)
+    span = np.ptp(losses, axis=0)
+    scaled = (losses - losses.min(axis=0)) / np.where(span > 0, span, 1.0)
+    roles: dict[int, list[str]] = {}
+    for index, goal in enumerate(goals):
+        if span[index] > 0:
+            roles.setdefault(int(scaled[:, index].argmin()), []).append(f"best {goal.metric}")
+    if len(ordered) > len(goals):
+        roles.setdefault(int((scaled**2).sum(axis=1).argmin()), []).append("knee")
+    chosen = list(roles)[:num] or [0]
+    distance = np.min([((scaled - scaled[place]) ** 2).sum(axis=1) for place in chosen], axis=0)
+    while len(chosen) < min(num, len(ordered)):
+        distance[chosen] = -1.0  # equal points stand at no distance, and are points all the same
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, ((scaled - scaled[chosen[-1]]) ** 2).sum(axis=1))
+    return [FrontPoint(ordered[place], ", ".join(roles.get(place, []))) for place in sorted(chosen)]
+
+
+def _last_loss(trial: Trial) -> float:
+    assert trial.last_losses is not None
+    return trial.last_losses[0]
+
+
+def _last_step(trial: Trial) -> int:
+    return next((report.step for report in reversed(trial.reports) if report.losses is not None), 0)
 
 
 def num_by_arm(trials: Sequence[Trial]) -> dict[str, int]:

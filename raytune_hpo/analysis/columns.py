@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raytune_hpo.display.text import MAX_BITS, number, writable
 from raytune_hpo.trial import Trial
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take the beginning of a formula for
 
 
 def columns_of(trials: Sequence[Trial], metrics: Sequence[str] = ()) -> dict[str, list[Any]]:
@@ -27,6 +30,41 @@ def columns_of(trials: Sequence[Trial], metrics: Sequence[str] = ()) -> dict[str
         "error": [trial.error for trial in trials],
         **({} if all(arm is None for arm in arms) else {"arm": arms}),
     }
+
+
+def as_data(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """The columns as files and data frames can hold them: text without halves of characters, as backslash escapes."""
+    return {writable(name): list(map(_held, values)) for name, values in columns.items()}
+
+
+def _held(value: Any) -> Any:
+    if isinstance(value, str):
+        return writable(value)
+    return _whole(value) if isinstance(value, int) else value
+
+
+def csv_cell(value: Any) -> Any:
+    """A cell of a CSV file; text that a spreadsheet would compute as a formula gets an apostrophe before it.
+
+    Numbers stay as they are, and so does text that is one.
+    """
+    if value is None or isinstance(value, (int, float)):
+        return _whole(value) if isinstance(value, int) else value
+    text = str(value)
+    return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _whole(value: int) -> int | str:
+    """A whole number, or its text where it has more digits than Python writes."""
+    return value if value.bit_length() <= MAX_BITS else number(value)
 
 
 def flattened(mapping: Mapping[str, Any]) -> Mapping[str, Any]:

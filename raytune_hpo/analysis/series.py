@@ -24,6 +24,7 @@ from raytune_hpo.trial import Trial
 Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
 
+_HUGE = 1e308  # whole numbers may lie beyond all floats
 _MARGIN = 0.06  # of an axis beyond the values, at either end
 _VALUED = (Status.COMPLETED, Status.PRUNED)  # the others have no last word on what they are worth
 
@@ -57,7 +58,7 @@ class MetricSeries:
         """The metric (n,): of completed trials, and of pruned ones as they last reported it; else NaN."""
         metric = self.goal.metric
         found = [trial.metrics.get(metric) if trial.status in _VALUED else None for trial in self.trials]
-        return np.array([v if isinstance(v, (int, float)) and abs(v) < np.inf else np.nan for v in found], np.float64)
+        return np.array([v if isinstance(v, (int, float)) and abs(v) < _HUGE else np.nan for v in found], np.float64)
 
     @cached_property
     def losses(self) -> Floats:

@@ -108,10 +108,10 @@ class Run:
         while self._followers:
             self._followers.pop().finish()
 
-    def watch(self, *, progress: bool) -> Results:
+    def watch(self, progress: Progress) -> Results:
         """Show progress until the study has ended, or until Ctrl-C, which ends it; the results it has by then."""
         pace = Pace()
-        with Progress(enabled=progress) as display:
+        with progress as display:
             try:
                 while not self._handle.wait(pace.pause_s):
                     with pace:
@@ -130,7 +130,9 @@ class Run:
     def __repr__(self) -> str:
         status = self.status()
         state = "running" if status.is_running else f"stopped: {status.stopped}"
-        return f"<Run {self.name!r}: {status.num_finished} trials finished, {state}>"
+        total = status.limits.num_trials
+        done = f"{status.num_finished:,}" if total is None else f"{status.num_finished:,} of {total:,}"
+        return f"<Run {self.name!r}: {done} trials finished, {state}>"
 
     def _repr_html_(self) -> str:
         """The card as it stands, for whatever shows HTML and cannot update it."""

@@ -11,6 +11,7 @@ from raytune_hpo.api.objective import check_objective, warn_of_lists
 from raytune_hpo.api.run import Run
 from raytune_hpo.display.foreign_words import explains_keywords
 from raytune_hpo.errors import SpecError
+from raytune_hpo.progress import Progress
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.local import LocalHandle
 from raytune_hpo.runtime.plan import Handle, RunPlan
@@ -125,8 +126,11 @@ class Tuner:
             SpecMismatch: it is stored with other settings.
             HpoError: it cannot go on; what was recorded is safe, and the same call continues.
         """
-        with self._run(detached=False) as run:
-            return run.watch(progress=self._progress)
+        with Progress(enabled=self._progress) as progress:
+            if self._runtime == "ray":
+                progress.say(f"{self.name}: starting on Ray (this can take some seconds) ...")
+            with self._run(detached=False) as run:
+                return run.watch(progress)
 
     def start(self) -> Run:
         """Run the study in the background; on Ray it lives on the cluster after this process has gone."""
@@ -166,7 +170,7 @@ def simulate(
     """
     given = {"num_workers": num_workers, "cost": cost, "storage": storage, "on_suggestion": on_suggestion, **settings}
     with start_simulation(objective, space, **given) as run:
-        return run.watch(progress=settings.get("progress", False))
+        return run.watch(Progress(enabled=settings.get("progress", False)))
 
 
 def start_simulation(

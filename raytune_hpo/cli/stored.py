@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from itertools import islice
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from raytune_hpo.cli.app import NO_RESULT, folded, opened, reads_studies, say, seconds
-from raytune_hpo.display.text import duration, last_line, table
+from raytune_hpo.cli.app import folded, opened, reads_studies, say, seconds
+from raytune_hpo.display.text import duration, table
 from raytune_hpo.errors import HpoError, SpecError
+
+_QUICK = 50_000  # facts that are read in about a second
+_SHORT = 3  # entries of a study that was not read
 
 if TYPE_CHECKING:
     from raytune_hpo.core.ledger import Ledger
@@ -21,7 +25,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--long", "is_long", is_flag=True, help="Read every study: its trials, its best value, how it ended.")
+@click.option(
+    "--long",
+    "is_long",
+    is_flag=True,
+    help="Read every study: trials, best value, end. [default for few]",
+)
 @reads_studies
 def studies(is_long: bool, storage: str | None, address: str | None, as_json: bool) -> None:
     """List the stored studies, oldest first."""
@@ -31,11 +40,16 @@ def studies(is_long: bool, storage: str | None, address: str | None, as_json: bo
         _check_exists(storage)
     with opened(storage, address) as store:
         rows = [study_record(row) for row in store.studies()]
-        if is_long:
+        if is_long or (address is None and not as_json and sum(row["facts"] for row in rows) <= _QUICK):
             rows = [{**row, **_outcome(store, row["name"])} for row in rows]
     clocks = [time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created_at"])) for row in rows]
-    shown = [[row["name"], clock, *list(row.values())[2:]] for row, clock in zip(rows, clocks, strict=True)]
-    header = ["study", "created", *list(rows[0])[2:]] if rows else []
+    # Facts stand for trials where these were not counted.
+    names = [name for name in (list(rows[0])[2:] if rows else []) if name != "facts" or len(rows[0]) == _SHORT]
+    shown = [
+        [row["name"], clock, *("" if row[name] is None else row[name] for name in names)]
+        for row, clock in zip(rows, clocks, strict=True)
+    ]
+    header = ["study", "created", *names]
     say(table(header, shown, indent="") if rows else "no studies", rows, as_json=as_json)
 
 
@@ -68,12 +82,12 @@ def _outcome(store: StoredStudies, name: str) -> dict[str, Any]:
 
 @click.command()
 @click.argument("name")
-@click.option("--trial", "number", type=int, metavar="N", help="One trial: its reports, output and errors.")
+@click.option("--trial", "number", type=int, metavar="N", help="Show one trial: its reports, output and errors.")
 @reads_studies
 def show(name: str, number: int | None, storage: str | None, address: str | None, as_json: bool) -> None:
     """Show a study, or one of its trials.
 
-    A study: counts, the best trials, settings. A trial: reports, and what each attempt printed and died of.
+    A study: counts, the best trials, settings. A trial: reports, and what each attempt printed and how it ended.
     """
     from raytune_hpo.results import Results
     from raytune_hpo.results.records import settings_record
@@ -90,7 +104,8 @@ def show(name: str, number: int | None, storage: str | None, address: str | None
         return
     ledger = folded(name, storage, address)
     results, settings = Results.from_ledger(ledger), settings_record(ledger, time.time())
-    lines = [f"  {key}: {value}" for key, value in settings.items() if value is not None]
+    said = {**settings, "running_time_s": settings["running_time_s"] and duration(settings["running_time_s"])}
+    lines = [f"  {key.removesuffix('_s')}: {value}" for key, value in said.items() if value is not None]
     more = f"more: raytune-hpo show {name} --trial N, raytune-hpo trials {name}, raytune-hpo report {name} OUT.html"
     text = "\n".join([results_text(results, more=more), "", *lines])
     say(text, {**results.summary(), "settings": settings}, as_json=as_json)
@@ -99,32 +114,31 @@ def show(name: str, number: int | None, storage: str | None, address: str | None
 @click.command()
 @click.argument("name")
 @reads_studies
-@click.pass_context
-def best(ctx: click.Context, name: str, storage: str | None, address: str | None, as_json: bool) -> None:
+def best(name: str, storage: str | None, address: str | None, as_json: bool) -> None:
     """Print the best configuration.
 
-    Of several metrics, the whole Pareto front. Exit code 1 where no trial has completed.
+    With several metrics, the whole Pareto front, best in the first metric first. Exit code 1 where no trial has completed.
     """
+    from raytune_hpo.analysis.best import ranked
     from raytune_hpo.results import Results
     from raytune_hpo.results.records import plain, trial_record
-    from raytune_hpo.results.summary import summary_lines
 
     results = Results.from_ledger(folded(name, storage, address))
+    if not results.best_trials:
+        if as_json:
+            say("", [], as_json=True)
+        _ = results.best_trial  # raises, and says why there is none
     blocks = []
-    for trial in results.best_trials[: 1 if len(results.goals) == 1 else None]:
+    for trial in ranked(results.best_trials)[: 1 if len(results.goals) == 1 else None]:
         values = ", ".join(f"{goal.metric}={trial.metrics[goal.metric]!r}" for goal in results.goals)
         blocks.append(f"trial {trial.number}: {values}\n{json.dumps(plain(trial.config), indent=1)}")
-    if blocks or as_json:
-        say("\n".join(blocks), [trial_record(trial) for trial in results.best_trials], as_json=as_json)
-    if not results.best_trials:
-        click.echo(f"raytune-hpo: {summary_lines(results)[-1]}", err=True)
-        ctx.exit(NO_RESULT)
+    say("\n".join(blocks), [trial_record(trial) for trial in results.best_trials], as_json=as_json)
 
 
 @click.command()
 @click.argument("name")
-@click.option("--status", help="Only those: completed, pruned, failed, running or waiting.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N, the best first.")
+@click.option("--status", help="Only trials of this status: completed, pruned, failed, running or waiting.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N trials, the best first.")
 @reads_studies
 def trials(
     name: str, status: str | None, limit: int | None, storage: str | None, address: str | None, as_json: bool
@@ -147,13 +161,15 @@ def trials(
 
 def _trials_text(results: Results) -> str:
     """A table for people: without times, workers, attempts, and metrics that are not goals."""
+    from raytune_hpo.analysis.failures import reason_of_failure
+
     goals = {f"metrics/{goal.metric}" for goal in results.goals}
     columns = {
         key: values
         for key, values in results.columns().items()
         if key not in ("started_at", "worker", "attempt") and (key in goals or not key.startswith("metrics/"))
     }
-    columns["error"] = ["" if error is None else last_line(error) for error in columns["error"]]
+    columns["error"] = [reason_of_failure(trial) for trial in results]
     columns["duration_s"] = ["" if s is None else duration(s) for s in columns["duration_s"]]
     columns["error"] = columns.pop("error")  # long texts come last
     header = [key.removeprefix("config/").removeprefix("metrics/") for key in columns]
@@ -182,7 +198,12 @@ def export(name: str, out: Path, storage: str | None, address: str | None, as_js
 @click.command()
 @click.argument("name")
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--watch", "is_watched", is_flag=True, help="Write it again and again until the study has ended.")
+@click.option(
+    "--watch",
+    "is_watched",
+    is_flag=True,
+    help="Write it again and again until the study has ended.",
+)
 @click.option("--every", default="5", metavar="TIME", callback=seconds, help="How often: 5, 30s, 1m. [default: 5]")
 @reads_studies
 def report(
@@ -208,31 +229,47 @@ def report(
 def _write_until_ended(store: StoredStudies, name: str, out: Path, every_s: float) -> Ledger:
     """Write the page again whenever there is something new, until the study has ended or until Ctrl-C."""
     from raytune_hpo.core.ledger import Ledger
+    from raytune_hpo.progress.terminal import InPlace
     from raytune_hpo.results import Results
 
     ledger, written = Ledger.fold(store.read(name)), -1
+    if ledger.stopped is None:
+        click.echo(f"watching {name}: open {out}, which reads itself again; Ctrl-C leaves it as it is then", err=True)
+    shown = InPlace(sys.stderr) if sys.stderr.isatty() else None
+    last = ""
     try:
         while ledger.stopped is None:
             if ledger.seen != written:
                 results, written = Results.from_ledger(ledger), ledger.seen
                 results.plot.page(out, refresh_s=every_s)
+                last = f"{time.strftime('%H:%M:%S')} wrote {ledger.status(time.time())}"
+                if shown is not None:
+                    shown.write(last)
             time.sleep(every_s)
             for fact in store.read(name, ledger.seen):
                 ledger.apply(fact)
     except KeyboardInterrupt:
+        if shown is not None:
+            shown.end(last)
         click.echo(f"stopped watching {name}", err=True)
+        return ledger
+    if shown is not None and last:
+        shown.end(last)
     return ledger
 
 
 @click.command()
 @click.argument("name")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
 @reads_studies
 def delete(name: str, yes: bool, storage: str | None, address: str | None, as_json: bool) -> None:
-    """Forget a study and all its trials."""
+    """Delete a study and all its trials."""
+    from raytune_hpo.facts import Started
+
     with opened(storage, address) as store:
-        num_facts = sum(1 for _ in store.read(name))
-        question = f"Delete study {name!r} with {num_facts} facts for ever?"
+        facts = list(store.read(name))
+        num_facts, num_trials = len(facts), len({fact.number for fact in facts if isinstance(fact, Started)})
+        question = f"Delete study {name!r} and its {num_trials} trials for good?"
         if not yes and not click.confirm(question, err=True):
             raise SpecError(f"study {name!r} was not deleted")
         store.delete(name)
@@ -246,7 +283,7 @@ def delete(name: str, yes: bool, storage: str | None, address: str | None, as_js
     "path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.py",
-    help="That defines `space`, and `settings` where its sampler or scheduler is an object.",
+    help="The file that defines `space`, and `settings` where its sampler or scheduler is an object.",
 )
 @reads_studies
 @click.pass_context

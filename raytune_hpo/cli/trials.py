@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from raytune_hpo.display.text import duration, table
+from raytune_hpo.display.text import duration, table, visible
 from raytune_hpo.errors import HpoError
 from raytune_hpo.facts import Fact, StudyCreated, TrialFact
 from raytune_hpo.results.records import full_trial_record
@@ -51,7 +52,7 @@ def trial_text(data: dict[str, Any]) -> str:
         rows = [[report["step"], *[report["metrics"].get(name, "") for name in names]] for report in shown]
         lines.append(table(["step", *names], rows))
     for attempt in data["attempts"]:
-        lines.append(f"attempt {attempt['attempt']} on {attempt['worker']}: {attempt.get('ended', 'running')}")
+        lines.append(visible(f"attempt {attempt['attempt']} on {attempt['worker']}: {attempt.get('ended', 'running')}"))
         if attempt.get("output"):
             lines += ["  output:", _indented(attempt["output"], 4)]
         if attempt.get("error"):
@@ -60,4 +61,4 @@ def trial_text(data: dict[str, Any]) -> str:
 
 
 def _indented(text: str, by: int = 2) -> str:
-    return "\n".join(" " * by + line for line in text.rstrip().splitlines())
+    return "\n".join(" " * by + visible(line) for line in re.split("\r\n|\n|\r", text.rstrip()))

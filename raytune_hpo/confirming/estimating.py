@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.analysis.repeats import LEVEL, Estimate, estimate, pooled_sd
 from raytune_hpo.confirming.choosing import Chosen
 from raytune_hpo.confirming.confirmation import Confirmation, ConfirmedCandidate, Optimism
-from raytune_hpo.display.text import last_line
 from raytune_hpo.errors import NoCompletedTrial
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
@@ -47,7 +47,7 @@ def confirmation_of(results: Results, chosen: Sequence[Chosen], outcome: Results
     candidates = [_candidate(one, repeats[one.number], goals, values) for one in chosen]
     if not any(candidate.n for candidate in candidates):
         failed = next((trial for trial in outcome if trial.error is not None), None)
-        why = "" if failed is None else f"; the first failed with: {last_line(failed.error)}"
+        why = "" if failed is None else f"; the first failed with: {reason_of_failure(failed)}"
         raise NoCompletedTrial(
             f"a confirmation needs repeats that complete, of {len(outcome)} in study {outcome.name!r} none did{why}"
         )

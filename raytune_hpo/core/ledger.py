@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from raytune_hpo.core.collector import rarely_collected
+from raytune_hpo.display.text import counts_line, duration, number
 from raytune_hpo.errors import InvalidTransition
 from raytune_hpo.facts import (
     Enqueued,
@@ -66,6 +67,11 @@ class StudyStatus:
     def is_running(self) -> bool:
         return self.stopped is None
 
+    def __str__(self) -> str:
+        best = [f"best {metric}={number(value)}" for metric, value in self.best.items()]
+        state = "running" if self.is_running else f"ended by {self.stopped}"
+        return f"{self.name}: {', '.join([counts_line(self.counts), *best, f'{duration(self.elapsed_s)}', state])}"
+
 
 class Ledger:
     """The state that the facts of one study add up to.
@@ -82,6 +88,7 @@ class Ledger:
         stop_asked: the unfinished trials that a user wants stopped.
         owned: the numbers of running trials by worker.
         best: the completed trial of the lowest loss, for each goal.
+        first_failure: the trial that failed first.
         improved: for each goal the trials that were the best when they finished, and how many had finished by then.
         stopped: the reason of the last StudyStopped, None while a session is open.
         session_start: how many facts there were before the newest session; 0 in the first one. ``num_finished_before``,
@@ -102,6 +109,7 @@ class Ledger:
         self.owned: dict[str, dict[int, None]] = {}
         self.counts = dict.fromkeys(Status, 0)
         self.best: list[Trial | None] = [None] * len(spec.goals)
+        self.first_failure: Trial | None = None
         self.improved: list[list[tuple[int, Trial]]] = [[] for _ in spec.goals]
         self.stopped: str | None = None
         self.session_start = 0
@@ -247,6 +255,8 @@ class Ledger:
             self.stop_asked.discard(number)
             self.finished.append(trial)
             self._rank(trial)
+            if trial.status is Status.FAILED and self.first_failure is None:
+                self.first_failure = trial
 
     def _rank(self, trial: Trial) -> None:
         for index, loss in enumerate(trial.losses or ()):

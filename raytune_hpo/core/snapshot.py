@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from raytune_hpo.analysis.best import num_unfinished_with_reports
 from raytune_hpo.analysis.columns import flattened
+from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.core.ledger import Ledger, StudyStatus
 from raytune_hpo.display.text import config_line, cut
 from raytune_hpo.facts import Status
@@ -21,7 +23,7 @@ MAX_RUNNING = 6  # trials that are described
 MAX_POINTS = 128  # of a history
 MAX_CORNERS = 64  # of the line of the best so far
 MAX_HISTORIES = 3  # goals that have one
-_CONFIG_WIDTH, _NAME_WIDTH = 200, 60  # characters
+_CONFIG_WIDTH, _NAME_WIDTH, _REASON_WIDTH = 200, 60, 160  # characters
 _HUGE = 1e300  # what is larger, infinite or NaN has no place in a picture
 
 
@@ -74,12 +76,16 @@ class Snapshot:
         running: those that were handed out first; ``status.counts`` says how many there are.
         best_config: of the trial that is best in the first metric, on one line; empty where there is none.
         histories: of the first goals.
+        first_failure: why the first trial that failed did so, in one line; empty where none has.
+        num_reporting: of a study that has ended without a completed trial, how many unfinished ones have reports.
     """
 
     status: StudyStatus
     running: tuple[RunningTrial, ...]
     best_config: str
     histories: tuple[History, ...]
+    first_failure: str = ""
+    num_reporting: int = 0
 
 
 def snapshot_of(ledger: Ledger, now: float) -> Snapshot:
@@ -92,6 +98,10 @@ def snapshot_of(ledger: Ledger, now: float) -> Snapshot:
         running=tuple(_described(trial, now, ledger.spec.goals[0]) for trial in running),
         best_config="" if best is None else _config_text(best),
         histories=tuple(_history(ledger, index, goal) for index, goal in enumerate(goals)),
+        first_failure=""
+        if ledger.first_failure is None
+        else cut(reason_of_failure(ledger.first_failure), _REASON_WIDTH),
+        num_reporting=0 if status.is_running or best else num_unfinished_with_reports(ledger.unfinished.values()),
     )
 
 

@@ -110,6 +110,7 @@ STATUSES: Mapping[str, StatusRow] = {
 
 VERDICTS: Mapping[str, VerdictRow] = {
     "continue": VerdictRow(word="goes on", bright=c.BRIGHT_BLUE),
+    "complete": VerdictRow(word="told to end complete", bright=c.BRIGHT_BLUE),
     "stop": VerdictRow(word="stopped early", bright=c.BRIGHT_GREY, mark=_PRUNED_MARK),
 }
 

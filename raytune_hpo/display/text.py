@@ -11,10 +11,18 @@ from raytune_hpo.display.status import STATUSES
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _ELLIPSIS = "..."
+# C0 and C1, marks that turn the direction of what follows them, and halves of characters, which cannot be printed at all.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_FLOAT_BITS = 1023  # of a whole number that is also a float
+MAX_BITS = 14_000  # of a whole number that Python writes out: 4,300 digits
 
 
 def number(value: float) -> str:
-    """A number to six significant digits."""
+    """A number to six significant digits, of any size."""
+    if isinstance(value, int) and value.bit_length() > _FLOAT_BITS:
+        power = math.floor(math.log10(abs(value)))
+        digits = abs(value) // 10 ** (power - 9)
+        return f"{'-' if value < 0 else ''}{digits / 1e9:.6g}e+{power}"
     return f"{value:.6g}"
 
 
@@ -50,10 +58,10 @@ def seconds_of(text: str) -> float:
 
 def short(value: Any, width: int = 40) -> str:
     """Any value on one line of at most ``width`` characters."""
-    if isinstance(value, float):
+    if isinstance(value, float) or (isinstance(value, int) and value.bit_length() > _FLOAT_BITS):
         return number(value)
     text = value if isinstance(value, str) else repr(value)
-    return cut(" ".join(text.split()), width)
+    return visible(cut(" ".join(text.split()), width))
 
 
 def cut(text: str, width: int) -> str:
@@ -65,7 +73,7 @@ def cut(text: str, width: int) -> str:
 
 def config_line(config: Mapping[str, Any], width: int = 400) -> str:
     """A configuration on one line."""
-    return cut(", ".join(f"{key}={short(value) or repr(value)}" for key, value in config.items()), width)
+    return cut(visible(", ".join(f"{key}={short(value) or repr(value)}" for key, value in config.items())), width)
 
 
 def counts_line(counts: Mapping[str, int]) -> str:
@@ -73,19 +81,40 @@ def counts_line(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {STATUSES[status].word}" for status, count in counts.items() if count) or "no trials"
 
 
-def last_line(error: str | None) -> str:
-    """The last line of a traceback, which says what was wrong."""
-    lines = (error or "").strip().splitlines()
-    return lines[-1] if lines else "no message"
+def unfinished_text(num: int) -> str:
+    """Where the reports of unfinished trials are to be had."""
+    return f"{num} unfinished trial{' has' if num == 1 else 's have'} reports: results.best_so_far"
+
+
+def first_line(text: str) -> str:
+    """The first line of a text that says something."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def writable(text: str) -> str:
+    """The text with what no file can hold written out: undecodable bytes of file names, as backslash escapes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def visible(text: str) -> str:
+    """The text with control characters written out, except for line ends and tabs.
+
+    A terminal obeys them: what a trial prints could clear the screen, change its title, or hide a line.
+    """
+    if text.isprintable():
+        return text
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, indent: str = "  ") -> str:
     """A table as lines of text, with columns of numbers aligned to the right."""
 
     def is_number(value: Any) -> bool:
-        return value is None or value == "" or (isinstance(value, (int, float)) and not isinstance(value, bool))
+        if isinstance(value, (int, float)):
+            return not isinstance(value, bool)
+        return value is None or (isinstance(value, str) and not value)  # arrays compare cell by cell
 
-    cells = [list(header), *[[short(value) for value in row] for row in rows]]
+    cells = [list(map(visible, header)), *[[short(value) for value in row] for row in rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     right = [all(is_number(row[i]) for row in rows) for i in range(len(header))]
     lines = [

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.api.tuner import start_simulation
-from raytune_hpo.display.text import last_line
 from raytune_hpo.errors import NoCompletedTrial
 from raytune_hpo.experiments.estimates import estimate_rows, with_estimates
 from raytune_hpo.experiments.parts import sampler_for, scheduler_for
@@ -123,10 +123,11 @@ def _require_values(ended: Sequence[Trial], task: Task, repeat: int) -> None:
     """Refuse a search that has found nothing at all: its table would say so without a reason."""
     if not ended or any(t.status is not Status.FAILED and task.metric in t.metrics for t in ended):
         return
-    error = next((trial.error for trial in ended if trial.error is not None), "they were stopped before they had any")
+    failed = next((trial for trial in ended if trial.error is not None), None)
+    reason = "they were stopped before they had any" if failed is None else reason_of_failure(failed)
     raise NoCompletedTrial(
         f"a search needs trials with a value of {task.metric!r}, all {len(ended):,} of repeat {repeat} ended without one; "
-        f"the first: {last_line(error)}"
+        f"the first: {reason}"
     )
 
 

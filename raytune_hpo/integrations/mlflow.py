@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from raytune_hpo.display.text import cut, last_line
+from raytune_hpo.analysis.failures import reason_of_failure
+from raytune_hpo.display.text import cut
 from raytune_hpo.facts import Status, StudyStopped
 from raytune_hpo.integrations.recording import (
     AttemptKey,
@@ -91,7 +92,10 @@ class Logger(TrialRecorder):
         step, metrics = result_of(trial)
         tags = {"raytune_hpo.status": trial.status.value, "raytune_hpo.worker": trial.worker or ""}
         if trial.error is not None:
-            tags |= {"raytune_hpo.error": cut(trial.error, MAX_TAG_TEXT), "mlflow.note.content": last_line(trial.error)}
+            tags |= {
+                "raytune_hpo.error": cut(trial.error, MAX_TAG_TEXT),
+                "mlflow.note.content": reason_of_failure(trial),
+            }
         self._log(run_id, at, step=step, metrics=metrics, tags=tags)
         self._client.set_terminated(run_id, _STATUSES.get(trial.status, "KILLED"), end_time=_ms(at))
         if trial is self.best:

@@ -11,7 +11,8 @@ from typing import Any
 
 from raytune_hpo.analysis.best import ranked
 from raytune_hpo.analysis.columns import flattened
-from raytune_hpo.display.text import config_line, counts_line, cut, duration, last_line, table
+from raytune_hpo.analysis.failures import reason_of_failure
+from raytune_hpo.display.text import config_line, counts_line, cut, duration, table
 from raytune_hpo.facts import Status
 from raytune_hpo.optml.algorithm import METRIC
 from raytune_hpo.results import Results
@@ -153,7 +154,7 @@ class SpeedComparison:
         others = [trial for trial in self.results if trial.status is not Status.COMPLETED]
         lines = []
         for trial in others[:FAILED_ROWS]:
-            why = "" if trial.error is None else f": {last_line(trial.error).removeprefix('ObjectiveError: ')}"
+            why = "" if trial.error is None else f": {reason_of_failure(trial).removeprefix('ObjectiveError: ')}"
             line = cut(f"trial {trial.number} {trial.status}{why}", _WIDTH)
             lines.append(f"  {line}\n      with {config_line(flattened(trial.config))}")
         if len(others) > FAILED_ROWS:

@@ -53,14 +53,14 @@ class Plots:
         return curves_plot(self._results, metric)
 
     def parallel_coordinates(self, metric: str | None = None, *, parameters: Sequence[str] | None = None) -> Any:
-        """Every trial a line through its parameters to its value; better ones are darker."""
+        """Every trial a line through its parameters to its value; better ones stand out."""
         from raytune_hpo.plots.parallel_coordinates import parallel_coordinates_plot
         from raytune_hpo.plots.view import view
 
         return parallel_coordinates_plot(view(self._results, metric), parameters)
 
     def slice(self, metric: str | None = None, *, parameters: Sequence[str] | None = None) -> Any:
-        """The metric against each parameter, one panel each; later trials are darker."""
+        """The metric against each parameter, one panel each; later trials stand out."""
         from raytune_hpo.plots.slice import slice_plot
         from raytune_hpo.plots.view import view
 
@@ -74,7 +74,7 @@ class Plots:
         return contour_plot(view(self._results, metric), parameters)
 
     def rank(self, metric: str | None = None, *, parameters: Sequence[str] | None = None) -> Any:
-        """The trials on each pair of the parameters, by default of the four that matter most; better ones are darker."""
+        """The trials on each pair of the parameters, by default of the four that matter most; better ones stand out."""
         from raytune_hpo.plots.rank import rank_plot
         from raytune_hpo.plots.view import view
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
 
+_MANY, _EARLY, _NEARLY_ALL = 5, 0.1, 0.8  # improvements; and of the time, what part of them came within
+
+
 def best_so_far_plot(results: Results, against: str = "trials") -> Any:
     """One panel per metric; each corner of the line is a trial that was better than all before it.
 
@@ -22,14 +25,15 @@ def best_so_far_plot(results: Results, against: str = "trials") -> Any:
     """
     if against not in ("trials", "time"):
         raise SpecError(f'the best so far is drawn against "trials" or "time", got against={against!r}')
-    lines = [_line(MetricSeries(goal, results.trials), against) for goal in results.goals]
+    every = [MetricSeries(goal, results.trials) for goal in results.goals]
+    lines = [_line(series, against) for series in every]
     if not any(len(x) for x, _ in lines):
         return style.nothing("no trial has completed yet")
     longest = max(float(x[-1]) for x, _ in lines if len(x))
     unit, name = style.time_axis(longest) if against == "time" else (1.0, "trials")
     at = "trial %{x}" if against == "trials" else f"%{{x:.4g}} {name}"
     figure = style.panels([f"best {goal.metric} so far ({goal.mode})" for goal in results.goals], height=320)
-    for row, ((x, values), goal) in enumerate(zip(lines, results.goals, strict=True), start=1):
+    for row, ((x, values), series) in enumerate(zip(lines, every, strict=True), start=1):
         trace = style.plotly().Scatter(
             x=x / unit,
             y=values,
@@ -40,11 +44,22 @@ def best_so_far_plot(results: Results, against: str = "trials") -> Any:
             hovertemplate=f"{at}: %{{y:.6g}}<extra></extra>",
         )
         figure.add_trace(trace, row=row, col=1)
-        figure.update_yaxes(**style.value_axis(values, goal), row=row, col=1)
+        is_log = series.axis is not None and series.axis.is_log  # as in the history, or the same study looks like two
+        figure.update_yaxes(**style.value_axis(values, series.goal, is_log=is_log), row=row, col=1)
     title = "trial" if against == "trials" else f"{name} since the first trial was handed out"
     figure.update_xaxes(title=title, row=len(results.goals), col=1)
-    figure.update_xaxes(**style.count_axis(longest) if against == "trials" else {})
+    if against == "trials":
+        return figure.update_xaxes(**style.count_axis(longest))
+    begin = min(float(x[0]) for x, _ in lines if len(x))
+    if begin > 0 and any(_is_early(x) for x, _ in lines if len(x)):
+        figure.update_xaxes(**style.log_ticks(begin / unit, longest / unit))
     return figure
+
+
+def _is_early(corners: Floats) -> bool:
+    """Whether nearly all that a study found came right at its beginning, where a linear axis shows one upright line."""
+    found = corners[:-1]  # the last one is where the line ends
+    return len(found) >= _MANY and float(np.mean(found <= _EARLY * corners[-1])) >= _NEARLY_ALL
 
 
 def _line(series: MetricSeries, against: str) -> tuple[Floats, Floats]:

@@ -22,20 +22,25 @@ _COLUMNS = 3
 
 
 def contour_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
-    """One panel per pair of the parameters, by default of three pairs that matter; by a forest, darker is better."""
+    """One panel per pair of the parameters, by default of three that matter, by a forest; better values stand out."""
     pairs = view.pairs(parameters, 3)
     if not pairs or not len(view.valued):
         return style.nothing(why_nothing(view))
-    rng, known = derive(view.results.spec.seed, "plots/contour"), view.tried.parameters
-    surfaces = [surface(known, (known.index(x), known.index(y)), view.losses, rng) for x, y in pairs]
+    rng, tried = derive(view.results.spec.seed, "plots/contour"), view.tried.parameters
+    surfaces = [surface(tried, (tried.index(x), tried.index(y)), view.losses, rng) for x, y in pairs]
     cols = min(_COLUMNS, len(pairs))
-    titles = ["too few trials have both" if s is None else f"from {s.num_trials:,} trials" for s in surfaces]
+    known = ["too few trials have both" if s is None else f"{s.num_trials:,} trials" for s in surfaces]
+    # Above its panel: beside it, a long name would stand on the panel to the left.
+    titles = [f"{style.short_name(y.name, 24)} ({num})" for (_, y), num in zip(pairs, known, strict=True)]
     figure = style.panels(titles, height=420, cols=cols, between=style.WIDE, beside=0.4)
     for panel, (pair, found) in enumerate(zip(pairs, surfaces, strict=True)):
         _panel(figure, panel, cols, view, pair, found)
     bar = {"title": {"text": html.escape(style.short_name(view.goal.metric, 18))}, "thickness": 14, "outlinewidth": 0}
     scale = {"colorscale": style.SCALE, "reversescale": view.goal.lower_is_better, "colorbar": bar}
-    style.caption(figure, f"expected {view.goal.metric} given two parameters, over all others; darker is better")
+    style.caption(
+        figure,
+        f"expected {view.goal.metric} given two parameters, over all others; better values stand out",
+    )
     return style.name_once(figure.update_layout(coloraxis=scale))
 
 
@@ -55,7 +60,7 @@ def _panel(
     if best is not None and x.active[best] and y.active[best]:
         figure.add_trace(_trials("best", view, pair, np.array([best]), style.BEST_MARK), **at)
     figure.update_xaxes(**{**style.parameter_axis(x), **_range(x, found)}, **at)
-    figure.update_yaxes(**{**style.parameter_axis(y, is_upright=True), **_range(y, found)}, **at)
+    figure.update_yaxes(**{**style.parameter_axis(y, title=False, is_upright=True), **_range(y, found)}, **at)
 
 
 def _trials(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import html
 import json
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from raytune_hpo import __version__
 from raytune_hpo.display.text import short
@@ -15,6 +18,8 @@ from raytune_hpo.plots.page_look import CSS, SCRIPT
 
 if TYPE_CHECKING:
     from raytune_hpo.plots.sections import Section
+
+_LEFT, _NARROW = 0.2, 40  # of the width, what is in the first column; characters that a telephone shows
 
 
 def document(title: str, body: str, *, note: str = "", refresh_s: float | None = None) -> str:
@@ -31,10 +36,16 @@ def document(title: str, body: str, *, note: str = "", refresh_s: float | None =
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{CSS}</style>'
         f"</head><body><main><h1>{title}</h1>{body}"
         f'<p class="muted">Written by raytune_hpo {__version__}, {time.strftime("%Y-%m-%d %H:%M:%S %Z")}.{note}</p>'
-        # Last, so that the text is there before four megabytes of plotly.js have been read.
-        f"</main><script>{style.plotly('offline').get_plotlyjs()}</script>"
+        # Last, so that the text is there before plotly.js has been read and inflated.
+        f'</main><script type="text/plain" id="plotly">{_plotly_js()}</script>'
         f"<script>const refreshSeconds = {seconds};{SCRIPT}</script></body></html>"
     )
+
+
+@cache
+def _plotly_js() -> str:
+    """plotly.js, deflated, in base64: a third of its size; browsers inflate it with what they have."""
+    return base64.b64encode(gzip.compress(style.plotly("offline").get_plotlyjs().encode(), mtime=0)).decode()
 
 
 def contents(titles: Iterable[str]) -> str:
@@ -46,14 +57,43 @@ def contents(titles: Iterable[str]) -> str:
 def figure_section(section: Section) -> str:
     """A figure with its heading; its data are drawn when it comes into view."""
     about = "" if section.metric is None else f' data-metric="{section.metric}"'
+    caption, figure = _lifted(section.figure)
     # JSON in a script element must not end it: plotly escapes "</" and all other tags.
-    text = section.figure.to_json(engine="json").replace("<", "\\u003c")
+    text = style.plotly("io").to_json(figure, validate=False, engine="json").replace("<", "\\u003c")
+    said = f'<p class="caption">{caption}</p>' if caption else ""
+    wide = " wide" if _is_wide(figure) else ""
     return (
         f'<section{about} id="{anchor(section.title, section.metric)}"><h2>{html.escape(section.title)}</h2>'
-        f'<p class="muted">{html.escape(section.says)}</p>'
-        f'<div class="figure" style="height: {section.figure.layout.height}px"></div>'
+        f'<p class="muted">{html.escape(section.says)}</p>{said}'
+        f'<div class="scroll"><div class="figure{wide}" style="height: {figure["layout"]["height"]}px"></div></div>'
         f'<script type="application/json">{text}</script></section>'
     )
+
+
+def _is_wide(figure: dict[str, Any]) -> bool:
+    """Whether a figure needs some width to be read: axes or panels beside each other, or titles of panels that are long."""
+    if any(trace["type"] == "parcoords" for trace in figure["data"]):
+        return True
+    titles = figure["layout"].get("annotations", ())
+    return any(title["x"] > _LEFT or len(title["text"]) > _NARROW for title in titles)
+
+
+def _lifted(figure: Any) -> tuple[str, dict[str, Any]]:
+    """The title of a figure as HTML, which wraps where plotly's titles are cut, and the figure without it."""
+    data: dict[str, Any] = figure.to_plotly_json()
+    layout = data["layout"]
+    titles = layout.get("annotations", ())
+    if layout.get("title", {}).get("text"):
+        caption, height = layout.pop("title")["text"], style.CAPTION
+    elif len(titles) == 1:
+        caption, height = layout.pop("annotations")[0]["text"], style.TITLE
+    else:
+        return "", data
+    layout["margin"] = {**layout["margin"], "t": layout["margin"]["t"] - height}
+    layout["height"] -= height
+    if "legend" in layout:  # it is placed from the top
+        layout["legend"] = {**layout["legend"], "y": 1 - style.LEGEND_TOP / layout["height"]}
+    return str(caption), data
 
 
 def anchor(title: str, metric: int | None = None) -> str:
@@ -62,17 +102,46 @@ def anchor(title: str, metric: int | None = None) -> str:
     return f"{name}-{metric}" if metric else name
 
 
-def page_table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[bool]) -> str:
-    """A table of a page, which scrolls where it is wider.
+class Cell(NamedTuple):
+    """A cell that is sorted by something else than what it says."""
+
+    text: str
+    value: float
+
+
+def page_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    right: Sequence[bool],
+    *,
+    anchors: str = "",
+    has_filter: bool = False,
+) -> str:
+    """A table of a page, which scrolls where it is wider; a click on a name sorts it.
 
     Args:
         right: which columns are aligned to the right.
+        anchors: how the ids of rows begin, to which points of figures lead; they end with the first cell.
+        has_filter: whether there is a field for words that rows must have.
     """
-    body = "".join(_row("td", row, right) for row in rows)
-    return f'<div class="scroll"><table><thead>{_row("th", header, right)}</thead><tbody>{body}</tbody></table></div>'
+    ids = [f' id="{anchors}-{row[0]}"' if anchors else "" for row in rows]
+    body = "".join(_row("td", row, right, id_) for row, id_ in zip(rows, ids, strict=True))
+    field = '<input type="search" class="filter" placeholder="Filter: words that a row must have" aria-label="Filter">'
+    table = f'<table class="sorts"><thead>{_row("th", header, right)}</thead><tbody>{body}</tbody></table>'
+    return f'{field if has_filter else ""}<div class="scroll">{table}</div>'
 
 
-def _row(tag: str, cells: Sequence[Any], right: Sequence[bool]) -> str:
-    tags = [f'{tag} class="number"' if is_number else tag for is_number in right]
-    shown = ["" if cell == "" else html.escape(short(cell, 80)) for cell in cells]
-    return f"<tr>{''.join(f'<{t}>{cell}</{tag}>' for t, cell in zip(tags, shown, strict=True))}</tr>"
+def is_empty(cell: Any) -> bool:
+    """Whether there is nothing in a cell; arrays compare value by value."""
+    return isinstance(cell, str) and not cell
+
+
+def _row(tag: str, cells: Sequence[Any], right: Sequence[bool], more: str = "") -> str:
+    shown = []
+    for cell, is_number in zip(cells, right, strict=True):
+        attributes = ' class="number"' if is_number else ""
+        if isinstance(cell, Cell):
+            attributes += f' data-value="{cell.value!r}"'
+        text = "" if is_empty(cell) else html.escape(short(cell.text if isinstance(cell, Cell) else cell, 80))
+        shown.append(f"<{tag}{attributes}>{text}</{tag}>")
+    return f"<tr{more}>{''.join(shown)}</tr>"

@@ -41,7 +41,8 @@ def duration_plot(results: Results) -> Any:
             marks: dict[str, Any] = {"among": len(drawn), "marker": row.mark}
             trace = style.dots(row.word, trials, [t.number for t in trials], y, results.goals, **marks)
             figure.add_trace(trace, row=2, col=1)
-    scale = style.log_ticks(float(np.log10(bins.edges[-1] / bins.edges[0]))) if bins.is_log else {"rangemode": "tozero"}
+    low, high = (float(edge) / unit for edge in bins.edges[[0, -1]])
+    scale = style.log_ticks(low, high) if bins.is_log else {"rangemode": "tozero"}
     figure.update_xaxes(**scale, title=name, row=1, col=1)
     figure.update_xaxes(title="trial", **style.count_axis(len(results)), row=2, col=1)
     figure.update_yaxes(title="trials", rangemode="tozero", row=1, col=1)

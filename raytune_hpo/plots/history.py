@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.analysis.series import MetricSeries, Positions
 from raytune_hpo.display.status import STATUSES, drawn_status
-from raytune_hpo.display.text import cut, last_line
+from raytune_hpo.display.text import cut
 from raytune_hpo.facts import Status
 from raytune_hpo.numerics.thinning import best_and_others, evenly_chosen
 from raytune_hpo.plots import style
@@ -100,6 +101,6 @@ def _add_failed(figure: Any, panel: int, failed: Sequence[Trial]) -> None:
         legendgroup=row.word,
         marker={**row.mark, "size": 7},
         hovertemplate="%{text}<extra></extra>",
-        text=[f"<b>trial {t.number}</b> failed<br>{html.escape(cut(last_line(t.error), 160))}" for t in kept],
+        text=[f"<b>trial {t.number}</b> failed<br>{html.escape(cut(reason_of_failure(t), 160))}" for t in kept],
     )
     style.foot(figure, panel, 1, trace)

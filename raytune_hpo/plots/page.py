@@ -9,21 +9,25 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.analysis.best import ranked
+from raytune_hpo.analysis.best import by_last_loss, front_points, num_unfinished_with_reports, ranked
 from raytune_hpo.analysis.columns import flattened
+from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.display.status import STATUSES
-from raytune_hpo.display.text import cut, duration, last_line, number
+from raytune_hpo.display.text import cut, duration, number, unfinished_text
+from raytune_hpo.facts import Status
 from raytune_hpo.files import write_whole
 from raytune_hpo.plots import style
-from raytune_hpo.plots.document import contents, document, figure_section, page_table
+from raytune_hpo.plots.document import Cell, contents, document, figure_section, is_empty, page_table
 from raytune_hpo.plots.sections import Section, sections
 from raytune_hpo.results import summary
 from raytune_hpo.results.records import plain
+from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
 _MAX_ROWS = 500
+_MAX_FRONT = 12  # points in the table of the front
 _MAX_COLUMNS = 12  # parameters in the table
 
 
@@ -39,8 +43,9 @@ def write_page(results: Results, path: str | PathLike[str], *, refresh_s: float 
 def page_text(results: Results, shown: Sequence[Section], refresh_s: float | None = None) -> str:
     """The page as text; everything that came from a user is escaped."""
     links = contents([*(section.title for section in shown), "Trials"]) if shown else ""
+    best = _front(results) if len(results.goals) > 1 and results.best_trials else _best(results)
     body = (
-        f"{_summary(results)}{_choice(results, shown)}{links}{_best(results)}"
+        f"{_summary(results)}{_choice(results, shown)}{links}{best}"
         f"{''.join(map(figure_section, shown))}{_table(results)}"
     )
     note = (
@@ -62,12 +67,13 @@ def _choice(results: Results, shown: Sequence[Section]) -> str:
 
 def _summary(results: Results) -> str:
     counts = results.num_by_status
-    tiles = [("trials", str(len(results)))]
-    tiles += [
-        (STATUSES[status].word, str(count)) for status, count in counts.items() if count and count != len(results)
-    ]
+    tiles = []
     if results.best_trials:
-        tiles.insert(0, (f"best {summary.goal_text(results)}", number(results.best_value)))
+        for index, goal in enumerate(results.goals):
+            best = min(results.best_trials, key=lambda trial: (trial.losses or ())[index])
+            tiles.append((f"best {cut(summary.goal_text(results, index), 60)}", number(best.metrics[goal.metric])))
+    tiles.append(("trials", f"{len(results):,}"))
+    tiles += [(STATUSES[status].word, f"{count:,}") for status, count in counts.items() if 0 < count < len(results)]
     if spent := sum(trial.duration_s or 0.0 for trial in results):
         tiles.append(("worker time", duration(spent)))
     items = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in tiles)
@@ -80,7 +86,10 @@ def _summary(results: Results) -> str:
 
 def _best(results: Results) -> str:
     if not results.best_trials:
-        return f"<section><h2>No result yet</h2><p>{html.escape(summary.first_error(results))}</p></section>"
+        said = [summary.first_error(results)]
+        if reporting := num_unfinished_with_reports(results):
+            said.append(unfinished_text(reporting))
+        return f"<section><h2>No result yet</h2><p>{'<br>'.join(map(html.escape, said))}</p></section>"
     best = results.best_trial
     config = html.escape(json.dumps(plain(best.config), indent=2))
     metrics = ", ".join(f"{name} = {style.shown(value)}" for name, value in best.metrics.items())
@@ -91,30 +100,70 @@ def _best(results: Results) -> str:
     )
 
 
+def _front(results: Results) -> str:
+    """The Pareto front as a table: its ends, its knee, and points between."""
+    front, goals = results.best_trials, results.goals
+    points = front_points(front, goals, _MAX_FRONT)
+    parameters = summary.differing([point.trial.config for point in points], _MAX_COLUMNS)
+    header = ["trial", *(goal.metric for goal in goals), "role", *parameters, "duration"]
+    rows: list[list[Any]] = []
+    for point in points:
+        config = flattened(point.trial.config)
+        values = [point.trial.metrics.get(goal.metric, "") for goal in goals]
+        rows.append(
+            [point.trial.number, *values, point.role, *(config.get(p, "") for p in parameters), _took(point.trial)]
+        )
+    some = f"{len(points)} of the {len(front):,} trials" if len(points) < len(front) else f"{len(front)} trials"
+    says = (
+        f"{some} that no other trial beats in all metrics, best {goals[0].metric} first. The knee is nearest to the best of "
+        "all metrics at once."
+    )
+    table = page_table(header, rows, _right(rows, header))
+    return f'<section><h2>The best trials</h2><p class="muted">{html.escape(says)}</p>{table}</section>'
+
+
+def _took(trial: Trial) -> Cell | str:
+    return "" if trial.duration_s is None else Cell(duration(trial.duration_s), trial.duration_s)
+
+
+def _right(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> list[bool]:
+    """Which columns are numbers, and are aligned to the right."""
+    return [all(isinstance(row[i], (int, float, Cell)) or is_empty(row[i]) for row in rows) for i in range(len(header))]
+
+
+def _by_value(results: Results) -> list[Trial]:
+    """The completed trials, best first, then the pruned ones by their last value, then the others by number."""
+    pruned = by_last_loss(trial for trial in results if trial.status is Status.PRUNED)
+    told = {trial.number for trial in pruned}
+    others = [trial for trial in results if trial.losses is None and trial.number not in told]
+    return [*ranked(results.trials), *pruned, *others]
+
+
 def _table(results: Results) -> str:
-    """The completed trials, best first, then the others by number."""
-    best = ranked(results.trials)
-    order = [*best, *[trial for trial in results if trial.losses is None]][:_MAX_ROWS]
+    """The trials, the best first; those of a front are marked."""
+    order = _by_value(results)[:_MAX_ROWS]
     if not order:
         return ""
+    front = {trial.number for trial in results.best_trials} if len(results.goals) > 1 else set()
+    mark = ["front"] if front else []
     parameters = list(dict.fromkeys(name for trial in order for name in flattened(trial.config)))
     metrics = [goal.metric for goal in results.goals]
     arm = ["arm"] if results.arms else []
-    header = ["trial", "status", *metrics, *parameters[:_MAX_COLUMNS], *arm, "duration", "error"]
+    header = ["trial", "status", *mark, *metrics, *parameters[:_MAX_COLUMNS], *arm, "duration", "error"]
     rows: list[list[Any]] = []
     for trial in order:
         config = flattened(trial.config)
-        took = "" if trial.duration_s is None else duration(trial.duration_s)
-        error = "" if trial.error is None else last_line(trial.error)
+        error = reason_of_failure(trial)
         values = [trial.metrics.get(metric, "") for metric in metrics]
         values += [config.get(name, "") for name in parameters[:_MAX_COLUMNS]]
         arms = [trial.arm or "" for _ in arm]
-        rows.append([trial.number, STATUSES[trial.status].word, *values, *arms, took, error])
-    right = [all(isinstance(row[i], (int, float)) or row[i] == "" for row in rows) for i in range(len(header))]
+        marks = ["front" if trial.number in front else "" for _ in mark]
+        rows.append([trial.number, STATUSES[trial.status].word, *marks, *values, *arms, _took(trial), error])
     notes = []
     if len(order) < len(results):
-        notes.append(f"the first {len(order)} of {len(results)} trials")
+        notes.append(f"the best {len(order)} of {len(results):,} trials")
     if len(parameters) > _MAX_COLUMNS:
         notes.append(f"the first {_MAX_COLUMNS} of {len(parameters)} parameters")
     note = f'<p class="muted">Shown: {", ".join(notes)}.</p>' if notes else ""
-    return f'<section id="trials"><h2>Trials</h2>{note}{page_table(header, rows, right)}</section>'
+    table = page_table(header, rows, _right(rows, header), anchors="trial", has_filter=len(rows) > 1)
+    return f'<section id="trials"><h2>Trials</h2>{note}{table}</section>'

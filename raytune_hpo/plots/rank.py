@@ -14,7 +14,7 @@ _COLUMNS = 3
 
 
 def rank_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
-    """One panel per pair of the parameters, by default of six pairs that matter; trials of better rank are darker."""
+    """One panel per pair of the parameters, by default of six pairs that matter; better trials stand out."""
     pairs = view.pairs(parameters, 6)
     if not pairs or not len(view.valued):
         return style.nothing(why_nothing(view))
@@ -24,7 +24,8 @@ def rank_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
     ranks = np.full(len(view.losses), np.nan)
     order = np.argsort(view.losses[view.valued], kind="stable")
     ranks[view.valued[order]] = 100 * np.arange(len(order)) / len(order)
-    figure = style.panels([""] * len(pairs), height=360, cols=cols, between=style.WIDE - 40, beside=0.4)
+    titles = [style.short_name(y.name, 32) for _, y in pairs]  # above its panel, where it is in nobody's way
+    figure = style.panels(titles, height=360, cols=cols, between=style.WIDE, beside=0.4)
     for panel, (x, y) in enumerate(pairs):
         at, rows = style.place(panel, cols), drawn[x.active[drawn] & y.active[drawn]]
         marker = {"color": ranks[rows], "coloraxis": "coloraxis", "line": {"color": "#7a828e", "width": 0.4}}
@@ -32,7 +33,7 @@ def rank_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
         trace = style.dots("trials", view.at(rows), xs, ys, [view.goal], among=len(drawn), marker=marker)
         figure.add_trace(trace.update(showlegend=False, legendgroup=None), **at)
         figure.update_xaxes(**style.parameter_axis(x), **at)
-        figure.update_yaxes(**style.parameter_axis(y, is_upright=True), **at)
+        figure.update_yaxes(**style.parameter_axis(y, title=False, is_upright=True), **at)
     left_out = style.note_on_trials(len(drawn), len(view.valued))
     style.caption(figure, f"ranks in {view.goal.metric}: the share of trials that are better{left_out}")
     ticks = {"tickvals": [1, 25, 50, 75, 99], "ticktext": ["best", "25%", "50%", "75%", "worst"]}

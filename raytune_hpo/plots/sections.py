@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
 _MAX_METRICS = 4  # that have figures of their own
+_FEW = 3  # trials below which most figures say nothing
+_TURNS = 10  # of a second arm: before, `auto` has as good as one
+_CURVES = "What trials reported step by step, and where the hopeless ones were stopped."
 _ENOUGH = 8  # trials with a value from which on the figures of parameters say something
 
 
@@ -50,14 +53,19 @@ def sections(results: Results) -> list[Section]:
     def add(title: str, says: str, figure: Any, metric: int | None = None) -> None:
         found.append(Section(title=title, says=says, figure=figure, metric=metric))
 
-    if not len(results):
+    if len(results) < _FEW:  # a dot, a line and a bar say nothing that the table does not
+        for metric, goal in enumerate(results.goals[:_MAX_METRICS]):
+            seen = view(results, goal.metric)
+            if _has_reports(seen):
+                add("Learning curves", _CURVES, curves_plot(results, goal.metric), metric)
         return found
     says = "Every trial by its number. Trials that were stopped early stand at their last report."
     add("History", says, history_plot(results))
-    if results.arms:
+    if len(results.arms) > 1 and (results.spec.sampler.name != "auto" or sorted(results.arms.values())[-2] >= _TURNS):
         add("Arms", "How often each arm of the portfolio had its turn, and what it found.", arms_plot(results))
     if results.best_trials and len(results.goals) > 1:
-        add("Pareto front", "No trial of the front is worse than another in all metrics.", pareto_plot(results))
+        says = "Each trial of the front is the best there is for some balance of the metrics: no other one is better in all."
+        add("Pareto front", says, pareto_plot(results))
     if results.best_trials:
         says = "When the best value was found, and for how long nothing better was."
         add("Best so far", says, best_so_far_plot(results, "time"))
@@ -92,7 +100,7 @@ def _has_pairs(seen: View) -> bool:
 _ABOUT_METRICS: tuple[tuple[str, str, Callable[[View], bool], Callable[[View], Any]], ...] = (
     (
         "Learning curves",
-        "What trials reported step by step, and where the hopeless ones were stopped.",
+        _CURVES,
         _has_reports,
         lambda seen: curves_plot(seen.results, seen.goal.metric),
     ),
@@ -104,7 +112,7 @@ _ABOUT_METRICS: tuple[tuple[str, str, Callable[[View], bool], Callable[[View], A
     ),
     (
         "Parallel coordinates",
-        "Every line is a trial. Drag along an axis to select a range, drag its name to move it.",
+        "Every line is a trial. Drag along an axis to select a range, and drag a name to move its axis.",
         _has_values,
         parallel_coordinates_plot,
     ),
@@ -123,7 +131,7 @@ _ABOUT_METRICS: tuple[tuple[str, str, Callable[[View], bool], Callable[[View], A
     ("Ranks", "Trials on two parameters at a time, in the colours of their ranks.", _has_pairs, rank_plot),
     (
         "Distribution",
-        "How many trials are at least so good. If the second half lies above the first, the sampler has learnt.",
+        "The share of trials that are at least this good. If the second half lies above the first, the sampler has learnt.",
         _has_enough,
         distribution_plot,
     ),

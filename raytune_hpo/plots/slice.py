@@ -19,7 +19,7 @@ _COLUMNS = 3
 
 
 def slice_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
-    """One panel per parameter with the trials in which it is active, later ones darker; failed ones at the foot."""
+    """One panel per parameter with the trials in which it is active, later ones stand out; failed ones at the foot."""
     shown = view.parameters(parameters, _MAX_PANELS)
     if not shown or not len(view.valued):
         return style.nothing(why_nothing(view))
@@ -32,7 +32,7 @@ def slice_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
         figure.update_yaxes(**axis if panel % cols == 0 else {**axis, "title": None}, **style.place(panel, cols))
     left_out = style.note_on_trials(len(drawn), len(view.valued))
     left_out += style.note_on_parameters(len(shown), len(view.tried.parameters))
-    style.caption(figure, f"{view.goal.metric} against each parameter; later trials are darker{left_out}")
+    style.caption(figure, f"{view.goal.metric} against each parameter; later trials stand out{left_out}")
     scale = {"colorscale": style.SCALE, "showscale": False, "cmin": 0, "cmax": max(len(view.results) - 1, 1)}
     return style.name_once(figure.update_layout(coloraxis=scale))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from math import ceil
+from math import ceil, floor, log10
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,9 @@ MOST = 4_000  # points of a figure: more make a browser slow, and no picture cle
 _SMALL = 800  # points from which on they are drawn small, with short hover texts
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 _LEGEND = {"orientation": "h", "x": 1, "xanchor": "right", "yref": "container", "yanchor": "top"}
-_LEGEND_TOP = 34  # pixels: beside the first panel's title, below the row where plotly shows its buttons
+LEGEND_TOP = 34  # pixels: beside the first panel's title, below the row where plotly shows its buttons
 _TOP, _FOOT, _BETWEEN = 64, 60, 76  # pixels above, below and between the panels
+CAPTION, TITLE = 34, 22  # pixels that a title above all panels takes, and one above a panel
 WIDE = 104  # between panels whose axes have titles
 _AXIS = {
     "gridcolor": "#eceef2",
@@ -46,7 +47,9 @@ _AXIS = {
     "automargin": True,
     "title": {"font": {"size": 14}, "standoff": 10},
 }
-_CROWDED = 28  # characters in a row of labels as wide as a third of a figure
+_ROW_OF_LABELS = 30  # characters below a panel as wide as a third of a figure
+_SHORTEST, _LONGEST, _UPRIGHT = 5, 16, 10  # characters of a label below a panel, and of one beside it
+_FEW_DECADES, _PART_OF_A_DECADE = 1.3, 0.6
 _JITTER = 0.22  # to either side of an option's place
 _TURNS = (0.7548776662466927, 0.5698402909980532)  # Roberts 2018: the plane's answer to the golden ratio
 _UNITS = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"), (1e-3, "ms"))
@@ -98,7 +101,7 @@ def panels(
         paper_bgcolor="white",
         plot_bgcolor="white",
         hoverlabel={"align": "left", "font": {"family": _FONT, "size": 13}},
-        legend={**_LEGEND, "y": 1 - _LEGEND_TOP / (height * rows)},
+        legend={**_LEGEND, "y": 1 - LEGEND_TOP / (height * rows)},
     )
     # Titles stand at the left; make_subplots has centred each over its panel.
     width = (1 - gap * (cols - 1)) / cols
@@ -143,11 +146,11 @@ def note_on_parameters(shown: int, total: int) -> str:
 
 def caption(figure: Any, text: str) -> None:
     """A title above all panels, and room for it."""
-    added = 34
+    added = CAPTION
     title = {"text": html.escape(text), "font": {"size": 15}, "x": 0.012, "xanchor": "left", "yanchor": "top"}
     title |= {"yref": "container", "y": 1 - 14 / (figure.layout.height + added)}
     figure.update_layout(title=title, height=figure.layout.height + added, margin_t=_TOP + added)
-    figure.update_layout(legend_y=1 - (_LEGEND_TOP + 4) / figure.layout.height)
+    figure.update_layout(legend_y=1 - (LEGEND_TOP + 4) / figure.layout.height)
 
 
 # ---------------------------------------------------------------------------------------------- axes
@@ -159,39 +162,55 @@ def metric_axis(goal: Goal, shown: AxisRange | None) -> dict[str, Any]:
     if shown is None:
         return title
     if shown.is_log:
-        return {**title, **log_ticks(float(np.log10(shown.high / shown.low)))}
+        return {**title, **log_ticks(shown.low, shown.high)}
     return {**title, "range": [shown.low, shown.high]}
 
 
-def value_axis(values: np.ndarray, goal: Goal) -> dict[str, Any]:
-    """An axis for values of a metric that are not those of one study's trials."""
+def value_axis(values: np.ndarray, goal: Goal, *, is_log: bool = False) -> dict[str, Any]:
+    """An axis for values of a metric that are not those of one study's trials.
+
+    Args:
+        is_log: the axis of the same metric in another figure is logarithmic.
+    """
+    known = values[np.isfinite(values)]
+    if is_log and len(known) and known.min() > 0:
+        low, high = float(known.min()), float(known.max())
+        return metric_axis(goal, AxisRange(low, high, is_log=True) if high > low else None) | {"type": "log"}
     return metric_axis(goal, axis_range(values, goal))
 
 
-def log_ticks(decades: float) -> dict[str, Any]:
-    """A log axis: one label per decade, and the numbers in between only where there are few decades."""
-    ticks = {"dtick": ceil(decades / 5) if decades > 2.5 else "D2" if decades > 1 else None}
-    return {"type": "log", "tickangle": 0, "tickfont": {"size": 12}, **ticks}  # plotly draws powers larger
+def log_ticks(low: float, high: float) -> dict[str, Any]:
+    """A log axis: labels at powers of ten, 0.1 and 0.01, and at 2 and 5 times one only where there are few of them."""
+    powers = floor(log10(high) + 1e-9) - ceil(log10(low) - 1e-9) + 1
+    decades = log10(high / low)
+    ticks: dict[str, Any] = {"nticks": 5}
+    if powers >= 3 or (powers == 2 and decades > _FEW_DECADES):
+        ticks = {"dtick": ceil(decades / 5)}
+    elif decades > _PART_OF_A_DECADE:
+        ticks = {"dtick": "D2"}
+    # With a format plotly writes whole numbers; without, bare digits between powers of ten, in letters of three sizes.
+    return {"type": "log", "tickangle": 0, "tickformat": "~g", "tickfont": {"size": 12}, **ticks}
 
 
 def parameter_axis(parameter: TriedParameter, *, title: bool = True, is_upright: bool = False) -> dict[str, Any]:
     """An axis for a parameter: logarithmic where its domain is, with names where it is a choice."""
     named = {"title": {"text": html.escape(short_name(parameter.name, 36))}} if title else {}
     if parameter.labels:
-        ticks = [cut(label, 10 if is_upright else 14) for label in parameter.labels]
-        crowded = max(map(len, ticks)) * len(ticks) > _CROWDED and not is_upright
-        step = -(-len(ticks) // 12)  # of many labels, as many as can be read
-        places = list(range(0, len(ticks), step))
+        # Labels lie flat and are cut to their share of the panel: turned ones run into what is below. Hovers have all of it.
+        num = len(parameter.labels)
+        step = -(-num // (12 if is_upright else _ROW_OF_LABELS // _SHORTEST))  # of many, as many as can be read
+        places = list(range(0, num, step))
+        width = _UPRIGHT if is_upright else min(_LONGEST, _ROW_OF_LABELS // len(places) - 1)
         return {
             **named,
             "tickvals": places,
-            "ticktext": [html.escape(ticks[i]) for i in places],
-            "range": [-0.6, len(ticks) - 0.4],
-            "tickangle": -30 if crowded else 0,
+            "ticktext": [html.escape(cut(parameter.labels[i], width)) for i in places],
+            "range": [-0.6, num - 0.4],
+            "tickangle": 0,
         }
     known = parameter.numbers[parameter.active]
     if parameter.is_log and len(known):
-        return {**named, **log_ticks(float(np.log10(known.max() / known.min())))}
+        return {**named, **log_ticks(float(known.min()), float(known.max()))}
     return named
 
 

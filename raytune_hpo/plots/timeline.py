@@ -32,7 +32,7 @@ def timeline_plot(results: Results) -> Any:
     below = "trials"
     if not are_bars:
         whose = f"{lanes} of {found.num_lanes:,} workers" if lanes < found.num_lanes else "each worker"
-        below = f"share of time in trials of {whose}, {len(found.trials):,} trials in all; darker is busier"
+        below = f"share of time in trials of {whose}, {len(found.trials):,} trials in all; busier ones stand out"
     titles = [f"{workers}, {found.utilisation:.0%} of their time in trials", below]
     figure = style.panels_of_heights(titles, [140, int(np.clip(_LANE * lanes, 60, 640))], shared_xaxes=True)
     figure.add_trace(_busy(found, unit), row=1, col=1)

@@ -19,6 +19,14 @@ from raytune_hpo.progress.terminal import StudyLine
 class Display(Protocol):
     """Where the newest state of a study is shown."""
 
+    def say(self, text: str) -> None:
+        """Show a sentence, until there is a state to be shown."""
+        ...
+
+    def unsay(self) -> None:
+        """Take the sentence back: there will be no state."""
+        ...
+
     def show(self, snapshot: Snapshot, rate: float | None) -> None: ...
 
     def close(self, snapshot: Snapshot, rate: float | None) -> None:
@@ -41,6 +49,11 @@ class Progress:
         self._last: Snapshot | None = None
         self._meter = Meter()
 
+    def say(self, text: str) -> None:
+        """Show a sentence before there is a study to show: what the caller is waiting for."""
+        if self._display is not None and self._last is None:
+            self._display.say(text)
+
     def update(self, snapshot: Snapshot) -> None:
         """Show the newest state; to be called a few times a second."""
         self._last = snapshot
@@ -52,6 +65,8 @@ class Progress:
         """Show the last state, and end the line."""
         if self._display is not None and self._last is not None:
             self._display.close(self._last, self._meter.rate())
+        elif self._display is not None:
+            self._display.unsay()
         self._display = None
 
     def __enter__(self) -> Progress:

@@ -14,7 +14,7 @@ from raytune_hpo.display import svg
 from raytune_hpo.display.colours import BRIGHT_BLUE, BRIGHT_RED, FAINT
 from raytune_hpo.display.status import STATUSES
 from raytune_hpo.display.svg import Dot
-from raytune_hpo.display.text import cut, number
+from raytune_hpo.display.text import cut, number, unfinished_text
 from raytune_hpo.goals import Goal
 from raytune_hpo.progress.words import age, progress, share, times
 
@@ -50,12 +50,25 @@ def card(snapshot: Snapshot, rate: float | None, note: str = "") -> str:
         parts += [_tiles(snapshot), _div(pictures, f"{_ROW}; margin-top: 8px")]
     if snapshot.best_config:
         config = f'<span style="{_CODE}; overflow-wrap: anywhere">{html.escape(snapshot.best_config)}</span>'
-        parts.append(_div(f'<span style="{_MUTED}">best with</span> {config}', "margin-top: 6px"))
+        whose = (
+            "best" if len(snapshot.histories) <= 1 else f"best {snapshot.histories[0].metric}"
+        )  # the others have others
+        parts.append(_div(f'<span style="{_MUTED}">{html.escape(whose)} with</span> {config}', "margin-top: 6px"))
+    if snapshot.first_failure:
+        why = f'<span style="{_CODE}; overflow-wrap: anywhere">{html.escape(snapshot.first_failure)}</span>'
+        parts.append(_div(f'<span style="color: {BRIGHT_RED}">the first failure:</span> {why}', "margin-top: 6px"))
+    if snapshot.num_reporting:
+        parts.append(_div(html.escape(unfinished_text(snapshot.num_reporting)), "margin-top: 6px"))
     if snapshot.running:
         parts.append(_running_trials(snapshot))
     if note:
         parts.append(_div(html.escape(note), f"margin-top: 6px; color: {BRIGHT_RED}"))
     return _div("".join(parts), _BOX)
+
+
+def message_card(text: str) -> str:
+    """A card that says one sentence, as long as there is no study to show."""
+    return _div(f'<span style="{_MUTED}">{html.escape(text)}</span>', _BOX)
 
 
 def _progress_bar(status: StudyStatus) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.errors import HpoError
-from raytune_hpo.progress.card import card
+from raytune_hpo.progress.card import card, message_card
 from raytune_hpo.progress.pace import Meter, Pace
-from raytune_hpo.progress.words import line
+from raytune_hpo.progress.words import line_of
 
 _log = logging.getLogger("raytune_hpo")
 
@@ -26,10 +26,19 @@ class Card:
 
     def show(self, snapshot: Snapshot, rate: float | None, note: str = "") -> None:
         """Update the card if it looks different; the first time, put it below the cell that runs."""
-        text = card(snapshot, rate, note)
+        self._put(card(snapshot, rate, note), line_of(snapshot, rate))
+
+    def say(self, text: str) -> None:
+        """Put a sentence where the card will be."""
+        self._put(message_card(text), text)
+
+    def unsay(self) -> None:
+        self._put("", "")
+
+    def _put(self, text: str, plain: str) -> None:
         if text != self._last:
             shown: Any = sys.modules["IPython"].display
-            both = {"text/html": text, "text/plain": line(snapshot.status, rate)}  # not every front end has HTML
+            both = {"text/html": text, "text/plain": plain}  # not every front end has HTML
             shown.display(both, raw=True, display_id=self._id, update=bool(self._last))
             self._last = text
 

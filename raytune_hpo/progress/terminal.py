@@ -8,7 +8,7 @@ import unicodedata
 from typing import TextIO
 
 from raytune_hpo.core.snapshot import Snapshot
-from raytune_hpo.progress.words import line
+from raytune_hpo.progress.words import line_of
 
 LOG_EVERY_S = 10.0
 _COLUMNS = 80  # of a terminal that does not say
@@ -32,6 +32,13 @@ class InPlace:
             self._stream.flush()
             self._last = text
 
+    def wipe(self) -> None:
+        """Leave nothing behind."""
+        if self._last:
+            self.write("")
+            self._stream.write("\r")
+            self._stream.flush()
+
     def end(self, line: str) -> None:
         """Write the last line."""
         self.write(line)
@@ -51,12 +58,15 @@ class LogLines:
             self.end(line)
 
     def end(self, line: str) -> None:
-        """Write it whatever the time is, unless it stands there already."""
-        if line == self._last:
-            return
-        self._said_at, self._last = time.monotonic(), line
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        """Write it whatever the time is, but not twice in a row."""
+        self._said_at = time.monotonic()
+        if line != self._last:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+            self._last = line
+
+    def wipe(self) -> None:
+        """A log keeps what was said."""
 
 
 def line_on(stream: TextIO) -> InPlace | LogLines:
@@ -70,11 +80,20 @@ class StudyLine:
     def __init__(self, stream: TextIO) -> None:
         self._line = line_on(stream)
 
+    def say(self, text: str) -> None:
+        if isinstance(self._line, InPlace):
+            self._line.write(text)
+        else:
+            self._line.end(text)
+
+    def unsay(self) -> None:
+        self._line.wipe()
+
     def show(self, snapshot: Snapshot, rate: float | None) -> None:
-        self._line.write(line(snapshot.status, rate))
+        self._line.write(line_of(snapshot, rate))
 
     def close(self, snapshot: Snapshot, rate: float | None) -> None:
-        self._line.end(line(snapshot.status, rate))
+        self._line.end(line_of(snapshot, rate))
 
 
 def cut_to_columns(text: str, columns: int) -> str:

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from raytune_hpo.core.ledger import StudyStatus
+from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.display.status import STATUSES
-from raytune_hpo.display.text import duration, number
+from raytune_hpo.display.text import cut, duration, number, unfinished_text, visible
 
 COUNTED = tuple(status for status in STATUSES if status != "completed")  # beside the number that have finished
+_REASON_WIDTH = 80  # characters
 
 
-def line(status: StudyStatus, rate: float | None) -> str:
+def line(status: StudyStatus, rate: float | None, *, first_failure: str = "", num_reporting: int = 0) -> str:
     """The progress line of a study, the most important first: terminals cut it at their width.
 
     Args:
         rate: finished trials per second; None where there is nothing to tell it from.
+        first_failure: why the first trial that failed did so; it stands where terminals do not cut it.
+        num_reporting: of a study that has ended without a completed trial, how many unfinished ones have reports.
     """
     parts = [f"{progress(status)} trials"]
     parts += [f"best {metric}={number(value)}" for metric, value in status.best.items()]
     if status.best_number is not None and len(status.best) == 1:
         parts[-1] += f" (trial {status.best_number})"
     parts += [f"{status.counts[key]} {STATUSES[key].word}" for key in COUNTED if status.counts.get(key)]
-    return f"{status.name}: {', '.join([*parts, *times(status, rate)])}"
+    if first_failure and status.counts.get("failed"):
+        failed = f"{status.counts['failed']} {STATUSES['failed'].word}"
+        parts[parts.index(failed)] = f"{failed}, the first: {cut(first_failure, _REASON_WIDTH)}"
+    more = [unfinished_text(num_reporting)] if num_reporting else []
+    return f"{visible(status.name)}: {', '.join([*parts, *times(status, rate), *more])}"
+
+
+def line_of(snapshot: Snapshot, rate: float | None) -> str:
+    """The progress line of a snapshot."""
+    failure, reporting = snapshot.first_failure, snapshot.num_reporting
+    return line(snapshot.status, rate, first_failure=failure, num_reporting=reporting)
 
 
 def progress(status: StudyStatus) -> str:

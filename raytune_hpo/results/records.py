@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.display.text import last_line
+from raytune_hpo.display.text import MAX_BITS, first_line, number
 from raytune_hpo.facts import Fact, Finished, Printed, Requeued, Started
 from raytune_hpo.trial import Trial
 
@@ -26,6 +26,8 @@ def plain(value: Any) -> Any:
     """A value in strict JSON types: objects by their repr, numbers that are not finite as None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        return number(value)  # more digits than Python writes
     if value is None or isinstance(value, (str, int)):
         return value
     if isinstance(value, Mapping):
@@ -102,7 +104,7 @@ def outcome_record(ledger: Ledger) -> dict[str, Any]:
 
 def unreadable_record(error: Exception) -> dict[str, Any]:
     """The outcome of a study that cannot be read, in the place of ``outcome_record``."""
-    return {"trials": None, "best": None, "state": last_line(str(error))}
+    return {"trials": None, "best": None, "state": first_line(str(error))}
 
 
 def state_of(ledger: Ledger) -> str:
@@ -160,6 +162,7 @@ def snapshot_record(snapshot: Snapshot) -> dict[str, Any]:
         "running": [plain(asdict(trial)) for trial in snapshot.running],
         "best_config": snapshot.best_config,
         "histories": [plain(asdict(history)) for history in snapshot.histories],
+        "first_failure": snapshot.first_failure,
     }
 
 

@@ -10,8 +10,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from raytune_hpo.analysis.best import best_trial, best_trials, num_by_arm
-from raytune_hpo.analysis.columns import columns_of
+from raytune_hpo.analysis.best import best_so_far, best_trial, best_trials, num_by_arm, num_unfinished_with_reports
+from raytune_hpo.analysis.columns import as_data, columns_of, csv_cell
+from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.analysis.importance import importances, interactions
 from raytune_hpo.analysis.repeats import Noise, noise_among
 from raytune_hpo.analysis.savings import Savings, early_stopping_savings
@@ -19,7 +20,7 @@ from raytune_hpo.analysis.series import Floats, MetricSeries, goal_named
 from raytune_hpo.analysis.tried import Tried, tried_in
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.display.foreign_words import RESULTS, no_attribute
-from raytune_hpo.display.text import counts_line, last_line
+from raytune_hpo.display.text import counts_line, unfinished_text
 from raytune_hpo.errors import NoCompletedTrial
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
@@ -178,16 +179,27 @@ class Results(Sequence[Trial]):
         """The completed trial that is best in the first metric; of equals, the first.
 
         Raises:
-            NoCompletedTrial: with the counts by status and the first error.
+            NoCompletedTrial: with the counts by status, the first error, and where reports of unfinished trials are.
         """
         best = self._best
         if best is None:
             text = f"the best needs a completed trial, study {self.name!r} has {counts_line(self.num_by_status)}"
             failed = next((trial for trial in self._trials if trial.error is not None), None)
             if failed is not None:
-                text += f"; trial {failed.number} failed with: {last_line(failed.error)}"
+                text += f"; trial {failed.number} failed with: {reason_of_failure(failed)}"
+            if reporting := num_unfinished_with_reports(self._trials):
+                text += f"; {unfinished_text(reporting)}"
             raise NoCompletedTrial(text)
         return best
+
+    @cached_property
+    def best_so_far(self) -> Trial | None:
+        """The best so far, of trials that have not ended too: of those that reached the highest step, the lowest loss there.
+
+        Completed trials count with their result, stopped and unfinished ones with their last report. None if there is
+        neither. What comes of it may be less than a completed trial is worth: its metrics are those of its last report.
+        """
+        return best_so_far(self._trials)
 
     @property
     def best_config(self) -> Mapping[str, Any]:
@@ -283,16 +295,20 @@ class Results(Sequence[Trial]):
         """
         import pandas as pd
 
-        frame: pd.DataFrame = pd.DataFrame(self.columns())
+        frame: pd.DataFrame = pd.DataFrame(as_data(self.columns()))
         return frame
 
     def to_csv(self, path: str | PathLike[str]) -> None:
-        """Write the table; what a trial does not have is an empty cell."""
+        """Write the table; what a trial does not have is an empty cell.
+
+        Text that a spreadsheet would compute (it begins with ``=``, ``+``, ``-`` or ``@``, and is no number) gets an
+        apostrophe before it; what cannot be written as UTF-8 becomes a backslash escape.
+        """
         columns = self.columns()
-        with Path(path).open("w", encoding="utf-8", newline="") as file:
+        with Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
+            writer.writerow(map(csv_cell, columns))
+            writer.writerows(map(csv_cell, row) for row in zip(*columns.values(), strict=True))
 
     def to_json(self, path: str | PathLike[str]) -> None:
         """Write the summary and all trials, nested as they are; numbers that are not finite become null."""

@@ -6,13 +6,24 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.analysis.best import ranked
+from raytune_hpo.analysis.best import front_points, num_unfinished_with_reports, ranked
 from raytune_hpo.analysis.columns import flattened
+from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.analysis.series import MetricSeries
 from raytune_hpo.display import svg
 from raytune_hpo.display.html import notebook_table
 from raytune_hpo.display.svg import Dot
-from raytune_hpo.display.text import config_line, counts_line, cut, duration, last_line, number, short, table
+from raytune_hpo.display.text import (
+    config_line,
+    counts_line,
+    cut,
+    duration,
+    number,
+    short,
+    table,
+    unfinished_text,
+    visible,
+)
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.thinning import evenly_chosen, strided
@@ -104,24 +115,36 @@ def summary_lines(results: Results) -> list[str]:
     lines = [f"study {results.name!r}: {len(results)} trials ({counts_line(results.num_by_status)}){took}"]
     if saved := savings_line(results):
         lines.append(saved)
-    if results.arms:
+    if len(results.arms) > 1:
         lines.append(arms_line(results))
     if len(results.goals) > 1 and results.best_trials:
-        lines.append(f"Pareto front: {len(results.best_trials)} trials, see results.best_trials")
-    if results.best_trials:
+        num = len(results.best_trials)
+        some = f"; {ROWS} of them, evenly" if num > ROWS else ""
+        lines.append(f"Pareto front: {num} trial{'' if num == 1 else 's'}, see results.best_trials{some}")
+        lines += [best_line(results, index) for index in range(len(results.goals))]
+    elif results.best_trials:
         best = results.best_trial
         lines.append(f"best {goal_text(results)}: {number(results.best_value)} (trial {best.number})")
         lines.append(f"with {config_line(flattened(best.config))}")
     elif len(results):
         lines.append(first_error(results))
+        if reporting := num_unfinished_with_reports(results):
+            lines.append(unfinished_text(reporting))
     return [*lines, *noise_lines(results)]
 
 
+def best_line(results: Results, index: int) -> str:
+    """A line on the best value of one of several metrics, and the trial that has it."""
+    goal = results.goals[index]
+    best = min(results.best_trials, key=lambda trial: (trial.losses or ())[index])
+    return f"best {goal_text(results, index)}: {number(best.metrics[goal.metric])} (trial {best.number})"
+
+
 def arms_line(results: Results) -> str:
-    """A line on arms: how many trials each suggested, and which one found the best."""
-    best = results.best_trial.arm if results.best_trials else None
-    found = [f"{short(arm)} {num}{' (found the best)' if arm == best else ''}" for arm, num in results.arms.items()]
-    return cut(f"arms: {', '.join(found)}", 400)
+    """A line on the arms of a portfolio: how many trials each suggested, and which one the best."""
+    best = results.best_trial.arm if len(results.goals) == 1 and results.best_trials else None
+    found = [f"{short(arm)} {num}{' (the best)' if arm == best else ''}" for arm, num in results.arms.items()]
+    return cut(f"suggested by: {', '.join(found)}", 400)
 
 
 def noise_lines(results: Results) -> list[str]:
@@ -136,7 +159,7 @@ def noise_lines(results: Results) -> list[str]:
 def goal_text(results: Results, index: int = 0) -> str:
     """A metric and its direction."""
     goal = results.goals[index]
-    return f"{goal.metric} ({goal.mode})"
+    return f"{visible(goal.metric)} ({goal.mode})"
 
 
 def savings_line(results: Results) -> str:
@@ -155,12 +178,14 @@ def first_error(results: Results) -> str:
     failed = next((trial for trial in results if trial.status is Status.FAILED), None)
     if failed is None:
         return "no trial has completed yet"
-    return cut(f"no trial has completed; trial {failed.number} failed with: {last_line(failed.error)}", 200)
+    return cut(f"no trial has completed; trial {failed.number} failed with: {reason_of_failure(failed)}", 200)
 
 
 def best_rows(results: Results, num: int) -> list[Trial]:
-    """The trials that a short table shows: the front, or the best in the only metric."""
-    return ranked(results.best_trials if len(results.goals) > 1 else results.trials)[:num]
+    """The trials that a short table shows: points from all over the front, or the best in the only metric."""
+    if len(results.goals) > 1:
+        return [point.trial for point in front_points(results.best_trials, results.goals, num)]
+    return ranked(results.trials)[:num]
 
 
 def header_of(results: Results, rows: list[Trial]) -> list[str]:
@@ -185,18 +210,19 @@ def row_of(results: Results, trial: Trial, rows: list[Trial]) -> list[Any]:
 
 
 def _has_arms(rows: list[Trial]) -> bool:
-    return any(trial.arm is not None for trial in rows)
+    """Whether a column of arms would say something: the rows come from different ones."""
+    return len({trial.arm for trial in rows}) > 1
 
 
 def _parameters(rows: list[Trial]) -> list[str]:
     return differing([trial.config for trial in rows])
 
 
-def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The first parameters that differ among the configurations, or the first ones if none does."""
+def differing(configs: Sequence[Mapping[str, Any]], most: int = MAX_PARAMETERS) -> list[str]:
+    """The parameters of a table, at most so many: those that differ among the configurations before the others."""
     seen: dict[str, set[str]] = {}
     for config in configs:
         for name, value in flattened(config).items():
             seen.setdefault(name, set()).add(short(value))
     various = [name for name, values in seen.items() if len(values) > 1]
-    return (various or list(seen))[:MAX_PARAMETERS]
+    return list(dict.fromkeys([*various, *seen]))[:most]

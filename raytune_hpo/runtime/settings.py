@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -59,10 +59,6 @@ class Settings:
     recorded: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for what in ("metric", "mode"):
-            value = getattr(self, what)
-            if not isinstance(value, Iterable) or not all(isinstance(word, str) for word in value):
-                raise SpecError(f"{what} is a word, or a list of words for several metrics, got {value!r}")
         name = self.name
         several = len(self.goals) > 1
         if name is not None and (

@@ -160,11 +160,12 @@ class TrialRun:
             result = self._call(copied(self.assignment.config))
             if self._verdict is Verdict.STOP:
                 return Status.PRUNED, {}, None
-            if result is None and not self._last and "ray.tune" in sys.modules:
+            if result is None and not self._last:
+                hint = "; where it calls tune.report, write hpo.report" if "ray.tune" in sys.modules else ""
                 raise ObjectiveError(
-                    "the objective has returned None and reported nothing; if it calls tune.report, write hpo.report"
+                    f"an objective returns a number or a dict of metrics, or reports them; got None, and no reports{hint}"
                 )
-            returned = {} if result is None and self._last else self.rules.named(result)
+            returned = {} if result is None else self.rules.named(result)
             metrics = self.rules.of_result({**self._last, **returned})
             return Status.COMPLETED, metrics, None
         except TrialStopped:

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.arrays import Array
-from raytune_hpo.display.text import last_line, short
+from raytune_hpo.display.text import short
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.facts import Status
 from raytune_hpo.files import json_object, reading
@@ -100,7 +101,7 @@ def table_columns(results: Results) -> tuple[pd.DataFrame, TableMetadata]:
         **{name: values for name, values in metrics.items() if any(value is not None for value in values)},
         **_curves(trials),
         "duration_s": [trial.duration_s for trial in trials],
-        "error": [None if trial.error is None else last_line(trial.error) for trial in trials],
+        "error": [reason_of_failure(trial) or None for trial in trials],
     }
     metadata = TableMetadata(
         space=spec.space.to_json(),

@@ -101,7 +101,7 @@ def test_failed_trials_are_marked_in_the_file_with_what_was_wrong(tmp_path, resu
     failed = frame[frame["status"] == "failed"]
     assert len(frame) == 64 and 0 < len(failed) < 24
     assert (failed["config/depth"] == 9).all() and failed["metrics/accuracy"].isna().all()
-    assert set(failed["error"]) == {"too deep"}
+    assert set(failed["error"]) == {"ValueError: nine is"}
 
 
 def test_a_table_is_made_in_one_call_and_searched(tmp_path):

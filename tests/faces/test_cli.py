@@ -248,7 +248,7 @@ PORTFOLIO = '{"name": "portfolio", "arms": ["random", "tpe"], "strategy": "SEQ",
 
 def test_arms_are_shown_of_a_study_and_of_a_trial(call):
     assert call("run", "file.py", "--name", "s", "--quiet", "--sampler", PORTFOLIO).exit_code == 0
-    assert "arms: " in call("show", "s").stdout and "(found the best)" in call("show", "s").stdout
+    assert "suggested by: " in call("show", "s").stdout and "(the best)" in call("show", "s").stdout
     arms = json.loads(call("show", "s", "--json").stdout)["arms"]
     assert sum(arms.values()) == 8
     header = call("trials", "s").stdout.splitlines()[0]

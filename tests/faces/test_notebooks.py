@@ -109,5 +109,5 @@ def test_plain_ipython_keeps_the_line(tmp_path):
         check=True,
     )
     assert "quick <study>: 5/5 trials, best loss=" in done.stderr
-    assert "<Run 'quick <study>': 5 trials finished, stopped: num_trials>" in done.stdout
+    assert "<Run 'quick <study>': 5 of 5 trials finished, stopped: num_trials>" in done.stdout
     assert "<div" not in done.stdout + done.stderr

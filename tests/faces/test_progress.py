@@ -96,9 +96,9 @@ def test_a_log_gets_a_plain_line_now_and_then_and_the_last_one(monkeypatch):
     monkeypatch.setattr("raytune_hpo.progress.terminal.LOG_EVERY_S", 0.0)
     eager = io.StringIO()
     with Progress(stream=eager) as progress:
-        progress.update(snapshot())
-        progress.update(snapshot())
-    assert eager.getvalue().count("\n") == 3
+        for num in range(3):
+            progress.update(snapshot(replace(STATUS, counts={"completed": num})))
+    assert eager.getvalue().count("\n") == 3  # the last one is not said again at the end
 
 
 def test_switched_off_it_says_nothing_and_so_does_a_run_that_never_began(capsys):
@@ -155,3 +155,23 @@ def test_a_look_that_takes_long_is_taken_seldom(monkeypatch):
             now[0] += took_s
         pauses.append(pace.pause_s)
     assert pauses == [MIN_PAUSE_S, pytest.approx(1.8), MAX_PAUSE_S]
+
+
+def test_a_sentence_stands_where_the_state_will_be_and_is_wiped_where_there_is_none():
+    log = io.StringIO()
+    with Progress(stream=log) as progress:
+        progress.say("starting")
+        progress.update(snapshot())
+        progress.say("too late")
+    assert log.getvalue().splitlines()[0] == "starting" and len(log.getvalue().splitlines()) == 2
+    master, slave = pty.openpty()
+    with os.fdopen(slave, "w") as stream, Progress(stream=stream) as progress:
+        progress.say("starting")
+        progress.close()
+        assert os.read(master, 1000).decode().rsplit("\r", 2)[1:] == [" " * 8, ""]
+    os.close(master)
+
+
+def test_a_status_reads_as_a_line():
+    text = str(STATUS)
+    assert text.startswith("mnist: 4 running, 30 completed, 5 pruned, 2 failed, best loss=0.0123457, 1m 15s, running")

@@ -89,7 +89,7 @@ def test_arms_are_named_wherever_trials_are_shown_if_a_portfolio_has_suggested_t
     assert list(frame.columns)[-2:] == ["error", "arm"]
     assert frame["arm"].dropna().tolist() == ["gp-ei", "rf-pi", "rf-pi"]
     text = str(results)
-    assert "arms: gp-ei 1, rf-pi 2 (found the best)" in text
+    assert "suggested by: gp-ei 1, rf-pi 2 (the best)" in text
     assert "arm " in text.splitlines()[5] and text.splitlines()[6].split()[-2] == "rf-pi"
     assert "rf-pi" in results._repr_html_()
     results.to_json(tmp_path / "r.json")

@@ -13,6 +13,8 @@ import pytest
 import raytune_hpo as hpo
 from raytune_hpo.errors import HpoError
 from raytune_hpo.plots import page as module
+from raytune_hpo.plots.document import figure_section
+from raytune_hpo.plots.sections import Section
 from raytune_hpo.results import Results
 from tests.faces.studies import NASTY, done, results_of
 from tests.plots.test_figures import STUDIES, branched
@@ -61,7 +63,7 @@ def test_the_page_is_one_file_and_runs_nothing_of_the_users(tmp_path):
     text = written(STUDIES["nasty"], tmp_path / "page.html")
     assert NASTY not in text
     assert "<script>alert" not in text
-    assert len(re.findall(r"plotly\.js v\d", text)) == 1
+    assert len(re.findall(r'id="plotly"', text)) == 1
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=", text)
     for data in re.findall(r'<script type="application/json">(.*?)</script>', text, re.DOTALL):
         assert json.loads(data)["data"]
@@ -72,8 +74,8 @@ def test_the_page_of_a_large_study_says_what_it_leaves_out(tmp_path):
     space = {f"p{i}": hpo.randint(0, 50) for i in range(40)}
     one = results_of(done(0.5, {f"p{i}": i for i in range(40)}), space=space)
     text = written(Results(one.spec, [one[0]] * 3000), tmp_path / "page.html")
-    assert "the first 500 of 3000 trials, the first 12 of 40 parameters" in text
-    assert text.count("<tr>") == 501
+    assert "the best 500 of 3,000 trials, the first 12 of 40 parameters" in text
+    assert len(re.findall("<tr[ >]", text)) == 501
 
 
 def test_only_a_page_of_a_running_study_reads_itself_again(tmp_path):
@@ -138,3 +140,26 @@ def test_a_browser_without_a_network_draws_the_page_and_keeps_the_readers_place(
         assert tab.evaluate("scrollY") == place == 900
         assert errors == []
         browser.close()
+
+
+def test_a_page_is_small_and_has_no_figure_that_says_nothing(tmp_path):
+    text = written(STUDIES["one trial"], tmp_path / "page.html")
+    assert len(text) < 2_500_000
+    assert headings(text) == ["Trials"]
+    assert headings(written(results_of(done(0.5, steps=3)), tmp_path / "curve.html")) == ["Learning curves", "Trials"]
+
+
+def test_titles_are_text_that_wraps_and_the_figure_is_not_changed(tmp_path):
+    results = STUDIES["branches"]
+    text = written(results, tmp_path / "page.html")
+    assert '<p class="caption">loss against each parameter' in text
+    figure = results.plot.slice()
+    before = figure.to_json()
+    assert '<p class="caption">' in figure_section(Section(title="Slices", says="", figure=figure))
+    assert figure.to_json() == before
+
+
+def test_durations_are_sorted_by_their_seconds(tmp_path):
+    text = written(results_of(done(0.5, duration_s=120.0), done(0.4, duration_s=0.05)), tmp_path / "page.html")
+    assert 'data-value="120.0">2m<' in text and 'data-value="0.05">50 ms<' in text
+    assert 'id="trial-1"' in text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import subprocess
+import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -140,6 +142,14 @@ def test_a_thread_of_nobody_warns_where_it_cannot_be_told_whose_it_is():
 
 
 def test_outside_studies_threads_are_as_python_made_them():
-    tuned(lambda config: config["x"], num_trials=1)
-    assert threading.Thread.start.__module__ == "threading"
-    assert ThreadPoolExecutor.submit.__module__ == "concurrent.futures.thread"
+    script = """if True:
+        import threading, concurrent.futures, raytune_hpo as hpo
+        hpo.tune(lambda c: c["x"], {"x": hpo.uniform(0, 1)}, metric="loss", num_trials=1, sampler="random",
+                 runtime="local", storage="memory", progress=False)
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread():
+                thread.join(5)
+        print(threading.Thread.start.__module__, concurrent.futures.ThreadPoolExecutor.submit.__module__)
+    """
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert said.split() == ["threading", "concurrent.futures.thread"]
