@@ -58,7 +58,7 @@ def iter_trials(ledger: Ledger, sampler: Any) -> Iterator[None]:
 
     number = 0
     while True:
-        pending = tuple(ledger.open.values()) if sampler.traits.reads_pending else ()
+        pending = tuple(ledger.unfinished.values()) if sampler.traits.reads_pending else ()
         suggestion = sampler.ask(number, pending, derive(0, "ask", number))
         at = float(number)
         started = Started(number=number, worker="w", at=at, config=suggestion.config, basis=0, meta=suggestion.meta)
