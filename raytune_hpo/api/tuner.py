@@ -126,18 +126,16 @@ class Tuner:
             SpecMismatch: it is stored with other settings.
             HpoError: it cannot go on; what was recorded is safe, and the same call continues.
         """
-        with Progress(enabled=self._progress) as progress:
-            if self._runtime == "ray":
-                progress.say(f"{self.name}: starting on Ray (this can take some seconds) ...")
-            with self._run(detached=False) as run:
-                return run.watch(progress)
+        progress = Progress(enabled=self._progress)
+        with progress, self._run(detached=False, say=lambda text: progress.say(f"{self.name}: {text}")) as run:
+            return run.watch(progress)
 
     def start(self) -> Run:
         """Run the study in the background; on Ray it lives on the cluster after this process has gone."""
         return self._run(detached=True)
 
-    def _run(self, *, detached: bool) -> Run:
-        run = Run(_started(self._plan, self._runtime, detached=detached), self._plan)
+    def _run(self, *, detached: bool, say: Callable[[str], object] | None = None) -> Run:
+        run = Run(_started(self._plan, self._runtime, detached=detached, say=say), self._plan)
         run.follow(*self._callbacks)
         return run
 
@@ -196,11 +194,13 @@ def start_simulation(
     return run
 
 
-def _started(plan: RunPlan, runtime: str, *, detached: bool) -> Handle:
+def _started(plan: RunPlan, runtime: str, *, detached: bool, say: Callable[[str], object] | None) -> Handle:
     if runtime == "ray":
         from raytune_hpo import cluster
 
-        return cluster.start(plan, detached=detached)
+        return (
+            cluster.start(plan, detached=detached) if say is None else cluster.start(plan, detached=detached, say=say)
+        )
     if runtime == "local":
         return LocalHandle(plan)
     return SimulatedHandle(plan)

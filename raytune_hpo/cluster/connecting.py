@@ -34,7 +34,7 @@ _TOKEN = (
 )
 
 
-Say = Callable[[str], None]  # shows somebody who waits one line of text
+Say = Callable[[str], object]  # shows somebody who waits one line of text
 
 
 def silence(text: str) -> None:
