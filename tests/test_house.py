@@ -9,6 +9,7 @@ import ast
 import functools
 import io
 import re
+import runpy
 import subprocess
 import sys
 import tokenize
@@ -432,6 +433,13 @@ def test_the_version_is_the_same_everywhere():
     assert pyproject()["project"]["version"] == hpo.__version__
     changes = re.findall(r"^## \[(\d[^]]*)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert changes[0] == hpo.__version__
+
+
+def test_the_map_of_the_code_is_true():
+    shown = (ROOT / "docs" / "map.md").read_text(encoding="utf-8")
+    namespace = runpy.run_path(str(ROOT / "docs" / "site" / "code_map.py"))
+    assert shown == namespace["code_map"](), "run: python docs/site/code_map.py"
+    assert set(namespace["ROOMS"]) == {room(m.name) for m in modules() if m.path.parent != PACKAGE} - {""}
 
 
 def test_the_package_says_that_it_is_typed():

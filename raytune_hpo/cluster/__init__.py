@@ -3,18 +3,6 @@
 A study on a cluster is an OptimizerActor (one, on the head node), a WorkerPool (one) and TrialWorkers (many). All of them
 live in shells (bootstrap.py) that carry this package to machines which do not have it.
 
-    connecting       finding a cluster and entering it, and saying why that failed
-    launching        starting a study on the cluster, finding those that run
-    handle           a study as its driver holds it
-    optimizer_actor  the optimizer: what workers, pool and drivers call
-    prefetch         slow samplers suggest ahead of need, in a process of their own
-    pool             hires workers, and tells the optimizer when one dies; failures: why it died
-    trial_worker     runs trials; direct: its TCP connection to the optimizer, beside Ray
-    shells, bootstrap  how actors get this package; shipping, parameters: how objectives get there
-    calls            calls of one function as Ray tasks
-    remote           stored studies, read on the machine that has them
-    environment, resources  what processes need, in Ray's words
-
 Names are resolved when they are first used: importing this package does not load Ray.
 """
 
