@@ -1,6 +1,8 @@
 """What all tests share: quiet Ray, and a home of their own for studies."""
 
 import os
+import signal
+from collections.abc import Iterator
 
 # Before anything imports ray: its metrics exporter costs more on two cores than some tests do.
 os.environ["RAY_enable_metrics_collection"] = "0"
@@ -32,3 +34,13 @@ def _home(tmp_path_factory):
         for name in ("RAY_ADDRESS", "RAY_HEAD_SERVICE_HOST", "RAY_HEAD_SERVICE_PORT"):
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _heard() -> Iterator[None]:
+    """Ctrl-C is heard, here and in processes that are started here, also where whoever started the tests has it ignored: a
+    shell does that in the background.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

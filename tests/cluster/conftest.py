@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import uuid
@@ -15,16 +14,6 @@ from cluster_support import free_port, is_open, wait_until
 
 os.environ["RAY_enable_metrics_collection"] = "0"
 TOKEN = "open-sesame-0123456789abcdef"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _heard() -> Iterator[None]:
-    """Ctrl-C is heard, here and in processes that are started here, also where whoever started the tests has it ignored: a
-    shell does that in the background.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
