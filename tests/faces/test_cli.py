@@ -364,11 +364,11 @@ def test_durations_that_are_none(text):
 
 
 def test_help_comes_at_once_and_loads_nothing_heavy():
-    begin = time.perf_counter()
     code = (
-        "import sys\nfrom raytune_hpo.cli import main\n"
+        "import sys, time\nfrom raytune_hpo.cli import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
-        "assert not {'ray', 'pandas', 'numpy', 'plotly', 'sqlalchemy'} & set(sys.modules), sorted(sys.modules)"
+        "assert not {'ray', 'pandas', 'numpy', 'plotly', 'sqlalchemy'} & set(sys.modules), sorted(sys.modules)\n"
+        "print(time.process_time())"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    assert time.perf_counter() - begin < 2  # 0.1 s where nothing else runs
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert float(said.split()[-1]) < 0.6  # of the processor's seconds; 0.1 where nothing else runs

