@@ -165,7 +165,9 @@ class _Auditor:
         if not isinstance(outcome, Suggestion):
             yield "config", fact.config, outcome.value
             return
-        yield "config", fact.config, self._spec.space.pack(outcome.config)
+        space = self._spec.space
+        # Functions of the user's may use chance of their own, so derived values are not compared.
+        yield "config", space.parameters(fact.config or {}), space.parameters(space.pack(outcome.config))
         yield "meta", fact.meta, outcome.meta
         yield "parent", fact.parent, outcome.parent
 

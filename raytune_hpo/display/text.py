@@ -83,7 +83,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, indent: str =
     """A table as lines of text, with columns of numbers aligned to the right."""
 
     def is_number(value: Any) -> bool:
-        return value is None or value == "" or (isinstance(value, (int, float)) and not isinstance(value, bool))
+        return (
+            value is None
+            or (isinstance(value, str) and value == "")
+            or (isinstance(value, (int, float)) and not isinstance(value, bool))
+        )
 
     cells = [list(header), *[[short(value) for value in row] for row in rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

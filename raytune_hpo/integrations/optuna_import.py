@@ -178,8 +178,7 @@ def _config_of(space: Space, trial: Any, config: Callable[[dict[str, Any]], Any]
     """A trial's configuration; None where it failed, or is still running, and has none in the space."""
     try:
         made = config(dict(trial.params))
-        space.check(made)
-        return made
+        return space.complete(made)
     except (SpaceError, LookupError) as error:
         if trial.state.name not in _WHOLE:
             return None

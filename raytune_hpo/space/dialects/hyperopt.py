@@ -94,7 +94,13 @@ def _randint(low: int, high: int | None = None) -> Int:
 
 
 def _log_float(low: float, high: float) -> Float:
-    return Float(math.exp(low), math.exp(high), log=True)
+    try:
+        return Float(math.exp(low), math.exp(high), log=True)
+    except OverflowError:
+        raise SpaceError(
+            f"hyperopt's bounds of a log domain are logarithms, got {low:g} and {high:g}, of which exp() is no float; "
+            f"write np.log(...) around them"
+        ) from None
 
 
 _DOMAINS: dict[str, Callable[..., Domain]] = {
