@@ -79,11 +79,11 @@ class Optimizer:
     def create(self, points: Iterable[Mapping[str, Any]] = ()) -> None:
         """Begin a study in an empty journal, with the points that the user wants tried first."""
         at = self.now()
-        pack = self._spec.space.pack
+        space = self._spec.space
         self._journal.append(
             [
                 StudyCreated(spec=self._spec.to_json(), at=at),
-                *(Enqueued(config=pack(point), at=at) for point in points),
+                *(Enqueued(config=space.pack(space.complete(point)), at=at) for point in points),
             ],
             expect=0,
         )

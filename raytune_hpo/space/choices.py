@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence, Set, ValuesView
+from collections.abc import Hashable, Iterable, Mapping, MappingView, Sequence, Set, ValuesView
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -69,10 +69,9 @@ def _listed(options: Iterable[Any], what: str) -> tuple[Any, ...]:
     if isinstance(options, np.ndarray):
         options = options.tolist()
     if isinstance(options, (Set, Mapping, ValuesView)):
-        raise SpaceError(
-            f"{what} takes a list of options, got a {type(options).__name__}, which is not one and may have another order "
-            f"in each process; write sorted(...), or list(...) where the order is yours"
-        )
+        is_ordered = isinstance(options, (Mapping, MappingView))
+        rule = "write list(...) around it" if is_ordered else "its order is another in each process; write sorted(...)"
+        raise SpaceError(f"{what} takes a list of options, got a {type(options).__name__}: {rule}")
     if isinstance(options, (str, bytes)) or not isinstance(options, Iterable):
         raise SpaceError(f"{what} takes a list of options, got {show(options)}; put it in a list")
     listed = tuple(plain(option) for option in options)

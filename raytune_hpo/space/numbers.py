@@ -73,13 +73,13 @@ def count_steps(name: str, lo: float, hi: float, step: float, log: bool) -> int:
 
 
 def number_problem(value: Any, lo: float, hi: float) -> str | None:
-    if not is_real(value) or math.isnan(value):
-        return "must be a number"
     try:
-        inside = lo <= float(value) <= hi
-    except OverflowError:
-        inside = False
-    return None if inside else f"must lie in [{lo}, {hi}]"
+        as_float = float(value) if is_real(value) else math.nan
+    except OverflowError:  # a whole number that no float holds
+        as_float = math.copysign(math.inf, value > 0 or -1)
+    if math.isnan(as_float):
+        return "must be a number"
+    return None if lo <= as_float <= hi else f"must lie in [{lo}, {hi}]"
 
 
 def whole_problem(value: Any) -> str | None:

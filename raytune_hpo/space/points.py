@@ -36,7 +36,10 @@ class Completer:
         """
         config = self._value(root, point, ())
         if problem(root, config) is None:
-            for derived in sorted(self._missing, key=lambda item: item.order):
+            missing = sorted(self._missing, key=lambda item: item.order)
+            for derived in missing:  # a function that reads one of them too early shall not find it
+                del _place(config, derived.path)[derived.path[-1]]
+            for derived in missing:
                 put_derived(derived, config)
         return config
 
@@ -63,6 +66,7 @@ class Completer:
                 made[key] = self._value(item, value[key], (*path, key))
             elif isinstance(item, Derived):
                 self._missing.append(item)
+                made[key] = None
             elif _is_fixed(item):
                 made[key] = self._value(item, _skeleton(item), (*path, key))
         return {**made, **{key: item for key, item in value.items() if key not in made}}
@@ -86,18 +90,26 @@ class Completer:
             made = Completer()._value(option, value, path)
             if problem(option, made, path) is None:
                 fitting.append(number)
-        if len(fitting) > 1 and (exact := select(node, value)) is not None and exact in fitting:
-            if problem(node.options[exact], value) is not None:  # several would have to be completed: which is meant?
+        if len(fitting) > 1:  # the one that needs no completion, or which is meant?
+            whole = [number for number in fitting if problem(node.options[number], value) is None]
+            if not whole:
                 raise SpaceError(
                     f"a point must say which option it takes where several fit, parameter "
                     f"{'/'.join(map(str, path))!r} may be {show([node.shown[n] for n in fitting])}, got {show(value)}; "
                     f"name {node.tag or 'a constant'!r} too"
                 )
-            return self._option(node, exact, value, path)
+            fitting = whole
         return self._option(node, fitting[0], value, path) if fitting else value
 
     def _option(self, node: Branch, position: int, value: Any, path: Path) -> Any:
         return self._value(node.options[position], value, path)
+
+
+def _place(config: Any, path: Path) -> Any:
+    """The dict or list in which the value of a path stands."""
+    for key in path[:-1]:
+        config = config[key]
+    return config
 
 
 def _gated(node: Node, value: Mapping[str, Any], path: Path) -> dict[str, Any]:

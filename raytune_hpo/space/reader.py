@@ -77,7 +77,7 @@ class Reader:
         if isinstance(thing, (list, tuple)) and holds_domains(thing):
             return self._read_series(thing, path, options)
         value = plain(thing)
-        check_storable(value, _name(path))
+        check_storable(value, f"parameter {_name(path)}")
         return Const(value)
 
     def _claim(self, label: str, path: Path, options: Options) -> None:

@@ -15,6 +15,7 @@ import enum
 import functools
 import inspect
 import sys
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta, timezone
@@ -39,13 +40,18 @@ class NotStoredError(SpaceError, AttributeError, TypeError):
     """A value is needed of which a stored study kept no more than its text."""
 
 
-class _StandIn:
+class _StandIn(ABC):
     """What stands for a value of a stored study: whatever is asked of it goes to ``_real``."""
 
     __slots__ = ()
 
+    @abstractmethod
     def _real(self) -> Any:
-        raise NotImplementedError
+        """The value itself.
+
+        Raises:
+            NotStoredError: it cannot be had.
+        """
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # what copy, pickle and numpy look for in anything
