@@ -74,5 +74,5 @@ def page_table(header: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequ
 
 def _row(tag: str, cells: Sequence[Any], right: Sequence[bool]) -> str:
     tags = [f'{tag} class="number"' if is_number else tag for is_number in right]
-    shown = ["" if cell == "" else html.escape(short(cell, 80)) for cell in cells]
+    shown = ["" if isinstance(cell, str) and not cell else html.escape(short(cell, 80)) for cell in cells]
     return f"<tr>{''.join(f'<{t}>{cell}</{tag}>' for t, cell in zip(tags, shown, strict=True))}</tr>"

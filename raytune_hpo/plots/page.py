@@ -110,7 +110,7 @@ def _table(results: Results) -> str:
         values += [config.get(name, "") for name in parameters[:_MAX_COLUMNS]]
         arms = [trial.arm or "" for _ in arm]
         rows.append([trial.number, STATUSES[trial.status].word, *values, *arms, took, error])
-    right = [all(isinstance(row[i], (int, float)) or row[i] == "" for row in rows) for i in range(len(header))]
+    right = [all(isinstance(row[i], (int, float)) or _is_empty(row[i]) for row in rows) for i in range(len(header))]
     notes = []
     if len(order) < len(results):
         notes.append(f"the first {len(order)} of {len(results)} trials")
@@ -118,3 +118,7 @@ def _table(results: Results) -> str:
         notes.append(f"the first {_MAX_COLUMNS} of {len(parameters)} parameters")
     note = f'<p class="muted">Shown: {", ".join(notes)}.</p>' if notes else ""
     return f'<section id="trials"><h2>Trials</h2>{note}{page_table(header, rows, right)}</section>'
+
+
+def _is_empty(cell: Any) -> bool:
+    return isinstance(cell, str) and not cell  # an array is compared with "" number by number

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 def plain(value: Any) -> Any:
-    """A value in strict JSON types: objects by a repr without addresses, classes and functions by their names, numbers that are not finite as None."""
+    """A value in strict JSON types: classes and functions by their names, other objects by a repr without addresses.
+
+    Numbers that are not finite become None.
+    """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, (str, int)):

@@ -83,20 +83,19 @@ class Packer:
         return {key: self.unpack(part, packed[key]) for key, part in entries(node) if key in packed}
 
 
-def without_derived(node: Node, packed: Any) -> Any:
-    """A packed value without what functions derived, which may be another one each time: the parameters are left."""
-    if node.is_plain or isinstance(node, (Const, Leaf)):
+def chosen(node: Node, packed: Any) -> Any:
+    """What is chosen in a packed value: without derived values, which may be others each time, and constants' texts."""
+    if node.is_plain or isinstance(node, Leaf):
         return packed
-    if isinstance(node, Derived):
+    if isinstance(node, (Const, Derived)):
         return None
     if isinstance(node, Branch):
         if not (_is_option(packed) and "value" in packed):
             return packed
-        return {**packed, "value": without_derived(node.options[packed["$option"]], packed["value"])}
+        return {**packed, "value": chosen(node.options[packed["$option"]], packed["value"])}
     if isinstance(node, Series):
-        return [without_derived(item, part) for item, part in zip(node.items, packed, strict=True)]
-    parts = [(key, part) for key, part in entries(node) if key in packed and not isinstance(part, Derived)]
-    return {key: without_derived(part, packed[key]) for key, part in parts}
+        return [chosen(item, part) for item, part in zip(node.items, packed, strict=True)]
+    return {key: chosen(part, packed[key]) for key, part in entries(node) if key in packed}
 
 
 def _is_option(packed: Any) -> bool:

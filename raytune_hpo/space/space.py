@@ -16,13 +16,13 @@ from raytune_hpo.errors import SpaceError
 from raytune_hpo.rng import derive
 from raytune_hpo.space import counting
 from raytune_hpo.space.candidates import Listing, MissingListing, records
-from raytune_hpo.space.derived import discretised, unnumbered
+from raytune_hpo.space.derived import discretised, unnumbered, without_functions
 from raytune_hpo.space.drawing import drawn
 from raytune_hpo.space.encoding import Decoder, Encoder, active_columns
 from raytune_hpo.space.flat import flat
 from raytune_hpo.space.functions import Function, function_to_json, name_of
 from raytune_hpo.space.jsonform import VERSION, derived_functions, function_from_json, node_from_json, node_to_json
-from raytune_hpo.space.packing import Packer, without_derived
+from raytune_hpo.space.packing import Packer, chosen
 from raytune_hpo.space.points import Completer
 from raytune_hpo.space.reader import Reader
 from raytune_hpo.space.tree import Column, Node, number_columns
@@ -374,10 +374,18 @@ class Space:
             name: value for name, value in self.__dict__.items() if name != "_packer"
         }  # what is live is so here only
 
-    def parameters(self, packed: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A packed configuration without its derived values: what a sampler has chosen, and constants."""
-        chosen: Mapping[str, Any] = packed if self.plain else without_derived(self.root, packed)
-        return chosen
+    def without_functions(self) -> Space:
+        """This space with None for every derived value. A space with constraints stays: they may read these values."""
+        if self.constraints or self.plain:
+            return self
+        space = Space._made(without_functions(unnumbered(self.root)), (), self._name)
+        space.__dict__["listing"] = self.listing
+        return space
+
+    def chosen(self, packed: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a sampler has chosen of a packed configuration: without derived values."""
+        parts: Mapping[str, Any] = packed if self.plain else chosen(self.root, packed)
+        return parts
 
     def to_json(self) -> dict[str, Any]:
         """A JSON form that is equal for equal spaces. Functions and candidates are in it by name and digest."""
