@@ -72,7 +72,7 @@ class _Launch:
         self._pool(parcel)
         storage = _opened(optimizer, self._name)
         owned = {} if self._detached else {name: self._actors[name] for name in reversed(self._actors)}
-        return ClusterHandle(self._name, optimizer, storage, owned)
+        return ClusterHandle(self._name, optimizer, storage, owned, self._plan.spec.space)
 
     def undo(self) -> None:
         for actor in self._actors.values():

@@ -6,8 +6,9 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -25,6 +26,7 @@ from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
 MAX_CRASHES = 5  # in a row, before the study is given up
+Sent = TypeVar("Sent", Trial, Suggestion)
 _log = logging.getLogger("raytune_hpo")
 
 
@@ -32,14 +34,21 @@ class SamplerReplica:
     """A replica of the sampler. Lives in a Shell of its own, beside the optimizer."""
 
     def __init__(self, spec: StudySpec, sampler: Sampler) -> None:
-        self._seed = spec.seed
+        self._seed, self._space = spec.seed, spec.space
         self._sampler = sampler.bind(spec.space, spec.goals, spec.seed)
 
     def suggest(self, number: int, pending: Sequence[Trial], finished: Sequence[Trial]) -> Suggestion | Signal:
         """The suggestion for a trial, after these further results."""
-        for trial in finished:
+        for trial in _of_space(finished, self._space.received):
             self._sampler.tell(trial)
-        return ask(self._sampler, number, pending, self._seed)
+        outcome = ask(self._sampler, number, _of_space(pending, self._space.received), self._seed)
+        return _of_space([outcome], self._space.to_send)[0] if isinstance(outcome, Suggestion) else outcome
+
+
+def _of_space(things: Sequence[Sent], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> list[Sent]:
+    """Trials or suggestions on their way, their configurations as the space sends or receives them."""
+    changed = [change(thing.config) for thing in things]
+    return [t if t.config is config else replace(t, config=config) for t, config in zip(things, changed, strict=True)]
 
 
 class Prefetcher:
@@ -114,11 +123,11 @@ class Prefetcher:
         if self._replica is None:
             self._replica, self._known = _new_replica(optimizer.ledger.spec, self._plan), 0
         results = optimizer.ledger.finished[self._known : request.history]  # only grows, so a slice needs no lock
-        outcome: Suggestion | Signal = await self._replica.call.remote(
-            "suggest", request.number, request.pending, results
-        )
+        space = optimizer.ledger.spec.space
+        pending, finished = _of_space(request.pending, space.to_send), _of_space(results, space.to_send)
+        outcome: Suggestion | Signal = await self._replica.call.remote("suggest", request.number, pending, finished)
         self._known = request.history
-        return outcome
+        return _of_space([outcome], space.received)[0] if isinstance(outcome, Suggestion) else outcome
 
 
 def _new_replica(spec: StudySpec, plan: RunPlan) -> Any:

@@ -22,10 +22,10 @@ class Packer:
 
     Args:
         live: derived values that have no stored form, by token: the process that drew them gives them back as they are,
-            any other shows their text.
+            any other shows their text. None: for another process that has the space, to which they are sent as they are.
     """
 
-    def __init__(self, live: dict[str, Any]) -> None:
+    def __init__(self, live: dict[str, Any] | None) -> None:
         self._live = live
 
     def pack(self, node: Node, value: Any) -> Any:
@@ -44,6 +44,8 @@ class Packer:
         return {key: self.pack(part, value[key]) for key, part in entries(node) if key in value}
 
     def _pack_derived(self, value: Any) -> Any:
+        if self._live is None:
+            return value
         form = to_stored(value)
         if is_kept(form):
             return form
@@ -64,8 +66,7 @@ class Packer:
 
     def unpack(self, node: Node, packed: Any) -> Any:
         if isinstance(node, Derived):
-            is_live = isinstance(packed, dict) and "$live" in packed and packed["$live"][0] in self._live
-            return self._live[packed["$live"][0]] if is_live else from_stored(packed)
+            return self._unpack_derived(packed)
         if node.is_plain:
             return packed
         if isinstance(node, Const):
@@ -81,6 +82,13 @@ class Packer:
             items = [self.unpack(item, part) for item, part in zip(node.items, packed, strict=True)]
             return tuple(items) if node.is_tuple else items
         return {key: self.unpack(part, packed[key]) for key, part in entries(node) if key in packed}
+
+    def _unpack_derived(self, packed: Any) -> Any:
+        if self._live is None:
+            return packed
+        if isinstance(packed, dict) and "$live" in packed and packed["$live"][0] in self._live:
+            return self._live[packed["$live"][0]]
+        return from_stored(packed)
 
 
 def chosen(node: Node, packed: Any) -> Any:

@@ -374,6 +374,16 @@ class Space:
             name: value for name, value in self.__dict__.items() if name != "_packer"
         }  # what is live is so here only
 
+    def to_send(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A configuration for another process that has this space: options as positions, where copies would be others."""
+        sent: Mapping[str, Any] = config if self.plain else Packer(None).pack(self.root, config)
+        return sent
+
+    def received(self, sent: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The configuration that another process gave to ``to_send``, of this space's own options."""
+        config: Mapping[str, Any] = sent if self.plain else Packer(None).unpack(self.root, sent)
+        return config
+
     def without_functions(self) -> Space:
         """This space with None for every derived value. A space with constraints stays: they may read these values."""
         if self.constraints or self.plain:

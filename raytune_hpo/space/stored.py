@@ -33,6 +33,7 @@ from raytune_hpo.errors import SpaceError
 from raytune_hpo.space.values import is_scalar, show, stable_repr
 
 _LARGEST_ARRAY = 2**16  # bytes; a journal is no place for data sets
+_SCRIPT = "__main__:"  # names in the script itself: those of no module that others could import
 _LONGEST_NUMBER = 4_300  # digits that Python turns into text and back
 
 
@@ -157,7 +158,13 @@ def _by_name(name: str) -> Any:
     found = _found(name) if module in sys.modules else None
     if found is not None:
         return found
-    return NotStored(name.replace(":", ".")) if module == "__main__" else Named(name)  # another script's __main__
+    return Named(name)
+
+
+def _of_script(text: str) -> Any:
+    """What stands in the script that this process runs, which another process could not import, or a stand-in."""
+    found = _found(text.replace(".", ":", 1)) if text.startswith("__main__.") else None
+    return NotStored(text) if found is None else found
 
 
 def _found(name: str) -> Any:
@@ -293,7 +300,7 @@ def _form(value: Any) -> Any:
     if isinstance(value, NotStored):
         return {"$opaque": value.text}
     name = value.name if isinstance(value, Named) else _name_of(value)
-    if name is not None:
+    if name is not None and not name.startswith(_SCRIPT):
         return {"$named": name}
     if type(value) in _TO and _can_be_kept(value):
         kind, form = _TO[type(value)]
@@ -313,7 +320,7 @@ def from_stored(data: Any) -> Any:
         return {key: from_stored(item) for key, item in data.items()}
     ((key, body),) = data.items()
     if key == "$opaque":
-        return NotStored(*body) if isinstance(body, list) else NotStored(body)
+        return NotStored(*body) if isinstance(body, list) else _of_script(body)
     if key == "$named":
         return _by_name(body)
     if key == "$live":
