@@ -176,7 +176,7 @@ def _is_alike(option: Any, value: Any) -> bool:
         return isinstance(value, float) and value != value
     if isinstance(value, str):
         return value == stable_repr(option) and (isinstance(option, (type, Named)) or callable(option))
-    return isinstance(value, (list, tuple)) and same(_loose(option), _loose(value))
+    return isinstance(value, (list, tuple, Mapping)) and same(_loose(option), _loose(value))
 
 
 def _loose(value: Any) -> Any:
