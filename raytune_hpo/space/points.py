@@ -171,11 +171,12 @@ def _is_constant(constant: Any, value: Any) -> bool:
 
 def _is_alike(option: Any, value: Any) -> bool:
     """Whether a value is what has become of an option on its way through JSON or a table: a list of a tuple or an array,
-    NaN of None, the name of a class or a function."""
+    NaN of None, the name of a class or a function, the text of a tuple in a column."""
     if option is None:
         return isinstance(value, float) and value != value
     if isinstance(value, str):
-        return value == stable_repr(option) and (isinstance(option, (type, Named)) or callable(option))
+        has_text = isinstance(option, (type, Named, tuple, list)) or callable(option)
+        return has_text and value == stable_repr(option)
     return isinstance(value, (list, tuple, Mapping)) and same(_loose(option), _loose(value))
 
 

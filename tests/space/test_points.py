@@ -131,6 +131,19 @@ def test_what_results_write_can_be_enqueued(tmp_path: Any) -> None:
         assert results.spec.space.complete(record["config"]) == trial.config
 
 
+def test_a_table_of_results_can_be_given_as_points(tmp_path: Any) -> None:
+    pandas = pytest.importorskip("pandas")
+    domains = {"d": hpo.choice([None, 0.5]), "o": hpo.ordinal([None, 1, 2]), "t": hpo.choice([(1,), (2, 3)])}
+    results = hpo.tune(
+        lambda c: 1.0, domains, metric="loss", num_trials=8, runtime="local", progress=False, storage="memory", seed=1
+    )
+    results.to_csv(tmp_path / "out.csv")
+    for frame in (results.to_dataframe(), pandas.read_csv(tmp_path / "out.csv")):
+        for trial, row in zip(results, frame.to_dict("records"), strict=True):
+            point = {name: row[f"config/{name}"] for name in domains}
+            assert results.spec.space.complete(point) == trial.config
+
+
 # ------------------------------------------------------------------------------------------------ drawing
 
 

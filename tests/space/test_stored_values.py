@@ -125,6 +125,33 @@ def test_a_name_is_imported_when_it_is_used_and_not_before() -> None:
     assert done.stdout.splitlines() == ["colorsys.rgb_to_hsv False", "(0.0, 0.0, 0) True True"]
 
 
+def test_showing_a_stored_study_imports_nothing(tmp_path: Path) -> None:
+    import colorsys
+
+    space = {
+        "x": hpo.uniform(0, 1),
+        "f": hpo.choice([colorsys.rgb_to_hsv, colorsys.rgb_to_hls]),
+        "c": colorsys.rgb_to_yiq,
+        "d": hpo.sample_from(lambda c: colorsys.hsv_to_rgb),
+    }
+    tune(space, tmp_path / "s.db")
+    code = (
+        "import sys, raytune_hpo as hpo\n"
+        "results = hpo.load('study', 's.db')\n"
+        "str(results), results._repr_html_(), results.to_csv('out.csv'), results.to_json('out.json')\n"
+        "results.plot.page('out.html')\n"
+        "print(results.best_config['c'], 'colorsys' in sys.modules, results.best_config['d'](0, 0, 1))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "colorsys.rgb_to_yiq False (1, 1, 1)", done.stderr
+
+
 def test_a_name_stands_for_classes_functions_and_enums_only() -> None:
     for name in ("sys:modules", "os:environ", "json:nothing", "no_such_module:f"):
         value = from_stored({"$named": name})
