@@ -107,6 +107,14 @@ def test_models_find_the_best_row_of_a_table_sooner_than_chance(name):
 
     best = sorted(map(loss, rows))[20]  # among the best 1 %
     results = hpo.tune(
-        loss, space, sampler=name, num_trials=40, runtime="local", storage="memory", seed=1, progress=False
+        loss,
+        space,
+        sampler=name,
+        num_trials=40,
+        max_concurrent=1,
+        runtime="local",
+        storage="memory",
+        seed=1,
+        progress=False,
     )
     assert results.best_value <= best
