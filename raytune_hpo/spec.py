@@ -11,6 +11,7 @@ from typing import Any
 from raytune_hpo.errors import SpecError, SpecMismatch
 from raytune_hpo.goals import Goal, ValidRange
 from raytune_hpo.space import Space
+from raytune_hpo.space.values import same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +122,13 @@ class StudySpec:
         Raises:
             SpecMismatch: naming the first difference and the ways out.
         """
+        if changed := _changed_function(stored.space, self.space):
+            raise SpecMismatch(
+                f"study {self.name!r} can go on only with the functions that it was created with, {changed}; use another "
+                f"name, or the function as it was"
+            )
         for what, stored_value, value in _compared(stored, self):
-            if stored_value != value:
+            if not same(stored_value, value):
                 raise SpecMismatch(
                     f"study {self.name!r} was created with {what}={stored_value}, this run says {what}={value}; "
                     f"use another name or {what}={stored_value}"
@@ -141,21 +147,50 @@ def _compared(stored: StudySpec, spec: StudySpec) -> list[tuple[str, Any, Any]]:
         ("mode", [g.mode for g in stored.goals], [g.mode for g in spec.goals]),
         ("valid_range", [g.valid_range for g in stored.goals], [g.valid_range for g in spec.goals]),
         ("valid_range", dict(stored.valid_ranges), dict(spec.valid_ranges)),
-        ("sampler", str(stored.sampler), str(spec.sampler)),
+        ("sampler", *_told_apart(stored.sampler, spec.sampler)),
         ("sampler version", stored.sampler.version, spec.sampler.version),
-        ("scheduler", str(stored.scheduler), str(spec.scheduler)),
+        ("scheduler", *_told_apart(stored.scheduler, spec.scheduler)),
         ("seed", stored.seed, spec.seed),
         ("max_retries", stored.max_retries, spec.max_retries),
     ]
 
 
+def _told_apart(stored: Part | None, part: Part | None) -> tuple[str, str]:
+    """Two parts by what tells them apart: their names, or those options in which they differ."""
+    if stored is None or part is None or str(stored) == str(part):
+        return str(stored), str(part)
+    if stored.name != part.name:
+        return stored.name, part.name
+    names = [*stored.options, *(name for name in part.options if name not in stored.options)]
+    differing = [n for n in names if repr(stored.options.get(n)) != repr(part.options.get(n))]
+
+    def shortened(one: Part) -> str:
+        return str(replace(one, options={name: one.options[name] for name in differing if name in one.options}))
+
+    return shortened(stored), shortened(part)
+
+
+def _changed_function(stored: Space, space: Space) -> str | None:
+    """In words which function of a space has another source or name; None where that is not what differs."""
+    before, now = stored.functions, space.functions
+    if before.keys() != now.keys():
+        return None
+    for what, function in now.items():
+        if before[what] != function:
+            was, name = before[what]["function"], function["function"]
+            if was == name:
+                return f"{what} has another source than when the study began"
+            return f"{what} is {name!r}, and was {was!r} when the study began"
+    return None
+
+
 def _compared_spaces(stored: Space, space: Space) -> list[tuple[str, Any, Any]]:
     """The first entry in which two spaces differ, by name, so that the message can stay short."""
     before, now = stored.to_json(), space.to_json()
-    if before == now:
+    if same(before, now):
         return []
     old, new = _flat(before), _flat(now)
-    key = next(key for key in [*new, *old] if old.get(key) != new.get(key))
+    key = next(key for key in [*new, *old] if key not in old or key not in new or not same(old[key], new[key]))
     return [(f"space[{key}]", old.get(key), new.get(key))]
 
 

@@ -21,6 +21,7 @@ from raytune_hpo.core.snapshot import Snapshot, snapshot_of
 from raytune_hpo.errors import ClusterError, HpoError
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import Storage, open_storage
+from raytune_hpo.space import Space
 
 POLL_S = 10.0  # how long one call waits for the study's end
 WAKE_S = 0.5  # how long Ctrl-C may have to wait
@@ -34,12 +35,19 @@ class ClusterHandle:
     Args:
         storage: where the study is read after its actors have gone; ``node``: the id of the node where that is.
         owned: the actors that ``close`` ends, by role, the pool first; none where the study outlives its driver.
+        space: that of the study, where this process has made it; None where it has only found the study.
     """
 
     def __init__(
-        self, name: str, optimizer: Any, storage: Any, node: str, owned: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        optimizer: Any,
+        storage: Any,
+        node: str,
+        owned: Mapping[str, Any] | None = None,
+        space: Space | None = None,
     ) -> None:
-        self._name, self._optimizer, self._storage = name, optimizer, storage
+        self._name, self._optimizer, self._storage, self._space = name, optimizer, storage, space
         self._is_here = not is_remote() and (is_movable(storage) or ray.get_runtime_context().get_node_id() == node)
         self._owned = dict(owned or {})
         self._end: Any = None  # the call that waits for the end
@@ -136,7 +144,10 @@ class ClusterHandle:
         self._call("stop_trial", number)
 
     def enqueue(self, config: Mapping[str, Any]) -> None:
-        self._call("enqueue", config)
+        if self._space is None:
+            self._call("enqueue", config)
+        else:  # a copy of an option that has no name, a lambda say, would be no option of the optimizer's space
+            self._call("enqueue", self._space.to_send(self._space.complete(config)), True)
 
     def close(self) -> None:
         owned, self._owned = self._owned, {}

@@ -144,7 +144,7 @@ class _Launch:
         self._pool(parcel)
         storage, node = _opened(optimizer, self._name)
         owned = {} if self._detached else {role: self._actors[role] for role in reversed(self._actors)}
-        return ClusterHandle(self._name, optimizer, storage, node, owned)
+        return ClusterHandle(self._name, optimizer, storage, node, owned, self._plan.spec.space)
 
     def undo(self) -> None:
         for actor in self._actors.values():

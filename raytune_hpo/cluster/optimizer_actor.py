@@ -270,8 +270,11 @@ class OptimizerActor:
         await self._desk.commit.do(optimizer.stop_trial, number)
         self._desk.waiting.wake()
 
-    async def enqueue(self, config: Mapping[str, Any]) -> None:
+    async def enqueue(self, config: Mapping[str, Any], is_sent: bool = False) -> None:
         """Have a configuration tried next.
+
+        Args:
+            is_sent: it comes from ``Space.to_send``.
 
         Raises:
             SpaceError: it is not in the space.
@@ -279,7 +282,8 @@ class OptimizerActor:
         await self._open.wait()
         self._raise_failure()
         assert self._optimizer is not None
-        await self._desk.commit.do(self._optimizer.enqueue, config)
+        point = self._plan.spec.space.received(config) if is_sent else config
+        await self._desk.commit.do(self._optimizer.enqueue, point)
         self._desk.waiting.wake()
 
     async def close(self) -> None:

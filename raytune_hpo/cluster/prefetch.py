@@ -7,8 +7,9 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -28,6 +29,7 @@ from raytune_hpo.trial import Trial
 
 LOOK_S = 30.0  # how often it is asked whether a suggestion takes unusually long
 MAX_CRASHES = 5  # in a row, before the study is given up
+Sent = TypeVar("Sent", Trial, Suggestion)
 _log = logging.getLogger("raytune_hpo")
 
 
@@ -35,14 +37,21 @@ class SamplerReplica:
     """A replica of the sampler. Lives in a Shell of its own, beside the optimizer."""
 
     def __init__(self, spec: StudySpec, sampler: Sampler) -> None:
-        self._seed = spec.seed
+        self._seed, self._space = spec.seed, spec.space
         self._sampler = sampler.bind(spec.space, spec.goals, spec.seed)
 
     def suggest(self, number: int, pending: Sequence[Trial], finished: Sequence[Trial]) -> Suggestion | Signal:
         """The suggestion for a trial, after these further results."""
-        for trial in finished:
+        for trial in _of_space(finished, self._space.received):
             self._sampler.tell(trial)
-        return ask(self._sampler, number, pending, self._seed)
+        outcome = ask(self._sampler, number, _of_space(pending, self._space.received), self._seed)
+        return _of_space([outcome], self._space.to_send)[0] if isinstance(outcome, Suggestion) else outcome
+
+
+def _of_space(things: Sequence[Sent], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> list[Sent]:
+    """Trials or suggestions on their way, their configurations as the space sends or receives them."""
+    changed = [change(thing.config) for thing in things]
+    return [t if t.config is config else replace(t, config=config) for t, config in zip(things, changed, strict=True)]
 
 
 class Prefetcher:
@@ -120,8 +129,10 @@ class Prefetcher:
         if self._replica is None:
             self._replica, self._known = _new_replica(optimizer.ledger.spec, self._plan), 0
         results = optimizer.ledger.finished[self._known : request.history]  # only grows, so a slice needs no lock
+        space = optimizer.ledger.spec.space
+        pending, finished = _of_space(request.pending, space.to_send), _of_space(results, space.to_send)
         suggest = self._replica.call.options(name=title(PREFETCHER, self._plan.spec.name)).remote
-        coming = asyncio.ensure_future(suggest("suggest", request.number, request.pending, results))
+        coming = asyncio.ensure_future(suggest("suggest", request.number, pending, finished))
         begin = time.monotonic()
         while not (await asyncio.wait([coming], timeout=LOOK_S))[0]:
             took_s = time.monotonic() - begin
@@ -130,7 +141,7 @@ class Prefetcher:
                 break
         outcome: Suggestion | Signal = await coming
         self._known = request.history
-        return outcome
+        return _of_space([outcome], space.received)[0] if isinstance(outcome, Suggestion) else outcome
 
 
 def _new_replica(spec: StudySpec, plan: RunPlan) -> Any:

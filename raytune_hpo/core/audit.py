@@ -185,7 +185,9 @@ class _Auditor:
         if not isinstance(outcome, Suggestion):
             yield "config", fact.config, outcome.value
             return
-        yield "config", fact.config, self._spec.space.pack(outcome.config)
+        space = self._spec.space
+        # Functions of the user's may use chance of their own, so derived values are not compared.
+        yield "config", space.chosen(fact.config or {}), space.chosen(space.pack(outcome.config))
         yield "meta", fact.meta, outcome.meta
         yield "parent", fact.parent, outcome.parent
 
@@ -227,8 +229,8 @@ def _spec(journal: Sequence[Fact], space: Space | None) -> StudySpec:
     if not journal or not isinstance(journal[0], StudyCreated):
         raise InvalidTransition("a study begins with StudyCreated, got other facts or none")
     stored = registry.current_spec(StudySpec.from_json(journal[0].spec))
-    if space is None:
-        return stored
+    if space is None:  # derived values are not compared, so their functions are not missed
+        return replace(stored, space=stored.space.without_functions())
     live = replace(stored, space=space)
     live.require_same(stored)
     return live

@@ -49,6 +49,7 @@ from raytune_hpo.facts import (
 )
 from raytune_hpo.protocols import Sampler, Scheduler, Signal, Suggestion
 from raytune_hpo.registry import check_pairing
+from raytune_hpo.rng import derive
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
@@ -188,12 +189,16 @@ class OptimizerCore(StudyFold):
             if prepared.outcome is Signal.EXHAUSTED and ledger.is_settled:
                 self._stop("exhausted", command.at)
             return None
+        space = ledger.spec.space
+        config = prepared.outcome.config
+        if not space.plain:  # values derived by functions may be domains, drawn for this trial alone
+            config = space.drawn(config, derive(ledger.spec.seed, "derived", number))
         self._record(
             Started(
                 number=number,
                 worker=command.worker,
                 at=command.at,
-                config=ledger.spec.space.pack(prepared.outcome.config),
+                config=space.pack(config),
                 basis=prepared.request.basis,
                 meta=prepared.outcome.meta,
                 parent=prepared.outcome.parent,

@@ -80,11 +80,11 @@ class Optimizer:
     def create(self, points: Iterable[Mapping[str, Any]] = ()) -> None:
         """Begin a study in an empty journal, with the points that the user wants tried first."""
         at = self.now()
-        pack = self._spec.space.pack
+        space = self._spec.space
         self._journal.append(
             [
                 StudyCreated(spec=self._spec.to_json(), at=at),
-                *(Enqueued(config=pack(point), at=at) for point in points),
+                *(Enqueued(config=space.pack(space.complete(point)), at=at) for point in points),
             ],
             expect=0,
         )
@@ -127,14 +127,13 @@ class Optimizer:
         return [decision.reply for decision in decisions]
 
     def enqueue(self, config: Mapping[str, Any]) -> None:
-        """Have a configuration tried before the sampler's next suggestion.
+        """Have a configuration tried before the sampler's next suggestion; constants and derived values may be left out.
 
         Raises:
             SpaceError: it is not in the space.
         """
         space = self._spec.space
-        space.check(config)
-        self.handle([EnqueueConfig(config=space.pack(config), at=self.now())])
+        self.handle([EnqueueConfig(config=space.pack(space.complete(config)), at=self.now())])
 
     def stop_trial(self, number: int) -> None:
         """Stop one trial: it is pruned at its next report, or at once where nobody runs it.

@@ -202,9 +202,7 @@ def _queue(
 def _config_of(space: Space, trial: Any, config: Callable[[dict[str, Any]], Any]) -> Any:
     """A trial's configuration; None where it has not ended, or failed, and has none in the space."""
     try:
-        made = config({**trial.system_attrs.get("fixed_params", {}), **trial.params})
-        space.check(made)
-        return made
+        return space.complete(config({**trial.system_attrs.get("fixed_params", {}), **trial.params}))
     except (SpaceError, LookupError) as error:
         if trial.state.name not in _WHOLE:
             return None

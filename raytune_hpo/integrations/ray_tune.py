@@ -119,7 +119,6 @@ class Conversation:
         Raises:
             SpaceError: it is not in the space.
         """
-        self._spec.space.check(config)
         self._enqueue(config)
         elsewhere = f"elsewhere-{len(self._facts)}"
         lease = self._step(AskTrials(worker=elsewhere, at=self._clock.now()))
@@ -150,7 +149,8 @@ class Conversation:
         return loaded
 
     def _enqueue(self, config: Mapping[str, Any]) -> None:
-        self._step(EnqueueConfig(config=self._spec.space.pack(config), at=self._clock.now()))
+        space = self._spec.space
+        self._step(EnqueueConfig(config=space.pack(space.complete(config)), at=self._clock.now()))
 
     def _step(self, event: Command) -> Reply:
         decision = self._core.step(event)

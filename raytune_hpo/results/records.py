@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.display.text import MAX_BITS, first_line, number
 from raytune_hpo.facts import Fact, Finished, Printed, Requeued, Started
+from raytune_hpo.space.values import stable_repr
 from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 
 def plain(value: Any) -> Any:
-    """A value in strict JSON types: objects by their repr, numbers that are not finite as None."""
+    """A value in strict JSON types: classes and functions by their names, other objects by a repr without addresses.
+
+    Numbers that are not finite become None.
+    """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
@@ -34,7 +38,7 @@ def plain(value: Any) -> Any:
         return {str(key): plain(child) for key, child in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(child) for child in value]
-    return repr(value)
+    return stable_repr(value)
 
 
 # ------------------------------------------------------------------------------------------------ trials

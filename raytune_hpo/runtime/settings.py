@@ -133,7 +133,7 @@ class Settings:
         if scheduler is not None:
             scheduler.bind(goals)
         for point in self.points_to_evaluate:
-            spec.space.check(point)
+            spec.space.complete(point)
         return spec
 
 

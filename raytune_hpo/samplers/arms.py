@@ -5,6 +5,7 @@ X  (n, d)  rows of the unit cube; NaN where a parameter is not active
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -67,10 +68,10 @@ class ArmInput:
         if failover != "premature":
             return cls(finished, rows[:0], finished.X, rows)
         interim = [trial.last_losses for trial in pending]
-        reported = np.array([losses is not None and not np.isnan(losses).any() for losses in interim], dtype=bool)
+        reported = np.array([losses is not None and not any(map(math.isnan, losses)) for losses in interim], dtype=bool)
         if not reported.any():
             return cls(finished, rows, finished.X, rows)
-        Y = np.array([losses for losses, has in zip(interim, reported, strict=True) if has])
+        Y = np.array([losses for losses, has in zip(interim, reported, strict=True) if has], dtype=np.float64)
         both = Observed(np.concatenate([finished.X, rows[reported]]), np.concatenate([finished.Y, Y]))
         return cls(both, rows[~reported], finished.X, rows)
 

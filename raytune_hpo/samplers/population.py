@@ -91,7 +91,7 @@ class Evolutionary(BaseSampler, ABC):
             point = trial.meta.get(POINT, ())
             x = np.array(point) if len(point) == len(self._cube.axes) else self._dense(position)[0]
             losses = None if trial.status is Status.FAILED else trial.last_losses
-            told = np.array((np.nan,) if losses is None else losses)
+            told = np.array((np.nan,) if losses is None else losses, dtype=np.float64)
             self.enter(x, np.full(len(self._goals), np.inf) if np.isnan(told).any() else told, dict(trial.meta))
         elif position + 1 == self.population:
             Y = self._history.read().Y

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, MappingView, Sequence, Set, ValuesView
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,8 @@ from raytune_hpo.errors import SpaceError
 from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.grids import equal_cells
 from raytune_hpo.space.numbers import number
-from raytune_hpo.space.values import is_plain, key_of, plain, same, show, stable_repr
+from raytune_hpo.space.stored import check_storable, to_stored
+from raytune_hpo.space.values import key_of, plain, same, show
 
 
 class _Listed(Domain):
@@ -67,11 +68,17 @@ class _Listed(Domain):
 def _listed(options: Iterable[Any], what: str) -> tuple[Any, ...]:
     if isinstance(options, np.ndarray):
         options = options.tolist()
+    if isinstance(options, (Set, Mapping, ValuesView)):
+        is_ordered = isinstance(options, (Mapping, MappingView))
+        rule = "write list(...) around it" if is_ordered else "its order is another in each process; write sorted(...)"
+        raise SpaceError(f"{what} takes a list of options, got a {type(options).__name__}: {rule}")
     if isinstance(options, (str, bytes)) or not isinstance(options, Iterable):
         raise SpaceError(f"{what} takes a list of options, got {show(options)}; put it in a list")
     listed = tuple(plain(option) for option in options)
     if not listed:
         raise SpaceError(f"{what} needs at least one option, got none")
+    for option in listed:
+        check_storable(option, f"an option of {what}")
     return listed
 
 
@@ -142,7 +149,7 @@ class Choice(_Listed):
 
     def to_json(self) -> dict[str, Any]:
         weights = None if self.weights is None else list(self.weights)
-        return {"options": _json(self.options), "weights": weights, "is_grid_axis": self.is_grid_axis}
+        return {"options": list(map(to_stored, self.options)), "weights": weights, "is_grid_axis": self.is_grid_axis}
 
 
 def _shares(weights: Iterable[float], num: int) -> tuple[float, ...]:
@@ -189,9 +196,4 @@ class Ordinal(_Listed):
         return (codes + 0.5) / self.size
 
     def to_json(self) -> dict[str, Any]:
-        return {"options": _json(self.options)}
-
-
-def _json(options: tuple[Any, ...]) -> list[Any]:
-    """Options JSON can carry as they are, others by a repr that says which they were."""
-    return [option if is_plain(option) else {"$opaque": stable_repr(option)} for option in options]
+        return {"options": list(map(to_stored, self.options))}

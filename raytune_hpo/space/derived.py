@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from raytune_hpo.space.choices import Ordinal
 from raytune_hpo.space.conditions import Test, map_tests
 from raytune_hpo.space.domain import Domain
-from raytune_hpo.space.tree import Branch, Entry, Gated, Leaf, Node, Record, Series
+from raytune_hpo.space.tree import Branch, Derived, Entry, Gated, Leaf, Node, Record, Series
 
 
 def discretised(node: Node, points: int) -> Node:
@@ -27,6 +28,23 @@ def discretised(node: Node, points: int) -> Node:
 
 def _listed(domain: Domain, points: int) -> Domain:
     return domain if domain.size is not None else Ordinal(domain.quantiles(points))
+
+
+def without_functions(node: Node) -> Node:
+    """A subtree, its derived values replaced by None: for those who ask for what is chosen only."""
+    if isinstance(node, Derived):
+        return replace(node, function=_nothing)
+    if isinstance(node, Branch):
+        return replace(node, options=tuple(map(without_functions, node.options)))
+    if isinstance(node, Record):
+        return Record(tuple((key, without_functions(item)) for key, item in node.items))
+    if isinstance(node, Series):
+        return replace(node, items=tuple(map(without_functions, node.items)))
+    return node
+
+
+def _nothing(config: dict[str, Any]) -> None:
+    return None
 
 
 def unnumbered(node: Node) -> Node:

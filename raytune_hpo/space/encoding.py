@@ -17,6 +17,7 @@ import numpy as np
 from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.space.conditions import holds, tested
+from raytune_hpo.space.drawing import drawable
 from raytune_hpo.space.functions import name_of
 from raytune_hpo.space.tree import Branch, Column, Const, Derived, Gated, Leaf, Node, Record, Series
 from raytune_hpo.space.validation import select
@@ -149,7 +150,7 @@ def put_derived(derived: Derived, config: dict[str, Any]) -> None:
     place: Any = config
     for key in derived.path[:-1]:
         place = place[key]
-    place[derived.path[-1]] = value
+    place[derived.path[-1]] = drawable(value, derived.path)
 
 
 def active_columns(columns: Sequence[Column], unit: Array) -> Array:

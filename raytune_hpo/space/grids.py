@@ -61,8 +61,8 @@ def decimals_of(*numbers: float, largest: float) -> int | None:
 
 
 def on_decimals(values: Array, decimals: int | None) -> Array:
-    """Multiples of a decimal step as they are written: 0.3 instead of 0.30000000000000004."""
-    return values if decimals is None else np.round(values, decimals)
+    """Multiples of a decimal step as they are written: 0.3 instead of 0.30000000000000004, and 0.0 instead of -0.0."""
+    return (values if decimals is None else np.round(values, decimals)) + 0.0
 
 
 @dataclass(frozen=True)

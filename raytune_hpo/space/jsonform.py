@@ -10,8 +10,7 @@ space and databases sort keys.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
@@ -23,20 +22,11 @@ from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.functions import MissingFunction, function_to_json
 from raytune_hpo.space.numeric import Float, Int, Normal
 from raytune_hpo.space.rounded import Binned, Quantised
+from raytune_hpo.space.stored import from_stored, numbered, to_stored
 from raytune_hpo.space.tree import Branch, Const, Derived, Entry, Gated, Leaf, Node, Record, Series
-from raytune_hpo.space.values import is_plain, show, stable_repr
+from raytune_hpo.space.values import show
 
 VERSION = 1
-
-
-@dataclass(frozen=True)
-class MissingValue:
-    """Stands for an object that JSON could not carry; shown as the object was."""
-
-    text: str
-
-    def __repr__(self) -> str:
-        return self.text
 
 
 class MissingDomain(Domain):
@@ -81,7 +71,7 @@ class MissingDomain(Domain):
 def node_to_json(node: Node) -> dict[str, Any]:
     """The JSON form of a subtree."""
     if isinstance(node, Const):
-        return {"const": node.value if is_plain(node.value) else {"$opaque": stable_repr(node.value)}}
+        return {"const": to_stored(node.value)}
     if isinstance(node, Leaf):
         return {node.domain.kind: node.domain.to_json()}
     if isinstance(node, Derived):
@@ -135,7 +125,7 @@ def domain_from_json(kind: str, body: dict[str, Any]) -> Domain:
         ((base_kind, base),) = body["base"].items()
         body = {**body, "base": domain_from_json(base_kind, base)}
     if kind in ("choice", "ordinal"):
-        body = {**body, "options": [_value_from_json(option) for option in body["options"]]}
+        body = {**body, "options": from_stored(numbered(body["options"]))}
     if kind in _DOMAINS:
         return _DOMAINS[kind](**body)
     if ":" in kind:
@@ -156,17 +146,31 @@ def _foreign_domain(kind: str, body: dict[str, Any]) -> Domain:
     return found.from_json(body)
 
 
+def derived_functions(node: Node) -> Iterator[tuple[str, dict[str, str]]]:
+    """The functions of derived values, by the name of their parameter, in JSON form."""
+    if isinstance(node, Derived):
+        yield "/".join(map(str, node.path)), function_to_json(node.function)
+    elif isinstance(node, Branch):
+        for option in node.options:
+            yield from derived_functions(option)
+    elif isinstance(node, Series):
+        for item in node.items:
+            yield from derived_functions(item)
+    elif isinstance(node, Record):
+        for _, item in node.items:
+            yield from derived_functions(item)
+
+
 def function_from_json(data: dict[str, str]) -> MissingFunction:
     """A stand-in for a function that was described."""
     return MissingFunction(function=data["function"], source=data["source"])
 
 
-def _value_from_json(data: Any) -> Any:
-    return MissingValue(data["$opaque"]) if isinstance(data, dict) and data.keys() == {"$opaque"} else data
-
-
 def _branch_from_json(body: dict[str, Any]) -> Branch:
-    options = tuple(node_from_json(option) for option in body["options"])
+    # Constants are read together, so that stand-ins of the same text are told apart.
+    constants = iter(numbered([option["const"] for option in body["options"] if "const" in option]))
+    forms = [{"const": next(constants)} if "const" in option else option for option in body["options"]]
+    options = tuple(map(node_from_json, forms))
     # The options themselves are in the nodes; the domain needs only as many things that are told apart.
     domain = Choice(range(len(options)), body["weights"], is_grid_axis=body["is_grid_axis"])
     return Branch(domain, options)
@@ -199,7 +203,7 @@ _DOMAINS: dict[str, Callable[..., Domain]] = {
     "binned": Binned,
 }
 _NODES: dict[str, Callable[[Any], Node]] = {
-    "const": lambda body: Const(_value_from_json(body)),
+    "const": lambda body: Const(from_stored(body)),
     "derived": lambda body: Derived(function_from_json(body)),
     "dict": lambda body: Record(tuple((key, node_from_json(item)) for key, item in body)),
     "list": lambda body: Series(tuple(map(node_from_json, body))),

@@ -20,9 +20,13 @@ def number(value: Any, what: str) -> float:
     Raises:
         SpaceError: naming what it is for.
     """
-    if not is_real(value) or not math.isfinite(value):
+    try:
+        finite = float(value) if is_real(value) else math.nan
+    except OverflowError:  # a whole number that no float holds
+        finite = math.inf
+    if not math.isfinite(finite):
         raise SpaceError(f"{what} must be a finite number, got {show(value)}")
-    return float(value)
+    return finite + 0.0  # no -0.0: it equals 0.0, and is another number when it is divided by
 
 
 def integer(value: Any, what: str) -> int:
@@ -69,9 +73,13 @@ def count_steps(name: str, lo: float, hi: float, step: float, log: bool) -> int:
 
 
 def number_problem(value: Any, lo: float, hi: float) -> str | None:
-    if not is_real(value) or math.isnan(value):
+    try:
+        as_float = float(value) if is_real(value) else math.nan
+    except OverflowError:  # a whole number that no float holds
+        as_float = math.copysign(math.inf, value > 0 or -1)
+    if math.isnan(as_float):
         return "must be a number"
-    return None if lo <= float(value) <= hi else f"must lie in [{lo}, {hi}]"
+    return None if lo <= as_float <= hi else f"must lie in [{lo}, {hi}]"
 
 
 def whole_problem(value: Any) -> str | None:

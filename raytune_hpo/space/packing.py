@@ -1,66 +1,72 @@
 """Packing: configurations as JSON values and back, for spaces that hold what JSON cannot carry.
 
 {"$option": i}                 the option at position i of a choice; with "value", the packed subtree of that option
-{"$opaque": repr}              a constant, or a derived value, which is computed again when it is unpacked
+{"$opaque": repr}              a constant, which the space has
+stored form                    a derived value, as it was drawn (see ``stored``): its function is never called again
+{"$live": [token, form]}       one that has no stored form, which the process that drew it knows by the token
 """
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
-from raytune_hpo.space.encoding import put_derived
+from raytune_hpo.space.stored import from_stored, is_kept, to_stored
 from raytune_hpo.space.tree import Branch, Const, Derived, Leaf, Node, Series, entries
 from raytune_hpo.space.validation import select
 from raytune_hpo.space.values import fresh, is_plain, stable_repr
 
 
-def pack(node: Node, value: Any) -> Any:
-    """A value of a subtree as a JSON value."""
-    if isinstance(node, Derived):
-        return value if is_plain(value) else {"$opaque": stable_repr(value)}
-    if node.is_plain:
-        return value
-    if isinstance(node, Const):
-        return {"$opaque": stable_repr(node.value)}
-    if isinstance(node, Leaf):
-        return value if _goes_as_it_is(value) else {"$option": node.domain.index_of(value)}
-    if isinstance(node, Branch):
-        return _pack_branch(node, value)
-    if isinstance(node, Series):
-        return [pack(item, part) for item, part in zip(node.items, value, strict=True)]
-    return {key: pack(part, value[key]) for key, part in entries(node) if key in value}
+class Packer:
+    """Packs and unpacks the configurations of one space.
 
+    Args:
+        live: derived values that have no stored form, by token: the process that drew them gives them back as they are,
+            any other shows their text. None: for another process that has the space, to which they are sent as they are.
+    """
 
-def _pack_branch(node: Branch, value: Any) -> Any:
-    position = select(node, value)
-    if position is None:  # outside the space: shown, and refused by ``check``
-        return value if is_plain(value) else {"$opaque": stable_repr(value)}
-    option = node.options[position]
-    if option.is_plain and not _is_option(value):
-        return value
-    if isinstance(option, Const):
-        return {"$option": position}
-    return {"$option": position, "value": pack(option, value)}
+    def __init__(self, live: dict[str, Any] | None) -> None:
+        self._live = live
 
-
-class Unpacker:
-    """Restores one configuration; derived values that were not carried are computed again at its end."""
-
-    def __init__(self) -> None:
-        self._missing: list[Derived] = []
-
-    def config(self, root: Node, packed: Any) -> Any:
-        config = self._unpack(root, packed)
-        for derived in sorted(self._missing, key=lambda item: item.order):
-            put_derived(derived, config)
-        return config
-
-    def _unpack(self, node: Node, packed: Any) -> Any:
+    def pack(self, node: Node, value: Any) -> Any:
         if isinstance(node, Derived):
-            if isinstance(packed, dict) and packed.keys() == {"$opaque"}:
-                self._missing.append(node)
-                return None
-            return packed
+            return self._pack_derived(value)
+        if node.is_plain:
+            return value
+        if isinstance(node, Const):
+            return {"$opaque": stable_repr(node.value)}
+        if isinstance(node, Leaf):
+            return value if is_plain(value) and not _is_option(value) else {"$option": node.domain.index_of(value)}
+        if isinstance(node, Branch):
+            return self._pack_branch(node, value)
+        if isinstance(node, Series):
+            return [self.pack(item, part) for item, part in zip(node.items, value, strict=True)]
+        return {key: self.pack(part, value[key]) for key, part in entries(node) if key in value}
+
+    def _pack_derived(self, value: Any) -> Any:
+        if self._live is None:
+            return value
+        form = to_stored(value)
+        if is_kept(form):
+            return form
+        token = secrets.token_hex(8)
+        self._live[token] = value
+        return {"$live": [token, form]}
+
+    def _pack_branch(self, node: Branch, value: Any) -> Any:
+        position = select(node, value)
+        if position is None:  # outside the space: shown, and refused by ``check``
+            return value if is_plain(value) else {"$opaque": stable_repr(value)}
+        option = node.options[position]
+        if option.is_plain and not _is_option(value):
+            return value
+        if isinstance(option, Const):
+            return {"$option": position}
+        return {"$option": position, "value": self.pack(option, value)}
+
+    def unpack(self, node: Node, packed: Any) -> Any:
+        if isinstance(node, Derived):
+            return self._unpack_derived(packed)
         if node.is_plain:
             return packed
         if isinstance(node, Const):
@@ -71,15 +77,33 @@ class Unpacker:
             if not _is_option(packed):
                 return packed
             option = node.options[packed["$option"]]
-            return fresh(option.value) if isinstance(option, Const) else self._unpack(option, packed["value"])
+            return fresh(option.value) if isinstance(option, Const) else self.unpack(option, packed["value"])
         if isinstance(node, Series):
-            items = [self._unpack(item, part) for item, part in zip(node.items, packed, strict=True)]
+            items = [self.unpack(item, part) for item, part in zip(node.items, packed, strict=True)]
             return tuple(items) if node.is_tuple else items
-        return {key: self._unpack(part, packed[key]) for key, part in entries(node) if key in packed}
+        return {key: self.unpack(part, packed[key]) for key, part in entries(node) if key in packed}
+
+    def _unpack_derived(self, packed: Any) -> Any:
+        if self._live is None:
+            return packed
+        if isinstance(packed, dict) and "$live" in packed and packed["$live"][0] in self._live:
+            return self._live[packed["$live"][0]]
+        return from_stored(packed)
 
 
-def _goes_as_it_is(value: Any) -> bool:
-    return is_plain(value) and not _is_option(value)
+def chosen(node: Node, packed: Any) -> Any:
+    """What is chosen in a packed value: without derived values, which may be others each time, and constants' texts."""
+    if node.is_plain or isinstance(node, Leaf):
+        return packed
+    if isinstance(node, (Const, Derived)):
+        return None
+    if isinstance(node, Branch):
+        if not (_is_option(packed) and "value" in packed):
+            return packed
+        return {**packed, "value": chosen(node.options[packed["$option"]], packed["value"])}
+    if isinstance(node, Series):
+        return [chosen(item, part) for item, part in zip(node.items, packed, strict=True)]
+    return {key: chosen(part, packed[key]) for key, part in entries(node) if key in packed}
 
 
 def _is_option(packed: Any) -> bool:

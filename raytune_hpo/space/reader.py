@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +12,11 @@ from raytune_hpo.space.constructors import grid_search
 from raytune_hpo.space.dialects import Foreign, Labelled, translate
 from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.functions import Function, Lifted, SampleFrom
+from raytune_hpo.space.stored import check_storable
 from raytune_hpo.space.tree import Branch, Const, Derived, Gated, Leaf, Node, Record, Series
 from raytune_hpo.space.values import plain, show
+
+_DEEPEST = 100  # further down a walk through the tree would come to the end of Python's stack
 
 Path = tuple[str | int, ...]
 Options = tuple[tuple[Path, int], ...]  # the choices on the way to a part, and the option of each that it is in
@@ -38,7 +41,10 @@ class Reader:
         Raises:
             SpaceError: it is not a dict, or some part of it breaks a rule.
         """
-        node = self.read(space, ())
+        try:
+            node = self.read(space, ())
+        except RecursionError:  # constants, which have no path of their own, or a list that holds itself
+            raise _too_deep(()) from None
         if isinstance(node, (Record, Gated)) or (isinstance(node, Branch) and _yields_dicts(node)):
             if node == Record(()):
                 raise SpaceError("a space needs at least one entry, got {}; give it a parameter or a constant")
@@ -51,6 +57,8 @@ class Reader:
         Args:
             path: the keys to it; positions in lists, and options of choices, are keys too.
         """
+        if len(path) > _DEEPEST:
+            raise _too_deep(path)
         thing = _translated(thing, path)
         if isinstance(thing, Labelled):
             self._claim(thing.label, path, options)
@@ -68,7 +76,9 @@ class Reader:
             return Record(tuple((key, self.read(item, (*path, key), options)) for key, item in items))
         if isinstance(thing, (list, tuple)) and holds_domains(thing):
             return self._read_series(thing, path, options)
-        return Const(plain(thing))
+        value = plain(thing)
+        check_storable(value, f"parameter {_name(path)}")
+        return Const(value)
 
     def _claim(self, label: str, path: Path, options: Options) -> None:
         """Note where a label stands: it may stand again only in another option of a choice that it is in."""
@@ -105,13 +115,18 @@ class Reader:
         return Series(tuple(items), isinstance(thing, tuple) and not any(isinstance(i, Derived) for i in items))
 
 
+def _too_deep(path: Path) -> SpaceError:
+    where = f", {_name((*path[:6], '...'))} goes deeper" if path else ", this one holds lists or dicts that go deeper"
+    return SpaceError(f"a space may be nested {_DEEPEST} deep, options of choices included{where}; flatten it")
+
+
 def _name(path: Path) -> str:
     return repr("/".join(map(str, path)))
 
 
 def _translated(thing: Any, path: Path) -> Any:
     """The thing in our own words, its parameter named where that fails."""
-    if isinstance(thing, dict) and thing.keys() == {"grid_search"} and isinstance(thing["grid_search"], (list, tuple)):
+    if isinstance(thing, dict) and thing.keys() == {"grid_search"} and _is_listing(thing["grid_search"]):
         translation: Callable[[Any], Any] = lambda grid: grid_search(grid["grid_search"])  # noqa: E731
     else:
         translation = translate
@@ -123,6 +138,11 @@ def _translated(thing: Any, path: Path) -> Any:
         raise SpaceError(f"parameter {_name(path)}: {error}") from error
 
 
+def _is_listing(thing: Any) -> bool:
+    """Whether it can only be the values of a grid: anything to go through but a text, a dict or a domain."""
+    return isinstance(thing, Iterable) and not isinstance(thing, (str, bytes, Mapping)) and translate(thing) is thing
+
+
 def holds_domains(thing: Any) -> bool:
     """Whether there is anything but constants in it."""
     if isinstance(thing, Mapping):
@@ -130,6 +150,17 @@ def holds_domains(thing: Any) -> bool:
     if isinstance(thing, (list, tuple)):
         return any(map(holds_domains, thing))
     return isinstance(thing, (Domain, SampleFrom)) or translate(thing) is not thing
+
+
+def holds_derived(thing: Any) -> bool:
+    """Whether there is a ``sample_from`` in it."""
+    if isinstance(thing, Mapping):
+        return any(map(holds_derived, thing.values()))
+    if isinstance(thing, (list, tuple)):
+        return any(map(holds_derived, thing))
+    if isinstance(translated := translate(thing), Choice):
+        return any(map(holds_derived, translated.options))
+    return isinstance(translated, SampleFrom)
 
 
 def _checked(thing: Mapping[Any, Any], path: Path) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,14 +13,17 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
+from raytune_hpo.rng import derive
 from raytune_hpo.space import counting
 from raytune_hpo.space.candidates import Listing, MissingListing, records
-from raytune_hpo.space.derived import discretised, unnumbered
+from raytune_hpo.space.derived import discretised, unnumbered, without_functions
+from raytune_hpo.space.drawing import drawn
 from raytune_hpo.space.encoding import Decoder, Encoder, active_columns
 from raytune_hpo.space.flat import flat
 from raytune_hpo.space.functions import Function, function_to_json, name_of
-from raytune_hpo.space.jsonform import VERSION, function_from_json, node_from_json, node_to_json
-from raytune_hpo.space.packing import Unpacker, pack
+from raytune_hpo.space.jsonform import VERSION, derived_functions, function_from_json, node_from_json, node_to_json
+from raytune_hpo.space.packing import Packer, chosen
+from raytune_hpo.space.points import Completer
 from raytune_hpo.space.reader import Reader
 from raytune_hpo.space.tree import Column, Node, number_columns
 from raytune_hpo.space.validation import problem
@@ -154,7 +158,10 @@ class Space:
         if (listing := self.candidates) is not None:
             return [listing.config(i) for i in rng.integers(len(listing), size=n).tolist()]
         if not self.constraints:
-            return self.decode(rng.random((n, self.num_columns)))
+            return [
+                dict(self.drawn(c, rng)) if not self.plain else c
+                for c in self.decode(rng.random((n, self.num_columns)))
+            ]
         found: list[dict[str, Any]] = []
         drawn, size = 0, n
         while len(found) < n:
@@ -164,7 +171,10 @@ class Space:
             if drawn >= _DRAWS_PER_FEASIBLE * (len(found) + 1):
                 raise self._hardly_feasible(batch, len(found), drawn)
             size = min(2 * size, _BATCH)
-        return found[:n]
+        return self._all_drawn(found[:n], rng)
+
+    def _all_drawn(self, configs: list[dict[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
+        return configs if self.plain else [drawn(config, rng) for config in configs]
 
     def _hardly_feasible(self, configs: Sequence[dict[str, Any]], found: int, drawn: int) -> SpaceError:
         refusals = Counter({name_of(f): sum(not _holds(f, config) for config in configs) for f in self.constraints})
@@ -238,6 +248,27 @@ class Space:
                 raise SpaceError(f"constraint {name_of(constraint)!r} must hold, got {show(dict(config))}")
         if (listing := self.candidates) is not None and listing.positions(self.encode([config]))[0] < 0:
             raise SpaceError(f"a configuration must be one of the {len(listing)} candidates, got {show(dict(config))}")
+
+    def complete(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """The configuration of a point that a user names, as a trial gets it.
+
+        Constants and derived values are filled in where the point leaves them out; a derived value that it names is kept.
+        Numbers of numpy become Python's, and a list is taken for the tuple that it equals.
+
+        Raises:
+            SpaceError: as ``check``; a value that a stored study could not keep; a dict that fits several options.
+        """
+        config: dict[str, Any] = Completer().config(self.root, point)
+        self.check(config)
+        if self.plain:
+            return config
+        # What is drawn for a point depends on nothing but the point.
+        digest = hashlib.blake2b(self.encode([config]).tobytes(), digest_size=8).digest()
+        return drawn(config, derive(int.from_bytes(digest, "little") >> 1, "point"))
+
+    def drawn(self, config: Mapping[str, Any], rng: np.random.Generator) -> Mapping[str, Any]:
+        """A decoded configuration with the domains drawn that its derived values hold; usually the same object."""
+        return config if self.plain else drawn(dict(config), rng)
 
     def _check_shape(self, config: Mapping[str, Any]) -> None:
         if broken := problem(self.root, config):
@@ -320,19 +351,51 @@ class Space:
     def pack(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """The configuration as JSON values; the same object where the space is plain.
 
-        Options that JSON cannot carry (classes, functions, tuples) travel as ``{"$option": position}``.
+        Options that JSON cannot carry (classes, functions, tuples) travel as ``{"$option": position}``, derived values in
+        the form of ``raytune_hpo.space.stored``.
         """
-        packed: Mapping[str, Any] = config if self.plain else pack(self.root, config)
+        packed: Mapping[str, Any] = config if self.plain else self._packer.pack(self.root, config)
         return packed
 
     def unpack(self, packed: Mapping[str, Any]) -> Mapping[str, Any]:
         """The configuration that was packed; the same object where the space is plain.
 
-        Raises:
-            SpaceError: a derived value must be computed again, and its function is missing or fails.
+        A derived value is what it was when it was packed; where no journal can keep it, a stand-in in other processes.
         """
-        config: Mapping[str, Any] = packed if self.plain else Unpacker().config(self.root, packed)
+        config: Mapping[str, Any] = packed if self.plain else self._packer.unpack(self.root, packed)
         return config
+
+    @cached_property
+    def _packer(self) -> Packer:
+        return Packer({})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            name: value for name, value in self.__dict__.items() if name != "_packer"
+        }  # what is live is so here only
+
+    def to_send(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A configuration for another process that has this space: options as positions, where copies would be others."""
+        sent: Mapping[str, Any] = config if self.plain else Packer(None).pack(self.root, config)
+        return sent
+
+    def received(self, sent: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The configuration that another process gave to ``to_send``, of this space's own options."""
+        config: Mapping[str, Any] = sent if self.plain else Packer(None).unpack(self.root, sent)
+        return config
+
+    def without_functions(self) -> Space:
+        """This space with None for every derived value. A space with constraints stays: they may read these values."""
+        if self.constraints or self.plain:
+            return self
+        space = Space._made(without_functions(unnumbered(self.root)), (), self._name)
+        space.__dict__["listing"] = self.listing
+        return space
+
+    def chosen(self, packed: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a sampler has chosen of a packed configuration: without derived values."""
+        parts: Mapping[str, Any] = packed if self.plain else chosen(self.root, packed)
+        return parts
 
     def to_json(self) -> dict[str, Any]:
         """A JSON form that is equal for equal spaces. Functions and candidates are in it by name and digest."""
@@ -344,6 +407,13 @@ class Space:
             "constraints": [function_to_json(function) for function in self.constraints],
             **listed,
         }
+
+    @property
+    def functions(self) -> dict[str, dict[str, str]]:
+        """The functions of the space as its JSON form has them, by what a message calls them."""
+        derived = {f"sample_from at {name!r}": function for name, function in derived_functions(self.root)}
+        forms = [function_to_json(constraint) for constraint in self.constraints]
+        return derived | {f"constraint {form['function']!r} (number {i})": form for i, form in enumerate(forms)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Space:

@@ -30,7 +30,9 @@ def is_plain(value: Any) -> bool:
 
 def plain(value: Any) -> Any:
     """The value with numpy's scalars turned into Python's; anything else is returned as it is."""
-    return value.item() if isinstance(value, np.generic) and value.dtype.kind in "biufU" else value
+    if not isinstance(value, np.generic) or value.dtype.kind not in "biufU":
+        return value
+    return float(value) if value.dtype.kind == "f" else value.item()  # a longdouble's item is a longdouble
 
 
 def fresh(value: Any) -> Any:
@@ -74,10 +76,37 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
+def tidy(value: Any) -> Any:
+    """The value with numpy's scalars turned into Python's, in lists, tuples and dicts as well."""
+    if type(value) in _SCALARS:
+        return value
+    if type(value) is list or type(value) is tuple:
+        return type(value)(map(tidy, value))
+    if type(value) is dict:
+        return {plain(key): tidy(item) for key, item in value.items()}
+    return plain(value)
+
+
 def stable_repr(value: Any) -> str:
-    """A repr without memory addresses, which differ from process to process."""
-    if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
+    """A repr that is the same in every process: without memory addresses, sets in order. It never raises."""
+    try:
+        return _repr(value)
+    except Exception:  # a repr of somebody else's class, a whole number too long for text, or a list that holds itself
+        return f"<{type(value).__module__}.{type(value).__qualname__} object>"
+
+
+def _repr(value: Any) -> str:
+    if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__") and hasattr(value, "__module__")):
         return f"{value.__module__}.{value.__qualname__}"
+    if type(value) is list:
+        return f"[{', '.join(map(_repr, value))}]"
+    if type(value) is tuple:
+        return f"({', '.join(map(_repr, value))}{',' if len(value) == 1 else ''})"
+    if type(value) is dict:
+        return f"{{{', '.join(f'{_repr(key)}: {_repr(item)}' for key, item in value.items())}}}"
+    if type(value) in (set, frozenset) and value:
+        items = f"{{{', '.join(sorted(map(_repr, value)))}}}"
+        return items if type(value) is set else f"frozenset({items})"
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 

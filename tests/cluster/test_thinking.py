@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from cluster_support import SPACE, assert_each_once, facts_of, slow
 
@@ -98,3 +99,25 @@ def test_a_sampler_that_raises_ends_the_study_with_its_traceback(name: str, stor
 
     with pytest.raises(hpo.errors.HpoError, match="no idea"):
         hpo.tune(slow, SPACE, sampler=make_sampler(0.0, fail), num_trials=6, name=name, storage=storage, progress=False)
+
+
+def test_options_without_names_are_the_same_ones_in_every_process(name: str, storage: str) -> None:
+    steep, flat = (lambda x: 2 * x), (lambda x: x)
+    space = {
+        "x": hpo.uniform(0, 1),
+        "f": hpo.choice([steep, flat]),
+        "pick": hpo.sample_from(lambda c: np.random.choice([1, 2, 3, 4])),
+        "drawn": hpo.sample_from(lambda c: [hpo.choice([1, 2])] * 3),
+    }
+
+    def objective(config):
+        return {"loss": config["f"](config["x"]), "pick": config["pick"], "sum": sum(config["drawn"])}
+
+    settings = {"metric": "loss", "name": name, "storage": storage, "sampler": "gp", "progress": False}
+    hpo.tune(objective, space, num_trials=3, points_to_evaluate=[{"x": np.float32(0.5), "f": flat}], **settings)
+    results = hpo.tune(objective, space, num_trials=6, **settings)
+    assert results[0].config["f"] is flat and results[0].metrics["loss"] == 0.5
+    for trial in results:
+        assert trial.metrics["loss"] == trial.config["f"](trial.config["x"])
+        assert trial.metrics["pick"] == trial.config["pick"] and trial.metrics["sum"] == sum(trial.config["drawn"])
+    assert [trial.config["pick"] for trial in hpo.load(name, storage)] == [trial.config["pick"] for trial in results]
