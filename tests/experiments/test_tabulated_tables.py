@@ -71,7 +71,7 @@ def test_configurations_of_all_kinds_come_back_as_they_were(tmp_path, results, s
     assert [column.name for column in table.space.columns] == [c.name for c in results.spec.space.columns]
     for trial, config in zip(completed, table.space.candidates.configs, strict=True):
         came, went = dict(config), dict(trial.config)
-        assert str(came.pop("optimizer")).endswith("Adam") == (went.pop("optimizer") is Adam)
+        assert came.pop("optimizer") == went.pop("optimizer")  # a class that can be imported is itself
         assert came == went
         assert list(map(type, came.values())) == list(map(type, went.values()))
     assert table.space.columns[0].domain == results.spec.space.columns[0].domain, "log scales are still log scales"

@@ -43,10 +43,16 @@ def test_they_come_back_as_themselves_and_the_study_goes_on(value, tmp_path):
             seen.append(repr(config["a"]))
             return config["x"]
 
-        settings = {"metric": "loss", "sampler": "random", "seed": 0, "runtime": "local", "progress": False}
+        settings = {"metric": "loss", "sampler": "random", "seed": 0, "runtime": "local", "max_concurrent": 1}
         for num_trials in (2, 4):
             results = hpo.tune(
-                objective, space, num_trials=num_trials, name=f"s{position}", storage=tmp_path / "s.db", **settings
+                objective,
+                space,
+                num_trials=num_trials,
+                name=f"s{position}",
+                storage=tmp_path / "s.db",
+                progress=False,
+                **settings,
             )
         assert [repr(trial.config["a"]) for trial in results] == seen
         assert len(hpo.load(f"s{position}", storage=tmp_path / "s.db")) == 4

@@ -236,7 +236,7 @@ def test_bounds_that_no_float_holds_are_refused(make: Any) -> None:
 def test_log_bounds_of_hyperopt_are_logarithms() -> None:
     hp = pytest.importorskip("hyperopt").hp
     for name in ("loguniform", "qloguniform"):
-        with pytest.raises(SpaceError, match=r"parameter 'n': hyperopt's bounds of a log domain are logarithms"):
+        with pytest.raises(SpaceError, match=r"parameter 'n': bounds of hyperopt's log domains are logarithms"):
             hpo.Space({"n": getattr(hp, name)("n", 1e-5, 1e3, *([1] if name == "qloguniform" else []))})
 
 
