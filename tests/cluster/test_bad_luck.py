@@ -71,6 +71,7 @@ def test_whatever_an_objective_does_is_recorded(name: str, storage: str) -> None
     assert all(len(error) < 10_000 for error in errors.values())
 
 
+@pytest.mark.slow
 def test_a_trial_that_eats_the_memory_fails_and_the_others_do_not(name: str, storage: str) -> None:
     @by_value
     def hungry(config: dict) -> float:
@@ -102,6 +103,7 @@ def test_a_parallel_study_is_audited_bit_for_bit(name: str, storage: str) -> Non
     assert report.num_suggestions == 25 and not report.differences
 
 
+@pytest.mark.slow
 def test_a_study_is_kept_in_postgresql(name: str, postgres_url: str) -> None:  # noqa: F811
     settings = {"sampler": "random", "seed": 1, "name": name, "storage": postgres_url, "progress": False}
     hpo.tune(lambda config: config["x"], SPACE, num_trials=50, **settings)

@@ -79,6 +79,7 @@ def test_values_errors_and_warnings_come_back_under_their_numbers():
     running.close()
 
 
+@pytest.mark.slow
 def test_what_a_call_keeps_goes_to_the_next_one_and_never_to_us():
     running = calls(np.ones(10))
     running.begin(0, "first")
@@ -88,6 +89,7 @@ def test_what_a_call_keeps_goes_to_the_next_one_and_never_to_us():
     assert isinstance(running.wait()[0].error, AttributeError)  # it was given the text that the first one kept
 
 
+@pytest.mark.slow
 def test_a_call_that_takes_its_process_down_is_tried_again_and_then_given_up():
     running = calls(np.ones(10))
     running.begin(0, "die")
@@ -97,6 +99,7 @@ def test_a_call_that_takes_its_process_down_is_tried_again_and_then_given_up():
     assert ended[1].value == 10.0
 
 
+@pytest.mark.slow
 def test_there_is_one_call_more_than_fits_unless_fewer_are_wanted():
     assert calls(None).num_slots() == 3
     assert calls(None, max_slots=1).num_slots() == 1
@@ -104,11 +107,13 @@ def test_there_is_one_call_more_than_fits_unless_fewer_are_wanted():
     assert calls(None, resources={"cpu": 0.5, "lamp": 1}).num_slots() == 3
 
 
+@pytest.mark.slow
 def test_calls_for_which_there_is_no_room_are_said_to_wait():
     with pytest.warns(UserWarning, match="no node of the cluster has room for a call with resources={'gold': 1}"):
         assert calls(None, resources={"gold": 1}).num_slots() == 1
 
 
+@pytest.mark.slow
 def test_calls_under_way_end_when_they_are_closed():
     running = calls(np.ones(10))
     for key in range(2):
@@ -121,6 +126,7 @@ def test_calls_under_way_end_when_they_are_closed():
     assert collect(again, 1)[0].value == 10.0 and time.monotonic() - begin < 200
 
 
+@pytest.mark.slow
 def test_what_workers_cannot_import_is_named():
     module = types.ModuleType("only_here")
     exec("class Local: pass", vars(module))
@@ -162,6 +168,7 @@ class Counted(np.ndarray):
         return np.asarray(self).__reduce_ex__(protocol)
 
 
+@pytest.mark.slow
 def test_the_data_are_sent_once():
     Counted.num_packed = 0
     search(LogisticRegression(), C, n_iter=6).fit(X.view(Counted), Y)
@@ -194,6 +201,7 @@ def fits_of(log):
     return [tuple(map(float, line.split())) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.slow
 def test_the_folds_of_one_candidate_are_fitted_side_by_side(tmp_path):
     log = tmp_path / "log"
     search(Where(log=str(log)), {"value": [0.5]}, n_iter=1, cv=4, refit=False).fit(X, Y)
@@ -202,6 +210,7 @@ def test_the_folds_of_one_candidate_are_fitted_side_by_side(tmp_path):
     assert any(a[0] != b[0] and a[1] < b[2] and b[1] < a[2] for a in fits for b in fits)
 
 
+@pytest.mark.slow
 def test_one_job_is_one_fit_at_a_time_and_the_same_search_each_time(tmp_path):
     log = tmp_path / "log"
     search(Where(log=str(log)), {"value": [0.5, 0.6]}, n_iter=2, cv=2, n_jobs=1, refit=False).fit(X, Y)
@@ -211,6 +220,7 @@ def test_one_job_is_one_fit_at_a_time_and_the_same_search_each_time(tmp_path):
     assert first.cv_results_["params"] == second.cv_results_["params"]
 
 
+@pytest.mark.slow
 def test_folds_that_are_not_seen_are_not_fitted(tmp_path):
     log = tmp_path / "log"
     values, asha = {"value": [0.9, 0.8, 0.1, 0.2]}, {"name": "asha", "eta": 2}
@@ -218,6 +228,7 @@ def test_folds_that_are_not_seen_are_not_fitted(tmp_path):
     assert ours.cv_results_["n_steps"].tolist() == [5, 1, 1, 1] and len(fits_of(log)) == 8
 
 
+@pytest.mark.slow
 def test_trainings_go_on_in_whichever_process_is_free():
     forest = RandomForestClassifier(random_state=0)
     ours = search(
@@ -278,6 +289,7 @@ print("kept", len(search.cv_results_["params"]), search.best_params_, flush=True
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_search_and_keeps_what_is_complete(tmp_path):
     script, sign = tmp_path / "script.py", tmp_path / "sign"
     script.write_text(INTERRUPTED)

@@ -7,7 +7,7 @@ from cluster_support import by_value
 
 import raytune_hpo as hpo
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 
 
 @by_value

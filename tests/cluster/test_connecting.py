@@ -149,6 +149,7 @@ print(len(results), time.monotonic() - interrupted_at[0])
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_works_over_ray_client(head: dict[str, str], tmp_path: Path) -> None:
     process = run(INTERRUPTED, head, str(tmp_path))
     [line] = [line for line in process.stdout.splitlines() if line.startswith("2 ")] or [process.stderr]

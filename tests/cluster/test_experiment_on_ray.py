@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments"))
 from experiment_files import python_file, task_folder
 from experiment_tables import written
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 
 SECONDS = ["optimizer_s", "optimizer_s_total", "total_s"]
 PLAN = Plan(sampler={"name": "rf", "n_initial": 4, "num_trees": 5}, scheduler="deca", until=Until(num_trials=10))

@@ -17,7 +17,7 @@ from raytune_hpo.facts import SessionOpened
 from raytune_hpo.integrations.ray_tune import Searcher
 from raytune_hpo.journal import open_storage
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 SETTINGS = {"sampler": "random", "progress": False}
 BRANCHES = {
     "model": tune.choice([{"kind": "svm", "C": tune.uniform(0, 1)}, {"kind": "forest", "depth": tune.randint(2, 9)}]),

@@ -33,6 +33,7 @@ def test_a_worker_that_dies_alone_with_its_trial_spends_a_retry(name: str, stora
     assert max(trial.attempt for trial in results) == 2
 
 
+@pytest.mark.slow
 def test_a_trial_that_always_kills_its_worker_fails_and_says_why(name: str, storage: str) -> None:
     def poison(config):
         if config["x"] == 0.5:
@@ -48,6 +49,7 @@ def test_a_trial_that_always_kills_its_worker_fails_and_says_why(name: str, stor
     assert "2 times" in results[0].error and "died" in results[0].error
 
 
+@pytest.mark.slow
 def test_the_innocent_trials_of_a_lost_lease_spend_nothing(name: str, storage: str, tmp_path: Path) -> None:
     flag = str(tmp_path / "died")
 
@@ -90,6 +92,7 @@ def test_a_lost_optimizer_replays_its_journal_and_the_study_is_as_if_nothing_had
     assert [trial.config for trial in run.results()] == [trial.config for trial in undisturbed]
 
 
+@pytest.mark.slow
 def test_a_study_in_memory_says_so_when_its_optimizer_is_lost(name: str) -> None:
     run = hpo.Tuner(slow, SPACE, num_trials=100, sampler="random", name=name, storage="memory").start()
     wait_until(lambda: run.status().num_finished >= 2)

@@ -68,16 +68,19 @@ def test_a_start_that_was_broken_off_leaves_a_name_that_can_be_used(name: str, s
     assert_each_once(storage, name, 4)
 
 
+@pytest.mark.slow
 def test_the_actors_of_a_start_that_was_broken_off_end_by_themselves(name: str, storage: str) -> None:
     break_off(name, storage, before="pool", orphan_s=1.0)
     wait_until(lambda: not any(exists(role, name) for role in ROLES), 20.0)
 
 
+@pytest.mark.slow
 def test_a_holder_whose_driver_was_killed_ends_by_itself(name: str, storage: str) -> None:
     break_off(name, storage, before="optimizer", orphan_s=1.0)
     wait_until(lambda: not exists(HOLDER, name), 20.0)
 
 
+@pytest.mark.slow
 def test_a_pool_that_lost_its_optimizer_does_not_keep_the_name(
     name: str, storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +105,7 @@ def test_a_study_that_has_ended_gives_up_its_name_at_once(name: str, storage: st
     assert_each_once(storage, name, 6)
 
 
+@pytest.mark.slow
 def test_a_study_that_could_not_go_on_gives_up_its_name_at_once(name: str) -> None:
     class Fails:
         def __reduce__(self):
@@ -126,6 +130,7 @@ def test_a_study_that_runs_keeps_its_name(name: str) -> None:
     assert run.wait(timeout_s=10)
 
 
+@pytest.mark.slow
 def test_a_study_does_not_take_the_groups_of_one_whose_name_begins_with_its_own(name: str, storage: str) -> None:
     def long(config):
         time.sleep(1.5)

@@ -17,7 +17,7 @@ from raytune_hpo.cli import main
 ROOT = Path(__file__).resolve().parents[2]
 LABS = ROOT / "labs" / "optml"
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ def test_fit_on_a_cluster_that_the_notebook_starts(tmp_path: Path) -> None:
     assert "12 trials (12 completed)" in executed.html(3)
 
 
+@pytest.mark.slow
 def test_a_notebook_outside_the_cluster_gets_the_same_cards(head: dict[str, str], tmp_path: Path) -> None:
     cells = [
         STUDY,

@@ -108,6 +108,7 @@ def test_a_hung_worker_loses_its_trial_which_fails() -> None:
     listening(story)
 
 
+@pytest.mark.slow
 def test_of_several_trials_of_a_hung_worker_none_is_blamed() -> None:
     async def story(desk: AsyncDesk, ledger: Ledger) -> None:
         await desk.exchange("hung", [], [], 3, [])
@@ -153,6 +154,7 @@ def test_a_stopped_worker_is_ended_with_its_trial_and_replaced(name: str, storag
     assert not facts_of(storage, name, Requeued)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("cluster")
 def test_a_report_from_any_thread_belongs_to_the_trial_of_its_process(name: str) -> None:
@@ -174,6 +176,7 @@ def test_a_report_from_any_thread_belongs_to_the_trial_of_its_process(name: str)
     assert [[report.step for report in trial.reports] for trial in results] == [[1, 2, 3]] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("cluster")
 def test_trials_that_take_up_the_room_that_they_wait_for_are_told_of_once(

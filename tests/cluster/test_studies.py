@@ -88,6 +88,7 @@ def test_a_running_study_can_be_followed_fed_and_stopped(name: str) -> None:
     assert run.status().stopped == "seen enough"
 
 
+@pytest.mark.slow
 def test_a_study_that_nobody_knows_is_named_with_its_nearest_neighbour(name: str) -> None:
     run = hpo.Tuner(slow, SPACE, num_trials=10_000, name=name, storage="memory", **SETTINGS).start()
     with pytest.raises(hpo.errors.StudyNotFound, match=name):
@@ -112,6 +113,7 @@ def test_a_detached_study_goes_when_it_is_done_and_its_results_stay(name: str, s
     run.close()
 
 
+@pytest.mark.slow
 def test_a_time_budget_ends_a_study_whose_trials_hang(name: str) -> None:
     def hangs(config):
         time.sleep(600)
@@ -135,6 +137,7 @@ def test_parameters_travel_once_and_are_shared(name: str) -> None:
     assert {trial.metrics["shared"] for trial in results} == {True}
 
 
+@pytest.mark.slow
 def test_big_objectives_and_big_spaces_survive_restarts(name: str) -> None:
     from cluster_support import kill
 
@@ -152,6 +155,7 @@ def test_big_objectives_and_big_spaces_survive_restarts(name: str) -> None:
     assert len(run.results()) == 40 and run.results().best_value > 300_000
 
 
+@pytest.mark.slow
 def test_when_the_holder_is_lost_the_study_says_what_to_do(name: str) -> None:
     import ray
     from cluster_support import kill

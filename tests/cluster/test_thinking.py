@@ -53,6 +53,7 @@ def test_with_one_worker_every_suggestion_knows_every_result(name: str, storage:
     assert {meta["pending"] for meta in metas(storage, name)} == {0}
 
 
+@pytest.mark.slow
 def test_with_several_workers_a_suggestion_misses_few_results_and_knows_what_is_pending(
     name: str, storage: str
 ) -> None:
@@ -76,6 +77,7 @@ def test_reports_are_answered_while_a_suggestion_is_being_computed(name: str, st
     assert max(trial.metrics["reporting_s"] for trial in results) < 1.8
 
 
+@pytest.mark.slow
 def test_a_thinker_that_dies_is_replaced_and_told_everything_again(name: str, storage: str, tmp_path) -> None:
     flag = str(tmp_path / "died")
 
@@ -101,6 +103,7 @@ def test_a_sampler_that_raises_ends_the_study_with_its_traceback(name: str, stor
         hpo.tune(slow, SPACE, sampler=make_sampler(0.0, fail), num_trials=6, name=name, storage=storage, progress=False)
 
 
+@pytest.mark.slow
 def test_options_without_names_are_the_same_ones_in_every_process(name: str, storage: str) -> None:
     steep, flat = (lambda x: 2 * x), (lambda x: x)
     space = {

@@ -31,6 +31,7 @@ def test_isolation_process_gives_each_trial_a_process_of_its_own(name: str) -> N
     assert len({trial.metrics["pid"] for trial in results}) == 4
 
 
+@pytest.mark.slow
 def test_numeric_libraries_keep_to_the_trials_cpus(name: str) -> None:
     def threads(config):
         return {"loss": config["x"], "omp": os.environ["OMP_NUM_THREADS"], "blas": os.environ["OPENBLAS_NUM_THREADS"]}
@@ -51,6 +52,7 @@ def test_custom_resources_limit_how_many_run_at_once(name: str) -> None:
     assert all(end <= begin for (_, end), (begin, _) in zip(spans, spans[1:], strict=False))
 
 
+@pytest.mark.slow
 def test_a_gpu_can_be_shared(name: str) -> None:
     def sees(config):
         time.sleep(0.5)  # so that the second worker has begun before the first is done with all
@@ -62,6 +64,7 @@ def test_a_gpu_can_be_shared(name: str) -> None:
     assert len({trial.worker for trial in results}) == 2
 
 
+@pytest.mark.slow
 def test_bundles_become_one_placement_group_per_worker(name: str) -> None:
     def where(config):
         import ray
@@ -99,6 +102,7 @@ def test_a_trial_that_takes_too_long_fails_and_the_others_of_its_lease_spend_not
     assert not any(fact.spent for fact in facts_of(storage, name, Requeued))
 
 
+@pytest.mark.slow
 def test_a_trial_that_holds_the_interpreters_lock_is_ended_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def stuck(config):
         if config["x"] == 0.5:

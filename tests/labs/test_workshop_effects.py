@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from labs_support import line
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 def test_the_training_error_falls_for_ever_and_cross_validation_chooses_well(solution):

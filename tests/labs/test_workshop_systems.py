@@ -7,7 +7,7 @@ import math
 import pytest
 from labs_support import line
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 def spans(notes):
