@@ -59,13 +59,13 @@ def sampler_cases(make: SamplerMaker, *, num_trials: int = 40) -> dict[str, Call
     Args:
         num_trials: after how many trials a sampler that learns should be clearly better than random.
     """
-    is_a_sampler = {"is_a_sampler": partial(check_is_a_sampler, make)}
+    is_a_sampler: dict[str, Callable[[], None]] = {"is_a_sampler": partial(check_is_a_sampler, make)}
     try:
         check_is_a_sampler(make)
     except AssertionError:  # the other cases would only stumble over what this one says
         return is_a_sampler
     fitting = {name: space for name, space in spaces().items() if _fits(make, space)}
-    cases: dict[str, Callable[[], None]] = is_a_sampler | {
+    cases = is_a_sampler | {
         f"{check.__name__.removeprefix('check_')}-{name}": partial(check, make, space)
         for check in SAMPLER_CHECKS
         for name, space in fitting.items()
