@@ -94,7 +94,9 @@ def journal_cases(
                 raise
             raise AssertionError(f"{(check.__doc__ or '').strip()} It ended with {error!r}") from error
 
-    cases = {check.__name__.removeprefix("check_"): partial(run, check) for check in JOURNAL_CHECKS}
+    cases: dict[str, Callable[[], None]] = {
+        check.__name__.removeprefix("check_"): partial(run, check) for check in JOURNAL_CHECKS
+    }
     if impossible is not None:
         cases["place_that_cannot_be_made"] = partial(run, check_place_that_cannot_be_made, lambda: impossible)
     return cases
