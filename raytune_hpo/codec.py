@@ -37,7 +37,11 @@ Row = tuple[str, int, str]  # a fact on its way: kind, version and body
 
 
 def to_row(fact: Fact) -> Row:
-    """The fact as it is stored and sent."""
+    """The fact as it is stored and sent.
+
+    Raises:
+        TypeError, ValueError: it holds what JSON cannot; a journal turns that into JournalError.
+    """
     return type(fact).__name__, VERSION, encode(fact)
 
 

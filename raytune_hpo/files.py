@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +62,26 @@ def write_whole(path: Path, text: str) -> None:
         try:
             with open(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
                 file.write(text)
+                file.flush()
+                os.fsync(file.fileno())  # before the new name is: or a crash may leave an empty file under it
             Path(name).chmod(0o666 & ~_umask())
             Path(name).replace(path)
+            _sync_folder(path.parent)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
         raise HpoError(f"{path} cannot be written: {error.strerror or error}; name a place that can be") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk. Some file systems know no such thing: there the file's own sync must do."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _umask() -> int:

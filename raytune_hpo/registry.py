@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from raytune_hpo.display import foreign_words
 from raytune_hpo.display.text import config_line
 from raytune_hpo.errors import SpecError, nearest
-from raytune_hpo.options import with_new_names
+from raytune_hpo.options import is_integral, with_new_names
 
 if TYPE_CHECKING:
     from raytune_hpo.protocols import Sampler
@@ -53,6 +53,7 @@ JOURNALS = {  # by URL scheme
     "postgresql": "raytune_hpo.journal.postgres:PostgresStorage",
 }
 _FOREIGN = {"sampler": foreign_words.SAMPLERS, "scheduler": foreign_words.SCHEDULERS}
+_METHODS = {"sampler": ("bind", "ask", "tell"), "scheduler": ("bind", "judge", "observe", "next_step")}
 _OWN = {"sampler": SAMPLERS, "scheduler": SCHEDULERS, "journal": JOURNALS}
 
 
@@ -92,12 +93,48 @@ def make(role: str, wanted: str | Mapping[str, Any] | object) -> Any:
         options = dict(wanted)
         if not isinstance(options.get("name"), str):
             raise SpecError(f'a {role} given as a dict needs a "name", which is text, got {options}')
-        return _build(role, options.pop("name"), options)
-    if isinstance(wanted, type) or not hasattr(wanted, "bind"):
-        raise SpecError(
-            f'a {role} is a name, a dict {{"name": ..., option: ...}} or an object of raytune_hpo.{role}s, got {wanted!r}'
-        )
+        wanted = _build(role, options.pop("name"), options)
+    check_part(role, wanted)
     return wanted
+
+
+def check_part(role: str, part: object) -> None:
+    """Refuse an object that lacks a member of its contract, before a study stumbles over it.
+
+    Args:
+        role: "sampler" or "scheduler".
+
+    Raises:
+        SpecError: it is a class, or no part at all, or names the member that is missing or of a wrong kind.
+    """
+    *methods, last = _METHODS[role]
+    rule = f'a {role} is a name, a dict {{"name": ..., option: ...}} or an object with {", ".join(methods)} and {last}'
+    if isinstance(part, type):
+        raise SpecError(f"{rule}; got the class {part.__name__}: call it, {part.__name__}()")
+    cls = type(part)
+    if not any(hasattr(part, method) for method in _METHODS[role]):
+        raise SpecError(f"{rule}, got {part!r}")
+    for method in _METHODS[role]:
+        if not callable(getattr(part, method, None)):
+            raise SpecError(f"{rule}; {cls.__name__} has no method {method!r}: define it")
+    if role == "sampler":
+        from raytune_hpo.protocols import Traits  # needs numpy; whoever only opens a storage does without
+
+        if not isinstance(getattr(cls, "traits", None), Traits):
+            raise SpecError(
+                f"a sampler says in its class what it can do; {cls.__name__} has no traits that are Traits: "
+                "write traits = Traits() into it"
+            )
+    elif not is_integral(getattr(cls, "version", None)):
+        raise SpecError(
+            f"a scheduler has a whole number as the version of its class; {cls.__name__} has none: write version = 1 into it"
+        )
+    for option in option_names(cls):
+        if not hasattr(part, option):
+            raise SpecError(
+                f"a {role} keeps its options under their own names; {cls.__name__} keeps no attribute {option!r} for its "
+                f"option: write self.{option} = {option} into __init__"
+            )
 
 
 def _build(role: str, name: str, options: Mapping[str, Any]) -> Any:
@@ -153,9 +190,14 @@ def current_spec(stored: StudySpec) -> StudySpec:
 
 
 def describe(role: str, part: object) -> Part:
-    """A part as the spec records it. Options that JSON cannot carry are recorded by their repr."""
+    """A part as the spec records it. Options that JSON cannot carry are recorded by their repr.
+
+    Raises:
+        SpecError: an object that is no such part.
+    """
     from raytune_hpo.spec import Part  # needs numpy; whoever only opens a storage does without
 
+    check_part(role, part)
     cls = type(part)
     path = f"{cls.__module__}:{cls.__qualname__}"
     name = next((name for name, value in installed(role).items() if value == path), path)

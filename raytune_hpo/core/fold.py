@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Fact, Finished, Printed, Reported, Verdict
 from raytune_hpo.protocols import Sampler, Scheduler, last_step
 from raytune_hpo.spec import StudySpec
@@ -14,12 +17,15 @@ class StudyFold:
 
     Args:
         sampler, scheduler: as made with their options; the fold binds fresh ones to the study.
+
+    Raises:
+        SpecError: what ``bind`` returns is no such part.
     """
 
     def __init__(self, spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None = None) -> None:
         self.ledger = Ledger(spec)
-        self.sampler = sampler.bind(spec.space, spec.goals, spec.seed)
-        self.scheduler = None if scheduler is None else scheduler.bind(spec.goals)
+        self.sampler: Sampler = _bound(sampler, "ask", spec.space, spec.goals, spec.seed)
+        self.scheduler: Scheduler | None = None if scheduler is None else _bound(scheduler, "judge", spec.goals)
         self._last_step = last_step(scheduler)
 
     def apply(self, fact: Fact) -> None:
@@ -41,6 +47,11 @@ class StudyFold:
         trials = self.ledger.trials
         before = trials[report.number] if report.number < len(trials) else None
         verdict = self.scheduler.judge(evolve(before, report, self.ledger.spec.goals))
+        if not isinstance(verdict, Verdict):
+            raise SpecError(
+                f"judge of {type(self.scheduler).__name__} returns a Verdict, got {verdict!r}; "
+                "say Verdict.CONTINUE or Verdict.STOP"
+            )
         has_ended = self._last_step is not None and report.step >= self._last_step
         return Verdict.COMPLETE if has_ended and verdict is Verdict.CONTINUE else verdict
 
@@ -50,3 +61,12 @@ class StudyFold:
         if self._last_step is None or (trial.reports and trial.reports[-1].step >= self._last_step):
             return step
         return self._last_step if step is None else min(step, self._last_step)
+
+
+def _bound(part: Any, needed: str, *study: Any) -> Any:
+    bound = part.bind(*study)
+    if not callable(getattr(bound, needed, None)):
+        raise SpecError(
+            f"bind of {type(part).__name__} returns a fresh one for a study, with {needed}, got {bound!r}; return it"
+        )
+    return bound

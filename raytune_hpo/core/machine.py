@@ -32,6 +32,7 @@ from raytune_hpo.core.messages import (
     Tick,
 )
 from raytune_hpo.core.suggestions import Suggestions
+from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import (
     Enqueued,
     Fact,
@@ -188,6 +189,11 @@ class OptimizerCore(StudyFold):
         if not isinstance(prepared.outcome, Suggestion):
             if prepared.outcome is Signal.EXHAUSTED and ledger.is_settled:
                 self._stop("exhausted", command.at)
+            elif ledger.is_settled and prepared.request.history == len(ledger.finished):
+                raise SpecError(
+                    f"a sampler waits for trials that are pending, and there are none; ask of {type(self.sampler).__name__} "
+                    "returned Signal.WAIT: suggest something, or return Signal.EXHAUSTED"
+                )
             return None
         space = ledger.spec.space
         config = prepared.outcome.config

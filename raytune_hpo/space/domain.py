@@ -125,6 +125,10 @@ class Continuous(Domain):
     """A domain of floats that knows the probability of a value below any number, so that others can round it."""
 
     @property
+    def size(self) -> int | None:
+        return None
+
+    @property
     @abstractmethod
     def bounds(self) -> tuple[float, float]:
         """Between which numbers its values lie; infinite where there is no bound."""

@@ -23,7 +23,13 @@ from raytune_hpo.testing.domains import (
     check_values_fit,
     domain_cases,
 )
-from raytune_hpo.testing.journals import JOURNAL_CHECKS, JournalPlace, journal_cases, journal_facts
+from raytune_hpo.testing.journals import (
+    JOURNAL_CHECKS,
+    JournalPlace,
+    check_place_that_cannot_be_made,
+    journal_cases,
+    journal_facts,
+)
 from raytune_hpo.testing.samplers import (
     SAMPLER_CHECKS,
     SamplerMaker,
@@ -31,6 +37,7 @@ from raytune_hpo.testing.samplers import (
     check_ask_twice,
     check_bind_is_fresh,
     check_inside,
+    check_is_a_sampler,
     check_learns,
     check_pending,
     check_replay,
@@ -48,6 +55,7 @@ from raytune_hpo.testing.schedulers import (
     check_equals_survive,
     check_good_survive,
     check_ignores_own_entry,
+    check_is_a_scheduler,
     check_judge_reads_only,
     check_next_step,
     check_repeat_replaces,
@@ -92,12 +100,15 @@ __all__ = [
     "check_equals_survive",
     "check_good_survive",
     "check_ignores_own_entry",
+    "check_is_a_scheduler",
     "check_inside",
+    "check_is_a_sampler",
     "check_json_form",
     "check_judge_reads_only",
     "check_learns",
     "check_next_step",
     "check_pending",
+    "check_place_that_cannot_be_made",
     "check_plain_values",
     "check_positions",
     "check_repeat_replaces",

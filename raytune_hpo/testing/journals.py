@@ -69,7 +69,11 @@ class JournalPlace:
 
 
 def journal_cases(
-    make_words: Callable[[], Any], open_at: Callable[[Any], Storage] = open_storage, *, lasts: bool = True
+    make_words: Callable[[], Any],
+    open_at: Callable[[Any], Storage] = open_storage,
+    *,
+    lasts: bool = True,
+    impossible: Any = None,
 ) -> dict[str, Callable[[], None]]:
     """Every check of a storage, each in a place of its own.
 
@@ -77,10 +81,12 @@ def journal_cases(
         make_words: gives words for another, empty place each time: a URL in a new folder, say.
         open_at: opens the storage that words name; by default, whatever is registered for them.
         lasts: False where studies live as long as the storage object, so that nobody else finds them.
+        impossible: words for a place that cannot be made, such as a folder below a file; they add a case,
+            ``place_that_cannot_be_made``.
     """
 
-    def run(check: Callable[[JournalPlace], None]) -> None:
-        place = JournalPlace(make_words(), open_at, lasts)
+    def run(check: Callable[[JournalPlace], None], make: Callable[[], Any] = make_words) -> None:
+        place = JournalPlace(make(), open_at, lasts)
         try:
             check(place)
         except Exception as error:
@@ -88,7 +94,12 @@ def journal_cases(
                 raise
             raise AssertionError(f"{(check.__doc__ or '').strip()} It ended with {error!r}") from error
 
-    return {check.__name__.removeprefix("check_"): partial(run, check) for check in JOURNAL_CHECKS}
+    cases: dict[str, Callable[[], None]] = {
+        check.__name__.removeprefix("check_"): partial(run, check) for check in JOURNAL_CHECKS
+    }
+    if impossible is not None:
+        cases["place_that_cannot_be_made"] = partial(run, check_place_that_cannot_be_made, lambda: impossible)
+    return cases
 
 
 # ---------------------------------------------------------------------------------------------- what is written
@@ -152,6 +163,16 @@ def check_is_a_storage(place: JournalPlace) -> None:
     assert storage.url and storage.url.isprintable(), "url says where the studies are, fit for a message"
     assert storage.studies() == [], "a new place holds no study"
     storage.close()
+
+
+def check_place_that_cannot_be_made(place: JournalPlace) -> None:
+    """Where no place can be made, a study is refused with an error of raytune_hpo.errors."""
+    try:
+        _hold(place.open())
+    except HpoError as error:
+        assert str(error), "the message says what is wrong"
+    else:
+        raise AssertionError(f"a study at {place.words} should be refused: nothing can be kept there")
 
 
 def check_append_and_read(place: JournalPlace) -> None:

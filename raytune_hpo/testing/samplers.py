@@ -12,7 +12,7 @@ import numpy as np
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Sampler, Signal, Suggestion
-from raytune_hpo.registry import option_names
+from raytune_hpo.registry import check_part, option_names
 from raytune_hpo.rng import derive
 from raytune_hpo.space import Choice, Float, Int, Normal, Ordinal, Space
 from raytune_hpo.testing.trials import GOALS, SEED, TWO_GOALS, Loop, bowl, check_documented, finish, report, start
@@ -54,11 +54,18 @@ def _x_is_below_y(config: Mapping[str, Any]) -> bool:
 def sampler_cases(make: SamplerMaker, *, num_trials: int = 40) -> dict[str, Callable[[], None]]:
     """Every check of a sampler with every space that it does not refuse, by a name for the pair.
 
+    What lacks a member of the contract gets the first case alone, ``is_a_sampler``, which says so.
+
     Args:
         num_trials: after how many trials a sampler that learns should be clearly better than random.
     """
+    is_a_sampler: dict[str, Callable[[], None]] = {"is_a_sampler": partial(check_is_a_sampler, make)}
+    try:
+        check_is_a_sampler(make)
+    except AssertionError:  # the other cases would only stumble over what this one says
+        return is_a_sampler
     fitting = {name: space for name, space in spaces().items() if _fits(make, space)}
-    cases: dict[str, Callable[[], None]] = {
+    cases = is_a_sampler | {
         f"{check.__name__.removeprefix('check_')}-{name}": partial(check, make, space)
         for check in SAMPLER_CHECKS
         for name, space in fitting.items()
@@ -77,15 +84,31 @@ def _fits(make: SamplerMaker, space: Space) -> bool:
     return True
 
 
+def check_is_a_sampler(make: SamplerMaker) -> None:
+    """It has the methods and traits of a sampler, keeps its options as attributes, and ``bind`` returns another."""
+    part = make()
+    try:
+        check_part("sampler", part)
+    except SpecError as error:
+        raise AssertionError(str(error)) from error
+    try:
+        bound: object = part.bind(spaces()["one"], GOALS, SEED)
+    except SpecError:  # it does not fit every space
+        return
+    assert type(bound) is type(part), f"bind returns a fresh sampler of the same class, got {bound!r}"
+
+
 def check_bind_is_fresh(make: SamplerMaker, space: Space) -> None:
     """A sampler bound from one that has learned has the same options, and knows nothing."""
     loop = _taught(make, space)
     again = loop.sampler.bind(space, GOALS, SEED)
-    assert type(again) is type(loop.sampler)
-    assert again is not loop.sampler
+    assert type(again) is type(loop.sampler), f"bind returns a sampler of the same class, got {again!r}"
+    assert again is not loop.sampler, "bind returns another sampler, not itself"
     for option in option_names(type(again)):
-        assert getattr(again, option) == getattr(loop.sampler, option)
-    assert Loop(again, space).peek() == Loop.of(make, space).peek()
+        old, new = getattr(loop.sampler, option), getattr(again, option)
+        assert new == old, f"bind passes options on: {option} was {old!r}, and is {new!r}"
+    says, should_say = Loop(again, space).peek(), Loop.of(make, space).peek()
+    assert says == should_say, f"what bind returns has learned nothing: it suggests {says}, a new one {should_say}"
 
 
 def check_inside(make: SamplerMaker, space: Space) -> None:
@@ -94,14 +117,17 @@ def check_inside(make: SamplerMaker, space: Space) -> None:
     assert loop.finished, "a sampler suggests something"
     for trial in loop.finished:
         space.check(trial.config)
-        assert json.loads(json.dumps(dict(trial.meta))) == trial.meta
-    assert all(space.is_feasible([trial.config for trial in loop.finished]))
+        assert json.loads(json.dumps(dict(trial.meta))) == trial.meta, f"meta is JSON, got {trial.meta!r}"
+    for trial, is_feasible in zip(loop.finished, space.is_feasible([t.config for t in loop.finished]), strict=True):
+        assert is_feasible, f"suggestions meet the constraints of the space, {dict(trial.config)} does not"
 
 
 def check_ask_twice(make: SamplerMaker, space: Space) -> None:
     """The same number, history and pending give the same suggestion, in this sampler and in another one."""
     one, other = _taught(make, space), _taught(make, space)
-    assert one.peek() == one.peek() == other.peek()
+    first, second, others = one.peek(), one.peek(), other.peek()
+    assert first == second, f"asked twice, it says the same; it said {first}, then {second}"
+    assert first == others, f"one that learned the same says the same; it said {first}, the other {others}"
 
 
 def check_ask_changes_nothing(make: SamplerMaker, space: Space) -> None:
@@ -111,7 +137,8 @@ def check_ask_changes_nothing(make: SamplerMaker, space: Space) -> None:
         asked.peek()
         asked.learn(trial)
         silent.learn(trial)
-    assert asked.peek() == silent.peek()
+    says, should_say = asked.peek(), silent.peek()
+    assert says == should_say, f"ask changes nothing; after being asked it says {says}, without that {should_say}"
 
 
 def check_replay(make: SamplerMaker, space: Space) -> None:
@@ -120,7 +147,8 @@ def check_replay(make: SamplerMaker, space: Space) -> None:
     replayed = Loop.of(make, space)
     for trial in live.finished:
         replayed.learn(trial)
-    assert live.peek() == replayed.peek()
+    says, should_say = replayed.peek(), live.peek()
+    assert says == should_say, f"a replay goes on as the live one does; it says {says}, the live one {should_say}"
 
 
 def check_pending(make: SamplerMaker, space: Space) -> None:
@@ -149,7 +177,7 @@ def check_several_goals(make: SamplerMaker, space: Space) -> None:
     """A sampler that says so can do with two goals."""
     if make().traits.multi_goal:
         loop = Loop.of(make, space, goals=TWO_GOALS).run(_LONG + 4)
-        assert loop.finished
+        assert loop.finished, "a sampler of several goals suggests something for two"
 
 
 def check_learns(make: SamplerMaker, num_trials: int) -> None:

@@ -9,9 +9,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.protocols import Scheduler
-from raytune_hpo.registry import option_names
+from raytune_hpo.registry import check_part, option_names
 from raytune_hpo.testing.trials import GOALS, check_documented, finish, report, restart, start
 from raytune_hpo.trial import Trial
 
@@ -77,18 +78,39 @@ def race(scheduler: Scheduler, losses: Sequence[Sequence[float]], *, workers: in
 
 
 def scheduler_cases(make: SchedulerMaker) -> dict[str, Callable[[], None]]:
-    """Every check of a scheduler, by name."""
+    """Every check of a scheduler, by name.
+
+    What lacks a member of the contract gets the first case alone, ``is_a_scheduler``, which says so. ``good_survive`` and
+    ``equals_survive`` are for rules that compare trials; all others apply to every rule.
+    """
+    try:
+        check_is_a_scheduler(make)
+    except AssertionError:  # the other cases would only stumble over what this one says
+        return {"is_a_scheduler": partial(check_is_a_scheduler, make)}
     return {check.__name__.removeprefix("check_"): partial(check, make) for check in SCHEDULER_CHECKS}
+
+
+def check_is_a_scheduler(make: SchedulerMaker) -> None:
+    """It has the methods and version of a scheduler, keeps its options as attributes, and ``bind`` returns another."""
+    part = make()
+    try:
+        check_part("scheduler", part)
+    except SpecError as error:
+        raise AssertionError(str(error)) from error
+    bound: object = part.bind(GOALS)
+    assert type(bound) is type(part), f"bind returns a fresh scheduler of the same class, got {bound!r}"
 
 
 def check_scheduler_bind_is_fresh(make: SchedulerMaker) -> None:
     """A scheduler bound from one that has judged has the same options, and knows nothing."""
     used = race(make().bind(GOALS), curves()).scheduler
     again = used.bind(GOALS)
-    assert type(again) is type(used)
+    assert type(again) is type(used), f"bind returns a scheduler of the same class, got {again!r}"
     for option in option_names(type(again)):
-        assert getattr(again, option) == getattr(used, option)
-    assert race(again, curves()).verdicts == race(make().bind(GOALS), curves()).verdicts
+        old, new = getattr(used, option), getattr(again, option)
+        assert new == old, f"bind passes options on: {option} was {old!r}, and is {new!r}"
+    says, should_say = race(again, curves()).verdicts, race(make().bind(GOALS), curves()).verdicts
+    assert says == should_say, "what bind returns has observed nothing: its verdicts are those of a new one"
 
 
 def check_judge_reads_only(make: SchedulerMaker) -> None:
@@ -97,7 +119,12 @@ def check_judge_reads_only(make: SchedulerMaker) -> None:
     for trial in once.seen:
         if trial.reports and trial.status is Status.RUNNING:
             said = {often.judge(trial) for _ in range(3)}
-            assert said == {once.verdicts[trial.number, trial.reports[-1].step]}
+            step = trial.reports[-1].step
+            expected = once.verdicts[trial.number, step]
+            assert said == {expected}, (
+                f"judge reads only: of trial {trial.number} at step {step} it says {said} when it is asked three "
+                f"times, {expected!r} when it is asked once"
+            )
         often.observe(trial)
 
 
@@ -107,7 +134,9 @@ def check_scheduler_replay(make: SchedulerMaker) -> None:
     replayed = make().bind(GOALS)
     for trial in live.seen:
         replayed.observe(trial)
-    assert _verdicts_on_newcomers(replayed) == _verdicts_on_newcomers(live.scheduler)
+    assert _verdicts_on_newcomers(replayed) == _verdicts_on_newcomers(live.scheduler), (
+        "a replay judges as the live one does: observe alone learns, and judge remembers nothing"
+    )
 
 
 def check_ignores_own_entry(make: SchedulerMaker) -> None:
@@ -117,7 +146,12 @@ def check_ignores_own_entry(make: SchedulerMaker) -> None:
         scheduler.observe(trial)
         scheduler.observe(trial)
         if trial.reports and trial.status is Status.RUNNING:
-            assert scheduler.judge(trial) is live.verdicts[trial.number, trial.reports[-1].step]
+            step = trial.reports[-1].step
+            said, expected = scheduler.judge(trial), live.verdicts[trial.number, step]
+            assert said is expected, (
+                f"judge leaves out what it remembers of the trial itself: of trial {trial.number} at step {step} it says "
+                f"{said!r} after the report was observed, {expected!r} before"
+            )
 
 
 def check_next_step(make: SchedulerMaker) -> None:
@@ -139,7 +173,9 @@ def check_repeat_replaces(make: SchedulerMaker) -> None:
                 twice.observe(earlier)
         else:
             twice.observe(replace(trial, attempt=2))
-    assert _verdicts_on_newcomers(twice) == _verdicts_on_newcomers(once.scheduler)
+    assert _verdicts_on_newcomers(twice) == _verdicts_on_newcomers(once.scheduler), (
+        "after a requeue a trial's reports begin anew: observe remembers by the trial's number, and replaces"
+    )
 
 
 def check_good_survive(make: SchedulerMaker) -> None:
@@ -150,13 +186,15 @@ def check_good_survive(make: SchedulerMaker) -> None:
     assert 0 not in stopped, "the best trial was stopped"
     assert stopped, "nobody was stopped"
     kept = [limit for number, limit in enumerate(limits) if number not in stopped]
-    assert np.mean([limits[number] for number in stopped]) > np.mean(kept)
+    assert np.mean([limits[number] for number in stopped]) > np.mean(kept), (
+        "those that were stopped are better than those that were kept: losses are minimised, whatever the mode"
+    )
 
 
 def check_equals_survive(make: SchedulerMaker) -> None:
     """Among equal curves nobody is stopped, nor is a trial without company."""
-    assert not race(make().bind(GOALS), [curves()[5]] * 20).stopped
-    assert not race(make().bind(GOALS), [curves()[5]]).stopped
+    assert not race(make().bind(GOALS), [curves()[5]] * 20).stopped, "one of twenty equal trials was stopped"
+    assert not race(make().bind(GOALS), [curves()[5]]).stopped, "a trial that is alone was stopped"
 
 
 def check_reports_without_losses(make: SchedulerMaker) -> None:
@@ -165,11 +203,14 @@ def check_reports_without_losses(make: SchedulerMaker) -> None:
     trial = run.observe(start(99, {}))
     for step in range(1, 28):
         trial, verdict = run.report(trial, step, None)
-        assert verdict is Verdict.CONTINUE
-    assert _verdicts_on_newcomers(run.scheduler)
+        assert verdict is Verdict.CONTINUE, (
+            f"a report without losses is no reason to stop, got {verdict!r} at step {step}"
+        )
+    _verdicts_on_newcomers(run.scheduler)  # nor do they break what comes after them
 
 
 SCHEDULER_CHECKS: tuple[Callable[[SchedulerMaker], None], ...] = (
+    check_is_a_scheduler,
     check_documented,
     check_scheduler_bind_is_fresh,
     check_judge_reads_only,

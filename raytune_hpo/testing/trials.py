@@ -141,5 +141,6 @@ def check_documented(make: Callable[[], Any]) -> None:
     for option in option_names(type(part)):
         assert hasattr(part, option), f"option {option!r} is kept as an attribute of that name"
     traits = getattr(part, "traits", None)
-    assert traits is None or isinstance(traits, Traits)
-    assert (part.version if traits is None else traits.version) >= 1
+    assert traits is None or isinstance(traits, Traits), f"traits are Traits, got {traits!r}"
+    version = part.version if traits is None else traits.version
+    assert version >= 1, f"versions begin with 1, got {version!r}"

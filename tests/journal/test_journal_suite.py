@@ -5,7 +5,7 @@ import time
 import pytest
 
 from raytune_hpo import testing
-from raytune_hpo.errors import SequenceConflict
+from raytune_hpo.errors import JournalError, SequenceConflict
 from raytune_hpo.journal import Integrity, MemoryStorage, Storage
 from raytune_hpo.journal.memory import MemoryJournal
 
@@ -214,3 +214,20 @@ def test_a_storage_that_only_says_that_it_lasts_is_caught():
 def test_a_storage_without_all_methods_is_caught():
     with pytest.raises(AssertionError, match="all methods"):
         testing.journal_cases(lambda: None, lambda words: object())["is_a_storage"]()
+
+
+def test_a_storage_that_takes_studies_nowhere_is_caught_where_the_place_is_impossible():
+    def open_at(words):
+        if words == "refused":
+            raise JournalError("refused cannot be used: it is a file")
+        if words == "breaks":
+            raise NotADirectoryError("breaks/below")
+        return MemoryStorage()
+
+    case = "place_that_cannot_be_made"
+    assert case not in testing.journal_cases(lambda: "memory", open_at)
+    testing.journal_cases(lambda: "memory", open_at, impossible="refused")[case]()
+    with pytest.raises(AssertionError, match="a study at nowhere should be refused"):
+        testing.journal_cases(lambda: "memory", open_at, impossible="nowhere")[case]()
+    with pytest.raises(AssertionError, match="It ended with NotADirectoryError"):
+        testing.journal_cases(lambda: "memory", open_at, impossible="breaks")[case]()

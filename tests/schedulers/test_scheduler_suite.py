@@ -2,9 +2,12 @@
 
 import pytest
 
-from raytune_hpo import testing
+from raytune_hpo import registry, testing
+from raytune_hpo.core.messages import AskTrials, ReportMetrics
+from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Verdict
 from raytune_hpo.schedulers import ASHA
+from tests.support import Feed
 
 
 class Judging(ASHA):
@@ -54,3 +57,35 @@ def test_a_broken_scheduler_is_caught(scheduler, check):
     check(Judging)
     with pytest.raises(AssertionError):
         check(scheduler)
+
+
+def test_a_judge_that_returns_no_verdict_is_named():
+    class SaysTrue(Judging):
+        def judge(self, trial):
+            return True
+
+    feed = Feed(scheduler=SaysTrue(), metric="loss")
+    lease = feed(AskTrials(worker="w", limit=1, at=1.0)).reply
+    trial = lease.assignments[0]
+    with pytest.raises(SpecError, match="judge of SaysTrue returns a Verdict, got True; say Verdict.CONTINUE"):
+        feed(ReportMetrics(number=trial.number, attempt=trial.attempt, step=1, metrics={"loss": 1.0}, at=2.0))
+
+
+@pytest.mark.parametrize("member", ["bind", "judge", "observe", "next_step", "version"])
+def test_an_object_that_is_no_whole_scheduler_is_told_what_it_lacks(member):
+    lacking = type("Lacking", (Judging,), {member: None})
+    with pytest.raises(SpecError, match="version = 1" if member == "version" else f"Lacking has no method '{member}'"):
+        registry.make("scheduler", lacking())
+    with pytest.raises(
+        SpecError, match=r"bind, judge, observe and next_step; got the class Lacking: call it, Lacking\(\)"
+    ):
+        registry.make("scheduler", lacking)
+
+
+def test_the_suite_of_what_is_no_scheduler_has_one_case_which_says_what_is_missing():
+    cases = testing.scheduler_cases(type("Lacking", (Judging,), {"version": None}))
+    assert list(cases) == ["is_a_scheduler"]
+    with pytest.raises(AssertionError, match="version = 1"):
+        cases["is_a_scheduler"]()
+    assert next(iter(testing.scheduler_cases(Judging))) == "is_a_scheduler"
+    testing.check_is_a_scheduler(Judging)

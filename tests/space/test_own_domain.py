@@ -17,6 +17,8 @@ from raytune_hpo.numerics.axes import Kind
 from raytune_hpo.space import Domain, Space
 from raytune_hpo.space.axis import axis_of
 from raytune_hpo.space.dialects.scipy_stats import Shaped
+from raytune_hpo.space.domain import Continuous
+from raytune_hpo.space.grids import FINEST, settle, snap
 
 
 @dataclass(frozen=True)
@@ -174,3 +176,54 @@ def test_a_dataclass_may_have_a_field_of_a_contract_s_name():
         options: tuple[int, ...] = field(kw_only=True)
 
     assert Listed(2, 0, 3, options=(1, 2)).options == (1, 2)
+
+
+@dataclass(frozen=True)
+class LogOdds(Continuous):
+    """Probabilities, evenly by their log odds from -most to most."""
+
+    most: float = 6.0
+
+    def codes(self, unit):
+        return 1 / (1 + np.exp(self.most * (1 - 2 * self._snapped(unit))))
+
+    def units(self, codes):
+        return settle(self._snapped(self.below(codes)), codes, self.codes, apart=1 / FINEST)
+
+    def below(self, codes):
+        inside = codes.clip(*self.bounds)
+        return (0.5 + np.log(inside / (1 - inside)) / (2 * self.most)).clip(0, 1)
+
+    @property
+    def bounds(self):
+        end = 1 / (1 + np.exp(self.most))
+        return float(end), float(1 - end)
+
+    def problem(self, value):
+        return None if self.bounds[0] <= value <= self.bounds[1] else "must be a probability within the bounds"
+
+    def to_json(self):
+        return {"most": self.most}
+
+    def _snapped(self, unit):
+        return snap(unit)
+
+
+@dataclass(frozen=True)
+class NotSnapped(LogOdds):
+    def units(self, codes):
+        return self.below(codes)
+
+    def _snapped(self, unit):
+        return unit
+
+
+def test_a_continuous_domain_of_ones_own_needs_no_size_and_passes_the_suite():
+    assert LogOdds().size is None
+    for case in testing.domain_cases(LogOdds()).values():
+        case()
+
+
+def test_a_round_trip_through_exp_that_is_not_snapped_is_told_by_value_and_way_out():
+    with pytest.raises(AssertionError, match=r"\d came back as 0\.\d+; see settle in docs/how-to/own-domain.md"):
+        testing.check_round_trip(NotSnapped())

@@ -1,0 +1,32 @@
+"""Files that are written whole: the old one or the new one, on the disk before anyone finds it."""
+
+import os
+
+import pytest
+
+from raytune_hpo.errors import HpoError
+from raytune_hpo.files import write_whole
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_folder_after_it(tmp_path, monkeypatch):
+    path = tmp_path / "spec.json"
+    path.write_text("old")
+    seen = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: seen.append(path.read_text()))
+    write_whole(path, "new")
+    assert seen == ["old", "new"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["spec.json"]
+
+
+def test_a_disk_that_refuses_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch):
+    path = tmp_path / "spec.json"
+    path.write_text("old")
+
+    def refuse(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(HpoError, match="cannot be written: No space left on device"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["spec.json"]
