@@ -115,7 +115,11 @@ class LocalHandle:
             if self._desk.is_over:
                 return STOP
             commands = self._desk.report(number, attempt, reports, self._optimizer.now())
-            return self._desk.answer(self._optimizer.handle(commands))
+            try:
+                return self._desk.answer(self._optimizer.handle(commands))
+            except Exception as error:  # of a scheduler or a journal, not of the objective that reports
+                self._fail(error)
+                return STOP
 
     # -------------------------------------------------------------------------------------------- workers and their time
 

@@ -1,7 +1,10 @@
 """The contract suite itself: each way to break the contract is caught by the check that is there for it."""
 
+from contextlib import suppress
+
 import pytest
 
+import raytune_hpo as hpo
 from raytune_hpo import registry, testing
 from raytune_hpo.core.messages import AskTrials, ReportMetrics
 from raytune_hpo.errors import SpecError
@@ -69,6 +72,17 @@ def test_a_judge_that_returns_no_verdict_is_named():
     trial = lease.assignments[0]
     with pytest.raises(SpecError, match="judge of SaysTrue returns a Verdict, got True; say Verdict.CONTINUE"):
         feed(ReportMetrics(number=trial.number, attempt=trial.attempt, step=1, metrics={"loss": 1.0}, at=2.0))
+
+    def objective(config):
+        with suppress(Exception):  # the error is not the objective's, so no objective can hide it
+            hpo.report({"loss": 1.0})
+        return 1.0
+
+    with pytest.raises(SpecError, match="judge of SaysTrue returns a Verdict, got True"):
+        hpo.tune(
+            objective, {"x": hpo.uniform(0.0, 1.0)}, num_trials=3, scheduler=SaysTrue(), runtime="local", storage="memory",
+            progress=False,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("member", ["bind", "judge", "observe", "next_step", "version"])
