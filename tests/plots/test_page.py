@@ -130,7 +130,7 @@ def test_a_browser_without_a_network_draws_the_page_and_keeps_the_readers_place(
         tab, errors = browser.new_page(), []
         tab.on("pageerror", lambda error: errors.append(str(error)))
         tab.goto(f"file://{tmp_path}/page.html", timeout=120_000)
-        tab.click("text=size >> nth=0")
+        tab.get_by_role("button", name="size", exact=True).first.click()
         place = tab.evaluate("scrollTo(0, 900); window.before = true; scrollY")
         assert tab.locator("button[aria-pressed=true]").inner_text() == "size"
         assert tab.locator("section[data-metric='0']:visible").count() == 0
