@@ -33,6 +33,7 @@ from raytune_hpo.cluster.shells import pickler
 CONNECT_S = 3.0
 SILENCE_S = 60.0  # without an answer, and the connection counts as broken; waiting workers are answered far sooner
 MAX_MESSAGE = 1 << 26  # bytes, pickled: 64 MiB
+MAX_UNPROVEN = 256  # connections at a time; each holds a file descriptor, of which the journal needs some, too
 _WORKER, _OPTIMIZER = b"worker", b"optimizer"  # who proves; so that no proof can be given back as one's own
 _NONCE = 32
 _PROOF = hashlib.sha256().digest_size
@@ -60,6 +61,7 @@ class Listener:
         self._answer = answer
         self._secret = secrets.token_bytes(32)
         self._server: asyncio.Server | None = None
+        self._num_unproven = 0
 
     async def open(self) -> None:
         """Listen on this node's address, at any free port."""
@@ -91,9 +93,15 @@ class Listener:
             writer.close()
 
     async def _is_let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        if self._num_unproven == MAX_UNPROVEN:
+            return False
         nonce = secrets.token_bytes(_NONCE)
         writer.write(nonce)
-        said = await asyncio.wait_for(reader.readexactly(_PROOF + _NONCE), CONNECT_S)
+        self._num_unproven += 1
+        try:
+            said = await asyncio.wait_for(reader.readexactly(_PROOF + _NONCE), CONNECT_S)
+        finally:
+            self._num_unproven -= 1
         proof, challenge = said[:_PROOF], said[_PROOF:]
         if not hmac.compare_digest(proof, _proof(self._secret, _WORKER, nonce)):
             return False

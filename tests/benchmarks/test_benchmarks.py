@@ -82,7 +82,7 @@ def test_reports(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_memory(tmp_path: Path) -> None:
     figures = measured(tmp_path, "memory", "--only", "processes", "return")
-    assert {"optimizer", "driver", "files", "in_all", "resume_random_100", "attach_hyperopt_100"} <= set(figures)
+    assert {"optimizer", "driver", "files", "in_all", "resume_random_100", "attach_auto_100"} <= set(figures)
 
 
 @pytest.mark.ray

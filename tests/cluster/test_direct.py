@@ -107,6 +107,24 @@ def test_who_does_not_know_the_secret_is_not_let_in(loop: Loop) -> None:
     assert not called
 
 
+def test_strangers_who_say_nothing_do_not_use_up_the_files(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct, "MAX_UNPROVEN", 3)
+    address = address_of(loop.listening(echo))
+    strangers = [socket.create_connection((address.host, address.port), 5) for _ in range(5)]
+    greeted = [bool(stranger.recv(1)) for stranger in strangers]
+    assert greeted == [True, True, True, False, False], "the last ones are cut"
+    for stranger in strangers:
+        stranger.close()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:  # until those who have gone are noticed
+        try:
+            assert Connection(address).call("say", ()) == ("say", ())
+            return
+        except OSError:
+            time.sleep(0.01)
+    raise AssertionError("a worker was not let in after the strangers had gone")
+
+
 def test_whoever_sits_on_the_optimizers_port_must_know_the_secret_too() -> None:
     class Bomb:
         def __reduce__(self):

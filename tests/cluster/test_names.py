@@ -96,6 +96,7 @@ def test_a_pool_that_lost_its_optimizer_does_not_keep_the_name(
     assert results.num_by_status["completed"] >= 4
 
 
+@pytest.mark.slow
 def test_a_study_that_has_ended_gives_up_its_name_at_once(name: str, storage: str) -> None:
     for num_trials in (2, 4):
         run = hpo.Tuner(slow, SPACE, num_trials=num_trials, name=name, storage=storage, **SETTINGS).start()

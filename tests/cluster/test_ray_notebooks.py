@@ -9,7 +9,7 @@ import pytest
 
 from tests.faces.notebooks import Executed, assert_one_card_updated_in_place
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 STUDY = """
 import time
@@ -35,7 +35,6 @@ def test_fit_on_a_cluster_that_the_notebook_starts(tmp_path: Path) -> None:
     assert "12 trials (12 completed)" in executed.html(3)
 
 
-@pytest.mark.slow
 def test_a_notebook_outside_the_cluster_gets_the_same_cards(head: dict[str, str], tmp_path: Path) -> None:
     cells = [
         STUDY,

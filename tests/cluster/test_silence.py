@@ -134,6 +134,7 @@ def pids(tmp_path: Path) -> Iterator[Path]:
             pass
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("cluster")
 def test_a_stopped_worker_is_ended_with_its_trial_and_replaced(name: str, storage: str, pids: Path) -> None:

@@ -36,7 +36,7 @@ class References(HTMLParser):
             ]
 
 
-@pytest.fixture(scope="module", params=LABS)
+@pytest.fixture(scope="module", params=["select_model", pytest.param("stop_early", marks=pytest.mark.slow)])
 def lab(request, tmp_path_factory):
     """A lab that was run with few trials: its name, its output, its page and its storage."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -75,6 +75,7 @@ def test_a_lab_is_looked_at_again_from_the_command_line(lab):
     assert "page.html" in compared
 
 
+@pytest.mark.slow
 def test_a_lab_is_a_file_for_the_command_line(tmp_path):
     storage = f"sqlite:///{tmp_path}/studies.db"
     options = ["--num-trials", 3, "--name", "by-hand", "--storage", storage]
@@ -82,7 +83,8 @@ def test_a_lab_is_a_file_for_the_command_line(tmp_path):
     assert "by-hand" in run(sys.executable, "-m", "raytune_hpo.cli", "studies", "--storage", storage)
 
 
-@pytest.mark.parametrize("name", ["select_model", pytest.param("stop_early", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LABS)
 def test_a_lab_runs_unchanged_as_a_job(name, cluster_of_others, tmp_path):
     storage, page = f"sqlite:///{tmp_path}/studies.db", tmp_path / "page.html"
     options = ["--num-trials", 6, "--name", "job", "--storage", storage, "--out", page]
