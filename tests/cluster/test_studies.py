@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,9 +32,24 @@ def test_fit_returns_the_results_and_leaves_nothing_behind(name: str, storage: s
     results = hpo.tune(slow, SPACE, num_trials=10, name=name, storage=storage, **SETTINGS)
     assert len(results) == 10
     assert results.best_value == min(trial.metrics["loss"] for trial in results)
-    assert len({trial.worker for trial in results}) == 2
     assert not [actor for actor in actors() if name in actor]
     assert_each_once(storage, name, 10)
+
+
+def test_two_trials_run_at_the_same_time(name: str, storage: str, tmp_path: Path) -> None:
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
+
+    def waits_for_the_other(config: dict[str, float]) -> float:
+        (meeting / str(config["x"])).touch()
+        deadline = time.monotonic() + 60
+        while (num_here := len(list(meeting.iterdir()))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return num_here
+
+    results = hpo.tune(waits_for_the_other, SPACE, num_trials=2, name=name, storage=storage, **SETTINGS)
+    assert [trial.metrics["loss"] for trial in results] == [2, 2]
+    assert len({trial.worker for trial in results}) == 2
 
 
 def test_a_study_is_continued_and_extended(name: str, storage: str) -> None:
