@@ -16,7 +16,7 @@ export RAY_enable_metrics_collection := 0
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-tune: $(READY)  ## tune real models on a local Ray cluster (about four minutes on two cores)
+tune: $(READY)  ## tune real models on a local Ray cluster (a minute or two on two cores)
 	@$(BIN)/python labs/select_model.py --name select-model-$(NOW) --out out/select_model.html
 	@echo
 	@$(BIN)/python labs/stop_early.py --name stop-early-$(NOW) --out out/stop_early.html
