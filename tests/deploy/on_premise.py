@@ -70,7 +70,12 @@ def wait_until(condition: Any) -> float:
 def bring_up() -> dict[str, Any]:
     # Ray gives each of its agents 15 seconds to start; where cores are shared by many, that may be too few.
     enter(f"ray up --yes {CONFIG}", attempts=5)
-    return {"joined_s": wait_until(lambda: "4.0 CPU" in on("head", "ray status"))}
+    try:
+        return {"joined_s": wait_until(lambda: "4.0 CPU" in on("head", "ray status"))}
+    except AssertionError:
+        on("head", "tail -n 200 /tmp/ray/session_latest/logs/monitor.*")  # why the other one did not join
+        on("worker", "tail -n 50 ~/ray_worker.log || true")
+        raise
 
 
 def submit(num_trials: int) -> dict[str, Any]:
