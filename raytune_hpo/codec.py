@@ -4,8 +4,9 @@ JSON has no NaN or infinity, and databases refuse Python's extension that has: t
 a dict that looks like that travels with one more ``$`` before its key. Configurations come here packed by their space,
 which carries everything else that JSON cannot.
 
-Version 2 knows a retried trial's number, the step a trial goes on from, suspects, reasons, stops of single trials, the
-verdict ``complete`` and the versions of a session; and it sends back dicts that look like floats as they were.
+Version 2 knows trials that pause, are saved and go on, and what they go on from; a retried trial's number, suspects,
+reasons, stops of single trials, the verdict ``complete`` and the versions of a session; and it sends back dicts that look
+like floats as they were.
 """
 
 from __future__ import annotations

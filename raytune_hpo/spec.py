@@ -23,15 +23,17 @@ class Limits:
         time_budget_s: seconds of running time, over all sessions.
         target: ends the study once the first metric is at least this good, in the metric's own units.
         max_failures: how many trials may fail in one session.
+        num_steps: how many steps all trials may make together; those that were lost and made again count twice.
     """
 
     num_trials: int | None = None
     time_budget_s: float | None = None
     target: float | None = None
     max_failures: int | None = None
+    num_steps: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("num_trials", "max_failures"):
+        for name in ("num_trials", "max_failures", "num_steps"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
                 raise SpecError(f"{name} is a whole number of at least 1, got {value!r}; leave it out for no limit")
@@ -45,7 +47,8 @@ class Limits:
 
     def to_json(self) -> dict[str, Any]:
         limits = {"num_trials": self.num_trials, "time_budget_s": self.time_budget_s, "target": self.target}
-        return limits if self.max_failures is None else {**limits, "max_failures": self.max_failures}
+        newer = {"max_failures": self.max_failures, "num_steps": self.num_steps}  # unknown to older releases
+        return {**limits, **{name: value for name, value in newer.items() if value is not None}}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ from raytune_hpo.runtime.async_desk import AsyncDesk
 from raytune_hpo.runtime.attendance import is_unusual
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study, reopen_study
-from raytune_hpo.runtime.wire import AnswerRow, EndedRow, LeaseRows, pack_answer, pack_lease, unpack_ended
+from raytune_hpo.runtime.wire import AnswerRow, EndedRow, LeaseRows, ReportRow, pack_answer, pack_lease, unpack_ended
 
 TICK_S = 1.0  # how closely time budgets are kept, and workers listened to
 REOPEN_S = 600.0  # how long a restarted optimizer waits for its journal
@@ -154,7 +154,12 @@ class OptimizerActor:
         return self._listener.address
 
     async def _on_call(self, method: str, args: tuple[Any, ...]) -> Any:
-        spoken: dict[str, Callable[..., Awaitable[Any]]] = {"exchange": self.exchange, "report": self.report}
+        spoken: dict[str, Callable[..., Awaitable[Any]]] = {
+            "exchange": self.exchange,
+            "report": self.report,
+            "keep": self.keep,
+            "offer": self.offer,
+        }
         return await spoken[method](*args)
 
     async def exchange(
@@ -174,9 +179,17 @@ class OptimizerActor:
         await self.tell(worker, ended, ())
         await self.lost(worker, reason, True)
 
-    async def report(self, number: int, attempt: int, reports: Sequence[tuple[int, Any]]) -> AnswerRow:
+    async def report(self, number: int, attempt: int, reports: Sequence[ReportRow]) -> AnswerRow:
         await self._open.wait()
         return pack_answer(await self._desk.report(number, attempt, reports))
+
+    async def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> AnswerRow:
+        await self._open.wait()
+        return pack_answer(await self._desk.keep(number, attempt, step, checkpoint))
+
+    async def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
+        await self._open.wait()
+        return await self._desk.offer(number, attempt, metrics)
 
     # -------------------------------------------------------------------------------------------- for the pool
 

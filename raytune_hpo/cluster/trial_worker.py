@@ -23,7 +23,7 @@ from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.threads import inherited
 from raytune_hpo.runtime.trial_run import timed_out
-from raytune_hpo.runtime.wire import pack_ended, unpack_answer, unpack_lease
+from raytune_hpo.runtime.wire import ReportRow, pack_ended, unpack_answer, unpack_lease
 from raytune_hpo.runtime.worker import MAX_LEASE, Worker
 
 BACKSTOP_S = 10.0  # how much later a trial is ended that does not even let the watch run
@@ -113,8 +113,14 @@ class RayChannel:
         self._had_one = self._once and bool(lease.assignments)
         return lease
 
-    def report(self, number: int, attempt: int, reports: Sequence[tuple[int, Mapping[str, Any]]]) -> Answer:
+    def report(self, number: int, attempt: int, reports: Sequence[ReportRow]) -> Answer:
         return unpack_answer(self._say("report", number, attempt, list(reports)))
+
+    def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> Answer:
+        return unpack_answer(self._say("keep", number, attempt, step, checkpoint))
+
+    def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
+        return bool(self._say("offer", number, attempt, metrics))
 
     def call(self, method: str, *args: Any, timeout_s: float | None = None) -> Any:
         """Through Ray."""

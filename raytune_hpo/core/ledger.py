@@ -17,8 +17,12 @@ from raytune_hpo.facts import (
     Enqueued,
     Fact,
     Printed,
+    Released,
+    Reported,
     Requeued,
+    Saved,
     SessionOpened,
+    Started,
     Status,
     StopAsked,
     StudyCreated,
@@ -80,12 +84,17 @@ class Ledger:
         spec: with the limits in force; its space unpacks the configurations.
         seen: how many facts were applied.
         trials: by number.
-        unfinished: those that run or wait, by number; ``finished``: the others, in the order in which they finished.
+        unfinished: those that run or wait; ``paused``: those that may go on; ``finished``: the others, in the order in which
+            they finished.
+        told: the trials at each pause and end, in order: what samplers have heard.
+        checkpoints: the numbers of trials of which checkpoints are kept.
+        num_continued: how often a paused trial went on because it was chosen to.
+        num_steps: how many steps all trials have made; those that were lost and made again count twice.
         requeued: the queue of numbers that wait to be handed out again (the keys; a trial may leave from its middle).
         suspects: those that wait and were running when a session died, with how often that happened to them.
         enqueued: the queue of what the user wants tried, the configurations packed.
         retried: the failed trials that were enqueued again; these do not count against ``num_trials``.
-        stop_asked: the unfinished trials that a user wants stopped.
+        stop_asked: the trials that a user wants stopped, and that have not finished.
         owned: the numbers of running trials by worker.
         best: the completed trial of the lowest loss, for each goal.
         first_failure: the trial that failed first.
@@ -100,7 +109,12 @@ class Ledger:
         self.seen = 0
         self.trials: list[Trial] = []
         self.unfinished: dict[int, Trial] = {}
+        self.paused: dict[int, Trial] = {}
         self.finished: list[Trial] = []
+        self.told: list[Trial] = []
+        self.checkpoints: dict[int, None] = {}
+        self.num_continued = 0
+        self.num_steps = 0
         self.requeued: dict[int, None] = {}
         self.suspects: dict[int, int] = {}
         self.enqueued: deque[Enqueued] = deque()
@@ -177,7 +191,11 @@ class Ledger:
 
     def running(self) -> list[Trial]:
         """The trials that workers have in hand, by number."""
-        return [trial for trial in self.unfinished.values() if trial.status is Status.RUNNING]
+        return [trial for trial in self.pending() if trial.status is Status.RUNNING]
+
+    def pending(self) -> list[Trial]:
+        """The trials that run or wait, by number."""
+        return [self.unfinished[number] for number in sorted(self.unfinished)]
 
     def session_deaths(self, number: int) -> int:
         """How many sessions died without a word while this trial was running."""
@@ -220,15 +238,28 @@ class Ledger:
                 self.enqueued.popleft()
         if isinstance(fact, Printed):
             return trial
-        self.trials[number] = self.unfinished[number] = trial
+        self.trials[number] = trial
         if old is None or old.status is not trial.status:
             self._move(old, trial, fact)
+        elif number in self.unfinished:
+            self.unfinished[number] = trial
+        elif number in self.paused:
+            self.paused[number] = trial
+        if isinstance(fact, Reported):
+            before = old and (old.last_step or old.from_step)
+            self.num_steps += max(1, fact.step - (before or 0))
+        elif isinstance(fact, (Saved, Released)):
+            if trial.checkpoints:
+                self.checkpoints[number] = None
+            else:
+                self.checkpoints.pop(number, None)
         return trial
 
     def _move(self, old: Trial | None, trial: Trial, fact: TrialFact) -> None:
         """Keep counts, queues and owners right when a trial changes its status.
 
-        A trial is in exactly one place: owned by a worker (running), in a queue (waiting), or among the finished. It leaves
+        A trial is in exactly one place: owned by a worker (running), in a queue (waiting), set aside (paused), or among the
+        finished. It leaves
         the place of its old status, whatever took it there, and enters the place of its new one; so a new status needs one
         line for leaving and one for entering.
         """
@@ -243,17 +274,29 @@ class Ledger:
             elif old.status is Status.WAITING:
                 self.requeued.pop(number, None)
                 self.suspects.pop(number, None)
+            elif old.status is Status.PAUSED:
+                del self.paused[number]
         self.counts[trial.status] += 1
         if trial.status is Status.RUNNING:
+            self.unfinished[number] = trial
             self.owned.setdefault(str(trial.worker), {})[number] = None
-        elif isinstance(fact, Requeued) and fact.suspect:
-            self.suspects[number] = self._session_deaths[number] = self._session_deaths.get(number, 0) + 1
+            if isinstance(fact, Started) and fact.attempt > 1 and fact.basis is not None:
+                self.num_continued += 1
         elif trial.status is Status.WAITING:
-            self.requeued[number] = None
-        else:
+            self.unfinished[number] = trial
+            if isinstance(fact, Requeued) and fact.suspect:
+                self.suspects[number] = self._session_deaths[number] = self._session_deaths.get(number, 0) + 1
+            else:
+                self.requeued[number] = None
+        elif trial.status is Status.PAUSED:
             del self.unfinished[number]
+            self.paused[number] = trial
+            self.told.append(trial)
+        else:
+            self.unfinished.pop(number, None)
             self.stop_asked.discard(number)
             self.finished.append(trial)
+            self.told.append(trial)
             self._rank(trial)
             if trial.status is Status.FAILED and self.first_failure is None:
                 self.first_failure = trial

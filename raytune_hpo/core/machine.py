@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.core.fold import StudyFold
+from raytune_hpo.core.keeping import Keeping, first_kept, resume_point
 from raytune_hpo.core.messages import (
     Answer,
     AskTrials,
@@ -19,17 +21,21 @@ from raytune_hpo.core.messages import (
     Decision,
     EndTrial,
     EnqueueConfig,
+    KeepCheckpoint,
     Lease,
     LoseWorker,
     Noted,
+    OfferCheckpoint,
     ReplaceWorkers,
     Reply,
     ReportMetrics,
     ReturnTrials,
     StopStudy,
     StopTrial,
+    SuggestionRequest,
     TakeTrial,
     Tick,
+    Wanted,
 )
 from raytune_hpo.core.suggestions import Suggestions
 from raytune_hpo.errors import SpecError
@@ -37,9 +43,12 @@ from raytune_hpo.facts import (
     Enqueued,
     Fact,
     Finished,
+    Paused,
     Printed,
+    Released,
     Reported,
     Requeued,
+    Saved,
     SessionOpened,
     Started,
     Status,
@@ -48,7 +57,8 @@ from raytune_hpo.facts import (
     StudyStopped,
     Verdict,
 )
-from raytune_hpo.protocols import Sampler, Scheduler, Signal, Suggestion
+from raytune_hpo.goals import to_losses
+from raytune_hpo.protocols import Continue, Sampler, Scheduler, Signal
 from raytune_hpo.registry import check_pairing
 from raytune_hpo.rng import derive
 from raytune_hpo.spec import StudySpec
@@ -68,14 +78,26 @@ class OptimizerCore(StudyFold):
         sampler, scheduler: as made with their options; the core binds them to the study.
         ahead: suggestions that depend on results are computed by the caller, ahead of need (see Suggestions). Otherwise
             ``step`` computes them.
+        keep_checkpoints: of how many of the best trials the last checkpoint is kept.
+
+    Attributes:
+        released: the checkpoints that are not kept any more, for whoever deletes them.
     """
 
     def __init__(
-        self, spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None = None, *, ahead: bool = False
+        self,
+        spec: StudySpec,
+        sampler: Sampler,
+        scheduler: Scheduler | None = None,
+        *,
+        ahead: bool = False,
+        keep_checkpoints: int = 1,
     ) -> None:
-        check_pairing(spec, sampler)
+        check_pairing(spec, sampler, scheduler)
         super().__init__(spec, sampler, scheduler)
         self.suggestions = Suggestions(self.ledger, self.sampler, ahead=ahead)
+        self.released: list[Checkpoint] = []
+        self._keeping = Keeping(self.ledger, self.promoter, keep_checkpoints)
         self._facts: list[Fact] = []  # of the command that is being decided
 
     def step(self, command: Command) -> Decision:
@@ -122,6 +144,17 @@ class OptimizerCore(StudyFold):
         self.apply(fact)
         self._facts.append(fact)
 
+    def _release_unwanted(self, number: int, at: float) -> None:
+        """Let go of the checkpoints that nobody may want any more, after something happened to a trial."""
+        if not self.ledger.checkpoints:
+            return
+        for owner, step in self._keeping.unwanted(number):
+            self._release(owner, step, "not needed any more", at)
+
+    def _release(self, number: int, step: int, reason: str, at: float) -> None:
+        self.released.append(Checkpoint(number, step, self.ledger.trials[number].checkpoints[step]))
+        self._record(Released(number=number, step=step, reason=reason, at=at))
+
     # -------------------------------------------------------------------------------------------- handing out
 
     def _ask_trials(self, command: AskTrials) -> Lease:
@@ -133,9 +166,14 @@ class OptimizerCore(StudyFold):
             return self._lease([ledger.trials[number] for number in owned])
         if ledger.requeued:  # one at a time: if it brings its worker down again, we know which it was
             return self._lease([self._hand_out_again(next(iter(ledger.requeued)), command.worker, command.at)])
+        if (chosen := self.promotion(final=False)) is not None:
+            return self._lease([self._go_on(chosen, command)])
         trials = [trial for _ in range(self._share(command)) if (trial := self._hand_out(command)) is not None]
         if not trials and ledger.stopped is None and (number := self._next_suspect()) is not None:
             trials = [self._hand_out_again(number, command.worker, command.at)]
+        is_still = not trials and ledger.stopped is None and ledger.is_settled
+        if is_still and (chosen := self.promotion(final=True)) is not None:
+            trials = [self._go_on(chosen, command)]
         if trials:
             return self._lease(trials)
         return _WAIT if ledger.stopped is None else _OVER
@@ -147,17 +185,53 @@ class OptimizerCore(StudyFold):
         what it asks for, but no more than half of an even share of what is left: leases shrink towards the end, so that
         no worker is still busy with a long one when the others have nothing to do.
         """
-        if not self.sampler.traits.history_free:
+        if not self.sampler.traits.history_free or self.promoter is not None:
             return 1
         num_trials, num_workers = self.ledger.spec.limits.num_trials, len(self.ledger.owned) + 1
         if num_trials is None:
             return command.limit
         return min(command.limit, max(1, (num_trials - len(self.ledger.trials)) // (2 * num_workers)))
 
-    def _hand_out_again(self, number: int, worker: str, at: float, *, from_step: int | None = None) -> Trial:
-        attempt = self.ledger.trials[number].attempt + 1
-        self._record(Started(number=number, attempt=attempt, worker=worker, at=at, from_step=from_step))
-        return self.ledger.trials[number]
+    def _hand_out_again(self, number: int, worker: str, at: float) -> Trial:
+        """A trial that waits is handed out again, to go on from its newest checkpoint."""
+        trial = self.ledger.trials[number]
+        return self._start_again(trial, worker, at, resume_point(self.ledger, trial), until=trial.until)
+
+    def _go_on(self, chosen: Continue, command: AskTrials, basis: int | None = None) -> Trial:
+        """A paused trial that was chosen goes on, from its newest checkpoint."""
+        trial = self.ledger.trials[chosen.number]
+        basis = self.ledger.seen if basis is None else basis
+        begin = resume_point(self.ledger, trial)
+        return self._start_again(trial, command.worker, command.at, begin, until=chosen.until, basis=basis)
+
+    def _hand_out_as_it_is(self, trial: Trial, worker: str, at: float) -> Trial:
+        """A trial that waits goes on after its last report: whoever takes it has what that takes."""
+        return self._start_again(trial, worker, at, (None, trial.last_step), until=trial.until)
+
+    def _start_again(
+        self,
+        trial: Trial,
+        worker: str,
+        at: float,
+        begin: tuple[int | None, int | None],
+        *,
+        until: int | None,
+        basis: int | None = None,
+    ) -> Trial:
+        from_trial, from_step = begin
+        self._record(
+            Started(
+                number=trial.number,
+                attempt=trial.attempt + 1,
+                worker=worker,
+                at=at,
+                basis=basis,
+                until=until,
+                from_trial=from_trial,
+                from_step=from_step,
+            )
+        )
+        return self.ledger.trials[trial.number]
 
     def _next_suspect(self) -> int | None:
         """The next of the trials that were running when a session died; None if none may go out now.
@@ -176,9 +250,11 @@ class OptimizerCore(StudyFold):
         """A new trial: the user's next point, or else the sampler's next suggestion; None if there is none now."""
         ledger = self.ledger
         number = len(ledger.trials)
-        if ledger.num_left == 0 or self._owes_a_suspect():
+        if self._owes_a_suspect():
             return None
-        if ledger.enqueued:
+        if ledger.num_left == 0 and not (self.sampler.traits.continues and ledger.paused):
+            return None
+        if ledger.enqueued and ledger.num_left != 0:
             self.suggestions.clear()  # its numbers have moved
             config = ledger.enqueued[0].config
             self._record(Started(number=number, worker=command.worker, at=command.at, config=config))
@@ -186,15 +262,16 @@ class OptimizerCore(StudyFold):
         prepared = self.suggestions.take()
         if prepared is None:
             return None
-        if not isinstance(prepared.outcome, Suggestion):
-            if prepared.outcome is Signal.EXHAUSTED and ledger.is_settled:
-                self._stop("exhausted", command.at)
-            elif ledger.is_settled and prepared.request.history == len(ledger.finished):
-                raise SpecError(
-                    f"a sampler waits for trials that are pending, and there are none; ask of {type(self.sampler).__name__} "
-                    "returned Signal.WAIT: suggest something, or return Signal.EXHAUSTED"
-                )
+        if isinstance(prepared.outcome, Continue):
+            if prepared.outcome.number in ledger.paused:
+                return self._go_on(prepared.outcome, command, basis=prepared.request.basis)
+            self.suggestions.clear()  # it went on meanwhile, or was stopped
             return None
+        if isinstance(prepared.outcome, Signal):
+            self._hear(prepared.outcome, prepared.request, command.at)
+            return None
+        begin = first_kept(ledger, prepared.outcome.parent, prepared.outcome.from_step)
+        from_trial, from_step = (None, None) if prepared.outcome.from_step is None else begin
         space = ledger.spec.space
         config = prepared.outcome.config
         if not space.plain:  # values derived by functions may be domains, drawn for this trial alone
@@ -208,9 +285,25 @@ class OptimizerCore(StudyFold):
                 basis=prepared.request.basis,
                 meta=prepared.outcome.meta,
                 parent=prepared.outcome.parent,
+                until=prepared.outcome.until,
+                from_trial=from_trial,
+                from_step=from_step,
             )
         )
         return ledger.trials[number]
+
+    def _hear(self, signal: Signal, request: SuggestionRequest, at: float) -> None:
+        """A sampler that has nothing to suggest now, or never again."""
+        ledger = self.ledger
+        if not ledger.is_settled or self.promotion(final=True) is not None:
+            return
+        if signal is Signal.EXHAUSTED:
+            self._stop("exhausted" if ledger.num_left != 0 else "num_trials", at)
+        elif request.history == len(ledger.told):
+            raise SpecError(
+                f"a sampler waits for trials that are pending, and there are none; ask of {type(self.sampler).__name__} "
+                "returned Signal.WAIT: suggest something, or return Signal.EXHAUSTED"
+            )
 
     def _owes_a_suspect(self) -> bool:
         """Whether suspects would wait for ever if new trials came first: where nothing limits these, one is enough."""
@@ -222,11 +315,25 @@ class OptimizerCore(StudyFold):
         return Lease(
             assignments=tuple(
                 [
-                    Assignment(number=t.number, attempt=t.attempt, config=t.config, next_step=self.next_step(t))
+                    Assignment(
+                        number=t.number,
+                        attempt=t.attempt,
+                        config=t.config,
+                        next_step=self.next_step(t),
+                        from_step=t.from_step,
+                        checkpoint=self._begun_with(t),
+                    )
                     for t in trials
                 ]
             )
         )
+
+    def _begun_with(self, trial: Trial) -> Checkpoint | None:
+        """The checkpoint that a trial's attempt begins with."""
+        if trial.from_trial is None or trial.from_step is None:
+            return None
+        record = self.ledger.trials[trial.from_trial].checkpoints.get(trial.from_step)
+        return None if record is None else Checkpoint(trial.from_trial, trial.from_step, record)
 
     # -------------------------------------------------------------------------------------------- listening
 
@@ -234,11 +341,13 @@ class OptimizerCore(StudyFold):
         trial = self._held(command.number, command.attempt)
         if trial is None:
             return _STOP
+        if trial.from_step is not None and command.step <= trial.from_step:  # it starts over: we know what it says
+            return Answer(verdict=Verdict.CONTINUE, next_step=self.next_step(trial))
         if trial.reports and command.step <= trial.reports[-1].step:  # a repeated message gets the same answer
             verdict = next((r.verdict for r in reversed(trial.reports) if r.step == command.step), Verdict.CONTINUE)
             return Answer(verdict=verdict, next_step=self.next_step(trial))
-        if trial.reports and trial.reports[-1].verdict.is_final:
-            return Answer(verdict=trial.reports[-1].verdict)
+        if (last := _last_verdict(trial)).is_final:
+            return Answer(verdict=last)
         report = Reported(
             number=command.number,
             attempt=command.attempt,
@@ -246,10 +355,30 @@ class OptimizerCore(StudyFold):
             metrics=command.metrics,
             verdict=Verdict.CONTINUE,
             at=command.at,
+            saves=command.saves,
+            own=command.own,
         )
         verdict = self.judge(report)
         self._record(report if verdict is Verdict.CONTINUE else replace(report, verdict=verdict))
         return Answer(verdict=verdict, next_step=self.next_step(self.ledger.trials[command.number]))
+
+    def _keep_checkpoint(self, command: KeepCheckpoint) -> Answer:
+        trial = self._held(command.number, command.attempt)
+        if trial is None:
+            return _STOP
+        self._save(trial, command.step, command.checkpoint, command.at)
+        self._release_unwanted(trial.number, command.at)
+        return Answer(verdict=_last_verdict(trial), next_step=self.next_step(trial))
+
+    def _save(self, trial: Trial, step: int, checkpoint: Mapping[str, Any], at: float) -> None:
+        if step not in trial.checkpoints:
+            saved = Saved(number=trial.number, attempt=trial.attempt, step=step, checkpoint=checkpoint, at=at)
+            self._record(saved)
+
+    def _offer_checkpoint(self, command: OfferCheckpoint) -> Wanted:
+        trial = self._held(command.number, command.attempt)
+        losses = to_losses(command.metrics, self.ledger.spec.goals)
+        return Wanted(is_wanted=trial is not None and self._keeping.is_wanted(trial, losses))
 
     def _end_trial(self, command: EndTrial) -> Noted:
         trial = self._held(command.number, command.attempt) or self._adopted(command)
@@ -257,12 +386,42 @@ class OptimizerCore(StudyFold):
             return _NOTED
         if command.output:
             self._record(Printed(number=trial.number, attempt=trial.attempt, text=command.output, at=command.at))
-        verdict = trial.reports[-1].verdict if trial.reports else Verdict.CONTINUE
-        status = command.status
-        if verdict is Verdict.STOP and status is Status.COMPLETED:
+        if command.status is Status.WAITING:
+            self._begin_before(trial, command)
+            return _NOTED
+        if command.checkpoint is not None and trial.last_step is not None:
+            self._save(trial, trial.last_step, command.checkpoint, command.at)
+        verdict, status = _last_verdict(trial), command.status
+        if verdict is Verdict.PAUSE and status is not Status.FAILED:
+            status = Status.PRUNED if trial.number in self.ledger.stop_asked else Status.PAUSED
+        elif verdict is Verdict.STOP and status is Status.COMPLETED:
             status = Status.PRUNED  # an objective that swallows TrialStopped and returns was stopped all the same
         elif verdict is Verdict.COMPLETE and status is Status.PRUNED:
             status = Status.COMPLETED  # with its last report: its objective went on after the last step
+        if status is not Status.PAUSED:
+            self._finish(trial, status, command)
+        elif verdict is Verdict.PAUSE and trial.last_step is not None:
+            self._record(
+                Paused(
+                    number=trial.number,
+                    attempt=trial.attempt,
+                    step=trial.last_step,
+                    at=command.at,
+                    duration_s=command.duration_s,
+                )
+            )
+        else:
+            self._requeue(trial, "set aside unasked", command.at)
+        self._release_unwanted(trial.number, command.at)
+        return _NOTED
+
+    def _begin_before(self, trial: Trial, command: EndTrial) -> None:
+        """A trial's checkpoint cannot be read: it begins with the one before, or at the start."""
+        if (lost := self._begun_with(trial)) is not None:
+            self._release(lost.number, lost.step, command.reason or "it cannot be read", command.at)
+        self._requeue(trial, f"its checkpoint cannot be read: {command.reason}", command.at)
+
+    def _finish(self, trial: Trial, status: Status, command: EndTrial) -> None:
         self._record(
             Finished(
                 number=trial.number,
@@ -276,7 +435,6 @@ class OptimizerCore(StudyFold):
                 duration_s=command.duration_s,
             )
         )
-        return _NOTED
 
     def _adopted(self, command: EndTrial) -> Trial | None:
         """A trial that waits, if this is how its last attempt ended after all: the result came late, but it came."""
@@ -286,7 +444,7 @@ class OptimizerCore(StudyFold):
         trial = trials[number]
         if trial.status is not Status.WAITING or trial.attempt != command.attempt:
             return None
-        return self._hand_out_again(number, ADOPTED, command.at, from_step=_last_step(trial))
+        return self._hand_out_as_it_is(trial, ADOPTED, command.at)
 
     def _held(self, number: int, attempt: int) -> Trial | None:
         """The trial if this attempt still runs it; None for a former owner's."""
@@ -347,7 +505,7 @@ class OptimizerCore(StudyFold):
         if self.ledger.stopped is None and command.number < len(trials):
             trial = trials[command.number]
             if trial.status is Status.WAITING:
-                self._hand_out_again(command.number, command.worker, command.at, from_step=_last_step(trial))
+                self._hand_out_as_it_is(trial, command.worker, command.at)
         return _NOTED
 
     def _stop_trial(self, command: StopTrial) -> Noted:
@@ -356,8 +514,10 @@ class OptimizerCore(StudyFold):
             return _NOTED
         trial = trials[command.number]
         self._record(StopAsked(number=command.number, at=command.at))
-        if trial.status is Status.WAITING and self.ledger.stopped is None:
-            trial = self._hand_out_again(trial.number, ADOPTED, command.at, from_step=_last_step(trial))
+        waits = trial.status is Status.WAITING and self.ledger.stopped is None
+        if waits:
+            trial = self._hand_out_as_it_is(trial, ADOPTED, command.at)
+        if waits or trial.status is Status.PAUSED:
             self._record(
                 Finished(
                     number=trial.number,
@@ -367,6 +527,7 @@ class OptimizerCore(StudyFold):
                     metrics=trial.metrics,
                 )
             )
+            self._release_unwanted(trial.number, command.at)
         return _NOTED
 
     def _stop_study(self, command: StopStudy) -> Noted:
@@ -381,14 +542,25 @@ class OptimizerCore(StudyFold):
         limits = ledger.spec.limits
         if ledger.stopped is not None:
             return
-        if ledger.num_left == 0 and ledger.is_settled:
+        if self._is_through():
             self._stop("num_trials", at)
+        elif limits.num_steps is not None and ledger.num_steps >= limits.num_steps:
+            self._stop("num_steps", at)
         elif limits.max_failures is not None and self._num_failed() >= limits.max_failures:
             self._stop("max_failures", at)
         elif limits.time_budget_s is not None and ledger.elapsed_s(at) >= limits.time_budget_s:
             self._stop("time_budget_s", at)
         elif limits.target is not None and self._has_reached(limits.target):
             self._stop("target", at)
+
+    def _is_through(self) -> bool:
+        """Whether all trials that may begin have, and none of them runs, waits, or is to go on."""
+        ledger = self.ledger
+        if ledger.num_left != 0 or not ledger.is_settled:
+            return False
+        if self.sampler.traits.continues and ledger.paused:
+            return False  # its sampler is asked when a worker comes
+        return self.promotion(final=False) is None and self.promotion(final=True) is None
 
     def _num_failed(self) -> int:
         """In this session: whoever takes a study up again has seen to what was wrong."""
@@ -410,6 +582,8 @@ class OptimizerCore(StudyFold):
     _handlers: Mapping[type, Callable[[OptimizerCore, Any], Reply]] = {
         AskTrials: _ask_trials,
         ReportMetrics: _report_metrics,
+        KeepCheckpoint: _keep_checkpoint,
+        OfferCheckpoint: _offer_checkpoint,
         EndTrial: _end_trial,
         ReturnTrials: _return_trials,
         LoseWorker: _lose_worker,
@@ -422,5 +596,8 @@ class OptimizerCore(StudyFold):
     }
 
 
-def _last_step(trial: Trial) -> int | None:
-    return trial.reports[-1].step if trial.reports else None
+def _last_verdict(trial: Trial) -> Verdict:
+    """The verdict on the newest report of a trial's attempt."""
+    if not trial.reports or (trial.from_step is not None and trial.reports[-1].step <= trial.from_step):
+        return Verdict.CONTINUE
+    return trial.reports[-1].verdict

@@ -12,7 +12,7 @@ import numpy as np
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.protocols import Scheduler
-from raytune_hpo.registry import check_part, option_names
+from raytune_hpo.registry import check_part, option_names, option_value
 from raytune_hpo.testing.trials import GOALS, check_documented, finish, report, restart, start
 from raytune_hpo.trial import Trial
 
@@ -107,7 +107,7 @@ def check_scheduler_bind_is_fresh(make: SchedulerMaker) -> None:
     again = used.bind(GOALS)
     assert type(again) is type(used), f"bind returns a scheduler of the same class, got {again!r}"
     for option in option_names(type(again)):
-        old, new = getattr(used, option), getattr(again, option)
+        old, new = option_value(used, option), option_value(again, option)
         assert new == old, f"bind passes options on: {option} was {old!r}, and is {new!r}"
     says, should_say = race(again, curves()).verdicts, race(make().bind(GOALS), curves()).verdicts
     assert says == should_say, "what bind returns has observed nothing: its verdicts are those of a new one"

@@ -13,8 +13,8 @@ import numpy as np
 from raytune_hpo.core.asking import ask
 from raytune_hpo.facts import Finished, Reported, Requeued, Started, Status, Verdict
 from raytune_hpo.goals import Goal, make_goals
-from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
-from raytune_hpo.registry import option_names
+from raytune_hpo.protocols import Continue, Sampler, Signal, Suggestion, Traits
+from raytune_hpo.registry import kept_under, option_names
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial, evolve
 
@@ -83,16 +83,16 @@ class Loop:
     def of(cls, make: Callable[[], Sampler], space: Space, *, goals: Sequence[Goal] = GOALS, seed: int = SEED) -> Loop:
         return cls(make().bind(space, goals, seed), space, goals, seed)
 
-    def peek(self) -> Suggestion | Signal:
+    def peek(self) -> Suggestion | Continue | Signal:
         """What the sampler says to the next number."""
         number = len(self.pending) + len(self.finished)
         pending = tuple(self.pending) if self.sampler.traits.reads_pending else ()
-        return ask(self.sampler, number, pending, self.seed)
+        return ask(self.sampler, number, pending, self.seed, turn=number)
 
     def ask(self) -> Trial | None:
         """The next trial, now pending; None where the sampler has nothing to suggest."""
         answer = self.peek()
-        if isinstance(answer, Signal):
+        if not isinstance(answer, Suggestion):
             return None
         return self.enqueue(answer.config, meta=answer.meta, suggested=True)
 
@@ -139,7 +139,7 @@ def check_documented(make: Callable[[], Any]) -> None:
     assert inspect.getdoc(type(part)), "a part says what it does in the docstring of its class"
     pickle.loads(pickle.dumps(part))
     for option in option_names(type(part)):
-        assert hasattr(part, option), f"option {option!r} is kept as an attribute of that name"
+        assert hasattr(part, kept_under(type(part), option)), f"option {option!r} is kept as an attribute of that name"
     traits = getattr(part, "traits", None)
     assert traits is None or isinstance(traits, Traits), f"traits are Traits, got {traits!r}"
     version = part.version if traits is None else traits.version

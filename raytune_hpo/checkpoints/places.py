@@ -1,0 +1,71 @@
+"""Places of checkpoints: where a study's are kept if its user names no other."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import tempfile
+from os import PathLike
+from pathlib import Path
+from urllib.parse import quote
+
+from raytune_hpo.checkpoints.fetching import is_local
+from raytune_hpo.errors import SpecError
+
+MAX_NAME = 120  # bytes of a folder's name that stand for a study's
+_SQLITE = "sqlite:///"
+_temporary: list[tempfile.TemporaryDirectory[str]] = []  # of studies in memory; it goes with the process
+_count = itertools.count()
+
+
+def place_of(checkpoints: str | None, storage: str, study: str) -> str:
+    """The folder, or URL, that holds the checkpoints of a study.
+
+    Args:
+        checkpoints: what the user said; None: beside an SQLite file, below the home folder for another database, and in a
+            temporary folder, as long as this process lives, for a study in memory.
+        storage: the URL of the study's storage.
+    """
+    if checkpoints is not None:
+        root = checkpoints if not is_local(checkpoints) else str(Path(checkpoints).expanduser().absolute())
+        return f"{root.rstrip('/')}/{_folder_name(study)}"
+    if storage.startswith(_SQLITE):
+        return str(Path(storage.removeprefix(_SQLITE) + ".checkpoints") / _folder_name(study))
+    if storage == "memory":
+        return temporary_place()
+    return str(Path("~/.raytune_hpo/checkpoints").expanduser() / _folder_name(study))
+
+
+def temporary_place() -> str:
+    """A folder that nobody else uses, and that goes with this process."""
+    if not _temporary:
+        _temporary.append(tempfile.TemporaryDirectory(prefix="raytune_hpo-", ignore_cleanup_errors=True))
+    return f"{_temporary[0].name}/{next(_count)}"
+
+
+def _folder_name(study: str) -> str:
+    """The study's name as that of a folder; a long one is cut, and told apart by a digest."""
+    quoted = quote(study, safe=" ").replace(".", "%2E")
+    if len(quoted) <= MAX_NAME:
+        return quoted
+    digest = hashlib.blake2b(study.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    return f"{quoted[: MAX_NAME - 17]}-{digest}"
+
+
+def checked_place(checkpoints: object) -> str:
+    """The user's word for a folder or URL, as text.
+
+    Raises:
+        SpecError: it is neither, or nothing installed knows that kind of URL.
+    """
+    if not isinstance(checkpoints, (str, PathLike)) or not str(checkpoints).strip():
+        raise SpecError(
+            f"checkpoints is a folder or a URL that fsspec knows, such as s3://bucket/path, got {checkpoints!r}"
+        )
+    place = os.fspath(checkpoints)
+    if not is_local(place):
+        from raytune_hpo.checkpoints.remote import check
+
+        check(place)
+    return place
