@@ -181,6 +181,12 @@ class Trial:
         return Checkpoint(self.number, step, self.checkpoints[step])
 
     @property
+    def per_instance(self) -> dict[str, Mapping[str, Any]]:
+        """What was measured on each instance, by the instance's name; empty where there are none."""
+        own = [report.own for report in self.reports if "instance" in report.own]
+        return {values["instance"]: {k: v for k, v in values.items() if k != "instance"} for values in own}
+
+    @property
     def last_losses(self) -> tuple[float, ...] | None:
         """The losses of the result or, before there is one, of the newest report that has them."""
         if self.losses is not None:

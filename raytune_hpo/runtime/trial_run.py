@@ -116,6 +116,11 @@ def until() -> int | None:
     return None if run is None else run.until()
 
 
+def current_run() -> TrialRun | None:
+    """The run of the trial that this thread belongs to; None where it belongs to none."""
+    return _current.get()
+
+
 def _only_one() -> TrialRun | None:
     """The trial of a thread that inherited none (see ``runtime.threads``): the only one here, if there is just one.
 
