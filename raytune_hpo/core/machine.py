@@ -68,6 +68,7 @@ from raytune_hpo.trial import Trial
 ADOPTED = "adopted"  # stands for the worker of a trial whose result came when it was handed out to nobody
 _STOP = Answer(verdict=Verdict.STOP)
 _NOTED = Noted()
+_NOTHING: Mapping[str, Any] = {}
 _WAIT = Lease()
 _OVER = Lease(is_over=True)
 
@@ -272,8 +273,9 @@ class OptimizerCore(StudyFold):
         if isinstance(prepared.outcome, Signal):
             self._hear(prepared.outcome, prepared.request, command.at)
             return None
-        begin = first_kept(ledger, prepared.outcome.parent, prepared.outcome.from_step)
-        from_trial, from_step = (None, None) if prepared.outcome.from_step is None else begin
+        from_trial, from_step = None, None
+        if prepared.outcome.from_step is not None:
+            from_trial, from_step = first_kept(ledger, prepared.outcome.parent, prepared.outcome.from_step)
         space = ledger.spec.space
         config = prepared.outcome.config
         if not space.plain:  # values derived by functions may be domains, drawn for this trial alone
@@ -351,7 +353,7 @@ class OptimizerCore(StudyFold):
             return Answer(verdict=verdict, next_step=self.next_step(trial))
         if (last := _last_verdict(trial)).is_final:
             return Answer(verdict=last)
-        own = self._own(command)
+        own = self._own(command) if self._order else _NOTHING
         report = Reported(
             number=command.number,
             attempt=command.attempt,
