@@ -34,11 +34,12 @@ class StudyFold:
     def apply(self, fact: Fact) -> None:
         """Take in a fact."""
         trial = self.ledger.apply(fact)
-        if trial is None or isinstance(fact, _OF_NO_PART):
+        kind = type(fact)
+        if trial is None or kind in _OF_NO_PART:
             return
         if self.scheduler is not None:
             self.scheduler.observe(trial)
-        if isinstance(fact, _OF_THE_SAMPLER):
+        if kind in _OF_THE_SAMPLER:
             self._tell(trial)
 
     def judge(self, report: Reported) -> Verdict:
@@ -82,8 +83,8 @@ class StudyFold:
         return self._last_step if step is None else min(step, self._last_step)
 
 
-_OF_NO_PART = (Printed, Saved, Released)  # facts that neither sampler nor scheduler learns from
-_OF_THE_SAMPLER = (Finished, Paused)
+_OF_NO_PART = frozenset((Printed, Saved, Released))  # facts that neither sampler nor scheduler learns from
+_OF_THE_SAMPLER = frozenset((Finished, Paused))
 
 
 def _bound(part: Any, needed: str, *study: Any) -> Any:
