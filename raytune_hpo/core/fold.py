@@ -28,7 +28,8 @@ class StudyFold:
         self.sampler: Sampler = _bound(sampler, "ask", spec.space, spec.goals, spec.seed)
         self.scheduler: Scheduler | None = None if scheduler is None else _bound(scheduler, "judge", spec.goals)
         self.promoter: Promoter | None = as_promoter(self.scheduler)
-        self._last_step = last_step(scheduler)
+        ends = [] if scheduler is None else [last_step(scheduler), len(spec.instances) or None]
+        self._last_step = min((end for end in ends if end is not None), default=None)
         self._tell = Telling(self.sampler)
 
     def apply(self, fact: Fact) -> None:
