@@ -96,7 +96,7 @@ class PASHA:
 
     def next_step(self, trial: Trial) -> int | None:
         """The first rung above the newest report; the next step where that report, lacking losses, entered none."""
-        return self._ladder.next_step(trial)
+        return self._promotion.next_step(trial)
 
     def promote(self, *, final: bool) -> Continue | None:
         """The best trial that has paused at the highest rung below the top that one may be promoted from.

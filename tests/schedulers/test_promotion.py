@@ -55,41 +55,30 @@ def test_a_replay_is_the_live_state_and_no_worker_is_idle_while_anybody_may_go_o
 @pytest.mark.parametrize("name", ["asha", "asha, delayed", "hyperband", "pasha"])
 def test_whoever_is_promoted_is_among_the_best_third_of_the_rung_at_that_moment(name):
     played = Played(PROMOTING[name], seed=3, num_trials=200)
-    bracket_of = _bracket_of(played)
     entries, promoted = defaultdict(dict), defaultdict(set)
     for fold, fact, _ in played.replayed():
-        trial = (
-            fold.ledger.trials[fact.number]
-            if getattr(fact, "number", len(fold.ledger.trials)) < len(fold.ledger.trials)
-            else None
-        )
-        if isinstance(fact, Reported) and fact.step in RUNGS and fact.verdict is not Verdict.COMPLETE:
-            rung = bracket_of(fact.number), fact.step
-            if bracket_of(fact.number) is None or fact.step < min(RUNGS[bracket_of(fact.number) :]):
-                continue  # its bracket does not look yet, or at nobody
-            entries[rung][fact.number] = fact.metrics["loss"]
+        if isinstance(fact, Reported) and (rung := _rung_of(played, fact.number, fact.step)) is not None:
+            entries[rung][fact.number] = fact.metrics["loss"], fact.number
             went_on = fact.verdict is Verdict.CONTINUE
         elif isinstance(fact, Started) and fact.attempt > 1:
-            rung, went_on = (bracket_of(fact.number), trial.last_step), True
+            rung = _rung_of(played, fact.number, fold.ledger.trials[fact.number].last_step)
+            went_on = fold.ledger.counts[Status.COMPLETED] > 0 or not fold.ledger.is_settled  # else it is the last hope
         else:
             continue
-        if went_on and (fold.ledger.counts[Status.COMPLETED] or not fold.ledger.is_settled):
-            rank = sorted((loss, number) for number, loss in entries[rung].items()).index(
-                (entries[rung][fact.number], fact.number)
-            )
-            assert rank < len(entries[rung]) // 3
+        if went_on:
             promoted[rung].add(fact.number)
-            if name == "asha, delayed":
-                assert len(promoted[rung]) <= len(entries[rung]) / 3
+            assert sorted(entries[rung].values()).index(entries[rung][fact.number]) < len(entries[rung]) // 3
+            assert name != "asha, delayed" or len(promoted[rung]) <= len(entries[rung]) / 3
     assert sum(map(len, promoted.values())) > 50
 
 
-def _bracket_of(played):
-    """From a trial's number to its bracket; None for the bracket that looks at nobody."""
-    if played.plan.spec.scheduler.name != "hyperband":
-        return lambda number: 0
-    dealt, last = played.scheduler._dealt, len(played.scheduler._brackets) - 1
-    return lambda number: None if (bracket := dealt[number % len(dealt)]) == last else bracket
+def _rung_of(played, number, step):
+    """The bracket and step of the rung that a trial enters with a report; None where there is none."""
+    bracket = 0
+    if played.plan.spec.scheduler.name == "hyperband":
+        dealt = played.scheduler._dealt
+        bracket = dealt[number % len(dealt)]
+    return (bracket, step) if step in RUNGS[bracket:] else None
 
 
 @pytest.mark.parametrize("options", [{"promote": True}, {"promote": True, "delay": True, "max_steps": 27}])
