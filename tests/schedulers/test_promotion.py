@@ -12,6 +12,7 @@ import pytest
 
 import raytune_hpo as hpo
 from raytune_hpo import testing
+from raytune_hpo.core.audit import audit
 from raytune_hpo.facts import Reported, Started, Status, Verdict
 from raytune_hpo.numerics.pareto import fronts
 from raytune_hpo.protocols import as_promoter
@@ -48,6 +49,7 @@ def test_a_replay_is_the_live_state_and_no_worker_is_idle_while_anybody_may_go_o
             num_continued += 1
     assert num_continued > 10
     assert plain(played.fold.scheduler) == plain(played.scheduler)
+    assert audit(played.facts).is_clean
     assert played.fold.ledger.counts[Status.COMPLETED] >= 1
     assert played.fold.ledger.counts[Status.FAILED] >= 1
 
