@@ -43,7 +43,10 @@ SCHEDULERS = {
     "asha": "raytune_hpo.schedulers.asha:ASHA",
     "extrapolation": "raytune_hpo.schedulers.extrapolation:Extrapolation",
     "hyperband": "raytune_hpo.schedulers.hyperband:Hyperband",
+    "pasha": "raytune_hpo.schedulers.pasha:PASHA",
     "patience": "raytune_hpo.schedulers.patience:Patience",
+    "race": "raytune_hpo.schedulers.race:Race",
+    "successive_halving": "raytune_hpo.schedulers.successive_halving:SuccessiveHalving",
     "tercet": "raytune_hpo.schedulers.tercet:Tercet",
     "threshold": "raytune_hpo.schedulers.threshold:Threshold",
 }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.core.asking import ask
-from raytune_hpo.facts import Finished, Reported, Requeued, Started, Status, Verdict
+from raytune_hpo.facts import Finished, Paused, Reported, Requeued, Started, Status, Verdict
 from raytune_hpo.goals import Goal, make_goals
 from raytune_hpo.protocols import Continue, Sampler, Signal, Suggestion, Traits
 from raytune_hpo.registry import kept_under, option_names
@@ -32,16 +32,50 @@ def start(
     return evolve(None, fact, GOALS)
 
 
-def report(trial: Trial, step: int, loss: float | None) -> Trial:
-    """The trial and one more report; without a loss, one that says nothing about the goal."""
-    metrics = {"note": 1.0} if loss is None else {"loss": loss}
+def report(
+    trial: Trial,
+    step: int,
+    loss: float | Mapping[str, Any] | None,
+    *,
+    verdict: Verdict = Verdict.CONTINUE,
+    own: Mapping[str, Any] | None = None,
+    goals: Sequence[Goal] = GOALS,
+) -> Trial:
+    """The trial and one more report, and what was answered; without a loss, one that says nothing about the goal.
+
+    Args:
+        loss: or all metrics, where there are several.
+        own: of a step that is one of several inputs: its own values, where ``loss`` is the mean so far.
+    """
+    said = {"note": 1.0} if loss is None else loss
     fact = Reported(
         number=trial.number,
         attempt=trial.attempt,
         step=step,
-        metrics=metrics,
-        verdict=Verdict.CONTINUE,
+        metrics=said if isinstance(said, Mapping) else {"loss": said},
+        verdict=verdict,
         at=trial.created_at + step,
+        own=own or {},
+    )
+    return evolve(trial, fact, goals)
+
+
+def pause(trial: Trial) -> Trial:
+    """The trial, set aside at its newest report."""
+    step, at = trial.last_step or 0, trial.created_at
+    return evolve(trial, Paused(number=trial.number, attempt=trial.attempt, step=step, at=at), GOALS)
+
+
+def go_on(trial: Trial, *, until: int | None = None) -> Trial:
+    """The paused trial, in its next attempt, which goes on after its newest report."""
+    fact = Started(
+        number=trial.number,
+        attempt=trial.attempt + 1,
+        worker="w",
+        at=trial.created_at,
+        basis=0,
+        until=until,
+        from_step=trial.last_step,
     )
     return evolve(trial, fact, GOALS)
 

@@ -41,6 +41,13 @@ def test_simulated(tmp_path: Path) -> None:
     assert figures["simulated_2000"]["measured"] < 60
 
 
+def test_race(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "race")
+    assert {"even losses: good", "normal losses: evaluations"} <= set(figures)
+    assert figures["even losses: good"]["measured"] == 100
+    assert figures["even losses: evaluations"]["measured"] < 50
+
+
 def test_lookup_tables(tmp_path: Path) -> None:
     figures = measured(tmp_path, "lookup_tables")
     assert {"random 24h", "deca-recorded mean", "six-workers thinking"} <= set(figures)
