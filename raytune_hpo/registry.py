@@ -37,6 +37,9 @@ SAMPLERS = {
     "gp": "raytune_hpo.samplers.gp:GP",
     "rf": "raytune_hpo.samplers.rf:RF",
     "portfolio": "raytune_hpo.samplers.portfolio:Portfolio",
+    "pbt": "raytune_hpo.samplers.pbt:PBT",
+    "pb2": "raytune_hpo.samplers.pb2:PB2",
+    "schedule": "raytune_hpo.samplers.schedule:Schedule",
 }
 SCHEDULERS = {
     "median": "raytune_hpo.schedulers.median:Median",
@@ -44,6 +47,7 @@ SCHEDULERS = {
     "extrapolation": "raytune_hpo.schedulers.extrapolation:Extrapolation",
     "hyperband": "raytune_hpo.schedulers.hyperband:Hyperband",
     "patience": "raytune_hpo.schedulers.patience:Patience",
+    "segments": "raytune_hpo.schedulers.segments:Segments",
     "tercet": "raytune_hpo.schedulers.tercet:Tercet",
     "threshold": "raytune_hpo.schedulers.threshold:Threshold",
 }

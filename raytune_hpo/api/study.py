@@ -160,7 +160,7 @@ class Study:
             assert isinstance(answer, Answer)
             if answer.verdict is Verdict.PAUSE and current.status is Status.RUNNING:
                 self._end(current, Status.PAUSED, checkpoint=kept)
-            elif checkpoint is not None and not answer.verdict.is_final:
+            elif checkpoint is not None and self._is_kept(current, step, answer):
                 self._handle(
                     KeepCheckpoint(
                         number=current.number,
@@ -248,6 +248,12 @@ class Study:
                 raise StudyWaiting(f"study {self.name!r} has nothing to ask now: all trials are handed out")
             raise StudyEnded(f"study {self.name!r} has nothing to ask: {status.stopped}")
         return self._optimizer.ledger.trials[lease.assignments[0].number]
+
+    def _is_kept(self, trial: Trial, step: int, answer: Answer) -> bool:
+        """Whether what was saved at a step is of use: the trial goes on, or has just come to its last step."""
+        if answer.verdict is Verdict.COMPLETE:
+            return self._current(trial).last_step == step
+        return not answer.verdict.is_final
 
     def _new_worker(self) -> str:
         """Each ask is a worker of its own: a worker that asks again would get the trial it has not told."""
