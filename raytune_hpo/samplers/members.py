@@ -11,6 +11,7 @@ import numpy as np
 from raytune_hpo.numerics.pareto import crowding, fronts
 
 MEMBER, GENERATION = "slot", "generation"  # keys in ``meta``
+_MOST_FAILURES = 5  # in a row: then an objective is broken, and a study without another limit has to end
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,15 +47,24 @@ class Member:
 
     Attributes:
         newest: its last segment; None before there is one.
-        has_failed: whether a segment begun after that one failed, or was stopped by a user.
-        has_ended: whether nothing can follow: its training returned by itself, or has reached its last step.
+        num_failed: how many segments have failed since, or were stopped by a user.
+        has_ended: whether nothing can follow: its training returned by itself, is at its last step, or fails every time.
         is_compared: whether others are compared with it; not with one whose training returned by itself.
     """
 
     newest: Segment | None = None
-    has_failed: bool = False
+    num_failed: int = 0
     has_ended: bool = False
     is_compared: bool = True
+
+    def fail(self) -> None:
+        """Its segment has come to nothing."""
+        self.num_failed += 1
+        self.has_ended = self.num_failed >= _MOST_FAILURES
+
+    @property
+    def has_failed(self) -> bool:
+        return self.num_failed > 0
 
     @property
     def generation(self) -> int:

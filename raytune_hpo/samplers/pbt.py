@@ -33,7 +33,8 @@ class PBT(TrainingPopulation):
 
     The objective must save checkpoints, and load a donor's weights but use its own settings. ``num_trials`` counts segments:
     ``population`` times ``max_steps / interval`` of them train everybody to the end, and without it the study ends then. A
-    member whose training returns before the end of its segment has ended. One whose segment fails copies as the worst do.
+    member whose training returns before the end of its segment has ended. One whose segment fails copies as the worst do,
+    and ends after five failures in a row.
     The points of ``points_to_evaluate`` are the first members. It brings its scheduler, ``segments``.
 
     Args:

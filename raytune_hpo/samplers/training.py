@@ -99,7 +99,7 @@ class TrainingPopulation(BaseSampler, ABC):
             return
         member = self._members[slot]
         if trial.status is not Status.COMPLETED or trial.losses is None:
-            member.has_failed = True
+            member.fail()
             return
         end = self.interval if trial.until is None else trial.until
         if trial.last_step is None or trial.last_step < end:
@@ -109,7 +109,7 @@ class TrainingPopulation(BaseSampler, ABC):
         generation = 0 if before is None else before.generation + 1
         segment = Segment(trial.number, generation, trial.config, trial.losses, trial.last_step, before)
         self._segments[trial.number] = member.newest = segment
-        member.has_failed, member.has_ended = False, segment.step >= self.max_steps
+        member.num_failed, member.has_ended = 0, segment.step >= self.max_steps
         self.observe_segment(segment)
 
     # -------------------------------------------------------------------------------------------- what comes next
