@@ -34,9 +34,9 @@ def lineage_plot(results: Results, number: int | None = None) -> Any:
     segments = _segments(results)
     if not segments:
         return style.nothing("no sampler of populations (pbt, pb2) suggested these trials")
-    best = results.best_so_far
-    if number is None and best is not None:
-        number = best.number
+    best = results.best_trials[:1] or [trial for trial in [results.best_so_far] if trial is not None]
+    if number is None and best:
+        number = best[0].number
     chain = [] if number is None else lineage_of(results.trials, number)
     parameters = results.tried.parameters[:_MOST_SCHEDULES]
     shown = style.note_on_parameters(len(parameters), len(results.tried.parameters))
