@@ -21,6 +21,7 @@ from raytune_hpo.runtime.simulated import COST, SimulatedHandle
 from raytune_hpo.spec import Limits
 
 RUNTIMES = ("ray", "local", "simulated")
+_ENDING = ("grid", "pbt", "pb2", "schedule")  # samplers that have nothing more to suggest at some time
 
 
 class Tuner:
@@ -122,7 +123,7 @@ class Tuner:
             objective = over_instances(objective, settings.instances)
         self._plan = RunPlan.of(space, settings, objective)
         warn_of_lists(space, self._plan.spec.space)
-        if settings.limits == Limits() and self._plan.spec.sampler.name != "grid":
+        if settings.limits == Limits() and self._plan.spec.sampler.name not in _ENDING:
             raise SpecError(
                 "a study needs an end: give num_trials, num_steps, time_budget_s or target (or sampler='grid')"
             )

@@ -91,7 +91,7 @@ class _Running:
         was, self.verdict = self.verdict, answer.verdict
         if was is Verdict.COMPLETE or answer.verdict in (Verdict.STOP, Verdict.PAUSE):
             return False
-        return answer.verdict is not Verdict.COMPLETE or self.checkpoint is None
+        return answer.verdict is not Verdict.COMPLETE or (self.checkpoint is None and answer.next_step is None)
 
     def left_at(self, at: float) -> EndTrial:
         """How it ends where it does not run on."""
@@ -340,8 +340,10 @@ class _Recorder:
         if saves and self.next_step is not None and step >= self.next_step:
             self.was_left = True
             return Verdict.PAUSE
-        is_last = self._last_step is not None and step >= self._last_step
-        return Verdict.COMPLETE if is_last else Verdict.CONTINUE  # an objective without end would be run for ever
+        if self._last_step is None or step < self._last_step:
+            return Verdict.CONTINUE
+        self.next_step = None
+        return Verdict.COMPLETE  # an objective without end would be run for ever
 
     def keep(self, step: int, checkpoint: Mapping[str, Any]) -> None:
         assignment = self._assignment

@@ -12,6 +12,7 @@ from raytune_hpo.schedulers.median import Median
 from raytune_hpo.schedulers.pasha import PASHA
 from raytune_hpo.schedulers.patience import Patience
 from raytune_hpo.schedulers.race import Race
+from raytune_hpo.schedulers.segments import Segments
 from raytune_hpo.schedulers.successive_halving import SuccessiveHalving
 from raytune_hpo.schedulers.tercet import Tercet
 from raytune_hpo.schedulers.threshold import Threshold
@@ -24,6 +25,7 @@ __all__ = [
     "Median",
     "Patience",
     "Race",
+    "Segments",
     "SuccessiveHalving",
     "Tercet",
     "Threshold",

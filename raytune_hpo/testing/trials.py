@@ -24,11 +24,28 @@ SEED = 7
 
 
 def start(
-    number: int, config: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None, suggested: bool = True
+    number: int,
+    config: Mapping[str, Any],
+    *,
+    meta: Mapping[str, Any] | None = None,
+    suggested: bool = True,
+    parent: int | None = None,
+    from_step: int | None = None,
+    until: int | None = None,
 ) -> Trial:
-    """A running trial: suggested by a sampler, or enqueued by the user."""
-    basis = 0 if suggested else None
-    fact = Started(number=number, worker="w", at=float(number), config=config, basis=basis, meta=meta or {})
+    """A running trial: suggested by a sampler, or enqueued by the user; with a parent's step, from its checkpoint."""
+    fact = Started(
+        number=number,
+        worker="w",
+        at=float(number),
+        config=config,
+        basis=0 if suggested else None,
+        meta=meta or {},
+        parent=parent,
+        until=until,
+        from_trial=None if from_step is None else parent,
+        from_step=from_step,
+    )
     return evolve(None, fact, GOALS)
 
 
@@ -128,20 +145,29 @@ class Loop:
         answer = self.peek()
         if not isinstance(answer, Suggestion):
             return None
-        return self.enqueue(answer.config, meta=answer.meta, suggested=True)
+        segment = {"parent": answer.parent, "from_step": answer.from_step, "until": answer.until}
+        return self.enqueue(answer.config, meta=answer.meta, suggested=True, **segment)
 
     def enqueue(
-        self, config: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None, suggested: bool = False
+        self,
+        config: Mapping[str, Any],
+        *,
+        meta: Mapping[str, Any] | None = None,
+        suggested: bool = False,
+        **segment: int | None,
     ) -> Trial:
         """A trial that the user asked for."""
-        self.pending.append(start(len(self.pending) + len(self.finished), config, meta=meta, suggested=suggested))
+        number = len(self.pending) + len(self.finished)
+        self.pending.append(start(number, config, meta=meta, suggested=suggested, **segment))
         return self.pending[-1]
 
     def tell(self, trial: Trial, metrics: Mapping[str, Any] | None = None) -> None:
-        """A pending trial ends, by default with ``bowl`` as its loss."""
+        """A pending trial ends, by default with ``bowl`` as its loss; where it has an ``until``, it has reported there."""
         self.pending = [other for other in self.pending if other.number != trial.number]
         loss = bowl(self.space, trial.config)
         metrics = {"loss": loss, "size": -loss * loss} if metrics is None else metrics
+        if trial.until is not None and trial.last_step is None:
+            trial = report(trial, trial.until, metrics.get("loss"))
         self.learn(finish(trial, metrics, goals=self.goals))
 
     def learn(self, trial: Trial) -> None:

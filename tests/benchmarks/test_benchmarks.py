@@ -55,6 +55,13 @@ def test_lookup_tables(tmp_path: Path) -> None:
     assert figures["deca-recorded 12h"]["asked"] == "91 %"
 
 
+def test_populations(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "populations")
+    assert figures["toy, alone"]["measured"] < 0.39 < 1.18 < figures["toy, pbt"]["measured"]
+    assert figures["drift: pb2, interval 5, mean"]["measured"] > figures["drift: pbt, interval 5, mean"]["measured"]
+    assert {"static: pbt, interval 9, mean", "static: asha, as many steps as 4 members, mean"} < set(figures)
+
+
 def test_memory_without_ray(tmp_path: Path) -> None:
     figures = measured(tmp_path, "memory", "--only", "start", "table", "journal")
     assert set(figures) == {"import", "help", "table", "disk", "append"}

@@ -38,6 +38,8 @@ SETTINGS = [
     {"num_trials": 30, "scheduler": {"name": "successive_halving", "max_steps": 9}},
     {"num_trials": 30, "scheduler": {"name": "pasha", "max_steps": 9, "eta": 2}},
     {"num_trials": 30, "scheduler": {"name": "race", "max_steps": 8, "first": 2}},
+    {"num_trials": 40, "sampler": {"name": "pbt", "population": 4, "max_steps": 8, "interval": 2}},
+    {"num_trials": 40, "sampler": {"name": "pb2", "population": 5, "max_steps": 9}, "ahead": True},
 ]
 
 

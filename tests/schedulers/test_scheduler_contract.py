@@ -15,10 +15,15 @@ OPTIONS = {
     "tercet": {"max_steps": 27},
     "threshold": {"at": {5: 0.8, 20: 0.4}},
     "patience": {"patience": 3, "min_delta": 0.01},
+    "segments": {"max_steps": 81, "interval": 2},
 }
 # Patience compares a trial with itself only: it stops the best as soon as any other of the suite's parallel curves.
-# Hyperband deals the suite's thirty curves to brackets that are too small to promote anybody to the end.
-ALONE = {"patience": ("good_survive", "equals_survive"), "hyperband that promotes": ("good_survive",)}
+# Segments end where their sampler says. Hyperband deals the suite's thirty curves to brackets that are too small to promote
+# anybody to the end.
+ALONE = {
+    **dict.fromkeys(("patience", "segments"), ("good_survive", "equals_survive")),
+    "hyperband that promotes": ("good_survive",),
+}
 
 MAKERS = {
     name: partial(registry.load("scheduler", name), **OPTIONS.get(name, {})) for name in registry.installed("scheduler")
