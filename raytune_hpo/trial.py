@@ -47,6 +47,14 @@ class Report(NamedTuple):
     own: Mapping[str, Any] = {}  # never written to
 
 
+class Stretch(NamedTuple):
+    """The time that one attempt at a trial spent in its objective before it paused: on which worker, and when."""
+
+    worker: str | None
+    began_at: float
+    paused_at: float
+
+
 class Reports(Sequence[Report]):
     """A trial's reports: a view of the first ``length`` rows of a store that only grows.
 
@@ -123,6 +131,7 @@ class Trial:
         until, from_trial, from_step: of the current attempt, see Started.
         checkpoints: the records of those that are kept, by their steps, the newest last; see ``checkpoint``.
         saves: whether a report of this trial has offered to save one.
+        stretches: of the attempts that paused, in order; ``started_at`` and ``worker`` are those of the newest attempt.
         error: of a failed trial, with its traceback; ``reason``: the exception's type and the first line of its message.
         created_at, started_at, finished_at: epoch seconds, UTC. ``duration_s``: seconds inside the objective, over all
             attempts that were paused or ended.
@@ -145,6 +154,7 @@ class Trial:
     from_step: int | None = None
     checkpoints: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     saves: bool = False
+    stretches: tuple[Stretch, ...] = ()
     error: str | None = None
     reason: str | None = None
     created_at: float = 0.0
@@ -290,8 +300,14 @@ def _saved(trial: Trial, fact: Saved, goals: Sequence[Goal]) -> Trial:
 
 
 def _paused(trial: Trial, fact: Paused, goals: Sequence[Goal]) -> Trial:
-    duration_s = _total(trial.duration_s, fact.duration_s)
-    return _with(trial, status=Status.PAUSED, worker=None, duration_s=duration_s)
+    stretch = Stretch(trial.worker, fact.at - (fact.duration_s or 0.0), fact.at)
+    return _with(
+        trial,
+        status=Status.PAUSED,
+        worker=None,
+        stretches=(*trial.stretches, stretch),
+        duration_s=_total(trial.duration_s, fact.duration_s),
+    )
 
 
 def _requeued(trial: Trial, fact: Requeued, goals: Sequence[Goal]) -> Trial:

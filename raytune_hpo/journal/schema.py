@@ -8,7 +8,7 @@ raytune_digests   a row for each batch of facts: the position of its first one, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -145,7 +145,8 @@ def _marker(connection: Connection) -> str:
 def prepare(connection: Connection, where: str) -> None:
     """Create the tables and views, unless they are there, and add to those of an earlier version what they lack.
 
-    Runs inside a transaction that excludes other writers. Views stay as they are: others may be built on them.
+    Runs inside a transaction that excludes other writers. Views keep the columns that they have, in their places: others
+    may be built on them.
 
     Raises:
         JournalError: the database is of a newer release, or belongs to another application.
@@ -154,6 +155,7 @@ def prepare(connection: Connection, where: str) -> None:
     if version is not None:
         if version < SCHEMA_VERSION:
             digests.create(connection)
+            _create_views(connection, taken=inspect(connection).get_table_names())
             connection.execute(insert(schema).values(version=SCHEMA_VERSION))
         return
     names = set(inspect(connection).get_table_names()) | set(inspect(connection).get_view_names())
@@ -163,9 +165,13 @@ def prepare(connection: Connection, where: str) -> None:
             f"use another file, database or schema"
         )
     metadata.create_all(connection, checkfirst=False)
-    for statement in views.statements(connection.dialect.name):
-        connection.exec_driver_sql(statement)
+    _create_views(connection)
     connection.execute(insert(schema).values(version=SCHEMA_VERSION))
+
+
+def _create_views(connection: Connection, taken: Collection[str] = ()) -> None:
+    for statement in views.statements(connection.dialect.name, taken):
+        connection.exec_driver_sql(statement)
 
 
 def version_of(connection: Connection, where: str) -> int | None:
