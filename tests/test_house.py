@@ -34,7 +34,7 @@ PACKAGE = ROOT / "raytune_hpo"
 
 FLOORS = (
     "arrays errors options rng numerics display",
-    "space goals metrics facts trial spec codec files",
+    "space goals metrics facts checkpoints trial spec codec files",
     "protocols registry",
     "samplers schedulers journal analysis",
     "core",
@@ -85,7 +85,7 @@ PUBLIC = """
     Space Float Int Choice Ordinal
     uniform quniform loguniform qloguniform randn qrandn randint qrandint lograndint qlograndint
     choice ordinal grid_search sample_from
-    tune Tuner simulate report TrialStopped connect attach load with_parameters
+    tune Tuner simulate report checkpoint until TrialStopped connect attach load with_parameters
     Study Results Confirmation Run Trial Goal
     errors integrations optml samplers schedulers sklearn testing __version__
 """.split()

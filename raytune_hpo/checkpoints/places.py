@@ -29,12 +29,18 @@ def place_of(checkpoints: str | None, storage: str, study: str) -> str:
     """
     if checkpoints is not None:
         root = checkpoints if not is_local(checkpoints) else str(Path(checkpoints).expanduser().absolute())
-        return f"{root.rstrip('/')}/{_folder_name(study)}"
+        return f"{root.rstrip('/')}/{shared_name(storage, study)}"
     if storage.startswith(_SQLITE):
         return str(Path(storage.removeprefix(_SQLITE) + ".checkpoints") / _folder_name(study))
     if storage == "memory":
         return temporary_place()
-    return str(Path("~/.raytune_hpo/checkpoints").expanduser() / _folder_name(study))
+    return str(Path("~/.raytune_hpo/checkpoints").expanduser() / shared_name(storage, study))
+
+
+def is_own_place(place: str, storage: str, study: str) -> bool:
+    """Whether a folder, or URL, holds the checkpoints of this study and nothing else."""
+    own = place_of(None, storage, study) if storage.startswith(_SQLITE) else None
+    return place == own or place.rpartition("/")[2] == shared_name(storage, study)
 
 
 def temporary_place() -> str:
@@ -42,6 +48,11 @@ def temporary_place() -> str:
     if not _temporary:
         _temporary.append(tempfile.TemporaryDirectory(prefix="raytune_hpo-", ignore_cleanup_errors=True))
     return f"{_temporary[0].name}/{next(_count)}"
+
+
+def shared_name(storage: str, study: str) -> str:
+    """The name of a study's folder where those of several storages may be: two of them may have a study of one name."""
+    return f"{_folder_name(study)}-{hashlib.blake2b(storage.encode(), digest_size=4).hexdigest()}"
 
 
 def _folder_name(study: str) -> str:

@@ -99,6 +99,7 @@ BATCH_AT = select(facts.c.writer, facts.c.batch).where(
 _ROWS = select(facts.c.seq, facts.c.kind, facts.c.version, facts.c.body, facts.c.number).order_by(facts.c.seq)
 PAGE = _ROWS.where(facts.c.study_id == bindparam("study"), facts.c.seq.between(bindparam("first"), bindparam("last")))
 OF_TRIAL = _ROWS.where(facts.c.study_id == bindparam("study"), facts.c.number == bindparam("number"))
+SAVED = _ROWS.where(facts.c.study_id == bindparam("study"), facts.c.kind == "Saved")
 STUDY_ID = select(studies.c.id).where(studies.c.name == bindparam("study_name"))
 NAMES = select(studies.c.name).order_by(studies.c.id)
 STUDIES = select(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Table, delete, insert
 
+from raytune_hpo.checkpoints.deleting import delete_all
 from raytune_hpo.codec import Row, decode
 from raytune_hpo.errors import JournalCorrupt, StudyNotFound
 from raytune_hpo.facts import Fact
@@ -92,10 +93,13 @@ class SqlStorage(BaseStorage):
                 with connection.begin():
                     self._database.serialize(connection)
                     schema.prepare(connection, self.url)  # or an earlier version's would lack a table
+                    saved = connection.execute(schema.SAVED, {"study": study_id}).all()
                     connection.execute(delete(schema.digests).where(schema.digests.c.study_id == study_id))
                     connection.execute(delete(schema.facts).where(schema.facts.c.study_id == study_id))
                     connection.execute(delete(schema.writers).where(schema.writers.c.study_id == study_id))
                     connection.execute(delete(schema.studies).where(schema.studies.c.id == study_id))
+                # Only now, or a study that could not be deleted would lack them.
+                delete_all((_fact(name, *row[:4]) for row in saved), self.url, name)
             finally:
                 right.release()
 
