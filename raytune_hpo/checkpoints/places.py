@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import secrets
 import tempfile
 from os import PathLike
 from pathlib import Path
@@ -14,33 +15,32 @@ from raytune_hpo.checkpoints.fetching import is_local
 from raytune_hpo.errors import SpecError
 
 MAX_NAME = 120  # bytes of a folder's name that stand for a study's
-_SQLITE = "sqlite:///"
+_SQLITE, _MEMORY = "sqlite:///", "memory"
 _temporary: list[tempfile.TemporaryDirectory[str]] = []  # of studies in memory; it goes with the process
 _count = itertools.count()
 
 
 def place_of(checkpoints: str | None, storage: str, study: str) -> str:
-    """The folder, or URL, that holds the checkpoints of a study.
+    """The folder, or URL, that holds the checkpoints of a study, and of no other one.
 
     Args:
-        checkpoints: what the user said; None: beside an SQLite file, below the home folder for another database, and in a
-            temporary folder, as long as this process lives, for a study in memory.
+        checkpoints: what the user said, see ``checked_place``; None: beside an SQLite file, below the home folder for
+            another database, and in a temporary folder, as long as this process lives, for a study in memory.
         storage: the URL of the study's storage.
     """
-    if checkpoints is not None:
-        root = checkpoints if not is_local(checkpoints) else str(Path(checkpoints).expanduser().absolute())
-        return f"{root.rstrip('/')}/{shared_name(storage, study)}"
-    if storage.startswith(_SQLITE):
-        return str(Path(storage.removeprefix(_SQLITE) + ".checkpoints") / _folder_name(study))
-    if storage == "memory":
+    if checkpoints is None and storage.startswith(_SQLITE):
+        return f"{storage.removeprefix(_SQLITE)}.checkpoints/{_folder_name(study)}"
+    if checkpoints is None and storage == _MEMORY:
         return temporary_place()
-    return str(Path("~/.raytune_hpo/checkpoints").expanduser() / shared_name(storage, study))
+    root = str(Path("~/.raytune_hpo/checkpoints").expanduser()) if checkpoints is None else checkpoints
+    return f"{root.rstrip('/')}/{_shared_name(storage, study)}"
 
 
 def is_own_place(place: str, storage: str, study: str) -> bool:
     """Whether a folder, or URL, holds the checkpoints of this study and nothing else."""
-    own = place_of(None, storage, study) if storage.startswith(_SQLITE) else None
-    return place == own or place.rpartition("/")[2] == shared_name(storage, study)
+    if storage == _MEMORY:
+        return False  # no two studies in memory have one, but which is whose cannot be told
+    return place == place_of(None, storage, study) or place.rpartition("/")[2] == _shared_name(storage, study)
 
 
 def temporary_place() -> str:
@@ -50,9 +50,10 @@ def temporary_place() -> str:
     return f"{_temporary[0].name}/{next(_count)}"
 
 
-def shared_name(storage: str, study: str) -> str:
-    """The name of a study's folder where those of several storages may be: two of them may have a study of one name."""
-    return f"{_folder_name(study)}-{hashlib.blake2b(storage.encode(), digest_size=4).hexdigest()}"
+def _shared_name(storage: str, study: str) -> str:
+    """The name of a study's folder below a root that studies of the same name in other storages may have, too."""
+    whose = secrets.token_hex(4) if storage == _MEMORY else _digest(storage)[:8]
+    return f"{_folder_name(study)}-{whose}"
 
 
 def _folder_name(study: str) -> str:
@@ -60,12 +61,15 @@ def _folder_name(study: str) -> str:
     quoted = quote(study, safe=" ").replace(".", "%2E")
     if len(quoted) <= MAX_NAME:
         return quoted
-    digest = hashlib.blake2b(study.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
-    return f"{quoted[: MAX_NAME - 17]}-{digest}"
+    return f"{quoted[: MAX_NAME - 17]}-{_digest(study)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 def checked_place(checkpoints: object) -> str:
-    """The user's word for a folder or URL, as text.
+    """The user's word for a folder or URL: an absolute path, or the URL.
 
     Raises:
         SpecError: it is neither, or nothing installed knows that kind of URL.
@@ -75,8 +79,9 @@ def checked_place(checkpoints: object) -> str:
             f"checkpoints is a folder or a URL that fsspec knows, such as s3://bucket/path, got {checkpoints!r}"
         )
     place = os.fspath(checkpoints)
-    if not is_local(place):
-        from raytune_hpo.checkpoints.remote import check
+    if is_local(place):
+        return str(Path(place).expanduser().absolute())
+    from raytune_hpo.checkpoints.remote import check
 
-        check(place)
+    check(place)
     return place

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raytune_hpo.checkpoints.fetching import is_local
+from raytune_hpo.checkpoints.fetching import is_elsewhere, is_local, nodes
 from raytune_hpo.checkpoints.folders import measured, removed, swept, written
 from raytune_hpo.checkpoints.record import BYTES, DIGEST, NODE, URL
 
@@ -53,6 +53,8 @@ class CheckpointStore:
             return
         if is_local(record[URL]):
             removed(Path(record[URL]))
+            if is_elsewhere(record) and record[NODE] != self.node:
+                nodes[0].delete(record)
         else:
             from raytune_hpo.checkpoints.remote import delete
 

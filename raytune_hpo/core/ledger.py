@@ -248,16 +248,20 @@ class Ledger:
         if isinstance(fact, Printed):
             return trial
         self.trials[number] = trial
+        if isinstance(fact, Reported):  # first, there are so many
+            assert old is not None
+            self.unfinished[number] = trial
+            reports = old.reports
+            begin = reports[-1].step if reports else old.from_step or 0
+            self.num_steps += fact.step - begin if fact.step > begin else 1
+            return trial
         if old is None or old.status is not trial.status:
             self._move(old, trial, fact)
         elif number in self.unfinished:
             self.unfinished[number] = trial
         elif number in self.paused:
             self.paused[number] = trial
-        if isinstance(fact, Reported):
-            before = old and (old.last_step or old.from_step)
-            self.num_steps += max(1, fact.step - (before or 0))
-        elif isinstance(fact, (Saved, Released)):
+        if isinstance(fact, (Saved, Released)):
             if trial.checkpoints:
                 self.checkpoints[number] = None
             else:
@@ -268,9 +272,8 @@ class Ledger:
         """Keep counts, queues and owners right when a trial changes its status.
 
         A trial is in exactly one place: owned by a worker (running), in a queue (waiting), set aside (paused), or among the
-        finished. It leaves
-        the place of its old status, whatever took it there, and enters the place of its new one; so a new status needs one
-        line for leaving and one for entering.
+        finished. It leaves the place of its old status, whatever took it there, and enters the place of its new one; so a
+        new status needs one line for leaving and one for entering.
         """
         number = trial.number
         if old is not None:
