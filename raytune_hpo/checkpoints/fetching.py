@@ -43,6 +43,8 @@ def fetched(record: Mapping[str, Any]) -> Path:
     if url is None:
         raise ValueError("whoever ran the trial has kept it")
     place = Path(url)
+    if DIGEST not in record:
+        return place
     if is_local(url) and place.is_dir() and (not is_elsewhere(record) or _is_whole(place, record)):
         return _checked(place, record)
     digest = str(record.get(DIGEST))

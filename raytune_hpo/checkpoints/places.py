@@ -16,7 +16,8 @@ from raytune_hpo.errors import SpecError
 
 MAX_NAME = 120  # bytes of a folder's name that stand for a study's
 _SQLITE, _MEMORY = "sqlite:///", "memory"
-_temporary: list[tempfile.TemporaryDirectory[str]] = []  # of studies in memory; it goes with the process
+_MEMORY_DISK = "/dev/shm"  # on Linux
+_temporary: dict[bool, tempfile.TemporaryDirectory[str]] = {}  # by ``in_memory``; they go with the process
 _count = itertools.count()
 
 
@@ -43,11 +44,17 @@ def is_own_place(place: str, storage: str, study: str) -> bool:
     return place == place_of(None, storage, study) or place.rpartition("/")[2] == _shared_name(storage, study)
 
 
-def temporary_place() -> str:
-    """A folder that nobody else uses, and that goes with this process."""
-    if not _temporary:
-        _temporary.append(tempfile.TemporaryDirectory(prefix="raytune_hpo-", ignore_cleanup_errors=True))
-    return f"{_temporary[0].name}/{next(_count)}"
+def temporary_place(*, in_memory: bool = False) -> str:
+    """A folder that nobody else uses, and that goes with this process.
+
+    Args:
+        in_memory: whether it is small enough to be kept there, if there is such a file system.
+    """
+    if in_memory not in _temporary:
+        parent = _MEMORY_DISK if in_memory and os.access(_MEMORY_DISK, os.W_OK) else None
+        made = tempfile.TemporaryDirectory(prefix="raytune_hpo-", dir=parent, ignore_cleanup_errors=True)
+        _temporary[in_memory] = made
+    return f"{_temporary[in_memory].name}/{next(_count)}"
 
 
 def _shared_name(storage: str, study: str) -> str:

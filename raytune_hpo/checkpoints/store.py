@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -23,12 +24,10 @@ class CheckpointStore:
     Args:
         url: of the folder that holds them, which is made when it is needed.
         node: of a cluster, on whose disk that is; None: wherever one looks, it is the same.
-        is_durable: whether a checkpoint is on the disk, and not just in its cache, before it counts as saved.
     """
 
     url: str
     node: str | None = None
-    is_durable: bool = True
 
     def save(self, number: int, attempt: int, step: int, write: Write) -> dict[str, Any]:
         """Have a checkpoint written; it is whole and durable on return. Its record.
@@ -42,7 +41,7 @@ class CheckpointStore:
         name = folder_name(number, attempt, step)
         if not is_local(self.url):
             return self._upload(name, write)
-        place = written(Path(self.url), name, write, sync=self.is_durable)
+        place = written(Path(self.url), name, write)
         size, digest = measured(place)
         record = {URL: str(place), BYTES: size, DIGEST: digest}
         return record if self.node is None else {**record, NODE: self.node}
@@ -87,6 +86,22 @@ class CheckpointStore:
 def folder_name(number: int, attempt: int, step: int) -> str:
     """The name of a checkpoint's folder: a function of the fact that tells of it."""
     return f"{number}-{attempt}-{step}"
+
+
+@dataclass(frozen=True)
+class BriefStore(CheckpointStore):
+    """Keeps checkpoints that live no longer than the process that saves them: in memory where there is such a file system,
+    and without the care that lasting ones take.
+    """
+
+    def save(self, number: int, attempt: int, step: int, write: Write) -> dict[str, Any]:
+        place = f"{self.url}/{number}-{attempt}-{step}"
+        os.makedirs(place)
+        write(Path(place))
+        return {URL: place}
+
+    def sweep_of(self, number: int, known: Iterable[Mapping[str, Any]]) -> None:
+        """Nothing: no attempt has died without a word."""
 
 
 def copy_of(folder: Any) -> Write:

@@ -63,7 +63,7 @@ def test_trials_pause_and_go_on_in_other_workers(isolation: str, name: str, stor
     made = Counter((x, step) for x, step, _ in noted(log))
     assert set(made.values()) == {1}, "no step was made twice"
     assert (results.best_trial.checkpoint.path / "step").read_text() == "9"
-    kept = {f"{t.number}-{t.attempt}-{t.checkpoint.step}" for t in results if t.checkpoint}
+    kept = {Path(t.checkpoint.record["url"]).name for t in results if t.checkpoint}
     assert {p.name for p in Path(f"{storage}.checkpoints", name).iterdir()} == kept
     assert audit(open_storage(storage).read(name)).is_clean
 
@@ -104,7 +104,7 @@ def test_a_lost_optimizer_knows_the_checkpoints(name: str, storage: str, tmp_pat
     results = run.results()
     run.close()
     assert results.num_by_status["completed"] >= 1 and results.num_by_status["failed"] == 0
-    kept = {f"{t.number}-{t.attempt}-{t.checkpoint.step}" for t in results if t.checkpoint}
+    kept = {Path(t.checkpoint.record["url"]).name for t in results if t.checkpoint}
     assert {p.name for p in Path(f"{storage}.checkpoints", name).iterdir()} >= kept
     assert audit(open_storage(storage).read(name)).is_clean
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
@@ -59,7 +60,7 @@ def test_trials_pause_at_rungs_and_the_best_go_on_where_they_stood(tmp_path):
     assert results.best_trial.reports.up_to(9)[-1].step == 9
     assert (results.best_trial.checkpoint.path / "step").read_text() == "9"
     left = sorted(p.name for p in (tmp_path / "s.db.checkpoints" / "s").iterdir())
-    kept = sorted(f"{t.number}-{t.attempt}-{t.checkpoint.step}" for t in results if t.checkpoint)
+    kept = sorted(Path(t.checkpoint.record["url"]).name for t in results if t.checkpoint)
     assert left == kept
     assert audit(open_storage(tmp_path / "s.db").read("s")).is_clean
 
