@@ -326,8 +326,7 @@ def _started(trial: Trial | None, fact: Started) -> Trial:
 
 def _begun(course: Course, fact: Started) -> Course:
     """The course with what an attempt begins with."""
-    begin = fact.until, fact.from_trial, fact.from_step
-    if begin == (course.until, course.from_trial, course.from_step):
+    if course is _IN_ONE_GO and fact.until is None and fact.from_step is None:
         return course
     return replace(course, until=fact.until, from_trial=fact.from_trial, from_step=fact.from_step)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import cast, get_args
 
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.display.text import counts_line, duration, number
@@ -33,7 +33,7 @@ from raytune_hpo.facts import (
 from raytune_hpo.spec import Limits, StudySpec
 from raytune_hpo.trial import Trial, evolve, unpacked
 
-_TRIAL_FACTS = get_args(TrialFact)
+_TRIAL_FACTS = frozenset(get_args(TrialFact))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,8 +166,8 @@ class Ledger:
         """Take a fact in; the trial it is about, after it, if it is about one."""
         self._pass_time(fact)
         self.seen += 1
-        if isinstance(fact, _TRIAL_FACTS):
-            return self._apply_to_trial(fact)
+        if type(fact) in _TRIAL_FACTS:
+            return self._apply_to_trial(cast(TrialFact, fact))
         if isinstance(fact, Enqueued):
             self.enqueued.append(fact)
             if fact.retry_of is not None:
