@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Table, delete, insert
@@ -99,7 +99,7 @@ class SqlStorage(BaseStorage):
                     connection.execute(delete(schema.writers).where(schema.writers.c.study_id == study_id))
                     connection.execute(delete(schema.studies).where(schema.studies.c.id == study_id))
                 # Only now, or a study that could not be deleted would lack them.
-                delete_all((_fact(name, *row[:4]) for row in saved), self.url, name)
+                delete_all(_readable(name, saved), self.url, name)
             finally:
                 right.release()
 
@@ -202,6 +202,13 @@ def _enter(connection: Connection, table: Table, **values: Any) -> int:
     """Insert a row and return its id."""
     key: Any = connection.execute(insert(table).values(values)).inserted_primary_key
     return int(key[0])
+
+
+def _readable(name: str, rows: Iterable[Any]) -> Iterator[Fact]:
+    """The facts in rows, without those that are damaged: they keep nobody from deleting a study."""
+    for position, kind, version, body, _ in rows:
+        with suppress(JournalCorrupt):
+            yield _fact(name, position, kind, version, body)
 
 
 def _fact(name: str, position: int, kind: str, version: int, body: str) -> Fact:

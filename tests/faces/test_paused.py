@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from types import SimpleNamespace
 
 import pytest
@@ -308,3 +309,13 @@ def test_a_size_is_told_in_its_unit():
     assert [size(n) for n in (0, 4, 999, 1000, 1_234_567, 999_999, 5e9, 7e15)] == [
         "0 B", "4 B", "999 B", "1 kB", "1.23 MB", "1 MB", "5 GB", "7e+03 TB",
     ]  # fmt: skip
+
+
+def test_a_damaged_record_of_a_checkpoint_keeps_nobody_from_deleting_the_study(tmp_path):
+    storage = open_storage(f"sqlite:///{tmp_path}/studies.db")
+    run(storage.url, num_trials=2)
+    with sqlite3.connect(tmp_path / "studies.db") as connection:
+        connection.execute("UPDATE raytune_facts SET body = '{' WHERE kind = 'Saved' AND number = 0")
+    connection.close()
+    storage.delete("promoted")
+    assert storage.studies() == [] and not (tmp_path / "studies.db.checkpoints" / "promoted").exists()
