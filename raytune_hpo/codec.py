@@ -25,6 +25,8 @@ from raytune_hpo.facts import Fact, Status, TrialFact, Verdict
 
 VERSION = 2
 KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Fact)}
+
+
 def _fields_of(kind: type) -> tuple[tuple[str, ...], tuple[Any, ...], Callable[[Any], tuple[Any, ...]]]:
     """The names of a kind's fields, their defaults, and a function from a fact to their values."""
     found = {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(kind)}

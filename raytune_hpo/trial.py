@@ -47,6 +47,14 @@ class Report(NamedTuple):
     own: Mapping[str, Any] = {}  # never written to
 
 
+class Stretch(NamedTuple):
+    """The time that one attempt at a trial spent in its objective before it paused: on which worker, and when."""
+
+    worker: str | None
+    began_at: float
+    paused_at: float
+
+
 class Reports(Sequence[Report]):
     """A trial's reports: a view of the first ``length`` rows of a store that only grows.
 
@@ -114,6 +122,7 @@ class Course:
     Attributes:
         checkpoints: the records of those that are kept, by their steps, the newest last.
         saves: whether a report of this trial has offered to save one.
+        stretches: of the attempts that paused, in order; the trial's ``started_at`` and ``worker`` are of the newest one.
     """
 
     until: int | None = None
@@ -121,6 +130,7 @@ class Course:
     from_step: int | None = None
     checkpoints: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     saves: bool = False
+    stretches: tuple[Stretch, ...] = ()
 
 
 _IN_ONE_GO = Course()
@@ -193,6 +203,10 @@ class Trial:
     @property
     def saves(self) -> bool:
         return self.course.saves
+
+    @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        return self.course.stretches
 
     @property
     def arm(self) -> str | None:
@@ -347,8 +361,14 @@ def _saved(trial: Trial, fact: Saved, goals: Sequence[Goal]) -> Trial:
 
 
 def _paused(trial: Trial, fact: Paused, goals: Sequence[Goal]) -> Trial:
-    duration_s = _total(trial.duration_s, fact.duration_s)
-    return _with(trial, status=Status.PAUSED, worker=None, duration_s=duration_s)
+    stretch = Stretch(trial.worker, fact.at - (fact.duration_s or 0.0), fact.at)
+    return _with(
+        trial,
+        status=Status.PAUSED,
+        worker=None,
+        course=replace(trial.course, stretches=(*trial.stretches, stretch)),
+        duration_s=_total(trial.duration_s, fact.duration_s),
+    )
 
 
 def _requeued(trial: Trial, fact: Requeued, goals: Sequence[Goal]) -> Trial:

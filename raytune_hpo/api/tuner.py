@@ -115,9 +115,8 @@ class Tuner:
             keep_checkpoints=keep_checkpoints, instances=instances,
             max_concurrent=max_concurrent, resources={"cpu": 1.0} if resources is None else resources,
             isolation=isolation, max_retries=max_retries, retry_failed=retry_failed,
-            trial_timeout_s=in_seconds(trial_timeout_s),
-            points_to_evaluate=points_to_evaluate, seed=seed, name=name, storage=storage, resume=resume,
-            recorded=recorded,
+            trial_timeout_s=in_seconds(trial_timeout_s), points_to_evaluate=points_to_evaluate, seed=seed, name=name,
+            storage=storage, resume=resume, recorded=recorded,
         )  # fmt: skip
         if settings.instances is not None:
             objective = over_instances(objective, settings.instances)

@@ -34,9 +34,14 @@ def place_of(checkpoints: str | None, storage: str, study: str) -> str:
     if checkpoints is None and storage == _MEMORY:
         return temporary_place()
     root = str(Path("~/.raytune_hpo/checkpoints").expanduser()) if checkpoints is None else checkpoints
-    # Studies of one name in several storages may have one root.
-    whose = secrets.token_hex(4) if storage == _MEMORY else _digest(storage)[:8]
-    return f"{root.rstrip('/')}/{_folder_name(study)}-{whose}"
+    return f"{root.rstrip('/')}/{_shared_name(storage, study)}"
+
+
+def is_own_place(place: str, storage: str, study: str) -> bool:
+    """Whether a folder, or URL, holds the checkpoints of this study and nothing else."""
+    if storage == _MEMORY:
+        return False  # no two studies in memory have one, but which is whose cannot be told
+    return place == place_of(None, storage, study) or place.rpartition("/")[2] == _shared_name(storage, study)
 
 
 def temporary_place(*, in_memory: bool = False) -> str:
@@ -50,6 +55,12 @@ def temporary_place(*, in_memory: bool = False) -> str:
         made = tempfile.TemporaryDirectory(prefix="raytune_hpo-", dir=parent, ignore_cleanup_errors=True)
         _temporary[in_memory] = made
     return f"{_temporary[in_memory].name}/{next(_count)}"
+
+
+def _shared_name(storage: str, study: str) -> str:
+    """The name of a study's folder below a root that studies of the same name in other storages may have, too."""
+    whose = secrets.token_hex(4) if storage == _MEMORY else _digest(storage)[:8]
+    return f"{_folder_name(study)}-{whose}"
 
 
 def _folder_name(study: str) -> str:

@@ -38,7 +38,7 @@ class CheckpointStore:
         Raises:
             OSError: it cannot be written.
         """
-        name = f"{number}-{attempt}-{step}"
+        name = folder_name(number, attempt, step)
         if not is_local(self.url):
             return self._upload(name, write)
         place = written(Path(self.url), name, write)
@@ -81,6 +81,11 @@ class CheckpointStore:
             url = f"{self.url.rstrip('/')}/{name}"
             upload(Path(folder), url)
         return {URL: url, BYTES: size, DIGEST: digest}
+
+
+def folder_name(number: int, attempt: int, step: int) -> str:
+    """The name of a checkpoint's folder: a function of the fact that tells of it."""
+    return f"{number}-{attempt}-{step}"
 
 
 @dataclass(frozen=True)

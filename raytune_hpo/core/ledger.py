@@ -68,6 +68,15 @@ class StudyStatus:
         return sum(n for status, n in self.counts.items() if Status(status).is_finished)
 
     @property
+    def num_paused(self) -> int:
+        return self.counts.get(Status.PAUSED, 0)
+
+    @property
+    def num_at_rest(self) -> int:
+        """How many have finished or are paused: nothing is to be done for them now."""
+        return self.num_finished + self.num_paused
+
+    @property
     def is_running(self) -> bool:
         return self.stopped is None
 
@@ -98,7 +107,7 @@ class Ledger:
         owned: the numbers of running trials by worker.
         best: the completed trial of the lowest loss, for each goal.
         first_failure: the trial that failed first.
-        improved: for each goal the trials that were the best when they finished, and how many had finished by then.
+        improved: for each goal the trials that were the best when they finished, and how long ``told`` was by then.
         stopped: the reason of the last StudyStopped, None while a session is open.
         session_start: how many facts there were before the newest session; 0 in the first one. ``num_finished_before``,
             ``num_failed_before``: how many trials had finished, and failed, by then.
@@ -309,4 +318,4 @@ class Ledger:
             best = self.best[index]
             if best is None or best.losses is None or loss < best.losses[index]:
                 self.best[index] = trial
-                self.improved[index].append((len(self.finished), trial))
+                self.improved[index].append((len(self.told), trial))

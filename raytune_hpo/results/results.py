@@ -126,7 +126,7 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def savings(self) -> Savings:
-        """The savings of early stopping: how many trials were stopped, and an estimate of the worker time saved."""
+        """The savings of early stopping and pausing: of how many trials, and an estimate of the worker time saved."""
         return early_stopping_savings(self._trials)
 
     @cached_property
@@ -144,9 +144,9 @@ class Results(Sequence[Trial]):
     ) -> dict[str, float]:
         """The importance of each parameter for a metric, by default the first one; the most important ones come first.
 
-        Completed trials count, and pruned ones with their last report. A conditional parameter is judged among the
-        trials in which it is active: its share is a share of their differences only. A parameter that is active in
-        fewer than 8 trials with a value is left out.
+        Completed trials count, and pruned and paused ones with their last report. A conditional parameter is judged
+        among the trials in which it is active: its share is a share of their differences only. A parameter that is
+        active in fewer than 8 trials with a value is left out.
 
         Args:
             method: ``"ped_anova"``: what tells the best trials from the others; shares add up to 1 among all trials, and

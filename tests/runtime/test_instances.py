@@ -1,4 +1,4 @@
-"""Objectives measured on several inputs or seeds: each is a step, the metric is the mean, and going on begins at the next."""
+"""Objectives measured on several inputs or seeds: each is a step, and the metric is the mean."""
 
 from __future__ import annotations
 
