@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "raytune_hpo"
 PAGE = ROOT / "docs" / "map.md"
 ROOMS = (
-    "numerics display space samplers schedulers journal analysis core runtime testing cluster results progress api plots "
+    "numerics display space checkpoints samplers schedulers journal analysis core runtime testing cluster results progress api plots "
     "tables confirming sklearn integrations optml experiments cli workshop"
 ).split()
 HEAD = """# Map of the code
