@@ -190,7 +190,7 @@ def simulate(
         checkpoint_cost_s: the virtual seconds that saving a checkpoint takes, and going on from one.
         settings: as for Tuner; times and ``time_budget_s`` are virtual. An objective that saves checkpoints is called again
             wherever its trial goes on; its metric ``cost`` counts from the trial's first beginning (of a trial that goes
-            on from another's checkpoint: from that one's).
+            on from another's checkpoint: from that one's). With instances, it is what each of them takes.
     """
     given = {
         "num_workers": num_workers,

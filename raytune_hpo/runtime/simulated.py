@@ -65,8 +65,8 @@ class VirtualClock:
 class _Running:
     """A trial under way: its events still to come, in the order of their times, and the worker it occupies.
 
-    Its objective is run stretch by stretch: up to the next step at which it may be looked at, if it can save there what it
-    needs to go on, and otherwise to its end. A stretch that was run to the end has an EndTrial as its last event.
+    Its objective is run stretch by stretch: up to the next step at which it may be looked at, if it can go on from there,
+    and otherwise to its end. A stretch that was run to the end has an EndTrial as its last event.
 
     Attributes:
         assignment: of the stretch; ``checkpoint``: that it saved where it was left.
@@ -248,13 +248,16 @@ class SimulatedHandle:
         last = run.next
         event = run.advance()
         if event is None and isinstance(last, ReportMetrics) and isinstance(reply, Answer):
-            assert run.checkpoint is not None
-            checkpoint = Checkpoint(run.assignment.number, last.step, run.checkpoint)
+            saved, number = run.checkpoint, run.assignment.number
             run.assignment = replace(
-                run.assignment, from_step=last.step, checkpoint=checkpoint, next_step=reply.next_step
+                run.assignment,
+                from_step=last.step,
+                checkpoint=None if saved is None else Checkpoint(number, last.step, saved),
+                next_step=reply.next_step,
             )
             self._run_stretch(run)
-            self._store.delete(checkpoint.record)  # it stood for a trial that never stopped
+            if saved is not None:
+                self._store.delete(saved)  # it stood for a trial that never stopped
             event = run.advance()
         if event is not None:
             self._order += 1
@@ -283,7 +286,8 @@ class SimulatedHandle:
                     events.append(replace(command, at=run.started_at + passed - run.base_s))
                     continue
                 step, metrics, saves = command
-                passed = self._passed(metrics, passed)
+                each = bool(run.assignment.order)
+                passed = passed + self._passed(metrics, 0.0) if each else self._passed(metrics, passed)
                 events.append(
                     ReportMetrics(
                         number=run.assignment.number,
@@ -294,7 +298,7 @@ class SimulatedHandle:
                         at=run.started_at + passed - run.base_s,
                     )
                 )
-            if ended.status is Status.COMPLETED:
+            if ended.status is Status.COMPLETED and not run.assignment.order:
                 passed = self._passed(ended.metrics, passed)
         except ObjectiveError as error:
             ended = replace(ended, status=Status.FAILED, metrics={}, error=f"ObjectiveError: {error}")
@@ -310,6 +314,8 @@ class SimulatedHandle:
             return 0.0
         owner = assignment.number if assignment.checkpoint is None else assignment.checkpoint.number
         reports = self._optimizer.ledger.trials[owner].reports
+        if assignment.order:
+            return sum(self._passed(r.own, 0.0) for r in reports)
         return next((self._passed(r.metrics, 0.0) for r in reports if r.step == assignment.from_step), 0.0)
 
     def _passed(self, metrics: Mapping[str, Any], before: float) -> float:
@@ -337,7 +343,8 @@ class _Recorder:
 
     def report(self, step: int, metrics: Mapping[str, Any], saves: bool) -> Verdict:
         self.commands.append((step, metrics, saves))
-        if saves and self.next_step is not None and step >= self.next_step:
+        goes_on_from_here = saves or bool(self._assignment.order)
+        if goes_on_from_here and self.next_step is not None and step >= self.next_step:
             self.was_left = True
             return Verdict.PAUSE
         if self._last_step is None or step < self._last_step:
