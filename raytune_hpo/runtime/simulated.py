@@ -343,7 +343,7 @@ class _Recorder:
 
     def report(self, step: int, metrics: Mapping[str, Any], saves: bool) -> Verdict:
         self.commands.append((step, metrics, saves))
-        goes_on_from_here = saves or bool(self._assignment.order)
+        goes_on_from_here = saves or step < len(self._assignment.order)
         if goes_on_from_here and self.next_step is not None and step >= self.next_step:
             self.was_left = True
             return Verdict.PAUSE
