@@ -70,13 +70,15 @@ class _Running:
 
     Attributes:
         assignment: of the stretch; ``checkpoint``: that it saved where it was left.
-        started_at: virtual time; ``base_s``: the trial's seconds before that, of which reports tell as well.
+        started_at: virtual time; ``base_s``: the trial's seconds before that, of which reports tell as well; ``passed_s``:
+            those up to the end of the newest stretch.
     """
 
     worker: str
     assignment: Assignment
     started_at: float
     base_s: float
+    passed_s: float
     events: Iterator[Command] = field(default_factory=lambda: iter(()))
     checkpoint: Mapping[str, Any] | None = None
     next: Command | None = None
@@ -239,7 +241,7 @@ class SimulatedHandle:
                 self._on_suggestion(assignment.number, time.thread_time() - begin)
             begins_at = at + (self._load_s if assignment.checkpoint is not None else 0.0)
             base_s = self._passed_before(assignment)
-            run = _Running(worker=worker, assignment=assignment, started_at=begins_at, base_s=base_s)
+            run = _Running(worker=worker, assignment=assignment, started_at=begins_at, base_s=base_s, passed_s=base_s)
             self._run_stretch(run)
             self._push(run)
 
@@ -279,7 +281,7 @@ class SimulatedHandle:
 
     def _timed(self, run: _Running, recorder: _Recorder, ended: EndTrial) -> list[Command]:
         events: list[Command] = []
-        passed = run.base_s
+        passed = run.passed_s
         try:
             for command in recorder.commands:
                 if isinstance(command, KeepCheckpoint):
@@ -302,6 +304,7 @@ class SimulatedHandle:
                 passed = self._passed(ended.metrics, passed)
         except ObjectiveError as error:
             ended = replace(ended, status=Status.FAILED, metrics={}, error=f"ObjectiveError: {error}")
+        run.passed_s = passed
         if ended.status is Status.FAILED or not recorder.was_left:
             took_s = passed - run.base_s
             end = replace(ended, at=run.started_at + took_s, started_at=run.started_at, duration_s=took_s)
