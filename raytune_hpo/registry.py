@@ -31,6 +31,7 @@ SAMPLERS = {
     "sobol": "raytune_hpo.samplers.sobol:Sobol",
     "hyperopt": "raytune_hpo.samplers.hyperopt:Hyperopt",
     "tpe": "raytune_hpo.samplers.tpe:TPE",
+    "bohb": "raytune_hpo.samplers.bohb:BOHB",
     "cmaes": "raytune_hpo.samplers.cmaes:CMAES",
     "de": "raytune_hpo.samplers.de:DE",
     "nsga2": "raytune_hpo.samplers.nsga2:NSGA2",

@@ -6,6 +6,7 @@ from typing import Any
 
 from raytune_hpo.display.foreign_words import SAMPLERS, no_attribute
 from raytune_hpo.samplers.auto import Auto
+from raytune_hpo.samplers.bohb import BOHB
 from raytune_hpo.samplers.cmaes import CMAES
 from raytune_hpo.samplers.de import DE
 from raytune_hpo.samplers.gp import GP
@@ -18,7 +19,21 @@ from raytune_hpo.samplers.rf import RF
 from raytune_hpo.samplers.sobol import Sobol
 from raytune_hpo.samplers.tpe import TPE
 
-__all__ = ["CMAES", "DE", "GP", "NSGA2", "RF", "TPE", "Auto", "Grid", "Hyperopt", "Portfolio", "Random", "Sobol"]
+__all__ = [
+    "BOHB",
+    "CMAES",
+    "DE",
+    "GP",
+    "NSGA2",
+    "RF",
+    "TPE",
+    "Auto",
+    "Grid",
+    "Hyperopt",
+    "Portfolio",
+    "Random",
+    "Sobol",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -30,7 +30,9 @@ def test_losses_are_looked_up_at_the_last_step_that_a_trial_reported():
 
 def test_a_curve_that_is_replaced_leaves_the_others_and_the_former_ones_as_they_were():
     before = curves(({1: 5.0}, None), ({1: 6.0}, None))
-    after = before.replaced(np.array([0, 2]), [np.array([1, 3]), np.array([1])], [[[5.0], [2.0]], [[8.0]]], [[NAN], [NAN]])
+    after = before.replaced(
+        np.array([0, 2]), [np.array([1, 3]), np.array([1])], [[[5.0], [2.0]], [[8.0]]], [[NAN], [NAN]]
+    )
     np.testing.assert_array_equal(after.at(1)[:, 0], [5.0, 6.0, 8.0])
     np.testing.assert_array_equal(after.at(3)[:, 0], [2.0, NAN, NAN])
     np.testing.assert_array_equal(before.at(1)[:, 0], [5.0, 6.0])
