@@ -32,10 +32,12 @@ SAMPLERS = {
     "hyperopt": "raytune_hpo.samplers.hyperopt:Hyperopt",
     "tpe": "raytune_hpo.samplers.tpe:TPE",
     "bohb": "raytune_hpo.samplers.bohb:BOHB",
+    "freeze_thaw": "raytune_hpo.samplers.freeze_thaw:FreezeThaw",
     "cmaes": "raytune_hpo.samplers.cmaes:CMAES",
     "de": "raytune_hpo.samplers.de:DE",
     "nsga2": "raytune_hpo.samplers.nsga2:NSGA2",
     "gp": "raytune_hpo.samplers.gp:GP",
+    "hypertune": "raytune_hpo.samplers.hypertune:HyperTune",
     "rf": "raytune_hpo.samplers.rf:RF",
     "portfolio": "raytune_hpo.samplers.portfolio:Portfolio",
 }
@@ -45,6 +47,7 @@ SCHEDULERS = {
     "extrapolation": "raytune_hpo.schedulers.extrapolation:Extrapolation",
     "hyperband": "raytune_hpo.schedulers.hyperband:Hyperband",
     "patience": "raytune_hpo.schedulers.patience:Patience",
+    "stretches": "raytune_hpo.schedulers.stretches:Stretches",
     "tercet": "raytune_hpo.schedulers.tercet:Tercet",
     "threshold": "raytune_hpo.schedulers.threshold:Threshold",
 }

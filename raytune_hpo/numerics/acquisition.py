@@ -188,6 +188,10 @@ class Predictor(Protocol):
         """One sample (m,), jointly."""
         ...
 
+    def fantasised(self, Z: Array) -> Predictor:
+        """The same, as if pending rows (p, q) had turned out as expected."""
+        ...
+
 
 @dataclass(frozen=True)
 class MeanAcquisition:

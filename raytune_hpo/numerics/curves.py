@@ -69,6 +69,25 @@ class Curves(NamedTuple):
         """The step (n,) of each trial's last value; -1 where it has none."""
         return np.where(self.end > self.begin, np.append(self.steps, -1)[self.end - 1], -1)
 
+    def thinned(self, most: int, up_to: Array, goal: int = 0) -> tuple[Array, Array]:
+        """Steps and losses (n, most) of one goal, at most so many of a curve up to a step (n,): the first and the last, and
+        in between ever fewer. NaN where a curve has fewer.
+        """
+        n, lengths = len(self.begin), self.end - self.begin
+        owner = np.repeat(np.arange(n), lengths)
+        at = np.arange(len(owner)) + np.repeat(self.begin - np.cumsum(lengths) + lengths, lengths)
+        count = np.bincount(owner[self.steps[at] <= up_to[owner]], minlength=n)
+        j = np.arange(most)
+        spread = np.round(np.maximum(count, 1)[:, None] ** (j / (most - 1))).astype(np.int64) - 1
+        position = np.where(count[:, None] <= most, j, spread)
+        kept = position < count[:, None]
+        kept[:, 1:] &= position[:, 1:] > position[:, :-1]
+        order = np.argsort(~kept, axis=1, kind="stable")
+        position, kept = np.take_along_axis(position, order, 1), np.take_along_axis(kept, order, 1)
+        where = np.where(kept, self.begin[:, None] + position, -1)
+        steps, losses = np.append(self.steps, 0).astype(float), np.append(self.losses[:, goal], np.nan)
+        return np.where(kept, steps[where], np.nan), losses[where]
+
     def at(self, step: int) -> Array:
         """The losses (n, m) of the last value up to a step; NaN where a trial has none, or did not come to that step."""
         up_to = np.append(0, np.cumsum(self.steps <= step))

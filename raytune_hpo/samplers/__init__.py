@@ -9,9 +9,11 @@ from raytune_hpo.samplers.auto import Auto
 from raytune_hpo.samplers.bohb import BOHB
 from raytune_hpo.samplers.cmaes import CMAES
 from raytune_hpo.samplers.de import DE
+from raytune_hpo.samplers.freeze_thaw import FreezeThaw
 from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.grid import Grid
 from raytune_hpo.samplers.hyperopt import Hyperopt
+from raytune_hpo.samplers.hypertune import HyperTune
 from raytune_hpo.samplers.nsga2 import NSGA2
 from raytune_hpo.samplers.portfolio import Portfolio
 from raytune_hpo.samplers.random import Random
@@ -28,7 +30,9 @@ __all__ = [
     "RF",
     "TPE",
     "Auto",
+    "FreezeThaw",
     "Grid",
+    "HyperTune",
     "Hyperopt",
     "Portfolio",
     "Random",

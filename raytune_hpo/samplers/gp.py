@@ -140,7 +140,7 @@ class GP(ModelBased):
         means, sds = np.stack([mean for mean, _ in predicted]), np.stack([sd for _, sd in predicted])
         return means.mean(axis=0), (sds**2).mean(axis=0) + means.var(axis=0)
 
-    def _posteriors(self, observed: Observed, training: Training) -> Sequence[Posterior] | Sequence[Cokriging]:
+    def _posteriors(self, observed: Observed, training: Training) -> Sequence[Predictor]:
         """One for each sample of the hyperparameters, which are fitted to the newest prefix that is due: a function of
         that prefix alone.
         """
@@ -229,7 +229,7 @@ class GP(ModelBased):
         if not len(due):
             return np.repeat(self._prior.mean[None, :], _NUM_SLICES if self.marginalize == "slice" else 1, axis=0)
         scores = warped(due.Y, self._warped)
-        y = scores[:, 0] if level == 0 else Link.between(*scores.T).rest(*scores.T)
+        y = scores[:, 0] if scores.shape[1] == 1 else Link.between(*scores.T).rest(*scores.T)
         return self._hyperparameters(due.X, y, f"gp/slices/{level}", len(due))
 
     def _warped(self, y: Array) -> Array:

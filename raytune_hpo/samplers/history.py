@@ -45,6 +45,12 @@ class Observed(NamedTuple):
         """The first n of them: models are fitted to prefixes, so that a fit can be repeated."""
         return Observed(self.X[:n], self.Y[:n], None if self.curves is None else self.curves.first(n))
 
+    def without_needless_curves(self) -> Observed:
+        """Without curves, where these say nothing that the losses do not say: no trial was stopped or paused."""
+        if self.curves is None or (~np.isnan(self.Y).any(axis=1) & ~self.curves.completed).any():
+            return self
+        return Observed(self.X, self.Y)
+
     def is_same(self, other: Observed) -> bool:
         """Whether both have the same rows and losses, so that a fit to one is a fit to the other."""
         return np.array_equal(self.X, other.X, equal_nan=True) and np.array_equal(self.Y, other.Y, equal_nan=True)
@@ -97,12 +103,9 @@ class _Columns(NamedTuple):
     curves: Curves | None
     n: int
 
-    def finished(self) -> Observed:
-        """The rows; without curves, where these say nothing that the losses do not say."""
-        X, Y, curves = self.X[: self.n], self.Y[: self.n], self.curves
-        if curves is None or not (~np.isnan(Y).any(axis=1) & ~curves.completed).any():
-            return Observed(X, Y)
-        return Observed(X, Y, curves)
+    def written(self) -> Observed:
+        """The rows."""
+        return Observed(self.X[: self.n], self.Y[: self.n], self.curves)
 
 
 class History:
@@ -119,6 +122,7 @@ class History:
     def __init__(self, space: Space, num_goals: int, *, keeps_curves: bool = False) -> None:
         self._space, self._num_goals, self._keeps_curves = space, num_goals, keeps_curves
         self._rows: dict[int, int] = {}  # of trials, by their numbers
+        self._numbers: list[int] = []  # of trials, by their rows
         self._notes: list[_Note] = []
         curves = Curves.none(num_goals) if keeps_curves else None
         self._columns = _Columns(np.empty((0, space.num_columns)), np.empty((0, num_goals)), curves, 0)
@@ -130,13 +134,24 @@ class History:
     def __contains__(self, number: int) -> bool:
         return number in self._rows
 
+    def row(self, number: int) -> int:
+        """Where a trial stands."""
+        return self._rows[number]
+
+    def number(self, row: int) -> int:
+        """Of the trial that stands there."""
+        return self._numbers[row]
+
     def tell(self, trial: Trial, *, at_its_best: bool = False) -> None:
         """Note a trial. One that paused or was pruned counts with its last report, a failed one with no loss.
 
         Args:
             at_its_best: a pruned one counts with the best of its reports instead, each goal for itself.
         """
-        self._notes.append(self._note(trial, self._rows.setdefault(trial.number, len(self._rows)), at_its_best))
+        if trial.number not in self._rows:
+            self._rows[trial.number] = len(self._numbers)
+            self._numbers.append(trial.number)
+        self._notes.append(self._note(trial, self._rows[trial.number], at_its_best))
 
     def read(self, running: Sequence[Trial] = ()) -> Observed:
         """All that was told so far.
@@ -145,6 +160,10 @@ class History:
             running: further trials, which count with what they have reported so far; those of them that were not told
                 come last.
         """
+        return self.read_curves(running).without_needless_curves()
+
+    def read_curves(self, running: Sequence[Trial] = ()) -> Observed:
+        """As ``read``, with the curves even where these say nothing that the losses do not say."""
         n = len(self._notes)
         if self._read < n:
             self._columns, self._read = self._after(self._columns, self._notes[self._read : n]), n
@@ -156,7 +175,7 @@ class History:
                 notes.append(self._note(trial, rows.get(trial.number, new), False))
                 new += notes[-1].row == new
             columns = self._after(_copied(columns, new), notes)
-        return columns.finished()
+        return columns.written()
 
     def _note(self, trial: Trial, row: int, at_its_best: bool) -> _Note:
         losses = None if trial.status is Status.FAILED else trial.last_losses

@@ -10,10 +10,11 @@ from raytune_hpo.schedulers.extrapolation import Extrapolation
 from raytune_hpo.schedulers.hyperband import Hyperband
 from raytune_hpo.schedulers.median import Median
 from raytune_hpo.schedulers.patience import Patience
+from raytune_hpo.schedulers.stretches import Stretches
 from raytune_hpo.schedulers.tercet import Tercet
 from raytune_hpo.schedulers.threshold import Threshold
 
-__all__ = ["ASHA", "Extrapolation", "Hyperband", "Median", "Patience", "Tercet", "Threshold"]
+__all__ = ["ASHA", "Extrapolation", "Hyperband", "Median", "Patience", "Stretches", "Tercet", "Threshold"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ import pytest
 from raytune_hpo import registry, testing
 
 # Those that bring a scheduler have to be told how long trials are.
-OPTIONS = {name: {"max_steps": 27} for name in ("bohb",)}
+OPTIONS = {name: {"max_steps": 27} for name in ("bohb", "freeze_thaw", "hypertune")}
 MAKERS = {
     name: partial(registry.load("sampler", name), **OPTIONS.get(name, {})) for name in registry.installed("sampler")
 }
