@@ -72,6 +72,7 @@ class StudySpec:
         seed: from which every random draw of the study derives.
         max_retries: how often a trial may take its worker down before it fails.
         valid_ranges: closed intervals of metrics that are no goals; a value outside fails its trial.
+        instances: the names of the inputs on which each trial is measured, one after the other; empty where there are none.
         settings: what later readers may want to know (the objective's name, resources ...); never compared.
     """
 
@@ -84,6 +85,7 @@ class StudySpec:
     max_retries: int = 2
     limits: Limits = Limits()
     valid_ranges: Mapping[str, ValidRange] = field(default_factory=dict)
+    instances: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -98,6 +100,7 @@ class StudySpec:
             "limits": self.limits.to_json(),
             "settings": dict(self.settings),
             **({"valid_ranges": dict(self.valid_ranges)} if self.valid_ranges else {}),
+            **({"instances": list(self.instances)} if self.instances else {}),
         }
 
     @classmethod
@@ -113,6 +116,7 @@ class StudySpec:
             max_retries=data["max_retries"],
             limits=Limits(**data["limits"]),
             valid_ranges={name: (low, high) for name, (low, high) in data.get("valid_ranges", {}).items()},
+            instances=tuple(data.get("instances", ())),
             settings=data["settings"],
         )
 
@@ -153,6 +157,7 @@ def _compared(stored: StudySpec, spec: StudySpec) -> list[tuple[str, Any, Any]]:
         ("sampler", *_told_apart(stored.sampler, spec.sampler)),
         ("sampler version", stored.sampler.version, spec.sampler.version),
         ("scheduler", *_told_apart(stored.scheduler, spec.scheduler)),
+        ("instances", list(stored.instances), list(spec.instances)),
         ("seed", stored.seed, spec.seed),
         ("max_retries", stored.max_retries, spec.max_retries),
     ]

@@ -108,6 +108,25 @@ _NOTHING: Mapping[Any, Any] = {}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Course:
+    """The course of a trial that is not run in one go. See Started for the first three.
+
+    Attributes:
+        checkpoints: the records of those that are kept, by their steps, the newest last.
+        saves: whether a report of this trial has offered to save one.
+    """
+
+    until: int | None = None
+    from_trial: int | None = None
+    from_step: int | None = None
+    checkpoints: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    saves: bool = False
+
+
+_IN_ONE_GO = Course()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
     """A read-only view of one trial.
 
@@ -120,9 +139,7 @@ class Trial:
         attempt: how often it was handed out; ``retries`` how many of these count against ``max_retries``.
         basis: see Started; ``is_suggested`` tells the sampler's suggestions from the user's own points.
         parent: the trial from which its sampler derived it.
-        until, from_trial, from_step: of the current attempt, see Started.
-        checkpoints: the records of those that are kept, by their steps, the newest last; see ``checkpoint``.
-        saves: whether a report of this trial has offered to save one.
+        course: what it goes on from, and until when. Its attributes are the trial's, too: ``until``, ``from_step`` ...
         error: of a failed trial, with its traceback; ``reason``: the exception's type and the first line of its message.
         created_at, started_at, finished_at: epoch seconds, UTC. ``duration_s``: seconds inside the objective, over all
             attempts that were paused or ended.
@@ -140,11 +157,7 @@ class Trial:
     basis: int | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     parent: int | None = None
-    until: int | None = None
-    from_trial: int | None = None
-    from_step: int | None = None
-    checkpoints: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
-    saves: bool = False
+    course: Course = _IN_ONE_GO
     error: str | None = None
     reason: str | None = None
     created_at: float = 0.0
@@ -160,6 +173,26 @@ class Trial:
     @property
     def is_suggested(self) -> bool:
         return self.basis is not None
+
+    @property
+    def until(self) -> int | None:
+        return self.course.until
+
+    @property
+    def from_trial(self) -> int | None:
+        return self.course.from_trial
+
+    @property
+    def from_step(self) -> int | None:
+        return self.course.from_step
+
+    @property
+    def checkpoints(self) -> Mapping[int, Mapping[str, Any]]:
+        return self.course.checkpoints
+
+    @property
+    def saves(self) -> bool:
+        return self.course.saves
 
     @property
     def arm(self) -> str | None:
@@ -179,6 +212,12 @@ class Trial:
             return None
         step = max(self.checkpoints)
         return Checkpoint(self.number, step, self.checkpoints[step])
+
+    @property
+    def per_instance(self) -> dict[str, Mapping[str, Any]]:
+        """What was measured on each instance, by the instance's name; empty where there are none."""
+        own = [report.own for report in self.reports if "instance" in report.own]
+        return {values["instance"]: {k: v for k, v in values.items() if k != "instance"} for values in own}
 
     @property
     def last_losses(self) -> tuple[float, ...] | None:
@@ -225,7 +264,8 @@ def evolve(trial: Trial | None, fact: TrialFact, goals: Sequence[Goal]) -> Trial
     if trial is None or trial.number != fact.number:
         raise _invalid(trial, fact)
     if isinstance(fact, Released):
-        return _with(trial, checkpoints={s: kept for s, kept in trial.checkpoints.items() if s != fact.step})
+        kept = {step: record for step, record in trial.checkpoints.items() if step != fact.step}
+        return _with(trial, course=replace(trial.course, checkpoints=kept))
     if trial.attempt != fact.attempt:
         raise _invalid(trial, fact)
     if isinstance(fact, Printed):
@@ -250,9 +290,7 @@ def _started(trial: Trial | None, fact: Started) -> Trial:
             basis=fact.basis,
             meta=fact.meta or _NOTHING,
             parent=fact.parent,
-            until=fact.until,
-            from_trial=fact.from_trial,
-            from_step=fact.from_step,
+            course=_begun(_IN_ONE_GO, fact),
             created_at=fact.at,
             started_at=fact.at,
         )
@@ -267,26 +305,31 @@ def _started(trial: Trial | None, fact: Started) -> Trial:
         attempt=fact.attempt,
         reports=kept,
         metrics=kept[-1].metrics if kept else {},
-        until=fact.until,
-        from_trial=fact.from_trial,
-        from_step=fact.from_step,
+        course=_begun(trial.course, fact),
         started_at=fact.at,
     )
 
 
+def _begun(course: Course, fact: Started) -> Course:
+    """The course with what an attempt begins with."""
+    if course is _IN_ONE_GO and fact.until is None and fact.from_step is None:
+        return course
+    return replace(course, until=fact.until, from_trial=fact.from_trial, from_step=fact.from_step)
+
+
 def _reported(trial: Trial, fact: Reported, goals: Sequence[Goal]) -> Trial:
     report = Report(fact.step, fact.metrics, fact.at, to_losses(fact.metrics, goals), fact.verdict, fact.own)
-    return _with(trial, reports=trial.reports.then(report), metrics=fact.metrics, saves=fact.saves or trial.saves)
+    course = trial.course
+    if fact.saves and not course.saves:
+        course = replace(course, saves=True)
+    return _with(trial, reports=trial.reports.then(report), metrics=fact.metrics, course=course)
 
 
 def _saved(trial: Trial, fact: Saved, goals: Sequence[Goal]) -> Trial:
     """A checkpoint beyond where the attempt began is progress: only deaths without any count."""
     has_progressed = trial.from_step is None or fact.step > trial.from_step
-    return _with(
-        trial,
-        checkpoints={**trial.checkpoints, fact.step: fact.checkpoint},
-        retries=0 if has_progressed else trial.retries,
-    )
+    course = replace(trial.course, checkpoints={**trial.checkpoints, fact.step: fact.checkpoint})
+    return _with(trial, course=course, retries=0 if has_progressed else trial.retries)
 
 
 def _paused(trial: Trial, fact: Paused, goals: Sequence[Goal]) -> Trial:

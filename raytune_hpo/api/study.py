@@ -54,6 +54,7 @@ class Study:
         self,
         space: Any,
         *,
+        instances: Sequence[Any] | int | None = None,
         metric: str | Sequence[str] = "loss",
         mode: str | Sequence[str] = "min",
         sampler: Any = "auto",
@@ -81,6 +82,7 @@ class Study:
             storage=storage,
             resume=resume,
             checkpoints=checkpoints,
+            instances=instances,
             recorded={"runtime": "ask and tell"},
         )
         plan = RunPlan.of(space, settings)
@@ -132,9 +134,9 @@ class Study:
     ) -> Verdict:
         """Report metrics at a step; the scheduler's verdict.
 
-        ``"continue"``: run on. ``"stop"``, ``"complete"``: end, and ``tell`` how. ``"pause"``: the trial has been set aside
-        by this very report; a later ``ask`` may return it, to go on after its last report (``trial.reports``) up to
-        ``trial.until``. What that takes is kept by you.
+        ``"continue"``: run on. ``"stop"``: end, and ``tell``. ``"complete"``: this was its last step, and it has ended with
+        this report. ``"pause"``: it has been set aside by this report; a later ``ask`` may return it, to go on after its
+        last report (``trial.reports``) up to ``trial.until``. What that takes is kept by you.
 
         Args:
             checkpoint: where you keep what the trial needs to go on after this step, as text of up to 1,024 characters:
@@ -158,8 +160,11 @@ class Study:
                 )
             )
             assert isinstance(answer, Answer)
-            if answer.verdict is Verdict.PAUSE and current.status is Status.RUNNING:
+            if answer.verdict is Verdict.PAUSE:
                 self._end(current, Status.PAUSED, checkpoint=kept)
+            elif answer.verdict is Verdict.COMPLETE:
+                is_kept = checkpoint is not None or current.until is not None
+                self._end(current, Status.COMPLETED, metrics=plain, checkpoint=kept if is_kept else None)
             elif checkpoint is not None and not answer.verdict.is_final:
                 self._handle(
                     KeepCheckpoint(
@@ -270,8 +275,14 @@ class Study:
 
         Raises:
             StudyEnded: it waits, and the study has stopped.
+            HpoError: it has paused.
         """
         current = self._current(trial)
+        if current.status is Status.PAUSED:
+            raise HpoError(
+                f"trial {current.number} has been paused at step {current.last_step}, and is run by nobody; "
+                f"ask may return it, to go on from there"
+            )
         if current.status is not Status.WAITING:
             return current
         status = self._optimizer.status()

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any
 
 from raytune_hpo.api.callbacks import Callback
-from raytune_hpo.api.objective import check_objective, warn_of_lists
+from raytune_hpo.api.objective import check_objective, over_instances, warn_of_lists
 from raytune_hpo.api.run import Run
 from raytune_hpo.display.foreign_words import explains_keywords
 from raytune_hpo.errors import SpecError
@@ -30,6 +30,10 @@ class Tuner:
         objective: takes a configuration (a dict of plain Python values) and returns the metric, or a dict of metrics.
             It may ``report`` on the way, or yield its reports.
         space: a dict of constants and domains, nested at will, a Space, or a space written for another tuner.
+        instances: inputs (of any kind), or a number of seeds, on each of which a configuration is measured: the objective is
+            called as ``objective(config, instance)`` and returns its metrics there. Each instance is a step, in one
+            shuffled order for all trials, and the result is the mean; the scheduler "race" sees to it that only good
+            configurations meet them all.
         metric, mode: what to optimise, "min" or "max"; lists for several.
         sampler, scheduler: a name, a dict ``{"name": ..., option: ...}``, or an object of ``hpo.samplers`` or
             ``hpo.schedulers``; no scheduler: every trial runs to its end.
@@ -67,9 +71,10 @@ class Tuner:
     @explains_keywords
     def __init__(
         self,
-        objective: Callable[[dict[str, Any]], Any],
+        objective: Callable[..., Any],
         space: Any,
         *,
+        instances: Sequence[Any] | int | None = None,
         metric: str | Sequence[str] = "loss",
         mode: str | Sequence[str] = "min",
         sampler: Any = "auto",
@@ -98,7 +103,7 @@ class Tuner:
         progress: bool = True,
         runtime: str = "ray",
     ) -> None:
-        check_objective(objective)
+        check_objective(objective, takes_instance=instances is not None)
         self._runtime = one_of("runtime", runtime, RUNTIMES)
         self._callbacks, self._progress = _checked_callbacks(callbacks), progress
         recorded = {"objective": getattr(objective, "__name__", type(objective).__name__), "runtime": runtime}
@@ -106,13 +111,15 @@ class Tuner:
             metric=metric, mode=mode, valid_range=valid_range, sampler=sampler, scheduler=scheduler,
             num_trials=num_trials, time_budget_s=in_seconds(time_budget_s), target=target, max_failures=max_failures,
             num_steps=num_steps, checkpoints=checkpoints, checkpoint_every_s=in_seconds(checkpoint_every_s),
-            keep_checkpoints=keep_checkpoints,
+            keep_checkpoints=keep_checkpoints, instances=instances,
             max_concurrent=max_concurrent, resources={"cpu": 1.0} if resources is None else resources,
             isolation=isolation, max_retries=max_retries, retry_failed=retry_failed,
             trial_timeout_s=in_seconds(trial_timeout_s),
             points_to_evaluate=points_to_evaluate, seed=seed, name=name, storage=storage, resume=resume,
             recorded=recorded,
         )  # fmt: skip
+        if settings.instances is not None:
+            objective = over_instances(objective, settings.instances)
         self._plan = RunPlan.of(space, settings, objective)
         warn_of_lists(space, self._plan.spec.space)
         if settings.limits == Limits() and self._plan.spec.sampler.name != "grid":

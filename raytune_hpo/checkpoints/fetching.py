@@ -1,19 +1,33 @@
-"""Fetching a checkpoint to where it can be read: from this disk, through a file system that fsspec knows, or a carrier."""
+"""Fetching a checkpoint to where it can be read: from this disk, from another node's, or from what fsspec knows."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from raytune_hpo.checkpoints.folders import measured
 from raytune_hpo.checkpoints.record import DIGEST, NODE, URL
 
-# Bring a folder from another node's disk into an empty one here; whoever knows the nodes puts itself in.
-Carrier = Callable[[Mapping[str, Any], Path], None]
-carriers: list[Carrier] = []
 
+class Nodes(Protocol):
+    """The way to the disks of a cluster's nodes."""
+
+    def bring(self, record: Mapping[str, Any], folder: Path) -> None:
+        """Copy a checkpoint from the node on which it lies into an empty folder here.
+
+        Raises:
+            OSError: it cannot be had.
+        """
+        ...
+
+    def delete(self, record: Mapping[str, Any]) -> None:
+        """Delete it there."""
+        ...
+
+
+nodes: list[Nodes] = []  # at most one: whoever joins a cluster puts it in
 _here: dict[str, Path] = {}  # what was fetched by this process, by digest
 _home: list[tempfile.TemporaryDirectory[str]] = []  # of what was fetched; it goes with the process
 
@@ -28,8 +42,11 @@ def fetched(record: Mapping[str, Any]) -> Path:
     url = record.get(URL)
     if url is None:
         raise ValueError("whoever ran the trial has kept it")
-    if is_local(url) and Path(url).is_dir():
-        return _checked(Path(url), record)
+    place = Path(url)
+    if DIGEST not in record:
+        return place
+    if is_local(url) and place.is_dir() and (not is_elsewhere(record) or _is_whole(place, record)):
+        return _checked(place, record)
     digest = str(record.get(DIGEST))
     if digest not in _here or not _here[digest].is_dir():
         folder = Path(tempfile.mkdtemp(dir=_folder()))
@@ -43,32 +60,35 @@ def is_local(url: str) -> bool:
     return "://" not in url
 
 
+def is_elsewhere(record: Mapping[str, Any]) -> bool:
+    """Whether it may lie on the disk of another node, which can be reached."""
+    return record.get(NODE) is not None and bool(nodes)
+
+
 def _bring(record: Mapping[str, Any], folder: Path) -> None:
     url = str(record[URL])
     if not is_local(url):
         from raytune_hpo.checkpoints.remote import download
 
         download(url, folder)
-        return
-    for carrier in carriers:
-        if record.get(NODE) is not None:
-            carrier(record, folder)
-            return
-    raise FileNotFoundError(f"there is no such folder here{_on_node(record)}")
+    elif is_elsewhere(record):
+        nodes[0].bring(record, folder)
+    else:
+        node = record.get(NODE)
+        raise FileNotFoundError(f"there is no such folder here{'' if node is None else f', it is on node {node}'}")
 
 
-def _on_node(record: Mapping[str, Any]) -> str:
-    node = record.get(NODE)
-    return "" if node is None else f", it is on the disk of node {node}"
+def _is_whole(folder: Path, record: Mapping[str, Any]) -> bool:
+    return measured(folder)[1] == record.get(DIGEST)
 
 
 def _checked(folder: Path, record: Mapping[str, Any]) -> Path:
-    if measured(folder)[1] != record.get(DIGEST):
+    if not _is_whole(folder, record):
         raise ValueError("what is there now is not what was saved")
     return folder
 
 
 def _folder() -> str:
     if not _home:
-        _home.append(tempfile.TemporaryDirectory(prefix="raytune_hpo-checkpoints-"))
+        _home.append(tempfile.TemporaryDirectory(prefix="raytune_hpo-checkpoints-", ignore_cleanup_errors=True))
     return _home[0].name

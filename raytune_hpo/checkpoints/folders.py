@@ -13,12 +13,11 @@ _UNFINISHED = ".unfinished-"
 _CHUNK = 1 << 20
 
 
-def written(root: Path, name: str, write: Callable[[Path], object], *, sync: bool = True) -> Path:
+def written(root: Path, name: str, write: Callable[[Path], object]) -> Path:
     """Have a folder written, and put it in its place once it is whole and on the disk.
 
     Args:
         write: is called with an empty folder of another name, beside it.
-        sync: whether to wait until it is on the disk.
 
     Raises:
         OSError: it cannot be written.
@@ -27,16 +26,14 @@ def written(root: Path, name: str, write: Callable[[Path], object], *, sync: boo
     unfinished = Path(tempfile.mkdtemp(prefix=f"{_UNFINISHED}{name}-", dir=root))
     try:
         write(unfinished)
-        if sync:
-            _sync(unfinished)
+        _sync(unfinished)
         place = root / name
         removed(place)
         unfinished.rename(place)
     except BaseException:
         removed(unfinished)
         raise
-    if sync:
-        _sync_one(root)
+    _sync_one(root)
     return place
 
 

@@ -14,9 +14,8 @@ def upload(folder: Path, url: str) -> None:
     Raises:
         OSError: they cannot be written.
     """
+    delete(url)
     system, root = _opened(url)
-    if system.exists(root):
-        system.rm(root, recursive=True)
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             target = f"{root}/{path.relative_to(folder).as_posix()}"
@@ -41,10 +40,10 @@ def download(url: str, folder: Path) -> None:
 
 
 def delete(url: str) -> None:
-    """Delete what is there, if anything is."""
+    """Delete what is there, if anything is: file by file, since deleting a folder would take a ``*`` in it for a pattern."""
     system, root = _opened(url)
-    if system.exists(root):
-        system.rm(root, recursive=True)
+    for name in system.find(root):
+        system.rm_file(name)
 
 
 def check(url: str) -> None:
@@ -57,7 +56,8 @@ def check(url: str) -> None:
         _opened(url)
     except (ImportError, ValueError) as error:
         raise SpecError(
-            f"checkpoints is a folder or a URL that fsspec knows, such as s3://bucket/path, got {url!r}: {error}"
+            f"checkpoints is a folder or a URL that fsspec knows, such as s3://bucket/path, got {url!r}: {error}; for S3, "
+            f"pip install 'raytune_hpo[remote]'"
         ) from error
 
 

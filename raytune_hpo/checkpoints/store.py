@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raytune_hpo.checkpoints.fetching import is_local
+from raytune_hpo.checkpoints.fetching import is_elsewhere, is_local, nodes
 from raytune_hpo.checkpoints.folders import measured, removed, swept, written
 from raytune_hpo.checkpoints.record import BYTES, DIGEST, NODE, URL
 
@@ -23,12 +24,10 @@ class CheckpointStore:
     Args:
         url: of the folder that holds them, which is made when it is needed.
         node: of a cluster, on whose disk that is; None: wherever one looks, it is the same.
-        is_durable: whether a checkpoint is on the disk, and not just in its cache, before it counts as saved.
     """
 
     url: str
     node: str | None = None
-    is_durable: bool = True
 
     def save(self, number: int, attempt: int, step: int, write: Write) -> dict[str, Any]:
         """Have a checkpoint written; it is whole and durable on return. Its record.
@@ -42,7 +41,7 @@ class CheckpointStore:
         name = f"{number}-{attempt}-{step}"
         if not is_local(self.url):
             return self._upload(name, write)
-        place = written(Path(self.url), name, write, sync=self.is_durable)
+        place = written(Path(self.url), name, write)
         size, digest = measured(place)
         record = {URL: str(place), BYTES: size, DIGEST: digest}
         return record if self.node is None else {**record, NODE: self.node}
@@ -53,6 +52,8 @@ class CheckpointStore:
             return
         if is_local(record[URL]):
             removed(Path(record[URL]))
+            if is_elsewhere(record) and record[NODE] != self.node:
+                nodes[0].delete(record)
         else:
             from raytune_hpo.checkpoints.remote import delete
 
@@ -80,6 +81,22 @@ class CheckpointStore:
             url = f"{self.url.rstrip('/')}/{name}"
             upload(Path(folder), url)
         return {URL: url, BYTES: size, DIGEST: digest}
+
+
+@dataclass(frozen=True)
+class BriefStore(CheckpointStore):
+    """Keeps checkpoints that live no longer than the process that saves them: in memory where there is such a file system,
+    and without the care that lasting ones take.
+    """
+
+    def save(self, number: int, attempt: int, step: int, write: Write) -> dict[str, Any]:
+        place = f"{self.url}/{number}-{attempt}-{step}"
+        os.makedirs(place)
+        write(Path(place))
+        return {URL: place}
+
+    def sweep_of(self, number: int, known: Iterable[Mapping[str, Any]]) -> None:
+        """Nothing: no attempt has died without a word."""
 
 
 def copy_of(folder: Any) -> Write:

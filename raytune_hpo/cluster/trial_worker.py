@@ -14,7 +14,9 @@ from typing import Any
 
 from ray.exceptions import ActorUnavailableError
 
+from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.cluster.direct import Address, Connection, MessageTooBig
+from raytune_hpo.cluster.nodes import know_nodes, this_node
 from raytune_hpo.cluster.resources import limit_threads
 from raytune_hpo.cluster.shells import get
 from raytune_hpo.cluster.shipping import Parcel, unpack_objective
@@ -40,12 +42,14 @@ class WorkerSettings:
 
     Attributes:
         once: it runs a single trial and ends.
+        checkpoint_every_s: see ``Tuner``.
         num_threads: for numeric libraries that were loaded before the environment could limit them.
     """
 
     parcel: Parcel
     rules: MetricRules
     once: bool
+    checkpoint_every_s: float | None
     trial_timeout_s: float | None
     num_threads: int
 
@@ -72,8 +76,16 @@ class TrialWorker:
         limits = self._settings
         limit_threads(limits.num_threads)
         objective = unpack_objective(limits.parcel, self._refs)
-        lease = 1 if limits.once else MAX_LEASE
-        self._worker = Worker(self._name, objective, limits.rules, self._channel, max_lease=lease)
+        know_nodes()
+        self._worker = Worker(
+            self._name,
+            objective,
+            limits.rules,
+            self._channel,
+            max_lease=1 if limits.once else MAX_LEASE,
+            store=CheckpointStore(self._channel.call("checkpoint_place"), node=this_node()),
+            checkpoint_every_s=limits.checkpoint_every_s,
+        )
 
     def work(self) -> None:
         """Run trials until the study is over."""

@@ -28,17 +28,19 @@ class StudyFold:
         self.sampler: Sampler = _bound(sampler, "ask", spec.space, spec.goals, spec.seed)
         self.scheduler: Scheduler | None = None if scheduler is None else _bound(scheduler, "judge", spec.goals)
         self.promoter: Promoter | None = as_promoter(self.scheduler)
-        self._last_step = last_step(scheduler)
+        ends = [] if scheduler is None else [last_step(scheduler), len(spec.instances) or None]
+        self._last_step = min((end for end in ends if end is not None), default=None)
         self._tell = Telling(self.sampler)
 
     def apply(self, fact: Fact) -> None:
         """Take in a fact."""
         trial = self.ledger.apply(fact)
-        if trial is None or isinstance(fact, _OF_NO_PART):
+        kind = type(fact)
+        if trial is None or kind in _OF_NO_PART:
             return
         if self.scheduler is not None:
             self.scheduler.observe(trial)
-        if isinstance(fact, _OF_THE_SAMPLER):
+        if kind in _OF_THE_SAMPLER:
             self._tell(trial)
 
     def judge(self, report: Reported) -> Verdict:
@@ -82,8 +84,8 @@ class StudyFold:
         return self._last_step if step is None else min(step, self._last_step)
 
 
-_OF_NO_PART = (Printed, Saved, Released)  # facts that neither sampler nor scheduler learns from
-_OF_THE_SAMPLER = (Finished, Paused)
+_OF_NO_PART = frozenset((Printed, Saved, Released))  # facts that neither sampler nor scheduler learns from
+_OF_THE_SAMPLER = frozenset((Finished, Paused))
 
 
 def _bound(part: Any, needed: str, *study: Any) -> Any:

@@ -21,7 +21,7 @@ class Keeping:
     the best completed trials.
 
     Args:
-        promoter: says which trials may go on; None: none that has paused or completed.
+        promoter: says which trials may go on; None: all that have paused, and none that has completed.
         num_best: of how many completed trials the last checkpoint is kept.
     """
 
@@ -67,7 +67,9 @@ class Keeping:
     def _may_go_on(self, trial: Trial) -> bool:
         if trial.status in (Status.RUNNING, Status.WAITING):
             return True
-        return self._promoter is not None and self._promoter.keeps(trial)
+        if self._promoter is None:  # where something pauses, a sampler says what goes on: it may be any
+            return trial.status is Status.PAUSED
+        return self._promoter.keeps(trial)
 
     def _is_best(self, trial: Trial) -> bool:
         return any(number == trial.number for _, number in self._of_best())
@@ -96,8 +98,11 @@ class Keeping:
 def resume_point(ledger: Ledger, trial: Trial) -> tuple[int | None, int | None]:
     """What a trial goes on from: whose checkpoint, and of which step; (None, None) from the start.
 
-    Its own newest one, or else that of the nearest ancestor that has one.
+    Its own newest one, or else that of the nearest ancestor that has one. Where steps are instances, it goes on with the
+    next one.
     """
+    if ledger.spec.instances:
+        return None, trial.last_step
     if trial.checkpoints:
         return trial.number, max(trial.checkpoints)
     return first_kept(ledger, trial.parent) if trial.from_trial is not None else (None, None)

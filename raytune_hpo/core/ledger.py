@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import cast, get_args
 
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.display.text import counts_line, duration, number
@@ -33,7 +33,7 @@ from raytune_hpo.facts import (
 from raytune_hpo.spec import Limits, StudySpec
 from raytune_hpo.trial import Trial, evolve, unpacked
 
-_TRIAL_FACTS = get_args(TrialFact)
+_TRIAL_FACTS = frozenset(get_args(TrialFact))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,8 +157,8 @@ class Ledger:
         """Take a fact in; the trial it is about, after it, if it is about one."""
         self._pass_time(fact)
         self.seen += 1
-        if isinstance(fact, _TRIAL_FACTS):
-            return self._apply_to_trial(fact)
+        if type(fact) in _TRIAL_FACTS:
+            return self._apply_to_trial(cast(TrialFact, fact))
         if isinstance(fact, Enqueued):
             self.enqueued.append(fact)
             if fact.retry_of is not None:
@@ -239,16 +239,20 @@ class Ledger:
         if isinstance(fact, Printed):
             return trial
         self.trials[number] = trial
+        if isinstance(fact, Reported):  # first, there are so many
+            assert old is not None
+            self.unfinished[number] = trial
+            reports = old.reports
+            begin = reports[-1].step if reports else old.from_step or 0
+            self.num_steps += fact.step - begin if fact.step > begin else 1
+            return trial
         if old is None or old.status is not trial.status:
             self._move(old, trial, fact)
         elif number in self.unfinished:
             self.unfinished[number] = trial
         elif number in self.paused:
             self.paused[number] = trial
-        if isinstance(fact, Reported):
-            before = old and (old.last_step or old.from_step)
-            self.num_steps += max(1, fact.step - (before or 0))
-        elif isinstance(fact, (Saved, Released)):
+        if isinstance(fact, (Saved, Released)):
             if trial.checkpoints:
                 self.checkpoints[number] = None
             else:
@@ -259,9 +263,8 @@ class Ledger:
         """Keep counts, queues and owners right when a trial changes its status.
 
         A trial is in exactly one place: owned by a worker (running), in a queue (waiting), set aside (paused), or among the
-        finished. It leaves
-        the place of its old status, whatever took it there, and enters the place of its new one; so a new status needs one
-        line for leaving and one for entering.
+        finished. It leaves the place of its old status, whatever took it there, and enters the place of its new one; so a
+        new status needs one line for leaving and one for entering.
         """
         number = trial.number
         if old is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.core.fold import StudyFold
+from raytune_hpo.core.instances import INSTANCE, means_so_far, order_of
 from raytune_hpo.core.keeping import Keeping, first_kept, resume_point
 from raytune_hpo.core.messages import (
     Answer,
@@ -67,6 +68,7 @@ from raytune_hpo.trial import Trial
 ADOPTED = "adopted"  # stands for the worker of a trial whose result came when it was handed out to nobody
 _STOP = Answer(verdict=Verdict.STOP)
 _NOTED = Noted()
+_NOTHING: Mapping[str, Any] = {}
 _WAIT = Lease()
 _OVER = Lease(is_over=True)
 
@@ -97,6 +99,7 @@ class OptimizerCore(StudyFold):
         super().__init__(spec, sampler, scheduler)
         self.suggestions = Suggestions(self.ledger, self.sampler, ahead=ahead)
         self.released: list[Checkpoint] = []
+        self._order = order_of(len(spec.instances), spec.seed)
         self._keeping = Keeping(self.ledger, self.promoter, keep_checkpoints)
         self._facts: list[Fact] = []  # of the command that is being decided
 
@@ -270,8 +273,9 @@ class OptimizerCore(StudyFold):
         if isinstance(prepared.outcome, Signal):
             self._hear(prepared.outcome, prepared.request, command.at)
             return None
-        begin = first_kept(ledger, prepared.outcome.parent, prepared.outcome.from_step)
-        from_trial, from_step = (None, None) if prepared.outcome.from_step is None else begin
+        from_trial, from_step = None, None
+        if prepared.outcome.from_step is not None:
+            from_trial, from_step = first_kept(ledger, prepared.outcome.parent, prepared.outcome.from_step)
         space = ledger.spec.space
         config = prepared.outcome.config
         if not space.plain:  # values derived by functions may be domains, drawn for this trial alone
@@ -322,6 +326,7 @@ class OptimizerCore(StudyFold):
                         next_step=self.next_step(t),
                         from_step=t.from_step,
                         checkpoint=self._begun_with(t),
+                        order=self._order,
                     )
                     for t in trials
                 ]
@@ -348,19 +353,27 @@ class OptimizerCore(StudyFold):
             return Answer(verdict=verdict, next_step=self.next_step(trial))
         if (last := _last_verdict(trial)).is_final:
             return Answer(verdict=last)
+        own = self._own(command) if self._order else _NOTHING
         report = Reported(
             number=command.number,
             attempt=command.attempt,
             step=command.step,
-            metrics=command.metrics,
+            metrics=means_so_far([*(r.own for r in trial.reports), own]) if own else command.metrics,
             verdict=Verdict.CONTINUE,
             at=command.at,
             saves=command.saves,
-            own=command.own,
+            own=own,
         )
         verdict = self.judge(report)
         self._record(report if verdict is Verdict.CONTINUE else replace(report, verdict=verdict))
         return Answer(verdict=verdict, next_step=self.next_step(self.ledger.trials[command.number]))
+
+    def _own(self, command: ReportMetrics) -> Mapping[str, Any]:
+        """What a step has measured by itself, with the name of its instance; nothing where there are no instances."""
+        if not 1 <= command.step <= len(self._order):
+            return {}
+        name = self.ledger.spec.instances[self._order[command.step - 1]]
+        return {**command.metrics, INSTANCE: name}
 
     def _keep_checkpoint(self, command: KeepCheckpoint) -> Answer:
         trial = self._held(command.number, command.attempt)
@@ -422,13 +435,14 @@ class OptimizerCore(StudyFold):
         self._requeue(trial, f"its checkpoint cannot be read: {command.reason}", command.at)
 
     def _finish(self, trial: Trial, status: Status, command: EndTrial) -> None:
+        is_of_reports = status is not command.status or status is Status.PRUNED or bool(self._order and trial.reports)
         self._record(
             Finished(
                 number=trial.number,
                 attempt=trial.attempt,
                 status=status,
                 at=command.at,
-                metrics=command.metrics if status is command.status is not Status.PRUNED else trial.metrics,
+                metrics=trial.metrics if is_of_reports else command.metrics,
                 error=command.error,
                 reason=command.reason,
                 started_at=command.started_at,
@@ -476,6 +490,7 @@ class OptimizerCore(StudyFold):
                 number=trial.number, attempt=trial.attempt, status=Status.FAILED, at=at, error=error, reason=reason
             )
         )
+        self._release_unwanted(trial.number, at)
 
     def _replace_workers(self, command: ReplaceWorkers) -> Noted:
         for trial in self.ledger.running():

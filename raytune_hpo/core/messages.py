@@ -31,9 +31,9 @@ class AskTrials:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportMetrics:
-    """Record an objective's metrics at a step. They were checked where they came from.
+    """Record an objective's metrics at a step; of a study of several instances, those of the step's own instance.
 
-    ``saves``, ``own``: see ``Reported``.
+    They were checked where they came from. ``saves``: see ``Reported``.
     """
 
     number: int
@@ -42,7 +42,6 @@ class ReportMetrics:
     metrics: Mapping[str, Any]
     at: float
     saves: bool = False
-    own: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,6 +180,7 @@ class Assignment:
         next_step: reports before it need no answer; None: none of them does.
         from_step: the step after which it goes on; None: it begins at the start.
         checkpoint: what it begins with; None where there is none.
+        order: of the study's instances, as indices; empty where there are none.
     """
 
     number: int
@@ -189,6 +189,7 @@ class Assignment:
     next_step: int | None = None
     from_step: int | None = None
     checkpoint: Checkpoint | None = None
+    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

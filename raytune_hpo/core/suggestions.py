@@ -84,7 +84,7 @@ class Suggestions:
 
     def _num_new(self) -> int:
         """How many of those prepared begin new trials."""
-        return sum(not isinstance(prepared.outcome, Continue) for prepared in self._prepared)
+        return sum(not isinstance(p.outcome, Continue) for p in self._prepared) if self._prepared else 0
 
     def _may_begin(self) -> bool:
         """Whether a new trial may begin after those prepared."""
@@ -96,12 +96,13 @@ class Suggestions:
         return len(self._ledger.trials) + num_continued + len(self._prepared)
 
     def _next_request(self) -> SuggestionRequest:
-        ledger = self._ledger
+        ledger, traits = self._ledger, self._sampler.traits
         pending: tuple[Trial, ...] = ()
-        if self._sampler.traits.reads_pending:
+        if traits.reads_pending:
             pending = (*ledger.pending(), *self._prepared_trials())
+        may_begin = not traits.continues or self._may_begin()  # others are not asked where none may
         return SuggestionRequest(
-            number=len(ledger.trials) + self._num_new() if self._may_begin() else None,
+            number=len(ledger.trials) + self._num_new() if may_begin else None,
             turn=self._next_turn(),
             basis=ledger.seen,
             history=len(ledger.told),

@@ -16,6 +16,7 @@ from raytune_hpo.goals import Goal, make_goals, ranges_of
 from raytune_hpo.options import positive, whole
 from raytune_hpo.registry import check_pairing, with_brought
 from raytune_hpo.rng import fresh_seed
+from raytune_hpo.runtime.instances import checked_instances, instance_names
 from raytune_hpo.space import Space
 from raytune_hpo.spec import Limits, StudySpec
 
@@ -58,6 +59,7 @@ class Settings:
     name: str | None = None
     storage: Any = field(default=None, repr=False)  # a URL may hold a password
     resume: str = "auto"
+    instances: Any = field(default=None, repr=False)
     checkpoints: Any = None
     checkpoint_every_s: float | None = None
     keep_checkpoints: int = 1
@@ -89,6 +91,7 @@ class Settings:
         one_of("isolation", self.isolation, ISOLATIONS)
         self._set("resources", _checked_resources(self.resources))
         self._set("points_to_evaluate", tuple(self.points_to_evaluate))
+        self._set("instances", checked_instances(self.instances))
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -141,6 +144,7 @@ class Settings:
             max_retries=self.max_retries,
             limits=self.limits,
             valid_ranges={name: r for name, r in ranges.items() if name not in metrics},
+            instances=() if self.instances is None else instance_names(self.instances),
             settings=self.recorded,
         )
         check_pairing(spec, sampler, scheduler)

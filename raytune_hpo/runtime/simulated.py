@@ -17,7 +17,7 @@ from typing import Any
 
 from raytune_hpo.checkpoints.places import temporary_place
 from raytune_hpo.checkpoints.record import Checkpoint
-from raytune_hpo.checkpoints.store import CheckpointStore
+from raytune_hpo.checkpoints.store import BriefStore
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.core.ledger import StudyStatus
 from raytune_hpo.core.messages import (
@@ -126,7 +126,7 @@ class SimulatedHandle:
         self._save_s, self._load_s = checkpoint_cost_s
         self._clock = VirtualClock()
         self._storage = open_storage(plan.settings.storage)
-        self._store = CheckpointStore(temporary_place(), is_durable=False)
+        self._store = BriefStore(temporary_place(in_memory=True))
         self._optimizer = open_study(plan, self._storage, self._clock, delete=self._delete)
         self._clock.set(self._optimizer.ledger.elapsed_s(0.0))
         self._heap: list[tuple[float, int, _Running]] = []

@@ -10,6 +10,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -116,6 +117,11 @@ def until() -> int | None:
     return None if run is None else run.until()
 
 
+def current_run() -> TrialRun | None:
+    """The run of the trial that this thread belongs to; None where it belongs to none."""
+    return _current.get()
+
+
 def _only_one() -> TrialRun | None:
     """The trial of a thread that inherited none (see ``runtime.threads``): the only one here, if there is just one.
 
@@ -150,13 +156,13 @@ class TrialRun:
         checkpoint_every_s: float | None = None,
     ) -> None:
         self.assignment = assignment
-        self.saving = Saving(assignment, store, checkpoint_every_s)
         self.started_at = time.time()
         self.rules = rules
         self._begin = time.monotonic()
         self._lock = threading.Lock()  # reports may come from several threads
         self.output = BoundedText()
         self._objective, self._reporter = objective, reporter
+        self._store, self._checkpoint_every_s = store, checkpoint_every_s
         self._last: dict[str, Any] = {}
         self._step: int | None = None
         self._until: int | None = None  # what the objective was told
@@ -194,6 +200,11 @@ class TrialRun:
             started_at=self.started_at,
             duration_s=time.perf_counter() - begin,
         )
+
+    @cached_property
+    def saving(self) -> Saving:
+        """The checkpoints of this run; most trials have none."""
+        return Saving(self.assignment, self._store, self._checkpoint_every_s)
 
     def until(self) -> int | None:
         """The first step that will be looked at."""
@@ -239,8 +250,10 @@ class TrialRun:
 
     def _next_step(self, step: int | None) -> int:
         if step is None:
-            begun_after = self.assignment.from_step if self.saving.was_asked else None
-            return (begun_after or 0) + 1 if self._step is None else self._step + 1
+            if self._step is not None:
+                return self._step + 1
+            goes_on = self.assignment.from_step is not None and self.saving.was_asked
+            return (self.assignment.from_step or 0) + 1 if goes_on else 1
         if isinstance(step, bool) or not hasattr(step, "__index__"):
             raise ObjectiveError(f"a step is an integer, got {step!r}")
         number = step.__index__()
@@ -253,18 +266,12 @@ class TrialRun:
 
     def _outcome(self) -> tuple[Status, dict[str, Any], _Failure | None]:
         try:
-            # The objective gets a dict of its own: what it does to it must not reach the journal or the next attempt.
-            result = self._call(copied(self.assignment.config))
+            returned = self._returned()
+            while self._was_only_a_stretch(returned):
+                self._step = None  # it may begin anew, or where a checkpoint of its own stands
+                returned = self._returned()
             if self._verdict in (Verdict.STOP, Verdict.PAUSE):
                 return self._stopped()
-            if result is None and not self._last:
-                hint = "; where it calls tune.report, write hpo.report" if "ray.tune" in sys.modules else ""
-                raise ObjectiveError(
-                    f"an objective returns a number or a dict of metrics, or reports them; got None, and no reports{hint}"
-                )
-            returned = {} if result is None else self.rules.named(result)
-            if self._until is not None and returned and (self._step is None or self._step < self._until):
-                self.report(dict(returned), self._until)
             metrics = self.rules.of_result({**self._last, **returned})
             self._save_at_end(metrics)
             return Status.COMPLETED, metrics, None
@@ -277,6 +284,25 @@ class TrialRun:
             return Status.FAILED, self._last, _Failure(text, text)
         except (SystemExit, Exception) as error:
             return Status.FAILED, self._last, _failure(error)
+
+    def _returned(self) -> dict[str, Any]:
+        """What the objective returns."""
+        # It gets a dict of its own: what it does to it must not reach the journal or the next attempt.
+        result = self._call(copied(self.assignment.config))
+        if result is None and not self._last:
+            hint = "; where it calls tune.report, write hpo.report" if "ray.tune" in sys.modules else ""
+            raise ObjectiveError(
+                f"an objective returns a number or a dict of metrics, or reports them; got None, and no reports{hint}"
+            )
+        return {} if result is None else self.rules.named(result)
+
+    def _was_only_a_stretch(self, returned: Mapping[str, Any]) -> bool:
+        """Whether the objective is to be called again: it asked until when, returned what it had reached, and may go on."""
+        if self._until is None or not returned or (self._step is not None and self._step >= self._until):
+            return False
+        self.report(dict(returned), self._until)
+        self._until = None
+        return self._verdict is Verdict.CONTINUE and self._reporter.next_step is not None
 
     def _stopped(self) -> tuple[Status, dict[str, Any], _Failure | None]:
         """The trial was stopped, set aside, or has gone on after its last step."""

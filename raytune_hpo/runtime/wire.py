@@ -16,7 +16,9 @@ from raytune_hpo.facts import Status, Verdict
 EndedRow = tuple[int, int, str, Any, Any, str | None, str | None, str, float | None, float | None]
 ReportRow = tuple[int, Mapping[str, Any], bool]  # the step, the metrics, and whether a checkpoint was offered
 CheckpointRow = tuple[int, int, Any] | None
-LeaseRows = list[tuple[int, int, Any, int | None, int | None, CheckpointRow]] | None  # None: the study is over
+LeaseRows = (
+    list[tuple[int, int, Any, int | None, int | None, CheckpointRow, tuple[int, ...]]] | None
+)  # None: it is over
 AnswerRow = tuple[str, int | None]
 
 
@@ -61,7 +63,7 @@ def pack_lease(lease: Lease) -> LeaseRows:
     if lease.is_over:
         return None
     return [
-        (a.number, a.attempt, a.config, a.next_step, a.from_step, _pack_checkpoint(a.checkpoint))
+        (a.number, a.attempt, a.config, a.next_step, a.from_step, _pack_checkpoint(a.checkpoint), a.order)
         for a in lease.assignments
     ]
 
@@ -79,8 +81,9 @@ def unpack_lease(rows: LeaseRows) -> Lease:
                     next_step=next_step,
                     from_step=from_step,
                     checkpoint=None if checkpoint is None else Checkpoint(*checkpoint),
+                    order=order,
                 )
-                for number, attempt, config, next_step, from_step, checkpoint in rows
+                for number, attempt, config, next_step, from_step, checkpoint, order in rows
             ]
         )
     )

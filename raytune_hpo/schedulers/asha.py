@@ -114,7 +114,7 @@ class ASHA:
 
     def next_step(self, trial: Trial) -> int | None:
         """The first rung above the newest report; the next step where that report, lacking losses, entered none."""
-        return self._ladder.next_step(trial)
+        return self._ladder.next_step(trial) if self._promotion is None else self._promotion.next_step(trial)
 
     def promote(self, *, final: bool) -> Continue | None:
         """The best trial that has paused at the highest rung that one may be promoted from."""

@@ -60,6 +60,17 @@ class Promotion:
             self._has_completed = True
             self._enter_above(trial)
 
+    def next_step(self, trial: Trial) -> int | None:
+        """The first rung above the newest report from which the trial has not been promoted: one that starts over passes the
+        others.
+        """
+        step = self._ladder.next_step(trial)
+        rung = None if step is None else self._rungs.get(step)
+        while step is not None and rung is not None and trial.number in rung.promoted:
+            step = self._ladder.above(step)
+            rung = None if step is None else self._rungs.get(step)
+        return step
+
     def promote(self, *, final: bool) -> Continue | None:
         """The best trial that has paused at the highest rung that one may be promoted from.
 
