@@ -87,7 +87,7 @@ class FreezeThaw(BaseSampler):
         max_steps: int | None = None,
         min_steps: int = 1,
         stretch: float = 1.5,
-        acquisition: str = "mfpi",
+        acquisition: str = "ei",
         old_share: float = 0.5,
         n_initial: int | None = None,
         max_curves: int = 150,

@@ -48,15 +48,15 @@ class HyperTune(GP):
 
     The ranking loss of a fidelity is the number of pairs of trials at the highest one that a sample of its model ranks
     wrongly; that of the highest one itself is cross-validated. The weight theta of a fidelity is the share of samples in
-    which it ranks best. A new trial is the one with the best log expected improvement of the weighted ensemble; three in
-    ten are draws. Once enough trials have run to their ends, a trial's bracket is drawn with chances in proportion to
-    theta / r, where r is the bracket's first rung: cheap rungs that tell are preferred, those that do not tell are left
-    out. Before, trials are dealt to brackets in the proportions of Hyperband. The bracket stands in ``meta``.
+    which it ranks best. A new trial is the one with the best log expected improvement of the weighted ensemble; once trials
+    have paused, three in ten are draws. Once enough have run to their ends, a trial's bracket is drawn with chances in
+    proportion to theta / r, where r is the bracket's first rung: cheap rungs that tell are preferred, those that do not
+    tell are left out. Before, trials are dealt to brackets in the proportions of Hyperband. The bracket stands in ``meta``.
 
     Args:
         max_steps, min_steps, eta: of ``hyperband``: the last step of a trial, the first rung, and that one trial in eta
             survives a rung.
-        random_share: share of suggestions that are drawn from the space.
+        random_share: share of suggestions that are drawn from the space, once trials have paused.
         min_completed: trials that must have run to their ends before brackets are drawn.
 
     Raises:
@@ -75,7 +75,9 @@ class HyperTune(GP):
     ) -> None:
         super().__init__()
         self.max_steps, self.min_steps, self.eta = budget_options("hypertune", max_steps, min_steps, eta)
-        self.random_share = number_option("hypertune", "random_share", random_share, least=0, most=1)
+        self.random_share = self._drawn_share = number_option(
+            "hypertune", "random_share", random_share, least=0, most=1
+        )
         self.min_completed = integer_option("hypertune", "min_completed", min_completed, least=1)
 
     def brings(self) -> Scheduler:
@@ -96,8 +98,8 @@ class HyperTune(GP):
         return selection._replace(suggestion=replace(selection.suggestion, meta=meta))
 
     def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
-        """The rows with the best values of the acquisition function; now and then a draw from the space."""
-        if rng.random() < self.random_share or (observed.curves is not None and not self._weighed(observed).parts):
+        """The rows with the best values of the acquisition function; a draw while no fidelity has enough trials."""
+        if observed.curves is not None and not self._weighed(observed).parts:
             return Ranked(self._cube.draw(1, rng), np.zeros(1))
         return super().propose(observed, running, rng)
 

@@ -49,7 +49,7 @@ def test_early_losses_that_mislead_are_not_learned_as_final_ones(make):
     for seed in range(5):
         sampler, number = study(make, num_paused=30, num_completed=15, seed=seed)
         suggested.append(ask(sampler, number, (), seed).config["x"])
-    assert np.mean(suggested) < 0.45, f"early losses lead to x = 1, the last ones to 0.2; suggested were {suggested}"
+    assert np.median(suggested) < 0.45, f"early losses lead to x = 1, the last ones to 0.2; suggested were {suggested}"
 
 
 @pytest.mark.parametrize("make", MODELS)
@@ -58,7 +58,7 @@ def test_paused_trials_teach_where_nothing_else_is_known(make):
     for seed in range(5):
         sampler, number = study(make, num_paused=25, num_completed=0, seed=seed)
         suggested.append(ask(sampler, number, (), seed).config["x"])
-    assert np.mean(suggested) > 0.75, f"the best first losses are at x = 1; suggested were {suggested}"
+    assert np.median(suggested) > 0.75, f"the best first losses are at x = 1; suggested were {suggested}"
 
 
 @pytest.mark.parametrize("make", MODELS)
@@ -92,7 +92,8 @@ def test_reports_of_running_trials_count_once_others_were_stopped(make):
         for trial in history:
             sampler.tell(trial)
         others = SPACE.sample(6, derive(1, "others"))
-        return ask(sampler, 40, [report(start(30 + i, c), 1, loss) for i, c in enumerate(others)], SEED)
+        running = [report(start(30 + i, config), 1, loss) for i, config in enumerate(others)]
+        return [ask(sampler, 40, running, SEED, turn=turn) for turn in range(3)]  # one may be a draw
 
     ended = testing.samplers.history(SPACE, 16)
     stopped = [finish(report(start(t.number, t.config), 1, t.losses[0]), status=Status.PRUNED) for t in ended]

@@ -63,8 +63,6 @@ def play(num_asks, seed=0, workers=1, **limits):
         for step in range(begun, LAST + 1):
             if played.report(trial, step, {"loss": loss(trial.config, step)}) != "continue":
                 break
-        else:
-            played.tell(trial, {"loss": loss(trial.config, LAST)})
         stretches.append((trial.number, begun, step))
     return played, stretches
 
@@ -78,14 +76,15 @@ def test_new_trials_run_their_first_stretch_and_those_that_go_on_half_as_far_aga
     assert len(later) > 3
 
 
-def test_good_configurations_are_trained_longest():
+def test_a_configuration_near_the_optimum_is_among_the_few_that_are_trained_long():
     played, stretches = play(80)
     reached = {}
     for number, _, end in stretches:
         reached[number] = end
     ends = np.array([loss(played.results().trials[n].config, LAST) for n in reached])
     steps = np.array(list(reached.values()))
-    assert ends[steps >= 8].mean() < 0.5 * ends[steps == 1].mean()
+    assert (steps >= 8).sum() < 0.3 * len(steps)
+    assert ends[steps >= 8].min() < 0.01 + 0.3 * LAST**-0.7
 
 
 def test_the_best_curve_goes_on_where_only_old_ones_are_considered():

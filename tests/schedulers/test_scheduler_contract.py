@@ -15,7 +15,8 @@ OPTIONS = {
     "patience": {"patience": 3, "min_delta": 0.01},
 }
 # Patience compares a trial with itself only: it stops the best as soon as any other of the suite's parallel curves.
-ALONE = {"patience": ("good_survive", "equals_survive")}
+# Stretches stops nobody: it pauses trials where their sampler said.
+ALONE = {"patience": ("good_survive", "equals_survive"), "stretches": ("good_survive",)}
 
 MAKERS = {
     name: partial(registry.load("scheduler", name), **OPTIONS.get(name, {})) for name in registry.installed("scheduler")
