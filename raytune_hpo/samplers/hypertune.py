@@ -43,8 +43,9 @@ class _Weighed(NamedTuple):
 
 
 class HyperTune(GP):
-    """A Gaussian process for each fidelity, weighed by how well it ranks the highest; brings a ``hyperband`` that promotes
-    later, and deals trials to its brackets.
+    """A Gaussian process for each fidelity, weighed by how well it ranks the highest one.
+
+    It brings a ``hyperband`` that promotes with delay, and deals trials to its brackets.
 
     The ranking loss of a fidelity is the number of pairs of trials at the highest one that a sample of its model ranks
     wrongly; that of the highest one itself is cross-validated. The weight theta of a fidelity is the share of samples in
