@@ -123,7 +123,8 @@ TRIAL: Mapping[str, str] = {
 }
 
 SAMPLERS: Mapping[str, str] = _table(
-    TPE="TPESampler OptunaSearch BOHBSearch TuneBOHB",
+    TPE="TPESampler OptunaSearch",
+    BOHB="BOHBSearch TuneBOHB",
     GP="GPSampler BayesOptSearch BayesSearch GaussianProcess BoTorchSampler BotorchSearch SkOptSearch AxSearch",
     CMAES="CmaEsSampler CmaSampler CMA",
     NSGA2="NSGAIISampler NSGAII NSGAIIISampler",

@@ -6,11 +6,14 @@ from typing import Any
 
 from raytune_hpo.display.foreign_words import SAMPLERS, no_attribute
 from raytune_hpo.samplers.auto import Auto
+from raytune_hpo.samplers.bohb import BOHB
 from raytune_hpo.samplers.cmaes import CMAES
 from raytune_hpo.samplers.de import DE
+from raytune_hpo.samplers.freeze_thaw import FreezeThaw
 from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.grid import Grid
 from raytune_hpo.samplers.hyperopt import Hyperopt
+from raytune_hpo.samplers.hypertune import HyperTune
 from raytune_hpo.samplers.nsga2 import NSGA2
 from raytune_hpo.samplers.pb2 import PB2
 from raytune_hpo.samplers.pbt import PBT
@@ -22,6 +25,7 @@ from raytune_hpo.samplers.sobol import Sobol
 from raytune_hpo.samplers.tpe import TPE
 
 __all__ = [
+    "BOHB",
     "CMAES",
     "DE",
     "GP",
@@ -31,7 +35,9 @@ __all__ = [
     "RF",
     "TPE",
     "Auto",
+    "FreezeThaw",
     "Grid",
+    "HyperTune",
     "Hyperopt",
     "Portfolio",
     "Random",

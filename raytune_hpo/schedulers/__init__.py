@@ -13,6 +13,7 @@ from raytune_hpo.schedulers.pasha import PASHA
 from raytune_hpo.schedulers.patience import Patience
 from raytune_hpo.schedulers.race import Race
 from raytune_hpo.schedulers.segments import Segments
+from raytune_hpo.schedulers.stretches import Stretches
 from raytune_hpo.schedulers.successive_halving import SuccessiveHalving
 from raytune_hpo.schedulers.tercet import Tercet
 from raytune_hpo.schedulers.threshold import Threshold
@@ -26,6 +27,7 @@ __all__ = [
     "Patience",
     "Race",
     "Segments",
+    "Stretches",
     "SuccessiveHalving",
     "Tercet",
     "Threshold",

@@ -8,6 +8,7 @@ from raytune_hpo import registry, testing
 
 # Samplers that have to be told how long training is.
 OPTIONS = {
+    **{name: {"max_steps": 27} for name in ("bohb", "freeze_thaw", "hypertune")},
     "pbt": {"max_steps": 100, "population": 4},
     "pb2": {"max_steps": 100, "population": 4},
     "schedule": {"segments": [({"k": 3}, 1)]},
