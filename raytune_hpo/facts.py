@@ -43,7 +43,9 @@ class Verdict(StrEnum):
     CONTINUE = "continue"
     STOP = "stop"  # it ends now, as pruned
     PAUSE = "pause"  # it is set aside with what it has, and may go on later
-    COMPLETE = "complete"  # this was its last step: it may return, and is completed with this report if it goes on
+    # This was its last step: it may return, and is completed with this report if it goes on. At the end of a segment, from
+    # which another trial goes on, it ends at once.
+    COMPLETE = "complete"
 
     @property
     def is_final(self) -> bool:

@@ -37,13 +37,20 @@ SAMPLERS = {
     "gp": "raytune_hpo.samplers.gp:GP",
     "rf": "raytune_hpo.samplers.rf:RF",
     "portfolio": "raytune_hpo.samplers.portfolio:Portfolio",
+    "pbt": "raytune_hpo.samplers.pbt:PBT",
+    "pb2": "raytune_hpo.samplers.pb2:PB2",
+    "schedule": "raytune_hpo.samplers.schedule:Schedule",
 }
 SCHEDULERS = {
     "median": "raytune_hpo.schedulers.median:Median",
     "asha": "raytune_hpo.schedulers.asha:ASHA",
     "extrapolation": "raytune_hpo.schedulers.extrapolation:Extrapolation",
     "hyperband": "raytune_hpo.schedulers.hyperband:Hyperband",
+    "pasha": "raytune_hpo.schedulers.pasha:PASHA",
     "patience": "raytune_hpo.schedulers.patience:Patience",
+    "race": "raytune_hpo.schedulers.race:Race",
+    "successive_halving": "raytune_hpo.schedulers.successive_halving:SuccessiveHalving",
+    "segments": "raytune_hpo.schedulers.segments:Segments",
     "tercet": "raytune_hpo.schedulers.tercet:Tercet",
     "threshold": "raytune_hpo.schedulers.threshold:Threshold",
 }

@@ -215,6 +215,12 @@ class Trial:
         return None if arm is None else str(arm)
 
     @property
+    def slot(self) -> int | None:
+        """Which member of a population it is a segment of: what its sampler put into ``meta["slot"]``; None otherwise."""
+        slot = self.meta.get("slot")
+        return None if slot is None else int(slot)
+
+    @property
     def last_step(self) -> int | None:
         """The step of the newest report; None where there is none."""
         return self.reports[-1].step if self.reports else None
@@ -239,6 +245,14 @@ class Trial:
         if self.losses is not None:
             return self.losses
         return next((r.losses for r in reversed(self.reports) if r.losses is not None), None)
+
+
+def member_of(trial: Trial, population: int) -> int | None:
+    """The slot of the member that a trial is a segment of, in a population of this size; None where it is of none.
+
+    A user's point whose number is below that size founds the member of its number.
+    """
+    return trial.number if trial.slot is None and trial.number < population else trial.slot
 
 
 _SLOTS = {field.name: Trial.__dict__[field.name].__set__ for field in fields(Trial)}

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 # Before anything imports ray: its metrics exporter costs more on two cores than some tests do.
 os.environ["RAY_enable_metrics_collection"] = "0"
 os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+# A node gives its agents some seconds to start and ends if they do not, which they cannot where cores are shared by many.
+os.environ["RAY_agent_register_timeout_ms"] = "120000"
 
 import pytest
 
@@ -15,12 +17,20 @@ ON_RAY = ("tests/cluster/", "tests/labs/", "tests/docs/test_code_blocks.py")  # 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Tests on Ray mostly wait, and share a cluster: they follow one another, beside a process that runs all others."""
+    """Tests on Ray mostly wait, and share a cluster: they follow one another, beside a process that runs all others.
+
+    Nearly all of the slow ones are on Ray. Each folder's have a cluster of their own, else one process would do it all.
+    """
     from xdist.scheduler import LoadScopeScheduling
+
+    only_slow = config.option.markexpr == "slow"
 
     class RayTogether(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return "on Ray" if nodeid.startswith(ON_RAY) else nodeid.partition("::")[0]
+            for place in ON_RAY:
+                if nodeid.startswith(place):
+                    return place if only_slow else "on Ray"
+            return nodeid.partition("::")[0]
 
     return RayTogether(config, log)
 

@@ -21,6 +21,7 @@ from raytune_hpo.runtime.simulated import COST, SimulatedHandle
 from raytune_hpo.spec import Limits
 
 RUNTIMES = ("ray", "local", "simulated")
+_ENDING = ("grid", "pbt", "pb2", "schedule")  # samplers that have nothing more to suggest at some time
 
 
 class Tuner:
@@ -121,7 +122,7 @@ class Tuner:
             objective = over_instances(objective, settings.instances)
         self._plan = RunPlan.of(space, settings, objective)
         warn_of_lists(space, self._plan.spec.space)
-        if settings.limits == Limits() and self._plan.spec.sampler.name != "grid":
+        if settings.limits == Limits() and self._plan.spec.sampler.name not in _ENDING:
             raise SpecError(
                 "a study needs an end: give num_trials, num_steps, time_budget_s or target (or sampler='grid')"
             )
@@ -189,7 +190,7 @@ def simulate(
         checkpoint_cost_s: the virtual seconds that saving a checkpoint takes, and going on from one.
         settings: as for Tuner; times and ``time_budget_s`` are virtual. An objective that saves checkpoints is called again
             wherever its trial goes on; its metric ``cost`` counts from the trial's first beginning (of a trial that goes
-            on from another's checkpoint: from that one's).
+            on from another's checkpoint: from that one's). With instances, it is what each of them takes.
     """
     given = {
         "num_workers": num_workers,

@@ -77,9 +77,14 @@ class StudyFold:
         return chosen
 
     def next_step(self, trial: Trial) -> int | None:
-        """The next step at which the verdict may be anything but CONTINUE; None if there is none."""
+        """The next step at which the verdict may be anything but CONTINUE; None if there is none.
+
+        After the end of a segment below the last step there is one, which whoever goes on from it will come to.
+        """
+        if self._last_step is not None and trial.reports and trial.reports[-1].step >= self._last_step:
+            return None
         step = None if self.scheduler is None else self.scheduler.next_step(trial)
-        if self._last_step is None or (trial.reports and trial.reports[-1].step >= self._last_step):
+        if self._last_step is None:
             return step
         return self._last_step if step is None else min(step, self._last_step)
 

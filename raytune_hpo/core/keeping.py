@@ -45,24 +45,21 @@ class Keeping:
         looked_at = {number} if trial.from_trial is None else {number, trial.from_trial}
         if trial.status is Status.COMPLETED and trial.checkpoints:
             looked_at |= self._entered(trial)
-        if len(ledger.checkpoints) >= self._sweep_at:
+        has_ended_segment = trial.until is not None and trial.status.is_finished  # then it replaces any other one
+        if has_ended_segment or len(ledger.checkpoints) >= self._sweep_at:
             looked_at |= set(ledger.checkpoints)
+        begun_with = {
+            (child.from_trial, child.from_step) for child in ledger.unfinished.values() if not child.checkpoints
+        }
         for candidate in sorted(looked_at):
             kept = ledger.trials[candidate].checkpoints
-            wanted = self._wanted_steps(ledger.trials[candidate]) if kept else ()
-            yield from ((candidate, step) for step in kept if step not in wanted)
+            newest = max(kept) if kept and self._newest_is_wanted(ledger.trials[candidate]) else None
+            yield from ((candidate, s) for s in kept if s != newest and (candidate, s) not in begun_with)
         if len(ledger.checkpoints) >= self._sweep_at:  # what is left; those just yielded are gone by now
             self._sweep_at = 2 * len(ledger.checkpoints) + _SWEEP_EVERY
 
-    def _wanted_steps(self, trial: Trial) -> set[int]:
-        wanted = {
-            child.from_step
-            for child in self._ledger.unfinished.values()
-            if child.from_trial == trial.number and child.from_step is not None and not child.checkpoints
-        }
-        if self._may_go_on(trial) or (trial.losses is not None and self._is_best(trial)):
-            wanted.add(max(trial.checkpoints))
-        return wanted
+    def _newest_is_wanted(self, trial: Trial) -> bool:
+        return self._may_go_on(trial) or (trial.losses is not None and self._is_best(trial))
 
     def _may_go_on(self, trial: Trial) -> bool:
         if trial.status in (Status.RUNNING, Status.WAITING):

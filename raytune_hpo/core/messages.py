@@ -202,7 +202,10 @@ class Lease:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """The verdict on a report, and the next step at which there may be another (None: never)."""
+    """The verdict on a report, and the next step at which there may be another (None: never).
+
+    COMPLETE with a next step is the end of a segment: another trial may go on from it, so the objective ends there.
+    """
 
     verdict: Verdict
     next_step: int | None = None

@@ -14,6 +14,7 @@ from raytune_hpo.plots.distribution import distribution_plot
 from raytune_hpo.plots.duration import duration_plot
 from raytune_hpo.plots.history import history_plot
 from raytune_hpo.plots.importances import importances_plot
+from raytune_hpo.plots.lineage import lineage_plot
 from raytune_hpo.plots.parallel_coordinates import parallel_coordinates_plot
 from raytune_hpo.plots.pareto import pareto_plot
 from raytune_hpo.plots.rank import rank_plot
@@ -63,6 +64,9 @@ def sections(results: Results) -> list[Section]:
     add("History", says, history_plot(results))
     if len(results.arms) > 1 and (results.spec.sampler.name != "auto" or sorted(results.arms.values())[-2] >= _TURNS):
         add("Arms", "How often each arm of the portfolio had its turn, and what it found.", arms_plot(results))
+    if any(trial.slot is not None for trial in results):
+        says = "The members of the population step by step: who copied whom, and which settings led to the best."
+        add("Lineage", says, lineage_plot(results))
     if results.best_trials and len(results.goals) > 1:
         says = "Each trial of the front is the best there is for some balance of the metrics: no other one is better in all."
         add("Pareto front", says, pareto_plot(results))

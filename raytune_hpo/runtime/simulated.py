@@ -65,18 +65,20 @@ class VirtualClock:
 class _Running:
     """A trial under way: its events still to come, in the order of their times, and the worker it occupies.
 
-    Its objective is run stretch by stretch: up to the next step at which it may be looked at, if it can save there what it
-    needs to go on, and otherwise to its end. A stretch that was run to the end has an EndTrial as its last event.
+    Its objective is run stretch by stretch: up to the next step at which it may be looked at, if it can go on from there,
+    and otherwise to its end. A stretch that was run to the end has an EndTrial as its last event.
 
     Attributes:
         assignment: of the stretch; ``checkpoint``: that it saved where it was left.
-        started_at: virtual time; ``base_s``: the trial's seconds before that, of which reports tell as well.
+        started_at: virtual time; ``base_s``: the trial's seconds before that, of which reports tell as well; ``passed_s``:
+            those up to the end of the newest stretch.
     """
 
     worker: str
     assignment: Assignment
     started_at: float
     base_s: float
+    passed_s: float
     events: Iterator[Command] = field(default_factory=lambda: iter(()))
     checkpoint: Mapping[str, Any] | None = None
     next: Command | None = None
@@ -91,7 +93,7 @@ class _Running:
         was, self.verdict = self.verdict, answer.verdict
         if was is Verdict.COMPLETE or answer.verdict in (Verdict.STOP, Verdict.PAUSE):
             return False
-        return answer.verdict is not Verdict.COMPLETE or self.checkpoint is None
+        return answer.verdict is not Verdict.COMPLETE or (self.checkpoint is None and answer.next_step is None)
 
     def left_at(self, at: float) -> EndTrial:
         """How it ends where it does not run on."""
@@ -239,7 +241,7 @@ class SimulatedHandle:
                 self._on_suggestion(assignment.number, time.thread_time() - begin)
             begins_at = at + (self._load_s if assignment.checkpoint is not None else 0.0)
             base_s = self._passed_before(assignment)
-            run = _Running(worker=worker, assignment=assignment, started_at=begins_at, base_s=base_s)
+            run = _Running(worker=worker, assignment=assignment, started_at=begins_at, base_s=base_s, passed_s=base_s)
             self._run_stretch(run)
             self._push(run)
 
@@ -248,13 +250,16 @@ class SimulatedHandle:
         last = run.next
         event = run.advance()
         if event is None and isinstance(last, ReportMetrics) and isinstance(reply, Answer):
-            assert run.checkpoint is not None
-            checkpoint = Checkpoint(run.assignment.number, last.step, run.checkpoint)
+            saved, number = run.checkpoint, run.assignment.number
             run.assignment = replace(
-                run.assignment, from_step=last.step, checkpoint=checkpoint, next_step=reply.next_step
+                run.assignment,
+                from_step=last.step,
+                checkpoint=None if saved is None else Checkpoint(number, last.step, saved),
+                next_step=reply.next_step,
             )
             self._run_stretch(run)
-            self._store.delete(checkpoint.record)  # it stood for a trial that never stopped
+            if saved is not None:
+                self._store.delete(saved)  # it stood for a trial that never stopped
             event = run.advance()
         if event is not None:
             self._order += 1
@@ -276,14 +281,15 @@ class SimulatedHandle:
 
     def _timed(self, run: _Running, recorder: _Recorder, ended: EndTrial) -> list[Command]:
         events: list[Command] = []
-        passed = run.base_s
+        passed = run.passed_s
         try:
             for command in recorder.commands:
                 if isinstance(command, KeepCheckpoint):
                     events.append(replace(command, at=run.started_at + passed - run.base_s))
                     continue
                 step, metrics, saves = command
-                passed = self._passed(metrics, passed)
+                each = bool(run.assignment.order)
+                passed = passed + self._passed(metrics, 0.0) if each else self._passed(metrics, passed)
                 events.append(
                     ReportMetrics(
                         number=run.assignment.number,
@@ -294,10 +300,11 @@ class SimulatedHandle:
                         at=run.started_at + passed - run.base_s,
                     )
                 )
-            if ended.status is Status.COMPLETED:
+            if ended.status is Status.COMPLETED and not run.assignment.order:
                 passed = self._passed(ended.metrics, passed)
         except ObjectiveError as error:
             ended = replace(ended, status=Status.FAILED, metrics={}, error=f"ObjectiveError: {error}")
+        run.passed_s = passed
         if ended.status is Status.FAILED or not recorder.was_left:
             took_s = passed - run.base_s
             end = replace(ended, at=run.started_at + took_s, started_at=run.started_at, duration_s=took_s)
@@ -310,6 +317,8 @@ class SimulatedHandle:
             return 0.0
         owner = assignment.number if assignment.checkpoint is None else assignment.checkpoint.number
         reports = self._optimizer.ledger.trials[owner].reports
+        if assignment.order:
+            return sum(self._passed(r.own, 0.0) for r in reports)
         return next((self._passed(r.metrics, 0.0) for r in reports if r.step == assignment.from_step), 0.0)
 
     def _passed(self, metrics: Mapping[str, Any], before: float) -> float:
@@ -337,11 +346,14 @@ class _Recorder:
 
     def report(self, step: int, metrics: Mapping[str, Any], saves: bool) -> Verdict:
         self.commands.append((step, metrics, saves))
-        if saves and self.next_step is not None and step >= self.next_step:
+        goes_on_from_here = saves or step < len(self._assignment.order)
+        if goes_on_from_here and self.next_step is not None and step >= self.next_step:
             self.was_left = True
             return Verdict.PAUSE
-        is_last = self._last_step is not None and step >= self._last_step
-        return Verdict.COMPLETE if is_last else Verdict.CONTINUE  # an objective without end would be run for ever
+        if self._last_step is None or step < self._last_step:
+            return Verdict.CONTINUE
+        self.next_step = None
+        return Verdict.COMPLETE  # an objective without end would be run for ever
 
     def keep(self, step: int, checkpoint: Mapping[str, Any]) -> None:
         assignment = self._assignment

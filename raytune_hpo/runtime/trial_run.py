@@ -227,7 +227,11 @@ class TrialRun:
             self._save = offer.save
             if offer.save is not None:
                 self._save_if_wanted(step, always=offer.is_taken)
-        if self._verdict in (Verdict.STOP, Verdict.PAUSE):
+            # Where a later step will be looked at, another trial goes on from here: training on would be for nothing.
+            is_segment = self._verdict is Verdict.COMPLETE and self._reporter.next_step is not None
+            if is_segment:
+                self._save_at_end(plain)
+        if is_segment or self._verdict in (Verdict.STOP, Verdict.PAUSE):
             raise TrialStopped(f"trial {self.assignment.number} was stopped at step {step}")
 
     def _save_if_wanted(self, step: int, *, always: bool) -> None:
@@ -245,8 +249,9 @@ class TrialRun:
 
     def _save_at_end(self, metrics: Mapping[str, Any]) -> None:
         """Save the last checkpoint, if nobody has yet, and this trial is good enough."""
-        if self._save is not None and self._step is not None and self._reporter.offer(metrics):
-            self._saved = self.saving.save(self._step, self._save)
+        save, self._save = self._save, None
+        if save is not None and self._step is not None and self._reporter.offer(metrics):
+            self._saved = self.saving.save(self._step, save)
 
     def _next_step(self, step: int | None) -> int:
         if step is None:

@@ -12,13 +12,32 @@ from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.grid import Grid
 from raytune_hpo.samplers.hyperopt import Hyperopt
 from raytune_hpo.samplers.nsga2 import NSGA2
+from raytune_hpo.samplers.pb2 import PB2
+from raytune_hpo.samplers.pbt import PBT
 from raytune_hpo.samplers.portfolio import Portfolio
 from raytune_hpo.samplers.random import Random
 from raytune_hpo.samplers.rf import RF
+from raytune_hpo.samplers.schedule import Schedule
 from raytune_hpo.samplers.sobol import Sobol
 from raytune_hpo.samplers.tpe import TPE
 
-__all__ = ["CMAES", "DE", "GP", "NSGA2", "RF", "TPE", "Auto", "Grid", "Hyperopt", "Portfolio", "Random", "Sobol"]
+__all__ = [
+    "CMAES",
+    "DE",
+    "GP",
+    "NSGA2",
+    "PB2",
+    "PBT",
+    "RF",
+    "TPE",
+    "Auto",
+    "Grid",
+    "Hyperopt",
+    "Portfolio",
+    "Random",
+    "Schedule",
+    "Sobol",
+]
 
 
 def __getattr__(name: str) -> Any:

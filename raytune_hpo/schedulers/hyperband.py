@@ -75,9 +75,16 @@ class Hyperband:
         return self._bracket(trial).next_step(trial)
 
     def promote(self, *, final: bool) -> Continue | None:
-        """What the first bracket says that has a trial to promote."""
-        final = final and not self._has_completed
-        return next((c for bracket in self._brackets if (c := bracket.promote(final=final)) is not None), None)
+        """What the first bracket says that has a trial to promote.
+
+        At the end, if no trial of any bracket has completed, the best that has paused at the highest rung goes on.
+        """
+        chosen = (bracket.promote(final=False) for bracket in self._brackets)
+        due = next((choice for choice in chosen if choice is not None), None)
+        if due is not None or not final or self._has_completed:
+            return due
+        last = [choice for bracket in self._brackets if (choice := bracket.promote(final=True)) is not None]
+        return max(last, key=lambda choice: choice.until or 0, default=None)
 
     def keeps(self, trial: Trial) -> bool:
         """What the trial's bracket says."""

@@ -19,6 +19,9 @@ class Promotion:
 
     Args:
         delay: see ASHA.
+
+    Attributes:
+        top: the rung that nobody is promoted from, nor from any above; None: there is no such rung.
     """
 
     def __init__(self, ladder: Ladder, num_goals: int, *, delay: bool = False) -> None:
@@ -27,6 +30,7 @@ class Promotion:
         self._steps: list[int] = []  # of these, the highest first
         self._paused_at: dict[int, int] = {}  # the rung at which a trial has paused
         self._has_completed = False
+        self.top: int | None = None
 
     def judge(self, trial: Trial) -> Verdict:
         """PAUSE where the newest report enters a rung; not of a trial that was promoted from there, or would be at once."""
@@ -44,7 +48,7 @@ class Promotion:
         if trial.status is Status.PAUSED:
             scored = newest_scored(trial)
             step = None if scored is None else self._ladder.reached(scored.step)
-            if step is not None:
+            if step is not None and step in self._rungs:
                 self._paused_at[number] = step
                 self._rungs[step].pause(number)
             return
@@ -54,7 +58,9 @@ class Promotion:
         if trial.status is Status.RUNNING and entry is not None:
             rung = self._rung(entry.step)
             rung.put(number, entry.losses)
-            if trial.reports[-1].verdict is Verdict.CONTINUE:
+            newest = trial.reports[-1]
+            # A worker that is lost between the verdict and the pause leaves a trial that goes on from there unasked.
+            if newest.verdict is Verdict.CONTINUE or newest.step == trial.from_step:
                 rung.promoted.add(number)
         elif trial.status is Status.COMPLETED and trial.losses is not None:
             self._has_completed = True
@@ -117,14 +123,13 @@ class Promotion:
         rung = self._rungs.get(entry.step)
         if rung is None:  # of one alone none is promoted
             return False
-        num_before = rung.num_before_losses(number, entry.losses)
-        if not self._is_due(entry.step, num_before, newcomer=number not in rung):
-            return False
-        best = rung.best_paused()
-        return best is None or rung.num_before(best) >= num_before
+        num_before = rung.place_if_next(number, entry.losses)
+        return num_before is not None and self._is_due(entry.step, num_before, newcomer=number not in rung)
 
     def _is_due(self, step: int, num_before: int, *, newcomer: bool = False) -> bool:
         """Whether a trial with so many before it may be promoted from the rung at a step."""
+        if self.top is not None and step >= self.top:
+            return False
         rung, eta = self._rungs[step], self._ladder.eta
         num_entries = len(rung) + newcomer
         if num_before >= num_entries // eta:

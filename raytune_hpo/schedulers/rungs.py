@@ -69,6 +69,20 @@ class Rung:
         if promoted:
             self.promoted.add(number)
 
+    def drop(self, number: int) -> None:
+        """The trial has no entry here any more, and does not go on."""
+        if number in self._losses:
+            self.leave(number, promoted=False)
+            del self._losses[number]
+            if self._num_goals > 1:
+                self._sort()
+            else:
+                _remove(self._ordered, self._keys.pop(number))
+
+    def is_paused(self, number: int) -> bool:
+        """Whether the trial has paused here and may be promoted."""
+        return number in self._paused
+
     def best_paused(self) -> int | None:
         """The best of those that may be promoted; None if there is none."""
         return self._candidates[0][1] if self._candidates else None
@@ -77,15 +91,21 @@ class Rung:
         """How many of all that have entered come before this one."""
         return bisect_left(self._ordered, self._keys[number])
 
-    def num_before_losses(self, number: int, losses: Losses) -> int:
-        """How many of the others would come before the trial, were these its losses."""
+    def losses_of(self, number: int) -> Losses:
+        """The entry of a trial."""
+        return self._losses[number]
+
+    def place_if_next(self, number: int, losses: Losses) -> int | None:
+        """How many would come before the trial if it paused here with these losses; None where another one that has paused
+        comes first."""
         if self._num_goals > 1:
             rung = Rung(self._num_goals)
-            rung._losses = {**self._losses, number: losses}
+            rung._losses, rung._paused = {**self._losses, number: losses}, self._paused | {number}
             rung._sort()
-            return rung.num_before(number)
-        own = self._keys.get(number)
-        key = losses[0], number
+            return rung.num_before(number) if rung.best_paused() == number else None
+        own, key = self._keys.get(number), (losses[0], number)
+        if any(other < key for other in self._candidates[:2] if other != own):
+            return None
         return bisect_left(self._ordered, key) - (own is not None and own < key)
 
     def _sort(self) -> None:

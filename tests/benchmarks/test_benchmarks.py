@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+PATIENCE_S = 900  # some take two minutes where nothing else runs
+
+pytestmark = pytest.mark.timeout(PATIENCE_S + 60)
 
 
 def measured(tmp_path: Path, script: str, *options: str) -> dict[str, Any]:
@@ -20,7 +23,7 @@ def measured(tmp_path: Path, script: str, *options: str) -> dict[str, Any]:
     command = [sys.executable, str(BENCHMARKS / f"{script}.py"), "--quick", "--out", str(out), *options]
     # Off Ray's beaten path, so that nobody else's cluster is found.
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     data = json.loads(out.read_text())
     assert data["versions"]["python"] and data["machine"]["cores"] and data["command"].startswith("python benchmarks/")
@@ -41,11 +44,25 @@ def test_simulated(tmp_path: Path) -> None:
     assert figures["simulated_2000"]["measured"] < 60
 
 
+def test_race(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "race")
+    assert {"even losses: good", "normal losses: evaluations"} <= set(figures)
+    assert figures["even losses: good"]["measured"] == 100
+    assert figures["even losses: evaluations"]["measured"] < 50
+
+
 def test_lookup_tables(tmp_path: Path) -> None:
     figures = measured(tmp_path, "lookup_tables")
     assert {"random 24h", "deca-recorded mean", "six-workers thinking"} <= set(figures)
     assert figures["deca-recorded 12h"]["measured"] >= figures["random 12h"]["measured"]
     assert figures["deca-recorded 12h"]["asked"] == "91 %"
+
+
+def test_populations(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "populations")
+    assert figures["toy, alone"]["measured"] < 0.39 < 1.18 < figures["toy, pbt"]["measured"]
+    assert figures["drift: pb2, interval 5, mean"]["measured"] > figures["drift: pbt, interval 5, mean"]["measured"]
+    assert {"static: pbt, interval 9, mean", "static: asha, as many steps as 4 members, mean"} < set(figures)
 
 
 def test_memory_without_ray(tmp_path: Path) -> None:
@@ -114,3 +131,15 @@ def test_sklearn_search(tmp_path: Path) -> None:
     assert figures[same[0]]["measured"] == figures[same[1]]["measured"]
     fits = figures["linear ours, auto, asha over steps"]["detail"]["fits"]
     assert 0 < fits <= figures["linear ours, auto"]["detail"]["fits"]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_notebooks(tmp_path: Path) -> None:
+    """One lab without Ray, and one with."""
+    figures = measured(tmp_path, "notebooks", "--only", "curve_fitting", "competing_objectives")
+    assert {name: figure["detail"]["uses_ray"] for name, figure in figures.items()} == {
+        "curve_fitting": False,
+        "competing_objectives": True,
+    }
+    assert all(figure["asked"] == "<= 240" and figure["measured"] > 0 for figure in figures.values())

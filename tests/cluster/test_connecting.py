@@ -6,11 +6,10 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from cluster_support import free_port, patience
+from cluster_support import free_port
 
 import raytune_hpo as hpo
 from raytune_hpo.cli import control
@@ -85,11 +84,10 @@ def test_only_clusters_of_this_user_are_looked_for(tmp_path: Path, monkeypatch: 
 
 
 def test_nobody_at_home_is_told_at_once() -> None:
-    begin = time.monotonic()
-    script = f"import raytune_hpo as hpo; hpo.connect('ray://127.0.0.1:{free_port()}')"
+    script = f"import ray, raytune_hpo as hpo; ray.init = print; hpo.connect('ray://127.0.0.1:{free_port()}')"
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "ClusterError: nothing answers at 127.0.0.1" in process.stderr
-    assert time.monotonic() - begin < patience(10)
+    assert process.stdout == "", "Ray is not asked, which would try for half a minute"
 
 
 def test_a_second_address_is_refused(cluster: None) -> None:
@@ -119,6 +117,7 @@ def run(script: str, environment: dict[str, str], *args: str) -> subprocess.Comp
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_a_notebook_outside_tunes_over_ray_client(head: dict[str, str], storage: str) -> None:
     process = run(NOTEBOOK, head, storage)
     assert "10" in process.stdout.splitlines(), process.stderr
@@ -130,7 +129,6 @@ import raytune_hpo as hpo
 
 hpo.connect()
 folder = sys.argv[1]
-interrupted_at = []
 
 def hangs(config):
     open(os.path.join(folder, uuid.uuid4().hex), "w").close()
@@ -140,22 +138,21 @@ def interrupt():
     while len(os.listdir(folder)) < 2:
         time.sleep(0.1)
     time.sleep(1.0)
-    interrupted_at.append(time.monotonic())
     _thread.interrupt_main()
 
 threading.Thread(target=interrupt, daemon=True).start()
 results = hpo.tune(hangs, {"x": hpo.uniform(0.0, 1.0)}, num_trials=9, sampler="random", storage="memory", progress=False)
-print(len(results), time.monotonic() - interrupted_at[0])
+print(len(results))
 """
 
 
 @pytest.mark.slow
 def test_ctrl_c_works_over_ray_client(head: dict[str, str], tmp_path: Path) -> None:
     process = run(INTERRUPTED, head, str(tmp_path))
-    [line] = [line for line in process.stdout.splitlines() if line.startswith("2 ")] or [process.stderr]
-    assert float(line.split()[1]) < patience(2.5)
+    assert "2" in process.stdout.splitlines(), process.stderr
 
 
+@pytest.mark.slow
 def test_a_missing_token_is_explained(head: dict[str, str], storage: str) -> None:
     process = run(NOTEBOOK, head | {"RAY_AUTH_MODE": "disabled"}, storage)
     assert re.search("ClusterError.*RAY_AUTH_TOKEN", process.stderr), process.stderr

@@ -83,7 +83,7 @@ def test_many_workers_have_lines_of_their_own(loop: Loop) -> None:
     async def wait_for_the_other(method: str, args: tuple[Any, ...]) -> Any:
         if method == "second":
             arrived.set()
-        await asyncio.wait_for(arrived.wait(), 5)
+        await asyncio.wait_for(arrived.wait(), 60)
         return method
 
     address = address_of(loop.listening(wait_for_the_other))
@@ -91,7 +91,7 @@ def test_many_workers_have_lines_of_their_own(loop: Loop) -> None:
     first = threading.Thread(target=lambda: answers.append(Connection(address).call("first", ())))
     first.start()
     assert Connection(address).call("second", ()) == "second"
-    first.join(5)
+    first.join(60)
     assert answers == ["first"]
 
 
@@ -115,7 +115,7 @@ def test_strangers_who_say_nothing_do_not_use_up_the_files(loop: Loop, monkeypat
     assert greeted == [True, True, True, False, False], "the last ones are cut"
     for stranger in strangers:
         stranger.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:  # until those who have gone are noticed
         try:
             assert Connection(address).call("say", ()) == ("say", ())

@@ -56,6 +56,7 @@ def break_off(name: str, storage: str, *, before: str, orphan_s: float) -> None:
     assert subprocess.run(command, timeout=120, check=False).returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_start_that_was_broken_off_leaves_a_name_that_can_be_used(name: str, storage: str) -> None:
     def adds(config, data):
         return config["x"] + data.sum()
@@ -71,13 +72,13 @@ def test_a_start_that_was_broken_off_leaves_a_name_that_can_be_used(name: str, s
 @pytest.mark.slow
 def test_the_actors_of_a_start_that_was_broken_off_end_by_themselves(name: str, storage: str) -> None:
     break_off(name, storage, before="pool", orphan_s=1.0)
-    wait_until(lambda: not any(exists(role, name) for role in ROLES), 20.0)
+    wait_until(lambda: not any(exists(role, name) for role in ROLES))
 
 
 @pytest.mark.slow
 def test_a_holder_whose_driver_was_killed_ends_by_itself(name: str, storage: str) -> None:
     break_off(name, storage, before="optimizer", orphan_s=1.0)
-    wait_until(lambda: not exists(HOLDER, name), 20.0)
+    wait_until(lambda: not exists(HOLDER, name))
 
 
 @pytest.mark.slow
@@ -100,7 +101,7 @@ def test_a_pool_that_lost_its_optimizer_does_not_keep_the_name(
 def test_a_study_that_has_ended_gives_up_its_name_at_once(name: str, storage: str) -> None:
     for num_trials in (2, 4):
         run = hpo.Tuner(slow, SPACE, num_trials=num_trials, name=name, storage=storage, **SETTINGS).start()
-        assert run.wait(timeout_s=30)
+        assert run.wait(timeout_s=60)
     results = hpo.tune(slow, SPACE, num_trials=6, name=name, storage=storage, **SETTINGS)
     assert len(results) == 6
     assert_each_once(storage, name, 6)
@@ -119,16 +120,15 @@ def test_a_study_that_could_not_go_on_gives_up_its_name_at_once(name: str) -> No
     assert len(hpo.tune(slow, SPACE, num_trials=2, name=name, storage="memory", **SETTINGS)) == 2
 
 
-def test_a_study_that_runs_keeps_its_name(name: str) -> None:
+def test_a_study_that_runs_keeps_its_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launching, "LAUNCH_S", 3600.0)  # which is not waited for
     run = hpo.Tuner(slow, SPACE, num_trials=10_000, name=name, storage="memory", **SETTINGS).start()
-    begin = time.monotonic()
     for again in (hpo.Tuner(slow, SPACE, num_trials=1, name=name, storage="memory", **SETTINGS),) * 2:
         with pytest.raises(hpo.errors.StudyExists, match="attach"):
             again.start()
-    assert time.monotonic() - begin < launching.LAUNCH_S
     assert run.status().is_running
     run.stop()
-    assert run.wait(timeout_s=10)
+    assert run.wait(timeout_s=60)
 
 
 @pytest.mark.slow
@@ -166,5 +166,5 @@ def test_processes_say_what_they_are_and_workers_for_which_study(name: str) -> N
         return found
 
     for role in ("Optimizer", "Pool", "Worker"):
-        wait_until(lambda role=role: f"ray::{role}:{name}" in titles(), 10.0)
+        wait_until(lambda role=role: f"ray::{role}:{name}" in titles())
     run.stop()

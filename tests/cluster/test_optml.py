@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import _thread
 import json
+import sys
+import threading
 import time
+import traceback
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from cluster_support import wait_until
 
 import raytune_hpo as hpo
 from raytune_hpo import optml
@@ -71,14 +75,22 @@ def test_both_ways_try_the_same_points_of_a_range(cluster, waiting):
 
 
 def test_ctrl_c_ends_it_and_the_other_way_is_not_begun(cluster, waiting):
+    over = threading.Event()
+
+    def waits_for_the_study() -> bool:
+        frame = sys._current_frames()[threading.main_thread().ident]
+        return {"watch", "wait"} <= {inner.f_code.co_name for inner, _ in traceback.walk_stack(frame)}
+
     def train(model, data, hyperparameters):
         if hyperparameters["rate"] == 0.5:
+            wait_until(waits_for_the_study)
             _thread.interrupt_main()
-            time.sleep(0.6)
+            over.wait(60)
         return 1.0
 
     points = [{"rate": 0.1}, {"rate": 0.5}, {"rate": 0.7}, {"rate": 0.9}]
     found = optml.tune({**waiting, "train": train}, points, storage="memory", progress=False)
+    over.set()
     assert found.parallel is None
     assert not found.serial.is_whole
     assert found.speed_up is None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faces.notebooks import Executed, assert_one_card_updated_in_place
+from tests.faces.notebooks import CARD_IS_DONE, Executed, assert_one_card_updated_in_place
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -43,10 +43,10 @@ def test_a_notebook_outside_the_cluster_gets_the_same_cards(head: dict[str, str]
         "endless = hpo.Tuner(objective, {'x': hpo.uniform(0, 1)}, num_trials=10_000, name='endless', **settings)",
         "run = endless.start()",
         "run",
-        "time.sleep(2.0)\nray.shutdown()\ntime.sleep(2.0)",
+        f"ray.shutdown()\n{CARD_IS_DONE}",
         "hpo.connect()\nrun = hpo.attach('endless')",
         "run",
-        "run.stop()\n_ = run.wait(10)\ntime.sleep(2.0)",
+        f"run.stop()\n_ = run.wait(60)\n{CARD_IS_DONE}",
     ]
     executed = Executed(cells, tmp_path, os.environ | head)
     shown = {message.cell: message.display_id for message in executed.displays if message.kind == "display_data"}

@@ -63,6 +63,7 @@ def test_with_several_workers_a_suggestion_misses_few_results_and_knows_what_is_
     assert_each_once(storage, name, 20)
 
 
+@pytest.mark.slow
 def test_reports_are_answered_while_a_suggestion_is_being_computed(name: str, storage: str) -> None:
     def reports(config):
         begin = time.monotonic()
@@ -71,10 +72,10 @@ def test_reports_are_answered_while_a_suggestion_is_being_computed(name: str, st
         return {"loss": config["x"], "reporting_s": time.monotonic() - begin}
 
     results = hpo.tune(
-        reports, SPACE, sampler=make_sampler(2.0), scheduler="median", num_trials=3, name=name, storage=storage,
+        reports, SPACE, sampler=make_sampler(4.0), scheduler="median", num_trials=3, name=name, storage=storage,
         progress=False,
     )  # fmt: skip
-    assert max(trial.metrics["reporting_s"] for trial in results) < 1.8
+    assert max(trial.metrics["reporting_s"] for trial in results) < 3.5
 
 
 @pytest.mark.slow
@@ -94,6 +95,7 @@ def test_a_thinker_that_dies_is_replaced_and_told_everything_again(name: str, st
     assert_each_once(storage, name, 6)
 
 
+@pytest.mark.slow
 def test_a_sampler_that_raises_ends_the_study_with_its_traceback(name: str, storage: str) -> None:
     def fail(number: int) -> None:
         if number == 2:

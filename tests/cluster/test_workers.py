@@ -6,7 +6,7 @@ import os
 import time
 
 import pytest
-from cluster_support import SPACE, assert_each_once, facts_of, patience
+from cluster_support import SPACE, assert_each_once, facts_of
 
 import raytune_hpo as hpo
 from raytune_hpo.facts import Printed, Requeued
@@ -108,16 +108,14 @@ def test_a_trial_that_holds_the_interpreters_lock_is_ended_too(name: str, monkey
         if config["x"] == 0.5:
             import ctypes
 
-            ctypes.PyDLL(None).sleep(60)  # PyDLL keeps the lock
+            ctypes.PyDLL(None).sleep(600)  # PyDLL keeps the lock
         return config["x"]
 
-    begin = time.monotonic()
     results = hpo.tune(
         stuck, SPACE, num_trials=2, points_to_evaluate=[{"x": 0.5}], trial_timeout_s=0.5, max_retries=0,
         name=name, storage="memory", **SETTINGS,
     )  # fmt: skip
     assert [str(trial.status) for trial in results] == ["failed", "completed"]
-    assert time.monotonic() - begin < patience(30)
 
 
 def test_output_stays_with_its_trial(name: str, storage: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -347,7 +347,7 @@ def test_trials_are_stopped_by_their_numbers_everywhere():
         with pytest.raises(SpecError, match="numbered from 0; got 3"):
             run.stop_trial(3)
         run.stop_trial(0)
-        assert run.wait(20)
+        assert run.wait(60)
         assert run.results()[0].status == "pruned" and len(run.results()[0].reports) < 150
 
 

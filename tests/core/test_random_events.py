@@ -35,6 +35,11 @@ SETTINGS = [
     {"num_trials": 40, "scheduler": {"name": "asha", "promote": True, "max_steps": 9}},
     {"num_trials": 30, "scheduler": {"name": "asha", "promote": True, "eta": 2}, "max_retries": 0},
     {"num_trials": 30, "scheduler": {"name": "hyperband", "promote": True, "max_steps": 9}, "sampler": "sobol"},
+    {"num_trials": 30, "scheduler": {"name": "successive_halving", "max_steps": 9}},
+    {"num_trials": 30, "scheduler": {"name": "pasha", "max_steps": 9, "eta": 2}},
+    {"num_trials": 30, "scheduler": {"name": "race", "max_steps": 8, "first": 2}},
+    {"num_trials": 40, "sampler": {"name": "pbt", "population": 4, "max_steps": 8, "interval": 2}},
+    {"num_trials": 40, "sampler": {"name": "pb2", "population": 5, "max_steps": 9}, "ahead": True},
 ]
 
 

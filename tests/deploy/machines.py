@@ -39,7 +39,7 @@ PidFile none
 UsePAM no
 PasswordAuthentication no
 PermitRootLogin prohibit-password
-SetEnv RAY_enable_metrics_collection=0 OMP_NUM_THREADS=1
+SetEnv RAY_enable_metrics_collection=0 RAY_agent_register_timeout_ms=120000 OMP_NUM_THREADS=1
 """
 PIP = """\
 [global]

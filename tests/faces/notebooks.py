@@ -11,6 +11,7 @@ import nbformat
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[2]
+CARD_IS_DONE = "run._live._thread.join()"  # a line for a cell: the card of `run` has drawn its last state
 
 
 class Message(NamedTuple):

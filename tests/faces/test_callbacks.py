@@ -73,15 +73,14 @@ def test_one_that_raises_is_dropped_and_said_to_be_and_the_others_go_on(caplog):
 
 def test_one_that_hangs_holds_up_neither_trials_nor_others_nor_for_long_the_end(monkeypatch, caplog):
     monkeypatch.setattr(callbacks.Follower.finish, "__defaults__", (0.5,))
-    release, heard = threading.Event(), []
+    release, heard, came_back = threading.Event(), [], []
 
     def hanging(fact):
-        release.wait(60)
+        came_back.append(release.wait(60))
 
-    begin = time.monotonic()
     results = tuner(callbacks=[hanging, heard.append], num_trials=50).fit()
+    assert len(results) == 50 and not came_back, "nobody waited for it"
     release.set()
-    assert len(results) == 50 and time.monotonic() - begin < 10
     assert isinstance(heard[-1], StudyStopped)
     assert "hanging is still busy after fact 0; the study has ended and does not wait for it" in caplog.text
 
@@ -147,7 +146,7 @@ def test_a_run_in_the_background_is_followed_too():
     heard, diary = [], Diary()
     with tuner(lambda c: time.sleep(0.01) or c["x"], callbacks=[heard.append]).start() as run:
         run.follow(diary)
-        assert run.wait(30)
+        assert run.wait(60)
         assert sum(isinstance(fact, Finished) for fact in heard) == 20
         assert diary.facts == heard and diary.calls == ["open", "close"]
 
@@ -155,10 +154,11 @@ def test_a_run_in_the_background_is_followed_too():
 def test_who_stops_listening_before_the_end_has_heard_what_there_was():
     diary = Diary()
     run = tuner(lambda c: time.sleep(0.05) or c["x"], callbacks=[diary], num_trials=1000).start()
-    time.sleep(0.3)
+    while not any(isinstance(fact, Finished) for fact in diary.facts):
+        time.sleep(0.01)
     run.close()
     assert diary.calls == ["open", "close"]
-    assert any(isinstance(fact, Finished) for fact in diary.facts)
+    assert not any(isinstance(fact, StudyStopped) for fact in diary.facts)
 
 
 def test_a_simulated_study_is_heard_as_well():
@@ -178,15 +178,14 @@ def test_facts_that_cannot_be_read_are_missed_with_a_warning(monkeypatch, caplog
 
 
 def test_ctrl_c_ends_the_waiting(caplog):
-    release = threading.Event()
+    release, came_back = threading.Event(), []
     diary = Diary()
-    run = tuner(callbacks=[diary, lambda fact: release.wait(60)]).start()
+    run = tuner(callbacks=[diary, lambda fact: came_back.append(release.wait(60))]).start()
     main = threading.main_thread().ident
     threading.Timer(0.5, signal.pthread_kill, [main, signal.SIGINT]).start()
-    begin = time.monotonic()
     run.close()
+    assert not came_back, "it was not waited for"
     release.set()
-    assert time.monotonic() - begin < 10
     assert "does not wait for its callbacks any longer" in caplog.text
 
 

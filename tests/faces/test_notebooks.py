@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from tests.faces.notebooks import ROOT, Executed, assert_one_card_updated_in_place
+from tests.faces.notebooks import CARD_IS_DONE, ROOT, Executed, assert_one_card_updated_in_place
 
 STUDY = """
 import time
@@ -41,12 +41,12 @@ def test_fit_shows_one_card_which_is_updated_and_then_the_results(tmp_path):
 
 def test_a_started_run_leaves_the_notebook_free_and_its_card_goes_on(tmp_path):
     cells = [
-        study(20, 0.05),
+        study(20, 0.1),
         "run = tuner.start()",
         "run",
-        "time.sleep(1.0)\nprint('free', run.status().is_running)",
+        "print('free', run.status().is_running)",
         "run",  # the same card once more: both go on
-        "run.wait()\ntime.sleep(1.0)",
+        f"_ = run.wait()\n{CARD_IS_DONE}",
         "len(run.results())",
     ]
     executed = Executed(cells, tmp_path)
@@ -88,11 +88,12 @@ def test_a_card_that_loses_its_study_says_so_on_itself(tmp_path):
         study(10_000, 0.05),
         "from raytune_hpo.errors import ClusterError\nrun = tuner.start()",
         "run",
-        "def gone():\n    raise ClusterError('the head is <gone>')\n\nrun._live._look = gone\ntime.sleep(1.0)",
+        "def gone():\n    raise ClusterError('the head is <gone>')\n\nrun._live._look = gone",
+        CARD_IS_DONE,
     ]
     executed = Executed(cells, tmp_path)
     assert "the head is &lt;gone&gt;" in executed.html(2)
-    assert executed.outputs(3) == [] and executed.texts() == ""
+    assert executed.outputs(3) == [] and executed.outputs(4) == [] and executed.texts() == ""
 
 
 def test_plain_ipython_keeps_the_line(tmp_path):

@@ -130,7 +130,7 @@ def test_the_dashboard_shows_it(results, tmp_path):
         assert "<title>Optuna Dashboard" in _fetch(f"http://127.0.0.1:{port}/dashboard/")
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
 
 
 def _fetch(url, patience_s=60):

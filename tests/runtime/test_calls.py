@@ -56,7 +56,7 @@ def test_closing_drops_what_has_not_begun():
 
     def waits(shared, task, kept):
         begun.append(task)
-        gate.wait(10)
+        gate.wait(60)
         return task, None
 
     calls = LocalCalls(waits, None, 2)

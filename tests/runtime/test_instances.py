@@ -1,4 +1,4 @@
-"""Objectives measured on several inputs or seeds: each is a step, the metric is the mean, and going on begins at the next."""
+"""Objectives measured on several inputs or seeds: each is a step, and the metric is the mean."""
 
 from __future__ import annotations
 
@@ -142,3 +142,19 @@ def test_what_goes_wrong_on_one_instance_fails_the_trial():
 def test_means_are_of_numbers_and_the_rest_is_the_last():
     own = [{"a": 1, "b": "x", "ok": True}, {"a": 2.0, "b": "y", "ok": False, "new": 5}]
     assert means_so_far(own) == {"a": 1.5, "b": "y", "ok": False, "new": 5}
+
+
+def test_on_the_virtual_clock_each_instance_takes_its_own_time_and_none_is_run_twice():
+    calls = []
+
+    def objective(config, text):
+        calls.append((config["x"], text))
+        return {"loss": config["x"] * len(text), "cost_s": float(len(text))}
+
+    results = hpo.simulate(
+        objective, SPACE, instances=["a" * n for n in range(1, 10)], num_trials=9, sampler="random", seed=1,
+        scheduler={"name": "asha", "promote": True}, num_workers=2,
+    )  # fmt: skip
+    assert len(calls) == len(set(calls)) < 81
+    for trial in results:
+        assert trial.duration_s == pytest.approx(sum(len(text) for text in trial.per_instance))

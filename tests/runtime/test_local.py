@@ -60,25 +60,30 @@ def test_a_failing_objective_is_recorded_and_the_study_goes_on():
 
 
 def test_a_hanging_trial_fails_in_time_and_its_worker_is_replaced():
-    release = threading.Event()
+    release, came_back = threading.Event(), []
 
     def objective(config):
         if config["x"] > 0.7:
-            release.wait(30)
+            came_back.append(release.wait(120))
         return config["x"]
 
-    begin = time.time()
     results = fit(objective, num_trials=12, max_concurrent=2, trial_timeout_s=0.4)
+    assert not came_back, "none was waited for"
     release.set()
-    assert time.time() - begin < 20
     assert any(t.status == "failed" and "trial_timeout_s=0.4" in t.error for t in results)
     assert {t.status for t in results} == {"completed", "failed"}
 
 
 def test_a_time_budget_ends_a_study_whose_trials_are_long():
-    begin = time.time()
-    results = fit(lambda c: time.sleep(5) or 1.0, num_trials=50, max_concurrent=1, time_budget_s=0.5)
-    assert time.time() - begin < 3
+    release, came_back = threading.Event(), []
+
+    def objective(config):
+        came_back.append(release.wait(120))
+        return config["x"]
+
+    results = fit(objective, num_trials=50, max_concurrent=1, time_budget_s=0.5)
+    assert not came_back, "it was not waited for"
+    release.set()
     assert [t.status for t in results] == ["waiting"]
 
 
@@ -123,10 +128,10 @@ def test_a_run_in_the_background_is_watched_fed_and_stopped():
         with pytest.raises(hpo.errors.SpaceError):
             run.enqueue({"x": 7.0})
         assert run.status().is_running and "running" in repr(run)
-        time.sleep(0.3)
+        while not any(t.config == {"x": 0.125} for t in run.results()):
+            time.sleep(0.01)
         run.stop()
-        assert run.wait(5)
-        assert any(t.config == {"x": 0.125} for t in run.results())
+        assert run.wait(60)
 
 
 def test_reports_reach_the_scheduler_from_every_thread():

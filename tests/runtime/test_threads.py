@@ -100,7 +100,7 @@ def test_a_thread_that_outlives_its_trial_cannot_report_for_it():
         done = threading.Event()
 
         def train():
-            done.wait(5)
+            done.wait(60)
             try:
                 hpo.report(loss=0.0)
             except hpo.TrialStopped as stop:
@@ -112,13 +112,13 @@ def test_a_thread_that_outlives_its_trial_cannot_report_for_it():
 
     results = tuned(objective, num_trials=1)
     objective.release.set()
-    objective.thread.join(10)
+    objective.thread.join(60)
     assert late == ["trial 0 has ended"]
     assert len(results[0].reports) == 0
 
 
 def test_a_thread_of_nobody_warns_where_it_cannot_be_told_whose_it_is():
-    barrier, heard = threading.Barrier(2, timeout=10), []
+    barrier, heard = threading.Barrier(2, timeout=60), []
 
     def objective(config):
         barrier.wait()
