@@ -138,7 +138,7 @@ SAMPLERS: Mapping[str, str] = _table(
 )
 
 SCHEDULERS: Mapping[str, str] = _table(
-    ASHA="ASHAScheduler AsyncHyperBandScheduler SuccessiveHalvingPruner SuccessiveHalving Asha",
+    ASHA="ASHAScheduler AsyncHyperBandScheduler SuccessiveHalvingPruner Asha",
     Hyperband="HyperBandScheduler HyperbandPruner HyperBand HyperBandForBOHB",
     Median="MedianPruner MedianStoppingRule PercentilePruner",
     Patience="PatientPruner TrialPlateauStopper EarlyStopping",

@@ -18,8 +18,8 @@ OPTIONS = {
     "segments": {"max_steps": 81, "interval": 2},
 }
 # Patience compares a trial with itself only: it stops the best as soon as any other of the suite's parallel curves.
-# Segments end where their sampler says, and Stretches pause there. Hyperband deals the suite's thirty curves to brackets that
-# are too small to promote anybody to the end.
+# Segments end where their sampler says, and Stretches pause there. Hyperband deals the suite's thirty curves to brackets
+# that are too small to promote anybody to the end.
 ALONE = {
     **dict.fromkeys(("patience", "segments"), ("good_survive", "equals_survive")),
     "stretches": ("good_survive",),
