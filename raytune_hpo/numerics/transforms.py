@@ -76,6 +76,8 @@ def squashed(y: Array, typical: Array) -> Array:
     """Losses of any shape as deviations from the median of typical ones (k,), in units of how far the better half of these
     lies from it; above it their logarithms, so that a heavy tail does not matter. NaN stays NaN.
     """
+    if not len(typical):
+        return y
     middle = float(np.median(typical))
     below = np.minimum(typical - middle, 0.0)
     deepest = -float(below.min(initial=0.0))

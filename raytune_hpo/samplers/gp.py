@@ -63,8 +63,7 @@ class GP(ModelBased):
     """Bayesian optimisation with a Gaussian process over the mixed space, branches included.
 
     Where trials are stopped or paused, there is one for each step at which they are compared: of the losses at the lowest,
-    and of how far those at the next are from what is expected of them. One suggestion in four is then a draw from the
-    space: trials go on because they were good early, so that where they were not, nobody would ever learn how they end.
+    and of how far those at the next are from what is expected of them.
 
     Args:
         acquisition: what is maximised: "log_ei", "ei", "pi" or "ucb"; "thompson" minimises a sample of the posterior;
@@ -80,8 +79,6 @@ class GP(ModelBased):
     Raises:
         SpecError: an unknown acquisition, marginalize or transform; n_initial < 1; max_points < 16.
     """
-
-    _drawn_share: float = 0.25  # of suggestions, where trials are stopped or paused
 
     def __init__(
         self,
@@ -111,9 +108,7 @@ class GP(ModelBased):
         return min(2 + self._cube.space.num_columns // 2, 10)
 
     def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
-        """The rows with the best values of the acquisition function; where trials are stopped, a draw now and then."""
-        if observed.curves is not None and rng.random() < self._drawn_share:
-            return Ranked(self._cube.draw(1, rng), np.zeros(1))
+        """The rows with the best values of the acquisition function."""
         training, pending = self._training(observed), self._embedding(running)
         posteriors = [posterior.fantasised(pending) for posterior in self._posteriors(observed, training)]
         known, listed = np.concatenate([observed.X, running]), self._cube.listed

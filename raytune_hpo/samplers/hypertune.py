@@ -76,9 +76,7 @@ class HyperTune(GP):
     ) -> None:
         super().__init__()
         self.max_steps, self.min_steps, self.eta = budget_options("hypertune", max_steps, min_steps, eta)
-        self.random_share = self._drawn_share = number_option(
-            "hypertune", "random_share", random_share, least=0, most=1
-        )
+        self.random_share = number_option("hypertune", "random_share", random_share, least=0, most=1)
         self.min_completed = integer_option("hypertune", "min_completed", min_completed, least=1)
 
     def brings(self) -> Scheduler:
@@ -99,8 +97,11 @@ class HyperTune(GP):
         return selection._replace(suggestion=replace(selection.suggestion, meta=meta))
 
     def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
-        """The rows with the best values of the acquisition function; a draw while no fidelity has enough trials."""
-        if observed.curves is not None and not self._weighed(observed).parts:
+        """The rows with the best values of the acquisition function; a draw now and then, and while no fidelity has enough
+        trials.
+        """
+        has_paused = observed.curves is not None
+        if has_paused and (rng.random() < self.random_share or not self._weighed(observed).parts):
             return Ranked(self._cube.draw(1, rng), np.zeros(1))
         return super().propose(observed, running, rng)
 
