@@ -60,7 +60,13 @@ class PB2(TrainingPopulation):
     _settings: list[Mapping[str, Any]]
 
     def __init__(
-        self, *, max_steps: int, population: int = 10, interval: int = 1, quantile: float = 0.2, window: int = 200
+        self,
+        *,
+        max_steps: int | None = None,
+        population: int = 10,
+        interval: int = 1,
+        quantile: float = 0.2,
+        window: int = 200,
     ) -> None:
         self._set("pb2", max_steps, population, interval, quantile)
         self.window = integer_option("pb2", "window", window, least=8)

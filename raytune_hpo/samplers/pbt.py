@@ -54,7 +54,7 @@ class PBT(TrainingPopulation):
     def __init__(
         self,
         *,
-        max_steps: int,
+        max_steps: int | None = None,
         population: int = 10,
         interval: int = 1,
         quantile: float = 0.2,

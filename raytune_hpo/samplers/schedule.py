@@ -34,7 +34,7 @@ class Schedule:
 
     traits: ClassVar[Traits] = Traits(reads_pending=False, ahead=False, multi_goal=True)
 
-    def __init__(self, *, segments: Sequence[tuple[Mapping[str, Any], int]]) -> None:
+    def __init__(self, *, segments: Sequence[tuple[Mapping[str, Any], int]] = ()) -> None:
         self.segments = [(dict(config), step) for config, step in segments]
         steps = [0, *[step for _, step in self.segments]]
         if not segments or any(not is_integral(b) or b <= a for a, b in pairwise(steps)):

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from raytune_hpo import registry
+from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.options import integer_option, number_option
@@ -40,8 +41,12 @@ class TrainingPopulation(BaseSampler, ABC):
     _members: list[Member]
     _segments: dict[int, Segment]
 
-    def _set(self, part: str, max_steps: int, population: int, interval: int, quantile: float) -> None:
+    def _set(self, part: str, max_steps: int | None, population: int, interval: int, quantile: float) -> None:
         """Keep the options that all of them have, checked."""
+        if max_steps is None:
+            raise SpecError(
+                f'{part} needs max_steps, after how many steps training ends: {{"name": "{part}", "max_steps": 81}}'
+            )
         out = "say how many steps training takes"
         self.max_steps = integer_option(part, "max_steps", max_steps, least=1, way_out=out)
         self.population = integer_option(part, "population", population, least=2)
