@@ -28,6 +28,8 @@ _HOMES = {
     "Trial": "raytune_hpo.trial",
     "TrialStopped": "raytune_hpo.errors",
     "report": "raytune_hpo.runtime.trial_run",
+    "checkpoint": "raytune_hpo.runtime.trial_run",
+    "until": "raytune_hpo.runtime.trial_run",
     "Tuner": "raytune_hpo.api.tuner",
     "tune": "raytune_hpo.api.tuner",
     "simulate": "raytune_hpo.api.tuner",
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
     from raytune_hpo.errors import TrialStopped
     from raytune_hpo.goals import Goal
     from raytune_hpo.results import Results
-    from raytune_hpo.runtime.trial_run import report
+    from raytune_hpo.runtime.trial_run import checkpoint, report, until
     from raytune_hpo.space import (
         Choice,
         Float,

@@ -4,8 +4,9 @@ JSON has no NaN or infinity, and databases refuse Python's extension that has: t
 a dict that looks like that travels with one more ``$`` before its key. Configurations come here packed by their space,
 which carries everything else that JSON cannot.
 
-Version 2 knows a retried trial's number, the step a trial goes on from, suspects, reasons, stops of single trials, the
-verdict ``complete`` and the versions of a session; and it sends back dicts that look like floats as they were.
+Version 2 knows trials that pause, are saved and go on, and what they go on from; a retried trial's number, suspects,
+reasons, stops of single trials, the verdict ``complete`` and the versions of a session; and it sends back dicts that look
+like floats as they were.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
+from operator import attrgetter
 from typing import Any, get_args
 
 from raytune_hpo.errors import JournalCorrupt
@@ -23,10 +25,15 @@ from raytune_hpo.facts import Fact, Status, TrialFact, Verdict
 
 VERSION = 2
 KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Fact)}
-_DEFAULTS = {
-    kind: {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(kind)}
-    for kind in KINDS.values()
-}
+
+
+def _fields_of(kind: type) -> tuple[tuple[str, ...], tuple[Any, ...], Callable[[Any], tuple[Any, ...]]]:
+    """The names of a kind's fields, their defaults, and a function from a fact to their values."""
+    found = {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(kind)}
+    return tuple(found), tuple(found.values()), attrgetter(*found)
+
+
+_FIELDS = {kind: _fields_of(kind) for kind in KINDS.values()}
 # Upcasts by the version they start from; a body of version v passes all of v, v+1, ... on its way in.
 _UPCASTS: dict[int, Callable[[str, dict[str, Any]], dict[str, Any]]] = {
     1: lambda kind, data: data,  # what version 2 added has a default
@@ -47,8 +54,12 @@ def to_row(fact: Fact) -> Row:
 
 def encode(fact: Fact) -> str:
     """The body of a fact: its fields as compact JSON, defaults left out. The kind travels beside it."""
-    defaults = _DEFAULTS[type(fact)]
-    body = {name: value for name, default in defaults.items() if (value := getattr(fact, name)) != default}
+    names, defaults, values = _FIELDS[type(fact)]
+    body = {
+        name: value
+        for name, default, value in zip(names, defaults, values(fact), strict=True)
+        if value is not default and value != default
+    }
     try:
         text = _dumps(body)
     except (ValueError, TypeError):  # not finite, or not plain: rare, so the common case pays nothing

@@ -6,8 +6,10 @@
     │   └── SpecMismatch               the stored study was created with another spec
     ├── ObjectiveError (ValueError)    the objective reported or returned an invalid result; fails the trial, never the study
     ├── StudyNotFound (KeyError)       the storage has no study of that name
+    ├── CheckpointGone                 a checkpoint cannot be had, or is not what was saved
     ├── NoCompletedTrial               a study without a completed trial has no best one
     ├── StudyEnded                     there is nothing left to ask for
+    │   └── StudyWaiting               there is nothing to ask for now, and there may be later
     ├── StudyExists                    the name is taken, or someone else is running the study
     ├── JournalError
     │   ├── SequenceConflict           another writer appended first
@@ -57,6 +59,14 @@ class NoCompletedTrial(HpoError):
 
 class StudyEnded(HpoError):
     """The study has reached its limit, or its sampler has nothing left to suggest."""
+
+
+class StudyWaiting(StudyEnded):
+    """There is nothing to ask for until a trial that is under way has reported or ended."""
+
+
+class CheckpointGone(HpoError):
+    """A checkpoint cannot be had any more, or is not what was saved."""
 
 
 class StudyExists(HpoError):

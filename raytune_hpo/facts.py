@@ -27,13 +27,14 @@ class Status(StrEnum):
 
     WAITING = "waiting"  # was handed out, came back unfinished, will be handed out again
     RUNNING = "running"
+    PAUSED = "paused"  # set aside by the scheduler, and may go on
     COMPLETED = "completed"
     PRUNED = "pruned"  # stopped early by the scheduler
     FAILED = "failed"
 
     @property
     def is_finished(self) -> bool:
-        return self not in (Status.WAITING, Status.RUNNING)
+        return self not in (Status.WAITING, Status.RUNNING, Status.PAUSED)
 
 
 class Verdict(StrEnum):
@@ -41,7 +42,10 @@ class Verdict(StrEnum):
 
     CONTINUE = "continue"
     STOP = "stop"  # it ends now, as pruned
-    COMPLETE = "complete"  # this was its last step: it may return, and is completed with this report if it goes on
+    PAUSE = "pause"  # it is set aside with what it has, and may go on later
+    # This was its last step: it may return, and is completed with this report if it goes on. At the end of a segment, from
+    # which another trial goes on, it ends at once.
+    COMPLETE = "complete"
 
     @property
     def is_final(self) -> bool:
@@ -103,10 +107,13 @@ class Started:
         attempt: 1 at first; a requeued trial is handed out again with the next attempt.
         config: in the packed form of ``Space.pack``; None from the second attempt on, where it is what it was.
         basis: how many of the study's facts the sampler had seen when it suggested this, so that the suggestion can be
-            recomputed; None for an enqueued configuration and for later attempts.
+            recomputed; None for an enqueued configuration and for a trial that is handed out again after a loss. Of a
+            paused trial that goes on: how many facts there were when that was decided.
         meta: whatever the sampler wants back when it is told the result.
-        parent: the trial from which the sampler derived this one.
-        from_step: the step up to which the reports of the attempt before still hold; None: none of them.
+        parent: the trial from which the sampler derived this one; its steps go on from that one's.
+        until: the step at which this stretch is to be looked at; None: none in particular.
+        from_trial, from_step: the checkpoint that it begins with: whose, and of which step. Its own reports up to that step
+            still hold. ``from_step`` alone: it goes on after that step without a checkpoint of ours. None: from the start.
     """
 
     number: int
@@ -117,18 +124,67 @@ class Started:
     basis: int | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     parent: int | None = None
+    until: int | None = None
+    from_trial: int | None = None
     from_step: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reported:
-    """An objective reported metrics at a step, and the scheduler answered."""
+    """An objective reported metrics at a step, and the scheduler answered.
+
+    Attributes:
+        saves: whether the report offered to save a checkpoint.
+        own: of a step that is one of several inputs: its own values, where ``metrics`` are the means so far.
+    """
 
     number: int
     attempt: int
     step: int
     metrics: Mapping[str, Any]
     verdict: Verdict
+    at: float
+    saves: bool = False
+    own: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Saved:
+    """A trial's checkpoint of a step is complete, and may be gone on from.
+
+    Attributes:
+        checkpoint: the JSON form of a ``Checkpoint``: where it is, how large, its digest.
+    """
+
+    number: int
+    attempt: int
+    step: int
+    checkpoint: Mapping[str, Any]
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paused:
+    """A trial was set aside at its newest report; its worker is free.
+
+    Attributes:
+        duration_s: seconds inside the objective, of this attempt; None if the worker never said.
+    """
+
+    number: int
+    attempt: int
+    step: int
+    at: float
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Released:
+    """A checkpoint is not kept any more: its files may be deleted, or are gone."""
+
+    number: int
+    step: int
+    reason: str
     at: float
 
 
@@ -196,5 +252,5 @@ class StudyStopped:
     at: float
 
 
-TrialFact = Started | Reported | Printed | Requeued | Finished
+TrialFact = Started | Reported | Saved | Paused | Printed | Requeued | Finished | Released
 Fact = StudyCreated | SessionOpened | StudyExtended | Enqueued | TrialFact | StopAsked | StudyStopped

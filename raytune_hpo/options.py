@@ -112,6 +112,17 @@ def share_option(part: str, option: str, value: Any) -> float:
     return number_option(part, option, value, above=0, below=1)
 
 
+def flag_option(part: str, option: str, value: Any) -> bool:
+    """An option that is True or False.
+
+    Raises:
+        SpecError: it is anything else.
+    """
+    if not isinstance(value, bool):
+        raise SpecError(f"{part} needs True or False as {option}, got {option}={value!r}; {_DEFAULT}")
+    return value
+
+
 def named_option(part: str, option: str, value: Named, known: Iterable[str | None]) -> Named:
     """An option that is one of several names; None is allowed where it is among them.
 

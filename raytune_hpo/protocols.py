@@ -29,11 +29,28 @@ class Suggestion:
         config: inside the space, as the objective will get it.
         meta: JSON-able; comes back as ``trial.meta`` when the sampler is told.
         parent: the number of the trial it was derived from.
+        from_step: the step of the parent's checkpoint that it begins with; None: it begins at the start.
+        until: the step at which it is to be looked at; comes back as ``trial.until``.
     """
 
     config: Mapping[str, Any]
     meta: Mapping[str, Any] = field(default_factory=dict)
     parent: int | None = None
+    from_step: int | None = None
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """A paused trial is to go on next.
+
+    Attributes:
+        number: of the trial.
+        until: the step at which it is to be looked at again; None: none in particular.
+    """
+
+    number: int
+    until: int | None = None
 
 
 class Signal(Enum):
@@ -50,6 +67,10 @@ class Traits:
     Attributes:
         history_free: suggestions do not depend on results, so workers may be handed several trials at once.
         reads_pending: ``ask`` wants the trials that run or wait; others get an empty sequence.
+        reads_reports: it has ``observe``, and learns from trials that have paused.
+        continues: ``ask`` may answer with a Continue, and is asked for one, with the number None, where no new trial may
+            begin. It decides alone which paused trials go on: a Promoter beside it is refused.
+        ahead: suggestions may be computed before anyone asks; False where one may name a trial that is let go meanwhile.
         multi_goal: learns from several goals.
         needs: packages, by their names for pip, that the process which computes suggestions must have besides numpy:
             on a cluster it is another one than the user's.
@@ -58,6 +79,9 @@ class Traits:
 
     history_free: bool = False
     reads_pending: bool = True
+    reads_reports: bool = False
+    continues: bool = False
+    ahead: bool = True
     multi_goal: bool = False
     needs: tuple[str, ...] = ()
     version: int = 1
@@ -80,18 +104,39 @@ class Sampler(Protocol):
         """
         ...
 
-    def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
+    def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Continue | Signal:
         """The suggestion for trial ``number``. Reads only: asked twice, it says the same.
 
         Args:
-            number: of the trial to come.
-            pending: trials that were suggested and have not finished, by number.
+            number: of the trial to come. None, to samplers that continue: no new one may begin.
+            pending: trials that run or wait, by number, with their reports; never those that are paused.
             rng: derived from the study's seed and the number; the only source of randomness.
         """
         ...
 
     def tell(self, trial: Trial) -> None:
-        """Learn from a finished trial (completed, pruned or failed): each once, in journal order. O(1) bookkeeping."""
+        """Learn from a finished trial (completed, pruned or failed): each once, in journal order. O(1) bookkeeping.
+
+        Without ``reads_reports``, of a trial that pauses before it has finished it is told then, and not again.
+        """
+        ...
+
+
+@runtime_checkable
+class ReportReader(Sampler, Protocol):
+    """A sampler that learns from paused trials (``reads_reports``)."""
+
+    def observe(self, trial: Trial) -> None:
+        """Learn from a trial that has paused, by its reports: each time it does; what is newest replaces what was before."""
+        ...
+
+
+@runtime_checkable
+class BringsScheduler(Sampler, Protocol):
+    """A sampler that needs a certain scheduler, which becomes the study's."""
+
+    def brings(self) -> Scheduler:
+        """The scheduler, not bound to a study."""
         ...
 
 
@@ -126,6 +171,31 @@ class Scheduler(Protocol):
         A worker waits for the verdict on reports at that step or later, and sends the ones before it without waiting.
         """
         ...
+
+
+@runtime_checkable
+class Promoter(Scheduler, Protocol):
+    """A scheduler that pauses trials, and says which of them go on.
+
+    One whose options decide whether it does says so by an attribute ``promotes``.
+    """
+
+    def promote(self, *, final: bool) -> Continue | None:
+        """The paused trial that is to go on now; None if there is none. Reads only, in O(log n): asked for each free worker.
+
+        Args:
+            final: no new trial may begin, and none runs or waits: whatever was waited for will not come.
+        """
+        ...
+
+    def keeps(self, trial: Trial) -> bool:
+        """Whether this trial, paused or completed, may still be gone on from, so that its checkpoint is worth keeping."""
+        ...
+
+
+def as_promoter(scheduler: Scheduler | None) -> Promoter | None:
+    """The scheduler, if it pauses and promotes."""
+    return scheduler if isinstance(scheduler, Promoter) and getattr(scheduler, "promotes", True) else None
 
 
 def last_step(scheduler: Scheduler | None) -> int | None:

@@ -21,7 +21,7 @@ from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.options import is_integral, with_new_names
 
 if TYPE_CHECKING:
-    from raytune_hpo.protocols import Sampler
+    from raytune_hpo.protocols import Sampler, Scheduler
     from raytune_hpo.spec import Part, StudySpec
 
 SAMPLERS = {
@@ -31,19 +31,30 @@ SAMPLERS = {
     "sobol": "raytune_hpo.samplers.sobol:Sobol",
     "hyperopt": "raytune_hpo.samplers.hyperopt:Hyperopt",
     "tpe": "raytune_hpo.samplers.tpe:TPE",
+    "bohb": "raytune_hpo.samplers.bohb:BOHB",
+    "freeze_thaw": "raytune_hpo.samplers.freeze_thaw:FreezeThaw",
     "cmaes": "raytune_hpo.samplers.cmaes:CMAES",
     "de": "raytune_hpo.samplers.de:DE",
     "nsga2": "raytune_hpo.samplers.nsga2:NSGA2",
     "gp": "raytune_hpo.samplers.gp:GP",
+    "hypertune": "raytune_hpo.samplers.hypertune:HyperTune",
     "rf": "raytune_hpo.samplers.rf:RF",
     "portfolio": "raytune_hpo.samplers.portfolio:Portfolio",
+    "pbt": "raytune_hpo.samplers.pbt:PBT",
+    "pb2": "raytune_hpo.samplers.pb2:PB2",
+    "schedule": "raytune_hpo.samplers.schedule:Schedule",
 }
 SCHEDULERS = {
     "median": "raytune_hpo.schedulers.median:Median",
     "asha": "raytune_hpo.schedulers.asha:ASHA",
     "extrapolation": "raytune_hpo.schedulers.extrapolation:Extrapolation",
     "hyperband": "raytune_hpo.schedulers.hyperband:Hyperband",
+    "pasha": "raytune_hpo.schedulers.pasha:PASHA",
     "patience": "raytune_hpo.schedulers.patience:Patience",
+    "race": "raytune_hpo.schedulers.race:Race",
+    "successive_halving": "raytune_hpo.schedulers.successive_halving:SuccessiveHalving",
+    "segments": "raytune_hpo.schedulers.segments:Segments",
+    "stretches": "raytune_hpo.schedulers.stretches:Stretches",
     "tercet": "raytune_hpo.schedulers.tercet:Tercet",
     "threshold": "raytune_hpo.schedulers.threshold:Threshold",
 }
@@ -130,10 +141,11 @@ def check_part(role: str, part: object) -> None:
             f"a scheduler has a whole number as the version of its class; {cls.__name__} has none: write version = 1 into it"
         )
     for option in option_names(cls):
-        if not hasattr(part, option):
+        kept_as = kept_under(cls, option)
+        if not hasattr(part, kept_as):
             raise SpecError(
-                f"a {role} keeps its options under their own names; {cls.__name__} keeps no attribute {option!r} for its "
-                f"option: write self.{option} = {option} into __init__"
+                f"a {role} keeps its options under their own names; {cls.__name__} keeps no attribute {kept_as!r} for its "
+                f"option: write self.{kept_as} = {option} into __init__"
             )
 
 
@@ -155,6 +167,20 @@ def _build(role: str, name: str, options: Mapping[str, Any]) -> Any:
 def option_names(cls: type) -> list[str]:
     """The keywords of a part's constructor."""
     return [p.name for p in inspect.signature(cls).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+
+def kept_under(cls: type, option: str) -> str:
+    """The attribute that keeps an option: of its own name, but where the class says otherwise in ``kept_as``.
+
+    (a method may need that name)
+    """
+    kept_as: Mapping[str, str] = getattr(cls, "kept_as", {})
+    return kept_as.get(option, option)
+
+
+def option_value(part: object, option: str) -> Any:
+    """The value of a part's option."""
+    return getattr(part, kept_under(type(part), option))
 
 
 def renamed(cls: type) -> Mapping[str, str]:
@@ -201,18 +227,44 @@ def describe(role: str, part: object) -> Part:
     cls = type(part)
     path = f"{cls.__module__}:{cls.__qualname__}"
     name = next((name for name, value in installed(role).items() if value == path), path)
-    options = {option: _recorded(getattr(part, option)) for option in option_names(cls)}
+    options = {option: _recorded(option_value(part, option)) for option in option_names(cls)}
     traits = getattr(cls, "traits", None)
     version = cls.version if traits is None else traits.version  # type: ignore[attr-defined]
     return Part(name=name, options=options, version=version)
 
 
-def check_pairing(spec: StudySpec, sampler: Sampler) -> None:
-    """Refuse a sampler that cannot learn from what the study measures.
+def with_brought(sampler: Sampler, scheduler: Scheduler | None) -> Scheduler | None:
+    """The scheduler of a study: the one that its sampler brings, or else the one that was given.
 
     Raises:
-        SpecError: several metrics for a sampler of one; names those that learn from several.
+        SpecError: the sampler brings one, and another one was given.
     """
+    brings = getattr(sampler, "brings", None)
+    if brings is None:
+        return scheduler
+    brought: Scheduler = brings()
+    if scheduler is not None and describe("scheduler", scheduler) != describe("scheduler", brought):
+        raise SpecError(
+            f"sampler {describe('sampler', sampler).name!r} brings the scheduler that it needs, got scheduler "
+            f"{str(describe('scheduler', scheduler))!r} beside it; leave the scheduler out, or use another sampler"
+        )
+    return brought
+
+
+def check_pairing(spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None = None) -> None:
+    """Refuse a sampler that cannot learn from what the study measures, or would decide what its scheduler decides.
+
+    Raises:
+        SpecError: several metrics for a sampler of one, naming those that learn from several; or both a sampler and a
+            scheduler that say which paused trials go on.
+    """
+    from raytune_hpo.protocols import as_promoter  # needs numpy; whoever only opens a storage does without
+
+    if sampler.traits.continues and as_promoter(scheduler) is not None and not hasattr(sampler, "brings"):
+        raise SpecError(
+            f"sampler {spec.sampler.name!r} decides which paused trials go on, and so does scheduler "
+            f"{spec.scheduler and spec.scheduler.name!r}; leave the scheduler out, or use another sampler"
+        )
     if len(spec.goals) == 1 or sampler.traits.multi_goal:
         return
     able = []

@@ -23,15 +23,17 @@ class Limits:
         time_budget_s: seconds of running time, over all sessions.
         target: ends the study once the first metric is at least this good, in the metric's own units.
         max_failures: how many trials may fail in one session.
+        num_steps: how many steps all trials may make together; those that were lost and made again count twice.
     """
 
     num_trials: int | None = None
     time_budget_s: float | None = None
     target: float | None = None
     max_failures: int | None = None
+    num_steps: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("num_trials", "max_failures"):
+        for name in ("num_trials", "max_failures", "num_steps"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
                 raise SpecError(f"{name} is a whole number of at least 1, got {value!r}; leave it out for no limit")
@@ -45,7 +47,8 @@ class Limits:
 
     def to_json(self) -> dict[str, Any]:
         limits = {"num_trials": self.num_trials, "time_budget_s": self.time_budget_s, "target": self.target}
-        return limits if self.max_failures is None else {**limits, "max_failures": self.max_failures}
+        newer = {"max_failures": self.max_failures, "num_steps": self.num_steps}  # unknown to older releases
+        return {**limits, **{name: value for name, value in newer.items() if value is not None}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,7 @@ class StudySpec:
         seed: from which every random draw of the study derives.
         max_retries: how often a trial may take its worker down before it fails.
         valid_ranges: closed intervals of metrics that are no goals; a value outside fails its trial.
+        instances: the names of the inputs on which each trial is measured, one after the other; empty where there are none.
         settings: what later readers may want to know (the objective's name, resources ...); never compared.
     """
 
@@ -81,6 +85,7 @@ class StudySpec:
     max_retries: int = 2
     limits: Limits = Limits()
     valid_ranges: Mapping[str, ValidRange] = field(default_factory=dict)
+    instances: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -95,6 +100,7 @@ class StudySpec:
             "limits": self.limits.to_json(),
             "settings": dict(self.settings),
             **({"valid_ranges": dict(self.valid_ranges)} if self.valid_ranges else {}),
+            **({"instances": list(self.instances)} if self.instances else {}),
         }
 
     @classmethod
@@ -110,6 +116,7 @@ class StudySpec:
             max_retries=data["max_retries"],
             limits=Limits(**data["limits"]),
             valid_ranges={name: (low, high) for name, (low, high) in data.get("valid_ranges", {}).items()},
+            instances=tuple(data.get("instances", ())),
             settings=data["settings"],
         )
 
@@ -150,6 +157,7 @@ def _compared(stored: StudySpec, spec: StudySpec) -> list[tuple[str, Any, Any]]:
         ("sampler", *_told_apart(stored.sampler, spec.sampler)),
         ("sampler version", stored.sampler.version, spec.sampler.version),
         ("scheduler", *_told_apart(stored.scheduler, spec.scheduler)),
+        ("instances", list(stored.instances), list(spec.instances)),
         ("seed", stored.seed, spec.seed),
         ("max_retries", stored.max_retries, spec.max_retries),
     ]

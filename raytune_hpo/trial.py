@@ -5,14 +5,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
+from operator import attrgetter
 from typing import Any, NamedTuple, overload
 
+from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.display.foreign_words import TRIAL, no_attribute
 from raytune_hpo.errors import InvalidTransition
-from raytune_hpo.facts import Finished, Printed, Reported, Requeued, Started, Status, TrialFact, Verdict
+from raytune_hpo.facts import (
+    Finished,
+    Paused,
+    Printed,
+    Released,
+    Reported,
+    Requeued,
+    Saved,
+    Started,
+    Status,
+    TrialFact,
+    Verdict,
+)
 from raytune_hpo.goals import Goal, to_losses
 from raytune_hpo.space import Space
 
@@ -20,13 +34,25 @@ from raytune_hpo.space import Space
 
 
 class Report(NamedTuple):
-    """One report of a trial: its step, metrics, time, the goals' losses (None where a goal is missing), and the verdict."""
+    """One report of a trial: its step, metrics, time, the goals' losses (None where a goal is missing), and the verdict.
+
+    ``own``: of a step that is one of several inputs, its own values, where ``metrics`` are the means so far.
+    """
 
     step: int
     metrics: Mapping[str, Any]
     at: float
     losses: tuple[float, ...] | None
     verdict: Verdict = Verdict.CONTINUE
+    own: Mapping[str, Any] = {}  # never written to
+
+
+class Stretch(NamedTuple):
+    """The time that one attempt at a trial spent in its objective before it paused: on which worker, and when."""
+
+    worker: str | None
+    began_at: float
+    paused_at: float
 
 
 class Reports(Sequence[Report]):
@@ -86,7 +112,28 @@ class Reports(Sequence[Report]):
 
 
 NO_REPORTS = Reports()
-_NO_META: Mapping[str, Any] = {}
+_NOTHING: Mapping[Any, Any] = {}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Course:
+    """The course of a trial that is not run in one go. See Started for the first three.
+
+    Attributes:
+        checkpoints: the records of those that are kept, by their steps, the newest last.
+        saves: whether a report of this trial has offered to save one.
+        stretches: of the attempts that paused, in order; the trial's ``started_at`` and ``worker`` are of the newest one.
+    """
+
+    until: int | None = None
+    from_trial: int | None = None
+    from_step: int | None = None
+    checkpoints: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    saves: bool = False
+    stretches: tuple[Stretch, ...] = ()
+
+
+_IN_ONE_GO = Course()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,11 +145,14 @@ class Trial:
         config: the configuration, as the objective got it.
         metrics: the result; of a pruned or failed trial its last report.
         losses: the goals' values of a completed trial, all to be minimised; None until there are some.
-        reports: those of the current attempt, in order of their steps.
+        reports: those that hold, in order of their steps: of the current attempt, and of earlier ones up to ``from_step``.
         attempt: how often it was handed out; ``retries`` how many of these count against ``max_retries``.
         basis: see Started; ``is_suggested`` tells the sampler's suggestions from the user's own points.
+        parent: the trial from which its sampler derived it.
+        course: what it goes on from, and until when. Its attributes are the trial's, too: ``until``, ``from_step`` ...
         error: of a failed trial, with its traceback; ``reason``: the exception's type and the first line of its message.
-        created_at, started_at, finished_at: epoch seconds, UTC. ``duration_s``: seconds inside the objective.
+        created_at, started_at, finished_at: epoch seconds, UTC. ``duration_s``: seconds inside the objective, over all
+            attempts that were paused or ended.
     """
 
     number: int
@@ -117,6 +167,7 @@ class Trial:
     basis: int | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     parent: int | None = None
+    course: Course = _IN_ONE_GO
     error: str | None = None
     reason: str | None = None
     created_at: float = 0.0
@@ -134,10 +185,59 @@ class Trial:
         return self.basis is not None
 
     @property
+    def until(self) -> int | None:
+        return self.course.until
+
+    @property
+    def from_trial(self) -> int | None:
+        return self.course.from_trial
+
+    @property
+    def from_step(self) -> int | None:
+        return self.course.from_step
+
+    @property
+    def checkpoints(self) -> Mapping[int, Mapping[str, Any]]:
+        return self.course.checkpoints
+
+    @property
+    def saves(self) -> bool:
+        return self.course.saves
+
+    @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        return self.course.stretches
+
+    @property
     def arm(self) -> str | None:
         """Which arm of a portfolio suggested it: what its sampler put into ``meta["arm"]``; None where there is none."""
         arm = self.meta.get("arm")
         return None if arm is None else str(arm)
+
+    @property
+    def slot(self) -> int | None:
+        """Which member of a population it is a segment of: what its sampler put into ``meta["slot"]``; None otherwise."""
+        slot = self.meta.get("slot")
+        return None if slot is None else int(slot)
+
+    @property
+    def last_step(self) -> int | None:
+        """The step of the newest report; None where there is none."""
+        return self.reports[-1].step if self.reports else None
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The newest checkpoint that is kept: ``step``, ``size_bytes``, and ``path``, a folder; None if there is none."""
+        if not self.checkpoints:
+            return None
+        step = max(self.checkpoints)
+        return Checkpoint(self.number, step, self.checkpoints[step])
+
+    @property
+    def per_instance(self) -> dict[str, Mapping[str, Any]]:
+        """What was measured on each instance, by the instance's name; empty where there are none."""
+        own = [report.own for report in self.reports if "instance" in report.own]
+        return {values["instance"]: {k: v for k, v in values.items() if k != "instance"} for values in own}
 
     @property
     def last_losses(self) -> tuple[float, ...] | None:
@@ -147,14 +247,26 @@ class Trial:
         return next((r.losses for r in reversed(self.reports) if r.losses is not None), None)
 
 
-_FIELDS = tuple(f.name for f in fields(Trial))
+def member_of(trial: Trial, population: int) -> int | None:
+    """The slot of the member that a trial is a segment of, in a population of this size; None where it is of none.
+
+    A user's point whose number is below that size founds the member of its number.
+    """
+    return trial.number if trial.slot is None and trial.number < population else trial.slot
+
+
+_SLOTS = {field.name: Trial.__dict__[field.name].__set__ for field in fields(Trial)}
+_SET = tuple(_SLOTS.values())
+_values = attrgetter(*_SLOTS)
 
 
 def _with(trial: Trial, **changes: Any) -> Trial:
     """dataclasses.replace without its checks: ten times faster, on the hottest path of all."""
     new = object.__new__(Trial)
-    for name in _FIELDS:
-        object.__setattr__(new, name, changes[name] if name in changes else getattr(trial, name))
+    for put, value in zip(_SET, _values(trial), strict=True):
+        put(new, value)
+    for name, value in changes.items():
+        _SLOTS[name](new, value)
     return new
 
 
@@ -177,18 +289,23 @@ def evolve(trial: Trial | None, fact: TrialFact, goals: Sequence[Goal]) -> Trial
     """
     if isinstance(fact, Started):
         return _started(trial, fact)
-    if trial is None or trial.number != fact.number or trial.attempt != fact.attempt:
+    if trial is None or trial.number != fact.number:
+        raise _invalid(trial, fact)
+    if isinstance(fact, Released):
+        kept = {step: record for step, record in trial.checkpoints.items() if step != fact.step}
+        return _with(trial, course=replace(trial.course, checkpoints=kept))
+    if trial.attempt != fact.attempt:
         raise _invalid(trial, fact)
     if isinstance(fact, Printed):
         return trial
-    if trial.status is not Status.RUNNING:
+    if trial.status is not Status.RUNNING and not _stops_paused(trial, fact):
         raise _invalid(trial, fact)
-    if isinstance(fact, Reported):
-        report = Report(fact.step, fact.metrics, fact.at, to_losses(fact.metrics, goals), fact.verdict)
-        return _with(trial, reports=trial.reports.then(report), metrics=fact.metrics)
-    if isinstance(fact, Requeued):
-        return _with(trial, status=Status.WAITING, worker=None, retries=trial.retries + fact.spent)
-    return _finished(trial, fact, goals)
+    return _FOLLOWING[type(fact)](trial, fact, goals)
+
+
+def _stops_paused(trial: Trial, fact: TrialFact) -> bool:
+    """Whether this is how a paused trial ends: a user stops it."""
+    return trial.status is Status.PAUSED and isinstance(fact, Finished) and fact.status is Status.PRUNED
 
 
 def _started(trial: Trial | None, fact: Started) -> Trial:
@@ -199,12 +316,14 @@ def _started(trial: Trial | None, fact: Started) -> Trial:
             reports=NO_REPORTS,
             worker=fact.worker,
             basis=fact.basis,
-            meta=fact.meta or _NO_META,
+            meta=fact.meta or _NOTHING,
             parent=fact.parent,
+            course=_begun(_IN_ONE_GO, fact),
             created_at=fact.at,
             started_at=fact.at,
         )
-    if trial is None or trial.status is not Status.WAITING or fact.attempt != trial.attempt + 1:
+    can_go_on = trial is not None and trial.status in (Status.WAITING, Status.PAUSED)
+    if trial is None or not can_go_on or fact.attempt != trial.attempt + 1:
         raise _invalid(trial, fact)
     kept = NO_REPORTS if fact.from_step is None else trial.reports.up_to(fact.from_step)
     return _with(
@@ -214,8 +333,46 @@ def _started(trial: Trial | None, fact: Started) -> Trial:
         attempt=fact.attempt,
         reports=kept,
         metrics=kept[-1].metrics if kept else {},
+        course=_begun(trial.course, fact),
         started_at=fact.at,
     )
+
+
+def _begun(course: Course, fact: Started) -> Course:
+    """The course with what an attempt begins with."""
+    if course is _IN_ONE_GO and fact.until is None and fact.from_step is None:
+        return course
+    return replace(course, until=fact.until, from_trial=fact.from_trial, from_step=fact.from_step)
+
+
+def _reported(trial: Trial, fact: Reported, goals: Sequence[Goal]) -> Trial:
+    report = Report(fact.step, fact.metrics, fact.at, to_losses(fact.metrics, goals), fact.verdict, fact.own)
+    course = trial.course
+    if fact.saves and not course.saves:
+        course = replace(course, saves=True)
+    return _with(trial, reports=trial.reports.then(report), metrics=fact.metrics, course=course)
+
+
+def _saved(trial: Trial, fact: Saved, goals: Sequence[Goal]) -> Trial:
+    """A checkpoint beyond where the attempt began is progress: only deaths without any count."""
+    has_progressed = trial.from_step is None or fact.step > trial.from_step
+    course = replace(trial.course, checkpoints={**trial.checkpoints, fact.step: fact.checkpoint})
+    return _with(trial, course=course, retries=0 if has_progressed else trial.retries)
+
+
+def _paused(trial: Trial, fact: Paused, goals: Sequence[Goal]) -> Trial:
+    stretch = Stretch(trial.worker, fact.at - (fact.duration_s or 0.0), fact.at)
+    return _with(
+        trial,
+        status=Status.PAUSED,
+        worker=None,
+        course=replace(trial.course, stretches=(*trial.stretches, stretch)),
+        duration_s=_total(trial.duration_s, fact.duration_s),
+    )
+
+
+def _requeued(trial: Trial, fact: Requeued, goals: Sequence[Goal]) -> Trial:
+    return _with(trial, status=Status.WAITING, worker=None, retries=trial.retries + fact.spent)
 
 
 def _finished(trial: Trial, fact: Finished, goals: Sequence[Goal]) -> Trial:
@@ -228,9 +385,24 @@ def _finished(trial: Trial, fact: Finished, goals: Sequence[Goal]) -> Trial:
         error=fact.error,
         reason=fact.reason,
         started_at=trial.started_at if fact.started_at is None else fact.started_at,
-        duration_s=fact.duration_s,
+        duration_s=_total(trial.duration_s, fact.duration_s),
         finished_at=fact.at,
     )
+
+
+# What may follow while a trial runs.
+_FOLLOWING: Mapping[type, Callable[[Trial, Any, Sequence[Goal]], Trial]] = {
+    Reported: _reported,
+    Saved: _saved,
+    Paused: _paused,
+    Requeued: _requeued,
+    Finished: _finished,
+}
+
+
+def _total(before_s: float | None, more_s: float | None) -> float | None:
+    """Seconds in all, of what is known."""
+    return before_s if more_s is None else more_s + (before_s or 0.0)
 
 
 def _invalid(trial: Trial | None, fact: TrialFact) -> InvalidTransition:

@@ -34,7 +34,7 @@ PACKAGE = ROOT / "raytune_hpo"
 
 FLOORS = (
     "arrays errors options rng numerics display",
-    "space goals metrics facts trial spec codec files",
+    "space goals metrics facts checkpoints trial spec codec files",
     "protocols registry",
     "samplers schedulers journal analysis",
     "core",
@@ -63,6 +63,7 @@ CLOCKS = {
     "raytune_hpo.core.optimizer": "WallClock, from which the times in facts come",
     "raytune_hpo.runtime.settings": "the default name of a study",
     "raytune_hpo.runtime.trial_run": "when an objective was called, and for how long",
+    "raytune_hpo.runtime.saving": "when a checkpoint was saved last, and when a full disk is tried again",
     "raytune_hpo.runtime.worker": "how long a lease took",
     "raytune_hpo.runtime.local": "trials that take too long; names of threads",
     "raytune_hpo.runtime.simulated": "how long a caller waits, on the real clock",
@@ -85,7 +86,7 @@ PUBLIC = """
     Space Float Int Choice Ordinal
     uniform quniform loguniform qloguniform randn qrandn randint qrandint lograndint qlograndint
     choice ordinal grid_search sample_from
-    tune Tuner simulate report TrialStopped connect attach load with_parameters
+    tune Tuner simulate report checkpoint until TrialStopped connect attach load with_parameters
     Study Results Confirmation Run Trial Goal
     errors integrations optml samplers schedulers sklearn testing __version__
 """.split()

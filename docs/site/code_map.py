@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "raytune_hpo"
 PAGE = ROOT / "docs" / "map.md"
 ROOMS = (
-    "numerics display space samplers schedulers journal analysis core runtime testing cluster results progress api plots "
-    "tables confirming sklearn integrations optml experiments cli workshop"
+    "numerics display space checkpoints samplers schedulers journal analysis core runtime testing cluster results "
+    "progress api plots tables confirming sklearn integrations optml experiments cli workshop"
 ).split()
 HEAD = """# Map of the code
 

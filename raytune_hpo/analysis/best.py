@@ -25,6 +25,15 @@ def by_last_loss(trials: Iterable[Trial]) -> list[Trial]:
     return sorted((trial for trial in trials if trial.last_losses is not None), key=_last_loss)
 
 
+def by_value(trials: Sequence[Trial]) -> list[Trial]:
+    """All trials: completed ones, the best first, then paused and pruned ones by their last values, then the others."""
+    told = [*ranked(trials)]
+    for status in (Status.PAUSED, Status.PRUNED):
+        told += by_last_loss(trial for trial in trials if trial.status is status)
+    numbers = {trial.number for trial in told}
+    return [*told, *[trial for trial in trials if trial.number not in numbers]]
+
+
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
     """The completed trial that is best in the first goal, the first of equals; None if none has completed."""
     completed = [trial for trial in trials if trial.losses is not None]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from raytune_hpo.facts import Verdict
 from raytune_hpo.numerics.thinning import evenly_spaced
 from raytune_hpo.trial import Trial
 
@@ -18,18 +19,20 @@ class Curve:
 
     Attributes:
         steps, values: (k,) in the order of the steps; values in the metric's own units.
+        pauses: the steps and values at which the trial paused.
     """
 
     trial: Trial
     steps: NDArray[np.float64]
     values: NDArray[np.float64]
+    pauses: tuple[tuple[int, float], ...] = ()
 
     def thinned(self, points: int) -> Curve:
         """At most ``points`` (>= 2) of the reports, evenly spread, the first and the last among them."""
         if len(self.steps) <= points:
             return self
         kept = evenly_spaced(len(self.steps), points)
-        return Curve(trial=self.trial, steps=self.steps[kept], values=self.values[kept])
+        return replace(self, steps=self.steps[kept], values=self.values[kept])
 
 
 def learning_curves(trials: Sequence[Trial], metric: str) -> list[Curve]:
@@ -39,5 +42,9 @@ def learning_curves(trials: Sequence[Trial], metric: str) -> list[Curve]:
         points = [(r.step, v) for r in trial.reports if isinstance(v := r.metrics.get(metric), (int, float))]
         if points:
             steps, values = np.array(points, dtype=np.float64).T
-            curves.append(Curve(trial=trial, steps=steps, values=values))
+            ends = (
+                {report.step for report in trial.reports if report.verdict is Verdict.PAUSE} if trial.stretches else ()
+            )
+            pauses = tuple(point for point in points if point[0] in ends)
+            curves.append(Curve(trial=trial, steps=steps, values=values, pauses=pauses))
     return curves

@@ -102,8 +102,12 @@ class Noise:
 
 
 def noise_among(trials: Iterable[Trial], metric: str) -> Noise | None:
-    """The noise among trials of the same configuration; None where no configuration was repeated."""
-    samples = [[trial.metrics[metric] for trial in group] for group in by_config(trials) if len(group) > 1]
+    """The noise among trials of the same configuration; None where no configuration was repeated.
+
+    Segments of a population are no repeats: each goes on from another state.
+    """
+    groups = by_config(trial for trial in trials if trial.slot is None)
+    samples = [[trial.metrics[metric] for trial in group] for group in groups if len(group) > 1]
     sd = pooled_sd(samples)
     if sd is None:
         return None

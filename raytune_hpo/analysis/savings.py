@@ -1,4 +1,4 @@
-"""Savings of early stopping."""
+"""Savings of early stopping, and of setting trials aside."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from raytune_hpo.trial import Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Savings:
-    """How many trials were stopped early, and an estimate of the time that this saved.
+    """How many trials were stopped early or set aside, and an estimate of the time that this saved.
 
     Attributes:
+        num_pruned, num_paused: how many; paused ones may go on yet.
         saved_s: worker seconds; None where nothing can be said, since no trial has completed.
         share: saved_s as a part of what would have been spent without stopping; None likewise.
     """
 
     num_pruned: int
+    num_paused: int
     saved_s: float | None
     share: float | None
 
@@ -28,18 +30,20 @@ class Savings:
 def early_stopping_savings(trials: Sequence[Trial]) -> Savings:
     """The savings of early stopping, estimated.
 
-    A pruned trial would have gone on at its own pace, to the step at which completed trials end: the median of their
-    last steps.
+    A trial that was pruned, or has paused, would have gone on at its own pace, to the step at which completed trials end:
+    the median of their last steps.
     """
-    pruned = [trial for trial in trials if trial.status is Status.PRUNED]
+    cut_short = [trial for trial in trials if trial.status in (Status.PRUNED, Status.PAUSED)]
+    num_paused = sum(trial.status is Status.PAUSED for trial in cut_short)
+    counts = {"num_pruned": len(cut_short) - num_paused, "num_paused": num_paused}
     ends = [trial.reports[-1].step for trial in trials if trial.status is Status.COMPLETED and trial.reports]
     if not ends:
-        return Savings(num_pruned=len(pruned), saved_s=None, share=None)
+        return Savings(**counts, saved_s=None, share=None)
     end = float(np.median(ends))
     saved_s = 0.0
-    for trial in pruned:
+    for trial in cut_short:
         step = trial.reports[-1].step if trial.reports else 0
         if step > 0:
             saved_s += (trial.duration_s or 0.0) * max(0.0, end / step - 1)
     total_s = saved_s + sum(trial.duration_s or 0.0 for trial in trials)
-    return Savings(num_pruned=len(pruned), saved_s=saved_s, share=saved_s / total_s if total_s > 0 else 0.0)
+    return Savings(**counts, saved_s=saved_s, share=saved_s / total_s if total_s > 0 else 0.0)

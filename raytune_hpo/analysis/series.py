@@ -26,7 +26,7 @@ Positions = NDArray[np.intp]
 
 _HUGE = 1e308  # whole numbers may lie beyond all floats
 _MARGIN = 0.06  # of an axis beyond the values, at either end
-_VALUED = (Status.COMPLETED, Status.PRUNED)  # the others have no last word on what they are worth
+_VALUED = (Status.COMPLETED, Status.PRUNED, Status.PAUSED)  # those that run will say more of what they are worth
 
 
 class AxisRange(NamedTuple):
@@ -55,7 +55,7 @@ class MetricSeries:
 
     @cached_property
     def values(self) -> Floats:
-        """The metric (n,): of completed trials, and of pruned ones as they last reported it; else NaN."""
+        """The metric (n,): of completed trials, and of pruned and paused ones as they last reported it; else NaN."""
         metric = self.goal.metric
         found = [trial.metrics.get(metric) if trial.status in _VALUED else None for trial in self.trials]
         return np.array([v if isinstance(v, (int, float)) and abs(v) < _HUGE else np.nan for v in found], np.float64)

@@ -1,14 +1,17 @@
 """The timeline of a study: when workers were busy, and how well they were used.
 
+A trial that has paused was on a worker several times: each time is a bar of its own.
+
 Times are seconds since the study's first trial was handed out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +28,7 @@ class Timeline:
     A lane is a place where one trial runs at a time: a worker, and after its end another one that came in its stead.
 
     Attributes:
-        trials: those that were on a worker, in the order of their beginnings.
+        trials: those that were on a worker, in the order in which they were there; a trial comes as often as it was.
         lanes: (n,) where each of them ran, from 0 on.
         begin, end: (n,); a running trial ends at the last time that is known of the study.
     """
@@ -72,34 +75,52 @@ class Timeline:
         return np.asarray(np.interp(times, ends, np.cumsum(worked)))
 
 
+class _Bar(NamedTuple):
+    """A time that a trial was on a worker, in epoch seconds; ``end`` is None while it lasts."""
+
+    begin: float
+    end: float | None
+    worker: str | None
+    trial: Trial
+
+
 def timeline_of(trials: Sequence[Trial]) -> Timeline:
-    """The timeline of trials, as far as the trials' last attempts tell."""
-    known = [t for t in trials if t.started_at is not None and t.status is not Status.WAITING]
-    known.sort(key=lambda trial: (trial.started_at or 0.0, trial.number))
+    """The timeline of trials: of attempts that paused, and of the last ones; when others were lost nobody knows."""
+    bars = sorted((bar for trial in trials for bar in _bars(trial)), key=lambda bar: (bar.begin, bar.trial.number))
     origin = min((trial.created_at for trial in trials), default=0.0)
-    begin = np.array([trial.started_at for trial in known], dtype=np.float64) - origin
-    seen = [t for trial in known for t in (trial.started_at, trial.finished_at, *[r.at for r in trial.reports[-1:]])]
+    seen = [t for trial in trials for t in (trial.started_at, trial.finished_at, *[r.at for r in trial.reports[-1:]])]
     last = max((t for t in seen if t is not None), default=0.0)  # the last time that is known of the study
-    ends = []
-    for trial in known:
-        if trial.started_at is not None and trial.duration_s is not None:
-            ends.append(trial.started_at + trial.duration_s)
-        else:
-            ends.append(last if trial.finished_at is None else trial.finished_at)
-    end = np.maximum(np.array(ends, dtype=np.float64) - origin, begin)
-    return Timeline(trials=tuple(known), lanes=_lanes(known, begin, end), begin=begin, end=end)
+    begin = np.array([bar.begin for bar in bars], dtype=np.float64) - origin
+    end = np.array([last if bar.end is None else bar.end for bar in bars], dtype=np.float64) - origin
+    end = np.maximum(end, begin)
+    lanes = _lanes([bar.worker for bar in bars], begin, end)
+    return Timeline(trials=tuple(bar.trial for bar in bars), lanes=lanes, begin=begin, end=end)
 
 
-def _lanes(trials: Sequence[Trial], begin: Floats, end: Floats) -> NDArray[np.intp]:
+def _bars(trial: Trial) -> Iterator[_Bar]:
+    """The times that a trial was on a worker."""
+    for stretch in trial.stretches:
+        yield _Bar(stretch.began_at, stretch.paused_at, stretch.worker, trial)
+    was_paused = trial.status is Status.PAUSED or (trial.status.is_finished and trial.stretches and not trial.worker)
+    if trial.started_at is None or trial.status is Status.WAITING or was_paused:
+        return
+    end = trial.finished_at
+    if trial.status.is_finished and trial.duration_s is not None:
+        before_s = sum(stretch.paused_at - stretch.began_at for stretch in trial.stretches)
+        end = trial.started_at + trial.duration_s - before_s
+    yield _Bar(trial.started_at, end, trial.worker, trial)
+
+
+def _lanes(workers: Sequence[str | None], begin: Floats, end: Floats) -> NDArray[np.intp]:
     """A lane for each worker's life, from its first beginning to its last end; the one that has been free for longest."""
     lives: dict[str | None, tuple[float, float]] = {}
-    for trial, start, stop in zip(trials, begin.tolist(), end.tolist(), strict=True):
-        first, last = lives.get(trial.worker, (start, stop))
-        lives[trial.worker] = (first, max(last, stop))
+    for worker, start, stop in zip(workers, begin.tolist(), end.tolist(), strict=True):
+        first, last = lives.get(worker, (start, stop))
+        lives[worker] = (first, max(last, stop))
     free: list[tuple[float, int]] = []
     place: dict[str | None, int] = {}
-    for worker, (first, last) in lives.items():  # in the order of their beginnings, as the trials are
+    for worker, (first, last) in lives.items():  # in the order of their beginnings, as the bars are
         lane = heappop(free)[1] if free and free[0][0] <= first else len(free)
         place[worker] = lane
         heappush(free, (last, lane))
-    return np.array([place[trial.worker] for trial in trials], dtype=np.intp)
+    return np.array([place[worker] for worker in workers], dtype=np.intp)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 from raytune_hpo.cluster import WithParameters
 from raytune_hpo.display.text import cut
 from raytune_hpo.errors import SpecError
+from raytune_hpo.runtime.instances import OverInstances
 from raytune_hpo.space import Space
 
 _WIDTH = 60  # characters of a constant in a warning
 
 
-def check_objective(objective: Any) -> None:
-    """Refuse what cannot be called with a configuration.
+def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
+    """Refuse what cannot be called with a configuration and, where there are several, an instance.
 
     Builtins and the like, whose signature cannot be seen, are taken as they are.
 
@@ -43,12 +44,24 @@ def check_objective(objective: Any) -> None:
     except (TypeError, ValueError):
         return
     try:
-        signature.bind({}, **filled)
+        signature.bind({}, *([None] if takes_instance else []), **filled)
     except TypeError as error:
+        if takes_instance:
+            raise SpecError(
+                f"with instances, an objective is called as objective(config, instance), and {_name(function)}{signature} "
+                f"cannot be: {error}"
+            ) from None
         raise SpecError(
             f"an objective is called with one dict, the configuration, and {_name(function)}{signature} cannot be: {error}; "
             f'take parameters out of the dict, such as config["x"], and give data by hpo.with_parameters'
         ) from None
+
+
+def over_instances(objective: Callable[..., Any], instances: Sequence[Any]) -> Callable[..., Any]:
+    """An objective of a configuration and an instance, as one of a configuration."""
+    if isinstance(objective, WithParameters):
+        return WithParameters(OverInstances(objective.objective, instances), objective.parameters)
+    return OverInstances(objective, instances)
 
 
 def warn_of_lists(given: Any, space: Space) -> None:

@@ -132,7 +132,8 @@ class Run:
         state = "running" if status.is_running else f"stopped: {status.stopped}"
         total = status.limits.num_trials
         done = f"{status.num_finished:,}" if total is None else f"{status.num_finished:,} of {total:,}"
-        return f"<Run {self.name!r}: {done} trials finished, {state}>"
+        paused = f", {status.num_paused:,} paused" if status.num_paused else ""
+        return f"<Run {self.name!r}: {done} trials finished{paused}, {state}>"
 
     def _repr_html_(self) -> str:
         """The card as it stands, for whatever shows HTML and cannot update it."""

@@ -5,16 +5,27 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from types import TracebackType
 from typing import Any
 
 from raytune_hpo.api.objective import warn_of_lists
 from raytune_hpo.core.ledger import Ledger, StudyStatus
-from raytune_hpo.core.messages import Answer, AskTrials, Command, EndTrial, Lease, ReportMetrics, TakeTrial
+from raytune_hpo.core.messages import (
+    Answer,
+    AskTrials,
+    Command,
+    EndTrial,
+    KeepCheckpoint,
+    Lease,
+    ReportMetrics,
+    TakeTrial,
+)
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.display.foreign_words import STUDY, explains_keywords, no_attribute
-from raytune_hpo.errors import HpoError, ObjectiveError, StudyEnded
+from raytune_hpo.display.text import cut
+from raytune_hpo.errors import HpoError, ObjectiveError, StudyEnded, StudyWaiting
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.journal import open_storage
 from raytune_hpo.options import whole
@@ -24,6 +35,8 @@ from raytune_hpo.runtime.resuming import open_study
 from raytune_hpo.runtime.settings import Settings, default_name
 from raytune_hpo.runtime.trial_run import reason_of
 from raytune_hpo.trial import Trial
+
+MAX_REFERENCE = 1024  # characters
 
 
 class Study:
@@ -41,6 +54,7 @@ class Study:
         self,
         space: Any,
         *,
+        instances: Sequence[Any] | int | None = None,
         metric: str | Sequence[str] = "loss",
         mode: str | Sequence[str] = "min",
         sampler: Any = "auto",
@@ -51,6 +65,7 @@ class Study:
         name: str | None = None,
         storage: Any = None,
         resume: str = "auto",
+        checkpoints: str | PathLike[str] | None = None,
         valid_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         settings = Settings(
@@ -66,6 +81,8 @@ class Study:
             name=default_name(self) if name is None else name,
             storage=storage,
             resume=resume,
+            checkpoints=checkpoints,
+            instances=instances,
             recorded={"runtime": "ask and tell"},
         )
         plan = RunPlan.of(space, settings)
@@ -86,9 +103,10 @@ class Study:
         return self._spec.name
 
     def ask(self) -> Trial:
-        """The next trial to run.
+        """The next trial to run: a new one, or one that had paused and goes on.
 
         Raises:
+            StudyWaiting: there is none now, and there may be one when a trial that was asked for has been reported or told.
             StudyEnded: there is none: the limit or the end of a grid is reached.
         """
         with self._lock:
@@ -111,12 +129,23 @@ class Study:
                     break
         return trials
 
-    def report(self, trial: Trial | int, step: int, metrics: Mapping[str, Any] | float) -> Verdict:
-        """Report metrics at a step; the scheduler's verdict, ``"continue"`` or ``"stop"``. Then ``tell`` how it ended.
+    def report(
+        self, trial: Trial | int, step: int, metrics: Mapping[str, Any] | float, *, checkpoint: str | None = None
+    ) -> Verdict:
+        """Report metrics at a step; the scheduler's verdict.
+
+        ``"continue"``: run on. ``"stop"``: end, and ``tell``. ``"complete"``: this was its last step, and it has ended with
+        this report. ``"pause"``: it has been set aside by this report; a later ``ask`` may return it, to go on after its
+        last report (``trial.reports``) up to ``trial.until``. What that takes is kept by you.
+
+        Args:
+            checkpoint: where you keep what the trial needs to go on after this step, as text of up to 1,024 characters:
+                it is stored, and handed out again as ``trial.checkpoint.record["kept"]``.
 
         Raises:
-            ObjectiveError: the metrics are none.
+            ObjectiveError: the metrics are none, or the checkpoint is no such text.
         """
+        kept = {"kept": _checked_reference(checkpoint)}
         plain = self._rules.of_report(self._rules.named(metrics))
         with self._lock:
             current = self._taken(trial)
@@ -127,13 +156,29 @@ class Study:
                     step=step,
                     metrics=plain,
                     at=self._optimizer.now(),
+                    saves=checkpoint is not None,
                 )
             )
-        assert isinstance(answer, Answer)
+            assert isinstance(answer, Answer)
+            if answer.verdict is Verdict.PAUSE:
+                self._end(current, Status.PAUSED, checkpoint=kept)
+            elif answer.verdict is Verdict.COMPLETE:
+                is_kept = checkpoint is not None or current.until is not None
+                self._end(current, Status.COMPLETED, metrics=plain, checkpoint=kept if is_kept else None)
+            elif checkpoint is not None and not answer.verdict.is_final:
+                self._handle(
+                    KeepCheckpoint(
+                        number=current.number,
+                        attempt=current.attempt,
+                        step=step,
+                        checkpoint=kept,
+                        at=self._optimizer.now(),
+                    )
+                )
         return answer.verdict
 
     def next_step(self, trial: Trial | int) -> int | None:
-        """The first step at which a report may be answered by ``"stop"``; None: the trial may run to its end.
+        """The first step at which a report may be answered by ``"stop"`` or ``"pause"``; None: the trial may run to its end.
 
         Reports before it are welcome, and change nothing.
         """
@@ -204,7 +249,9 @@ class Study:
         assert isinstance(lease, Lease)
         if not lease.assignments:
             status = self._optimizer.status()
-            raise StudyEnded(f"study {self.name!r} has nothing to ask: {status.stopped or 'all trials are handed out'}")
+            if status.is_running:
+                raise StudyWaiting(f"study {self.name!r} has nothing to ask now: all trials are handed out")
+            raise StudyEnded(f"study {self.name!r} has nothing to ask: {status.stopped}")
         return self._optimizer.ledger.trials[lease.assignments[0].number]
 
     def _new_worker(self) -> str:
@@ -228,8 +275,14 @@ class Study:
 
         Raises:
             StudyEnded: it waits, and the study has stopped.
+            HpoError: it has paused.
         """
         current = self._current(trial)
+        if current.status is Status.PAUSED:
+            raise HpoError(
+                f"trial {current.number} has been paused at step {current.last_step}, and is run by nobody; "
+                f"ask may return it, to go on from there"
+            )
         if current.status is not Status.WAITING:
             return current
         status = self._optimizer.status()
@@ -248,3 +301,14 @@ class Study:
         if not 0 <= number < len(trials):
             raise HpoError(f"study {self.name!r} has asked for trials 0 to {len(trials) - 1}, got trial {number}")
         return trials[number]
+
+
+def _checked_reference(checkpoint: object) -> str:
+    """Where whoever runs the trials keeps a checkpoint, in their own words."""
+    if checkpoint is None:
+        return ""
+    if not isinstance(checkpoint, str) or len(checkpoint) > MAX_REFERENCE:
+        raise ObjectiveError(
+            f"checkpoint says where you keep it, in up to {MAX_REFERENCE} characters, got {cut(repr(checkpoint), 80)}"
+        )
+    return checkpoint

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from os import PathLike
 from typing import Any
 
 from raytune_hpo.api.callbacks import Callback
-from raytune_hpo.api.objective import check_objective, warn_of_lists
+from raytune_hpo.api.objective import check_objective, over_instances, warn_of_lists
 from raytune_hpo.api.run import Run
 from raytune_hpo.display.foreign_words import explains_keywords
 from raytune_hpo.errors import SpecError
@@ -20,6 +21,7 @@ from raytune_hpo.runtime.simulated import COST, SimulatedHandle
 from raytune_hpo.spec import Limits
 
 RUNTIMES = ("ray", "local", "simulated")
+_ENDING = ("grid", "pbt", "pb2", "schedule")  # samplers that have nothing more to suggest at some time
 
 
 class Tuner:
@@ -29,11 +31,16 @@ class Tuner:
         objective: takes a configuration (a dict of plain Python values) and returns the metric, or a dict of metrics.
             It may ``report`` on the way, or yield its reports.
         space: a dict of constants and domains, nested at will, a Space, or a space written for another tuner.
+        instances: inputs (of any kind), or a number of seeds, on each of which a configuration is measured: the objective is
+            called as ``objective(config, instance)`` and returns its metrics there. Each instance is a step, in one
+            shuffled order for all trials, and the result is the mean; the scheduler "race" sees to it that only good
+            configurations meet them all.
         metric, mode: what to optimise, "min" or "max"; lists for several.
         sampler, scheduler: a name, a dict ``{"name": ..., option: ...}``, or an object of ``hpo.samplers`` or
             ``hpo.schedulers``; no scheduler: every trial runs to its end.
         num_trials, time_budget_s, target: when to stop; whichever comes first. Times are seconds, or a timedelta.
         max_failures: how many trials may fail in one session before the study stops; the same call goes on.
+        num_steps: how many steps all trials may make together, for whoever thinks in budgets of training.
         max_concurrent: trials at the same time; None: as many as there is room for.
         resources: of one trial: ``{"cpu": 1, "gpu": 0.5, "memory": bytes, ...}``, or a list of such bundles.
         isolation: "actor" uses worker processes again, "process" gives each trial a fresh one.
@@ -47,6 +54,11 @@ class Tuner:
         storage: an SQLAlchemy URL, a path of an SQLite file, or "memory"; by default SQLite below the home folder of
             the machine that runs the optimizer.
         resume: "auto" continues a stored study of the same name, "never" refuses.
+        checkpoints: a folder, or a URL that fsspec knows (``s3://bucket/path``), for what trials save; by default beside an
+            SQLite file, below ``~/.raytune_hpo`` for PostgreSQL, and for as long as this process lives for "memory".
+        checkpoint_every_s: have a running trial that offers it save a checkpoint when so many seconds have passed since the
+            last one: after a crash it goes on from there. None: only where the scheduler needs one.
+        keep_checkpoints: of how many of the best trials the last checkpoint is kept.
         valid_range: interval (or dict of intervals by metric) outside which a value fails its trial.
         callbacks: called with each fact of the study, in order, beside it and by this process: they can neither slow
             nor break it. See ``raytune_hpo.api.callbacks``, and ``raytune_hpo.integrations`` for loggers.
@@ -60,9 +72,10 @@ class Tuner:
     @explains_keywords
     def __init__(
         self,
-        objective: Callable[[dict[str, Any]], Any],
+        objective: Callable[..., Any],
         space: Any,
         *,
+        instances: Sequence[Any] | int | None = None,
         metric: str | Sequence[str] = "loss",
         mode: str | Sequence[str] = "min",
         sampler: Any = "auto",
@@ -71,6 +84,7 @@ class Tuner:
         time_budget_s: float | timedelta | None = None,
         target: float | None = None,
         max_failures: int | None = None,
+        num_steps: int | None = None,
         max_concurrent: int | None = None,
         resources: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
         isolation: str = "actor",
@@ -82,28 +96,36 @@ class Tuner:
         name: str | None = None,
         storage: Any = None,
         resume: str = "auto",
+        checkpoints: str | PathLike[str] | None = None,
+        checkpoint_every_s: float | timedelta | None = None,
+        keep_checkpoints: int = 1,
         valid_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool = True,
         runtime: str = "ray",
     ) -> None:
-        check_objective(objective)
+        check_objective(objective, takes_instance=instances is not None)
         self._runtime = one_of("runtime", runtime, RUNTIMES)
         self._callbacks, self._progress = _checked_callbacks(callbacks), progress
         recorded = {"objective": getattr(objective, "__name__", type(objective).__name__), "runtime": runtime}
         settings = Settings(
             metric=metric, mode=mode, valid_range=valid_range, sampler=sampler, scheduler=scheduler,
             num_trials=num_trials, time_budget_s=in_seconds(time_budget_s), target=target, max_failures=max_failures,
+            num_steps=num_steps, checkpoints=checkpoints, checkpoint_every_s=in_seconds(checkpoint_every_s),
+            keep_checkpoints=keep_checkpoints, instances=instances,
             max_concurrent=max_concurrent, resources={"cpu": 1.0} if resources is None else resources,
             isolation=isolation, max_retries=max_retries, retry_failed=retry_failed,
-            trial_timeout_s=in_seconds(trial_timeout_s),
-            points_to_evaluate=points_to_evaluate, seed=seed, name=name, storage=storage, resume=resume,
-            recorded=recorded,
+            trial_timeout_s=in_seconds(trial_timeout_s), points_to_evaluate=points_to_evaluate, seed=seed, name=name,
+            storage=storage, resume=resume, recorded=recorded,
         )  # fmt: skip
+        if settings.instances is not None:
+            objective = over_instances(objective, settings.instances)
         self._plan = RunPlan.of(space, settings, objective)
         warn_of_lists(space, self._plan.spec.space)
-        if settings.limits == Limits() and self._plan.spec.sampler.name != "grid":
-            raise SpecError("a study needs an end: give num_trials, time_budget_s or target (or sampler='grid')")
+        if settings.limits == Limits() and self._plan.spec.sampler.name not in _ENDING:
+            raise SpecError(
+                "a study needs an end: give num_trials, num_steps, time_budget_s or target (or sampler='grid')"
+            )
         if isolation == "process" and runtime != "ray":
             raise SpecError(
                 f"isolation='process' gives each trial a Ray process, got runtime={runtime!r}; use runtime='ray'"
@@ -155,6 +177,7 @@ def simulate(
     cost: str = COST,
     storage: Any = "memory",
     on_suggestion: Callable[[int, float], object] | None = None,
+    checkpoint_cost_s: tuple[float, float] = (0.0, 0.0),
     **settings: Any,
 ) -> Results:
     """Tune on a virtual clock: the objective says how long it takes instead of taking that long.
@@ -164,9 +187,19 @@ def simulate(
         cost: the metric in which every report and result carries the virtual seconds since its trial began.
         on_suggestion: called with the number of each trial that is handed out and the processor's seconds that this took,
             which count on no clock of the study. ``on_suggestion=seconds.__setitem__`` collects them in a dict.
-        settings: as for Tuner; times and ``time_budget_s`` are virtual.
+        checkpoint_cost_s: the virtual seconds that saving a checkpoint takes, and going on from one.
+        settings: as for Tuner; times and ``time_budget_s`` are virtual. An objective that saves checkpoints is called again
+            wherever its trial goes on; its metric ``cost`` counts from the trial's first beginning (of a trial that goes
+            on from another's checkpoint: from that one's). With instances, it is what each of them takes.
     """
-    given = {"num_workers": num_workers, "cost": cost, "storage": storage, "on_suggestion": on_suggestion, **settings}
+    given = {
+        "num_workers": num_workers,
+        "cost": cost,
+        "storage": storage,
+        "on_suggestion": on_suggestion,
+        "checkpoint_cost_s": checkpoint_cost_s,
+        **settings,
+    }
     with start_simulation(objective, space, **given) as run:
         return run.watch(Progress(enabled=settings.get("progress", False)))
 
@@ -179,6 +212,7 @@ def start_simulation(
     cost: str = COST,
     storage: Any = "memory",
     on_suggestion: Callable[[int, float], object] | None = None,
+    checkpoint_cost_s: tuple[float, float] = (0.0, 0.0),
     **settings: Any,
 ) -> Run:
     """The run of ``simulate``, for callers to whom Ctrl-C means more than the end of one study.
@@ -189,7 +223,8 @@ def start_simulation(
         raise TypeError("simulate has no keyword 'max_concurrent'; did you mean num_workers?")
     settings = {"progress": False, **settings, "runtime": "simulated", "max_concurrent": num_workers}
     tuner = Tuner(objective, space, storage=storage, **settings)
-    run = Run(SimulatedHandle(tuner.plan, cost=cost, on_suggestion=on_suggestion), tuner.plan)
+    handle = SimulatedHandle(tuner.plan, cost=cost, on_suggestion=on_suggestion, checkpoint_cost_s=checkpoint_cost_s)
+    run = Run(handle, tuner.plan)
     run.follow(*tuner._callbacks)
     return run
 

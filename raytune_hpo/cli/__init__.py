@@ -3,6 +3,7 @@
 app             the group of commands, common options, output as text or JSON
 control         run, stop, enqueue
 stored          studies, show, best, trials, export, report, audit, delete
+checkpoints     checkpoint
 trials          one trial in full: attempts, reports, output
 optml           optml
 experiment      experiment, experiments
@@ -14,6 +15,7 @@ workshop        labs
 from __future__ import annotations
 
 from raytune_hpo.cli.app import cli
+from raytune_hpo.cli.checkpoints import checkpoint
 from raytune_hpo.cli.control import enqueue, run, stop
 from raytune_hpo.cli.experiment import experiment, experiments
 from raytune_hpo.cli.optml import optml
@@ -28,6 +30,7 @@ for _command in (
     show,
     best,
     trials,
+    checkpoint,
     export,
     report,
     stop,

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raytune_hpo.cli.app import folded, opened, reads_studies, say, seconds
-from raytune_hpo.display.text import duration, table
+from raytune_hpo.display.text import duration, size, table
 from raytune_hpo.errors import HpoError, SpecError
 
 _QUICK = 50_000  # facts that are read in about a second
 _SHORT = 3  # entries of a study that was not read
+_KEPT = "checkpoint_bytes"
 
 if TYPE_CHECKING:
     from raytune_hpo.core.ledger import Ledger
@@ -45,12 +46,21 @@ def studies(is_long: bool, storage: str | None, address: str | None, as_json: bo
     clocks = [time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created_at"])) for row in rows]
     # Facts stand for trials where these were not counted.
     names = [name for name in (list(rows[0])[2:] if rows else []) if name != "facts" or len(rows[0]) == _SHORT]
+    if not any(row.get(_KEPT) for row in rows):
+        names = [name for name in names if name != _KEPT]
     shown = [
-        [row["name"], clock, *("" if row[name] is None else row[name] for name in names)]
+        [row["name"], clock, *(_cell(name, row[name]) for name in names)]
         for row, clock in zip(rows, clocks, strict=True)
     ]
-    header = ["study", "created", *names]
+    header = ["study", "created", *("checkpoints" if name == _KEPT else name for name in names)]
     say(table(header, shown, indent="") if rows else "no studies", rows, as_json=as_json)
+
+
+def _cell(name: str, value: Any) -> Any:
+    """A cell of the list of studies."""
+    if name == _KEPT:
+        return size(value) if value else ""
+    return "" if value is None else value
 
 
 def _check_exists(storage: str) -> None:
@@ -137,14 +147,14 @@ def best(name: str, storage: str | None, address: str | None, as_json: bool) -> 
 
 @click.command()
 @click.argument("name")
-@click.option("--status", help="Only trials of this status: completed, pruned, failed, running or waiting.")
+@click.option("--status", help="Only trials of this status: completed, pruned, paused, failed, running or waiting.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N trials, the best first.")
 @reads_studies
 def trials(
     name: str, status: str | None, limit: int | None, storage: str | None, address: str | None, as_json: bool
 ) -> None:
     """List the trials of a study."""
-    from raytune_hpo.analysis.best import ranked
+    from raytune_hpo.analysis.best import by_value
     from raytune_hpo.facts import Status
     from raytune_hpo.results import Results
     from raytune_hpo.results.records import trial_record
@@ -154,7 +164,7 @@ def trials(
     results = Results.from_ledger(folded(name, storage, address))
     shown = [trial for trial in results if status is None or trial.status == status]
     if limit is not None:
-        shown = [*ranked(shown), *[trial for trial in shown if trial.losses is None]][:limit]
+        shown = by_value(shown)[:limit]
     text = _trials_text(Results(results.spec, shown)) if shown else "no trials"
     say(text, [trial_record(trial) for trial in shown], as_json=as_json)
 
@@ -169,6 +179,8 @@ def _trials_text(results: Results) -> str:
         for key, values in results.columns().items()
         if key not in ("started_at", "worker", "attempt") and (key in goals or not key.startswith("metrics/"))
     }
+    if any(trial.status == "paused" for trial in results):  # how far they have come
+        columns["step"] = ["" if trial.last_step is None else trial.last_step for trial in results]
     columns["error"] = [reason_of_failure(trial) for trial in results]
     columns["duration_s"] = ["" if s is None else duration(s) for s in columns["duration_s"]]
     columns["error"] = columns.pop("error")  # long texts come last
@@ -263,13 +275,13 @@ def _write_until_ended(store: StoredStudies, name: str, out: Path, every_s: floa
 @click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
 @reads_studies
 def delete(name: str, yes: bool, storage: str | None, address: str | None, as_json: bool) -> None:
-    """Delete a study and all its trials."""
+    """Delete a study, all its trials and their checkpoints."""
     from raytune_hpo.facts import Started
 
     with opened(storage, address) as store:
         facts = list(store.read(name))
         num_facts, num_trials = len(facts), len({fact.number for fact in facts if isinstance(fact, Started)})
-        question = f"Delete study {name!r} and its {num_trials} trials for good?"
+        question = f"Delete study {name!r}, its {num_trials} trials and their checkpoints for good?"
         if not yes and not click.confirm(question, err=True):
             raise SpecError(f"study {name!r} was not deleted")
         store.delete(name)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from raytune_hpo.display.text import duration, table, visible
+from raytune_hpo.display.text import duration, size, table, visible
 from raytune_hpo.errors import HpoError
 from raytune_hpo.facts import Fact, StudyCreated, TrialFact
 from raytune_hpo.results.records import full_trial_record
@@ -51,8 +51,13 @@ def trial_text(data: dict[str, Any]) -> str:
         names = list(dict.fromkeys(name for report in shown for name in report["metrics"]))
         rows = [[report["step"], *[report["metrics"].get(name, "") for name in names]] for report in shown]
         lines.append(table(["step", *names], rows))
+    kept = [f"step {kept['step']} ({size(kept.get('bytes') or 0)})" for kept in data["checkpoints"]]
+    if kept:
+        lines.append(f"checkpoints: {', '.join(kept)}")
     for attempt in data["attempts"]:
-        lines.append(visible(f"attempt {attempt['attempt']} on {attempt['worker']}: {attempt.get('ended', 'running')}"))
+        ended = attempt.get("ended", "running")
+        after = f" after step {attempt['from_step']}" if "from_step" in attempt else ""
+        lines.append(visible(f"attempt {attempt['attempt']} on {attempt['worker']}{after}: {ended}"))
         if attempt.get("output"):
             lines += ["  output:", _indented(attempt["output"], 4)]
         if attempt.get("error"):

@@ -15,6 +15,7 @@ import ray
 from ray.exceptions import AuthenticationError
 
 import raytune_hpo
+from raytune_hpo.cluster.nodes import know_nodes
 from raytune_hpo.errors import ClusterError
 
 _TOKEN_SETUP = "ray._private.authentication.authentication_token_setup"
@@ -52,6 +53,7 @@ def connect(address: str | None = None, say: Say = silence) -> None:
     Raises:
         ClusterError: it cannot be reached, refuses us, or runs another Python or Ray.
     """
+    know_nodes()
     if ray.is_initialized():
         if address is not None:
             raise ClusterError(

@@ -10,6 +10,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorAlreadyExistsError, ActorDiedError, GetTimeoutError, RayError
 
+from raytune_hpo.checkpoints.places import temporary_place
 from raytune_hpo.cluster.connecting import Say, connect, silence
 from raytune_hpo.cluster.environment import is_movable, optimizer_needs, storage_words
 from raytune_hpo.cluster.handle import ClusterHandle
@@ -157,6 +158,9 @@ class _Launch:
 
     def _optimizer(self) -> Any:
         plan = replace(self._plan, objective=not_called)
+        if plan.settings.storage == "memory" and plan.settings.checkpoints is None:
+            # The results are read by this process, when the optimizer's is gone.
+            plan = replace(plan, settings=replace(plan.settings, checkpoints=temporary_place()))
         args: Any = packed(plan, ORPHAN_S if self._detached else None)
         if len(args) > MAX_INLINE:
             self._keeper.keep("plan", args)
@@ -181,6 +185,7 @@ class _Launch:
             parcel=parcel,
             rules=plan.rules,
             once=settings.isolation == "process",
+            checkpoint_every_s=settings.checkpoint_every_s,
             trial_timeout_s=settings.trial_timeout_s,
             num_threads=max(1, int(bundles[0].get("CPU", 1))),
         )

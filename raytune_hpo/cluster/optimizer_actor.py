@@ -10,17 +10,25 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import ray
 
+from raytune_hpo.checkpoints.deleting import Deleter
+from raytune_hpo.checkpoints.fetching import is_local
+from raytune_hpo.checkpoints.places import place_of
+from raytune_hpo.checkpoints.record import NODE, URL
+from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.cluster.direct import Address, Listener
+from raytune_hpo.cluster.nodes import know_nodes, this_node
 from raytune_hpo.cluster.prefetch import Prefetcher
 from raytune_hpo.cluster.pulse import Pulse
 from raytune_hpo.cluster.shells import OPTIMIZER, POOL, exists, find, was_restarted
 from raytune_hpo.cluster.trial_worker import BACKSTOP_S
 from raytune_hpo.codec import Row
 from raytune_hpo.core.collector import rarely_collected
+from raytune_hpo.core.keeping import kept_records
 from raytune_hpo.core.ledger import StudyStatus
 from raytune_hpo.core.messages import Tick
 from raytune_hpo.core.optimizer import Optimizer, WallClock
@@ -31,7 +39,7 @@ from raytune_hpo.runtime.async_desk import AsyncDesk
 from raytune_hpo.runtime.attendance import is_unusual
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study, reopen_study
-from raytune_hpo.runtime.wire import AnswerRow, EndedRow, LeaseRows, pack_answer, pack_lease, unpack_ended
+from raytune_hpo.runtime.wire import AnswerRow, EndedRow, LeaseRows, ReportRow, pack_answer, pack_lease, unpack_ended
 
 TICK_S = 1.0  # how closely time budgets are kept, and workers listened to
 REOPEN_S = 600.0  # how long a restarted optimizer waits for its journal
@@ -61,6 +69,8 @@ class OptimizerActor:
         self._optimizer: Optimizer | None = None
         self._desk = AsyncDesk(self._clock)
         self._listener = Listener(self._on_call)
+        self._has_told_of_nodes = False
+        know_nodes()
 
     # -------------------------------------------------------------------------------------------- its own life
 
@@ -70,6 +80,9 @@ class OptimizerActor:
         try:
             await self._listener.open()
             self._storage = open_storage(self._plan.settings.storage)
+            place = place_of(self._plan.settings.checkpoints, self._storage.url, self._plan.spec.name)
+            self._store = CheckpointStore(place, node=this_node())
+            self._deleter = Deleter(self._store)
             self._optimizer = await self._opened()
             self._desk.note_end()
             self._open.set()
@@ -82,7 +95,9 @@ class OptimizerActor:
     async def _opened(self) -> Optimizer:
         ahead = not self._plan.sampler.traits.history_free
         if not was_restarted():
-            return await self._desk.commit.do(self._take_up, partial(open_study, suspect=True), ahead)
+            optimizer = await self._desk.commit.do(self._take_up, partial(open_study, suspect=True), ahead)
+            await asyncio.to_thread(self._store.sweep_unknown, list(kept_records(optimizer.ledger)))
+            return optimizer
         deadline, delay_s = self._clock.now() + REOPEN_S, 0.2
         while True:
             try:
@@ -97,7 +112,7 @@ class OptimizerActor:
             delay_s = min(2 * delay_s, 5.0)
 
     def _take_up(self, take_up: Callable[..., Optimizer], ahead: bool) -> Optimizer:
-        return take_up(self._plan, self._storage, self._clock, ahead=ahead)
+        return take_up(self._plan, self._storage, self._clock, ahead=ahead, delete=self._deleter)
 
     def fail_with(self, error: BaseException) -> None:
         """The study cannot go on."""
@@ -153,8 +168,18 @@ class OptimizerActor:
         """Where workers reach this optimizer without Ray; None where they cannot."""
         return self._listener.address
 
+    async def checkpoint_place(self) -> str:
+        """The folder, or URL, of this study's checkpoints."""
+        await self._open.wait()
+        return self._store.url
+
     async def _on_call(self, method: str, args: tuple[Any, ...]) -> Any:
-        spoken: dict[str, Callable[..., Awaitable[Any]]] = {"exchange": self.exchange, "report": self.report}
+        spoken: dict[str, Callable[..., Awaitable[Any]]] = {
+            "exchange": self.exchange,
+            "report": self.report,
+            "keep": self.keep,
+            "offer": self.offer,
+        }
         return await spoken[method](*args)
 
     async def exchange(
@@ -162,7 +187,10 @@ class OptimizerActor:
     ) -> LeaseRows:
         """See AsyncDesk.exchange."""
         await self._open.wait()
-        return pack_lease(await self._desk.exchange(worker, unpack_ended(ended), returned, limit, holding))
+        told = unpack_ended(ended)
+        for end in told:
+            self._look_where_it_lies(end.checkpoint)
+        return pack_lease(await self._desk.exchange(worker, told, returned, limit, holding))
 
     async def tell(self, worker: str, ended: Sequence[EndedRow], returned: Sequence[int]) -> None:
         """Take in the results of a worker that wants nothing more."""
@@ -174,9 +202,29 @@ class OptimizerActor:
         await self.tell(worker, ended, ())
         await self.lost(worker, reason, True)
 
-    async def report(self, number: int, attempt: int, reports: Sequence[tuple[int, Any]]) -> AnswerRow:
+    async def report(self, number: int, attempt: int, reports: Sequence[ReportRow]) -> AnswerRow:
         await self._open.wait()
         return pack_answer(await self._desk.report(number, attempt, reports))
+
+    async def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> AnswerRow:
+        await self._open.wait()
+        self._look_where_it_lies(checkpoint)
+        return pack_answer(await self._desk.keep(number, attempt, step, checkpoint))
+
+    async def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
+        await self._open.wait()
+        return await self._desk.offer(number, attempt, metrics)
+
+    def _look_where_it_lies(self, checkpoint: Mapping[str, Any] | None) -> None:
+        """Tell once that checkpoints lie on nodes that may be lost."""
+        if checkpoint is None or self._has_told_of_nodes or not is_local(str(checkpoint.get(URL))):
+            return
+        if checkpoint.get(NODE) != self._store.node and not Path(str(checkpoint.get(URL))).is_dir():
+            self._has_told_of_nodes = True
+            self.add_note(
+                "checkpoints are kept on the disks of the nodes that save them: where a node is lost, its trials begin at "
+                "the start; with checkpoints= a shared folder or a URL such as s3://bucket/path nothing is"
+            )
 
     # -------------------------------------------------------------------------------------------- for the pool
 
@@ -197,6 +245,8 @@ class OptimizerActor:
             return Pulse(is_over=True, num_waiting=0)
         ledger = self._optimizer.ledger
         waiting = None if ledger.num_left is None else ledger.num_left + ledger.counts[Status.WAITING]
+        if waiting is not None:
+            waiting += len(ledger.paused)  # any of which may go on
         return Pulse(False, waiting, tuple(self._hung), self._quiet_s)
 
     async def note(self, text: str) -> None:
@@ -290,6 +340,7 @@ class OptimizerActor:
         """Give the journal back; the actor is killed next."""
         if self._optimizer is not None:
             await self._desk.commit.do(self._optimizer.close)
+            await asyncio.to_thread(self._deleter.close)
 
     async def _over_within(self, timeout_s: float) -> bool:
         if self._desk.over.is_set():  # which wait_for would not notice in no time

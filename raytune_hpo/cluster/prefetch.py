@@ -16,11 +16,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raytune_hpo.cluster.environment import optimizer_needs
 from raytune_hpo.cluster.shells import PREFETCHER, hire, is_gone, packed, plain, title
-from raytune_hpo.core.asking import ask
+from raytune_hpo.core.asking import Telling, ask
 from raytune_hpo.core.messages import PreparedSuggestion, SuggestionRequest
 from raytune_hpo.core.optimizer import Optimizer
 from raytune_hpo.errors import ClusterError
-from raytune_hpo.protocols import Sampler, Signal, Suggestion
+from raytune_hpo.protocols import Continue, Sampler, Signal, Suggestion
 from raytune_hpo.runtime.async_desk import AsyncDesk
 from raytune_hpo.runtime.attendance import is_unusual
 from raytune_hpo.runtime.plan import RunPlan
@@ -39,12 +39,15 @@ class SamplerReplica:
     def __init__(self, spec: StudySpec, sampler: Sampler) -> None:
         self._seed, self._space = spec.seed, spec.space
         self._sampler = sampler.bind(spec.space, spec.goals, spec.seed)
+        self._tell = Telling(self._sampler)
 
-    def suggest(self, number: int, pending: Sequence[Trial], finished: Sequence[Trial]) -> Suggestion | Signal:
-        """The suggestion for a trial, after these further results."""
-        for trial in _of_space(finished, self._space.received):
-            self._sampler.tell(trial)
-        outcome = ask(self._sampler, number, _of_space(pending, self._space.received), self._seed)
+    def suggest(
+        self, number: int | None, turn: int, pending: Sequence[Trial], told: Sequence[Trial]
+    ) -> Suggestion | Continue | Signal:
+        """The suggestion for a trial, after these further pauses and ends."""
+        for trial in _of_space(told, self._space.received):
+            self._tell(trial)
+        outcome = ask(self._sampler, number, _of_space(pending, self._space.received), self._seed, turn=turn)
         return _of_space([outcome], self._space.to_send)[0] if isinstance(outcome, Suggestion) else outcome
 
 
@@ -98,7 +101,7 @@ class Prefetcher:
 
     def _wanted(self, optimizer: Optimizer) -> SuggestionRequest | None:
         core, num_workers = optimizer.core, len(self._desk.at_work)
-        self._pace.append((time.monotonic(), len(core.ledger.finished)))
+        self._pace.append((time.monotonic(), len(core.ledger.told)))
         core.suggestions.drop_stale(max(1, num_workers))
         core.suggestions.num_ahead = self._num_ahead(num_workers)
         return core.suggestions.request(len(self._desk.waiting))
@@ -111,7 +114,7 @@ class Prefetcher:
         expected = (last - first) / (end - begin) * self._duration_s
         return min(round(expected + math.sqrt(expected)), num_workers)
 
-    async def _outcome(self, optimizer: Optimizer, request: SuggestionRequest) -> Suggestion | Signal:
+    async def _outcome(self, optimizer: Optimizer, request: SuggestionRequest) -> Suggestion | Continue | Signal:
         for crash in range(1, MAX_CRASHES + 1):
             try:
                 return await self._ask_replica(optimizer, request)
@@ -125,21 +128,21 @@ class Prefetcher:
             f"give the head node more memory, or use a lighter sampler"
         )
 
-    async def _ask_replica(self, optimizer: Optimizer, request: SuggestionRequest) -> Suggestion | Signal:
+    async def _ask_replica(self, optimizer: Optimizer, request: SuggestionRequest) -> Suggestion | Continue | Signal:
         if self._replica is None:
             self._replica, self._known = _new_replica(optimizer.ledger.spec, self._plan), 0
-        results = optimizer.ledger.finished[self._known : request.history]  # only grows, so a slice needs no lock
+        results = optimizer.ledger.told[self._known : request.history]  # only grows, so a slice needs no lock
         space = optimizer.ledger.spec.space
-        pending, finished = _of_space(request.pending, space.to_send), _of_space(results, space.to_send)
+        pending, told = _of_space(request.pending, space.to_send), _of_space(results, space.to_send)
         suggest = self._replica.call.options(name=title(PREFETCHER, self._plan.spec.name)).remote
-        coming = asyncio.ensure_future(suggest("suggest", request.number, pending, finished))
+        coming = asyncio.ensure_future(suggest("suggest", request.number, request.turn, pending, told))
         begin = time.monotonic()
         while not (await asyncio.wait([coming], timeout=LOOK_S))[0]:
             took_s = time.monotonic() - begin
             if is_unusual(took_s, self._duration_s):
-                self._note(f"the suggestion for trial {request.number} has been computed for {took_s / 60:.0f} minutes")
+                self._note(f"the suggestion number {request.turn} has been computed for {took_s / 60:.0f} minutes")
                 break
-        outcome: Suggestion | Signal = await coming
+        outcome: Suggestion | Continue | Signal = await coming
         self._known = request.history
         return _of_space([outcome], space.received)[0] if isinstance(outcome, Suggestion) else outcome
 

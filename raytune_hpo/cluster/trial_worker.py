@@ -14,7 +14,9 @@ from typing import Any
 
 from ray.exceptions import ActorUnavailableError
 
+from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.cluster.direct import Address, Connection, MessageTooBig
+from raytune_hpo.cluster.nodes import know_nodes, this_node
 from raytune_hpo.cluster.resources import limit_threads
 from raytune_hpo.cluster.shells import get
 from raytune_hpo.cluster.shipping import Parcel, unpack_objective
@@ -23,7 +25,7 @@ from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.threads import inherited
 from raytune_hpo.runtime.trial_run import timed_out
-from raytune_hpo.runtime.wire import pack_ended, unpack_answer, unpack_lease
+from raytune_hpo.runtime.wire import ReportRow, pack_ended, unpack_answer, unpack_lease
 from raytune_hpo.runtime.worker import MAX_LEASE, Worker
 
 BACKSTOP_S = 10.0  # how much later a trial is ended that does not even let the watch run
@@ -40,12 +42,14 @@ class WorkerSettings:
 
     Attributes:
         once: it runs a single trial and ends.
+        checkpoint_every_s: see ``Tuner``.
         num_threads: for numeric libraries that were loaded before the environment could limit them.
     """
 
     parcel: Parcel
     rules: MetricRules
     once: bool
+    checkpoint_every_s: float | None
     trial_timeout_s: float | None
     num_threads: int
 
@@ -72,8 +76,16 @@ class TrialWorker:
         limits = self._settings
         limit_threads(limits.num_threads)
         objective = unpack_objective(limits.parcel, self._refs)
-        lease = 1 if limits.once else MAX_LEASE
-        self._worker = Worker(self._name, objective, limits.rules, self._channel, max_lease=lease)
+        know_nodes()
+        self._worker = Worker(
+            self._name,
+            objective,
+            limits.rules,
+            self._channel,
+            max_lease=1 if limits.once else MAX_LEASE,
+            store=CheckpointStore(self._channel.call("checkpoint_place"), node=this_node()),
+            checkpoint_every_s=limits.checkpoint_every_s,
+        )
 
     def work(self) -> None:
         """Run trials until the study is over."""
@@ -113,8 +125,14 @@ class RayChannel:
         self._had_one = self._once and bool(lease.assignments)
         return lease
 
-    def report(self, number: int, attempt: int, reports: Sequence[tuple[int, Mapping[str, Any]]]) -> Answer:
+    def report(self, number: int, attempt: int, reports: Sequence[ReportRow]) -> Answer:
         return unpack_answer(self._say("report", number, attempt, list(reports)))
+
+    def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> Answer:
+        return unpack_answer(self._say("keep", number, attempt, step, checkpoint))
+
+    def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
+        return bool(self._say("offer", number, attempt, metrics))
 
     def call(self, method: str, *args: Any, timeout_s: float | None = None) -> Any:
         """Through Ray."""

@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.api.tuner import Tuner
 from raytune_hpo.cluster import WithParameters
 from raytune_hpo.confirming.choosing import Chosen, chosen
 from raytune_hpo.confirming.confirmation import Confirmation, ConfirmedCandidate, Optimism
 from raytune_hpo.confirming.estimating import confirmation_of
-from raytune_hpo.errors import SpecError, SpecMismatch
+from raytune_hpo.confirming.replaying import replay
+from raytune_hpo.confirming.running import as_searched, run_named
+from raytune_hpo.errors import SpecError
 from raytune_hpo.options import whole
 from raytune_hpo.rng import derive
 from raytune_hpo.runtime.repeats import REPEAT, TRIAL, Repeated, seed_keyword
-from raytune_hpo.runtime.settings import MAX_NAME
 from raytune_hpo.space import choice, randint
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
-__all__ = ["Confirmation", "ConfirmedCandidate", "Optimism", "confirm"]
+__all__ = ["Confirmation", "ConfirmedCandidate", "Optimism", "confirm", "replay"]
 
 MAX_REPEATS = 1_000_000
 _STREAM = "confirm"
@@ -56,7 +56,7 @@ def confirm(
     candidates = chosen(results, top)
     seed = int(derive(results.spec.seed, _STREAM).integers(2**31)) if seed is None else seed
     repeated, keyword = _repeated(objective, candidates, seed)
-    settings = _as_searched(results, runtime) | {key: value for key, value in given.items() if value is not None}
+    settings = as_searched(results, runtime) | {key: value for key, value in given.items() if value is not None}
     settings |= {"num_trials": repeats * len(candidates), "seed": seed}
     outcome = _run(results.name, name, repeated, candidates, settings)
     return confirmation_of(results, candidates, outcome, keyword)
@@ -76,41 +76,14 @@ def _repeated(objective: Any, candidates: Sequence[Chosen], seed: int) -> tuple[
     return (WithParameters(repeated, parameters) if parameters else repeated), keyword
 
 
-def _as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
-    """The settings that a study of repeats takes over from its search; how it ran, if it runs in the same way again."""
-    plan, before = results.plan, results.spec.settings.get("runtime")
-    ranges = {goal.metric: goal.valid_range for goal in results.goals if goal.valid_range is not None}
-    settings = {
-        "metric": [goal.metric for goal in results.goals],
-        "mode": [goal.mode for goal in results.goals],
-        "valid_range": {**ranges, **results.spec.valid_ranges} or None,
-        "max_retries": results.spec.max_retries,
-        "storage": results.storage,
-        "runtime": runtime or (before if before in ("ray", "local") else "local"),
-    }
-    if plan is None or settings["runtime"] != before:
-        return settings
-    names = ("max_concurrent", "resources", "isolation", "trial_timeout_s")
-    return {**settings, **{name: getattr(plan.settings, name) for name in names}}
-
-
 def _run(
     search: str, name: str | None, repeated: Any, candidates: Sequence[Chosen], settings: dict[str, Any]
 ) -> Results:
-    """The study of repeats, begun or taken up again; without a name of its own, under the first that fits."""
+    """The study of repeats, begun or taken up again."""
     # The grid's last parameter runs fastest: every candidate gets its first repeat before any gets its second, and
     # more repeats than last time simply extend the study.
     grid = {
         REPEAT: randint(0, MAX_REPEATS),
         TRIAL: choice([candidate.number for candidate in candidates]),
     }
-    attempt = 1
-    while True:
-        suffix = _SUFFIX if attempt == 1 else f"{_SUFFIX}-{attempt}"
-        own = name or f"{search[: MAX_NAME - len(suffix)]}{suffix}"
-        try:
-            return Tuner(repeated, grid, sampler="grid", name=own, **settings).fit()
-        except SpecMismatch:  # other candidates were confirmed under this name: the search has gone on since
-            if name is not None:
-                raise
-            attempt += 1
+    return run_named(repeated, grid, search, _SUFFIX, name, sampler="grid", **settings)

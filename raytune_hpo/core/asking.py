@@ -1,4 +1,4 @@
-"""The one way in which a sampler is asked, so that it says the same wherever it is asked again."""
+"""The one way in which a sampler is asked and told, so that it says the same wherever it is asked again."""
 
 from __future__ import annotations
 
@@ -8,13 +8,42 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from raytune_hpo.errors import SpecError
-from raytune_hpo.protocols import Sampler, Signal, Suggestion
+from raytune_hpo.facts import Status
+from raytune_hpo.protocols import Continue, ReportReader, Sampler, Signal, Suggestion
 from raytune_hpo.rng import derive
 from raytune_hpo.trial import Trial
 
 
-def ask(sampler: Sampler, number: int, pending: Sequence[Trial], seed: int) -> Suggestion | Signal:
+class Telling:
+    """Tells a sampler of pauses and ends of trials, in the order in which they happened.
+
+    A sampler without ``reads_reports`` is told of each trial once: when it pauses first, or ends.
+    """
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+        self._told_early: set[int] = set()
+
+    def __call__(self, trial: Trial) -> None:
+        if trial.status is not Status.PAUSED:
+            if trial.number not in self._told_early:
+                self._sampler.tell(trial)
+        elif self._sampler.traits.reads_reports:
+            assert isinstance(self._sampler, ReportReader)
+            self._sampler.observe(trial)
+        elif trial.number not in self._told_early:
+            self._told_early.add(trial.number)
+            self._sampler.tell(trial)
+
+
+def ask(
+    sampler: Sampler, number: int | None, pending: Sequence[Trial], seed: int, *, turn: int | None = None
+) -> Suggestion | Continue | Signal:
     """What the sampler suggests for a trial; its random numbers are derived from the study's seed.
+
+    Args:
+        number: None: no new trial may begin.
+        turn: the number of its random stream; None: the trial's.
 
     A sampler that learns does its linear algebra in one thread: with more, sums are added in another order, and the
     difference in the last digit grows into other suggestions where the next process has more cores than the last.
@@ -22,12 +51,16 @@ def ask(sampler: Sampler, number: int, pending: Sequence[Trial], seed: int) -> S
     Raises:
         SpecError: it answers with anything but a suggestion or a signal.
     """
-    rng = derive(seed, "ask", number)
+    turn = number if turn is None else turn
+    assert turn is not None, "every question has a random stream of its own"
+    rng = derive(seed, "ask", turn)
     alone: AbstractContextManager[object] = nullcontext()
     if not sampler.traits.history_free:
         alone = _libraries().limit(limits=1)
     with alone:
-        outcome: object = sampler.ask(number, pending, rng)
+        outcome: object = sampler.ask(number, pending, rng)  # type: ignore[arg-type]  # None only for those that continue
+    if isinstance(outcome, Continue) and sampler.traits.continues:
+        return outcome
     if not isinstance(outcome, Suggestion | Signal):  # a study would take it for a sampler that waits, and hang
         raise SpecError(
             f"ask of {type(sampler).__name__} returns a Suggestion or a Signal, got {outcome!r}; "

@@ -1,8 +1,9 @@
 """The audit: recompute every suggestion and verdict of a study from its journal, and compare.
 
 A suggestion is a function of the spec, the seed, its number, the results behind its basis and what was pending then;
-a verdict is one of the reports before it. One pass over the facts is enough: the sampler is told each result where it
-stands, and a suggestion is recomputed where the pass reaches its basis, which lies before the fact that tells of it.
+a verdict is one of the reports before it, and so is a scheduler's choice of the paused trial that goes on. One pass over
+the facts is enough: the sampler is told each result where it stands, and what it suggested is recomputed where the pass
+reaches its basis, which lies before the fact that tells of it.
 
 Results cannot be recomputed. Whether they are those that were written is for the journal's digests to say.
 """
@@ -10,6 +11,7 @@ Results cannot be recomputed. Whether they are those that were written is for th
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,13 +21,14 @@ from raytune_hpo import registry
 from raytune_hpo.codec import to_jsonable
 from raytune_hpo.core.asking import ask
 from raytune_hpo.core.fold import StudyFold
+from raytune_hpo.core.keeping import resume_point
 from raytune_hpo.core.messages import SuggestionRequest
 from raytune_hpo.core.suggestions import to_pending
 from raytune_hpo.core.versions import installed_versions
 from raytune_hpo.errors import InvalidTransition, SpaceError, SpecMismatch
-from raytune_hpo.facts import Fact, Reported, SessionOpened, Started, StudyCreated
+from raytune_hpo.facts import Fact, Reported, SessionOpened, Started, Status, StudyCreated
 from raytune_hpo.journal import Integrity
-from raytune_hpo.protocols import Sampler, Scheduler, Suggestion
+from raytune_hpo.protocols import Continue, Sampler, Scheduler, Suggestion
 from raytune_hpo.space import Space
 from raytune_hpo.spec import Part, StudySpec
 from raytune_hpo.trial import Trial
@@ -37,7 +40,7 @@ class Difference:
 
     Attributes:
         position: of the fact in the journal, from 0.
-        what: "config", "meta", "parent", "basis" or "verdict".
+        what: "config", "meta", "parent", "until", "basis", "verdict", "promotion" or "checkpoint".
     """
 
     number: int
@@ -58,7 +61,7 @@ class AuditReport:
     """What an audit found.
 
     Attributes:
-        num_suggestions, num_verdicts: how many were recomputed.
+        num_suggestions, num_verdicts, num_promotions: how many were recomputed.
         num_enqueued: the user's own points, which nothing can be said about.
         differences: in the order of the journal.
         integrity: whether the facts are those that were written; None where nobody asked the storage.
@@ -70,6 +73,7 @@ class AuditReport:
     num_suggestions: int
     num_verdicts: int
     num_enqueued: int
+    num_promotions: int
     differences: tuple[Difference, ...]
     integrity: Integrity | None = None
     versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -79,9 +83,10 @@ class AuditReport:
         return not self.differences and (self.integrity is None or not self.integrity.broken)
 
     def __str__(self) -> str:
+        promotions = f", {self.num_promotions} promotions" if self.num_promotions else ""
         counts = (
-            f"study {self.name!r}: {self.num_facts} facts, {self.num_suggestions} suggestions and {self.num_verdicts} "
-            f"verdicts recomputed, {self.num_enqueued} enqueued points skipped"
+            f"study {self.name!r}: {self.num_facts} facts, {self.num_suggestions} suggestions{promotions} and "
+            f"{self.num_verdicts} verdicts recomputed, {self.num_enqueued} enqueued points skipped"
         )
         if self.differences:
             lines = [f"{counts}; {len(self.differences)} differ:", *map(str, self.differences), *self._hints()]
@@ -138,43 +143,61 @@ class _Auditor:
         self._fold = StudyFold(spec, sampler, None if spec.scheduler is None else scheduler)
         self._ledger = self._fold.ledger
         self._differences: list[Difference] = []
-        self._num_verdicts = 0
-        self._first = {f.number: (p, f) for p, f in enumerate(journal) if isinstance(f, Started) and f.attempt == 1}
-        self._due: defaultdict[int, list[int]] = defaultdict(list)  # numbers by their basis
-        for number, (position, fact) in self._first.items():
-            if fact.basis is not None:
-                self._due[min(fact.basis, position)].append(number)
+        self._num_verdicts = self._num_promotions = 0
+        starts = [(p, f) for p, f in enumerate(journal) if isinstance(f, Started)]
+        self._num_first = sum(fact.attempt == 1 for _, fact in starts)
+        continues = self._fold.sampler.traits.continues
+        # What the sampler decided, in the order in which that was handed out.
+        self._decided = {p: f for p, f in starts if f.basis is not None and (f.attempt == 1 or continues)}
+        self._positions = list(self._decided)
+        self._asked: dict[int, tuple[int, int]] = {}  # the number of a new trial, and that of the random stream
+        num_new = num_continued = 0
+        for position, fact in starts:
+            self._asked[position] = num_new, num_new + num_continued
+            num_new += fact.attempt == 1
+            num_continued += fact.attempt > 1 and position in self._decided
+        self._due: defaultdict[int, list[int]] = defaultdict(list)  # their positions by the basis
+        for position, fact in self._decided.items():
+            assert fact.basis is not None
+            self._due[min(fact.basis, position)].append(position)
 
     def run(self) -> AuditReport:
         for position, fact in enumerate(self._journal):
             self._recompute_due(position)
             if isinstance(fact, Reported):
                 self._check_verdict(position, fact)
+            elif isinstance(fact, Started):
+                self._check_beginning(position, fact)
             self._fold.apply(fact)
-        num_suggestions = sum(map(len, self._due.values()))
+        num_suggestions = sum(fact.attempt == 1 for fact in self._decided.values())
         return AuditReport(
             name=self._spec.name,
             num_facts=len(self._journal),
             num_suggestions=num_suggestions,
             num_verdicts=self._num_verdicts,
-            num_enqueued=len(self._first) - num_suggestions,
+            num_enqueued=self._num_first - num_suggestions,
+            num_promotions=self._num_promotions,
             differences=tuple(sorted(self._differences, key=lambda d: d.position)),
         )
 
     # -------------------------------------------------------------------------------------------- suggestions
 
     def _recompute_due(self, seen: int) -> None:
-        for number in self._due.get(seen, ()):
-            position, fact = self._first[number]
+        for position in self._due.get(seen, ()):
+            fact = self._decided[position]
             if fact.basis is not None and fact.basis > position:  # a suggestion cannot have seen what came after it
-                self._differ(number, position, "basis", fact.basis, f"at most {position}")
-            for what, journalled, recomputed in self._compared(fact, self._ask(number)):
+                self._differ(fact.number, position, "basis", fact.basis, f"at most {position}")
+            for what, journalled, recomputed in self._compared(fact, self._ask(position, fact)):
                 if _canonical(journalled) != _canonical(recomputed):
-                    self._differ(number, position, what, journalled, recomputed)
+                    self._differ(fact.number, position, what, journalled, recomputed)
 
-    def _ask(self, number: int) -> Any:
+    def _ask(self, position: int, fact: Started) -> Any:
+        number, turn = self._asked[position]
+        limit = self._ledger.spec.limits.num_trials
+        is_full = limit is not None and number >= limit + len(self._ledger.retried)
+        asked = None if fact.attempt > 1 and is_full else number
         try:
-            return ask(self._fold.sampler, number, self._pending(number), self._spec.seed)
+            return ask(self._fold.sampler, asked, self._pending(position), self._spec.seed, turn=turn)
         except SpaceError as error:
             raise SpaceError(
                 f"trial {number} of study {self._spec.name!r} cannot be recomputed: {error} "
@@ -182,30 +205,51 @@ class _Auditor:
             ) from error
 
     def _compared(self, fact: Started, outcome: Any) -> Iterator[tuple[str, Any, Any]]:
+        if fact.attempt > 1:
+            self._num_promotions += 1
+            yield "promotion", [fact.number, fact.until], _chosen(outcome)
+            return
         if not isinstance(outcome, Suggestion):
-            yield "config", fact.config, outcome.value
+            yield "config", fact.config, str(getattr(outcome, "value", outcome))
             return
         space = self._spec.space
         # Functions of the user's may use chance of their own, so derived values are not compared.
         yield "config", space.chosen(fact.config or {}), space.chosen(space.pack(outcome.config))
         yield "meta", fact.meta, outcome.meta
         yield "parent", fact.parent, outcome.parent
+        yield "until", fact.until, outcome.until
 
-    def _pending(self, number: int) -> tuple[Trial, ...]:
-        """What the ask was told: the trials that were open, and the suggestions that nobody had been handed yet."""
+    def _pending(self, position: int) -> tuple[Trial, ...]:
+        """What the ask was told: the trials that were open, and what had been decided and was not handed out yet."""
         if not self._fold.sampler.traits.reads_pending:
             return ()
-        prepared = [self._prepared(other) for other in range(len(self._ledger.trials), number)]
-        return (*self._ledger.unfinished.values(), *[trial for trial in prepared if trial is not None])
+        first, end = bisect_left(self._positions, self._ledger.seen), bisect_left(self._positions, position)
+        prepared = [self._prepared(self._decided[p]) for p in self._positions[first:end]]
+        return (*self._ledger.pending(), *prepared)
 
-    def _prepared(self, number: int) -> Trial | None:
-        """A suggestion as it was before it was handed out; None for a point of the user's, which is never prepared."""
-        _, fact = self._first.get(number, (0, None))
-        if fact is None or fact.basis is None or fact.config is None:
-            return None
+    def _prepared(self, fact: Started) -> Trial:
+        """A trial as it was before it was handed out."""
+        if fact.attempt > 1:
+            return replace(self._ledger.trials[fact.number], status=Status.WAITING)
+        assert fact.basis is not None and fact.config is not None
         config = self._spec.space.unpack(fact.config)
-        request = SuggestionRequest(number=number, basis=fact.basis, history=0)
+        request = SuggestionRequest(number=fact.number, turn=fact.number, basis=fact.basis, history=0)
         return to_pending(request, Suggestion(config, meta=fact.meta, parent=fact.parent))
+
+    # -------------------------------------------------------------------------------------------- going on
+
+    def _check_beginning(self, position: int, fact: Started) -> None:
+        """What a trial goes on from; and, where the scheduler chose it to go on, that it did."""
+        if fact.attempt > 1 and fact.basis is not None and position not in self._decided:
+            self._num_promotions += 1
+            chosen = self._fold.promotion(final=False) or self._fold.promotion(final=True)
+            if _chosen(chosen) != [fact.number, fact.until]:
+                self._differ(fact.number, position, "promotion", [fact.number, fact.until], _chosen(chosen))
+        if fact.attempt > 1:
+            trial = self._ledger.trials[fact.number]
+            expected = resume_point(self._ledger, trial)
+            if (fact.from_trial, fact.from_step) not in (expected, (None, trial.last_step)):
+                self._differ(fact.number, position, "checkpoint", [fact.from_trial, fact.from_step], list(expected))
 
     # -------------------------------------------------------------------------------------------- verdicts
 
@@ -220,6 +264,11 @@ class _Auditor:
     def _differ(self, number: int, position: int, what: str, journalled: Any, recomputed: Any) -> None:
         found = Difference(number=number, position=position, what=what, journalled=journalled, recomputed=recomputed)
         self._differences.append(found)
+
+
+def _chosen(outcome: Any) -> Any:
+    """Which trial was to go on, and until when; None where nothing was."""
+    return [outcome.number, outcome.until] if isinstance(outcome, Continue) else None
 
 
 # ---------------------------------------------------------------------------------------------- the study's parts

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from raytune_hpo.core.asking import Telling
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import SpecError
-from raytune_hpo.facts import Fact, Finished, Printed, Reported, Verdict
-from raytune_hpo.protocols import Sampler, Scheduler, last_step
+from raytune_hpo.facts import Fact, Finished, Paused, Printed, Released, Reported, Saved, Verdict
+from raytune_hpo.protocols import Continue, Promoter, Sampler, Scheduler, as_promoter, last_step
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial, evolve
 
@@ -26,17 +27,21 @@ class StudyFold:
         self.ledger = Ledger(spec)
         self.sampler: Sampler = _bound(sampler, "ask", spec.space, spec.goals, spec.seed)
         self.scheduler: Scheduler | None = None if scheduler is None else _bound(scheduler, "judge", spec.goals)
-        self._last_step = last_step(scheduler)
+        self.promoter: Promoter | None = as_promoter(self.scheduler)
+        ends = [] if scheduler is None else [last_step(scheduler), len(spec.instances) or None]
+        self._last_step = min((end for end in ends if end is not None), default=None)
+        self._tell = Telling(self.sampler)
 
     def apply(self, fact: Fact) -> None:
         """Take in a fact."""
         trial = self.ledger.apply(fact)
-        if trial is None or isinstance(fact, Printed):
+        kind = type(fact)
+        if trial is None or kind in _OF_NO_PART:
             return
         if self.scheduler is not None:
             self.scheduler.observe(trial)
-        if isinstance(fact, Finished):
-            self.sampler.tell(trial)
+        if kind in _OF_THE_SAMPLER:
+            self._tell(trial)
 
     def judge(self, report: Reported) -> Verdict:
         """The verdict on a report that has not been applied yet: a user's, or else the scheduler's."""
@@ -53,14 +58,39 @@ class StudyFold:
                 "say Verdict.CONTINUE or Verdict.STOP"
             )
         has_ended = self._last_step is not None and report.step >= self._last_step
-        return Verdict.COMPLETE if has_ended and verdict is Verdict.CONTINUE else verdict
+        return Verdict.COMPLETE if has_ended and verdict is not Verdict.STOP else verdict
+
+    def promotion(self, *, final: bool) -> Continue | None:
+        """The paused trial that the scheduler would have go on now.
+
+        Raises:
+            SpecError: it names one that has not paused.
+        """
+        if self.promoter is None or not self.ledger.paused:
+            return None
+        chosen = self.promoter.promote(final=final)
+        if chosen is not None and chosen.number not in self.ledger.paused:
+            raise SpecError(
+                f"promote of {type(self.scheduler).__name__} returns a Continue of a trial that has paused, got {chosen!r}; "
+                f"paused are {sorted(self.ledger.paused)[:10]}"
+            )
+        return chosen
 
     def next_step(self, trial: Trial) -> int | None:
-        """The next step at which the verdict may be anything but CONTINUE; None if there is none."""
+        """The next step at which the verdict may be anything but CONTINUE; None if there is none.
+
+        After the end of a segment below the last step there is one, which whoever goes on from it will come to.
+        """
+        if self._last_step is not None and trial.reports and trial.reports[-1].step >= self._last_step:
+            return None
         step = None if self.scheduler is None else self.scheduler.next_step(trial)
-        if self._last_step is None or (trial.reports and trial.reports[-1].step >= self._last_step):
+        if self._last_step is None:
             return step
         return self._last_step if step is None else min(step, self._last_step)
+
+
+_OF_NO_PART = frozenset((Printed, Saved, Released))  # facts that neither sampler nor scheduler learns from
+_OF_THE_SAMPLER = frozenset((Finished, Paused))
 
 
 def _bound(part: Any, needed: str, *study: Any) -> Any:

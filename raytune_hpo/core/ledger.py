@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import cast, get_args
 
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.display.text import counts_line, duration, number
@@ -17,8 +17,12 @@ from raytune_hpo.facts import (
     Enqueued,
     Fact,
     Printed,
+    Released,
+    Reported,
     Requeued,
+    Saved,
     SessionOpened,
+    Started,
     Status,
     StopAsked,
     StudyCreated,
@@ -29,7 +33,7 @@ from raytune_hpo.facts import (
 from raytune_hpo.spec import Limits, StudySpec
 from raytune_hpo.trial import Trial, evolve, unpacked
 
-_TRIAL_FACTS = get_args(TrialFact)
+_TRIAL_FACTS = frozenset(get_args(TrialFact))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,15 @@ class StudyStatus:
         return sum(n for status, n in self.counts.items() if Status(status).is_finished)
 
     @property
+    def num_paused(self) -> int:
+        return self.counts.get(Status.PAUSED, 0)
+
+    @property
+    def num_at_rest(self) -> int:
+        """How many have finished or are paused: nothing is to be done for them now."""
+        return self.num_finished + self.num_paused
+
+    @property
     def is_running(self) -> bool:
         return self.stopped is None
 
@@ -80,16 +93,21 @@ class Ledger:
         spec: with the limits in force; its space unpacks the configurations.
         seen: how many facts were applied.
         trials: by number.
-        unfinished: those that run or wait, by number; ``finished``: the others, in the order in which they finished.
+        unfinished: those that run or wait; ``paused``: those that may go on; ``finished``: the others, in the order in which
+            they finished.
+        told: the trials at each pause and end, in order: what samplers have heard.
+        checkpoints: the numbers of trials of which checkpoints are kept.
+        num_continued: how often a paused trial went on because it was chosen to.
+        num_steps: how many steps all trials have made; those that were lost and made again count twice.
         requeued: the queue of numbers that wait to be handed out again (the keys; a trial may leave from its middle).
         suspects: those that wait and were running when a session died, with how often that happened to them.
         enqueued: the queue of what the user wants tried, the configurations packed.
         retried: the failed trials that were enqueued again; these do not count against ``num_trials``.
-        stop_asked: the unfinished trials that a user wants stopped.
+        stop_asked: the trials that a user wants stopped, and that have not finished.
         owned: the numbers of running trials by worker.
         best: the completed trial of the lowest loss, for each goal.
         first_failure: the trial that failed first.
-        improved: for each goal the trials that were the best when they finished, and how many had finished by then.
+        improved: for each goal the trials that were the best when they finished, and how long ``told`` was by then.
         stopped: the reason of the last StudyStopped, None while a session is open.
         session_start: how many facts there were before the newest session; 0 in the first one. ``num_finished_before``,
             ``num_failed_before``: how many trials had finished, and failed, by then.
@@ -100,7 +118,12 @@ class Ledger:
         self.seen = 0
         self.trials: list[Trial] = []
         self.unfinished: dict[int, Trial] = {}
+        self.paused: dict[int, Trial] = {}
         self.finished: list[Trial] = []
+        self.told: list[Trial] = []
+        self.checkpoints: dict[int, None] = {}
+        self.num_continued = 0
+        self.num_steps = 0
         self.requeued: dict[int, None] = {}
         self.suspects: dict[int, int] = {}
         self.enqueued: deque[Enqueued] = deque()
@@ -143,8 +166,8 @@ class Ledger:
         """Take a fact in; the trial it is about, after it, if it is about one."""
         self._pass_time(fact)
         self.seen += 1
-        if isinstance(fact, _TRIAL_FACTS):
-            return self._apply_to_trial(fact)
+        if type(fact) in _TRIAL_FACTS:
+            return self._apply_to_trial(cast(TrialFact, fact))
         if isinstance(fact, Enqueued):
             self.enqueued.append(fact)
             if fact.retry_of is not None:
@@ -177,7 +200,11 @@ class Ledger:
 
     def running(self) -> list[Trial]:
         """The trials that workers have in hand, by number."""
-        return [trial for trial in self.unfinished.values() if trial.status is Status.RUNNING]
+        return [trial for trial in self.pending() if trial.status is Status.RUNNING]
+
+    def pending(self) -> list[Trial]:
+        """The trials that run or wait, by number."""
+        return [self.unfinished[number] for number in sorted(self.unfinished)]
 
     def session_deaths(self, number: int) -> int:
         """How many sessions died without a word while this trial was running."""
@@ -220,17 +247,33 @@ class Ledger:
                 self.enqueued.popleft()
         if isinstance(fact, Printed):
             return trial
-        self.trials[number] = self.unfinished[number] = trial
+        self.trials[number] = trial
+        if isinstance(fact, Reported):  # first, there are so many
+            assert old is not None
+            self.unfinished[number] = trial
+            reports = old.reports
+            begin = reports[-1].step if reports else old.from_step or 0
+            self.num_steps += fact.step - begin if fact.step > begin else 1
+            return trial
         if old is None or old.status is not trial.status:
             self._move(old, trial, fact)
+        elif number in self.unfinished:
+            self.unfinished[number] = trial
+        elif number in self.paused:
+            self.paused[number] = trial
+        if isinstance(fact, (Saved, Released)):
+            if trial.checkpoints:
+                self.checkpoints[number] = None
+            else:
+                self.checkpoints.pop(number, None)
         return trial
 
     def _move(self, old: Trial | None, trial: Trial, fact: TrialFact) -> None:
         """Keep counts, queues and owners right when a trial changes its status.
 
-        A trial is in exactly one place: owned by a worker (running), in a queue (waiting), or among the finished. It leaves
-        the place of its old status, whatever took it there, and enters the place of its new one; so a new status needs one
-        line for leaving and one for entering.
+        A trial is in exactly one place: owned by a worker (running), in a queue (waiting), set aside (paused), or among the
+        finished. It leaves the place of its old status, whatever took it there, and enters the place of its new one; so a
+        new status needs one line for leaving and one for entering.
         """
         number = trial.number
         if old is not None:
@@ -243,17 +286,29 @@ class Ledger:
             elif old.status is Status.WAITING:
                 self.requeued.pop(number, None)
                 self.suspects.pop(number, None)
+            elif old.status is Status.PAUSED:
+                del self.paused[number]
         self.counts[trial.status] += 1
         if trial.status is Status.RUNNING:
+            self.unfinished[number] = trial
             self.owned.setdefault(str(trial.worker), {})[number] = None
-        elif isinstance(fact, Requeued) and fact.suspect:
-            self.suspects[number] = self._session_deaths[number] = self._session_deaths.get(number, 0) + 1
+            if isinstance(fact, Started) and fact.attempt > 1 and fact.basis is not None:
+                self.num_continued += 1
         elif trial.status is Status.WAITING:
-            self.requeued[number] = None
-        else:
+            self.unfinished[number] = trial
+            if isinstance(fact, Requeued) and fact.suspect:
+                self.suspects[number] = self._session_deaths[number] = self._session_deaths.get(number, 0) + 1
+            else:
+                self.requeued[number] = None
+        elif trial.status is Status.PAUSED:
             del self.unfinished[number]
+            self.paused[number] = trial
+            self.told.append(trial)
+        else:
+            self.unfinished.pop(number, None)
             self.stop_asked.discard(number)
             self.finished.append(trial)
+            self.told.append(trial)
             self._rank(trial)
             if trial.status is Status.FAILED and self.first_failure is None:
                 self.first_failure = trial
@@ -263,4 +318,4 @@ class Ledger:
             best = self.best[index]
             if best is None or best.losses is None or loss < best.losses[index]:
                 self.best[index] = trial
-                self.improved[index].append((len(self.finished), trial))
+                self.improved[index].append((len(self.told), trial))

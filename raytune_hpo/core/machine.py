@@ -10,18 +10,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from raytune_hpo.core.fold import StudyFold
+from raytune_hpo.checkpoints.record import Checkpoint
+from raytune_hpo.core.handing_out import HandingOut
+from raytune_hpo.core.instances import INSTANCE, means_so_far
+from raytune_hpo.core.keeping import Keeping
 from raytune_hpo.core.messages import (
     Answer,
     AskTrials,
-    Assignment,
     Command,
     Decision,
     EndTrial,
     EnqueueConfig,
-    Lease,
+    KeepCheckpoint,
     LoseWorker,
     Noted,
+    OfferCheckpoint,
     ReplaceWorkers,
     Reply,
     ReportMetrics,
@@ -30,53 +33,61 @@ from raytune_hpo.core.messages import (
     StopTrial,
     TakeTrial,
     Tick,
+    Wanted,
 )
-from raytune_hpo.core.suggestions import Suggestions
-from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import (
     Enqueued,
     Fact,
     Finished,
+    Paused,
     Printed,
+    Released,
     Reported,
-    Requeued,
+    Saved,
     SessionOpened,
-    Started,
     Status,
     StopAsked,
     StudyExtended,
-    StudyStopped,
     Verdict,
 )
-from raytune_hpo.protocols import Sampler, Scheduler, Signal, Suggestion
+from raytune_hpo.goals import to_losses
+from raytune_hpo.protocols import Sampler, Scheduler
 from raytune_hpo.registry import check_pairing
-from raytune_hpo.rng import derive
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
 ADOPTED = "adopted"  # stands for the worker of a trial whose result came when it was handed out to nobody
 _STOP = Answer(verdict=Verdict.STOP)
 _NOTED = Noted()
-_WAIT = Lease()
-_OVER = Lease(is_over=True)
+_NOTHING: Mapping[str, Any] = {}
 
 
-class OptimizerCore(StudyFold):
+class OptimizerCore(HandingOut):
     """Decides for one study.
 
     Args:
         sampler, scheduler: as made with their options; the core binds them to the study.
         ahead: suggestions that depend on results are computed by the caller, ahead of need (see Suggestions). Otherwise
             ``step`` computes them.
+        keep_checkpoints: of how many of the best trials the last checkpoint is kept.
+
+    Attributes:
+        released: the checkpoints that are not kept any more, for whoever deletes them.
     """
 
     def __init__(
-        self, spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None = None, *, ahead: bool = False
+        self,
+        spec: StudySpec,
+        sampler: Sampler,
+        scheduler: Scheduler | None = None,
+        *,
+        ahead: bool = False,
+        keep_checkpoints: int = 1,
     ) -> None:
-        check_pairing(spec, sampler)
-        super().__init__(spec, sampler, scheduler)
-        self.suggestions = Suggestions(self.ledger, self.sampler, ahead=ahead)
-        self._facts: list[Fact] = []  # of the command that is being decided
+        check_pairing(spec, sampler, scheduler)
+        super().__init__(spec, sampler, scheduler, ahead=ahead)
+        self.released: list[Checkpoint] = []
+        self._keeping = Keeping(self.ledger, self.promoter, keep_checkpoints)
 
     def step(self, command: Command) -> Decision:
         """Decide on a command and apply what was decided."""
@@ -118,115 +129,16 @@ class OptimizerCore(StudyFold):
         self._stop_if_due(at)
         return tuple(self._facts)
 
-    def _record(self, fact: Fact) -> None:
-        self.apply(fact)
-        self._facts.append(fact)
+    def _release_unwanted(self, number: int, at: float) -> None:
+        """Let go of the checkpoints that nobody may want any more, after something happened to a trial."""
+        if not self.ledger.checkpoints:
+            return
+        for owner, step in self._keeping.unwanted(number):
+            self._release(owner, step, "not needed any more", at)
 
-    # -------------------------------------------------------------------------------------------- handing out
-
-    def _ask_trials(self, command: AskTrials) -> Lease:
-        ledger = self.ledger
-        self._stop_if_due(command.at)  # first: a trial that is handed out when time is up would run for nothing
-        if ledger.stopped is not None:
-            return _OVER
-        if owned := [number for number in ledger.owned.get(command.worker, ()) if number not in command.holding]:
-            return self._lease([ledger.trials[number] for number in owned])
-        if ledger.requeued:  # one at a time: if it brings its worker down again, we know which it was
-            return self._lease([self._hand_out_again(next(iter(ledger.requeued)), command.worker, command.at)])
-        trials = [trial for _ in range(self._share(command)) if (trial := self._hand_out(command)) is not None]
-        if not trials and ledger.stopped is None and (number := self._next_suspect()) is not None:
-            trials = [self._hand_out_again(number, command.worker, command.at)]
-        if trials:
-            return self._lease(trials)
-        return _WAIT if ledger.stopped is None else _OVER
-
-    def _share(self, command: AskTrials) -> int:
-        """How many new trials a worker may have at once.
-
-        One where the sampler learns: the next suggestion would miss the results of those that wait in the lease. Otherwise
-        what it asks for, but no more than half of an even share of what is left: leases shrink towards the end, so that
-        no worker is still busy with a long one when the others have nothing to do.
-        """
-        if not self.sampler.traits.history_free:
-            return 1
-        num_trials, num_workers = self.ledger.spec.limits.num_trials, len(self.ledger.owned) + 1
-        if num_trials is None:
-            return command.limit
-        return min(command.limit, max(1, (num_trials - len(self.ledger.trials)) // (2 * num_workers)))
-
-    def _hand_out_again(self, number: int, worker: str, at: float, *, from_step: int | None = None) -> Trial:
-        attempt = self.ledger.trials[number].attempt + 1
-        self._record(Started(number=number, attempt=attempt, worker=worker, at=at, from_step=from_step))
-        return self.ledger.trials[number]
-
-    def _next_suspect(self) -> int | None:
-        """The next of the trials that were running when a session died; None if none may go out now.
-
-        They come after everything new. One that has been there twice comes alone among its like: of several that run when
-        the next session dies nobody would know which it was.
-        """
-        ledger = self.ledger
-        wary = any(ledger.session_deaths(trial.number) > 1 for trial in ledger.running())
-        for number, deaths in ledger.suspects.items():
-            if deaths == 1 or not wary:
-                return number
-        return None
-
-    def _hand_out(self, command: AskTrials) -> Trial | None:
-        """A new trial: the user's next point, or else the sampler's next suggestion; None if there is none now."""
-        ledger = self.ledger
-        number = len(ledger.trials)
-        if ledger.num_left == 0 or self._owes_a_suspect():
-            return None
-        if ledger.enqueued:
-            self.suggestions.clear()  # its numbers have moved
-            config = ledger.enqueued[0].config
-            self._record(Started(number=number, worker=command.worker, at=command.at, config=config))
-            return ledger.trials[number]
-        prepared = self.suggestions.take()
-        if prepared is None:
-            return None
-        if not isinstance(prepared.outcome, Suggestion):
-            if prepared.outcome is Signal.EXHAUSTED and ledger.is_settled:
-                self._stop("exhausted", command.at)
-            elif ledger.is_settled and prepared.request.history == len(ledger.finished):
-                raise SpecError(
-                    f"a sampler waits for trials that are pending, and there are none; ask of {type(self.sampler).__name__} "
-                    "returned Signal.WAIT: suggest something, or return Signal.EXHAUSTED"
-                )
-            return None
-        space = ledger.spec.space
-        config = prepared.outcome.config
-        if not space.plain:  # values derived by functions may be domains, drawn for this trial alone
-            config = space.drawn(config, derive(ledger.spec.seed, "derived", number))
-        self._record(
-            Started(
-                number=number,
-                worker=command.worker,
-                at=command.at,
-                config=space.pack(config),
-                basis=prepared.request.basis,
-                meta=prepared.outcome.meta,
-                parent=prepared.outcome.parent,
-            )
-        )
-        return ledger.trials[number]
-
-    def _owes_a_suspect(self) -> bool:
-        """Whether suspects would wait for ever if new trials came first: where nothing limits these, one is enough."""
-        ledger = self.ledger
-        is_endless = ledger.spec.limits.num_trials is None
-        return is_endless and bool(ledger.suspects) and len(ledger.finished) > ledger.num_finished_before
-
-    def _lease(self, trials: list[Trial]) -> Lease:
-        return Lease(
-            assignments=tuple(
-                [
-                    Assignment(number=t.number, attempt=t.attempt, config=t.config, next_step=self.next_step(t))
-                    for t in trials
-                ]
-            )
-        )
+    def _release(self, number: int, step: int, reason: str, at: float) -> None:
+        self.released.append(Checkpoint(number, step, self.ledger.trials[number].checkpoints[step]))
+        self._record(Released(number=number, step=step, reason=reason, at=at))
 
     # -------------------------------------------------------------------------------------------- listening
 
@@ -234,22 +146,52 @@ class OptimizerCore(StudyFold):
         trial = self._held(command.number, command.attempt)
         if trial is None:
             return _STOP
+        if trial.from_step is not None and command.step <= trial.from_step:  # it starts over: we know what it says
+            return Answer(verdict=Verdict.CONTINUE, next_step=self.next_step(trial))
         if trial.reports and command.step <= trial.reports[-1].step:  # a repeated message gets the same answer
             verdict = next((r.verdict for r in reversed(trial.reports) if r.step == command.step), Verdict.CONTINUE)
             return Answer(verdict=verdict, next_step=self.next_step(trial))
-        if trial.reports and trial.reports[-1].verdict.is_final:
-            return Answer(verdict=trial.reports[-1].verdict)
+        if (last := _last_verdict(trial)).is_final:
+            return Answer(verdict=last)
+        own = self._own(command) if self._order else _NOTHING
         report = Reported(
             number=command.number,
             attempt=command.attempt,
             step=command.step,
-            metrics=command.metrics,
+            metrics=means_so_far([*(r.own for r in trial.reports), own]) if own else command.metrics,
             verdict=Verdict.CONTINUE,
             at=command.at,
+            saves=command.saves,
+            own=own,
         )
         verdict = self.judge(report)
         self._record(report if verdict is Verdict.CONTINUE else replace(report, verdict=verdict))
         return Answer(verdict=verdict, next_step=self.next_step(self.ledger.trials[command.number]))
+
+    def _own(self, command: ReportMetrics) -> Mapping[str, Any]:
+        """What a step has measured by itself, with the name of its instance; nothing where there are no instances."""
+        if not 1 <= command.step <= len(self._order):
+            return {}
+        name = self.ledger.spec.instances[self._order[command.step - 1]]
+        return {**command.metrics, INSTANCE: name}
+
+    def _keep_checkpoint(self, command: KeepCheckpoint) -> Answer:
+        trial = self._held(command.number, command.attempt)
+        if trial is None:
+            return _STOP
+        self._save(trial, command.step, command.checkpoint, command.at)
+        self._release_unwanted(trial.number, command.at)
+        return Answer(verdict=_last_verdict(trial), next_step=self.next_step(trial))
+
+    def _save(self, trial: Trial, step: int, checkpoint: Mapping[str, Any], at: float) -> None:
+        if step not in trial.checkpoints:
+            saved = Saved(number=trial.number, attempt=trial.attempt, step=step, checkpoint=checkpoint, at=at)
+            self._record(saved)
+
+    def _offer_checkpoint(self, command: OfferCheckpoint) -> Wanted:
+        trial = self._held(command.number, command.attempt)
+        losses = to_losses(command.metrics, self.ledger.spec.goals)
+        return Wanted(is_wanted=trial is not None and self._keeping.is_wanted(trial, losses))
 
     def _end_trial(self, command: EndTrial) -> Noted:
         trial = self._held(command.number, command.attempt) or self._adopted(command)
@@ -257,26 +199,56 @@ class OptimizerCore(StudyFold):
             return _NOTED
         if command.output:
             self._record(Printed(number=trial.number, attempt=trial.attempt, text=command.output, at=command.at))
-        verdict = trial.reports[-1].verdict if trial.reports else Verdict.CONTINUE
-        status = command.status
-        if verdict is Verdict.STOP and status is Status.COMPLETED:
+        if command.status is Status.WAITING:
+            self._begin_before(trial, command)
+            return _NOTED
+        if command.checkpoint is not None and trial.last_step is not None:
+            self._save(trial, trial.last_step, command.checkpoint, command.at)
+        verdict, status = _last_verdict(trial), command.status
+        if verdict is Verdict.PAUSE and status is not Status.FAILED:
+            status = Status.PRUNED if trial.number in self.ledger.stop_asked else Status.PAUSED
+        elif verdict is Verdict.STOP and status is Status.COMPLETED:
             status = Status.PRUNED  # an objective that swallows TrialStopped and returns was stopped all the same
         elif verdict is Verdict.COMPLETE and status is Status.PRUNED:
             status = Status.COMPLETED  # with its last report: its objective went on after the last step
+        if status is not Status.PAUSED:
+            self._finish(trial, status, command)
+        elif verdict is Verdict.PAUSE and trial.last_step is not None:
+            self._record(
+                Paused(
+                    number=trial.number,
+                    attempt=trial.attempt,
+                    step=trial.last_step,
+                    at=command.at,
+                    duration_s=command.duration_s,
+                )
+            )
+        else:
+            self._requeue(trial, "set aside unasked", command.at)
+        self._release_unwanted(trial.number, command.at)
+        return _NOTED
+
+    def _begin_before(self, trial: Trial, command: EndTrial) -> None:
+        """A trial's checkpoint cannot be read: it begins with the one before, or at the start."""
+        if (lost := self._begun_with(trial)) is not None:
+            self._release(lost.number, lost.step, command.reason or "it cannot be read", command.at)
+        self._requeue(trial, f"its checkpoint cannot be read: {command.reason}", command.at)
+
+    def _finish(self, trial: Trial, status: Status, command: EndTrial) -> None:
+        is_of_reports = status is not command.status or status is Status.PRUNED or bool(self._order and trial.reports)
         self._record(
             Finished(
                 number=trial.number,
                 attempt=trial.attempt,
                 status=status,
                 at=command.at,
-                metrics=command.metrics if status is command.status is not Status.PRUNED else trial.metrics,
+                metrics=trial.metrics if is_of_reports else command.metrics,
                 error=command.error,
                 reason=command.reason,
                 started_at=command.started_at,
                 duration_s=command.duration_s,
             )
         )
-        return _NOTED
 
     def _adopted(self, command: EndTrial) -> Trial | None:
         """A trial that waits, if this is how its last attempt ended after all: the result came late, but it came."""
@@ -286,7 +258,7 @@ class OptimizerCore(StudyFold):
         trial = trials[number]
         if trial.status is not Status.WAITING or trial.attempt != command.attempt:
             return None
-        return self._hand_out_again(number, ADOPTED, command.at, from_step=_last_step(trial))
+        return self._hand_out_as_it_is(trial, ADOPTED, command.at)
 
     def _held(self, number: int, attempt: int) -> Trial | None:
         """The trial if this attempt still runs it; None for a former owner's."""
@@ -318,6 +290,7 @@ class OptimizerCore(StudyFold):
                 number=trial.number, attempt=trial.attempt, status=Status.FAILED, at=at, error=error, reason=reason
             )
         )
+        self._release_unwanted(trial.number, at)
 
     def _replace_workers(self, command: ReplaceWorkers) -> Noted:
         for trial in self.ledger.running():
@@ -331,11 +304,6 @@ class OptimizerCore(StudyFold):
                 self._requeue(self.ledger.trials[number], "returned", command.at)
         return _NOTED
 
-    def _requeue(self, trial: Trial, reason: str, at: float, *, spent: bool = False, suspect: bool = False) -> None:
-        self._record(
-            Requeued(number=trial.number, attempt=trial.attempt, reason=reason, spent=spent, suspect=suspect, at=at)
-        )
-
     # -------------------------------------------------------------------------------------------- user and time
 
     def _enqueue_config(self, command: EnqueueConfig) -> Noted:
@@ -347,7 +315,7 @@ class OptimizerCore(StudyFold):
         if self.ledger.stopped is None and command.number < len(trials):
             trial = trials[command.number]
             if trial.status is Status.WAITING:
-                self._hand_out_again(command.number, command.worker, command.at, from_step=_last_step(trial))
+                self._hand_out_as_it_is(trial, command.worker, command.at)
         return _NOTED
 
     def _stop_trial(self, command: StopTrial) -> Noted:
@@ -356,8 +324,10 @@ class OptimizerCore(StudyFold):
             return _NOTED
         trial = trials[command.number]
         self._record(StopAsked(number=command.number, at=command.at))
-        if trial.status is Status.WAITING and self.ledger.stopped is None:
-            trial = self._hand_out_again(trial.number, ADOPTED, command.at, from_step=_last_step(trial))
+        waits = trial.status is Status.WAITING and self.ledger.stopped is None
+        if waits:
+            trial = self._hand_out_as_it_is(trial, ADOPTED, command.at)
+        if waits or trial.status is Status.PAUSED:
             self._record(
                 Finished(
                     number=trial.number,
@@ -367,6 +337,7 @@ class OptimizerCore(StudyFold):
                     metrics=trial.metrics,
                 )
             )
+            self._release_unwanted(trial.number, command.at)
         return _NOTED
 
     def _stop_study(self, command: StopStudy) -> Noted:
@@ -376,40 +347,11 @@ class OptimizerCore(StudyFold):
     def _tick(self, command: Tick) -> Noted:
         return _NOTED
 
-    def _stop_if_due(self, at: float) -> None:
-        ledger = self.ledger
-        limits = ledger.spec.limits
-        if ledger.stopped is not None:
-            return
-        if ledger.num_left == 0 and ledger.is_settled:
-            self._stop("num_trials", at)
-        elif limits.max_failures is not None and self._num_failed() >= limits.max_failures:
-            self._stop("max_failures", at)
-        elif limits.time_budget_s is not None and ledger.elapsed_s(at) >= limits.time_budget_s:
-            self._stop("time_budget_s", at)
-        elif limits.target is not None and self._has_reached(limits.target):
-            self._stop("target", at)
-
-    def _num_failed(self) -> int:
-        """In this session: whoever takes a study up again has seen to what was wrong."""
-        return self.ledger.counts[Status.FAILED] - self.ledger.num_failed_before
-
-    def _has_reached(self, target: float) -> bool:
-        best, goal = self.ledger.best[0], self.ledger.spec.goals[0]
-        return best is not None and best.losses is not None and best.losses[0] <= goal.loss(target)
-
-    def _stop(self, reason: str, at: float) -> None:
-        """End the session; what runs waits to be taken up again."""
-        if self.ledger.stopped is not None:
-            return
-        for trial in self.ledger.running():
-            self._requeue(trial, f"study stopped: {reason}", at)
-        self.suggestions.clear()
-        self._record(StudyStopped(reason=reason, at=at))
-
     _handlers: Mapping[type, Callable[[OptimizerCore, Any], Reply]] = {
-        AskTrials: _ask_trials,
+        AskTrials: HandingOut._ask_trials,
         ReportMetrics: _report_metrics,
+        KeepCheckpoint: _keep_checkpoint,
+        OfferCheckpoint: _offer_checkpoint,
         EndTrial: _end_trial,
         ReturnTrials: _return_trials,
         LoseWorker: _lose_worker,
@@ -422,5 +364,8 @@ class OptimizerCore(StudyFold):
     }
 
 
-def _last_step(trial: Trial) -> int | None:
-    return trial.reports[-1].step if trial.reports else None
+def _last_verdict(trial: Trial) -> Verdict:
+    """The verdict on the newest report of a trial's attempt."""
+    if not trial.reports or (trial.from_step is not None and trial.reports[-1].step <= trial.from_step):
+        return Verdict.CONTINUE
+    return trial.reports[-1].verdict

@@ -11,8 +11,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.facts import Fact, Status, Verdict
-from raytune_hpo.protocols import Signal, Suggestion
+from raytune_hpo.protocols import Continue, Signal, Suggestion
 from raytune_hpo.trial import Trial
 
 # ------------------------------------------------------------------------------------------------ commands
@@ -30,20 +31,46 @@ class AskTrials:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportMetrics:
-    """Record an objective's metrics at a step. They were checked where they came from."""
+    """Record an objective's metrics at a step; of a study of several instances, those of the step's own instance.
+
+    They were checked where they came from. ``saves``: see ``Reported``.
+    """
 
     number: int
     attempt: int
     step: int
     metrics: Mapping[str, Any]
     at: float
+    saves: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeepCheckpoint:
+    """Record that a running trial has saved a checkpoint of a step that it has reported. See ``Saved``."""
+
+    number: int
+    attempt: int
+    step: int
+    checkpoint: Mapping[str, Any]
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfferCheckpoint:
+    """Say whether a trial that is about to end with these metrics shall save a checkpoint of its last report."""
+
+    number: int
+    attempt: int
+    metrics: Mapping[str, Any]
+    at: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndTrial:
-    """Record how a trial ended: its objective returned (completed), was stopped (pruned) or raised (failed).
+    """Record how a trial, or this stretch of it, ended: its objective returned (completed), was stopped (pruned) or set
+    aside (paused), or raised (failed); or it could not begin, because its checkpoint cannot be read (waiting).
 
-    See ``Finished`` and ``Printed``.
+    ``checkpoint`` is of its newest report. See ``Finished``, ``Paused``, ``Saved`` and ``Printed``.
     """
 
     number: int
@@ -51,6 +78,7 @@ class EndTrial:
     status: Status
     at: float
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: Mapping[str, Any] | None = None
     error: str | None = None
     reason: str | None = None
     output: str = ""
@@ -128,6 +156,8 @@ class Tick:
 Command = (
     AskTrials
     | ReportMetrics
+    | KeepCheckpoint
+    | OfferCheckpoint
     | EndTrial
     | ReturnTrials
     | LoseWorker
@@ -144,12 +174,22 @@ Command = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assignment:
-    """A trial for a worker; reports before ``next_step`` need no answer (None: none of them does)."""
+    """A trial for a worker.
+
+    Attributes:
+        next_step: reports before it need no answer; None: none of them does.
+        from_step: the step after which it goes on; None: it begins at the start.
+        checkpoint: what it begins with; None where there is none.
+        order: of the study's instances, as indices; empty where there are none.
+    """
 
     number: int
     attempt: int
     config: Mapping[str, Any]
     next_step: int | None = None
+    from_step: int | None = None
+    checkpoint: Checkpoint | None = None
+    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,10 +202,20 @@ class Lease:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """The verdict on a report, and the next step at which there may be another (None: never)."""
+    """The verdict on a report, and the next step at which there may be another (None: never).
+
+    COMPLETE with a next step is the end of a segment: another trial may go on from it, so the objective ends there.
+    """
 
     verdict: Verdict
     next_step: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """Whether the checkpoint that was offered shall be saved."""
+
+    is_wanted: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,7 +223,7 @@ class Noted:
     """Done; there is nothing more to say."""
 
 
-Reply = Lease | Answer | Noted
+Reply = Lease | Answer | Wanted | Noted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,13 +242,15 @@ class SuggestionRequest:
     """A suggestion to be computed: everything that ``Sampler.ask`` is a function of.
 
     Attributes:
-        number: of the trial it is for.
-        basis: how many facts precede it; ``history``: how many finished trials these contain.
+        number: of the trial it is for; None: no new one may begin.
+        turn: the number of its random stream: the trial's, and one more for each continuation decided before.
+        basis: how many facts precede it; ``history``: how many pauses and ends of trials these contain.
         pending: trials without a result, prepared suggestions among them.
         generation: of the prepared suggestions that ``pending`` contains; see ``core.suggestions``.
     """
 
-    number: int
+    number: int | None
+    turn: int
     basis: int
     history: int
     pending: tuple[Trial, ...] = ()
@@ -210,4 +262,4 @@ class PreparedSuggestion:
     """A suggestion that was computed ahead of need."""
 
     request: SuggestionRequest
-    outcome: Suggestion | Signal
+    outcome: Suggestion | Continue | Signal

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.core.ledger import Ledger, StudyStatus
 from raytune_hpo.core.machine import OptimizerCore
 from raytune_hpo.core.messages import Command, EnqueueConfig, Reply, StopStudy, StopTrial
@@ -33,7 +34,8 @@ class Optimizer:
 
     Args:
         spec: the live one, whose space has its functions.
-        ahead: see OptimizerCore.
+        ahead, keep_checkpoints: see OptimizerCore.
+        delete: is given the checkpoints that are not kept any more, once the journal says so.
     """
 
     def __init__(
@@ -45,8 +47,11 @@ class Optimizer:
         clock: Clock,
         *,
         ahead: bool = False,
+        keep_checkpoints: int = 1,
+        delete: Callable[[Checkpoint], object] | None = None,
     ) -> None:
         self._spec, self._sampler, self._scheduler, self._ahead = spec, sampler, scheduler, ahead
+        self._keep_checkpoints, self._delete = keep_checkpoints, delete
         self._journal, self.clock = journal, clock
         self._core: OptimizerCore | None = None
         self._process = os.getpid()
@@ -65,7 +70,9 @@ class Optimizer:
         Raises:
             JournalError: the journal cannot be read.
         """
-        core = OptimizerCore(self._spec, self._sampler, self._scheduler, ahead=self._ahead)
+        core = OptimizerCore(
+            self._spec, self._sampler, self._scheduler, ahead=self._ahead, keep_checkpoints=self._keep_checkpoints
+        )
         for fact in self._journal.read():
             core.apply(fact)
         self._core = core
@@ -166,3 +173,7 @@ class Optimizer:
         except BaseException:
             self._core = None
             raise
+        if self._delete is not None and self.core.released:
+            for checkpoint in self.core.released:
+                self._delete(checkpoint)
+            self.core.released.clear()

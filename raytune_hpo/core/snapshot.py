@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 from raytune_hpo.analysis.best import num_unfinished_with_reports
@@ -28,7 +29,7 @@ _HUGE = 1e300  # what is larger, infinite or NaN has no place in a picture
 
 
 class Point(NamedTuple):
-    """A finished trial's value by how many had finished; pruned ones are there with their last report."""
+    """The value of a trial that has finished or paused, by how many had by then; without a result, its last report's."""
 
     place: int
     value: float
@@ -37,17 +38,19 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """One metric in the order in which trials finished.
+    """One metric in the order in which trials finished or paused; who pauses and goes on again has several places there.
 
     Attributes:
-        points: finished trials, evenly thinned.
-        best: the best so far, by how many trials had finished: the corners of a staircase, thinned.
+        points: trials that have finished or are paused, evenly thinned.
+        best: the best so far by places: the corners of a staircase, thinned.
+        length: the last place.
     """
 
     metric: str
     mode: str
     points: tuple[Point, ...]
     best: tuple[tuple[int, float], ...]
+    length: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +96,7 @@ def snapshot_of(ledger: Ledger, now: float) -> Snapshot:
     status, best = ledger.status(now), ledger.best[0]
     running = ledger.running()[: MAX_RUNNING if status.is_running else 0]
     goals = ledger.spec.goals[:MAX_HISTORIES]
+    unfinished = chain(ledger.unfinished.values(), ledger.paused.values())
     return Snapshot(
         status=status,
         running=tuple(_described(trial, now, ledger.spec.goals[0]) for trial in running),
@@ -101,7 +105,7 @@ def snapshot_of(ledger: Ledger, now: float) -> Snapshot:
         first_failure=""
         if ledger.first_failure is None
         else cut(reason_of_failure(ledger.first_failure), _REASON_WIDTH),
-        num_reporting=0 if status.is_running or best else num_unfinished_with_reports(ledger.unfinished.values()),
+        num_reporting=0 if status.is_running or best else num_unfinished_with_reports(unfinished),
     )
 
 
@@ -122,17 +126,21 @@ def _history(ledger: Ledger, index: int, goal: Goal) -> History:
     return History(
         metric=cut(goal.metric, _NAME_WIDTH),
         mode=goal.mode,
-        points=tuple(_points(ledger.finished, goal.metric)),
+        points=tuple(_points(ledger, goal.metric)),
         best=tuple(
             (at, trial.metrics[goal.metric]) for at, trial in evenly_chosen(ledger.improved[index], MAX_CORNERS)
         ),
+        length=len(ledger.told),
     )
 
 
-def _points(finished: list[Trial], metric: str) -> Iterator[Point]:
-    for index in strided(len(finished), MAX_POINTS):
-        trial = finished[index]
-        value = None if trial.status is Status.FAILED else _number(trial.metrics.get(metric))
+def _points(ledger: Ledger, metric: str) -> Iterator[Point]:
+    for index in strided(len(ledger.told), MAX_POINTS):
+        trial = ledger.told[index]
+        has_gone_on = ledger.trials[trial.number].status is not trial.status or (
+            ledger.trials[trial.number].attempt != trial.attempt
+        )
+        value = None if has_gone_on or trial.status is Status.FAILED else _number(trial.metrics.get(metric))
         if value is not None:
             yield Point(index + 1, value, trial.status is Status.COMPLETED)
 

@@ -7,12 +7,14 @@ of them goes, all after it go too. Nothing here is durable: what is lost is comp
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
 
 from raytune_hpo.core.asking import ask
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.core.messages import PreparedSuggestion, SuggestionRequest
 from raytune_hpo.facts import Status
-from raytune_hpo.protocols import Sampler, Signal, Suggestion
+from raytune_hpo.protocols import Continue, Sampler, Signal, Suggestion
 from raytune_hpo.trial import Trial
 
 
@@ -34,7 +36,9 @@ class Suggestions:
         self._computes_here = sampler.traits.history_free or not ahead
         self._prepared: deque[PreparedSuggestion] = deque()
         self._generation = 0  # grows when suggestions are thrown away: what was computed with them in mind is void
-        self._nothing_at = -1  # the length of the history at which the sampler had nothing to suggest
+        self._nothing_at: tuple[int, bool] | None = (
+            None  # when the sampler had nothing to say, and about what it was asked
+        )
 
     def take(self) -> PreparedSuggestion | None:
         """What the sampler says for the next trial; None if that has still to be computed."""
@@ -44,31 +48,33 @@ class Suggestions:
 
     def request(self, demand: int = 0) -> SuggestionRequest | None:
         """The next suggestion that is worth computing while ``demand`` workers wait; None if there is none."""
-        ledger = self._ledger
-        is_full = ledger.num_left is not None and len(self._prepared) >= ledger.num_left
-        has_enough = is_full or len(self._prepared) >= demand + self.num_ahead
-        has_nothing = self._nothing_at == len(ledger.finished)
+        ledger, traits = self._ledger, self._sampler.traits
+        is_full = ledger.num_left is not None and self._num_new() >= ledger.num_left
+        if is_full and traits.continues:  # then it may still say which paused trial goes on
+            is_full = not ledger.paused
+        has_enough = is_full or len(self._prepared) >= demand + (self.num_ahead if traits.ahead else 0)
+        has_nothing = self._nothing_at == (len(ledger.told), self._may_begin())
         if self._computes_here or ledger.stopped is not None or ledger.enqueued or has_enough or has_nothing:
             return None
         return self._next_request()
 
     def compute(self, request: SuggestionRequest) -> PreparedSuggestion:
         """Compute a suggestion, here and now. Reads only."""
-        outcome = ask(self._sampler, request.number, request.pending, self._ledger.spec.seed)
+        outcome = ask(self._sampler, request.number, request.pending, self._ledger.spec.seed, turn=request.turn)
         return PreparedSuggestion(request=request, outcome=outcome)
 
     def put(self, prepared: PreparedSuggestion) -> None:
         """Keep a suggestion until someone asks, unless what it was computed for has changed meanwhile."""
         request = prepared.request
-        if request.generation != self._generation or request.number != self._next_number():
+        if request.generation != self._generation or request.turn != self._next_turn():
             return
         if isinstance(prepared.outcome, Signal):
-            self._nothing_at = request.history
+            self._nothing_at = request.history, request.number is not None
         self._prepared.append(prepared)
 
     def drop_stale(self, max_age: int) -> None:
         """Forget all if the first one misses more than ``max_age`` results."""
-        if self._prepared and len(self._ledger.finished) - self._prepared[0].request.history > max_age:
+        if self._prepared and len(self._ledger.told) - self._prepared[0].request.history > max_age:
             self.clear()
 
     def clear(self) -> None:
@@ -76,26 +82,47 @@ class Suggestions:
         self._prepared.clear()
         self._generation += 1
 
-    def _next_number(self) -> int:
-        return len(self._ledger.trials) + len(self._prepared)
+    def _num_new(self) -> int:
+        """How many of those prepared begin new trials."""
+        return sum(not isinstance(p.outcome, Continue) for p in self._prepared) if self._prepared else 0
+
+    def _may_begin(self) -> bool:
+        """Whether a new trial may begin after those prepared."""
+        num_left = self._ledger.num_left
+        return num_left is None or num_left > self._num_new()
+
+    def _next_turn(self) -> int:
+        num_continued = self._ledger.num_continued if self._sampler.traits.continues else 0
+        return len(self._ledger.trials) + num_continued + len(self._prepared)
 
     def _next_request(self) -> SuggestionRequest:
-        ledger = self._ledger
+        ledger, traits = self._ledger, self._sampler.traits
         pending: tuple[Trial, ...] = ()
-        if self._sampler.traits.reads_pending:
-            prepared = [to_pending(p.request, p.outcome) for p in self._prepared if isinstance(p.outcome, Suggestion)]
-            pending = (*ledger.unfinished.values(), *prepared)
+        if traits.reads_pending:
+            pending = (*ledger.pending(), *self._prepared_trials())
+        may_begin = not traits.continues or self._may_begin()  # others are not asked where none may
         return SuggestionRequest(
-            number=self._next_number(),
+            number=len(ledger.trials) + self._num_new() if may_begin else None,
+            turn=self._next_turn(),
             basis=ledger.seen,
-            history=len(ledger.finished),
+            history=len(ledger.told),
             pending=pending,
             generation=self._generation,
         )
 
+    def _prepared_trials(self) -> Iterator[Trial]:
+        """What was prepared, as the next asks see it: nobody has been handed it yet."""
+        for prepared in self._prepared:
+            outcome = prepared.outcome
+            if isinstance(outcome, Suggestion):
+                yield to_pending(prepared.request, outcome)
+            elif isinstance(outcome, Continue):
+                yield replace(self._ledger.trials[outcome.number], status=Status.WAITING)
+
 
 def to_pending(request: SuggestionRequest, suggestion: Suggestion) -> Trial:
     """A suggestion that nobody has been handed yet, as the next asks see it."""
+    assert request.number is not None
     return Trial(
         number=request.number,
         config=suggestion.config,

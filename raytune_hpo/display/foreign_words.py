@@ -67,7 +67,8 @@ NAMES: Mapping[str, str] = {  # of the package
     "TuneConfig": "keywords of hpo.Tuner: there is one place for all of them",
     "RunConfig": "keywords of hpo.Tuner: there is one place for all of them",
     "Trainable": "a function of a configuration, which calls hpo.report",
-    "get_checkpoint": "nothing: trials have no checkpoints, see the guide docs/migration/ray-tune.md",
+    "get_checkpoint": "checkpoint(), see the guide docs/checkpoints.md",
+    "Checkpoint": "a folder: hpo.report(..., checkpoint=FOLDER), see the guide docs/checkpoints.md",
     "get_context": "nothing: an objective is told its configuration only",
 }
 
@@ -87,7 +88,7 @@ RESULTS: Mapping[str, str] = {
     "errors": "[trial.error for trial in results if trial.error]",
     "num_errors": 'num_by_status["failed"]',
     "num_terminated": 'num_by_status["completed"]',
-    "best_checkpoint": "best_trial, and the file that your objective wrote: trials have no checkpoints",
+    "best_checkpoint": "best_trial.checkpoint",
     "cv_results_": "to_dataframe()",
 }
 
@@ -113,7 +114,6 @@ TRIAL: Mapping[str, str] = {
     "intermediate_values": "reports",
     "user_attrs": "metrics",
     "path": "nothing: trials have no folders",
-    "checkpoint": "nothing: trials have no checkpoints",
     "metrics_dataframe": "reports",
     "should_prune": "the verdict that report returns",
     **dict.fromkeys(
@@ -123,7 +123,8 @@ TRIAL: Mapping[str, str] = {
 }
 
 SAMPLERS: Mapping[str, str] = _table(
-    TPE="TPESampler OptunaSearch BOHBSearch TuneBOHB",
+    TPE="TPESampler OptunaSearch",
+    BOHB="BOHBSearch TuneBOHB",
     GP="GPSampler BayesOptSearch BayesSearch GaussianProcess BoTorchSampler BotorchSearch SkOptSearch AxSearch",
     CMAES="CmaEsSampler CmaSampler CMA",
     NSGA2="NSGAIISampler NSGAII NSGAIIISampler",
@@ -137,7 +138,7 @@ SAMPLERS: Mapping[str, str] = _table(
 )
 
 SCHEDULERS: Mapping[str, str] = _table(
-    ASHA="ASHAScheduler AsyncHyperBandScheduler SuccessiveHalvingPruner SuccessiveHalving Asha",
+    ASHA="ASHAScheduler AsyncHyperBandScheduler SuccessiveHalvingPruner Asha",
     Hyperband="HyperBandScheduler HyperbandPruner HyperBand HyperBandForBOHB",
     Median="MedianPruner MedianStoppingRule PercentilePruner",
     Patience="PatientPruner TrialPlateauStopper EarlyStopping",

@@ -24,7 +24,8 @@ class StatusRow:
         line: plotly's line of its learning curves.
         fill: colour of an area that stands for its trials; by default that of the mark.
         bright: colour that is readable on white and on black.
-        is_end: whether its trials have ended: they are parts of the progress bar and of the histogram of durations.
+        at_rest: whether nothing is to be done for its trials now, since they have ended or may go on later: they are parts
+            of the progress bar and of the histogram of durations.
         ends_early: whether learning curves of its trials end in a mark.
         drawn_as: the status as which figures of values draw its trials; by default itself.
         layer: figures of learning curves draw lower layers first.
@@ -35,7 +36,7 @@ class StatusRow:
     line: Mapping[str, Any]
     bright: str
     fill: str = ""
-    is_end: bool = False
+    at_rest: bool = False
     ends_early: bool = False
     drawn_as: str = ""
     layer: int = 0
@@ -62,6 +63,7 @@ class VerdictRow:
 
 
 _PRUNED_MARK = {"color": c.GREY, "symbol": "circle-open"}
+_PAUSED_MARK = {"color": c.PURPLE, "symbol": "square-open"}
 
 STATUSES: Mapping[str, StatusRow] = {
     "completed": StatusRow(
@@ -69,7 +71,7 @@ STATUSES: Mapping[str, StatusRow] = {
         mark={"color": c.BLUE, "symbol": "circle", "opacity": 0.75},
         line={"color": c.PALE_BLUE, "width": 1.3},
         bright=c.BRIGHT_BLUE,
-        is_end=True,
+        at_rest=True,
         layer=3,
     ),
     "running": StatusRow(
@@ -85,22 +87,31 @@ STATUSES: Mapping[str, StatusRow] = {
         line={"color": c.PALE_GREY, "width": 1},
         bright=c.BRIGHT_GREY,
         fill="#b9bec7",
-        is_end=True,
+        at_rest=True,
         ends_early=True,
         layer=0,
+    ),
+    "paused": StatusRow(
+        word="paused",
+        mark=_PAUSED_MARK,
+        line={"color": c.PALE_PURPLE, "width": 1},
+        bright=c.BRIGHT_PURPLE,
+        fill=c.FAINT_PURPLE,
+        at_rest=True,
+        layer=1,
     ),
     "failed": StatusRow(
         word="failed",
         mark={"color": c.RED, "symbol": "x"},
         line={"color": c.PALE_GREY, "width": 1, "dash": "dot"},
         bright=c.BRIGHT_RED,
-        is_end=True,
+        at_rest=True,
         ends_early=True,
         layer=1,
     ),
     "waiting": StatusRow(
         word="waiting",
-        mark={"color": c.PURPLE, "symbol": "diamond-open"},
+        mark={"color": c.GREEN, "symbol": "diamond-tall-open"},
         line={"color": c.GREEN, "width": 1.2},
         bright=c.FAINT,
         drawn_as="running",
@@ -111,6 +122,7 @@ STATUSES: Mapping[str, StatusRow] = {
 VERDICTS: Mapping[str, VerdictRow] = {
     "continue": VerdictRow(word="goes on", bright=c.BRIGHT_BLUE),
     "complete": VerdictRow(word="told to end complete", bright=c.BRIGHT_BLUE),
+    "pause": VerdictRow(word="paused", bright=c.BRIGHT_PURPLE, mark=_PAUSED_MARK),
     "stop": VerdictRow(word="stopped early", bright=c.BRIGHT_GREY, mark=_PRUNED_MARK),
 }
 

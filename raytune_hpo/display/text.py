@@ -42,6 +42,15 @@ def duration(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
+def size(num_bytes: float) -> str:
+    """A size in bytes, kB, MB ...: powers of 1,000, as disks are sold."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if num_bytes < 999.5 or unit == "TB":
+            return f"{num_bytes:.3g} {unit}"
+        num_bytes /= 1000
+    raise AssertionError
+
+
 def seconds_of(text: str) -> float:
     """The seconds of a duration as people write it: 90, 10m, 1h30m, 1.5h, 10d.
 

@@ -70,7 +70,7 @@ def outcome_of(task: Task, plan: Plan, repeat: int, *, estimates: bool = False) 
     with start_simulation(**settings, num_workers=plan.num_workers, on_suggestion=thinking_s.__setitem__) as run:
         run.wait()
         trials = run.results().trials
-    ended = sorted((t for t in trials if t.finished_at is not None), key=lambda t: (t.finished_at, t.number))
+    ended = sorted((t for t in trials if _ended_at(t) is not None), key=lambda t: (_ended_at(t), t.number))
     _require_values(ended, task, repeat)
     steps = typed(pd.DataFrame(_steps(ended, task, thinking_s)))
     if plan.until.time_s is not None:
@@ -157,8 +157,13 @@ def _steps(ended: Sequence[Trial], task: Task, thinking_s: Mapping[int, float]) 
         "optimizer_s": optimizer_s,
         "trial_s_total": np.cumsum(trial_s),
         "optimizer_s_total": optimizer_s_total,
-        "total_s": np.array([trial.finished_at or 0.0 for trial in ended]) + optimizer_s_total,
+        "total_s": np.array([_ended_at(trial) or 0.0 for trial in ended]) + optimizer_s_total,
     }
+
+
+def _ended_at(trial: Trial) -> float | None:
+    """When a trial finished, or paused if it did not go on after that; None while it runs or waits."""
+    return trial.stretches[-1].paused_at if trial.status is Status.PAUSED else trial.finished_at
 
 
 def _epochs(trial: Trial, task: Task) -> int:

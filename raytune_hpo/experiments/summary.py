@@ -104,6 +104,7 @@ class Summary:
             "trials": float(np.mean([len(frame) for frame in self.searches])),
             "failed": float(np.mean([(frame["status"] == Status.FAILED.value).sum() for frame in self.searches])),
             "pruned": float(np.mean([(frame["status"] == Status.PRUNED.value).sum() for frame in self.searches])),
+            "paused": float(np.mean([(frame["status"] == Status.PAUSED.value).sum() for frame in self.searches])),
             "optimizer_s": float(np.mean([frame["optimizer_s"].sum() for frame in self.searches])),
             "duplicates": float(np.mean([frame["duplicate"].sum() for frame in self.searches])),
             "arms": self.turns_of_arms(),
@@ -127,9 +128,10 @@ class Summary:
     def text(self, horizons_s: Sequence[float]) -> str:
         """The summary as text, with a table of success rates."""
         data = self.to_json(horizons_s)
+        paused = f"{data['paused']:.3g} paused, " if data["paused"] else ""
         lines = [
             f"{data['searches']} searches of {data['trials']:.4g} trials on average ({data['failed']:.3g} failed, "
-            f"{data['pruned']:.3g} pruned, {data['duplicates']:.3g} repeated)",
+            f"{data['pruned']:.3g} pruned, {paused}{data['duplicates']:.3g} repeated)",
             f"the optimizer thought for {duration(data['optimizer_s'])} in each",
         ]
         if math.isfinite(self.median_best):

@@ -26,7 +26,8 @@ from raytune_hpo.trial import Report, Trial
 MAX_TAG_TEXT = 4_000  # characters of a tag or parameter
 MAX_BATCH = 100  # entries of one call of log_batch
 _STUDY, _CREATED, _NUMBER, _ATTEMPT = (f"raytune_hpo.{word}" for word in ("study", "created_at", "number", "attempt"))
-_STATUSES = {Status.COMPLETED: "FINISHED", Status.FAILED: "FAILED"}  # all others were ended from outside: KILLED
+# All others were ended from outside: KILLED.
+_STATUSES = {Status.COMPLETED: "FINISHED", Status.PAUSED: "FINISHED", Status.FAILED: "FAILED"}
 
 
 class Logger(TrialRecorder):

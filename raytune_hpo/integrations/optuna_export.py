@@ -22,6 +22,7 @@ _STATES = {
     Status.RUNNING: "RUNNING",
     Status.COMPLETED: "COMPLETE",
     Status.PRUNED: "PRUNED",
+    Status.PAUSED: "PRUNED",  # its samplers learn from those by their last reports, and from running ones nothing
     Status.FAILED: "FAIL",
 }
 
@@ -95,6 +96,8 @@ class _TrialConverter:
         flat = self._flat[trial.number]
         others = {name: value for name, value in trial.metrics.items() if name not in self._goals}
         about = {"worker": trial.worker, "attempt": trial.attempt, "duration_s": trial.duration_s, "error": trial.error}
+        if trial.status is Status.PAUSED:
+            about["status"] = trial.status.value
         own = {OWN + name: value for name, value in about.items() if value is not None}
         first = self._goals[0]
         return FrozenTrial(
@@ -104,7 +107,7 @@ class _TrialConverter:
             value=None,
             values=self._values(trial),
             datetime_start=_time(trial.started_at or trial.created_at),
-            datetime_complete=_time(trial.finished_at or 0.0) if trial.status.is_finished else None,
+            datetime_complete=_ended(trial),
             params={name: self._columns[name](value) for name, value in flat.items()},
             distributions={name: self._columns[name].distribution for name in flat},
             user_attrs=plain({**others, **own}),
@@ -113,11 +116,19 @@ class _TrialConverter:
         )
 
     def _values(self, trial: Trial) -> list[float] | None:
-        """A pruned trial has its last report as its value, as in Optuna; with several goals it has no values there."""
-        has_values = trial.status is Status.COMPLETED or (trial.status is Status.PRUNED and len(self._goals) == 1)
+        """A trial that was cut short has its last report as its value, as in Optuna; with several goals none."""
+        is_cut_short = trial.status in (Status.PRUNED, Status.PAUSED)
+        has_values = trial.status is Status.COMPLETED or (is_cut_short and len(self._goals) == 1)
         if not has_values or any(metric not in trial.metrics for metric in self._goals):
             return None
         return [trial.metrics[metric] for metric in self._goals]
+
+
+def _ended(trial: Trial) -> datetime | None:
+    """When a trial ended, or paused; None while it runs or waits."""
+    if trial.status is Status.PAUSED and trial.stretches:
+        return _time(trial.stretches[-1].paused_at)
+    return _time(trial.finished_at or 0.0) if trial.status.is_finished else None
 
 
 def _time(at: float) -> datetime:

@@ -13,13 +13,25 @@ from raytune_hpo.api import stored
 from raytune_hpo.api.callbacks import Recorder
 from raytune_hpo.codec import is_trial_fact
 from raytune_hpo.display.text import cut
-from raytune_hpo.facts import Fact, Printed, Reported, SessionOpened, Started, StudyCreated, StudyStopped
+from raytune_hpo.facts import (
+    Fact,
+    Printed,
+    Released,
+    Reported,
+    Saved,
+    SessionOpened,
+    Started,
+    StudyCreated,
+    StudyStopped,
+)
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Report, Trial, evolve, unpacked
 
+_OF_NO_ATTEMPT = (Printed, Saved, Released)  # facts of which no logger hears; checkpoints stay where they are
+
 
 class AttemptKey(NamedTuple):
-    """Names one attempt at a trial. An attempt that came back unfinished is kept beside the next, not overwritten."""
+    """Names one attempt at a trial. One that came back unfinished, or paused, is kept beside the next, not overwritten."""
 
     number: int
     attempt: int
@@ -70,7 +82,7 @@ class TrialRecorder(ABC):
             self._stop = fact
         elif isinstance(fact, SessionOpened):
             self._stop = None
-        elif is_trial_fact(fact) and not isinstance(fact, Printed):
+        elif is_trial_fact(fact) and not isinstance(fact, _OF_NO_ATTEMPT):
             self._follow(fact)
 
     def close(self) -> None:
@@ -105,7 +117,7 @@ class TrialRecorder(ABC):
 
     @abstractmethod
     def end(self, trial: Trial) -> None:
-        """The attempt has finished, or has come back unfinished and its trial waits for the next one."""
+        """The attempt has finished, or its trial is paused or waits for the next one."""
 
     @abstractmethod
     def end_study(self, stop: StudyStopped) -> None:

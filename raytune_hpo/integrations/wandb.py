@@ -87,7 +87,7 @@ class Logger(TrialRecorder):
         run.summary.update({"status": trial.status.value, "number": key.number, "attempt": key.attempt})
         if trial.error is not None:
             run.summary["error"] = cut(trial.error, 4_000)
-        run.finish(exit_code=0 if trial.status in (Status.COMPLETED, Status.PRUNED) else 1)
+        run.finish(exit_code=0 if trial.status in (Status.COMPLETED, Status.PRUNED, Status.PAUSED) else 1)
         self._checklist.add(key)
 
     def end_study(self, stop: StudyStopped) -> None:

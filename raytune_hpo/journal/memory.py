@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from raytune_hpo.checkpoints.deleting import delete_all
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal.storage import PATIENCE_S, BaseStorage, StudyRow, check_name, closed, conflict, missing, taken
@@ -71,6 +72,7 @@ class MemoryStorage(BaseStorage):
             if study.owner is not None:
                 raise taken(name, study.owner)
             del self._studies[name]
+        delete_all(study.facts, self.url, name)
 
     def _find(self, name: str) -> _Study:
         try:

@@ -8,7 +8,7 @@ raytune_digests   a row for each batch of facts: the position of its first one, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -99,6 +99,7 @@ BATCH_AT = select(facts.c.writer, facts.c.batch).where(
 _ROWS = select(facts.c.seq, facts.c.kind, facts.c.version, facts.c.body, facts.c.number).order_by(facts.c.seq)
 PAGE = _ROWS.where(facts.c.study_id == bindparam("study"), facts.c.seq.between(bindparam("first"), bindparam("last")))
 OF_TRIAL = _ROWS.where(facts.c.study_id == bindparam("study"), facts.c.number == bindparam("number"))
+SAVED = _ROWS.where(facts.c.study_id == bindparam("study"), facts.c.kind == "Saved")
 STUDY_ID = select(studies.c.id).where(studies.c.name == bindparam("study_name"))
 NAMES = select(studies.c.name).order_by(studies.c.id)
 STUDIES = select(
@@ -145,7 +146,8 @@ def _marker(connection: Connection) -> str:
 def prepare(connection: Connection, where: str) -> None:
     """Create the tables and views, unless they are there, and add to those of an earlier version what they lack.
 
-    Runs inside a transaction that excludes other writers. Views stay as they are: others may be built on them.
+    Runs inside a transaction that excludes other writers. Views keep the columns that they have, in their places: others
+    may be built on them.
 
     Raises:
         JournalError: the database is of a newer release, or belongs to another application.
@@ -154,6 +156,7 @@ def prepare(connection: Connection, where: str) -> None:
     if version is not None:
         if version < SCHEMA_VERSION:
             digests.create(connection)
+            _create_views(connection, taken=inspect(connection).get_table_names())
             connection.execute(insert(schema).values(version=SCHEMA_VERSION))
         return
     names = set(inspect(connection).get_table_names()) | set(inspect(connection).get_view_names())
@@ -163,9 +166,13 @@ def prepare(connection: Connection, where: str) -> None:
             f"use another file, database or schema"
         )
     metadata.create_all(connection, checkfirst=False)
-    for statement in views.statements(connection.dialect.name):
-        connection.exec_driver_sql(statement)
+    _create_views(connection)
     connection.execute(insert(schema).values(version=SCHEMA_VERSION))
+
+
+def _create_views(connection: Connection, taken: Collection[str] = ()) -> None:
+    for statement in views.statements(connection.dialect.name, taken):
+        connection.exec_driver_sql(statement)
 
 
 def version_of(connection: Connection, where: str) -> int | None:

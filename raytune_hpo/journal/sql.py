@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Table, delete, insert
 
+from raytune_hpo.checkpoints.deleting import delete_all
 from raytune_hpo.codec import Row, decode
 from raytune_hpo.errors import JournalCorrupt, StudyNotFound
 from raytune_hpo.facts import Fact
@@ -92,10 +93,13 @@ class SqlStorage(BaseStorage):
                 with connection.begin():
                     self._database.serialize(connection)
                     schema.prepare(connection, self.url)  # or an earlier version's would lack a table
+                    saved = connection.execute(schema.SAVED, {"study": study_id}).all()
                     connection.execute(delete(schema.digests).where(schema.digests.c.study_id == study_id))
                     connection.execute(delete(schema.facts).where(schema.facts.c.study_id == study_id))
                     connection.execute(delete(schema.writers).where(schema.writers.c.study_id == study_id))
                     connection.execute(delete(schema.studies).where(schema.studies.c.id == study_id))
+                # Only now, or a study that could not be deleted would lack them.
+                delete_all(_readable(name, saved), self.url, name)
             finally:
                 right.release()
 
@@ -198,6 +202,13 @@ def _enter(connection: Connection, table: Table, **values: Any) -> int:
     """Insert a row and return its id."""
     key: Any = connection.execute(insert(table).values(values)).inserted_primary_key
     return int(key[0])
+
+
+def _readable(name: str, rows: Iterable[Any]) -> Iterator[Fact]:
+    """The facts in rows, without those that are damaged: they keep nobody from deleting a study."""
+    for position, kind, version, body, _ in rows:
+        with suppress(JournalCorrupt):
+            yield _fact(name, position, kind, version, body)
 
 
 def _fact(name: str, position: int, kind: str, version: int, body: str) -> Fact:

@@ -51,7 +51,7 @@ class StoredStudies(Protocol):
         ...
 
     def delete(self, name: str) -> None:
-        """Forget a study.
+        """Forget a study, and delete its checkpoints (``checkpoints.deleting.delete_all``).
 
         Raises:
             StudyExists: someone has the right to write it.

@@ -1,30 +1,40 @@
-"""The views for people who use plain SQL: studies, trials and reports. Described in docs/storage.md.
+"""The views for people who use plain SQL: studies, trials, reports and checkpoints. Described in docs/storage.md.
 
-They say of every trial what ``trial.evolve`` says. The text is the same for all databases but for four words: how a
-text, a number, a whole number and an object are taken out of a fact's body.
+They say of every trial what ``trial.evolve`` says. The text is the same for all databases but for a few words: how a
+text, a number, a whole number and an object are taken out of a fact's body, and how a view is put in another one's place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from raytune_hpo.facts import Status
 
-VIEW_NAMES = ("studies", "trials", "reports")
+VIEW_NAMES = ("studies", "trials", "reports", "checkpoints")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Dialect:
+    """The words of one kind of database; a key with a dot leads into an object."""
+
     text: Callable[[str, str], str]
     number: Callable[[str, str], str]
     whole: Callable[[str, str], str]  # beyond 64 bits: the largest number that there is
     object: Callable[[str, str], str]
     setup: tuple[str, ...] = ()
+    drop: str = ""  # a view, before it is created anew; empty where CREATE does that
+    create: str = "CREATE VIEW"
 
 
 def _sqlite_value(table: str, key: str) -> str:
     return f"json_extract({table}.body, '$.{key}')"
+
+
+def _sqlite_number(table: str, key: str) -> str:
+    # What is no number, such as {"$float": "inf"}, would count as 0 in a sum.
+    value = _sqlite_value(table, key)
+    return f"(CASE WHEN typeof({value}) IN ('integer', 'real') THEN {value} END)"
 
 
 def _sqlite_text(table: str, key: str) -> str:
@@ -38,7 +48,7 @@ def _sqlite_text(table: str, key: str) -> str:
 # JSON may hold what PostgreSQL's text cannot: the character NUL, and halves of surrogate pairs. They become U+FFFD, or
 # one such fact would make every query on a view fail.
 _POSTGRES_JSON = r"""
-CREATE FUNCTION raytune_json(body text) RETURNS json LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION raytune_json(body text) RETURNS json LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
 SELECT CASE WHEN body !~ '\\u0000|\\ud[89a-f]' THEN body
   ELSE regexp_replace(body, '\\u0000|\\ud[89ab]..(?!\\ud[c-f])|(?<!\\ud[89ab]..)\\ud[c-f]..', '\\ufffd', 'g')
 END::json
@@ -47,14 +57,22 @@ $$"""
 _LARGEST = 2**63 - 1
 
 
+def _postgres_object(table: str, key: str) -> str:
+    return f"(raytune_json({table}.body) #> '{{{key.replace('.', ',')}}}')"
+
+
+def _postgres_text(table: str, key: str) -> str:
+    return f"({_postgres_object(table, key)} #>> '{{}}')"
+
+
 def _postgres_number(table: str, key: str) -> str:
     # What is no number, such as {"$float": "inf"}, would make the whole query fail.
-    value = f"raytune_json({table}.body) -> '{key}'"
+    value = _postgres_object(table, key)
     return f"(CASE json_typeof({value}) WHEN 'number' THEN ({value}) #>> '{{}}' END)::double precision"
 
 
 def _postgres_whole(table: str, key: str) -> str:
-    value = f"(raytune_json({table}.body) ->> '{key}')::numeric"
+    value = f"{_postgres_text(table, key)}::numeric"
     # least and greatest pass over NULL, which has to stay one.
     return f"(CASE WHEN {value} IS NOT NULL THEN greatest(least({value}, {_LARGEST}), -{_LARGEST}) END)::bigint"
 
@@ -62,52 +80,71 @@ def _postgres_whole(table: str, key: str) -> str:
 _DIALECTS = {
     "sqlite": _Dialect(
         text=_sqlite_text,
-        number=_sqlite_value,
+        number=_sqlite_number,
         whole=lambda table, key: f"CAST({_sqlite_value(table, key)} AS integer)",
         object=_sqlite_value,
+        drop="DROP VIEW IF EXISTS",
     ),
     "postgresql": _Dialect(
-        text=lambda table, key: f"(raytune_json({table}.body) ->> '{key}')",
+        text=_postgres_text,
         number=_postgres_number,
         whole=_postgres_whole,
-        object=lambda table, key: f"(raytune_json({table}.body) -> '{key}')",
+        object=_postgres_object,
         setup=(_POSTGRES_JSON,),
+        create="CREATE OR REPLACE VIEW",  # which keeps what others have built on it; columns can be added at its end
     ),
 }
 
 
-def statements(dialect: str) -> list[str]:
-    """The statements that create the views, in order."""
-    words = _DIALECTS[dialect]
-    return [*words.setup, _trials(words), _reports(words), _studies(words)]
+def statements(dialect: str, taken: Collection[str] = ()) -> list[str]:
+    """The statements that create the views, in order, or put them in the place of those of an earlier version.
+
+    Args:
+        taken: names that something else has by now; there will be no such view.
+    """
+    db = _DIALECTS[dialect]
+    views = {"trials": _trials(db), "reports": _reports(db), "checkpoints": _checkpoints(db), "studies": _studies(db)}
+    views = {name: query for name, query in views.items() if name not in taken}
+    dropped = [f"{db.drop} {name}" for name in reversed(views)] if db.drop else []
+    return [*db.setup, *dropped, *(f"{db.create} {name} AS {query}" for name, query in views.items())]
 
 
 def _trials(db: _Dialect) -> str:
-    """A trial is its first Started, its latest one, what followed that, and the last report since or still held then."""
+    """A trial is its first Started, its latest one, what followed that, and the last report since or still held then.
+
+    New columns come last: those of an earlier version keep their places.
+    """
     return f"""
-CREATE VIEW trials AS
 SELECT
   s.name AS study,
   t.number,
-  CASE latest.kind WHEN 'Started' THEN 'running' WHEN 'Requeued' THEN 'waiting' ELSE {db.text("latest", "status")} END
-    AS status,
+  CASE latest.kind WHEN 'Started' THEN 'running' WHEN 'Requeued' THEN 'waiting' WHEN 'Paused' THEN 'paused'
+    ELSE {db.text("latest", "status")} END AS status,
   coalesce({db.whole("begun", "attempt")}, 1) AS attempt,
   {db.object("created", "config")} AS config,
   coalesce({db.object("latest", "metrics")}, {db.object("report", "metrics")}, '{{}}') AS metrics,
-  CASE WHEN latest.kind <> 'Requeued' THEN {db.text("begun", "worker")} END AS worker,
+  CASE WHEN latest.kind <> 'Requeued' AND coalesce(t.paused_seq, -1) < t.begun_seq THEN {db.text("begun", "worker")} END
+    AS worker,
   {db.number("created", "at")} AS created_at,
   coalesce({db.number("latest", "started_at")}, {db.number("begun", "at")}) AS started_at,
   CASE WHEN latest.kind = 'Finished' THEN {db.number("latest", "at")} END AS finished_at,
-  {db.number("latest", "duration_s")} AS duration_s,
+  t.duration_s,
   {db.text("latest", "error")} AS error,
-  CASE WHEN latest.kind = 'Finished' THEN {db.text("latest", "reason")} END AS reason
+  CASE WHEN latest.kind = 'Finished' THEN {db.text("latest", "reason")} END AS reason,
+  {db.whole("report", "step")} AS step,
+  {db.whole("created", "parent")} AS parent,
+  {db.whole("begun", "until")} AS until,
+  {db.whole("begun", "from_trial")} AS from_trial,
+  {db.whole("begun", "from_step")} AS from_step
 FROM (
-  SELECT study_id, number,
-    min(CASE WHEN kind = 'Started' THEN seq END) AS created_seq,
-    max(CASE WHEN kind = 'Started' THEN seq END) AS begun_seq,
-    max(CASE WHEN kind IN ('Started', 'Requeued', 'Finished') THEN seq END) AS latest_seq,
-    max(CASE WHEN kind = 'Reported' THEN seq END) AS report_seq
-  FROM raytune_facts WHERE number IS NOT NULL GROUP BY study_id, number
+  SELECT f.study_id, f.number,
+    min(CASE WHEN f.kind = 'Started' THEN f.seq END) AS created_seq,
+    max(CASE WHEN f.kind = 'Started' THEN f.seq END) AS begun_seq,
+    max(CASE WHEN f.kind IN ('Started', 'Requeued', 'Paused', 'Finished') THEN f.seq END) AS latest_seq,
+    max(CASE WHEN f.kind = 'Paused' THEN f.seq END) AS paused_seq,
+    max(CASE WHEN f.kind = 'Reported' THEN f.seq END) AS report_seq,
+    sum(CASE WHEN f.kind IN ('Paused', 'Finished') THEN {db.number("f", "duration_s")} END) AS duration_s
+  FROM raytune_facts f WHERE f.number IS NOT NULL GROUP BY f.study_id, f.number
 ) t
 JOIN raytune_studies s ON s.id = t.study_id
 JOIN raytune_facts created ON created.study_id = t.study_id AND created.seq = t.created_seq
@@ -127,7 +164,6 @@ LEFT JOIN raytune_facts report ON report.study_id = t.study_id AND report.seq = 
 
 def _reports(db: _Dialect) -> str:
     return f"""
-CREATE VIEW reports AS
 SELECT
   s.name AS study,
   f.number,
@@ -140,11 +176,34 @@ FROM raytune_facts f JOIN raytune_studies s ON s.id = f.study_id
 WHERE f.kind = 'Reported'"""
 
 
-def _studies(db: _Dialect) -> str:
-    counts = "".join(f",\n  coalesce(t.{status}, 0) AS {status}" for status in Status)
-    sums = "".join(f",\n    sum(CASE status WHEN '{status}' THEN 1 ELSE 0 END) AS {status}" for status in Status)
+def _checkpoints(db: _Dialect) -> str:
+    """Those that are kept: nothing that came after it released or replaced it."""
     return f"""
-CREATE VIEW studies AS
+SELECT
+  s.name AS study,
+  f.number,
+  {db.whole("f", "attempt")} AS attempt,
+  {db.whole("f", "step")} AS step,
+  {db.whole("f", "checkpoint.bytes")} AS bytes,
+  {db.text("f", "checkpoint.url")} AS url,
+  {db.text("f", "checkpoint.node")} AS node,
+  {db.number("f", "at")} AS at
+FROM raytune_facts f JOIN raytune_studies s ON s.id = f.study_id
+WHERE f.kind = 'Saved' AND NOT EXISTS (
+  SELECT 1 FROM raytune_facts later
+  WHERE later.study_id = f.study_id AND later.number = f.number AND later.seq > f.seq
+    AND later.kind IN ('Saved', 'Released') AND {db.whole("later", "step")} = {db.whole("f", "step")}
+)"""
+
+
+_COUNTED_LAST = (Status.PAUSED,)  # what an earlier version did not count comes after what it did
+
+
+def _studies(db: _Dialect) -> str:
+    ordered = [*(status for status in Status if status not in _COUNTED_LAST), *_COUNTED_LAST]
+    counts = "".join(f",\n  coalesce(t.{status}, 0) AS {status}" for status in ordered)
+    sums = "".join(f",\n    sum(CASE status WHEN '{status}' THEN 1 ELSE 0 END) AS {status}" for status in ordered)
+    return f"""
 SELECT
   s.name,
   s.created_at,

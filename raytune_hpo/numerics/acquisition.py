@@ -16,12 +16,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
 from raytune_hpo.arrays import Array
-from raytune_hpo.numerics.gaussian import Posterior
 
 _LOG_SQRT_2PI = math.log(2 * math.pi) / 2
 _LOG_SQRT_HALF_PI = math.log(math.pi / 2) / 2
@@ -169,6 +168,31 @@ VALUES: Mapping[str, Callable[[Array, Array, float], Array]] = {
 }
 
 
+class Predictor(Protocol):
+    """A posterior of the loss, as acquisition functions need it. Shapes as in ``Posterior``."""
+
+    @property
+    def means(self) -> Array:
+        """Means (n,) where the loss was observed."""
+        ...
+
+    def predict(self, Z: Array) -> tuple[Array, Array]:
+        """Means and standard deviations (m,) at features (m, q)."""
+        ...
+
+    def slopes(self, Z: Array) -> tuple[Array, Array, Array, Array]:
+        """Means and standard deviations (m,), and the gradients (m, q) of both."""
+        ...
+
+    def draw(self, Z: Array, rng: np.random.Generator) -> Array:
+        """One sample (m,), jointly."""
+        ...
+
+    def fantasised(self, Z: Array) -> Predictor:
+        """The same, as if pending rows (p, q) had turned out as expected."""
+        ...
+
+
 @dataclass(frozen=True)
 class MeanAcquisition:
     """The mean of an acquisition function over several posteriors, each with its own prediction and its own best loss.
@@ -179,7 +203,7 @@ class MeanAcquisition:
         name: of the acquisition function.
     """
 
-    posteriors: Sequence[Posterior]
+    posteriors: Sequence[Predictor]
     bests: Sequence[float]
     name: str
 

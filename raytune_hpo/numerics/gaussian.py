@@ -181,8 +181,8 @@ class Posterior:
         s2, t2 = np.exp(theta[-2:])
         K = s2 * matern52(squared_distances(B, B))
         K.flat[:: len(y) + 1] += t2
-        L = _factor(K)
-        return Posterior(theta=theta, scale=scale, B=B, L=L, a=_backward(L, forward(L, y)), y=y)
+        L = factor(K)
+        return Posterior(theta=theta, scale=scale, B=B, L=L, a=backward(L, forward(L, y)), y=y)
 
     def predict(self, Z: Array) -> tuple[Array, Array]:
         """Means and standard deviations (m,) of the loss without noise at features (m, q). (RW eqs. 2.25, 2.26)"""
@@ -199,7 +199,7 @@ class Posterior:
         k *= s2
         slope *= s2
         v = forward(self.L, k.T)
-        b = _backward(self.L, v).T
+        b = backward(self.L, v).T
         sd = standard_deviation(s2, np.einsum("ij,ij->j", v, v))
         # d k(z, z_i) / dz = 2 slope (z - z_i) in units of the length scales; var = s2 - k K^-1 k
         dmean = 2 * self._pulled(A, slope * self.a)
@@ -227,7 +227,7 @@ class Posterior:
         C = self.covariance(Z)
         C.flat[:: len(C) + 1] += 1e-8 * math.exp(self.theta[-2])
         mean, _ = self.predict(Z)
-        return np.asarray(mean + _factor(C) @ rng.standard_normal(len(Z)))
+        return np.asarray(mean + factor(C) @ rng.standard_normal(len(Z)))
 
     def extended(self, Z: Array, y: Array) -> Posterior:
         """The same after p more observations (p, q), (p,): the factor grows by p rows, in O(n^2 p)."""
@@ -238,10 +238,10 @@ class Posterior:
         corner.flat[:: len(y) + 1] += t2
         n, p = len(self.y), len(y)
         L = np.zeros((n + p, n + p))
-        L[:n, :n], L[n:, :n], L[n:, n:] = self.L, v.T, _factor(corner)
+        L[:n, :n], L[n:, :n], L[n:, n:] = self.L, v.T, factor(corner)
         y = np.concatenate([self.y, y])
         B = np.concatenate([self.B, A])
-        return Posterior(theta=self.theta, scale=self.scale, B=B, L=L, a=_backward(L, forward(L, y)), y=y)
+        return Posterior(theta=self.theta, scale=self.scale, B=B, L=L, a=backward(L, forward(L, y)), y=y)
 
     def fantasised(self, Z: Array) -> Posterior:
         """The same, as if pending rows (p, q) had turned out as expected: doubt shrinks there, means stay."""
@@ -253,7 +253,7 @@ def standard_deviation(s2: float, explained: Array) -> Array:
     return np.sqrt(np.maximum(s2 - explained, _LEAST_VARIANCE * s2))
 
 
-def _factor(K: Array) -> Array:
+def factor(K: Array) -> Array:
     """The lower Cholesky factor of K (n, n), or of K with as much more on its diagonal as it takes."""
     from scipy.linalg import lapack
 
@@ -274,7 +274,7 @@ def forward(L: Array, b: Array) -> Any:
     return lapack.dtrtrs(L, b, lower=1)[0]
 
 
-def _backward(L: Array, b: Array) -> Any:
+def backward(L: Array, b: Array) -> Any:
     """L^-T b."""
     from scipy.linalg import lapack
 

@@ -72,6 +72,20 @@ def half_ranked(y: Array) -> Array:
     return np.where(gap > 0, ndtri(quantiles), np.minimum(gap, 0.0) / spread)
 
 
+def squashed(y: Array, typical: Array) -> Array:
+    """Losses of any shape as deviations from the median of typical ones (k,), in units of how far the better half of these
+    lies from it; above it their logarithms, so that a heavy tail does not matter. NaN stays NaN.
+    """
+    if not len(typical):
+        return y
+    middle = float(np.median(typical))
+    below = np.minimum(typical - middle, 0.0)
+    deepest = -float(below.min(initial=0.0))
+    spread = deepest * math.sqrt(float(np.mean((below[below < 0] / deepest) ** 2))) if deepest > 0 else 0.0
+    gap = (y - middle) / (spread if spread > 0 else max(float(np.nanmax(np.abs(y - middle), initial=0.0)), 1e-300))
+    return np.where(gap > 0, np.log1p(np.maximum(gap, 0.0)), gap)
+
+
 def normal_scores(y: Array) -> Array:
     """The quantiles of a standard normal at the ranks of the losses; ties share a rank. (Blom, 1958, with c = 1/2)"""
     from scipy.special import ndtri

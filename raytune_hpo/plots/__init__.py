@@ -91,6 +91,15 @@ class Plots:
 
         return importances_plot(view(self._results, metric), method, pairs)
 
+    def lineage(self, number: int | None = None) -> Any:
+        """The segments of a population by member and step, and the schedule of each parameter below.
+
+        A segment that copied another member's begins at that one. What led to a trial, by default the best, stands out.
+        """
+        from raytune_hpo.plots.lineage import lineage_plot
+
+        return lineage_plot(self._results, number)
+
     def timeline(self) -> Any:
         """Which worker ran which trial when, and how well all of them were used."""
         from raytune_hpo.plots.timeline import timeline_plot

@@ -10,7 +10,8 @@ import numpy as np
 from raytune_hpo.analysis.best import ranked
 from raytune_hpo.analysis.learning_curves import Curve, learning_curves
 from raytune_hpo.analysis.series import goal_named
-from raytune_hpo.display.status import STATUSES, by_layer, drawn_status
+from raytune_hpo.display.status import STATUSES, VERDICTS, by_layer, drawn_status
+from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.thinning import evenly_chosen
 from raytune_hpo.plots import style
@@ -25,6 +26,8 @@ _BEST = 30  # of many curves, the best ones are always drawn
 
 def curves_plot(results: Results, metric: str | None = None) -> Any:
     """All learning curves of one metric; the best in colour, pruned and failed ones muted and ending in a mark.
+
+    Where a trial has paused, there is a mark as well.
 
     Of more than 300 curves the 30 best and an even choice of the others are drawn.
 
@@ -60,7 +63,13 @@ def _traces(results: Results, drawn: Sequence[Curve], goal: Goal) -> list[Any]:
         by_status[drawn_status(status)] += [curve for curve in rest if curve.trial.status == status]
     rows = [(STATUSES[status], group) for status, group in by_status.items() if group]
     traces = [_lines(row.word, group, goal, row.line) for row, group in rows]
-    traces += [_ends(row.word, group, goal, {**row.mark, "size": 6}) for row, group in rows if row.ends_early]
+    for row, group in rows:
+        if row.ends_early:
+            ends = [(curve, (curve.steps[-1], curve.values[-1])) for curve in group]
+            traces.append(_marks(row.word, ends, goal, {**row.mark, "size": 6}))
+    if pauses := [(curve, at) for curve in drawn for at in curve.pauses]:
+        paused = VERDICTS[Verdict.PAUSE]
+        traces.append(_marks(paused.word, pauses, goal, {**paused.mark, "size": 5}))
     return [*traces, _lines("best", top, goal, {"color": style.ORANGE, "width": 3})] if top else traces
 
 
@@ -79,11 +88,14 @@ def _lines(name: str, group: Sequence[Curve], goal: Goal, line: Mapping[str, Any
     )
 
 
-def _ends(name: str, group: Sequence[Curve], goal: Goal, marker: Mapping[str, Any]) -> Any:
+def _marks(
+    name: str, points: Sequence[tuple[Curve, tuple[float, float]]], goal: Goal, marker: Mapping[str, Any]
+) -> Any:
+    """Marks on curves, which belong to their name in the legend."""
     return style.plotly().Scatter(
-        x=[curve.steps[-1] for curve in group],
-        y=[curve.values[-1] for curve in group],
-        text=[style.hover(curve.trial, [goal]) for curve in group],
+        x=[step for _, (step, _) in points],
+        y=[value for _, (_, value) in points],
+        text=[style.hover(curve.trial, [goal]) for curve, _ in points],
         mode="markers",
         name=name,
         legendgroup=name,

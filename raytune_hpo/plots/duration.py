@@ -17,7 +17,7 @@ from raytune_hpo.plots import style
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
-_STACKED = [(Status(status), row) for status, row in STATUSES.items() if row.is_end]  # from the bottom up
+_STACKED = [(Status(status), row) for status, row in STATUSES.items() if row.at_rest]  # from the bottom up
 
 
 def duration_plot(results: Results) -> Any:

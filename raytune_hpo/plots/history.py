@@ -24,7 +24,7 @@ _MOST_AT_FOOT = 200
 
 
 def history_plot(results: Results) -> Any:
-    """One panel per metric: completed trials, pruned and running ones at their last report, failed ones at the foot."""
+    """One panel per metric: completed trials, pruned, paused and running ones at their last report, failed at the foot."""
     figure = style.panels([f"{goal.metric} by trial" for goal in results.goals])
     for panel, goal in enumerate(results.goals):
         _panel(figure, panel, results, MetricSeries(goal, results.trials))
@@ -49,24 +49,25 @@ def _panel(figure: Any, panel: int, results: Results, series: MetricSeries) -> N
 
     # Beside arms, completed trials that no arm suggested are not in the colour of one.
     without_arm = {"color": style.ORANGE, "symbol": "circle-open"} if results.arms else {}
-    ended = [series.trials[i] for i in kept.tolist()]
-    completed = [trial for trial in ended if trial.status is Status.COMPLETED]
-    pruned = STATUSES[Status.PRUNED]
-    add(pruned.word, [trial for trial in ended if trial.status is Status.PRUNED], pruned.mark, len(kept))
+    at_rest = [series.trials[i] for i in kept.tolist()]
+    completed = [trial for trial in at_rest if trial.status is Status.COMPLETED]
+    for status in (Status.PRUNED, Status.PAUSED):
+        row = STATUSES[status]
+        add(row.word, [trial for trial in at_rest if trial.status is status], row.mark, len(kept))
     looks = {**STATUSES[Status.COMPLETED].mark, **without_arm}
     add(STATUSES[Status.COMPLETED].word, [trial for trial in completed if trial.arm is None], looks, len(kept))
     for arm, mark in style.arm_marks(results.arms).items():
         add(style.arm_name(arm), [trial for trial in completed if trial.arm == arm], mark, len(kept))
     if series.improvements:
         figure.add_trace(_best_line(series), row=panel + 1, col=1)
-    unfinished = [trial for trial in results if not trial.status.is_finished and metric in trial.metrics]
-    for status, row in STATUSES.items():
-        add(row.word, [t for t in unfinished[-_MOST_AT_FOOT:] if drawn_status(t.status) == status], row.mark)
+    under_way = [t for t in results if t.status in (Status.RUNNING, Status.WAITING) and metric in t.metrics]
+    for drawn_as, row in STATUSES.items():
+        add(row.word, [t for t in under_way[-_MOST_AT_FOOT:] if drawn_status(t.status) == drawn_as], row.mark)
     _add_failed(figure, panel, [trial for trial in results if trial.status is Status.FAILED])
 
 
 def _drawn(series: MetricSeries, most: int) -> Positions:
-    """Positions of the trials that are drawn: completed ones before pruned ones, the best and an even choice of all."""
+    """Positions of the trials that are drawn: completed ones before the others, the best and an even choice of all."""
     completed = series.completed[series.valued]
     ordered = np.concatenate([series.valued[completed], series.valued[~completed]])
     return ordered[best_and_others(series.losses[ordered], most)]

@@ -9,12 +9,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.analysis.best import by_last_loss, front_points, num_unfinished_with_reports, ranked
+from raytune_hpo.analysis.best import by_value, front_points, num_unfinished_with_reports
 from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.display.status import STATUSES
 from raytune_hpo.display.text import cut, duration, number, unfinished_text
-from raytune_hpo.facts import Status
 from raytune_hpo.files import write_whole
 from raytune_hpo.plots import style
 from raytune_hpo.plots.document import Cell, contents, document, figure_section, is_empty, page_table
@@ -131,17 +130,9 @@ def _right(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> list[bool]:
     return [all(isinstance(row[i], (int, float, Cell)) or is_empty(row[i]) for row in rows) for i in range(len(header))]
 
 
-def _by_value(results: Results) -> list[Trial]:
-    """The completed trials, best first, then the pruned ones by their last value, then the others by number."""
-    pruned = by_last_loss(trial for trial in results if trial.status is Status.PRUNED)
-    told = {trial.number for trial in pruned}
-    others = [trial for trial in results if trial.losses is None and trial.number not in told]
-    return [*ranked(results.trials), *pruned, *others]
-
-
 def _table(results: Results) -> str:
     """The trials, the best first; those of a front are marked."""
-    order = _by_value(results)[:_MAX_ROWS]
+    order = by_value(results.trials)[:_MAX_ROWS]
     if not order:
         return ""
     front = {trial.number for trial in results.best_trials} if len(results.goals) > 1 else set()

@@ -14,6 +14,7 @@ from raytune_hpo.plots.distribution import distribution_plot
 from raytune_hpo.plots.duration import duration_plot
 from raytune_hpo.plots.history import history_plot
 from raytune_hpo.plots.importances import importances_plot
+from raytune_hpo.plots.lineage import lineage_plot
 from raytune_hpo.plots.parallel_coordinates import parallel_coordinates_plot
 from raytune_hpo.plots.pareto import pareto_plot
 from raytune_hpo.plots.rank import rank_plot
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _MAX_METRICS = 4  # that have figures of their own
 _FEW = 3  # trials below which most figures say nothing
 _TURNS = 10  # of a second arm: before, `auto` has as good as one
-_CURVES = "What trials reported step by step, and where the hopeless ones were stopped."
+_CURVES = "What trials reported step by step, and where they were stopped or set aside."
 _ENOUGH = 8  # trials with a value from which on the figures of parameters say something
 
 
@@ -59,10 +60,13 @@ def sections(results: Results) -> list[Section]:
             if _has_reports(seen):
                 add("Learning curves", _CURVES, curves_plot(results, goal.metric), metric)
         return found
-    says = "Every trial by its number. Trials that were stopped early stand at their last report."
+    says = "Every trial by its number. Trials that were stopped or set aside stand at their last report."
     add("History", says, history_plot(results))
     if len(results.arms) > 1 and (results.spec.sampler.name != "auto" or sorted(results.arms.values())[-2] >= _TURNS):
         add("Arms", "How often each arm of the portfolio had its turn, and what it found.", arms_plot(results))
+    if any(trial.slot is not None for trial in results):
+        says = "The members of the population step by step: who copied whom, and which settings led to the best."
+        add("Lineage", says, lineage_plot(results))
     if results.best_trials and len(results.goals) > 1:
         says = "Each trial of the front is the best there is for some balance of the metrics: no other one is better in all."
         add("Pareto front", says, pareto_plot(results))

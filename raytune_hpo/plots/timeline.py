@@ -14,7 +14,7 @@ from raytune_hpo.plots import style
 if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
-_MOST_BARS = 1_200  # trials that are drawn one by one
+_MOST_BARS = 1_200  # that are drawn one by one
 _MOST_LANES = 100
 _PARTS = 240  # of the whole time, in which shares are drawn
 _LANE = 22  # pixels
@@ -26,13 +26,14 @@ def timeline_plot(results: Results) -> Any:
     if not found.trials:
         return style.nothing("no trial has been handed out yet")
     lanes = min(found.num_lanes, _MOST_LANES)
+    num_trials = len(set(map(id, found.trials)))
     are_bars = len(found.trials) <= _MOST_BARS and lanes == found.num_lanes
     unit, name = style.time_axis(found.span[1])
     workers = "1 worker" if found.num_lanes == 1 else f"{found.num_lanes:,} workers"
     below = "trials"
     if not are_bars:
         whose = f"{lanes} of {found.num_lanes:,} workers" if lanes < found.num_lanes else "each worker"
-        below = f"share of time in trials of {whose}, {len(found.trials):,} trials in all; busier ones stand out"
+        below = f"share of time in trials of {whose}, {num_trials:,} trials in all; busier ones stand out"
     titles = [f"{workers}, {found.utilisation:.0%} of their time in trials", below]
     figure = style.panels_of_heights(titles, [140, int(np.clip(_LANE * lanes, 60, 640))], shared_xaxes=True)
     figure.add_trace(_busy(found, unit), row=1, col=1)
@@ -64,7 +65,7 @@ def _busy(found: Timeline, unit: float) -> Any:
 
 
 def _bars(found: Timeline, unit: float) -> list[Any]:
-    """A bar for every trial, in the colour of its status; at least a hair wide, so that short ones can be seen."""
+    """A bar for each time that a trial was on a worker, in the colour of its status, at least a hair wide to be seen."""
     hair = (found.span[1] - found.span[0]) / 1_500
     traces = []
     for status in Status:

@@ -93,9 +93,9 @@ def view(results: Results, metric: str | None = None) -> View:
 
 
 def rows_by_status(view: View, rows: Positions) -> list[tuple[Status, Positions]]:
-    """The rows of trials with a value by their status: pruned ones first, since completed ones are drawn above them."""
-    completed = view.completed[rows]
-    found = [(Status.PRUNED, rows[~completed]), (Status.COMPLETED, rows[completed])]
+    """The rows of trials with a value by their status: completed ones last, since they are drawn above the others."""
+    statuses = np.array([trial.status for trial in view.at(rows)])
+    found = [(status, rows[statuses == status]) for status in (Status.PRUNED, Status.PAUSED, Status.COMPLETED)]
     return [(status, own) for status, own in found if len(own)]
 
 

@@ -57,7 +57,7 @@ class Progress:
     def update(self, snapshot: Snapshot) -> None:
         """Show the newest state; to be called a few times a second."""
         self._last = snapshot
-        self._meter.note(snapshot.status.num_finished)
+        self._meter.note(snapshot.status.num_at_rest)
         if self._display is not None:
             self._display.show(snapshot, self._meter.rate())
 

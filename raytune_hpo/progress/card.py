@@ -36,7 +36,7 @@ def card(snapshot: Snapshot, rate: float | None, note: str = "") -> str:
     """The card of a study as HTML.
 
     Args:
-        rate: finished trials per second; None where there is nothing to tell it from.
+        rate: trials per second that finish or pause; None where there is nothing to tell it from.
         note: something that went wrong with the card itself.
     """
     status = snapshot.status
@@ -72,11 +72,11 @@ def message_card(text: str) -> str:
 
 
 def _progress_bar(status: StudyStatus) -> str:
-    """The progress bar, with finished trials by how they ended; empty where the study has no limit."""
+    """The progress bar, with the trials that have finished or are paused; empty where the study has no limit."""
     done = share(status)
     if done is None:
         return ""
-    ended = [(row.bright, status.counts.get(key, 0)) for key, row in STATUSES.items() if row.is_end]
+    ended = [(row.bright, status.counts.get(key, 0)) for key, row in STATUSES.items() if row.at_rest]
     total = sum(count for _, count in ended)
     pieces = [
         f'<div style="width: {100 * done * count / total:.2f}%; background: {colour}"></div>'
@@ -90,7 +90,7 @@ def _progress_bar(status: StudyStatus) -> str:
 
 def _tiles(snapshot: Snapshot) -> str:
     status = snapshot.status
-    tiles = [_tile(progress(status), "trials finished")]
+    tiles = [_tile(progress(status), "trials finished or paused" if status.num_paused else "trials finished")]
     for metric, value in status.best.items():
         trial = f" (trial {status.best_number})" if len(status.best) == 1 else ""
         tiles.append(_tile(number(value), f"best {cut(metric, 40)}{trial}"))
@@ -118,7 +118,7 @@ def _picture(snapshot: Snapshot, history: History, num: int) -> str:
         dots,
         history.best,
         lower_is_better=Goal(history.metric, history.mode).lower_is_better,
-        end=snapshot.status.num_finished,
+        end=history.length,
         size=_PICTURES[num],
         title=title,
     )

@@ -97,7 +97,7 @@ class Live:
             _log.debug("a card is not updated any more", exc_info=True)
 
     def _update(self, snapshot: Snapshot) -> None:
-        self._meter.note(snapshot.status.num_finished)
+        self._meter.note(snapshot.status.num_at_rest)
         self._last = snapshot
         self._card.show(snapshot, self._meter.rate())
 

@@ -1,4 +1,4 @@
-"""The rate at which trials finish, and the pauses between two looks at a study."""
+"""The rate at which trials finish or pause, and the pauses between two looks at a study."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _SHARE = 0.1  # of the time may go into looking and drawing
 
 
 class Meter:
-    """The rate at which trials finish, from what was seen in the last minute."""
+    """The rate at which trials come to rest, from what was seen in the last minute."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
 
-    def note(self, num_finished: int) -> None:
-        self._seen.append((time.monotonic(), num_finished))
+    def note(self, num_at_rest: int) -> None:
+        self._seen.append((time.monotonic(), num_at_rest))
         while self._seen[-1][0] - self._seen[0][0] > RATE_OVER_S and len(self._seen) > 2:
             self._seen.popleft()
 
     def rate(self) -> float | None:
-        """Trials finished per second since the oldest state that is remembered; None where none has."""
+        """Trials per second that came to rest since the oldest state that is remembered; None where none has."""
         if not self._seen:
             return None
         (begin, before), (now, after) = self._seen[0], self._seen[-1]

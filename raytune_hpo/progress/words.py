@@ -15,7 +15,7 @@ def line(status: StudyStatus, rate: float | None, *, first_failure: str = "", nu
     """The progress line of a study, the most important first: terminals cut it at their width.
 
     Args:
-        rate: finished trials per second; None where there is nothing to tell it from.
+        rate: trials per second that finish or pause; None where there is nothing to tell it from.
         first_failure: why the first trial that failed did so; it stands where terminals do not cut it.
         num_reporting: of a study that has ended without a completed trial, how many unfinished ones have reports.
     """
@@ -38,9 +38,9 @@ def line_of(snapshot: Snapshot, rate: float | None) -> str:
 
 
 def progress(status: StudyStatus) -> str:
-    """The number of finished trials, and of how many."""
+    """The number of trials that have finished or are paused, and of how many."""
     total = status.limits.num_trials
-    return f"{status.num_finished}{'' if total is None else f'/{total}'}"
+    return f"{status.num_at_rest}{'' if total is None else f'/{total}'}"
 
 
 def times(status: StudyStatus, rate: float | None) -> list[str]:
@@ -58,7 +58,7 @@ def time_left(status: StudyStatus, rate: float | None) -> float | None:
     if limits.time_budget_s is not None:
         ends.append(max(0.0, limits.time_budget_s - status.elapsed_s))
     if limits.num_trials is not None and rate:
-        ends.append(max(0, limits.num_trials - status.num_finished) / rate)
+        ends.append(max(0, limits.num_trials - status.num_at_rest) / rate)
     return min(ends) if ends else None
 
 
@@ -66,7 +66,7 @@ def share(status: StudyStatus) -> float | None:
     """How far the study is towards the nearest of its limits, from 0 to 1; None where it has none."""
     limits, shares = status.limits, []
     if limits.num_trials is not None:
-        shares.append(status.num_finished / limits.num_trials)
+        shares.append(status.num_at_rest / limits.num_trials)
     if limits.time_budget_s is not None:
         shares.append(status.elapsed_s / limits.time_budget_s)
     return min(1.0, max(shares)) if shares else None

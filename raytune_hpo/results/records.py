@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.checkpoints.record import BYTES
+from raytune_hpo.core.keeping import kept_records
 from raytune_hpo.display.text import MAX_BITS, first_line, number
-from raytune_hpo.facts import Fact, Finished, Printed, Requeued, Started
+from raytune_hpo.facts import Fact, Finished, Paused, Printed, Requeued, Saved, Started
 from raytune_hpo.space.values import stable_repr
 from raytune_hpo.trial import Trial
 
@@ -71,19 +73,27 @@ def full_trial_record(trial: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
         "suggested": trial.is_suggested,
         "meta": plain(trial.meta),
         "parent": trial.parent,
+        "until": trial.until,
+        "checkpoints": [{"step": step, **plain(kept)} for step, kept in sorted(trial.checkpoints.items())],
         "reports": [{"step": r.step, "at": r.at, "metrics": plain(r.metrics)} for r in trial.reports],
         "attempts": attempt_records(facts),
     }
 
 
 def attempt_records(facts: Sequence[Fact]) -> list[dict[str, Any]]:
-    """The records of a trial's attempts: their workers, ends, outputs and errors."""
+    """The records of a trial's attempts: their workers, what they went on from, ends, outputs and errors."""
     attempts: dict[int, dict[str, Any]] = {}
     for fact in facts:
         if isinstance(fact, Started):
-            attempts[fact.attempt] = {"attempt": fact.attempt, "worker": fact.worker, "started_at": fact.at}
+            begun = {"attempt": fact.attempt, "worker": fact.worker, "started_at": fact.at}
+            came_from = {"from_trial": fact.from_trial, "from_step": fact.from_step}
+            attempts[fact.attempt] = {**begun, **{key: value for key, value in came_from.items() if value is not None}}
         elif isinstance(fact, Printed):
             attempts[fact.attempt]["output"] = fact.text
+        elif isinstance(fact, Saved):
+            attempts[fact.attempt]["saved"] = [*attempts[fact.attempt].get("saved", []), fact.step]
+        elif isinstance(fact, Paused):
+            attempts[fact.attempt]["ended"] = f"paused at step {fact.step}"
         elif isinstance(fact, Requeued):
             attempts[fact.attempt]["ended"] = f"requeued: {fact.reason}"
         elif isinstance(fact, Finished):
@@ -103,12 +113,13 @@ def outcome_record(ledger: Ledger) -> dict[str, Any]:
     """The outcome of a study that has been read, for a list of studies."""
     goal, best = ledger.spec.goals[0], ledger.best[0]
     value = None if best is None else best.metrics[goal.metric]
-    return {"trials": len(ledger.trials), "best": value, "state": state_of(ledger)}
+    kept = sum(int(record.get(BYTES, 0)) for record in kept_records(ledger))
+    return {"trials": len(ledger.trials), "best": value, "checkpoint_bytes": kept, "state": state_of(ledger)}
 
 
 def unreadable_record(error: Exception) -> dict[str, Any]:
     """The outcome of a study that cannot be read, in the place of ``outcome_record``."""
-    return {"trials": None, "best": None, "state": first_line(str(error))}
+    return {"trials": None, "best": None, "checkpoint_bytes": None, "state": first_line(str(error))}
 
 
 def state_of(ledger: Ledger) -> str:
@@ -149,6 +160,7 @@ def status_record(status: StudyStatus) -> dict[str, Any]:
         "num_by_status": dict(status.counts),
         "num_trials": status.num_trials,
         "num_finished": status.num_finished,
+        "num_paused": status.num_paused,
         "num_enqueued": status.num_enqueued,
         "limits": status.limits.to_json(),
         "best": plain(status.best),

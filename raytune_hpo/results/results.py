@@ -14,6 +14,7 @@ from raytune_hpo.analysis.best import best_so_far, best_trial, best_trials, num_
 from raytune_hpo.analysis.columns import as_data, columns_of, csv_cell
 from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.analysis.importance import importances, interactions
+from raytune_hpo.analysis.lineage import lineage_of
 from raytune_hpo.analysis.repeats import Noise, noise_among
 from raytune_hpo.analysis.savings import Savings, early_stopping_savings
 from raytune_hpo.analysis.series import Floats, MetricSeries, goal_named
@@ -125,7 +126,7 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def savings(self) -> Savings:
-        """The savings of early stopping: how many trials were stopped, and an estimate of the worker time saved."""
+        """The savings of early stopping and pausing: of how many trials, and an estimate of the worker time saved."""
         return early_stopping_savings(self._trials)
 
     @cached_property
@@ -143,9 +144,9 @@ class Results(Sequence[Trial]):
     ) -> dict[str, float]:
         """The importance of each parameter for a metric, by default the first one; the most important ones come first.
 
-        Completed trials count, and pruned ones with their last report. A conditional parameter is judged among the
-        trials in which it is active: its share is a share of their differences only. A parameter that is active in
-        fewer than 8 trials with a value is left out.
+        Completed trials count, and pruned and paused ones with their last report. A conditional parameter is judged
+        among the trials in which it is active: its share is a share of their differences only. A parameter that is
+        active in fewer than 8 trials with a value is left out.
 
         Args:
             method: ``"ped_anova"``: what tells the best trials from the others; shares add up to 1 among all trials, and
@@ -275,6 +276,62 @@ class Results(Sequence[Trial]):
             storage=storage,
             runtime=runtime,
             max_concurrent=max_concurrent,
+            resources=resources,
+            progress=progress,
+        )
+
+    # -------------------------------------------------------------------------------------------- populations
+
+    def lineage(self, number: int) -> tuple[Trial, ...]:
+        """The chain of trials that led to one, it included, the oldest first: what each went on from, or was derived from.
+
+        Of a segment of a population (``pbt``, ``pb2``) it is the schedule of settings that its weights have been through.
+
+        Raises:
+            SpecError: there is no such trial.
+        """
+        return tuple(lineage_of(self._trials, number))
+
+    def replay(
+        self,
+        number: int,
+        *,
+        objective: Callable[..., Any] | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        storage: Any = None,
+        runtime: str | None = None,
+        resources: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
+        progress: bool = True,
+    ) -> Results:
+        """Train once more by the schedule of settings that led to a trial, from the start.
+
+        A schedule that a population has found was chosen by its scores in one run; whether it is any good without that luck,
+        or on other data, a replay says. It is a study of its own with the sampler ``schedule``: one segment for each of the
+        schedule's, which go on from each other's checkpoints; its last trial is the result. With the same call it is taken
+        up again.
+
+        Args:
+            objective: by default the search's own, which loaded results do not have.
+            seed: of the replay; an objective that takes ``seed`` as a keyword gets it. By default it derives from the
+                search's.
+            name: of the study, by default ``NAME-replay-NUMBER``.
+            storage, runtime, resources: by default as the search had them, as far as is known here.
+            progress: whether to show it.
+
+        Raises:
+            SpecError: there is no such trial, it has reported nothing, or there is no objective.
+        """
+        from raytune_hpo.confirming import replay
+
+        return replay(
+            self,
+            number,
+            objective=objective,
+            seed=seed,
+            name=name,
+            storage=storage,
+            runtime=runtime,
             resources=resources,
             progress=progress,
         )

@@ -163,12 +163,14 @@ def goal_text(results: Results, index: int = 0) -> str:
 
 
 def savings_line(results: Results) -> str:
-    """A line on early stopping: what it saved; empty if it stopped no trial."""
+    """A line on trials that were cut short: what it saved; empty if it happened to none."""
     savings = results.savings
-    if not savings.num_pruned or savings.saved_s is None or savings.share is None:
+    told = (("stopping", savings.num_pruned), ("pausing", savings.num_paused))
+    how = [f"{word} {num} trial{'' if num == 1 else 's'} early" for word, num in told if num]
+    if not how or savings.saved_s is None or savings.share is None:
         return ""
     return (
-        f"stopping {savings.num_pruned} trials early saved about {duration(savings.saved_s)} of worker time "
+        f"{' and '.join(how)} saved about {duration(savings.saved_s)} of worker time "
         f"({savings.share:.0%}; had each gone on at its own pace)"
     )
 

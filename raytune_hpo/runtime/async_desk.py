@@ -14,6 +14,7 @@ from raytune_hpo.runtime.desk import OVER, STOP, Desk
 from raytune_hpo.runtime.group_commit import GroupCommit
 from raytune_hpo.runtime.trial_run import timed_out
 from raytune_hpo.runtime.waiting_workers import WaitingWorkers
+from raytune_hpo.runtime.wire import ReportRow
 
 
 class AsyncDesk:
@@ -34,6 +35,7 @@ class AsyncDesk:
         self._desk = Desk()
         self._clock = clock
         self._optimizer: Optimizer | None = None
+        self._pauses = False  # whether trials are set aside, and chosen to go on
 
     @property
     def at_work(self) -> Collection[str]:
@@ -43,6 +45,7 @@ class AsyncDesk:
     async def serve(self, optimizer: Optimizer) -> None:
         """Let an optimizer handle what arrives, until something goes wrong for good."""
         self._optimizer = optimizer
+        self._pauses = optimizer.core.promoter is not None
         await self.commit.work(self._decide)
 
     def _decide(self, commands: Sequence[Command]) -> list[Reply]:
@@ -107,12 +110,30 @@ class AsyncDesk:
             await self.handle(self._desk.leave(worker, ended, returned, self._clock.now()))
             self.waiting.wake()
 
-    async def report(self, number: int, attempt: int, reports: Sequence[tuple[int, Mapping[str, Any]]]) -> Answer:
-        """Take in a trial's reports; the first STOP, or the answer to the last of them."""
+    async def report(self, number: int, attempt: int, reports: Sequence[ReportRow]) -> Answer:
+        """Take in a trial's reports; the first final answer, or the answer to the last of them."""
+        replies = await self._during_trial(number, self._desk.report(number, attempt, reports, self._clock.now()))
+        if replies and self._pauses:
+            self.waiting.wake()  # where it stands now, another trial may be the one to go on
+        return self._desk.answer(replies) if replies else STOP
+
+    async def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> Answer:
+        """Take note of a checkpoint."""
+        commands = self._desk.keep(number, attempt, step, checkpoint, self._clock.now())
+        replies = await self._during_trial(number, commands)
+        return self._desk.answer(replies) if replies else STOP
+
+    async def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
+        """Whether a checkpoint is wanted."""
+        commands = self._desk.offer(number, attempt, metrics, self._clock.now())
+        return self._desk.is_wanted(await self._during_trial(number, commands))
+
+    async def _during_trial(self, number: int, commands: Sequence[Command]) -> Sequence[Reply]:
+        """The replies to what an objective says while it runs; none when the study is over."""
         if self._desk.is_over or self._optimizer is None:
-            return STOP
+            return []
         with self.attendance.talking(str(self._optimizer.ledger.trials[number].worker)):
-            return self._desk.answer(await self.handle(self._desk.report(number, attempt, reports, self._clock.now())))
+            return await self.handle(commands)
 
     # -------------------------------------------------------------------------------------------- who works
 

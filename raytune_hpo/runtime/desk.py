@@ -16,14 +16,18 @@ from raytune_hpo.core.messages import (
     AskTrials,
     Command,
     EndTrial,
+    KeepCheckpoint,
     Lease,
     LoseWorker,
+    OfferCheckpoint,
     ReplaceWorkers,
     Reply,
     ReportMetrics,
     ReturnTrials,
+    Wanted,
 )
 from raytune_hpo.facts import Verdict
+from raytune_hpo.runtime.wire import ReportRow
 
 OVER = Lease(is_over=True)
 STOP = Answer(verdict=Verdict.STOP)
@@ -66,11 +70,20 @@ class Desk:
         self.at_work.discard(worker)
         return _told(worker, ended, returned, at)
 
-    def report(
-        self, number: int, attempt: int, reports: Sequence[tuple[int, Mapping[str, Any]]], at: float
-    ) -> list[Command]:
-        """A trial's reports, in order: steps and metrics."""
-        return [ReportMetrics(number=number, attempt=attempt, step=step, metrics=m, at=at) for step, m in reports]
+    def report(self, number: int, attempt: int, reports: Sequence[ReportRow], at: float) -> list[Command]:
+        """A trial's reports, in order."""
+        return [
+            ReportMetrics(number=number, attempt=attempt, step=step, metrics=metrics, saves=saves, at=at)
+            for step, metrics, saves in reports
+        ]
+
+    def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any], at: float) -> list[Command]:
+        """A running trial has saved a checkpoint."""
+        return [KeepCheckpoint(number=number, attempt=attempt, step=step, checkpoint=checkpoint, at=at)]
+
+    def offer(self, number: int, attempt: int, metrics: Mapping[str, Any], at: float) -> list[Command]:
+        """A trial that is about to end could save a checkpoint."""
+        return [OfferCheckpoint(number=number, attempt=attempt, metrics=metrics, at=at)]
 
     def lose(self, worker: str, reason: str, at: float, *, blameless: bool) -> list[Command]:
         """A worker is gone, and is not listened to any more."""
@@ -90,6 +103,11 @@ class Desk:
         lease = replies[-1]
         assert isinstance(lease, Lease)
         return lease
+
+    @staticmethod
+    def is_wanted(replies: Sequence[Reply]) -> bool:
+        """Whether a checkpoint that was offered is wanted."""
+        return any(isinstance(reply, Wanted) and reply.is_wanted for reply in replies)
 
     @staticmethod
     def answer(replies: Sequence[Reply]) -> Answer:

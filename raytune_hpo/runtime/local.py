@@ -8,8 +8,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from raytune_hpo.checkpoints.deleting import Deleter
+from raytune_hpo.checkpoints.places import place_of
+from raytune_hpo.checkpoints.store import CheckpointStore
+from raytune_hpo.core.keeping import kept_records
 from raytune_hpo.core.ledger import StudyStatus
-from raytune_hpo.core.messages import Answer, EndTrial, Lease, Tick
+from raytune_hpo.core.messages import Answer, Command, EndTrial, Lease, Reply, Tick
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.facts import Fact
@@ -20,6 +24,7 @@ from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study
 from raytune_hpo.runtime.threads import inherited
 from raytune_hpo.runtime.trial_run import timed_out
+from raytune_hpo.runtime.wire import ReportRow
 from raytune_hpo.runtime.worker import Worker
 
 TICK_S = 0.2  # how closely time limits are kept
@@ -32,7 +37,11 @@ class LocalHandle:
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
         self._storage = open_storage(plan.settings.storage)
-        self._optimizer = open_study(plan, self._storage, WallClock(), blame=True)
+        self._store = CheckpointStore(place_of(plan.settings.checkpoints, self._storage.url, plan.spec.name))
+        self._deleter = Deleter(self._store)
+        self._optimizer = open_study(plan, self._storage, WallClock(), blame=True, delete=self._deleter)
+        self._store.sweep_unknown(kept_records(self._optimizer.ledger))
+        self._pauses = self._optimizer.core.promoter is not None
         self._desk = Desk()
         self._changed = threading.Condition()
         self._failure: BaseException | None = None
@@ -87,6 +96,7 @@ class LocalHandle:
             self._end()
             self._workers.clear()
             self._optimizer.close()
+        self._deleter.close()
 
     def _end(self) -> None:
         """Nobody waits any more, neither for work nor for objectives whose results are not wanted."""
@@ -110,16 +120,33 @@ class LocalHandle:
                 self._changed.wait(WAIT_S)
             return lease
 
-    def report(self, number: int, attempt: int, reports: Sequence[tuple[int, Mapping[str, Any]]]) -> Answer:
+    def report(self, number: int, attempt: int, reports: Sequence[ReportRow]) -> Answer:
         with self._changed:
-            if self._desk.is_over:
-                return STOP
-            commands = self._desk.report(number, attempt, reports, self._optimizer.now())
-            try:
-                return self._desk.answer(self._optimizer.handle(commands))
-            except Exception as error:  # of a scheduler or a journal, not of the objective that reports
-                self._fail(error)
-                return STOP
+            replies = self._during_trial(self._desk.report(number, attempt, reports, self._optimizer.now()))
+            if self._pauses:
+                self._changed.notify_all()  # where it stands now, another trial may be the one to go on
+            return self._desk.answer(replies) if replies else STOP
+
+    def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> Answer:
+        with self._changed:
+            replies = self._during_trial(self._desk.keep(number, attempt, step, checkpoint, self._optimizer.now()))
+            return self._desk.answer(replies) if replies else STOP
+
+    def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
+        with self._changed:
+            return self._desk.is_wanted(
+                self._during_trial(self._desk.offer(number, attempt, metrics, self._optimizer.now()))
+            )
+
+    def _during_trial(self, commands: Sequence[Command]) -> Sequence[Reply]:
+        """The replies to what an objective says while it runs; none when the study is over, or cannot go on."""
+        if self._desk.is_over:
+            return []
+        try:
+            return self._optimizer.handle(commands)
+        except Exception as error:  # of a scheduler or a journal, not of the objective that reports
+            self._fail(error)
+            return []
 
     # -------------------------------------------------------------------------------------------- workers and their time
 
@@ -134,7 +161,14 @@ class LocalHandle:
     def _hire(self) -> None:
         name = f"thread-{os.getpid()}-{time.monotonic_ns()}-{len(self._workers)}"
         plan = self._plan
-        worker = Worker(name, plan.objective, plan.rules, self)
+        worker = Worker(
+            name,
+            plan.objective,
+            plan.rules,
+            self,
+            store=self._store,
+            checkpoint_every_s=plan.settings.checkpoint_every_s,
+        )
         self._workers[name] = worker
         threading.Thread(target=self._work, args=(worker,), name=f"raytune_hpo-{name}", daemon=True).start()
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 
 from raytune_hpo import registry
+from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.core.optimizer import Optimizer
 from raytune_hpo.errors import JournalError, StudyExists
 from raytune_hpo.facts import StudyCreated
@@ -15,14 +17,23 @@ from raytune_hpo.protocols import Clock, Journal
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.spec import StudySpec
 
+Delete = Callable[[Checkpoint], object]
+
 
 def open_study(
-    plan: RunPlan, storage: Storage, clock: Clock, *, ahead: bool = False, suspect: bool = False, blame: bool = False
+    plan: RunPlan,
+    storage: Storage,
+    clock: Clock,
+    *,
+    ahead: bool = False,
+    suspect: bool = False,
+    blame: bool = False,
+    delete: Delete | None = None,
 ) -> Optimizer:
     """Create the study or continue it, and begin a session.
 
     Args:
-        ahead: see Optimizer.
+        ahead, delete: see Optimizer.
         suspect, blame: what a dead session's trials are held for; see ``OptimizerCore.open``.
 
     Raises:
@@ -36,7 +47,7 @@ def open_study(
             raise StudyExists(
                 f"study {stored.name!r} exists in {storage.url}; use another name, or resume='auto' to continue it"
             )
-        optimizer = _optimizer(plan, stored, journal, clock, ahead=ahead)
+        optimizer = _optimizer(plan, stored, journal, clock, ahead=ahead, delete=delete)
         if stored is None:
             optimizer.create(plan.settings.points_to_evaluate)
         optimizer.open(suspect=suspect, blame=blame, retry_failed=plan.settings.retry_failed)
@@ -46,7 +57,9 @@ def open_study(
     return optimizer
 
 
-def reopen_study(plan: RunPlan, storage: Storage, clock: Clock, *, ahead: bool = False) -> Optimizer:
+def reopen_study(
+    plan: RunPlan, storage: Storage, clock: Clock, *, ahead: bool = False, delete: Delete | None = None
+) -> Optimizer:
     """Go on in the session of an optimizer that was lost: its workers still run their trials.
 
     Raises:
@@ -60,7 +73,7 @@ def reopen_study(plan: RunPlan, storage: Storage, clock: Clock, *, ahead: bool =
             f"study {plan.spec.name!r} was running, but its journal in {storage.url} is empty; "
             f"bring the file back, or run the study under another name"
         )
-    optimizer = _optimizer(plan, stored, journal, clock, ahead=ahead)
+    optimizer = _optimizer(plan, stored, journal, clock, ahead=ahead, delete=delete)
     optimizer.replay()
     return optimizer
 
@@ -74,12 +87,23 @@ def _stored_spec(journal: Journal) -> StudySpec | None:
     return registry.current_spec(StudySpec.from_json(first.spec))
 
 
-def _optimizer(plan: RunPlan, stored: StudySpec | None, journal: Journal, clock: Clock, *, ahead: bool) -> Optimizer:
+def _optimizer(
+    plan: RunPlan, stored: StudySpec | None, journal: Journal, clock: Clock, *, ahead: bool, delete: Delete | None
+) -> Optimizer:
     spec = plan.spec
     if stored is not None:
         spec = spec if plan.settings.seed is not None else replace(spec, seed=stored.seed)
         spec.require_same(stored)
-    return Optimizer(spec, plan.sampler, plan.scheduler, journal, clock, ahead=ahead)
+    return Optimizer(
+        spec,
+        plan.sampler,
+        plan.scheduler,
+        journal,
+        clock,
+        ahead=ahead,
+        keep_checkpoints=plan.settings.keep_checkpoints,
+        delete=delete,
+    )
 
 
 def _owner() -> str:

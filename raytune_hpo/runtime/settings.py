@@ -10,11 +10,13 @@ from datetime import timedelta
 from typing import Any
 
 from raytune_hpo import registry
+from raytune_hpo.checkpoints.places import checked_place
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.goals import Goal, make_goals, ranges_of
 from raytune_hpo.options import positive, whole
-from raytune_hpo.registry import check_pairing
+from raytune_hpo.registry import check_pairing, with_brought
 from raytune_hpo.rng import fresh_seed
+from raytune_hpo.runtime.instances import checked_instances, instance_names
 from raytune_hpo.space import Space
 from raytune_hpo.spec import Limits, StudySpec
 
@@ -45,6 +47,7 @@ class Settings:
     time_budget_s: float | None = None
     target: float | None = None
     max_failures: int | None = None
+    num_steps: int | None = None
     retry_failed: bool = False
     max_concurrent: int | None = None
     resources: Mapping[str, float] | Sequence[Mapping[str, float]] = field(default_factory=lambda: {"cpu": 1.0})
@@ -56,6 +59,10 @@ class Settings:
     name: str | None = None
     storage: Any = field(default=None, repr=False)  # a URL may hold a password
     resume: str = "auto"
+    instances: Any = field(default=None, repr=False)
+    checkpoints: Any = None
+    checkpoint_every_s: float | None = None
+    keep_checkpoints: int = 1
     recorded: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -71,15 +78,20 @@ class Settings:
             raise SpecError(f"seed is a whole number of at least 0, or None to have one drawn, got {self.seed!r}")
         if self.limits.target is not None and several:
             raise SpecError("target ends a study of one metric; with several, use num_trials or time_budget_s")
-        for what, least in (("max_concurrent", 1), ("max_retries", 0)):
+        for what, least in (("max_concurrent", 1), ("max_retries", 0), ("keep_checkpoints", 0)):
             if (value := getattr(self, what)) is not None:
                 self._set(what, whole(what, value, least=least))
         if self.trial_timeout_s is not None:
             positive("trial_timeout_s", self.trial_timeout_s)
+        if self.checkpoint_every_s is not None:
+            positive("checkpoint_every_s", self.checkpoint_every_s)
+        if self.checkpoints is not None:
+            self._set("checkpoints", checked_place(self.checkpoints))
         one_of("resume", self.resume, RESUME)
         one_of("isolation", self.isolation, ISOLATIONS)
         self._set("resources", _checked_resources(self.resources))
         self._set("points_to_evaluate", tuple(self.points_to_evaluate))
+        self._set("instances", checked_instances(self.instances))
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -95,13 +107,19 @@ class Settings:
             time_budget_s=self.time_budget_s,
             target=self.target,
             max_failures=self.max_failures,
+            num_steps=self.num_steps,
         )
 
     def make_parts(self) -> tuple[Any, Any]:
-        """The sampler and the scheduler (or None), not bound to the study yet."""
-        sampler = AUTO_OF_SEVERAL if self.sampler == "auto" and len(self.goals) > 1 else self.sampler
+        """The sampler and the scheduler (or None), not bound to the study yet.
+
+        Raises:
+            SpecError: one of them is unknown, or the sampler brings a scheduler, and another one was given.
+        """
+        named = AUTO_OF_SEVERAL if self.sampler == "auto" and len(self.goals) > 1 else self.sampler
+        sampler = registry.make("sampler", named)
         scheduler = None if self.scheduler is None else registry.make("scheduler", self.scheduler)
-        return registry.make("sampler", sampler), scheduler
+        return sampler, with_brought(sampler, scheduler)
 
     def make_spec(self, space: Any, sampler: Any, scheduler: Any, *, default_name: str) -> StudySpec:
         """The spec of a study; parts, space and goals have been tried on each other.
@@ -126,9 +144,10 @@ class Settings:
             max_retries=self.max_retries,
             limits=self.limits,
             valid_ranges={name: r for name, r in ranges.items() if name not in metrics},
+            instances=() if self.instances is None else instance_names(self.instances),
             settings=self.recorded,
         )
-        check_pairing(spec, sampler)
+        check_pairing(spec, sampler, scheduler)
         sampler.bind(spec.space, goals, spec.seed)
         if scheduler is not None:
             scheduler.bind(goals)

@@ -2,7 +2,8 @@
 
 The objective is called when its trial starts and says how long it takes: each report and the result carry a metric
 (``cost``) of virtual seconds since the trial began. Its reports reach the optimizer at their virtual times, between those
-of the other workers, so everything asynchronous happens as it would on a cluster, and the same way every time.
+of the other workers, so everything asynchronous happens as it would on a cluster, and the same way every time. An objective
+that saves checkpoints is run in stretches, each when its time has come.
 """
 
 from __future__ import annotations
@@ -14,19 +15,35 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from raytune_hpo.checkpoints.places import temporary_place
+from raytune_hpo.checkpoints.record import Checkpoint
+from raytune_hpo.checkpoints.store import BriefStore
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.core.ledger import StudyStatus
-from raytune_hpo.core.messages import Answer, AskTrials, Assignment, Command, EndTrial, Lease, ReportMetrics
+from raytune_hpo.core.messages import (
+    Answer,
+    AskTrials,
+    Assignment,
+    Command,
+    EndTrial,
+    KeepCheckpoint,
+    Lease,
+    OfferCheckpoint,
+    Reply,
+    ReportMetrics,
+)
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.errors import ObjectiveError
 from raytune_hpo.facts import Fact, Status, Verdict
 from raytune_hpo.journal import open_storage
 from raytune_hpo.protocols import last_step
+from raytune_hpo.runtime.desk import Desk
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study
 from raytune_hpo.runtime.threads import inherited
 from raytune_hpo.runtime.trial_run import TrialRun, timed_out
+from raytune_hpo.runtime.wire import ReportRow
 
 COST = "cost_s"
 
@@ -46,31 +63,46 @@ class VirtualClock:
 
 @dataclass(slots=True)
 class _Running:
-    """A trial under way: its events still to come, in the order of their times, and the worker it occupies."""
+    """A trial under way: its events still to come, in the order of their times, and the worker it occupies.
+
+    Its objective is run stretch by stretch: up to the next step at which it may be looked at, if it can go on from there,
+    and otherwise to its end. A stretch that was run to the end has an EndTrial as its last event.
+
+    Attributes:
+        assignment: of the stretch; ``checkpoint``: that it saved where it was left.
+        started_at: virtual time; ``base_s``: the trial's seconds before that, of which reports tell as well; ``passed_s``:
+            those up to the end of the newest stretch.
+    """
 
     worker: str
-    events: Iterator[Command]
     assignment: Assignment
+    started_at: float
+    base_s: float
+    passed_s: float
+    events: Iterator[Command] = field(default_factory=lambda: iter(()))
+    checkpoint: Mapping[str, Any] | None = None
     next: Command | None = None
     verdict: Verdict = Verdict.CONTINUE
-    started_at: float = field(default=0.0)
 
     def advance(self) -> Command | None:
         self.next = next(self.events, None)
         return self.next
 
-    def has_said_its_last(self, answer: Answer) -> bool:
-        """Whether it reports although its last report was the last one wanted."""
+    def goes_on(self, answer: Answer) -> bool:
+        """Whether it runs on after its newest report was answered; not if it reports although it has said its last."""
         was, self.verdict = self.verdict, answer.verdict
-        return was is Verdict.COMPLETE
+        if was is Verdict.COMPLETE or answer.verdict in (Verdict.STOP, Verdict.PAUSE):
+            return False
+        return answer.verdict is not Verdict.COMPLETE or (self.checkpoint is None and answer.next_step is None)
 
-    def stopped_at(self, at: float) -> EndTrial:
-        """How it ends when the scheduler has stopped it."""
+    def left_at(self, at: float) -> EndTrial:
+        """How it ends where it does not run on."""
         return EndTrial(
             number=self.assignment.number,
             attempt=self.assignment.attempt,
-            status=Status.PRUNED,
+            status=Status.PAUSED if self.verdict is Verdict.PAUSE else Status.PRUNED,
             at=at,
+            checkpoint=None if self.verdict is Verdict.STOP else self.checkpoint,
             started_at=self.started_at,
             duration_s=at - self.started_at,
         )
@@ -81,16 +113,23 @@ class SimulatedHandle:
 
     Args:
         cost: the metric in which the objective says how many virtual seconds have passed in its trial.
-        on_suggestion: see ``simulate``.
+        on_suggestion, checkpoint_cost_s: see ``simulate``.
     """
 
     def __init__(
-        self, plan: RunPlan, *, cost: str = COST, on_suggestion: Callable[[int, float], object] | None = None
+        self,
+        plan: RunPlan,
+        *,
+        cost: str = COST,
+        on_suggestion: Callable[[int, float], object] | None = None,
+        checkpoint_cost_s: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self._plan, self._cost, self._on_suggestion = plan, cost, on_suggestion
+        self._save_s, self._load_s = checkpoint_cost_s
         self._clock = VirtualClock()
         self._storage = open_storage(plan.settings.storage)
-        self._optimizer = open_study(plan, self._storage, self._clock)
+        self._store = BriefStore(temporary_place(in_memory=True))
+        self._optimizer = open_study(plan, self._storage, self._clock, delete=self._delete)
         self._clock.set(self._optimizer.ledger.elapsed_s(0.0))
         self._heap: list[tuple[float, int, _Running]] = []
         self._lock = threading.Lock()  # pictures are taken from other threads
@@ -145,19 +184,47 @@ class SimulatedHandle:
         running = []
         while self._heap and self._heap[0][0] == at:
             running.append(heapq.heappop(self._heap)[2])
-        events = [r.next for r in running if r.next is not None]
-        stopped = []
+        events = [self._as_wanted(run.next) for run in running if run.next is not None]
+        left = []
         for run, event, reply in zip(running, events, self._optimizer.handle(events), strict=True):
             if isinstance(event, EndTrial):
                 self._idle.append(run.worker)
-            elif isinstance(reply, Answer) and (reply.verdict is Verdict.STOP or run.has_said_its_last(reply)):
-                stopped.append(run)
+            elif isinstance(reply, Answer) and not run.goes_on(reply):
+                left.append(run)
             else:
-                self._push(run)
-        if stopped:
-            self._optimizer.handle([run.stopped_at(at) for run in stopped])
-            self._idle.extend(run.worker for run in stopped)
+                self._push(run, reply)
+        self._leave(left, at)
         self._put_to_work()
+
+    def _leave(self, left: list[_Running], at: float) -> None:
+        """Trials do not run on; those that save something keep their workers for as long as that takes."""
+        at_once = []
+        for run in left:
+            if run.checkpoint is not None and run.verdict is Verdict.STOP:
+                self._store.delete(run.checkpoint)
+            saves_s = self._save_s if run.left_at(at).checkpoint is not None else 0.0
+            if saves_s > 0.0:
+                run.events = iter([run.left_at(at + saves_s)])
+                self._push(run)
+            else:
+                at_once.append(self._as_wanted(run.left_at(at)))
+                self._idle.append(run.worker)
+        if at_once:
+            self._optimizer.handle(at_once)
+
+    def _as_wanted(self, event: Command) -> Command:
+        """A trial's end without the last checkpoint, where nobody wants that."""
+        if not isinstance(event, EndTrial) or event.checkpoint is None or event.status is Status.PAUSED:
+            return event
+        metrics = event.metrics or self._optimizer.ledger.trials[event.number].metrics
+        offer = OfferCheckpoint(number=event.number, attempt=event.attempt, metrics=metrics, at=event.at)
+        if Desk.is_wanted(self._optimizer.handle([offer])):
+            return event
+        self._store.delete(event.checkpoint)
+        return replace(event, checkpoint=None)
+
+    def _delete(self, checkpoint: Checkpoint) -> None:
+        self._store.delete(checkpoint.record)
 
     def _put_to_work(self) -> None:
         """Give the idle workers something to do; when one gets nothing, the others would get nothing either."""
@@ -172,53 +239,87 @@ class SimulatedHandle:
             (assignment,) = lease.assignments
             if self._on_suggestion is not None:
                 self._on_suggestion(assignment.number, time.thread_time() - begin)
-            self._push(
-                _Running(worker=worker, events=self._script(assignment, at), assignment=assignment, started_at=at)
-            )
+            begins_at = at + (self._load_s if assignment.checkpoint is not None else 0.0)
+            base_s = self._passed_before(assignment)
+            run = _Running(worker=worker, assignment=assignment, started_at=begins_at, base_s=base_s, passed_s=base_s)
+            self._run_stretch(run)
+            self._push(run)
 
-    def _push(self, run: _Running) -> None:
+    def _push(self, run: _Running, reply: Reply | None = None) -> None:
+        """Have a trial's next event come in its time; where its objective was left, it is taken up again first."""
+        last = run.next
         event = run.advance()
+        if event is None and isinstance(last, ReportMetrics) and isinstance(reply, Answer):
+            saved, number = run.checkpoint, run.assignment.number
+            run.assignment = replace(
+                run.assignment,
+                from_step=last.step,
+                checkpoint=None if saved is None else Checkpoint(number, last.step, saved),
+                next_step=reply.next_step,
+            )
+            self._run_stretch(run)
+            if saved is not None:
+                self._store.delete(saved)  # it stood for a trial that never stopped
+            event = run.advance()
         if event is not None:
             self._order += 1
             heapq.heappush(self._heap, (event.at, self._order, run))
 
     # -------------------------------------------------------------------------------------------- a trial's script
 
-    def _script(self, assignment: Assignment, at: float) -> Iterator[Command]:
-        """Run the objective now; its reports and its end, at the virtual times it gave, up to the time limit."""
-        recorder = _Recorder(last_step(self._plan.scheduler))
-        run = TrialRun(assignment, self._plan.objective, self._plan.rules, recorder)
-        ended = run()
-        events = self._timed(assignment, at, recorder.reports, ended)
+    def _run_stretch(self, run: _Running) -> None:
+        """Run the objective now; its events come at the virtual times it gave, up to the time limit."""
+        recorder = _Recorder(run.assignment, last_step(self._plan.scheduler))
+        ended = TrialRun(run.assignment, self._plan.objective, self._plan.rules, recorder, self._store)()
+        run.checkpoint = ended.checkpoint if recorder.was_left else None
+        events = self._timed(run, recorder, ended)
         limit = self._plan.settings.trial_timeout_s
-        if limit is not None and events[-1].at > at + limit:
-            in_time = [event for event in events if event.at <= at + limit]
-            events = [*in_time, timed_out(assignment.number, assignment.attempt, limit, at)]
-        return iter(events)
+        if limit is not None and events[-1].at > run.started_at + limit:
+            in_time = [event for event in events if event.at <= run.started_at + limit]
+            events = [*in_time, timed_out(run.assignment.number, run.assignment.attempt, limit, run.started_at)]
+        run.events = iter(events)
 
-    def _timed(
-        self, assignment: Assignment, at: float, reports: list[tuple[int, Mapping[str, Any]]], ended: EndTrial
-    ) -> list[Command]:
+    def _timed(self, run: _Running, recorder: _Recorder, ended: EndTrial) -> list[Command]:
         events: list[Command] = []
-        passed = 0.0
+        passed = run.passed_s
         try:
-            for step, metrics in reports:
-                passed = self._passed(metrics, passed)
+            for command in recorder.commands:
+                if isinstance(command, KeepCheckpoint):
+                    events.append(replace(command, at=run.started_at + passed - run.base_s))
+                    continue
+                step, metrics, saves = command
+                each = bool(run.assignment.order)
+                passed = passed + self._passed(metrics, 0.0) if each else self._passed(metrics, passed)
                 events.append(
                     ReportMetrics(
-                        number=assignment.number,
-                        attempt=assignment.attempt,
+                        number=run.assignment.number,
+                        attempt=run.assignment.attempt,
                         step=step,
                         metrics=metrics,
-                        at=at + passed,
+                        saves=saves,
+                        at=run.started_at + passed - run.base_s,
                     )
                 )
-            if ended.status is Status.COMPLETED:
+            if ended.status is Status.COMPLETED and not run.assignment.order:
                 passed = self._passed(ended.metrics, passed)
         except ObjectiveError as error:
             ended = replace(ended, status=Status.FAILED, metrics={}, error=f"ObjectiveError: {error}")
-        events.append(replace(ended, at=at + passed, started_at=at, duration_s=passed))
+        run.passed_s = passed
+        if ended.status is Status.FAILED or not recorder.was_left:
+            took_s = passed - run.base_s
+            end = replace(ended, at=run.started_at + took_s, started_at=run.started_at, duration_s=took_s)
+            events.append(end)
         return events
+
+    def _passed_before(self, assignment: Assignment) -> float:
+        """The virtual seconds of what a trial goes on from."""
+        if assignment.from_step is None:
+            return 0.0
+        owner = assignment.number if assignment.checkpoint is None else assignment.checkpoint.number
+        reports = self._optimizer.ledger.trials[owner].reports
+        if assignment.order:
+            return sum(self._passed(r.own, 0.0) for r in reports)
+        return next((self._passed(r.metrics, 0.0) for r in reports if r.step == assignment.from_step), 0.0)
 
     def _passed(self, metrics: Mapping[str, Any], before: float) -> float:
         cost = metrics.get(self._cost)
@@ -231,13 +332,36 @@ class SimulatedHandle:
 
 
 class _Recorder:
-    """Takes reports down instead of sending them."""
+    """Takes down what an objective says instead of sending it.
 
-    def __init__(self, last_step: int | None) -> None:
-        self.reports: list[tuple[int, Mapping[str, Any]]] = []
-        self._last_step = last_step
+    Attributes:
+        was_left: whether the objective was left at a report that may be answered by something else than to go on.
+    """
 
-    def report(self, step: int, metrics: Mapping[str, Any]) -> Verdict:
-        self.reports.append((step, metrics))
-        is_last = self._last_step is not None and step >= self._last_step
-        return Verdict.COMPLETE if is_last else Verdict.CONTINUE  # an objective without end would be run for ever
+    def __init__(self, assignment: Assignment, last_step: int | None) -> None:
+        self.commands: list[ReportRow | KeepCheckpoint] = []
+        self.was_left = False
+        self.next_step = assignment.next_step
+        self._assignment, self._last_step = assignment, last_step
+
+    def report(self, step: int, metrics: Mapping[str, Any], saves: bool) -> Verdict:
+        self.commands.append((step, metrics, saves))
+        goes_on_from_here = saves or step < len(self._assignment.order)
+        if goes_on_from_here and self.next_step is not None and step >= self.next_step:
+            self.was_left = True
+            return Verdict.PAUSE
+        if self._last_step is None or step < self._last_step:
+            return Verdict.CONTINUE
+        self.next_step = None
+        return Verdict.COMPLETE  # an objective without end would be run for ever
+
+    def keep(self, step: int, checkpoint: Mapping[str, Any]) -> None:
+        assignment = self._assignment
+        self.commands.append(
+            KeepCheckpoint(
+                number=assignment.number, attempt=assignment.attempt, step=step, checkpoint=checkpoint, at=0.0
+            )
+        )
+
+    def offer(self, metrics: Mapping[str, Any]) -> bool:
+        return True  # whether it is wanted is asked when its time has come

@@ -10,17 +10,24 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from raytune_hpo.checkpoints.record import Checkpoint
+from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.core.messages import Assignment, EndTrial
 from raytune_hpo.display.text import cut
-from raytune_hpo.errors import ObjectiveError, TrialStopped
+from raytune_hpo.errors import CheckpointGone, ObjectiveError, TrialStopped
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.output import BoundedText, captured
+from raytune_hpo.runtime.saving import NAMES, Offer, Saving, offered
 
 MAX_ERROR_CHARS = 8_000
 MAX_REASON_CHARS = 300
+_NO_OFFER = Offer()
 
 Objective = Callable[[dict[str, Any]], Any]
 
@@ -28,8 +35,21 @@ Objective = Callable[[dict[str, Any]], Any]
 class Reporter(Protocol):
     """Carries the reports of one run to the optimizer, and its verdicts back."""
 
-    def report(self, step: int, metrics: Mapping[str, Any]) -> Verdict:
+    @property
+    def next_step(self) -> int | None:
+        """The first step at which there may be another verdict than to go on; None: there is none."""
+        ...
+
+    def report(self, step: int, metrics: Mapping[str, Any], saves: bool) -> Verdict:
         """Send a report; waits for the verdict only where there may be one."""
+        ...
+
+    def keep(self, step: int, checkpoint: Mapping[str, Any]) -> None:
+        """Say that a checkpoint has been saved."""
+        ...
+
+    def offer(self, metrics: Mapping[str, Any]) -> bool:
+        """Whether a checkpoint of the last report is wanted, now that the trial is about to end with these metrics."""
         ...
 
 
@@ -42,26 +62,64 @@ def is_in_trial() -> bool:
     return _current.get() is not None
 
 
-def report(metrics: Mapping[str, Any] | float | None = None, /, *, step: int | None = None, **named: Any) -> None:
+def report(
+    metrics: Mapping[str, Any] | float | None = None,
+    /,
+    *,
+    step: int | None = None,
+    save: Callable[[Path], object] | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    **named: Any,
+) -> None:
     """Report metrics of the running trial: as keywords, as one dict, or as one number, the metric itself.
 
     Any thread of the trial may report. Outside a trial it does nothing.
 
     Args:
-        step: an integer that grows from report to report; by default one more than the last, from 1. A ``"step"`` in
-            the dict serves as well.
+        step: an integer that grows from report to report; by default one more than the last, from 1. In the dict,
+            ``"step"`` serves as well, and so do the names of the other arguments.
+        save: writes what the trial needs to go on after this step into the folder (a ``pathlib.Path``) that it is given.
+            It is called before ``report`` returns or raises, and only where a checkpoint is wanted: the trial is to
+            pause, its population goes on from it, ``checkpoint_every_s`` have passed, or it was the last report of one of
+            the best trials; that one is saved when the objective returns. So bind by value what changes after the report.
+        checkpoint: a folder that holds such a checkpoint already; it is always taken, by a copy.
 
     Raises:
-        TrialStopped: the scheduler stops this trial. Let it pass; it is a BaseException.
+        TrialStopped: the trial is stopped, or set aside, here. Let it pass; it is a BaseException.
         ObjectiveError: a step that does not grow, or a metric that is not valid; fails the trial.
     """
     run = _current.get() or _only_one()
     if run is None:
         return
     given = {} if metrics is None else run.rules.named(metrics)
-    if step is None:
-        step = given.pop("step", None)
-    run.report({**given, **named}, step)
+    given.update(named)
+    if save is not None or checkpoint is not None:
+        given.update({k: v for k, v in (("save", save), ("checkpoint", checkpoint)) if v is not None})
+    run.report(given, step)
+
+
+def checkpoint() -> Checkpoint | None:
+    """The checkpoint that the running trial goes on from: its ``path``, a folder to read, and its ``step``.
+
+    None where the trial begins at its start, and outside a trial.
+    """
+    run = _current.get() or _only_one()
+    return None if run is None else run.saving.begun_with
+
+
+def until() -> int | None:
+    """The first step of the running trial that will be looked at: it may be stopped there, or set aside, and not before.
+
+    None where there is none, and outside a trial. An objective that has called this and returns without having reported
+    that step has reported its result there.
+    """
+    run = _current.get() or _only_one()
+    return None if run is None else run.until()
+
+
+def current_run() -> TrialRun | None:
+    """The run of the trial that this thread belongs to; None where it belongs to none."""
+    return _current.get()
 
 
 def _only_one() -> TrialRun | None:
@@ -88,7 +146,15 @@ class TrialRun:
         output: what the objective has printed up to now.
     """
 
-    def __init__(self, assignment: Assignment, objective: Objective, rules: MetricRules, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        objective: Objective,
+        rules: MetricRules,
+        reporter: Reporter,
+        store: CheckpointStore | None = None,
+        checkpoint_every_s: float | None = None,
+    ) -> None:
         self.assignment = assignment
         self.started_at = time.time()
         self.rules = rules
@@ -96,8 +162,12 @@ class TrialRun:
         self._lock = threading.Lock()  # reports may come from several threads
         self.output = BoundedText()
         self._objective, self._reporter = objective, reporter
+        self._store, self._checkpoint_every_s = store, checkpoint_every_s
         self._last: dict[str, Any] = {}
         self._step: int | None = None
+        self._until: int | None = None  # what the objective was told
+        self._save: Callable[[Path], object] | None = None  # that the newest report offered, and nobody has called
+        self._saved: Mapping[str, Any] | None = None  # the checkpoint of the newest report, to go with the end
         self._verdict = Verdict.CONTINUE
         self._is_over = False
 
@@ -123,6 +193,7 @@ class TrialRun:
             status=status,
             at=0.0,  # stamped by the optimizer's clock on arrival
             metrics=metrics,
+            checkpoint=self._saved,
             error=None if error is None else error.text,
             reason=None if error is None else error.reason,
             output=str(self.output),
@@ -130,20 +201,64 @@ class TrialRun:
             duration_s=time.perf_counter() - begin,
         )
 
-    def report(self, metrics: Mapping[str, Any], step: int | None) -> None:
+    @cached_property
+    def saving(self) -> Saving:
+        """The checkpoints of this run; most trials have none."""
+        return Saving(self.assignment, self._store, self._checkpoint_every_s)
+
+    def until(self) -> int | None:
+        """The first step that will be looked at."""
+        self._until = self._reporter.next_step
+        return self._until
+
+    def report(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Send a report: metrics by name, among them what an ``Offer`` holds."""
+        offer = _NO_OFFER
+        if not NAMES.isdisjoint(metrics):
+            offer = offered(**{name: metrics.pop(name) for name in NAMES if name in metrics})
+        step = offer.step if step is None else step
         with self._lock:
             if self._is_over or self._verdict.is_final:  # after the last step it may return, but not go on
                 raise TrialStopped(f"trial {self.assignment.number} has ended")
             step = self._next_step(step)
             plain = self.rules.of_report(metrics)
             self._step, self._last = step, plain
-            self._verdict = self._reporter.report(step, plain)
-        if self._verdict is Verdict.STOP:
+            self._verdict = self._reporter.report(step, plain, offer.save is not None)
+            self._save = offer.save
+            if offer.save is not None:
+                self._save_if_wanted(step, always=offer.is_taken)
+            # Where a later step will be looked at, another trial goes on from here: training on would be for nothing.
+            is_segment = self._verdict is Verdict.COMPLETE and self._reporter.next_step is not None
+            if is_segment:
+                self._save_at_end(plain)
+        if is_segment or self._verdict in (Verdict.STOP, Verdict.PAUSE):
             raise TrialStopped(f"trial {self.assignment.number} was stopped at step {step}")
+
+    def _save_if_wanted(self, step: int, *, always: bool) -> None:
+        """Save the checkpoint of the newest report if somebody wants it now; otherwise it may still be wanted at the end."""
+        assert self._save is not None
+        is_last = self._verdict.is_final
+        if self._verdict is Verdict.STOP or not (always or self._verdict is Verdict.PAUSE or self.saving.is_due):
+            return
+        record = self.saving.save(step, self._save)
+        self._save = None
+        if record is not None and is_last:
+            self._saved = record  # one transaction with the end
+        elif record is not None:
+            self._reporter.keep(step, record)
+
+    def _save_at_end(self, metrics: Mapping[str, Any]) -> None:
+        """Save the last checkpoint, if nobody has yet, and this trial is good enough."""
+        save, self._save = self._save, None
+        if save is not None and self._step is not None and self._reporter.offer(metrics):
+            self._saved = self.saving.save(self._step, save)
 
     def _next_step(self, step: int | None) -> int:
         if step is None:
-            return 1 if self._step is None else self._step + 1
+            if self._step is not None:
+                return self._step + 1
+            goes_on = self.assignment.from_step is not None and self.saving.was_asked
+            return (self.assignment.from_step or 0) + 1 if goes_on else 1
         if isinstance(step, bool) or not hasattr(step, "__index__"):
             raise ObjectiveError(f"a step is an integer, got {step!r}")
         number = step.__index__()
@@ -156,25 +271,51 @@ class TrialRun:
 
     def _outcome(self) -> tuple[Status, dict[str, Any], _Failure | None]:
         try:
-            # The objective gets a dict of its own: what it does to it must not reach the journal or the next attempt.
-            result = self._call(copied(self.assignment.config))
-            if self._verdict is Verdict.STOP:
-                return Status.PRUNED, {}, None
-            if result is None and not self._last:
-                hint = "; where it calls tune.report, write hpo.report" if "ray.tune" in sys.modules else ""
-                raise ObjectiveError(
-                    f"an objective returns a number or a dict of metrics, or reports them; got None, and no reports{hint}"
-                )
-            returned = {} if result is None else self.rules.named(result)
+            returned = self._returned()
+            while self._was_only_a_stretch(returned):
+                self._step = None  # it may begin anew, or where a checkpoint of its own stands
+                returned = self._returned()
+            if self._verdict in (Verdict.STOP, Verdict.PAUSE):
+                return self._stopped()
             metrics = self.rules.of_result({**self._last, **returned})
+            self._save_at_end(metrics)
             return Status.COMPLETED, metrics, None
         except TrialStopped:
-            return Status.PRUNED, {}, None
+            return self._stopped()
+        except CheckpointGone as error:
+            return Status.WAITING, {}, _Failure(str(error), str(error))
         except ObjectiveError as error:
             text = f"ObjectiveError: {error}"
             return Status.FAILED, self._last, _Failure(text, text)
         except (SystemExit, Exception) as error:
             return Status.FAILED, self._last, _failure(error)
+
+    def _returned(self) -> dict[str, Any]:
+        """What the objective returns."""
+        # It gets a dict of its own: what it does to it must not reach the journal or the next attempt.
+        result = self._call(copied(self.assignment.config))
+        if result is None and not self._last:
+            hint = "; where it calls tune.report, write hpo.report" if "ray.tune" in sys.modules else ""
+            raise ObjectiveError(
+                f"an objective returns a number or a dict of metrics, or reports them; got None, and no reports{hint}"
+            )
+        return {} if result is None else self.rules.named(result)
+
+    def _was_only_a_stretch(self, returned: Mapping[str, Any]) -> bool:
+        """Whether the objective is to be called again: it asked until when, returned what it had reached, and may go on."""
+        if self._until is None or not returned or (self._step is not None and self._step >= self._until):
+            return False
+        self.report(dict(returned), self._until)
+        self._until = None
+        return self._verdict is Verdict.CONTINUE and self._reporter.next_step is not None
+
+    def _stopped(self) -> tuple[Status, dict[str, Any], _Failure | None]:
+        """The trial was stopped, set aside, or has gone on after its last step."""
+        if self._verdict is Verdict.PAUSE:
+            return Status.PAUSED, {}, None
+        if self._verdict is Verdict.COMPLETE:
+            self._save_at_end(self._last)
+        return Status.PRUNED, {}, None
 
     def _call(self, config: dict[str, Any]) -> Any:
         result = self._objective(config)
@@ -190,8 +331,7 @@ class TrialRun:
                     item = next(generator)
                 except StopIteration as stop:
                     return stop.value
-                metrics = self.rules.named(item)
-                self.report(metrics, metrics.pop("step", None))
+                self.report(self.rules.named(item))
         finally:
             generator.close()  # type: ignore[attr-defined]
 

@@ -6,20 +6,36 @@ arrives.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.core.messages import Answer, Assignment, EndTrial, Lease
 from raytune_hpo.facts import Status, Verdict
 
-EndedRow = tuple[int, int, str, Any, str | None, str | None, str, float | None, float | None]
-LeaseRows = list[tuple[int, int, Any, int | None]] | None  # None: the study is over
+EndedRow = tuple[int, int, str, Any, Any, str | None, str | None, str, float | None, float | None]
+ReportRow = tuple[int, Mapping[str, Any], bool]  # the step, the metrics, and whether a checkpoint was offered
+CheckpointRow = tuple[int, int, Any] | None
+LeaseRows = (
+    list[tuple[int, int, Any, int | None, int | None, CheckpointRow, tuple[int, ...]]] | None
+)  # None: it is over
 AnswerRow = tuple[str, int | None]
 
 
 def pack_ended(ended: Iterable[EndTrial]) -> list[EndedRow]:
     return [
-        (e.number, e.attempt, e.status.value, e.metrics, e.error, e.reason, e.output, e.started_at, e.duration_s)
+        (
+            e.number,
+            e.attempt,
+            e.status.value,
+            e.metrics,
+            e.checkpoint,
+            e.error,
+            e.reason,
+            e.output,
+            e.started_at,
+            e.duration_s,
+        )
         for e in ended
     ]
 
@@ -32,26 +48,49 @@ def unpack_ended(rows: Iterable[EndedRow]) -> list[EndTrial]:
             status=Status(status),
             at=0.0,
             metrics=metrics,
+            checkpoint=checkpoint,
             error=error,
             reason=reason,
             output=output,
             started_at=started_at,
             duration_s=duration_s,
         )
-        for number, attempt, status, metrics, error, reason, output, started_at, duration_s in rows
+        for number, attempt, status, metrics, checkpoint, error, reason, output, started_at, duration_s in rows
     ]
 
 
 def pack_lease(lease: Lease) -> LeaseRows:
     if lease.is_over:
         return None
-    return [(a.number, a.attempt, a.config, a.next_step) for a in lease.assignments]
+    return [
+        (a.number, a.attempt, a.config, a.next_step, a.from_step, _pack_checkpoint(a.checkpoint), a.order)
+        for a in lease.assignments
+    ]
 
 
 def unpack_lease(rows: LeaseRows) -> Lease:
     if rows is None:
         return Lease(is_over=True)
-    return Lease(assignments=tuple([Assignment(number=n, attempt=a, config=c, next_step=s) for n, a, c, s in rows]))
+    return Lease(
+        assignments=tuple(
+            [
+                Assignment(
+                    number=number,
+                    attempt=attempt,
+                    config=config,
+                    next_step=next_step,
+                    from_step=from_step,
+                    checkpoint=None if checkpoint is None else Checkpoint(*checkpoint),
+                    order=order,
+                )
+                for number, attempt, config, next_step, from_step, checkpoint, order in rows
+            ]
+        )
+    )
+
+
+def _pack_checkpoint(checkpoint: Checkpoint | None) -> CheckpointRow:
+    return None if checkpoint is None else (checkpoint.number, checkpoint.step, checkpoint.record)
 
 
 def pack_answer(answer: Answer) -> AnswerRow:

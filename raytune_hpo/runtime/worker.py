@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
+from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.core.messages import Answer, Assignment, EndTrial, Lease
 from raytune_hpo.facts import Verdict
 from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.trial_run import Objective, TrialRun
+from raytune_hpo.runtime.wire import ReportRow
 
 LEASE_S = 0.25  # a lease holds about this much work: short enough to lose, long enough to hide a round trip
 LONG_S = 0.05  # trials that take longer are handed out one at a time: a round trip is nothing to them
@@ -32,13 +34,24 @@ class Channel(Protocol):
         """
         ...
 
-    def report(self, number: int, attempt: int, reports: Sequence[tuple[int, Mapping[str, Any]]]) -> Answer:
-        """Send reports in order; the answer is to the last one, or the first that says STOP."""
+    def report(self, number: int, attempt: int, reports: Sequence[ReportRow]) -> Answer:
+        """Send reports in order; the answer is to the last one, or the first that is final."""
+        ...
+
+    def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> Answer:
+        """Say that a running trial has saved a checkpoint of a step that it has reported."""
+        ...
+
+    def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
+        """Whether a trial that is about to end with these metrics shall save a checkpoint."""
         ...
 
 
 class Worker:
     """Runs trials of one study until there are no more.
+
+    Args:
+        store, checkpoint_every_s: see ``Saving``.
 
     Attributes:
         run: the trial that runs now, for whoever watches over its time; None between trials.
@@ -52,11 +65,14 @@ class Worker:
         channel: Channel,
         *,
         max_lease: int = MAX_LEASE,
+        store: CheckpointStore | None = None,
+        checkpoint_every_s: float | None = None,
     ) -> None:
         self.name = name
         self.run: TrialRun | None = None
         self._objective, self._rules, self._channel = objective, rules, channel
         self._max_lease = max_lease
+        self._store, self._checkpoint_every_s = store, checkpoint_every_s
         self._limit = 1
 
     def loop(self) -> None:
@@ -102,7 +118,7 @@ class Worker:
 
     def _run(self, assignment: Assignment) -> EndTrial:
         reporter = BufferedReporter(self._channel, assignment)
-        run = TrialRun(assignment, self._objective, self._rules, reporter)
+        run = TrialRun(assignment, self._objective, self._rules, reporter, self._store, self._checkpoint_every_s)
         self.run = run
         try:
             return run()
@@ -120,17 +136,21 @@ class BufferedReporter:
     def __init__(self, channel: Channel, assignment: Assignment) -> None:
         self._channel, self._assignment = channel, assignment
         self._next_step = assignment.next_step
-        self._waiting: list[tuple[int, Mapping[str, Any]]] = []
+        self._waiting: list[ReportRow] = []
         self._verdict = Verdict.CONTINUE
         self._error: BaseException | None = None
         self._lock = threading.RLock()  # held while sending, so that reports stay in order
         self._timer: threading.Timer | None = None
 
-    def report(self, step: int, metrics: Mapping[str, Any]) -> Verdict:
+    @property
+    def next_step(self) -> int | None:
+        return self._next_step
+
+    def report(self, step: int, metrics: Mapping[str, Any], saves: bool) -> Verdict:
         with self._lock:
             if self._error is not None:
                 raise self._error
-            self._waiting.append((step, metrics))
+            self._waiting.append((step, metrics, saves))
             if self._next_step is not None and step >= self._next_step:
                 self._flush()
             elif self._timer is None:
@@ -138,6 +158,16 @@ class BufferedReporter:
                 self._timer.daemon = True
                 self._timer.start()
             return self._verdict
+
+    def keep(self, step: int, checkpoint: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._flush()
+            self._hear(self._channel.keep(self._assignment.number, self._assignment.attempt, step, checkpoint))
+
+    def offer(self, metrics: Mapping[str, Any]) -> bool:
+        with self._lock:
+            self._flush()
+            return self._channel.offer(self._assignment.number, self._assignment.attempt, metrics)
 
     def close(self) -> None:
         """Send what is left; the trial has ended."""
@@ -150,7 +180,9 @@ class BufferedReporter:
         if not self._waiting:
             return
         sending, self._waiting = self._waiting, []
-        answer = self._channel.report(self._assignment.number, self._assignment.attempt, sending)
+        self._hear(self._channel.report(self._assignment.number, self._assignment.attempt, sending))
+
+    def _hear(self, answer: Answer) -> None:
         self._next_step = answer.next_step
         if answer.verdict.is_final:
             self._verdict = answer.verdict

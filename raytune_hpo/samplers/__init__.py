@@ -6,19 +6,44 @@ from typing import Any
 
 from raytune_hpo.display.foreign_words import SAMPLERS, no_attribute
 from raytune_hpo.samplers.auto import Auto
+from raytune_hpo.samplers.bohb import BOHB
 from raytune_hpo.samplers.cmaes import CMAES
 from raytune_hpo.samplers.de import DE
+from raytune_hpo.samplers.freeze_thaw import FreezeThaw
 from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.grid import Grid
 from raytune_hpo.samplers.hyperopt import Hyperopt
+from raytune_hpo.samplers.hypertune import HyperTune
 from raytune_hpo.samplers.nsga2 import NSGA2
+from raytune_hpo.samplers.pb2 import PB2
+from raytune_hpo.samplers.pbt import PBT
 from raytune_hpo.samplers.portfolio import Portfolio
 from raytune_hpo.samplers.random import Random
 from raytune_hpo.samplers.rf import RF
+from raytune_hpo.samplers.schedule import Schedule
 from raytune_hpo.samplers.sobol import Sobol
 from raytune_hpo.samplers.tpe import TPE
 
-__all__ = ["CMAES", "DE", "GP", "NSGA2", "RF", "TPE", "Auto", "Grid", "Hyperopt", "Portfolio", "Random", "Sobol"]
+__all__ = [
+    "BOHB",
+    "CMAES",
+    "DE",
+    "GP",
+    "NSGA2",
+    "PB2",
+    "PBT",
+    "RF",
+    "TPE",
+    "Auto",
+    "FreezeThaw",
+    "Grid",
+    "HyperTune",
+    "Hyperopt",
+    "Portfolio",
+    "Random",
+    "Schedule",
+    "Sobol",
+]
 
 
 def __getattr__(name: str) -> Any:

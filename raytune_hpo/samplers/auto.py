@@ -48,10 +48,12 @@ class Auto(ModelBased):
     def select(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Selection:
         """The next point of the even design or, from then on, of the sampler whose turn it is."""
         selection = super().select(number, pending, rng)
-        observed = self._history.read()
-        if len(observed) + len(pending) < self.initial() or not isinstance(selection.suggestion, Suggestion):
+        if not isinstance(selection.suggestion, Suggestion) or not self._cube.axes:
             return selection
-        arm = self._arm(observed, len(pending))
+        observed, running = self.compared(pending)
+        if len(observed) + len(running) < self.initial():
+            return selection
+        arm = self._arm(observed, len(running))
         suggestion = replace(selection.suggestion, meta={ARM: arm})
         return selection._replace(suggestion=suggestion, model=self._parts[arm])
 

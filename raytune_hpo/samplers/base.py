@@ -29,11 +29,15 @@ class BaseSampler:
         """A fresh sampler for one study."""
         bound = type(self)(**{option: getattr(self, option) for option in option_names(type(self))})
         bound._cube, bound._goals, bound._seed = Cube(space), goals, seed
-        bound._history = History(space, len(goals))
+        bound._history = History(space, len(goals), keeps_curves=bound.traits.reads_reports)
         return bound
 
     def tell(self, trial: Trial) -> None:
         """Note the trial."""
+        self._history.tell(trial)
+
+    def observe(self, trial: Trial) -> None:
+        """Note a trial that has paused, where ``traits`` say that reports are read."""
         self._history.tell(trial)
 
     def __repr__(self) -> str:

@@ -167,7 +167,8 @@ class CMAES(BaseSampler):
 
     def _advance(self, search: _Search, observed: Observed) -> _Search:
         """The search after the generation that was told."""
-        recent = Observed(*(column[[member.position for member in self._members]] for column in observed))
+        members = [member.position for member in self._members]
+        recent = Observed(observed.X[members], observed.Y[members])
         losses = _losses(recent)
         points = self._points(search, recent.X)
         foreign = np.array([member.generation != search.generation for member in self._members])

@@ -5,7 +5,8 @@ Snoek, Larochelle, Adams: Practical Bayesian Optimization of Machine Learning Al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -13,9 +14,11 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import gaussian, transforms
-from raytune_hpo.numerics.acquisition import ACQUISITIONS, MeanAcquisition
+from raytune_hpo.numerics.acquisition import ACQUISITIONS, MeanAcquisition, Predictor
 from raytune_hpo.numerics.axes import row_keys
 from raytune_hpo.numerics.cached_predictions import CachedPredictions
+from raytune_hpo.numerics.cokriging import Cokriging, Correction
+from raytune_hpo.numerics.curves import Link, at_fidelities, links, warped
 from raytune_hpo.numerics.gaussian import Posterior
 from raytune_hpo.numerics.kernels import Embedding
 from raytune_hpo.numerics.neighbours import crowded
@@ -47,15 +50,20 @@ class _Fits:
 
     Attributes:
         thetas: hyperparameters (s, d + 2) of the newest prefix that was due.
+        levels: the same of each fidelity, the lowest first.
         predictions: of the listed rows.
     """
 
     thetas: Memo[Array] = field(default_factory=Memo)
+    levels: defaultdict[int, Memo[Array]] = field(default_factory=partial(defaultdict, Memo))
     predictions: CachedPredictions = field(default_factory=CachedPredictions)
 
 
 class GP(ModelBased):
     """Bayesian optimisation with a Gaussian process over the mixed space, branches included.
+
+    Where trials are stopped or paused, there is one for each step at which they are compared: of the losses at the lowest,
+    and of how far those at the next are from what is expected of them.
 
     Args:
         acquisition: what is maximised: "log_ei", "ei", "pi" or "ucb"; "thompson" minimises a sample of the posterior;
@@ -135,10 +143,12 @@ class GP(ModelBased):
         means, sds = np.stack([mean for mean, _ in predicted]), np.stack([sd for _, sd in predicted])
         return means.mean(axis=0), (sds**2).mean(axis=0) + means.var(axis=0)
 
-    def _posteriors(self, observed: Observed, training: Training) -> list[Posterior]:
+    def _posteriors(self, observed: Observed, training: Training) -> Sequence[Predictor]:
         """One for each sample of the hyperparameters, which are fitted to the newest prefix that is due: a function of
         that prefix alone.
         """
+        if observed.curves is not None:
+            return self._cokriged(observed)
         Z, owner = self._embedding(training.X), self._embedding.owner
         due = observed.first(last_due(len(observed)))
         thetas = self.fits.thetas.of(due, partial(self._fitted, due))
@@ -157,21 +167,78 @@ class GP(ModelBased):
 
     def _fitted(self, observed: Observed) -> Array:
         """Hyperparameters (s, d + 2) of the observed trials."""
-        prior, owner = gaussian.scaled_prior(len(self._cube.axes)), self._embedding.owner
-        if self.marginalize == "none":
-            prior = prior.with_noise(_FIXED_NOISE)
         if np.isnan(observed.Y).all():
-            return prior.mean[None, :]
+            return self._prior.mean[None, :]
         training = self._training(observed)
-        kept = representatives(training.y, _MOST_FITTED)
-        Z, y = self._embedding(training.X[kept]), training.y[kept]
+        return self._hyperparameters(training.X, training.y, "gp/slices", len(observed))
+
+    def _hyperparameters(self, X: Array, y: Array, stream: str, n: int) -> Array:
+        """Hyperparameters (s, d + 2) of scores y (n,) at rows X."""
+        prior, owner = self._prior, self._embedding.owner
+        kept = representatives(y, _MOST_FITTED)
+        Z, y = self._embedding(X[kept]), y[kept]
         theta = gaussian.fit(Z, owner, y, prior)
         if self.marginalize != "slice":
             return theta[None, :]
-        rng = derive(self._seed, "gp/slices", len(observed))
+        rng = derive(self._seed, stream, n)
         return slice_samples(
             gaussian.log_density(Z, owner, y, prior), theta, np.minimum(prior.sd, 1.0), _NUM_SLICES, rng
         )
+
+    @cached_property
+    def _prior(self) -> gaussian.Prior:
+        prior = gaussian.scaled_prior(len(self._cube.axes))
+        return prior.with_noise(_FIXED_NOISE) if self.marginalize == "none" else prior
+
+    # -------------------------------------------------------------------------------------------- several fidelities
+
+    def _cokriged(self, observed: Observed) -> Sequence[Cokriging]:
+        """One for each sample of the hyperparameters, from the losses at all fidelities; failed trials count as the worst
+        at the lowest.
+        """
+        assert observed.curves is not None
+        values = at_fidelities(observed.curves)
+        values[np.isnan(observed.Y[:, 0]), 0] = np.nanmax(values[:, 0])
+        scores = warped(values, self._warped)
+        between = links(scores)
+        bottoms = self._level(0, observed.X, scores[:, 0], values[:, :1])
+        levels = [
+            self._level(i + 1, observed.X, link.rest(*scores.T[i : i + 2]), values[:, i : i + 2])
+            for i, link in enumerate(between)
+        ]
+        seen = self._embedding(observed.X)
+        return [
+            Cokriging(bottom, [Correction(link, level[i]) for link, level in zip(between, levels, strict=True)], seen)
+            for i, bottom in enumerate(bottoms)
+        ]
+
+    def _level(self, level: int, X: Array, y: Array, values: Array) -> Sequence[Posterior]:
+        """Posteriors of what is new at a fidelity.
+
+        Args:
+            y: (n,) scores less what is expected of them, NaN where there are none.
+            values: (n, 1 or 2) losses at the fidelity below, if there is one, and at this one: what the hyperparameters
+                depend on, since scores change with every trial.
+        """
+        known = np.flatnonzero(~np.isnan(y))
+        known = known[representatives(y[known], self.max_points)]
+        X, y = X[known], y[known]
+        due = Observed(X, values[known]).first(last_due(len(y)))
+        thetas = self.fits.levels[level].of(due, partial(self._fitted_to_level, level, due))
+        return [Posterior.of(theta, self._embedding(X), self._embedding.owner, y) for theta in thetas]
+
+    def _fitted_to_level(self, level: int, due: Observed) -> Array:
+        """Hyperparameters (s, d + 2) of what is new at a fidelity."""
+        if not len(due):
+            return np.repeat(self._prior.mean[None, :], _NUM_SLICES if self.marginalize == "slice" else 1, axis=0)
+        scores = warped(due.Y, self._warped)
+        y = scores[:, 0] if scores.shape[1] == 1 else Link.between(*scores.T).rest(*scores.T)
+        return self._hyperparameters(due.X, y, f"gp/slices/{level}", len(due))
+
+    def _warped(self, y: Array) -> Array:
+        return transforms.standardised(_TRANSFORMS[self.transform](y))
+
+    # -------------------------------------------------------------------------------------------- places
 
     @cached_property
     def _embedding(self) -> Embedding:
@@ -185,7 +252,7 @@ class GP(ModelBased):
 
     # -------------------------------------------------------------------------------------------- the acquisition
 
-    def _acquisition(self, name: str, posteriors: list[Posterior]) -> MeanAcquisition:
+    def _acquisition(self, name: str, posteriors: Sequence[Predictor]) -> MeanAcquisition:
         return MeanAcquisition(posteriors, [float(posterior.means.min()) for posterior in posteriors], name)
 
     def _candidates(self, training: Training, num_drawn: int, num_near: int, rng: np.random.Generator) -> Array:
@@ -195,14 +262,18 @@ class GP(ModelBased):
         near = cube.proper(perturbed(parents, num_near, cube.axes, rng))
         return np.concatenate([cube.draw(num_drawn, rng), near])
 
-    def _looked_up(self, posteriors: list[Posterior], listed: Array, untried: Array, name: str) -> Ranked:
+    def _looked_up(self, posteriors: Sequence[Predictor], listed: Array, untried: Array, name: str) -> Ranked:
         """The best of the listed rows at these positions."""
-        predictions = self.fits.predictions.predict(posteriors, self._listed_features)
+        plain = [posterior for posterior in posteriors if isinstance(posterior, Posterior)]
+        if len(plain) == len(posteriors):
+            predictions = self.fits.predictions.predict(plain, self._listed_features)
+        else:
+            predictions = [posterior.predict(self._listed_features) for posterior in posteriors]
         of_untried = [(mean[untried], sd[untried]) for mean, sd in predictions]
         return Ranked.of(listed[untried], self._acquisition(name, posteriors).values_of(of_untried), _RETURNED)
 
     def _searched(
-        self, posteriors: list[Posterior], candidates: Array, known: Array, running: Array, name: str
+        self, posteriors: Sequence[Predictor], candidates: Array, known: Array, running: Array, name: str
     ) -> Ranked:
         """The best of some candidates and, before them, what local search from the best of them finds."""
         objective = self._objective(name, posteriors, known, running)
@@ -216,7 +287,7 @@ class GP(ModelBased):
             np.concatenate([self._cube.proper(rows), candidates[best]]), np.concatenate([reached, values[best]])
         )
 
-    def _objective(self, name: str, posteriors: list[Posterior], known: Array, running: Array) -> Objective:
+    def _objective(self, name: str, posteriors: Sequence[Predictor], known: Array, running: Array) -> Objective:
         """The acquisition function, -inf where a trial has been, or close to where one is running.
 
         Under noise the model would send all workers to its one optimum: a trial that it believes in advance tells it
@@ -240,7 +311,7 @@ class GP(ModelBased):
         return Objective(self._cube.axes, self._cube.proper, values, values_and_gradients)
 
     def _by_front(
-        self, posteriors: list[Posterior], searched: Callable[[str], Ranked], rng: np.random.Generator
+        self, posteriors: Sequence[Predictor], searched: Callable[[str], Ranked], rng: np.random.Generator
     ) -> Ranked:
         """Rows on the Pareto front of EI, PI and UCB, in random order, before all others."""
         rows = np.concatenate([searched(name).X for name in _MACE])

@@ -1,4 +1,4 @@
-"""The history that a model learns from: the finished trials of one study as columns that only grow.
+"""The history that a model learns from: the trials of one study as columns, a row for each trial.
 
 X  (n, d)  coordinates in the unit cube; NaN where a parameter was not active
 Y  (n, m)  losses of m goals; NaN where a trial failed, or has none
@@ -6,13 +6,14 @@ Y  (n, m)  losses of m goals; NaN where a trial failed, or has none
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.facts import Status
+from raytune_hpo.numerics.curves import Curves
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
@@ -20,24 +21,39 @@ _Fit = TypeVar("_Fit")
 
 _EVERY = 20  # trials; up to then models are fitted to every one, later to every tenth part more
 _GROWTH = 1.1
+_MOST_REPORTS = 200  # that are kept of a curve
 
 
 class Observed(NamedTuple):
-    """The first n finished trials, in the order in which they were told. Views: not to be written to."""
+    """The first n trials, in the order in which they were told first. Views: not to be written to.
+
+    Attributes:
+        X: (n, d) rows.
+        Y: (n, m) losses.
+        curves: what the trials reported at which step; None where all losses are those of completed trials, or
+            nobody asked for curves.
+    """
 
     X: Array
     Y: Array
+    curves: Curves | None = None
 
     def __len__(self) -> int:  # a NamedTuple's own length is its number of fields
         return len(self.X)
 
     def first(self, n: int) -> Observed:
         """The first n of them: models are fitted to prefixes, so that a fit can be repeated."""
-        return Observed(self.X[:n], self.Y[:n])
+        return Observed(self.X[:n], self.Y[:n], None if self.curves is None else self.curves.first(n))
+
+    def without_needless_curves(self) -> Observed:
+        """Without curves, where these say nothing that the losses do not say: no trial was stopped or paused."""
+        if self.curves is None or (~np.isnan(self.Y).any(axis=1) & ~self.curves.completed).any():
+            return self
+        return Observed(self.X, self.Y)
 
     def is_same(self, other: Observed) -> bool:
-        """Whether both say the same, so that a fit to one is a fit to the other."""
-        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self[:], other[:], strict=True))
+        """Whether both have the same rows and losses, so that a fit to one is a fit to the other."""
+        return np.array_equal(self.X, other.X, equal_nan=True) and np.array_equal(self.Y, other.Y, equal_nan=True)
 
 
 class Memo(Generic[_Fit]):
@@ -68,50 +84,134 @@ class Training(NamedTuple):
     losses: Array
 
 
-class History:
-    """The finished trials of one study.
+class _Note(NamedTuple):
+    """What is noted of a trial: its row, configuration, losses, the losses (k, m) at k steps, and whether it completed."""
 
-    ``tell`` only notes a trial; ``read`` translates what came since, all at once. What was read stays valid while more
-    is told, so an ask needs neither lock nor copy.
+    row: int
+    config: Mapping[str, Any]
+    losses: tuple[float, ...] | None
+    steps: Array
+    curve: Array
+    completed: bool
+
+
+class _Columns(NamedTuple):
+    """Arrays with room for more than the n rows that were written to."""
+
+    X: Array
+    Y: Array
+    curves: Curves | None
+    n: int
+
+    def written(self) -> Observed:
+        """The rows."""
+        return Observed(self.X[: self.n], self.Y[: self.n], self.curves)
+
+
+class History:
+    """The finished trials of one study and, for samplers that read reports, the paused ones.
+
+    ``tell`` only notes a trial; ``read`` translates what came since, all at once. A trial that is told again, after it
+    went on, replaces what it was. What was read stays valid while more is told, so an ask needs neither lock nor copy.
 
     Args:
         num_goals: how many losses a trial has.
+        keeps_curves: whether what trials reported is kept too.
     """
 
-    def __init__(self, space: Space, num_goals: int) -> None:
-        self._space = space
-        self._told: list[tuple[Mapping[str, Any], tuple[float, ...] | None]] = []
-        self._columns = Observed(np.empty((0, space.num_columns)), np.empty((0, num_goals)))
-        self._read = 0  # how many of those told stand in the columns
+    def __init__(self, space: Space, num_goals: int, *, keeps_curves: bool = False) -> None:
+        self._space, self._num_goals, self._keeps_curves = space, num_goals, keeps_curves
+        self._rows: dict[int, int] = {}  # of trials, by their numbers
+        self._numbers: list[int] = []  # of trials, by their rows
+        self._notes: list[_Note] = []
+        curves = Curves.none(num_goals) if keeps_curves else None
+        self._columns = _Columns(np.empty((0, space.num_columns)), np.empty((0, num_goals)), curves, 0)
+        self._read = 0  # how many notes stand in the columns
 
     def __len__(self) -> int:
-        return len(self._told)
+        return len(self._rows)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._rows
+
+    def row(self, number: int) -> int:
+        """Where a trial stands."""
+        return self._rows[number]
+
+    def number(self, row: int) -> int:
+        """Of the trial that stands there."""
+        return self._numbers[row]
 
     def tell(self, trial: Trial, *, at_its_best: bool = False) -> None:
-        """Note a finished trial. A pruned one counts with its last report, a failed one with no loss.
+        """Note a trial. One that paused or was pruned counts with its last report, a failed one with no loss.
 
         Args:
             at_its_best: a pruned one counts with the best of its reports instead, each goal for itself.
         """
+        if trial.number not in self._rows:
+            self._rows[trial.number] = len(self._numbers)
+            self._numbers.append(trial.number)
+        self._notes.append(self._note(trial, self._rows[trial.number], at_its_best))
+
+    def read(self, running: Sequence[Trial] = ()) -> Observed:
+        """All that was told so far.
+
+        Args:
+            running: further trials, which count with what they have reported so far; those of them that were not told
+                come last.
+        """
+        return self.read_curves(running).without_needless_curves()
+
+    def read_curves(self, running: Sequence[Trial] = ()) -> Observed:
+        """As ``read``, with the curves even where these say nothing that the losses do not say."""
+        n = len(self._notes)
+        if self._read < n:
+            self._columns, self._read = self._after(self._columns, self._notes[self._read : n]), n
+        columns = self._columns
+        if running:
+            rows, new = self._rows, len(self._rows)
+            notes = []
+            for trial in running:
+                notes.append(self._note(trial, rows.get(trial.number, new), False))
+                new += notes[-1].row == new
+            columns = self._after(_copied(columns, new), notes)
+        return columns.written()
+
+    def _note(self, trial: Trial, row: int, at_its_best: bool) -> _Note:
         losses = None if trial.status is Status.FAILED else trial.last_losses
+        curve: dict[int, tuple[float, ...]] = {}
         if at_its_best and trial.status is Status.PRUNED and losses is not None:
             reported = [report.losses for report in trial.reports if report.losses is not None]
             losses = tuple(min(column) for column in zip(*reported, strict=True))
-        self._told.append((trial.config, losses))
+        if self._keeps_curves and losses is not None:
+            curve = {report.step: report.losses for report in trial.reports if report.losses is not None}
+        steps, values = np.array(list(curve), dtype=np.int64), np.array(list(curve.values()), dtype=np.float64)
+        kept = _thinned(len(steps))
+        return _Note(
+            row,
+            trial.config,
+            losses,
+            steps[kept],
+            values.reshape(-1, self._num_goals)[kept],
+            trial.status is Status.COMPLETED,
+        )
 
-    def read(self) -> Observed:
-        """All that was told so far."""
-        n = len(self._told)
-        columns, read = self._columns, self._read
-        if read < n:
-            if len(columns.X) < n:
-                columns = Observed(_grown(columns.X, n), _grown(columns.Y, n))
-            new = self._told[read:n]
-            columns.X[read:n] = self._space.encode([config for config, _ in new])
-            width = columns.Y.shape[1]
-            columns.Y[read:n] = [(np.nan,) * width if losses is None else losses for _, losses in new]
-            self._columns, self._read = columns, n
-        return columns.first(n)
+    def _after(self, columns: _Columns, notes: Sequence[_Note]) -> _Columns:
+        """The columns after these notes: the same arrays where rows are new and there is room, others where rows change."""
+        newest = {note.row: note for note in notes}
+        rows, n = np.array(list(newest)), max(columns.n, *(row + 1 for row in newest))
+        if rows.min() < columns.n or n > len(columns.X):
+            columns = _copied(columns, 2 * n)
+        columns.X[rows] = self._space.encode([note.config for note in newest.values()])
+        nothing = (np.nan,) * self._num_goals
+        columns.Y[rows] = [nothing if note.losses is None else note.losses for note in newest.values()]
+        curves = columns.curves and columns.curves.replaced(
+            rows,
+            [note.steps for note in newest.values()],
+            [note.curve for note in newest.values()],
+            np.array([note.losses if note.completed and note.losses else nothing for note in newest.values()]),
+        )
+        return _Columns(columns.X, columns.Y, curves, n)
 
 
 def representatives(y: Array, most: int) -> Array:
@@ -142,8 +242,19 @@ def last_due(n: int) -> int:
     return due
 
 
-def _grown(rows: Array, n: int) -> Array:
-    """A copy with room for n rows and as many again; views of the old rows stay as they are."""
-    grown = np.full((2 * n, rows.shape[1]), np.nan)
-    grown[: len(rows)] = rows
-    return grown
+def _copied(columns: _Columns, room: int) -> _Columns:
+    """A copy with room for so many rows; views of the old rows stay as they are."""
+
+    def grown(rows: Array) -> Array:
+        copy = np.full((room, rows.shape[1]), np.nan)
+        copy[: columns.n] = rows[: columns.n]
+        return copy
+
+    return _Columns(grown(columns.X), grown(columns.Y), columns.curves, columns.n)
+
+
+def _thinned(n: int) -> Array:
+    """Positions of at most 200 of n reports: all of a short curve; of a long one the first, and then ever fewer."""
+    if n <= _MOST_REPORTS:
+        return np.arange(n)
+    return np.unique(np.geomspace(1, n, _MOST_REPORTS).round().astype(np.intp)) - 1

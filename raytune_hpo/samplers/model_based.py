@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from raytune_hpo.arrays import Array
-from raytune_hpo.protocols import Signal, Suggestion
+from raytune_hpo.numerics.curves import expected_losses
+from raytune_hpo.numerics.transforms import half_ranked, standardised
+from raytune_hpo.protocols import Signal, Suggestion, Traits
 from raytune_hpo.samplers.base import BaseSampler
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.trial import Trial
@@ -48,7 +50,10 @@ class Selection(NamedTuple):
 
 
 class ModelBased(BaseSampler, ABC):
-    """A sampler that fits a model to the finished trials and proposes rows of the unit cube.
+    """A sampler that fits a model to trials and proposes rows of the unit cube.
+
+    Where trials are stopped or paused, their losses and those of trials that run are compared at the fidelities, the
+    steps, that they have come to, and the losses that a model is shown are those that are expected at the highest one.
 
     A subclass keeps its options as attributes of the same names, and answers ``initial`` and ``propose``. Both must
     depend on nothing but their arguments, the options and what ``bind`` was given; what they compute may be kept in
@@ -58,6 +63,7 @@ class ModelBased(BaseSampler, ABC):
         fits: the models that were fitted, as memos. Samplers of one study whose ``model_key`` is the same may share it.
     """
 
+    traits: ClassVar[Traits] = Traits(reads_reports=True, needs=("scipy",), version=2)
     fits: Any = None
 
     @property
@@ -95,6 +101,18 @@ class ModelBased(BaseSampler, ABC):
         """
         return None
 
+    def compared(self, pending: Sequence[Trial]) -> tuple[Observed, Array]:
+        """What was observed, with losses that may be compared, and the rows (p, d) of the pending trials that it lacks."""
+        observed = self._history.read()
+        if observed.curves is None:
+            return observed, self._cube.encode(pending)
+        reporting = [trial for trial in pending if trial.last_losses is not None]
+        silent = [trial for trial in pending if trial.last_losses is None and trial.number not in self._history]
+        observed = self._history.read(reporting)
+        assert observed.curves is not None, "there were partial trials before these, and there are now"
+        Y = expected_losses(observed.curves, lambda y: standardised(half_ranked(y)))
+        return Observed(observed.X, Y, observed.curves), self._cube.encode(silent)
+
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
         """The next point of the even design or, from then on, the best that the model proposes."""
         suggestion = self.select(number, pending, rng).suggestion
@@ -103,10 +121,10 @@ class ModelBased(BaseSampler, ABC):
 
     def select(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Selection:
         """As ``ask``, with what the suggestion was selected from."""
-        observed, cube = self._history.read(), self._cube
+        cube = self._cube
         if not cube.axes:
             return Selection(Suggestion(cube.config(np.empty(0))))
-        running = cube.encode(pending)
+        observed, running = self.compared(pending)
         begun = len(observed) + len(running)
         ranked = None
         if begun < self.initial() or np.isnan(observed.Y).any(axis=1).all():

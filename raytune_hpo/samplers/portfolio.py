@@ -119,6 +119,11 @@ class Portfolio(BaseSampler):
         bound = super().bind(space, goals, seed)
         bound._arms = tuple(registry.make("sampler", arm).bind(space, goals, seed) for arm in self.arms)
         bound._labels = labels_of(self.arms, bound._arms)
+        for label, arm in zip(bound._labels, bound._arms, strict=True):
+            if arm.traits.continues or hasattr(arm, "brings"):
+                raise SpecError(
+                    f"the arms of a portfolio suggest new trials only, got {label!r}, which has trials go on; use it alone"
+                )
         fits: dict[Hashable, Any] = {}
         for arm in bound._arms:
             if isinstance(arm, ModelBased):  # arms that differ in their acquisition functions fit one model together
@@ -171,6 +176,7 @@ class Portfolio(BaseSampler):
         answer = sampler.ask(number, its_own, rng)
         if isinstance(answer, Signal):
             return Selection(answer)
+        assert isinstance(answer, Suggestion), "arms that continue trials are refused"
         meta = {ARM: self._labels[arm], OWN: dict(answer.meta)}
         return Selection(replace(answer, meta=meta))
 
@@ -185,7 +191,8 @@ class Portfolio(BaseSampler):
                 rows.append(self._chosen(proposed[index][0], shown, rng))
             else:
                 answer = sampler.ask(number, (), rng)
-                x = self._cube.draw(1, rng) if isinstance(answer, Signal) else self._cube.space.encode([answer.config])
+                suggested = [answer.config] if isinstance(answer, Suggestion) else []
+                x = self._cube.space.encode(suggested) if suggested else self._cube.draw(1, rng)
                 rows.append(x[0])
         meta = {
             ARM: self._labels[arm],

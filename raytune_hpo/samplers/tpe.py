@@ -25,9 +25,9 @@ class TPE(ModelBased):
     """Tree-structured Parzen estimator: draws where good trials lie, and takes what lies least where bad ones do.
 
     The best gamma * sqrt(n) of n trials are good, the better ones weighing more. Failed trials are bad, and so are
-    pending ones, which keeps workers apart. A pruned trial has the loss of its last report. All parameters are modelled
-    jointly. One that is not active in a trial is uniform for it: the trial speaks for the choices that it shares with
-    others, and for its own branch.
+    pending ones, which keeps workers apart. A trial that was stopped or paused has the loss that is expected of it at the
+    highest step. All parameters are modelled jointly. One that is not active in a trial is uniform for it: the trial
+    speaks for the choices that it shares with others, and for its own branch.
 
     Args:
         n_initial: trials of an even design before the first estimate.

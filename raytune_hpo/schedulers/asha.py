@@ -1,27 +1,31 @@
-"""ASHA: asynchronous successive halving, in its stopping variant.
+"""ASHA: asynchronous successive halving, which stops trials at its rungs, or pauses and promotes them.
 
 Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar: A System for Massively Parallel Hyperparameter
 Tuning. MLSys 2020, section 3 and algorithm 2. The paper pauses trials at a rung and promotes the best 1/eta of them;
 the stopping variant, which needs no checkpoints, lets a trial run on and stops it where it is not among that share.
+Delayed promotion: Li, Shen, Jiang, Zhang, Yang, Liu, Zhang, Zhang, Cui: Hyper-Tune. VLDB 15(6), 2022, section 4.2.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Verdict
 from raytune_hpo.goals import Goal
-from raytune_hpo.options import integer_option
-from raytune_hpo.schedulers.ranking import Losses, Ranking, newest_scored, ranking
+from raytune_hpo.options import flag_option, integer_option
+from raytune_hpo.protocols import Continue
+from raytune_hpo.schedulers.ladder import Ladder
+from raytune_hpo.schedulers.promotion import Promotion
+from raytune_hpo.schedulers.ranking import Ranking, ranking
 from raytune_hpo.trial import Trial
 
 
 class ASHA:
-    """Stops a trial that is not in the best 1/eta at a rung (asynchronous successive halving).
+    """Stops a trial that is not in the best 1/eta at a rung, or pauses it there (asynchronous successive halving).
 
     Rungs stand at the steps min_steps, min_steps * eta, min_steps * eta**2 ... A trial's first report at a rung's step
     or beyond enters that rung; where one report passes several rungs, it enters the highest: in the lower ones it would
@@ -29,78 +33,93 @@ class ASHA:
     n // eta others are strictly better: with several metrics, in an earlier Pareto front. Among fewer than eta entries
     nobody is stopped, nor are equals told apart.
 
+    With ``promote``, every trial pauses at every rung. A free worker goes on with the best trial that has paused at the
+    highest rung where it is among the best n // eta of all that came there, and begins a new trial where there is none
+    anywhere. A trial that would be promoted at once runs on. This costs fewer steps than stopping, where the first trials
+    run on whatever they are, and needs an objective that saves checkpoints: one that does not starts over each time.
+
     Args:
         eta: one trial in eta survives a rung.
-        min_steps: the first rung: no trial is stopped before.
+        min_steps: the first rung: no trial is stopped or paused before.
         max_steps: the last step of a trial, which is completed there; there is no rung at this step or above. None: rungs
             without end.
+        promote: pause and promote trials instead of stopping them.
+        delay: promote later: only while those that have been promoted from a rung are at most 1/eta of those that came
+            there, and once enough have come there to fill all rungs above. It needs ``promote`` and ``max_steps``.
 
     Raises:
-        SpecError: eta < 2, min_steps < 1, or max_steps not above min_steps.
+        SpecError: eta < 2, min_steps < 1, max_steps not above min_steps, or ``delay`` without what it needs.
     """
 
     version: ClassVar[int] = 1
+    kept_as: ClassVar[Mapping[str, str]] = {"promote": "promotes"}
 
-    def __init__(self, *, eta: int = 3, min_steps: int = 1, max_steps: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        eta: int = 3,
+        min_steps: int = 1,
+        max_steps: int | None = None,
+        promote: bool = False,
+        delay: bool = False,
+    ) -> None:
         self.eta = integer_option("asha", "eta", eta, least=2)
         self.min_steps = integer_option("asha", "min_steps", min_steps, least=1)
         self.max_steps = None if max_steps is None else integer_option("asha", "max_steps", max_steps, least=1)
         if self.max_steps is not None and self.max_steps <= self.min_steps:
             raise SpecError(f"asha needs max_steps > min_steps, got max_steps={max_steps}, min_steps={min_steps}")
+        self.promotes = flag_option("asha", "promote", promote)
+        self.delay = flag_option("asha", "delay", delay)
+        if delay and (not promote or max_steps is None):
+            raise SpecError(f"asha needs promote=True and max_steps for delay=True, got {promote=}, {max_steps=}")
+        self._ladder = Ladder(self.eta, self.min_steps, self.max_steps)
         self._rungs: defaultdict[int, Ranking] = defaultdict(partial(ranking, 1))  # by the rung's step
+        self._promotion: Promotion | None = None
 
     def bind(self, goals: Sequence[Goal]) -> ASHA:
         """A fresh ASHA for one study."""
-        bound = ASHA(eta=self.eta, min_steps=self.min_steps, max_steps=self.max_steps)
+        bound = ASHA(
+            eta=self.eta,
+            min_steps=self.min_steps,
+            max_steps=self.max_steps,
+            promote=self.promotes,
+            delay=self.delay,
+        )
         bound._rungs = defaultdict(partial(ranking, len(goals)))
+        if self.promotes:
+            bound._promotion = Promotion(bound._ladder, len(goals), delay=self.delay)
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
-        """STOP where the newest report enters a rung and is not among its best 1/eta."""
-        entry = self._entry(trial)
-        rung = None if entry is None else self._rungs.get(entry[0])
+        """STOP where the newest report enters a rung and is not among its best 1/eta; with ``promote``, PAUSE there."""
+        if self._promotion is not None:
+            return self._promotion.judge(trial)
+        entry = self._ladder.entry(trial)
+        rung = None if entry is None else self._rungs.get(entry.step)
         if entry is None or rung is None:
             return Verdict.CONTINUE
         num_entries = rung.num_others(trial.number) + 1
-        if num_entries < self.eta or rung.num_better(trial.number, entry[1]) < num_entries // self.eta:
+        if num_entries < self.eta or rung.num_better(trial.number, entry.losses) < num_entries // self.eta:
             return Verdict.CONTINUE
         return Verdict.STOP
 
     def observe(self, trial: Trial) -> None:
         """Enter the newest report into the rung that it reaches; a trial that starts over replaces what it left."""
-        entry = self._entry(trial)
+        if self._promotion is not None:
+            self._promotion.observe(trial)
+            return
+        entry = self._ladder.entry(trial)
         if entry is not None:
-            step, losses = entry
-            self._rungs[step].put(trial.number, losses)
+            self._rungs[entry.step].put(trial.number, entry.losses)
 
     def next_step(self, trial: Trial) -> int | None:
         """The first rung above the newest report; the next step where that report, lacking losses, entered none."""
-        if not trial.reports:
-            return self.min_steps
-        scored = newest_scored(trial)
-        reached = None if scored is None else self._reached(scored.step)
-        rung = self.min_steps if reached is None else reached * self.eta
-        return None if scored is not None and self._is_over(rung) else max(rung, trial.reports[-1].step + 1)
+        return self._ladder.next_step(trial) if self._promotion is None else self._promotion.next_step(trial)
 
-    def _entry(self, trial: Trial) -> tuple[int, Losses] | None:
-        """The rung that the newest report is the trial's first to reach, and its losses there."""
-        newest = trial.reports[-1] if trial.reports else None
-        if newest is None or newest.losses is None:
-            return None
-        before = newest_scored(trial, before=len(trial.reports) - 1)
-        rung = self._reached(newest.step)
-        if rung is None or (before is not None and before.step >= rung):
-            return None
-        return rung, newest.losses
+    def promote(self, *, final: bool) -> Continue | None:
+        """The best trial that has paused at the highest rung that one may be promoted from."""
+        return None if self._promotion is None else self._promotion.promote(final=final)
 
-    def _reached(self, step: int) -> int | None:
-        """The highest rung at or below the step."""
-        if step < self.min_steps:
-            return None
-        rung = self.min_steps
-        while rung * self.eta <= step and not self._is_over(rung * self.eta):
-            rung *= self.eta
-        return rung
-
-    def _is_over(self, step: int) -> bool:
-        return self.max_steps is not None and step >= self.max_steps
+    def keeps(self, trial: Trial) -> bool:
+        """Whether a paused trial is still near enough to the best 1/eta of its rung to get there."""
+        return self._promotion is not None and self._promotion.keeps(trial)

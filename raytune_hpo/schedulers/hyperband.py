@@ -7,13 +7,14 @@ Massively Parallel Hyperparameter Tuning. MLSys 2020, section 3 (asynchronous ha
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from raytune_hpo.errors import SpecError
-from raytune_hpo.facts import Verdict
+from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.goals import Goal
-from raytune_hpo.options import integer_option
+from raytune_hpo.options import flag_option, integer_option
+from raytune_hpo.protocols import Continue
 from raytune_hpo.schedulers.asha import ASHA
 from raytune_hpo.schedulers.ranking import LAST_STEP
 from raytune_hpo.trial import Trial
@@ -22,22 +23,34 @@ from raytune_hpo.trial import Trial
 class Hyperband:
     """Hedges on how early one can tell: trials are dealt to brackets, of which some stop early and others late.
 
-    Bracket s is an ASHA whose first rung is at min_steps * eta**s, up to one that stops nobody. Trials are compared
-    within their bracket. The brackets get trials in the proportions that give each about the same budget, by trial
-    number: always the same for the same number.
+    Bracket s is an ASHA whose first rung is at min_steps * eta**s, up to one that stops nobody; with ``promote``, one
+    that pauses and promotes. Trials are compared within their bracket. The brackets get trials in the proportions that
+    give each about the same budget, by trial number: always the same for the same number. A sampler that says in a trial's
+    ``meta`` which ``bracket`` it belongs to, from 0 for the one that stops earliest, is heeded.
 
     Args:
         max_steps: the last step of a trial, which is completed there.
         min_steps: the first rung of the first bracket.
         eta: one trial in eta survives a rung.
+        promote: pause and promote trials instead of stopping them; see ASHA.
+        delay: promote later; see ASHA. It needs ``promote``.
 
     Raises:
-        SpecError: no max_steps, or not above min_steps; min_steps < 1; eta < 2.
+        SpecError: no max_steps, or not above min_steps; min_steps < 1; eta < 2; ``delay`` without ``promote``.
     """
 
     version: ClassVar[int] = 1
+    kept_as: ClassVar[Mapping[str, str]] = {"promote": "promotes"}
 
-    def __init__(self, *, max_steps: int | None = None, min_steps: int = 1, eta: int = 3) -> None:
+    def __init__(
+        self,
+        *,
+        max_steps: int | None = None,
+        min_steps: int = 1,
+        eta: int = 3,
+        promote: bool = False,
+        delay: bool = False,
+    ) -> None:
         if max_steps is None:
             raise SpecError(
                 'hyperband needs max_steps, the last step of a trial: {"name": "hyperband", "max_steps": 81}'
@@ -45,12 +58,23 @@ class Hyperband:
         self.eta = integer_option("hyperband", "eta", eta, least=2)
         self.min_steps = integer_option("hyperband", "min_steps", min_steps, least=1)
         self.max_steps = integer_option("hyperband", "max_steps", max_steps, least=min_steps + 1, way_out=LAST_STEP)
+        self.promotes = flag_option("hyperband", "promote", promote)
+        self.delay = flag_option("hyperband", "delay", delay)
+        if delay and not promote:
+            raise SpecError(f"hyperband needs promote=True for delay=True, got {promote=}")
+        self._has_completed = False
         self._brackets = self._made(())
         self._dealt = _deal([bracket_size(s, len(self._brackets), eta) for s in range(len(self._brackets))])
 
     def bind(self, goals: Sequence[Goal]) -> Hyperband:
         """A fresh Hyperband for one study."""
-        bound = Hyperband(max_steps=self.max_steps, min_steps=self.min_steps, eta=self.eta)
+        bound = Hyperband(
+            max_steps=self.max_steps,
+            min_steps=self.min_steps,
+            eta=self.eta,
+            promote=self.promotes,
+            delay=self.delay,
+        )
         bound._brackets = self._made(goals)
         return bound
 
@@ -60,13 +84,33 @@ class Hyperband:
 
     def observe(self, trial: Trial) -> None:
         """Told to the trial's bracket."""
+        self._has_completed |= trial.status is Status.COMPLETED
         self._bracket(trial).observe(trial)
 
     def next_step(self, trial: Trial) -> int | None:
         """The next rung of the trial's bracket."""
         return self._bracket(trial).next_step(trial)
 
+    def promote(self, *, final: bool) -> Continue | None:
+        """What the first bracket says that has a trial to promote.
+
+        At the end, if no trial of any bracket has completed, the best that has paused at the highest rung goes on.
+        """
+        chosen = (bracket.promote(final=False) for bracket in self._brackets)
+        due = next((choice for choice in chosen if choice is not None), None)
+        if due is not None or not final or self._has_completed:
+            return due
+        last = [choice for bracket in self._brackets if (choice := bracket.promote(final=True)) is not None]
+        return max(last, key=lambda choice: choice.until or 0, default=None)
+
+    def keeps(self, trial: Trial) -> bool:
+        """What the trial's bracket says."""
+        return self._bracket(trial).keeps(trial)
+
     def _bracket(self, trial: Trial) -> ASHA:
+        said = trial.meta.get("bracket")
+        if isinstance(said, int) and 0 <= said < len(self._brackets):
+            return self._brackets[said]
         return self._brackets[self._dealt[trial.number % len(self._dealt)]]
 
     def _made(self, goals: Sequence[Goal]) -> list[ASHA]:
@@ -74,7 +118,9 @@ class Hyperband:
         assert self.max_steps is not None
         brackets, first = [], self.min_steps
         while first < self.max_steps:
-            bracket = ASHA(eta=self.eta, min_steps=first, max_steps=self.max_steps)
+            bracket = ASHA(
+                eta=self.eta, min_steps=first, max_steps=self.max_steps, promote=self.promotes, delay=self.delay
+            )
             brackets.append(bracket.bind(goals) if goals else bracket)
             first *= self.eta
         return [*brackets, _Everyone(eta=self.eta)]

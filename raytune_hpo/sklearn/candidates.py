@@ -17,6 +17,8 @@ from raytune_hpo.runtime.calls import Calls, Settled
 from raytune_hpo.sklearn.folds import Fit, FitContext, FoldOutcome, failed
 from raytune_hpo.trial import Trial
 
+CUT_SHORT = (Status.PRUNED, Status.PAUSED)  # of candidates that a scheduler kept from going on to the end
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepPlan:
@@ -49,7 +51,7 @@ class SearchCandidate:
         models: trained models by fold, where further steps follow.
         steps: the steps of the plan that are being fitted.
         num_open: fits of these steps that have not ended.
-        status: RUNNING until the candidate has ended.
+        status: RUNNING until the candidate has ended or paused.
     """
 
     trial: Trial
@@ -102,6 +104,7 @@ class Search:
         self._plan = StepPlan(num_splits=len(context.splits), num_steps=context.training.num_steps)
         self._deadline = math.inf if time_budget_s is None else time.monotonic() + time_budget_s
         self._candidates: list[SearchCandidate] = []
+        self._paused: dict[int, SearchCandidate] = {}  # by their trials' numbers, with what they need to go on
         self._queue: deque[tuple[SearchCandidate, Fit]] = deque()
         self._under_way: dict[int, tuple[SearchCandidate, Fit]] = {}
         self._num_begun = 0
@@ -130,14 +133,18 @@ class Search:
         return bool(self._under_way)
 
     def _ask(self) -> bool:
-        """Begin another candidate; False where none is to be had now."""
+        """Begin another candidate, or go on with one that has paused; False where none is to be had now."""
         if time.monotonic() >= self._deadline:
             return False
         try:
-            candidate = SearchCandidate(self._study.ask())
+            trial = self._study.ask()
         except StudyEnded:  # or the sampler waits for results of running candidates
             return False
-        self._candidates.append(candidate)
+        candidate = self._paused.pop(trial.number, None)
+        if candidate is None:
+            candidate = SearchCandidate(trial)
+            self._candidates.append(candidate)
+        candidate.trial, candidate.status = trial, Status.RUNNING
         self._advance(candidate)
         return True
 
@@ -166,15 +173,18 @@ class Search:
             self._judge(candidate)
 
     def _judge(self, candidate: SearchCandidate) -> None:
-        """Decide about a candidate whose steps have all been fitted: fail it, complete it, stop it or advance it."""
+        """Decide about a candidate whose steps have all been fitted: fail, complete, stop, pause or advance it."""
         means = candidate.means(self._goals, self._plan.num_splits)
         is_hopeless = not all(math.isfinite(means[goal]) for goal in self._goals)
         if is_hopeless and candidate.error is not None:
             candidate.status = self._study.fail(candidate.trial, candidate.error).status
         elif is_hopeless or candidate.steps.stop == self._plan.length:
             candidate.status = self._study.tell(candidate.trial, means).status
-        elif self._report(candidate) is Verdict.STOP:
+        elif (verdict := self._report(candidate)) is Verdict.STOP:
             candidate.status = self._study.tell(candidate.trial).status
+        elif verdict is Verdict.PAUSE:
+            candidate.status = Status.PAUSED
+            self._paused[candidate.trial.number] = candidate
         else:
             self._advance(candidate)
 
@@ -184,8 +194,9 @@ class Search:
         for step in range(steps.start + 1, steps.stop + 1) if plan.is_over_folds else (steps.stop,):
             means = candidate.means(self._goals, step if plan.is_over_folds else plan.num_splits)
             values = {goal: means[goal] for goal in self._goals}
-            if self._study.report(candidate.trial, step, values) is Verdict.STOP:
-                return Verdict.STOP
+            verdict = self._study.report(candidate.trial, step, values)
+            if verdict in (Verdict.STOP, Verdict.PAUSE):
+                return verdict
         return Verdict.CONTINUE
 
 

@@ -19,13 +19,12 @@ from sklearn.utils import check_random_state, indexable
 from raytune_hpo import registry
 from raytune_hpo.api.study import Study
 from raytune_hpo.errors import NoCompletedTrial, SpecError, nearest
-from raytune_hpo.facts import Status
 from raytune_hpo.options import positive, whole
 from raytune_hpo.progress import Progress
 from raytune_hpo.runtime.calls import Calls, LocalCalls
 from raytune_hpo.runtime.settings import checked_bundle, default_name, in_seconds
 from raytune_hpo.sklearn.borrowed import BaseSearchCV, named_scorers, params_of, requires_y, scorer_of, tags_of
-from raytune_hpo.sklearn.candidates import Search, SearchCandidate
+from raytune_hpo.sklearn.candidates import CUT_SHORT, Search, SearchCandidate
 from raytune_hpo.sklearn.distributions import search_space, sklearns_candidates, warn_if_few
 from raytune_hpo.sklearn.folds import FitContext, fit_and_score
 from raytune_hpo.sklearn.table import cv_results
@@ -260,7 +259,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         """
         is_judged = self.scheduler is not None
         table = cv_results(self, candidates, self.n_splits_, is_judged=is_judged) if candidates else {}
-        if not any(len(c.outcomes) == self.n_splits_ and c.status is not Status.PRUNED for c in candidates):
+        if not any(len(c.outcomes) == self.n_splits_ and c.status not in CUT_SHORT for c in candidates):
             raise NoCompletedTrial(
                 f"the best candidate must have seen all {self.n_splits_} folds, and none of {len(candidates)} has; "
                 f"give the search more time, or a scheduler that stops fewer"

@@ -6,9 +6,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raytune_hpo.facts import Status
 from raytune_hpo.sklearn.borrowed import BaseSearchCV, insert_error_scores, warn_or_raise_about_fit_failures
-from raytune_hpo.sklearn.candidates import SearchCandidate
+from raytune_hpo.sklearn.candidates import CUT_SHORT, SearchCandidate
 from raytune_hpo.sklearn.folds import FoldOutcome
 
 NAN = float("nan")
@@ -35,14 +34,14 @@ def cv_results(
     blank = {key: dict.fromkeys(v, NAN) if isinstance(v, Mapping) else NAN for key, v in seen[0].items()}
     rows: list[FoldOutcome] = []
     for candidate in candidates:
-        # Where training is cut into steps, one that was stopped has an outcome in each fold but has finished none.
-        is_cut = candidate.status is Status.PRUNED and len(candidate.outcomes) == num_splits
+        # Where training is cut into steps, one that was cut short has an outcome in each fold but has finished none.
+        is_cut = candidate.status in CUT_SHORT and len(candidate.outcomes) == num_splits
         rows += [blank if is_cut else candidate.outcomes.get(split, blank) for split in range(num_splits)]
     steps, statuses = [c.num_steps for c in candidates], [c.status.value for c in candidates]
     more = {"n_steps": steps, "status": statuses} if is_judged else {}
     with warnings.catch_warnings():
-        if all(c.error is None for c in candidates) and any(c.status is Status.PRUNED for c in candidates):
-            # Nothing is wrong: candidates that were stopped have no mean.
+        if all(c.error is None for c in candidates) and any(c.status in CUT_SHORT for c in candidates):
+            # Nothing is wrong: candidates that were cut short have no mean.
             warnings.filterwarnings("ignore", "One or more of the (test|train) scores are non-finite", UserWarning)
         table: dict[str, Any] = search._format_results(
             [dict(c.trial.config) for c in candidates], num_splits, rows, more

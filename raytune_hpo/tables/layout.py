@@ -86,11 +86,11 @@ class TableRows:
 
 
 def table_columns(results: Results) -> tuple[pd.DataFrame, TableMetadata]:
-    """The finished trials of a study as the columns of a table, with the metadata."""
+    """The finished and paused trials of a study as the columns of a table, with the metadata."""
     import pandas as pd
 
     spec, goals = results.spec, results.goals
-    trials = [trial for trial in results if trial.status.is_finished]
+    trials = [trial for trial in results if trial.status.is_finished or trial.status is Status.PAUSED]
     cells, options = _parameters(spec.space, [trial.config for trial in trials])
     names = dict.fromkeys([*[goal.metric for goal in goals], *(name for trial in trials for name in trial.metrics)])
     metrics = {METRICS + name: [_number(trial.metrics.get(name)) for trial in trials] for name in names}

@@ -11,7 +11,8 @@ A package that brings a sampler runs all of them with:
 
 A case is a check bound to what it needs; it returns, or raises AssertionError with what was broken. ``start``,
 ``report`` and ``finish`` build trials from facts as the optimizer would, ``Loop`` is an optimizer for one sampler,
-``race`` runs learning curves under a scheduler. ``journal_cases`` wants a place to write to for each check.
+``race`` runs learning curves under a scheduler, and has those go on that it promotes. ``journal_cases`` wants a place to
+write to for each check.
 """
 
 from raytune_hpo.testing.domains import (
@@ -30,6 +31,18 @@ from raytune_hpo.testing.journals import (
     journal_cases,
     journal_facts,
 )
+from raytune_hpo.testing.promoters import (
+    PROMOTER_CHECKS,
+    check_keeps,
+    check_nobody_is_stranded,
+    check_promote_reads_only,
+    check_promoter_replay,
+    check_promotes_for_several_goals,
+    check_repeated_observations,
+    check_slow_trials,
+    promoter_cases,
+)
+from raytune_hpo.testing.races import Race, SchedulerMaker, curves, race
 from raytune_hpo.testing.samplers import (
     SAMPLER_CHECKS,
     SamplerMaker,
@@ -50,8 +63,6 @@ from raytune_hpo.testing.samplers import (
 )
 from raytune_hpo.testing.schedulers import (
     SCHEDULER_CHECKS,
-    Race,
-    SchedulerMaker,
     check_equals_survive,
     check_good_survive,
     check_ignores_own_entry,
@@ -62,8 +73,6 @@ from raytune_hpo.testing.schedulers import (
     check_reports_without_losses,
     check_scheduler_bind_is_fresh,
     check_scheduler_replay,
-    curves,
-    race,
     scheduler_cases,
 )
 from raytune_hpo.testing.trials import (
@@ -74,6 +83,8 @@ from raytune_hpo.testing.trials import (
     bowl,
     check_documented,
     finish,
+    go_on,
+    pause,
     report,
     restart,
     start,
@@ -82,6 +93,7 @@ from raytune_hpo.testing.trials import (
 __all__ = [
     "GOALS",
     "JOURNAL_CHECKS",
+    "PROMOTER_CHECKS",
     "SAMPLER_CHECKS",
     "SCHEDULER_CHECKS",
     "SEED",
@@ -105,28 +117,38 @@ __all__ = [
     "check_is_a_sampler",
     "check_json_form",
     "check_judge_reads_only",
+    "check_keeps",
     "check_learns",
     "check_next_step",
+    "check_nobody_is_stranded",
     "check_pending",
     "check_place_that_cannot_be_made",
     "check_plain_values",
     "check_positions",
+    "check_promote_reads_only",
+    "check_promoter_replay",
+    "check_promotes_for_several_goals",
     "check_repeat_replaces",
+    "check_repeated_observations",
     "check_replay",
     "check_reports_without_losses",
     "check_round_trip",
     "check_scheduler_bind_is_fresh",
     "check_scheduler_replay",
     "check_several_goals",
+    "check_slow_trials",
     "check_survives",
     "check_values_fit",
     "curves",
     "domain_cases",
     "finish",
+    "go_on",
     "histories",
     "history",
     "journal_cases",
     "journal_facts",
+    "pause",
+    "promoter_cases",
     "race",
     "report",
     "restart",

@@ -12,7 +12,7 @@ import numpy as np
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Sampler, Signal, Suggestion
-from raytune_hpo.registry import check_part, option_names
+from raytune_hpo.registry import check_part, option_names, option_value
 from raytune_hpo.rng import derive
 from raytune_hpo.space import Choice, Float, Int, Normal, Ordinal, Space
 from raytune_hpo.testing.trials import GOALS, SEED, TWO_GOALS, Loop, bowl, check_documented, finish, report, start
@@ -105,7 +105,7 @@ def check_bind_is_fresh(make: SamplerMaker, space: Space) -> None:
     assert type(again) is type(loop.sampler), f"bind returns a sampler of the same class, got {again!r}"
     assert again is not loop.sampler, "bind returns another sampler, not itself"
     for option in option_names(type(again)):
-        old, new = getattr(loop.sampler, option), getattr(again, option)
+        old, new = option_value(loop.sampler, option), option_value(again, option)
         assert new == old, f"bind passes options on: {option} was {old!r}, and is {new!r}"
     says, should_say = Loop(again, space).peek(), Loop.of(make, space).peek()
     assert says == should_say, f"what bind returns has learned nothing: it suggests {says}, a new one {should_say}"

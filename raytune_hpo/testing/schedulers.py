@@ -1,93 +1,40 @@
-"""The contract of schedulers: what every one must keep, and races of learning curves to see it by."""
+"""The contract of schedulers: what every one must keep."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status, Verdict
-from raytune_hpo.protocols import Scheduler
-from raytune_hpo.registry import check_part, option_names
-from raytune_hpo.testing.trials import GOALS, check_documented, finish, report, restart, start
-from raytune_hpo.trial import Trial
-
-SchedulerMaker: TypeAlias = Callable[[], Scheduler]
-
-
-@dataclass
-class Race:
-    """What happened when learning curves ran under a scheduler.
-
-    Attributes:
-        scheduler: as it was at the end.
-        seen: the trials it observed, in order.
-        verdicts: by (number, step).
-        expected: what ``next_step`` said before each report, by (number, step).
-    """
-
-    scheduler: Scheduler
-    seen: list[Trial] = field(default_factory=list)
-    verdicts: dict[tuple[int, int], Verdict] = field(default_factory=dict)
-    expected: dict[tuple[int, int], int | None] = field(default_factory=dict)
-
-    @property
-    def stopped(self) -> set[int]:
-        return {number for (number, _), verdict in self.verdicts.items() if verdict is not Verdict.CONTINUE}
-
-    def observe(self, trial: Trial) -> Trial:
-        self.seen.append(trial)
-        self.scheduler.observe(trial)
-        return trial
-
-    def report(self, trial: Trial, step: int, loss: float | None) -> tuple[Trial, Verdict]:
-        """One report, judged and observed as the optimizer does it."""
-        self.expected[trial.number, step] = self.scheduler.next_step(trial)
-        trial = report(trial, step, loss)
-        verdict = self.verdicts[trial.number, step] = self.scheduler.judge(trial)
-        return self.observe(trial), verdict
-
-
-def curves(num: int = 30, steps: int = 27) -> list[list[float]]:
-    """Falling losses that never cross; the limit of curve i is ``(7 i mod num) / num``, so curve 0 is the best."""
-    return [[(7 * i % num) / num + 1 / step for step in range(1, steps + 1)] for i in range(num)]
-
-
-def race(scheduler: Scheduler, losses: Sequence[Sequence[float]], *, workers: int = 6) -> Race:
-    """Run curve i as trial i, one step of each running trial after the other."""
-    run = Race(scheduler)
-    waiting = list(enumerate(losses))
-    running: list[tuple[Trial, Sequence[float]]] = []
-    while waiting or running:
-        while waiting and len(running) < workers:
-            number, curve = waiting.pop(0)
-            running.append((run.observe(start(number, {})), curve))
-        trial, curve = running.pop(0)
-        step = len(trial.reports) + 1
-        trial, verdict = run.report(trial, step, curve[step - 1])
-        if verdict is Verdict.CONTINUE and step < len(curve):
-            running.append((trial, curve))
-        else:
-            status = Status.COMPLETED if verdict is Verdict.CONTINUE else Status.PRUNED
-            run.observe(finish(trial, {"loss": curve[step - 1]}, status=status))
-    return run
+from raytune_hpo.protocols import Continue, Scheduler, as_promoter
+from raytune_hpo.registry import check_part, option_names, option_value
+from raytune_hpo.testing.promoters import promoter_cases
+from raytune_hpo.testing.races import SchedulerMaker, curves, has_just_reported, race
+from raytune_hpo.testing.trials import GOALS, check_documented, report, restart, start
 
 
 def scheduler_cases(make: SchedulerMaker) -> dict[str, Callable[[], None]]:
     """Every check of a scheduler, by name.
 
     What lacks a member of the contract gets the first case alone, ``is_a_scheduler``, which says so. ``good_survive`` and
-    ``equals_survive`` are for rules that compare trials; all others apply to every rule.
+    ``equals_survive`` are for rules that compare trials; all others apply to every rule. One that pauses and promotes gets
+    ``promoter_cases`` as well; of equals it lets some wait, so it is not asked for ``equals_survive``.
     """
     try:
         check_is_a_scheduler(make)
     except AssertionError:  # the other cases would only stumble over what this one says
         return {"is_a_scheduler": partial(check_is_a_scheduler, make)}
-    return {check.__name__.removeprefix("check_"): partial(check, make) for check in SCHEDULER_CHECKS}
+    cases: dict[str, Callable[[], None]] = {
+        check.__name__.removeprefix("check_"): partial(check, make) for check in SCHEDULER_CHECKS
+    }
+    if as_promoter(make()) is None:
+        return cases
+    del cases["equals_survive"]
+    return cases | promoter_cases(make)
 
 
 def check_is_a_scheduler(make: SchedulerMaker) -> None:
@@ -107,7 +54,7 @@ def check_scheduler_bind_is_fresh(make: SchedulerMaker) -> None:
     again = used.bind(GOALS)
     assert type(again) is type(used), f"bind returns a scheduler of the same class, got {again!r}"
     for option in option_names(type(again)):
-        old, new = getattr(used, option), getattr(again, option)
+        old, new = option_value(used, option), option_value(again, option)
         assert new == old, f"bind passes options on: {option} was {old!r}, and is {new!r}"
     says, should_say = race(again, curves()).verdicts, race(make().bind(GOALS), curves()).verdicts
     assert says == should_say, "what bind returns has observed nothing: its verdicts are those of a new one"
@@ -117,7 +64,7 @@ def check_judge_reads_only(make: SchedulerMaker) -> None:
     """Judging three times says the same three times, and leaves later verdicts as they are."""
     once, often = race(make().bind(GOALS), curves()), make().bind(GOALS)
     for trial in once.seen:
-        if trial.reports and trial.status is Status.RUNNING:
+        if has_just_reported(trial):
             said = {often.judge(trial) for _ in range(3)}
             step = trial.reports[-1].step
             expected = once.verdicts[trial.number, step]
@@ -134,7 +81,7 @@ def check_scheduler_replay(make: SchedulerMaker) -> None:
     replayed = make().bind(GOALS)
     for trial in live.seen:
         replayed.observe(trial)
-    assert _verdicts_on_newcomers(replayed) == _verdicts_on_newcomers(live.scheduler), (
+    assert _answers(replayed) == _answers(live.scheduler), (
         "a replay judges as the live one does: observe alone learns, and judge remembers nothing"
     )
 
@@ -145,7 +92,7 @@ def check_ignores_own_entry(make: SchedulerMaker) -> None:
     for trial in live.seen:
         scheduler.observe(trial)
         scheduler.observe(trial)
-        if trial.reports and trial.status is Status.RUNNING:
+        if has_just_reported(trial):
             step = trial.reports[-1].step
             said, expected = scheduler.judge(trial), live.verdicts[trial.number, step]
             assert said is expected, (
@@ -168,12 +115,12 @@ def check_repeat_replaces(make: SchedulerMaker) -> None:
     once, twice = race(make().bind(GOALS), curves()), make().bind(GOALS)
     for trial in once.seen:
         if trial.status is Status.RUNNING and not trial.reports:
-            lost = report(trial, 1, 1e6)
+            lost = report(trial, 1, 1e6, verdict=twice.judge(report(trial, 1, 1e6)))
             for earlier in (trial, lost, restart(lost)):
                 twice.observe(earlier)
         else:
-            twice.observe(replace(trial, attempt=2))
-    assert _verdicts_on_newcomers(twice) == _verdicts_on_newcomers(once.scheduler), (
+            twice.observe(replace(trial, attempt=trial.attempt + 1))
+    assert _answers(twice) == _answers(once.scheduler), (
         "after a requeue a trial's reports begin anew: observe remembers by the trial's number, and replaces"
     )
 
@@ -206,7 +153,7 @@ def check_reports_without_losses(make: SchedulerMaker) -> None:
         assert verdict is Verdict.CONTINUE, (
             f"a report without losses is no reason to stop, got {verdict!r} at step {step}"
         )
-    _verdicts_on_newcomers(run.scheduler)  # nor do they break what comes after them
+    _answers(run.scheduler)  # nor do they break what comes after them
 
 
 SCHEDULER_CHECKS: tuple[Callable[[SchedulerMaker], None], ...] = (
@@ -224,12 +171,15 @@ SCHEDULER_CHECKS: tuple[Callable[[SchedulerMaker], None], ...] = (
 )
 
 
-def _verdicts_on_newcomers(scheduler: Scheduler) -> list[Verdict]:
-    """Verdicts on trials of every quality at every step, none of which is observed."""
-    verdicts = []
+def _answers(scheduler: Scheduler) -> list[Verdict | Continue | None]:
+    """Verdicts on newcomers of every quality at every step, none of which is observed; and who is to go on."""
+    answers: list[Verdict | Continue | None] = []
     for number, curve in enumerate(curves(10), start=1000):
         trial = start(number, {})
         for step, loss in enumerate(curve, start=1):
             trial = report(trial, step, loss)
-            verdicts.append(scheduler.judge(trial))
-    return verdicts
+            answers.append(scheduler.judge(trial))
+    promoter = as_promoter(scheduler)
+    if promoter is not None:
+        answers += [promoter.promote(final=final) for final in (False, True)]
+    return answers

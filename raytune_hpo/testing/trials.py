@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.core.asking import ask
-from raytune_hpo.facts import Finished, Reported, Requeued, Started, Status, Verdict
+from raytune_hpo.facts import Finished, Paused, Reported, Requeued, Started, Status, Verdict
 from raytune_hpo.goals import Goal, make_goals
-from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
-from raytune_hpo.registry import option_names
+from raytune_hpo.protocols import Continue, Sampler, Signal, Suggestion, Traits
+from raytune_hpo.registry import kept_under, option_names
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial, evolve
 
@@ -24,24 +24,75 @@ SEED = 7
 
 
 def start(
-    number: int, config: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None, suggested: bool = True
+    number: int,
+    config: Mapping[str, Any],
+    *,
+    meta: Mapping[str, Any] | None = None,
+    suggested: bool = True,
+    parent: int | None = None,
+    from_step: int | None = None,
+    until: int | None = None,
 ) -> Trial:
-    """A running trial: suggested by a sampler, or enqueued by the user."""
-    basis = 0 if suggested else None
-    fact = Started(number=number, worker="w", at=float(number), config=config, basis=basis, meta=meta or {})
+    """A running trial: suggested by a sampler, or enqueued by the user; with a parent's step, from its checkpoint."""
+    fact = Started(
+        number=number,
+        worker="w",
+        at=float(number),
+        config=config,
+        basis=0 if suggested else None,
+        meta=meta or {},
+        parent=parent,
+        until=until,
+        from_trial=None if from_step is None else parent,
+        from_step=from_step,
+    )
     return evolve(None, fact, GOALS)
 
 
-def report(trial: Trial, step: int, loss: float | None) -> Trial:
-    """The trial and one more report; without a loss, one that says nothing about the goal."""
-    metrics = {"note": 1.0} if loss is None else {"loss": loss}
+def report(
+    trial: Trial,
+    step: int,
+    loss: float | Mapping[str, Any] | None,
+    *,
+    verdict: Verdict = Verdict.CONTINUE,
+    own: Mapping[str, Any] | None = None,
+    goals: Sequence[Goal] = GOALS,
+) -> Trial:
+    """The trial and one more report, and what was answered; without a loss, one that says nothing about the goal.
+
+    Args:
+        loss: or all metrics, where there are several.
+        own: of a step that is one of several inputs: its own values, where ``loss`` is the mean so far.
+    """
+    said = {"note": 1.0} if loss is None else loss
     fact = Reported(
         number=trial.number,
         attempt=trial.attempt,
         step=step,
-        metrics=metrics,
-        verdict=Verdict.CONTINUE,
+        metrics=said if isinstance(said, Mapping) else {"loss": said},
+        verdict=verdict,
         at=trial.created_at + step,
+        own=own or {},
+    )
+    return evolve(trial, fact, goals)
+
+
+def pause(trial: Trial) -> Trial:
+    """The trial, set aside at its newest report."""
+    step, at = trial.last_step or 0, trial.created_at
+    return evolve(trial, Paused(number=trial.number, attempt=trial.attempt, step=step, at=at), GOALS)
+
+
+def go_on(trial: Trial, *, until: int | None = None) -> Trial:
+    """The paused trial, in its next attempt, which goes on after its newest report."""
+    fact = Started(
+        number=trial.number,
+        attempt=trial.attempt + 1,
+        worker="w",
+        at=trial.created_at,
+        basis=0,
+        until=until,
+        from_step=trial.last_step,
     )
     return evolve(trial, fact, GOALS)
 
@@ -83,31 +134,40 @@ class Loop:
     def of(cls, make: Callable[[], Sampler], space: Space, *, goals: Sequence[Goal] = GOALS, seed: int = SEED) -> Loop:
         return cls(make().bind(space, goals, seed), space, goals, seed)
 
-    def peek(self) -> Suggestion | Signal:
+    def peek(self) -> Suggestion | Continue | Signal:
         """What the sampler says to the next number."""
         number = len(self.pending) + len(self.finished)
         pending = tuple(self.pending) if self.sampler.traits.reads_pending else ()
-        return ask(self.sampler, number, pending, self.seed)
+        return ask(self.sampler, number, pending, self.seed, turn=number)
 
     def ask(self) -> Trial | None:
         """The next trial, now pending; None where the sampler has nothing to suggest."""
         answer = self.peek()
-        if isinstance(answer, Signal):
+        if not isinstance(answer, Suggestion):
             return None
-        return self.enqueue(answer.config, meta=answer.meta, suggested=True)
+        segment = {"parent": answer.parent, "from_step": answer.from_step, "until": answer.until}
+        return self.enqueue(answer.config, meta=answer.meta, suggested=True, **segment)
 
     def enqueue(
-        self, config: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None, suggested: bool = False
+        self,
+        config: Mapping[str, Any],
+        *,
+        meta: Mapping[str, Any] | None = None,
+        suggested: bool = False,
+        **segment: int | None,
     ) -> Trial:
         """A trial that the user asked for."""
-        self.pending.append(start(len(self.pending) + len(self.finished), config, meta=meta, suggested=suggested))
+        number = len(self.pending) + len(self.finished)
+        self.pending.append(start(number, config, meta=meta, suggested=suggested, **segment))
         return self.pending[-1]
 
     def tell(self, trial: Trial, metrics: Mapping[str, Any] | None = None) -> None:
-        """A pending trial ends, by default with ``bowl`` as its loss."""
+        """A pending trial ends, by default with ``bowl`` as its loss; where it has an ``until``, it has reported there."""
         self.pending = [other for other in self.pending if other.number != trial.number]
         loss = bowl(self.space, trial.config)
         metrics = {"loss": loss, "size": -loss * loss} if metrics is None else metrics
+        if trial.until is not None and trial.last_step is None:
+            trial = report(trial, trial.until, metrics.get("loss"))
         self.learn(finish(trial, metrics, goals=self.goals))
 
     def learn(self, trial: Trial) -> None:
@@ -139,7 +199,7 @@ def check_documented(make: Callable[[], Any]) -> None:
     assert inspect.getdoc(type(part)), "a part says what it does in the docstring of its class"
     pickle.loads(pickle.dumps(part))
     for option in option_names(type(part)):
-        assert hasattr(part, option), f"option {option!r} is kept as an attribute of that name"
+        assert hasattr(part, kept_under(type(part), option)), f"option {option!r} is kept as an attribute of that name"
     traits = getattr(part, "traits", None)
     assert traits is None or isinstance(traits, Traits), f"traits are Traits, got {traits!r}"
     version = part.version if traits is None else traits.version

@@ -44,11 +44,25 @@ def test_simulated(tmp_path: Path) -> None:
     assert figures["simulated_2000"]["measured"] < 60
 
 
+def test_race(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "race")
+    assert {"even losses: good", "normal losses: evaluations"} <= set(figures)
+    assert figures["even losses: good"]["measured"] == 100
+    assert figures["even losses: evaluations"]["measured"] < 50
+
+
 def test_lookup_tables(tmp_path: Path) -> None:
     figures = measured(tmp_path, "lookup_tables")
     assert {"random 24h", "deca-recorded mean", "six-workers thinking"} <= set(figures)
     assert figures["deca-recorded 12h"]["measured"] >= figures["random 12h"]["measured"]
     assert figures["deca-recorded 12h"]["asked"] == "91 %"
+
+
+def test_populations(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "populations")
+    assert figures["toy, alone"]["measured"] < 0.39 < 1.18 < figures["toy, pbt"]["measured"]
+    assert figures["drift: pb2, interval 5, mean"]["measured"] > figures["drift: pbt, interval 5, mean"]["measured"]
+    assert {"static: pbt, interval 9, mean", "static: asha, as many steps as 4 members, mean"} < set(figures)
 
 
 def test_memory_without_ray(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_hung_worker_loses_its_trial_which_fails() -> None:
         await desk.exchange("hung", [], [], 1, [])
         await desk.exchange("reports", [], [], 1, [])
         seconds(desk.attendance, 20)
-        await desk.report(1, 1, [(1, {"loss": 0.5})])
+        await desk.report(1, 1, [(1, {"loss": 0.5}, False)])
         assert await desk.end_hung(10.0, 15.0) == []
         seconds(desk.attendance, 6)
         assert await desk.end_hung(10.0, 15.0) == ["hung"]

@@ -12,14 +12,17 @@ from raytune_hpo.core.messages import (
     AskTrials,
     EndTrial,
     EnqueueConfig,
+    KeepCheckpoint,
     LoseWorker,
     ReplaceWorkers,
     ReportMetrics,
     ReturnTrials,
     StopStudy,
+    StopTrial,
     Tick,
 )
 from raytune_hpo.facts import Finished, Started, Status
+from raytune_hpo.trial import Reports
 from tests.support import Feed
 
 SETTINGS = [
@@ -29,6 +32,14 @@ SETTINGS = [
     {"num_trials": 30, "sampler": "sobol", "max_retries": 0},
     {"num_trials": 16, "sampler": {"name": "hyperopt", "n_startup_jobs": 4}, "ahead": True},
     {"time_budget_s": 200, "target": -5.0},
+    {"num_trials": 40, "scheduler": {"name": "asha", "promote": True, "max_steps": 9}},
+    {"num_trials": 30, "scheduler": {"name": "asha", "promote": True, "eta": 2}, "max_retries": 0},
+    {"num_trials": 30, "scheduler": {"name": "hyperband", "promote": True, "max_steps": 9}, "sampler": "sobol"},
+    {"num_trials": 30, "scheduler": {"name": "successive_halving", "max_steps": 9}},
+    {"num_trials": 30, "scheduler": {"name": "pasha", "max_steps": 9, "eta": 2}},
+    {"num_trials": 30, "scheduler": {"name": "race", "max_steps": 8, "first": 2}},
+    {"num_trials": 40, "sampler": {"name": "pbt", "population": 4, "max_steps": 8, "interval": 2}},
+    {"num_trials": 40, "sampler": {"name": "pb2", "population": 5, "max_steps": 9}, "ahead": True},
 ]
 
 
@@ -53,12 +64,30 @@ class World:
                 step=self.random.randrange(1, 9),
                 metrics={"loss": self.random.gauss(0, 1)},
                 at=self.at,
+                saves=True,
             )
         if pick < 0.85:
-            status = self.random.choice([Status.COMPLETED] * 4 + [Status.FAILED])
-            metrics = {"loss": self.random.gauss(0, 1)} if status is Status.COMPLETED else {}
-            return EndTrial(number=some.number, attempt=some.attempt, status=status, at=self.at, metrics=metrics)
+            return self.end(some)
         return self.rare(worker, some, pick)
+
+    def end(self, some):
+        """An end or, where trials pause, more often a pause; with a checkpoint or without."""
+        pauses = self.feed.core.promoter is not None
+        if pauses and self.random.random() < 0.7:
+            status = Status.PAUSED if self.random.random() < 0.9 else Status.WAITING
+        else:
+            status = self.random.choice([Status.COMPLETED] * 4 + [Status.FAILED])
+        metrics = {"loss": self.random.gauss(0, 1)} if status is Status.COMPLETED else {}
+        saved = {"kept": str(self.at)} if pauses and self.random.random() < 0.7 else None
+        return EndTrial(
+            number=some.number,
+            attempt=some.attempt,
+            status=status,
+            at=self.at,
+            metrics=metrics,
+            checkpoint=saved,
+            reason="no such file" if status is Status.WAITING else None,
+        )
 
     def rare(self, worker, some, pick):
         if pick < 0.92:
@@ -67,6 +96,17 @@ class World:
             return ReplaceWorkers(prefix="c1", at=self.at)
         if pick < 0.96:
             return ReturnTrials(worker=worker, numbers=(some.number,), at=self.at)
+        if pick < 0.965:
+            return StopTrial(number=some.number, at=self.at)
+        if pick < 0.97:
+            trial = self.feed.core.ledger.trials[some.number]
+            return KeepCheckpoint(
+                number=some.number,
+                attempt=some.attempt,
+                step=trial.last_step or 1,
+                checkpoint={"kept": str(self.at)},
+                at=self.at,
+            )
         if pick < 0.98:
             return EnqueueConfig(config=dict(self.feed.core.ledger.trials[some.number].config), at=self.at)
         return StopStudy(reason="test", at=self.at) if pick > 0.9975 else Tick(at=self.at)
@@ -87,9 +127,14 @@ def check_invariants(feed: Feed) -> None:
     waiting = {t.number for t in ledger.trials if t.status is Status.WAITING}
     assert running == {n for numbers in ledger.owned.values() for n in numbers}
     assert waiting == set(ledger.requeued) and len(waiting) == len(ledger.requeued)
+    paused = {t.number for t in ledger.trials if t.status is Status.PAUSED}
     assert set(ledger.unfinished) == running | waiting
-    assert list(ledger.unfinished) == sorted(ledger.unfinished)
-    assert len(ledger.finished) + len(ledger.unfinished) == len(ledger.trials)
+    assert set(ledger.paused) == paused
+    assert [t.number for t in ledger.pending()] == sorted(ledger.unfinished)
+    assert len(ledger.finished) + len(ledger.unfinished) + len(ledger.paused) == len(ledger.trials)
+    for name in ("unfinished", "paused"):
+        assert all(ledger.trials[number] is trial for number, trial in getattr(ledger, name).items())
+    assert set(ledger.checkpoints) == {t.number for t in ledger.trials if t.checkpoints}
     assert sum(ledger.counts.values()) == len(ledger.trials)
     limit = ledger.spec.limits.num_trials
     assert limit is None or len(ledger.trials) <= limit
@@ -101,7 +146,7 @@ def plain(value):
     """Any state as nested plain values, so that two can be compared whole."""
     if isinstance(value, dict):
         return {repr(key): plain(child) for key, child in value.items()}
-    if isinstance(value, (list, tuple, deque)):
+    if isinstance(value, (list, tuple, deque, Reports)):
         return [plain(child) for child in value]
     slots = getattr(type(value), "__slots__", ())
     state = {**getattr(value, "__dict__", {}), **{name: getattr(value, name) for name in slots if hasattr(value, name)}}

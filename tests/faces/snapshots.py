@@ -24,6 +24,7 @@ HISTORY = History(
     mode="min",
     points=tuple(Point(place, 1.0 / place, place % 5 > 0) for place in range(1, 38)),
     best=((1, 1.0), (30, 0.0123456789)),
+    length=37,
 )
 RUNNING = RunningTrial(number=37, attempt=1, config="lr=0.1, depth=3", age_s=12.4, step=3, value=0.25)
 

@@ -23,7 +23,14 @@ def test_the_best_trial_of_a_maximised_metric():
     assert results.best_value == 0.9
     assert results.best_trial.number == 1
     assert results.best_config == {"x": 0.5, "n": 1}
-    assert results.num_by_status == {"waiting": 0, "running": 0, "completed": 2, "pruned": 0, "failed": 1}
+    assert results.num_by_status == {
+        "waiting": 0,
+        "running": 0,
+        "paused": 0,
+        "completed": 2,
+        "pruned": 0,
+        "failed": 1,
+    }
 
 
 def test_results_are_a_sequence_of_trials():

@@ -21,7 +21,7 @@ def test_every_status_and_every_verdict_has_exactly_one_row():
 @pytest.mark.parametrize("status", Status)
 def test_a_row_agrees_with_its_status(status):
     row = STATUSES[status]
-    assert row.is_end is status.is_finished
+    assert row.at_rest is (status.is_finished or status is Status.PAUSED)
     assert row.word and row.bright and {"color", "symbol"} <= set(row.mark)
     assert row.drawn_as in ("", *STATUSES)
 

@@ -117,7 +117,9 @@ class Judge:
         self.reports: list[tuple[int, dict[str, Any]]] = []
         self.stop_at = stop_at
 
-    def report(self, step, metrics):
+    next_step = None
+
+    def report(self, step, metrics, saves):
         self.reports.append((step, metrics))
         return Verdict.STOP if step == self.stop_at else Verdict.CONTINUE
 

@@ -10,9 +10,12 @@ from pathlib import Path
 from raytune_hpo.facts import (
     Enqueued,
     Finished,
+    Paused,
     Printed,
+    Released,
     Reported,
     Requeued,
+    Saved,
     SessionOpened,
     Started,
     Status,
@@ -72,30 +75,52 @@ def short_study(num_trials=3):
 def eventful_study(seed, num_events=120):
     """A random study in which everything happens that can."""
     draw = random.Random(seed)
-    facts, running, waiting, number = [created()], {}, {}, 0
+    # By number: the attempt, the steps of checkpoints that are kept, and how far a trial has come in this attempt.
+    facts, running, resting, kept, steps = [created()], {}, {}, {}, {}
     for tick in range(num_events):
         at = AT + tick
-        if waiting and draw.random() < 0.3:
-            n = draw.choice(list(waiting))
-            running[n] = waiting.pop(n) + 1
-            kept = draw.choice([None, tick, tick - 10, tick - 30])  # reports up to this step still hold
-            facts.append(replace(started(n, attempt=running[n], worker=f"w{tick}", at=at), from_step=kept))
+        if resting and draw.random() < 0.3:
+            n = draw.choice(list(resting))
+            was, attempt = resting.pop(n)
+            if was is Status.PAUSED and draw.random() < 0.15:
+                facts.append(Finished(number=n, attempt=attempt, status=Status.PRUNED, at=at, metrics={"loss": 0.5}))
+                continue
+            running[n] = attempt + 1
+            from_step = draw.choice([None, tick, tick - 10, tick - 30])  # reports up to this step still hold
+            basis = len(facts) if was is Status.PAUSED else None
+            until = draw.choice([None, tick + 9])
+            again = started(n, attempt=running[n], worker=f"w{tick}", at=at)
+            from_trial = None if from_step is None else draw.choice([None, n])
+            facts.append(replace(again, basis=basis, from_step=from_step, from_trial=from_trial, until=until))
+            steps.pop(n, None)
         elif not running or draw.random() < 0.25:
-            facts.append(started(number, worker=f"w{tick}", at=at))
-            running[number] = 1
-            number += 1
+            n = len(kept)
+            parent = draw.choice([None, *kept])
+            facts.append(replace(started(n, worker=f"w{tick}", at=at), parent=parent, until=draw.choice([None, 3])))
+            running[n], kept[n] = 1, {}
+        elif any(kept.values()) and draw.random() < 0.06:
+            n = draw.choice([n for n, saved in kept.items() if saved])
+            step = draw.choice(list(kept[n]))
+            del kept[n][step]
+            facts.append(Released(number=n, step=step, reason="not needed any more", at=at))
         else:
             n = draw.choice(list(running))
-            facts.append(_next(draw, n, running[n], at))
-            if isinstance(facts[-1], (Requeued, Finished)):
-                attempt = running.pop(n)
-                waiting.update({n: attempt} if isinstance(facts[-1], Requeued) else {})
+            fact = _next(draw, n, running[n], at, steps.get(n))
+            facts.append(fact)
+            if isinstance(fact, Reported):
+                steps[n] = fact.step
+            elif isinstance(fact, Saved):
+                kept[n][fact.step] = None
+            elif isinstance(fact, (Requeued, Paused)):
+                resting[n] = (Status.PAUSED if isinstance(fact, Paused) else Status.WAITING, running.pop(n))
+            elif isinstance(fact, Finished):
+                del running[n]
     return [*facts, StudyStopped(reason="enough", at=AT + num_events)]
 
 
-def _next(draw, number, attempt, at):
+def _next(draw, number, attempt, at, step):
     common = {"number": number, "attempt": attempt, "at": at}
-    match draw.randrange(8):
+    match draw.randrange(11):
         case 0:
             return Requeued(**common, reason="worker lost", spent=draw.random() < 0.5, suspect=draw.random() < 0.5)
         case 1:
@@ -107,6 +132,11 @@ def _next(draw, number, attempt, at):
             return Finished(**common, status=Status.PRUNED, metrics={"loss": float("inf")})
         case 4:
             return Printed(**common, text="epoch 1\n")
+        case 5 if step is not None:
+            return Paused(**common, step=step, duration_s=draw.choice([None, 0.25]))
+        case 6 | 7 if step is not None:
+            record = draw.choice([{"url": f"/c/{number}-{attempt}-{step}", "bytes": 7, "digest": "d"}, {"kept": "s3"}])
+            return Saved(**common, step=step, checkpoint=record)
         case _:
             verdict = draw.choice(list(Verdict))
             return reported(number, int(at - AT) + 1, attempt, verdict, at)

@@ -7,15 +7,17 @@ import pytest
 from sqlalchemy import create_engine
 
 from raytune_hpo.codec import is_trial_fact, to_jsonable
-from raytune_hpo.facts import Finished, Reported, Requeued, Started, Status, StopAsked
+from raytune_hpo.facts import Finished, Paused, Reported, Requeued, Started, Status, StopAsked
 from raytune_hpo.goals import Goal
-from raytune_hpo.journal import open_storage
+from raytune_hpo.journal import open_storage, views
 from raytune_hpo.trial import evolve
 from tests.journal.story import AT, completed, created, eventful_study, reported, short_study, started
+from tests.journal.test_digests import change
 
 COLUMNS = (
-    "number status attempt worker created_at started_at finished_at duration_s error reason config metrics".split()
-)
+    "number status attempt worker created_at started_at finished_at duration_s error reason config metrics "
+    "parent until from_trial from_step"
+).split()
 
 
 def query(url, sql):
@@ -45,7 +47,7 @@ def write(url, facts, name="mnist"):
     with_right.close()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(6))
 def test_trials_are_what_their_facts_add_up_to(database_url, seed):
     facts = eventful_study(seed)
     write(database_url, facts)
@@ -60,7 +62,21 @@ def test_trials_are_what_their_facts_add_up_to(database_url, seed):
         assert error is None or error.startswith("ValueError: ") and error.endswith("\U0001f600")
         expected = {name: getattr(trial, name) for name in COLUMNS if name != "error"}
         expected |= {name: to_jsonable(expected[name]) for name in ("config", "metrics")}
+        expected["step"] = trial.last_step
         assert {"study": "mnist", **expected} == {name: plain(value) for name, value in row.items()}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_checkpoints_are_those_that_are_kept(database_url, seed):
+    facts = eventful_study(seed, num_events=600)
+    write(database_url, facts)
+    kept = {(t.number, step): record for t in folded(facts).values() for step, record in t.checkpoints.items()}
+    assert kept
+    rows = query(database_url, "SELECT * FROM checkpoints")
+    assert sorted((row["number"], row["step"]) for row in rows) == sorted(kept)
+    for row in rows:
+        record = kept[row["number"], row["step"]]
+        assert (row["url"], row["bytes"], row["node"]) == (record.get("url"), record.get("bytes"), record.get("node"))
 
 
 def test_studies_count_their_trials_by_status(database_url):
@@ -70,7 +86,7 @@ def test_studies_count_their_trials_by_status(database_url):
     open_storage(database_url).journal("empty", create=True, owner="me").close()
     statuses = [str(trial.status) for trial in folded(facts).values()]
     busy, young, empty = query(database_url, "SELECT * FROM studies ORDER BY created_at")
-    for status in ("waiting", "running", "completed", "pruned", "failed"):
+    for status in ("waiting", "running", "paused", "completed", "pruned", "failed"):
         assert busy[status] == statuses.count(status)
     assert busy["num_trials"] == len(statuses)
     assert busy["last_fact_at"] == facts[-1].at
@@ -138,3 +154,37 @@ def test_a_trial_that_waits_or_was_adopted_is_shown_with_the_reports_that_still_
         ("running", "worker-1", None, {}),
     ]
     assert [dict(trial.metrics) for trial in folded(facts).values()] == [metrics for *_, metrics in seen]
+
+
+FIRST_COLUMNS = "study number status attempt config metrics worker created_at started_at finished_at duration_s error"
+
+
+def test_views_of_an_earlier_version_learn_what_is_new_and_keep_what_is_built_on_them(database_url):
+    write(database_url, short_study())
+    earlier = ["DROP VIEW studies", "DROP VIEW checkpoints"]
+    columns = ", ".join(FIRST_COLUMNS.split())
+    kind = "sqlite" if database_url.startswith("sqlite") else "postgresql"
+    (query_of_trials,) = [s.partition(" trials AS ")[2] for s in views.statements(kind) if " trials AS " in s]
+    earlier += ["DROP VIEW trials", f"CREATE VIEW trials AS SELECT {columns} FROM ({query_of_trials}) all_of_them"]
+    earlier += ["CREATE VIEW mine AS SELECT number, status FROM trials", "CREATE TABLE checkpoints (path text)"]
+    earlier += ["DROP TABLE raytune_digests", "UPDATE raytune_schema SET version = 1"]
+    change(database_url, *earlier)
+    facts = list(open_storage(database_url).read("mnist"))
+    assert list(query(database_url, "SELECT * FROM trials")[0]) == FIRST_COLUMNS.split()
+    journal = open_storage(database_url).journal("mnist", create=False, owner="me")
+    journal.append([started(3), reported(3, 1), Paused(number=3, attempt=1, step=1, at=AT)], expect=len(facts))
+    journal.close()
+    assert list(query(database_url, "SELECT * FROM trials")[0])[:12] == FIRST_COLUMNS.split()
+    assert [row["status"] for row in query(database_url, "SELECT * FROM mine ORDER BY number")][3] == "paused"
+    assert query(database_url, "SELECT paused FROM studies") == [{"paused": 1}]
+    assert query(database_url, "SELECT * FROM checkpoints") == []  # somebody else's
+
+
+def test_a_paused_trial_that_a_user_stops_has_no_worker_and_the_seconds_of_all_its_attempts(database_url):
+    facts = [created(), started(0), reported(0, 1), Paused(number=0, attempt=1, step=1, at=AT, duration_s=2.0)]
+    facts += [replace(started(0, attempt=2), from_step=1), reported(0, 2, attempt=2)]
+    facts.append(Paused(number=0, attempt=2, step=2, at=AT, duration_s=0.5))
+    stopped = Finished(number=0, attempt=2, status=Status.PRUNED, at=AT, metrics={"loss": 0.5})
+    write(database_url, [*facts, StopAsked(number=0, at=AT), stopped])
+    (row,) = query(database_url, "SELECT status, worker, step, duration_s FROM trials")
+    assert row == {"status": "pruned", "worker": None, "step": 2, "duration_s": 2.5}

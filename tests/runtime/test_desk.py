@@ -115,6 +115,6 @@ def test_the_end_reaches_those_who_wait() -> None:
         assert (await desk.exchange("a", [ended(0)], (), 1, ())).is_over
         assert await waiting == OVER
         assert desk.over.is_set()
-        assert await desk.report(0, 1, [(1, {"loss": 1.0})]) == STOP
+        assert await desk.report(0, 1, [(1, {"loss": 1.0}, False)]) == STOP
 
     serving(story, num_trials=1)

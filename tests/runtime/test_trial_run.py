@@ -24,7 +24,9 @@ class Recorder:
     def __init__(self, stop_at=None):
         self.reports, self.stop_at = [], stop_at
 
-    def report(self, step, metrics):
+    next_step = None
+
+    def report(self, step, metrics, saves):
         self.reports.append((step, metrics))
         return Verdict.STOP if step == self.stop_at else Verdict.CONTINUE
 

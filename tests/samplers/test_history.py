@@ -34,10 +34,10 @@ def test_finished_trials_stand_in_rows_of_the_cube():
 
 def test_a_stopped_trial_may_count_with_its_best_a_completed_one_never():
     history = told()
-    curve = report(report(start(0, {"x": 0.25, "c": "a"}), 1, 2.0), 2, 7.0)
-    history.tell(finish(curve, status=Status.PRUNED), at_its_best=True)
-    history.tell(finish(curve, {"loss": 6.0}), at_its_best=True)
-    history.tell(finish(start(0, {"x": 0.25, "c": "a"}), status=Status.PRUNED), at_its_best=True)
+    stopped, completed = (report(report(start(n, {"x": 0.25, "c": "a"}), 1, 2.0), 2, 7.0) for n in range(2))
+    history.tell(finish(stopped, status=Status.PRUNED), at_its_best=True)
+    history.tell(finish(completed, {"loss": 6.0}), at_its_best=True)
+    history.tell(finish(start(2, {"x": 0.25, "c": "a"}), status=Status.PRUNED), at_its_best=True)
     np.testing.assert_array_equal(history.read().Y[:, 0], [2.0, 6.0, np.nan])
 
 

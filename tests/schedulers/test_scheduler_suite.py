@@ -9,6 +9,7 @@ from raytune_hpo import registry, testing
 from raytune_hpo.core.messages import AskTrials, ReportMetrics
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Verdict
+from raytune_hpo.protocols import Continue
 from raytune_hpo.schedulers import ASHA
 from tests.support import Feed
 
@@ -60,6 +61,88 @@ def test_a_broken_scheduler_is_caught(scheduler, check):
     check(Judging)
     with pytest.raises(AssertionError):
         check(scheduler)
+
+
+class Promoting(ASHA):
+    def __init__(self):
+        super().__init__(promote=True, max_steps=27)
+
+    def bind(self, goals):
+        bound = type(self)()
+        bound._promotion = ASHA(promote=True, max_steps=27).bind(goals)._promotion
+        return bound
+
+
+class ForgetsWhomItNamed(Promoting):
+    def promote(self, *, final):
+        chosen = super().promote(final=final)
+        if chosen is not None:
+            rung = self._promotion._rungs[self._promotion._paused_at[chosen.number]]
+            rung.leave(chosen.number, promoted=True)
+        return chosen
+
+
+class NamesTheFirst(Promoting):
+    def promote(self, *, final):
+        return Continue(0)
+
+
+class LetsAllWait(Promoting):
+    def promote(self, *, final):
+        return super().promote(final=False)
+
+
+class KeepsNobody(Promoting):
+    def keeps(self, trial):
+        return False
+
+
+class KeepsPerhaps(Promoting):
+    def keeps(self, trial):
+        return super().keeps(trial) or None
+
+
+class CountsQuestions(Promoting):
+    asked = 0
+
+    def promote(self, *, final):
+        self.asked += 1
+        return super().promote(final=final) if final or self.asked > 20 else None
+
+
+class CountsEveryObservation(Promoting):
+    count = 0
+
+    def observe(self, trial):
+        self.count += 1
+        super().observe(trial)
+
+    def promote(self, *, final):
+        return super().promote(final=final) if final or self.count % 2 else None
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "check"),
+    [
+        (ForgetsWhomItNamed, testing.check_promote_reads_only),
+        (CountsQuestions, testing.check_promoter_replay),
+        (NamesTheFirst, testing.check_promoter_replay),
+        (LetsAllWait, testing.check_nobody_is_stranded),
+        (KeepsNobody, testing.check_slow_trials),
+        (KeepsPerhaps, testing.check_keeps),
+        (CountsEveryObservation, testing.check_repeated_observations),
+    ],
+)
+def test_a_broken_promoter_is_caught(scheduler, check):
+    check(Promoting)
+    with pytest.raises(AssertionError):
+        check(scheduler)
+
+
+def test_promoters_have_their_cases_and_others_do_not():
+    assert "nobody_is_stranded" in testing.scheduler_cases(Promoting)
+    assert "nobody_is_stranded" not in testing.scheduler_cases(Judging)
+    assert "equals_survive" in testing.scheduler_cases(Judging)
 
 
 def test_a_judge_that_returns_no_verdict_is_named():

@@ -130,10 +130,12 @@ def test_a_name_that_is_not_a_domain_is_refused():
         Space.from_json(data)
 
 
-@pytest.mark.parametrize("name", sorted(registry.SAMPLERS))
+# A population goes on with the trials that it has.
+@pytest.mark.parametrize("name", sorted(set(registry.SAMPLERS) - {"pbt", "pb2", "schedule"}))
 def test_every_sampler_searches_it(name):
+    sampler = {"name": name, "max_steps": 27} if name in ("bohb", "hypertune", "freeze_thaw") else name
     study = hpo.Study(
-        {"w": Powers(2, 3, 10), "c": Colours(3, 0, 4)}, metric="loss", sampler=name, seed=0, storage="memory"
+        {"w": Powers(2, 3, 10), "c": Colours(3, 0, 4)}, metric="loss", sampler=sampler, seed=0, storage="memory"
     )
     for _ in range(14):
         trial = study.ask()

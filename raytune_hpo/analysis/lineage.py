@@ -1,0 +1,56 @@
+"""Lineage: the trials from which a trial goes on, and the schedule of settings that its weights have been through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.trial import Trial
+
+
+def lineage_of(trials: Sequence[Trial], number: int) -> list[Trial]:
+    """The chain of trials that led to one, by their parents: the oldest first, itself last.
+
+    Raises:
+        SpecError: there is no such trial.
+    """
+    chain = [_named(trials, number)]
+    while (parent := chain[-1].parent) is not None:
+        chain.append(trials[parent])
+    return chain[::-1]
+
+
+def schedule_of(trials: Sequence[Trial], number: int) -> list[tuple[Trial, int]]:
+    """The segments that the state of a trial has been through, each with the step at which it ended, the oldest first.
+
+    Where a donor's checkpoint was gone and training went on from an earlier one, what was lost is no part of it.
+
+    Raises:
+        SpecError: there is no such trial, or it has reported nothing.
+    """
+    trial: Trial | None = _named(trials, number)
+    segments: list[tuple[Trial, int]] = []
+    step = trial.last_step if trial is not None else None
+    while trial is not None and step is not None:
+        segments.append((trial, step))
+        trial, step = _begun_with(trials, trial)
+    if not segments:
+        raise SpecError(f"a schedule is made of the steps that trials have reported, trial {number} has reported none")
+    return segments[::-1]
+
+
+def _begun_with(trials: Sequence[Trial], trial: Trial) -> tuple[Trial | None, int | None]:
+    """The trial, and the step, from which one went on in its first attempt."""
+    if (
+        trial.from_trial == trial.number and trial.parent is not None
+    ):  # it was lost, and went on from its own checkpoint
+        return trials[trial.parent], trials[trial.parent].last_step
+    if trial.from_trial is None or trial.from_trial == trial.number:
+        return None, None
+    return trials[trial.from_trial], trial.from_step
+
+
+def _named(trials: Sequence[Trial], number: int) -> Trial:
+    if not 0 <= number < len(trials):
+        raise SpecError(f"this study has trials 0 to {len(trials) - 1}, got {number}")
+    return trials[number]

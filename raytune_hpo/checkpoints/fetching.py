@@ -1,0 +1,94 @@
+"""Fetching a checkpoint to where it can be read: from this disk, from another node's, or from what fsspec knows."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from raytune_hpo.checkpoints.folders import measured
+from raytune_hpo.checkpoints.record import DIGEST, NODE, URL
+
+
+class Nodes(Protocol):
+    """The way to the disks of a cluster's nodes."""
+
+    def bring(self, record: Mapping[str, Any], folder: Path) -> None:
+        """Copy a checkpoint from the node on which it lies into an empty folder here.
+
+        Raises:
+            OSError: it cannot be had.
+        """
+        ...
+
+    def delete(self, record: Mapping[str, Any]) -> None:
+        """Delete it there."""
+        ...
+
+
+nodes: list[Nodes] = []  # at most one: whoever joins a cluster puts it in
+_here: dict[str, Path] = {}  # what was fetched by this process, by digest
+_home: list[tempfile.TemporaryDirectory[str]] = []  # of what was fetched; it goes with the process
+
+
+def fetched(record: Mapping[str, Any]) -> Path:
+    """A local folder with what the record stands for.
+
+    Raises:
+        OSError: it cannot be had.
+        ValueError: it is not what was saved.
+    """
+    url = record.get(URL)
+    if url is None:
+        raise ValueError("whoever ran the trial has kept it")
+    place = Path(url)
+    if DIGEST not in record:
+        return place
+    if is_local(url) and place.is_dir() and (not is_elsewhere(record) or _is_whole(place, record)):
+        return _checked(place, record)
+    digest = str(record.get(DIGEST))
+    if digest not in _here or not _here[digest].is_dir():
+        folder = Path(tempfile.mkdtemp(dir=_folder()))
+        _bring(record, folder)
+        _here[digest] = _checked(folder, record)
+    return _here[digest]
+
+
+def is_local(url: str) -> bool:
+    """Whether it is the path of a folder on a disk, not the URL of something else."""
+    return "://" not in url
+
+
+def is_elsewhere(record: Mapping[str, Any]) -> bool:
+    """Whether it may lie on the disk of another node, which can be reached."""
+    return record.get(NODE) is not None and bool(nodes)
+
+
+def _bring(record: Mapping[str, Any], folder: Path) -> None:
+    url = str(record[URL])
+    if not is_local(url):
+        from raytune_hpo.checkpoints.remote import download
+
+        download(url, folder)
+    elif is_elsewhere(record):
+        nodes[0].bring(record, folder)
+    else:
+        node = record.get(NODE)
+        raise FileNotFoundError(f"there is no such folder here{'' if node is None else f', it is on node {node}'}")
+
+
+def _is_whole(folder: Path, record: Mapping[str, Any]) -> bool:
+    return measured(folder)[1] == record.get(DIGEST)
+
+
+def _checked(folder: Path, record: Mapping[str, Any]) -> Path:
+    if not _is_whole(folder, record):
+        raise ValueError("what is there now is not what was saved")
+    return folder
+
+
+def _folder() -> str:
+    if not _home:
+        _home.append(tempfile.TemporaryDirectory(prefix="raytune_hpo-checkpoints-", ignore_cleanup_errors=True))
+    return _home[0].name

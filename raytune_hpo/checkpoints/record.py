@@ -1,0 +1,49 @@
+"""The record of a checkpoint: what a journal says of it, and the way to its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.errors import CheckpointGone
+
+BYTES, DIGEST, NODE, URL = "bytes", "digest", "node", "url"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A saved state of a trial: a folder that its objective wrote.
+
+    Attributes:
+        number: of the trial that saved it; ``step``: of the report whose state it is.
+        record: ``url`` of the folder, its size in ``bytes``, the ``digest`` of what is in it, and the ``node`` of a cluster
+            on whose disk it lies. A checkpoint that whoever ran the trial keeps to himself has none of them.
+    """
+
+    number: int
+    step: int
+    record: Mapping[str, Any]
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all its files."""
+        return int(self.record.get(BYTES, 0))
+
+    @property
+    def path(self) -> Path:
+        """The folder, to read from; fetched where it lies elsewhere.
+
+        Raises:
+            CheckpointGone: it cannot be had, or is not what was saved.
+        """
+        from raytune_hpo.checkpoints.fetching import fetched
+
+        try:
+            return fetched(self.record)
+        except (OSError, ValueError) as error:
+            place = self.record.get(URL, "kept elsewhere")
+            raise CheckpointGone(
+                f"the checkpoint of trial {self.number} at step {self.step} ({place}) cannot be read: {error}"
+            ) from error

@@ -1,0 +1,116 @@
+"""Where the checkpoints of one study are kept: a folder, or the URL of a file system that fsspec knows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.checkpoints.fetching import is_elsewhere, is_local, nodes
+from raytune_hpo.checkpoints.folders import measured, removed, swept, written
+from raytune_hpo.checkpoints.record import BYTES, DIGEST, NODE, URL
+
+Write = Callable[[Path], object]
+
+
+@dataclass(frozen=True)
+class CheckpointStore:
+    """Keeps the checkpoints of one study.
+
+    Args:
+        url: of the folder that holds them, which is made when it is needed.
+        node: of a cluster, on whose disk that is; None: wherever one looks, it is the same.
+    """
+
+    url: str
+    node: str | None = None
+
+    def save(self, number: int, attempt: int, step: int, write: Write) -> dict[str, Any]:
+        """Have a checkpoint written; it is whole and durable on return. Its record.
+
+        Args:
+            write: called with an empty folder.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        name = folder_name(number, attempt, step)
+        if not is_local(self.url):
+            return self._upload(name, write)
+        place = written(Path(self.url), name, write)
+        size, digest = measured(place)
+        record = {URL: str(place), BYTES: size, DIGEST: digest}
+        return record if self.node is None else {**record, NODE: self.node}
+
+    def delete(self, record: Mapping[str, Any]) -> None:
+        """Delete a checkpoint, if it is there."""
+        if URL not in record:
+            return
+        if is_local(record[URL]):
+            removed(Path(record[URL]))
+            if is_elsewhere(record) and record[NODE] != self.node:
+                nodes[0].delete(record)
+        else:
+            from raytune_hpo.checkpoints.remote import delete
+
+            delete(record[URL])
+
+    def sweep_unknown(self, known: Iterable[Mapping[str, Any]]) -> None:
+        """Delete everything that is not one of the checkpoints with these records."""
+        self._sweep("", known)
+
+    def sweep_of(self, number: int, known: Iterable[Mapping[str, Any]]) -> None:
+        """Delete what earlier attempts of a trial have left, beside the checkpoints with these records."""
+        self._sweep(f"{number}-", known)
+
+    def _sweep(self, prefix: str, known: Iterable[Mapping[str, Any]]) -> None:
+        if is_local(self.url):
+            names = {Path(record[URL]).name for record in known if URL in record}
+            swept(Path(self.url), prefix, names.__contains__)
+
+    def _upload(self, name: str, write: Write) -> dict[str, Any]:
+        from raytune_hpo.checkpoints.remote import upload
+
+        with tempfile.TemporaryDirectory(prefix="raytune_hpo-") as folder:
+            write(Path(folder))
+            size, digest = measured(Path(folder))
+            url = f"{self.url.rstrip('/')}/{name}"
+            upload(Path(folder), url)
+        return {URL: url, BYTES: size, DIGEST: digest}
+
+
+def folder_name(number: int, attempt: int, step: int) -> str:
+    """The name of a checkpoint's folder: a function of the fact that tells of it."""
+    return f"{number}-{attempt}-{step}"
+
+
+@dataclass(frozen=True)
+class BriefStore(CheckpointStore):
+    """Keeps checkpoints that live no longer than the process that saves them: in memory where there is such a file system,
+    and without the care that lasting ones take.
+    """
+
+    def save(self, number: int, attempt: int, step: int, write: Write) -> dict[str, Any]:
+        place = f"{self.url}/{number}-{attempt}-{step}"
+        os.makedirs(place)
+        write(Path(place))
+        return {URL: place}
+
+    def sweep_of(self, number: int, known: Iterable[Mapping[str, Any]]) -> None:
+        """Nothing: no attempt has died without a word."""
+
+
+def copy_of(folder: Any) -> Write:
+    """A way to write a checkpoint: copy a folder that is there already.
+
+    Raises:
+        OSError: there is no such folder.
+    """
+    source = Path(folder)
+    if not source.is_dir():
+        raise NotADirectoryError(f"a checkpoint is a folder, got {folder!r}")
+    return lambda place: shutil.copytree(source, place, dirs_exist_ok=True)

@@ -1,0 +1,44 @@
+"""Studies that run something of a search again: with its settings, under a name of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from raytune_hpo.api.tuner import Tuner
+from raytune_hpo.errors import SpecMismatch
+from raytune_hpo.runtime.settings import MAX_NAME
+
+if TYPE_CHECKING:
+    from raytune_hpo.results import Results
+
+
+def as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
+    """The settings that another study takes over from its search; how it ran, if it runs in the same way again."""
+    plan, before = results.plan, results.spec.settings.get("runtime")
+    ranges = {goal.metric: goal.valid_range for goal in results.goals if goal.valid_range is not None}
+    settings = {
+        "metric": [goal.metric for goal in results.goals],
+        "mode": [goal.mode for goal in results.goals],
+        "valid_range": {**ranges, **results.spec.valid_ranges} or None,
+        "max_retries": results.spec.max_retries,
+        "storage": results.storage,
+        "runtime": runtime or (before if before in ("ray", "local") else "local"),
+    }
+    if plan is None or settings["runtime"] != before:
+        return settings
+    names = ("max_concurrent", "resources", "isolation", "trial_timeout_s", "checkpoints", "checkpoint_every_s")
+    return {**settings, **{name: getattr(plan.settings, name) for name in names}}
+
+
+def run_named(objective: Any, space: Any, search: str, suffix: str, name: str | None, **settings: Any) -> Results:
+    """A study of that name, begun or taken up again; without one, under the first name after the search that fits."""
+    attempt = 1
+    while True:
+        ending = suffix if attempt == 1 else f"{suffix}-{attempt}"
+        own = name or f"{search[: MAX_NAME - len(ending)]}{ending}"
+        try:
+            return Tuner(objective, space, name=own, **settings).fit()
+        except SpecMismatch:  # something else was run again under this name: the search has gone on since, say
+            if name is not None:
+                raise
+            attempt += 1

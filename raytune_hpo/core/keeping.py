@@ -1,0 +1,125 @@
+"""Which checkpoints are kept, and which one a trial goes on from."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.facts import Status
+from raytune_hpo.protocols import Promoter
+from raytune_hpo.trial import Trial
+
+_SWEEP_EVERY = 16  # checkpoints more than after the last sweep, and as many again as there were then
+
+
+class Keeping:
+    """Says of each checkpoint whether anybody may still want it.
+
+    Wanted are the newest one of every trial that runs, waits, or may go on; what a running child began with; and those of
+    the best completed trials.
+
+    Args:
+        promoter: says which trials may go on; None: all that have paused, and none that has completed.
+        num_best: of how many completed trials the last checkpoint is kept.
+    """
+
+    def __init__(self, ledger: Ledger, promoter: Promoter | None, num_best: int) -> None:
+        self._ledger, self._promoter, self._num_best = ledger, promoter, num_best
+        self._best: list[tuple[float, int]] | None = None  # losses and numbers of the best that have one
+        self._sweep_at = _SWEEP_EVERY
+
+    def is_wanted(self, trial: Trial, losses: Sequence[float] | None) -> bool:
+        """Whether a trial that is about to complete with these losses shall save its last checkpoint."""
+        if losses is None:
+            return False
+        best = self._of_best()
+        is_good = len(best) < self._num_best or (bool(best) and (losses[0], trial.number) < best[-1])
+        return is_good or (self._promoter is not None and self._promoter.keeps(trial))
+
+    def unwanted(self, number: int) -> Iterator[tuple[int, int]]:
+        """The numbers and steps of checkpoints that nobody may want any more, now that a fact about a trial has come."""
+        ledger = self._ledger
+        trial = ledger.trials[number]
+        looked_at = {number} if trial.from_trial is None else {number, trial.from_trial}
+        if trial.status is Status.COMPLETED and trial.checkpoints:
+            looked_at |= self._entered(trial)
+        has_ended_segment = trial.until is not None and trial.status.is_finished  # then it replaces any other one
+        if has_ended_segment or len(ledger.checkpoints) >= self._sweep_at:
+            looked_at |= set(ledger.checkpoints)
+        begun_with = {
+            (child.from_trial, child.from_step) for child in ledger.unfinished.values() if not child.checkpoints
+        }
+        for candidate in sorted(looked_at):
+            kept = ledger.trials[candidate].checkpoints
+            newest = max(kept) if kept and self._newest_is_wanted(ledger.trials[candidate]) else None
+            yield from ((candidate, s) for s in kept if s != newest and (candidate, s) not in begun_with)
+        if len(ledger.checkpoints) >= self._sweep_at:  # what is left; those just yielded are gone by now
+            self._sweep_at = 2 * len(ledger.checkpoints) + _SWEEP_EVERY
+
+    def _newest_is_wanted(self, trial: Trial) -> bool:
+        return self._may_go_on(trial) or (trial.losses is not None and self._is_best(trial))
+
+    def _may_go_on(self, trial: Trial) -> bool:
+        if trial.status in (Status.RUNNING, Status.WAITING):
+            return True
+        if self._promoter is None:  # where something pauses, a sampler says what goes on: it may be any
+            return trial.status is Status.PAUSED
+        return self._promoter.keeps(trial)
+
+    def _is_best(self, trial: Trial) -> bool:
+        return any(number == trial.number for _, number in self._of_best())
+
+    def _of_best(self) -> list[tuple[float, int]]:
+        if self._best is None:
+            self._best = []
+            for number in self._ledger.checkpoints:
+                self._enter(self._ledger.trials[number])
+        return self._best
+
+    def _entered(self, trial: Trial) -> set[int]:
+        """The trials that this one, which has completed with a checkpoint, has driven from among the best."""
+        before = {number for _, number in self._of_best()}
+        self._enter(trial)
+        return before - {number for _, number in self._of_best()}
+
+    def _enter(self, trial: Trial) -> None:
+        best = self._best
+        assert best is not None
+        if trial.losses is not None and (trial.losses[0], trial.number) not in best:
+            insort(best, (trial.losses[0], trial.number))
+            del best[self._num_best :]
+
+
+def resume_point(ledger: Ledger, trial: Trial) -> tuple[int | None, int | None]:
+    """What a trial goes on from: whose checkpoint, and of which step; (None, None) from the start.
+
+    Its own newest one, or else that of the nearest ancestor that has one. Where steps are instances, it goes on with the
+    next one.
+    """
+    if ledger.spec.instances:
+        return None, trial.last_step
+    if trial.checkpoints:
+        return trial.number, max(trial.checkpoints)
+    return first_kept(ledger, trial.parent) if trial.from_trial is not None else (None, None)
+
+
+def first_kept(ledger: Ledger, number: int | None, step: int | None = None) -> tuple[int | None, int | None]:
+    """A trial's checkpoint of a step, or else the newest of the nearest ancestor that has one; (None, None) for neither."""
+    seen: Iterable[int] = ()
+    while number is not None and 0 <= number < len(ledger.trials) and number not in seen:
+        ancestor = ledger.trials[number]
+        if step in ancestor.checkpoints:
+            return number, step
+        if ancestor.checkpoints:
+            return number, max(ancestor.checkpoints)
+        seen = {*seen, number}
+        number = ancestor.parent
+    return None, None
+
+
+def kept_records(ledger: Ledger) -> Iterator[Mapping[str, Any]]:
+    """The records of all checkpoints that are kept."""
+    for number in ledger.checkpoints:
+        yield from ledger.trials[number].checkpoints.values()

@@ -1,0 +1,109 @@
+"""The checkpoints of one run of an objective: what it begins with, and what it saves on the way."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from raytune_hpo.checkpoints.record import Checkpoint
+from raytune_hpo.checkpoints.store import CheckpointStore, copy_of
+from raytune_hpo.core.messages import Assignment
+from raytune_hpo.display.text import cut
+from raytune_hpo.errors import ObjectiveError
+
+RETRY_S = 5.0  # how often a full disk is tried again
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_log = logging.getLogger("raytune_hpo")
+
+
+class Saving:
+    """Saves the checkpoints of one run.
+
+    Args:
+        store: where to; None where checkpoints are not kept here.
+        every_s: how often, in seconds, beside when it is needed; None: only when it is.
+
+    Attributes:
+        was_asked: whether the objective has asked for the checkpoint that it begins with.
+    """
+
+    def __init__(self, assignment: Assignment, store: CheckpointStore | None, every_s: float | None) -> None:
+        self.was_asked = False
+        self._assignment, self._store, self._every_s = assignment, store, every_s
+        self._saved_at = time.monotonic()
+        if (
+            store is not None and assignment.attempt > 1
+        ):  # files without a fact, of an attempt that died between the two
+            begun_with = assignment.checkpoint
+            store.sweep_of(assignment.number, [] if begun_with is None else [begun_with.record])
+
+    @property
+    def begun_with(self) -> Checkpoint | None:
+        """What the run begins with; None on a fresh start."""
+        self.was_asked = True
+        return self._assignment.checkpoint
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to save, if the objective can."""
+        return self._every_s is not None and time.monotonic() - self._saved_at >= self._every_s
+
+    def save(self, step: int, save: Callable[[Path], object]) -> dict[str, Any] | None:
+        """Save the state of a step; its record. While the disk is full, it waits."""
+        if self._store is None:
+            return None
+        warned = False
+        while True:
+            try:
+                record = self._store.save(self._assignment.number, self._assignment.attempt, step, save)
+                break
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                if not warned:
+                    _log.warning("the disk is full: trial %d waits to save its checkpoint", self._assignment.number)
+                    warned = True
+                time.sleep(RETRY_S)
+        self._saved_at = time.monotonic()
+        return record
+
+
+class Offer(NamedTuple):
+    """What an objective may say with a report, beside its metrics.
+
+    Attributes:
+        step: None: the next one.
+        save: writes a checkpoint; ``is_taken``: whether that is to be done in any case.
+    """
+
+    step: int | None = None
+    save: Callable[[Path], object] | None = None
+    is_taken: bool = False
+
+
+NAMES = frozenset(("step", "save", "checkpoint"))  # in a dict of metrics these are no metrics
+
+
+def offered(step: Any = None, save: Any = None, checkpoint: Any = None) -> Offer:
+    """What came under these names, checked.
+
+    Raises:
+        ObjectiveError: ``save`` or ``checkpoint`` is something else, a metric probably.
+    """
+    if save is not None and not callable(save):
+        raise ObjectiveError(
+            f"save is a function that writes a checkpoint into the folder it is given, got {cut(repr(save), 80)}; "
+            f"a metric needs another name"
+        )
+    if checkpoint is None:
+        return Offer(step, save)
+    if not isinstance(checkpoint, (str, PathLike)) or not Path(checkpoint).is_dir():
+        raise ObjectiveError(
+            f"checkpoint is a folder that holds one, got {cut(repr(checkpoint), 80)}; a metric needs another name"
+        )
+    return Offer(step, copy_of(checkpoint), is_taken=True)

@@ -1,0 +1,290 @@
+"""Freeze-thaw: decides at every stretch of training which curve is worth going on with, or a new one beginning.
+
+Swersky, Snoek, Adams: Freeze-Thaw Bayesian Optimization. arXiv 1406.3896, 2014.
+Rakotoarison, Adriaensen, Mallik, Garibov, Bergman, Hutter: In-Context Freeze-Thaw Bayesian Optimization for Hyperparameter
+Optimization. ICML 2024, section 3.2 (MFPI-random).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property, partial
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from raytune_hpo import registry
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics import freeze_thaw as model
+from raytune_hpo.numerics.acquisition import log_expected_improvement, log_probability_of_improvement
+from raytune_hpo.numerics.axes import row_keys
+from raytune_hpo.numerics.kernels import Embedding
+from raytune_hpo.numerics.neighbours import crowded
+from raytune_hpo.numerics.optimise import filled, perturbed
+from raytune_hpo.numerics.transforms import squashed
+from raytune_hpo.options import integer_option, named_option, number_option
+from raytune_hpo.protocols import Continue, Scheduler, Signal, Suggestion, Traits
+from raytune_hpo.samplers.base import BaseSampler
+from raytune_hpo.samplers.budgets import budget_options
+from raytune_hpo.samplers.history import Memo, Observed, last_due, representatives
+from raytune_hpo.trial import Trial
+
+_ACQUISITIONS = ("mfpi", "ei")
+_MOST_POINTS = 20  # of a curve
+_DRAWN, _NEAR = 100, 200  # candidates from the prior, and near the best trials
+_PARENTS = 3
+_WORTH_GOING_ON = 0.05  # the probability to beat the best completed trial, at the limit
+
+
+class _Seen(NamedTuple):
+    """Curves that the model looks at.
+
+    Attributes:
+        rows: (k,) of the history.
+        X: (k, d).
+        t, y: (k, 20) steps in units of the last one, and squashed losses; NaN where there are fewer points.
+    """
+
+    rows: Array
+    X: Array
+    t: Array
+    y: Array
+
+
+class FreezeThaw(BaseSampler):
+    """Continues the trial whose curve promises most, or begins a new one: both are weighed in one model of all curves.
+
+    Trials run in stretches: up to ``min_steps``, then each time half as far again. At the end of a stretch a trial is
+    paused, and whoever is free asks what to do next. The model, Swersky's, takes curves for mixtures of exponential decays
+    towards ends that are a Gaussian process of the configuration. Once no new trial may begin, the most promising ones
+    go on until a trial has completed and no paused one beats it with a probability above 0.05. It brings ``stretches``, a
+    scheduler that pauses trials and says nothing else, and needs an objective that reports its steps and saves
+    checkpoints: one that does not save starts over each time.
+
+    Args:
+        max_steps: the last step of a trial.
+        min_steps: how far a new trial runs at first.
+        stretch: how many times as far as before a trial runs when it goes on; at least one step farther.
+        acquisition: "mfpi", the probability to be better by a random margin after a random number of steps, or "ei", the
+            expected improvement at the last step.
+        old_share: share of the decisions in which nothing but curves that have begun is considered. Of a new one so much
+            less is known that it might nearly always be the better bet, and nothing would ever be trained to its end.
+        n_initial: trials of the even design that run their first stretch before the model is asked; None for a number
+            that suits the space.
+        max_curves: curves that the model looks at: the best, the newest, and some from all over the study.
+
+    Raises:
+        SpecError: no max_steps, or not above min_steps; min_steps < 1; stretch not above 1; an unknown acquisition;
+            old_share outside [0, 1); n_initial < 1; max_curves < 16.
+    """
+
+    traits: ClassVar[Traits] = Traits(reads_reports=True, continues=True, needs=("scipy",))
+
+    def __init__(
+        self,
+        *,
+        max_steps: int | None = None,
+        min_steps: int = 1,
+        stretch: float = 1.5,
+        acquisition: str = "ei",
+        old_share: float = 0.5,
+        n_initial: int | None = None,
+        max_curves: int = 150,
+    ) -> None:
+        self.max_steps, self.min_steps, _ = budget_options("freeze_thaw", max_steps, min_steps, 2)
+        self.stretch = number_option("freeze_thaw", "stretch", stretch, above=1)
+        self.acquisition = named_option("freeze_thaw", "acquisition", acquisition, _ACQUISITIONS)
+        self.old_share = number_option("freeze_thaw", "old_share", old_share, least=0, below=1)
+        self.n_initial = None if n_initial is None else integer_option("freeze_thaw", "n_initial", n_initial, least=1)
+        self.max_curves = integer_option("freeze_thaw", "max_curves", max_curves, least=16)
+        self._paused: dict[int, int] = {}  # the steps at which trials have paused, by their numbers
+        self._events: list[tuple[int, int]] = []  # the row of each trial that paused or ended, and its last step then
+        self._thetas: Memo[Array] = Memo()
+
+    def brings(self) -> Scheduler:
+        """What pauses trials at the ends of their stretches."""
+        scheduler: Scheduler = registry.make("scheduler", {"name": "stretches", "max_steps": self.max_steps})
+        return scheduler
+
+    # -------------------------------------------------------------------------------------------- learning
+
+    def observe(self, trial: Trial) -> None:
+        """Note a trial that has paused: it may go on."""
+        self._note(trial)
+        if trial.last_step is not None and trial.last_losses is not None:
+            self._paused[trial.number] = trial.last_step
+
+    def tell(self, trial: Trial) -> None:
+        """Note a trial that has ended."""
+        self._note(trial)
+        self._paused.pop(trial.number, None)
+
+    def _note(self, trial: Trial) -> None:
+        self._history.tell(trial)
+        self._events.append((self._history.row(trial.number), trial.last_step or 0))
+
+    # -------------------------------------------------------------------------------------------- asking
+
+    def ask(
+        self, number: int | None, pending: Sequence[Trial], rng: np.random.Generator
+    ) -> Suggestion | Continue | Signal:
+        """The next point of the even design or, from then on, what the model makes most of."""
+        cube = self._cube
+        busy = {trial.number for trial in pending}
+        paused = [other for other in self._paused if other not in busy]
+        if number is None and not paused:
+            return Signal.WAIT if busy else Signal.EXHAUSTED
+        silent = [trial for trial in pending if trial.last_losses is None and trial.number not in self._history]
+        observed = self._history.read_curves([trial for trial in pending if trial.last_losses is not None])
+        if number is None:
+            return self._finishing(observed, paused, bool(busy))
+        if not cube.axes:
+            return self._begun(np.empty(0))
+        running, begun = cube.encode(silent), len(observed) + len(silent)
+        known = np.concatenate([observed.X, running])
+        if begun < self._num_initial or np.isnan(observed.Y[:, 0]).all():
+            return self._begun(cube.first_new(cube.spread(begun, self._seed, rng), known, rng))
+        posterior, seen = self._posterior(observed)
+        candidates = self._candidates(posterior, seen, known, running, rng)
+        old = self._among(seen, paused)
+        of_new, of_old = self._values(posterior, seen, candidates, old, rng)
+        if len(old) and (rng.random() < self.old_share or of_old.max() >= of_new.max(initial=-math.inf)):
+            return self._continued(self._history.number(int(seen.rows[old[int(of_old.argmax())]])))
+        ranked = candidates[np.argsort(-of_new, kind="stable")]
+        return self._begun(cube.first_new(ranked, known, rng))
+
+    def _begun(self, x: Array) -> Suggestion:
+        return Suggestion(self._cube.config(x), until=self.min_steps)
+
+    def _continued(self, number: int) -> Continue:
+        """Half as far again as it came, or whatever the stretch is."""
+        step = self._paused[number]
+        return Continue(number, min(max(step + 1, math.ceil(step * self.stretch)), self.max_steps))
+
+    def _finishing(self, observed: Observed, paused: Sequence[int], is_busy: bool) -> Continue | Signal:
+        """Where no new trial may begin: the paused trial that is most likely to beat the best completed one.
+
+        Without a completed one, that of the lowest expected loss at the last step.
+        """
+        if np.isnan(observed.Y[:, 0]).all():
+            return self._continued(min(paused))
+        posterior, seen = self._posterior(observed, paused)
+        old = self._among(seen, paused)
+        mean, sd = posterior.continued(old, np.ones(len(old)))
+        ends = np.array([self._history.number(int(row)) for row in seen.rows[old]])
+        assert observed.curves is not None
+        completed = observed.curves.completed[seen.rows]
+        if not completed.any():
+            return self._continued(int(ends[int(mean.argmin())]))
+        final = seen.y[completed, (~np.isnan(seen.y[completed])).sum(axis=1) - 1]
+        chances = log_probability_of_improvement(mean, sd, float(final.min()))
+        if chances.max() > math.log(_WORTH_GOING_ON):
+            return self._continued(int(ends[int(chances.argmax())]))
+        return Signal.WAIT if is_busy else Signal.EXHAUSTED
+
+    @property
+    def _num_initial(self) -> int:
+        return min(2 + self._cube.space.num_columns // 2, 10) if self.n_initial is None else self.n_initial
+
+    # -------------------------------------------------------------------------------------------- the acquisition
+
+    def _values(
+        self, posterior: model.FreezeThaw, seen: _Seen, candidates: Array, old: Array, rng: np.random.Generator
+    ) -> tuple[Array, Array]:
+        """How much new configurations (k, d) are worth beginning, and how much curves are worth continuing.
+
+        MFPI: the probability to be below a target after a horizon, both random, so that all ways to weigh a near gain
+        against a far one come up. (Rakotoarison et al. 2024, eq. 2)
+        """
+        best = float(np.nanmin(seen.y))
+        if self.acquisition == "ei":
+            best = float(posterior.continued(np.arange(len(seen.rows)), np.ones(len(seen.rows)))[0].min())
+        reached = np.nanmax(seen.t[old], axis=1) if len(old) else np.empty(0)
+        horizon = int(rng.integers(1, self.max_steps + 1)) / self.max_steps if self.acquisition == "mfpi" else 1.0
+        margin = 10.0 ** rng.uniform(-4.0, -1.0) if self.acquisition == "mfpi" else 0.0
+        typical = float(np.median(seen.y[:, 0]))
+        target = best - margin * max(typical - best, 1e-6)
+        value = log_probability_of_improvement if self.acquisition == "mfpi" else log_expected_improvement
+        of_new = posterior.begun(self._embedding(candidates), np.full(len(candidates), horizon))
+        of_old = posterior.continued(old, np.minimum(reached + horizon, 1.0))
+        return value(*of_new, target), value(*of_old, target)
+
+    def _candidates(
+        self, posterior: model.FreezeThaw, seen: _Seen, known: Array, running: Array, rng: np.random.Generator
+    ) -> Array:
+        """Proper rows that are new, from the prior and near the configurations whose curves are believed to end lowest."""
+        cube = self._cube
+        if (listed := cube.listed) is not None:
+            return listed[cube.untried(known)]
+        parents = filled(seen.X[np.argsort(posterior.ends, kind="stable")[:_PARENTS]], rng)
+        rows = np.concatenate([cube.draw(_DRAWN, rng), cube.proper(perturbed(parents, _NEAR, cube.axes, rng))])
+        tried = set(row_keys(known))
+        is_new = np.array([key not in tried for key in row_keys(rows)], dtype=bool)
+        if len(running):
+            is_new &= ~crowded(cube.axes, rows, running)
+        return rows[is_new] if is_new.any() else rows
+
+    # -------------------------------------------------------------------------------------------- the model
+
+    def _posterior(self, observed: Observed, needed: Sequence[int] = ()) -> tuple[model.FreezeThaw, _Seen]:
+        """The model of what was observed. Its hyperparameters are those of the newest number of events that was due.
+
+        Args:
+            needed: numbers of trials whose curves must be among those that the model looks at.
+        """
+        must = np.array([self._history.row(number) for number in needed], dtype=np.intp)
+        seen = self._seen(observed, np.full(len(observed), np.iinfo(np.int64).max), must)
+        events = np.array(self._events[: last_due(len(self._events))], dtype=np.int64).reshape(-1, 2)
+        up_to = np.full(len(observed), -1)
+        np.maximum.at(up_to, events[:, 0], events[:, 1])
+        due = self._seen(observed, up_to, must[:0])
+        theta = self._thetas.of(Observed(due.X, np.hstack([due.t, due.y])), partial(self._fitted, due))
+        return model.FreezeThaw.of(theta, self._data(seen)), seen
+
+    def _fitted(self, due: _Seen) -> Array:
+        prior = model.curve_prior(len(self._cube.axes))
+        return model.fit(self._data(due), prior) if len(due.rows) else prior.mean
+
+    def _data(self, seen: _Seen) -> model.CurveData:
+        return model.CurveData(self._embedding(seen.X), self._embedding.owner, seen.t, seen.y)
+
+    def _seen(self, observed: Observed, up_to: Array, must: Array) -> _Seen:
+        """The curves up to these steps (n,), of trials that have any points by then; failed ones have the worst loss of all
+        at the first step.
+        """
+        assert observed.curves is not None
+        steps, losses = observed.curves.thinned(_MOST_POINTS, up_to)
+        last = np.where(np.isnan(observed.curves.final[:, 0]) | (up_to < self.max_steps), np.nan, self.max_steps)
+        steps, losses = _ended(steps, losses, last, observed.curves.final[:, 0])
+        failed = np.isnan(observed.Y[:, 0]) & (up_to >= 0)
+        steps[failed, 0], losses[failed, 0] = self.min_steps, np.nanmax(losses, initial=-math.inf)
+        newest = losses[np.arange(len(losses)), np.maximum((~np.isnan(losses)).sum(axis=1) - 1, 0)]
+        known = np.flatnonzero(np.isfinite(newest))
+        kept = known[representatives(newest[known], self.max_curves)]
+        kept = np.union1d(kept, must).astype(np.intp)
+        return _Seen(kept, observed.X[kept], steps[kept] / self.max_steps, squashed(losses[kept], newest[known]))
+
+    def _among(self, seen: _Seen, numbers: Sequence[int]) -> Array:
+        """The positions of these trials among the curves that the model looks at."""
+        rows = np.array([self._history.row(number) for number in numbers], dtype=np.intp)
+        return np.flatnonzero(np.isin(seen.rows, rows))
+
+    @cached_property
+    def _embedding(self) -> Embedding:
+        return Embedding(self._cube.axes)
+
+
+def _ended(steps: Array, losses: Array, last: Array, final: Array) -> tuple[Array, Array]:
+    """Curves (n, T) with the loss (n,) of completed trials as one more point, in place of one that was reported there.
+
+    Args:
+        last: (n,) the last step; NaN where a trial has not completed.
+    """
+    n = len(steps)
+    steps, losses = (np.hstack([part, np.full((n, 1), np.nan)]) for part in (steps, losses))
+    count = (~np.isnan(losses)).sum(axis=1)
+    rows = np.flatnonzero(~np.isnan(last))
+    at = count[rows] - ((count[rows] > 0) & (steps[rows, np.maximum(count[rows] - 1, 0)] >= last[rows]))
+    steps[rows, at], losses[rows, at] = last[rows], final[rows]
+    return steps, losses

@@ -1,0 +1,118 @@
+"""PASHA: promotion over rungs that are opened only as long as the ranking of the trials still changes.
+
+Bohdal, Balles, Wistuba, Ermis, Archambeau, Zappella: PASHA: Efficient HPO and NAS with Progressive Resource Allocation.
+ICLR 2023, sections 3 and 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status, Verdict
+from raytune_hpo.goals import Goal
+from raytune_hpo.options import integer_option
+from raytune_hpo.protocols import Continue
+from raytune_hpo.schedulers.ladder import Ladder
+from raytune_hpo.schedulers.promotion import Promotion
+from raytune_hpo.schedulers.ranking import LAST_STEP
+from raytune_hpo.schedulers.soft_ranking import SoftRanking
+from raytune_hpo.trial import Trial
+
+
+class PASHA:
+    """Promotes as ASHA does, but no further than to where the ranking of the trials has become stable.
+
+    At first only the rungs at min_steps and min_steps * eta exist, and trials stay paused at the upper one. Of the trials
+    that came there, the order at both rungs is compared. If it differs, the next rung is opened: the best third (with
+    eta = 3) of those at the top go on to it, it is the top from then on, and is compared with the one below. Where the
+    order is settled early, no trial but one is run to max_steps: the best at the end of the study.
+
+    Two trials are out of order if one was better at the lower rung by more than a tolerance, and is worse at the upper one.
+    The tolerance is what two trials differ by that overtake each other back and forth: the 90th percentile of the
+    differences at the top between those whose curves have crossed twice. For that, every step must be reported; of
+    objectives that report less often the tolerance is 0, and rungs are opened sooner. With several metrics, "better" means
+    better in all of them.
+
+    It sees no more than the steps up to the top: where all trials keep their order for long, and change it late, it stops
+    short, and ASHA is the better choice.
+
+    Args:
+        max_steps: the last step of a trial, which is completed there.
+        min_steps: the first rung.
+        eta: one trial in eta is promoted from a rung.
+
+    Raises:
+        SpecError: no max_steps, or not above min_steps; min_steps < 1; eta < 2.
+    """
+
+    version: ClassVar[int] = 1
+
+    def __init__(self, *, max_steps: int | None = None, min_steps: int = 1, eta: int = 3) -> None:
+        if max_steps is None:
+            raise SpecError('pasha needs max_steps, the last step of a trial: {"name": "pasha", "max_steps": 81}')
+        self.eta = integer_option("pasha", "eta", eta, least=2)
+        self.min_steps = integer_option("pasha", "min_steps", min_steps, least=1)
+        self.max_steps = integer_option("pasha", "max_steps", max_steps, least=min_steps + 1, way_out=LAST_STEP)
+        self._ladder = Ladder(self.eta, self.min_steps, self.max_steps)
+        self._promotion = Promotion(self._ladder, 1)
+        self._ranking = SoftRanking()
+        self._promotion.top = self._ladder.above(self.min_steps)
+
+    def bind(self, goals: Sequence[Goal]) -> PASHA:
+        """A fresh PASHA for one study."""
+        bound = PASHA(max_steps=self.max_steps, min_steps=self.min_steps, eta=self.eta)
+        bound._promotion = Promotion(bound._ladder, len(goals))
+        bound._promotion.top = bound._ladder.above(bound.min_steps)
+        return bound
+
+    def judge(self, trial: Trial) -> Verdict:
+        """PAUSE where the newest report enters a rung; not of a trial that was promoted from there, or would be at once."""
+        return self._promotion.judge(trial)
+
+    def observe(self, trial: Trial) -> None:
+        """Take note of who enters, pauses, goes on and ends; open the next rung where the order at the top has changed."""
+        self._promotion.observe(trial)
+        entry, top = self._ladder.entry(trial), self._promotion.top
+        if trial.status is not Status.RUNNING or entry is None or top is None or entry.step < top:
+            return
+        below = next(
+            (r for r in trial.reports if r.losses is not None and self._is_just_below(r.step, entry.step)), None
+        )
+        if below is None:  # its reports pass over rungs: there is nothing to compare with but what comes
+            self._open_above(entry.step)
+        elif entry.step == top:
+            curve = np.full((top + 1, len(entry.losses)), np.nan)
+            for report in trial.reports:
+                if report.losses is not None:
+                    curve[min(report.step, top)] = report.losses
+            assert below.losses is not None
+            self._ranking.put(trial.number, np.array(below.losses), curve)
+            if self._ranking.has_changed():
+                self._open_above(top)
+
+    def next_step(self, trial: Trial) -> int | None:
+        """The first rung above the newest report; the next step where that report, lacking losses, entered none."""
+        return self._promotion.next_step(trial)
+
+    def promote(self, *, final: bool) -> Continue | None:
+        """The best trial that has paused at the highest rung below the top that one may be promoted from.
+
+        At the end, if no trial has completed, the best that has paused at the highest rung goes on.
+        """
+        return self._promotion.promote(final=final)
+
+    def keeps(self, trial: Trial) -> bool:
+        """Whether a paused trial is still near enough to the best 1/eta of its rung to get there."""
+        return self._promotion.keeps(trial)
+
+    def _is_just_below(self, step: int, rung: int) -> bool:
+        """Whether a report at the step belongs to the rung before this one."""
+        return step < rung and self._ladder.reached(step) == rung // self.eta
+
+    def _open_above(self, rung: int) -> None:
+        self._promotion.top = self._ladder.above(rung)
+        self._ranking = SoftRanking()

@@ -1,0 +1,150 @@
+"""Promotion over the rungs of a ladder, asynchronously: whoever is free goes on with what is worth it at that moment."""
+
+from __future__ import annotations
+
+import math
+
+from raytune_hpo.facts import Status, Verdict
+from raytune_hpo.protocols import Continue
+from raytune_hpo.schedulers.ladder import Entry, Ladder
+from raytune_hpo.schedulers.ranking import newest_scored
+from raytune_hpo.schedulers.rungs import Rung
+from raytune_hpo.trial import Trial
+
+_DEVIATIONS = 3.0  # of the number of those promoted, by which a paused trial may yet rise
+
+
+class Promotion:
+    """Pauses every trial at every rung, and promotes the best 1/eta of those that came there.
+
+    Args:
+        delay: see ASHA.
+
+    Attributes:
+        top: the rung that nobody is promoted from, nor from any above; None: there is no such rung.
+    """
+
+    def __init__(self, ladder: Ladder, num_goals: int, *, delay: bool = False) -> None:
+        self._ladder, self._num_goals, self._delay = ladder, num_goals, delay
+        self._rungs: dict[int, Rung] = {}  # by their steps
+        self._steps: list[int] = []  # of these, the highest first
+        self._paused_at: dict[int, int] = {}  # the rung at which a trial has paused
+        self._has_completed = False
+        self.top: int | None = None
+
+    def judge(self, trial: Trial) -> Verdict:
+        """PAUSE where the newest report enters a rung; not of a trial that was promoted from there, or would be at once."""
+        entry = self._ladder.entry(trial)
+        if entry is None:
+            return Verdict.CONTINUE
+        rung = self._rungs.get(entry.step)
+        if rung is not None and trial.number in rung.promoted:
+            return Verdict.CONTINUE
+        return Verdict.CONTINUE if self._would_be_next(trial.number, entry) else Verdict.PAUSE
+
+    def observe(self, trial: Trial) -> None:
+        """Enter the newest report into its rung, and take note of who pauses, goes on and ends."""
+        number = trial.number
+        if trial.status is Status.PAUSED:
+            scored = newest_scored(trial)
+            step = None if scored is None else self._ladder.reached(scored.step)
+            if step is not None and step in self._rungs:
+                self._paused_at[number] = step
+                self._rungs[step].pause(number)
+            return
+        if number in self._paused_at:  # it goes on, or was stopped by a user
+            self._rungs[self._paused_at.pop(number)].leave(number, promoted=trial.status is Status.RUNNING)
+        entry = self._ladder.entry(trial)
+        if trial.status is Status.RUNNING and entry is not None:
+            rung = self._rung(entry.step)
+            rung.put(number, entry.losses)
+            newest = trial.reports[-1]
+            # A worker that is lost between the verdict and the pause leaves a trial that goes on from there unasked.
+            if newest.verdict is Verdict.CONTINUE or newest.step == trial.from_step:
+                rung.promoted.add(number)
+        elif trial.status is Status.COMPLETED and trial.losses is not None:
+            self._has_completed = True
+            self._enter_above(trial)
+
+    def next_step(self, trial: Trial) -> int | None:
+        """The first rung above the newest report from which the trial has not been promoted: one that starts over passes the
+        others.
+        """
+        step = self._ladder.next_step(trial)
+        rung = None if step is None else self._rungs.get(step)
+        while step is not None and rung is not None and trial.number in rung.promoted:
+            step = self._ladder.above(step)
+            rung = None if step is None else self._rungs.get(step)
+        return step
+
+    def promote(self, *, final: bool) -> Continue | None:
+        """The best trial that has paused at the highest rung that one may be promoted from.
+
+        At the end, if no trial has completed, the best that has paused at the highest rung goes on.
+        """
+        for step in self._steps:
+            best = self._rungs[step].best_paused()
+            if best is not None and self._is_due(step, self._rungs[step].num_before(best)):
+                return Continue(best, self._ladder.stop_after(step))
+        if final and not self._has_completed:
+            paused = ((step, self._rungs[step].best_paused()) for step in self._steps)
+            return next((Continue(best, self._ladder.stop_after(s)) for s, best in paused if best is not None), None)
+        return None
+
+    def keeps(self, trial: Trial) -> bool:
+        """Whether a paused trial is near enough to those that are promoted to become one of them, or the best that waits.
+
+        Newcomers raise the number of those that are promoted, and some come before it. On average that evens out at the
+        border and falls behind below it, so what counts is the deviation.
+        """
+        step = self._paused_at.get(trial.number)
+        if step is None:
+            return False
+        rung = self._rungs[step]
+        share = len(rung) / self._ladder.eta
+        return rung.best_paused() == trial.number or rung.num_before(trial.number) < share + 1.0 + (
+            _DEVIATIONS * math.sqrt(share)
+        )
+
+    def _rung(self, step: int) -> Rung:
+        if step not in self._rungs:
+            self._rungs[step] = Rung(self._num_goals)
+            self._steps = sorted(self._rungs, reverse=True)
+        return self._rungs[step]
+
+    def _would_be_next(self, number: int, entry: Entry) -> bool:
+        """Whether a trial that enters a rung now would be the next to be promoted."""
+        for step in self._steps:
+            if step <= entry.step:
+                break
+            best = self._rungs[step].best_paused()
+            if best is not None and self._is_due(step, self._rungs[step].num_before(best)):
+                return False
+        rung = self._rungs.get(entry.step)
+        if rung is None:  # of one alone none is promoted
+            return False
+        num_before = rung.place_if_next(number, entry.losses)
+        return num_before is not None and self._is_due(entry.step, num_before, newcomer=number not in rung)
+
+    def _is_due(self, step: int, num_before: int, *, newcomer: bool = False) -> bool:
+        """Whether a trial with so many before it may be promoted from the rung at a step."""
+        if self.top is not None and step >= self.top:
+            return False
+        rung, eta = self._rungs[step], self._ladder.eta
+        num_entries = len(rung) + newcomer
+        if num_before >= num_entries // eta:
+            return False
+        return not self._delay or ((len(rung.promoted) + 1) * eta <= num_entries and num_entries >= self._needed(step))
+
+    def _needed(self, step: int) -> int:
+        """How many must have come to a rung to fill all above it: max_steps / step."""
+        assert self._ladder.max_steps is not None
+        return self._ladder.max_steps // step
+
+    def _enter_above(self, trial: Trial) -> None:
+        """A trial that ends below its next rung counts there with its result, and is never promoted."""
+        assert trial.losses is not None
+        scored = newest_scored(trial)
+        step = self._ladder.min_steps if scored is None else self._ladder.above(scored.step)
+        if step is not None:
+            self._rung(step).put(trial.number, trial.losses)

@@ -1,0 +1,232 @@
+"""A race over inputs: trials are compared on the same ones, in pairs, and those that are behind get no more of them.
+
+Birattari, Stuetzle, Paquete, Varrentrapp: A Racing Algorithm for Configuring Metaheuristics. GECCO 2002 (the test).
+Lopez-Ibanez, Dubois-Lacoste, Perez Caceres, Birattari, Stuetzle: The irace package. Operations Research Perspectives 3,
+2016, section 3.1 (the first test after five inputs). Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for
+General Algorithm Configuration. LION 5, 2011, section 3 (a challenger gets more inputs only while it is not worse).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from raytune_hpo.arrays import Array
+from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status, Verdict
+from raytune_hpo.goals import Goal, to_losses
+from raytune_hpo.numerics.paired_tests import behind_best
+from raytune_hpo.numerics.pareto import fronts
+from raytune_hpo.options import integer_option, share_option
+from raytune_hpo.protocols import Continue
+from raytune_hpo.schedulers.ladder import Entry
+from raytune_hpo.schedulers.ranking import newest_scored
+from raytune_hpo.schedulers.rungs import Rung
+from raytune_hpo.trial import Trial
+
+_ETA = 3  # while new trials come, one in so many goes on from where trials are compared
+_MOST_COMPARED = 500  # trials, the newest ones
+
+
+class Race:
+    """Has each configuration tried on a few inputs, and only those on more that are not behind the best.
+
+    Step k of a trial is the k-th of its inputs, seeds or folds, in an order that is the same for all trials; what it reports
+    there is the mean so far. After each block of ``first`` inputs a trial pauses and is compared with all others that
+    have come there and are still in the race, on the inputs that they share. How hard an input is does not matter, since
+    all have had the same ones. A trial that is behind the best of them is out. "Behind" is what a Friedman test and the
+    comparisons after it say of three or more, and a paired t-test of two; with several metrics, trials are ranked on each
+    input by their Pareto fronts.
+
+    As long as new trials come, the best third of those that have come to the end of a block go on to the next. When no
+    more may begin, all that are still in the race go on, block by block, until they are out or have had all inputs. At
+    the end, if no trial has completed, the best that has had the most inputs goes on until one has.
+
+    Args:
+        first: the number of inputs before trials are compared for the first time, and between two comparisons.
+        alpha: how often a comparison may find a difference where there is none.
+        max_steps: the number of inputs; a trial is completed with the last one. None: as many as the objective has.
+
+    Raises:
+        SpecError: first < 2; alpha outside (0, 1); max_steps not above ``first``.
+    """
+
+    version: ClassVar[int] = 1
+
+    def __init__(self, *, first: int = 5, alpha: float = 0.05, max_steps: int | None = None) -> None:
+        self.first = integer_option("race", "first", first, least=2)
+        self.alpha = share_option("race", "alpha", alpha)
+        self.max_steps = None if max_steps is None else integer_option("race", "max_steps", max_steps, least=2)
+        if self.max_steps is not None and self.max_steps <= self.first:
+            raise SpecError(
+                f"race needs max_steps > first, or there is nothing to compare before the end, got max_steps={max_steps}, "
+                f"first={first}"
+            )
+        self._goals: Sequence[Goal] = ()
+        self._blocks: dict[int, Rung] = {}  # by the step at the end of each
+        self._values: dict[
+            int, Array
+        ] = {}  # of those in the race, on each input up to the last block that they have ended
+        self._out: set[int] = set()
+        self._paused_at: dict[int, int] = {}
+        self._is_winding_down = False  # whether those go on that would not if new trials were to come
+        self._has_completed = False
+
+    def bind(self, goals: Sequence[Goal]) -> Race:
+        """A fresh Race for one study."""
+        bound = Race(first=self.first, alpha=self.alpha, max_steps=self.max_steps)
+        bound._goals = tuple(goals)
+        return bound
+
+    def judge(self, trial: Trial) -> Verdict:
+        """PAUSE where the newest report ends a block; not of a trial that has gone on from there before."""
+        entry = self._entry(trial)
+        if entry is None or (entry.step in self._blocks and trial.number in self._blocks[entry.step].promoted):
+            return Verdict.CONTINUE
+        return Verdict.PAUSE
+
+    def observe(self, trial: Trial) -> None:
+        """Compare who has ended a block with the others, and take note of who begins, pauses, goes on and ends."""
+        number = trial.number
+        if trial.status is Status.PAUSED:
+            scored = newest_scored(trial)
+            if scored is not None and (block := self._last_end(scored.step)) in self._blocks:
+                self._paused_at[number] = block
+                if number not in self._out:
+                    self._blocks[block].pause(number)
+        elif trial.status is Status.RUNNING:
+            if number in self._paused_at:
+                self._go_on(number)
+            self._is_winding_down &= trial.attempt > 1 or bool(trial.reports)
+            if (entry := self._entry(trial)) is not None:
+                self._enter(trial, entry)
+        elif trial.status is Status.COMPLETED:
+            self._has_completed = True
+        elif trial.status.is_finished:
+            self._leave(number)
+            self._paused_at.pop(number, None)
+
+    def next_step(self, trial: Trial) -> int | None:
+        """The end of the block that the trial is in; the next step where that was passed without losses."""
+        scored = newest_scored(trial)
+        end = self.first if scored is None else self._last_end(scored.step) + self.first
+        if self.max_steps is not None and end >= self.max_steps:
+            return None
+        return max(end, trial.reports[-1].step + 1) if trial.reports else end
+
+    def promote(self, *, final: bool) -> Continue | None:
+        """The best of those that are still in the race where one may go on.
+
+        While new trials come, the furthest first; after that block by block, so that nobody gets more inputs who might be
+        behind those yet to come.
+        """
+        everyone = final or self._is_winding_down
+        for end in sorted(self._blocks, reverse=not everyone):
+            best = self._blocks[end].best_paused()
+            if best is not None and (everyone or self._has_room(end)):
+                return self._continued(best, end)
+        if final and not self._has_completed and (last := self._furthest()) is not None:
+            return self._continued(last, self._paused_at[last])
+        return None
+
+    def keeps(self, trial: Trial) -> bool:
+        """Whether a paused trial is still in the race, or the last hope for a result."""
+        if trial.number not in self._paused_at:
+            return False
+        return trial.number not in self._out or (not self._has_completed and trial.number == self._furthest())
+
+    # -------------------------------------------------------------------------------------------- blocks
+
+    def _last_end(self, step: int) -> int:
+        """Where the last block ended that was over at a step; 0 before the first."""
+        end = step // self.first * self.first
+        return (
+            end if self.max_steps is None or end < self.max_steps else (self.max_steps - 1) // self.first * self.first
+        )
+
+    def _entry(self, trial: Trial) -> Entry | None:
+        """The block that the newest report ends, and the losses there; None where it ends none, or has no losses."""
+        newest = trial.reports[-1] if trial.reports else None
+        if newest is None or newest.losses is None or newest.step == trial.from_step:
+            return None
+        before = newest_scored(trial, before=len(trial.reports) - 1)
+        end = self._last_end(newest.step)
+        return None if end == 0 or (before is not None and before.step >= end) else Entry(end, newest.losses)
+
+    def _has_room(self, end: int) -> bool:
+        return len(self._blocks[end].promoted) < len(self._blocks[end]) // _ETA
+
+    def _continued(self, number: int, end: int) -> Continue:
+        until = end + self.first
+        return Continue(number, until if self.max_steps is None else min(until, self.max_steps))
+
+    def _furthest(self) -> int | None:
+        """Of the trials that have paused, the best of those with the most inputs, in the race or not."""
+        if not self._paused_at:
+            return None
+        end = max(self._paused_at.values())
+        last = (number for number, paused_at in self._paused_at.items() if paused_at == end)
+        return min(last, key=self._blocks[end].num_before)
+
+    # -------------------------------------------------------------------------------------------- the race
+
+    def _enter(self, trial: Trial, entry: Entry) -> None:
+        """A trial has ended a block: whoever is behind the best now is out."""
+        number, end = trial.number, entry.step
+        block = self._blocks.setdefault(end, Rung(len(self._goals)))
+        block.put(number, entry.losses)
+        if trial.reports[-1].verdict is Verdict.CONTINUE:
+            block.promoted.add(number)
+        if number in self._out:
+            return
+        self._values[number] = values_by_step(trial, self._goals)
+        field = sorted(other for other, values in self._values.items() if len(values) > end)[-_MOST_COMPARED:]
+        V = np.array([self._values[other][: end + 1] for other in field])
+        shared = ~np.isnan(V).any(axis=(0, 2))
+        for other, is_behind in zip(field, behind_best(self._ranked(V[:, shared]), self.alpha), strict=True):
+            if is_behind:
+                self._leave(other)
+
+    def _ranked(self, V: Array) -> Array:
+        """One number for each trial and input: its loss or, with several goals, its Pareto front."""
+        ranked: Array
+        if V.shape[2] == 1:
+            ranked = V[:, :, 0]
+            return ranked
+        by_input = [fronts(V[:, column]) for column in range(V.shape[1])]
+        ranked = np.array(by_input, dtype=float).reshape(-1, len(V)).T
+        return ranked
+
+    def _go_on(self, number: int) -> None:
+        end = self._paused_at.pop(number)
+        self._is_winding_down |= not self._has_room(end)
+        self._blocks[end].leave(number, promoted=True)
+
+    def _leave(self, number: int) -> None:
+        """A trial is out of the race."""
+        self._out.add(number)
+        self._values.pop(number, None)
+        if number in self._paused_at:
+            self._blocks[self._paused_at[number]].leave(number, promoted=False)
+
+
+def values_by_step(trial: Trial, goals: Sequence[Goal]) -> Array:
+    """A trial's losses on each of its inputs (steps, goals), step 0 included; NaN where it has none.
+
+    Where a report does not say what the step's own values are, they follow from the means before and after it; those of
+    steps in between that were not reported are taken together as the value of the last one.
+    """
+    values = np.full(((trial.last_step or 0) + 1, len(goals)), np.nan)
+    last_step, last_mean = 0, np.zeros(len(goals))
+    for report in trial.reports:
+        if report.losses is None:
+            continue
+        mean, own = np.array(report.losses), to_losses(report.own, goals) if report.own else None
+        if own is not None:
+            values[report.step] = own
+        elif report.step > last_step:
+            values[report.step] = (report.step * mean - last_step * last_mean) / (report.step - last_step)
+        last_step, last_mean = report.step, mean
+    return values

@@ -1,0 +1,127 @@
+"""A rung that trials are promoted from: who has entered it, who has paused there, and who is the next to go on.
+
+With one goal trials are in the order of their losses. With several, a trial of an earlier Pareto front comes first; of more
+than 500 trials only those that entered last are sorted, since sorting costs the square of their number. Of equals the one
+of the lower number comes first.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+
+import numpy as np
+
+from raytune_hpo.numerics.pareto import fronts
+from raytune_hpo.schedulers.ranking import Losses
+
+_MOST_SORTED = 500
+_Key = tuple[float, int]
+
+
+class Rung:
+    """The entries of one rung, by the number of their trials. Questions cost O(log n) with one goal.
+
+    Attributes:
+        promoted: the numbers of those that have gone on from here.
+    """
+
+    def __init__(self, num_goals: int) -> None:
+        self._num_goals = num_goals
+        self._losses: dict[int, Losses] = {}
+        self._paused: set[int] = set()
+        self.promoted: set[int] = set()
+        self._ordered: list[_Key] = []  # of all entries, the best first
+        self._candidates: list[_Key] = []  # of those that have paused here and not gone on
+        self._keys: dict[int, _Key] = {}
+
+    def __len__(self) -> int:
+        return len(self._losses)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._losses
+
+    def put(self, number: int, losses: Losses) -> None:
+        """A trial's entry is now this one."""
+        if self._losses.get(number) == losses:
+            return
+        self._losses[number] = losses
+        if self._num_goals > 1:
+            self._sort()
+            return
+        if number in self._keys:
+            _remove(self._ordered, self._keys[number])
+        self._keys[number] = losses[0], number
+        insort(self._ordered, self._keys[number])
+        if number in self._paused:
+            self._list_candidates()
+
+    def pause(self, number: int) -> None:
+        """The trial, which has entered, has paused here: it may be promoted."""
+        if number not in self._paused and number in self._keys:
+            self._paused.add(number)
+            insort(self._candidates, self._keys[number])
+
+    def leave(self, number: int, *, promoted: bool) -> None:
+        """The trial is not paused here any more: it has gone on, or ended."""
+        if number in self._paused:
+            self._paused.discard(number)
+            _remove(self._candidates, self._keys[number])
+        if promoted:
+            self.promoted.add(number)
+
+    def drop(self, number: int) -> None:
+        """The trial has no entry here any more, and does not go on."""
+        if number in self._losses:
+            self.leave(number, promoted=False)
+            del self._losses[number]
+            if self._num_goals > 1:
+                self._sort()
+            else:
+                _remove(self._ordered, self._keys.pop(number))
+
+    def is_paused(self, number: int) -> bool:
+        """Whether the trial has paused here and may be promoted."""
+        return number in self._paused
+
+    def best_paused(self) -> int | None:
+        """The best of those that may be promoted; None if there is none."""
+        return self._candidates[0][1] if self._candidates else None
+
+    def num_before(self, number: int) -> int:
+        """How many of all that have entered come before this one."""
+        return bisect_left(self._ordered, self._keys[number])
+
+    def losses_of(self, number: int) -> Losses:
+        """The entry of a trial."""
+        return self._losses[number]
+
+    def place_if_next(self, number: int, losses: Losses) -> int | None:
+        """How many would come before the trial if it paused here with these losses; None where another one that has paused
+        comes first."""
+        if self._num_goals > 1:
+            rung = Rung(self._num_goals)
+            rung._losses, rung._paused = {**self._losses, number: losses}, self._paused | {number}
+            rung._sort()
+            return rung.num_before(number) if rung.best_paused() == number else None
+        own, key = self._keys.get(number), (losses[0], number)
+        if any(other < key for other in self._candidates[:2] if other != own):
+            return None
+        return bisect_left(self._ordered, key) - (own is not None and own < key)
+
+    def _sort(self) -> None:
+        numbers = sorted(self._losses) if len(self._losses) <= _MOST_SORTED else list(self._losses)[-_MOST_SORTED:]
+        front = fronts(np.array([self._losses[number] for number in numbers]).reshape(-1, self._num_goals))
+        late = float(len(self._losses))  # those that are not sorted come last
+        self._keys = {number: (late, number) for number in self._losses}
+        self._keys |= {number: (float(place), number) for number, place in zip(numbers, front, strict=True)}
+        self._ordered = sorted(self._keys.values())
+        self._list_candidates()
+
+    def _list_candidates(self) -> None:
+        self._candidates = sorted(self._keys[number] for number in self._paused)
+
+
+def _remove(keys: list[_Key], key: _Key) -> None:
+    place = bisect_left(keys, key)
+    if place < len(keys) and keys[place] == key:
+        del keys[place]

@@ -1,0 +1,57 @@
+"""Stretches: a trial pauses where its sampler wants to look at it again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from raytune_hpo.facts import Status, Verdict
+from raytune_hpo.goals import Goal
+from raytune_hpo.options import integer_option
+from raytune_hpo.protocols import Continue
+from raytune_hpo.trial import Trial
+
+
+class Stretches:
+    """Pauses a trial at the step up to which its sampler had it run; the sampler says which trial goes on.
+
+    It compares nothing, and comes with samplers that continue trials, such as ``freeze_thaw``. A trial of which nobody has
+    said how far it is to run, runs to its end.
+
+    Args:
+        max_steps: the last step of a trial, which is completed there; None: its objective knows.
+
+    Raises:
+        SpecError: max_steps < 1.
+    """
+
+    version: ClassVar[int] = 1
+
+    def __init__(self, *, max_steps: int | None = None) -> None:
+        self.max_steps = None if max_steps is None else integer_option("stretches", "max_steps", max_steps, least=1)
+
+    def bind(self, goals: Sequence[Goal]) -> Stretches:
+        """A fresh one for one study."""
+        return Stretches(max_steps=self.max_steps)
+
+    def judge(self, trial: Trial) -> Verdict:
+        """PAUSE at the step that the trial was to reach, or beyond."""
+        has_come = trial.until is not None and trial.reports and trial.reports[-1].step >= trial.until
+        return Verdict.PAUSE if has_come else Verdict.CONTINUE
+
+    def observe(self, trial: Trial) -> None:
+        """Nothing to remember: how far a trial is to run stands in the trial."""
+
+    def next_step(self, trial: Trial) -> int | None:
+        """The step that the trial is to reach; the next one where it went beyond."""
+        if trial.until is None or not trial.reports:
+            return trial.until
+        return max(trial.until, trial.reports[-1].step + 1)
+
+    def promote(self, *, final: bool) -> Continue | None:
+        """Nobody: that is said by the sampler."""
+        return None
+
+    def keeps(self, trial: Trial) -> bool:
+        """Whether the trial is paused: each may go on."""
+        return trial.status is Status.PAUSED

@@ -1,0 +1,230 @@
+"""Successive halving in synchronous brackets: a rung is closed before the best of it go on.
+
+Karnin, Koren, Somekh: Almost Optimal Exploration in Multi-Armed Bandits. ICML 2013. Jamieson, Talwalkar: Non-stochastic
+Best Arm Identification and Hyperparameter Optimization. AISTATS 2016. Whoever is free while a rung is open begins the
+next bracket, as in Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar: Hyperband. JMLR 18(185), 2018, section 3.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from typing import ClassVar
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status, Verdict
+from raytune_hpo.goals import Goal
+from raytune_hpo.options import integer_option
+from raytune_hpo.protocols import Continue
+from raytune_hpo.schedulers.ladder import Ladder
+from raytune_hpo.schedulers.ranking import LAST_STEP, Losses, newest_scored
+from raytune_hpo.schedulers.rungs import Rung
+from raytune_hpo.trial import Trial
+
+
+class SuccessiveHalving:
+    """Pauses all trials of a bracket at each rung, and promotes the best 1/eta of them once all have come there.
+
+    Rungs stand at the steps min_steps, min_steps * eta, min_steps * eta**2 ... below max_steps. A bracket is eta to the
+    power of their number of trials, by consecutive numbers, so that one of them runs to max_steps. A trial enters a rung
+    with its first report at the rung's step or beyond. A rung is closed when all trials that belong to it have come there:
+    those that failed or were stopped by the user count as its worst, one that completed earlier counts with its result,
+    and is not promoted. Then the best n // eta of n go on, in the order of their losses; with several metrics, in that of
+    their Pareto fronts. No worker waits for a rung to close: it begins the next bracket.
+
+    At the end of a study a bracket that cannot be filled any more is made do with as it is. If nothing has completed then,
+    the best trial of the highest rung goes on until one has.
+
+    It compares trials more fairly than ASHA, which promotes by what is known at the moment, and is later to come to full
+    runs. It needs an objective that saves checkpoints: one that does not starts over at each rung.
+
+    Args:
+        max_steps: the last step of a trial, which is completed there.
+        min_steps: the first rung.
+        eta: one trial in eta survives a rung.
+
+    Raises:
+        SpecError: no max_steps, or not above min_steps; min_steps < 1; eta < 2.
+    """
+
+    version: ClassVar[int] = 1
+
+    def __init__(self, *, max_steps: int | None = None, min_steps: int = 1, eta: int = 3) -> None:
+        if max_steps is None:
+            raise SpecError(
+                "successive_halving needs max_steps, the last step of a trial: "
+                '{"name": "successive_halving", "max_steps": 81}'
+            )
+        self.eta = integer_option("successive_halving", "eta", eta, least=2)
+        self.min_steps = integer_option("successive_halving", "min_steps", min_steps, least=1)
+        self.max_steps = integer_option(
+            "successive_halving", "max_steps", max_steps, least=min_steps + 1, way_out=LAST_STEP
+        )
+        self._ladder = Ladder(self.eta, self.min_steps, self.max_steps)
+        self._steps = tuple(self._ladder.rungs())
+        self._num_goals = 1
+        self._brackets: list[_Bracket] = []
+        self._due: list[int] = []  # the brackets that have somebody to promote, in order
+        self._heading_for: dict[int, int] = {}  # by trial, the rung to which it is under way or where it stands; else 0
+        self._has_completed = False
+
+    def bind(self, goals: Sequence[Goal]) -> SuccessiveHalving:
+        """A fresh SuccessiveHalving for one study."""
+        bound = SuccessiveHalving(max_steps=self.max_steps, min_steps=self.min_steps, eta=self.eta)
+        bound._num_goals = len(goals)
+        return bound
+
+    def judge(self, trial: Trial) -> Verdict:
+        """PAUSE where the newest report, with losses, comes to the rung that the trial is heading for."""
+        newest, rung = trial.reports[-1], self._rung_of(trial)
+        if rung == len(self._steps) or newest.losses is None or newest.step < self._steps[rung]:
+            return Verdict.CONTINUE
+        return Verdict.PAUSE
+
+    def observe(self, trial: Trial) -> None:
+        """Take note of who pauses, goes on and ends; what is reported on the way to a rung says nothing yet."""
+        number, rung = trial.number, self._rung_of(trial)
+        self._has_completed |= trial.status is Status.COMPLETED
+        if rung == len(self._steps):
+            return
+        bracket = self._bracket_of(number)
+        if trial.status is Status.PAUSED:
+            scored = newest_scored(trial)
+            bracket.enter(rung, number, None if scored is None else scored.losses, paused=True)
+        elif trial.status is Status.COMPLETED:
+            bracket.enter(rung, number, trial.losses, paused=False)
+        elif trial.status.is_finished:
+            bracket.enter(rung, number, None, paused=False)
+        elif trial.status is Status.RUNNING and bracket.is_paused(rung, number):
+            bracket.go_on(rung, number)
+            self._heading_for[number] = rung + 1
+        else:
+            return
+        self._list_if_due(number // self._size)
+
+    def next_step(self, trial: Trial) -> int | None:
+        """The rung that the trial is heading for; the next step where it was passed without losses."""
+        rung = self._rung_of(trial)
+        if rung == len(self._steps):
+            return None
+        return max(self._steps[rung], trial.reports[-1].step + 1) if trial.reports else self._steps[rung]
+
+    def promote(self, *, final: bool) -> Continue | None:
+        """The best trial of the first bracket that has closed a rung from which not all have gone on that shall.
+
+        At the end a bracket that is not full is taken for full; and if no trial has completed, the best of the highest
+        rung goes on.
+        """
+        if self._due:
+            return self._continued(self._brackets[self._due[0]].next())
+        if not final:
+            return None
+        for bracket in self._brackets:
+            if (chosen := bracket.next(cut_short=True)) is not None:
+                return self._continued(chosen)
+        return None if self._has_completed else self._continued(self._highest())
+
+    def keeps(self, trial: Trial) -> bool:
+        """Whether a paused trial is among those of its rung that may yet be promoted, or the last hope for a result."""
+        number, rung = trial.number, self._rung_of(trial)
+        if trial.status is not Status.PAUSED or rung == len(self._steps):
+            return False
+        return self._bracket_of(number).keeps(rung, number) or (
+            not self._has_completed and self._highest() == (rung, number)
+        )
+
+    @property
+    def _size(self) -> int:
+        """How many trials a bracket has."""
+        return int(self.eta ** len(self._steps))
+
+    def _rung_of(self, trial: Trial) -> int:
+        return self._heading_for.get(trial.number, 0)
+
+    def _bracket_of(self, number: int) -> _Bracket:
+        while len(self._brackets) <= number // self._size:
+            self._brackets.append(_Bracket(self._size, self.eta, len(self._steps), self._num_goals))
+        return self._brackets[number // self._size]
+
+    def _list_if_due(self, index: int) -> None:
+        place = bisect_left(self._due, index)
+        is_listed = self._due[place : place + 1] == [index]
+        is_due = self._brackets[index].next() is not None
+        if is_due and not is_listed:
+            insort(self._due, index)
+        elif is_listed and not is_due:
+            del self._due[place]
+
+    def _highest(self) -> tuple[int, int] | None:
+        """The highest rung at which trials have paused, and the best of these, in whichever bracket it is."""
+        for rung in reversed(range(len(self._steps))):
+            together = Rung(self._num_goals)
+            for bracket in self._brackets:
+                if (best := bracket.rungs[rung].best_paused()) is not None:
+                    together.put(best, bracket.rungs[rung].losses_of(best))
+                    together.pause(best)
+            if (best := together.best_paused()) is not None:
+                return rung, best
+        return None
+
+    def _continued(self, chosen: tuple[int, int] | None) -> Continue | None:
+        if chosen is None:
+            return None
+        rung, number = chosen
+        return Continue(number, self._ladder.stop_after(self._steps[rung]))
+
+
+class _Bracket:
+    """The trials of one bracket on their way through its rungs.
+
+    Args:
+        size: how many trials it has when it is full.
+    """
+
+    def __init__(self, size: int, eta: int, num_rungs: int, num_goals: int) -> None:
+        self._size, self._eta = size, eta
+        self.rungs = [Rung(num_goals) for _ in range(num_rungs)]
+        self._lost: list[set[int]] = [set() for _ in range(num_rungs)]  # that ended without a result, by rung
+        self._is_cut_short = False
+
+    def enter(self, rung: int, number: int, losses: Losses | None, *, paused: bool) -> None:
+        """A trial has come to a rung; without losses it counts as the worst there."""
+        if losses is None:
+            self.rungs[rung].drop(number)
+            self._lost[rung].add(number)
+            return
+        self.rungs[rung].put(number, losses)
+        if paused:
+            self.rungs[rung].pause(number)
+
+    def is_paused(self, rung: int, number: int) -> bool:
+        return self.rungs[rung].is_paused(number)
+
+    def go_on(self, rung: int, number: int) -> None:
+        """A trial goes on from a rung; from the first one before the bracket is full only if it will never be."""
+        self._is_cut_short |= rung == 0 and self._num_arrived(0) < self._size
+        self.rungs[rung].leave(number, promoted=True)
+
+    def next(self, *, cut_short: bool = False) -> tuple[int, int] | None:
+        """The rung from which one is to be promoted now, and the number of the trial; None if there is none."""
+        cut_short |= self._is_cut_short
+        expected = self._num_arrived(0) if cut_short else self._size
+        num_promoted = expected // self._eta
+        for index, rung in enumerate(self.rungs):
+            if self._num_arrived(index) < expected:
+                return None
+            best = rung.best_paused()
+            if best is not None and len(rung.promoted) < num_promoted and rung.num_before(best) < num_promoted:
+                return index, best
+            expected, num_promoted = len(rung.promoted), num_promoted // self._eta
+        return None
+
+    def keeps(self, rung: int, number: int) -> bool:
+        """Whether a trial that has paused at a rung may still be promoted from there."""
+        first = self._num_arrived(0) if self._is_cut_short else self._size
+        num_promoted = first // self._eta ** (rung + 1)
+        here = self.rungs[rung]
+        return here.is_paused(number) and len(here.promoted) < num_promoted and here.num_before(number) < num_promoted
+
+    def _num_arrived(self, rung: int) -> int:
+        return len(self.rungs[rung]) + len(self._lost[rung])

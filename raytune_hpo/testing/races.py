@@ -1,0 +1,149 @@
+"""Races of learning curves, to see by what a scheduler does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from raytune_hpo.facts import Status, Verdict
+from raytune_hpo.goals import Goal
+from raytune_hpo.protocols import Continue, Scheduler, as_promoter
+from raytune_hpo.testing.trials import GOALS, finish, go_on, pause, report, start
+from raytune_hpo.trial import Trial
+
+SchedulerMaker: TypeAlias = Callable[[], Scheduler]
+
+
+@dataclass
+class Race:
+    """What happened when learning curves ran under a scheduler.
+
+    Attributes:
+        scheduler: as it was at the end.
+        goals: of the study; with several, the metrics are those of ``metrics_of``.
+        seen: the trials it observed, in order.
+        verdicts: by (number, step).
+        expected: what ``next_step`` said before each report, by (number, step).
+        promotions: what ``promote`` said each time when it was asked: after how many observations, whether at the end, and
+            the answer.
+        paused: the trials that are paused, by number.
+    """
+
+    scheduler: Scheduler
+    goals: Sequence[Goal] = GOALS
+    seen: list[Trial] = field(default_factory=list)
+    verdicts: dict[tuple[int, int], Verdict] = field(default_factory=dict)
+    expected: dict[tuple[int, int], int | None] = field(default_factory=dict)
+    promotions: list[tuple[int, bool, Continue | None]] = field(default_factory=list)
+    paused: dict[int, Trial] = field(default_factory=dict)
+
+    @property
+    def stopped(self) -> set[int]:
+        """Those that did not come to their end: they were stopped, or paused and never went on."""
+        ended = {number for (number, _), verdict in self.verdicts.items() if verdict is Verdict.STOP}
+        return ended | set(self.paused)
+
+    @property
+    def completed(self) -> set[int]:
+        return {trial.number for trial in self.seen if trial.status is Status.COMPLETED}
+
+    def observe(self, trial: Trial) -> Trial:
+        self.seen.append(trial)
+        self.scheduler.observe(trial)
+        return trial
+
+    def report(self, trial: Trial, step: int, loss: float | None) -> tuple[Trial, Verdict]:
+        """One report, judged and observed as the optimizer does it."""
+        self.expected[trial.number, step] = self.scheduler.next_step(trial)
+        metrics = loss if loss is None or len(self.goals) == 1 else metrics_of(trial, loss)
+        verdict = self.scheduler.judge(report(trial, step, metrics, goals=self.goals))
+        self.verdicts[trial.number, step] = verdict
+        return self.observe(report(trial, step, metrics, verdict=verdict, goals=self.goals)), verdict
+
+    def end(self, trial: Trial, loss: float, verdict: Verdict) -> Trial:
+        """A trial does not run on: it is set aside, was stopped, or has come to its end."""
+        if verdict is Verdict.PAUSE:
+            self.paused[trial.number] = self.observe(pause(trial))
+            return self.paused[trial.number]
+        status = Status.PRUNED if verdict is Verdict.STOP else Status.COMPLETED
+        metrics = {"loss": loss} if len(self.goals) == 1 else metrics_of(trial, loss)
+        return self.observe(finish(trial, metrics, status=status, goals=self.goals))
+
+    def promote(self, *, final: bool) -> Trial | None:
+        """The paused trial that the scheduler has go on now, running; None where there is none."""
+        promoter = as_promoter(self.scheduler)
+        if promoter is None:
+            return None
+        chosen = promoter.promote(final=final)
+        self.promotions.append((len(self.seen), final, chosen))
+        if chosen is None:
+            return None
+        assert isinstance(chosen, Continue), f"promote returns a Continue or None, got {chosen!r}"
+        assert chosen.number in self.paused, (
+            f"promote names a trial that has paused, got {chosen!r}; paused are {sorted(self.paused)}"
+        )
+        trial = self.paused[chosen.number]
+        assert promoter.keeps(trial) is True, (
+            f"promote has trial {chosen.number} go on, of which keeps says that it may not: its checkpoint may be gone"
+        )
+        del self.paused[chosen.number]
+        return self.observe(go_on(trial, until=chosen.until))
+
+
+def metrics_of(trial: Trial, loss: float) -> Mapping[str, Any]:
+    """Metrics for two goals that are at odds for some of the trials."""
+    return {"loss": loss, "size": trial.number % 5 - loss}
+
+
+def has_just_reported(trial: Trial) -> bool:
+    """Whether the trial was observed because of its newest report, which a scheduler has judged."""
+    return trial.status is Status.RUNNING and bool(trial.reports) and trial.reports[-1].step != trial.from_step
+
+
+def curves(num: int = 30, steps: int = 27) -> list[list[float]]:
+    """Falling losses that never cross; the limit of curve i is ``(7 i mod num) / num``, so curve 0 is the best."""
+    return [[(7 * i % num) / num + 1 / step for step in range(1, steps + 1)] for i in range(num)]
+
+
+def race(
+    scheduler: Scheduler,
+    losses: Sequence[Sequence[float]],
+    *,
+    workers: int = 6,
+    goals: Sequence[Goal] = GOALS,
+    slow: Sequence[int] = (),
+) -> Race:
+    """Run curve i as trial i, one step of each running trial after the other.
+
+    Free workers have paused trials go on that are promoted, or begin new ones. When no new one is left and none runs, the
+    scheduler is asked once more, until there is none to go on.
+
+    Args:
+        goals: to which the scheduler was bound.
+        slow: the numbers of trials that get to a step only where no others run.
+    """
+    run = Race(scheduler, goals)
+    waiting = [start(number, {}) for number in range(len(losses))]
+    running: list[Trial] = []
+    while True:
+        while len(running) < workers:
+            trial = run.promote(final=False)
+            if trial is None and waiting:
+                trial = run.observe(waiting.pop(0))
+            if trial is None and not running:
+                trial = run.promote(final=True)
+            if trial is None:
+                break
+            running.append(trial)
+        if not running:
+            return run
+        running.sort(key=lambda trial: trial.number in slow)
+        trial = running.pop(0)
+        curve, step, verdict = losses[trial.number], len(trial.reports) + 1, Verdict.CONTINUE
+        if step <= len(curve):
+            trial, verdict = run.report(trial, step, curve[step - 1])
+        if verdict is Verdict.CONTINUE and step < len(curve):
+            running.append(trial)
+        else:
+            run.end(trial, curve[min(step, len(curve)) - 1], verdict)

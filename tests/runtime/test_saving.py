@@ -1,0 +1,259 @@
+"""Objectives that save and go on: when ``save`` is called, what a trial begins with, and what a crash costs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo.checkpoints.store import CheckpointStore
+from raytune_hpo.core.audit import audit
+from raytune_hpo.facts import Released, Saved
+from raytune_hpo.journal import open_storage
+
+SPACE = {"x": hpo.uniform(0, 1)}
+PROMOTING = {"name": "asha", "promote": True, "max_steps": 9}
+
+
+class Training:
+    """Trains for some steps, and notes which steps were made and which were saved."""
+
+    def __init__(self, steps=9, offers=True):
+        self.steps, self.offers = steps, offers
+        self.made, self.saved, self.begun = [], [], []
+
+    def __call__(self, config):
+        saved = hpo.checkpoint()
+        done = 0 if saved is None else int((saved.path / "step").read_text())
+        assert saved is None or saved.step == done
+        self.begun.append(done)
+        for step in range(done + 1, self.steps + 1):
+            self.made.append((config["x"], step))
+
+            def save(folder, step=step):
+                self.saved.append((config["x"], step))
+                (folder / "step").write_text(str(step))
+
+            hpo.report(loss=config["x"] + 1 / step, step=step, save=save if self.offers else None)
+        return config["x"] + 1 / self.steps
+
+
+def tune(objective, **settings):
+    defaults = {"sampler": "random", "seed": 1, "runtime": "local", "storage": "memory", "progress": False}
+    return hpo.tune(objective, SPACE, **{**defaults, "max_concurrent": 1, "num_trials": 9, **settings})
+
+
+def test_trials_pause_at_rungs_and_the_best_go_on_where_they_stood(tmp_path):
+    training = Training()
+    results = tune(training, scheduler=PROMOTING, storage=tmp_path / "s.db", name="s")
+    assert results.num_by_status["completed"] == 1 and results.num_by_status["paused"] == 8
+    assert len(training.made) == len(set(training.made)) == 9 + 3 * 2 + 6  # no step was made twice
+    assert results.best_trial.reports.up_to(9)[-1].step == 9
+    assert (results.best_trial.checkpoint.path / "step").read_text() == "9"
+    left = sorted(p.name for p in (tmp_path / "s.db.checkpoints" / "s").iterdir())
+    kept = sorted(Path(t.checkpoint.record["url"]).name for t in results if t.checkpoint)
+    assert left == kept
+    assert audit(open_storage(tmp_path / "s.db").read("s")).is_clean
+
+
+def test_what_never_saves_starts_over_and_comes_to_the_same_end():
+    training = Training(offers=False)
+    results = tune(training, scheduler=PROMOTING)
+    saving = tune(Training(), scheduler=PROMOTING)
+    assert [t.metrics for t in results] == [t.metrics for t in saving]
+    assert training.begun == [0] * len(training.begun)
+    assert not any(t.checkpoints for t in results)
+
+
+def test_save_is_called_only_where_a_checkpoint_is_wanted():
+    training = Training()
+    results = tune(training, num_trials=5, sampler="tpe")
+    best_so_far, wanted = float("inf"), []
+    for trial in results:
+        if trial.losses[0] < best_so_far:
+            best_so_far = trial.losses[0]
+            wanted.append((trial.config["x"], 9))
+    assert training.saved == wanted
+    assert [t.number for t in results if t.checkpoints] == [results.best_trial.number]
+    training = Training()
+    tune(training, num_trials=5, sampler="tpe", keep_checkpoints=0)
+    assert training.saved == []
+
+
+def test_time_that_has_passed_is_a_reason_to_save():
+    training = Training(steps=3)
+    tune(training, num_trials=1, checkpoint_every_s=1e-9, keep_checkpoints=0)
+    assert [step for _, step in training.saved] == [1, 2, 3]
+
+
+def test_a_folder_is_always_taken(tmp_path):
+    def objective(config):
+        for step in (1, 2):
+            folder = tmp_path / str(step)
+            folder.mkdir()
+            (folder / "w").write_text(str(step))
+            hpo.report(loss=1.0, step=step, checkpoint=folder)
+        (tmp_path / "2" / "w").write_text("changed")
+
+    results = tune(objective, num_trials=1, storage=tmp_path / "s.db", name="s")
+    facts = list(open_storage(tmp_path / "s.db").read("s"))
+    assert [f.step for f in facts if isinstance(f, Saved)] == [1, 2]
+    assert [f.step for f in facts if isinstance(f, Released)] == [1]
+    assert (results.best_trial.checkpoint.path / "w").read_text() == "2"
+
+
+@pytest.mark.parametrize("given", [{"save": 0.3}, {"checkpoint": 0.3}, {"checkpoint": "/no/such/folder"}])
+def test_a_metric_of_the_name_of_an_argument_is_refused(given):
+    def by_dict(config):
+        hpo.report({"loss": 1.0, **given})
+
+    def by_keyword(config):
+        hpo.report(loss=1.0, **given)
+
+    def by_yield(config):
+        yield {"loss": 1.0, **given}
+
+    for objective in (by_dict, by_keyword, by_yield):
+        (trial,) = tune(objective, num_trials=1)
+        assert trial.status == "failed" and "a metric needs another name" in trial.error
+
+
+def test_until_is_the_first_step_that_is_looked_at():
+    told = []
+
+    def objective(config):
+        while told.append(hpo.until()) or told[-1] is not None:
+            hpo.report(loss=config["x"], step=told[-1])
+        return config["x"]
+
+    tune(objective, num_trials=1)
+    assert told == [None] and hpo.until() is None
+    told.clear()
+    tune(objective, num_trials=1, scheduler={"name": "asha", "max_steps": 9})
+    assert told == [1, 3, 9, None]
+
+
+def test_who_asked_until_when_and_returns_has_reported_there():
+    def objective(config):
+        saved = hpo.checkpoint()
+        begin = 0 if saved is None else saved.step
+        until = hpo.until()
+        assert until in (1, 3, 9) and until > begin
+        return {"loss": config["x"] + 1 / until}
+
+    results = tune(objective, scheduler=PROMOTING)
+    assert results.num_by_status["completed"] == 1
+    assert [r.step for r in results.best_trial.reports][-1] == 9
+
+
+def test_an_objective_that_swallows_the_end_of_its_stretch_has_paused_all_the_same():
+    def objective(config):
+        try:
+            for step in range(1, 10):
+                hpo.report(loss=config["x"], step=step, save=lambda folder: None)
+        except hpo.TrialStopped:
+            pass
+        return 0.0
+
+    results = tune(objective, scheduler=PROMOTING, num_trials=2)
+    assert results.num_by_status["paused"] == 1  # the other one had to complete: it is the best
+
+
+def test_a_full_disk_is_waited_for(monkeypatch, caplog):
+    save, failures = CheckpointStore.save, iter(range(2))
+
+    def full_at_first(self, *args):
+        if next(failures, None) is not None:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        return save(self, *args)
+
+    monkeypatch.setattr(CheckpointStore, "save", full_at_first)
+    monkeypatch.setattr("raytune_hpo.runtime.saving.RETRY_S", 0.01)
+    training = Training()
+    results = tune(training, scheduler=PROMOTING, num_trials=3)
+    assert results.num_by_status["failed"] == 0 and results.num_by_status["completed"] == 1
+    assert [r.message for r in caplog.records if "disk is full" in r.message] == [
+        "the disk is full: trial 0 waits to save its checkpoint"
+    ]
+
+
+def test_a_save_that_raises_fails_its_trial_and_leaves_nothing(tmp_path):
+    def objective(config):
+        def save(folder):
+            (folder / "half").write_text("x")
+            raise RuntimeError("cannot be pickled")
+
+        hpo.report(loss=1.0, step=1, save=save)
+
+    results = tune(objective, scheduler=PROMOTING, num_trials=1, storage=tmp_path / "s.db", name="s")
+    assert results[0].status == "failed" and "cannot be pickled" in results[0].error
+    assert list((tmp_path / "s.db.checkpoints" / "s").iterdir()) == []
+
+
+def test_a_damaged_checkpoint_costs_steps_and_no_trial(tmp_path):
+    training, storage = Training(), tmp_path / "s.db"
+    settings = {"scheduler": PROMOTING, "storage": storage, "name": "s"}
+    tune(training, num_trials=3, num_steps=3, **settings)
+    for folder in (tmp_path / "s.db.checkpoints" / "s").iterdir():
+        (folder / "step").write_text("77")
+    results = tune(training, num_trials=9, **settings)
+    assert results.num_by_status["failed"] == 0 and results.num_by_status["completed"] == 1
+    reasons = [f.reason for f in open_storage(storage).read("s") if isinstance(f, Released)]
+    assert any("not what was saved" in reason for reason in reasons)
+    assert audit(open_storage(storage).read("s")).is_clean
+
+
+SCRIPT = """
+    import sys, time
+    import raytune_hpo as hpo
+
+    def objective(config):
+        saved = hpo.checkpoint()
+        done = 0 if saved is None else int((saved.path / "step").read_text())
+        for step in range(done + 1, 101):
+            with open(sys.argv[1], "a") as log:
+                log.write(f"{step}\\n")
+            time.sleep(0.002)
+            save = (lambda folder: (folder / "step").write_text(str(step))) if step % 10 == 0 else None
+            hpo.report(loss=1 / step, step=step, save=save)
+        return 0.0
+
+    hpo.tune(objective, {"x": hpo.uniform(0, 1)}, num_trials=1, sampler="random", runtime="local", name="s", seed=1,
+             storage=sys.argv[2], checkpoint_every_s=1e-9, max_retries=50, progress=False)
+"""
+
+
+def test_a_process_that_is_killed_again_and_again_loses_no_more_than_the_steps_since_its_last_checkpoint(tmp_path):
+    script, log, storage = tmp_path / "script.py", tmp_path / "log", tmp_path / "s.db"
+    script.write_text(textwrap.dedent(SCRIPT))
+    chance, kills = random.Random(7), 0
+    while kills < 5:
+        before = made(log)
+        process = subprocess.Popen([sys.executable, str(script), str(log), str(storage)])
+        more = chance.randrange(1, 25)
+        while process.poll() is None and len(made(log)) < len(before) + more:
+            time.sleep(0.005)
+        if process.poll() is not None:
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        kills += 1
+    subprocess.run([sys.executable, str(script), str(log), str(storage)], check=True)
+    (trial,) = hpo.load("s", storage=storage)
+    assert trial.status == "completed" and [r.step for r in trial.reports] == list(range(1, 101))
+    steps = made(log)
+    assert len(steps) - len(set(steps)) <= 10 * kills and kills > 0
+    assert len(list((tmp_path / "s.db.checkpoints" / "s").iterdir())) == 1
+
+
+def made(log):
+    return log.read_text().splitlines() if log.exists() else []
