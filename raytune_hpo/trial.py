@@ -33,6 +33,9 @@ from raytune_hpo.space import Space
 # ------------------------------------------------------------------------------------------------ trials
 
 
+INSTANCE = "instance"  # in what a step itself has measured: the instance's name
+
+
 class Report(NamedTuple):
     """One report of a trial: its step, metrics, time, the goals' losses (None where a goal is missing), and the verdict.
 
@@ -236,8 +239,8 @@ class Trial:
     @property
     def per_instance(self) -> dict[str, Mapping[str, Any]]:
         """What was measured on each instance, by the instance's name; empty where there are none."""
-        own = [report.own for report in self.reports if "instance" in report.own]
-        return {values["instance"]: {k: v for k, v in values.items() if k != "instance"} for values in own}
+        own = [report.own for report in self.reports if INSTANCE in report.own]
+        return {values[INSTANCE]: {k: v for k, v in values.items() if k != INSTANCE} for values in own}
 
     @property
     def last_losses(self) -> tuple[float, ...] | None:

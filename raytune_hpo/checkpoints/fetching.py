@@ -43,7 +43,7 @@ def fetched(record: Mapping[str, Any]) -> Path:
     if url is None:
         raise ValueError("whoever ran the trial has kept it")
     place = Path(url)
-    if DIGEST not in record:
+    if DIGEST not in record and place.is_dir():
         return place
     if is_local(url) and place.is_dir() and (not is_elsewhere(record) or _is_whole(place, record)):
         return _checked(place, record)

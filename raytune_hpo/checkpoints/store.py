@@ -95,7 +95,7 @@ class BriefStore(CheckpointStore):
     """
 
     def save(self, number: int, attempt: int, step: int, write: Write) -> dict[str, Any]:
-        place = f"{self.url}/{number}-{attempt}-{step}"
+        place = f"{self.url}/{folder_name(number, attempt, step)}"
         os.makedirs(place)
         write(Path(place))
         return {URL: place}

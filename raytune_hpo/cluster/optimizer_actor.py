@@ -243,11 +243,17 @@ class OptimizerActor:
         over = await self._over_within(timeout_s)
         if over or self._optimizer is None:
             return Pulse(is_over=True, num_waiting=0)
-        ledger = self._optimizer.ledger
-        waiting = None if ledger.num_left is None else ledger.num_left + ledger.counts[Status.WAITING]
-        if waiting is not None:
-            waiting += len(ledger.paused)  # any of which may go on
-        return Pulse(False, waiting, tuple(self._hung), self._quiet_s)
+        num_waiting = await self._desk.commit.do(self._num_waiting, self._optimizer)
+        return Pulse(False, num_waiting, tuple(self._hung), self._quiet_s)
+
+    def _num_waiting(self, optimizer: Optimizer) -> int | None:
+        """How many trials wait for a worker; None where there is no end of them."""
+        ledger, core = optimizer.ledger, optimizer.core
+        if ledger.num_left is None:
+            return None
+        goes_on = core.sampler.traits.continues and bool(ledger.paused)
+        goes_on = goes_on or core.promotion(final=ledger.is_settled) is not None
+        return ledger.num_left + ledger.counts[Status.WAITING] + goes_on
 
     async def note(self, text: str) -> None:
         """See add_note."""

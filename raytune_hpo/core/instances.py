@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raytune_hpo.rng import derive
-
-INSTANCE = "instance"  # in what a step itself has measured: the instance's name
+from raytune_hpo.trial import INSTANCE
 
 
 def order_of(num_instances: int, seed: int) -> tuple[int, ...]:

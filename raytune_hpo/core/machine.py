@@ -12,7 +12,7 @@ from typing import Any
 
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.core.handing_out import HandingOut
-from raytune_hpo.core.instances import INSTANCE, means_so_far
+from raytune_hpo.core.instances import means_so_far
 from raytune_hpo.core.keeping import Keeping
 from raytune_hpo.core.messages import (
     Answer,
@@ -54,7 +54,7 @@ from raytune_hpo.goals import to_losses
 from raytune_hpo.protocols import Sampler, Scheduler
 from raytune_hpo.registry import check_pairing
 from raytune_hpo.spec import StudySpec
-from raytune_hpo.trial import Trial
+from raytune_hpo.trial import INSTANCE, Trial
 
 ADOPTED = "adopted"  # stands for the worker of a trial whose result came when it was handed out to nobody
 _STOP = Answer(verdict=Verdict.STOP)
@@ -194,6 +194,8 @@ class OptimizerCore(HandingOut):
         return Wanted(is_wanted=trial is not None and self._keeping.is_wanted(trial, losses))
 
     def _end_trial(self, command: EndTrial) -> Noted:
+        known = self.ledger.trials[command.number] if command.number < len(self.ledger.trials) else None
+        verdict = Verdict.CONTINUE if known is None else _last_verdict(known)  # adopting begins another attempt
         trial = self._held(command.number, command.attempt) or self._adopted(command)
         if trial is None:
             return _NOTED
@@ -204,7 +206,7 @@ class OptimizerCore(HandingOut):
             return _NOTED
         if command.checkpoint is not None and trial.last_step is not None:
             self._save(trial, trial.last_step, command.checkpoint, command.at)
-        verdict, status = _last_verdict(trial), command.status
+        status = command.status
         if verdict is Verdict.PAUSE and status is not Status.FAILED:
             status = Status.PRUNED if trial.number in self.ledger.stop_asked else Status.PAUSED
         elif verdict is Verdict.STOP and status is Status.COMPLETED:
@@ -229,9 +231,16 @@ class OptimizerCore(HandingOut):
         return _NOTED
 
     def _begin_before(self, trial: Trial, command: EndTrial) -> None:
-        """A trial's checkpoint cannot be read: it begins with the one before, or at the start."""
-        if (lost := self._begun_with(trial)) is not None:
-            self._release(lost.number, lost.step, command.reason or "it cannot be read", command.at)
+        """A trial's checkpoint cannot be read: it begins with the one before, or at the start.
+
+        One that began with none has failed over another's: it would do so again.
+        """
+        lost = self._begun_with(trial)
+        if lost is None:
+            self._finish(trial, Status.FAILED, command)
+            self._release_unwanted(trial.number, command.at)
+            return
+        self._release(lost.number, lost.step, command.reason or "it cannot be read", command.at)
         self._requeue(trial, f"its checkpoint cannot be read: {command.reason}", command.at)
 
     def _finish(self, trial: Trial, status: Status, command: EndTrial) -> None:

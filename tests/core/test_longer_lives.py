@@ -385,3 +385,23 @@ def test_what_a_former_owner_says_changes_nothing(late):
     story.do(KeepCheckpoint, number=0, attempt=1, step=1, checkpoint={"kept": "late"})
     assert story.report(trial, 5, 0.1).verdict is Verdict.STOP
     assert story.log == before and again.attempt == 2
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said", "becomes"),
+    [("pause", Status.PAUSED, Status.PAUSED), ("complete", Status.PRUNED, Status.COMPLETED)],
+)
+def test_an_end_that_comes_late_is_what_it_would_have_been_in_time(verdict, said, becomes):
+    story = Story()
+    trial = story.ask("a")
+    assert story.report(trial, 1 if verdict == "pause" else 9, 1.0).verdict == verdict
+    story.do(LoseWorker, worker="a", blameless=True)
+    story.end(trial, said)
+    assert story.trial(0).status is becomes and story.trial(0).last_step == (1 if verdict == "pause" else 9)
+
+
+def test_who_began_without_a_checkpoint_and_fails_over_anothers_has_failed():
+    story = Story(scheduler=None)
+    trial = story.ask()
+    story.end(trial, Status.WAITING, saved=False, reason="gone", error="CheckpointGone: gone")
+    assert story.trial(0).status is Status.FAILED and "gone" in story.trial(0).error
