@@ -239,10 +239,11 @@ def with_brought(sampler: Sampler, scheduler: Scheduler | None) -> Scheduler | N
     Raises:
         SpecError: the sampler brings one, and another one was given.
     """
-    brings = getattr(sampler, "brings", None)
-    if brings is None:
+    from raytune_hpo.protocols import BringsScheduler  # needs numpy; whoever only opens a storage does without
+
+    if not isinstance(sampler, BringsScheduler):
         return scheduler
-    brought: Scheduler = brings()
+    brought = sampler.brings()
     if scheduler is not None and describe("scheduler", scheduler) != describe("scheduler", brought):
         raise SpecError(
             f"sampler {describe('sampler', sampler).name!r} brings the scheduler that it needs, got scheduler "
@@ -258,9 +259,13 @@ def check_pairing(spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None
         SpecError: several metrics for a sampler of one, naming those that learn from several; or both a sampler and a
             scheduler that say which paused trials go on.
     """
-    from raytune_hpo.protocols import as_promoter  # needs numpy; whoever only opens a storage does without
+    from raytune_hpo.protocols import (  # needs numpy; whoever only opens a storage does without
+        BringsScheduler,
+        as_promoter,
+    )
 
-    if sampler.traits.continues and as_promoter(scheduler) is not None and not hasattr(sampler, "brings"):
+    is_alone = isinstance(sampler, BringsScheduler) or as_promoter(scheduler) is None
+    if sampler.traits.continues and not is_alone:
         raise SpecError(
             f"sampler {spec.sampler.name!r} decides which paused trials go on, and so does scheduler "
             f"{spec.scheduler and spec.scheduler.name!r}; leave the scheduler out, or use another sampler"

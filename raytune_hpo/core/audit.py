@@ -21,7 +21,7 @@ from raytune_hpo import registry
 from raytune_hpo.codec import to_jsonable
 from raytune_hpo.core.asking import ask
 from raytune_hpo.core.fold import StudyFold
-from raytune_hpo.core.keeping import resume_point
+from raytune_hpo.core.keeping import first_kept, resume_point
 from raytune_hpo.core.messages import SuggestionRequest
 from raytune_hpo.core.suggestions import to_pending
 from raytune_hpo.core.versions import installed_versions
@@ -245,11 +245,16 @@ class _Auditor:
             chosen = self._fold.promotion(final=False) or self._fold.promotion(final=True)
             if _chosen(chosen) != [fact.number, fact.until]:
                 self._differ(fact.number, position, "promotion", [fact.number, fact.until], _chosen(chosen))
+        begin = fact.from_trial, fact.from_step
         if fact.attempt > 1:
             trial = self._ledger.trials[fact.number]
             expected = resume_point(self._ledger, trial)
-            if (fact.from_trial, fact.from_step) not in (expected, (None, trial.last_step)):
-                self._differ(fact.number, position, "checkpoint", [fact.from_trial, fact.from_step], list(expected))
+            is_so = begin in (expected, (None, trial.last_step))
+        else:  # a child's; one without any found none that was kept
+            expected = first_kept(self._ledger, fact.parent, fact.from_step)
+            is_so = begin in (expected, (None, None))
+        if not is_so:
+            self._differ(fact.number, position, "checkpoint", list(begin), list(expected))
 
     # -------------------------------------------------------------------------------------------- verdicts
 

@@ -20,7 +20,7 @@ from raytune_hpo.numerics import bandits, duration_model
 from raytune_hpo.numerics.axes import is_among
 from raytune_hpo.numerics.penalties import PENALTIES
 from raytune_hpo.options import integer_option, named_option, number_option
-from raytune_hpo.protocols import Sampler, Signal, Suggestion
+from raytune_hpo.protocols import BringsScheduler, Sampler, Signal, Suggestion
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.arms import ARM, OWN, SIX_ARMS, ArmInput, ArmRecord, labels_of, with_own_meta
 from raytune_hpo.samplers.base import BaseSampler
@@ -120,7 +120,7 @@ class Portfolio(BaseSampler):
         bound._arms = tuple(registry.make("sampler", arm).bind(space, goals, seed) for arm in self.arms)
         bound._labels = labels_of(self.arms, bound._arms)
         for label, arm in zip(bound._labels, bound._arms, strict=True):
-            if arm.traits.continues or hasattr(arm, "brings"):
+            if arm.traits.continues or isinstance(arm, BringsScheduler):
                 raise SpecError(
                     f"the arms of a portfolio suggest new trials only, got {label!r}, which has trials go on; use it alone"
                 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from raytune_hpo.core.audit import audit
@@ -285,6 +287,9 @@ def test_a_child_begins_with_its_parents_checkpoint_and_goes_on_from_its_own():
     story.end(third, Status.PRUNED, saved=False)
     assert story.trial(1).status is Status.COMPLETED
     assert audit(story.feed.facts, sampler=Pair(), scheduler=Segments()).is_clean
+    tampered = [replace(f, from_step=4) if isinstance(f, Started) and f.from_step == 5 else f for f in story.feed.facts]
+    found = audit(tampered, sampler=Pair(), scheduler=Segments()).differences
+    assert {difference.what for difference in found} == {"checkpoint"} and len(found) == 2
 
 
 def test_a_parent_without_a_checkpoint_gives_way_to_its_nearest_ancestor():
