@@ -80,8 +80,11 @@ def decode(kind: str, version: int, body: str) -> Fact:
         )
     try:
         # Calling back for each object would cost more than all the rest: only where there is something to revive.
-        hook = None if '$float"' not in body else _revive if version > 1 else _revive_float
-        data: Any = json.loads(body, object_hook=hook)
+        reader = _PLAIN if '$float"' not in body else _REVIVING if version > 1 else _REVIVING_FLOATS
+        data: Any
+        data, end = reader.raw_decode(body)
+        if end != len(body):
+            raise ValueError(f"more follows its end, {body[end:][:50]!r}")
         for step in range(version, VERSION):
             data = _UPCASTS[step](kind, data)
         _share(data)
@@ -145,3 +148,8 @@ def _revive(data: dict[str, Any]) -> Any:
 
 def _revive_float(data: dict[str, Any]) -> Any:
     return float(data["$float"]) if data.keys() == {"$float"} else data
+
+
+_PLAIN = json.JSONDecoder()
+_REVIVING = json.JSONDecoder(object_hook=_revive)
+_REVIVING_FLOATS = json.JSONDecoder(object_hook=_revive_float)

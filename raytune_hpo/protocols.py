@@ -67,6 +67,7 @@ class Traits:
     Attributes:
         history_free: suggestions do not depend on results, so workers may be handed several trials at once.
         reads_pending: ``ask`` wants the trials that run or wait; others get an empty sequence.
+        reads_rng: ``ask`` draws from its generator; for others none is made, which would take longer than their answer.
         reads_reports: it has ``observe``, and learns from trials that have paused.
         continues: ``ask`` may answer with a Continue, and is asked for one, with the number None, where no new trial may
             begin. It decides alone which paused trials go on: a Promoter beside it is refused.
@@ -79,6 +80,7 @@ class Traits:
 
     history_free: bool = False
     reads_pending: bool = True
+    reads_rng: bool = True
     reads_reports: bool = False
     continues: bool = False
     ahead: bool = True

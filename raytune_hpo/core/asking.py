@@ -13,6 +13,8 @@ from raytune_hpo.protocols import Continue, ReportReader, Sampler, Signal, Sugge
 from raytune_hpo.rng import derive
 from raytune_hpo.trial import Trial
 
+_UNREAD = derive(0, "unread")  # for samplers that leave their generator alone
+
 
 class Telling:
     """Tells a sampler of pauses and ends of trials, in the order in which they happened.
@@ -53,7 +55,7 @@ def ask(
     """
     turn = number if turn is None else turn
     assert turn is not None, "every question has a random stream of its own"
-    rng = derive(seed, "ask", turn)
+    rng = derive(seed, "ask", turn) if sampler.traits.reads_rng else _UNREAD
     alone: AbstractContextManager[object] = nullcontext()
     if not sampler.traits.history_free:
         alone = _libraries().limit(limits=1)

@@ -232,20 +232,23 @@ class Ledger:
     def _pass_time(self, fact: Fact) -> None:
         """Time passes between two facts of one session, not between a session's last fact and the next one's first."""
         if self._last_at is not None and self.stopped is None and not isinstance(fact, SessionOpened):
-            self._elapsed_s += max(0.0, fact.at - self._last_at)
+            passed_s = fact.at - self._last_at
+            if passed_s > 0.0:
+                self._elapsed_s += passed_s
         self._last_at = fact.at
 
     def _apply_to_trial(self, fact: TrialFact) -> Trial:
         number = fact.number
         old = self.trials[number] if number < len(self.trials) else None
-        trial = evolve(old, unpacked(fact, self.spec.space), self.spec.goals)
+        kind, spec = type(fact), self.spec
+        trial = evolve(old, unpacked(fact, spec.space) if kind is Started else fact, spec.goals)
         if old is None:
             if number != len(self.trials):
                 raise InvalidTransition(f"trials are numbered in order: expected {len(self.trials)}, got {number}")
             self.trials.append(trial)
             if not trial.is_suggested:
                 self.enqueued.popleft()
-        if isinstance(fact, Printed):
+        if kind is Printed:
             return trial
         self.trials[number] = trial
         if isinstance(fact, Reported):  # first, there are so many
@@ -261,7 +264,7 @@ class Ledger:
             self.unfinished[number] = trial
         elif number in self.paused:
             self.paused[number] = trial
-        if isinstance(fact, (Saved, Released)):
+        if kind is Saved or kind is Released:
             if trial.checkpoints:
                 self.checkpoints[number] = None
             else:

@@ -7,7 +7,6 @@ and is all that a replay needs, so the state after a replay is the live state.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from raytune_hpo.checkpoints.record import Checkpoint
@@ -49,6 +48,7 @@ from raytune_hpo.facts import (
     StopAsked,
     StudyExtended,
     Verdict,
+    changed,
 )
 from raytune_hpo.goals import to_losses
 from raytune_hpo.protocols import Sampler, Scheduler
@@ -165,7 +165,7 @@ class OptimizerCore(HandingOut):
             own=own,
         )
         verdict = self.judge(report)
-        self._record(report if verdict is Verdict.CONTINUE else replace(report, verdict=verdict))
+        self._record(report if verdict is Verdict.CONTINUE else changed(report, verdict=verdict))
         return Answer(verdict=verdict, next_step=self.next_step(self.ledger.trials[command.number]))
 
     def _own(self, command: ReportMetrics) -> Mapping[str, Any]:

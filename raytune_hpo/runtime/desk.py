@@ -8,7 +8,6 @@ worker waits for work, is the carrier's own business.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from raytune_hpo.core.messages import (
@@ -26,7 +25,7 @@ from raytune_hpo.core.messages import (
     ReturnTrials,
     Wanted,
 )
-from raytune_hpo.facts import Verdict
+from raytune_hpo.facts import Verdict, changed
 from raytune_hpo.runtime.wire import ReportRow
 
 OVER = Lease(is_over=True)
@@ -118,4 +117,4 @@ class Desk:
 
 def _told(worker: str, ended: Sequence[EndTrial], returned: Sequence[int], at: float) -> list[Command]:
     back = [ReturnTrials(worker=worker, numbers=tuple(returned), at=at)] if returned else []
-    return [*[replace(end, at=at) for end in ended], *back]
+    return [*[changed(end, at=at) for end in ended], *back]

@@ -27,7 +27,7 @@ class GridSamples:
         SpecError: the space has no such axis.
     """
 
-    traits: ClassVar[Traits] = Traits(history_free=True, multi_goal=True)
+    traits: ClassVar[Traits] = Traits(history_free=True, reads_rng=False, multi_goal=True)
 
     def __init__(self, space: Space, samples: int, seed: int) -> None:
         domains = [column.domain for column in space.columns]

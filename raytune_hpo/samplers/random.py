@@ -27,7 +27,7 @@ class Random:
     In a finite space a configuration may come again, as in any random search; the grid sampler does not repeat.
     """
 
-    traits: ClassVar[Traits] = Traits(history_free=True, reads_pending=False, multi_goal=True)
+    traits: ClassVar[Traits] = Traits(history_free=True, reads_pending=False, reads_rng=False, multi_goal=True)
     _drawn: BlockSequence[Mapping[str, Any]]
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Random:

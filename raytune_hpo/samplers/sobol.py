@@ -36,7 +36,7 @@ class Sobol:
             points, from the origin on.
     """
 
-    traits: ClassVar[Traits] = Traits(history_free=True, multi_goal=True, needs=("scipy",))
+    traits: ClassVar[Traits] = Traits(history_free=True, reads_rng=False, multi_goal=True, needs=("scipy",))
     _space: Space
     _seed: int
     _points: BlockSequence[Mapping[str, Any] | None]
