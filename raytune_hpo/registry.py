@@ -45,6 +45,7 @@ SAMPLERS = {
     "schedule": "raytune_hpo.samplers.schedule:Schedule",
 }
 SCHEDULERS = {
+    "auto": "raytune_hpo.schedulers.auto:Auto",
     "median": "raytune_hpo.schedulers.median:Median",
     "asha": "raytune_hpo.schedulers.asha:ASHA",
     "extrapolation": "raytune_hpo.schedulers.extrapolation:Extrapolation",

@@ -64,11 +64,13 @@ class HandingOut(StudyFold):
     def _share(self, command: AskTrials) -> int:
         """How many new trials a worker may have at once.
 
-        One where the sampler learns: the next suggestion would miss the results of those that wait in the lease. Otherwise
+        One where the sampler learns: the next suggestion would miss the results of those that wait in the lease; and one
+        where trials report and may be paused: what is promoted would wait for those in the lease. Otherwise
         what it asks for, but no more than half of an even share of what is left: leases shrink towards the end, so that
         no worker is still busy with a long one when the others have nothing to do.
         """
-        if not self.sampler.traits.history_free or self.promoter is not None:
+        may_pause = self.promoter is not None and self.ledger.num_steps > 0
+        if may_pause or not self.sampler.traits.history_free:
             return 1
         num_trials, num_workers = self.ledger.spec.limits.num_trials, len(self.ledger.owned) + 1
         if num_trials is None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from raytune_hpo.display.foreign_words import SCHEDULERS, no_attribute
 from raytune_hpo.schedulers.asha import ASHA
+from raytune_hpo.schedulers.auto import Auto
 from raytune_hpo.schedulers.extrapolation import Extrapolation
 from raytune_hpo.schedulers.hyperband import Hyperband
 from raytune_hpo.schedulers.median import Median
@@ -21,6 +22,7 @@ from raytune_hpo.schedulers.threshold import Threshold
 __all__ = [
     "ASHA",
     "PASHA",
+    "Auto",
     "Extrapolation",
     "Hyperband",
     "Median",

@@ -38,6 +38,7 @@ SETTINGS = [
     {"num_trials": 30, "scheduler": {"name": "successive_halving", "max_steps": 9}},
     {"num_trials": 30, "scheduler": {"name": "pasha", "max_steps": 9, "eta": 2}},
     {"num_trials": 30, "scheduler": {"name": "race", "max_steps": 8, "first": 2}},
+    {"num_trials": 40, "scheduler": {"name": "auto", "eta": 2}},
     {"num_trials": 40, "sampler": {"name": "pbt", "population": 4, "max_steps": 8, "interval": 2}},
     {"num_trials": 40, "sampler": {"name": "pb2", "population": 5, "max_steps": 9}, "ahead": True},
 ]
@@ -161,7 +162,7 @@ def state(core):
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: f"{s.get('sampler', 'random')}-{s.get('scheduler')}")
 def test_the_invariants_hold_and_replay_is_the_live_state(settings):
-    for seed in range(350):  # many short lives, and a few long ones
+    for seed in range(150):  # many short lives, and a few long ones
         world = World(Feed(**settings), seed)
         for _ in range(400 if seed % 50 == 0 else 60):
             world.step()

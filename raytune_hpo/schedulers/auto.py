@@ -1,0 +1,194 @@
+"""The scheduler for users who do not want to choose one: it finds out from the first trials what early stopping can do.
+
+What it chooses is asynchronous successive halving (Li et al. 2020, see ``asha``). How soon one can tell is read off complete
+learning curves, as in Domhan, Springenberg, Hutter: Speeding up Automatic Hyperparameter Optimization of Deep Neural
+Networks by Extrapolation of Learning Curves. IJCAI 2015, section 4, by ranks instead of a model.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from math import ceil
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from raytune_hpo.arrays import Array
+from raytune_hpo.facts import Status, Verdict, changed
+from raytune_hpo.goals import Goal
+from raytune_hpo.options import integer_option
+from raytune_hpo.protocols import Continue, Promoter
+from raytune_hpo.schedulers.asha import ASHA
+from raytune_hpo.schedulers.race import Race
+from raytune_hpo.schedulers.ranking import Losses
+from raytune_hpo.trial import INSTANCE, NO_REPORTS, Report, Trial
+
+_FEWEST = 4  # complete curves before anything is decided by them
+_AGREEMENT = 2 / 3  # share of the pairs of trials whose order at a rung is that of their results
+_MOST_RUNGS = 3  # at which trials are looked at before their last step
+_MOST_COMPARED = 500  # complete curves, the newest ones
+_GROWTH = 4 / 3  # by which a complete trial must be longer than all before it to change the rule
+
+
+class _Rule(NamedTuple):
+    """What is done with trials that begin from now on; ``first``: the first rung."""
+
+    last: int
+    first: int
+    promotes: bool
+
+
+class Auto:
+    """Chooses an early stopping rule by what the objective does, or leaves its trials alone.
+
+    The first trials run to their end: until four of them have, nobody knows how long a trial is. From then on the trials
+    that begin go through asynchronous successive halving (``asha``). Its last step is that of the longest complete
+    trial. Its first rung stands at 1/eta**3 of that, at 1/eta**2 or 1/eta: at the first of these where, of the trials that
+    nobody judged, two pairs in three are in the order of their results. Where that is so at none of them, early values
+    mislead, and all trials run to their end.
+
+    Trials that save checkpoints are paused at the rungs, and promoted; others are stopped there. Trials over several
+    instances are raced (``race``). An objective that reports nothing before its result is left alone.
+
+    Args:
+        max_steps: the last step of a trial, which is completed there. None: trials end by themselves.
+        eta: one trial in eta survives a rung.
+
+    Raises:
+        SpecError: eta < 2, or max_steps < 2.
+    """
+
+    version: ClassVar[int] = 1
+
+    def __init__(self, *, max_steps: int | None = None, eta: int = 3) -> None:
+        self.max_steps = None if max_steps is None else integer_option("auto", "max_steps", max_steps, least=2)
+        self.eta = integer_option("auto", "eta", eta, least=2)
+        self._goals: Sequence[Goal] = ()
+        self._trials: dict[int, Trial] = {}  # those that have reported
+        self._yardsticks: dict[int, Trial] = {}  # those of one attempt that no rule judged, and that have completed
+        self._longest = 0  # steps of a complete trial
+        self._saves = False
+        self._decided_at = 0  # how many yardsticks there were when the rule was chosen
+        self._rule: _Rule | None = None
+        self._parts: list[Promoter] = []  # what the rules stand for, the newest last
+        self._judged_by: dict[int, tuple[int, Promoter | None]] = {}  # a trial's attempt, and what stood when it began
+
+    def bind(self, goals: Sequence[Goal]) -> Auto:
+        """A fresh one for one study."""
+        bound = Auto(max_steps=self.max_steps, eta=self.eta)
+        bound._goals = tuple(goals)
+        return bound
+
+    def judge(self, trial: Trial) -> Verdict:
+        """What the rule says that stood when this attempt began."""
+        part = self._part_of(trial)
+        return Verdict.CONTINUE if part is None else part.judge(trial)
+
+    def observe(self, trial: Trial) -> None:
+        """Take note of the trial; choose a rule where it is one that the choice depends on."""
+        number = trial.number
+        if number not in self._judged_by or self._judged_by[number][0] != trial.attempt:
+            self._judged_by[number] = trial.attempt, self._parts[-1] if self._parts else None
+        if trial.reports:
+            self._trials[number] = trial
+        for part in self._parts:
+            part.observe(trial)
+        self._saves |= trial.saves
+        if trial.status is Status.COMPLETED and trial.losses is not None and len(trial.reports) > 1:
+            self._longest = max(self._longest, trial.reports[-1].step)
+            if trial.attempt == 1 and self._part_of(trial) is None:
+                self._yardsticks[number] = trial
+            self._choose()
+        elif not self._parts and trial.reports and INSTANCE in trial.reports[-1].own:
+            self._take(Race())
+        if trial.status.is_finished:
+            del self._judged_by[number]
+
+    def next_step(self, trial: Trial) -> int | None:
+        """The next step at which the rule that stood when this attempt began may stop or pause the trial."""
+        part = self._part_of(trial)
+        return None if part is None else part.next_step(trial)
+
+    def promote(self, *, final: bool) -> Continue | None:
+        """What the rule of now says."""
+        return self._parts[-1].promote(final=final) if self._parts else None
+
+    def keeps(self, trial: Trial) -> bool:
+        """What the rule of now says."""
+        return bool(self._parts) and self._parts[-1].keeps(trial)
+
+    def _part_of(self, trial: Trial) -> Promoter | None:
+        attempt, part = self._judged_by.get(trial.number, (0, None))
+        return part if attempt == trial.attempt else None
+
+    def _choose(self) -> None:
+        """Choose a rule for the attempts that begin from now on, if there are more complete curves, or a longer one."""
+        if self._parts and self._rule is None:
+            return  # it is a race
+        num, rule, last = len(self._yardsticks), self._rule, self.max_steps or self._longest
+        has_more = num >= max(_FEWEST, 2 * self._decided_at)
+        is_longer = rule is not None and last >= _GROWTH * rule.last
+        if not has_more and not is_longer:
+            return
+        self._decided_at = max(num, self._decided_at)
+        first = self._first_rung(last)
+        wanted = None if first is None else _Rule(last, first, self._saves)
+        if wanted is not None and wanted != rule:
+            self._rule = wanted
+            self._take(ASHA(eta=self.eta, min_steps=wanted.first, max_steps=last, promote=wanted.promotes))
+
+    def _first_rung(self, last: int) -> int | None:
+        """The first step at which the order of the yardsticks is that of their results, more or less; None: nowhere."""
+        yardsticks = list(self._yardsticks.values())[-_MOST_COMPARED:]
+        results = np.array([trial.losses for trial in yardsticks])
+        for rung in sorted({ceil(last * float(self.eta) ** -k) for k in range(1, _MOST_RUNGS + 1)}):
+            early = np.array([_losses_at(trial, rung) for trial in yardsticks])
+            if rung < last and _agreement(early, results) >= _AGREEMENT:
+                return rung
+        return None
+
+    def _take(self, unbound: Promoter) -> None:
+        """A rule that has seen all trials so far at its rungs."""
+        part = unbound.bind(self._goals)
+        for trial in self._trials.values():
+            view = changed(trial, reports=NO_REPORTS, status=Status.RUNNING)
+            while (step := part.next_step(view)) is not None and step <= trial.reports[-1].step:
+                view = changed(view, reports=trial.reports.up_to(_first_from(trial, step).step))
+                part.observe(view)
+            part.observe(trial)
+        self._parts.append(part)
+
+
+def _first_from(trial: Trial, step: int) -> Report:
+    """The first report at this step or beyond; the trial has one."""
+    return trial.reports[bisect_left(trial.reports, step, key=lambda report: report.step)]
+
+
+def _losses_at(trial: Trial, rung: int) -> Losses:
+    """The losses with which a complete trial would have entered a rung: of its result, where it ended below."""
+    assert trial.losses is not None
+    if trial.reports[-1].step < rung:
+        return trial.losses
+    losses = _first_from(trial, rung).losses
+    return trial.losses if losses is None else losses
+
+
+def _agreement(early: Array, results: Array) -> float:
+    """Of the pairs in which one result is better, the share in which it was better early on; ties count half.
+
+    Args:
+        early, results: (n, goals) losses. With several goals, better is what dominates.
+    """
+    final = _better(results)
+    if not final.any():
+        return 1.0  # all the same in the end: nothing can mislead
+    then = _better(early)
+    return float(0.5 + 0.5 * (then[final].mean() - then.T[final].mean()))
+
+
+def _better(Y: Array) -> Array:
+    """Which row dominates which, (n, n)."""
+    at_most = (Y[:, None] <= Y[None]).all(axis=2)
+    better: Array = np.greater(at_most, np.transpose(at_most))
+    return better
