@@ -100,6 +100,9 @@ class BriefStore(CheckpointStore):
         write(Path(place))
         return {URL: place}
 
+    def delete(self, record: Mapping[str, Any]) -> None:
+        shutil.rmtree(record[URL], ignore_errors=True)
+
     def sweep_of(self, number: int, known: Iterable[Mapping[str, Any]]) -> None:
         """Nothing: no attempt has died without a word."""
 

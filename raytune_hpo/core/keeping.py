@@ -48,9 +48,10 @@ class Keeping:
         has_ended_segment = trial.until is not None and trial.status.is_finished  # then it replaces any other one
         if has_ended_segment or len(ledger.checkpoints) >= self._sweep_at:
             looked_at |= set(ledger.checkpoints)
-        begun_with = {
-            (child.from_trial, child.from_step) for child in ledger.unfinished.values() if not child.checkpoints
-        }
+        begun_with = set[tuple[int | None, int | None]]()
+        if not looked_at.isdisjoint(ledger.parents):
+            children = (trial for trial in ledger.unfinished.values() if not trial.checkpoints)
+            begun_with = {(child.from_trial, child.from_step) for child in children}
         for candidate in sorted(looked_at):
             kept = ledger.trials[candidate].checkpoints
             newest = max(kept) if kept and self._newest_is_wanted(ledger.trials[candidate]) else None

@@ -97,6 +97,7 @@ class Ledger:
             they finished.
         told: the trials at each pause and end, in order: what samplers have heard.
         checkpoints: the numbers of trials of which checkpoints are kept.
+        parents: the numbers of trials from which others were derived.
         num_continued: how often a paused trial went on because it was chosen to.
         num_steps: how many steps all trials have made; those that were lost and made again count twice.
         requeued: the queue of numbers that wait to be handed out again (the keys; a trial may leave from its middle).
@@ -122,6 +123,7 @@ class Ledger:
         self.finished: list[Trial] = []
         self.told: list[Trial] = []
         self.checkpoints: dict[int, None] = {}
+        self.parents: set[int] = set()
         self.num_continued = 0
         self.num_steps = 0
         self.requeued: dict[int, None] = {}
@@ -246,6 +248,8 @@ class Ledger:
             if number != len(self.trials):
                 raise InvalidTransition(f"trials are numbered in order: expected {len(self.trials)}, got {number}")
             self.trials.append(trial)
+            if trial.parent is not None:
+                self.parents.add(trial.parent)
             if not trial.is_suggested:
                 self.enqueued.popleft()
         if kind is Printed:
