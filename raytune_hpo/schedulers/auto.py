@@ -25,6 +25,7 @@ from raytune_hpo.schedulers.ranking import Losses
 from raytune_hpo.trial import INSTANCE, NO_REPORTS, Report, Trial
 
 _FEWEST = 4  # complete curves before anything is decided by them
+_SPARED = 3  # until then, one trial in so many runs to its end in any case
 _AGREEMENT = 2 / 3  # share of the pairs of trials whose order at a rung is that of their results
 _MOST_RUNGS = 3  # at which trials are looked at before their last step
 _MOST_COMPARED = 500  # complete curves, the newest ones
@@ -32,7 +33,7 @@ _GROWTH = 4 / 3  # by which a complete trial must be longer than all before it t
 
 
 class _Rule(NamedTuple):
-    """What is done with trials that begin from now on; ``first``: the first rung."""
+    """The successive halving that trials go through; ``first``: the first rung."""
 
     last: int
     first: int
@@ -42,11 +43,12 @@ class _Rule(NamedTuple):
 class Auto:
     """Chooses an early stopping rule by what the objective does, or leaves its trials alone.
 
-    The first trials run to their end: until four of them have, nobody knows how long a trial is. From then on the trials
-    that begin go through asynchronous successive halving (``asha``). Its last step is that of the longest complete
-    trial. Its first rung stands at 1/eta**3 of that, at 1/eta**2 or 1/eta: at the first of these where, of the trials that
-    nobody judged, two pairs in three are in the order of their results. Where that is so at none of them, early values
-    mislead, and all trials run to their end.
+    Trials go through asynchronous successive halving (``asha``), whose last step is ``max_steps`` or, without that, the
+    length of the longest complete trial. Of trials that nobody has judged, the learning curves say how early one can tell:
+    the first rung stands at 1/eta**3 of the way, at 1/eta**2 or at 1/eta, at the first of these where two pairs in three
+    are in the order of their results. Where that is so at none of them, early values mislead, and the trials that begin
+    from then on run to their end. Until four such curves are complete, the first rung stands at 1/eta**3 and every third
+    trial is not judged; without ``max_steps``, none is.
 
     Trials that save checkpoints are paused at the rungs, and promoted; others are stopped there. Trials over several
     instances are raced (``race``). An objective that reports nothing before its result is left alone.
@@ -69,8 +71,10 @@ class Auto:
         self._yardsticks: dict[int, Trial] = {}  # those of one attempt that no rule judged, and that have completed
         self._longest = 0  # steps of a complete trial
         self._saves = False
+        self._misleads = False  # what trials show early
         self._decided_at = 0  # how many yardsticks there were when the rule was chosen
         self._rule: _Rule | None = None
+        self._is_race = False
         self._parts: list[Promoter] = []  # what the rules stand for, the newest last
         self._judged_by: dict[int, tuple[int, Promoter | None]] = {}  # a trial's attempt, and what stood when it began
 
@@ -88,19 +92,25 @@ class Auto:
     def observe(self, trial: Trial) -> None:
         """Take note of the trial; choose a rule where it is one that the choice depends on."""
         number = trial.number
+        if self.max_steps is not None and not self._parts:
+            self._take_halving(_Rule(self.max_steps, self._rungs(self.max_steps)[0], promotes=False))
         if number not in self._judged_by or self._judged_by[number][0] != trial.attempt:
-            self._judged_by[number] = trial.attempt, self._parts[-1] if self._parts else None
+            self._judged_by[number] = trial.attempt, None if self._spares(number) else self._parts[-1]
         if trial.reports:
             self._trials[number] = trial
         for part in self._parts:
             part.observe(trial)
-        self._saves |= trial.saves
+        if trial.saves and not self._saves:
+            self._saves = True
+            if self._rule is not None:
+                self._take_halving(self._rule._replace(promotes=True))
         if trial.status is Status.COMPLETED and trial.losses is not None and len(trial.reports) > 1:
             self._longest = max(self._longest, trial.reports[-1].step)
             if trial.attempt == 1 and self._part_of(trial) is None:
                 self._yardsticks[number] = trial
             self._choose()
-        elif not self._parts and trial.reports and INSTANCE in trial.reports[-1].own:
+        elif trial.reports and INSTANCE in trial.reports[-1].own and not self._is_race:
+            self._is_race, self._rule = True, None
             self._take(Race())
         if trial.status.is_finished:
             del self._judged_by[number]
@@ -118,35 +128,48 @@ class Auto:
         """What the rule of now says."""
         return bool(self._parts) and self._parts[-1].keeps(trial)
 
+    def _spares(self, number: int) -> bool:
+        """Whether an attempt that begins now is not judged."""
+        is_undecided = self._decided_at == 0
+        return not self._parts or self._misleads or (is_undecided and number % _SPARED == 0)
+
     def _part_of(self, trial: Trial) -> Promoter | None:
         attempt, part = self._judged_by.get(trial.number, (0, None))
         return part if attempt == trial.attempt else None
 
     def _choose(self) -> None:
         """Choose a rule for the attempts that begin from now on, if there are more complete curves, or a longer one."""
-        if self._parts and self._rule is None:
-            return  # it is a race
-        num, rule, last = len(self._yardsticks), self._rule, self.max_steps or self._longest
-        has_more = num >= max(_FEWEST, 2 * self._decided_at)
-        is_longer = rule is not None and last >= _GROWTH * rule.last
-        if not has_more and not is_longer:
+        if self._is_race:
             return
-        self._decided_at = max(num, self._decided_at)
-        first = self._first_rung(last)
-        wanted = None if first is None else _Rule(last, first, self._saves)
-        if wanted is not None and wanted != rule:
-            self._rule = wanted
-            self._take(ASHA(eta=self.eta, min_steps=wanted.first, max_steps=last, promote=wanted.promotes))
+        num, last = len(self._yardsticks), self.max_steps or self._longest
+        has_more = num >= max(_FEWEST, 2 * self._decided_at)
+        is_longer = self._decided_at > 0 and self._rule is not None and last >= _GROWTH * self._rule.last
+        if has_more or is_longer:
+            self._decided_at = max(num, self._decided_at)
+            first = self._first_rung(last)
+            self._misleads = first is None
+            if first is not None and self._rule != (rule := _Rule(last, first, self._saves)):
+                self._take_halving(rule)
+
+    def _rungs(self, last: int) -> list[int]:
+        """Where the first rung may stand, below the last step."""
+        steps = {ceil(last * float(self.eta) ** -k) for k in range(1, _MOST_RUNGS + 1)}
+        return sorted(step for step in steps if step < last)
 
     def _first_rung(self, last: int) -> int | None:
         """The first step at which the order of the yardsticks is that of their results, more or less; None: nowhere."""
         yardsticks = list(self._yardsticks.values())[-_MOST_COMPARED:]
         results = np.array([trial.losses for trial in yardsticks])
-        for rung in sorted({ceil(last * float(self.eta) ** -k) for k in range(1, _MOST_RUNGS + 1)}):
+        for rung in self._rungs(last):
             early = np.array([_losses_at(trial, rung) for trial in yardsticks])
-            if rung < last and _agreement(early, results) >= _AGREEMENT:
+            if _agreement(early, results) >= _AGREEMENT:
                 return rung
         return None
+
+    def _take_halving(self, rule: _Rule) -> None:
+        """Have trials go through successive halving from now on."""
+        self._rule = rule
+        self._take(ASHA(eta=self.eta, min_steps=rule.first, max_steps=rule.last, promote=rule.promotes))
 
     def _take(self, unbound: Promoter) -> None:
         """A rule that has seen all trials so far at its rungs."""
