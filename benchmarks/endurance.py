@@ -214,7 +214,7 @@ def endure(ground: Ground, seconds: float, max_pause_s: float) -> tuple[Watch, C
     murderer.work(time.monotonic() + seconds, max_pause_s)
     study.stop("the time is over")
     watch.close()
-    num_trials = study.status().num_trials
+    num_trials = max(1, study.status().num_trials)  # on a busy machine none may have begun
     _wait_until_gone()
     begin = time.monotonic()
     tuner_of(ground.notes, ground.server.url, num_trials).fit()

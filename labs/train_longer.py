@@ -137,13 +137,15 @@ space = {
     "width": hpo.lograndint(8, 65),
 }
 BUDGET = EPOCHS * workshop.size(12, quick=6)
-population = {"name": "pbt", "population": 8, "interval": EPOCHS // 3, "max_steps": EPOCHS}
+population = {"name": "pbt", "population": BUDGET // EPOCHS, "interval": EPOCHS // 3, "max_steps": EPOCHS}
+stopping = {"name": "asha", "max_steps": EPOCHS}
+# >>> your turn: the same with promote=True, so that trials pause at the rungs, and the best are promoted
+promoting = {"name": "asha", "max_steps": EPOCHS, "promote": True}
+# <<<
 strategies = {
     "full runs": {"sampler": "random"},
-    "stopping": {"sampler": "random", "scheduler": {"name": "asha", "max_steps": EPOCHS}},
-    # >>> your turn: as "stopping", but with the option of asha that makes it pause and promote
-    "promoting": {"sampler": "random", "scheduler": {"name": "asha", "max_steps": EPOCHS, "promote": True}},
-    # <<<
+    "stopping": {"sampler": "random", "scheduler": stopping},
+    "promoting": {"sampler": "random", "scheduler": promoting},
     "freeze-thaw": {"sampler": {"name": "freeze_thaw", "max_steps": EPOCHS}},
     "population": {"sampler": population},
 }

@@ -54,3 +54,9 @@ def _heard() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
+def _heard_again() -> None:
+    """Ctrl-C is heard by each test, whatever has taken it over: Ray Tune does, and keeps it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

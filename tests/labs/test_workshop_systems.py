@@ -81,6 +81,17 @@ def test_workers_and_search_are_two_factors_that_multiply(solution):
     assert 2 * max(float(by_workers), float(by_search)) < float(product)
 
 
+def test_a_killed_training_loses_nothing_and_the_best_network_is_in_its_file(solution):
+    executed = solution("train_longer")
+    left_alone = line(executed.printed, "left alone").split()
+    killed = line(executed.printed, "killed in between").split()
+    assert killed[:2] == left_alone[:2], "the same accuracy"
+    assert (left_alone[3], killed[3]) == ("1", "2"), "attempts"
+    assert executed.values["networks"]["stopping"] > executed.values["networks"]["full runs"]
+    reported, again = line(executed.printed, "reported").split(", and the file says ")
+    assert reported == again
+
+
 def test_two_threads_share_one_cpu(solution):
     found = solution("ray_lab_00_tasks_and_actors").values
     assert found["cpus_of_threads"] < 1.3
