@@ -15,7 +15,7 @@
     │   ├── SequenceConflict           another writer appended first
     │   └── JournalCorrupt             the stored facts cannot be trusted
     ├── ClusterError                   Ray could not be reached, or lost what the study needs
-    └── InvalidTransition              a fact cannot follow the current state: a bug in this package
+    └── InvalidTransition              a fact cannot follow the current state: a bug in this package (of a stored fact: JournalCorrupt)
 
 Messages state the rule, then what came, then the way out.
 """
