@@ -15,7 +15,7 @@
     │   ├── SequenceConflict           another writer appended first
     │   └── JournalCorrupt             the stored facts cannot be trusted
     ├── ClusterError                   Ray could not be reached, or lost what the study needs
-    └── InvalidTransition              a fact cannot follow the current state: a bug in this package (of a stored fact: JournalCorrupt)
+    └── InvalidTransition              a fact cannot follow the current state: a bug in this package
 
 Messages state the rule, then what came, then the way out.
 """
@@ -90,7 +90,7 @@ class ClusterError(HpoError):
 
 
 class InvalidTransition(HpoError):
-    """A fact cannot follow the current state: a bug in this package, please report it."""
+    """A fact cannot follow the current state: a bug in this package, please report it. Of a stored fact: JournalCorrupt."""
 
 
 class TrialStopped(BaseException):

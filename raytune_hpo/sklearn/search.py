@@ -58,8 +58,8 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         runtime: "ray", or "local" for threads of this process.
         verbose: above 0 shows a line of progress.
         name: name of the search's study; None: the class's name and the time.
-        storage: where the study is kept, as for ``hpo.Tuner``, so that ``hpo.load`` and ``raytune-hpo show`` find it; it holds
-            the candidates with their mean scores, no data and no models. "memory": nowhere but in ``results_``.
+        storage: where the study is kept, as for ``hpo.Tuner``, so that ``hpo.load`` and ``raytune-hpo show`` find it: the
+            candidates with their mean scores, no data and no models. "memory": nowhere but in ``results_``.
 
     Attributes:
         cv_results_, best_estimator_, best_params_, best_score_, best_index_, n_splits_, scorer_, multimetric_,
@@ -253,8 +253,8 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             )
         except StudyExists as error:
             raise StudyExists(
-                f"each fit is a search of its own, and a study {name!r} exists in {self.storage}; set another name, or remove "
-                f"that one with `raytune-hpo delete`"
+                f"each fit is a search of its own, and a study {name!r} exists in {self.storage}; set another name, or "
+                f"remove that one with `raytune-hpo delete`"
             ) from error
 
     def _calls(self, context: FitContext) -> Calls:

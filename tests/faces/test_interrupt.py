@@ -65,6 +65,11 @@ def test_ctrl_c_returns_what_there_is_and_the_study_goes_on(tmp_path):
 SPACE = {"x": hpo.uniform(0, 1)}
 
 
+def slow(config):
+    time.sleep(0.01)
+    return config["x"]
+
+
 def interrupt(*args, **kwargs):
     raise KeyboardInterrupt
 
@@ -72,8 +77,8 @@ def interrupt(*args, **kwargs):
 def test_ctrl_c_before_the_first_look_ends_the_study_like_one_after_it(tmp_path, monkeypatch):
     monkeypatch.setattr(Follower, "__init__", interrupt)  # between the start of the workers and the first wait
     results = hpo.tune(
-        lambda config: time.sleep(0.01) or config["x"], SPACE, metric="loss", num_trials=10_000, runtime="local", progress=False,
-        storage=tmp_path / "s.db", name="s", callbacks=[print],
+        slow, SPACE, metric="loss", num_trials=10_000, runtime="local", progress=False, storage=tmp_path / "s.db", name="s",
+        callbacks=[print],
     )  # fmt: skip
     assert len(results) < 10_000
     assert Ledger.fold(open_storage(str(tmp_path / "s.db")).read("s")).stopped == "interrupted"
@@ -81,8 +86,8 @@ def test_ctrl_c_before_the_first_look_ends_the_study_like_one_after_it(tmp_path,
 
 def test_ctrl_c_while_workers_are_started_leaves_nothing_behind(tmp_path, monkeypatch):
     tuner = hpo.Tuner(
-        lambda config: time.sleep(0.01) or config["x"], SPACE, metric="loss", num_trials=200, runtime="local", progress=False,
-        storage=tmp_path / "s.db", name="s", max_concurrent=2,
+        slow, SPACE, metric="loss", num_trials=200, runtime="local", progress=False, storage=tmp_path / "s.db", name="s",
+        max_concurrent=2,
     )  # fmt: skip
     with monkeypatch.context() as patch:
         patch.setattr(LocalHandle, "_hire", after(1, LocalHandle._hire, interrupt))
