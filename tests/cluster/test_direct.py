@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from cluster_support import SPACE, assert_each_once, by_value
@@ -128,7 +128,7 @@ def test_strangers_who_say_nothing_do_not_use_up_the_files(loop: Loop, monkeypat
 class Bomb:
     """Explodes where it is unpickled."""
 
-    exploded: list[bool] = []
+    exploded: ClassVar[list[bool]] = []
 
     def __reduce__(self) -> Any:
         return Bomb.exploded.append, (True,)
