@@ -90,7 +90,7 @@ class ClusterError(HpoError):
 
 
 class InvalidTransition(HpoError):
-    """A fact cannot follow the current state: a bug in this package, please report it."""
+    """A fact cannot follow the current state: a bug in this package, please report it. Of a stored fact: JournalCorrupt."""
 
 
 class TrialStopped(BaseException):

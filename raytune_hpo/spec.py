@@ -8,10 +8,12 @@ from math import inf, isnan
 from numbers import Integral, Real
 from typing import Any
 
-from raytune_hpo.errors import SpecError, SpecMismatch
+from raytune_hpo.errors import JournalCorrupt, SpecError, SpecMismatch
+from raytune_hpo.facts import Fact, StudyCreated
 from raytune_hpo.goals import Goal, ValidRange
 from raytune_hpo.space import Space
-from raytune_hpo.space.values import same
+from raytune_hpo.space.stored import from_stored, in_todays_form, is_form
+from raytune_hpo.space.values import same, show
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +144,25 @@ class StudySpec:
                 )
 
 
+def stored_spec(first: Fact) -> StudySpec:
+    """The spec that a study's first fact holds.
+
+    Raises:
+        JournalCorrupt: it holds none.
+    """
+    if not isinstance(first, StudyCreated):
+        raise JournalCorrupt(
+            f"a study begins with StudyCreated, its journal begins with {type(first).__name__}; restore it from a copy"
+        )
+    try:
+        return StudySpec.from_json(first.spec)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # whatever comes of keys that are other words
+        raise JournalCorrupt(
+            f"the journal is damaged at fact 0, a StudyCreated whose spec cannot be read: {error!r}; restore the study from "
+            f"a copy, or read it with the release that wrote it"
+        ) from error
+
+
 def _goal(data: Mapping[str, Any]) -> Goal:
     valid = data["valid_range"]
     return Goal(data["metric"], data["mode"], data["threshold"], None if valid is None else tuple(valid))
@@ -194,7 +215,8 @@ def _changed_function(stored: Space, space: Space) -> str | None:
 
 def _compared_spaces(stored: Space, space: Space) -> list[tuple[str, Any, Any]]:
     """The first entry in which two spaces differ, by name, so that the message can stay short."""
-    before, now = stored.to_json(), space.to_json()
+    now = space.to_json()
+    before = in_todays_form(stored.to_json(), now)
     if same(before, now):
         return []
     old, new = _flat(before), _flat(now)
@@ -203,6 +225,8 @@ def _compared_spaces(stored: Space, space: Space) -> list[tuple[str, Any, Any]]:
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if is_form(value):
+        return {path: show(from_stored(value))}
     if isinstance(value, Mapping):
         items = [(f"{path}/{key}" if path else str(key), child) for key, child in value.items()]
     elif isinstance(value, list):

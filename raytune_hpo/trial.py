@@ -259,10 +259,18 @@ def member_of(trial: Trial, population: int) -> int | None:
 
 
 def unpacked(fact: TrialFact, space: Space) -> TrialFact:
-    """The fact as ``evolve`` takes it: a Started holds its configuration as JSON, see ``Space.pack``."""
+    """The fact as ``evolve`` takes it: a Started holds its configuration as JSON, see ``Space.pack``.
+
+    Raises:
+        InvalidTransition: no configuration of the space is packed like that.
+    """
     if not isinstance(fact, Started) or fact.config is None or space.plain:
         return fact
-    return changed(fact, config=space.unpack(fact.config))
+    try:
+        config = space.unpack(fact.config)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise InvalidTransition(f"{fact!r} holds no configuration of the study's space: {error!r}") from error
+    return changed(fact, config=config)
 
 
 def evolve(trial: Trial | None, fact: TrialFact, goals: Sequence[Goal]) -> Trial:

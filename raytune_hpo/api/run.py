@@ -108,17 +108,22 @@ class Run:
         while self._followers:
             self._followers.pop().finish()
 
-    def watch(self, progress: Progress) -> Results:
-        """Show progress until the study has ended, or until Ctrl-C, which ends it; the results it has by then."""
+    def watch(self, progress: Progress, *callbacks: Callback) -> Results:
+        """Show progress until the study has ended, or until Ctrl-C, which ends it; the results it has by then.
+
+        Args:
+            callbacks: as for ``follow``.
+        """
         pace = Pace()
-        with progress as display:
+        with progress:
             try:
+                self.follow(*callbacks)
                 while not self._handle.wait(pace.pause_s):
                     with pace:
-                        display.update(self._handle.snapshot())
+                        progress.update(self._handle.snapshot())
             except KeyboardInterrupt:
                 self._handle.stop(INTERRUPTED)
-            display.update(self._handle.snapshot())
+            progress.update(self._handle.snapshot())
         return self.results()
 
     def __enter__(self) -> Run:

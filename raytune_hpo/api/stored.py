@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from raytune_hpo import cluster
 from raytune_hpo.api.run import Run
+from raytune_hpo.cluster.head_here import default_storage_there
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.journal import StoredStudies, open_storage
+from raytune_hpo.journal.opening import STORAGE_VARIABLE
 from raytune_hpo.results import Results
 
 
@@ -35,18 +38,33 @@ def opened(
     """Stored studies, to read or delete them: the words as for Tuner, understood where the studies are.
 
     Args:
-        address: of a cluster, on whose head node they are; None: on this machine, or on the head node of the cluster that
-            this process reaches from outside.
+        address: of a cluster, on whose head node they are; where that is this machine and this user's, they are read without
+            Ray. None: on this machine, or on the head node of the cluster that this process reaches from outside.
         connect: how to get there, if not by ``cluster.connect``.
     """
-    if address is not None:
-        (connect or cluster.connect)(address)
-    is_elsewhere = address is not None or cluster.is_remote()
-    studies: StoredStudies = cluster.remote_storage(storage) if is_elsewhere else open_storage(storage)
+    studies: StoredStudies
+    if (here := _storage_here(storage, address)) is not None:
+        studies = open_storage(here)
+    else:
+        if address is not None:
+            (connect or cluster.connect)(address)
+        is_elsewhere = address is not None or cluster.is_remote()
+        studies = cluster.remote_storage(storage) if is_elsewhere else open_storage(storage)
     try:
         yield studies
     finally:
         studies.close()
+
+
+def _storage_here(storage: Any, address: str | None) -> Any:
+    """What the storage of a cluster is called here, where its head node is this machine; None where only Ray can say."""
+    if address is None:
+        return None
+    named = storage if storage is not None else os.environ.get(STORAGE_VARIABLE) or None
+    if named is not None and address.startswith("ray://"):  # words that are understood in a folder of the head node's
+        return None
+    default = default_storage_there(address)
+    return default if named is None or default is None else named
 
 
 def attach(name: str) -> Run:

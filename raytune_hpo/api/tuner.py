@@ -143,6 +143,8 @@ class Tuner:
     def fit(self) -> Results:
         """Run the study to its end and return its results; Ctrl-C ends it, and returns what there is.
 
+        While it is being started, Ctrl-C takes back what was begun, and raises KeyboardInterrupt.
+
         Raises:
             StudyExists: someone else is running it.
             SpecMismatch: it is stored with other settings.
@@ -150,16 +152,16 @@ class Tuner:
         """
         progress = Progress(enabled=self._progress)
         with progress, self._run(detached=False, say=lambda text: progress.say(f"{self.name}: {text}")) as run:
-            return run.watch(progress)
+            return run.watch(progress, *self._callbacks)
 
     def start(self) -> Run:
         """Run the study in the background; on Ray it lives on the cluster after this process has gone."""
-        return self._run(detached=True)
-
-    def _run(self, *, detached: bool, say: Callable[[str], object] | None = None) -> Run:
-        run = Run(_started(self._plan, self._runtime, detached=detached, say=say), self._plan)
+        run = self._run(detached=True)
         run.follow(*self._callbacks)
         return run
+
+    def _run(self, *, detached: bool, say: Callable[[str], object] | None = None) -> Run:
+        return Run(_started(self._plan, self._runtime, detached=detached, say=say), self._plan)
 
 
 @explains_keywords

@@ -8,7 +8,6 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -17,13 +16,13 @@ import click
 
 from raytune_hpo.api.userfile import load_file
 from raytune_hpo.cli.app import NO_RESULT, connect, more_about, say, says_json, seconds
+from raytune_hpo.cluster.head_here import own_commands
 from raytune_hpo.errors import ClusterError, SpecError, StudyNotFound, nearest
 
 if TYPE_CHECKING:
     from raytune_hpo.api.run import Run
 
 _NOTE = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"
-_PROCESSES = Path("/proc")
 _PATIENCE_S = 3.0
 
 
@@ -153,17 +152,11 @@ def _noted_clusters() -> set[str]:
 
     Only this user's: everybody may write such notes and such command lines, and whoever is asked is shown our token.
     """
-    found = {_NOTE.read_text().strip()} if _NOTE.is_file() and _is_ours(_NOTE) else set()
-    for path in _PROCESSES.glob("[0-9]*"):
-        with suppress(OSError):  # it has just ended
-            if _is_ours(path):
-                command = (path / "cmdline").read_bytes()
-                found |= {match.decode() for match in re.findall(rb"--gcs-address=([^\0\s]+)", command)}
+    is_ours = _NOTE.is_file() and _NOTE.lstat().st_uid == os.getuid()
+    found = {_NOTE.read_text().strip()} if is_ours else set()
+    for _, command in own_commands():
+        found |= {match for word in command for match in re.findall(r"--gcs-address=(\S+)", word)}
     return found
-
-
-def _is_ours(path: Path) -> bool:
-    return path.lstat().st_uid == os.getuid()
 
 
 def _answers(address: str) -> bool:

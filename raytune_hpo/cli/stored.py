@@ -13,7 +13,7 @@ import click
 
 from raytune_hpo.cli.app import folded, opened, reads_studies, say, seconds
 from raytune_hpo.display.text import duration, size, table
-from raytune_hpo.errors import HpoError, SpecError
+from raytune_hpo.errors import HpoError, JournalCorrupt, SpecError
 
 _QUICK = 50_000  # facts that are read in about a second
 _SHORT = 3  # entries of a study that was not read
@@ -314,8 +314,11 @@ def audit(
     from raytune_hpo.journal import integrity_of
 
     with opened(storage, address) as store:
-        facts, integrity = list(store.read(name)), integrity_of(store, name)
-    found = recompute(facts, integrity=integrity, **({} if path is None else live_parts(path)))
+        integrity = integrity_of(store, name)
+        try:
+            found = recompute(store.read(name), integrity=integrity, **({} if path is None else live_parts(path)))
+        except JournalCorrupt as error:
+            raise JournalCorrupt(f"{error}; {integrity}") from error
     say(str(found), asdict(found), as_json=as_json)
     if not found.is_clean:
         ctx.exit(1)

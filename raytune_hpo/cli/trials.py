@@ -9,9 +9,9 @@ from typing import Any
 
 from raytune_hpo.display.text import duration, size, table, visible
 from raytune_hpo.errors import HpoError
-from raytune_hpo.facts import Fact, StudyCreated, TrialFact
+from raytune_hpo.facts import Fact, TrialFact
 from raytune_hpo.results.records import full_trial_record
-from raytune_hpo.spec import StudySpec
+from raytune_hpo.spec import stored_spec
 from raytune_hpo.trial import Trial, evolve, unpacked
 
 _MAX_REPORTS = 40  # lines of a table for people
@@ -26,9 +26,9 @@ def read_trial(name: str, number: int, first: Sequence[Fact], facts: Sequence[Fa
     Raises:
         HpoError: there is no such trial.
     """
-    if not facts or not first or not isinstance(first[0], StudyCreated):
+    if not facts or not first:
         raise HpoError(f"study {name!r} has no trial {number}; see raytune-hpo trials {name}")
-    spec = StudySpec.from_json(first[0].spec)
+    spec = stored_spec(first[0])
     trial: Trial | None = None
     for fact in facts:
         if isinstance(fact, TrialFact):  # a user's wish to stop it is about it, but does not change it

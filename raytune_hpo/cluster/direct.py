@@ -6,8 +6,10 @@ breaks, whatever broke it, the worker says the same again through Ray, which kno
 or elsewhere; every message may be repeated.
 
 Both sides know a secret, which travelled through Ray, and prove it to each other on a challenge (HMAC) before anything is
-unpickled: a port may have passed on to somebody else. Messages have a largest size; bigger ones go through Ray. Like Ray's
-own, the traffic is not encrypted; where Ray is told to use TLS, there are no direct connections.
+unpickled: a port may have passed on to somebody else. Each frame then carries a seal (HMAC) of the connection, its sender
+and its turn, so that whoever sits between the two can neither change one nor add, leave out or repeat one. Messages have a
+largest size; bigger ones go through Ray. Like Ray's own, the traffic is not encrypted; where Ray is told to use TLS, there
+are no direct connections.
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ SILENCE_S = 60.0  # without an answer, and the connection counts as broken; wait
 MAX_MESSAGE = 1 << 26  # bytes, pickled: 64 MiB
 MAX_UNPROVEN = 256  # connections at a time; each holds a file descriptor, of which the journal needs some, too
 _WORKER, _OPTIMIZER = b"worker", b"optimizer"  # who proves; so that no proof can be given back as one's own
+_SESSION = b"session"  # of which the key of a connection's frames is derived
 _NONCE = 32
-_PROOF = hashlib.sha256().digest_size
+_PROOF = hashlib.sha256().digest_size  # bytes of a proof, and of a seal
 _LENGTH = struct.Struct(">Q")
 _log = logging.getLogger("raytune_hpo")
 
@@ -79,12 +82,12 @@ class Listener:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if await self._is_let_in(reader, writer):
-                while True:
-                    length = _length(await reader.readexactly(_LENGTH.size))
-                    method, args = pickle.loads(await reader.readexactly(length))
-                    writer.write(_frame(await self._answer(method, args)))
-                    await writer.drain()
+            frames = await self._let_in(reader, writer)
+            while frames is not None:
+                length = _length(await reader.readexactly(_LENGTH.size))
+                method, args = frames.opened(_WORKER, await reader.readexactly(length + _PROOF))
+                writer.write(frames.closed(_OPTIMIZER, await self._answer(method, args)))
+                await writer.drain()
         except (asyncio.IncompleteReadError, OSError):
             pass  # the worker has gone; the pool tells the optimizer of it
         except Exception:
@@ -92,9 +95,10 @@ class Listener:
         finally:
             writer.close()
 
-    async def _is_let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Frames | None:
+        """The frames of a worker that has proved itself; None of anybody else."""
         if self._num_unproven == MAX_UNPROVEN:
-            return False
+            return None
         nonce = secrets.token_bytes(_NONCE)
         writer.write(nonce)
         self._num_unproven += 1
@@ -104,9 +108,9 @@ class Listener:
             self._num_unproven -= 1
         proof, challenge = said[:_PROOF], said[_PROOF:]
         if not hmac.compare_digest(proof, _proof(self._secret, _WORKER, nonce)):
-            return False
+            return None
         writer.write(_proof(self._secret, _OPTIMIZER, challenge))
-        return True
+        return _Frames(self._secret, nonce + challenge)
 
 
 class Connection:
@@ -121,17 +125,18 @@ class Connection:
         self._socket = socket.create_connection((address.host, address.port), CONNECT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            self._prove(address.secret)
+            self._frames = self._prove(address.secret)
         except OSError:
             self._socket.close()
             raise
         self._socket.settimeout(SILENCE_S)
 
-    def _prove(self, secret: bytes) -> None:
-        challenge = secrets.token_bytes(_NONCE)
-        self._socket.sendall(_proof(secret, _WORKER, self._read(_NONCE)) + challenge)
+    def _prove(self, secret: bytes) -> _Frames:
+        challenge, nonce = secrets.token_bytes(_NONCE), self._read(_NONCE)
+        self._socket.sendall(_proof(secret, _WORKER, nonce) + challenge)
         if not hmac.compare_digest(self._read(_PROOF), _proof(secret, _OPTIMIZER, challenge)):
             raise ConnectionRefusedError("who listens at the optimizer's address does not know its secret")
+        return _Frames(secret, nonce + challenge)
 
     def call(self, method: str, args: tuple[Any, ...]) -> Any:
         """What the optimizer answers.
@@ -140,11 +145,10 @@ class Connection:
             OSError: the connection is broken, now and from now on.
             MessageTooBig: it was not sent; the connection is as good as before.
         """
-        frame = _frame((method, args))
         with self._lock:
-            self._socket.sendall(frame)
+            self._socket.sendall(self._frames.closed(_WORKER, (method, args)))
             length = _length(self._read(_LENGTH.size))
-            return pickle.loads(self._read(length))
+            return self._frames.opened(_OPTIMIZER, self._read(length + _PROOF))
 
     def close(self) -> None:
         self._socket.close()
@@ -163,11 +167,43 @@ class MessageTooBig(Exception):
     """A message beyond MAX_MESSAGE."""
 
 
-def _frame(message: Any) -> bytes:
-    data: bytes = pickler.dumps(message)
-    if len(data) > MAX_MESSAGE:
-        raise MessageTooBig(f"a message has {MAX_MESSAGE} bytes at most, got {len(data)}")
-    return _LENGTH.pack(len(data)) + data
+class _Frames:
+    """Messages of one connection as frames, and back: length, pickle, seal.
+
+    Args:
+        session: what both sides have drawn for this connection, so that no frame of another one has its seals.
+    """
+
+    def __init__(self, secret: bytes, session: bytes) -> None:
+        self._key = _proof(secret, _SESSION, session)
+        self._turns = {_WORKER: 0, _OPTIMIZER: 0}
+
+    def closed(self, sender: bytes, message: Any) -> bytes:
+        """The frame of the sender's next message.
+
+        Raises:
+            MessageTooBig: it is none.
+        """
+        data: bytes = pickler.dumps(message)
+        if len(data) > MAX_MESSAGE:
+            raise MessageTooBig(f"a message has {MAX_MESSAGE} bytes at most, got {len(data)}")
+        return _LENGTH.pack(len(data)) + data + self._seal(sender, data)
+
+    def opened(self, sender: bytes, sealed: bytes) -> Any:
+        """The sender's next message; nothing is unpickled before its seal is found to be right.
+
+        Raises:
+            ConnectionAbortedError: another one than was sent, or not from the sender.
+        """
+        data, seal = sealed[:-_PROOF], sealed[-_PROOF:]
+        if not hmac.compare_digest(seal, self._seal(sender, data)):
+            raise ConnectionAbortedError("a message carries the seal of its sender and its turn, got one that does not")
+        return pickle.loads(data)
+
+    def _seal(self, sender: bytes, data: bytes) -> bytes:
+        turn = self._turns[sender]
+        self._turns[sender] = turn + 1
+        return _proof(self._key, sender + _LENGTH.pack(turn), data)
 
 
 def _length(header: bytes) -> int:

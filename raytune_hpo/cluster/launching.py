@@ -60,10 +60,10 @@ def start(plan: RunPlan, *, detached: bool, say: Say = silence) -> ClusterHandle
     launch = _Launch(replace(plan, settings=settings), detached)
     try:
         handle = launch()
+        say("waiting for the first worker ...")
     except BaseException:
         launch.undo()
         raise
-    say("waiting for the first worker ...")
     return handle
 
 

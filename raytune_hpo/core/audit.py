@@ -22,15 +22,16 @@ from raytune_hpo.codec import to_jsonable
 from raytune_hpo.core.asking import ask
 from raytune_hpo.core.fold import StudyFold
 from raytune_hpo.core.keeping import first_kept, resume_point
+from raytune_hpo.core.ledger import damaged_at
 from raytune_hpo.core.messages import SuggestionRequest
 from raytune_hpo.core.suggestions import to_pending
 from raytune_hpo.core.versions import installed_versions
-from raytune_hpo.errors import InvalidTransition, SpaceError, SpecMismatch
-from raytune_hpo.facts import Fact, Reported, SessionOpened, Started, Status, StudyCreated
+from raytune_hpo.errors import InvalidTransition, JournalCorrupt, SpaceError, SpecMismatch
+from raytune_hpo.facts import Fact, Reported, SessionOpened, Started, Status
 from raytune_hpo.journal import Integrity
 from raytune_hpo.protocols import Continue, Sampler, Scheduler, Suggestion
 from raytune_hpo.space import Space
-from raytune_hpo.spec import Part, StudySpec
+from raytune_hpo.spec import Part, StudySpec, stored_spec
 from raytune_hpo.trial import Trial
 
 
@@ -121,7 +122,7 @@ def audit(
     Raises:
         SpaceError: a function of the space is needed, and none was passed.
         SpecMismatch: what was passed, or what is installed, is not what the study was made with.
-        InvalidTransition: the facts are those of no study.
+        JournalCorrupt: the facts are those of no study.
     """
     journal = list(facts)
     spec = _spec(journal, space)
@@ -163,12 +164,15 @@ class _Auditor:
 
     def run(self) -> AuditReport:
         for position, fact in enumerate(self._journal):
-            self._recompute_due(position)
-            if isinstance(fact, Reported):
-                self._check_verdict(position, fact)
-            elif isinstance(fact, Started):
-                self._check_beginning(position, fact)
-            self._fold.apply(fact)
+            try:
+                self._recompute_due(position)
+                if isinstance(fact, Reported):
+                    self._check_verdict(position, fact)
+                elif isinstance(fact, Started):
+                    self._check_beginning(position, fact)
+                self._fold.apply(fact)
+            except InvalidTransition as error:
+                raise damaged_at(position, fact, error) from error
         num_suggestions = sum(fact.attempt == 1 for fact in self._decided.values())
         return AuditReport(
             name=self._spec.name,
@@ -280,9 +284,9 @@ def _chosen(outcome: Any) -> Any:
 
 
 def _spec(journal: Sequence[Fact], space: Space | None) -> StudySpec:
-    if not journal or not isinstance(journal[0], StudyCreated):
-        raise InvalidTransition("a study begins with StudyCreated, got other facts or none")
-    stored = registry.current_spec(StudySpec.from_json(journal[0].spec))
+    if not journal:
+        raise JournalCorrupt("a study begins with StudyCreated, got no facts; restore it from a copy")
+    stored = registry.current_spec(stored_spec(journal[0]))
     if space is None:  # derived values are not compared, so their functions are not missed
         return replace(stored, space=stored.space.without_functions())
     live = replace(stored, space=space)

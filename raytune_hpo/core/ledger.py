@@ -12,7 +12,7 @@ from typing import cast, get_args
 
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.display.text import counts_line, duration, number
-from raytune_hpo.errors import InvalidTransition
+from raytune_hpo.errors import InvalidTransition, JournalCorrupt
 from raytune_hpo.facts import (
     Enqueued,
     Fact,
@@ -30,7 +30,7 @@ from raytune_hpo.facts import (
     StudyStopped,
     TrialFact,
 )
-from raytune_hpo.spec import Limits, StudySpec
+from raytune_hpo.spec import Limits, StudySpec, stored_spec
 from raytune_hpo.trial import Trial, evolve, unpacked
 
 _TRIAL_FACTS = frozenset(get_args(TrialFact))
@@ -84,6 +84,14 @@ class StudyStatus:
         best = [f"best {metric}={number(value)}" for metric, value in self.best.items()]
         state = "running" if self.is_running else f"ended by {self.stopped}"
         return f"{self.name}: {', '.join([counts_line(self.counts), *best, f'{duration(self.elapsed_s)}', state])}"
+
+
+def damaged_at(position: int, fact: Fact, error: InvalidTransition) -> JournalCorrupt:
+    """What is wrong with a journal of which a fact cannot follow those before it: nobody of ours wrote it like that."""
+    return JournalCorrupt(
+        f"the journal is damaged at fact {position}, a {type(fact).__name__}: {error}; `raytune-hpo audit` says which facts "
+        f"are not those that were written; restore the study from a copy"
+    )
 
 
 class Ledger:
@@ -150,18 +158,19 @@ class Ledger:
         """The ledger of a whole journal; ``spec`` is the live one, where there is one, for its functions.
 
         Raises:
-            InvalidTransition: the first fact is not StudyCreated, or a later one cannot follow.
+            JournalCorrupt: the first fact is not StudyCreated, or a later one cannot follow.
         """
         ledger: Ledger | None = None
         with rarely_collected():
-            for fact in facts:
-                if ledger is None:
-                    if not isinstance(fact, StudyCreated):
-                        raise InvalidTransition(f"a study begins with StudyCreated, got {fact!r}")
-                    ledger = cls(spec or StudySpec.from_json(fact.spec))
-                ledger.apply(fact)
+            for position, fact in enumerate(facts):
+                try:
+                    if ledger is None:
+                        ledger = cls(spec or stored_spec(fact))
+                    ledger.apply(fact)
+                except InvalidTransition as error:
+                    raise damaged_at(position, fact, error) from error
         if ledger is None:
-            raise InvalidTransition("a study begins with StudyCreated, got no facts")
+            raise JournalCorrupt("a study begins with StudyCreated, its journal is empty; restore it from a copy")
         return ledger
 
     def apply(self, fact: Fact) -> Trial | None:

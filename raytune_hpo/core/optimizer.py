@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from raytune_hpo.checkpoints.record import Checkpoint
-from raytune_hpo.core.ledger import Ledger, StudyStatus
+from raytune_hpo.core.ledger import Ledger, StudyStatus, damaged_at
 from raytune_hpo.core.machine import OptimizerCore
 from raytune_hpo.core.messages import Command, EnqueueConfig, Reply, StopStudy, StopTrial
 from raytune_hpo.core.snapshot import Snapshot, snapshot_of
 from raytune_hpo.core.versions import installed_versions
-from raytune_hpo.errors import HpoError, SpecError
+from raytune_hpo.errors import HpoError, InvalidTransition, SpecError
 from raytune_hpo.facts import Enqueued, Fact, StudyCreated
 from raytune_hpo.protocols import Clock, Journal, Sampler, Scheduler
 from raytune_hpo.spec import StudySpec
@@ -68,13 +68,16 @@ class Optimizer:
         """Make the state anew from what the journal holds.
 
         Raises:
-            JournalError: the journal cannot be read.
+            JournalError: the journal cannot be read, or is damaged.
         """
         core = OptimizerCore(
             self._spec, self._sampler, self._scheduler, ahead=self._ahead, keep_checkpoints=self._keep_checkpoints
         )
-        for fact in self._journal.read():
-            core.apply(fact)
+        for position, fact in enumerate(self._journal.read()):
+            try:
+                core.apply(fact)
+            except InvalidTransition as error:
+                raise damaged_at(position, fact, error) from error
         self._core = core
 
     @property

@@ -24,7 +24,7 @@ from raytune_hpo.facts import Fact, Status, StudyCreated
 from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.settings import Settings
-from raytune_hpo.spec import StudySpec
+from raytune_hpo.spec import StudySpec, stored_spec
 
 DEFAULT_METRIC = "_metric"  # the name that Ray Tune gives to a number returned by a function
 VERSION = 1  # of the file that ``save`` writes
@@ -165,8 +165,7 @@ class Conversation:
 def _spec_of(facts: Sequence[Fact]) -> StudySpec | None:
     if not facts:
         return None
-    assert isinstance(facts[0], StudyCreated)
-    return registry.current_spec(StudySpec.from_json(facts[0].spec))
+    return registry.current_spec(stored_spec(facts[0]))
 
 
 class _Searching:

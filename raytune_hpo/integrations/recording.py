@@ -24,7 +24,7 @@ from raytune_hpo.facts import (
     StudyCreated,
     StudyStopped,
 )
-from raytune_hpo.spec import StudySpec
+from raytune_hpo.spec import StudySpec, stored_spec
 from raytune_hpo.trial import Report, Trial, evolve, unpacked
 
 _OF_NO_ATTEMPT = (Printed, Saved, Released)  # facts of which no logger hears; checkpoints stay where they are
@@ -75,7 +75,7 @@ class TrialRecorder(ABC):
 
     def __call__(self, fact: Fact) -> None:
         if isinstance(fact, StudyCreated):
-            stored = StudySpec.from_json(fact.spec)
+            stored = stored_spec(fact)
             self._spec = stored if self._live is None else replace(stored, space=self._live.space)
             self._held = self.begin_study(self._spec, fact.at)
         elif isinstance(fact, StudyStopped):

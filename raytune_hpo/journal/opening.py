@@ -13,7 +13,7 @@ from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.journal.storage import PATIENCE_S, BaseStorage, Storage
 
 STORAGE_VARIABLE = "RAYTUNE_HPO_STORAGE"
-_DEFAULT = Path("~/.raytune_hpo/studies.db")
+_DEFAULT = Path(".raytune_hpo/studies.db")  # below a user's home
 _ACCEPTED = (
     'storage is a file ("studies.db"), "sqlite:///studies.db", "postgresql://user:password@host/database" or "memory"'
 )
@@ -91,7 +91,12 @@ def _scheme_of(words: str) -> str:
 
 def default_storage() -> Path:
     """Where studies are kept if nobody says where: a file below the user's home."""
-    return _DEFAULT.expanduser()
+    return default_storage_of("~").expanduser()
+
+
+def default_storage_of(home: str) -> Path:
+    """The same for the user who has this home."""
+    return Path(home) / _DEFAULT
 
 
 def _private(path: Path) -> Path:

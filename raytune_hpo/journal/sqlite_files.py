@@ -112,9 +112,18 @@ def network_file_system(path: Path, mounts: str | None = None) -> str | None:
 
 
 def file_size(path: Path) -> int:
-    """In bytes; 0 of a file that is not there."""
+    """In bytes; 0 of a file that is not there.
+
+    Raises:
+        JournalError: it lies in a folder that this user may not look into.
+    """
     try:
         return path.stat().st_size
+    except PermissionError as error:
+        raise JournalError(
+            f"{path} must be in a folder that can be looked into, and this user may not: ask its owner, or use another "
+            f"storage"
+        ) from error
     except OSError:
         return 0
 

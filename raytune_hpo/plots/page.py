@@ -93,9 +93,11 @@ def _best(results: Results) -> str:
     config = html.escape(json.dumps(plain(best.config), indent=2))
     metrics = ", ".join(f"{name} = {style.shown(value)}" for name, value in best.metrics.items())
     by = "" if best.arm is None else f", suggested by {html.escape(cut(best.arm, 80))}"
+    hint = summary.border_line(results)
     return (
         f"<section><h2>Best configuration (trial {best.number}{by})</h2>"
-        f"<p>{html.escape(cut(metrics, 600))}</p><pre>{cut(config, 20_000)}</pre></section>"
+        f"<p>{html.escape(cut(metrics, 600))}</p><pre>{cut(config, 20_000)}</pre>"
+        f"{f'<p>{html.escape(cut(hint, 600))}</p>' if hint else ''}</section>"
     )
 
 

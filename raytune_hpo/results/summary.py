@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.analysis.best import front_points, num_unfinished_with_reports, ranked
+from raytune_hpo.analysis.borders import borders
 from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.analysis.series import MetricSeries
@@ -126,6 +127,8 @@ def summary_lines(results: Results) -> list[str]:
         best = results.best_trial
         lines.append(f"best {goal_text(results)}: {number(results.best_value)} (trial {best.number})")
         lines.append(f"with {config_line(flattened(best.config))}")
+        if hint := border_line(results):
+            lines.append(hint)
     elif len(results):
         lines.append(first_error(results))
         if reporting := num_unfinished_with_reports(results):
@@ -145,6 +148,15 @@ def arms_line(results: Results) -> str:
     best = results.best_trial.arm if len(results.goals) == 1 and results.best_trials else None
     found = [f"{short(arm)} {num}{' (the best)' if arm == best else ''}" for arm, num in results.arms.items()]
     return cut(f"suggested by: {', '.join(found)}", 400)
+
+
+def border_line(results: Results) -> str:
+    """A line on the ends of ranges at which the best trials lie; empty where there are none, or several metrics."""
+    found = borders(results.spec.space, results.trials) if len(results.goals) == 1 else []
+    if not found:
+        return ""
+    ends = ", ".join(f"{visible(border.parameter)} ({border.end} end, {number(border.bound)})" for border in found)
+    return f"best at the border of {ends}: widen {'it' if len(found) == 1 else 'them'}, if there are values beyond"
 
 
 def noise_lines(results: Results) -> list[str]:

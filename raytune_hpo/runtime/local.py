@@ -48,9 +48,13 @@ class LocalHandle:
         self._workers: dict[str, Worker] = {}
         self._ended = threading.Event()
         self._timekeeper = threading.Thread(target=self._keep_time, name="raytune_hpo-timekeeper", daemon=True)
-        for _ in range(self._num_workers()):
-            self._hire()
-        self._timekeeper.start()
+        try:
+            for _ in range(self._num_workers()):
+                self._hire()
+            self._timekeeper.start()
+        except BaseException:  # Ctrl-C: the threads would go on with a study that nobody holds
+            self.close()
+            raise
 
     @property
     def name(self) -> str:

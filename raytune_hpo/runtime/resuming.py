@@ -11,11 +11,10 @@ from raytune_hpo import registry
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.core.optimizer import Optimizer
 from raytune_hpo.errors import JournalError, StudyExists
-from raytune_hpo.facts import StudyCreated
 from raytune_hpo.journal import Storage
 from raytune_hpo.protocols import Clock, Journal
 from raytune_hpo.runtime.plan import RunPlan
-from raytune_hpo.spec import StudySpec
+from raytune_hpo.spec import StudySpec, stored_spec
 
 Delete = Callable[[Checkpoint], object]
 
@@ -82,9 +81,7 @@ def _stored_spec(journal: Journal) -> StudySpec | None:
     first = next(iter(journal.read()), None)
     if first is None:
         return None
-    if not isinstance(first, StudyCreated):
-        raise JournalError(f"a study begins with StudyCreated, the journal begins with {type(first).__name__}")
-    return registry.current_spec(StudySpec.from_json(first.spec))
+    return registry.current_spec(stored_spec(first))
 
 
 def _optimizer(

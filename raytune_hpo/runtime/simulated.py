@@ -69,12 +69,13 @@ class _Running:
     and otherwise to its end. A stretch that was run to the end has an EndTrial as its last event.
 
     Attributes:
-        assignment: of the stretch; ``checkpoint``: that it saved where it was left.
+        begun: as its worker took it; ``assignment``: of the stretch; ``checkpoint``: that it saved where it was left.
         started_at: virtual time; ``base_s``: the trial's seconds before that, of which reports tell as well; ``passed_s``:
             those up to the end of the newest stretch.
     """
 
     worker: str
+    begun: Assignment
     assignment: Assignment
     started_at: float
     base_s: float
@@ -241,7 +242,14 @@ class SimulatedHandle:
                 self._on_suggestion(assignment.number, time.thread_time() - begin)
             begins_at = at + (self._load_s if assignment.checkpoint is not None else 0.0)
             base_s = self._passed_before(assignment)
-            run = _Running(worker=worker, assignment=assignment, started_at=begins_at, base_s=base_s, passed_s=base_s)
+            run = _Running(
+                worker=worker,
+                begun=assignment,
+                assignment=assignment,
+                started_at=begins_at,
+                base_s=base_s,
+                passed_s=base_s,
+            )
             self._run_stretch(run)
             self._push(run)
 
@@ -269,8 +277,12 @@ class SimulatedHandle:
 
     def _run_stretch(self, run: _Running) -> None:
         """Run the objective now; its events come at the virtual times it gave, up to the time limit."""
-        recorder = _Recorder(run.assignment, last_step(self._plan.scheduler))
-        ended = TrialRun(run.assignment, self._plan.objective, self._plan.rules, recorder, self._store)()
+        recorder, ended = self._run(run.assignment)
+        if ended.status is Status.WAITING and run.assignment is not run.begun:
+            # The checkpoint that stood for a trial which never stopped is gone: it runs again, up to where it stood.
+            from_step, checkpoint = run.begun.from_step, run.begun.checkpoint
+            again = replace(run.assignment, from_step=from_step, checkpoint=checkpoint)
+            recorder, ended = self._run(again, said=run.assignment.from_step)
         run.checkpoint = ended.checkpoint if recorder.was_left else None
         events = self._timed(run, recorder, ended)
         limit = self._plan.settings.trial_timeout_s
@@ -278,6 +290,11 @@ class SimulatedHandle:
             in_time = [event for event in events if event.at <= run.started_at + limit]
             events = [*in_time, timed_out(run.assignment.number, run.assignment.attempt, limit, run.started_at)]
         run.events = iter(events)
+
+    def _run(self, assignment: Assignment, said: int | None = None) -> tuple[_Recorder, EndTrial]:
+        """The objective, run up to where it is left, and what it says after the step ``said``."""
+        recorder = _Recorder(assignment, last_step(self._plan.scheduler), said)
+        return recorder, TrialRun(assignment, self._plan.objective, self._plan.rules, recorder, self._store)()
 
     def _timed(self, run: _Running, recorder: _Recorder, ended: EndTrial) -> list[Command]:
         events: list[Command] = []
@@ -334,17 +351,22 @@ class SimulatedHandle:
 class _Recorder:
     """Takes down what an objective says instead of sending it.
 
+    Args:
+        said: what it says up to this step, it has said before.
+
     Attributes:
         was_left: whether the objective was left at a report that may be answered by something else than to go on.
     """
 
-    def __init__(self, assignment: Assignment, last_step: int | None) -> None:
+    def __init__(self, assignment: Assignment, last_step: int | None, said: int | None = None) -> None:
         self.commands: list[ReportRow | KeepCheckpoint] = []
         self.was_left = False
         self.next_step = assignment.next_step
-        self._assignment, self._last_step = assignment, last_step
+        self._assignment, self._last_step, self._said = assignment, last_step, said
 
     def report(self, step: int, metrics: Mapping[str, Any], saves: bool) -> Verdict:
+        if self._said is not None and step <= self._said:
+            return Verdict.CONTINUE
         self.commands.append((step, metrics, saves))
         goes_on_from_here = saves or step < len(self._assignment.order)
         if goes_on_from_here and self.next_step is not None and step >= self.next_step:

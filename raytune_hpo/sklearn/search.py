@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state, indexable
 
 from raytune_hpo import registry
 from raytune_hpo.api.study import Study
-from raytune_hpo.errors import NoCompletedTrial, SpecError, nearest
+from raytune_hpo.errors import NoCompletedTrial, SpecError, StudyExists, nearest
 from raytune_hpo.options import positive, whole
 from raytune_hpo.progress import Progress
 from raytune_hpo.runtime.calls import Calls, LocalCalls
@@ -57,6 +57,9 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         random_state: seed of the search, not of the estimator; with one job, the same seed gives the same search.
         runtime: "ray", or "local" for threads of this process.
         verbose: above 0 shows a line of progress.
+        name: name of the search's study; None: the class's name and the time.
+        storage: where the study is kept, as for ``hpo.Tuner``, so that ``hpo.load`` and ``raytune-hpo show`` find it: the
+            candidates with their mean scores, no data and no models. "memory": nowhere but in ``results_``.
 
     Attributes:
         cv_results_, best_estimator_, best_params_, best_score_, best_index_, n_splits_, scorer_, multimetric_,
@@ -86,6 +89,8 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         return_train_score: bool = False,
         runtime: str = "ray",
         verbose: int = 0,
+        name: str | None = None,
+        storage: Any = "memory",
     ) -> None:
         self.estimator = estimator
         self.param_distributions = param_distributions
@@ -105,6 +110,8 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         self.return_train_score = return_train_score
         self.runtime = runtime
         self.verbose = verbose
+        self.name = name
+        self.storage = storage
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> TunedSearchCV:
         """Search, then train the best candidate on all data. Ctrl-C ends the search and keeps what is complete.
@@ -114,6 +121,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
 
         Raises:
             SpecError, SpaceError: a setting or a distribution breaks a rule.
+            StudyExists: the storage has a study of this name. A search begins anew with each fit, and so with another name.
             NoCompletedTrial: no candidate has seen all folds.
         """
         self._check_settings()
@@ -228,18 +236,26 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             sampler, num = "grid", space.cardinality
         elif num is None and self.time_budget_s is None:
             raise SpecError("a search needs an end: give n_iter or time_budget_s, or lists only")
-        return Study(
-            space,
-            metric=list(goals),
-            mode=["max"] * len(goals),
-            sampler=sampler,
-            scheduler=self.scheduler,
-            num_trials=num,
-            points_to_evaluate=points or (),
-            seed=check_random_state(self.random_state).randint(_MAX_SEED),
-            name=default_name(self),
-            storage="memory",
-        )
+        name = default_name(self) if self.name is None else self.name
+        try:
+            return Study(
+                space,
+                metric=list(goals),
+                mode=["max"] * len(goals),
+                sampler=sampler,
+                scheduler=self.scheduler,
+                num_trials=num,
+                points_to_evaluate=points or (),
+                seed=check_random_state(self.random_state).randint(_MAX_SEED),
+                name=name,
+                storage=self.storage,
+                resume="never",  # the scores of single folds, which the table needs, are not stored
+            )
+        except StudyExists as error:
+            raise StudyExists(
+                f"each fit is a search of its own, and a study {name!r} exists in {self.storage}; set another name, or "
+                f"remove that one with `raytune-hpo delete`"
+            ) from error
 
     def _calls(self, context: FitContext) -> Calls:
         """What runs fits in parallel: threads of this process, or Ray."""

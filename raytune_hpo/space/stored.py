@@ -30,7 +30,7 @@ from uuid import UUID
 import numpy as np
 
 from raytune_hpo.errors import SpaceError
-from raytune_hpo.space.values import is_scalar, show, stable_repr
+from raytune_hpo.space.values import is_scalar, show, stable_repr, texts_of
 
 _LARGEST_ARRAY = 2**16  # bytes; a journal is no place for data sets
 _SCRIPT = "__main__:"  # names in the script itself: those of no module that others could import
@@ -358,6 +358,28 @@ def _texts(form: Any) -> Iterator[str]:
     elif isinstance(form, (list, dict)):
         for item in form.values() if isinstance(form, dict) else form:
             yield from _texts(item)
+
+
+def in_todays_form(stored: Any, today: Any) -> Any:
+    """Stored forms as this release would write them, where that is known: releases kept more and more by value.
+
+    Args:
+        stored: the forms in a journal; a value that its release kept by its text has today's form if today's value has
+            that text.
+        today: the forms of what stands in the same places now.
+    """
+    if isinstance(stored, dict) and stored.keys() == {"$opaque"}:
+        return today if stored["$opaque"] in texts_of(from_stored(today)) else stored
+    if isinstance(stored, dict) and isinstance(today, dict) and stored.keys() == today.keys():
+        return {key: in_todays_form(form, today[key]) for key, form in stored.items()}
+    if isinstance(stored, list) and isinstance(today, list) and len(stored) == len(today):
+        return list(map(in_todays_form, stored, today))
+    return stored
+
+
+def is_form(data: Any) -> bool:
+    """Whether it is the stored form of one value that JSON cannot carry."""
+    return isinstance(data, dict) and len(data) == 1 and bool(data.keys() & {"$value", "$named", "$opaque"})
 
 
 def is_kept(form: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,19 @@ def _repr(value: Any) -> str:
     if type(value) in (set, frozenset) and value:
         items = f"{{{', '.join(sorted(map(_repr, value)))}}}"
         return items if type(value) is set else f"frozenset({items})"
+    return _without_addresses(value)
+
+
+def _without_addresses(value: Any) -> str:
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+
+
+def texts_of(value: Any) -> set[str]:
+    """The texts by which releases have kept the value: the first ones did not look into tuples, lists and dicts."""
+    texts = {stable_repr(value)}
+    with suppress(Exception):  # see ``stable_repr``
+        texts.add(_without_addresses(value))
+    return texts
 
 
 def show(value: Any) -> str:

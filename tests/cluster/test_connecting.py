@@ -13,6 +13,7 @@ from cluster_support import free_port
 
 import raytune_hpo as hpo
 from raytune_hpo.cli import control
+from raytune_hpo.cluster import head_here
 from raytune_hpo.cluster.connecting import connect, explained, find_address, host_and_port
 
 pytestmark = pytest.mark.ray
@@ -72,7 +73,7 @@ def test_only_ray_client_is_sent_the_package(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.skipif(os.getuid() != 0, reason="gives files away")
 def test_only_clusters_of_this_user_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "_NOTE", tmp_path / "ray_current_cluster")
-    monkeypatch.setattr(control, "_PROCESSES", tmp_path)
+    monkeypatch.setattr(head_here, "_PROCESSES", tmp_path)
     (tmp_path / "ray_current_cluster").write_text("10.0.0.1:6379")
     for pid, address in ((1, "10.0.0.2:6379"), (2, "10.0.0.3:6379")):
         (tmp_path / str(pid)).mkdir()

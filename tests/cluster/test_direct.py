@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from cluster_support import SPACE, assert_each_once, by_value
@@ -125,12 +125,22 @@ def test_strangers_who_say_nothing_do_not_use_up_the_files(loop: Loop, monkeypat
     raise AssertionError("a worker was not let in after the strangers had gone")
 
 
-def test_whoever_sits_on_the_optimizers_port_must_know_the_secret_too() -> None:
-    class Bomb:
-        def __reduce__(self):
-            return (exploded.append, (True,))
+class Bomb:
+    """Explodes where it is unpickled."""
 
-    exploded: list[bool] = []
+    exploded: ClassVar[list[bool]] = []
+
+    def __reduce__(self) -> Any:
+        return Bomb.exploded.append, (True,)
+
+
+def bare(message: Any) -> bytes:
+    data = pickle.dumps(message)
+    return struct.pack(">Q", len(data)) + data
+
+
+def test_whoever_sits_on_the_optimizers_port_must_know_the_secret_too() -> None:
+    Bomb.exploded.clear()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def pretend() -> None:
@@ -147,7 +157,7 @@ def test_whoever_sits_on_the_optimizers_port_must_know_the_secret_too() -> None:
         with pytest.raises(OSError, match="does not know its secret"):
             Connection(Address("127.0.0.1", server.getsockname()[1], b"s" * 32))
         thread.join(5)
-    assert not exploded
+    assert not Bomb.exploded
 
 
 def test_frames_have_a_largest_size_in_both_directions(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,6 +176,59 @@ def test_frames_have_a_largest_size_in_both_directions(loop: Loop, monkeypatch: 
     liar._socket.sendall(struct.pack(">Q", 1 << 60))
     with pytest.raises(OSError):
         liar._read(1)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        lambda line, said: bare(Bomb()) + bytes(32),
+        lambda line, said: bare(Bomb()) + said[-32:],  # with the seal of another message
+        lambda line, said: said,  # said again
+        lambda line, said: said[:20] + bytes([said[20] ^ 1]) + said[21:],
+        lambda line, said: line._frames.closed(b"optimizer", ("say", ())),  # an answer given back as a question
+    ],
+    ids=["no seal", "another's seal", "repeated", "one bit", "reflected"],
+)
+def test_after_the_proofs_every_frame_is_proved_as_well(loop: Loop, forged: Callable[[Any, bytes], bytes]) -> None:
+    called: list[str] = []
+
+    async def answer(method: str, args: tuple[Any, ...]) -> None:
+        called.append(method)
+
+    Bomb.exploded.clear()
+    line = Connection(address_of(loop.listening(answer)))
+    said = line._frames.closed(b"worker", ("say", ()))
+    line._socket.sendall(said)
+    line._frames.opened(b"optimizer", line._read(direct._length(line._read(8)) + 32))
+    line._socket.sendall(forged(line, said))
+    with pytest.raises(OSError):
+        line._read(1)
+    assert called == ["say"] and not Bomb.exploded
+
+
+def test_an_answer_that_somebody_puts_in_is_not_unpickled() -> None:
+    secret = b"s" * 32
+    Bomb.exploded.clear()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def between() -> None:  # whoever lets the two prove themselves, and then speaks for the optimizer
+            caller, _ = server.accept()
+            with caller:
+                caller.sendall(bytes(32))
+                said = caller.recv(64, socket.MSG_WAITALL)
+                caller.sendall(direct._proof(secret, b"optimizer", said[32:]))
+                caller.recv(8, socket.MSG_WAITALL)
+                caller.sendall(bare(Bomb()) + bytes(32))
+                caller.recv(1 << 16)
+
+        thread = threading.Thread(target=between)
+        thread.start()
+        line = Connection(Address("127.0.0.1", server.getsockname()[1], secret))
+        with pytest.raises(OSError, match="carries the seal of its sender"):
+            line.call("say", ())
+        line.close()
+        thread.join(5)
+    assert not Bomb.exploded
 
 
 def test_secrets_are_not_shown(loop: Loop) -> None:

@@ -11,7 +11,7 @@ import raytune_hpo as hpo
 from raytune_hpo.core.audit import audit
 from raytune_hpo.core.messages import AskTrials, EndTrial, EnqueueConfig, LoseWorker, ReportMetrics
 from raytune_hpo.core.versions import installed_versions
-from raytune_hpo.errors import InvalidTransition, SpaceError, SpecMismatch
+from raytune_hpo.errors import JournalCorrupt, SpaceError, SpecMismatch
 from raytune_hpo.facts import Finished, Reported, SessionOpened, Started, Status, Verdict
 from raytune_hpo.journal import Integrity
 from raytune_hpo.schedulers import Median
@@ -185,7 +185,7 @@ def test_other_parts_than_those_of_the_study_are_refused():
 
 
 def test_facts_of_no_study_are_refused():
-    with pytest.raises(InvalidTransition):
+    with pytest.raises(JournalCorrupt):
         audit([])
 
 

@@ -21,6 +21,7 @@ from click.testing import CliRunner
 import raytune_hpo as hpo
 from raytune_hpo.cli import main
 from raytune_hpo.cli.app import seconds
+from raytune_hpo.cluster.head_here import default_storage_there
 from raytune_hpo.progress.terminal import LogLines
 
 FILE = """
@@ -179,7 +180,7 @@ def test_bad_usage_exits_with_2(studied):
 @pytest.mark.parametrize("noted", [None, "127.0.0.1:1", "nonsense"])
 def test_a_cluster_that_is_not_there_is_said_at_once(call, tmp_path, monkeypatch, noted):
     monkeypatch.setattr("raytune_hpo.cli.control._NOTE", tmp_path / "ray_current_cluster")
-    monkeypatch.setattr("raytune_hpo.cli.control._PROCESSES", tmp_path)
+    monkeypatch.setattr("raytune_hpo.cluster.head_here._PROCESSES", tmp_path)
     if noted:
         (tmp_path / "ray_current_cluster").write_text(noted)
     for arguments in (["stop", "s"], ["enqueue", "s", '{"lr": 0.1}']):
@@ -190,7 +191,7 @@ def test_a_cluster_that_is_not_there_is_said_at_once(call, tmp_path, monkeypatch
 
 def test_of_several_clusters_one_must_be_named(call, tmp_path, monkeypatch):
     monkeypatch.setattr("raytune_hpo.cli.control._NOTE", tmp_path / "ray_current_cluster")
-    monkeypatch.setattr("raytune_hpo.cli.control._PROCESSES", tmp_path)
+    monkeypatch.setattr("raytune_hpo.cluster.head_here._PROCESSES", tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         for number, server in enumerate((one, other)):
             address = f"127.0.0.1:{server.getsockname()[1]}"
@@ -372,3 +373,62 @@ def test_help_comes_at_once_and_loads_nothing_heavy():
     )
     said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert float(said.split()[-1]) < 0.6  # of the processor's seconds; 0.1 where nothing else runs
+
+
+# ------------------------------------------------------------------------------------------------ a head node here
+
+
+@pytest.fixture
+def head(tmp_path, monkeypatch):
+    """A head node of this user at 10.0.0.1:6379, as far as /proc tells, with a study in its user's home."""
+    proc = tmp_path / "proc"
+    monkeypatch.setattr("raytune_hpo.cluster.head_here._PROCESSES", proc)
+    monkeypatch.setattr("raytune_hpo.cluster.connecting.connect", lambda *args, **kwargs: pytest.fail("Ray is asked"))
+    monkeypatch.delenv("RAYTUNE_HPO_STORAGE", raising=False)
+    commands = {
+        "11": "raylet --gcs-address=10.0.0.1:6379 --head",
+        "12": "python -m ray.util.client.server --address=10.0.0.1:6379 --host=10.0.0.1 --port=10001",
+        "13": "raylet --gcs-address=10.0.0.9:6379",  # of somebody else's head node
+    }
+    for pid, command in commands.items():
+        (proc / pid / "ns").mkdir(parents=True)
+        (proc / pid / "ns/mnt").symlink_to("/proc/self/ns/mnt")
+        (proc / pid / "cmdline").write_text(command.replace(" ", "\0"))
+        (proc / pid / "environ").write_text(f"HOME={tmp_path}\0RAY=1")
+    (tmp_path / ".raytune_hpo").mkdir()
+    study = hpo.Study({"x": hpo.uniform(0, 1)}, name="there", storage=tmp_path / ".raytune_hpo/studies.db")
+    study.tell(study.ask(), 0.5)
+    study.close()
+    return proc / "11"
+
+
+@pytest.mark.parametrize(
+    "address", ["10.0.0.1:6379", "127.0.0.1:6379", "localhost:6379", "ray://127.0.0.1:10001", "auto"]
+)
+def test_studies_of_a_head_node_on_this_machine_are_read_without_ray(call, head, address):
+    assert call("best", "there", "--address", address).exit_code == 0
+    assert [row["name"] for row in json.loads(call("studies", "--address", address, "--json").stdout)] == ["there"]
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1:6380", "10.0.0.2:6379", "ray://10.0.0.1:10002", "10.0.0.9:6379"])
+def test_other_head_nodes_are_asked_through_ray(head, address):
+    assert default_storage_there(address) is None
+
+
+def test_a_head_node_says_where_its_studies_are(head):
+    (head / "environ").write_text("HOME=/home/ann\0RAYTUNE_HPO_STORAGE=postgresql://db/hpo")
+    assert default_storage_there("auto") == "postgresql://db/hpo"
+    (head / "environ").write_text("HOME=/home/ann\0RAYTUNE_HPO_STORAGE=here.db")  # in a folder that nobody here knows
+    assert default_storage_there("auto") is None
+
+
+def test_a_head_node_in_a_container_has_other_files(head):
+    (head / "ns/mnt").unlink()
+    (head / "ns/mnt").touch()
+    assert default_storage_there("auto") is None
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_a_head_node_of_another_user_is_asked_through_ray(head):
+    os.chown(head, 65534, 65534)
+    assert default_storage_there("10.0.0.1:6379") is None

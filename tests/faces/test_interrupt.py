@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo.api.callbacks import Follower
+from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.journal import open_storage
+from raytune_hpo.runtime.local import LocalHandle
 
 NUM_WORKERS = 2
 SCRIPT = """
@@ -50,3 +60,51 @@ def test_ctrl_c_returns_what_there_is_and_the_study_goes_on(tmp_path):
     out, err, code = run_and_interrupt(tmp_path)
     assert code == 0, err
     assert int(out.split()[1]) >= first
+
+
+SPACE = {"x": hpo.uniform(0, 1)}
+
+
+def slow(config):
+    time.sleep(0.01)
+    return config["x"]
+
+
+def interrupt(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_before_the_first_look_ends_the_study_like_one_after_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(Follower, "__init__", interrupt)  # between the start of the workers and the first wait
+    results = hpo.tune(
+        slow, SPACE, metric="loss", num_trials=10_000, runtime="local", progress=False, storage=tmp_path / "s.db", name="s",
+        callbacks=[print],
+    )  # fmt: skip
+    assert len(results) < 10_000
+    assert Ledger.fold(open_storage(str(tmp_path / "s.db")).read("s")).stopped == "interrupted"
+
+
+def test_ctrl_c_while_workers_are_started_leaves_nothing_behind(tmp_path, monkeypatch):
+    tuner = hpo.Tuner(
+        slow, SPACE, metric="loss", num_trials=200, runtime="local", progress=False, storage=tmp_path / "s.db", name="s",
+        max_concurrent=2,
+    )  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalHandle, "_hire", after(1, LocalHandle._hire, interrupt))
+        with pytest.raises(KeyboardInterrupt):
+            tuner.fit()
+    wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("raytune_hpo")])
+    assert len(tuner.fit()) == 200  # the name is free
+
+
+def after(calls, first, then):
+    """A function that is another one from some call on."""
+    counted = itertools.count()
+    return lambda *args: (first if next(counted) < calls else then)(*args)
+
+
+def wait_until(is_so, patience_s=30):
+    deadline = time.monotonic() + patience_s
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

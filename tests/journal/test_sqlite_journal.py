@@ -183,6 +183,29 @@ def test_an_append_waits_while_the_disk_is_full(sqlite_url):
     assert facts == [fact for number in range(1000) for fact in usual_trial(number)]
 
 
+FORBIDDEN = """
+import os, sys
+from raytune_hpo.errors import JournalError
+from raytune_hpo.journal import open_storage
+storage = open_storage(sys.argv[1])
+if os.geteuid() == 0:
+    os.setgid(65534), os.setuid(65534)  # root may look everywhere
+for use in (lambda: list(storage.read("mnist")), storage.studies, lambda: storage.journal("mnist", create=True, owner="me")):
+    try:
+        use()
+    except JournalError as error:
+        print(error)
+"""
+
+
+def test_a_study_in_a_folder_of_somebody_else_is_not_said_to_be_missing(tmp_path):
+    hold(open_storage(tmp_path / "studies.db")).close()
+    tmp_path.chmod(0o000)
+    output, errors = child(FORBIDDEN, str(tmp_path / "studies.db"), stderr=subprocess.PIPE).communicate(timeout=60)
+    tmp_path.chmod(0o755)
+    assert len(output.splitlines()) == 3 and output.count("folder that can be looked into") >= 2, (output, errors)
+
+
 READ_ONLY = """
 import os, sys
 from raytune_hpo.errors import JournalError

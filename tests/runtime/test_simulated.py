@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
 
 import raytune_hpo as hpo
+from raytune_hpo.checkpoints.store import BriefStore
+from raytune_hpo.core.audit import audit
+from raytune_hpo.facts import Requeued
+from raytune_hpo.journal import open_storage
 
 
 def curve(config):
@@ -82,3 +87,49 @@ def test_a_simulation_continues(tmp_path):
     assert [t.config for t in whole][:10] == [t.config for t in half]
     assert [t.config for t in whole] == [t.config for t in simulate(num_trials=20, num_workers=1)]
     assert whole[10].started_at >= half[9].finished_at
+
+
+# ------------------------------------------------------------------------------------------------ checkpoints
+
+
+def going_on(config):
+    saved = hpo.checkpoint()
+    begun = 0 if saved is None else int((saved.path / "step").read_text())
+    for step in range(begun + 1, 10):
+        hpo.report(
+            loss=config["x"] + 1 / step,
+            cost_s=step * config["pace"],
+            step=step,
+            save=lambda folder, step=step: (folder / "step").write_text(str(step)),
+        )
+
+
+def losing(every):
+    """A way to save after which every so many-th checkpoint is gone."""
+    count, save = itertools.count(1), BriefStore.save
+
+    def saved(self, *args):
+        record = save(self, *args)
+        if next(count) % every == 0:
+            self.delete(record)
+        return record
+
+    return saved
+
+
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_a_checkpoint_that_is_lost_costs_steps_and_no_trial(every, monkeypatch, tmp_path):
+    settings = {"scheduler": {"name": "asha", "promote": True, "max_steps": 9}, "num_trials": 20, "num_workers": 4}
+    whole = simulate(going_on, **settings)
+    monkeypatch.setattr(BriefStore, "save", losing(every))
+    results = simulate(going_on, storage=tmp_path / "s.db", name="s", **settings)
+    facts = list(open_storage(str(tmp_path / "s.db")).read("s"))
+    assert results.num_by_status["failed"] == 0 and results.num_by_status["completed"] > 0
+    requeued = [fact.reason for fact in facts if isinstance(fact, Requeued)]
+    assert requeued and all("cannot be read" in reason for reason in requeued)
+    assert not [trial for trial in results if trial.status in ("running", "waiting")]
+    for trial in results:  # made again from the beginning, and as good as if nothing had been lost
+        steps = [report.step for report in trial.reports]
+        assert steps == list(range(1, len(steps) + 1))
+    assert results.best_value >= whole.best_value
+    assert audit(facts).is_clean

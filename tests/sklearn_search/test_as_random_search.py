@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 import raytune_hpo as hpo
+from raytune_hpo.errors import StudyExists
 
 PIPELINE = Pipeline([("scale", StandardScaler()), ("clf", LogisticRegression())])
 
@@ -408,3 +410,26 @@ def test_callbacks_of_scikit_learn_are_refused_by_name():
     with pytest.raises(hpo.errors.SpecError, match="calls no callbacks of scikit-learn, got"):
         search().set_callbacks(object())
     assert search().set_callbacks().fit(X, Y).best_params_
+
+
+# ------------------------------------------------------------------------------------------------ kept searches
+
+
+def test_a_search_that_is_kept_is_found_by_its_name(tmp_path: Path) -> None:
+    found = search(name="svm", storage=tmp_path / "s.db").fit(X, Y)
+    stored = hpo.load("svm", storage=tmp_path / "s.db")
+    assert stored.best_config == found.best_params_ and stored.best_value == pytest.approx(found.best_score_)
+    assert [trial.config for trial in stored] == found.cv_results_["params"]
+
+
+def test_a_kept_search_is_not_mixed_with_another_one(tmp_path: Path) -> None:
+    kept = search(name="svm", storage=tmp_path / "s.db").fit(X, Y)
+    with pytest.raises(StudyExists, match="each fit is a search of its own.*'svm'.*another name.*raytune-hpo delete"):
+        clone(kept).fit(X, Y)
+    assert len(hpo.load("svm", storage=tmp_path / "s.db")) == 4
+    clone(kept).set_params(name="svm 2").fit(X, Y)
+
+
+def test_without_a_storage_a_name_is_for_the_results_only() -> None:
+    for _ in range(2):
+        assert search(name="svm").fit(X, Y).results_.name == "svm"

@@ -21,7 +21,7 @@ import pytest
 import raytune_hpo as hpo
 from raytune_hpo.codec import decode, encode
 from raytune_hpo.core.audit import audit
-from raytune_hpo.errors import SpaceError
+from raytune_hpo.errors import SpaceError, SpecMismatch
 from raytune_hpo.facts import StudyCreated
 from raytune_hpo.journal import open_storage
 from raytune_hpo.space.stored import Named, NotStored, from_stored, to_stored
@@ -305,3 +305,81 @@ def test_a_constant_set_is_the_same_in_every_process() -> None:
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         texts.add(done.stdout)
     assert len(texts) == 1
+
+
+# ------------------------------------------------------------------------------------------------ earlier releases
+
+
+def taken_back(space: hpo.Space, text_of: Callable[[Any], str]) -> dict[str, Any]:
+    """The JSON of a space as the first release wrote it: whatever JSON cannot carry by its text, with all that is in it."""
+
+    def former(form: Any) -> Any:
+        if isinstance(form, dict) and form.keys() & {"$value", "$named"}:
+            return {"$opaque": text_of(from_stored(form))}
+        if isinstance(form, dict):
+            return {key: former(item) for key, item in form.items()}
+        return list(map(former, form)) if isinstance(form, list) else form
+
+    json_form: dict[str, Any] = former(space.to_json())
+    return json_form
+
+
+def first_text(value: Any) -> str:
+    if isinstance(value, type) or callable(value):
+        return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
+    return repr(value)
+
+
+BEFORE = {
+    "tuple": hpo.choice([(64,), (128, 64)]),
+    "tuple of classes": hpo.choice([(dict, 1), (int, 2)]),
+    "class": hpo.choice([dict, Decimal]),
+    "function": hpo.choice([half, json.dumps]),
+    "array": hpo.choice([np.array([0.5, 0.5]), np.arange(20.0)]),
+    "ordinal": hpo.ordinal([(1,), (2,)]),
+    "grid": hpo.grid_search([(1,), (2,)]),
+    "decimal": hpo.choice([Decimal("1.5"), Path("a")]),
+    "date": hpo.choice([date(2026, 2, 28), b"x"]),
+    "constant tuple": (1, (2, "a")),
+    "constant class": Decimal,
+    "constant array": np.ones(3),
+    "branch": hpo.choice([{"kind": "a", "taps": (1, 2), "y": hpo.uniform(0, 1)}, {"kind": "b", "of": Decimal}]),
+    "list of tuples": hpo.choice([[(1, 2)], [(3,)]]),
+}
+
+
+def stored_before(space: hpo.Space, storage: Path) -> None:
+    """A study of the first release, in which nothing was run yet."""
+    spec = StudySpec(name="study", space=space, goals=(hpo.Goal("loss"),), sampler=hpo_part(), seed=3).to_json()
+    created = StudyCreated(spec={**spec, "space": taken_back(space, first_text)}, at=0.0)
+    journal = open_storage(str(storage)).journal("study", create=True, owner="earlier")
+    journal.append([created], expect=0)
+    journal.close()
+
+
+@pytest.mark.parametrize("kind", BEFORE)
+def test_a_study_of_the_first_release_goes_on(kind: str, tmp_path: Path) -> None:
+    space = hpo.Space({"x": hpo.uniform(0, 1), "y": BEFORE[kind]})
+    stored_before(space, tmp_path / "s.db")
+    results = tune(space, tmp_path / "s.db", sampler="random", seed=3)
+    assert results.num_by_status["completed"] == 4
+    again = hpo.load("study", tmp_path / "s.db")
+    assert [t.config["x"] for t in again] == [t.config["x"] for t in results]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (hpo.choice([(1,), (2,)]), hpo.choice([(1,), (3,)]), r"=<\(2,\), not stored>, this run says .*=\(3,\)"),
+        (hpo.choice([dict, int]), hpo.choice([dict, float]), r"=<builtins.int, not stored>, .* says .*=builtins.float"),
+        ((1, 2), (1, 2.5), r"\(1, 2\).*this run says .*2.5"),
+        (hpo.choice([(1,), (2,)]), hpo.choice(["(1,)", "(2,)"]), r"this run says .*=\(1,\)"),
+    ],
+    ids=["tuple", "class", "constant", "text"],
+)  # fmt: skip
+def test_a_study_of_the_first_release_with_another_space_is_refused(
+    before: Any, now: Any, said: str, tmp_path: Path
+) -> None:
+    stored_before(hpo.Space({"x": hpo.uniform(0, 1), "y": before}), tmp_path / "s.db")
+    with pytest.raises(SpecMismatch, match=said):
+        tune({"x": hpo.uniform(0, 1), "y": now}, tmp_path / "s.db", sampler="random", seed=3)

@@ -1,0 +1,82 @@
+"""Head nodes that run on this machine as this user, found without Ray, which takes seconds to import and to enter."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from raytune_hpo.journal.opening import STORAGE_VARIABLE, default_storage_of
+
+_PROCESSES = Path("/proc")
+_CLIENT_SERVER = "ray.util.client.server"
+
+
+def own_commands() -> Iterator[tuple[Path, list[str]]]:
+    """The folders in /proc and the command lines of this user's processes (on Linux).
+
+    Nobody else's: everybody may write any command line, and whoever is asked is shown our token.
+    """
+    for path in _PROCESSES.glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            if path.lstat().st_uid == os.getuid():
+                yield path, (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
+
+
+def default_storage_there(address: str) -> Path | str | None:
+    """Where the head node of a cluster keeps studies by default, if this process may simply read them.
+
+    Args:
+        address: ``host:port``, ``ray://host:port`` or "auto".
+
+    Returns:
+        None where the head node is another machine, another user's or in a container, or where that cannot be told: only
+        Ray can answer then.
+    """
+    commands = list(own_commands())
+    heads = {_value(command, "--gcs-address="): path for path, command in commands if "--head" in command}
+    if address == "auto":
+        found = set(heads)
+    elif address.startswith("ray://"):
+        servers = [command for _, command in commands if _CLIENT_SERVER in command]
+        found = {
+            _value(c, "--address=")
+            for c in servers
+            if _leads_to(address[6:], _value(c, "--port="), _value(c, "--host="))
+        }
+    else:
+        found = {gcs for gcs in heads if _leads_to(address, gcs.rpartition(":")[2], gcs.rpartition(":")[0])}
+    if len(found) != 1 or not found <= heads.keys():
+        return None
+    return _storage_of(heads[found.pop()])
+
+
+def _value(command: list[str], option: str) -> str:
+    return next((word.removeprefix(option) for word in command if word.startswith(option)), "")
+
+
+def _leads_to(address: str, port: str, host: str) -> bool:
+    """Whether an address that somebody typed is this port of this machine."""
+    typed, _, typed_port = address.rpartition(":")
+    if not typed_port or typed_port != port:
+        return False
+    with suppress(OSError):  # a name that nobody knows
+        return bool({found[4][0] for found in socket.getaddrinfo(typed.strip("[]"), None)} & {host, "127.0.0.1", "::1"})
+    return False
+
+
+def _storage_of(head: Path) -> Path | str | None:
+    """As a process of this head node would have it, whose files are ours, too."""
+    try:
+        if (head / "ns/mnt").stat().st_ino != Path("/proc/self/ns/mnt").stat().st_ino:
+            return None
+        words = (head / "environ").read_bytes().decode(errors="surrogateescape").split("\0")
+    except OSError:
+        return None
+    environment = dict(word.partition("=")[::2] for word in words)
+    storage = environment.get(STORAGE_VARIABLE)
+    if storage:
+        return storage if "://" in storage or storage.startswith("/") else None  # relative to whatever folder it is in
+    return default_storage_of(environment["HOME"]) if environment.get("HOME") else None
