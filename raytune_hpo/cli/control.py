@@ -16,7 +16,6 @@ import click
 
 from raytune_hpo.api.userfile import load_file
 from raytune_hpo.cli.app import NO_RESULT, connect, more_about, say, says_json, seconds
-from raytune_hpo.cluster.head_here import own_commands
 from raytune_hpo.errors import ClusterError, SpecError, StudyNotFound, nearest
 
 if TYPE_CHECKING:
@@ -152,6 +151,8 @@ def _noted_clusters() -> set[str]:
 
     Only this user's: everybody may write such notes and such command lines, and whoever is asked is shown our token.
     """
+    from raytune_hpo.cluster.head_here import own_commands
+
     is_ours = _NOTE.is_file() and _NOTE.lstat().st_uid == os.getuid()
     found = {_NOTE.read_text().strip()} if is_ours else set()
     for _, command in own_commands():
