@@ -71,6 +71,8 @@ class StudySpec:
     Attributes:
         seed: from which every random draw of the study derives.
         max_retries: how often a trial may take its worker down before it fails.
+        constraints: the bounds that metrics of a result must keep, each a goal with its threshold; what breaks one is
+            infeasible. Empty where there are none.
         valid_ranges: closed intervals of metrics that are no goals; a value outside fails its trial.
         instances: the names of the inputs on which each trial is measured, one after the other; empty where there are none.
         settings: what later readers may want to know (the objective's name, resources ...); never compared.
@@ -85,6 +87,7 @@ class StudySpec:
     max_retries: int = 2
     limits: Limits = Limits()
     valid_ranges: Mapping[str, ValidRange] = field(default_factory=dict)
+    constraints: tuple[Goal, ...] = ()
     instances: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -100,6 +103,7 @@ class StudySpec:
             "limits": self.limits.to_json(),
             "settings": dict(self.settings),
             **({"valid_ranges": dict(self.valid_ranges)} if self.valid_ranges else {}),
+            **({"constraints": [vars(constraint) for constraint in self.constraints]} if self.constraints else {}),
             **({"instances": list(self.instances)} if self.instances else {}),
         }
 
@@ -116,6 +120,7 @@ class StudySpec:
             max_retries=data["max_retries"],
             limits=Limits(**data["limits"]),
             valid_ranges={name: (low, high) for name, (low, high) in data.get("valid_ranges", {}).items()},
+            constraints=tuple(_goal(c) for c in data.get("constraints", ())),
             instances=tuple(data.get("instances", ())),
             settings=data["settings"],
         )
@@ -147,6 +152,10 @@ def _goal(data: Mapping[str, Any]) -> Goal:
     return Goal(data["metric"], data["mode"], data["threshold"], None if valid is None else tuple(valid))
 
 
+def _thresholds(spec: StudySpec) -> dict[str, float]:
+    return {goal.metric: goal.threshold for goal in spec.goals if goal.threshold is not None}
+
+
 def _compared(stored: StudySpec, spec: StudySpec) -> list[tuple[str, Any, Any]]:
     return [
         *_compared_spaces(stored.space, spec.space),
@@ -154,6 +163,8 @@ def _compared(stored: StudySpec, spec: StudySpec) -> list[tuple[str, Any, Any]]:
         ("mode", [g.mode for g in stored.goals], [g.mode for g in spec.goals]),
         ("valid_range", [g.valid_range for g in stored.goals], [g.valid_range for g in spec.goals]),
         ("valid_range", dict(stored.valid_ranges), dict(spec.valid_ranges)),
+        ("thresholds", _thresholds(stored), _thresholds(spec)),
+        ("outcome_constraints", [str(c) for c in stored.constraints], [str(c) for c in spec.constraints]),
         ("sampler", *_told_apart(stored.sampler, spec.sampler)),
         ("sampler version", stored.sampler.version, spec.sampler.version),
         ("scheduler", *_told_apart(stored.scheduler, spec.scheduler)),

@@ -60,6 +60,10 @@ class Tuner:
             last one: after a crash it goes on from there. None: only where the scheduler needs one.
         keep_checkpoints: of how many of the best trials the last checkpoint is kept.
         valid_range: interval (or dict of intervals by metric) outside which a value fails its trial.
+        thresholds: by metric, where the interesting part of several goals' front begins, in the metric's own units; nothing
+            is forbidden by them.
+        outcome_constraints: what metrics of a result must keep, like ``["size_mb <= 100", "recall >= 0.8"]``; what breaks
+            one completes, and is infeasible: never the best.
         callbacks: called with each fact of the study, in order, beside it and by this process: they can neither slow
             nor break it. See ``raytune_hpo.api.callbacks``, and ``raytune_hpo.integrations`` for loggers.
         progress: whether ``fit`` shows a line that updates itself, in a notebook a card.
@@ -100,6 +104,8 @@ class Tuner:
         checkpoint_every_s: float | timedelta | None = None,
         keep_checkpoints: int = 1,
         valid_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
+        thresholds: Mapping[str, float] | None = None,
+        outcome_constraints: Sequence[str] = (),
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool = True,
         runtime: str = "ray",
@@ -109,7 +115,8 @@ class Tuner:
         self._callbacks, self._progress = _checked_callbacks(callbacks), progress
         recorded = {"objective": getattr(objective, "__name__", type(objective).__name__), "runtime": runtime}
         settings = Settings(
-            metric=metric, mode=mode, valid_range=valid_range, sampler=sampler, scheduler=scheduler,
+            metric=metric, mode=mode, valid_range=valid_range, thresholds=thresholds,
+            outcome_constraints=outcome_constraints, sampler=sampler, scheduler=scheduler,
             num_trials=num_trials, time_budget_s=in_seconds(time_budget_s), target=target, max_failures=max_failures,
             num_steps=num_steps, checkpoints=checkpoints, checkpoint_every_s=in_seconds(checkpoint_every_s),
             keep_checkpoints=keep_checkpoints, instances=instances,

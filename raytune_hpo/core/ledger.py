@@ -58,6 +58,7 @@ class StudyStatus:
     elapsed_s: float
     stopped: str | None
     session_start: int = 0
+    num_infeasible: int = 0
 
     @property
     def num_trials(self) -> int:
@@ -105,7 +106,8 @@ class Ledger:
         retried: the failed trials that were enqueued again; these do not count against ``num_trials``.
         stop_asked: the trials that a user wants stopped, and that have not finished.
         owned: the numbers of running trials by worker.
-        best: the completed trial of the lowest loss, for each goal.
+        best: the completed trial of the lowest loss, for each goal, of those that keep the outcome constraints.
+        num_infeasible: how many completed trials break one.
         first_failure: the trial that failed first.
         improved: for each goal the trials that were the best when they finished, and how long ``told`` was by then.
         stopped: the reason of the last StudyStopped, None while a session is open.
@@ -132,6 +134,7 @@ class Ledger:
         self.owned: dict[str, dict[int, None]] = {}
         self.counts = dict.fromkeys(Status, 0)
         self.best: list[Trial | None] = [None] * len(spec.goals)
+        self.num_infeasible = 0
         self.first_failure: Trial | None = None
         self.improved: list[list[tuple[int, Trial]]] = [[] for _ in spec.goals]
         self.stopped: str | None = None
@@ -226,6 +229,7 @@ class Ledger:
             best_number=None if self.best[0] is None else self.best[0].number,
             elapsed_s=self.elapsed_s(now),
             stopped=self.stopped,
+            num_infeasible=self.num_infeasible,
             session_start=self.session_start,
         )
 
@@ -238,7 +242,7 @@ class Ledger:
     def _apply_to_trial(self, fact: TrialFact) -> Trial:
         number = fact.number
         old = self.trials[number] if number < len(self.trials) else None
-        trial = evolve(old, unpacked(fact, self.spec.space), self.spec.goals)
+        trial = evolve(old, unpacked(fact, self.spec.space), self.spec.goals, self.spec.constraints)
         if old is None:
             if number != len(self.trials):
                 raise InvalidTransition(f"trials are numbered in order: expected {len(self.trials)}, got {number}")
@@ -314,6 +318,9 @@ class Ledger:
                 self.first_failure = trial
 
     def _rank(self, trial: Trial) -> None:
+        if trial.violations:
+            self.num_infeasible += 1
+            return
         for index, loss in enumerate(trial.losses or ()):
             best = self.best[index]
             if best is None or best.losses is None or loss < best.losses[index]:

@@ -12,8 +12,9 @@ from typing import Any
 from raytune_hpo import registry
 from raytune_hpo.checkpoints.places import checked_place
 from raytune_hpo.errors import SpecError, nearest
-from raytune_hpo.goals import Goal, make_goals, ranges_of
+from raytune_hpo.goals import Goal, make_constraints, make_goals, ranges_of
 from raytune_hpo.options import positive, whole
+from raytune_hpo.protocols import bound_sampler
 from raytune_hpo.registry import check_pairing, with_brought
 from raytune_hpo.rng import fresh_seed
 from raytune_hpo.runtime.instances import checked_instances, instance_names
@@ -41,6 +42,8 @@ class Settings:
     metric: str | Sequence[str] = "loss"
     mode: str | Sequence[str] = "min"
     valid_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None
+    thresholds: Mapping[str, float] | None = None
+    outcome_constraints: Sequence[str] = ()
     sampler: Any = "auto"
     scheduler: Any = None
     num_trials: int | None = None
@@ -98,7 +101,7 @@ class Settings:
 
     @property
     def goals(self) -> tuple[Goal, ...]:
-        return make_goals(self.metric, self.mode, self.valid_range)
+        return make_goals(self.metric, self.mode, self.valid_range, self.thresholds)
 
     @property
     def limits(self) -> Limits:
@@ -144,11 +147,12 @@ class Settings:
             max_retries=self.max_retries,
             limits=self.limits,
             valid_ranges={name: r for name, r in ranges.items() if name not in metrics},
+            constraints=make_constraints(self.outcome_constraints),
             instances=() if self.instances is None else instance_names(self.instances),
             settings=self.recorded,
         )
         check_pairing(spec, sampler, scheduler)
-        sampler.bind(spec.space, goals, spec.seed)
+        bound_sampler(sampler, spec.space, goals, spec.seed, spec.constraints)
         if scheduler is not None:
             scheduler.bind(goals)
         for point in self.points_to_evaluate:

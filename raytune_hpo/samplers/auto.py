@@ -39,10 +39,11 @@ class Auto(ModelBased):
 
     _parts: Mapping[str, ModelBased]
 
-    def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int) -> _Self:
+    def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int, *, constraints: Sequence[Goal] = ()) -> _Self:
         """A fresh sampler for one study."""
-        bound = super().bind(space, goals, seed)
-        bound._parts = {"gp": GP().bind(space, goals, seed), "tpe": TPE().bind(space, goals, seed)}
+        bound = super().bind(space, goals, seed, constraints=constraints)
+        parts: Mapping[str, ModelBased] = {"gp": GP(), "tpe": TPE()}
+        bound._parts = {name: part.bind(space, goals, seed, constraints=constraints) for name, part in parts.items()}
         return bound
 
     def select(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Selection:
