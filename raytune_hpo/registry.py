@@ -36,6 +36,7 @@ SAMPLERS = {
     "cmaes": "raytune_hpo.samplers.cmaes:CMAES",
     "de": "raytune_hpo.samplers.de:DE",
     "nsga2": "raytune_hpo.samplers.nsga2:NSGA2",
+    "nsga3": "raytune_hpo.samplers.nsga3:NSGA3",
     "gp": "raytune_hpo.samplers.gp:GP",
     "hypertune": "raytune_hpo.samplers.hypertune:HyperTune",
     "rf": "raytune_hpo.samplers.rf:RF",

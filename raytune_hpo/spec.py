@@ -24,6 +24,7 @@ class Limits:
         target: ends the study once the first metric is at least this good, in the metric's own units.
         max_failures: how many trials may fail in one session.
         num_steps: how many steps all trials may make together; those that were lost and made again count twice.
+        stagnation: whether a study ends where its newest trials have brought nothing, see ``Results.stagnation``.
     """
 
     num_trials: int | None = None
@@ -31,6 +32,7 @@ class Limits:
     target: float | None = None
     max_failures: int | None = None
     num_steps: int | None = None
+    stagnation: bool = False
 
     def __post_init__(self) -> None:
         for name in ("num_trials", "max_failures", "num_steps"):
@@ -47,8 +49,11 @@ class Limits:
 
     def to_json(self) -> dict[str, Any]:
         limits = {"num_trials": self.num_trials, "time_budget_s": self.time_budget_s, "target": self.target}
-        newer = {"max_failures": self.max_failures, "num_steps": self.num_steps}  # unknown to older releases
-        return {**limits, **{name: value for name, value in newer.items() if value is not None}}
+        newer = {"max_failures": self.max_failures, "num_steps": self.num_steps, "stagnation": self.stagnation or None}
+        return {
+            **limits,
+            **{name: value for name, value in newer.items() if value is not None},
+        }  # unknown to older releases
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,7 @@ class Tuner:
         num_trials, time_budget_s, target: when to stop; whichever comes first. Times are seconds, or a timedelta.
         max_failures: how many trials may fail in one session before the study stops; the same call goes on.
         num_steps: how many steps all trials may make together, for whoever thinks in budgets of training.
+        stagnation: whether to stop where the newest trials, five for each parameter, have brought nothing.
         max_concurrent: trials at the same time; None: as many as there is room for.
         resources: of one trial: ``{"cpu": 1, "gpu": 0.5, "memory": bytes, ...}``, or a list of such bundles.
         isolation: "actor" uses worker processes again, "process" gives each trial a fresh one.
@@ -89,6 +90,7 @@ class Tuner:
         target: float | None = None,
         max_failures: int | None = None,
         num_steps: int | None = None,
+        stagnation: bool = False,
         max_concurrent: int | None = None,
         resources: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
         isolation: str = "actor",
@@ -118,7 +120,8 @@ class Tuner:
             metric=metric, mode=mode, valid_range=valid_range, thresholds=thresholds,
             outcome_constraints=outcome_constraints, sampler=sampler, scheduler=scheduler,
             num_trials=num_trials, time_budget_s=in_seconds(time_budget_s), target=target, max_failures=max_failures,
-            num_steps=num_steps, checkpoints=checkpoints, checkpoint_every_s=in_seconds(checkpoint_every_s),
+            num_steps=num_steps, stagnation=stagnation, checkpoints=checkpoints,
+            checkpoint_every_s=in_seconds(checkpoint_every_s),
             keep_checkpoints=keep_checkpoints, instances=instances,
             max_concurrent=max_concurrent, resources={"cpu": 1.0} if resources is None else resources,
             isolation=isolation, max_retries=max_retries, retry_failed=retry_failed,
@@ -131,7 +134,8 @@ class Tuner:
         warn_of_lists(space, self._plan.spec.space)
         if settings.limits == Limits() and self._plan.spec.sampler.name not in _ENDING:
             raise SpecError(
-                "a study needs an end: give num_trials, num_steps, time_budget_s or target (or sampler='grid')"
+                "a study needs an end: give num_trials, num_steps, time_budget_s, target or stagnation=True "
+                "(or sampler='grid')"
             )
         if isolation == "process" and runtime != "ray":
             raise SpecError(

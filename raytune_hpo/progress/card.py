@@ -94,6 +94,9 @@ def _tiles(snapshot: Snapshot) -> str:
     for metric, value in status.best.items():
         trial = f" (trial {status.best_number})" if len(status.best) == 1 else ""
         tiles.append(_tile(number(value), f"best {cut(metric, 40)}{trial}"))
+    if status.num_infeasible:
+        completed = status.counts.get("completed", 0)
+        tiles.append(_tile(f"{completed - status.num_infeasible:,}", f"feasible of {completed:,} completed"))
     counts = "".join(
         f'<span style="white-space: nowrap; margin-right: 12px">'
         f'<span style="{_BULLET}; background: {row.bright}"></span>{count:,} {row.word}</span>'

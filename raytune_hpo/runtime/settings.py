@@ -24,7 +24,6 @@ from raytune_hpo.spec import Limits, StudySpec
 MAX_NAME = 200
 RESUME = ("auto", "never")
 ISOLATIONS = ("actor", "process")
-AUTO, AUTO_OF_SEVERAL = "auto", "nsga2"  # what sampler="auto" stands for with one goal, and with several
 _RESOURCE_WORDS = {"cpus": "cpu", "num_cpus": "cpu", "gpus": "gpu", "num_gpus": "gpu", "CPU": "cpu", "GPU": "gpu"}
 
 
@@ -51,6 +50,7 @@ class Settings:
     target: float | None = None
     max_failures: int | None = None
     num_steps: int | None = None
+    stagnation: bool = False
     retry_failed: bool = False
     max_concurrent: int | None = None
     resources: Mapping[str, float] | Sequence[Mapping[str, float]] = field(default_factory=lambda: {"cpu": 1.0})
@@ -111,6 +111,7 @@ class Settings:
             target=self.target,
             max_failures=self.max_failures,
             num_steps=self.num_steps,
+            stagnation=bool(self.stagnation),
         )
 
     def make_parts(self) -> tuple[Any, Any]:
@@ -119,8 +120,7 @@ class Settings:
         Raises:
             SpecError: one of them is unknown, or the sampler brings a scheduler, and another one was given.
         """
-        named = AUTO_OF_SEVERAL if self.sampler == "auto" and len(self.goals) > 1 else self.sampler
-        sampler = registry.make("sampler", named)
+        sampler = registry.make("sampler", self.sampler)
         scheduler = None if self.scheduler is None else registry.make("scheduler", self.scheduler)
         return sampler, with_brought(sampler, scheduler)
 
