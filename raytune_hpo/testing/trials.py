@@ -181,6 +181,11 @@ class Loop:
             trial = report(trial, trial.until, metrics.get("loss"))
         self.learn(finish(trial, metrics, goals=self.goals, constraints=self.constraints))
 
+    def fail(self, trial: Trial) -> None:
+        """A pending trial fails."""
+        self.pending = [other for other in self.pending if other.number != trial.number]
+        self.learn(finish(trial, status=Status.FAILED, goals=self.goals))
+
     def learn(self, trial: Trial) -> None:
         self.finished.append(trial)
         self.sampler.tell(trial)
