@@ -16,6 +16,8 @@ from raytune_hpo.numerics.hypervolume import distinct_front, hypervolume, refere
 from raytune_hpo.numerics.pareto import first_fronts
 from raytune_hpo.trial import Trial
 
+FRONT = "front"  # the name by which all goals together are asked for
+
 
 def reference_point(
     trials: Sequence[Trial], goals: Sequence[Goal], given: Mapping[str, float] | Sequence[float] | None = None

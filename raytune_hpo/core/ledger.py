@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import compress
 from typing import cast, get_args
 
 from raytune_hpo.core.collector import rarely_collected
@@ -108,6 +109,7 @@ class Ledger:
         owned: the numbers of running trials by worker.
         best: the completed trial of the lowest loss, for each goal, of those that keep the outcome constraints.
         num_infeasible: how many completed trials break one.
+        front: of several goals, the feasible trials that no other one beats.
         first_failure: the trial that failed first.
         improved: for each goal the trials that were the best when they finished, and how long ``told`` was by then.
         stopped: the reason of the last StudyStopped, None while a session is open.
@@ -135,6 +137,7 @@ class Ledger:
         self.counts = dict.fromkeys(Status, 0)
         self.best: list[Trial | None] = [None] * len(spec.goals)
         self.num_infeasible = 0
+        self.front: list[Trial] = []
         self.first_failure: Trial | None = None
         self.improved: list[list[tuple[int, Trial]]] = [[] for _ in spec.goals]
         self.stopped: str | None = None
@@ -321,8 +324,21 @@ class Ledger:
         if trial.violations:
             self.num_infeasible += 1
             return
+        if len(self.best) > 1 and trial.losses is not None:
+            self._enter_front(trial, trial.losses)
         for index, loss in enumerate(trial.losses or ()):
             best = self.best[index]
             if best is None or best.losses is None or loss < best.losses[index]:
                 self.best[index] = trial
                 self.improved[index].append((len(self.told), trial))
+
+    def _enter_front(self, trial: Trial, losses: tuple[float, ...]) -> None:
+        """The front with the trial, if none of it is better; without those that the trial beats."""
+        fronted = [other.losses or () for other in self.front]
+        for other in fronted:
+            if other != losses and all(theirs <= own for theirs, own in zip(other, losses, strict=True)):
+                return
+        is_kept = [
+            other == losses or any(theirs < own for theirs, own in zip(other, losses, strict=True)) for other in fronted
+        ]
+        self.front = [*compress(self.front, is_kept), trial]

@@ -23,8 +23,10 @@ _LEAST_INTERCEPT = 1e-6
 def simplex_lattice(m: int, least: int) -> Array:
     """Evenly spread directions (q, m), q >= least: all whose weights are multiples of 1/p, for the smallest p that does.
 
-    (Das, Dennis: Normal-Boundary Intersection. SIAM J. Optimization 8, 1998)
+    Of one goal there is one direction. (Das, Dennis: Normal-Boundary Intersection. SIAM J. Optimization 8, 1998)
     """
+    if m == 1:
+        return np.ones((1, 1))
     p = 1
     while comb(m + p - 1, p) < least:
         p += 1

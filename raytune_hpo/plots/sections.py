@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.analysis.fronts import FRONT
 from raytune_hpo.plots.arms import arms_plot
 from raytune_hpo.plots.best_so_far import best_so_far_plot
 from raytune_hpo.plots.contour import contour_plot
@@ -90,6 +91,9 @@ def sections(results: Results) -> list[Section]:
     if results.best_trials:
         says = "When the best value was found, and for how long nothing better was."
         add("Best so far", says, best_so_far_plot(results, "time"))
+    if len(results.goals) > 1 and _has_enough(every := view(results, FRONT)):
+        says = "Which parameters tell the trials of the first fronts from the others: all metrics at once."
+        add("Importances for the front", says, importances_plot(every))
     for title, says, is_worth_it, draw in _ABOUT_METRICS:
         for metric, goal in enumerate(results.goals[:_MAX_METRICS]):
             seen = view(results, goal.metric)

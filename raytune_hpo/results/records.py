@@ -193,6 +193,7 @@ def snapshot_record(snapshot: Snapshot) -> dict[str, Any]:
         "running": [plain(asdict(trial)) for trial in snapshot.running],
         "best_config": snapshot.best_config,
         "histories": [plain(asdict(history)) for history in snapshot.histories],
+        **({} if snapshot.front is None else {"front": plain(asdict(snapshot.front))}),
         "first_failure": snapshot.first_failure,
     }
 

@@ -21,7 +21,7 @@ from raytune_hpo.analysis.best import (
 )
 from raytune_hpo.analysis.columns import as_data, columns_of, csv_cell
 from raytune_hpo.analysis.failures import reason_of_failure
-from raytune_hpo.analysis.fronts import front_ranks, hypervolume_of, reference_point
+from raytune_hpo.analysis.fronts import FRONT, front_ranks, hypervolume_of, reference_point
 from raytune_hpo.analysis.importance import importances, interactions
 from raytune_hpo.analysis.lineage import lineage_of
 from raytune_hpo.analysis.repeats import Noise, noise_among
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from raytune_hpo.confirming import Confirmation
     from raytune_hpo.plots import Plots
     from raytune_hpo.runtime.plan import RunPlan
-
-FRONT = "front"  # the name by which all goals together are asked for
 
 
 class Results(Sequence[Trial]):

@@ -9,11 +9,13 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 
 from raytune_hpo.arrays import Array
+from raytune_hpo.errors import SpecError
+from raytune_hpo.goals import Goal
 from raytune_hpo.numerics import gaussian, transforms
 from raytune_hpo.numerics.acquisition import ACQUISITIONS, MeanAcquisition, Predictor
 from raytune_hpo.numerics.axes import row_keys
@@ -32,6 +34,7 @@ from raytune_hpo.rng import derive
 from raytune_hpo.samplers.goal_models import GoalModels, ThetaMemos, front_first
 from raytune_hpo.samplers.history import Memo, Observed, Training, last_due, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
+from raytune_hpo.space import Space
 
 _ACQUISITIONS = (*ACQUISITIONS, "thompson", "mace")
 _MACE = ("ei", "pi", "ucb")  # Lyu et al., ICML 2018
@@ -45,6 +48,8 @@ _PARENTS = 3  # best trials that candidates are near to
 _NUM_STARTS = 3
 _MOST_SAMPLED = 400  # candidates of a joint sample
 _RETURNED = 64
+
+_Self = TypeVar("_Self", bound="GP")
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,9 @@ class _Acquisition(Protocol):
 class GP(ModelBased):
     """Bayesian optimisation with a Gaussian process over the mixed space, branches included.
 
+    Several goals have one each, and what is maximised is the expected improvement of the hypervolume of their front; outcome
+    constraints have one each too, and the improvement is multiplied by the probability that they are kept.
+
     Where trials are stopped or paused, there is one for each step at which they are compared: of the losses at the lowest,
     and of how far those at the next are from what is expected of them.
 
@@ -94,7 +102,8 @@ class GP(ModelBased):
         max_points: trials that the model looks at: the best, the newest, and some from all over the study.
 
     Raises:
-        SpecError: an unknown acquisition, marginalize or transform; n_initial < 1; max_points < 16.
+        SpecError: an unknown acquisition, marginalize or transform; n_initial < 1; max_points < 16; with several goals or
+            outcome constraints, another acquisition than "log_ei", or slice samples.
     """
 
     traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True)
@@ -114,6 +123,16 @@ class GP(ModelBased):
         self.n_initial = None if n_initial is None else integer_option("gp", "n_initial", n_initial, least=1)
         self.max_points = integer_option("gp", "max_points", max_points, least=16)
         self.fits: _Fits = _Fits()
+
+    def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int, *, constraints: Sequence[Goal] = ()) -> _Self:
+        """A fresh sampler for one study."""
+        if (len(goals) > 1 or constraints) and (self.acquisition != "log_ei" or self.marginalize == "slice"):
+            raise SpecError(
+                "with several goals or outcome constraints gp maximises the logarithm of what is expected to be gained, "
+                f"by the most probable model; got acquisition={self.acquisition!r}, marginalize={self.marginalize!r}; "
+                "leave them out"
+            )
+        return super().bind(space, goals, seed, constraints=constraints)
 
     @property
     def model_key(self) -> Hashable:
@@ -270,7 +289,8 @@ class GP(ModelBased):
         if listed is not None:
             rows = listed[self._cube.untried(known)]
             return Ranked.of(rows, self._models.values(acquisition, rows), _RETURNED)
-        best = np.argsort(front_first(observed), kind="stable")[: max(_PARENTS, _front_size(observed))]
+        order = front_first(observed)
+        best = np.argsort(order, kind="stable")[: max(_PARENTS, int((order == 0).sum()))]
         near = perturbed(filled(observed.X[best], rng), _NEAR, self._cube.axes, rng)
         candidates = np.concatenate([self._cube.draw(_DRAWN, rng), self._cube.proper(near)])
         return self._searched(candidates, known, running, acquisition)
@@ -369,10 +389,6 @@ class GP(ModelBased):
         V = np.column_stack([self._acquisition(name, posteriors).values(Z) for name in _MACE])
         mixed = rng.permutation(len(rows))
         return Ranked.of(rows[mixed], pareto_front(-V)[mixed].astype(float))
-
-
-def _front_size(observed: Observed) -> int:
-    return int((front_first(observed) == 0).sum())
 
 
 _TRANSFORMS: Mapping[str, Callable[[Array], Array]] = {

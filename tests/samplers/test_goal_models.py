@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import make_constraints, make_goals
 from raytune_hpo.samplers import GP, NSGA2, NSGA3, RF, TPE
@@ -111,3 +112,12 @@ def test_a_bound_stays_where_it_is_on_the_scale_of_excesses():
     z = bilog(np.array([-1e6, -1.0, 0.0, 1.0, 1e3]))
     assert z[2] == 0
     assert (np.diff(z) > 0).all()
+
+
+@pytest.mark.parametrize("options", [{"acquisition": "thompson"}, {"marginalize": "slice"}])
+def test_what_is_made_for_one_goal_is_refused_for_several(options):
+    GP(**options).bind(SQUARE, make_goals("f"), 0)
+    with pytest.raises(SpecError, match="with several goals or outcome constraints gp.*leave them out"):
+        GP(**options).bind(SQUARE, TWO, 0)
+    with pytest.raises(SpecError, match="leave them out"):
+        GP(**options).bind(SQUARE, make_goals("f"), 0, constraints=make_constraints(["h >= 0"]))
