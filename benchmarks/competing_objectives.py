@@ -20,7 +20,7 @@ from typing import Any
 import one_core  # noqa: F401  # isort: skip  (before numpy)
 
 import numpy as np
-from common import RESULTS, Figure, arguments, conduct
+from common import RESULTS, Figure, arguments, at_most, conduct
 from tasks import fronts, shared
 from tasks.fronts import Metrics, Problem
 
@@ -113,20 +113,23 @@ def mean_gap(by_problem: Sequence[Sequence[float]]) -> tuple[float, float]:
     return float(np.mean(means)), 1.96 * float(np.sqrt(np.sum(errors))) / len(means)
 
 
-def of_functions(runs: Runs, samplers: Sequence[str], seeds: Sequence[int], names: Sequence[str]) -> Iterator[Figure]:
+def of_functions(
+    runs: Runs, samplers: Sequence[str], seeds: Sequence[int], names: Sequence[str], workers: int
+) -> Iterator[Figure]:
     """The gap of each sampler on each function."""
+    side = "" if workers == 1 else f", {workers} workers"
     for name in names:
         problem = fronts.function(name)
         for sampler in samplers:
             for seed in seeds:
-                runs.play(problem, sampler, seed)
-            found = runs.of(name, sampler)
+                runs.play(problem, sampler, seed, workers)
+            found = runs.of(name, sampler, workers)
             for at in AT:
                 if gaps := [run["gaps"][str(at)] for run in found if str(at) in run["gaps"]]:
-                    yield _gap(f"{name}, {sampler}", [gaps], at, len(gaps))
+                    yield _gap(f"{name}, {sampler}{side}", [gaps], at, len(gaps))
             feasible = [run["feasible"] for run in found if run["feasible"] is not None]
             if problem.constraints and feasible:
-                what = f"{name}, {sampler}: feasible share after {WARM} trials"
+                what = f"{name}, {sampler}{side}: feasible share after {WARM} trials"
                 yield Figure(name=what, what=what, measured=float(np.mean(feasible)), unit="")
 
 
@@ -159,6 +162,25 @@ def of_tasks(
                     yield _gap(f"{half} tasks, {who}", list(found.values()), at, num, found)
 
 
+def of_asks(num_trials: int) -> list[Figure]:
+    """How long gp thinks about three goals, after so many trials and for each of the twenty that follow."""
+    problem = fronts.function("vehicle_safety")
+    loop = Loop.of(lambda: registry.make("sampler", "gp"), problem.space, goals=problem.goals)
+    for config in problem.space.sample(num_trials, np.random.default_rng(0)):
+        loop.tell(loop.enqueue(config), problem.evaluate(config))
+    seconds = []
+    for _ in range(20):
+        began = time.process_time()
+        trial = loop.ask()
+        seconds.append(time.process_time() - began)
+        assert trial is not None, "gp always has something to suggest"
+        loop.tell(trial, problem.evaluate(trial.config))
+    name = f"a suggestion of gp for three goals after {num_trials} trials"
+    detail = {"most": max(seconds)}
+    what = f"{name}: median of the processor's seconds (the longest, with a fit, {max(seconds):.2f})"
+    return [at_most(0.3, name=name, what=what, measured=float(np.median(seconds)), unit="s", detail=detail)]
+
+
 def _gap(
     name: str, by_problem: Sequence[Sequence[float]], at: int, num: int, found: dict[str, list[float]] | None = None
 ) -> Figure:
@@ -172,7 +194,8 @@ def _gap(
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--only", choices=("functions", "tasks"), help="one of the two")
+    parser.add_argument("--only", choices=("functions", "tasks", "asks"), help="one of the three")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="trials at a time, of functions")
     parser.add_argument("--samplers", nargs="+", default=["auto", "nsga2", "random"], metavar="NAME")
     parser.add_argument("--seeds", type=int, default=10, metavar="N", help="from 0 on")
     parser.add_argument("--problems", nargs="+", metavar="NAME", help="some of them")
@@ -184,12 +207,12 @@ def main() -> None:
         if args.quick
         else (args.out or RESULTS / "competing_objectives.json").with_name("competing_objectives_runs.json")
     )
-    runs = Runs(path, 12 if args.quick else NUM_TRIALS)
+    runs = Runs(path, AT[0] if args.quick else NUM_TRIALS)
     chosen = set(args.problems or (["zdt1"] if args.quick else []))
 
     def functions(quick: bool) -> list[Figure]:
         names = [name for name in fronts.FUNCTIONS if not chosen or name in chosen]
-        return list(of_functions(runs, args.samplers, seeds, names))
+        return list(of_functions(runs, args.samplers, seeds, names, args.workers))
 
     def tasks(quick: bool) -> list[Figure]:
         if folder is None or quick:
@@ -197,7 +220,10 @@ def main() -> None:
         names = [name for name in fronts.names(folder) if not chosen or name in chosen]
         return list(of_tasks(runs, args.samplers, seeds, folder, names))
 
-    measures = {"functions": functions, "tasks": tasks}
+    def asks(quick: bool) -> list[Figure]:
+        return of_asks(20 if quick else 200)
+
+    measures = {"functions": functions, "tasks": tasks, "asks": asks}
     conduct(args, {name: measure for name, measure in measures.items() if args.only in (None, name)})
 
 

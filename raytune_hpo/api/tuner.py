@@ -120,9 +120,8 @@ class Tuner:
             metric=metric, mode=mode, valid_range=valid_range, thresholds=thresholds,
             outcome_constraints=outcome_constraints, sampler=sampler, scheduler=scheduler,
             num_trials=num_trials, time_budget_s=in_seconds(time_budget_s), target=target, max_failures=max_failures,
-            num_steps=num_steps, stagnation=stagnation, checkpoints=checkpoints,
-            checkpoint_every_s=in_seconds(checkpoint_every_s),
-            keep_checkpoints=keep_checkpoints, instances=instances,
+            num_steps=num_steps, stagnation=stagnation, checkpoints=checkpoints, instances=instances,
+            checkpoint_every_s=in_seconds(checkpoint_every_s), keep_checkpoints=keep_checkpoints,
             max_concurrent=max_concurrent, resources={"cpu": 1.0} if resources is None else resources,
             isolation=isolation, max_retries=max_retries, retry_failed=retry_failed,
             trial_timeout_s=in_seconds(trial_timeout_s), points_to_evaluate=points_to_evaluate, seed=seed, name=name,
@@ -132,15 +131,7 @@ class Tuner:
             objective = over_instances(objective, settings.instances)
         self._plan = RunPlan.of(space, settings, objective)
         warn_of_lists(space, self._plan.spec.space)
-        if settings.limits == Limits() and self._plan.spec.sampler.name not in _ENDING:
-            raise SpecError(
-                "a study needs an end: give num_trials, num_steps, time_budget_s, target or stagnation=True "
-                "(or sampler='grid')"
-            )
-        if isolation == "process" and runtime != "ray":
-            raise SpecError(
-                f"isolation='process' gives each trial a Ray process, got runtime={runtime!r}; use runtime='ray'"
-            )
+        _check_end(settings, self._plan.spec.sampler.name, runtime)
 
     @property
     def name(self) -> str:
@@ -250,6 +241,22 @@ def _started(plan: RunPlan, runtime: str, *, detached: bool, say: Callable[[str]
     if runtime == "local":
         return LocalHandle(plan)
     return SimulatedHandle(plan)
+
+
+def _check_end(settings: Settings, sampler: str, runtime: str) -> None:
+    """Check that a study comes to an end, and that its trials can be ended as they are to be.
+
+    Raises:
+        SpecError: it has no limit, or its trials are to be processes where there are none.
+    """
+    if settings.limits == Limits() and sampler not in _ENDING:
+        raise SpecError(
+            "a study needs an end: give num_trials, num_steps, time_budget_s, target or stagnation=True (or sampler='grid')"
+        )
+    if settings.isolation == "process" and runtime != "ray":
+        raise SpecError(
+            f"isolation='process' gives each trial a Ray process, got runtime={runtime!r}; use runtime='ray'"
+        )
 
 
 def _checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:

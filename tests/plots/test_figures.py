@@ -225,7 +225,7 @@ def test_the_attained_hypervolume_is_flat_where_nothing_was_added():
 
 def test_lines_run_through_goals_and_bounded_metrics():
     (lines,) = competing().plot.metrics().data
-    assert {axis.label for axis in lines.dimensions} == {"a <= 2.5", "b (min)", "c (min)", "mb <= 1"}
+    assert {axis.label for axis in lines.dimensions} == {"a &lt;= 2.5", "b (min)", "c (min)", "mb &lt;= 1"}
     assert sorted(lines.line.color) == [0.0, 0.5, 1.0, 1.0, 1.0]
 
 
