@@ -307,7 +307,7 @@ def evolve(trial: Trial | None, fact: TrialFact, goals: Sequence[Goal], constrai
         raise _invalid(trial, fact)
     after = _FOLLOWING[type(fact)](trial, fact, goals)
     if constraints and after.status is Status.COMPLETED:
-        return _with(after, violations=violations_of(after.metrics, constraints))
+        return changed(after, violations=violations_of(after.metrics, constraints))
     return after
 
 
