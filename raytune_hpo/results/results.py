@@ -32,10 +32,11 @@ from raytune_hpo.analysis.tried import Tried, tried_in
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.display.foreign_words import RESULTS, no_attribute
 from raytune_hpo.display.text import counts_line, unfinished_text
-from raytune_hpo.errors import NoCompletedTrial
+from raytune_hpo.errors import NoCompletedTrial, SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.results import summary
+from raytune_hpo.results.recommending import recommended
 from raytune_hpo.results.records import summary_record, trial_record
 from raytune_hpo.rng import derive
 from raytune_hpo.spec import StudySpec
@@ -228,6 +229,28 @@ class Results(Sequence[Trial]):
         """The first metric of ``best_trial``, in its own units."""
         value: float = self.best_trial.metrics[self.goals[0].metric]
         return value
+
+    @cached_property
+    def recommended(self) -> Trial:
+        """The completed trial whose value is best by a model of all results.
+
+        Under noise ``best_trial`` is the luckiest one, and what it promises does not come again. Here a Gaussian process
+        says what of each value is noise; without noise both are the same, as a rule. Outcome constraints are kept.
+
+        Raises:
+            NoCompletedTrial: as ``best_trial`` does.
+            SpecError: there are several goals, whose front is ``best_trials``.
+        """
+        if len(self.goals) > 1:
+            raise SpecError(
+                f"recommended is for one metric, the study has {[goal.metric for goal in self.goals]}; see best_trials"
+            )
+        return recommended(self._spec, self._trials, self.feasible or (self.best_trial,))
+
+    @property
+    def recommended_config(self) -> Mapping[str, Any]:
+        """The configuration of ``recommended``."""
+        return self.recommended.config
 
     @cached_property
     def best_trials(self) -> tuple[Trial, ...]:

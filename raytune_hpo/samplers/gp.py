@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,7 @@ _ACQUISITIONS = (*ACQUISITIONS, "thompson", "mace")
 _MACE = ("ei", "pi", "ucb")  # Lyu et al., ICML 2018
 _MARGINALIZE = ("map", "none", "slice")
 _FIXED_NOISE = 1e-3  # of "none"
+_MUCH_NOISE = 0.1  # variance of the noise, in units of the mean square of the better half of the losses
 _NUM_SLICES = 10
 _MOST_FITTED = 256  # trials that length scales are learned from
 # Candidates from the prior, and near the best trials: hardly any of the prior's are better, in many dimensions none.
@@ -52,18 +53,25 @@ _RETURNED = 64
 _Self = TypeVar("_Self", bound="GP")
 
 
+class _Fit(NamedTuple):
+    """What was fitted to a prefix: hyperparameters thetas (s, d + 2), and the transform of its losses."""
+
+    thetas: Array
+    transform: str
+
+
 @dataclass(frozen=True)
 class _Fits:
     """What was fitted.
 
     Attributes:
-        thetas: hyperparameters (s, d + 2) of the newest prefix that was due.
+        newest: to the newest prefix that was due.
         levels: the same of each fidelity, the lowest first.
         predictions: of the listed rows.
         goals: hyperparameters of several goals and constraints.
     """
 
-    thetas: Memo[Array] = field(default_factory=Memo)
+    newest: Memo[_Fit] = field(default_factory=Memo)
     levels: defaultdict[int, Memo[Array]] = field(default_factory=partial(defaultdict, Memo))
     predictions: CachedPredictions = field(default_factory=CachedPredictions)
     goals: ThetaMemos = field(default_factory=ThetaMemos)
@@ -95,9 +103,10 @@ class GP(ModelBased):
             "mace" draws from the Pareto front of EI, PI and UCB.
         marginalize: of length scales and noise, "map" takes the most probable, "none" too, with the noise fixed at
             1e-3, and "slice" averages over ten slice samples, which takes ten times as long.
-        transform: of losses before they are modelled. "auto" ranks the worse half, so that a heavy tail does not
-            matter; "power" is the power that makes them most normal; "log_error" and "hybrid_log_error" are for error
-            rates in [0, 1]; "none".
+        transform: of losses before they are modelled. "half_rank" ranks the worse half, so that a heavy tail does not
+            matter; "auto" does so as long as the model finds little noise, which would become most of what is left of the
+            better half, and leaves losses as they are where there is more; "power" is the power that makes them most
+            normal; "log_error" and "hybrid_log_error" are for error rates in [0, 1]; "none".
         n_initial: trials of the even design; None for a number that suits the space.
         max_points: trials that the model looks at: the best, the newest, and some from all over the study.
 
@@ -119,7 +128,7 @@ class GP(ModelBased):
     ) -> None:
         self.acquisition = named_option("gp", "acquisition", acquisition, _ACQUISITIONS)
         self.marginalize = named_option("gp", "marginalize", marginalize, _MARGINALIZE)
-        self.transform = named_option("gp", "transform", transform, _TRANSFORMS)
+        self.transform = named_option("gp", "transform", transform, ("auto", *_TRANSFORMS))
         self.n_initial = None if n_initial is None else integer_option("gp", "n_initial", n_initial, least=1)
         self.max_points = integer_option("gp", "max_points", max_points, least=16)
         self.fits: _Fits = _Fits()
@@ -192,27 +201,45 @@ class GP(ModelBased):
         if observed.curves is not None:
             return self._cokriged(observed)
         Z, owner = self._embedding(training.X), self._embedding.owner
+        return [Posterior.of(theta, Z, owner, training.y) for theta in self._fit(observed).thetas]
+
+    def _fit(self, observed: Observed) -> _Fit:
+        """What was fitted to the newest prefix that is due."""
         due = observed.first(last_due(len(observed)))
-        thetas = self.fits.thetas.of(due, partial(self._fitted, due))
-        return [Posterior.of(theta, Z, owner, training.y) for theta in thetas]
+        return self.fits.newest.of(due, partial(self._fitted, due))
 
     def _training(self, observed: Observed) -> Training:
-        """The trials that the model looks at; failed ones count as the worst of them."""
+        """The trials that the model looks at."""
+        return self._trained_on(observed, self._fit(observed).transform)[0]
+
+    def _trained_on(self, observed: Observed, transform: str) -> tuple[Training, float]:
+        """The trials that the model looks at, and the variance of their transformed losses before these are standardised;
+        failed trials count as the worst of them.
+        """
         y = observed.Y[:, 0]
         told = ~np.isnan(y)
         kept = representatives(np.where(told, y, np.inf), self.max_points)
         y, told = y[kept], told[kept]
         warped = np.empty(len(y))
-        warped[told] = _TRANSFORMS[self.transform](y[told])
+        warped[told] = _TRANSFORMS[transform](y[told])
         warped[~told] = warped[told].max()
-        return Training(observed.X[kept], transforms.standardised(warped), np.where(told, y, y[told].max()))
+        training = Training(observed.X[kept], transforms.standardised(warped), np.where(told, y, y[told].max()))
+        return training, float(warped.var())
 
-    def _fitted(self, observed: Observed) -> Array:
-        """Hyperparameters (s, d + 2) of the observed trials."""
+    def _fitted(self, observed: Observed) -> _Fit:
+        """Hyperparameters of the observed trials, and how their losses were transformed."""
+        transform = "half_rank" if self.transform == "auto" else self.transform
         if np.isnan(observed.Y).all():
-            return self._prior.mean[None, :]
-        training = self._training(observed)
-        return self._hyperparameters(training.X, training.y, "gp/slices", len(observed))
+            return _Fit(self._prior.mean[None, :], transform)
+        fit, variance = self._fitted_with(observed, transform)
+        if self.transform == "auto" and np.exp(fit.thetas[:, -1]).mean() * variance >= _MUCH_NOISE:
+            fit, _ = self._fitted_with(observed, "none")
+        return fit
+
+    def _fitted_with(self, observed: Observed, transform: str) -> tuple[_Fit, float]:
+        """The fit with a transform, and the variance of the transformed losses."""
+        training, variance = self._trained_on(observed, transform)
+        return _Fit(self._hyperparameters(training.X, training.y, "gp/slices", len(observed)), transform), variance
 
     def _hyperparameters(self, X: Array, y: Array, stream: str, n: int) -> Array:
         """Hyperparameters (s, d + 2) of scores y (n,) at rows X."""
@@ -278,7 +305,7 @@ class GP(ModelBased):
         return self._hyperparameters(due.X, y, f"gp/slices/{level}", len(due))
 
     def _warped(self, y: Array) -> Array:
-        return transforms.standardised(_TRANSFORMS[self.transform](y))
+        return transforms.standardised(_TRANSFORMS["half_rank" if self.transform == "auto" else self.transform](y))
 
     # -------------------------------------------------------------------------------------------- several goals
 
@@ -300,7 +327,7 @@ class GP(ModelBased):
         def fitted(X: Array, y: Array, n: int) -> Array:
             return self._hyperparameters(X, y, "gp/goals", n)[0] if len(y) else self._prior.mean
 
-        warp = _TRANSFORMS[self.transform]
+        warp = _TRANSFORMS["half_rank" if self.transform == "auto" else self.transform]
         memos = self.fits.goals
         return GoalModels(self._embedding, self._goals, warp, fitted, self.max_points, self._seed, memos)
 
@@ -392,7 +419,7 @@ class GP(ModelBased):
 
 
 _TRANSFORMS: Mapping[str, Callable[[Array], Array]] = {
-    "auto": transforms.half_ranked,
+    "half_rank": transforms.half_ranked,
     "power": transforms.power,
     "none": transforms.standardised,
     "log_error": transforms.log_error,

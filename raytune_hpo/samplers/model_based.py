@@ -92,6 +92,13 @@ class ModelBased(ConstraintLearner, ABC):
         """
         return None
 
+    def expected_of(self, trials: Sequence[Trial]) -> Array | None:
+        """The losses (k,) that the model expects of trials after all that was told, in their own units; None if it cannot
+        say.
+        """
+        observed, _ = self.compared(())
+        return self.expect(observed, self._cube.encode(trials))
+
     def estimate(self, observed: Observed, rows: Array) -> tuple[Array, Array] | None:
         """Means and variances (k,) of the losses at rows (k, d) according to the model, in its own units, which are
         standardised; None if it has none. Pending trials do not count.
