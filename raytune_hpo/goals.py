@@ -1,27 +1,32 @@
-"""What a study optimises: its goals, and the only sign flip in the house."""
+"""What a study optimises and what must hold: its goals and outcome constraints, and the only sign flip in the house."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
+from math import isfinite, nan
+from numbers import Real
 from typing import Any, TypeAlias, TypeVar
 
 from raytune_hpo.errors import SpecError
 
 ValidRange: TypeAlias = tuple[float, float]
 _MODES = ("min", "max")
+_BOUND_BY = {"<=": "min", ">=": "max"}  # the direction in which a metric moves away from its bound
+_CONSTRAINT = re.compile(r"\s*(?P<metric>.*\S)\s*(?P<sense><=|>=)\s*(?P<bound>\S+)\s*", re.DOTALL)
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Goal:
-    """One metric to optimise.
+    """One metric to optimise or, among a study's outcome constraints, to keep within a bound.
 
     Attributes:
         metric: the key under which the objective reports it.
         mode: ``"min"`` or ``"max"``.
-        threshold: where the interesting part of a Pareto front begins, in the metric's own units.
+        threshold: where the interesting part of a Pareto front begins, in the metric's own units: what is worse is worth
+            nothing, though it is not forbidden. Of an outcome constraint the bound: what is worse is infeasible.
         valid_range: closed interval outside which a value fails its trial.
     """
 
@@ -40,6 +45,12 @@ class Goal:
             if not low < high:
                 raise SpecError(f"valid_range needs low < high, got {self.valid_range} for metric {self.metric!r}")
 
+    def __str__(self) -> str:
+        if self.threshold is None:
+            return f"{self.metric} ({self.mode})"
+        sense = next(sense for sense, mode in _BOUND_BY.items() if mode == self.mode)
+        return f"{self.metric} {sense} {self.threshold:g}"
+
     def loss(self, value: _T) -> _T:
         """A value of the metric (a number or an array) as a loss to be minimised."""
         return -value if self.mode == "max" else value  # type: ignore[operator]
@@ -47,6 +58,11 @@ class Goal:
     def value(self, loss: _T) -> _T:
         """The value of the metric that has this loss: ``value(loss(x))`` is ``x``."""
         return self.loss(loss)
+
+    def excess(self, value: _T) -> _T:
+        """By how much a value of the metric is worse than the threshold, in its own units; 0 or less where it is not."""
+        assert self.threshold is not None, "only what has a threshold has an excess"
+        return self.loss(value) - self.loss(self.threshold)  # type: ignore[operator, return-value]
 
     @property
     def lower_is_better(self) -> bool:
@@ -58,14 +74,17 @@ def make_goals(
     metric: str | Sequence[str],
     mode: str | Sequence[str] = "min",
     valid_range: ValidRange | Mapping[str, ValidRange] | None = None,
+    thresholds: Mapping[str, float] | None = None,
 ) -> tuple[Goal, ...]:
     """Goals from the keywords of a Tuner; one mode serves for all metrics, or one is given for each.
 
     Args:
         valid_range: see ``ranges_of``; those of other metrics are passed over.
+        thresholds: by metric, of some of the goals.
 
     Raises:
-        SpecError: no metric, a metric twice, as many modes as metrics are not given, or a range that is not valid.
+        SpecError: no metric, a metric twice, as many modes as metrics are not given, a range that is not valid, or a
+            threshold that is no number or of no goal.
     """
     metrics = _listed("metric", metric)
     modes = [mode] * len(metrics) if isinstance(mode, str) else _listed("mode", mode)
@@ -75,8 +94,66 @@ def make_goals(
         raise SpecError(f"each metric is named once, got {metrics}")
     if len(modes) != len(metrics):
         raise SpecError(f"mode needs one entry for each metric: {len(metrics)} metrics, {len(modes)} modes")
-    ranges = ranges_of(valid_range, metrics)
-    return tuple(Goal(m, d, valid_range=ranges.get(m)) for m, d in zip(metrics, modes, strict=True))
+    ranges, begins = ranges_of(valid_range, metrics), _checked_thresholds(thresholds, metrics)
+    return tuple(Goal(m, d, begins.get(m), ranges.get(m)) for m, d in zip(metrics, modes, strict=True))
+
+
+def _checked_thresholds(thresholds: Any, metrics: Sequence[str]) -> dict[str, float]:
+    if thresholds is None:
+        return {}
+    if not isinstance(thresholds, Mapping):
+        raise SpecError(f'thresholds is a dict by metric like {{"latency_ms": 50}}, got {thresholds!r}')
+    for name, value in thresholds.items():
+        if name not in metrics:
+            raise SpecError(
+                f"thresholds says where goals begin to be interesting, and {name!r} is none of {list(metrics)}; for a bound "
+                f'on another metric use outcome_constraints=["{name} <= {value}"]'
+            )
+        if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
+            raise SpecError(f"thresholds[{name!r}] is a value of that metric, got {value!r}")
+    return {name: float(value) for name, value in thresholds.items()}
+
+
+def make_constraints(texts: str | Sequence[str]) -> tuple[Goal, ...]:
+    """Outcome constraints from their texts, like ``"size_mb <= 100"`` and ``"recall >= 0.8"``.
+
+    Raises:
+        SpecError: a text that is no such comparison, or a bound that is given twice.
+    """
+    if isinstance(texts, str) or not isinstance(texts, Sequence):
+        raise SpecError(f'outcome_constraints is a list like ["size_mb <= 100", "recall >= 0.8"], got {texts!r}')
+    constraints: dict[tuple[str, str], Goal] = {}
+    for text in texts:
+        constraint = _constraint(text)
+        key = constraint.metric, constraint.mode
+        if key in constraints:
+            raise SpecError(f"a metric has one bound on each side, got {constraints[key]} and {constraint}; keep one")
+        constraints[key] = constraint
+    return tuple(constraints.values())
+
+
+def _constraint(text: Any) -> Goal:
+    found = _CONSTRAINT.fullmatch(text) if isinstance(text, str) else None
+    try:
+        bound = float(found["bound"]) if found else nan
+    except ValueError:
+        bound = nan
+    if found is None or not isfinite(bound) or {"<", ">", "="} & set(found["metric"]):
+        raise SpecError(
+            f'an outcome constraint is a metric, "<=" or ">=", and a number, like "size_mb <= 100"; got {text!r} '
+            "(a metric with two bounds takes two constraints)"
+        )
+    return Goal(found["metric"], _BOUND_BY[found["sense"]], threshold=bound)
+
+
+def violations_of(metrics: Mapping[str, Any], constraints: Sequence[Goal]) -> dict[str, float]:
+    """By how much each broken constraint is broken, by metric and in its units; empty where all hold.
+
+    A metric that is missing, because its trial was ended at the scheduler's last step, say, is broken by NaN: what is not
+    known to hold does not count as if it did.
+    """
+    excesses = [(c.metric, c.excess(metrics.get(c.metric, nan))) for c in constraints]
+    return {metric: excess for metric, excess in excesses if not excess <= 0}  # of two bounds one can be broken
 
 
 def _listed(what: str, value: Any) -> list[Any]:

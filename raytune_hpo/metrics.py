@@ -36,17 +36,25 @@ class MetricRules:
     Attributes:
         goals: every result has a finite number for each.
         ranges: closed intervals of other metrics; a value outside fails the trial.
+        constraints: outcome constraints; every result has a finite number for the metric of each.
         every_report: whether every report must have the goals too, because a scheduler judges by them.
     """
 
     goals: Sequence[Goal]
     ranges: Mapping[str, ValidRange] = field(default_factory=dict)
     every_report: bool = False
+    constraints: Sequence[Goal] = ()
     _bound: Mapping[str, ValidRange | None] = field(init=False, repr=False, compare=False)
+    _of_goals: frozenset[str] = field(init=False, repr=False, compare=False)
+    _of_result: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        bound = {**{goal.metric: goal.valid_range for goal in self.goals}, **self.ranges}
+        constrained = [constraint.metric for constraint in self.constraints]
+        bound = {**{goal.metric: goal.valid_range for goal in self.goals}, **dict.fromkeys(constrained), **self.ranges}
+        bound.update({goal.metric: goal.valid_range for goal in self.goals})
         object.__setattr__(self, "_bound", bound)
+        object.__setattr__(self, "_of_goals", frozenset(goal.metric for goal in self.goals))
+        object.__setattr__(self, "_of_result", self._of_goals | set(constrained))
 
     def named(self, result: Any) -> dict[str, Any]:
         """What an objective gave, as a dict of metrics: a lone number is the value of the first goal.
@@ -73,7 +81,7 @@ class MetricRules:
         Raises:
             ObjectiveError: naming the metric, the rule and what came.
         """
-        return self._checked(metrics, require=self.every_report)
+        return self._checked(metrics, self._of_goals if self.every_report else frozenset())
 
     def of_result(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """A result's metrics as plain values.
@@ -81,9 +89,9 @@ class MetricRules:
         Raises:
             ObjectiveError: naming the metric, the rule and what came.
         """
-        return self._checked(metrics, require=True)
+        return self._checked(metrics, self._of_result)
 
-    def _checked(self, metrics: Mapping[str, Any], *, require: bool) -> dict[str, Any]:
+    def _checked(self, metrics: Mapping[str, Any], required: frozenset[str]) -> dict[str, Any]:
         plain: dict[str, Any] = {}
         bound = self._bound
         for key, value in metrics.items():
@@ -97,10 +105,13 @@ class MetricRules:
             if name in plain:
                 if interval is not None and not interval[0] <= plain[name] <= interval[1]:
                     raise ObjectiveError(f"metric {name!r} must lie in valid_range {interval}, got {plain[name]}")
-            elif require and name not in self.ranges:
+            elif name in required:
+                way_out = (
+                    "or set metric= to one of those" if name in self._of_goals else "its outcome constraint needs it"
+                )
                 raise ObjectiveError(
                     f"the objective must give metric {name!r}, got {sorted(plain) or 'no metrics'}; "
-                    f"return or report it, or set metric= to one of those"
+                    f"return or report it, {way_out}"
                 )
         if plain.get("status") == _FAILED:
             raise ObjectiveError('the objective gave status "fail"; its trial fails, as hyperopt would have it')

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 
@@ -73,6 +73,7 @@ class Traits:
             begin. It decides alone which paused trials go on: a Promoter beside it is refused.
         ahead: suggestions may be computed before anyone asks; False where one may name a trial that is let go meanwhile.
         multi_goal: learns from several goals.
+        constraints: learns from outcome constraints: ``bind`` takes them as a keyword, see ConstraintReader.
         needs: packages, by their names for pip, that the process which computes suggestions must have besides numpy:
             on a cluster it is another one than the user's.
         version: raised when the same history would give other suggestions than before; part of the spec.
@@ -85,6 +86,7 @@ class Traits:
     continues: bool = False
     ahead: bool = True
     multi_goal: bool = False
+    constraints: bool = False
     needs: tuple[str, ...] = ()
     version: int = 1
 
@@ -131,6 +133,30 @@ class ReportReader(Sampler, Protocol):
     def observe(self, trial: Trial) -> None:
         """Learn from a trial that has paused, by its reports: each time it does; what is newest replaces what was before."""
         ...
+
+
+class ConstraintReader(Sampler, Protocol):
+    """A sampler that learns from outcome constraints (``constraints``)."""
+
+    def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int, *, constraints: Sequence[Goal] = ()) -> _Self:
+        """As ``Sampler.bind``; the constraints are goals whose thresholds are bounds.
+
+        What a completed trial is told with has their metrics; what breaks one has ``violations`` and is never the best.
+        """
+        ...
+
+
+def bound_sampler(
+    sampler: Sampler, space: Space, goals: Sequence[Goal], seed: int, constraints: Sequence[Goal] = ()
+) -> Sampler:
+    """A fresh sampler of the same options for one study; outcome constraints are for those that learn from them.
+
+    Raises:
+        SpecError: the options do not fit the space or the goals.
+    """
+    if constraints and sampler.traits.constraints:
+        return cast(ConstraintReader, sampler).bind(space, goals, seed, constraints=constraints)
+    return sampler.bind(space, goals, seed)
 
 
 @runtime_checkable

@@ -36,6 +36,7 @@ SAMPLERS = {
     "cmaes": "raytune_hpo.samplers.cmaes:CMAES",
     "de": "raytune_hpo.samplers.de:DE",
     "nsga2": "raytune_hpo.samplers.nsga2:NSGA2",
+    "nsga3": "raytune_hpo.samplers.nsga3:NSGA3",
     "gp": "raytune_hpo.samplers.gp:GP",
     "hypertune": "raytune_hpo.samplers.hypertune:HyperTune",
     "rf": "raytune_hpo.samplers.rf:RF",
@@ -257,8 +258,8 @@ def check_pairing(spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None
     """Refuse a sampler that cannot learn from what the study measures, or would decide what its scheduler decides.
 
     Raises:
-        SpecError: several metrics for a sampler of one, naming those that learn from several; or both a sampler and a
-            scheduler that say which paused trials go on.
+        SpecError: several metrics for a sampler of one, or outcome constraints for one that would not heed them, which names
+            those that do; or both a sampler and a scheduler that say which paused trials go on.
     """
     from raytune_hpo.protocols import (  # needs numpy; whoever only opens a storage does without
         BringsScheduler,
@@ -271,20 +272,29 @@ def check_pairing(spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None
             f"sampler {spec.sampler.name!r} decides which paused trials go on, and so does scheduler "
             f"{spec.scheduler and spec.scheduler.name!r}; leave the scheduler out, or use another sampler"
         )
-    if len(spec.goals) == 1 or sampler.traits.multi_goal:
-        return
+    if len(spec.goals) > 1 and not sampler.traits.multi_goal:
+        raise SpecError(
+            f"sampler {spec.sampler.name!r} learns from one metric, the study has "
+            f"{[goal.metric for goal in spec.goals]}; use {_samplers_with('multi_goal')}, or one metric"
+        )
+    if spec.constraints and not (sampler.traits.constraints or sampler.traits.history_free):
+        raise SpecError(
+            f"sampler {spec.sampler.name!r} does not learn from outcome constraints, the study has "
+            f"{[str(constraint) for constraint in spec.constraints]}; use {_samplers_with('constraints')}"
+        )
+
+
+def _samplers_with(trait: str) -> str:
+    """The samplers that have a trait, in words."""
     able = []
     for name in installed("sampler"):
         try:
             traits = getattr(load("sampler", name), "traits", None)
         except SpecError:  # a plug-in that cannot be imported has no place in the advice
             continue
-        if traits is not None and traits.multi_goal:
+        if traits is not None and getattr(traits, trait):
             able.append(name)
-    raise SpecError(
-        f"sampler {spec.sampler.name!r} learns from one metric, the study has "
-        f"{[goal.metric for goal in spec.goals]}; use {', '.join(sorted(able)) or 'another sampler'}, or one metric"
-    )
+    return ", ".join(sorted(able)) or "another sampler"
 
 
 def _recorded(value: Any) -> Any:

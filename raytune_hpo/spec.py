@@ -26,6 +26,7 @@ class Limits:
         target: ends the study once the first metric is at least this good, in the metric's own units.
         max_failures: how many trials may fail in one session.
         num_steps: how many steps all trials may make together; those that were lost and made again count twice.
+        stagnation: whether a study ends where its newest trials have brought nothing, see ``Results.stagnation``.
     """
 
     num_trials: int | None = None
@@ -33,6 +34,7 @@ class Limits:
     target: float | None = None
     max_failures: int | None = None
     num_steps: int | None = None
+    stagnation: bool = False
 
     def __post_init__(self) -> None:
         for name in ("num_trials", "max_failures", "num_steps"):
@@ -49,8 +51,11 @@ class Limits:
 
     def to_json(self) -> dict[str, Any]:
         limits = {"num_trials": self.num_trials, "time_budget_s": self.time_budget_s, "target": self.target}
-        newer = {"max_failures": self.max_failures, "num_steps": self.num_steps}  # unknown to older releases
-        return {**limits, **{name: value for name, value in newer.items() if value is not None}}
+        newer = {"max_failures": self.max_failures, "num_steps": self.num_steps, "stagnation": self.stagnation or None}
+        return {
+            **limits,
+            **{name: value for name, value in newer.items() if value is not None},
+        }  # unknown to older releases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +78,8 @@ class StudySpec:
     Attributes:
         seed: from which every random draw of the study derives.
         max_retries: how often a trial may take its worker down before it fails.
+        constraints: the bounds that metrics of a result must keep, each a goal with its threshold; what breaks one is
+            infeasible. Empty where there are none.
         valid_ranges: closed intervals of metrics that are no goals; a value outside fails its trial.
         instances: the names of the inputs on which each trial is measured, one after the other; empty where there are none.
         settings: what later readers may want to know (the objective's name, resources ...); never compared.
@@ -87,6 +94,7 @@ class StudySpec:
     max_retries: int = 2
     limits: Limits = Limits()
     valid_ranges: Mapping[str, ValidRange] = field(default_factory=dict)
+    constraints: tuple[Goal, ...] = ()
     instances: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -102,6 +110,7 @@ class StudySpec:
             "limits": self.limits.to_json(),
             "settings": dict(self.settings),
             **({"valid_ranges": dict(self.valid_ranges)} if self.valid_ranges else {}),
+            **({"constraints": [vars(constraint) for constraint in self.constraints]} if self.constraints else {}),
             **({"instances": list(self.instances)} if self.instances else {}),
         }
 
@@ -118,6 +127,7 @@ class StudySpec:
             max_retries=data["max_retries"],
             limits=Limits(**data["limits"]),
             valid_ranges={name: (low, high) for name, (low, high) in data.get("valid_ranges", {}).items()},
+            constraints=tuple(_goal(c) for c in data.get("constraints", ())),
             instances=tuple(data.get("instances", ())),
             settings=data["settings"],
         )
@@ -168,6 +178,10 @@ def _goal(data: Mapping[str, Any]) -> Goal:
     return Goal(data["metric"], data["mode"], data["threshold"], None if valid is None else tuple(valid))
 
 
+def _thresholds(spec: StudySpec) -> dict[str, float]:
+    return {goal.metric: goal.threshold for goal in spec.goals if goal.threshold is not None}
+
+
 def _compared(stored: StudySpec, spec: StudySpec) -> list[tuple[str, Any, Any]]:
     return [
         *_compared_spaces(stored.space, spec.space),
@@ -175,6 +189,8 @@ def _compared(stored: StudySpec, spec: StudySpec) -> list[tuple[str, Any, Any]]:
         ("mode", [g.mode for g in stored.goals], [g.mode for g in spec.goals]),
         ("valid_range", [g.valid_range for g in stored.goals], [g.valid_range for g in spec.goals]),
         ("valid_range", dict(stored.valid_ranges), dict(spec.valid_ranges)),
+        ("thresholds", _thresholds(stored), _thresholds(spec)),
+        ("outcome_constraints", [str(c) for c in stored.constraints], [str(c) for c in spec.constraints]),
         ("sampler", *_told_apart(stored.sampler, spec.sampler)),
         ("sampler version", stored.sampler.version, spec.sampler.version),
         ("scheduler", *_told_apart(stored.scheduler, spec.scheduler)),

@@ -27,7 +27,7 @@ from raytune_hpo.facts import (
     Verdict,
     changed,
 )
-from raytune_hpo.goals import Goal, to_losses
+from raytune_hpo.goals import Goal, to_losses, violations_of
 from raytune_hpo.space import Space
 
 # ------------------------------------------------------------------------------------------------ trials
@@ -148,6 +148,8 @@ class Trial:
         config: the configuration, as the objective got it.
         metrics: the result; of a pruned or failed trial its last report.
         losses: the goals' values of a completed trial, all to be minimised; None until there are some.
+        violations: of a completed trial, by how much each outcome constraint is broken, by metric and in its units; empty
+            where all hold.
         reports: those that hold, in order of their steps: of the current attempt, and of earlier ones up to ``from_step``.
         attempt: how often it was handed out; ``retries`` how many of these count against ``max_retries``.
         basis: see Started; ``is_suggested`` tells the sampler's suggestions from the user's own points.
@@ -163,6 +165,7 @@ class Trial:
     status: Status = Status.RUNNING
     metrics: Mapping[str, Any] = field(default_factory=dict)
     losses: tuple[float, ...] | None = None
+    violations: Mapping[str, float] = field(default_factory=dict)
     reports: Reports = field(default_factory=Reports)  # not NO_REPORTS: dataclasses refuse unhashable defaults
     worker: str | None = None
     attempt: int = 1
@@ -182,6 +185,11 @@ class Trial:
         if name in TRIAL:
             raise no_attribute("Trial", name, TRIAL)
         return object.__getattribute__(self, name)  # which says that there is none
+
+    @property
+    def is_feasible(self) -> bool:
+        """Whether it has completed and keeps all outcome constraints, so that it may be the best."""
+        return self.losses is not None and not self.violations
 
     @property
     def is_suggested(self) -> bool:
@@ -273,12 +281,13 @@ def unpacked(fact: TrialFact, space: Space) -> TrialFact:
     return changed(fact, config=config)
 
 
-def evolve(trial: Trial | None, fact: TrialFact, goals: Sequence[Goal]) -> Trial:
+def evolve(trial: Trial | None, fact: TrialFact, goals: Sequence[Goal], constraints: Sequence[Goal] = ()) -> Trial:
     """The trial after the fact.
 
     Args:
         trial: None before the trial's first Started.
         fact: with its configuration ``unpacked``.
+        constraints: the study's outcome constraints.
 
     Raises:
         InvalidTransition: the fact cannot follow.
@@ -296,7 +305,10 @@ def evolve(trial: Trial | None, fact: TrialFact, goals: Sequence[Goal]) -> Trial
         return trial
     if trial.status is not Status.RUNNING and not _stops_paused(trial, fact):
         raise _invalid(trial, fact)
-    return _FOLLOWING[type(fact)](trial, fact, goals)
+    after = _FOLLOWING[type(fact)](trial, fact, goals)
+    if constraints and after.status is Status.COMPLETED:
+        return changed(after, violations=violations_of(after.metrics, constraints))
+    return after
 
 
 def _stops_paused(trial: Trial, fact: TrialFact) -> bool:
@@ -309,6 +321,7 @@ def _started(trial: Trial | None, fact: Started) -> Trial:
         return Trial(
             number=fact.number,
             config=fact.config,
+            violations=_NOTHING,
             reports=NO_REPORTS,
             worker=fact.worker,
             basis=fact.basis,

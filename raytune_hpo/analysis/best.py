@@ -15,9 +15,11 @@ from raytune_hpo.trial import Trial
 
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
-    """The completed trials, best in the first goal first; of equals, the one of the lower number first."""
+    """The completed trials, feasible ones before others, best in the first goal first; of equals, the one of the lower
+    number first.
+    """
     completed = [trial for trial in trials if trial.losses is not None]
-    return sorted(completed, key=_first_loss)
+    return sorted(completed, key=lambda trial: (not trial.is_feasible, _first_loss(trial)))
 
 
 def by_last_loss(trials: Iterable[Trial]) -> list[Trial]:
@@ -35,18 +37,29 @@ def by_value(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
-    """The completed trial that is best in the first goal, the first of equals; None if none has completed."""
-    completed = [trial for trial in trials if trial.losses is not None]
-    return min(completed, key=_first_loss) if completed else None
+    """The feasible trial that is best in the first goal, the first of equals; None if there is none."""
+    return min(feasible(trials), key=_first_loss, default=None)
 
 
 def best_trials(trials: Sequence[Trial]) -> list[Trial]:
-    """The Pareto front: completed trials that no other one beats. With one goal, all that share the best loss."""
-    completed = [trial for trial in trials if trial.losses is not None]
-    if not completed:
+    """The Pareto front: feasible trials that no other one beats. With one goal, all that share the best loss."""
+    candidates = feasible(trials)
+    if not candidates:
         return []
-    front = pareto_front(np.array([trial.losses for trial in completed], dtype=np.float64))
-    return [trial for trial, is_best in zip(completed, front, strict=True) if is_best]
+    front = pareto_front(np.array([trial.losses for trial in candidates], dtype=np.float64))
+    return [trial for trial, is_best in zip(candidates, front, strict=True) if is_best]
+
+
+def feasible(trials: Iterable[Trial]) -> list[Trial]:
+    """The completed trials that keep all outcome constraints: all of them, where there are none."""
+    return [trial for trial in trials if trial.is_feasible]
+
+
+def past_thresholds(trials: Iterable[Trial], goals: Sequence[Goal]) -> list[Trial]:
+    """The completed trials that are past the thresholds of all goals that have one: at least as good as these."""
+    bounds = [(goal.metric, goal) for goal in goals if goal.threshold is not None]
+    completed = [trial for trial in trials if trial.losses is not None]
+    return [trial for trial in completed if all(goal.excess(trial.metrics[metric]) <= 0 for metric, goal in bounds)]
 
 
 def best_so_far(trials: Sequence[Trial]) -> Trial | None:

@@ -87,33 +87,38 @@ class MetricSeries:
         """Whether each trial has completed, (n,)."""
         return np.array([trial.status is Status.COMPLETED for trial in self.trials], dtype=bool)
 
+    @cached_property
+    def feasible(self) -> NDArray[np.bool_]:
+        """Whether each trial has completed and keeps all outcome constraints, (n,)."""
+        return np.array([trial.is_feasible for trial in self.trials], dtype=bool)
+
     def sample(self, most: int) -> Positions:
         """At most ``most`` positions of trials with a value, in order: the best ones, and others from all the study."""
         return self.valued[best_and_others(self.losses[self.valued], most)]
 
     @cached_property
     def best(self) -> int | None:
-        """The position of the best completed trial, the first of equals; None if none has a value."""
-        found = np.where(self.completed, self.losses, np.nan)
+        """The position of the best feasible trial, the first of equals; None if none has a value."""
+        found = np.where(self.feasible, self.losses, np.nan)
         return None if np.isnan(found).all() else int(np.nanargmin(found))
 
     @cached_property
     def lowest_so_far(self) -> Floats:
-        """The lowest loss of a completed trial up to each position (n,); NaN before the first one."""
-        return lowest_so_far(np.where(self.completed, self.losses, np.nan))
+        """The lowest loss of a feasible trial up to each position (n,); NaN before the first one."""
+        return lowest_so_far(np.where(self.feasible, self.losses, np.nan))
 
     @cached_property
     def improvements(self) -> list[int]:
-        """Positions of the completed trials that were better than all before them, the first one included."""
-        return improvements(np.where(self.completed, self.losses, np.nan))
+        """Positions of the feasible trials that were better than all before them, the first one included."""
+        return improvements(np.where(self.feasible, self.losses, np.nan))
 
     def lowest_over_time(self) -> tuple[Floats, Floats]:
-        """When trials completed, in seconds since the study's first trial was handed out, and the lowest loss by then."""
+        """When feasible trials completed, in seconds since the study's first trial began, and the lowest loss then."""
         losses = self.losses.tolist()
         ended = [
             (trial.finished_at, losses[i])
             for i, trial in enumerate(self.trials)
-            if self.completed[i] and trial.finished_at is not None
+            if self.feasible[i] and trial.finished_at is not None
         ]
         if not ended:
             return np.empty(0), np.empty(0)

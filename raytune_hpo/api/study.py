@@ -67,11 +67,15 @@ class Study:
         resume: str = "auto",
         checkpoints: str | PathLike[str] | None = None,
         valid_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
+        thresholds: Mapping[str, float] | None = None,
+        outcome_constraints: Sequence[str] = (),
     ) -> None:
         settings = Settings(
             metric=metric,
             mode=mode,
             valid_range=valid_range,
+            thresholds=thresholds,
+            outcome_constraints=outcome_constraints,
             sampler=sampler,
             scheduler=scheduler,
             num_trials=num_trials,

@@ -41,6 +41,7 @@ class Tuner:
         num_trials, time_budget_s, target: when to stop; whichever comes first. Times are seconds, or a timedelta.
         max_failures: how many trials may fail in one session before the study stops; the same call goes on.
         num_steps: how many steps all trials may make together, for whoever thinks in budgets of training.
+        stagnation: whether to stop where the newest trials, five for each parameter, have brought nothing.
         max_concurrent: trials at the same time; None: as many as there is room for.
         resources: of one trial: ``{"cpu": 1, "gpu": 0.5, "memory": bytes, ...}``, or a list of such bundles.
         isolation: "actor" uses worker processes again, "process" gives each trial a fresh one.
@@ -60,6 +61,10 @@ class Tuner:
             last one: after a crash it goes on from there. None: only where the scheduler needs one.
         keep_checkpoints: of how many of the best trials the last checkpoint is kept.
         valid_range: interval (or dict of intervals by metric) outside which a value fails its trial.
+        thresholds: by metric, where the interesting part of several goals' front begins, in the metric's own units; nothing
+            is forbidden by them.
+        outcome_constraints: what metrics of a result must keep, like ``["size_mb <= 100", "recall >= 0.8"]``; what breaks
+            one completes, and is infeasible: never the best.
         callbacks: called with each fact of the study, in order, beside it and by this process: they can neither slow
             nor break it. See ``raytune_hpo.api.callbacks``, and ``raytune_hpo.integrations`` for loggers.
         progress: whether ``fit`` shows a line that updates itself, in a notebook a card.
@@ -85,6 +90,7 @@ class Tuner:
         target: float | None = None,
         max_failures: int | None = None,
         num_steps: int | None = None,
+        stagnation: bool = False,
         max_concurrent: int | None = None,
         resources: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
         isolation: str = "actor",
@@ -100,6 +106,8 @@ class Tuner:
         checkpoint_every_s: float | timedelta | None = None,
         keep_checkpoints: int = 1,
         valid_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
+        thresholds: Mapping[str, float] | None = None,
+        outcome_constraints: Sequence[str] = (),
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool = True,
         runtime: str = "ray",
@@ -109,10 +117,11 @@ class Tuner:
         self._callbacks, self._progress = _checked_callbacks(callbacks), progress
         recorded = {"objective": getattr(objective, "__name__", type(objective).__name__), "runtime": runtime}
         settings = Settings(
-            metric=metric, mode=mode, valid_range=valid_range, sampler=sampler, scheduler=scheduler,
+            metric=metric, mode=mode, valid_range=valid_range, thresholds=thresholds,
+            outcome_constraints=outcome_constraints, sampler=sampler, scheduler=scheduler,
             num_trials=num_trials, time_budget_s=in_seconds(time_budget_s), target=target, max_failures=max_failures,
-            num_steps=num_steps, checkpoints=checkpoints, checkpoint_every_s=in_seconds(checkpoint_every_s),
-            keep_checkpoints=keep_checkpoints, instances=instances,
+            num_steps=num_steps, stagnation=stagnation, checkpoints=checkpoints, instances=instances,
+            checkpoint_every_s=in_seconds(checkpoint_every_s), keep_checkpoints=keep_checkpoints,
             max_concurrent=max_concurrent, resources={"cpu": 1.0} if resources is None else resources,
             isolation=isolation, max_retries=max_retries, retry_failed=retry_failed,
             trial_timeout_s=in_seconds(trial_timeout_s), points_to_evaluate=points_to_evaluate, seed=seed, name=name,
@@ -122,14 +131,7 @@ class Tuner:
             objective = over_instances(objective, settings.instances)
         self._plan = RunPlan.of(space, settings, objective)
         warn_of_lists(space, self._plan.spec.space)
-        if settings.limits == Limits() and self._plan.spec.sampler.name not in _ENDING:
-            raise SpecError(
-                "a study needs an end: give num_trials, num_steps, time_budget_s or target (or sampler='grid')"
-            )
-        if isolation == "process" and runtime != "ray":
-            raise SpecError(
-                f"isolation='process' gives each trial a Ray process, got runtime={runtime!r}; use runtime='ray'"
-            )
+        _check_end(settings, self._plan.spec.sampler.name, runtime)
 
     @property
     def name(self) -> str:
@@ -241,6 +243,22 @@ def _started(plan: RunPlan, runtime: str, *, detached: bool, say: Callable[[str]
     if runtime == "local":
         return LocalHandle(plan)
     return SimulatedHandle(plan)
+
+
+def _check_end(settings: Settings, sampler: str, runtime: str) -> None:
+    """Check that a study comes to an end, and that its trials can be ended as they are to be.
+
+    Raises:
+        SpecError: it has no limit, or its trials are to be processes where there are none.
+    """
+    if settings.limits == Limits() and sampler not in _ENDING:
+        raise SpecError(
+            "a study needs an end: give num_trials, num_steps, time_budget_s, target or stagnation=True (or sampler='grid')"
+        )
+    if settings.isolation == "process" and runtime != "ray":
+        raise SpecError(
+            f"isolation='process' gives each trial a Ray process, got runtime={runtime!r}; use runtime='ray'"
+        )
 
 
 def _checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:

@@ -32,7 +32,7 @@ def read_trial(name: str, number: int, first: Sequence[Fact], facts: Sequence[Fa
     trial: Trial | None = None
     for fact in facts:
         if isinstance(fact, TrialFact):  # a user's wish to stop it is about it, but does not change it
-            trial = evolve(trial, unpacked(fact, spec.space), spec.goals)
+            trial = evolve(trial, unpacked(fact, spec.space), spec.goals, spec.constraints)
     assert trial is not None
     return full_trial_record(trial, facts)
 

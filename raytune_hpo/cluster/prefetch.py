@@ -20,7 +20,7 @@ from raytune_hpo.core.asking import Telling, ask
 from raytune_hpo.core.messages import PreparedSuggestion, SuggestionRequest
 from raytune_hpo.core.optimizer import Optimizer
 from raytune_hpo.errors import ClusterError
-from raytune_hpo.protocols import Continue, Sampler, Signal, Suggestion
+from raytune_hpo.protocols import Continue, Sampler, Signal, Suggestion, bound_sampler
 from raytune_hpo.runtime.async_desk import AsyncDesk
 from raytune_hpo.runtime.attendance import is_unusual
 from raytune_hpo.runtime.plan import RunPlan
@@ -38,7 +38,7 @@ class SamplerReplica:
 
     def __init__(self, spec: StudySpec, sampler: Sampler) -> None:
         self._seed, self._space = spec.seed, spec.space
-        self._sampler = sampler.bind(spec.space, spec.goals, spec.seed)
+        self._sampler = bound_sampler(sampler, spec.space, spec.goals, spec.seed, spec.constraints)
         self._tell = Telling(self._sampler)
 
     def suggest(

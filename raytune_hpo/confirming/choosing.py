@@ -34,7 +34,7 @@ class Chosen:
 
 
 def chosen(results: Results, top: int) -> list[Chosen]:
-    """The best configurations, trials of the same one pooled: by their means or, with several goals, the means' front.
+    """The best feasible configurations, trials of one pooled: by their means or, with several goals, the means' front.
 
     The configuration of the search's best trial is always among them (with several goals that of the best in each, as
     far as ``top`` goes): how optimistic the search was is asked about that one.
@@ -44,7 +44,7 @@ def chosen(results: Results, top: int) -> list[Chosen]:
     """
     first = results.best_trial.number
     groups: dict[int, Chosen] = {}
-    for trials in by_config(results):
+    for trials in by_config([trial for trial in results if trial.is_feasible]):
         columns = zip(*(trial.losses or () for trial in trials), strict=True)
         losses = tuple(math.fsum(column) / len(trials) for column in columns)
         group = Chosen(number=trials[0].number, config=trials[0].config, trials=tuple(trials), losses=losses)

@@ -20,6 +20,7 @@ def as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
         "metric": [goal.metric for goal in results.goals],
         "mode": [goal.mode for goal in results.goals],
         "valid_range": {**ranges, **results.spec.valid_ranges} or None,
+        "thresholds": {goal.metric: goal.threshold for goal in results.goals if goal.threshold is not None} or None,
         "max_retries": results.spec.max_retries,
         "storage": results.storage,
         "runtime": runtime or (before if before in ("ray", "local") else "local"),

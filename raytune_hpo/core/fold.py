@@ -8,7 +8,7 @@ from raytune_hpo.core.asking import Telling
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Fact, Finished, Paused, Printed, Released, Reported, Saved, Verdict
-from raytune_hpo.protocols import Continue, Promoter, Sampler, Scheduler, as_promoter, last_step
+from raytune_hpo.protocols import Continue, Promoter, Sampler, Scheduler, as_promoter, bound_sampler, last_step
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial, evolve
 
@@ -25,8 +25,11 @@ class StudyFold:
 
     def __init__(self, spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None = None) -> None:
         self.ledger = Ledger(spec)
-        self.sampler: Sampler = _bound(sampler, "ask", spec.space, spec.goals, spec.seed)
-        self.scheduler: Scheduler | None = None if scheduler is None else _bound(scheduler, "judge", spec.goals)
+        bound = bound_sampler(sampler, spec.space, spec.goals, spec.seed, spec.constraints)
+        self.sampler: Sampler = _checked(sampler, bound, "ask")
+        self.scheduler: Scheduler | None = (
+            None if scheduler is None else _checked(scheduler, scheduler.bind(spec.goals), "judge")
+        )
         self.promoter: Promoter | None = as_promoter(self.scheduler)
         ends = [] if scheduler is None else [last_step(scheduler), len(spec.instances) or None]
         self._last_step = min((end for end in ends if end is not None), default=None)
@@ -93,8 +96,8 @@ _OF_NO_PART = frozenset((Printed, Saved, Released))  # facts that neither sample
 _OF_THE_SAMPLER = frozenset((Finished, Paused))
 
 
-def _bound(part: Any, needed: str, *study: Any) -> Any:
-    bound = part.bind(*study)
+def _checked(part: Any, bound: Any, needed: str) -> Any:
+    """What ``bind`` of a part has returned."""
     if not callable(getattr(bound, needed, None)):
         raise SpecError(
             f"bind of {type(part).__name__} returns a fresh one for a study, with {needed}, got {bound!r}; return it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raytune_hpo.analysis.stagnation import has_stagnated
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.core.fold import StudyFold
 from raytune_hpo.core.instances import order_of
@@ -35,6 +36,9 @@ class HandingOut(StudyFold):
         self.suggestions = Suggestions(self.ledger, self.sampler, ahead=ahead)
         self._order = order_of(len(spec.instances), spec.seed)
         self._facts: list[Fact] = []  # of the command that is being decided
+        self._stagnant: tuple[int, bool] | None = (
+            None  # a number of finished trials, and whether the search had stagnated
+        )
 
     def _record(self, fact: Fact) -> None:
         self.apply(fact)
@@ -239,6 +243,8 @@ class HandingOut(StudyFold):
             self._stop("time_budget_s", at)
         elif limits.target is not None and self._has_reached(limits.target):
             self._stop("target", at)
+        elif limits.stagnation and self._is_stagnant():
+            self._stop("stagnation", at)
 
     def _is_through(self) -> bool:
         """Whether all trials that may begin have, and none of them runs, waits, or is to go on."""
@@ -256,6 +262,13 @@ class HandingOut(StudyFold):
     def _has_reached(self, target: float) -> bool:
         best, goal = self.ledger.best[0], self.ledger.spec.goals[0]
         return best is not None and best.losses is not None and best.losses[0] <= goal.loss(target)
+
+    def _is_stagnant(self) -> bool:
+        """Asked at every command, computed once for each number of finished trials."""
+        num = len(self.ledger.finished)
+        if self._stagnant is None or self._stagnant[0] != num:
+            self._stagnant = num, has_stagnated(self.ledger.finished, self.ledger.spec.space.num_columns)
+        return self._stagnant[1]
 
     def _stop(self, reason: str, at: float) -> None:
         """End the session; what runs waits to be taken up again."""

@@ -31,7 +31,11 @@ class Keeping:
         self._sweep_at = _SWEEP_EVERY
 
     def is_wanted(self, trial: Trial, losses: Sequence[float] | None) -> bool:
-        """Whether a trial that is about to complete with these losses shall save its last checkpoint."""
+        """Whether a trial that is about to complete with these losses shall save its last checkpoint.
+
+        Args:
+            losses: None where it will never be among the best.
+        """
         if losses is None:
             return False
         best = self._of_best()
@@ -60,7 +64,7 @@ class Keeping:
             self._sweep_at = 2 * len(ledger.checkpoints) + _SWEEP_EVERY
 
     def _newest_is_wanted(self, trial: Trial) -> bool:
-        return self._may_go_on(trial) or (trial.losses is not None and self._is_best(trial))
+        return self._may_go_on(trial) or (trial.is_feasible and self._is_best(trial))
 
     def _may_go_on(self, trial: Trial) -> bool:
         if trial.status in (Status.RUNNING, Status.WAITING):
@@ -88,7 +92,7 @@ class Keeping:
     def _enter(self, trial: Trial) -> None:
         best = self._best
         assert best is not None
-        if trial.losses is not None and (trial.losses[0], trial.number) not in best:
+        if trial.losses is not None and trial.is_feasible and (trial.losses[0], trial.number) not in best:
             insort(best, (trial.losses[0], trial.number))
             del best[self._num_best :]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import compress
 from typing import cast, get_args
 
 from raytune_hpo.core.collector import rarely_collected
@@ -58,6 +59,7 @@ class StudyStatus:
     elapsed_s: float
     stopped: str | None
     session_start: int = 0
+    num_infeasible: int = 0
 
     @property
     def num_trials(self) -> int:
@@ -114,7 +116,9 @@ class Ledger:
         retried: the failed trials that were enqueued again; these do not count against ``num_trials``.
         stop_asked: the trials that a user wants stopped, and that have not finished.
         owned: the numbers of running trials by worker.
-        best: the completed trial of the lowest loss, for each goal.
+        best: the completed trial of the lowest loss, for each goal, of those that keep the outcome constraints.
+        num_infeasible: how many completed trials break one.
+        front: of several goals, the feasible trials that no other one beats.
         first_failure: the trial that failed first.
         improved: for each goal the trials that were the best when they finished, and how long ``told`` was by then.
         stopped: the reason of the last StudyStopped, None while a session is open.
@@ -142,6 +146,8 @@ class Ledger:
         self.owned: dict[str, dict[int, None]] = {}
         self.counts = dict.fromkeys(Status, 0)
         self.best: list[Trial | None] = [None] * len(spec.goals)
+        self.num_infeasible = 0
+        self.front: list[Trial] = []
         self.first_failure: Trial | None = None
         self.improved: list[list[tuple[int, Trial]]] = [[] for _ in spec.goals]
         self.stopped: str | None = None
@@ -237,6 +243,7 @@ class Ledger:
             best_number=None if self.best[0] is None else self.best[0].number,
             elapsed_s=self.elapsed_s(now),
             stopped=self.stopped,
+            num_infeasible=self.num_infeasible,
             session_start=self.session_start,
         )
 
@@ -252,7 +259,8 @@ class Ledger:
         number = fact.number
         old = self.trials[number] if number < len(self.trials) else None
         kind, spec = type(fact), self.spec
-        trial = evolve(old, unpacked(fact, spec.space) if kind is Started else fact, spec.goals)
+        fact = unpacked(fact, spec.space) if kind is Started else fact
+        trial = evolve(old, fact, spec.goals, spec.constraints)
         if old is None:
             if number != len(self.trials):
                 raise InvalidTransition(f"trials are numbered in order: expected {len(self.trials)}, got {number}")
@@ -330,8 +338,24 @@ class Ledger:
                 self.first_failure = trial
 
     def _rank(self, trial: Trial) -> None:
+        if trial.violations:
+            self.num_infeasible += 1
+            return
+        if len(self.best) > 1 and trial.losses is not None:
+            self._enter_front(trial, trial.losses)
         for index, loss in enumerate(trial.losses or ()):
             best = self.best[index]
             if best is None or best.losses is None or loss < best.losses[index]:
                 self.best[index] = trial
                 self.improved[index].append((len(self.told), trial))
+
+    def _enter_front(self, trial: Trial, losses: tuple[float, ...]) -> None:
+        """The front with the trial, if none of it is better; without those that the trial beats."""
+        fronted = [other.losses or () for other in self.front]
+        for other in fronted:
+            if other != losses and all(theirs <= own for theirs, own in zip(other, losses, strict=True)):
+                return
+        is_kept = [
+            other == losses or any(theirs < own for theirs, own in zip(other, losses, strict=True)) for other in fronted
+        ]
+        self.front = [*compress(self.front, is_kept), trial]

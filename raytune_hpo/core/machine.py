@@ -50,7 +50,7 @@ from raytune_hpo.facts import (
     Verdict,
     changed,
 )
-from raytune_hpo.goals import to_losses
+from raytune_hpo.goals import to_losses, violations_of
 from raytune_hpo.protocols import Sampler, Scheduler
 from raytune_hpo.registry import check_pairing
 from raytune_hpo.spec import StudySpec
@@ -190,7 +190,9 @@ class OptimizerCore(HandingOut):
 
     def _offer_checkpoint(self, command: OfferCheckpoint) -> Wanted:
         trial = self._held(command.number, command.attempt)
-        losses = to_losses(command.metrics, self.ledger.spec.goals)
+        spec = self.ledger.spec
+        is_feasible = not violations_of(command.metrics, spec.constraints)
+        losses = to_losses(command.metrics, spec.goals) if is_feasible else None
         return Wanted(is_wanted=trial is not None and self._keeping.is_wanted(trial, losses))
 
     def _end_trial(self, command: EndTrial) -> Noted:

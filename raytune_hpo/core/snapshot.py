@@ -53,6 +53,28 @@ class History:
     length: int
 
 
+class FrontDot(NamedTuple):
+    """A feasible trial in two metrics."""
+
+    x: float
+    y: float
+    is_front: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Front:
+    """Two metrics against each other.
+
+    Attributes:
+        metrics, modes: of the first two goals.
+        dots: trials that have completed and keep the outcome constraints, evenly thinned, those of the front for themselves.
+    """
+
+    metrics: tuple[str, str]
+    modes: tuple[str, str]
+    dots: tuple[FrontDot, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunningTrial:
     """A trial that a worker has in hand.
@@ -80,6 +102,7 @@ class Snapshot:
         best_config: of the trial that is best in the first metric, on one line; empty where there is none.
         histories: of the first goals.
         first_failure: why the first trial that failed did so, in one line; empty where none has.
+        front: with several goals, the first two against each other; None with one.
         num_reporting: of a study that has ended without a completed trial, how many unfinished ones have reports.
     """
 
@@ -88,6 +111,7 @@ class Snapshot:
     best_config: str
     histories: tuple[History, ...]
     first_failure: str = ""
+    front: Front | None = None
     num_reporting: int = 0
 
 
@@ -105,6 +129,7 @@ def snapshot_of(ledger: Ledger, now: float) -> Snapshot:
         first_failure=""
         if ledger.first_failure is None
         else cut(reason_of_failure(ledger.first_failure), _REASON_WIDTH),
+        front=_front(ledger) if len(ledger.spec.goals) > 1 else None,
         num_reporting=0 if status.is_running or best else num_unfinished_with_reports(unfinished),
     )
 
@@ -131,6 +156,20 @@ def _history(ledger: Ledger, index: int, goal: Goal) -> History:
             (at, trial.metrics[goal.metric]) for at, trial in evenly_chosen(ledger.improved[index], MAX_CORNERS)
         ),
         length=len(ledger.told),
+    )
+
+
+def _front(ledger: Ledger) -> Front:
+    x, y = ledger.spec.goals[:2]
+    others = [ledger.finished[index] for index in strided(len(ledger.finished), MAX_POINTS)]
+    in_front = {trial.number for trial in ledger.front}
+    shown = [(trial, False) for trial in others if trial.is_feasible and trial.number not in in_front]
+    shown += [(trial, True) for trial in evenly_chosen(ledger.front, MAX_CORNERS)]
+    values = [(_number(t.metrics.get(x.metric)), _number(t.metrics.get(y.metric)), bold) for t, bold in shown]
+    return Front(
+        metrics=(cut(x.metric, _NAME_WIDTH), cut(y.metric, _NAME_WIDTH)),
+        modes=(x.mode, y.mode),
+        dots=tuple(FrontDot(a, b, bold) for a, b, bold in values if a is not None and b is not None),
     )
 
 

@@ -131,12 +131,14 @@ class TrialRecorder(ABC):
 
     def _follow(self, fact: Any) -> None:
         """Take a trial's fact into the fold, and pass it on to the logger unless the record holds that attempt."""
-        trial = evolve(self._open.get(fact.number), unpacked(fact, self.spec.space), self.spec.goals)
+        trial = evolve(
+            self._open.get(fact.number), unpacked(fact, self.spec.space), self.spec.goals, self.spec.constraints
+        )
         self._open[trial.number] = trial
         if trial.status.is_finished:
             del self._open[trial.number]
             best = self.best.losses if self.best is not None else None
-            if trial.losses is not None and (best is None or trial.losses[0] < best[0]):
+            if trial.losses is not None and trial.is_feasible and (best is None or trial.losses[0] < best[0]):
                 self.best = trial
         if attempt_key(trial) in self._held:
             return

@@ -206,6 +206,29 @@ class Posterior:
         dsd = -2 * self._pulled(A, slope * b) / sd[:, None]
         return k @ self.a, sd, dmean, dsd
 
+    def covariances(self, Z: Array) -> tuple[Array, Array]:
+        """With the observations, (m, n), and standard deviations (m,) of the loss without noise, at features (m, q)."""
+        s2 = math.exp(self.theta[-2])
+        k = s2 * matern52(squared_distances(Z * self.scale, self.B))
+        v = forward(self.L, k.T)
+        return k, standard_deviation(s2, np.einsum("ij,ij->j", v, v))
+
+    def slopes_of(self, Z: Array, weights: Array) -> tuple[Array, Array, Array, Array]:
+        """Means (S, m) for several weights of the observations (n, S), standard deviations (m,), and the gradients
+        (S, m, q), (m, q) of both by the features; see ``slopes``.
+        """
+        s2 = math.exp(self.theta[-2])
+        A = Z * self.scale
+        k, slope = matern52_slope(squared_distances(A, self.B))
+        k *= s2
+        slope *= s2
+        v = forward(self.L, k.T)
+        b = backward(self.L, v).T
+        sd = standard_deviation(s2, np.einsum("ij,ij->j", v, v))
+        dmean = np.stack([2 * self._pulled(A, slope * a) for a in weights.T])
+        dsd = -2 * self._pulled(A, slope * b) / sd[:, None]
+        return (k @ weights).T, sd, dmean, dsd
+
     def _pulled(self, A: Array, weights: Array) -> Array:
         """sum_i weights_mi (a_m - b_i), (m, q), by the features without units."""
         return np.asarray((A * weights.sum(axis=1)[:, None] - weights @ self.B) * self.scale)

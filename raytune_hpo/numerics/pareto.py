@@ -87,3 +87,16 @@ def worst_first(Y: Array) -> Array:
     front = fronts(Y)
     order: Array = np.lexsort((crowding(Y, front), -front))
     return order
+
+
+def first_fronts(Y: Array, num: int) -> list[Array]:
+    """The positions of each front, the first ones first, as many as hold ``num`` rows together, or all there are.
+
+    Only the fronts that are needed are peeled off, so a long history costs little. Rows with NaN are in none.
+    """
+    left, fronts_found, found = np.flatnonzero(~np.isnan(Y).any(axis=1)), [], 0
+    while len(left) and found < num:
+        is_front = pareto_front(Y[left])
+        fronts_found.append(left[is_front])
+        found, left = found + int(is_front.sum()), left[~is_front]
+    return fronts_found

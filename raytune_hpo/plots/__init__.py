@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +124,24 @@ class Plots:
         from raytune_hpo.plots.pareto import pareto_plot
 
         return pareto_plot(self._results)
+
+    def pareto_3d(self, metrics: Sequence[str] | None = None) -> Any:
+        """The same for three metrics at once, by default the first three: a figure to turn."""
+        from raytune_hpo.plots.pareto_3d import pareto_3d_plot
+
+        return pareto_3d_plot(self._results, metrics)
+
+    def hypervolume(self, reference: Mapping[str, float] | Sequence[float] | None = None) -> Any:
+        """How much of the space of metrics was dominated after each trial; ``reference`` as for ``results.hypervolume``."""
+        from raytune_hpo.plots.hypervolume import hypervolume_plot
+
+        return hypervolume_plot(self._results, reference)
+
+    def metrics(self) -> Any:
+        """Every completed trial a line through its metrics; those of the front stand out."""
+        from raytune_hpo.plots.metric_coordinates import metric_coordinates_plot
+
+        return metric_coordinates_plot(self._results)
 
     def page(self, path: str | PathLike[str], *, refresh_s: float | None = None) -> None:
         """Write all that says something about this study as one HTML page that opens anywhere, offline too.

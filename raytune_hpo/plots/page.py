@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from raytune_hpo.analysis.best import by_value, front_points, num_unfinished_with_reports
 from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.analysis.failures import reason_of_failure
+from raytune_hpo.analysis.fronts import trade_offs
 from raytune_hpo.display.status import STATUSES
 from raytune_hpo.display.text import cut, duration, number, unfinished_text
 from raytune_hpo.files import write_whole
@@ -71,6 +72,10 @@ def _summary(results: Results) -> str:
         for index, goal in enumerate(results.goals):
             best = min(results.best_trials, key=lambda trial: (trial.losses or ())[index])
             tiles.append((f"best {cut(summary.goal_text(results, index), 60)}", number(best.metrics[goal.metric])))
+    if results.spec.constraints:
+        tiles.append(("feasible", f"{len(results.feasible):,}"))
+    if any(goal.threshold is not None for goal in results.goals):
+        tiles.append(("of the front past the thresholds", f"{len(results.best_past_thresholds):,}"))
     tiles.append(("trials", f"{len(results):,}"))
     tiles += [(STATUSES[status].word, f"{count:,}") for status, count in counts.items() if 0 < count < len(results)]
     if spent := sum(trial.duration_s or 0.0 for trial in results):
@@ -78,8 +83,8 @@ def _summary(results: Results) -> str:
     items = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in tiles)
     spec = results.spec
     notes = [f"sampler {spec.sampler}", f"scheduler {spec.scheduler or 'none'}", f"seed {spec.seed}"]
-    saved = summary.savings_line(results)
-    text = html.escape("; ".join(notes)) + (f"<br>{html.escape(saved)}" if saved else "")
+    more = [line for line in (summary.violations_text(results), summary.savings_line(results)) if line]
+    text = "<br>".join(map(html.escape, ["; ".join(notes), *more]))
     return f'<p class="muted">{text}</p><section><dl class="tiles">{items}</dl></section>'
 
 
@@ -106,19 +111,35 @@ def _front(results: Results) -> str:
     front, goals = results.best_trials, results.goals
     points = front_points(front, goals, _MAX_FRONT)
     parameters = summary.differing([point.trial.config for point in points], _MAX_COLUMNS)
-    header = ["trial", *(goal.metric for goal in goals), "role", *parameters, "duration"]
+    x, y = goals[:2]
+    prices = {step.trial.number: step.price for step in trade_offs(front, goals)} if len(goals) == 2 else {}
+    price = [f"{y.metric} for a unit of {x.metric}"] if prices else []
+    header = ["trial", *(goal.metric for goal in goals), *price, "role", *parameters, "duration"]
     rows: list[list[Any]] = []
     for point in points:
         config = flattened(point.trial.config)
         values = [point.trial.metrics.get(goal.metric, "") for goal in goals]
+        paid = ["" if (cost := prices[point.trial.number]) is None else cost for _ in price]
         rows.append(
-            [point.trial.number, *values, point.role, *(config.get(p, "") for p in parameters), _took(point.trial)]
+            [
+                point.trial.number,
+                *values,
+                paid,
+                point.role,
+                *(config.get(p, "") for p in parameters),
+                _took(point.trial),
+            ]
         )
     some = f"{len(points)} of the {len(front):,} trials" if len(points) < len(front) else f"{len(front)} trials"
     says = (
         f"{some} that no other trial beats in all metrics, best {goals[0].metric} first. The knee is nearest to the best of "
         "all metrics at once."
     )
+    if prices:
+        says += (
+            f" The price is what the last gain in {x.metric} cost: how much {y.metric} was given up for a unit of it, since "
+            "the next worse trial of the front."
+        )
     table = page_table(header, rows, _right(rows, header))
     return f'<section><h2>The best trials</h2><p class="muted">{html.escape(says)}</p>{table}</section>'
 
@@ -139,15 +160,30 @@ def _table(results: Results) -> str:
         return ""
     front = {trial.number for trial in results.best_trials} if len(results.goals) > 1 else set()
     mark = ["front"] if front else []
+    bounds = [c.metric for c in results.spec.constraints if c.metric not in {goal.metric for goal in results.goals}]
+    bounds = list(dict.fromkeys(bounds))
+    broken = ["breaks"] if results.spec.constraints else []
     parameters = list(dict.fromkeys(name for trial in order for name in flattened(trial.config)))
     metrics = [goal.metric for goal in results.goals]
     arm = ["arm"] if results.arms else []
-    header = ["trial", "status", *mark, *metrics, *parameters[:_MAX_COLUMNS], *arm, "duration", "error"]
+    header = [
+        "trial",
+        "status",
+        *mark,
+        *metrics,
+        *bounds,
+        *broken,
+        *parameters[:_MAX_COLUMNS],
+        *arm,
+        "duration",
+        "error",
+    ]
     rows: list[list[Any]] = []
     for trial in order:
         config = flattened(trial.config)
         error = reason_of_failure(trial)
-        values = [trial.metrics.get(metric, "") for metric in metrics]
+        values = [trial.metrics.get(metric, "") for metric in [*metrics, *bounds]]
+        values += [", ".join(trial.violations) for _ in broken]
         values += [config.get(name, "") for name in parameters[:_MAX_COLUMNS]]
         arms = [trial.arm or "" for _ in arm]
         marks = ["front" if trial.number in front else "" for _ in mark]

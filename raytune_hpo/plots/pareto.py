@@ -12,6 +12,7 @@ from raytune_hpo.display.colours import PALE_BLUE
 from raytune_hpo.display.status import STATUSES
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
+from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.thinning import evenly_chosen
 from raytune_hpo.plots import style
 
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
 _MAX_PANELS = 6
+_INFEASIBLE = {"color": style.RED, "symbol": "x", "size": 7}
 _FRONT = {"color": style.ORANGE, "size": 9, "line": {"color": "#7a5200", "width": 1}}
 
 
 def pareto_plot(results: Results) -> Any:
     """Completed trials in two metrics, those of the front in colour; one panel for each pair of metrics.
+
+    Dashed lines are thresholds: the interesting part is on their better sides.
 
     Raises:
         SpecError: the study has one metric.
@@ -35,8 +39,11 @@ def pareto_plot(results: Results) -> Any:
         return style.nothing("no trial has completed yet")
     pairs = list(combinations(results.goals, 2))[:_MAX_PANELS]
     front = {trial.number for trial in results.best_trials}
-    best, others = ([t for t in completed if (t.number in front) is is_best] for is_best in (True, False))
+    best = [trial for trial in completed if trial.number in front]
+    others = [trial for trial in completed if trial.number not in front]
     drawn = evenly_chosen(others, style.MOST // len(pairs))
+    drawn.sort(key=lambda trial: trial.is_feasible)
+    num_broken = sum(not trial.is_feasible for trial in drawn)
     cols = 2 if len(pairs) > 1 else 1
     names = {goal: f"{style.short_name(goal.metric, 24)} ({goal.mode})" for goal in results.goals}
     figure = style.panels(
@@ -46,17 +53,42 @@ def pareto_plot(results: Results) -> Any:
         at = style.place(panel, cols)
         across, up = MetricSeries(x, [*drawn, *best]), MetricSeries(y, [*drawn, *best])
         xs, ys, num = across.values, up.values, len(drawn)
-        if drawn:
-            word, muted = STATUSES[Status.COMPLETED].word, {"color": PALE_BLUE}
-            figure.add_trace(style.dots(word, drawn, xs[:num], ys[:num], results.goals, marker=muted), **at)
+        word, muted = STATUSES[Status.COMPLETED].word, {"color": PALE_BLUE}
+        groups = (("infeasible", slice(num_broken), _INFEASIBLE), (word, slice(num_broken, num), muted))
+        for name, rows, marker in groups:
+            if drawn[rows]:
+                figure.add_trace(style.dots(name, drawn[rows], xs[rows], ys[rows], results.goals, marker=marker), **at)
         figure.add_trace(style.dots("front", best, xs[num:], ys[num:], results.goals, marker=_FRONT), **at)
         if len(results.goals) == 2:
             figure.add_trace(_stairs(xs[num:], ys[num:], rises_last=x.lower_is_better), **at)
         figure.update_xaxes(**style.metric_axis(x, across.axis), **at)
         figure.update_yaxes(**style.metric_axis(y, up.axis), **at)
-    if len(drawn) < len(others):
-        style.caption(figure, f"the whole front of {len(best):,} trials, and {len(drawn):,} of {len(others):,} others")
+        _draw_thresholds(figure, x, y, (xs, ys), at)
+    if notes := _notes(results, (len(best), len(drawn), len(others))):
+        style.caption(figure, notes)
     return style.name_once(figure)
+
+
+def _draw_thresholds(figure: Any, x: Goal, y: Goal, values: tuple[Floats, Floats], at: dict[str, int]) -> None:
+    """Dashed lines from one end of the values to the other, where the interesting part begins."""
+    dashed = {"color": style.GREEN, "width": 1.5, "dash": "dash"}
+    for goal, is_upright in ((x, True), (y, False)):
+        if goal.threshold is not None:
+            ends = [float(np.nanmin(values[is_upright])), float(np.nanmax(values[is_upright]))]
+            across, up = ([goal.threshold] * 2, ends) if is_upright else (ends, [goal.threshold] * 2)
+            line = style.plotly().Scatter(
+                x=across, y=up, mode="lines", line=dashed, name="threshold", legendgroup="threshold", hoverinfo="skip"
+            )
+            figure.add_trace(line, **at)
+
+
+def _notes(results: Results, num: tuple[int, int, int]) -> str:
+    """What is not drawn: some of many trials, and those that failed, which stand nowhere."""
+    of_front, drawn, others = num
+    notes = [f"the whole front of {of_front:,} trials, and {drawn:,} of {others:,} others"] if drawn < others else []
+    if failed := results.num_by_status[Status.FAILED.value]:
+        notes.append(f"{failed:,} failed trial{'' if failed == 1 else 's'} without values")
+    return "; ".join(notes)
 
 
 def _stairs(x: Floats, y: Floats, *, rises_last: bool) -> Any:

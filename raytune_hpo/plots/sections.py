@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.analysis.fronts import FRONT
 from raytune_hpo.plots.arms import arms_plot
 from raytune_hpo.plots.best_so_far import best_so_far_plot
 from raytune_hpo.plots.contour import contour_plot
@@ -13,10 +14,13 @@ from raytune_hpo.plots.curves import curves_plot
 from raytune_hpo.plots.distribution import distribution_plot
 from raytune_hpo.plots.duration import duration_plot
 from raytune_hpo.plots.history import history_plot
+from raytune_hpo.plots.hypervolume import hypervolume_plot
 from raytune_hpo.plots.importances import importances_plot
 from raytune_hpo.plots.lineage import lineage_plot
+from raytune_hpo.plots.metric_coordinates import metric_coordinates_plot
 from raytune_hpo.plots.parallel_coordinates import parallel_coordinates_plot
 from raytune_hpo.plots.pareto import pareto_plot
+from raytune_hpo.plots.pareto_3d import pareto_3d_plot
 from raytune_hpo.plots.rank import rank_plot
 from raytune_hpo.plots.slice import slice_plot
 from raytune_hpo.plots.timeline import timeline_plot
@@ -70,9 +74,26 @@ def sections(results: Results) -> list[Section]:
     if results.best_trials and len(results.goals) > 1:
         says = "Each trial of the front is the best there is for some balance of the metrics: no other one is better in all."
         add("Pareto front", says, pareto_plot(results))
+        if len(results.goals) > 2:
+            says = (
+                "The first three metrics at once. Drag to turn it; a dot behind others is worse in what you look along."
+            )
+            add("Pareto front in space", says, pareto_3d_plot(results))
+        says = (
+            "How much of the space of metrics the front dominates after each trial: flat where nothing was added to it."
+        )
+        add("Hypervolume", says, hypervolume_plot(results))
+        if len(results.goals) > 2 or results.spec.constraints:
+            says = (
+                "Every line is a completed trial through its metrics. Lines that cross are trade-offs; drag to select."
+            )
+            add("Metrics", says, metric_coordinates_plot(results))
     if results.best_trials:
         says = "When the best value was found, and for how long nothing better was."
         add("Best so far", says, best_so_far_plot(results, "time"))
+    if len(results.goals) > 1 and _has_enough(every := view(results, FRONT)):
+        says = "Which parameters tell the trials of the first fronts from the others: all metrics at once."
+        add("Importances for the front", says, importances_plot(every))
     for title, says, is_worth_it, draw in _ABOUT_METRICS:
         for metric, goal in enumerate(results.goals[:_MAX_METRICS]):
             seen = view(results, goal.metric)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from raytune_hpo.analysis.fronts import FRONT, front_ranks
 from raytune_hpo.analysis.importance import ped_anova
-from raytune_hpo.analysis.series import MetricSeries, Positions, goal_named
+from raytune_hpo.analysis.series import Floats, MetricSeries, Positions, goal_named
 from raytune_hpo.analysis.tried import Tried, TriedParameter
 from raytune_hpo.facts import Status
+from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.thinning import evenly_spaced
 from raytune_hpo.plots import style
 from raytune_hpo.trial import Trial
@@ -83,12 +85,23 @@ class View(MetricSeries):
         return {importance.name: importance.share for importance in ped_anova(self.tried, self.losses)}
 
 
+class FrontView(View):
+    """All goals of a study at once: the value of a trial is the front that it is in, 0 the best."""
+
+    @cached_property
+    def values(self) -> Floats:
+        """The front (n,) of each completed trial; else NaN."""
+        return front_ranks(self.trials, self.results.goals)
+
+
 def view(results: Results, metric: str | None = None) -> View:
-    """The view of one metric of a study, by default of the first goal.
+    """The view of one metric of a study, by default of the first goal; ``"front"`` is all goals at once.
 
     Raises:
         SpecError: no trial has such a metric.
     """
+    if metric == FRONT and len(results.goals) > 1:
+        return FrontView(Goal(FRONT), results.trials, results)
     return View(goal_named(metric, results.goals, results.trials), results.trials, results)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 
 from raytune_hpo.core.ledger import StudyStatus
-from raytune_hpo.core.snapshot import History, Snapshot
+from raytune_hpo.core.snapshot import Front, History, Snapshot
 from raytune_hpo.display import svg
 from raytune_hpo.display.colours import BRIGHT_BLUE, BRIGHT_RED, FAINT
 from raytune_hpo.display.status import STATUSES
@@ -28,6 +28,7 @@ _MUTED = "opacity: 0.7"
 _CODE = "font-family: ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace; font-size: 12px"
 _BULLET = "display: inline-block; width: 8px; height: 8px; border-radius: 4px; margin-right: 5px"
 _PICTURES = {1: (440, 120), 2: (350, 120), 3: (240, 110)}  # sizes, by how many there are
+_FRONT_PICTURES = {2: (350, 180), 3: (240, 160)}  # likewise
 _CONFIG_WIDTH = 76  # characters in the table
 _NAME_WIDTH = 80
 
@@ -43,7 +44,10 @@ def card(snapshot: Snapshot, rate: float | None, note: str = "") -> str:
     name = f'<b style="font-size: 14px; overflow-wrap: anywhere">{html.escape(cut(status.name, _NAME_WIDTH))}</b>'
     said = html.escape(" · ".join([*(["running"] if status.is_running else []), *times(status, rate)]))
     parts = [_div(f'{name}<span style="{_MUTED}">{said}</span>', _ROW), _progress_bar(status)]
-    pictures = "".join(_picture(snapshot, history, len(snapshot.histories)) for history in snapshot.histories)
+    num_pictures = min(len(snapshot.histories) + (snapshot.front is not None), len(_PICTURES))
+    pictures = "".join(_picture(snapshot, history, num_pictures) for history in snapshot.histories)
+    if snapshot.front is not None:
+        pictures = _front_picture(snapshot.front, num_pictures) + pictures
     if len(snapshot.histories) == 1:
         parts.append(_div(_tiles(snapshot) + pictures, _ROW))
     else:  # several pictures get a line of their own
@@ -94,6 +98,9 @@ def _tiles(snapshot: Snapshot) -> str:
     for metric, value in status.best.items():
         trial = f" (trial {status.best_number})" if len(status.best) == 1 else ""
         tiles.append(_tile(number(value), f"best {cut(metric, 40)}{trial}"))
+    if status.num_infeasible:
+        completed = status.counts.get("completed", 0)
+        tiles.append(_tile(f"{completed - status.num_infeasible:,}", f"feasible of {completed:,} completed"))
     counts = "".join(
         f'<span style="white-space: nowrap; margin-right: 12px">'
         f'<span style="{_BULLET}; background: {row.bright}"></span>{count:,} {row.word}</span>'
@@ -123,6 +130,20 @@ def _picture(snapshot: Snapshot, history: History, num: int) -> str:
         title=title,
     )
     label = _div(f"{html.escape(history.metric)} ({history.mode})", f"{_MUTED}; font-size: 11px; padding-left: 20px")
+    return _div(label + drawn, "flex: 0 1 auto; min-width: 0") if drawn else ""
+
+
+def _front_picture(front: Front, num: int) -> str:
+    """The first two metrics against each other; those of the front are bold."""
+    dots = [Dot(dot.x, dot.y, dot.is_front) for dot in front.dots]
+    x_is_low, y_is_low = (
+        Goal(metric, mode).lower_is_better for metric, mode in zip(front.metrics, front.modes, strict=True)
+    )
+    title = f"{front.metrics[1]} against {front.metrics[0]}, and the Pareto front"
+    drawn = svg.draw_scatter(
+        dots, front.metrics, lower_is_better=(x_is_low, y_is_low), size=_FRONT_PICTURES[num], title=title
+    )
+    label = _div("Pareto front", f"{_MUTED}; font-size: 11px; padding-left: 20px")
     return _div(label + drawn, "flex: 0 1 auto; min-width: 0") if drawn else ""
 
 

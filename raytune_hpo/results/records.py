@@ -59,6 +59,7 @@ def trial_record(trial: Trial) -> dict[str, Any]:
         "attempt": trial.attempt,
         "error": trial.error,
         **({} if trial.arm is None else {"arm": trial.arm}),
+        **({"violations": plain(trial.violations)} if trial.violations else {}),
     }
 
 
@@ -136,7 +137,20 @@ def summary_record(results: Results) -> dict[str, Any]:
         "best": trial_record(results.best_trial) if results.best_trials else None,
         "front": [trial.number for trial in results.best_trials],
         **({"arms": results.arms} if results.arms else {}),
+        **_bounds_record(results),
     }
+
+
+def _bounds_record(results: Results) -> dict[str, Any]:
+    """What a summary says of thresholds and outcome constraints, where there are any."""
+    record: dict[str, Any] = {}
+    if thresholds := {goal.metric: goal.threshold for goal in results.goals if goal.threshold is not None}:
+        past = [trial.number for trial in results.best_past_thresholds]
+        record |= {"thresholds": thresholds, "past_thresholds": past}
+    if results.spec.constraints:
+        constraints = [str(constraint) for constraint in results.spec.constraints]
+        record |= {"outcome_constraints": constraints, "num_feasible": len(results.feasible)}
+    return record
 
 
 def settings_record(ledger: Ledger, now: float) -> dict[str, Any]:
@@ -168,6 +182,7 @@ def status_record(status: StudyStatus) -> dict[str, Any]:
         "elapsed_s": status.elapsed_s,
         "is_running": status.is_running,
         "stopped": status.stopped,
+        **({"num_infeasible": status.num_infeasible} if status.num_infeasible else {}),
     }
 
 
@@ -178,6 +193,7 @@ def snapshot_record(snapshot: Snapshot) -> dict[str, Any]:
         "running": [plain(asdict(trial)) for trial in snapshot.running],
         "best_config": snapshot.best_config,
         "histories": [plain(asdict(history)) for history in snapshot.histories],
+        **({} if snapshot.front is None else {"front": plain(asdict(snapshot.front))}),
         "first_failure": snapshot.first_failure,
     }
 

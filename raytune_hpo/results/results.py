@@ -10,22 +10,33 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from raytune_hpo.analysis.best import best_so_far, best_trial, best_trials, num_by_arm, num_unfinished_with_reports
+from raytune_hpo.analysis.best import (
+    best_so_far,
+    best_trial,
+    best_trials,
+    feasible,
+    num_by_arm,
+    num_unfinished_with_reports,
+    past_thresholds,
+)
 from raytune_hpo.analysis.columns import as_data, columns_of, csv_cell
 from raytune_hpo.analysis.failures import reason_of_failure
+from raytune_hpo.analysis.fronts import FRONT, front_ranks, hypervolume_of, reference_point
 from raytune_hpo.analysis.importance import importances, interactions
 from raytune_hpo.analysis.lineage import lineage_of
 from raytune_hpo.analysis.repeats import Noise, noise_among
 from raytune_hpo.analysis.savings import Savings, early_stopping_savings
 from raytune_hpo.analysis.series import Floats, MetricSeries, goal_named
+from raytune_hpo.analysis.stagnation import has_stagnated
 from raytune_hpo.analysis.tried import Tried, tried_in
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.display.foreign_words import RESULTS, no_attribute
 from raytune_hpo.display.text import counts_line, unfinished_text
-from raytune_hpo.errors import NoCompletedTrial
+from raytune_hpo.errors import NoCompletedTrial, SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.results import summary
+from raytune_hpo.results.recommending import recommended
 from raytune_hpo.results.records import summary_record, trial_record
 from raytune_hpo.rng import derive
 from raytune_hpo.spec import StudySpec
@@ -144,6 +155,8 @@ class Results(Sequence[Trial]):
     ) -> dict[str, float]:
         """The importance of each parameter for a metric, by default the first one; the most important ones come first.
 
+        ``"front"`` is for all goals at once: what tells the trials of the first fronts from the others.
+
         Completed trials count, and pruned and paused ones with their last report. A conditional parameter is judged
         among the trials in which it is active: its share is a share of their differences only. A parameter that is
         active in fewer than 8 trials with a value is left out.
@@ -177,17 +190,21 @@ class Results(Sequence[Trial]):
 
     @property
     def best_trial(self) -> Trial:
-        """The completed trial that is best in the first metric; of equals, the first.
+        """The completed trial that is best in the first metric, of those that keep all outcome constraints; of equals, the
+        first.
 
         Raises:
             NoCompletedTrial: with the counts by status, the first error, and where reports of unfinished trials are.
         """
         best = self._best
         if best is None:
-            text = f"the best needs a completed trial, study {self.name!r} has {counts_line(self.num_by_status)}"
+            what = "a trial that keeps the outcome constraints" if self.spec.constraints else "a completed trial"
+            text = f"the best needs {what}, study {self.name!r} has {counts_line(self.num_by_status)}"
             failed = next((trial for trial in self._trials if trial.error is not None), None)
             if failed is not None:
                 text += f"; trial {failed.number} failed with: {reason_of_failure(failed)}"
+            if broken := summary.violations_text(self):
+                text += f"; {broken}"
             if reporting := num_unfinished_with_reports(self._trials):
                 text += f"; {unfinished_text(reporting)}"
             raise NoCompletedTrial(text)
@@ -214,15 +231,76 @@ class Results(Sequence[Trial]):
         return value
 
     @cached_property
+    def recommended(self) -> Trial:
+        """The completed trial whose value is best by a model of all results.
+
+        Under noise ``best_trial`` is the luckiest one, and what it promises does not come again. Here a Gaussian process
+        says what of each value is noise; without noise both are the same, as a rule. Outcome constraints are kept.
+
+        Raises:
+            NoCompletedTrial: as ``best_trial`` does.
+            SpecError: there are several goals, whose front is ``best_trials``.
+        """
+        if len(self.goals) > 1:
+            raise SpecError(
+                f"recommended is for one metric, the study has {[goal.metric for goal in self.goals]}; see best_trials"
+            )
+        return recommended(self._spec, self._trials, self.feasible or (self.best_trial,))
+
+    @property
+    def recommended_config(self) -> Mapping[str, Any]:
+        """The configuration of ``recommended``."""
+        return self.recommended.config
+
+    @cached_property
     def best_trials(self) -> tuple[Trial, ...]:
-        """The Pareto front: completed trials that no other one beats; with one metric, all of its best value."""
+        """The Pareto front: feasible trials that no other one beats; with one metric, all of its best value.
+
+        Outcome constraints make trials infeasible, thresholds do not: see ``best_past_thresholds``.
+        """
         return tuple(best_trials(self._trials))
+
+    @cached_property
+    def feasible(self) -> tuple[Trial, ...]:
+        """The completed trials that keep all outcome constraints."""
+        return tuple(feasible(self._trials))
+
+    @cached_property
+    def best_past_thresholds(self) -> tuple[Trial, ...]:
+        """The trials of ``best_trials`` that are past the thresholds of all goals; without thresholds, all of them."""
+        return tuple(past_thresholds(self.best_trials, self.goals))
+
+    def hypervolume(self, reference: Mapping[str, float] | Sequence[float] | None = None) -> float:
+        """How much of the space of metrics the front dominates, in the product of the metrics' units; larger is better.
+
+        Args:
+            reference: the values from which on nothing counts, by metric or in the order of the goals. By default, and for
+                metrics that it leaves out, these are the thresholds and, for a goal without one, a tenth of the front's
+                extent beyond the front's worst value. To compare studies, give all of them the same one.
+
+        Raises:
+            SpecError: it names no goal, or has another length.
+        """
+        return hypervolume_of(self._trials, reference_point(self._trials, self.goals, reference))
+
+    @cached_property
+    def stagnation(self) -> bool:
+        """Whether the newest 5 d of the finished trials have brought nothing, of d parameters, as SigOpt has it.
+
+        With one metric: the fifth best of those before is at least as good as the best of the newest; with several, none of
+        the newest is on the front. Before 5 d + 5 trials it is False. ``stagnation=True`` ends a study there.
+        """
+        finished = [trial for trial in self._trials if trial.status.is_finished]
+        finished.sort(key=lambda trial: trial.finished_at or 0.0)
+        return has_stagnated(finished, self._spec.space.num_columns)
 
     @cached_property
     def _best(self) -> Trial | None:
         return best_trial(self._trials)
 
     def _losses(self, metric: str | None) -> Floats:
+        if metric == FRONT and len(self.goals) > 1:
+            return front_ranks(self._trials, self.goals)
         return MetricSeries(goal_named(metric, self.goals, self._trials), self._trials).losses
 
     # -------------------------------------------------------------------------------------------- how sure it is

@@ -118,10 +118,14 @@ def summary_lines(results: Results) -> list[str]:
         lines.append(saved)
     if len(results.arms) > 1:
         lines.append(arms_line(results))
+    if results.best_trials and (broken := violations_text(results)):
+        lines.append(broken)
     if len(results.goals) > 1 and results.best_trials:
         num = len(results.best_trials)
         some = f"; {ROWS} of them, evenly" if num > ROWS else ""
         lines.append(f"Pareto front: {num} trial{'' if num == 1 else 's'}, see results.best_trials{some}")
+        if any(goal.threshold is not None for goal in results.goals):
+            lines.append(thresholds_line(results))
         lines += [best_line(results, index) for index in range(len(results.goals))]
     elif results.best_trials:
         best = results.best_trial
@@ -130,10 +134,28 @@ def summary_lines(results: Results) -> list[str]:
         if hint := border_line(results):
             lines.append(hint)
     elif len(results):
-        lines.append(first_error(results))
+        lines.append(violations_text(results) or first_error(results))
         if reporting := num_unfinished_with_reports(results):
             lines.append(unfinished_text(reporting))
     return [*lines, *noise_lines(results)]
+
+
+def violations_text(results: Results) -> str:
+    """How many completed trials break outcome constraints, and which; empty where none does."""
+    broken = [trial for trial in results if trial.violations]
+    if not broken:
+        return ""
+    counts = [(sum(c.metric in trial.violations for trial in broken), c) for c in results.spec.constraints]
+    which = ", ".join(f"{visible(str(constraint))} by {count}" for count, constraint in counts if count)
+    num = len(broken) + len(results.feasible)
+    return cut(f"{len(results.feasible)} of {num} completed trials are feasible; broken: {which}", 400)
+
+
+def thresholds_line(results: Results) -> str:
+    """A line on the thresholds: how much of the front is past them."""
+    bounds = ", ".join(visible(str(goal)) for goal in results.goals if goal.threshold is not None)
+    num = len(results.best_past_thresholds)
+    return f"past the thresholds ({bounds}): {num} of {len(results.best_trials)} of the front"
 
 
 def best_line(results: Results, index: int) -> str:

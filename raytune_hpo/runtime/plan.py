@@ -51,7 +51,9 @@ class RunPlan:
     def rules(self) -> MetricRules:
         """What metrics must keep; where a scheduler judges, or a mean is taken, every report carries the goals."""
         is_needed = self.scheduler is not None or bool(self.spec.instances)
-        return MetricRules(self.spec.goals, self.spec.valid_ranges, every_report=is_needed)
+        return MetricRules(
+            self.spec.goals, self.spec.valid_ranges, every_report=is_needed, constraints=self.spec.constraints
+        )
 
 
 def not_called(config: dict[str, Any]) -> None:

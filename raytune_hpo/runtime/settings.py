@@ -12,8 +12,9 @@ from typing import Any
 from raytune_hpo import registry
 from raytune_hpo.checkpoints.places import checked_place
 from raytune_hpo.errors import SpecError, nearest
-from raytune_hpo.goals import Goal, make_goals, ranges_of
+from raytune_hpo.goals import Goal, make_constraints, make_goals, ranges_of
 from raytune_hpo.options import positive, whole
+from raytune_hpo.protocols import bound_sampler
 from raytune_hpo.registry import check_pairing, with_brought
 from raytune_hpo.rng import fresh_seed
 from raytune_hpo.runtime.instances import checked_instances, instance_names
@@ -23,7 +24,6 @@ from raytune_hpo.spec import Limits, StudySpec
 MAX_NAME = 200
 RESUME = ("auto", "never")
 ISOLATIONS = ("actor", "process")
-AUTO, AUTO_OF_SEVERAL = "auto", "nsga2"  # what sampler="auto" stands for with one goal, and with several
 _RESOURCE_WORDS = {"cpus": "cpu", "num_cpus": "cpu", "gpus": "gpu", "num_gpus": "gpu", "CPU": "cpu", "GPU": "gpu"}
 
 
@@ -41,6 +41,8 @@ class Settings:
     metric: str | Sequence[str] = "loss"
     mode: str | Sequence[str] = "min"
     valid_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None
+    thresholds: Mapping[str, float] | None = None
+    outcome_constraints: Sequence[str] = ()
     sampler: Any = "auto"
     scheduler: Any = None
     num_trials: int | None = None
@@ -48,6 +50,7 @@ class Settings:
     target: float | None = None
     max_failures: int | None = None
     num_steps: int | None = None
+    stagnation: bool = False
     retry_failed: bool = False
     max_concurrent: int | None = None
     resources: Mapping[str, float] | Sequence[Mapping[str, float]] = field(default_factory=lambda: {"cpu": 1.0})
@@ -98,7 +101,7 @@ class Settings:
 
     @property
     def goals(self) -> tuple[Goal, ...]:
-        return make_goals(self.metric, self.mode, self.valid_range)
+        return make_goals(self.metric, self.mode, self.valid_range, self.thresholds)
 
     @property
     def limits(self) -> Limits:
@@ -108,6 +111,7 @@ class Settings:
             target=self.target,
             max_failures=self.max_failures,
             num_steps=self.num_steps,
+            stagnation=bool(self.stagnation),
         )
 
     def make_parts(self) -> tuple[Any, Any]:
@@ -116,8 +120,7 @@ class Settings:
         Raises:
             SpecError: one of them is unknown, or the sampler brings a scheduler, and another one was given.
         """
-        named = AUTO_OF_SEVERAL if self.sampler == "auto" and len(self.goals) > 1 else self.sampler
-        sampler = registry.make("sampler", named)
+        sampler = registry.make("sampler", self.sampler)
         scheduler = None if self.scheduler is None else registry.make("scheduler", self.scheduler)
         return sampler, with_brought(sampler, scheduler)
 
@@ -144,11 +147,12 @@ class Settings:
             max_retries=self.max_retries,
             limits=self.limits,
             valid_ranges={name: r for name, r in ranges.items() if name not in metrics},
+            constraints=make_constraints(self.outcome_constraints),
             instances=() if self.instances is None else instance_names(self.instances),
             settings=self.recorded,
         )
         check_pairing(spec, sampler, scheduler)
-        sampler.bind(spec.space, goals, spec.seed)
+        bound_sampler(sampler, spec.space, goals, spec.seed, spec.constraints)
         if scheduler is not None:
             scheduler.bind(goals)
         for point in self.points_to_evaluate:

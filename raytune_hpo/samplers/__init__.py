@@ -15,6 +15,7 @@ from raytune_hpo.samplers.grid import Grid
 from raytune_hpo.samplers.hyperopt import Hyperopt
 from raytune_hpo.samplers.hypertune import HyperTune
 from raytune_hpo.samplers.nsga2 import NSGA2
+from raytune_hpo.samplers.nsga3 import NSGA3
 from raytune_hpo.samplers.pb2 import PB2
 from raytune_hpo.samplers.pbt import PBT
 from raytune_hpo.samplers.portfolio import Portfolio
@@ -30,6 +31,7 @@ __all__ = [
     "DE",
     "GP",
     "NSGA2",
+    "NSGA3",
     "PB2",
     "PBT",
     "RF",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.goals import Goal
-from raytune_hpo.protocols import Suggestion
+from raytune_hpo.numerics.pareto import pareto_front
+from raytune_hpo.protocols import Suggestion, Traits
 from raytune_hpo.samplers.arms import ARM
+from raytune_hpo.samplers.goal_models import is_feasible
 from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.model_based import ModelBased, Ranked, Selection
@@ -31,18 +33,20 @@ class Auto(ModelBased):
 
     It begins with an even design, longer in spaces of more parameters, and goes on with a Gaussian process (``gp``), the
     best of our samplers in few trials. Its model may be wrong all the same. So when twelve trials have brought no new
-    best one, and as many more as are pending, every other suggestion is an estimate by density (``tpe``), which
-    believes in nothing but where good trials lie, until there is a new best one. From 1,000 trials on ``tpe``, which is
-    much quicker, makes four of five suggestions. Both learn from all trials and heed all that are pending. Which of
-    them made a suggestion stands in the trial's ``meta`` as ``arm``.
+    best one (with several goals, none for the front), and as many more as are pending, every other suggestion is an
+    estimate by density (``tpe``), which believes in nothing but where good trials lie, until there is a new best one. From
+    1,000 trials on ``tpe``, which is much quicker, makes four of five suggestions. Both learn from all trials and heed all
+    that are pending. Which of them made a suggestion stands in the trial's ``meta`` as ``arm``.
     """
 
+    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True)
     _parts: Mapping[str, ModelBased]
 
-    def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int) -> _Self:
+    def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int, *, constraints: Sequence[Goal] = ()) -> _Self:
         """A fresh sampler for one study."""
-        bound = super().bind(space, goals, seed)
-        bound._parts = {"gp": GP().bind(space, goals, seed), "tpe": TPE().bind(space, goals, seed)}
+        bound = super().bind(space, goals, seed, constraints=constraints)
+        parts: Mapping[str, ModelBased] = {"gp": GP(), "tpe": TPE()}
+        bound._parts = {name: part.bind(space, goals, seed, constraints=constraints) for name, part in parts.items()}
         return bound
 
     def select(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Selection:
@@ -70,7 +74,17 @@ class Auto(ModelBased):
         begun = len(observed) + num_running
         if begun >= _LONG:
             return "tpe" if begun % _TURNS_OF_LONG else "gp"
-        losses = observed.Y[:, 0]
-        since_best = 0 if np.isnan(losses).all() else len(losses) - 1 - int(np.nanargmin(losses))
+        since_best = len(observed) - 1 - _newest_of_the_best(observed)
         is_stuck = since_best >= _PATIENCE + num_running  # those that run began before the newest were told
         return "tpe" if is_stuck and begun % 2 else "gp"
+
+
+def _newest_of_the_best(observed: Observed) -> int:
+    """The position of the best trial or, with several goals or constraints, of the newest on the feasible front; of the
+    newest trial while there is none.
+    """
+    losses, newest = observed.Y[:, 0], len(observed) - 1
+    if observed.Y.shape[1] == 1 and observed.C is None:
+        return newest if np.isnan(losses).all() else int(np.nanargmin(losses))
+    feasible = np.flatnonzero(is_feasible(observed))
+    return int(feasible[pareto_front(observed.Y[feasible])].max(initial=-1)) if len(feasible) else newest

@@ -22,14 +22,18 @@ class BaseSampler:
     traits: ClassVar[Traits] = Traits(needs=("scipy",))
     _cube: Cube
     _goals: Sequence[Goal]
+    _constraints: Sequence[Goal]
     _seed: int
     _history: History
 
     def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int) -> _Self:
         """A fresh sampler for one study."""
+        return self._bound_to(space, goals, seed, ())
+
+    def _bound_to(self: _Self, space: Space, goals: Sequence[Goal], seed: int, constraints: Sequence[Goal]) -> _Self:
         bound = type(self)(**{option: getattr(self, option) for option in option_names(type(self))})
-        bound._cube, bound._goals, bound._seed = Cube(space), goals, seed
-        bound._history = History(space, len(goals), keeps_curves=bound.traits.reads_reports)
+        bound._cube, bound._goals, bound._seed, bound._constraints = Cube(space), goals, seed, constraints
+        bound._history = History(space, len(goals), keeps_curves=bound.traits.reads_reports, constraints=constraints)
         return bound
 
     def tell(self, trial: Trial) -> None:
@@ -43,3 +47,11 @@ class BaseSampler:
     def __repr__(self) -> str:
         options = ", ".join(f"{option}={getattr(self, option)!r}" for option in option_names(type(self)))
         return f"{type(self).__name__}({options})"
+
+
+class ConstraintLearner(BaseSampler):
+    """A sampler that can be told outcome constraints; whether it learns from them, its ``traits`` say."""
+
+    def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int, *, constraints: Sequence[Goal] = ()) -> _Self:
+        """A fresh sampler for one study."""
+        return self._bound_to(space, goals, seed, constraints)

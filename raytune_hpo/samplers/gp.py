@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from raytune_hpo.arrays import Array
+from raytune_hpo.errors import SpecError
+from raytune_hpo.goals import Goal
 from raytune_hpo.numerics import gaussian, transforms
 from raytune_hpo.numerics.acquisition import ACQUISITIONS, MeanAcquisition, Predictor
 from raytune_hpo.numerics.axes import row_keys
@@ -26,14 +29,18 @@ from raytune_hpo.numerics.optimise import Objective, filled, maximised, perturbe
 from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.numerics.slice_sampling import slice_samples
 from raytune_hpo.options import integer_option, named_option
+from raytune_hpo.protocols import Traits
 from raytune_hpo.rng import derive
+from raytune_hpo.samplers.goal_models import GoalModels, ThetaMemos, front_first
 from raytune_hpo.samplers.history import Memo, Observed, Training, last_due, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
+from raytune_hpo.space import Space
 
 _ACQUISITIONS = (*ACQUISITIONS, "thompson", "mace")
 _MACE = ("ei", "pi", "ucb")  # Lyu et al., ICML 2018
 _MARGINALIZE = ("map", "none", "slice")
 _FIXED_NOISE = 1e-3  # of "none"
+_MUCH_NOISE = 0.1  # variance of the noise, in units of the mean square of the better half of the losses
 _NUM_SLICES = 10
 _MOST_FITTED = 256  # trials that length scales are learned from
 # Candidates from the prior, and near the best trials: hardly any of the prior's are better, in many dimensions none.
@@ -43,24 +50,50 @@ _NUM_STARTS = 3
 _MOST_SAMPLED = 400  # candidates of a joint sample
 _RETURNED = 64
 
+_Self = TypeVar("_Self", bound="GP")
+
+
+class _Fit(NamedTuple):
+    """What was fitted to a prefix: hyperparameters thetas (s, d + 2), and the transform of its losses."""
+
+    thetas: Array
+    transform: str
+
 
 @dataclass(frozen=True)
 class _Fits:
     """What was fitted.
 
     Attributes:
-        thetas: hyperparameters (s, d + 2) of the newest prefix that was due.
+        newest: to the newest prefix that was due.
         levels: the same of each fidelity, the lowest first.
         predictions: of the listed rows.
+        goals: hyperparameters of several goals and constraints.
     """
 
-    thetas: Memo[Array] = field(default_factory=Memo)
+    newest: Memo[_Fit] = field(default_factory=Memo)
     levels: defaultdict[int, Memo[Array]] = field(default_factory=partial(defaultdict, Memo))
     predictions: CachedPredictions = field(default_factory=CachedPredictions)
+    goals: ThetaMemos = field(default_factory=ThetaMemos)
+
+
+class _Acquisition(Protocol):
+    """What is maximised, by features."""
+
+    def values(self, Z: Array) -> Array:
+        """Values (n,) at features (n, q)."""
+        ...
+
+    def values_and_gradients(self, Z: Array) -> tuple[Array, Array]:
+        """Values (n,), and their gradients (n, q)."""
+        ...
 
 
 class GP(ModelBased):
     """Bayesian optimisation with a Gaussian process over the mixed space, branches included.
+
+    Several goals have one each, and what is maximised is the expected improvement of the hypervolume of their front; outcome
+    constraints have one each too, and the improvement is multiplied by the probability that they are kept.
 
     Where trials are stopped or paused, there is one for each step at which they are compared: of the losses at the lowest,
     and of how far those at the next are from what is expected of them.
@@ -70,15 +103,19 @@ class GP(ModelBased):
             "mace" draws from the Pareto front of EI, PI and UCB.
         marginalize: of length scales and noise, "map" takes the most probable, "none" too, with the noise fixed at
             1e-3, and "slice" averages over ten slice samples, which takes ten times as long.
-        transform: of losses before they are modelled. "auto" ranks the worse half, so that a heavy tail does not
-            matter; "power" is the power that makes them most normal; "log_error" and "hybrid_log_error" are for error
-            rates in [0, 1]; "none".
+        transform: of losses before they are modelled. "half_rank" ranks the worse half, so that a heavy tail does not
+            matter; "auto" does so as long as the model finds little noise, which would become most of what is left of the
+            better half, and leaves losses as they are where there is more; "power" is the power that makes them most
+            normal; "log_error" and "hybrid_log_error" are for error rates in [0, 1]; "none".
         n_initial: trials of the even design; None for a number that suits the space.
         max_points: trials that the model looks at: the best, the newest, and some from all over the study.
 
     Raises:
-        SpecError: an unknown acquisition, marginalize or transform; n_initial < 1; max_points < 16.
+        SpecError: an unknown acquisition, marginalize or transform; n_initial < 1; max_points < 16; with several goals or
+            outcome constraints, another acquisition than "log_ei", or slice samples.
     """
+
+    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True)
 
     def __init__(
         self,
@@ -91,10 +128,20 @@ class GP(ModelBased):
     ) -> None:
         self.acquisition = named_option("gp", "acquisition", acquisition, _ACQUISITIONS)
         self.marginalize = named_option("gp", "marginalize", marginalize, _MARGINALIZE)
-        self.transform = named_option("gp", "transform", transform, _TRANSFORMS)
+        self.transform = named_option("gp", "transform", transform, ("auto", *_TRANSFORMS))
         self.n_initial = None if n_initial is None else integer_option("gp", "n_initial", n_initial, least=1)
         self.max_points = integer_option("gp", "max_points", max_points, least=16)
         self.fits: _Fits = _Fits()
+
+    def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int, *, constraints: Sequence[Goal] = ()) -> _Self:
+        """A fresh sampler for one study."""
+        if (len(goals) > 1 or constraints) and (self.acquisition != "log_ei" or self.marginalize == "slice"):
+            raise SpecError(
+                "with several goals or outcome constraints gp maximises the logarithm of what is expected to be gained, "
+                f"by the most probable model; got acquisition={self.acquisition!r}, marginalize={self.marginalize!r}; "
+                "leave them out"
+            )
+        return super().bind(space, goals, seed, constraints=constraints)
 
     @property
     def model_key(self) -> Hashable:
@@ -109,6 +156,8 @@ class GP(ModelBased):
 
     def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
         """The rows with the best values of the acquisition function."""
+        if len(self._goals) > 1 or self._constraints:
+            return self._of_goals(observed, running, rng)
         training, pending = self._training(observed), self._embedding(running)
         posteriors = [posterior.fantasised(pending) for posterior in self._posteriors(observed, training)]
         known, listed = np.concatenate([observed.X, running]), self._cube.listed
@@ -123,10 +172,12 @@ class GP(ModelBased):
             return Ranked.of(some, -posterior.draw(self._embedding(some), rng))
         if listed is None:
             candidates = self._candidates(training, _DRAWN, _NEAR, rng)
-            searched = partial(self._searched, posteriors, candidates, known, running)
+            searched = partial(self._searched, candidates, known, running)
         else:
             searched = partial(self._looked_up, posteriors, listed, self._cube.untried(known))
-        return self._by_front(posteriors, searched, rng) if self.acquisition == "mace" else searched(self.acquisition)
+        if self.acquisition == "mace":
+            return self._by_front(posteriors, searched, rng)
+        return searched(self._acquisition(self.acquisition, posteriors))
 
     # -------------------------------------------------------------------------------------------- the model
 
@@ -150,27 +201,45 @@ class GP(ModelBased):
         if observed.curves is not None:
             return self._cokriged(observed)
         Z, owner = self._embedding(training.X), self._embedding.owner
+        return [Posterior.of(theta, Z, owner, training.y) for theta in self._fit(observed).thetas]
+
+    def _fit(self, observed: Observed) -> _Fit:
+        """What was fitted to the newest prefix that is due."""
         due = observed.first(last_due(len(observed)))
-        thetas = self.fits.thetas.of(due, partial(self._fitted, due))
-        return [Posterior.of(theta, Z, owner, training.y) for theta in thetas]
+        return self.fits.newest.of(due, partial(self._fitted, due))
 
     def _training(self, observed: Observed) -> Training:
-        """The trials that the model looks at; failed ones count as the worst of them."""
+        """The trials that the model looks at."""
+        return self._trained_on(observed, self._fit(observed).transform)[0]
+
+    def _trained_on(self, observed: Observed, transform: str) -> tuple[Training, float]:
+        """The trials that the model looks at, and the variance of their transformed losses before these are standardised;
+        failed trials count as the worst of them.
+        """
         y = observed.Y[:, 0]
         told = ~np.isnan(y)
         kept = representatives(np.where(told, y, np.inf), self.max_points)
         y, told = y[kept], told[kept]
         warped = np.empty(len(y))
-        warped[told] = _TRANSFORMS[self.transform](y[told])
+        warped[told] = _TRANSFORMS[transform](y[told])
         warped[~told] = warped[told].max()
-        return Training(observed.X[kept], transforms.standardised(warped), np.where(told, y, y[told].max()))
+        training = Training(observed.X[kept], transforms.standardised(warped), np.where(told, y, y[told].max()))
+        return training, float(warped.var())
 
-    def _fitted(self, observed: Observed) -> Array:
-        """Hyperparameters (s, d + 2) of the observed trials."""
+    def _fitted(self, observed: Observed) -> _Fit:
+        """Hyperparameters of the observed trials, and how their losses were transformed."""
+        transform = "half_rank" if self.transform == "auto" else self.transform
         if np.isnan(observed.Y).all():
-            return self._prior.mean[None, :]
-        training = self._training(observed)
-        return self._hyperparameters(training.X, training.y, "gp/slices", len(observed))
+            return _Fit(self._prior.mean[None, :], transform)
+        fit, variance = self._fitted_with(observed, transform)
+        if self.transform == "auto" and np.exp(fit.thetas[:, -1]).mean() * variance >= _MUCH_NOISE:
+            fit, _ = self._fitted_with(observed, "none")
+        return fit
+
+    def _fitted_with(self, observed: Observed, transform: str) -> tuple[_Fit, float]:
+        """The fit with a transform, and the variance of the transformed losses."""
+        training, variance = self._trained_on(observed, transform)
+        return _Fit(self._hyperparameters(training.X, training.y, "gp/slices", len(observed)), transform), variance
 
     def _hyperparameters(self, X: Array, y: Array, stream: str, n: int) -> Array:
         """Hyperparameters (s, d + 2) of scores y (n,) at rows X."""
@@ -236,7 +305,31 @@ class GP(ModelBased):
         return self._hyperparameters(due.X, y, f"gp/slices/{level}", len(due))
 
     def _warped(self, y: Array) -> Array:
-        return transforms.standardised(_TRANSFORMS[self.transform](y))
+        return transforms.standardised(_TRANSFORMS["half_rank" if self.transform == "auto" else self.transform](y))
+
+    # -------------------------------------------------------------------------------------------- several goals
+
+    def _of_goals(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
+        """The rows that are expected to add most to the hypervolume of the front, and to keep the constraints."""
+        acquisition = self._models.acquisition(observed, running, rng)
+        known, listed = np.concatenate([observed.X, running]), self._cube.listed
+        if listed is not None:
+            rows = listed[self._cube.untried(known)]
+            return Ranked.of(rows, self._models.values(acquisition, rows), _RETURNED)
+        order = front_first(observed)
+        best = np.argsort(order, kind="stable")[: max(_PARENTS, int((order == 0).sum()))]
+        near = perturbed(filled(observed.X[best], rng), _NEAR, self._cube.axes, rng)
+        candidates = np.concatenate([self._cube.draw(_DRAWN, rng), self._cube.proper(near)])
+        return self._searched(candidates, known, running, acquisition)
+
+    @cached_property
+    def _models(self) -> GoalModels:
+        def fitted(X: Array, y: Array, n: int) -> Array:
+            return self._hyperparameters(X, y, "gp/goals", n)[0] if len(y) else self._prior.mean
+
+        warp = _TRANSFORMS["half_rank" if self.transform == "auto" else self.transform]
+        memos = self.fits.goals
+        return GoalModels(self._embedding, self._goals, warp, fitted, self.max_points, self._seed, memos)
 
     # -------------------------------------------------------------------------------------------- places
 
@@ -262,7 +355,9 @@ class GP(ModelBased):
         near = cube.proper(perturbed(parents, num_near, cube.axes, rng))
         return np.concatenate([cube.draw(num_drawn, rng), near])
 
-    def _looked_up(self, posteriors: Sequence[Predictor], listed: Array, untried: Array, name: str) -> Ranked:
+    def _looked_up(
+        self, posteriors: Sequence[Predictor], listed: Array, untried: Array, acquisition: MeanAcquisition
+    ) -> Ranked:
         """The best of the listed rows at these positions."""
         plain = [posterior for posterior in posteriors if isinstance(posterior, Posterior)]
         if len(plain) == len(posteriors):
@@ -270,13 +365,15 @@ class GP(ModelBased):
         else:
             predictions = [posterior.predict(self._listed_features) for posterior in posteriors]
         of_untried = [(mean[untried], sd[untried]) for mean, sd in predictions]
-        return Ranked.of(listed[untried], self._acquisition(name, posteriors).values_of(of_untried), _RETURNED)
+        return Ranked.of(listed[untried], acquisition.values_of(of_untried), _RETURNED)
 
-    def _searched(
-        self, posteriors: Sequence[Predictor], candidates: Array, known: Array, running: Array, name: str
-    ) -> Ranked:
-        """The best of some candidates and, before them, what local search from the best of them finds."""
-        objective = self._objective(name, posteriors, known, running)
+    def _searched(self, candidates: Array, known: Array, running: Array, acquisition: _Acquisition) -> Ranked:
+        """The best of some candidates and, before them, what local search from the best of them finds.
+
+        Args:
+            candidates: those from all over come first.
+        """
+        objective = self._objective(acquisition, known, running)
         values = objective.values(candidates)
         order = np.argsort(-values, kind="stable")
         # The best of those from all over is a start too, or all might lead to one local maximum.
@@ -287,13 +384,13 @@ class GP(ModelBased):
             np.concatenate([self._cube.proper(rows), candidates[best]]), np.concatenate([reached, values[best]])
         )
 
-    def _objective(self, name: str, posteriors: Sequence[Predictor], known: Array, running: Array) -> Objective:
+    def _objective(self, acquisition: _Acquisition, known: Array, running: Array) -> Objective:
         """The acquisition function, -inf where a trial has been, or close to where one is running.
 
         Under noise the model would send all workers to its one optimum: a trial that it believes in advance tells it
         nothing that takes this away.
         """
-        acquisition, embedding, seen = self._acquisition(name, posteriors), self._embedding, set(row_keys(known))
+        embedding, seen = self._embedding, set(row_keys(known))
 
         # The values are -inf at known rows, the gradients know nothing of it: L-BFGS follows the smooth function
         # underneath, and where it ends too close to a known row, ``maximised`` keeps the row that it began at. A column
@@ -311,10 +408,10 @@ class GP(ModelBased):
         return Objective(self._cube.axes, self._cube.proper, values, values_and_gradients)
 
     def _by_front(
-        self, posteriors: Sequence[Predictor], searched: Callable[[str], Ranked], rng: np.random.Generator
+        self, posteriors: Sequence[Predictor], searched: Callable[[MeanAcquisition], Ranked], rng: np.random.Generator
     ) -> Ranked:
         """Rows on the Pareto front of EI, PI and UCB, in random order, before all others."""
-        rows = np.concatenate([searched(name).X for name in _MACE])
+        rows = np.concatenate([searched(self._acquisition(name, posteriors)).X for name in _MACE])
         Z = self._embedding(rows)
         V = np.column_stack([self._acquisition(name, posteriors).values(Z) for name in _MACE])
         mixed = rng.permutation(len(rows))
@@ -322,7 +419,7 @@ class GP(ModelBased):
 
 
 _TRANSFORMS: Mapping[str, Callable[[Array], Array]] = {
-    "auto": transforms.half_ranked,
+    "half_rank": transforms.half_ranked,
     "power": transforms.power,
     "none": transforms.standardised,
     "log_error": transforms.log_error,

@@ -2,6 +2,7 @@
 
 X  (n, d)  coordinates in the unit cube; NaN where a parameter was not active
 Y  (n, m)  losses of m goals; NaN where a trial failed, or has none
+C  (n, c)  by how much c outcome constraints are broken, below 0 where they are kept; NaN where that is not known
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.facts import Status
+from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.curves import Curves
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
@@ -32,28 +34,38 @@ class Observed(NamedTuple):
         Y: (n, m) losses.
         curves: what the trials reported at which step; None where all losses are those of completed trials, or
             nobody asked for curves.
+        C: (n, c) of c outcome constraints; None where there are none.
     """
 
     X: Array
     Y: Array
     curves: Curves | None = None
+    C: Array | None = None
 
     def __len__(self) -> int:  # a NamedTuple's own length is its number of fields
         return len(self.X)
 
     def first(self, n: int) -> Observed:
         """The first n of them: models are fitted to prefixes, so that a fit can be repeated."""
-        return Observed(self.X[:n], self.Y[:n], None if self.curves is None else self.curves.first(n))
+        curves, C = self.curves, self.C
+        return Observed(
+            self.X[:n], self.Y[:n], None if curves is None else curves.first(n), None if C is None else C[:n]
+        )
 
     def without_needless_curves(self) -> Observed:
         """Without curves, where these say nothing that the losses do not say: no trial was stopped or paused."""
         if self.curves is None or (~np.isnan(self.Y).any(axis=1) & ~self.curves.completed).any():
             return self
-        return Observed(self.X, self.Y)
+        return Observed(self.X, self.Y, None, self.C)
 
     def is_same(self, other: Observed) -> bool:
-        """Whether both have the same rows and losses, so that a fit to one is a fit to the other."""
-        return np.array_equal(self.X, other.X, equal_nan=True) and np.array_equal(self.Y, other.Y, equal_nan=True)
+        """Whether both have the same rows, losses and constraints, so that a fit to one is a fit to the other."""
+        if (self.C is None) is not (other.C is None):
+            return False
+        pairs = [(self.X, other.X), (self.Y, other.Y)]
+        if self.C is not None and other.C is not None:
+            pairs.append((self.C, other.C))
+        return all(np.array_equal(one, another, equal_nan=True) for one, another in pairs)
 
 
 class Memo(Generic[_Fit]):
@@ -85,7 +97,9 @@ class Training(NamedTuple):
 
 
 class _Note(NamedTuple):
-    """What is noted of a trial: its row, configuration, losses, the losses (k, m) at k steps, and whether it completed."""
+    """What is noted of a trial: its row, configuration, losses, the losses (k, m) at k steps, whether it completed, and by
+    how much it breaks the constraints.
+    """
 
     row: int
     config: Mapping[str, Any]
@@ -93,6 +107,7 @@ class _Note(NamedTuple):
     steps: Array
     curve: Array
     completed: bool
+    excesses: tuple[float, ...]
 
 
 class _Columns(NamedTuple):
@@ -100,12 +115,14 @@ class _Columns(NamedTuple):
 
     X: Array
     Y: Array
+    C: Array
     curves: Curves | None
     n: int
 
     def written(self) -> Observed:
         """The rows."""
-        return Observed(self.X[: self.n], self.Y[: self.n], self.curves)
+        C = self.C[: self.n] if self.C.shape[1] else None
+        return Observed(self.X[: self.n], self.Y[: self.n], self.curves, C)
 
 
 class History:
@@ -117,15 +134,20 @@ class History:
     Args:
         num_goals: how many losses a trial has.
         keeps_curves: whether what trials reported is kept too.
+        constraints: outcome constraints, of which it is kept by how much completed trials break them.
     """
 
-    def __init__(self, space: Space, num_goals: int, *, keeps_curves: bool = False) -> None:
+    def __init__(
+        self, space: Space, num_goals: int, *, keeps_curves: bool = False, constraints: Sequence[Goal] = ()
+    ) -> None:
         self._space, self._num_goals, self._keeps_curves = space, num_goals, keeps_curves
+        self._constraints = tuple(constraints)
         self._rows: dict[int, int] = {}  # of trials, by their numbers
         self._numbers: list[int] = []  # of trials, by their rows
         self._notes: list[_Note] = []
         curves = Curves.none(num_goals) if keeps_curves else None
-        self._columns = _Columns(np.empty((0, space.num_columns)), np.empty((0, num_goals)), curves, 0)
+        X, Y, C = (np.empty((0, width)) for width in (space.num_columns, num_goals, len(self._constraints)))
+        self._columns = _Columns(X, Y, C, curves, 0)
         self._read = 0  # how many notes stand in the columns
 
     def __len__(self) -> int:
@@ -194,7 +216,14 @@ class History:
             steps[kept],
             values.reshape(-1, self._num_goals)[kept],
             trial.status is Status.COMPLETED,
+            self._excesses(trial),
         )
+
+    def _excesses(self, trial: Trial) -> tuple[float, ...]:
+        """By how much a trial breaks each constraint; unknown before it has completed: a metric may still change."""
+        if trial.status is not Status.COMPLETED:
+            return (np.nan,) * len(self._constraints)
+        return tuple([c.excess(trial.metrics.get(c.metric, np.nan)) for c in self._constraints])
 
     def _after(self, columns: _Columns, notes: Sequence[_Note]) -> _Columns:
         """The columns after these notes: the same arrays where rows are new and there is room, others where rows change."""
@@ -205,13 +234,14 @@ class History:
         columns.X[rows] = self._space.encode([note.config for note in newest.values()])
         nothing = (np.nan,) * self._num_goals
         columns.Y[rows] = [nothing if note.losses is None else note.losses for note in newest.values()]
+        columns.C[rows] = [note.excesses for note in newest.values()]
         curves = columns.curves and columns.curves.replaced(
             rows,
             [note.steps for note in newest.values()],
             [note.curve for note in newest.values()],
             np.array([note.losses if note.completed and note.losses else nothing for note in newest.values()]),
         )
-        return _Columns(columns.X, columns.Y, curves, n)
+        return _Columns(columns.X, columns.Y, columns.C, curves, n)
 
 
 def representatives(y: Array, most: int) -> Array:
@@ -250,7 +280,7 @@ def _copied(columns: _Columns, room: int) -> _Columns:
         copy[: columns.n] = rows[: columns.n]
         return copy
 
-    return _Columns(grown(columns.X), grown(columns.Y), columns.curves, columns.n)
+    return _Columns(grown(columns.X), grown(columns.Y), grown(columns.C), columns.curves, columns.n)
 
 
 def _thinned(n: int) -> Array:

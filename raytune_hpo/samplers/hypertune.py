@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -19,12 +19,12 @@ from raytune_hpo.numerics.curves import at_fidelities, fidelities, warped
 from raytune_hpo.numerics.ensemble import Ensemble, cross_validated, misranked, ranking_weights, samples_at
 from raytune_hpo.numerics.gaussian import Posterior
 from raytune_hpo.options import integer_option, number_option
-from raytune_hpo.protocols import Scheduler, Suggestion
+from raytune_hpo.protocols import Scheduler, Suggestion, Traits
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.budgets import budget_options
 from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.history import Observed, Training, representatives
-from raytune_hpo.samplers.model_based import Ranked, Selection
+from raytune_hpo.samplers.model_based import ModelBased, Ranked, Selection
 from raytune_hpo.trial import Trial
 
 BRACKET = "bracket"  # the key in ``meta``: a bracket of ``hyperband``, from 0 for the one that stops earliest
@@ -64,6 +64,8 @@ class HyperTune(GP):
         SpecError: no max_steps, or not above min_steps; min_steps < 1; eta < 2; random_share outside [0, 1];
             min_completed < 1.
     """
+
+    traits: ClassVar[Traits] = ModelBased.traits  # the ensemble is one of one goal
 
     def __init__(
         self,

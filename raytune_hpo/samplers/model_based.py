@@ -12,7 +12,7 @@ from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.curves import expected_losses
 from raytune_hpo.numerics.transforms import half_ranked, standardised
 from raytune_hpo.protocols import Signal, Suggestion, Traits
-from raytune_hpo.samplers.base import BaseSampler
+from raytune_hpo.samplers.base import ConstraintLearner
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.trial import Trial
 
@@ -49,7 +49,7 @@ class Selection(NamedTuple):
     observed: Observed | None = None
 
 
-class ModelBased(BaseSampler, ABC):
+class ModelBased(ConstraintLearner, ABC):
     """A sampler that fits a model to trials and proposes rows of the unit cube.
 
     Where trials are stopped or paused, their losses and those of trials that run are compared at the fidelities, the
@@ -92,6 +92,13 @@ class ModelBased(BaseSampler, ABC):
         """
         return None
 
+    def expected_of(self, trials: Sequence[Trial]) -> Array | None:
+        """The losses (k,) that the model expects of trials after all that was told, in their own units; None if it cannot
+        say.
+        """
+        observed, _ = self.compared(())
+        return self.expect(observed, self._cube.encode(trials))
+
     def estimate(self, observed: Observed, rows: Array) -> tuple[Array, Array] | None:
         """Means and variances (k,) of the losses at rows (k, d) according to the model, in its own units, which are
         standardised; None if it has none. Pending trials do not count.
@@ -111,7 +118,7 @@ class ModelBased(BaseSampler, ABC):
         observed = self._history.read(reporting)
         assert observed.curves is not None, "there were partial trials before these, and there are now"
         Y = expected_losses(observed.curves, lambda y: standardised(half_ranked(y)))
-        return Observed(observed.X, Y, observed.curves), self._cube.encode(silent)
+        return Observed(observed.X, Y, observed.curves, observed.C), self._cube.encode(silent)
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
         """The next point of the even design or, from then on, the best that the model proposes."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.numerics import genetic, pareto
+from raytune_hpo.numerics.violations import by_feasibility, total_violations
 from raytune_hpo.options import integer_option, number_option
 from raytune_hpo.protocols import Traits
 from raytune_hpo.samplers.population import Evolutionary
@@ -26,15 +27,16 @@ class _Members:
     Attributes:
         X: (k, d) points of the unit cube, with a coordinate for every column.
         Y: (k, m) losses, infinite where a trial has none.
+        C: (k, c) by how much they break the outcome constraints.
     """
 
     X: Array
     Y: Array
+    C: Array
 
-    @classmethod
-    def of(cls, X: Array, Y: Array) -> _Members:
-        order = pareto.worst_first(Y)
-        return cls(X[order], Y[order])
+    def at(self, rows: Array) -> _Members:
+        """Some of them, in this order."""
+        return _Members(self.X[rows], self.Y[rows], self.C[rows])
 
 
 class NSGA2(Evolutionary):
@@ -43,8 +45,9 @@ class NSGA2(Evolutionary):
     The population is the first trials that were told, of an even design. Each child has two parents, each the better of
     two members: of an earlier front or, within a front, with more room around it. Once told it enters the population
     and the worst member leaves, so no worker waits. Points the user enqueued enter likewise. Parameters that are not
-    active are inherited all the same. Failed trials rank last, a pruned one counts with its last report. It works with
-    one goal as well.
+    active are inherited all the same. Failed trials rank last, a pruned one counts with its last report. Members that break
+    an outcome constraint rank behind those that keep them all, by how much they break them in units of what is usual. It
+    works with one goal as well.
 
     Args:
         population: how many members there are.
@@ -56,7 +59,7 @@ class NSGA2(Evolutionary):
         SpecError: population < 4, or one of the etas < 0.
     """
 
-    traits: ClassVar[Traits] = Traits(multi_goal=True, needs=("scipy",))
+    traits: ClassVar[Traits] = Traits(multi_goal=True, constraints=True, needs=("scipy",))
     _members: _Members
 
     def __init__(self, *, population: int = 16, eta_crossover: float = 1.0, eta_mutation: float = 1.0) -> None:
@@ -67,7 +70,7 @@ class NSGA2(Evolutionary):
 
     def found(self, X: Array, Y: Array) -> None:
         """The first members."""
-        self._members = _Members.of(X, Y)
+        self._members = self._ordered(_Members(X, Y, self._excesses(0)))
 
     def child(self, number: int, rng: np.random.Generator) -> tuple[Array, dict[str, Any]]:
         """Bred from two members, each the better of two."""
@@ -79,5 +82,31 @@ class NSGA2(Evolutionary):
     def enter(self, x: Array, losses: Array, meta: dict[str, Any]) -> None:
         """It takes the place of the worst member, unless it is worst itself."""
         members = self._members
-        everyone = _Members.of(np.concatenate([members.X, x[None, :]]), np.concatenate([members.Y, losses[None, :]]))
-        self._members = _Members(everyone.X[1:], everyone.Y[1:])
+        everyone = _Members(
+            np.concatenate([members.X, x[None, :]]),
+            np.concatenate([members.Y, losses[None, :]]),
+            np.concatenate([members.C, self._excesses(len(self._history) - 1)]),
+        )
+        ordered = self._ordered(everyone)
+        self._members = ordered.at(np.arange(1, len(ordered.X)))
+
+    def _excesses(self, position: int) -> Array:
+        """By how much the finished trials from a position on break the constraints, (k, c)."""
+        if not self._constraints:
+            return np.empty((len(self._history) - position, 0))
+        C = self._history.read().C
+        assert C is not None, "the history keeps what it was told to"
+        return C[position:]
+
+    def _ordered(self, members: _Members) -> _Members:
+        """The worst first: by feasibility, and within a group as the goals have it. (Deb et al. 2002, section VI)"""
+        order = self._worst_first(members.Y)
+        if members.C.shape[1]:
+            group = by_feasibility(total_violations(members.C))
+            group = np.where(np.isfinite(members.Y).all(axis=1), group, group.max() + 1)  # failed
+            order = order[np.argsort(-group[order], kind="stable")]
+        return members.at(order)
+
+    def _worst_first(self, Y: Array) -> Array:
+        """The rows (n,) in the order of the crowded comparison, the worst first."""
+        return pareto.worst_first(Y)

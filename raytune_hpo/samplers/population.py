@@ -18,7 +18,7 @@ from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.axes import Kind, is_among
 from raytune_hpo.protocols import Suggestion
 from raytune_hpo.rng import derive
-from raytune_hpo.samplers.base import BaseSampler
+from raytune_hpo.samplers.base import ConstraintLearner
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
@@ -28,7 +28,7 @@ _ATTEMPTS = 8  # children bred in search of one that is new and feasible
 _Self = TypeVar("_Self", bound="Evolutionary")
 
 
-class Evolutionary(BaseSampler, ABC):
+class Evolutionary(ConstraintLearner, ABC):
     """A sampler whose population is the first trials that were told, and whose other suggestions are children of it.
 
     A subclass keeps its options as attributes of the same names, ``population`` among them: how many members there are.
@@ -58,9 +58,9 @@ class Evolutionary(BaseSampler, ABC):
 
     # -------------------------------------------------------------------------------------------- what they share
 
-    def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int) -> _Self:
+    def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int, *, constraints: Sequence[Goal] = ()) -> _Self:
         """A fresh sampler for one study."""
-        bound = super().bind(space, goals, seed)
+        bound = super().bind(space, goals, seed, constraints=constraints)
         bound._nominal = np.array([axis.kind is Kind.NOMINAL for axis in bound._cube.axes], dtype=bool)
         bound._is_founded = False
         return bound

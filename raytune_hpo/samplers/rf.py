@@ -7,8 +7,9 @@ Lindauer et al.: SMAC3: A Versatile Bayesian Optimization Package for Hyperparam
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,7 +18,10 @@ from raytune_hpo.numerics import acquisition as scores
 from raytune_hpo.numerics import transforms
 from raytune_hpo.numerics.forest import Forest, grow
 from raytune_hpo.numerics.neighbours import crowded, neighbours
+from raytune_hpo.numerics.scalarisation import chebyshev, scaled, simplex_weights
+from raytune_hpo.numerics.violations import by_feasibility, total_violations
 from raytune_hpo.options import integer_option, named_option, number_option, renamed_options
+from raytune_hpo.protocols import Traits
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.history import Memo, Observed, Training, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
@@ -64,6 +68,9 @@ class RF(ModelBased):
     draws from the space and by local search from the best of the trials and draws. What is pending counts as if it had
     ended one standard deviation worse than expected, and what has failed as the worst so far.
 
+    Several goals are made one by weights that change from trial to trial and cover all trade-offs (ParEGO). Trials that
+    break an outcome constraint are worse than all that keep them, and those the worse that break them more.
+
     Args:
         n_initial: trials of the even design before the forest speaks.
         n_trees: trees in a forest.
@@ -78,6 +85,8 @@ class RF(ModelBased):
         SpecError: an unknown acquisition or transform; n_initial < 1, n_trees < 2, max_points < 16; kappa < 0;
             random_share outside [0, 1).
     """
+
+    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True)
 
     def __init__(
         self,
@@ -114,6 +123,7 @@ class RF(ModelBased):
         """The rows with the best values of the acquisition function; now and then a draw from the space."""
         if rng.random() < self.random_share:
             return Ranked(self._cube.draw(1, rng), np.zeros(1))
+        observed = self._as_one_goal(observed, len(observed) + len(running))
         X, y, forest = self._with_running(observed, running)
         best = float(y.min())
         if (listed := self._cube.listed) is not None:
@@ -139,6 +149,16 @@ class RF(ModelBased):
     def estimate(self, observed: Observed, rows: Array) -> tuple[Array, Array]:
         """Means and variances (k,) across the trees at rows (k, d), standardised."""
         return self._trained(observed)[1].predict(rows)
+
+    def _as_one_goal(self, observed: Observed, turn: int) -> Observed:
+        """Several goals as one, by the weights of this turn; infeasible trials behind all others. (Knowles 2006)"""
+        if len(self._goals) == 1 and observed.C is None:
+            return observed
+        Y = np.apply_along_axis(_ranks, 0, observed.Y)
+        y = Y[:, 0] if Y.shape[1] == 1 else chebyshev(scaled(Y), simplex_weights(turn, Y.shape[1], self._seed))
+        if observed.C is not None:
+            y = y + (1 + np.nanmax(y)) * by_feasibility(total_violations(observed.C))
+        return Observed(observed.X, y[:, None])
 
     def _trained(self, observed: Observed) -> tuple[Training, Forest]:
         """The forest of these results, and what it was grown from; failed trials count as the worst."""
@@ -200,6 +220,12 @@ class RF(ModelBased):
                 break
             at[start[best]], value[start[best]] = rows[best], reached[best]
         return np.concatenate(met), np.concatenate(values)
+
+
+def _ranks(y: Array) -> Array:
+    """Ranks (n,) of losses, ties sharing one; NaN stays NaN. The function of several goals must not hang on their scales."""
+    ranks = np.searchsorted(np.sort(y[~np.isnan(y)]), y).astype(float)
+    return np.where(np.isnan(y), np.nan, ranks)
 
 
 def _best_of_each(group: Array, score: Array) -> Array:

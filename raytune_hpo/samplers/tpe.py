@@ -3,17 +3,25 @@
 Bergstra, Bardenet, Bengio, Kégl: Algorithms for Hyper-Parameter Optimization. NeurIPS 2011, section 4.
 Falkner, Klein, Hutter: BOHB. ICML 2018 (one multivariate kernel). Watanabe: Tree-Structured Parzen Estimator. arXiv
 2304.11127, 2023 (what matters: multivariate kernels, a small bandwidth with a floor, few good trials).
+Ozaki, Tanigaki, Watanabe, Nomura, Onishi: Multiobjective Tree-Structured Parzen Estimator. JAIR 73, 2022.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 
 from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.hypervolume import largest_subset, reference_of
+from raytune_hpo.numerics.pareto import first_fronts
 from raytune_hpo.numerics.parzen import Bandwidths, mixture
+from raytune_hpo.numerics.scalarisation import scaled
+from raytune_hpo.numerics.violations import by_feasibility, total_violations
 from raytune_hpo.options import integer_option, number_option
+from raytune_hpo.protocols import Traits
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
 
@@ -28,6 +36,10 @@ class TPE(ModelBased):
     pending ones, which keeps workers apart. A trial that was stopped or paused has the loss that is expected of it at the
     highest step. All parameters are modelled jointly. One that is not active in a trial is uniform for it: the trial
     speaks for the choices that it shares with others, and for its own branch.
+
+    With several goals the good trials are the first fronts, and of the front that does not fit as a whole those of the
+    largest hypervolume together; all weigh the same. Trials that keep all outcome constraints come before those that break
+    one, and these in the order of how much they do.
 
     Args:
         n_initial: trials of an even design before the first estimate.
@@ -44,6 +56,8 @@ class TPE(ModelBased):
         SpecError: n_initial < 1, n_candidates < 1, switch above 1, a bandwidth below 1e-9, or another option that is not
             above 0.
     """
+
+    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True)
 
     def __init__(
         self,
@@ -70,11 +84,14 @@ class TPE(ModelBased):
 
     def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
         """The candidates, those that tell good from bad best coming first. (Bergstra et al. 2011, eq. 3)"""
-        good, bad = (observed.X[positions] for positions in split(observed.Y[:, 0], self.gamma))
+        is_one_goal = len(self._goals) == 1 and observed.C is None
+        parts = split(observed.Y[:, 0], self.gamma) if is_one_goal else split_by_front(observed, self.gamma)
+        good, bad = (observed.X[positions] for positions in parts)
         widths = Bandwidths(spread=self.bandwidth, least=self.min_bandwidth, leave=self.switch)
         axes = self._cube.axes
         bad = np.concatenate([bad, running])
-        near = mixture(axes, good, rank_weights(len(good)), self.prior_weight, widths)
+        weights = rank_weights(len(good)) if len(self._goals) == 1 else np.ones(len(good))
+        near = mixture(axes, good, weights, self.prior_weight, widths)
         away = mixture(axes, bad, np.ones(len(bad)), self.prior_weight, widths)
         if (listed := self._cube.listed) is not None:
             candidates = listed[self._cube.untried(np.concatenate([observed.X, running]))]
@@ -93,12 +110,47 @@ def split(losses: Array, gamma: float) -> tuple[Array, Array]:
         losses: (n,), NaN where a trial failed; one at least did not. If others are left, one of them is bad.
     """
     order = np.argsort(losses, kind="stable")  # NaN last
+    return _cut(order, num_good(losses, gamma))
+
+
+def split_by_front(observed: Observed, gamma: float) -> tuple[Array, Array]:
+    """The same of several goals, and of constraints: by feasibility, then by front, then by hypervolume."""
+    Y = observed.Y
+    known = ~np.isnan(Y).any(axis=1)
+    size = num_good(np.where(known, 0.0, np.nan), gamma)
+    group = np.zeros(len(Y)) if observed.C is None else by_feasibility(total_violations(observed.C))
+    chosen: list[Array] = []
+    for level in np.unique(group[known]):
+        members = np.flatnonzero(known & (group == level))
+        for front in first_fronts(Y[members], size - sum(map(len, chosen))):
+            chosen.append(_largest_first(Y, members[front], size - sum(map(len, chosen))))
+        if sum(map(len, chosen)) >= size:
+            break
+    good = np.concatenate(chosen)[:size]
+    is_bad = np.ones(len(Y), dtype=bool)
+    is_bad[good] = False
+    return _cut(np.concatenate([good, np.flatnonzero(is_bad)]), len(good))
+
+
+def _largest_first(Y: Array, front: Array, most: int) -> Array:
+    """A front, or of one that is too large as many as make the largest hypervolume."""
+    if len(front) <= most:
+        return front
+    scaled_front = scaled(Y[front])
+    return np.asarray(front[largest_subset(scaled_front, reference_of(scaled_front), most)])
+
+
+def num_good(losses: Array, gamma: float) -> int:
+    """How many trials are good: at least one, and one of several is bad."""
     scored, n = len(losses) - int(np.isnan(losses).sum()), len(losses)
-    num_good = min(math.ceil(gamma * math.sqrt(n)), scored, max(n - 1, 1))
-    bad = order[num_good:]
+    return min(math.ceil(gamma * math.sqrt(n)), scored, max(n - 1, 1))
+
+
+def _cut(order: Array, num: int) -> tuple[Array, Array]:
+    bad = order[num:]
     if len(bad) > _MOST_BAD:
         bad = bad[np.linspace(0, len(bad) - 1, _MOST_BAD).astype(np.intp)]
-    return order[:num_good], bad
+    return order[:num], bad
 
 
 def rank_weights(num: int) -> Array:

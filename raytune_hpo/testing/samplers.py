@@ -15,7 +15,18 @@ from raytune_hpo.protocols import Sampler, Signal, Suggestion
 from raytune_hpo.registry import check_part, option_names, option_value
 from raytune_hpo.rng import derive
 from raytune_hpo.space import Choice, Float, Int, Normal, Ordinal, Space
-from raytune_hpo.testing.trials import GOALS, SEED, TWO_GOALS, Loop, bowl, check_documented, finish, report, start
+from raytune_hpo.testing.trials import (
+    BOUNDED,
+    GOALS,
+    SEED,
+    TWO_GOALS,
+    Loop,
+    bowl,
+    check_documented,
+    finish,
+    report,
+    start,
+)
 from raytune_hpo.trial import Trial
 
 SamplerMaker: TypeAlias = Callable[[], Sampler]
@@ -174,10 +185,40 @@ def check_survives(make: SamplerMaker, space: Space) -> None:
 
 
 def check_several_goals(make: SamplerMaker, space: Space) -> None:
-    """A sampler that says so can do with two goals."""
+    """A sampler that says so can do with two goals: in space, twice the same, and a replay goes on as the live one does."""
     if make().traits.multi_goal:
-        loop = Loop.of(make, space, goals=TWO_GOALS).run(_LONG + 4)
-        assert loop.finished, "a sampler of several goals suggests something for two"
+        _check_competing(make, space, "two goals", goals=TWO_GOALS)
+
+
+def check_constraints(make: SamplerMaker, space: Space) -> None:
+    """A sampler that says so can do with outcome constraints, with one goal and with two, kept by some trials or by none."""
+    if not make().traits.constraints:
+        return
+    for goals in (GOALS, TWO_GOALS) if make().traits.multi_goal else (GOALS,):
+        _check_competing(make, space, "a constraint", goals=goals, constraints=BOUNDED)
+    loop = Loop.of(make, space, constraints=BOUNDED)
+    for trial in history(space):
+        loop.learn(finish(start(trial.number, trial.config), {"loss": 1.0, "size": 1.0}, constraints=BOUNDED))
+    answer = loop.peek()
+    if isinstance(answer, Suggestion):
+        space.check(answer.config)
+
+
+def _check_competing(make: SamplerMaker, space: Space, what: str, **study: Any) -> None:
+    live, replayed = Loop.of(make, space, **study).run(_LONG, workers=4), Loop.of(make, space, **study)
+    assert live.finished, f"a sampler that learns from {what} suggests something"
+    for trial in live.finished:
+        space.check(trial.config)
+        replayed.learn(trial)
+    says, again, replay_says = live.peek(), live.peek(), replayed.peek()
+    assert says == again, f"with {what}, asked twice, it says the same; it said {says}, then {again}"
+    assert says == replay_says, f"with {what}, a replay goes on as the live one does; it says {replay_says}, not {says}"
+    for status in (Status.FAILED, Status.PRUNED):  # without anything reported
+        loop = Loop.of(make, space, **study)
+        for trial in history(space, 12):
+            loop.learn(finish(start(trial.number, trial.config), status=status))
+        answer = loop.peek()
+        assert answer is not Signal.WAIT, f"with {what}, waits for nothing after trials that have {status.value}"
 
 
 def check_learns(make: SamplerMaker, num_trials: int) -> None:
@@ -200,6 +241,7 @@ SAMPLER_CHECKS: tuple[Callable[[SamplerMaker, Space], None], ...] = (
     check_pending,
     check_survives,
     check_several_goals,
+    check_constraints,
 )
 
 

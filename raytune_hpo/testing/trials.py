@@ -12,14 +12,15 @@ import numpy as np
 
 from raytune_hpo.core.asking import ask
 from raytune_hpo.facts import Finished, Paused, Reported, Requeued, Started, Status, Verdict
-from raytune_hpo.goals import Goal, make_goals
-from raytune_hpo.protocols import Continue, Sampler, Signal, Suggestion, Traits
+from raytune_hpo.goals import Goal, make_constraints, make_goals
+from raytune_hpo.protocols import Continue, Sampler, Signal, Suggestion, Traits, bound_sampler
 from raytune_hpo.registry import kept_under, option_names
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial, evolve
 
 GOALS = make_goals("loss")
 TWO_GOALS = make_goals(["loss", "size"], ["min", "max"])
+BOUNDED = make_constraints(["size <= -0.001"])  # of a Loop's trials, those close to the lowest loss break it
 SEED = 7
 
 
@@ -111,12 +112,13 @@ def finish(
     *,
     status: Status = Status.COMPLETED,
     goals: Sequence[Goal] = GOALS,
+    constraints: Sequence[Goal] = (),
 ) -> Trial:
     """The trial at its end."""
     fact = Finished(
         number=trial.number, attempt=trial.attempt, status=status, at=trial.created_at + 1, metrics=metrics or {}
     )
-    return evolve(trial, fact, goals)
+    return evolve(trial, fact, goals, constraints)
 
 
 @dataclass
@@ -127,12 +129,21 @@ class Loop:
     space: Space
     goals: Sequence[Goal] = GOALS
     seed: int = SEED
+    constraints: Sequence[Goal] = ()
     pending: list[Trial] = field(default_factory=list)
     finished: list[Trial] = field(default_factory=list)
 
     @classmethod
-    def of(cls, make: Callable[[], Sampler], space: Space, *, goals: Sequence[Goal] = GOALS, seed: int = SEED) -> Loop:
-        return cls(make().bind(space, goals, seed), space, goals, seed)
+    def of(
+        cls,
+        make: Callable[[], Sampler],
+        space: Space,
+        *,
+        goals: Sequence[Goal] = GOALS,
+        seed: int = SEED,
+        constraints: Sequence[Goal] = (),
+    ) -> Loop:
+        return cls(bound_sampler(make(), space, goals, seed, constraints), space, goals, seed, constraints)
 
     def peek(self) -> Suggestion | Continue | Signal:
         """What the sampler says to the next number."""
@@ -168,7 +179,12 @@ class Loop:
         metrics = {"loss": loss, "size": -loss * loss} if metrics is None else metrics
         if trial.until is not None and trial.last_step is None:
             trial = report(trial, trial.until, metrics.get("loss"))
-        self.learn(finish(trial, metrics, goals=self.goals))
+        self.learn(finish(trial, metrics, goals=self.goals, constraints=self.constraints))
+
+    def fail(self, trial: Trial) -> None:
+        """A pending trial fails."""
+        self.pending = [other for other in self.pending if other.number != trial.number]
+        self.learn(finish(trial, status=Status.FAILED, goals=self.goals))
 
     def learn(self, trial: Trial) -> None:
         self.finished.append(trial)

@@ -65,6 +65,12 @@ def test_populations(tmp_path: Path) -> None:
     assert {"static: pbt, interval 9, mean", "static: asha, as many steps as 4 members, mean"} < set(figures)
 
 
+def test_competing_objectives(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "competing_objectives")
+    assert figures["zdt1, auto, 25 trials"]["measured"] < figures["zdt1, nsga2, 25 trials"]["measured"]
+    assert figures["a suggestion of gp for three goals after 20 trials"]["unit"] == "s"
+
+
 def test_memory_without_ray(tmp_path: Path) -> None:
     figures = measured(tmp_path, "memory", "--only", "start", "table", "journal")
     assert set(figures) == {"import", "help", "table", "disk", "append"}

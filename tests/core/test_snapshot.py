@@ -128,3 +128,17 @@ def test_the_first_and_the_last_are_always_among_the_thinned():
     assert evenly_chosen([1, 2, 3], 5) == [1, 2, 3]
     thin = evenly_chosen(range(1_000), 7)
     assert len(thin) == 7 and (thin[0], thin[-1]) == (0, 999) and sorted(set(thin)) == thin
+
+
+def test_several_goals_have_a_front_of_those_that_keep_the_constraints():
+    feed = Feed(num_trials=9, metric=["acc", "ms"], mode=["max", "min"], outcome_constraints=["mb <= 1"])
+    for number, (acc, ms, mb) in enumerate([(0.5, 10, 0), (0.6, 30, 0), (0.4, 20, 0), (0.9, 1, 2), (0.6, 30, 1)]):
+        feed(AskTrials(worker="w", at=1.0))
+        metrics = {"acc": acc, "ms": ms, "mb": mb}
+        feed(EndTrial(number=number, attempt=1, status=Status.COMPLETED, at=2.0, metrics=metrics))
+    snapshot = snapshot_of(feed.core.ledger, 3.0)
+    assert snapshot.status.num_infeasible == 1
+    assert [trial.number for trial in feed.core.ledger.front] == [0, 1, 4]
+    assert snapshot.front.metrics == ("acc", "ms")
+    assert sorted(snapshot.front.dots) == [(0.4, 20.0, False), (0.5, 10.0, True), (0.6, 30.0, True), (0.6, 30.0, True)]
+    assert snapshot_of(Feed(num_trials=9).core.ledger, 3.0).front is None

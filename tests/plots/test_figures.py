@@ -187,6 +187,48 @@ def test_a_front_needs_several_metrics():
         STUDIES["everything"].plot.pareto()
 
 
+def competing(**settings):
+    """A study of three metrics, one of whose trials is infeasible and one failed."""
+    study = hpo.Study(
+        {"x": hpo.uniform(0, 1)}, metric=["a", "b", "c"], sampler="random", seed=0, storage="memory",
+        thresholds={"a": 2.5}, outcome_constraints=["mb <= 1"], **settings,
+    )  # fmt: skip
+    for a, b, c, mb in [(1, 3, 2, 0), (2, 2, 2, 0), (3, 1, 2, 0), (3, 3, 3, 0), (0, 0, 0, 9)]:
+        study.tell(study.ask(), {"a": a, "b": b, "c": c, "mb": mb})
+    study.fail(study.ask(), "broken")
+    return study.results()
+
+
+def test_a_front_shows_thresholds_and_what_breaks_a_constraint():
+    figure = competing().plot.pareto()
+    (infeasible,) = [trace for trace in named(figure, "infeasible") if trace.xaxis in (None, "x")]
+    assert list(infeasible.x) == [0.0]
+    assert {tuple(trace.x) for trace in named(figure, "threshold")} >= {(2.5, 2.5)}
+    assert "1 failed trial" in str(figure.to_dict()["layout"])
+
+
+def test_three_metrics_have_a_front_in_space():
+    results = competing()
+    figure = results.plot.pareto_3d(["c", "a", "b"])
+    assert sorted(named(figure, "front")[0].y) == [1.0, 2.0, 3.0]
+    with pytest.raises(SpecError, match="needs three metrics"):
+        results.plot.pareto_3d(["a", "b"])
+    with pytest.raises(SpecError, match="'mb'"):
+        results.plot.pareto_3d(["a", "b", "mb"])
+
+
+def test_the_attained_hypervolume_is_flat_where_nothing_was_added():
+    (line,) = competing().plot.hypervolume({"a": 4, "b": 4, "c": 4}).data
+    assert list(line.x) == [0, 1, 2, 5]
+    assert list(line.y) == [6.0, 10.0, 12.0, 12.0]
+
+
+def test_lines_run_through_goals_and_bounded_metrics():
+    (lines,) = competing().plot.metrics().data
+    assert {axis.label for axis in lines.dimensions} == {"a &lt;= 2.5", "b (min)", "c (min)", "mb &lt;= 1"}
+    assert sorted(lines.line.color) == [0.0, 0.5, 1.0, 1.0, 1.0]
+
+
 def test_without_plotly_the_error_names_the_extra():
     code = (
         "import sys; sys.modules['plotly'] = None\n"

@@ -1,0 +1,134 @@
+"""Fronts of several goals: their hypervolume, how it grew, and what one goal costs in terms of another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raytune_hpo.analysis.best import best_trials, ranked
+from raytune_hpo.analysis.series import Floats
+from raytune_hpo.errors import SpecError
+from raytune_hpo.goals import Goal
+from raytune_hpo.numerics.hypervolume import distinct_front, hypervolume, reference_of
+from raytune_hpo.numerics.pareto import first_fronts
+from raytune_hpo.trial import Trial
+
+FRONT = "front"  # the name by which all goals together are asked for
+
+
+def reference_point(
+    trials: Sequence[Trial], goals: Sequence[Goal], given: Mapping[str, float] | Sequence[float] | None = None
+) -> Floats | None:
+    """The point (m,) from which on losses count as nothing, as losses; None where it would follow from a front, and there
+    is none.
+
+    Args:
+        given: values of the metrics, by metric or in the order of the goals. What it leaves out is the goal's threshold and,
+            without one, a tenth of the front's extent beyond the front's worst.
+
+    Raises:
+        SpecError: it names no goal, or has another length.
+    """
+    values = _given(given, goals)
+    bounds = [goal.threshold if values.get(goal.metric) is None else values[goal.metric] for goal in goals]
+    front = np.array([trial.losses for trial in best_trials(trials)], dtype=np.float64)
+    if None in bounds and not len(front):
+        return None
+    beyond = reference_of(front) if len(front) else np.zeros(len(goals))
+    return np.array([b if v is None else goal.loss(v) for goal, v, b in zip(goals, bounds, beyond, strict=True)])
+
+
+def _given(given: Mapping[str, float] | Sequence[float] | None, goals: Sequence[Goal]) -> dict[str, float]:
+    metrics = [goal.metric for goal in goals]
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        if unknown := [name for name in given if name not in metrics]:
+            raise SpecError(f"a reference point has a value for each goal, {metrics}, got one for {unknown[0]!r}")
+        return {name: float(value) for name, value in given.items()}
+    if len(given) != len(metrics):
+        raise SpecError(f"a reference point has a value for each goal, {metrics}, got {list(given)!r}")
+    return dict(zip(metrics, map(float, given), strict=True))
+
+
+def hypervolume_of(trials: Sequence[Trial], reference: Floats | None) -> float:
+    """The hypervolume of feasible trials, in the product of the metrics' units; 0 where nothing is past the reference."""
+    if reference is None:
+        return 0.0
+    losses = [trial.losses for trial in trials if trial.is_feasible]
+    return hypervolume(np.array(losses, dtype=np.float64).reshape(-1, len(reference)), reference)
+
+
+class Growth(NamedTuple):
+    """How the hypervolume grew.
+
+    Attributes:
+        numbers: (k,) of the trials that made it grow, in the order in which they count.
+        volumes: (k,) the hypervolume from each of them on.
+    """
+
+    numbers: NDArray[np.intp]
+    volumes: Floats
+
+
+def attained_hypervolume(trials: Sequence[Trial], reference: Floats | None) -> Growth:
+    """The hypervolume of the feasible trials up to each, by number. Computed anew only where a trial enters the front."""
+    numbers, volumes = [], []
+    if reference is not None:
+        front = np.empty((0, len(reference)))
+        for trial in trials:
+            if not trial.is_feasible:
+                continue
+            y = np.array(trial.losses, dtype=np.float64)
+            if (y < reference).all() and not (front <= y).all(axis=1).any():
+                front = distinct_front(np.vstack([front, y]), reference)
+                numbers.append(trial.number)
+                volumes.append(hypervolume(front, reference))
+    return Growth(np.array(numbers, dtype=np.intp), np.array(volumes, dtype=np.float64))
+
+
+def front_ranks(trials: Sequence[Trial], goals: Sequence[Goal]) -> Floats:
+    """The front (n,) that each completed trial is in, 0 for the best, infeasible ones behind all others; NaN for the rest.
+
+    It stands for all goals at once where one number is asked for, as in importances.
+    """
+    losses = np.array([t.losses if t.losses is not None else [np.nan] * len(goals) for t in trials], dtype=np.float64)
+    ranks, feasible = np.full(len(trials), np.nan), np.array([t.is_feasible for t in trials], dtype=bool)
+    last = 0
+    for group in (np.flatnonzero(feasible), np.flatnonzero(~feasible)):
+        for front in first_fronts(losses[group].reshape(-1, len(goals)), len(group)):
+            ranks[group[front]] = last
+            last += 1
+    return ranks
+
+
+class Step(NamedTuple):
+    """From one trial of a front to the next.
+
+    Attributes:
+        trial: at which the step ends.
+        changes: by metric, in its own units: by how much it is higher than one step before; empty for the first.
+        price: what one unit gained in the first goal costs in the second, in the second's units; None for the first, or
+            where nothing was gained.
+    """
+
+    trial: Trial
+    changes: Mapping[str, float]
+    price: float | None
+
+
+def trade_offs(trials: Sequence[Trial], goals: Sequence[Goal]) -> list[Step]:
+    """The steps along a front, from the worst in the first goal to the best: what is paid for each gain."""
+    ordered, steps = ranked(trials)[::-1], []
+    for before, trial in zip([None, *ordered], ordered, strict=False):
+        if before is None:
+            steps.append(Step(trial, {}, None))
+            continue
+        changes = {goal.metric: trial.metrics[goal.metric] - before.metrics[goal.metric] for goal in goals}
+        gain = -goals[0].loss(changes[goals[0].metric])
+        paid = goals[1].loss(changes[goals[1].metric]) if len(goals) > 1 else 0.0
+        steps.append(Step(trial, changes, paid / gain if gain > 0 and len(goals) > 1 else None))
+    return steps

@@ -1,0 +1,40 @@
+"""Stagnation: whether a search still finds anything better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from raytune_hpo.numerics.pareto import pareto_front
+from raytune_hpo.trial import Trial
+
+_LOOKED_AT = 5  # trials for each parameter
+_SPARE = 4
+_RANK = 5  # the fifth best of before has to be as good as the best of the newest
+
+
+def has_stagnated(finished: Sequence[Trial], num_parameters: int) -> bool:
+    """Whether the newest 5 d trials have brought nothing, of d parameters, conditional ones included.
+
+    With one goal: the fifth best of those before is at least as good as the best of the newest. With several: none of the
+    newest is on the front. What has failed or is infeasible counts as worst. Before 5 d + 5 trials nothing has stagnated.
+    (SigOpt's rule)
+
+    Args:
+        finished: in the order in which they finished.
+    """
+    recent = _LOOKED_AT * num_parameters
+    if len(finished) <= recent + _SPARE or not recent:
+        return False
+    m = max((len(trial.losses) for trial in finished if trial.losses is not None), default=0)
+    worst = (np.inf,) * m
+    losses = np.array([t.losses if t.losses is not None and t.is_feasible else worst for t in finished], np.float64)
+    before, newest = losses[:-recent], losses[-recent:]
+    if m == 1:
+        best_of_before = np.sort(before[:, 0])
+        return len(before) >= _RANK and bool(best_of_before[_RANK - 1] <= newest[:, 0].min())
+    known = np.isfinite(losses).all(axis=1)
+    front = np.zeros(len(losses), dtype=bool)
+    front[known] = pareto_front(losses[known])
+    return bool(m) and not front[-recent:].any()

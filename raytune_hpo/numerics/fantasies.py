@@ -1,0 +1,66 @@
+"""Fantasies: what a Gaussian process would believe if running trials ended this way or that.
+
+S  draws of how p running trials may end; without running trials there is one, the process itself
+
+What is drawn changes the means alone: doubt depends on where trials are, not on how they end, so the Cholesky factor is
+common to all draws. (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.gaussian import Posterior, backward, factor, forward
+
+_JITTER = 1e-8  # of a covariance that is drawn from, in units of the signal's variance
+
+
+@dataclass(frozen=True)
+class Fantasies:
+    """A Gaussian process after each of S ways in which running trials may end.
+
+    Attributes:
+        base: after one of them; the others share its factor.
+        A: (n, S) the weights of the observations after each.
+        Y: (n, S) the observations.
+    """
+
+    base: Posterior
+    A: Array
+    Y: Array
+
+    @staticmethod
+    def of(posterior: Posterior, Z: Array, normals: Array) -> Fantasies:
+        """Jointly drawn at running rows.
+
+        Args:
+            Z: (p, q) features of the rows.
+            normals: (S, p) standard normal variables.
+        """
+        if not len(Z):
+            return Fantasies(posterior, posterior.a[:, None], posterior.y[:, None])
+        mean, _ = posterior.predict(Z)
+        C = posterior.covariance(Z)
+        C.flat[:: len(Z) + 1] += _JITTER * math.exp(posterior.theta[-2])
+        ends = mean + normals @ factor(C).T
+        base = posterior.extended(Z, mean)
+        Y = np.vstack([np.repeat(posterior.y[:, None], len(ends), axis=1), ends.T])
+        return Fantasies(base, backward(base.L, forward(base.L, Y)), Y)
+
+    @property
+    def means(self) -> Array:
+        """Means (S, n) of the loss without noise where it was observed or drawn."""
+        return np.asarray((self.Y - math.exp(self.base.theta[-1]) * self.A).T)
+
+    def predict(self, Z: Array) -> tuple[Array, Array]:
+        """Means (S, m) and standard deviations (m,) at features (m, q)."""
+        k, sd = self.base.covariances(Z)
+        return (k @ self.A).T, sd
+
+    def slopes(self, Z: Array) -> tuple[Array, Array, Array, Array]:
+        """As ``predict``, and the gradients (S, m, q) and (m, q) of both."""
+        return self.base.slopes_of(Z, self.A)

@@ -1,0 +1,67 @@
+"""Reference directions, by which a population of many goals is spread along its front.
+
+W  (q, m)  directions in the positive orthant, points of the simplex
+Y  (n, m)  losses, minimised
+
+Deb, Jain: An Evolutionary Many-Objective Optimization Algorithm Using Reference-Point-Based Nondominated Sorting
+Approach, Part I. IEEE Trans. Evol. Comput. 18, 2014 (NSGA-III).
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import comb
+
+import numpy as np
+
+from raytune_hpo.arrays import Array
+
+_OFF_AXIS = 1e-6
+_LEAST_INTERCEPT = 1e-6
+
+
+def simplex_lattice(m: int, least: int) -> Array:
+    """Evenly spread directions (q, m), q >= least: all whose weights are multiples of 1/p, for the smallest p that does.
+
+    Of one goal there is one direction. (Das, Dennis: Normal-Boundary Intersection. SIAM J. Optimization 8, 1998)
+    """
+    if m == 1:
+        return np.ones((1, 1))
+    p = 1
+    while comb(m + p - 1, p) < least:
+        p += 1
+    bars = np.array(list(combinations(range(m + p - 1), m - 1))).reshape(-1, m - 1)
+    ends = np.column_stack([np.full(len(bars), -1), bars, np.full(len(bars), m + p - 1)])
+    return np.asarray((np.diff(ends, axis=1) - 1) / p)
+
+
+def normalised(Y: Array, front: Array) -> Array:
+    """Losses (n, m) with the best of each goal at 0 and the plane through the front's extreme points at 1. (section IV.C)
+
+    Where these points span no plane, or it cuts an axis too near, the worst of the front is 1 instead.
+
+    Args:
+        front: (k, m) the first front, k >= 1.
+    """
+    ideal = front.min(axis=0)
+    shifted, m = front - ideal, Y.shape[1]
+    axes = np.where(np.eye(m) > 0, 1.0, _OFF_AXIS)
+    extremes = shifted[[int((shifted / axis).max(axis=1).argmin()) for axis in axes]]
+    worst = shifted.max(axis=0)
+    try:
+        intercepts = 1 / np.linalg.solve(extremes, np.ones(m))
+    except (np.linalg.LinAlgError, FloatingPointError):
+        intercepts = worst
+    with np.errstate(invalid="ignore"):
+        is_usable = np.isfinite(intercepts) & (intercepts > _LEAST_INTERCEPT * np.maximum(worst, 1e-300))
+    extent = np.where(is_usable.all(), intercepts, worst)
+    return np.asarray((Y - ideal) / np.where(extent > 0, extent, 1.0))
+
+
+def nearest_directions(Y: Array, W: Array) -> tuple[Array, Array]:
+    """Which direction each row of normalised losses is nearest to (n,), and how far from it (n,). (section IV.D)"""
+    unit = W / np.linalg.norm(W, axis=1, keepdims=True)
+    along = Y @ unit.T
+    distance = np.sqrt(np.maximum((Y**2).sum(axis=1)[:, None] - along**2, 0.0))
+    nearest = distance.argmin(axis=1)
+    return nearest, distance[np.arange(len(Y)), nearest]
