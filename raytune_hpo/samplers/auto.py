@@ -39,7 +39,7 @@ class Auto(ModelBased):
     that are pending. Which of them made a suggestion stands in the trial's ``meta`` as ``arm``.
     """
 
-    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True)
+    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True, version=3)
     _parts: Mapping[str, ModelBased]
 
     def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int, *, constraints: Sequence[Goal] = ()) -> _Self:

@@ -115,7 +115,7 @@ class GP(ModelBased):
             outcome constraints, another acquisition than "log_ei", or slice samples.
     """
 
-    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True)
+    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True, version=3)
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -209,3 +210,34 @@ def test_a_replay_that_joins_between_two_fits_says_the_same():
 def test_options_are_checked(options, message):
     with pytest.raises(SpecError, match=message):
         GP(**options)
+
+
+def bowl(config):
+    return 4 * ((config["x"] - 0.3) ** 2 + (config["y"] - 0.6) ** 2 + (config["z"] - 0.5) ** 2)
+
+
+def heard(loss):
+    """A Gaussian process that was told forty trials near the bottom of the bowl and twenty from all over."""
+    loop, rng = Loop.of(GP, FLAT), np.random.default_rng(3)
+    near = [{name: 0.5 + 0.2 * (rng.random() - 0.5) for name in "xyz"} for _ in range(40)]
+    for number, config in enumerate([*near, *FLAT.sample(20, rng)]):
+        loop.learn(finish(start(number, config), {"loss": loss(config, rng)}))
+    return loop.sampler
+
+
+def test_the_worse_half_is_ranked_where_there_is_no_noise():
+    gp = heard(lambda config, rng: bowl(config))
+    assert gp._fit(gp.compared(())[0]).transform == "half_rank"
+
+
+def test_losses_are_left_as_they_are_where_the_better_half_is_noise():
+    gp = heard(lambda config, rng: bowl(config) + rng.standard_normal())
+    assert gp._fit(gp.compared(())[0]).transform == "none"
+
+
+def test_a_transform_that_was_asked_for_is_taken():
+    loop = Loop.of(partial(GP, transform="half_rank"), FLAT)
+    rng = np.random.default_rng(1)
+    for number, config in enumerate(FLAT.sample(30, rng)):
+        loop.learn(finish(start(number, config), {"loss": rng.standard_normal()}))
+    assert loop.sampler._fit(loop.sampler.compared(())[0]).transform == "half_rank"
