@@ -65,6 +65,28 @@ def test_populations(tmp_path: Path) -> None:
     assert {"static: pbt, interval 9, mean", "static: asha, as many steps as 4 members, mean"} < set(figures)
 
 
+STAND_IN = """
+TIMES = (1, 2)
+def names(): return ["bowl"]
+def load(name): return name
+def play(peer, name, seed, workers, horizon): return {"seed": seed, "workers": workers, "horizon": horizon, "regret": 0.25}
+def measure(task, run): return [run["regret"]] * sum(at <= run["horizon"] for at in TIMES), []
+"""
+
+
+def test_fidelity(tmp_path: Path) -> None:
+    """With a stand-in for the folder of tasks, which is no part of the project."""
+    recorded = {"runs": {"st_asha": [{"workers": 4, "horizon": 16.0, "regret": 0.5}]}}
+    (tmp_path / "peers_fidelity").mkdir()
+    (tmp_path / "peers_fidelity" / "bowl.json").write_text(json.dumps(recorded))
+    (tmp_path / "tasks.py").write_text("")
+    (tmp_path / "fidelity.py").write_text(STAND_IN)
+    figures = measured(tmp_path, "fidelity", "--only", "auto+auto", "--tasks", str(tmp_path))
+    assert figures["auto+auto, all, time 1"]["measured"] == 0.25
+    assert figures["st_asha (recorded), fresh, time 2"]["measured"] == 0.5
+    assert "random (recorded), all, time 1" not in figures
+
+
 def test_competing_objectives(tmp_path: Path) -> None:
     figures = measured(tmp_path, "competing_objectives")
     assert figures["zdt1, auto, 25 trials"]["measured"] < figures["zdt1, nsga2, 25 trials"]["measured"]
