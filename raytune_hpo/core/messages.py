@@ -107,10 +107,14 @@ class LoseWorker:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplaceWorkers:
-    """Let new workers take over. Those whose names do not begin with ``prefix`` are gone, without blame."""
+    """Let new workers take over. Those whose names do not begin with ``prefix`` are gone, without blame.
+
+    ``spared``: names that begin with this belong to workers who come and go by themselves; they stay.
+    """
 
     prefix: str
     at: float
+    spared: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,7 +227,20 @@ class Noted:
     """Done; there is nothing more to say."""
 
 
-Reply = Lease | Answer | Wanted | Noted
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """What became of a trial whose end was told.
+
+    Attributes:
+        trial: as it is now; None: there is no trial of that number.
+        is_news: whether this told it. Otherwise it had ended before, or whoever tells does not own it.
+    """
+
+    trial: Trial | None
+    is_news: bool
+
+
+Reply = Lease | Answer | Wanted | Noted | Told
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
