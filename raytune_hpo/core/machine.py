@@ -21,6 +21,7 @@ from raytune_hpo.core.messages import (
     Decision,
     EndTrial,
     EnqueueConfig,
+    ExtendStudy,
     KeepCheckpoint,
     LoseWorker,
     Noted,
@@ -352,6 +353,11 @@ class OptimizerCore(HandingOut):
             self._release_unwanted(trial.number, command.at)
         return _NOTED
 
+    def _extend_study(self, command: ExtendStudy) -> Noted:
+        if self.ledger.stopped is None and command.limits != self.ledger.spec.limits:
+            self._record(StudyExtended(limits=command.limits.to_json(), at=command.at))
+        return _NOTED
+
     def _stop_study(self, command: StopStudy) -> Noted:
         self._stop(command.reason, command.at)
         return _NOTED
@@ -371,6 +377,7 @@ class OptimizerCore(HandingOut):
         EnqueueConfig: _enqueue_config,
         TakeTrial: _take_trial,
         StopTrial: _stop_trial,
+        ExtendStudy: _extend_study,
         StopStudy: _stop_study,
         Tick: _tick,
     }

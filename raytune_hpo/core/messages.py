@@ -14,6 +14,7 @@ from typing import Any
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.facts import Fact, Status, Verdict
 from raytune_hpo.protocols import Continue, Signal, Suggestion
+from raytune_hpo.spec import Limits
 from raytune_hpo.trial import Trial
 
 # ------------------------------------------------------------------------------------------------ commands
@@ -143,6 +144,14 @@ class StopTrial:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ExtendStudy:
+    """Let other limits hold from now on, while the study runs."""
+
+    limits: Limits
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StopStudy:
     """Stop the study now. Running trials wait for it to be taken up again."""
 
@@ -169,6 +178,7 @@ Command = (
     | EnqueueConfig
     | TakeTrial
     | StopTrial
+    | ExtendStudy
     | StopStudy
     | Tick
 )
