@@ -99,7 +99,9 @@ def value_in(trial: Trial, column: str) -> Any:
     """A trial's value in a column; None where it has none."""
     if column in ("number", "duration_s"):
         return getattr(trial, column)
-    return trial.metrics[column] if column in trial.metrics else flattened(trial.config).get(column)
+    if column in trial.metrics:
+        return trial.metrics[column]
+    return trial.config[column] if column in trial.config else flattened(trial.config).get(column)  # of a branch
 
 
 def _trials(found: Iterable[tuple[Any, Trial]]) -> tuple[Trial, ...]:

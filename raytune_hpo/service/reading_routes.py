@@ -190,7 +190,11 @@ async def queue(call: Call) -> Answer:
 
 
 async def best(call: Call) -> Answer:
-    return await _of_study(call, lambda fold: trial_record(Results.from_ledger(fold.ledger).best_trial))
+    def read(fold: Fold) -> Any:
+        found = fold.ledger.best[0]
+        return trial_record(Results.from_ledger(fold.ledger).best_trial if found is None else found)
+
+    return await _of_study(call, read)
 
 
 async def front(call: Call) -> Answer:
