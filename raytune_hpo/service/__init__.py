@@ -8,5 +8,6 @@ tokens, access, guards        who may do what, and from where
 folds, listing, records       reading: one warm fold for each study, and what is shown of it
 leases, quarantine, hosting   studies whose workers come over HTTP
 reading_routes, study_routes, worker_routes, app, openapi, events, serving     the server
+web/                          pages for people
 client, command_worker        the other end: a Python client, and a worker that runs a command
 """

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
@@ -27,6 +26,7 @@ from raytune_hpo.service.problems import KINDS, Problem
 from raytune_hpo.service.records import study_line
 from raytune_hpo.service.studies import Studies
 from raytune_hpo.service.tokens import TokenStore
+from raytune_hpo.service.web.pages import Pages
 
 ENDPOINTS = (*reading_routes.ENDPOINTS, *study_routes.ENDPOINTS, *worker_routes.ENDPOINTS)
 _T = TypeVar("_T")
@@ -81,7 +81,7 @@ def application(service: Service, hosts: Collection[str], *, root_path: str = ""
     api = [_route(endpoint, service) for endpoint in (*ENDPOINTS, _description(root_path))]
     app = Starlette(
         routes=[
-            Route("/", partial(_front_door, service)),
+            *Pages(service).routes(),
             Route("/healthz", _health),
             Route("/problems/{kind}", _problem_page),
             Mount("/v1", routes=api),
@@ -108,23 +108,6 @@ def _description(root_path: str) -> Endpoint:
 
     summary = "This document"
     return Endpoint(method="GET", path="/openapi.json", role="viewer", name="openapi", summary=summary, handler=answer)
-
-
-async def _front_door(service: Service, request: Request) -> Response:
-    """Swap the secret of a log-in link for a cookie, or say where the API is."""
-    secret = request.query_params.get("token")
-    if secret is None:
-        return PlainTextResponse("raytune-hpo: the API is below /v1/\n")
-    address = request.client.host if request.client else ""
-    try:
-        value = service.access.log_in(secret, address)
-    except Problem as problem:
-        return problem_response(problem, request)
-    response = RedirectResponse(f"{request.scope.get('root_path', '')}/", 303)
-    response.set_cookie(
-        service.access.cookie, value, httponly=True, samesite="strict", secure=service.access.is_secure, path="/"
-    )
-    return response
 
 
 async def _health(request: Request) -> Response:

@@ -20,17 +20,26 @@ async def read_json(request: Request, limit: int = MAX_BODY) -> tuple[Any, bytes
     """The JSON document in a request's body, and the bytes; None for an empty body.
 
     Raises:
-        Problem: it is too large, comes too slowly, is compressed, or is not strict JSON.
+        Problem: see ``read_body``; or it is not strict JSON.
+    """
+    raw = await read_body(request, limit)
+    return (parse(raw) if raw.strip() else None), raw
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """A request's body.
+
+    Raises:
+        Problem: it is too large, comes too slowly, or is compressed.
     """
     if request.headers.get("content-encoding", "identity") != "identity":
         raise Problem("bad-request", "bodies come uncompressed; leave Content-Encoding out")
     try:
-        raw = await asyncio.wait_for(_read(request, limit), READ_S)
+        return await asyncio.wait_for(_read(request, limit), READ_S)
     except asyncio.TimeoutError:
         raise Problem("bad-request", f"a body arrives within {READ_S:.0f} s; send it in one go") from None
     except ClientDisconnect:
         raise Problem("bad-request", "the connection was closed before the body had arrived") from None
-    return (parse(raw) if raw.strip() else None), raw
 
 
 async def _read(request: Request, limit: int) -> bytes:

@@ -8,7 +8,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import Response
 
@@ -24,7 +24,11 @@ from raytune_hpo.service.folds import Fold, StillReading
 from raytune_hpo.service.listing import Listing, page_of, value_in
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.records import dumped, fact_record, study_resource, trial_line, trial_resource
+from raytune_hpo.service.tokens import Token
 from raytune_hpo.trial import Trial
+
+if TYPE_CHECKING:
+    from raytune_hpo.service.app import Service
 
 FIGURES = (
     "history best_so_far curves parallel_coordinates slice contour rank importances timeline duration distribution "
@@ -263,8 +267,12 @@ def _part(role: str, name: str) -> dict[str, Any]:
 
 
 async def workers(call: Call) -> Answer:
-    """Leases and quarantine of the studies that are hosted here."""
-    items = [
+    return Answer(body={"items": worker_records(call.service, call.token), "next": None})
+
+
+def worker_records(service: Service, token: Token) -> list[dict[str, Any]]:
+    """Leases and quarantine of the studies that are hosted here, as far as a token may see them."""
+    return [
         {
             "study": hosted.name,
             "worker": lease.worker,
@@ -273,11 +281,10 @@ async def workers(call: Call) -> Answer:
             "ends_in_s": max(0.0, lease.ends_at - hosted.leases.now_s),
             "quarantined_for_s": hosted.quarantine.left_s(lease.worker, hosted.leases.now_s),
         }
-        for hosted in call.service.studies.all_hosted()
-        if call.token.study in (None, hosted.name)
+        for hosted in service.studies.all_hosted()
+        if token.study in (None, hosted.name)
         for lease in hosted.leases.all()
     ]
-    return Answer(body={"items": items, "next": None})
 
 
 def _get(path: str, name: str, summary: str, handler: Any, **more: Any) -> Endpoint:
