@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -123,67 +123,26 @@ def _failures(finished: Sequence[Trial]) -> list[dict[str, Any]]:
     return [{"reason": reason, "n": n, "last": last[reason]} for reason, n in reasons.most_common(MAX_REASONS)]
 
 
+Link = Callable[..., str]  # the address of the table with other settings
+
+
 def trials(fold: Fold, kind: str, page: Page, listing: Listing, base: str) -> dict[str, Any]:
     """A page of the table of trials."""
-    ledger, best = fold.ledger, fold.ledger.best[0]
+    ledger = fold.ledger
     names = _columns(fold, page.trials)
-    shown = names[:MAX_COLUMNS]
 
     def link(**changes: str | None) -> str:
         query = {"status": listing.status, "where": listing.where, "sort": listing.sort, **changes}
         return f"{base}/trials?{urlencode({k: v for k, v in query.items() if v})}"
 
-    by_number = "number" if listing.sort == "-number" else "-number"
-    heads: list[dict[str, Any]] = [
-        {"word": "trial", "href": link(sort=by_number), "sorted": ORDERS.get(listing.sort)},
-        {"word": "status"},
-    ]
-    goal = ledger.spec.goals[0]
-    for name in shown:
-        values = [value_in(t, name) for t in page.trials]
-        column: dict[str, Any] = {"word": name, "right": all(_cell(value)["right"] for value in values)}
-        if name == goal.metric:
-            is_sorted = listing.sort == "metric"
-            order = "ascending" if goal.lower_is_better else "descending"
-            column.update(href=link(sort="metric"), sorted=order if is_sorted else None)
-        heads.append(column)
-    heads.append(
-        {"word": "took", "right": True, "href": link(sort="duration"), "sorted": _if(listing.sort == "duration")}
-    )
-    heads.append({"word": "worker"})
-    rows = [
-        {
-            "number": t.number,
-            "status": t.status.value,
-            "is_best": best is not None and t.number == best.number,
-            "cells": [
-                *(_cell(value_in(t, name)) for name in shown),
-                {"text": "" if t.duration_s is None else duration(t.duration_s), "right": True},
-                {"text": worker_name(t.worker), "right": False},
-            ],
-        }
-        for t in page.trials
-    ]
     matching = len(ledger.trials) if listing == Listing(sort=listing.sort) else count(fold, listing)
-    chips = [{"word": "All", "n": f"{len(ledger.trials):,}", "href": link(status=None), "on": listing.status is None}]
-    chips += [
-        {
-            "word": row.word,
-            "mark": s,
-            "n": f"{ledger.counts[Status(s)]:,}",
-            "href": link(status=s),
-            "on": listing.status == s,
-        }
-        for s, row in STATUSES.items()
-        if ledger.counts[Status(s)]
-    ]
     return {
         "s": head(fold, kind),
-        "head": heads,
-        "rows": rows,
-        "chips": chips,
+        "head": _heads(fold, page, names[:MAX_COLUMNS], listing.sort, link),
+        "rows": [_row(fold, trial, names[:MAX_COLUMNS]) for trial in page.trials],
+        "chips": _chips(fold, listing.status, link),
         "matching": f"{matching:,}",
-        "hidden": len(names) - len(shown),
+        "hidden": len(names) - len(names[:MAX_COLUMNS]),
         "lifted": link(where=None),
         "next": page.next and f"{link()}&{urlencode({'cursor': page.next})}",
         "first": link(),
@@ -191,8 +150,53 @@ def trials(fold: Fold, kind: str, page: Page, listing: Listing, base: str) -> di
     }
 
 
-def _if(is_sorted: bool) -> str | None:
-    return "ascending" if is_sorted else None
+def _heads(fold: Fold, page: Page, names: Sequence[str], sort: str, link: Link) -> list[dict[str, Any]]:
+    """The heads of the columns; those by which the table can be sorted are links."""
+    goal = fold.ledger.spec.goals[0]
+    best_first = "ascending" if goal.lower_is_better else "descending"
+    by_number = "number" if sort == "-number" else "-number"
+    heads: list[dict[str, Any]] = [
+        {"word": "trial", "href": link(sort=by_number), "sorted": ORDERS.get(sort)},
+        {"word": "status"},
+    ]
+    for name in names:
+        is_right = all(_cell(value_in(t, name))["right"] for t in page.trials)
+        column: dict[str, Any] = {"word": name, "right": is_right}
+        if name == goal.metric:
+            column.update(href=link(sort="metric"), sorted=best_first if sort == "metric" else None)
+        heads.append(column)
+    by_duration = "ascending" if sort == "duration" else None
+    return [
+        *heads,
+        {"word": "took", "right": True, "href": link(sort="duration"), "sorted": by_duration},
+        {"word": "worker"},
+    ]
+
+
+def _row(fold: Fold, found: Trial, names: Sequence[str]) -> dict[str, Any]:
+    """A trial as a row of the table."""
+    best = fold.ledger.best[0]
+    return {
+        "number": found.number,
+        "status": found.status.value,
+        "is_best": best is not None and found.number == best.number,
+        "cells": [
+            *(_cell(value_in(found, name)) for name in names),
+            {"text": "" if found.duration_s is None else duration(found.duration_s), "right": True},
+            {"text": worker_name(found.worker), "right": False},
+        ],
+    }
+
+
+def _chips(fold: Fold, chosen: str | None, link: Link) -> list[dict[str, Any]]:
+    """The statuses that there are, with how many trials have them; one is a filter."""
+    ledger = fold.ledger
+    everything = {"word": "All", "n": f"{len(ledger.trials):,}", "href": link(status=None), "on": chosen is None}
+    return [everything] + [
+        {"word": row.word, "mark": s, "n": f"{ledger.counts[Status(s)]:,}", "href": link(status=s), "on": chosen == s}
+        for s, row in STATUSES.items()
+        if ledger.counts[Status(s)]
+    ]
 
 
 def _columns(fold: Fold, found: Sequence[Trial]) -> list[str]:
