@@ -29,6 +29,7 @@ _TOKENS = click.option(
     "--memory", "memory_gib", type=float, default=1.0, show_default=True, help="GiB for studies that are read."
 )
 @_TOKENS
+@says_json
 def serve(
     host: str,
     port: int,
@@ -39,6 +40,7 @@ def serve(
     is_secure: bool,
     memory_gib: float,
     tokens: Path | None,
+    as_json: bool,
 ) -> None:
     """Serve studies over HTTP.
 
@@ -59,7 +61,7 @@ def serve(
         tokens=tokens,
         memory_bytes=memory_gib * 2**30,
     )
-    serve_forever(settings, click.echo)
+    serve_forever(settings, lambda link: say(link, {"url": link}, as_json=as_json))
 
 
 @click.group()
@@ -117,7 +119,8 @@ def revoke_token(key: str, tokens: Path | None, as_json: bool) -> None:
 @click.argument("study")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--name", "worker", metavar="NAME", help="This worker's name. [default: one of its own]")
-def worker(url: str, study: str, command: tuple[str, ...], worker: str | None) -> None:
+@says_json
+def worker(url: str, study: str, command: tuple[str, ...], worker: str | None, as_json: bool) -> None:
     """Run a command for each trial of a study, as a worker over HTTP.
 
     URL is the service's, its token is in RAYTUNE_HPO_TOKEN. {name} in the words after -- is replaced by the parameter; the
@@ -125,4 +128,5 @@ def worker(url: str, study: str, command: tuple[str, ...], worker: str | None) -
     """
     from raytune_hpo.service.command_worker import work
 
-    work(url, study, command, say=lambda line: click.echo(line, err=True), worker=worker)
+    num_run = work(url, study, command, say=lambda line: click.echo(line, err=True), worker=worker)
+    say(f"{num_run} trials of {study} were run here", {"study": study, "run": num_run}, as_json=as_json)
