@@ -29,6 +29,7 @@ from raytune_hpo.trial import Trial
 
 RUNTIME = "http"  # in the settings of a study's spec
 TICK_S = 0.5
+GOODBYE_S = 2.0  # how long a study that closes waits for those who have spoken to be answered
 KEPT = "kept"  # in the record of a checkpoint that its worker keeps: where that is, in the worker's words
 _log = logging.getLogger("raytune_hpo")
 
@@ -100,10 +101,13 @@ class HostedStudy:
 
     async def close(self) -> None:
         """Give the journal back. Trials that run go on at their workers; whoever opens the study again hears of them."""
+        self._desk.close()
+        deadline = time.monotonic() + GOODBYE_S
+        while self._desk.commit.num_unanswered and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)  # whoever speaks at this moment is answered
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._desk.close()
         if self._optimizer is not None:
             await self._desk.commit.do(self._optimizer.close)
         await asyncio.to_thread(self._deleter.close)
@@ -140,9 +144,9 @@ class HostedStudy:
         self, name: str, ended: Sequence[EndTrial], limit: int, holding: Sequence[int], wait_s: float
     ) -> tuple[list[Told], Lease]:
         """Take in how trials ended, and give out others; both in one transaction."""
-        telling = asyncio.ensure_future(self.tell(name, ended))
-        asking = asyncio.ensure_future(self._desk.exchange(name, (), (), limit, holding, wait_s))
-        return await telling, await asking
+        asking = self._desk.exchange(name, (), (), limit, holding, wait_s)
+        told, lease = await asyncio.gather(self.tell(name, ended), asking)
+        return told, lease
 
     async def tell(self, name: str | None, ended: Sequence[EndTrial]) -> list[Told]:
         """Take in how trials ended; what became of each.

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -398,11 +399,8 @@ def test_workers_that_are_killed_lose_nothing(own_server):
                     break
                 own_server.result("crowd", given, metrics={"loss": given["config"]["x"]})
 
-    threads = [threading.Thread(target=client, args=(index,)) for index in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(client, range(20)))  # raises what one of them has met
     results = hpo.load("crowd", str(own_server.storage))
     assert results.num_by_status["completed"] == 200
     assert all(t.metrics["loss"] == t.config["x"] for t in results)
