@@ -39,6 +39,7 @@ _HOMES = {
     "Run": "raytune_hpo.api.run",
     "load": "raytune_hpo.api.stored",
     "attach": "raytune_hpo.api.stored",
+    "Client": "raytune_hpo.service.client",
     "connect": "raytune_hpo.cluster",
     "with_parameters": "raytune_hpo.cluster",
 }
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from raytune_hpo.goals import Goal
     from raytune_hpo.results import Results
     from raytune_hpo.runtime.trial_run import checkpoint, report, until
+    from raytune_hpo.service.client import Client
     from raytune_hpo.space import (
         Choice,
         Float,

@@ -9,6 +9,7 @@ optml           optml
 experiment      experiment, experiments
 tables          tabulate
 parts           samplers, schedulers
+service         serve, token, worker
 workshop        labs
 """
 
@@ -20,6 +21,7 @@ from raytune_hpo.cli.control import enqueue, run, stop
 from raytune_hpo.cli.experiment import experiment, experiments
 from raytune_hpo.cli.optml import optml
 from raytune_hpo.cli.parts import samplers, schedulers
+from raytune_hpo.cli.service import serve, token, worker
 from raytune_hpo.cli.stored import audit, best, delete, export, report, show, studies, trials
 from raytune_hpo.cli.tables import tabulate
 from raytune_hpo.cli.workshop import labs
@@ -43,6 +45,9 @@ for _command in (
     tabulate,
     samplers,
     schedulers,
+    serve,
+    token,
+    worker,
     labs,
 ):
     cli.add_command(_command)

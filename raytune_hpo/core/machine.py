@@ -20,6 +20,7 @@ from raytune_hpo.core.messages import (
     Decision,
     EndTrial,
     EnqueueConfig,
+    ExtendStudy,
     KeepCheckpoint,
     LoseWorker,
     Noted,
@@ -32,6 +33,7 @@ from raytune_hpo.core.messages import (
     StopTrial,
     TakeTrial,
     Tick,
+    Told,
     Wanted,
 )
 from raytune_hpo.facts import (
@@ -195,17 +197,17 @@ class OptimizerCore(HandingOut):
         losses = to_losses(command.metrics, spec.goals) if is_feasible else None
         return Wanted(is_wanted=trial is not None and self._keeping.is_wanted(trial, losses))
 
-    def _end_trial(self, command: EndTrial) -> Noted:
+    def _end_trial(self, command: EndTrial) -> Told:
         known = self.ledger.trials[command.number] if command.number < len(self.ledger.trials) else None
         verdict = Verdict.CONTINUE if known is None else _last_verdict(known)  # adopting begins another attempt
         trial = self._held(command.number, command.attempt) or self._adopted(command)
         if trial is None:
-            return _NOTED
+            return Told(trial=known, is_news=False)
         if command.output:
             self._record(Printed(number=trial.number, attempt=trial.attempt, text=command.output, at=command.at))
         if command.status is Status.WAITING:
             self._begin_before(trial, command)
-            return _NOTED
+            return Told(trial=self.ledger.trials[trial.number], is_news=True)
         if command.checkpoint is not None and trial.last_step is not None:
             self._save(trial, trial.last_step, command.checkpoint, command.at)
         status = command.status
@@ -230,7 +232,7 @@ class OptimizerCore(HandingOut):
         else:
             self._requeue(trial, "set aside unasked", command.at)
         self._release_unwanted(trial.number, command.at)
-        return _NOTED
+        return Told(trial=self.ledger.trials[trial.number], is_news=True)
 
     def _begin_before(self, trial: Trial, command: EndTrial) -> None:
         """A trial's checkpoint cannot be read: it begins with the one before, or at the start.
@@ -305,7 +307,9 @@ class OptimizerCore(HandingOut):
 
     def _replace_workers(self, command: ReplaceWorkers) -> Noted:
         for trial in self.ledger.running():
-            if trial.worker is not None and not trial.worker.startswith(command.prefix):
+            worker = trial.worker or ""
+            is_spared = command.spared is not None and worker.startswith(command.spared)
+            if not worker.startswith(command.prefix) and not is_spared:
                 self._requeue(trial, "its pool of workers was lost", command.at)
         return _NOTED
 
@@ -351,6 +355,11 @@ class OptimizerCore(HandingOut):
             self._release_unwanted(trial.number, command.at)
         return _NOTED
 
+    def _extend_study(self, command: ExtendStudy) -> Noted:
+        if self.ledger.stopped is None and command.limits != self.ledger.spec.limits:
+            self._record(StudyExtended(limits=command.limits.to_json(), at=command.at))
+        return _NOTED
+
     def _stop_study(self, command: StopStudy) -> Noted:
         self._stop(command.reason, command.at)
         return _NOTED
@@ -370,6 +379,7 @@ class OptimizerCore(HandingOut):
         EnqueueConfig: _enqueue_config,
         TakeTrial: _take_trial,
         StopTrial: _stop_trial,
+        ExtendStudy: _extend_study,
         StopStudy: _stop_study,
         Tick: _tick,
     }

@@ -14,6 +14,7 @@ from typing import Any
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.facts import Fact, Status, Verdict
 from raytune_hpo.protocols import Continue, Signal, Suggestion
+from raytune_hpo.spec import Limits
 from raytune_hpo.trial import Trial
 
 # ------------------------------------------------------------------------------------------------ commands
@@ -107,10 +108,14 @@ class LoseWorker:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplaceWorkers:
-    """Let new workers take over. Those whose names do not begin with ``prefix`` are gone, without blame."""
+    """Let new workers take over. Those whose names do not begin with ``prefix`` are gone, without blame.
+
+    ``spared``: names that begin with this belong to workers who come and go by themselves; they stay.
+    """
 
     prefix: str
     at: float
+    spared: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +140,14 @@ class StopTrial:
     """Stop one trial, as a user asks: it is pruned at its next report, or at once where nobody runs it."""
 
     number: int
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExtendStudy:
+    """Let other limits hold from now on, while the study runs."""
+
+    limits: Limits
     at: float
 
 
@@ -165,6 +178,7 @@ Command = (
     | EnqueueConfig
     | TakeTrial
     | StopTrial
+    | ExtendStudy
     | StopStudy
     | Tick
 )
@@ -223,7 +237,20 @@ class Noted:
     """Done; there is nothing more to say."""
 
 
-Reply = Lease | Answer | Wanted | Noted
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """What became of a trial whose end was told.
+
+    Attributes:
+        trial: as it is now; None: there is no trial of that number.
+        is_news: whether this told it. Otherwise it had ended before, or whoever tells does not own it.
+    """
+
+    trial: Trial | None
+    is_news: bool
+
+
+Reply = Lease | Answer | Wanted | Noted | Told
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

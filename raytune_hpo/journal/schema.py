@@ -33,7 +33,7 @@ from sqlalchemy import (
 from raytune_hpo.errors import JournalCorrupt, JournalError
 from raytune_hpo.journal import views
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3  # 3: views that look up one trial by the index
 WITHOUT_DIGESTS = 1
 
 metadata = MetaData()
@@ -155,7 +155,8 @@ def prepare(connection: Connection, where: str) -> None:
     version = version_of(connection, where)
     if version is not None:
         if version < SCHEMA_VERSION:
-            digests.create(connection)
+            if version == WITHOUT_DIGESTS:
+                digests.create(connection)
             _create_views(connection, taken=inspect(connection).get_table_names())
             connection.execute(insert(schema).values(version=SCHEMA_VERSION))
         return

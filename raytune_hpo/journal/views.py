@@ -22,6 +22,7 @@ class _Dialect:
     number: Callable[[str, str], str]
     whole: Callable[[str, str], str]  # beyond 64 bits: the largest number that there is
     object: Callable[[str, str], str]
+    by_number: str = ""  # after a table: look its rows up by study and number
     setup: tuple[str, ...] = ()
     drop: str = ""  # a view, before it is created anew; empty where CREATE does that
     create: str = "CREATE VIEW"
@@ -83,6 +84,7 @@ _DIALECTS = {
         number=_sqlite_number,
         whole=lambda table, key: f"CAST({_sqlite_value(table, key)} AS integer)",
         object=_sqlite_value,
+        by_number=" INDEXED BY raytune_facts_by_number",  # without statistics, SQLite would rather read a whole study
         drop="DROP VIEW IF EXISTS",
     ),
     "postgresql": _Dialect(
@@ -112,23 +114,31 @@ def statements(dialect: str, taken: Collection[str] = ()) -> list[str]:
 def _trials(db: _Dialect) -> str:
     """A trial is its first Started, its latest one, what followed that, and the last report since or still held then.
 
+    Each is looked up by the trial's number, in the index on it: one trial of many is found without a look at the others.
+
     New columns come last: those of an earlier version keep their places.
     """
     return f"""
 SELECT
   s.name AS study,
-  t.number,
+  created.number,
   CASE latest.kind WHEN 'Started' THEN 'running' WHEN 'Requeued' THEN 'waiting' WHEN 'Paused' THEN 'paused'
     ELSE {db.text("latest", "status")} END AS status,
   coalesce({db.whole("begun", "attempt")}, 1) AS attempt,
   {db.object("created", "config")} AS config,
   coalesce({db.object("latest", "metrics")}, {db.object("report", "metrics")}, '{{}}') AS metrics,
-  CASE WHEN latest.kind <> 'Requeued' AND coalesce(t.paused_seq, -1) < t.begun_seq THEN {db.text("begun", "worker")} END
+  CASE WHEN latest.kind <> 'Requeued' AND NOT EXISTS (
+    SELECT 1 FROM raytune_facts f{db.by_number}
+    WHERE f.study_id = created.study_id AND f.number = created.number AND f.kind = 'Paused' AND f.seq > begun.seq
+  ) THEN {db.text("begun", "worker")} END
     AS worker,
   {db.number("created", "at")} AS created_at,
   coalesce({db.number("latest", "started_at")}, {db.number("begun", "at")}) AS started_at,
   CASE WHEN latest.kind = 'Finished' THEN {db.number("latest", "at")} END AS finished_at,
-  t.duration_s,
+  (
+    SELECT sum({db.number("f", "duration_s")}) FROM raytune_facts f{db.by_number}
+    WHERE f.study_id = created.study_id AND f.number = created.number AND f.kind IN ('Paused', 'Finished')
+  ) AS duration_s,
   {db.text("latest", "error")} AS error,
   CASE WHEN latest.kind = 'Finished' THEN {db.text("latest", "reason")} END AS reason,
   {db.whole("report", "step")} AS step,
@@ -136,30 +146,35 @@ SELECT
   {db.whole("begun", "until")} AS until,
   {db.whole("begun", "from_trial")} AS from_trial,
   {db.whole("begun", "from_step")} AS from_step
-FROM (
-  SELECT f.study_id, f.number,
-    min(CASE WHEN f.kind = 'Started' THEN f.seq END) AS created_seq,
-    max(CASE WHEN f.kind = 'Started' THEN f.seq END) AS begun_seq,
-    max(CASE WHEN f.kind IN ('Started', 'Requeued', 'Paused', 'Finished') THEN f.seq END) AS latest_seq,
-    max(CASE WHEN f.kind = 'Paused' THEN f.seq END) AS paused_seq,
-    max(CASE WHEN f.kind = 'Reported' THEN f.seq END) AS report_seq,
-    sum(CASE WHEN f.kind IN ('Paused', 'Finished') THEN {db.number("f", "duration_s")} END) AS duration_s
-  FROM raytune_facts f WHERE f.number IS NOT NULL GROUP BY f.study_id, f.number
-) t
-JOIN raytune_studies s ON s.id = t.study_id
-JOIN raytune_facts created ON created.study_id = t.study_id AND created.seq = t.created_seq
-JOIN raytune_facts begun ON begun.study_id = t.study_id AND begun.seq = t.begun_seq
-JOIN raytune_facts latest ON latest.study_id = t.study_id AND latest.seq = t.latest_seq
-LEFT JOIN raytune_facts report ON report.study_id = t.study_id AND report.seq = CASE
-  WHEN t.report_seq > t.begun_seq THEN t.report_seq
-  WHEN {db.whole("begun", "from_step")} IS NOT NULL THEN (
-    SELECT max(f.seq) FROM raytune_facts f
-    WHERE f.study_id = t.study_id AND f.number = t.number AND f.kind = 'Reported' AND NOT EXISTS (
-      SELECT 1 FROM raytune_facts later
+FROM raytune_studies s
+JOIN raytune_facts created{db.by_number} ON created.study_id = s.id AND created.seq = (
+  SELECT min(f.seq) FROM raytune_facts f{db.by_number}
+  WHERE f.study_id = created.study_id AND f.number = created.number AND f.kind = 'Started'
+)
+JOIN raytune_facts begun ON begun.study_id = created.study_id AND begun.seq = (
+  SELECT max(f.seq) FROM raytune_facts f{db.by_number}
+  WHERE f.study_id = created.study_id AND f.number = created.number AND f.kind = 'Started'
+)
+JOIN raytune_facts latest ON latest.study_id = created.study_id AND latest.seq = (
+  SELECT max(f.seq) FROM raytune_facts f{db.by_number}
+  WHERE f.study_id = created.study_id AND f.number = created.number
+    AND f.kind IN ('Started', 'Requeued', 'Paused', 'Finished')
+)
+LEFT JOIN raytune_facts report ON report.study_id = created.study_id AND report.seq = coalesce(
+  (
+    SELECT max(f.seq) FROM raytune_facts f{db.by_number}
+    WHERE f.study_id = created.study_id AND f.number = created.number AND f.kind = 'Reported' AND f.seq > begun.seq
+  ),
+  CASE WHEN {db.whole("begun", "from_step")} IS NOT NULL THEN (
+    SELECT max(f.seq) FROM raytune_facts f{db.by_number}
+    WHERE f.study_id = created.study_id AND f.number = created.number AND f.kind = 'Reported' AND NOT EXISTS (
+      SELECT 1 FROM raytune_facts later{db.by_number}
       WHERE later.study_id = f.study_id AND later.number = f.number AND later.kind = 'Started' AND later.seq > f.seq
         AND coalesce({db.whole("later", "from_step")} < {db.whole("f", "step")}, TRUE)
     )
-  ) END"""
+  ) END
+)
+WHERE created.kind = 'Started' AND created.number IS NOT NULL"""
 
 
 def _reports(db: _Dialect) -> str:

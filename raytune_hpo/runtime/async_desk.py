@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from raytune_hpo.core.messages import Answer, Command, EndTrial, Lease, Reply
+from raytune_hpo.core.messages import Answer, Command, EndTrial, Lease, Reply, Told
 from raytune_hpo.core.optimizer import Optimizer
 from raytune_hpo.protocols import Clock
 from raytune_hpo.runtime.attendance import Attendance
 from raytune_hpo.runtime.desk import OVER, STOP, Desk
 from raytune_hpo.runtime.group_commit import GroupCommit
 from raytune_hpo.runtime.trial_run import timed_out
-from raytune_hpo.runtime.waiting_workers import WaitingWorkers
+from raytune_hpo.runtime.waiting_workers import WAIT_S, WaitingWorkers
 from raytune_hpo.runtime.wire import ReportRow
 
 
@@ -73,16 +74,28 @@ class AsyncDesk:
     # -------------------------------------------------------------------------------------------- what workers say
 
     async def exchange(
-        self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int], limit: int, holding: Sequence[int]
+        self,
+        worker: str,
+        ended: Sequence[EndTrial],
+        returned: Sequence[int],
+        limit: int,
+        holding: Sequence[int],
+        wait_s: float = WAIT_S,
     ) -> Lease:
         """Take in results, give out a lease; a worker that is holding no trial waits for one, but not for ever."""
         if not self._desk.serves(worker):
             return OVER
         with self.attendance.talking(worker):
-            return await self._serve(worker, ended, returned, limit, holding)
+            return await self._serve(worker, ended, returned, limit, holding, wait_s)
 
     async def _serve(
-        self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int], limit: int, holding: Sequence[int]
+        self,
+        worker: str,
+        ended: Sequence[EndTrial],
+        returned: Sequence[int],
+        limit: int,
+        holding: Sequence[int],
+        wait_s: float,
     ) -> Lease:
         seen = self.waiting.changes
         lease = await self._ask(worker, ended, returned, limit, holding)
@@ -90,7 +103,7 @@ class AsyncDesk:
             self.waiting.wake()
         if lease.assignments or lease.is_over or holding:
             return lease
-        async for _ in self.waiting.wakings(worker, seen):
+        async for _ in self.waiting.wakings(worker, seen, wait_s):
             if not self._desk.serves(worker):
                 return OVER
             lease = await self._ask(worker, (), (), limit, ())
@@ -103,6 +116,14 @@ class AsyncDesk:
     ) -> Lease:
         commands = self._desk.exchange(worker, ended, returned, limit, holding, self._clock.now())
         return self._desk.lease(await self.handle(commands))
+
+    async def tell(self, ended: Sequence[EndTrial]) -> list[Told]:
+        """Take in how trials ended, whoever tells it; what became of each."""
+        if not ended:
+            return []
+        replies = await self.handle([replace(end, at=self._clock.now()) for end in ended])
+        self.waiting.wake()
+        return self._desk.told(replies)
 
     async def leave(self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int]) -> None:
         """Take in the results of a worker that wants nothing more."""

@@ -23,6 +23,7 @@ from raytune_hpo.core.messages import (
     Reply,
     ReportMetrics,
     ReturnTrials,
+    Told,
     Wanted,
 )
 from raytune_hpo.facts import Verdict, changed
@@ -30,6 +31,7 @@ from raytune_hpo.runtime.wire import ReportRow
 
 OVER = Lease(is_over=True)
 STOP = Answer(verdict=Verdict.STOP)
+FREE = "http-"  # begins the names of workers that belong to no pool: they come and go over HTTP
 
 
 class Desk:
@@ -48,7 +50,7 @@ class Desk:
 
     def serves(self, worker: str) -> bool:
         """Whether this worker may still talk: the study goes on, and the worker was neither lost nor replaced."""
-        return not self.is_over and worker not in self._gone and worker.startswith(self._prefix)
+        return not self.is_over and worker not in self._gone and worker.startswith((self._prefix, FREE))
 
     def exchange(
         self,
@@ -91,10 +93,10 @@ class Desk:
         return [LoseWorker(worker=worker, reason=reason, blameless=blameless, at=at)]
 
     def replace_workers(self, prefix: str, at: float) -> list[Command]:
-        """From now on, only workers whose names begin with ``prefix`` are listened to."""
+        """From now on, only workers whose names begin with ``prefix`` are listened to, and those that belong to no pool."""
         self._prefix = prefix
-        self.at_work.clear()
-        return [ReplaceWorkers(prefix=prefix, at=at)]
+        self.at_work = {worker for worker in self.at_work if worker.startswith(FREE)}
+        return [ReplaceWorkers(prefix=prefix, at=at, spared=FREE)]
 
     @staticmethod
     def lease(replies: Sequence[Reply]) -> Lease:
@@ -102,6 +104,11 @@ class Desk:
         lease = replies[-1]
         assert isinstance(lease, Lease)
         return lease
+
+    @staticmethod
+    def told(replies: Sequence[Reply]) -> list[Told]:
+        """What became of the trials whose ends were told, in order."""
+        return [reply for reply in replies if isinstance(reply, Told)]
 
     @staticmethod
     def is_wanted(replies: Sequence[Reply]) -> bool:

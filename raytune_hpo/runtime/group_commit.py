@@ -13,9 +13,14 @@ _T = TypeVar("_T")
 
 
 class GroupCommit:
-    """The one thread that touches an optimizer, beside the event loop so that messages keep arriving."""
+    """The one thread that touches an optimizer, beside the event loop so that messages keep arriving.
+
+    Attributes:
+        num_unanswered: messages that wait for their replies.
+    """
 
     def __init__(self) -> None:
+        self.num_unanswered = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="raytune_hpo-optimizer")
         self._inbox: list[tuple[Sequence[Command], asyncio.Future[list[Reply]]]] = []
         self._arrived = asyncio.Event()
@@ -25,7 +30,11 @@ class GroupCommit:
         answer: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
         self._inbox.append((commands, answer))
         self._arrived.set()
-        return await answer
+        self.num_unanswered += 1
+        try:
+            return await answer
+        finally:
+            self.num_unanswered -= 1
 
     async def do(self, function: Callable[..., _T], *args: Any) -> _T:
         """Call a function in the optimizer's thread."""

@@ -24,14 +24,14 @@ class WaitingWorkers:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    async def wakings(self, worker: str, seen: int) -> AsyncIterator[None]:
-        """Yields whenever there may be something to do; ends after WAIT_S, or when the worker is dismissed.
+    async def wakings(self, worker: str, seen: int, wait_s: float = WAIT_S) -> AsyncIterator[None]:
+        """Yields whenever there may be something to do; ends after ``wait_s``, or when the worker is dismissed.
 
         Args:
             seen: ``changes`` as it was before the worker asked in vain.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + WAIT_S
+        deadline = loop.time() + wait_s
         while True:
             if self.changes == seen and not await self._wait(worker, deadline - loop.time()):
                 return

@@ -9,6 +9,7 @@ from raytune_hpo.core.messages import (
     AskTrials,
     EndTrial,
     EnqueueConfig,
+    ExtendStudy,
     LoseWorker,
     ReplaceWorkers,
     ReportMetrics,
@@ -18,6 +19,7 @@ from raytune_hpo.core.messages import (
 )
 from raytune_hpo.errors import InvalidTransition, SpecError
 from raytune_hpo.facts import Finished, Printed, Requeued, Started, Status, StudyStopped, Verdict
+from raytune_hpo.spec import Limits
 from tests.support import Feed
 
 
@@ -313,3 +315,16 @@ def _report(assignment, step, loss):
     return ReportMetrics(
         number=assignment.number, attempt=assignment.attempt, step=step, metrics={"loss": loss}, at=1.0
     )
+
+
+def test_limits_change_while_a_study_runs() -> None:
+    feed = Feed(num_trials=1)
+    first = feed(AskTrials(worker="a", at=1.0)).reply.assignments[0]
+    assert feed(AskTrials(worker="b", at=2.0)).reply.assignments == ()
+    feed(ExtendStudy(limits=Limits(num_trials=2), at=3.0))
+    assert feed(AskTrials(worker="b", at=4.0)).reply.assignments[0].number == 1
+    told = feed(EndTrial(number=0, attempt=1, status=Status.COMPLETED, metrics={"loss": 1.0}, at=5.0)).reply
+    assert (told.is_news, told.trial.number, told.trial.status) == (True, first.number, "completed")
+    again = feed(EndTrial(number=0, attempt=1, status=Status.COMPLETED, metrics={"loss": 2.0}, at=6.0)).reply
+    assert (again.is_news, again.trial.metrics) == (False, {"loss": 1.0})
+    assert feed.replayed().ledger.spec.limits.num_trials == 2

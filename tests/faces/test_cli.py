@@ -344,9 +344,18 @@ def test_what_is_installed_is_listed_with_a_line_each(call):
 
 
 def test_every_command_has_help_and_json(call):
-    for name, command in main.commands.items():
-        assert call(name, "--help").exit_code == 0
-        assert any(parameter.name == "as_json" for parameter in command.params), name
+    for words, command in all_commands(main):
+        assert call(*words, "--help").exit_code == 0
+        assert any(parameter.name == "as_json" for parameter in command.params), words
+
+
+def all_commands(group, *before):
+    """Every command with the words that call it, those of groups too."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from all_commands(command, *before, name)
+        else:
+            yield (*before, name), command
 
 
 @pytest.mark.parametrize(

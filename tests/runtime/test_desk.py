@@ -47,7 +47,7 @@ def test_lost_workers_are_not_listened_to_any_more() -> None:
 def test_replaced_workers_are_not_listened_to_any_more() -> None:
     desk = Desk()
     assert desk.serves("old-1")
-    assert desk.replace_workers("new", 1.0) == [ReplaceWorkers(prefix="new", at=1.0)]
+    assert desk.replace_workers("new", 1.0) == [ReplaceWorkers(prefix="new", at=1.0, spared="http-")]
     assert desk.serves("new-1") and not desk.serves("old-1")
 
 
@@ -118,3 +118,12 @@ def test_the_end_reaches_those_who_wait() -> None:
         assert await desk.report(0, 1, [(1, {"loss": 1.0}, False)]) == STOP
 
     serving(story, num_trials=1)
+
+
+def test_workers_that_belong_to_no_pool_are_not_replaced() -> None:
+    desk = Desk()
+    desk.exchange("http-a.1", (), (), 1, (), 0.0)
+    desk.exchange("old-1", (), (), 1, (), 0.0)
+    desk.replace_workers("new", 1.0)
+    assert desk.serves("http-a.1")
+    assert desk.at_work == {"http-a.1"}

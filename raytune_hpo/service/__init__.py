@@ -1,0 +1,13 @@
+"""Service: studies over HTTP, for people, scripts and workers in any language.
+
+One process, ``raytune-hpo serve``. Everything that it says is a fold over facts, and the number of facts is its clock: it
+stands in ETags, event ids and cursors. Only the modules that serve need the extra ``serve``.
+
+problems, bodies, shapes      what comes in is checked, and what is refused is explained
+tokens, access, guards        who may do what, and from where
+folds, listing, records       reading: one warm fold for each study, and what is shown of it
+leases, quarantine, hosting   studies whose workers come over HTTP
+reading_routes, study_routes, worker_routes, app, openapi, events, serving     the server
+web/                          pages for people
+client, command_worker        the other end: a Python client, and a worker that runs a command
+"""

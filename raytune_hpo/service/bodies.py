@@ -1,0 +1,98 @@
+"""Bodies: JSON from outside, read with limits and without leniency."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from raytune_hpo.service.problems import Problem
+
+MAX_BODY = 1 << 20  # bytes
+MAX_WORKER_BODY = 8 << 20
+MAX_DEPTH = 32
+READ_S = 30.0  # within which a body has arrived
+
+
+async def read_json(request: Request, limit: int = MAX_BODY) -> tuple[Any, bytes]:
+    """The JSON document in a request's body, and the bytes; None for an empty body.
+
+    Raises:
+        Problem: see ``read_body``; or it is not strict JSON.
+    """
+    raw = await read_body(request, limit)
+    return (parse(raw) if raw.strip() else None), raw
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """A request's body.
+
+    Raises:
+        Problem: it is too large, comes too slowly, or is compressed.
+    """
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Problem("bad-request", "bodies come uncompressed; leave Content-Encoding out")
+    try:
+        return await asyncio.wait_for(_read(request, limit), READ_S)
+    except asyncio.TimeoutError:
+        raise Problem("bad-request", f"a body arrives within {READ_S:.0f} s; send it in one go") from None
+    except ClientDisconnect:
+        raise Problem("bad-request", "the connection was closed before the body had arrived") from None
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    """The body, counted while it arrives: a length may be wrong, or missing."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise Problem("too-large", f"a body here has at most {limit:,} bytes; send less at a time")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def parse(raw: bytes) -> Any:
+    """Strict JSON: UTF-8, no NaN, no key twice, not nested too deeply.
+
+    Raises:
+        Problem: it is none.
+    """
+    try:
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_doubles, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise _too_deep() from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise Problem("bad-request", f"the body must be strict JSON in UTF-8: {error}") from None
+    if _depth(value) > MAX_DEPTH:
+        raise _too_deep()
+    return value
+
+
+def _too_deep() -> Problem:
+    return Problem("bad-request", f"JSON here is nested at most {MAX_DEPTH} deep; flatten it")
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"an object has each key once, got {max(names, key=names.count)!r} several times")
+    return found
+
+
+def _refuse_constant(word: str) -> Any:
+    raise ValueError(f'{word} is not JSON; write {{"$float": "nan"}} where it is meant')
+
+
+def _depth(value: Any) -> int:
+    """How deeply it is nested, without recursion."""
+    level, deepest = [value], 0
+    while level:
+        deepest += 1
+        children: list[Any] = []
+        for item in level:
+            children += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        level = [child for child in children if isinstance(child, (dict, list))]
+    return deepest

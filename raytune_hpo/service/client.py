@@ -1,0 +1,293 @@
+"""A client of the service for Python programs: studies that are made, asked and told over HTTP. Needs nothing installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from raytune_hpo.errors import HpoError, SpecError, StudyEnded, StudyNotFound, StudyWaiting
+
+if TYPE_CHECKING:
+    from raytune_hpo.results import Results
+
+TIMEOUT_S = 60.0
+RETRIES = 5  # of a message that had no answer, or was told to come again
+WAIT_S = 20.0
+PAGE = 10_000  # facts
+TOKEN_VARIABLE = "RAYTUNE_HPO_TOKEN"
+
+
+class ServiceError(HpoError):
+    """The service has refused a request, or cannot be reached.
+
+    Attributes:
+        status: of HTTP; 0 where there was no answer.
+        problem: the document that explains it.
+    """
+
+    def __init__(self, message: str, status: int = 0, problem: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.problem = status, dict(problem or {})
+
+    @property
+    def kind(self) -> str:
+        """The last part of the problem's type: ``superseded``, say."""
+        return str(self.problem.get("type", "")).rpartition("/")[2]
+
+
+class Client:
+    """A connection to a service. Safe for threads: each request has a connection of its own.
+
+    Args:
+        url: such as ``http://127.0.0.1:8270``.
+        token: by default the environment variable ``RAYTUNE_HPO_TOKEN``.
+
+    Raises:
+        SpecError: the URL is none of http or https, or there is no token.
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SpecError(f"the service is at a URL such as http://127.0.0.1:8270, got {url!r}")
+        secret = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
+        if not secret:
+            raise SpecError(f"a token is needed: raytune-hpo token create, then token=... or {TOKEN_VARIABLE}")
+        self._parts, self._secret = parts, secret
+
+    def create_study(
+        self, name: str, space: Mapping[str, Any], *, num_trials: int | None = None, **settings: Any
+    ) -> RemoteStudy:
+        """Make a study, or find the very same one.
+
+        Args:
+            space: in the service's JSON, such as ``{"lr": {"type": "float", "low": 1e-5, "high": 0.1, "log": True}}``.
+            settings: further fields of the request: metric, mode, sampler, scheduler, limits, seed, points ...
+        """
+        limits = {**settings.pop("limits", {}), **({} if num_trials is None else {"num_trials": num_trials})}
+        self.request("POST", "/studies", {"name": name, "space": space, "limits": limits, **settings})
+        return self.study(name)
+
+    def study(self, name: str) -> RemoteStudy:
+        """A study that is there."""
+        return RemoteStudy(self, name)
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON answer to a request below ``/v1``. Repeated where there was no answer: every message may be.
+
+        Raises:
+            ServiceError: it was refused, or there is no answer.
+        """
+        pause_s, error = 0.2, ServiceError("")
+        for _ in range(RETRIES):
+            try:
+                status, headers, data = self._exchange(method, path, body)
+            except (OSError, HTTPException) as failure:
+                error = ServiceError(f"{self._parts.netloc} does not answer: {failure}; is the service running?")
+            else:
+                document = json.loads(data) if data else None
+                if status == 202 and method == "GET":
+                    error = ServiceError("the study is still being read", 202)
+                elif status < 400:
+                    return document
+                else:
+                    problem = document if isinstance(document, dict) else {}
+                    error = ServiceError(str(problem.get("detail", f"HTTP {status}")), status, problem)
+                    if status not in (429, 503) or error.kind == "worker-quarantined":
+                        raise error
+                pause_s = max(pause_s, float(headers.get("retry-after", 0)))
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 5.0)
+        raise error
+
+    def _exchange(self, method: str, path: str, body: Any) -> tuple[int, Mapping[str, str], bytes]:
+        connect = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
+        connection = connect(self._parts.hostname or "", self._parts.port, timeout=TIMEOUT_S)
+        headers = {"Authorization": f"Bearer {self._secret}", "Content-Type": "application/json"}
+        try:
+            data = None if body is None else json.dumps(body)
+            connection.request(method, f"{self._parts.path.rstrip('/')}/v1{path}", data, headers)
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteTrial:
+    """A trial to run.
+
+    Attributes:
+        next_step: reports before it need no verdict; None: none of them does.
+        from_step, checkpoint: the step after which it goes on, and where whoever saved it keeps what that takes.
+        seed: for whatever the objective draws.
+    """
+
+    number: int
+    attempt: int
+    config: Mapping[str, Any]
+    next_step: int | None = None
+    from_step: int | None = None
+    checkpoint: str | None = None
+    seed: int = 0
+
+
+class RemoteStudy:
+    """A study of the service, asked and told by this process, which shows signs of life while it has trials.
+
+    Args:
+        worker: this worker's name; by default one of its own.
+    """
+
+    def __init__(self, client: Client, name: str, *, worker: str | None = None, ttl_s: float = 60.0) -> None:
+        self.name = name
+        self.worker = worker or f"py-{os.getpid()}-{secrets.token_hex(3)}"
+        self._client, self._ttl_s = client, ttl_s
+        self._path = f"/studies/{quote(name, safe='')}"
+        self._held: dict[int, RemoteTrial] = {}
+        self._stopping: set[int] = set()
+        self._lease: str | None = None
+        self._closing = threading.Event()
+        self._signs: threading.Thread | None = None
+
+    def ask(self, *, wait_s: float = WAIT_S) -> RemoteTrial:
+        """The next trial to run.
+
+        Args:
+            wait_s: how long to wait for one, up to 30 s.
+
+        Raises:
+            StudyWaiting: there is none now, and there may be one later. StudyEnded: there will be none.
+        """
+        asking = {"worker": self.worker, "ttl_s": self._ttl_s, "wait_s": wait_s, "holding": sorted(self._held)}
+        answer = self._client.request("POST", f"{self._path}/leases", asking)
+        if answer["over"]:
+            raise StudyEnded(f"study {self.name!r} has nothing to ask: {answer.get('reason') or 'it has ended'}")
+        self._lease = answer["lease"]
+        if not answer["assignments"]:
+            raise StudyWaiting(f"study {self.name!r} has nothing to ask now: all trials are handed out")
+        trial = RemoteTrial(**answer["assignments"][0])
+        self._held[trial.number] = trial
+        if self._signs is None:
+            self._signs = threading.Thread(target=self._show_life, name="raytune_hpo-signs-of-life", daemon=True)
+            self._signs.start()
+        return trial
+
+    def report(
+        self, trial: RemoteTrial, step: int, metrics: Mapping[str, Any] | float, *, checkpoint: str | None = None
+    ) -> str:
+        """Report metrics at a step: "continue", "stop" (end, and ``tell``), or "pause" or "complete", where it ends here.
+
+        Args:
+            checkpoint: where you keep what the trial needs to go on after this step, as text.
+        """
+        held = self._held.get(trial.number, trial)
+        body = {
+            "attempt": held.attempt,
+            "reports": [{"step": step, "metrics": self._named(metrics)}],
+            "checkpoint": checkpoint,
+        }
+        answer = self._client.request("POST", f"{self._path}/trials/{trial.number}/reports", body)
+        if answer["attempt"] != held.attempt:  # it was thought to be lost, and goes on here
+            self._held[trial.number] = RemoteTrial(**{**vars(held), "attempt": answer["attempt"]})
+        if answer["verdict"] in ("pause", "complete"):
+            self._held.pop(trial.number, None)
+        return str(answer["verdict"])
+
+    def tell(
+        self, trial: RemoteTrial, metrics: Mapping[str, Any] | float | None = None, **outcome: Any
+    ) -> dict[str, Any]:
+        """Tell a result; the trial as it is recorded. Told twice, the first result stays.
+
+        Args:
+            metrics: None: the last report is the result.
+            outcome: further fields: ``output``, ``duration_s``, ``checkpoint``.
+        """
+        return self._end(trial, {"metrics": {} if metrics is None else self._named(metrics), **outcome})
+
+    def fail(self, trial: RemoteTrial, error: str, **outcome: Any) -> dict[str, Any]:
+        """Tell that a trial failed, and why."""
+        return self._end(trial, {"status": "failed", "error": error[-60_000:], **outcome})
+
+    def is_stopping(self, trial: RemoteTrial) -> bool:
+        """Whether a user wants the trial stopped, or it is another worker's by now; known by signs of life."""
+        return trial.number in self._stopping
+
+    def results(self) -> Results:
+        """The trials up to now.
+
+        Raises:
+            StudyNotFound: there is no such study.
+        """
+        from raytune_hpo.codec import decode
+        from raytune_hpo.core.ledger import Ledger
+        from raytune_hpo.results import Results
+
+        facts, start = [], 0
+        while True:
+            try:
+                rows = self._client.request("GET", f"{self._path}/facts?from={start}&limit={PAGE}")["items"]
+            except ServiceError as error:
+                if error.status == 404:
+                    raise StudyNotFound(str(error)) from None
+                raise
+            for row in rows:
+                kind, version, _ = row.pop("kind"), row.pop("version"), row.pop("seq")
+                facts.append(decode(kind, version, json.dumps(row)))
+            start += len(rows)
+            if len(rows) < PAGE:
+                return Results.from_ledger(Ledger.fold(facts))
+
+    def close(self) -> None:
+        """Give back the trials that were asked for and not told."""
+        self._closing.set()
+        if self._lease is not None and self._held:
+            try:
+                self._client.request("DELETE", f"{self._path}/leases/{self._lease}")
+            except ServiceError as error:
+                if error.status != 410:
+                    raise
+        self._held.clear()
+
+    def __enter__(self) -> RemoteStudy:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def prune(self, trial: RemoteTrial, **outcome: Any) -> dict[str, Any]:
+        """Tell that a trial was ended early, as ``is_stopping`` or a verdict asked for."""
+        return self._end(trial, {"status": "pruned", **outcome})
+
+    def _end(self, trial: RemoteTrial, outcome: dict[str, Any]) -> dict[str, Any]:
+        held = self._held.pop(trial.number, trial)
+        self._stopping.discard(trial.number)
+        body = {"attempt": held.attempt, **outcome}
+        told: dict[str, Any] = self._client.request("PUT", f"{self._path}/trials/{trial.number}/result", body)
+        return told
+
+    def _named(self, metrics: Mapping[str, Any] | float) -> dict[str, Any]:
+        if isinstance(metrics, Mapping):
+            return dict(metrics)
+        study = self._client.request("GET", self._path)
+        return {study["metric"]: metrics}
+
+    def _show_life(self) -> None:
+        while not self._closing.wait(self._ttl_s / 3):
+            if self._lease is None or not self._held:
+                continue
+            try:
+                answer = self._client.request("PUT", f"{self._path}/leases/{self._lease}", {})
+                self._stopping |= {v["number"] for v in answer["verdicts"] if v["verdict"] == "stop"}
+            except ServiceError as error:
+                if error.status == 410:  # others have them now
+                    self._stopping |= set(self._held)

@@ -1,0 +1,200 @@
+"""Endpoints: one table says of each route what it is called, who may use it, and what goes in and comes out.
+
+Routing, the check of roles, the checks of what comes in and the OpenAPI document are made of it, so that none of them can
+say something else than the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from raytune_hpo.errors import HpoError
+from raytune_hpo.service.access import check_role
+from raytune_hpo.service.bodies import MAX_BODY, read_json
+from raytune_hpo.service.folds import StillReading
+from raytune_hpo.service.problems import Problem, problem_of
+from raytune_hpo.service.records import to_bytes
+from raytune_hpo.service.shapes import NoQuery, Shape, checked
+from raytune_hpo.service.tokens import Token
+
+if TYPE_CHECKING:
+    from raytune_hpo.service.app import Service
+
+KEPT_S = 86_400.0  # how long the answer to an idempotency key is kept
+MAX_KEPT = 10_000
+_log = logging.getLogger("raytune_hpo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A request that was let in: what it says, checked."""
+
+    service: Service
+    request: Request
+    token: Token
+    body: Any
+    query: Any
+
+    @property
+    def study(self) -> str:
+        return str(self.request.path_params["study"])
+
+    @property
+    def number(self) -> int:
+        """The number of a trial, from the path.
+
+        Raises:
+            Problem: it is none.
+        """
+        text = str(self.request.path_params["number"])
+        if not text.isascii() or not text.isdigit() or len(text) > 15:
+            raise Problem("not-found", f"a trial has a whole number, got {text[:40]!r}")
+        return int(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What is answered, as JSON."""
+
+    body: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self) -> Response:
+        content = b"" if self.body is None else to_bytes(self.body)
+        return Response(content, self.status, dict(self.headers), None if self.body is None else "application/json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """One method of one path.
+
+    Attributes:
+        path: below ``/v1``, with parameters in braces; ``{study}`` is a study's name.
+        role: the least that a token must be.
+        body, query: the shapes of what comes in.
+        errors: the kinds of problems beside those that any request may meet.
+        is_creating: whether it takes an Idempotency-Key.
+    """
+
+    method: str
+    path: str
+    role: str
+    name: str
+    summary: str
+    handler: Callable[[Call], Awaitable[Answer | Response]]
+    body: type[Shape] | None = None
+    query: type[Shape] = NoQuery
+    max_body: int = MAX_BODY
+    status: int = 200
+    errors: Sequence[str] = ()
+    is_creating: bool = False
+    media: str = "application/json"
+
+
+class KeptAnswers:
+    """The answers to requests with an idempotency key, for a day."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str, str], tuple[float, str, Answer | None]] = {}
+
+    def begin(self, key: tuple[str, str, str], digest: str, now: float) -> Answer | None:
+        """The answer that was given to this request before; None: it is to be answered now.
+
+        Raises:
+            Problem: the key came with another body, or its answer is still being made.
+        """
+        at, known, answer = self._kept.get(key, (0.0, digest, None))
+        if key not in self._kept or at + KEPT_S < now:
+            while len(self._kept) >= MAX_KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = now, digest, None
+            return None
+        if known != digest:
+            raise Problem("key-reused", "an Idempotency-Key belongs to one request; use another key for another body")
+        if answer is None:
+            raise Problem("key-in-use", "the first request with this Idempotency-Key is still being answered")
+        return answer
+
+    def end(self, key: tuple[str, str, str], answer: Answer | None) -> None:
+        """Keep an answer; None: nothing came of it, so that it may be tried again."""
+        if answer is None:
+            self._kept.pop(key, None)
+        elif key in self._kept:
+            at, digest, _ = self._kept[key]
+            self._kept[key] = at, digest, answer
+
+
+async def serve(endpoint: Endpoint, service: Service, request: Request) -> Response:
+    """Answer a request at an endpoint, or say why not."""
+    try:
+        answer = await _answer(endpoint, service, request)
+        return answer if isinstance(answer, Response) else answer.response()
+    except Problem as problem:
+        return problem_response(problem, request)
+    except StillReading as reading:
+        share = reading.done / max(1, reading.total)
+        body = {"reading": round(share, 3), "detail": f"reading, {share:.0%} of {reading.total:,} facts"}
+        return Answer(body=body, status=202, headers={"Retry-After": "1"}).response()
+    except HpoError as error:
+        if problem_of(error).status == 500:
+            _log.exception("%s %s", request.method, endpoint.path)
+        return problem_response(problem_of(error), request)
+    except Exception:
+        _log.exception("%s %s", request.method, endpoint.path)
+        return problem_response(Problem("internal", "the server met an error that it has written to its log"), request)
+
+
+def problem_response(problem: Problem, request: Request) -> Response:
+    """A problem as it is sent."""
+    root = str(request.scope.get("app_root_path", request.scope.get("root_path", "")))
+    document = problem.document(request.url.path, root)
+    return Response(to_bytes(document), problem.status, problem.headers, "application/problem+json")
+
+
+async def _answer(endpoint: Endpoint, service: Service, request: Request) -> Answer | Response:
+    token = service.access.token_of(request, request.method)
+    check_role(token, endpoint.role, request.path_params.get("study"))
+    service.access.check_rate(token, request.method)
+    query = checked(endpoint.query, _query_of(request), is_query=True)
+    data, raw = await read_json(request, endpoint.max_body) if endpoint.body is not None else (None, b"")
+    body = None if endpoint.body is None else checked(endpoint.body, {} if data is None else data)
+    call = Call(service=service, request=request, token=token, body=body, query=query)
+    name = request.headers.get("idempotency-key") if endpoint.is_creating else None
+    if name is None:
+        return await endpoint.handler(call)
+    if not 1 <= len(name) <= 255:
+        raise Problem("bad-request", "an Idempotency-Key has 1 to 255 characters")
+    key = token.id, f"{request.method} {request.url.path}", name
+    before = service.kept.begin(key, hashlib.sha256(raw).hexdigest(), time.monotonic())
+    if before is not None:
+        return before
+    answer: Answer | Response | None = None
+    try:
+        answer = await endpoint.handler(call)
+    finally:
+        service.kept.end(key, answer if isinstance(answer, Answer) else None)
+    return answer
+
+
+def _query_of(request: Request) -> dict[str, str]:
+    """The query, in which each name may stand once.
+
+    Raises:
+        Problem: one stands twice, or it is a token, which would end in logs.
+    """
+    items = request.query_params.multi_items()
+    names = [name for name, _ in items]
+    if "token" in names:
+        raise Problem("bad-request", "a token goes into the header Authorization, not into a query")
+    if len(set(names)) < len(names):
+        raise Problem("bad-request", "each name stands once in a query")
+    return dict(items)

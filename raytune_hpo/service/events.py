@@ -1,0 +1,139 @@
+"""Events: a study as it goes on, as server-sent events whose ids are numbers of facts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from starlette.responses import StreamingResponse
+
+from raytune_hpo.core.snapshot import snapshot_of
+from raytune_hpo.facts import Fact
+from raytune_hpo.journal import Storage
+from raytune_hpo.results.records import snapshot_record
+from raytune_hpo.service.folds import Fold
+from raytune_hpo.service.problems import Problem
+from raytune_hpo.service.records import dumped, fact_record
+
+if TYPE_CHECKING:
+    from raytune_hpo.service.endpoints import Call
+
+LOOK_S = 0.5  # at most so often is something sent
+COMMENT_S = 15.0  # a comment keeps proxies from closing a quiet stream
+RETRY_MS = 3_000
+MAX_STREAMS, MAX_OF_TOKEN = 500, 8
+MAX_FACTS = 1_000  # of one look
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class Streams:
+    """How many streams are open, in all and for each token."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, int] = {}
+
+    def enter(self, token: str) -> None:
+        """Count one more.
+
+        Raises:
+            Problem: there are too many.
+        """
+        if sum(self._open.values()) >= MAX_STREAMS or self._open.get(token, 0) >= MAX_OF_TOKEN:
+            raise Problem(
+                "too-many-streams",
+                f"a token has at most {MAX_OF_TOKEN} event streams, all have {MAX_STREAMS}; close one, or poll",
+                headers={"Retry-After": "15"},
+            )
+        self._open[token] = self._open.get(token, 0) + 1
+
+    def leave(self, token: str) -> None:
+        self._open[token] -= 1
+        if not self._open[token]:
+            del self._open[token]
+
+
+async def stream(call: Call) -> StreamingResponse:
+    """The events of a study: ``snapshot`` whenever it has changed, or its facts, and ``end``.
+
+    Raises:
+        Problem: the Last-Event-ID is none, or there are too many streams.
+    """
+    last = call.request.headers.get("last-event-id")
+    if last is not None and not (last.isascii() and last.isdigit() and len(last) < 16):
+        raise Problem("bad-request", f"Last-Event-ID is the id of an event, got {last[:40]!r}")
+    await call.service.read(call.study, lambda fold: fold.seq)  # or there is no such study
+    call.service.streams.enter(call.token.id)
+    seen = -1 if last is None else int(last)
+    events = _facts(call, max(0, seen)) if call.query.facts else _snapshots(call, seen)
+    return StreamingResponse(_guarded(call, events), media_type="text/event-stream", headers=_HEADERS)
+
+
+async def _guarded(call: Call, events: AsyncIterator[str | None]) -> AsyncIterator[str]:
+    """The events as text, with comments in between, as long as the token is good."""
+    try:
+        yield f"retry: {RETRY_MS}\n\n"
+        quiet_s = 0.0
+        async for event in events:
+            if event is not None:
+                yield event
+                quiet_s = 0.0
+                continue
+            quiet_s += LOOK_S
+            if quiet_s >= COMMENT_S:
+                if not any(token.id == call.token.id for token in call.service.access.tokens.list()):
+                    return
+                yield ": still here\n\n"
+                quiet_s = 0.0
+            if call.service.is_closing:
+                return
+            await asyncio.sleep(LOOK_S)
+    finally:
+        call.service.streams.leave(call.token.id)
+
+
+async def _snapshots(call: Call, seen: int) -> AsyncIterator[str | None]:
+    """Snapshots of what is new; None in between, for a pause."""
+    while True:
+        found = await call.service.read(call.study, partial(_snapshot, call, seen))
+        if found is not None:
+            seen, text, stopped = found
+            yield text
+            if stopped is not None:
+                yield _event("end", seen, dumped({"stopped": stopped, "seq": seen}))
+                return
+        yield None
+
+
+def _snapshot(call: Call, seen: int, fold: Fold) -> tuple[int, str, str | None] | None:
+    stopped = fold.ledger.stopped
+    if fold.seq == seen and stopped is None:
+        return None
+    record = {**snapshot_record(snapshot_of(fold.ledger, call.service.clock.now())), "seq": fold.seq}
+    return fold.seq, _event("snapshot", fold.seq, dumped(record)), stopped
+
+
+async def _facts(call: Call, seen: int) -> AsyncIterator[str | None]:
+    """The facts after a number of them; an event's id is how many have been sent."""
+    storage = call.service.studies.storage
+    while True:
+        stopped = await call.service.read(call.study, lambda fold: (fold.ledger.stopped, fold.seq))
+        facts = await asyncio.to_thread(_newest, storage, call.study, seen)
+        for fact in facts:
+            yield _event("fact", seen + 1, dumped(fact_record(seen, fact)))
+            seen += 1
+        if stopped[0] is not None and seen >= stopped[1]:
+            yield _event("end", seen, dumped({"stopped": stopped[0], "seq": seen}))
+            return
+        if not facts:
+            yield None
+
+
+def _newest(storage: Storage, name: str, start: int) -> list[Fact]:
+    return list(islice(storage.read(name, start), MAX_FACTS))
+
+
+def _event(kind: str, seq: int, data: str) -> str:
+    return f"event: {kind}\nid: {seq}\ndata: {data}\n\n"

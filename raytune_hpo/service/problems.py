@@ -1,0 +1,125 @@
+"""Problems: every refusal as RFC 9457 has it, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raytune_hpo.errors import (
+    HpoError,
+    JournalError,
+    NoCompletedTrial,
+    ObjectiveError,
+    SequenceConflict,
+    SpaceError,
+    SpecError,
+    SpecMismatch,
+    StudyExists,
+    StudyNotFound,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem: its HTTP status, and what it means to whoever gets it."""
+
+    status: int
+    title: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "bad-request": Kind(400, "The request cannot be understood"),
+    "bad-cursor": Kind(400, "The cursor is not one of this list"),
+    "bad-host": Kind(400, "The Host header is not one that this server answers to"),
+    "no-token": Kind(401, "A valid token is needed"),
+    "forbidden": Kind(403, "The token's role may not do this"),
+    "cross-site": Kind(403, "A page of another site may not do this"),
+    "not-found": Kind(404, "There is nothing here"),
+    "method-not-allowed": Kind(405, "The resource has no such method"),
+    "already-finished": Kind(409, "The trial has ended otherwise"),
+    "superseded": Kind(409, "Another worker has the trial"),
+    "step-falls": Kind(409, "The steps of a trial's reports rise"),
+    "spec-mismatch": Kind(409, "The study exists with another spec"),
+    "study-busy": Kind(409, "Someone else writes the study"),
+    "not-running": Kind(409, "The study does not run here"),
+    "running": Kind(409, "The study runs"),
+    "limit-too-small": Kind(409, "A limit is below what has begun"),
+    "no-result-yet": Kind(409, "The study has no result yet"),
+    "key-in-use": Kind(409, "The same request is being answered"),
+    "last-admin": Kind(409, "The last admin token stays"),
+    "lease-expired": Kind(410, "The lease is over"),
+    "changed": Kind(412, "The resource has changed"),
+    "too-large": Kind(413, "The body is too large"),
+    "invalid": Kind(422, "The content breaks a rule"),
+    "key-reused": Kind(422, "The idempotency key came with another body"),
+    "precondition-required": Kind(428, "If-Match is needed"),
+    "too-many-requests": Kind(429, "Too many requests"),
+    "worker-quarantined": Kind(429, "The worker fails everything that it gets"),
+    "internal": Kind(500, "An error of this server"),
+    "unavailable": Kind(503, "The storage cannot be written now"),
+    "too-many-streams": Kind(503, "Too many event streams"),
+}
+
+
+class Problem(Exception):
+    """A request that is refused.
+
+    Args:
+        kind: a key of KINDS.
+        detail: one sentence in our style.
+        errors: what is wrong in the body, each with the JSON pointer to it.
+        headers: of the answer.
+        more: further members of the document.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        detail: str,
+        *,
+        errors: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.kind, self.detail, self.errors = kind, detail, tuple(errors)
+        self.headers, self.more = dict(headers or {}), dict(more or {})
+
+    @property
+    def status(self) -> int:
+        return KINDS[self.kind].status
+
+    def document(self, instance: str, root: str = "") -> dict[str, Any]:
+        """The body of the answer; ``instance``: the path that was asked for."""
+        return {
+            "type": f"{root}/problems/{self.kind}",
+            "title": KINDS[self.kind].title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": instance,
+            **({"errors": [{"pointer": p, "message": m} for p, m in self.errors]} if self.errors else {}),
+            **self.more,
+        }
+
+
+def problem_of(error: HpoError) -> Problem:
+    """An error of the package as the problem that a client is told."""
+    for kind, name in _OF_ERRORS:
+        if isinstance(error, kind):
+            headers = {"Retry-After": "2"} if name == "unavailable" else {}
+            return Problem(name, str(error), headers=headers)
+    return Problem("internal", "the server met an error that it has written to its log")
+
+
+_OF_ERRORS: Sequence[tuple[type[HpoError], str]] = (
+    (StudyNotFound, "not-found"),
+    (SpecMismatch, "spec-mismatch"),
+    (StudyExists, "study-busy"),
+    (NoCompletedTrial, "no-result-yet"),
+    (SpaceError, "invalid"),
+    (SpecError, "invalid"),
+    (ObjectiveError, "invalid"),
+    (SequenceConflict, "study-busy"),
+    (JournalError, "unavailable"),
+)

@@ -1,0 +1,328 @@
+"""Routes that only read: studies, trials, reports, facts, the best, figures, parts."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from starlette.responses import Response
+
+from raytune_hpo import __version__, registry
+from raytune_hpo.analysis.columns import csv_cell, flattened
+from raytune_hpo.errors import StudyNotFound
+from raytune_hpo.results import Results
+from raytune_hpo.results.records import plain, trial_record
+from raytune_hpo.service import shapes
+from raytune_hpo.service.endpoints import Answer, Call, Endpoint
+from raytune_hpo.service.events import stream
+from raytune_hpo.service.folds import Fold, StillReading
+from raytune_hpo.service.listing import Listing, page_of, value_in
+from raytune_hpo.service.problems import Problem
+from raytune_hpo.service.records import dumped, fact_record, study_resource, trial_line, trial_resource
+from raytune_hpo.service.tokens import Token
+from raytune_hpo.trial import Trial
+
+if TYPE_CHECKING:
+    from raytune_hpo.service.app import Service
+
+FIGURES = (
+    "history best_so_far curves parallel_coordinates slice contour rank importances timeline duration distribution "
+    "pareto arms"
+).split()
+_OF_METRIC = "curves parallel_coordinates slice contour rank importances distribution".split()
+_T = TypeVar("_T")
+
+
+async def root(call: Call) -> Answer:
+    """Versions, and where to go on."""
+    return Answer(body={"name": "raytune-hpo", "version": __version__, "api": "v1", "openapi": "/v1/openapi.json"})
+
+
+async def me(call: Call) -> Answer:
+    return Answer(body=call.token.record())
+
+
+async def studies(call: Call) -> Answer:
+    query: shapes.StudiesQuery = call.query
+    rows = await asyncio.to_thread(call.service.studies.storage.studies)
+    lines: list[dict[str, Any]] = []
+    for row in rows:
+        if query.q.lower() not in row.name.lower() or call.token.study not in (None, row.name):
+            continue
+        lines.append(await _line(call, row.name, row.num_facts))
+    lines = [line for line in lines if query.state in (None, line["state"])]
+    if query.sort == "name":
+        lines.sort(key=lambda line: str(line["name"]))
+    elif query.sort == "trials":
+        lines.sort(key=lambda line: -(line["num_trials"] or 0))
+    begin = _offset(query.cursor)
+    more = len(lines) > begin + query.limit
+    seq = sum(row.num_facts for row in rows)
+    return Answer(
+        body={
+            "items": lines[begin : begin + query.limit],
+            "next": str(begin + query.limit) if more else None,
+            "seq": seq,
+        }
+    )
+
+
+def _offset(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 9:
+        raise Problem("bad-cursor", "a cursor is the `next` of a page of the same list; begin again without one")
+    return int(cursor)
+
+
+async def _line(call: Call, name: str, num_facts: int) -> dict[str, Any]:
+    """A study in the list; one that is still being read shows what is known without."""
+    try:
+        return await call.service.read(name, lambda fold: call.service.line(fold))
+    except (StillReading, StudyNotFound):
+        return {"name": name, "state": "reading", "num_trials": None, "counts": None, "best": None, "seq": num_facts}
+
+
+async def _versioned(call: Call, function: Callable[[Fold], _T]) -> tuple[str, _T | None]:
+    """What a function makes of the study, and its ETag; None where the client has that already."""
+    known = {tag.strip() for tag in call.request.headers.get("if-none-match", "").split(",")}
+
+    def read(fold: Fold) -> tuple[str, _T | None]:
+        tag = f'"{fold.ledger.spec.name}.{fold.seq}"'.encode("ascii", "backslashreplace").decode()
+        return tag, None if tag in known else function(fold)
+
+    return await call.service.read(call.study, read)
+
+
+async def _of_study(call: Call, function: Callable[[Fold], Any]) -> Answer:
+    """The answer that a function makes of the study, or 304."""
+    tag, body = await _versioned(call, function)
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    return Answer(status=304, headers=headers) if body is None else Answer(body=body, headers=headers)
+
+
+async def study(call: Call) -> Answer:
+    service = call.service
+    return await _of_study(call, lambda fold: study_resource(fold, service.studies.kind(fold), service.clock.now()))
+
+
+async def trials(call: Call) -> Answer | Response:
+    query: shapes.TrialsQuery = call.query
+    listing = Listing(status=query.status, where=query.where, sort=query.sort)
+    accept = call.request.headers.get("accept", "")
+
+    def read(fold: Fold) -> Any:
+        page = page_of(fold, listing, query.limit, query.cursor)
+        if "text/csv" in accept:
+            return _csv(page.trials)
+        lines = [trial_line(trial) for trial in page.trials]
+        if "application/x-ndjson" in accept:
+            return "".join(f"{dumped(line)}\n" for line in lines)
+        return {"items": lines, "next": page.next, "seq": page.seq}
+
+    answer = await _of_study(call, read)
+    if isinstance(answer.body, str):
+        media = "text/csv; charset=utf-8" if "text/csv" in accept else "application/x-ndjson"
+        return Response(answer.body, 200, dict(answer.headers), media)
+    return answer
+
+
+def _csv(trials: Sequence[Trial]) -> str:
+    """A page as a table; text that a spreadsheet would compute is marked as text."""
+    names = list(dict.fromkeys(f"metrics/{m}" for t in trials for m in t.metrics))
+    parameters = list(dict.fromkeys(p for t in trials for p in _flat(t)))
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["number", "status", *(f"config/{p}" for p in parameters), *names, "duration_s", "worker", "error"])
+    for t in trials:
+        config = _flat(t)
+        cells = [config.get(p) for p in parameters] + [value_in(t, name.removeprefix("metrics/")) for name in names]
+        row = [t.number, t.status.value, *cells, t.duration_s, t.worker, t.reason]
+        writer.writerow([csv_cell(cell) for cell in row])
+    return out.getvalue()
+
+
+def _flat(trial: Trial) -> dict[str, Any]:
+    return dict(flattened(trial.config))
+
+
+async def trial(call: Call) -> Answer:
+    number = call.number
+    facts = await asyncio.to_thread(call.service.studies.storage.trial_facts, call.study, number)
+    return await _of_study(call, lambda fold: trial_resource(existing(fold, number), facts))
+
+
+def existing(fold: Fold, number: int) -> Trial:
+    """A trial of the study.
+
+    Raises:
+        Problem: there is none of this number.
+    """
+    trials = fold.ledger.trials
+    if number >= len(trials):
+        raise Problem("not-found", f"study {fold.name!r} has {len(trials)} trials, numbered from 0; got {number}")
+    return trials[number]
+
+
+async def reports(call: Call) -> Answer:
+    number, query = call.number, call.query
+    begin = _offset(query.cursor)
+
+    def read(fold: Fold) -> Any:
+        found = existing(fold, number).reports
+        rows = [
+            {"step": r.step, "at": r.at, "metrics": plain(r.metrics), "verdict": r.verdict.value}
+            for r in islice(found, begin, begin + query.limit)
+        ]
+        more = len(found) > begin + query.limit
+        return {"items": rows, "next": str(begin + query.limit) if more else None, "seq": fold.seq}
+
+    return await _of_study(call, read)
+
+
+async def queue(call: Call) -> Answer:
+    def read(fold: Fold) -> Any:
+        items = [{"position": i, "config": plain(e.config)} for i, e in enumerate(fold.ledger.enqueued)]
+        return {"items": items, "next": None, "seq": fold.seq}
+
+    return await _of_study(call, read)
+
+
+async def best(call: Call) -> Answer:
+    def read(fold: Fold) -> Any:
+        found = fold.ledger.best[0]
+        return trial_record(Results.from_ledger(fold.ledger).best_trial if found is None else found)
+
+    return await _of_study(call, read)
+
+
+async def front(call: Call) -> Answer:
+    def read(fold: Fold) -> Any:
+        found = Results.from_ledger(fold.ledger).best_trials
+        return {"items": [trial_record(t) for t in found], "next": None, "seq": fold.seq}
+
+    return await _of_study(call, read)
+
+
+async def importances(call: Call) -> Answer:
+    metric = call.query.metric
+
+    def read(fold: Fold) -> Any:
+        shares = Results.from_ledger(fold.ledger).importances(metric)
+        completed = len(fold.by_loss)
+        return {"method": "ped_anova", "completed": completed, "importances": plain(shares), "seq": fold.seq}
+
+    return await _of_study(call, read)
+
+
+async def figure(call: Call) -> Answer | Response:
+    name = str(call.request.path_params["figure"])
+    if name not in FIGURES:
+        raise Problem("not-found", f"a figure is one of {', '.join(FIGURES)}; got {name[:40]!r}")
+    options = {"metric": call.query.metric} if call.query.metric is not None and name in _OF_METRIC else {}
+
+    def read(fold: Fold) -> str:
+        drawn: str = getattr(Results.from_ledger(fold.ledger).plot, name)(**options).to_json()
+        return drawn
+
+    answer = await _of_study(call, read)
+    if answer.body is None:
+        return answer
+    return Response(answer.body, 200, dict(answer.headers), "application/json")
+
+
+async def facts(call: Call) -> Answer:
+    start, limit = call.query.start, call.query.limit
+    storage = call.service.studies.storage
+
+    def read() -> list[dict[str, Any]]:
+        found = islice(storage.read(call.study, start), limit)
+        return [fact_record(position, fact) for position, fact in enumerate(found, start)]
+
+    items = await asyncio.to_thread(read)
+    return Answer(body={"items": items, "next": start + limit if len(items) == limit else None})
+
+
+async def events(call: Call) -> Response:
+    return await stream(call)
+
+
+async def parts(call: Call) -> Answer:
+    """The samplers or schedulers that are installed, with their options."""
+    role = str(call.request.url.path).rstrip("/").rpartition("/")[2].removesuffix("s")
+    items = await asyncio.to_thread(lambda: [_part(role, name) for name in registry.installed(role)])
+    return Answer(body={"items": items, "next": None})
+
+
+def _part(role: str, name: str) -> dict[str, Any]:
+    cls = registry.load(role, name)
+    options = registry.current_options(role, name, {})
+    text = (cls.__doc__ or "").strip().splitlines()
+    return {"name": name, "summary": text[0] if text else "", "options": json.loads(json.dumps(plain(options)))}
+
+
+async def workers(call: Call) -> Answer:
+    return Answer(body={"items": worker_records(call.service, call.token), "next": None})
+
+
+def worker_records(service: Service, token: Token) -> list[dict[str, Any]]:
+    """Leases and quarantine of the studies that are hosted here, as far as a token may see them."""
+    return [
+        {
+            "study": hosted.name,
+            "worker": lease.worker,
+            "lease": lease.id,
+            "trials": sorted(hosted.optimizer.ledger.owned.get(lease.name, ())),
+            "ends_in_s": max(0.0, lease.ends_at - hosted.leases.now_s),
+            "quarantined_for_s": hosted.quarantine.left_s(lease.worker, hosted.leases.now_s),
+        }
+        for hosted in service.studies.all_hosted()
+        if token.study in (None, hosted.name)
+        for lease in hosted.leases.all()
+    ]
+
+
+def _get(path: str, name: str, summary: str, handler: Any, **more: Any) -> Endpoint:
+    return Endpoint(method="GET", path=path, role="viewer", name=name, summary=summary, handler=handler, **more)
+
+
+ENDPOINTS = (
+    _get("/", "root", "Versions and links", root),
+    _get("/me", "me", "Who the token is", me),
+    _get("/studies", "list_studies", "The studies", studies, query=shapes.StudiesQuery),
+    _get("/studies/{study}", "get_study", "A study: spec, state, counts, best", study),
+    _get("/studies/{study}/trials", "list_trials", "Trials, also as CSV and NDJSON", trials, query=shapes.TrialsQuery),
+    _get("/studies/{study}/trials/{number}", "get_trial", "A trial in full", trial),
+    _get(
+        "/studies/{study}/trials/{number}/reports", "list_reports", "A trial's reports", reports, query=shapes.PageQuery
+    ),
+    _get("/studies/{study}/queue", "list_queue", "Configurations that wait to be tried", queue),
+    _get("/studies/{study}/best", "get_best", "The best trial", best, errors=["no-result-yet"]),
+    _get("/studies/{study}/front", "list_front", "The Pareto front", front),
+    _get(
+        "/studies/{study}/importances",
+        "get_importances",
+        "Importances of parameters",
+        importances,
+        query=shapes.MetricQuery,
+    ),
+    _get("/studies/{study}/figures/{figure}", "get_figure", "A figure for plotly", figure, query=shapes.MetricQuery),
+    _get(
+        "/studies/{study}/events",
+        "follow_study",
+        "What happens, as server-sent events",
+        events,
+        query=shapes.EventsQuery,
+        errors=["too-many-streams"],
+        media="text/event-stream",
+    ),
+    _get("/studies/{study}/facts", "list_facts", "The study's facts", facts, query=shapes.FactsQuery),
+    _get("/samplers", "list_samplers", "The samplers", parts),
+    _get("/schedulers", "list_schedulers", "The schedulers", parts),
+    _get("/workers", "list_workers", "Workers over HTTP, and their leases", workers),
+)

@@ -1,0 +1,88 @@
+"""Records: what the API says of studies, trials and facts, as strict JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from raytune_hpo.codec import to_row
+from raytune_hpo.facts import Fact
+from raytune_hpo.results.records import full_trial_record, plain, status_record, trial_record
+from raytune_hpo.service.folds import Fold
+from raytune_hpo.trial import Trial
+
+
+def study_line(fold: Fold, kind: str, now: float) -> dict[str, Any]:
+    """A study as it stands in a list."""
+    ledger = fold.ledger
+    status = ledger.status(now)
+    goal = ledger.spec.goals[0]
+    return {
+        "name": ledger.spec.name,
+        "kind": kind,
+        "state": "running" if ledger.stopped is None else "ended",
+        "stopped": ledger.stopped,
+        "counts": dict(status.counts),
+        "num_trials": status.num_trials,
+        "best": plain(status.best.get(goal.metric)),
+        "best_number": status.best_number,
+        "metric": goal.metric,
+        "mode": goal.mode,
+        "last_fact_at": fold.last_at,
+        "seq": fold.seq,
+    }
+
+
+def study_resource(fold: Fold, kind: str, now: float) -> dict[str, Any]:
+    """A study in full."""
+    ledger = fold.ledger
+    spec = ledger.spec.to_json()
+    return {
+        **study_line(fold, kind, now),
+        "status": status_record(ledger.status(now)),
+        "limits": ledger.spec.limits.to_json(),
+        "spec": plain({key: spec[key] for key in spec if key != "limits"}),
+        "workers": {worker: sorted(numbers) for worker, numbers in ledger.owned.items()},
+        "num_steps": ledger.num_steps,
+    }
+
+
+def trial_line(trial: Trial) -> dict[str, Any]:
+    """A trial as it stands in a list."""
+    return {
+        **trial_record(trial),
+        "parent": trial.parent,
+        "until": trial.until,
+        "from_step": trial.from_step,
+        "last_step": trial.last_step,
+        "finished_at": trial.finished_at,
+        "reason": trial.reason,
+        "checkpoint_step": max(trial.checkpoints, default=None),
+    }
+
+
+def trial_resource(trial: Trial, facts: list[Fact]) -> dict[str, Any]:
+    """A trial in full: its reports, attempts, output, checkpoints by reference, and what it was suggested from."""
+    return {
+        **trial_line(trial),
+        **full_trial_record(trial, facts),
+        "basis": trial.basis,
+        "per_instance": trial.per_instance,
+    }
+
+
+def fact_record(position: int, fact: Fact) -> dict[str, Any]:
+    """A fact as it is stored, with its place in the journal."""
+    kind, version, body = to_row(fact)
+    return {"seq": position, "kind": kind, "version": version, **json.loads(body)}
+
+
+def to_bytes(value: Any) -> bytes:
+    """Compact JSON."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("utf-8", "surrogatepass")
+
+
+def dumped(value: Mapping[str, Any]) -> str:
+    """Compact JSON as text, on one line."""
+    return to_bytes(value).decode("utf-8", "replace")

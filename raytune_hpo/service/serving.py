@@ -1,0 +1,98 @@
+"""Serving: the application in uvicorn, on a socket that is there before anything is said about it."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.service.app import Service, application
+from raytune_hpo.service.guards import allowed_hosts
+from raytune_hpo.service.tokens import TokenStore
+
+HEADERS_BYTES = 16_384
+GOODBYE_S = 3  # how long open streams have when the server ends
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeSettings:
+    """How the service is reached; see ``raytune-hpo serve``.
+
+    Attributes:
+        is_secure: it is reached over https, through a proxy.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8270
+    storage: Any = None
+    address: str | None = None
+    allowed_hosts: Collection[str] = ()
+    root_path: str = ""
+    is_secure: bool = False
+    tokens: Path | None = None
+    memory_bytes: float = 2**30
+
+
+def serve_forever(settings: ServeSettings, say: Callable[[str], None]) -> None:
+    """Serve until the process is told to end.
+
+    Args:
+        say: told once where to log in.
+
+    Raises:
+        SpecError: the address cannot be had, or a host is none.
+    """
+    if not _is_loopback(settings.host) and not settings.allowed_hosts:
+        raise SpecError(
+            f"a service that listens beyond this machine says by which names it is reached; got --host {settings.host} "
+            f"without --allowed-host NAME"
+        )
+    listening = _listen(settings.host, settings.port)
+    port = listening.getsockname()[1]
+    service = Service(
+        settings.storage,
+        TokenStore(settings.tokens),
+        address=settings.address,
+        is_secure=settings.is_secure,
+        memory_bytes=settings.memory_bytes,
+    )
+    app = application(service, allowed_hosts(port, settings.allowed_hosts), root_path=settings.root_path)
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        h11_max_incomplete_event_size=HEADERS_BYTES,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        root_path=settings.root_path,
+        timeout_graceful_shutdown=GOODBYE_S,
+    )
+    secret = service.access.new_link_secret()
+    say(f"http://127.0.0.1:{port}{settings.root_path}/?token={secret}")
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # or asyncio sets no TCP_NODELAY
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(2_048)  # whoever is told of it may come at once
+    except (OSError, OverflowError) as error:
+        raise SpecError(f"{host}:{port} cannot be listened at: {error}; choose another --port") from error
+    return listening

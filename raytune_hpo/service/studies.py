@@ -1,0 +1,257 @@
+"""The studies that the service knows: those that it hosts, those on a cluster, and those that are stored."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from raytune_hpo.errors import ClusterError, HpoError, StudyNotFound
+from raytune_hpo.facts import StudyCreated
+from raytune_hpo.journal import Storage, open_storage
+from raytune_hpo.registry import current_spec
+from raytune_hpo.runtime.plan import RunPlan
+from raytune_hpo.runtime.settings import Settings
+from raytune_hpo.service.folds import Fold, ReadModel
+from raytune_hpo.service.hosting import RUNTIME, HostedStudy, is_hosted, plan_of
+from raytune_hpo.service.problems import Problem
+from raytune_hpo.service.shapes import NewStudy
+from raytune_hpo.service.space_form import space_of
+from raytune_hpo.spec import Limits, StudySpec
+
+PATIENCE_S = 5.0  # how long a write waits for the storage, before its sender is told to come again
+CLUSTER_S = 5.0
+_log = logging.getLogger("raytune_hpo")
+
+
+class Studies:
+    """All studies of one storage.
+
+    Args:
+        address: of the Ray cluster whose studies are controlled from here; None: there is none.
+        now: seconds on any even clock.
+
+    Attributes:
+        storage, reads: where they are kept, and how they are read.
+    """
+
+    def __init__(
+        self, storage: Any, now: Callable[[], float], *, address: str | None = None, memory_bytes: float = 2**30
+    ) -> None:
+        self.storage: Storage = open_storage(storage, patience_s=PATIENCE_S)
+        self.reads = ReadModel(self.storage, now, memory_bytes=memory_bytes)
+        self._address = address
+        self._hosted: dict[str, HostedStudy] = {}
+        self._opening = asyncio.Lock()
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Take up again what this kind of service hosted, and what has not ended."""
+        for row in await asyncio.to_thread(self.storage.studies):
+            try:
+                spec = await asyncio.to_thread(self._stored_spec, row.name)
+                if is_hosted(spec) and await asyncio.to_thread(self._goes_on, row.name):
+                    await self._host(plan_of(spec), again=True)
+            except HpoError as error:
+                _log.warning("study %r is not taken up: %s", row.name, error)
+
+    async def close(self) -> None:
+        for waiting in self._waiting:
+            waiting.cancel()
+        for study in list(self._hosted.values()):
+            await study.close()
+        self.reads.close()
+        self.storage.close()
+
+    def _stored_spec(self, name: str) -> StudySpec:
+        first = next(islice(self.storage.read(name), 1), None)
+        if not isinstance(first, StudyCreated):
+            raise StudyNotFound(f"study {name!r} has no facts yet")
+        return current_spec(StudySpec.from_json(first.spec))
+
+    def _goes_on(self, name: str) -> bool:
+        return self.reads.read_now(name, lambda fold: fold.ledger.stopped is None)
+
+    async def _host(self, plan: RunPlan, *, again: bool = False) -> HostedStudy:
+        study = HostedStudy(plan, self.storage)
+        await study.open(again=again)
+        self._hosted[plan.spec.name] = study
+        waiting = asyncio.get_running_loop().create_task(self._retire_at_end(study))
+        self._waiting.add(waiting)
+        waiting.add_done_callback(self._waiting.discard)
+        return study
+
+    async def _retire_at_end(self, study: HostedStudy) -> None:
+        """Others may write a study that has ended here."""
+        await study.ended()
+        if self._hosted.get(study.name) is study:
+            await self._retire(study.name)
+
+    # -------------------------------------------------------------------------------------------- finding
+
+    def hosted(self, name: str) -> HostedStudy | None:
+        """The study, if it runs here."""
+        study = self._hosted.get(name)
+        return None if study is None or study.is_over else study
+
+    def all_hosted(self) -> list[HostedStudy]:
+        return [study for study in self._hosted.values() if not study.is_over]
+
+    def kind(self, fold: Fold) -> str:
+        """ "hosted", "cluster" or "stored"."""
+        if self.hosted(fold.name) is not None:
+            return "hosted"
+        on_ray = fold.ledger.spec.settings.get("runtime") == "ray" and fold.ledger.stopped is None
+        return "cluster" if on_ray and self._address is not None else "stored"
+
+    async def require_hosted(self, name: str) -> HostedStudy:
+        """The study that runs here.
+
+        Raises:
+            Problem: it does not. StudyNotFound: there is none.
+        """
+        study = self.hosted(name)
+        if study is None:
+            stopped = await self.reads.read(name, lambda fold: fold.ledger.stopped)
+            state = "has no writer here" if stopped is None else f"has ended: {stopped}"
+            raise Problem("not-running", f"study {name!r} {state}; continue it first, if its workers come over HTTP")
+        return study
+
+    # -------------------------------------------------------------------------------------------- making, changing
+
+    async def create(self, new: NewStudy) -> bool:
+        """Make a study; False where the very same one is there.
+
+        Raises:
+            Problem, SpecMismatch, SpecError: it is there with another spec, or breaks a rule.
+        """
+        limits = Limits(**new.limits.model_dump())
+        space = space_of(new.space)
+        settings = Settings(
+            metric=new.metric,
+            mode=new.mode,
+            sampler=new.sampler,
+            scheduler=new.scheduler,
+            seed=new.seed,
+            max_retries=new.max_retries,
+            points_to_evaluate=new.points,
+            name=new.name,
+            recorded={"runtime": RUNTIME, "objective": RUNTIME},
+            **vars(limits),
+        )
+        plan = await asyncio.to_thread(RunPlan.of, space, settings)
+        async with self._opening:
+            try:
+                stored = await asyncio.to_thread(self._stored_spec, new.name)
+            except StudyNotFound:
+                await self._retire(new.name)
+                await self._host(plan)
+                return True
+        spec = plan.spec if new.seed is not None else replace(plan.spec, seed=stored.seed)
+        spec.require_same(stored)
+        return False
+
+    async def extend(self, name: str, limits: Mapping[str, Any]) -> None:
+        """Let limits hold from now on; one that had ended goes on, where its workers come over HTTP.
+
+        Raises:
+            Problem: a limit is below what has begun, or the study cannot be continued from here.
+        """
+        old, begun = await self.reads.read(name, lambda fold: (fold.ledger.spec.limits, len(fold.ledger.trials)))
+        new = Limits(**{**vars(old), **limits})
+        if new.num_trials is not None and new.num_trials < begun:
+            raise Problem("limit-too-small", f"num_trials is at least what has begun, {begun}; got {new.num_trials}")
+        study = self.hosted(name)
+        if study is not None:
+            await study.extend(new)
+        else:
+            await self.resume(name, new)
+
+    async def resume(self, name: str, limits: Limits | None = None) -> None:
+        """Begin a new session of a study that has ended.
+
+        Raises:
+            Problem: its objective is not here. StudyExists: someone else writes it.
+        """
+        async with self._opening:
+            if self.hosted(name) is not None:
+                return
+            spec = await asyncio.to_thread(self._stored_spec, name)
+            if not is_hosted(spec):
+                raise Problem(
+                    "not-running",
+                    f"study {name!r} needs its objective to go on; run it again where that is, with the same name",
+                )
+            current = await self.reads.read(name, lambda fold: fold.ledger.spec.limits)
+            await self._retire(name)
+            await self._host(plan_of(spec.with_limits(limits or current)))
+
+    async def stop(self, name: str, reason: str) -> None:
+        """End a study.
+
+        Raises:
+            Problem: it does not run.
+        """
+        study = self.hosted(name)
+        if study is not None:
+            await study.stop(reason)
+            await self._retire(name)
+        else:
+            await self._on_cluster(name, lambda run: run.stop(reason))
+
+    async def stop_trial(self, name: str, number: int) -> None:
+        study = self.hosted(name)
+        if study is not None:
+            await study.stop_trial(number)
+        else:
+            await self._on_cluster(name, lambda run: run.stop_trial(number))
+
+    async def enqueue(self, name: str, configs: Sequence[Mapping[str, Any]]) -> None:
+        study = self.hosted(name)
+        if study is not None:
+            await study.enqueue(configs)
+        else:
+            await self._on_cluster(name, lambda run: [run.enqueue(config) for config in configs])
+
+    async def delete(self, name: str) -> None:
+        """Forget a study.
+
+        Raises:
+            Problem: it runs.
+        """
+        if self.hosted(name) is not None:
+            raise Problem("running", f"study {name!r} runs; stop it first")
+        await self._retire(name)
+        await asyncio.to_thread(self.storage.delete, name)
+        self.reads.forget(name)
+
+    async def _retire(self, name: str) -> None:
+        """Give back the journal of a study that has ended here."""
+        study = self._hosted.pop(name, None)
+        if study is not None:
+            await study.close()
+
+    async def _on_cluster(self, name: str, do: Callable[[Any], object]) -> None:
+        """Do something with a study that runs on Ray, which may take its time.
+
+        Raises:
+            Problem: it does not run, or the cluster does not answer.
+        """
+        fold_kind = await self.reads.read(name, self.kind)
+        if fold_kind != "cluster":
+            await self.require_hosted(name)
+        try:
+            await asyncio.wait_for(asyncio.to_thread(self._attach_and, name, do), CLUSTER_S)
+        except (ClusterError, asyncio.TimeoutError) as error:
+            detail = str(error) or f"the cluster has not answered for {CLUSTER_S:.0f} s; try again"
+            raise Problem("unavailable", detail, headers={"Retry-After": "5"}) from None
+
+    def _attach_and(self, name: str, do: Callable[[Any], object]) -> None:
+        from raytune_hpo import cluster
+        from raytune_hpo.api.stored import attach
+
+        cluster.connect(self._address)
+        do(attach(name))

@@ -1,0 +1,232 @@
+"""Routes that change studies and tokens."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from raytune_hpo.service import shapes
+from raytune_hpo.service.endpoints import Answer, Call, Endpoint
+from raytune_hpo.service.folds import Fold
+from raytune_hpo.service.problems import Problem
+from raytune_hpo.service.reading_routes import existing
+from raytune_hpo.service.records import study_resource
+
+
+async def _resource(call: Call, name: str) -> dict[str, Any]:
+    service = call.service
+    found: dict[str, Any] = await service.read(
+        name, lambda fold: study_resource(fold, service.studies.kind(fold), service.clock.now())
+    )
+    return found
+
+
+async def create(call: Call) -> Answer:
+    new: shapes.NewStudy = call.body
+    if call.token.study is not None:
+        raise Problem("forbidden", "this token is for one study; making others takes a token for all")
+    if "/" in new.name or new.name in (".", ".."):
+        raise Problem("invalid", f"the name of a study over HTTP has no '/', got {new.name!r}", errors=[("/name", "")])
+    is_new = await call.service.studies.create(new)
+    location = call.request.url_for("get_study", study=new.name).path
+    return Answer(body=await _resource(call, new.name), status=201 if is_new else 200, headers={"Location": location})
+
+
+async def extend(call: Call) -> Answer:
+    await _check_unchanged(call, is_needed=False)
+    given = call.body.limits.model_dump(exclude_unset=True)
+    await call.service.studies.extend(call.study, given)
+    return Answer(body=await _resource(call, call.study))
+
+
+async def stop(call: Call) -> Answer:
+    await call.service.studies.stop(call.study, call.body.reason)
+    return Answer(body=await _resource(call, call.study), status=202)
+
+
+async def resume(call: Call) -> Answer:
+    await call.service.studies.resume(call.study)
+    return Answer(body=await _resource(call, call.study), status=202)
+
+
+async def delete(call: Call) -> Answer:
+    await _check_unchanged(call, is_needed=True)
+    await call.service.studies.delete(call.study)
+    return Answer(status=204)
+
+
+async def _check_unchanged(call: Call, *, is_needed: bool) -> None:
+    """Whether the study is as the client last saw it, where the client says how that was.
+
+    Raises:
+        Problem: it has changed, or the client has to say.
+    """
+    given = call.request.headers.get("if-match")
+    if given is None:
+        if is_needed:
+            raise Problem(
+                "precondition-required", "deleting takes If-Match with the study's ETag, so that you have seen it"
+            )
+        return
+    tag = await call.service.read(call.study, lambda fold: f'"{fold.name}.{fold.seq}"')
+    if given.strip() != tag.encode("ascii", "backslashreplace").decode():
+        raise Problem("changed", f"the study is now {tag}; look at it again")
+
+
+async def stop_trial(call: Call) -> Answer:
+    number = call.number
+
+    def check(fold: Fold) -> None:
+        trial = existing(fold, number)
+        if trial.status.is_finished:
+            raise Problem("already-finished", f"trial {number} has ended: {trial.status}")
+
+    await call.service.read(call.study, check)
+    await call.service.studies.stop_trial(call.study, number)
+    return Answer(body={"number": number, "stopping": True}, status=202)
+
+
+async def enqueue(call: Call) -> Answer:
+    study = call.service.studies.hosted(call.study)
+    configs = call.body.configs
+    if study is not None:
+        space, errors = study.plan.spec.space, []
+        for index, config in enumerate(configs):
+            try:
+                space.complete(config)
+            except ValueError as error:
+                errors.append((f"/configs/{index}", str(error)))
+        if errors:
+            raise Problem("invalid", f"{errors[0][0]}: {errors[0][1]}", errors=errors)
+    await call.service.studies.enqueue(call.study, configs)
+    waiting = await call.service.read(call.study, lambda fold: len(fold.ledger.enqueued))
+    return Answer(body={"enqueued": len(configs), "waiting": waiting}, status=201)
+
+
+async def lift_quarantine(call: Call) -> Answer:
+    study = await call.service.studies.require_hosted(call.study)
+    worker = str(call.request.path_params["worker"])
+    if not study.quarantine.lift(worker):
+        raise Problem("not-found", f"no worker {worker[:64]!r} of this study is in quarantine")
+    return Answer(status=204)
+
+
+# ------------------------------------------------------------------------------------------------ tokens
+
+
+async def list_tokens(call: Call) -> Answer:
+    items = [token.record() for token in call.service.access.tokens.list()]
+    return Answer(body={"items": items, "next": None})
+
+
+async def create_token(call: Call) -> Answer:
+    new: shapes.NewToken = call.body
+    secret, token = await asyncio.to_thread(
+        lambda: call.service.access.tokens.create(
+            new.role, study=new.study, expires_in_s=new.expires_in_s, label=new.label
+        )
+    )
+    return Answer(body={**token.record(), "token": secret}, status=201)
+
+
+async def revoke_token(call: Call) -> Answer:
+    tokens, key = call.service.access.tokens, str(call.request.path_params["token"])
+    admins = [token.id for token in tokens.list() if token.role == "admin"]
+    if admins == [key]:
+        raise Problem("last-admin", "this is the last token of an admin; make another one first")
+    if not await asyncio.to_thread(tokens.revoke, key):
+        raise Problem("not-found", f"there is no token {key[:40]!r}")
+    return Answer(status=204)
+
+
+def _edit(method: str, path: str, name: str, summary: str, handler: Any, **more: Any) -> Endpoint:
+    return Endpoint(method=method, path=path, role="editor", name=name, summary=summary, handler=handler, **more)
+
+
+def _admin(method: str, path: str, name: str, summary: str, handler: Any, **more: Any) -> Endpoint:
+    return Endpoint(method=method, path=path, role="admin", name=name, summary=summary, handler=handler, **more)
+
+
+ENDPOINTS = (
+    _edit(
+        "POST",
+        "/studies",
+        "create_study",
+        "Make a study whose workers come over HTTP",
+        create,
+        body=shapes.NewStudy,
+        status=201,
+        errors=["spec-mismatch"],
+        is_creating=True,
+    ),
+    _edit(
+        "PATCH",
+        "/studies/{study}",
+        "extend_study",
+        "Change the limits; a study that had ended goes on",
+        extend,
+        body=shapes.Extension,
+        errors=["limit-too-small", "changed"],
+    ),
+    _edit(
+        "POST",
+        "/studies/{study}/stop",
+        "stop_study",
+        "Stop a study",
+        stop,
+        body=shapes.Reason,
+        status=202,
+        errors=["not-running"],
+    ),
+    _edit(
+        "POST",
+        "/studies/{study}/continue",
+        "continue_study",
+        "Continue a study that has ended",
+        resume,
+        status=202,
+        errors=["not-running", "study-busy"],
+    ),
+    _admin(
+        "DELETE",
+        "/studies/{study}",
+        "delete_study",
+        "Delete a study",
+        delete,
+        status=204,
+        errors=["running", "changed", "precondition-required"],
+    ),
+    _edit(
+        "POST",
+        "/studies/{study}/trials/{number}/stop",
+        "stop_trial",
+        "Stop a trial at its next report",
+        stop_trial,
+        status=202,
+        errors=["already-finished"],
+    ),
+    _edit(
+        "POST",
+        "/studies/{study}/queue",
+        "enqueue",
+        "Have configurations tried next",
+        enqueue,
+        body=shapes.Configs,
+        status=201,
+        errors=["not-running"],
+        is_creating=True,
+    ),
+    _edit(
+        "DELETE",
+        "/studies/{study}/quarantine/{worker}",
+        "lift_quarantine",
+        "Let a worker have trials again",
+        lift_quarantine,
+        status=204,
+    ),
+    _admin("GET", "/tokens", "list_tokens", "The tokens, without their secrets", list_tokens),
+    _admin("POST", "/tokens", "create_token", "Make a token", create_token, body=shapes.NewToken, status=201),
+    _admin(
+        "DELETE", "/tokens/{token}", "revoke_token", "Revoke a token", revoke_token, status=204, errors=["last-admin"]
+    ),
+)

@@ -1,0 +1,143 @@
+"""Tokens: who they are for, kept as digests in a file that only its owner may read.
+
+The file is read again when it has changed, so that ``raytune-hpo token`` works beside a running service.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.core.optimizer import WallClock
+from raytune_hpo.errors import SpecError
+from raytune_hpo.files import json_object
+
+ROLES = ("viewer", "worker", "editor", "admin")  # each may do what those before it may
+BROWSER = "browser"  # the label of tokens that live in a cookie
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """What is known of a token. The secret itself is known to its holder alone.
+
+    Attributes:
+        study: the only one that it is for; None: all.
+        expires_at: epoch seconds; None: never.
+    """
+
+    id: str
+    role: str
+    digest: str
+    created_at: float
+    study: str | None = None
+    expires_at: float | None = None
+    label: str = ""
+
+    def may(self, role: str) -> bool:
+        """Whether it may do what a role may."""
+        return ROLES.index(self.role) >= ROLES.index(role)
+
+    def record(self) -> dict[str, Any]:
+        """What others may know of it."""
+        return {key: value for key, value in asdict(self).items() if key != "digest"}
+
+
+def default_path() -> Path:
+    """Where tokens are kept if nobody says where."""
+    return Path(os.environ.get("RAYTUNE_HPO_TOKENS") or "~/.raytune_hpo/tokens.json").expanduser()
+
+
+class TokenStore:
+    """The tokens in a file. Thread-safe within a process; each change replaces the file as a whole."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = default_path() if path is None else path
+        self._clock = WallClock()
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, int] | None = None
+        self._tokens: dict[str, Token] = {}
+
+    def create(
+        self, role: str, *, study: str | None = None, expires_in_s: float | None = None, label: str = ""
+    ) -> tuple[str, Token]:
+        """A new token: the secret, which is not kept, and what is.
+
+        Raises:
+            SpecError: there is no such role, or the role is not for one study.
+        """
+        if role not in ROLES:
+            raise SpecError(f"a role is one of {', '.join(ROLES)}, got {role!r}")
+        if study is not None and role == "admin":
+            raise SpecError("an admin's token is for all studies; leave the study out, or make it an editor's")
+        now, key = self._clock.now(), secrets.token_hex(4)
+        secret = f"hpo_{key}_{secrets.token_urlsafe(32)}"
+        token = Token(
+            id=key,
+            role=role,
+            digest=_digest(secret),
+            created_at=now,
+            study=study,
+            expires_at=None if expires_in_s is None else now + expires_in_s,
+            label=label,
+        )
+        with self._lock:
+            self._read()
+            alive = {k: t for k, t in self._tokens.items() if t.expires_at is None or t.expires_at > now}
+            self._write({**alive, key: token})
+        return secret, token
+
+    def find(self, secret: str) -> Token | None:
+        """The token of a secret, if it is valid now."""
+        with self._lock:
+            self._read()
+            token = self._tokens.get(secret.split("_")[1] if secret.count("_") >= 2 else "")
+        if token is None or not hmac.compare_digest(token.digest, _digest(secret)):
+            return None
+        return token if token.expires_at is None or token.expires_at > self._clock.now() else None
+
+    def list(self) -> Sequence[Token]:
+        with self._lock:
+            self._read()
+            return list(self._tokens.values())
+
+    def revoke(self, key: str) -> bool:
+        """Let a token be valid no more; whether there was one of this id."""
+        with self._lock:
+            self._read()
+            if key not in self._tokens:
+                return False
+            self._write({k: t for k, t in self._tokens.items() if k != key})
+            return True
+
+    def _read(self) -> None:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            self._tokens, self._stamp = {}, None
+            return
+        stamp = (found.st_mtime_ns, found.st_ino)
+        if stamp != self._stamp:
+            self._tokens = {key: Token(id=key, **kept) for key, kept in json_object(self.path).items()}
+            self._stamp = stamp
+
+    def _write(self, tokens: dict[str, Token]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        kept = {key: {k: v for k, v in asdict(token).items() if k != "id"} for key, token in tokens.items()}
+        draft = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump(kept, file, indent=1)
+        os.replace(draft, self.path)
+        self._read()
+
+
+def _digest(secret: str) -> str:
+    """Of 256 random bits: no slow hash is needed against guessing."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,101 @@
+"""Pictures of a page: numbers as attributes of SVG, since the pages allow no inline styles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raytune_hpo.core.snapshot import History
+from raytune_hpo.display.svg import scale_of
+from raytune_hpo.display.text import number
+from raytune_hpo.facts import Status
+from raytune_hpo.goals import Goal
+from raytune_hpo.trial import Trial
+
+_DRAWN = (Status.COMPLETED, Status.PRUNED, Status.PAUSED, Status.FAILED)  # the parts of a bar, from the left
+
+
+def bar(counts: Mapping[str, int], total: int | None) -> list[dict[str, Any]]:
+    """The parts of a progress bar in per cent; without a limit, they fill it."""
+    whole = max(total or 0, sum(counts.get(status, 0) for status in _DRAWN)) or 1
+    parts, x = [], 0.0
+    for status in _DRAWN:
+        width = 100 * counts.get(status, 0) / whole
+        if width:
+            shown = "plain" if status is Status.PAUSED else status.value
+            parts.append({"status": shown, "x": f"{x:.2f}", "width": f"{width:.2f}"})
+        x += width
+    return parts
+
+
+def spark(history: History, goal: Goal) -> str:
+    """The best so far as a small staircase; empty where there is none."""
+    corners = [(at, value) for at, value in history.best if math.isfinite(value)]
+    if not corners:
+        return ""
+    scale = scale_of([value for _, value in corners], lower_is_better=goal.lower_is_better)
+    last = max(history.length, 1)
+    points = [(100 * at / last, 3 + 16 * (1 - scale.at(value))) for at, value in corners]
+    path = [f"M{points[0][0]:.0f} {points[0][1]:.1f}"] + [f"H{x:.0f}V{y:.1f}" for x, y in points[1:]]
+    return "".join([*path, "H100"])
+
+
+def history(drawn: History, goal: Goal, total: int | None) -> dict[str, Any] | None:
+    """The figure of a study's history; None where nothing has a value."""
+    values = [point.value for point in drawn.points] + [value for _, value in drawn.best]
+    if not values:
+        return None
+    scale = scale_of(values, lower_is_better=goal.lower_is_better)
+    last = max(drawn.length, total or 0, 1)
+
+    def at(place: float, value: float) -> tuple[str, str]:
+        return f"{100 * place / last:.1f}", f"{100 * (1 - scale.at(value)):.1f}"
+
+    dots: dict[str, list[str]] = {"pruned": [], "completed": []}
+    for point in drawn.points:
+        x, y = at(point.place, point.value)
+        dots["completed" if point.is_completed else "pruned"].append(f"M{x} {y}h0")
+    steps = [at(place, value) for place, value in drawn.best]
+    line = f"M{steps[0][0]} {steps[0][1]}" + "".join(f"H{x}V{y}" for x, y in steps[1:]) if steps else ""
+    best = f", and the best so far, which came to {number(drawn.best[-1][1])}" if drawn.best else ""
+    ends = [(0, "start", False), (last / 2, "middle", True), (last, "end", False)]
+    return {
+        "title": f"{goal.metric} ({goal.mode})",
+        "label": f"{goal.metric} of {drawn.length:,} trials in the order in which they finished{best}",
+        "y": [{"at": f"{100 * (1 - scale.at(tick)):.1f}", "text": number(tick)} for tick in scale.ticks()],
+        "x": [
+            {"at": f"{100 * x / last:.1f}", "anchor": anchor, "minor": minor, "text": f"{x:,.0f}"}
+            for x, anchor, minor in ends
+        ],
+        "dots": [(name, "".join(parts)) for name, parts in dots.items() if parts],
+        "line": f"{line}H{100 * drawn.length / last:.1f}" if line else "",
+        "line_class": "steps",
+    }
+
+
+def curve(trial: Trial, goal: Goal) -> dict[str, Any] | None:
+    """The figure of a trial's reports; None where there are fewer than two values."""
+    points = [(r.step, r.metrics[goal.metric]) for r in trial.reports if goal.metric in r.metrics]
+    points = [(step, float(v)) for step, v in points if isinstance(v, (int, float)) and math.isfinite(v)]
+    if len(points) < 2:
+        return None
+    scale = scale_of([value for _, value in points], lower_is_better=goal.lower_is_better)
+    first, last = points[0][0], points[-1][0]
+    placed = [(f"{100 * (s - first) / (last - first):.1f}", f"{100 * (1 - scale.at(v)):.1f}") for s, v in points]
+    return {
+        "title": f"{goal.metric} ({goal.mode}) by step",
+        "label": f"{goal.metric} at {len(points)} steps, last {number(points[-1][1])} at step {last}",
+        "y": [{"at": f"{100 * (1 - scale.at(tick)):.1f}", "text": number(tick)} for tick in scale.ticks()],
+        "x": _ends(first, last),
+        "dots": [("completed", "".join(f"M{x} {y}h0" for x, y in placed))] if len(points) <= 60 else [],
+        "line": "M" + "L".join(f"{x} {y}" for x, y in placed),
+        "line_class": "a",
+    }
+
+
+def _ends(first: float, last: float) -> Sequence[dict[str, Any]]:
+    return (
+        {"at": "0", "anchor": "start", "minor": False, "text": f"step {first:,}"},
+        {"at": "100", "anchor": "end", "minor": False, "text": f"{last:,}"},
+    )

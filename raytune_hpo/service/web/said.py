@@ -1,0 +1,90 @@
+"""Facts in words: what a study did last, one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from raytune_hpo.display.text import cut, number
+from raytune_hpo.facts import (
+    Enqueued,
+    Fact,
+    Finished,
+    Paused,
+    Reported,
+    Requeued,
+    Saved,
+    SessionOpened,
+    Started,
+    Status,
+    StopAsked,
+    StudyCreated,
+    StudyExtended,
+    StudyStopped,
+    Verdict,
+)
+from raytune_hpo.goals import Goal
+from raytune_hpo.runtime.desk import FREE
+
+SHOWN = 6
+_LONG = 120
+
+
+def worker_name(worker: str | None) -> str:
+    """A worker's name as it gave itself one."""
+    name = worker or ""
+    return name.removeprefix(FREE).rpartition(".")[0] if name.startswith(FREE) else name
+
+
+def last_facts(facts: Iterable[tuple[int, Fact]], goal: Goal) -> list[dict[str, Any]]:
+    """The newest facts that say something to people, the newest first."""
+    found: list[dict[str, Any]] = []
+    for _, fact in facts:
+        sentence, why = _sentence(fact, goal)
+        if sentence:
+            found.append({"at": fact.at, "said": sentence, "why": cut(why, _LONG)})
+    return found[: -SHOWN - 1 : -1]
+
+
+def _sentence(fact: Fact, goal: Goal) -> tuple[str, str]:
+    """What a fact says, and the reason; empty for what would say nothing to people."""
+    if isinstance(fact, Started):
+        again = f" again, attempt {fact.attempt}," if fact.attempt > 1 else ""
+        return f"Trial {fact.number} began{again} on {worker_name(fact.worker)}.", ""
+    if isinstance(fact, Finished):
+        return _ended(fact, goal)
+    if isinstance(fact, Requeued):
+        return f"Trial {fact.number} came back.", f"{fact.reason[:1].upper()}{fact.reason[1:]}."
+    if isinstance(fact, Reported):
+        stopped = fact.verdict is Verdict.STOP
+        return (f"Trial {fact.number} is stopped early at step {fact.step}.", "") if stopped else ("", "")
+    if isinstance(fact, (Paused, Saved)):
+        word = "paused" if isinstance(fact, Paused) else "saved a checkpoint"
+        return f"Trial {fact.number} {word} at step {fact.step}.", ""
+    return _of_study(fact)
+
+
+def _ended(fact: Finished, goal: Goal) -> tuple[str, str]:
+    value = fact.metrics.get(goal.metric)
+    if fact.status is Status.FAILED:
+        return f"Trial {fact.number} failed.", fact.reason or ""
+    shown = f" with {number(value)}" if isinstance(value, (int, float)) else ""
+    word = "completed" if fact.status is Status.COMPLETED else "was stopped early"
+    return f"Trial {fact.number} {word}{shown}.", ""
+
+
+def _of_study(fact: Fact) -> tuple[str, str]:
+    if isinstance(fact, StudyCreated):
+        return "The study was made.", ""
+    if isinstance(fact, SessionOpened):
+        return "A session began.", ""
+    if isinstance(fact, StudyExtended):
+        limits = ", ".join(f"{key} {value}" for key, value in fact.limits.items() if value is not None)
+        return "The limits were changed.", limits
+    if isinstance(fact, Enqueued):
+        return "A configuration was enqueued.", ""
+    if isinstance(fact, StopAsked):
+        return f"Somebody wants trial {fact.number} stopped.", ""
+    if isinstance(fact, StudyStopped):
+        return "The study ended.", fact.reason
+    return "", ""

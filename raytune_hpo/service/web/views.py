@@ -1,0 +1,253 @@
+"""Views: what each page shows of a study, as plain values for its template."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from raytune_hpo.analysis.columns import flattened
+from raytune_hpo.analysis.failures import reason_of_failure
+from raytune_hpo.core.snapshot import snapshot_of
+from raytune_hpo.display.status import STATUSES
+from raytune_hpo.display.text import duration, number, short
+from raytune_hpo.facts import Fact, Status
+from raytune_hpo.progress.words import time_left
+from raytune_hpo.results.records import attempt_records, plain
+from raytune_hpo.service.folds import Fold
+from raytune_hpo.service.listing import Listing, Page, count, value_in
+from raytune_hpo.service.web import pictures
+from raytune_hpo.service.web.said import last_facts, worker_name
+from raytune_hpo.trial import Trial
+
+MAX_COLUMNS = 12
+MAX_REASONS = 6
+PAGE = 50
+ORDERS = {"number": "ascending", "-number": "descending"}
+
+
+def study_row(fold: Fold, now: float) -> dict[str, Any]:
+    """A line of the list of studies."""
+    ledger = fold.ledger
+    status, goal = ledger.status(now), ledger.spec.goals[0]
+    is_running = ledger.stopped is None
+    limit = ledger.spec.limits.num_trials
+    best = status.best.get(goal.metric)
+    return {
+        "name": fold.name,
+        "state": "running" if is_running else "ended",
+        "mark": "running" if is_running else "finished",
+        "trials": f"{status.num_at_rest:,}",
+        "limit": "" if limit is None else f"{limit:,}",
+        "bar": pictures.bar(status.counts, limit),
+        "label": f"{status.num_at_rest:,} of {limit:,} trials" if limit else f"{status.num_at_rest:,} trials",
+        "best": "" if best is None else number(best),
+        "metric": goal.metric,
+        "mode": goal.mode,
+        "failed": status.counts[Status.FAILED] or "",
+        "running": status.counts[Status.RUNNING] or "",
+        "last_at": fold.last_at,
+        "spark": pictures.spark(snapshot_of(ledger, now).histories[0], goal),
+    }
+
+
+def head(fold: Fold, kind: str) -> dict[str, Any]:
+    """What stands at the top of all pages of a study."""
+    ledger, spec = fold.ledger, fold.ledger.spec
+    is_running = ledger.stopped is None
+    goal = spec.goals[0]
+    words = [f"sampler {spec.sampler.name}", *([f"scheduler {spec.scheduler.name}"] if spec.scheduler else [])]
+    words += [f"seed {spec.seed}", f"{'minimises' if goal.lower_is_better else 'maximises'} {goal.metric}"]
+    example = ledger.trials[-1].config if ledger.trials else {}
+    return {
+        "name": fold.name,
+        "is_running": is_running,
+        "is_controlled": kind in ("hosted", "cluster") or spec.settings.get("runtime") == "http",
+        "state": "running" if is_running else f"ended: {ledger.stopped}",
+        "mark": "running" if is_running else "finished",
+        "settings": " · ".join(words),
+        "metric": goal.metric,
+        "limit": spec.limits.num_trials,
+        "num_trials": len(ledger.trials),
+        "num_failed": ledger.counts[Status.FAILED],
+        "example": json.dumps(plain(example), indent=1),
+    }
+
+
+def overview(fold: Fold, kind: str, now: float) -> dict[str, Any]:
+    """The page of a study."""
+    ledger, goal = fold.ledger, fold.ledger.spec.goals[0]
+    snapshot = snapshot_of(ledger, now)
+    status, limit = snapshot.status, ledger.spec.limits.num_trials
+    best = ledger.best[0]
+    rate = status.num_finished / status.elapsed_s if status.elapsed_s > 0 else None
+    tiles: list[dict[str, Any]] = [
+        {"what": "trials finished", "value": f"{status.num_at_rest:,}", "of": "" if limit is None else f"{limit:,}"},
+        {
+            "what": f"best {goal.metric}" + (f", trial {best.number}" if best else ""),
+            "value": number(best.metrics[goal.metric]) if best else "none yet",
+        },
+        {"what": "running time", "value": duration(status.elapsed_s)},
+    ]
+    left_s = time_left(status, rate) if status.is_running else None
+    if left_s is not None:
+        tiles.append({"what": "left, about", "value": duration(left_s)})
+    failures = _failures(ledger.finished) if ledger.counts[Status.FAILED] else []
+    return {
+        "s": {
+            **head(fold, kind),
+            "tiles": tiles,
+            "bar": pictures.bar(status.counts, limit),
+            "label": f"{status.num_at_rest:,} of {limit:,} trials" if limit else f"{status.num_at_rest:,} trials",
+            "counts": [
+                {"status": s, "text": f"{status.counts[s]:,} {row.word}"}
+                for s, row in STATUSES.items()
+                if status.counts[s]
+            ],
+        },
+        "fig": pictures.history(snapshot.histories[0], goal, limit),
+        "running": snapshot.running,
+        "failures": failures,
+        "best": best and {"number": best.number, "config": [(k, short(v)) for k, v in flattened(best.config).items()]},
+        "log": last_facts(fold.last, goal),
+    }
+
+
+def _failures(finished: Sequence[Trial]) -> list[dict[str, Any]]:
+    """The reasons of failures, the most frequent first."""
+    failed = [trial for trial in finished if trial.status is Status.FAILED]
+    reasons = Counter(reason_of_failure(trial) for trial in failed)
+    last = {reason_of_failure(trial): trial.number for trial in failed}
+    return [{"reason": reason, "n": n, "last": last[reason]} for reason, n in reasons.most_common(MAX_REASONS)]
+
+
+Link = Callable[..., str]  # the address of the table with other settings
+
+
+def trials(fold: Fold, kind: str, page: Page, listing: Listing, base: str) -> dict[str, Any]:
+    """A page of the table of trials."""
+    ledger = fold.ledger
+    names = _columns(fold, page.trials)
+
+    def link(**changes: str | None) -> str:
+        query = {"status": listing.status, "where": listing.where, "sort": listing.sort, **changes}
+        return f"{base}/trials?{urlencode({k: v for k, v in query.items() if v})}"
+
+    matching = len(ledger.trials) if listing == Listing(sort=listing.sort) else count(fold, listing)
+    return {
+        "s": head(fold, kind),
+        "head": _heads(fold, page, names[:MAX_COLUMNS], listing.sort, link),
+        "rows": [_row(fold, trial, names[:MAX_COLUMNS]) for trial in page.trials],
+        "chips": _chips(fold, listing.status, link),
+        "matching": f"{matching:,}",
+        "hidden": len(names) - len(names[:MAX_COLUMNS]),
+        "lifted": link(where=None),
+        "next": page.next and f"{link()}&{urlencode({'cursor': page.next})}",
+        "first": link(),
+        "size": PAGE,
+    }
+
+
+def _heads(fold: Fold, page: Page, names: Sequence[str], sort: str, link: Link) -> list[dict[str, Any]]:
+    """The heads of the columns; those by which the table can be sorted are links."""
+    goal = fold.ledger.spec.goals[0]
+    best_first = "ascending" if goal.lower_is_better else "descending"
+    by_number = "number" if sort == "-number" else "-number"
+    heads: list[dict[str, Any]] = [
+        {"word": "trial", "href": link(sort=by_number), "sorted": ORDERS.get(sort)},
+        {"word": "status"},
+    ]
+    for name in names:
+        is_right = all(_cell(value_in(t, name))["right"] for t in page.trials)
+        column: dict[str, Any] = {"word": name, "right": is_right}
+        if name == goal.metric:
+            column.update(href=link(sort="metric"), sorted=best_first if sort == "metric" else None)
+        heads.append(column)
+    by_duration = "ascending" if sort == "duration" else None
+    return [
+        *heads,
+        {"word": "took", "right": True, "href": link(sort="duration"), "sorted": by_duration},
+        {"word": "worker"},
+    ]
+
+
+def _row(fold: Fold, found: Trial, names: Sequence[str]) -> dict[str, Any]:
+    """A trial as a row of the table."""
+    best = fold.ledger.best[0]
+    return {
+        "number": found.number,
+        "status": found.status.value,
+        "is_best": best is not None and found.number == best.number,
+        "cells": [
+            *(_cell(value_in(found, name)) for name in names),
+            {"text": "" if found.duration_s is None else duration(found.duration_s), "right": True},
+            {"text": worker_name(found.worker), "right": False},
+        ],
+    }
+
+
+def _chips(fold: Fold, chosen: str | None, link: Link) -> list[dict[str, Any]]:
+    """The statuses that there are, with how many trials have them; one is a filter."""
+    ledger = fold.ledger
+    everything = {"word": "All", "n": f"{len(ledger.trials):,}", "href": link(status=None), "on": chosen is None}
+    return [everything] + [
+        {"word": row.word, "mark": s, "n": f"{ledger.counts[Status(s)]:,}", "href": link(status=s), "on": chosen == s}
+        for s, row in STATUSES.items()
+        if ledger.counts[Status(s)]
+    ]
+
+
+def _columns(fold: Fold, found: Sequence[Trial]) -> list[str]:
+    """Goals first, then parameters, then other metrics."""
+    goals = [goal.metric for goal in fold.ledger.spec.goals]
+    parameters = [name for t in found for name in flattened(t.config)]
+    return list(dict.fromkeys([*goals, *parameters, *(name for t in found for name in t.metrics)]))
+
+
+def _cell(value: Any) -> dict[str, Any]:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return {"text": "" if value is None else short(value), "right": is_number or value is None}
+
+
+def trial(fold: Fold, found: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
+    """The page of a trial."""
+    ledger, best = fold.ledger, fold.ledger.best[0]
+    failed = [t.number for t in ledger.finished if t.status is Status.FAILED]
+    reason = reason_of_failure(found) if found.status is Status.FAILED else ""
+    alike = sum(reason_of_failure(ledger.trials[n]) == reason for n in failed) - 1 if reason else 0
+    best_config = {} if best is None else flattened(best.config)
+    said = [f"attempt {found.attempt}"]
+    said += [f"took {duration(found.duration_s)}"] if found.duration_s is not None else []
+    said += [f"on {worker_name(found.worker)}"] if found.worker else []
+    attempts = [{**a, "worker": worker_name(a["worker"])} for a in attempt_records(facts)]
+    return {
+        "name": fold.name,
+        "t": {
+            "number": found.number,
+            "status": found.status.value,
+            "said": " · ".join(said),
+            "reason": reason,
+            "error": found.error,
+        },
+        "alike": alike,
+        "previous_failed": max((n for n in failed if n < found.number), default=None),
+        "next_failed": min((n for n in failed if n > found.number), default=None),
+        "config": [
+            {"name": name, "value": short(value), "best": short(best_config[name]) if name in best_config else ""}
+            for name, value in flattened(found.config).items()
+        ],
+        "metrics": [(name, short(value)) for name, value in found.metrics.items()],
+        "why": _why(fold, found),
+        "attempts": attempts,
+        "fig": pictures.curve(found, ledger.spec.goals[0]),
+    }
+
+
+def _why(fold: Fold, found: Trial) -> str:
+    if not found.is_suggested:
+        return "Somebody enqueued it."
+    arm = f", arm {found.arm}" if found.arm else ""
+    parent = f", from trial {found.parent}" if found.parent is not None else ""
+    return f"Proposed by {fold.ledger.spec.sampler.name}{arm}{parent}, when the study had {found.basis:,} facts."

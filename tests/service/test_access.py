@@ -1,0 +1,230 @@
+"""Who may do what, and from where: every route, every role, strange hosts, other sites, secrets."""
+
+from __future__ import annotations
+
+import os
+import stat
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.service.access import RateLimit
+from raytune_hpo.service.app import ENDPOINTS
+from raytune_hpo.service.guards import allowed_hosts
+from raytune_hpo.service.tokens import ROLES, TokenStore
+
+NAMES = {"study": "guarded", "number": "0", "lease": "none", "token": "none", "figure": "history", "worker": "none"}
+
+
+@pytest.fixture(scope="module")
+def study(server):
+    return server.create("guarded", limits={"num_trials": 1_000})
+
+
+def asked(server, endpoint, role):
+    path = endpoint.path.format(**NAMES)
+    api = server.api(role)
+    if endpoint.media == "text/event-stream":
+        with api.stream(endpoint.method, path) as stream:
+            return stream.status_code
+    return api.request(endpoint.method, path, json={} if endpoint.body else None).status_code
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
+def test_every_route_asks_for_its_role(server, study, endpoint):
+    if endpoint.name == "stop_study":
+        pytest.skip("it would end the study of the others; see test_workers")
+    assert asked(server, endpoint, "") == 401
+    for role in ROLES:
+        status = asked(server, endpoint, role)
+        is_enough = ROLES.index(role) >= ROLES.index(endpoint.role)
+        assert (status not in (401, 403)) == is_enough, (role, status)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
+@pytest.mark.parametrize("path", ["/v1/studies", "/v1/studies/guarded/events", "/healthz", "/", "/problems/invalid"])
+def test_a_strange_host_gets_nothing_whatever_the_method(server, study, method, path):
+    headers = {"Host": f"evil.example:{server.port}", "Authorization": f"Bearer {server.secrets['admin']}"}
+    answer = httpx.request(method, f"{server.url}{path}", headers=headers)
+    assert answer.status_code == 400
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.0.0.1:1", "localhost.evil:{port}", "127.0.0.1:{port}@evil", "[::1]"]
+)
+def test_a_host_is_compared_whole_with_its_port(server, host):
+    answer = httpx.get(f"{server.url}/healthz", headers={"Host": host.format(port=server.port)})
+    assert answer.status_code == 400
+
+
+def test_hosts_that_the_starter_names_are_answered():
+    assert {"hpo.example", "hpo.example:8270", "other:443"} < allowed_hosts(8270, ["hpo.example", "other:443"])
+    with pytest.raises(SpecError, match="an allowed host is a name"):
+        allowed_hosts(1, ["*"])
+
+
+def test_every_answer_has_the_headers_that_hold_browsers_back(server):
+    for path in ("/healthz", "/v1/studies", "/v1/nothing"):
+        headers = httpx.get(f"{server.url}{path}").headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert "server" not in headers
+
+
+@pytest.fixture(scope="module")
+def cookie(server, study):
+    answer = httpx.get(server.link)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    said = answer.headers["set-cookie"].lower()
+    assert "httponly" in said and "samesite=strict" in said and "path=/" in said
+    return answer.headers["set-cookie"].partition(";")[0]
+
+
+def test_the_link_is_good_once(server, cookie):
+    again = httpx.get(server.link)
+    assert again.status_code == 401
+    assert "set-cookie" not in again.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "is_let_in"),
+    [
+        ("GET", {"Sec-Fetch-Site": "same-origin"}, True),
+        ("GET", {"Sec-Fetch-Site": "cross-site"}, False),
+        ("GET", {"Sec-Fetch-Site": "same-site"}, False),
+        ("POST", {"Sec-Fetch-Site": "same-origin"}, True),
+        ("POST", {"Origin": "http://evil.example"}, False),
+        ("POST", {"Origin": "null"}, False),
+        ("POST", {"Origin": "{url}"}, True),
+        ("POST", {}, False),
+        ("DELETE", {"Sec-Fetch-Site": "cross-site", "Origin": "{url}"}, False),
+    ],
+)
+def test_other_sites_cannot_use_the_cookie(server, cookie, method, headers, is_let_in):
+    sent = {name: value.format(url=server.url) for name, value in headers.items()}
+    path = {"GET": "studies/guarded/facts", "POST": "studies/guarded/queue", "DELETE": "tokens/none"}[method]
+    answer = httpx.request(
+        method, f"{server.url}/v1/{path}", headers={"Cookie": cookie, **sent}, json={} if method == "POST" else None
+    )
+    assert (answer.status_code != 403) == is_let_in, answer.text
+
+
+def test_a_token_for_one_study_knows_no_other(server, study):
+    server.create("other")
+    secret = server.api().post("/tokens", json={"role": "worker", "study": "guarded"}).json()["token"]
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert httpx.get(f"{server.url}/v1/studies/guarded", headers=headers).status_code == 200
+    assert httpx.get(f"{server.url}/v1/studies/other", headers=headers).status_code == 404
+    names = [line["name"] for line in httpx.get(f"{server.url}/v1/studies", headers=headers).json()["items"]]
+    assert names == ["guarded"]
+
+
+def test_a_token_is_revoked_at_once(server):
+    made = server.api().post("/tokens", json={"role": "viewer", "label": "short"}).json()
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    assert httpx.get(f"{server.url}/v1/me", headers=headers).json()["label"] == "short"
+    assert server.api().delete(f"/tokens/{made['id']}").status_code == 204
+    assert httpx.get(f"{server.url}/v1/me", headers=headers).status_code == 401
+
+
+def test_tokens_are_kept_as_digests_in_a_private_file(server):
+    kept = server.tokens.read_text()
+    assert not any(secret in kept for secret in server.secrets.values())
+    assert stat.S_IMODE(os.stat(server.tokens).st_mode) == 0o600
+    listed = server.api().get("/tokens").text
+    assert "digest" not in listed and not any(secret in listed for secret in server.secrets.values())
+
+
+def test_a_token_expires(tmp_path):
+    store = TokenStore(tmp_path / "tokens.json")
+    secret, token = store.create("viewer", expires_in_s=3600)
+    assert store.find(secret) == token
+    assert store.find(secret + "x") is None
+    assert store.find("hpo_") is None
+    late, _ = store.create("viewer", expires_in_s=1e-9)
+    assert store.find(late) is None
+
+
+def test_the_last_admin_stays(own_server):
+    key = own_server.api().get("/me").json()["id"]
+    assert own_server.api().delete(f"/tokens/{key}").json()["type"] == "/problems/last-admin"
+
+
+def test_a_limit_counts_what_lies_within_its_time():
+    limit = RateLimit(2, 10.0)
+    limit.count("a", 0.0)
+    limit.count("a", 4.0)
+    assert limit.wait_s("a", 5.0) == 5.0
+    assert limit.wait_s("b", 5.0) == 0.0
+    assert limit.wait_s("a", 10.5) == 0.0
+
+
+def test_guessing_tokens_is_slowed_down(own_server):
+    headers = {"Authorization": "Bearer hpo_00000000_guess"}
+    answers = [httpx.get(f"{own_server.url}/v1/me", headers=headers) for _ in range(12)]
+    assert [a.status_code for a in answers] == [401] * 10 + [429] * 2
+    assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+# ------------------------------------------------------------------------------------------------ bad input
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b'{"name": "a", "space": {"x": NaN}}', 400, "not JSON"),
+        (b'{"name": "a", "name": "b"}', 400, "each key once"),
+        (b"\xff", 400, "UTF-8"),
+        (b"[" * 100_000, 400, "deep"),
+        (b'{"name": "a", "space": {"x": 1}, "more": 1}', 422, "more"),
+        (b'{"name": "' + b"a" * 201 + b'", "space": {}}', 422, "200"),
+        (b'{"name": "a/b", "space": {"x": {"type": "float", "low": 0, "high": 1}}}', 422, "no '/'"),
+        (b'{"name": "a\\u0007", "space": {"x": {"type": "float", "low": 0, "high": 1}}}', 422, "printable"),
+        (b'{"name": "a", "space": {}}', 422, "at least one entry"),
+        (b'{"name": "a", "space": {"x": {"type": "float", "low": 1, "high": 0}}}', 422, "/space/x"),
+        (b'{"name": "a", "space": {"x": {"type": "float", "low": 0, "high": 1, "log": true}}}', 422, "log"),
+        (b'{"name": "a", "space": {"x": {"type": "flaot"}}}', 422, "one of float"),
+        (b'{"name": "a", "space": {"x": {"type": "choice", "values": []}}}', 422, "1 to 1,000"),
+        (b'{"name": "a", "space": {"x": {"type": "int", "low": 0, "high": 1}}, "sampler": "gpp"}', 422, "did you mean"),
+        (b'"' + b"a" * (1 << 20) + b'"', 413, "1,048,576"),
+    ],
+)
+def test_what_breaks_a_rule_is_refused_with_the_rule(server, body, status, said):
+    answer = server.api().post("/studies", content=body)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert said in answer.json()["detail"]
+    assert "Traceback" not in answer.text and str(server.storage.parent) not in answer.text
+
+
+def test_a_body_of_unknown_length_is_counted_while_it_comes(server):
+    answer = server.api().post("/studies", content=(b"a" * 65_536 for _ in range(40)))
+    assert answer.status_code == 413
+
+
+def test_nothing_is_decompressed(server):
+    answer = server.api().post("/studies", content=b"x", headers={"Content-Encoding": "gzip"})
+    assert answer.status_code == 400
+
+
+def test_the_same_key_gives_the_same_answer(server):
+    server.create("keyed")
+    body, headers = {"configs": [{"x": 0.5, "n": 1}]}, {"Idempotency-Key": "k1"}
+    api = server.api("editor")
+    first, second = (api.post("/studies/keyed/queue", json=body, headers=headers) for _ in range(2))
+    assert first.json() == second.json() == {"enqueued": 1, "waiting": 1}
+    other = api.post("/studies/keyed/queue", json={"configs": [{"x": 0.1, "n": 1}]}, headers=headers)
+    assert other.json()["type"] == "/problems/key-reused"
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)", "a b", "ä", "100%", "..x", "a?b=c#d", "'; --"])
+def test_nasty_names_are_only_names(server, name):
+    assert server.create(name)["name"] == name
+
+    found = server.api("viewer").get(f"/studies/{quote(name, safe='')}")
+    assert found.json()["name"] == name

@@ -1,0 +1,172 @@
+"""Reading over HTTP: what stands in the resources, pages, versions, formats."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo.service.app import ENDPOINTS
+from raytune_hpo.service.openapi import document
+
+
+@pytest.fixture(scope="module")
+def api(server):
+    server.create("read", limits={"num_trials": 20})
+    while True:
+        given = server.lease("read", limit=8)
+        if given["over"]:
+            break
+        for one in given["assignments"]:
+            if one["number"] == 3:
+                server.result(
+                    "read", one, status="failed", error="Traceback\nValueError: =1+1 <script>", output="hello"
+                )
+            else:
+                server.result("read", one, metrics={"loss": one["config"]["x"], "size": one["number"]}, duration_s=1.5)
+    return server.api("viewer")
+
+
+def test_a_study_says_where_it_stands(api):
+    study = api.get("/studies/read").json()
+    assert study["state"] == "ended"
+    assert study["stopped"] == "num_trials"
+    assert study["counts"]["completed"] == 19
+    assert study["counts"]["failed"] == 1
+    assert study["best"] == min(t["metrics"]["loss"] for t in trials(api))
+    assert study["spec"]["sampler"]["name"] == "random"
+    assert "read" in [line["name"] for line in api.get("/studies", params={"q": "READ"}).json()["items"]]
+
+
+def trials(api, **params):
+    """Those of all pages that have a result."""
+    found, cursor = [], None
+    while True:
+        place = {} if cursor is None else {"cursor": cursor}
+        page = api.get("/studies/read/trials", params={**params, **place, "limit": 7}).json()
+        found += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            return [trial for trial in found if trial["metrics"]]
+
+
+def test_pages_have_every_trial_once_in_every_order(api):
+    numbers = [t["number"] for t in trials(api)]
+    assert numbers == [n for n in range(20) if n != 3]
+    assert [t["number"] for t in trials(api, sort="-number")] == numbers[::-1]
+    losses = [t["metrics"]["loss"] for t in trials(api, sort="metric")]
+    assert losses == sorted(losses) and len(losses) == 19
+    assert len(trials(api, where="size >= 10")) == 10
+    assert len(trials(api, where="x < 0.5", status="completed")) == sum(loss < 0.5 for loss in losses)
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"where": "__import__('os')"}, "COLUMN OP NUMBER"),
+        ({"where": "y < 1"}, "with one of the columns loss"),
+        ({"cursor": "!!"}, "begin again without one"),
+        ({"limit": "0"}, "greater than or equal to 1"),
+        ({"limt": "5"}, "limt"),
+        ({"token": "x"}, "not into a query"),
+    ],
+)
+def test_a_wrong_query_is_explained(api, params, said):
+    answer = api.get("/studies/read/trials", params=params)
+    assert answer.status_code == 400
+    assert said in answer.json()["detail"]
+
+
+def test_a_cursor_belongs_to_one_list(api):
+    cursor = api.get("/studies/read/trials", params={"limit": 2}).json()["next"]
+    assert api.get("/studies/read/trials", params={"limit": 2, "sort": "-number", "cursor": cursor}).status_code == 400
+
+
+def test_a_trial_in_full_has_its_attempts_output_and_error(api):
+    trial = api.get("/studies/read/trials/3").json()
+    assert trial["status"] == "failed"
+    assert trial["reason"] == "ValueError: =1+1 <script>"
+    assert trial["attempts"][0]["output"] == "hello"
+    assert trial["suggested"] and isinstance(trial["basis"], int)
+    assert api.get("/studies/read/trials/20").status_code == 404
+    assert api.get("/studies/read/trials/zero").status_code == 404
+
+
+def test_what_has_not_changed_is_not_sent_again(api):
+    tag = api.get("/studies/read").headers["etag"]
+    again = api.get("/studies/read", headers={"If-None-Match": tag})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == tag
+
+
+def test_tables_are_csv_and_json_lines_too(api):
+    lines = api.get("/studies/read/trials", headers={"Accept": "text/csv"}).text.splitlines()
+    assert lines[0].startswith("number,status,config/x,config/n,metrics/loss")
+    assert len(lines) == 21
+    rows = api.get("/studies/read/trials", headers={"Accept": "application/x-ndjson"}).text.splitlines()
+    assert [json.loads(row)["number"] for row in rows] == list(range(20))
+
+
+def test_the_best_the_front_and_the_importances(api):
+    best = api.get("/studies/read/best").json()
+    assert [best["number"]] == [t["number"] for t in api.get("/studies/read/front").json()["items"]]
+    assert set(api.get("/studies/read/importances").json()["importances"]) == {"x", "n"}
+
+
+def test_a_figure_is_that_of_the_package(api, server):
+    figure = api.get("/studies/read/figures/history").json()
+    own = json.loads(hpo.load("read", str(server.storage)).plot.history().to_json())
+    assert figure["data"] == own["data"]
+    assert "a figure is one of history" in api.get("/studies/read/figures/pie").json()["detail"]
+
+
+def test_facts_are_those_of_the_journal(api, server):
+    with hpo.Client(server.url, server.secrets["viewer"]).study("read") as study:
+        results = study.results()
+    assert results.best_value == api.get("/studies/read").json()["best"]
+    page = api.get("/studies/read/facts", params={"from": 1, "limit": 2}).json()
+    assert [fact["seq"] for fact in page["items"]] == [1, 2]
+    assert page["next"] == 3
+
+
+def test_events_begin_with_the_state_and_end_with_the_study(api):
+    with api.stream("GET", "/studies/read/events") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        lines = list(stream.iter_lines())
+    assert [line for line in lines if line.startswith("event")] == ["event: snapshot", "event: end"]
+    data = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data")]
+    assert data[0]["status"]["num_finished"] == 20
+    assert data[1]["stopped"] == "num_trials"
+
+
+def test_facts_are_resumed_where_a_stream_broke(api):
+    total = api.get("/studies/read").json()["seq"]
+    with api.stream("GET", "/studies/read/events?facts=1", headers={"Last-Event-ID": str(total - 2)}) as stream:
+        ids = [line for line in stream.iter_lines() if line.startswith("id")]
+    assert ids == [f"id: {total - 1}", f"id: {total}", f"id: {total}"]
+
+
+def test_a_study_that_is_not_there(api):
+    problem = api.get("/studies/nowhere").json()
+    assert problem["status"] == 404
+    assert problem["type"] == "/problems/not-found"
+    assert problem["instance"] == "/v1/studies/nowhere"
+
+
+def test_every_type_of_problem_has_a_page(api, server):
+    assert "nothing here" in api.get(f"{server.url}/problems/not-found").text
+    assert api.get(f"{server.url}/problems/none").status_code == 404
+
+
+def test_the_document_has_every_route(api):
+    served = api.get("/openapi.json").json()
+    assert served == json.loads(json.dumps(document(ENDPOINTS)))
+    operations = [o for path in served["paths"].values() for o in path.values()]
+    assert len({o["operationId"] for o in operations}) == len(operations) == len(ENDPOINTS)
+
+
+def test_parts_are_listed_with_their_options(api):
+    samplers = {part["name"]: part for part in api.get("/samplers").json()["items"]}
+    assert samplers["gp"]["summary"]
+    assert "eta" in {p["name"]: p for p in api.get("/schedulers").json()["items"]}["asha"]["options"]

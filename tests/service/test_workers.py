@@ -1,0 +1,406 @@
+"""Workers over HTTP: leases and their ends, late words, repeated words, restarts, and workers that fail everything."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo.service.leases import TERM_S, LeaseBook
+from raytune_hpo.service.quarantine import FIRST_S, Quarantine
+
+
+def status(server, study):
+    return server.api("viewer").get(f"/studies/{study}").json()
+
+
+def trial(server, study, number):
+    return server.api("viewer").get(f"/studies/{study}/trials/{number}").json()
+
+
+def wait_until(condition, timeout_s=20.0):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it has not come to pass"
+        time.sleep(0.1)
+
+
+# ------------------------------------------------------------------------------------------------ books, sans I/O
+
+
+def test_a_lease_ends_unless_its_worker_shows_life():
+    book = LeaseBook()
+    held = book.of_worker("a", 10.0)
+    for _ in range(8):
+        book.pass_time(1.0)
+    assert book.renew(held.id) is held
+    for _ in range(9):
+        book.pass_time(1.0)
+    assert book.expire() == []
+    book.pass_time(1.0)
+    assert book.expire() == [held]
+    assert book.renew(held.id) is None
+    assert book.of_worker("a", 10.0).id != held.id
+
+
+def test_no_lease_ends_because_nobody_listened():
+    book = LeaseBook()
+    book.of_worker("a", 10.0)
+    book.pass_time(300.0)
+    assert book.expire() == []
+
+
+def test_leases_are_found_again_in_the_names_of_workers():
+    book = LeaseBook()
+    held = book.of_worker("a", 10.0)
+    after = LeaseBook()
+    after.find_again([held.name, "thread-1", "http-odd"])
+    assert [lease.id for lease in after.all()] == [held.id]
+    assert after.renew(held.id).ends_at == TERM_S
+
+
+def test_a_worker_is_in_quarantine_that_fails_while_others_complete():
+    quarantine = Quarantine()
+    for _ in range(9):
+        quarantine.note("bad", has_failed=True, duration_s=0.1, now_s=0.0)
+    assert quarantine.left_s("bad", 0.0) == 0.0  # everyone fails: it is the objective
+    quarantine.note("good", has_failed=False, duration_s=0.1, now_s=0.0)
+    quarantine.note("bad", has_failed=True, duration_s=0.1, now_s=0.0)
+    assert quarantine.left_s("bad", 10.0) == FIRST_S - 10.0
+    for _ in range(5):
+        quarantine.note("bad", has_failed=True, duration_s=0.1, now_s=FIRST_S)
+    assert quarantine.left_s("bad", FIRST_S) == 2 * FIRST_S
+    assert quarantine.lift("bad")
+    assert quarantine.left_s("bad", FIRST_S) == 0.0
+
+
+def test_slow_failures_are_no_reason_for_quarantine():
+    quarantine = Quarantine()
+    quarantine.note("good", has_failed=False, duration_s=1.0, now_s=0.0)
+    for _ in range(20):
+        quarantine.note("slow", has_failed=True, duration_s=60.0, now_s=0.0)
+    assert quarantine.left_s("slow", 0.0) == 0.0
+
+
+# ------------------------------------------------------------------------------------------------ leases
+
+
+def test_a_lost_reply_is_given_again(server):
+    server.create("lost-reply")
+    first, again = server.lease("lost-reply"), server.lease("lost-reply")
+    assert first["assignments"] == again["assignments"]
+    holding = server.lease("lost-reply", holding=[first["assignments"][0]["number"]])
+    assert holding["assignments"][0]["number"] == 1
+    assert first["lease"] == again["lease"] == holding["lease"]
+
+
+def test_a_silent_worker_loses_its_trial_to_another(server):
+    server.create("silent")
+    (given,) = server.lease("silent", "quiet", ttl_s=1)["assignments"]
+    wait_until(lambda: trial(server, "silent", 0)["status"] == "waiting")
+    (other,) = server.lease("silent", "eager")["assignments"]
+    assert (other["number"], other["attempt"], other["config"]) == (0, 2, given["config"])
+    late = server.result("silent", given, metrics={"loss": 1.0})
+    assert late.json()["type"] == "/problems/superseded"
+    verdict = server.api("worker").post(
+        "/studies/silent/trials/0/reports", json={"attempt": 1, "reports": [{"step": 1, "metrics": {"loss": 1}}]}
+    )
+    assert verdict.json()["verdict"] == "stop"
+    assert server.result("silent", other, metrics={"loss": 2.0}).json()["metrics"] == {"loss": 2.0}
+
+
+def test_a_sign_of_life_keeps_the_lease_and_says_what_shall_end(server):
+    server.create("alive")
+    given = server.lease("alive", ttl_s=2)
+    path = f"/studies/alive/leases/{given['lease']}"
+    for _ in range(4):
+        time.sleep(0.7)
+        assert server.api("worker").put(path, json={}).json()["verdicts"] == [{"number": 0, "verdict": "continue"}]
+    assert server.api("editor").post("/studies/alive/trials/0/stop").status_code == 202
+    assert server.api("worker").put(path, json={}).json()["verdicts"] == [{"number": 0, "verdict": "stop"}]
+    assert server.api("worker").delete(path).status_code == 204
+    assert server.api("worker").put(path, json={}).json()["type"] == "/problems/lease-expired"
+    assert trial(server, "alive", 0)["status"] == "waiting"
+
+
+def test_a_late_result_is_adopted_where_nobody_has_the_trial(server):
+    server.create("adopted")
+    (given,) = server.lease("adopted", ttl_s=1)["assignments"]
+    wait_until(lambda: trial(server, "adopted", 0)["status"] == "waiting")
+    assert server.result("adopted", given, metrics={"loss": 1.0}).json()["status"] == "completed"
+    assert server.result("adopted", given, metrics={"loss": 1.0}).status_code == 200
+    assert trial(server, "adopted", 0)["attempt"] == 2
+
+
+def test_a_late_report_takes_the_trial_up_again(server):
+    server.create("late-report")
+    (given,) = server.lease("late-report", ttl_s=1)["assignments"]
+    wait_until(lambda: trial(server, "late-report", 0)["status"] == "waiting")
+    path = "/studies/late-report/trials/0/reports"
+    answer = server.api("worker").post(path, json={"attempt": 1, "reports": [{"step": 1, "metrics": {"loss": 3.0}}]})
+    assert (answer.json()["verdict"], answer.json()["attempt"]) == ("continue", 2)
+    assert server.result("late-report", {**given, "attempt": 2}, metrics={"loss": 1.0}).json()["status"] == "completed"
+
+
+def test_a_worker_that_waits_is_woken_by_what_is_enqueued(server):
+    server.create("woken", space={"x": {"type": "choice", "values": [1]}}, sampler="grid", limits={"num_trials": 5})
+    (given,) = server.lease("woken", "first")["assignments"]
+    answers = []
+    waiting = threading.Thread(target=lambda: answers.append(server.lease("woken", "second", wait_s=20)))
+    waiting.start()
+    time.sleep(0.5)
+    begin = time.monotonic()
+    assert server.api("editor").post("/studies/woken/queue", json={"configs": [{"x": 1}]}).status_code == 201
+    waiting.join(20)
+    assert time.monotonic() - begin < 5
+    assert answers[0]["assignments"][0]["number"] == 1
+    server.result("woken", given, metrics={"loss": 0})
+
+
+def test_the_end_is_told_to_whoever_asks(server):
+    server.create("ended")
+    (given,) = server.lease("ended")["assignments"]
+    assert server.api("editor").post("/studies/ended/stop", json={"reason": "enough"}).json()["stopped"] == "enough"
+    over = server.lease("ended")
+    assert (over["over"], over["reason"], over["assignments"]) == (True, "enough", [])
+    assert server.result("ended", given, metrics={"loss": 1}).json()["type"] == "/problems/not-running"
+    assert server.api("editor").post("/studies/ended/continue").json()["state"] == "running"
+    assert server.result("ended", given, metrics={"loss": 1}).json()["status"] == "completed"
+    more = server.api("editor").patch("/studies/ended", json={"limits": {"num_trials": 30}}).json()
+    assert more["limits"]["num_trials"] == 30
+    small = server.lease("ended", limit=8) and server.api("editor").patch(
+        "/studies/ended", json={"limits": {"num_trials": 1}}
+    )
+    assert small.json()["type"] == "/problems/limit-too-small"
+
+
+def test_a_study_that_is_full_goes_on_when_it_is_extended(server):
+    server.create("full", limits={"num_trials": 1})
+    server.result("full", server.lease("full")["assignments"][0], metrics={"loss": 1})
+    wait_until(lambda: status(server, "full")["state"] == "ended")
+    assert server.api("editor").patch("/studies/full", json={"limits": {"num_trials": 2}}).json()["state"] == "running"
+    assert server.lease("full")["assignments"][0]["number"] == 1
+
+
+def test_deleting_needs_the_tag_of_what_was_seen(server):
+    server.create("deleted")
+    api = server.api()
+    assert api.delete("/studies/deleted").status_code == 428
+    assert api.delete("/studies/deleted", headers={"If-Match": '"deleted.99"'}).status_code == 412
+    tag = api.get("/studies/deleted").headers["etag"]
+    assert api.delete("/studies/deleted", headers={"If-Match": tag}).json()["type"] == "/problems/running"
+    api.post("/studies/deleted/stop")
+    tag = api.get("/studies/deleted").headers["etag"]
+    assert api.delete("/studies/deleted", headers={"If-Match": tag}).status_code == 204
+    assert api.get("/studies/deleted").status_code == 404
+    server.create("deleted", limits={"num_trials": 3})
+    assert status(server, "deleted")["num_trials"] == 0
+
+
+def test_the_same_spec_again_is_the_same_study_and_another_one_is_refused(server):
+    server.create("twice")
+    assert server.create("twice")["name"] == "twice"
+    body = {"name": "twice", "space": {"y": {"type": "int", "low": 0, "high": 1}}, "sampler": "random"}
+    problem = server.api("editor").post("/studies", json=body).json()
+    assert problem["type"] == "/problems/spec-mismatch"
+    assert "space" in problem["detail"]
+
+
+# ------------------------------------------------------------------------------------------------ results, reports
+
+
+@pytest.mark.parametrize("value", [{}, {"loss": "low"}, {"loss": [1]}, {"loss": None}, {"other": 1.0}])
+def test_a_result_that_is_none_fails_its_trial_and_is_not_sent_for_ever(server, value):
+    server.create("no-result", limits={"num_trials": 100})
+    given = server.lease("no-result", limit=1)["assignments"][0]
+    answer = server.result("no-result", given, metrics=value)
+    assert (answer.status_code, answer.json()["status"]) == (200, "failed")
+    assert "ObjectiveError" in answer.json()["error"]
+    assert server.result("no-result", given, metrics=value).status_code == 200
+
+
+def test_results_come_with_the_next_request(server):
+    server.create("batch")
+    given = server.lease("batch", limit=4)["assignments"]
+    ended = [{"number": g["number"], "attempt": 1, "metrics": {"loss": 1}} for g in given] + [
+        {"number": 99, "attempt": 1, "metrics": {"loss": 1}}
+    ]
+    answer = server.lease("batch", finished=ended)
+    assert [f["recorded"] for f in answer["finished"]] == [True] * len(given) + [False]
+    assert answer["finished"][-1]["problem"]["kind"] == "not-found"
+    assert answer["assignments"][0]["number"] == len(given)
+
+
+def test_steps_rise_and_repeated_ones_get_the_same_answer(server):
+    server.create("steps")
+    (given,) = server.lease("steps")["assignments"]
+    path = f"/studies/steps/trials/{given['number']}/reports"
+
+    def report(*steps):
+        rows = [{"step": step, "metrics": {"loss": loss}} for step, loss in steps]
+        return server.api("worker").post(path, json={"attempt": 1, "reports": rows}).json()
+
+    assert report((1, 0.5), (2, 0.4))["verdict"] == "continue"
+    assert report((2, 0.4))["verdict"] == "continue"
+    assert report((2, 0.3))["type"] == "/problems/step-falls"
+    assert report((4, 0.3), (3, 0.3))["type"] == "/problems/step-falls"
+    assert len(trial(server, "steps", 0)["reports"]) == 2
+
+
+def test_paused_trials_go_on_from_what_their_worker_keeps(server):
+    server.create(
+        "paused",
+        scheduler={"name": "asha", "max_steps": 9, "eta": 3, "promote": True},
+        limits={"num_trials": 6},
+    )
+    resumed = []
+    for _ in range(60):
+        answer = server.lease("paused")
+        if answer["over"]:
+            break
+        for given in answer["assignments"]:
+            begin = given["from_step"] or 0
+            if begin:
+                resumed.append((given["number"], begin, given["checkpoint"]))
+            for step in range(begin + 1, 10):
+                body = {
+                    "attempt": given["attempt"],
+                    "reports": [{"step": step, "metrics": {"loss": given["config"]["x"] + 1 / step}}],
+                    "checkpoint": f"disk/{given['number']}/{step}",
+                }
+                path = f"/studies/paused/trials/{given['number']}/reports"
+                verdict = server.api("worker").post(path, json=body).json()["verdict"]
+                if verdict != "continue":
+                    break
+            if verdict == "stop":
+                server.result("paused", given, status="pruned")
+    assert resumed and all(kept == f"disk/{number}/{step}" for number, step, kept in resumed)
+    assert status(server, "paused")["counts"]["completed"] >= 1
+
+
+# ------------------------------------------------------------------------------------------------ restarts
+
+
+def test_a_killed_service_goes_on_with_the_trials_of_its_workers(own_server):
+    own_server.create("killed", limits={"num_trials": 3})
+    first = own_server.lease("killed", "a")
+    second = own_server.lease("killed", "b")["assignments"][0]
+    own_server.kill()
+    own_server.start()
+    assert status(own_server, "killed")["counts"]["running"] == 2
+    given = first["assignments"][0]
+    path = f"/studies/killed/leases/{first['lease']}"
+    assert own_server.api("worker").put(path, json={}).status_code == 200
+    assert own_server.lease("killed", "c")["assignments"][0]["number"] == 2
+    assert own_server.lease("killed", "a")["assignments"] == [given]
+    for one in (given, second, {"number": 2, "attempt": 1}):
+        assert own_server.result("killed", one, metrics={"loss": 1}).json()["attempt"] == 1
+    assert own_server.lease("killed")["over"]
+
+
+def test_a_service_that_ends_gives_the_studies_back(own_server):
+    own_server.create("given-back", max_retries=0)
+    assert "Traceback" not in own_server.stop()
+    with hpo.Study(
+        {"x": hpo.Float(0, 1), "n": hpo.Int(0, 9)}, name="given-back", storage=str(own_server.storage), sampler="random"
+    ) as study:
+        assert study.ask().number == 0
+
+
+# ------------------------------------------------------------------------------------------------ clients
+
+
+def test_a_python_client_runs_a_study(server):
+    client = hpo.Client(server.url, server.secrets["editor"])
+    space = {"x": {"type": "float", "low": 0, "high": 1}}
+    with client.create_study("by-client", space, num_trials=5, sampler="sobol", metric="score", mode="max") as study:
+        while True:
+            try:
+                one = study.ask()
+            except hpo.errors.StudyEnded:
+                break
+            assert study.report(one, 1, {"score": 0.0}) == "continue"
+            if one.number == 1:
+                study.fail(one, "ValueError: no")
+            else:
+                study.tell(one, one.config["x"], output="done")
+        results = study.results()
+    assert results.num_by_status["completed"] == 4
+    assert results.best_value == max(t.config["x"] for t in results if t.status == "completed")
+
+
+def test_a_client_explains_what_is_wrong(server):
+    with pytest.raises(hpo.errors.SpecError, match="a token is needed"):
+        hpo.Client(server.url, "")
+    with pytest.raises(hpo.errors.HpoError, match="unknown or has expired"):
+        hpo.Client(server.url, "hpo_x_y").study("none").ask()
+    with pytest.raises(hpo.errors.StudyNotFound):
+        hpo.Client(server.url, server.secrets["viewer"]).study("none").results()
+
+
+def test_a_command_is_a_worker(server, tmp_path):
+    server.create("command", space={"x": {"type": "choice", "values": ["; rm -rf ~", "$(id)", "a b"]}}, sampler="grid")
+    script = tmp_path / "objective.py"
+    script.write_text(
+        "import json, os, sys\n"
+        "assert sys.argv[1] == '--x=' + os.environ['HPO_x'], sys.argv\n"
+        "assert 'RAYTUNE_HPO_TOKEN' not in os.environ\n"
+        "print('about to fail' if 'id' in sys.argv[1] else 'fine')\n"
+        "if 'id' in sys.argv[1]: sys.exit(3)\n"
+        "print(json.dumps({'loss': len(sys.argv[1])}))\n"
+    )
+    command = [sys.executable, "-m", "raytune_hpo.cli", "worker", server.url, "command", "--"]
+    done = subprocess.run(
+        [*command, sys.executable, str(script), "--x={x}"],
+        env=server.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    counts = status(server, "command")["counts"]
+    assert (counts["completed"], counts["failed"]) == (2, 1)
+    failed = server.api("viewer").get("/studies/command/trials?status=failed").json()["items"][0]
+    assert failed["reason"] == "the command ended with exit code 3"
+
+
+def test_a_worker_that_fails_everything_gets_nothing_for_a_while(server):
+    server.create("quarantined", limits={"num_trials": 50})
+    server.result("quarantined", server.lease("quarantined", "good")["assignments"][0], metrics={"loss": 1})
+    for _ in range(5):
+        given = server.lease("quarantined", "bad")["assignments"][0]
+        server.result("quarantined", given, status="failed", error="no GPU", duration_s=0.1)
+    refused = server.api("worker").post("/studies/quarantined/leases", json={"worker": "bad", "wait_s": 0})
+    assert (refused.status_code, refused.json()["type"]) == (429, "/problems/worker-quarantined")
+    listed = server.api("viewer").get("/workers").json()["items"]
+    assert [w["worker"] for w in listed if w["quarantined_for_s"] > 0] == ["bad"]
+    assert server.api("editor").delete("/studies/quarantined/quarantine/bad").status_code == 204
+    assert server.lease("quarantined", "bad")["assignments"]
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_lose_nothing(own_server):
+    """Twenty clients ask and tell, some never tell: every trial is finished once."""
+    own_server.create("crowd", limits={"num_trials": 200}, max_retries=50)
+
+    def client(index: int) -> None:
+        while True:
+            answer = own_server.lease("crowd", f"w{index}", ttl_s=2, wait_s=2)
+            if answer["over"]:
+                return
+            for given in answer["assignments"]:
+                if (given["number"] + given["attempt"] + index) % 7 == 0:
+                    index += 100  # it dies, and another one comes in its place
+                    break
+                own_server.result("crowd", given, metrics={"loss": given["config"]["x"]})
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(client, range(20)))  # raises what one of them has met
+    results = hpo.load("crowd", str(own_server.storage))
+    assert results.num_by_status["completed"] == 200
+    assert all(t.metrics["loss"] == t.config["x"] for t in results)
