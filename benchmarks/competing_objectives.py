@@ -136,7 +136,9 @@ def of_functions(
 def of_tasks(
     runs: Runs, samplers: Sequence[str], seeds: Sequence[int], folder: Path, names: Sequence[str]
 ) -> Iterator[Figure]:
-    """The mean gap of each sampler and of each peer over all tasks that both halves, and each for itself, consist of."""
+    """The mean gap of each sampler and of each peer: over all tasks, over those that no setting was chosen on, over those
+    on which all peers have three runs that have them on most tasks.
+    """
     gaps: dict[str, dict[int, dict[str, list[float]]]] = {}
     for name in names:
         problem = fronts.task(folder, name)
@@ -152,14 +154,21 @@ def of_tasks(
                 if volumes:
                     missing = [1 - volume / problem.best for volume in volumes]
                     gaps.setdefault(peer, {}).setdefault(at, {})[name] = missing
-    halves = {"all": names, "reported": [n for n in names if n not in CHOSEN_ON]}
-    for half, those in halves.items():
+    groups = {"all": names, "reported": [n for n in names if n not in CHOSEN_ON], "common": _common(gaps, names)}
+    for group, those in groups.items():
         for who, by_at in gaps.items():
             for at in AT:
                 found = {name: values for name, values in by_at.get(at, {}).items() if name in those}
                 if found:
                     num = sum(map(len, found.values()))
-                    yield _gap(f"{half} tasks, {who}", list(found.values()), at, num, found)
+                    yield _gap(f"{group} tasks, {who}", list(found.values()), at, num, found)
+
+
+def _common(gaps: dict[str, dict[int, dict[str, list[float]]]], names: Sequence[str]) -> list[str]:
+    """The tasks on which everybody has three runs of fifty trials who has them on more than half of the tasks."""
+    known = {who: {name for name, runs in by_at.get(50, {}).items() if len(runs) >= 3} for who, by_at in gaps.items()}
+    usual = [those for those in known.values() if len(those) > len(names) / 2]
+    return [name for name in names if all(name in those for those in usual)]
 
 
 def of_asks(num_trials: int) -> list[Figure]:
