@@ -107,7 +107,7 @@ class Runs:
 
 
 def mean_gap(by_problem: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """The mean over problems of the means over runs, and half its 95 % interval, of runs drawn again."""
+    """The mean over problems of the means over runs, and half its 95 % interval, of normal errors of the runs' means."""
     means = [float(np.mean(gaps)) for gaps in by_problem]
     errors = [float(np.var(gaps, ddof=1)) / len(gaps) if len(gaps) > 1 else np.nan for gaps in by_problem]
     return float(np.mean(means)), 1.96 * float(np.sqrt(np.sum(errors))) / len(means)

@@ -90,7 +90,8 @@ class MetricSeries:
     @cached_property
     def feasible(self) -> NDArray[np.bool_]:
         """Whether each trial has completed and keeps all outcome constraints, (n,)."""
-        return np.array([trial.is_feasible for trial in self.trials], dtype=bool)
+        keeps_all = [trial.status is Status.COMPLETED and not trial.violations for trial in self.trials]
+        return np.array(keeps_all, dtype=bool)
 
     def sample(self, most: int) -> Positions:
         """At most ``most`` positions of trials with a value, in order: the best ones, and others from all the study."""
