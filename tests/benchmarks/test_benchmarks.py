@@ -65,6 +65,10 @@ def test_populations(tmp_path: Path) -> None:
     assert {"static: pbt, interval 9, mean", "static: asha, as many steps as 4 members, mean"} < set(figures)
 
 
+def test_digests(tmp_path: Path) -> None:
+    assert 0.5 < measured(tmp_path, "digests")["digests"]["measured"] < 2
+
+
 STAND_IN = """
 TIMES = (1, 2)
 def names(): return ["bowl"]
