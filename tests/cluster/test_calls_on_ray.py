@@ -241,6 +241,7 @@ def test_trainings_go_on_in_whichever_process_is_free():
     assert len(ours.best_estimator_.estimators_) == 12
 
 
+@pytest.mark.slow
 def test_a_fit_that_takes_its_process_down_is_a_failed_fit():
     once = [(np.arange(80), np.arange(80, 120))]
     with pytest.warns(FitFailedWarning, match="1 fits failed out of a total of 2"):

@@ -50,7 +50,7 @@ def noted(log: Path) -> list[tuple[str, int, int]]:
     return [(x, int(step), int(process)) for x, step, process in (line.split() for line in lines)]
 
 
-@pytest.mark.parametrize("isolation", ["actor", "process"])
+@pytest.mark.parametrize("isolation", ["actor", pytest.param("process", marks=pytest.mark.slow)])
 def test_trials_pause_and_go_on_in_other_workers(isolation: str, name: str, storage: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     results = hpo.tune(
@@ -92,6 +92,7 @@ def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint(name: str, st
     assert len(list(Path(f"{storage}.checkpoints", name).iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_lost_optimizer_knows_the_checkpoints(name: str, storage: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     run = hpo.Tuner(
