@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import time
 
@@ -84,10 +85,15 @@ def test_a_stopped_study_runs_nothing():
 def test_a_hundred_thousand_trials_are_a_small_message_made_in_a_moment():
     ledger = grown(100_000, metric=["loss", "size"])
     snapshot = snapshot_of(ledger, 1.0)
-    began = time.thread_time()
-    for _ in range(20):
-        snapshot_of(ledger, 1.0)
-    assert (time.thread_time() - began) / 20 < 0.02
+    gc.disable()  # it goes through whatever other tests have left
+    try:
+        began = time.thread_time()
+        for _ in range(20):
+            snapshot_of(ledger, 1.0)
+        took_s = (time.thread_time() - began) / 20
+    finally:
+        gc.enable()
+    assert took_s < 0.02
     assert len(pickle.dumps(snapshot)) < 16_000
     for history in snapshot.histories:
         assert len(history.points) <= MAX_POINTS and len(history.best) == MAX_CORNERS
