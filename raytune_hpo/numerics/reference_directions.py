@@ -61,7 +61,9 @@ def normalised(Y: Array, front: Array) -> Array:
 def nearest_directions(Y: Array, W: Array) -> tuple[Array, Array]:
     """Which direction each row of normalised losses is nearest to (n,), and how far from it (n,). (section IV.D)"""
     unit = W / np.linalg.norm(W, axis=1, keepdims=True)
-    along = Y @ unit.T
-    distance = np.sqrt(np.maximum((Y**2).sum(axis=1)[:, None] - along**2, 0.0))
+    sizes = np.abs(Y).max(axis=1, initial=0.0)
+    sizes = np.where(sizes > 0, sizes, 1.0)
+    Y = Y / sizes[:, None]  # the square of 1e200 is infinite
+    distance = np.sqrt(np.maximum((Y**2).sum(axis=1)[:, None] - (Y @ unit.T) ** 2, 0.0))
     nearest = distance.argmin(axis=1)
-    return nearest, distance[np.arange(len(Y)), nearest]
+    return nearest, distance[np.arange(len(Y)), nearest] * sizes

@@ -26,3 +26,12 @@ def test_the_nearest_direction_is_the_one_of_the_smallest_angle():
     nearest, distance = nearest_directions(np.array([[2.0, 0.1], [1.0, 1.0]]), np.array([[1.0, 0.0], [0.5, 0.5]]))
     assert nearest.tolist() == [0, 1]
     assert distance == pytest.approx([0.1, 0.0], abs=1e-6)
+
+
+def test_the_nearest_direction_does_not_depend_on_how_large_losses_are():
+    Y, W = np.random.default_rng(1).random((20, 3)), simplex_lattice(3, 16)
+    nearest, distance = nearest_directions(Y, W)
+    for times in (1e-200, 1e200):
+        found, far = nearest_directions(times * Y, W)
+        assert (found == nearest).all()
+        np.testing.assert_allclose(far, times * distance)
