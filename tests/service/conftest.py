@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,17 @@ import pytest
 from raytune_hpo.service.tokens import ROLES, TokenStore
 
 SPACE = {"x": {"type": "float", "low": 0, "high": 1}, "n": {"type": "int", "low": 0, "high": 9}}
+
+
+class Patient(httpx.HTTPTransport):
+    """Waits and asks again where a token has asked too often in a second: tests do."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        while answer.status_code == 429 and b"too-many-requests" in answer.read():
+            time.sleep(float(answer.headers["Retry-After"]))
+            answer = super().handle_request(request)
+        return answer
 
 
 class Server:
@@ -57,7 +69,10 @@ class Server:
         """The client of a role; "" is nobody."""
         if role not in self._clients:
             headers = {"Authorization": f"Bearer {self.secrets[role]}"} if role else {}
-            self._clients[role] = httpx.Client(base_url=f"{self.url}/v1", headers=headers, timeout=40, verify=False)
+            transport = Patient() if role else None
+            self._clients[role] = httpx.Client(
+                base_url=f"{self.url}/v1", headers=headers, timeout=40, transport=transport
+            )
         return self._clients[role]
 
     def create(self, name: str, **fields: Any) -> dict[str, Any]:
