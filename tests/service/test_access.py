@@ -35,7 +35,7 @@ def asked(server, endpoint, role):
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
 def test_every_route_asks_for_its_role(server, study, endpoint):
     if endpoint.name == "stop_study":
-        pytest.skip("it would end the study of the others; see test_workers")
+        pytest.skip("it would end the study of the others; see test_http_workers")
     assert asked(server, endpoint, "") == 401
     for role in ROLES:
         status = asked(server, endpoint, role)
