@@ -50,8 +50,11 @@ def json_object(path: Path) -> dict[str, Any]:
     return data
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, *, private: bool = False) -> None:
     """Write a file atomically: whoever reads it meanwhile gets the old one or the new one, even after a crash.
+
+    Args:
+        private: nobody but this user may read it.
 
     Raises:
         HpoError: it cannot be written there.
@@ -64,7 +67,8 @@ def write_whole(path: Path, text: str) -> None:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())  # before the new name is: or a crash may leave an empty file under it
-            Path(name).chmod(0o666 & ~_umask())
+            if not private:  # as the draft is
+                Path(name).chmod(0o666 & ~_umask())
             Path(name).replace(path)
             _sync_folder(path.parent)
         except BaseException:

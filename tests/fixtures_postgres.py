@@ -6,12 +6,13 @@
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 __all__ = ["postgres_server", "postgres_url"]
 
@@ -24,9 +25,7 @@ class PostgresServer:
         self._data = self._folder / "data"
         self._as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         self.user = "postgres" if self._as_user else getpass.getuser()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"postgresql://{self.user}@127.0.0.1:{self.port}/postgres"
 
     def create(self):

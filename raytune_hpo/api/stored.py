@@ -9,7 +9,7 @@ from typing import Any
 
 from raytune_hpo import cluster
 from raytune_hpo.api.run import Run
-from raytune_hpo.cluster.head_here import default_storage_there
+from raytune_hpo.cluster.head_here import head_here
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.journal import StoredStudies, open_storage
 from raytune_hpo.journal.opening import STORAGE_VARIABLE
@@ -63,7 +63,8 @@ def _storage_here(storage: Any, address: str | None) -> Any:
     named = storage if storage is not None else os.environ.get(STORAGE_VARIABLE) or None
     if named is not None and address.startswith("ray://"):  # words that are understood in a folder of the head node's
         return None
-    default = default_storage_there(address)
+    head = head_here(address)
+    default = None if head is None else head.storage
     return default if named is None or default is None else named
 
 

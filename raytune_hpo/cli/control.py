@@ -5,8 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import re
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -16,13 +14,11 @@ import click
 
 from raytune_hpo.api.userfile import load_file
 from raytune_hpo.cli.app import NO_RESULT, connect, more_about, say, says_json, seconds
-from raytune_hpo.errors import ClusterError, SpecError, StudyNotFound, nearest
+from raytune_hpo.errors import SpecError, StudyNotFound, nearest
 
 if TYPE_CHECKING:
     from raytune_hpo.api.run import Run
-
-_NOTE = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"
-_PATIENCE_S = 3.0
+    from raytune_hpo.cluster.line_here import LineHere
 
 
 def part(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
@@ -113,61 +109,25 @@ def enqueue(name: str, config: str, address: str | None, as_json: bool) -> None:
     say(f"enqueued for {name}", {"name": name, "enqueued": point}, as_json=as_json)
 
 
-def attached(name: str, address: str | None) -> Run:
-    """The study that runs on a cluster. No cluster is started to look for it.
+def attached(name: str, address: str | None) -> Run | LineHere:
+    """The study that runs on a cluster, without Ray where both are on this machine. No cluster is started to look for it.
 
     Raises:
         HpoError: the study does not run there, or no cluster was found.
     """
+    from raytune_hpo.cluster.addresses import address_here, find_address
+    from raytune_hpo.cluster.line_here import line_to
+
+    cluster = address or find_address(os.environ) or address_here()
+    if (line := line_to(name, cluster)) is not None:
+        return line
     from raytune_hpo.api.stored import attach
 
-    if address is None and not os.environ.get("RAY_ADDRESS") and not os.environ.get("RAY_HEAD_SERVICE_HOST"):
-        address = _local_cluster()
     try:
-        connect(address)
+        connect(cluster)
         return attach(name)
     except StudyNotFound as error:
         raise StudyNotFound(f"study {name!r} does not run on this cluster: {error}") from error
-
-
-def _local_cluster() -> str:
-    """Address of the cluster on this machine, if it answers: Ray itself would try a dead one for many minutes.
-
-    Raises:
-        ClusterError: no cluster runs on this machine, or several do.
-    """
-    found = sorted(filter(_answers, _noted_clusters()))
-    if not found:
-        raise ClusterError("no Ray cluster runs on this machine; name one with --address or RAY_ADDRESS")
-    if len(found) > 1:
-        raise ClusterError(
-            f"{len(found)} Ray clusters run on this machine; name one with --address: {', '.join(found)}"
-        )
-    return found[0]
-
-
-def _noted_clusters() -> set[str]:
-    """Addresses from the note that ``ray start`` leaves, and from the command lines of Ray's own processes (on Linux).
-
-    Only this user's: everybody may write such notes and such command lines, and whoever is asked is shown our token.
-    """
-    from raytune_hpo.cluster.head_here import own_commands
-
-    is_ours = _NOTE.is_file() and _NOTE.lstat().st_uid == os.getuid()
-    found = {_NOTE.read_text().strip()} if is_ours else set()
-    for _, command in own_commands():
-        found |= {match for word in command for match in re.findall(r"--gcs-address=(\S+)", word)}
-    return found
-
-
-def _answers(address: str) -> bool:
-    """Whether anything listens at an address."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def json_argument(text: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Studies on Ray: the only folder that imports it.
 
-A study on a cluster is an OptimizerActor (one, on the head node), a WorkerPool (one) and TrialWorkers (many). All of them
-live in shells (bootstrap.py) that carry this package to machines which do not have it.
+A study on a cluster is an OptimizerActor (one, on the head node), a WorkerPool (one) and TrialWorkers (many). Where a study
+ends with its driver, its pool lives there; all else lives in shells (bootstrap.py), which carry this package to machines
+that do not have it.
 
 Names are resolved when they are first used: importing this package does not load Ray.
 """

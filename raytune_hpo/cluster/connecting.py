@@ -15,14 +15,14 @@ import ray
 from ray.exceptions import AuthenticationError
 
 import raytune_hpo
+from raytune_hpo.cluster.addresses import find_address, host_and_port
 from raytune_hpo.cluster.nodes import know_nodes
 from raytune_hpo.errors import ClusterError
 
 _TOKEN_SETUP = "ray._private.authentication.authentication_token_setup"
-_CLIENT_PORT = "10001"
 _CLIENT_ATTEMPTS = 3
 _CLIENT_SERVER_DIED = "Starting Ray client server failed"
-_LOCAL_ATTEMPTS = 2
+_LOCAL_ATTEMPTS = 3
 _START_TIMED_OUT = "timed out during startup"
 KNOCK_S = 5.0
 _CHECK_ADDRESS = (
@@ -119,17 +119,6 @@ def _knock(address: str) -> None:
         raise ClusterError(f"nothing answers at {place[0]}:{place[1]}: {error}; {_CHECK_ADDRESS}") from error
 
 
-def host_and_port(address: str) -> tuple[str, int] | None:
-    """Where an address leads; None if it is a word of Ray's, like "auto"."""
-    scheme, _, place = address.rpartition("://")
-    host, _, port = place.rpartition(":")
-    if scheme not in ("", "ray") or (scheme == "" and not host):
-        return None
-    if not port.isdigit():
-        host, port = place, _CLIENT_PORT
-    return (host or place).strip("[]"), int(port)
-
-
 def _use_own_token() -> None:
     """Show the token of this user's own clusters, if there is one: Ray does so only where it finds the address itself."""
     try:
@@ -137,16 +126,6 @@ def _use_own_token() -> None:
     except ImportError:
         return  # a Ray that has no tokens yet
     setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-
-
-def find_address(environment: Mapping[str, str]) -> str | None:
-    """Where the environment says that a cluster is; None if it does not."""
-    if address := environment.get("RAY_ADDRESS"):
-        return address
-    if host := environment.get("RAY_HEAD_SERVICE_HOST"):
-        ports = (environment.get(f"RAY_HEAD_SERVICE_PORT{suffix}") for suffix in ("_CLIENT", ""))
-        return f"ray://{host}:{next((port for port in ports if port), _CLIENT_PORT)}"
-    return None
 
 
 def explained(error: Exception, address: str | None) -> str:

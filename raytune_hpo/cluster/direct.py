@@ -1,4 +1,4 @@
-"""Direct connections from workers to the optimizer: TCP, beside Ray.
+"""Direct connections from workers, and from commands on its machine, to the optimizer: TCP, beside Ray.
 
 A call of an actor goes through Ray's own threads and bookkeeping on both sides; a frame on a connection does not.
 So what a worker says over and over, ``exchange`` and ``report``, goes over its connection while there is one. When that
@@ -28,15 +28,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ray.util import get_node_ip_address
-
-from raytune_hpo.cluster.shells import pickler
-
 CONNECT_S = 3.0
 SILENCE_S = 60.0  # without an answer, and the connection counts as broken; waiting workers are answered far sooner
 MAX_MESSAGE = 1 << 26  # bytes, pickled: 64 MiB
 MAX_UNPROVEN = 256  # connections at a time; each holds a file descriptor, of which the journal needs some, too
-_WORKER, _OPTIMIZER = b"worker", b"optimizer"  # who proves; so that no proof can be given back as one's own
+_CALLER, _OPTIMIZER = b"caller", b"optimizer"  # who proves; so that no proof can be given back as one's own
 _SESSION = b"session"  # of which the key of a connection's frames is derived
 _NONCE = 32
 _PROOF = hashlib.sha256().digest_size  # bytes of a proof, and of a seal
@@ -58,18 +54,22 @@ class Listener:
 
     Args:
         answer: what a call's method and arguments lead to.
+        dumps: how answers become bytes that ``pickle`` loads.
     """
 
-    def __init__(self, answer: Callable[[str, tuple[Any, ...]], Awaitable[Any]]) -> None:
-        self._answer = answer
+    def __init__(
+        self,
+        answer: Callable[[str, tuple[Any, ...]], Awaitable[Any]],
+        dumps: Callable[[Any], bytes] = pickle.dumps,
+    ) -> None:
+        self._answer, self._dumps = answer, dumps
         self._secret = secrets.token_bytes(32)
         self._server: asyncio.Server | None = None
         self._num_unproven = 0
 
-    async def open(self) -> None:
-        """Listen on this node's address, at any free port."""
+    async def open(self, host: str) -> None:
+        """Listen on an address of this node, at any free port."""
         if os.environ.get("RAY_USE_TLS", "0") in ("", "0"):
-            host: str = get_node_ip_address()  # type: ignore[no-untyped-call]
             self._server = await asyncio.start_server(self._serve, host, 0)
 
     @property
@@ -85,18 +85,18 @@ class Listener:
             frames = await self._let_in(reader, writer)
             while frames is not None:
                 length = _length(await reader.readexactly(_LENGTH.size))
-                method, args = frames.opened(_WORKER, await reader.readexactly(length + _PROOF))
+                method, args = frames.opened(_CALLER, await reader.readexactly(length + _PROOF))
                 writer.write(frames.closed(_OPTIMIZER, await self._answer(method, args)))
                 await writer.drain()
         except (asyncio.IncompleteReadError, OSError):
-            pass  # the worker has gone; the pool tells the optimizer of it
+            pass  # who called has gone; if that was a worker, the pool tells the optimizer of it
         except Exception:
-            _log.debug("a direct connection is cut; the worker will hear of the error through Ray", exc_info=True)
+            _log.debug("a direct connection is cut; who called will hear of the error through Ray", exc_info=True)
         finally:
             writer.close()
 
     async def _let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Frames | None:
-        """The frames of a worker that has proved itself; None of anybody else."""
+        """The frames of a caller that has proved itself; None of anybody else."""
         if self._num_unproven == MAX_UNPROVEN:
             return None
         nonce = secrets.token_bytes(_NONCE)
@@ -107,21 +107,24 @@ class Listener:
         finally:
             self._num_unproven -= 1
         proof, challenge = said[:_PROOF], said[_PROOF:]
-        if not hmac.compare_digest(proof, _proof(self._secret, _WORKER, nonce)):
+        if not hmac.compare_digest(proof, _proof(self._secret, _CALLER, nonce)):
             return None
         writer.write(_proof(self._secret, _OPTIMIZER, challenge))
-        return _Frames(self._secret, nonce + challenge)
+        return _Frames(self._secret, nonce + challenge, self._dumps)
 
 
 class Connection:
-    """A worker's end. One call at a time.
+    """The end of a worker, or of a command. One call at a time.
+
+    Args:
+        dumps: how calls become bytes that ``pickle`` loads.
 
     Raises:
         OSError: nobody answers at that address, or somebody who does not know the secret.
     """
 
-    def __init__(self, address: Address) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, address: Address, dumps: Callable[[Any], bytes] = pickle.dumps) -> None:
+        self._lock, self._dumps = threading.Lock(), dumps
         self._socket = socket.create_connection((address.host, address.port), CONNECT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
@@ -133,10 +136,10 @@ class Connection:
 
     def _prove(self, secret: bytes) -> _Frames:
         challenge, nonce = secrets.token_bytes(_NONCE), self._read(_NONCE)
-        self._socket.sendall(_proof(secret, _WORKER, nonce) + challenge)
+        self._socket.sendall(_proof(secret, _CALLER, nonce) + challenge)
         if not hmac.compare_digest(self._read(_PROOF), _proof(secret, _OPTIMIZER, challenge)):
             raise ConnectionRefusedError("who listens at the optimizer's address does not know its secret")
-        return _Frames(secret, nonce + challenge)
+        return _Frames(secret, nonce + challenge, self._dumps)
 
     def call(self, method: str, args: tuple[Any, ...]) -> Any:
         """What the optimizer answers.
@@ -146,7 +149,7 @@ class Connection:
             MessageTooBig: it was not sent; the connection is as good as before.
         """
         with self._lock:
-            self._socket.sendall(self._frames.closed(_WORKER, (method, args)))
+            self._socket.sendall(self._frames.closed(_CALLER, (method, args)))
             length = _length(self._read(_LENGTH.size))
             return self._frames.opened(_OPTIMIZER, self._read(length + _PROOF))
 
@@ -174,9 +177,10 @@ class _Frames:
         session: what both sides have drawn for this connection, so that no frame of another one has its seals.
     """
 
-    def __init__(self, secret: bytes, session: bytes) -> None:
+    def __init__(self, secret: bytes, session: bytes, dumps: Callable[[Any], bytes]) -> None:
+        self._dumps = dumps
         self._key = _proof(secret, _SESSION, session)
-        self._turns = {_WORKER: 0, _OPTIMIZER: 0}
+        self._turns = {_CALLER: 0, _OPTIMIZER: 0}
 
     def closed(self, sender: bytes, message: Any) -> bytes:
         """The frame of the sender's next message.
@@ -184,7 +188,7 @@ class _Frames:
         Raises:
             MessageTooBig: it is none.
         """
-        data: bytes = pickler.dumps(message)
+        data = self._dumps(message)
         if len(data) > MAX_MESSAGE:
             raise MessageTooBig(f"a message has {MAX_MESSAGE} bytes at most, got {len(data)}")
         return _LENGTH.pack(len(data)) + data + self._seal(sender, data)

@@ -13,6 +13,7 @@ from ray.exceptions import GetTimeoutError, RayError
 
 from raytune_hpo.cluster import is_remote
 from raytune_hpo.cluster.environment import is_movable
+from raytune_hpo.cluster.pool_here import PoolHere
 from raytune_hpo.cluster.remote import RemoteStorage, open_remote
 from raytune_hpo.cluster.shells import answer_of, exists, get, is_gone
 from raytune_hpo.codec import decode
@@ -35,6 +36,7 @@ class ClusterHandle:
     Args:
         storage: where the study is read after its actors have gone; ``node``: the id of the node where that is.
         owned: the actors that ``close`` ends, by role, the pool first; none where the study outlives its driver.
+        pool: that of this process, which ``close`` ends as well.
         space: that of the study, where this process has made it; None where it has only found the study.
     """
 
@@ -45,11 +47,12 @@ class ClusterHandle:
         storage: Any,
         node: str,
         owned: Mapping[str, Any] | None = None,
+        pool: PoolHere | None = None,
         space: Space | None = None,
     ) -> None:
         self._name, self._optimizer, self._storage, self._space = name, optimizer, storage, space
         self._is_here = not is_remote() and (is_movable(storage) or ray.get_runtime_context().get_node_id() == node)
-        self._owned = dict(owned or {})
+        self._owned, self._pool = dict(owned or {}), pool
         self._end: Any = None  # the call that waits for the end
         self._num_notes = 0  # that were told already
         self._reader: RemoteStorage | Storage | None = None
@@ -153,6 +156,8 @@ class ClusterHandle:
         owned, self._owned = self._owned, {}
         if self._reader is not None:
             self._reader.close()
+        if self._pool is not None:
+            self._pool.close()
         for actor in owned.values():
             try:
                 ray.get(actor.call.remote("close"), timeout=1.0)  # in order, if it can do so at once

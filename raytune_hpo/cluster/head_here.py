@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from raytune_hpo.journal.opening import STORAGE_VARIABLE, default_storage_of
@@ -25,8 +26,29 @@ def own_commands() -> Iterator[tuple[Path, list[str]]]:
                 yield path, (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
 
 
-def default_storage_there(address: str) -> Path | str | None:
-    """Where the head node of a cluster keeps studies by default, if this process may simply read them.
+@dataclass(frozen=True)
+class HeadHere:
+    """A head node on this machine, whose files are those of this process.
+
+    Attributes:
+        gcs: the address by which the nodes of its cluster know it, ``host:port``.
+        environ: the environment that its processes inherit.
+    """
+
+    gcs: str
+    environ: Mapping[str, str]
+
+    @property
+    def storage(self) -> Path | str | None:
+        """Where a process of its keeps studies by default; None where that depends on the folder it is in."""
+        storage = self.environ.get(STORAGE_VARIABLE)
+        if storage:
+            return storage if "://" in storage or storage.startswith("/") else None
+        return default_storage_of(self.environ["HOME"]) if self.environ.get("HOME") else None
+
+
+def head_here(address: str) -> HeadHere | None:
+    """The head node of a cluster, if it runs on this machine as this user.
 
     Args:
         address: ``host:port``, ``ray://host:port`` or "auto".
@@ -50,7 +72,9 @@ def default_storage_there(address: str) -> Path | str | None:
         found = {gcs for gcs in heads if _leads_to(address, gcs.rpartition(":")[2], gcs.rpartition(":")[0])}
     if len(found) != 1 or not found <= heads.keys():
         return None
-    return _storage_of(heads[found.pop()])
+    gcs = found.pop()
+    environ = _environ_of(heads[gcs])
+    return None if environ is None else HeadHere(gcs, environ)
 
 
 def _value(command: list[str], option: str) -> str:
@@ -67,16 +91,12 @@ def _leads_to(address: str, port: str, host: str) -> bool:
     return False
 
 
-def _storage_of(head: Path) -> Path | str | None:
-    """As a process of this head node would have it, whose files are ours, too."""
+def _environ_of(process: Path) -> Mapping[str, str] | None:
+    """The environment of a process in /proc; None where its files are not ours, or where it has just ended."""
     try:
-        if (head / "ns/mnt").stat().st_ino != Path("/proc/self/ns/mnt").stat().st_ino:
+        if (process / "ns/mnt").stat().st_ino != Path("/proc/self/ns/mnt").stat().st_ino:
             return None
-        words = (head / "environ").read_bytes().decode(errors="surrogateescape").split("\0")
+        words = (process / "environ").read_bytes().decode(errors="surrogateescape").split("\0")
     except OSError:
         return None
-    environment = dict(word.partition("=")[::2] for word in words)
-    storage = environment.get(STORAGE_VARIABLE)
-    if storage:
-        return storage if "://" in storage or storage.startswith("/") else None  # relative to whatever folder it is in
-    return default_storage_of(environment["HOME"]) if environment.get("HOME") else None
+    return dict(word.partition("=")[::2] for word in words)

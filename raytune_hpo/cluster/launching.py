@@ -11,10 +11,12 @@ import ray
 from ray.exceptions import ActorAlreadyExistsError, ActorDiedError, GetTimeoutError, RayError
 
 from raytune_hpo.checkpoints.places import temporary_place
+from raytune_hpo.cluster import is_remote
 from raytune_hpo.cluster.connecting import Say, connect, silence
 from raytune_hpo.cluster.environment import is_movable, optimizer_needs, storage_words
 from raytune_hpo.cluster.handle import ClusterHandle
 from raytune_hpo.cluster.pool import PoolSettings, worker_environment
+from raytune_hpo.cluster.pool_here import PoolHere
 from raytune_hpo.cluster.resources import as_bundles, warn_if_infeasible
 from raytune_hpo.cluster.shells import (
     HOLDER,
@@ -78,7 +80,7 @@ def _make_room(name: str) -> None:
     """
     deadline, asked = time.monotonic() + LAUNCH_S, False
     while roles := [role for role in (POOL, OPTIMIZER, HOLDER) if exists(role, name)]:
-        if POOL in roles and OPTIMIZER in roles and not asked:
+        if OPTIMIZER in roles and not asked and (POOL in roles or _has_driver(name)):
             if not _has_ended(name):
                 raise _taken(name)
             asked = True
@@ -90,6 +92,16 @@ def _make_room(name: str) -> None:
                 _end(role, name)
             deadline, asked = time.monotonic() + LAUNCH_S, True
         time.sleep(0.05)
+
+
+def _has_driver(name: str) -> bool:
+    """Whether the optimizer ends with its driver, which has the pool itself."""
+    try:
+        return bool(get(find(OPTIMIZER, name).call.remote("has_driver"), LAUNCH_S))
+    except GetTimeoutError:
+        return True  # its process is just being started
+    except (ValueError, RayError):
+        return False
 
 
 def _has_ended(name: str) -> bool:
@@ -135,6 +147,7 @@ class _Launch:
         self._plan, self._detached = plan, detached
         self._name = plan.spec.name
         self._actors: dict[str, Any] = {}
+        self._pool_here: PoolHere | None = None
         self._keeper = Keeper(self._holder)
 
     def __call__(self) -> ClusterHandle:
@@ -145,9 +158,11 @@ class _Launch:
         self._pool(parcel)
         storage, node = _opened(optimizer, self._name)
         owned = {} if self._detached else {role: self._actors[role] for role in reversed(self._actors)}
-        return ClusterHandle(self._name, optimizer, storage, node, owned, self._plan.spec.space)
+        return ClusterHandle(self._name, optimizer, storage, node, owned, self._pool_here, self._plan.spec.space)
 
     def undo(self) -> None:
+        if self._pool_here is not None:
+            self._pool_here.close()
         for actor in self._actors.values():
             ray.kill(actor)
 
@@ -199,6 +214,9 @@ class _Launch:
             starving_s=STARVING_S,
             linger_s=linger_s if self._detached else None,
         )
+        if not self._detached and not is_remote():
+            self._pool_here = PoolHere(pool)
+            return
         self._create(
             POOL,
             "raytune_hpo.cluster.pool:WorkerPool",

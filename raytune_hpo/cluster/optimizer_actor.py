@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util import get_node_ip_address
 
 from raytune_hpo.checkpoints.deleting import Deleter
 from raytune_hpo.checkpoints.fetching import is_local
@@ -21,10 +22,11 @@ from raytune_hpo.checkpoints.places import place_of
 from raytune_hpo.checkpoints.record import NODE, URL
 from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.cluster.direct import Address, Listener
+from raytune_hpo.cluster.line_here import leave_note
 from raytune_hpo.cluster.nodes import know_nodes, this_node
 from raytune_hpo.cluster.prefetch import Prefetcher
 from raytune_hpo.cluster.pulse import Pulse
-from raytune_hpo.cluster.shells import OPTIMIZER, POOL, exists, find, was_restarted
+from raytune_hpo.cluster.shells import OPTIMIZER, POOL, exists, find, pickler, was_restarted
 from raytune_hpo.cluster.trial_worker import BACKSTOP_S
 from raytune_hpo.codec import Row
 from raytune_hpo.core.collector import rarely_collected
@@ -68,8 +70,9 @@ class OptimizerActor:
         self._failure: HpoError | None = None
         self._optimizer: Optimizer | None = None
         self._desk = AsyncDesk(self._clock)
-        self._listener = Listener(self._on_call)
-        self._has_told_of_nodes = False
+        self._listener = Listener(self._on_call, pickler.dumps)
+        self._note: Path | None = None
+        self._has_told_of_nodes = self._has_told_of_full_disk = False
         know_nodes()
 
     # -------------------------------------------------------------------------------------------- its own life
@@ -78,13 +81,15 @@ class OptimizerActor:
         if self._orphan_s is not None:
             self._watching = asyncio.get_running_loop().create_task(self._end_as_orphan(self._orphan_s))
         try:
-            await self._listener.open()
+            await self._listener.open(get_node_ip_address())  # type: ignore[no-untyped-call]
+            noting = asyncio.create_task(asyncio.to_thread(self._noted))
             self._storage = open_storage(self._plan.settings.storage)
             place = place_of(self._plan.settings.checkpoints, self._storage.url, self._plan.spec.name)
             self._store = CheckpointStore(place, node=this_node())
             self._deleter = Deleter(self._store)
             self._optimizer = await self._opened()
             self._desk.note_end()
+            self._note = await noting
             self._open.set()
             prefetcher = Prefetcher(self._plan, self._desk, self.add_note)
             with rarely_collected():
@@ -113,6 +118,17 @@ class OptimizerActor:
 
     def _take_up(self, take_up: Callable[..., Optimizer], ahead: bool) -> Optimizer:
         return take_up(self._plan, self._storage, self._clock, ahead=ahead, delete=self._deleter)
+
+    def _noted(self) -> Path | None:
+        """The note by which commands on this machine find the listener; None where there is none."""
+        if self._listener.address is None:
+            return None
+        try:
+            gcs: str = ray.get_runtime_context().gcs_address
+            return leave_note(self._plan.spec.name, gcs, self._listener.address)
+        except (HpoError, OSError) as error:
+            _log.debug("commands on this machine will speak with study %r through Ray: %s", self._plan.spec.name, error)
+            return None
 
     def fail_with(self, error: BaseException) -> None:
         """The study cannot go on."""
@@ -174,11 +190,24 @@ class OptimizerActor:
         return self._store.url
 
     async def _on_call(self, method: str, args: tuple[Any, ...]) -> Any:
+        """What is said on a direct connection. The errors of commands are answers; workers' break the connection."""
+        commands: dict[str, Callable[..., Awaitable[Any]]] = {
+            "stop": self.stop,
+            "stop_trial": self.stop_trial,
+            "enqueue": self.enqueue,
+        }
+        if method in commands:
+            try:
+                await commands[method](*args)
+            except HpoError as error:
+                return error
+            return None
         spoken: dict[str, Callable[..., Awaitable[Any]]] = {
             "exchange": self.exchange,
             "report": self.report,
             "keep": self.keep,
             "offer": self.offer,
+            "hold": self.hold,
         }
         return await spoken[method](*args)
 
@@ -214,6 +243,15 @@ class OptimizerActor:
     async def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
         await self._open.wait()
         return await self._desk.offer(number, attempt, metrics)
+
+    async def hold(self, number: int) -> bool:
+        await self._open.wait()
+        if not self._has_told_of_full_disk:
+            self._has_told_of_full_disk = True
+            self.add_note(
+                f"the disk is full: trial {number} waits to save its checkpoint, and no trial begins before there is room"
+            )
+        return await self._desk.hold()
 
     def _look_where_it_lies(self, checkpoint: Mapping[str, Any] | None) -> None:
         """Tell once that checkpoints lie on nodes that may be lost."""
@@ -265,6 +303,10 @@ class OptimizerActor:
 
     # -------------------------------------------------------------------------------------------- for drivers
 
+    async def has_driver(self) -> bool:
+        """Whether it ends with a driver, rather than by itself."""
+        return self._orphan_s is None
+
     async def opened(self) -> tuple[Any, str]:
         """The storage, once the study is open there, and the id of the node where that is.
 
@@ -312,6 +354,7 @@ class OptimizerActor:
     async def stop(self, reason: str) -> None:
         await self._open.wait()
         if self._optimizer is not None and not self._desk.over.is_set():
+            await self._desk.call_last()
             await self._desk.commit.do(self._optimizer.stop, reason)
             self._desk.note_end()
 
@@ -344,6 +387,8 @@ class OptimizerActor:
 
     async def close(self) -> None:
         """Give the journal back; the actor is killed next."""
+        if self._note is not None:
+            self._note.unlink(missing_ok=True)
         if self._optimizer is not None:
             await self._desk.commit.do(self._optimizer.close)
             await asyncio.to_thread(self._deleter.close)

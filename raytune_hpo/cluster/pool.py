@@ -74,10 +74,14 @@ class _Member:
 
 
 class WorkerPool:
-    """Lives in an AsyncShell. Owns the workers: they die with it, and a restarted one hires new ones."""
+    """Lives in an AsyncShell, or in the driver. Owns the workers: they die with it, and a restarted one hires new ones.
 
-    def __init__(self, settings: PoolSettings) -> None:
-        self._settings = settings
+    Args:
+        has_process: it has a process of its own, which Ray starts again where it dies.
+    """
+
+    def __init__(self, settings: PoolSettings, *, has_process: bool = True) -> None:
+        self._settings, self._has_process = settings, has_process
         self._optimizer = find(OPTIMIZER, settings.study)
         self._refs: dict[str, Any] = {}
         self._prefix = secrets.token_hex(PREFIX_CHARS // 2)
@@ -94,14 +98,16 @@ class WorkerPool:
 
     async def run(self) -> None:
         try:
-            await asyncio.to_thread(_remove_groups, self._settings.study)
+            if self._has_process:
+                await asyncio.to_thread(_remove_groups, self._settings.study)
             self._refs = await self._held()
-            if not was_restarted():
+            if not (self._has_process and was_restarted()):
                 self._hire()  # while the optimizer opens the study: it will hardly have nothing to do
             await self._tell("replace_workers", self._prefix)
             pause_s = 0.0  # the first workers are wanted at once
             while not self._closed:
-                set_title(POOL, self._settings.study)  # again and again: Ray changes it, too
+                if self._has_process:
+                    set_title(POOL, self._settings.study)  # again and again: Ray changes it, too
                 pulse: Pulse = await self._tell("pulse", pause_s)
                 if pulse.is_over:
                     break

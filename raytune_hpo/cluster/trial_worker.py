@@ -18,7 +18,7 @@ from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.cluster.direct import Address, Connection, MessageTooBig
 from raytune_hpo.cluster.nodes import know_nodes, this_node
 from raytune_hpo.cluster.resources import limit_threads
-from raytune_hpo.cluster.shells import get
+from raytune_hpo.cluster.shells import get, pickler
 from raytune_hpo.cluster.shipping import Parcel, unpack_objective
 from raytune_hpo.core.messages import Answer, EndTrial, Lease
 from raytune_hpo.metrics import MetricRules
@@ -134,6 +134,9 @@ class RayChannel:
     def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
         return bool(self._say("offer", number, attempt, metrics))
 
+    def hold(self, number: int) -> bool:
+        return bool(self._say("hold", number))
+
     def call(self, method: str, *args: Any, timeout_s: float | None = None) -> Any:
         """Through Ray."""
         while True:
@@ -160,7 +163,7 @@ class RayChannel:
     def _connect(self) -> None:
         address: Address | None = self.call("address")
         try:
-            self._connection = None if address is None else Connection(address)
+            self._connection = None if address is None else Connection(address, pickler.dumps)
         except OSError as error:
             _log.warning("no direct connection to the optimizer (%s): messages go through Ray", error)
         self._wants_connection = self._connection is not None

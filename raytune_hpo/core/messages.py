@@ -219,10 +219,14 @@ class Answer:
     """The verdict on a report, and the next step at which there may be another (None: never).
 
     COMPLETE with a next step is the end of a segment: another trial may go on from it, so the objective ends there.
+
+    Attributes:
+        is_last_call: the study is about to be left; what the trial can save, it saves at its next report.
     """
 
     verdict: Verdict
     next_step: int | None = None
+    is_last_call: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

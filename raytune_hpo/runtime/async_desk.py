@@ -11,11 +11,13 @@ from raytune_hpo.core.messages import Answer, Command, EndTrial, Lease, Reply, T
 from raytune_hpo.core.optimizer import Optimizer
 from raytune_hpo.protocols import Clock
 from raytune_hpo.runtime.attendance import Attendance
-from raytune_hpo.runtime.desk import OVER, STOP, Desk
+from raytune_hpo.runtime.desk import LAST_CALL_S, OVER, STOP, Desk
 from raytune_hpo.runtime.group_commit import GroupCommit
 from raytune_hpo.runtime.trial_run import timed_out
 from raytune_hpo.runtime.waiting_workers import WAIT_S, WaitingWorkers
 from raytune_hpo.runtime.wire import ReportRow
+
+_LOOK_S = 0.05  # how often it is looked whether running trials have saved
 
 
 class AsyncDesk:
@@ -149,6 +151,11 @@ class AsyncDesk:
         commands = self._desk.offer(number, attempt, metrics, self._clock.now())
         return self._desk.is_wanted(await self._during_trial(number, commands))
 
+    async def hold(self) -> bool:
+        """Hand out nothing for a while, as the disk is full; whether the study goes on."""
+        self._desk.hold(self._clock.now())
+        return not self._desk.is_over
+
     async def _during_trial(self, number: int, commands: Sequence[Command]) -> Sequence[Reply]:
         """The replies to what an objective says while it runs; none when the study is over."""
         if self._desk.is_over or self._optimizer is None:
@@ -157,6 +164,18 @@ class AsyncDesk:
             return await self.handle(commands)
 
     # -------------------------------------------------------------------------------------------- who works
+
+    async def call_last(self) -> None:
+        """Hand out nothing more, and give running trials some seconds to save what they have done."""
+        if self._optimizer is None or self._desk.is_over:
+            return
+        ledger = self._optimizer.ledger
+        last_call = await self.commit.do(self._desk.call_last, ledger)
+        deadline = asyncio.get_running_loop().time() + LAST_CALL_S
+        while await self.commit.do(last_call.is_waited_for, ledger):
+            if self._desk.is_over or asyncio.get_running_loop().time() >= deadline:
+                return
+            await asyncio.sleep(_LOOK_S)
 
     async def lose(self, worker: str, reason: str, *, blameless: bool) -> None:
         """A worker is gone; its trials are handed out again."""

@@ -8,8 +8,10 @@ worker waits for work, is the carrier's own business.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.core.messages import (
     Answer,
     AskTrials,
@@ -26,11 +28,15 @@ from raytune_hpo.core.messages import (
     Told,
     Wanted,
 )
-from raytune_hpo.facts import Verdict, changed
+from raytune_hpo.facts import Status, Verdict, changed
 from raytune_hpo.runtime.wire import ReportRow
 
 OVER = Lease(is_over=True)
 STOP = Answer(verdict=Verdict.STOP)
+LAST_CALL_S = 3.0  # how long a study that is stopped waits for running trials to save
+HELD_S = (
+    15.0  # how long nothing is handed out after a worker has told of a full disk, if none saves; it tells more often
+)
 FREE = "http-"  # begins the names of workers that belong to no pool: they come and go over HTTP
 
 
@@ -39,12 +45,15 @@ class Desk:
 
     Attributes:
         is_over: nothing is handed out or taken in any more: the study has ended, or cannot go on.
+        is_last_call: nothing is handed out any more, and running trials are told to save, as the study is about to stop.
         at_work: the workers that have asked for trials and have not left.
     """
 
     def __init__(self) -> None:
         self.is_over = False
+        self.is_last_call = False
         self.at_work: set[str] = set()
+        self._held_until = 0.0
         self._gone: set[str] = set()
         self._prefix = ""  # of the names of workers that have not been replaced
 
@@ -63,8 +72,12 @@ class Desk:
     ) -> list[Command]:
         """A worker tells how trials ended, gives others back, and asks for up to ``limit`` new ones."""
         self.at_work.add(worker)
-        asked = AskTrials(worker=worker, at=at, limit=limit, holding=frozenset(holding))
-        return [*_told(worker, ended, returned, at), asked]
+        told = _told(worker, ended, returned, at)
+        if any(end.checkpoint is not None for end in ended):
+            self._held_until = 0.0
+        if self.is_last_call or at < self._held_until:
+            return told
+        return [*told, AskTrials(worker=worker, at=at, limit=limit, holding=frozenset(holding))]
 
     def leave(self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int], at: float) -> list[Command]:
         """A worker tells how trials ended, and wants nothing more."""
@@ -80,7 +93,12 @@ class Desk:
 
     def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any], at: float) -> list[Command]:
         """A running trial has saved a checkpoint."""
+        self._held_until = 0.0
         return [KeepCheckpoint(number=number, attempt=attempt, step=step, checkpoint=checkpoint, at=at)]
+
+    def hold(self, at: float) -> None:
+        """A worker finds the disk full: nothing is handed out for a while, as every trial would run into it."""
+        self._held_until = at + HELD_S
 
     def offer(self, number: int, attempt: int, metrics: Mapping[str, Any], at: float) -> list[Command]:
         """A trial that is about to end could save a checkpoint."""
@@ -100,10 +118,8 @@ class Desk:
 
     @staticmethod
     def lease(replies: Sequence[Reply]) -> Lease:
-        """The lease that answers an exchange."""
-        lease = replies[-1]
-        assert isinstance(lease, Lease)
-        return lease
+        """The lease that answers an exchange; an empty one where nothing is handed out now."""
+        return next((reply for reply in replies if isinstance(reply, Lease)), Lease())
 
     @staticmethod
     def told(replies: Sequence[Reply]) -> list[Told]:
@@ -115,11 +131,35 @@ class Desk:
         """Whether a checkpoint that was offered is wanted."""
         return any(isinstance(reply, Wanted) and reply.is_wanted for reply in replies)
 
-    @staticmethod
-    def answer(replies: Sequence[Reply]) -> Answer:
+    def answer(self, replies: Sequence[Reply]) -> Answer:
         """The answer to several reports: the first verdict that is final, or else the newest."""
         answers = [reply for reply in replies if isinstance(reply, Answer)]
-        return next((answer for answer in answers if answer.verdict.is_final), answers[-1])
+        answer = next((answer for answer in answers if answer.verdict.is_final), answers[-1])
+        return replace(answer, is_last_call=True) if self.is_last_call else answer
+
+    def call_last(self, ledger: Ledger) -> LastCall:
+        """Have running trials save, and hand out nothing more."""
+        self.is_last_call = True
+        return LastCall({trial.number: trial.last_step or 0 for trial in ledger.running() if trial.saves})
+
+
+class LastCall:
+    """Which running trials could still save what they have reported.
+
+    Args:
+        steps: the step of the newest report of each, by its number.
+    """
+
+    def __init__(self, steps: Mapping[int, int]) -> None:
+        self._steps = steps
+
+    def is_waited_for(self, ledger: Ledger) -> bool:
+        """Whether any of them still runs and has not saved as much."""
+        trials = (ledger.trials[number] for number in self._steps)
+        return any(
+            trial.status is Status.RUNNING and max(trial.checkpoints, default=-1) < self._steps[trial.number]
+            for trial in trials
+        )
 
 
 def _told(worker: str, ended: Sequence[EndTrial], returned: Sequence[int], at: float) -> list[Command]:

@@ -18,7 +18,7 @@ from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import open_storage
-from raytune_hpo.runtime.desk import OVER, STOP, Desk
+from raytune_hpo.runtime.desk import LAST_CALL_S, OVER, STOP, Desk
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study
@@ -81,8 +81,12 @@ class LocalHandle:
 
     def stop(self, reason: str) -> None:
         with self._changed:
-            self._optimizer.stop(reason)
-            self._changed.notify_all()
+            try:
+                last_call = self._desk.call_last(self._optimizer.ledger)
+                self._changed.wait_for(lambda: not last_call.is_waited_for(self._optimizer.ledger), LAST_CALL_S)
+            finally:
+                self._optimizer.stop(reason)
+                self._changed.notify_all()
 
     def stop_trial(self, number: int) -> None:
         with self._changed:
@@ -134,6 +138,8 @@ class LocalHandle:
     def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> Answer:
         with self._changed:
             replies = self._during_trial(self._desk.keep(number, attempt, step, checkpoint, self._optimizer.now()))
+            if self._desk.is_last_call:
+                self._changed.notify_all()
             return self._desk.answer(replies) if replies else STOP
 
     def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
@@ -141,6 +147,11 @@ class LocalHandle:
             return self._desk.is_wanted(
                 self._during_trial(self._desk.offer(number, attempt, metrics, self._optimizer.now()))
             )
+
+    def hold(self, number: int) -> bool:
+        with self._changed:
+            self._desk.hold(self._optimizer.now())
+            return not self._desk.is_over and self._optimizer.ledger.stopped is None
 
     def _during_trial(self, commands: Sequence[Command]) -> Sequence[Reply]:
         """The replies to what an objective says while it runs; none when the study is over, or cannot go on."""

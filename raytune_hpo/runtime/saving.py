@@ -21,6 +21,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _log = logging.getLogger("raytune_hpo")
 
 
+class DiskFull(Exception):
+    """A checkpoint finds no room."""
+
+
 class Saving:
     """Saves the checkpoints of one run.
 
@@ -33,7 +37,7 @@ class Saving:
     """
 
     def __init__(self, assignment: Assignment, store: CheckpointStore | None, every_s: float | None) -> None:
-        self.was_asked = False
+        self.was_asked = self._was_full = False
         self._assignment, self._store, self._every_s = assignment, store, every_s
         self._saved_at = time.monotonic()
         if store is not None and assignment.attempt > 1:
@@ -52,22 +56,23 @@ class Saving:
         return self._every_s is not None and time.monotonic() - self._saved_at >= self._every_s
 
     def save(self, step: int, save: Callable[[Path], object]) -> dict[str, Any] | None:
-        """Save the state of a step; its record. While the disk is full, it waits."""
+        """Save the state of a step; its record.
+
+        Raises:
+            DiskFull: there is no room for it now.
+        """
         if self._store is None:
             return None
-        warned = False
-        while True:
-            try:
-                record = self._store.save(self._assignment.number, self._assignment.attempt, step, save)
-                break
-            except OSError as error:
-                if error.errno not in _FULL:
-                    raise
-                if not warned:
-                    _log.warning("the disk is full: trial %d waits to save its checkpoint", self._assignment.number)
-                    warned = True
-                time.sleep(RETRY_S)
-        self._saved_at = time.monotonic()
+        try:
+            record = self._store.save(self._assignment.number, self._assignment.attempt, step, save)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            if not self._was_full:
+                _log.warning("the disk is full: trial %d waits to save its checkpoint", self._assignment.number)
+                self._was_full = True
+            raise DiskFull from error
+        self._saved_at, self._was_full = time.monotonic(), False
         return record
 
 

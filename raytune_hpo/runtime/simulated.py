@@ -358,6 +358,8 @@ class _Recorder:
         was_left: whether the objective was left at a report that may be answered by something else than to go on.
     """
 
+    is_last_call = False  # a study that is stopped has the checkpoints of its own time
+
     def __init__(self, assignment: Assignment, last_step: int | None, said: int | None = None) -> None:
         self.commands: list[ReportRow | KeepCheckpoint] = []
         self.was_left = False
@@ -387,3 +389,6 @@ class _Recorder:
 
     def offer(self, metrics: Mapping[str, Any]) -> bool:
         return True  # whether it is wanted is asked when its time has come
+
+    def hold(self) -> bool:
+        return True

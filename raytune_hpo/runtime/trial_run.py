@@ -23,7 +23,7 @@ from raytune_hpo.errors import CheckpointGone, ObjectiveError, TrialStopped
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.output import BoundedText, captured
-from raytune_hpo.runtime.saving import NAMES, Offer, Saving, offered
+from raytune_hpo.runtime.saving import NAMES, RETRY_S, DiskFull, Offer, Saving, offered
 
 MAX_ERROR_CHARS = 8_000
 MAX_REASON_CHARS = 300
@@ -40,6 +40,11 @@ class Reporter(Protocol):
         """The first step at which there may be another verdict than to go on; None: there is none."""
         ...
 
+    @property
+    def is_last_call(self) -> bool:
+        """Whether the study is about to stop, and this trial may still save what it has done."""
+        ...
+
     def report(self, step: int, metrics: Mapping[str, Any], saves: bool) -> Verdict:
         """Send a report; waits for the verdict only where there may be one."""
         ...
@@ -50,6 +55,10 @@ class Reporter(Protocol):
 
     def offer(self, metrics: Mapping[str, Any]) -> bool:
         """Whether a checkpoint of the last report is wanted, now that the trial is about to end with these metrics."""
+        ...
+
+    def hold(self) -> bool:
+        """Say that this trial waits for room on a full disk; whether the study goes on."""
         ...
 
 
@@ -80,8 +89,9 @@ def report(
             ``"step"`` serves as well, and so do the names of the other arguments.
         save: writes what the trial needs to go on after this step into the folder (a ``pathlib.Path``) that it is given.
             It is called before ``report`` returns or raises, and only where a checkpoint is wanted: the trial is to
-            pause, its population goes on from it, ``checkpoint_every_s`` have passed, or it was the last report of one of
-            the best trials; that one is saved when the objective returns. So bind by value what changes after the report.
+            pause, its population goes on from it, ``checkpoint_every_s`` have passed, the study is being stopped, or it
+            was the last report of one of the best trials; that one is saved when the objective returns. So bind by value
+            what changes after the report.
         checkpoint: a folder that holds such a checkpoint already; it is always taken, by a copy.
 
     Raises:
@@ -238,9 +248,10 @@ class TrialRun:
         """Save the checkpoint of the newest report if somebody wants it now; otherwise it may still be wanted at the end."""
         assert self._save is not None
         is_last = self._verdict.is_final
-        if self._verdict is Verdict.STOP or not (always or self._verdict is Verdict.PAUSE or self.saving.is_due):
+        is_wanted = always or self._verdict is Verdict.PAUSE or self._reporter.is_last_call or self.saving.is_due
+        if self._verdict is Verdict.STOP or not is_wanted:
             return
-        record = self.saving.save(step, self._save)
+        record = self._saved_now(step, self._save)
         self._save = None
         if record is not None and is_last:
             self._saved = record  # one transaction with the end
@@ -251,7 +262,24 @@ class TrialRun:
         """Save the last checkpoint, if nobody has yet, and this trial is good enough."""
         save, self._save = self._save, None
         if save is not None and self._step is not None and self._reporter.offer(metrics):
-            self._saved = self.saving.save(self._step, save)
+            self._saved = self._saved_now(self._step, save)
+
+    def _saved_now(self, step: int, save: Callable[[Path], object]) -> Mapping[str, Any] | None:
+        """The record of the checkpoint; while the disk is full, this trial waits.
+
+        Raises:
+            TrialStopped: the study has stopped meanwhile.
+        """
+        while True:
+            try:
+                return self.saving.save(step, save)
+            except DiskFull:
+                if not self._reporter.hold():
+                    self._verdict = Verdict.STOP
+                    raise TrialStopped(
+                        f"the study stopped while trial {self.assignment.number} waited to save"
+                    ) from None
+                time.sleep(RETRY_S)
 
     def _next_step(self, step: int | None) -> int:
         if step is None:

@@ -19,7 +19,7 @@ CheckpointRow = tuple[int, int, Any] | None
 LeaseRows = (
     list[tuple[int, int, Any, int | None, int | None, CheckpointRow, tuple[int, ...]]] | None
 )  # None: it is over
-AnswerRow = tuple[str, int | None]
+AnswerRow = tuple[str, int | None, bool]
 
 
 def pack_ended(ended: Iterable[EndTrial]) -> list[EndedRow]:
@@ -94,9 +94,9 @@ def _pack_checkpoint(checkpoint: Checkpoint | None) -> CheckpointRow:
 
 
 def pack_answer(answer: Answer) -> AnswerRow:
-    return answer.verdict.value, answer.next_step
+    return answer.verdict.value, answer.next_step, answer.is_last_call
 
 
 def unpack_answer(row: AnswerRow) -> Answer:
-    verdict, next_step = row
-    return Answer(verdict=Verdict(verdict), next_step=next_step)
+    verdict, next_step, is_last_call = row
+    return Answer(verdict=Verdict(verdict), next_step=next_step, is_last_call=is_last_call)

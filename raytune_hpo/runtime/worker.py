@@ -46,6 +46,10 @@ class Channel(Protocol):
         """Whether a trial that is about to end with these metrics shall save a checkpoint."""
         ...
 
+    def hold(self, number: int) -> bool:
+        """Say that a trial waits for room on a full disk, so that nothing new is handed out; whether the study goes on."""
+        ...
+
 
 class Worker:
     """Runs trials of one study until there are no more.
@@ -131,6 +135,9 @@ class BufferedReporter:
     """Sends a trial's reports, waiting for an answer only where there may be a verdict.
 
     The others are collected for at most FLUSH_S and sent from a thread of their own.
+
+    Attributes:
+        is_last_call: see Reporter; heard once, and until a checkpoint is kept.
     """
 
     def __init__(self, channel: Channel, assignment: Assignment) -> None:
@@ -138,6 +145,8 @@ class BufferedReporter:
         self._next_step = assignment.next_step
         self._waiting: list[ReportRow] = []
         self._verdict = Verdict.CONTINUE
+        self._has_heard_last_call = False
+        self.is_last_call = False
         self._error: BaseException | None = None
         self._lock = threading.RLock()  # held while sending, so that reports stay in order
         self._timer: threading.Timer | None = None
@@ -163,11 +172,15 @@ class BufferedReporter:
         with self._lock:
             self._flush()
             self._hear(self._channel.keep(self._assignment.number, self._assignment.attempt, step, checkpoint))
+            self.is_last_call = False
 
     def offer(self, metrics: Mapping[str, Any]) -> bool:
         with self._lock:
             self._flush()
             return self._channel.offer(self._assignment.number, self._assignment.attempt, metrics)
+
+    def hold(self) -> bool:
+        return self._channel.hold(self._assignment.number)
 
     def close(self) -> None:
         """Send what is left; the trial has ended."""
@@ -184,6 +197,8 @@ class BufferedReporter:
 
     def _hear(self, answer: Answer) -> None:
         self._next_step = answer.next_step
+        if answer.is_last_call and not self._has_heard_last_call:
+            self._has_heard_last_call = self.is_last_call = True
         if answer.verdict.is_final:
             self._verdict = answer.verdict
 

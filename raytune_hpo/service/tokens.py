@@ -18,7 +18,7 @@ from typing import Any
 
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.errors import SpecError
-from raytune_hpo.files import json_object
+from raytune_hpo.files import json_object, write_whole
 
 ROLES = ("viewer", "worker", "editor", "admin")  # each may do what those before it may
 BROWSER = "browser"  # the label of tokens that live in a cookie
@@ -131,10 +131,7 @@ class TokenStore:
     def _write(self, tokens: dict[str, Token]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         kept = {key: {k: v for k, v in asdict(token).items() if k != "id"} for key, token in tokens.items()}
-        draft = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            json.dump(kept, file, indent=1)
-        os.replace(draft, self.path)
+        write_whole(self.path, json.dumps(kept, indent=1), private=True)
         self._read()
 
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster_support import free_port, is_open, wait_until
+from cluster_support import is_open, wait_until
+
+from tests.ports import free_port
 
 os.environ["RAY_enable_metrics_collection"] = "0"
 TOKEN = "open-sesame-0123456789abcdef"

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from cluster_support import free_port
 
 import raytune_hpo as hpo
-from raytune_hpo.cli import control
-from raytune_hpo.cluster import head_here
-from raytune_hpo.cluster.connecting import connect, explained, find_address, host_and_port
+from raytune_hpo.cluster import addresses, head_here
+from raytune_hpo.cluster.addresses import find_address, host_and_port
+from raytune_hpo.cluster.connecting import connect, explained
+from tests.ports import free_port
 
 pytestmark = pytest.mark.ray
 
@@ -41,7 +41,7 @@ def test_refusals_are_explained() -> None:
     assert "3.12.1" in explained(mismatch, "ray://h:1") and "versions" in explained(mismatch, "ray://h:1")
 
 
-def test_a_busy_machine_is_named_as_the_reason_and_ray_is_started_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_machine_is_named_as_the_reason_once_ray_has_been_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     attempts, said = [], []
 
     def init(**options: object) -> None:
@@ -53,7 +53,7 @@ def test_a_busy_machine_is_named_as_the_reason_and_ray_is_started_once_more(monk
     monkeypatch.setattr("ray.shutdown", lambda: None)
     with pytest.raises(hpo.errors.ClusterError, match=r"load \d+ on \d+ CPUs.*runtime='local'"):
         connect("local", said.append)
-    assert len(attempts) == 2
+    assert len(attempts) == 3
     assert said == ["starting Ray on this machine (some seconds) ..."]
 
 
@@ -72,16 +72,16 @@ def test_only_ray_client_is_sent_the_package(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.skipif(os.getuid() != 0, reason="gives files away")
 def test_only_clusters_of_this_user_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "_NOTE", tmp_path / "ray_current_cluster")
+    monkeypatch.setattr(addresses, "_NOTE", tmp_path / "ray_current_cluster")
     monkeypatch.setattr(head_here, "_PROCESSES", tmp_path)
     (tmp_path / "ray_current_cluster").write_text("10.0.0.1:6379")
     for pid, address in ((1, "10.0.0.2:6379"), (2, "10.0.0.3:6379")):
         (tmp_path / str(pid)).mkdir()
         (tmp_path / str(pid) / "cmdline").write_bytes(f"raylet\0--gcs-address={address}\0".encode())
-    assert control._noted_clusters() == {"10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"}
+    assert addresses._noted_here() == {"10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"}
     os.chown(tmp_path / "2", 65534, 65534)
     os.chown(tmp_path / "ray_current_cluster", 65534, 65534)
-    assert control._noted_clusters() == {"10.0.0.2:6379"}
+    assert addresses._noted_here() == {"10.0.0.2:6379"}
 
 
 def test_nobody_at_home_is_told_at_once() -> None:

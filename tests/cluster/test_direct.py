@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
+import ray.cloudpickle as cloudpickle
 from cluster_support import SPACE, assert_each_once, by_value
 
 import raytune_hpo as hpo
@@ -32,8 +33,8 @@ class Loop:
         return asyncio.run_coroutine_threadsafe(awaitable, self._loop).result(10)
 
     def listening(self, answer: Callable[[str, tuple[Any, ...]], Awaitable[Any]]) -> Listener:
-        listener = Listener(answer)
-        self.do(listener.open())
+        listener = Listener(answer, cloudpickle.dumps)
+        self.do(listener.open("127.0.0.1"))
         return listener
 
     def end(self) -> None:
@@ -69,7 +70,7 @@ def address_of(listener: Listener) -> Address:
 
 
 def test_a_line_carries_whatever_pickles(loop: Loop) -> None:
-    line = Connection(address_of(loop.listening(echo)))
+    line = Connection(address_of(loop.listening(echo)), cloudpickle.dumps)
     for args in ((), (1, None, {"a": [float("nan")]}), (b"x" * 3_000_000,)):
         method, back = line.call("say", args)
         assert method == "say"
@@ -197,7 +198,7 @@ def test_after_the_proofs_every_frame_is_proved_as_well(loop: Loop, forged: Call
 
     Bomb.exploded.clear()
     line = Connection(address_of(loop.listening(answer)))
-    said = line._frames.closed(b"worker", ("say", ()))
+    said = line._frames.closed(b"caller", ("say", ()))
     line._socket.sendall(said)
     line._frames.opened(b"optimizer", line._read(direct._length(line._read(8)) + 32))
     line._socket.sendall(forged(line, said))
@@ -249,6 +250,7 @@ def test_where_ray_uses_tls_there_are_no_lines(loop: Loop, monkeypatch: pytest.M
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_where_a_line_breaks_for_good_everything_goes_through_ray(cluster: None, name: str, storage: str) -> None:
     @by_value
     def objective(config: dict) -> float:
@@ -256,7 +258,7 @@ def test_where_a_line_breaks_for_good_everything_goes_through_ray(cluster: None,
 
         from raytune_hpo.cluster import direct, trial_worker
 
-        def refused(address: object) -> None:
+        def refused(address: object, dumps: object) -> None:
             raise ConnectionRefusedError("all ports are closed")
 
         trial_worker.Connection = refused  # in this worker's process

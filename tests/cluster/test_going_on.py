@@ -92,6 +92,21 @@ def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint(name: str, st
     assert len(list(Path(f"{storage}.checkpoints", name).iterdir())) == 1
 
 
+def test_a_stopped_study_goes_on_where_its_trial_stood(name: str, storage: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    tuner = hpo.Tuner(
+        training(log, 100_000, 0.02), SPACE, num_trials=1, sampler="random", name=name, storage=storage, progress=False
+    )
+    for seen in (10, 20):
+        with tuner.start() as run:
+            wait_until(lambda seen=seen: len(noted(log)) >= seen)
+            run.stop()
+    first, second = facts_of(storage, name, Saved)
+    assert 10 <= first.step < second.step
+    assert [fact.from_step for fact in facts_of(storage, name, Started)] == [None, first.step]
+    assert audit(open_storage(storage).read(name)).is_clean
+
+
 @pytest.mark.slow
 def test_a_lost_optimizer_knows_the_checkpoints(name: str, storage: str, tmp_path: Path) -> None:
     log = tmp_path / "log"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,16 +20,11 @@ from raytune_hpo.errors import HpoError
 from raytune_hpo.facts import Finished
 from raytune_hpo.journal import open_storage
 from tests.fixtures_postgres import postgres_server, postgres_url  # noqa: F401
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 DRIVER = Path(__file__).with_name("head_driver.py")
 NUM_TRIALS = 30
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Head:

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 import raytune_hpo as hpo
 from raytune_hpo.cli import main
 from raytune_hpo.cli.app import seconds
-from raytune_hpo.cluster.head_here import default_storage_there
+from raytune_hpo.cluster.head_here import head_here
 from raytune_hpo.progress.terminal import LogLines
 
 FILE = """
@@ -179,7 +179,7 @@ def test_bad_usage_exits_with_2(studied):
 
 @pytest.mark.parametrize("noted", [None, "127.0.0.1:1", "nonsense"])
 def test_a_cluster_that_is_not_there_is_said_at_once(call, tmp_path, monkeypatch, noted):
-    monkeypatch.setattr("raytune_hpo.cli.control._NOTE", tmp_path / "ray_current_cluster")
+    monkeypatch.setattr("raytune_hpo.cluster.addresses._NOTE", tmp_path / "ray_current_cluster")
     monkeypatch.setattr("raytune_hpo.cluster.head_here._PROCESSES", tmp_path)
     if noted:
         (tmp_path / "ray_current_cluster").write_text(noted)
@@ -190,7 +190,7 @@ def test_a_cluster_that_is_not_there_is_said_at_once(call, tmp_path, monkeypatch
 
 
 def test_of_several_clusters_one_must_be_named(call, tmp_path, monkeypatch):
-    monkeypatch.setattr("raytune_hpo.cli.control._NOTE", tmp_path / "ray_current_cluster")
+    monkeypatch.setattr("raytune_hpo.cluster.addresses._NOTE", tmp_path / "ray_current_cluster")
     monkeypatch.setattr("raytune_hpo.cluster.head_here._PROCESSES", tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         for number, server in enumerate((one, other)):
@@ -421,23 +421,23 @@ def test_studies_of_a_head_node_on_this_machine_are_read_without_ray(call, head,
 
 @pytest.mark.parametrize("address", ["10.0.0.1:6380", "10.0.0.2:6379", "ray://10.0.0.1:10002", "10.0.0.9:6379"])
 def test_other_head_nodes_are_asked_through_ray(head, address):
-    assert default_storage_there(address) is None
+    assert head_here(address) is None
 
 
 def test_a_head_node_says_where_its_studies_are(head):
     (head / "environ").write_text("HOME=/home/ann\0RAYTUNE_HPO_STORAGE=postgresql://db/hpo")
-    assert default_storage_there("auto") == "postgresql://db/hpo"
+    assert head_here("auto").storage == "postgresql://db/hpo"
     (head / "environ").write_text("HOME=/home/ann\0RAYTUNE_HPO_STORAGE=here.db")  # in a folder that nobody here knows
-    assert default_storage_there("auto") is None
+    assert head_here("auto").storage is None
 
 
 def test_a_head_node_in_a_container_has_other_files(head):
     (head / "ns/mnt").unlink()
     (head / "ns/mnt").touch()
-    assert default_storage_there("auto") is None
+    assert head_here("auto") is None
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
 def test_a_head_node_of_another_user_is_asked_through_ray(head):
     os.chown(head, 65534, 65534)
-    assert default_storage_there("10.0.0.1:6379") is None
+    assert head_here("10.0.0.1:6379") is None

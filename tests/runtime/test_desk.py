@@ -59,8 +59,8 @@ def test_nobody_is_served_once_it_is_over() -> None:
 
 def test_the_first_stop_answers_several_reports_and_otherwise_the_last_one() -> None:
     go_on = [Answer(verdict=Verdict.CONTINUE, next_step=step) for step in (3, 9)]
-    assert Desk.answer(go_on) == go_on[-1]
-    assert Desk.answer([go_on[0], STOP, go_on[1]]) == STOP
+    assert Desk().answer(go_on) == go_on[-1]
+    assert Desk().answer([go_on[0], STOP, go_on[1]]) == STOP
     assert Desk.lease([Noted(), Lease()]) == Lease()
 
 

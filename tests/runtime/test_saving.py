@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -177,13 +178,90 @@ def test_a_full_disk_is_waited_for(monkeypatch, caplog):
         return save(self, *args)
 
     monkeypatch.setattr(CheckpointStore, "save", full_at_first)
-    monkeypatch.setattr("raytune_hpo.runtime.saving.RETRY_S", 0.01)
+    monkeypatch.setattr("raytune_hpo.runtime.trial_run.RETRY_S", 0.01)
     training = Training()
     results = tune(training, scheduler=PROMOTING, num_trials=3)
     assert results.num_by_status["failed"] == 0 and results.num_by_status["completed"] == 1
     assert [r.message for r in caplog.records if "disk is full" in r.message] == [
         "the disk is full: trial 0 waits to save its checkpoint"
     ]
+
+
+def test_nothing_begins_while_the_disk_is_full_and_stopping_ends_the_wait(monkeypatch, tmp_path):
+    def never(self, *args):
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(CheckpointStore, "save", never)
+    monkeypatch.setattr("raytune_hpo.runtime.trial_run.RETRY_S", 0.01)
+    begun, both = [], threading.Barrier(2)
+
+    def objective(config):
+        begun.append(config["x"])
+        if both.wait(60) == 0:
+            time.sleep(0.3)
+        else:
+            hpo.report(loss=config["x"], step=1, save=lambda folder: None)
+        return config["x"]
+
+    tuner = hpo.Tuner(
+        objective, SPACE, num_trials=5, max_concurrent=2, scheduler=PROMOTING, sampler="random", runtime="local",
+        storage=tmp_path / "s.db", name="s", progress=False, checkpoint_every_s=1e-6,
+    )  # fmt: skip
+    with tuner.start() as run:
+        while run.status().counts.get("completed") != 1:
+            time.sleep(0.05)
+        time.sleep(1.2)  # longer than a worker waits before it asks again
+        assert len(begun) == 2
+        run.stop()
+        assert run.wait(5.0)
+    assert [trial.status for trial in hpo.load("s", tmp_path / "s.db").trials].count("waiting") == 1
+
+
+@pytest.mark.parametrize("how", ["stop", "ctrl-c"])
+def test_a_study_that_is_stopped_lets_its_trials_save(tmp_path, how):
+    training = Training(steps=1_000)
+    settings = {
+        "num_trials": 2, "max_concurrent": 2, "sampler": "random", "seed": 1, "runtime": "local",
+        "storage": tmp_path / "s.db", "name": "s", "progress": False,
+    }  # fmt: skip
+
+    def steady(config):
+        if hpo.checkpoint() is None:
+            hpo.report(loss=1.0, step=1)  # before it has anything to save
+            for step in range(2, 1_000):
+                time.sleep(0.02)
+                hpo.report(loss=1.0, step=step, save=lambda folder, step=step: (folder / "step").write_text(str(step)))
+        training.begun.append(hpo.checkpoint().step)
+        return 1.0
+
+    tuner = hpo.Tuner(steady, SPACE, **settings)
+    if how == "stop":
+        with tuner.start() as run:
+            time.sleep(0.5)
+            begin = time.monotonic()
+            run.stop()
+            assert time.monotonic() - begin < 2.0
+    else:
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        tuner.fit()
+    stopped = hpo.load("s", tmp_path / "s.db")
+    steps = [trial.checkpoint.step for trial in stopped.trials]
+    assert all(step >= 5 for step in steps) and audit(open_storage(tmp_path / "s.db").read("s")).is_clean
+    hpo.Tuner(steady, SPACE, **settings).fit()
+    assert sorted(training.begun) == sorted(steps)
+
+
+def test_stopping_does_not_wait_for_trials_that_cannot_save():
+    done = threading.Event()
+    tuner = hpo.Tuner(
+        lambda config: done.wait(60), SPACE, num_trials=1, runtime="local", storage="memory", progress=False
+    )
+    with tuner.start() as run:
+        time.sleep(0.2)
+        begin = time.monotonic()
+        run.stop()
+        assert time.monotonic() - begin < 2.5
+    done.set()
 
 
 def test_a_save_that_raises_fails_its_trial_and_leaves_nothing(tmp_path):

@@ -1,0 +1,75 @@
+"""Addresses of clusters, found without Ray: in the environment, and on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from raytune_hpo.cluster.head_here import own_commands
+from raytune_hpo.errors import ClusterError
+
+_CLIENT_PORT = "10001"
+_NOTE = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"
+_PATIENCE_S = 3.0
+
+
+def find_address(environment: Mapping[str, str]) -> str | None:
+    """Where the environment says that a cluster is; None if it does not."""
+    if address := environment.get("RAY_ADDRESS"):
+        return address
+    if host := environment.get("RAY_HEAD_SERVICE_HOST"):
+        ports = (environment.get(f"RAY_HEAD_SERVICE_PORT{suffix}") for suffix in ("_CLIENT", ""))
+        return f"ray://{host}:{next((port for port in ports if port), _CLIENT_PORT)}"
+    return None
+
+
+def host_and_port(address: str) -> tuple[str, int] | None:
+    """Where an address leads; None if it is a word of Ray's, like "auto"."""
+    scheme, _, place = address.rpartition("://")
+    host, _, port = place.rpartition(":")
+    if scheme not in ("", "ray") or (scheme == "" and not host):
+        return None
+    if not port.isdigit():
+        host, port = place, _CLIENT_PORT
+    return (host or place).strip("[]"), int(port)
+
+
+def address_here() -> str:
+    """Address of the cluster on this machine, if it answers: Ray itself would try a dead one for many minutes.
+
+    Raises:
+        ClusterError: no cluster runs on this machine, or several do.
+    """
+    found = sorted(filter(_answers, _noted_here()))
+    if not found:
+        raise ClusterError("no Ray cluster runs on this machine; name one with --address or RAY_ADDRESS")
+    if len(found) > 1:
+        raise ClusterError(
+            f"{len(found)} Ray clusters run on this machine; name one with --address: {', '.join(found)}"
+        )
+    return found[0]
+
+
+def _noted_here() -> set[str]:
+    """Addresses from the note that ``ray start`` leaves, and from the command lines of Ray's own processes (on Linux).
+
+    Only this user's: everybody may write such notes and such command lines, and whoever is asked is shown our token.
+    """
+    is_ours = _NOTE.is_file() and _NOTE.lstat().st_uid == os.getuid()
+    found = {_NOTE.read_text().strip()} if is_ours else set()
+    for _, command in own_commands():
+        found |= {match for word in command for match in re.findall(r"--gcs-address=(\S+)", word)}
+    return found
+
+
+def _answers(address: str) -> bool:
+    """Whether anything listens at an address."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
+    except (OSError, ValueError):
+        return False
+    return True
