@@ -1,5 +1,6 @@
 """What all tests share: quiet Ray, and a home of their own for studies."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ os.environ["RAY_enable_metrics_collection"] = "0"
 os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 # A node gives its agents some seconds to start and ends if they do not, which they cannot where cores are shared by many.
 os.environ["RAY_agent_register_timeout_ms"] = "120000"
+# Before anything imports numpy: two processes of tests on two cores, each with two threads for small matrices, wait for each
+# other more than they compute.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
@@ -33,6 +37,12 @@ def pytest_xdist_make_scheduler(config, log):
             return nodeid.partition("::")[0]
 
     return RayTogether(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay: no collection of garbage looks through them again, neither here nor in a fork."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

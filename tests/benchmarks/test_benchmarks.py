@@ -14,7 +14,7 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 PATIENCE_S = 900  # some take two minutes where nothing else runs
 
-pytestmark = pytest.mark.timeout(PATIENCE_S + 60)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_S + 60)]
 
 
 def measured(tmp_path: Path, script: str, *options: str) -> dict[str, Any]:
@@ -112,7 +112,6 @@ def test_local_throughput(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_throughput(tmp_path: Path) -> None:
     figures = measured(tmp_path, "throughput", "--only", "noop", "single", "short", "start", "sleepers")
     ratios = {"noop, Ray Tune as it comes", "noop, Ray Tune at its fastest"}
@@ -120,7 +119,6 @@ def test_throughput(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_reports(tmp_path: Path) -> None:
     figures = measured(tmp_path, "reports")
     assert set(figures) == {"buffered", "judged", "latency", "latency_burning", "slow_sampler", "staleness"}
@@ -128,14 +126,12 @@ def test_reports(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_memory(tmp_path: Path) -> None:
     figures = measured(tmp_path, "memory", "--only", "processes", "return")
     assert {"optimizer", "driver", "files", "in_all", "resume_random_100", "attach_auto_100"} <= set(figures)
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_endurance(tmp_path: Path) -> None:
     figures = measured(tmp_path, "endurance")
     assert figures["trials"]["measured"] > 0 and figures["acknowledged"]["measured"] > 0
@@ -144,7 +140,6 @@ def test_endurance(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_newcomer(tmp_path: Path) -> None:
     figures = measured(tmp_path, "newcomer")
     steps = {"clone", "environment", "first_result", "labs", "to_first_result", "notebook_environment", "notebook"}
@@ -154,7 +149,6 @@ def test_newcomer(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_sklearn_search(tmp_path: Path) -> None:
     figures = measured(tmp_path, "sklearn_search", "--only", "linear")
     searches = {name.removeprefix("linear ") for name in figures if not name.endswith(" seconds")}
@@ -166,7 +160,6 @@ def test_sklearn_search(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_notebooks(tmp_path: Path) -> None:
     """One lab without Ray, and one with."""
     figures = measured(tmp_path, "notebooks", "--only", "curve_fitting", "competing_objectives")

@@ -140,6 +140,7 @@ def measured(folder: Path, *options: str) -> dict[str, Any]:
     return {figure["name"]: figure for figure in json.loads(out.read_text())["figures"]}
 
 
+@pytest.mark.slow
 def test_every_contender_runs(folder: Path) -> None:
     figures = measured(folder, "--quick", "--workers", "4")
     labels = {name.partition(": ")[2] for name in figures}

@@ -260,6 +260,7 @@ def a_folder_of_tasks(tmp_path: Path) -> None:
     (tmp_path / "peers" / "bowl.json").write_text(json.dumps(peers))
 
 
+@pytest.mark.slow
 def test_ours_against_recorded_peers(tmp_path: Path) -> None:
     a_folder_of_tasks(tmp_path)
     page = tmp_path / "page.html"
@@ -273,6 +274,7 @@ def test_ours_against_recorded_peers(tmp_path: Path) -> None:
     assert "smooth" in printed and "bowl" in page.read_text()
 
 
+@pytest.mark.slow
 def test_eight_workers_against_one(tmp_path: Path) -> None:
     a_folder_of_tasks(tmp_path)
     options = ["random", "--local", "--trials", "40", "--seeds", "2", "--workers", "8"]
@@ -290,6 +292,7 @@ def test_live_tasks_need_no_folder() -> None:
         assert np.isnan(loss := task.evaluate(config).loss) or loss >= task.best - 0.2 * (task.median - task.best)
 
 
+@pytest.mark.slow
 def test_functions(tmp_path: Path) -> None:
     figures, printed = measured(tmp_path, "functions", "random", "--quick", "--no-peers")
     assert set(figures) == {f"random {name} {n}" for name in ("branin", "hartmann6") for n in (4, 8)}
@@ -297,6 +300,7 @@ def test_functions(tmp_path: Path) -> None:
     assert "hartmann6" in printed
 
 
+@pytest.mark.slow
 def test_suggestion_time(tmp_path: Path) -> None:
     figures, _ = measured(tmp_path, "suggestion_time", "--quick", "--only", "hyperopt")
     assert {"hyperopt 20", "hyperopt 40", "hyperopt 20 p99", "optuna_tpe 40"} <= set(figures)

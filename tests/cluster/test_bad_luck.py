@@ -92,6 +92,7 @@ def test_a_trial_that_eats_the_memory_fails_and_the_others_do_not(name: str, sto
         assert trial.status == ("failed" if trial.config["x"] > 0.5 else "completed"), trial.error
 
 
+@pytest.mark.slow
 def test_a_parallel_study_is_audited_bit_for_bit(name: str, storage: str) -> None:
     @by_value
     def bowl(config: dict) -> float:

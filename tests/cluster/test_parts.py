@@ -10,7 +10,6 @@ import pytest
 
 from raytune_hpo.core.messages import Answer, Assignment, EndTrial, Lease, Noted, Tick
 from raytune_hpo.facts import Status, Verdict
-from raytune_hpo.runtime import waiting_workers as waiting_module
 from raytune_hpo.runtime.group_commit import GroupCommit
 from raytune_hpo.runtime.waiting_workers import WaitingWorkers
 from raytune_hpo.runtime.wire import pack_answer, pack_ended, pack_lease, unpack_answer, unpack_ended, unpack_lease
@@ -68,12 +67,10 @@ def test_an_error_of_the_optimizer_reaches_everyone_who_waits() -> None:
     asyncio.run(story())
 
 
-def test_workers_park_until_woken_dismissed_or_out_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting_module, "WAIT_S", 0.2)
-
+def test_workers_park_until_woken_dismissed_or_out_of_patience() -> None:
     async def count(waiting: WaitingWorkers, worker: str) -> int:
         wakings = 0
-        async for _ in waiting.wakings(worker, waiting.changes):
+        async for _ in waiting.wakings(worker, waiting.changes, 0.2):
             wakings += 1
         return wakings
 

@@ -114,6 +114,7 @@ def test_a_study_that_nobody_knows_is_named_with_its_nearest_neighbour(name: str
     assert run.wait(timeout_s=60)
 
 
+@pytest.mark.slow
 def test_a_detached_study_goes_when_it_is_done_and_its_results_stay(name: str, storage: str) -> None:
     run = hpo.Tuner(slow, SPACE, num_trials=4, name=name, storage=storage, **SETTINGS).start()
     assert run.wait(timeout_s=60)

@@ -74,6 +74,7 @@ def bring_up() -> dict[str, Any]:
         return {"joined_s": wait_until(lambda: "4.0 CPU" in on("head", "ray status"))}
     except AssertionError:
         on("head", "tail -n 200 /tmp/ray/session_latest/logs/monitor.*")  # why the other one did not join
+        on("worker", "cat ray_worker.log")
         raise
 
 

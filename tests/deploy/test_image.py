@@ -71,10 +71,12 @@ def wheel(stage: Path) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_the_copied_files_make_the_wheel(wheel: Path) -> None:
     assert fnmatch.fnmatch(wheel.name, f"raytune_hpo-{hpo.__version__}-py3-none-any.whl")
 
 
+@pytest.mark.slow
 def test_the_extras_that_the_image_asks_for_exist(wheel: Path) -> None:
     [extras] = re.findall(r"\$\{wheel\}\[(.*?)\]", TEXT)
     with ZipFile(wheel) as archive:
@@ -91,6 +93,7 @@ hpo.tune(lambda config: config["x"], {"x": hpo.uniform(0, 1)}, num_trials=2, nam
 """
 
 
+@pytest.mark.slow
 def test_what_is_installed_keeps_its_studies_where_the_volume_is(wheel: Path, tmp_path: Path) -> None:
     """The package from the wheel alone, in the home of the image's user."""
     site, home = tmp_path / "site", tmp_path / "home/ray"

@@ -87,6 +87,7 @@ def test_a_study_that_is_taken_up_again_is_not_recorded_twice(story, uri):
     assert_tells_the_story(Found(uri))
 
 
+@pytest.mark.slow
 def test_a_crash_in_between_leaves_nothing_behind(story, uri):
     tell(Logger(EXPERIMENT, tracking_uri=uri), story.crashed, close=False)
     running = [name for name, run in Found(uri).trials.items() if run.info.status == "RUNNING"]
@@ -95,6 +96,7 @@ def test_a_crash_in_between_leaves_nothing_behind(story, uri):
     assert_tells_the_story(Found(uri))
 
 
+@pytest.mark.slow
 def test_a_real_study_with_a_logger_beside_it(uri, storage):
     results = fit(storage=storage, callbacks=[Logger(EXPERIMENT, tracking_uri=uri, tags={"team": "vision"})])
     found = Found(uri)
@@ -108,6 +110,7 @@ def test_a_real_study_with_a_logger_beside_it(uri, storage):
         assert run.data.params["batch"] == str(trial.config["batch"])
 
 
+@pytest.mark.slow
 def test_the_record_of_a_stored_study_is_made_or_brought_up_to_date(uri, storage):
     results = fit(storage=storage, num_trials=3, seed=None)
     logger = Logger(EXPERIMENT, tracking_uri=uri)
@@ -119,6 +122,7 @@ def test_the_record_of_a_stored_study_is_made_or_brought_up_to_date(uri, storage
     assert Found(uri).num_trials == len(Found(uri).trials) == 5 and len(Found(uri).studies) == 1
 
 
+@pytest.mark.slow
 def test_another_study_of_the_same_name_has_a_run_of_its_own_in_the_experiment_of_the_environment(uri, monkeypatch):
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "vision")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)

@@ -86,6 +86,7 @@ def assert_tells_the_story(found):
     assert found["trial-00003"].summary["status"] == "pruned"
 
 
+@pytest.mark.slow
 def test_a_study_that_is_taken_up_again_is_recorded_once(story, tmp_path):
     crashed = logger(tmp_path)
     tell(crashed, story.crashed, close=False)
@@ -98,6 +99,7 @@ def test_a_study_that_is_taken_up_again_is_recorded_once(story, tmp_path):
     assert len({run.id for run in all_of_them}) == 7, "under its own id"
 
 
+@pytest.mark.slow
 def test_a_real_study_beside_a_run_of_the_users_own(tmp_path, storage):
     settings = wandb.Settings(silent=True, console="off")
     with wandb.init(project="mine", mode="offline", dir=tmp_path / "mine", settings=settings) as mine:

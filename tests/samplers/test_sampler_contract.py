@@ -22,8 +22,18 @@ CASES = {
     for case, run in testing.sampler_cases(make).items()
     if (name, case) != ("schedule", "learns")  # it runs what it is given
 }
+# Of those that fit models, every day on these spaces only.
+FITTING = ("auto", "freeze_thaw", "gp", "hypertune", "portfolio", "rf")
+EVERY_DAY = ("learns", "flat", "conditional")
 
 
-@pytest.mark.parametrize("case", CASES)
+def takes_long(case: str) -> bool:
+    sampler, _, kind = case.partition("-")
+    return sampler in FITTING and not kind.endswith(EVERY_DAY)
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow) if takes_long(case) else case for case in CASES]
+)
 def test_every_sampler_keeps_the_contract(case):
     CASES[case]()

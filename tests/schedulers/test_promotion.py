@@ -84,7 +84,11 @@ def _rung_of(played, number, step):
 
 
 @pytest.mark.parametrize("options", [{"promote": True}, {"promote": True, "delay": True, "max_steps": 27}])
-@pytest.mark.parametrize("goals", [testing.GOALS, testing.TWO_GOALS], ids=["one goal", "two goals"])
+@pytest.mark.parametrize(
+    "goals",
+    [testing.GOALS, pytest.param(testing.TWO_GOALS, marks=pytest.mark.slow)],
+    ids=["one goal", "two goals"],
+)
 def test_a_trial_runs_on_at_a_rung_if_and_only_if_it_would_be_the_next_to_go_on(options, goals):
     chance, race = random.Random(5), testing.Race(ASHA(**options).bind(goals), goals)
     running, num_started, num_run_on = [], 0, 0
