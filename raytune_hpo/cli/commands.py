@@ -118,7 +118,7 @@ def _from_file(ctx: click.Context, param: click.Parameter, path: Path | None) ->
 @click.option("--cleanup", metavar="COMMAND", help="Runs after each run.")
 @click.option("--check", metavar="COMMAND", help="Must succeed on the output of each run.")
 @click.option("--warmup", type=int, default=0, help="Runs of each trial that are not measured.")
-@click.option("--repeats", default="1..5", show_default=True, help="Runs of each trial: at least, at most.")
+@click.option("--repeats", default="1..3", show_default=True, help="Runs of each trial: at least, at most.")
 @click.option("--rel-error", metavar="SHARE", callback=_share, help="Repeat until a value is known so well: 2%.")
 @click.option(
     "--confirm", type=click.IntRange(min=0), default=5, show_default=True, help="Runs of the best few at the end."

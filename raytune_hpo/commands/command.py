@@ -53,7 +53,7 @@ class Command:
         setup, prepare, check, cleanup: commands around it: once for a trial, before each run, after each run with its output
             as input (a failure is the trial's failure), after each run whatever happened.
         warmup: runs of each trial that are not measured.
-        repeats: 5, or "1..5": at least, and at most.
+        repeats: 5, or "1..3": at least, and at most.
         rel_error: the half-width of a value's interval, as a share of it, at which repeating ends.
         ok_exit: exit codes that are no failures.
         timeout_s: seconds after which a run is ended, and failed.
@@ -85,7 +85,7 @@ class Command:
         check: str | None = None,
         cleanup: str | None = None,
         warmup: int = 0,
-        repeats: int | str | tuple[int, int] = "1..5",
+        repeats: int | str | tuple[int, int] = "1..3",
         rel_error: float | None = None,
         ok_exit: Iterable[int] = (0,),
         timeout_s: float | None = None,

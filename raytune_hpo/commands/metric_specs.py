@@ -180,10 +180,8 @@ class _Spread(MetricSpec):
         return [number_in(self.name, line) for line in lines]
 
     def over_runs(self, samples: Sequence[float]) -> float:
-        if self.name == "max":
-            return max(samples)
-        if self.name == "jitter":
-            return jitter_of(samples)
+        if self.name in _STATISTICS:
+            return float(_STATISTICS[self.name](samples))
         return float(np.percentile(samples, float(self.name[1:])))
 
 
@@ -200,6 +198,9 @@ def jitter_of(samples: Sequence[float]) -> float:
     """How far samples lie apart: the median distance from their median, as a share of it."""
     middle = float(np.median(samples))
     return float(np.median(np.abs(np.asarray(samples) - middle))) / abs(middle) if middle else 0.0
+
+
+_STATISTICS: Mapping[str, Callable[[Sequence[float]], float]] = {"max": max, "jitter": jitter_of}
 
 
 def number_in(name: str, value: Any) -> float:
@@ -279,7 +280,7 @@ def _parsed(spec: str, work: float | None) -> MetricSpec:
     kind, _, path = spec.partition(":")
     if kind == "size_mb" and path:
         return _Size("size_mb", path)
-    if _QUANTILE.fullmatch(head) or head in ("max", "jitter"):
+    if _QUANTILE.fullmatch(head) or head in _STATISTICS:
         file = rest.removeprefix("samples:")
         if rest and (file == rest or not file):
             raise SpecError(f"{head} is of the repeats, or of samples in a file: {head}=samples:FILE, got {spec!r}")

@@ -22,6 +22,7 @@ from raytune_hpo.goals import Goal
 from raytune_hpo.options import is_integral, is_real
 
 LEVEL = 0.9  # of the intervals that are compared
+PRIOR_SD, PRIOR_FREEDOM = 0.05, 3  # of programs in general: their runs differ by a twentieth
 UNSTABLE = 0.1  # from this jitter on, a configuration is said to be unstable
 
 
@@ -35,7 +36,7 @@ class RepeatRule:
     """
 
     low: int = 1
-    high: int = 5
+    high: int = 3
     rel_error: float | None = None
 
     @classmethod
@@ -75,14 +76,13 @@ class Contest:
         if n >= self.rule.high:
             return False
         noise = self._noise(values)
-        if noise is None:
+        if noise.freedom == 0:
             return True  # nothing has run twice: the next run tells how much values differ
-        half = noise.half(n)
-        if self.rule.rel_error is not None and n > 1 and half <= self.rule.rel_error:
+        if self.rule.rel_error is not None and n > 2 and noise.half(1 / n) <= self.rule.rel_error:
             return False
         if not self._best:
             return self.rule.rel_error is not None
-        return self._loss(values) - half < self._loss(self._best) + noise.half(len(self._best))
+        return self._loss(values) - self._loss(self._best) < noise.half(1 / n + 1 / len(self._best))
 
     def settle(self, values: Sequence[float]) -> None:
         """Take note of a configuration that has run often enough."""
@@ -105,28 +105,38 @@ class Contest:
         is_positive = all(min(sample) > 0 for sample in (*self._samples, tuple(values)))
         return np.log(array) if is_positive else array
 
-    def _noise(self, values: Sequence[float]) -> _Noise | None:
-        squares, freedom = 0.0, 0
+    def _noise(self, values: Sequence[float]) -> _Noise:
+        squares, freedom, is_share = 0.0, 0, all(min(sample) > 0 for sample in (*self._samples, tuple(values)))
         for sample in (*self._samples, tuple(values)):
             if len(sample) > 1:
                 scaled = self._scaled(sample)
                 squares += float(np.sum((scaled - scaled.mean()) ** 2))
                 freedom += len(sample) - 1
-        return _Noise(math.sqrt(squares / freedom), freedom) if freedom else None
+        return _Noise(squares, freedom, is_share)
 
 
 @dataclass(frozen=True)
 class _Noise:
-    """The spread of one run, pooled over configurations."""
+    """The spread of one run, pooled over configurations.
 
-    sd: float
+    Attributes:
+        squares: of the distances from their means; ``freedom`` how many of them are free.
+        is_share: whether they are shares. Then what is known of programs in general counts as well: two runs that happen to
+            be alike do not mean that there is no noise.
+    """
+
+    squares: float
     freedom: int
+    is_share: bool
 
-    def half(self, n: int) -> float:
-        """Half the width of Student's interval for the mean of n runs."""
+    def half(self, variance: float) -> float:
+        """Half the width of Student's interval for what has so many times the variance of one run."""
         from scipy.special import stdtrit
 
-        return float(stdtrit(self.freedom, (1 + LEVEL) / 2)) * self.sd / math.sqrt(n)
+        squares, freedom = self.squares, self.freedom
+        if self.is_share:
+            squares, freedom = squares + PRIOR_FREEDOM * PRIOR_SD**2, freedom + PRIOR_FREEDOM
+        return float(stdtrit(freedom, (1 + LEVEL) / 2)) * math.sqrt(squares / freedom * variance)
 
 
 def unstable(values: Sequence[float]) -> str:
