@@ -20,7 +20,7 @@ _HOMES = {
     **dict.fromkeys(
         (
             "Space Float Int Choice Ordinal uniform quniform loguniform qloguniform randn qrandn randint qrandint "
-            "lograndint qlograndint choice ordinal grid_search sample_from"
+            "lograndint qlograndint choice ordinal fibonacci powers cores grid_search sample_from"
         ).split(),
         _SPACE,
     ),
@@ -40,6 +40,7 @@ _HOMES = {
     "load": "raytune_hpo.api.stored",
     "attach": "raytune_hpo.api.stored",
     "Client": "raytune_hpo.service.client",
+    "Command": "raytune_hpo.commands",
     "connect": "raytune_hpo.cluster",
     "with_parameters": "raytune_hpo.cluster",
 }
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from raytune_hpo.api.study import Study
     from raytune_hpo.api.tuner import Tuner, simulate, tune
     from raytune_hpo.cluster import connect, with_parameters
+    from raytune_hpo.commands import Command
     from raytune_hpo.confirming import Confirmation
     from raytune_hpo.errors import TrialStopped
     from raytune_hpo.goals import Goal
@@ -67,10 +69,13 @@ if TYPE_CHECKING:
         Ordinal,
         Space,
         choice,
+        cores,
+        fibonacci,
         grid_search,
         lograndint,
         loguniform,
         ordinal,
+        powers,
         qlograndint,
         qloguniform,
         qrandint,

@@ -42,7 +42,7 @@ FLOORS = (
     "cluster results progress",
     "api",
     "plots tables confirming sklearn integrations optml",
-    "experiments",
+    "experiments commands",
     "service",
     "cli workshop",
 )
@@ -72,6 +72,7 @@ CLOCKS = {
     "raytune_hpo.journal": "when a study was created, who holds it since when, how long to wait for a database",
     "raytune_hpo.progress": "how often the line is drawn",
     "raytune_hpo.api.callbacks": "how long a study that has ended waits for them",
+    "raytune_hpo.commands": "how long programs run, and what else the machine does meanwhile",
     "raytune_hpo.cli": "times as people read them, and how long a study has been running",
     "raytune_hpo.service": "leases, limits and streams: how much time has passed",
     "raytune_hpo.sklearn": "how long fits take, and when a search's time is over",
@@ -87,9 +88,9 @@ DIRECTIONS = {
 PUBLIC = """
     Space Float Int Choice Ordinal
     uniform quniform loguniform qloguniform randn qrandn randint qrandint lograndint qlograndint
-    choice ordinal grid_search sample_from
+    choice ordinal fibonacci powers cores grid_search sample_from
     tune Tuner simulate report checkpoint until TrialStopped connect attach load with_parameters
-    Study Results Confirmation Run Trial Goal Client
+    Study Results Confirmation Run Trial Goal Client Command
     errors integrations optml samplers schedulers sklearn testing __version__
 """.split()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from raytune_hpo.cluster import WithParameters
 from raytune_hpo.display.text import cut
 from raytune_hpo.errors import SpecError
 from raytune_hpo.runtime.instances import OverInstances
+from raytune_hpo.runtime.settings import Settings
 from raytune_hpo.space import Space
 
 _WIDTH = 60  # characters of a constant in a warning
@@ -55,6 +57,18 @@ def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
             f"an objective is called with one dict, the configuration, and {_name(function)}{signature} cannot be: {error}; "
             f'take parameters out of the dict, such as config["x"], and give data by hpo.with_parameters'
         ) from None
+
+
+def with_brought(objective: Any, settings: Settings, runtime: str) -> Settings:
+    """The settings with those that an objective brings, its ``study_settings(runtime)``, where the user has set none."""
+    if not hasattr(objective, "study_settings"):
+        return settings
+    defaults = {field.name: field.default for field in dataclasses.fields(settings)}
+    brought: Mapping[str, Any] = objective.study_settings(runtime)
+    new = {name: value for name, value in brought.items() if getattr(settings, name) == defaults[name]}
+    if "metric" not in new:
+        new.pop("mode", None)  # which is that of its own metrics
+    return dataclasses.replace(settings, **new)
 
 
 def over_instances(objective: Callable[..., Any], instances: Sequence[Any]) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any
 
 from raytune_hpo.api.callbacks import Callback
-from raytune_hpo.api.objective import check_objective, over_instances, warn_of_lists
+from raytune_hpo.api.objective import check_objective, over_instances, warn_of_lists, with_brought
 from raytune_hpo.api.run import Run
 from raytune_hpo.display.foreign_words import explains_keywords
 from raytune_hpo.errors import SpecError
@@ -29,7 +29,9 @@ class Tuner:
 
     Args:
         objective: takes a configuration (a dict of plain Python values) and returns the metric, or a dict of metrics.
-            It may ``report`` on the way, or yield its reports.
+            It may ``report`` on the way, or yield its reports. One that has ``study_settings(runtime)`` (a dict of these
+            keywords) brings what the user leaves at its default, and one that has ``check_study(spec, is_here=...)`` is
+            asked whether it can run the study: ``hpo.Command`` has both.
         space: a dict of constants and domains, nested at will, a Space, or a space written for another tuner.
         instances: inputs (of any kind), or a number of seeds, on each of which a configuration is measured: the objective is
             called as ``objective(config, instance)`` and returns its metrics there. Each instance is a step, in one
@@ -127,9 +129,11 @@ class Tuner:
             trial_timeout_s=in_seconds(trial_timeout_s), points_to_evaluate=points_to_evaluate, seed=seed, name=name,
             storage=storage, resume=resume, recorded=recorded,
         )  # fmt: skip
-        if settings.instances is not None:
-            objective = over_instances(objective, settings.instances)
-        self._plan = RunPlan.of(space, settings, objective)
+        settings = with_brought(objective, settings, runtime)
+        called = objective if settings.instances is None else over_instances(objective, settings.instances)
+        self._plan = RunPlan.of(space, settings, called)
+        if (check := getattr(objective, "check_study", None)) is not None:
+            check(self._plan.spec, is_here=runtime != "ray")
         warn_of_lists(space, self._plan.spec.space)
         _check_end(settings, self._plan.spec.sampler.name, runtime)
 
@@ -142,10 +146,13 @@ class Tuner:
         """What a runtime is given."""
         return self._plan
 
-    def fit(self) -> Results:
+    def fit(self, *, watched_by: Callable[[Run], Callback] | None = None) -> Results:
         """Run the study to its end and return its results; Ctrl-C ends it, and returns what there is.
 
         While it is being started, Ctrl-C takes back what was begun, and raises KeyboardInterrupt.
+
+        Args:
+            watched_by: makes one more callback, from the run, which it may stop.
 
         Raises:
             StudyExists: someone else is running it.
@@ -154,7 +161,8 @@ class Tuner:
         """
         progress = Progress(enabled=self._progress)
         with progress, self._run(detached=False, say=lambda text: progress.say(f"{self.name}: {text}")) as run:
-            return run.watch(progress, *self._callbacks)
+            more = () if watched_by is None else (watched_by(run),)
+            return run.watch(progress, *self._callbacks, *more)
 
     def start(self) -> Run:
         """Run the study in the background; on Ray it lives on the cluster after this process has gone."""

@@ -2,6 +2,8 @@
 
 app             the group of commands, common options, output as text or JSON
 control         run, stop, enqueue
+commands        command
+study_options   options of every command that runs a study
 stored          studies, show, best, trials, export, report, audit, delete
 checkpoints     checkpoint
 trials          one trial in full: attempts, reports, output
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 from raytune_hpo.cli.app import cli
 from raytune_hpo.cli.checkpoints import checkpoint
+from raytune_hpo.cli.commands import command
 from raytune_hpo.cli.control import enqueue, run, stop
 from raytune_hpo.cli.experiment import experiment, experiments
 from raytune_hpo.cli.optml import optml
@@ -28,6 +31,7 @@ from raytune_hpo.cli.workshop import labs
 
 for _command in (
     run,
+    command,
     studies,
     show,
     best,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raytune_hpo.api.userfile import load_file
-from raytune_hpo.cli.app import NO_RESULT, connect, more_about, say, says_json, seconds
+from raytune_hpo.cli.app import NO_RESULT, connect, more_about, say, says_json
+from raytune_hpo.cli.study_options import json_argument, runs_a_study
 from raytune_hpo.errors import SpecError, StudyNotFound, nearest
 
 if TYPE_CHECKING:
@@ -21,32 +21,11 @@ if TYPE_CHECKING:
     from raytune_hpo.cluster.line_here import LineHere
 
 
-def part(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
-    """Callback of an option that takes a part: its name, or a JSON object of its name and options."""
-    return json_argument(value) if value is not None and value.lstrip().startswith("{") else value
-
-
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--num-trials", type=int, help="Maximum number of trials.")
-@click.option(
-    "--time-budget", "time_budget_s", metavar="TIME", callback=seconds, help="How long to run: 90, 10m, 1h30m."
-)
-@click.option("--target", type=float, help="Stop at this value of the metric.")
 @click.option("--metric", help="What to optimise.")
 @click.option("--mode", type=click.Choice(["min", "max"]))
-@click.option("--sampler", callback=part, help='A name, or \'{"name": "hyperopt", "gamma": 0.2}\'.')
-@click.option("--scheduler", callback=part, help="Like --sampler.")
-@click.option("--max-failures", type=int, metavar="N", help="Stop when so many trials have failed in this session.")
-@click.option("--retry-failed", is_flag=True, help="Try the configurations again that failed in earlier sessions.")
-@click.option("--max-concurrent", type=int, help="How many trials run at the same time.")
-@click.option("--runtime", type=click.Choice(["ray", "local", "simulated"]), help="[default: ray]")
-@click.option("--address", help="Address of the Ray cluster to run on.")
-@click.option("--storage", metavar="URL", help="Where to keep the study.")
-@click.option("--name", help="Name of the study; the same name continues it.")
-@click.option("--seed", type=int)
-@click.option("--resume", type=click.Choice(["auto", "never"]), help="Whether a study of the same name is continued.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@runs_a_study(runtimes=("ray", "local", "simulated"), default="ray")
 @says_json
 @click.pass_context
 def run(
@@ -130,19 +109,6 @@ def attached(name: str, address: str | None) -> Run | LineHere:
         raise StudyNotFound(f"study {name!r} does not run on this cluster: {error}") from error
 
 
-def json_argument(text: str) -> dict[str, Any]:
-    """Parse a JSON object that was typed on the command line.
-
-    Raises:
-        SpecError: the text is not a JSON object.
-    """
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise SpecError(f"a JSON object is needed, like '{{\"lr\": 0.1}}', got {text!r}: {error}") from error
-    if not isinstance(value, dict):
-        raise SpecError(f"a JSON object is needed, like '{{\"lr\": 0.1}}', got {text!r}")
-    return value
 
 
 # ---------------------------------------------------------------------------------------------- FILE.py

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from raytune_hpo.cli.app import NO_RESULT, connect, say, says_json
-from raytune_hpo.cli.control import part
+from raytune_hpo.cli.study_options import part
 
 _FOLDER = "experiments"
 _PATH = click.Path(path_type=Path)

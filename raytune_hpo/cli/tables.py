@@ -10,7 +10,8 @@ import click
 
 from raytune_hpo.api.userfile import load_file
 from raytune_hpo.cli.app import NO_RESULT, connect, say, says_json
-from raytune_hpo.cli.control import defined, json_argument, part, settings_of
+from raytune_hpo.cli.control import defined, settings_of
+from raytune_hpo.cli.study_options import json_argument, part
 
 if TYPE_CHECKING:
     from raytune_hpo.results import Results

@@ -37,6 +37,7 @@ def confirm(
     repeats: int,
     objective: Any = None,
     *,
+    also: Sequence[int] = (),
     seed: int | None = None,
     name: str | None = None,
     runtime: str | None = None,
@@ -53,7 +54,7 @@ def confirm(
             f"confirming runs the objective again, and study {results.name!r} was loaded without one; "
             f"give it: results.confirm(objective=...)"
         )
-    candidates = chosen(results, top)
+    candidates = chosen(results, top, also)
     seed = int(derive(results.spec.seed, _STREAM).integers(2**31)) if seed is None else seed
     repeated, keyword = _repeated(objective, candidates, seed)
     settings = as_searched(results, runtime) | {key: value for key, value in given.items() if value is not None}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from raytune_hpo.analysis.repeats import by_config
+from raytune_hpo.errors import SpecError
 from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.numerics.thinning import evenly_chosen
 from raytune_hpo.trial import Trial
@@ -33,14 +34,18 @@ class Chosen:
     losses: tuple[float, ...]
 
 
-def chosen(results: Results, top: int) -> list[Chosen]:
+def chosen(results: Results, top: int, also: Sequence[int] = ()) -> list[Chosen]:
     """The best feasible configurations, trials of one pooled: by their means or, with several goals, the means' front.
 
     The configuration of the search's best trial is always among them (with several goals that of the best in each, as
     far as ``top`` goes): how optimistic the search was is asked about that one.
 
+    Args:
+        also: numbers of trials whose configurations are repeated whatever they are worth.
+
     Raises:
         NoCompletedTrial: there is nothing to confirm.
+        SpecError: one of ``also`` is no feasible trial that has completed.
     """
     first = results.best_trial.number
     groups: dict[int, Chosen] = {}
@@ -49,6 +54,13 @@ def chosen(results: Results, top: int) -> list[Chosen]:
         losses = tuple(math.fsum(column) / len(trials) for column in columns)
         group = Chosen(number=trials[0].number, config=trials[0].config, trials=tuple(trials), losses=losses)
         groups.update((trial.number, group) for trial in trials)
+    if strange := [number for number in also if number not in groups]:
+        raise SpecError(f"also names completed trials that are feasible, {strange[0]} is none of these")
+    others = [groups[number] for number in also]
+    return _unique([*_best(results, groups, first, top), *others])
+
+
+def _best(results: Results, groups: Mapping[int, Chosen], first: int, top: int) -> list[Chosen]:
     ranked = sorted(_unique(groups.values()), key=lambda group: group.losses[0])
     if len(results.goals) == 1:
         return _unique([*ranked[: top - 1], groups[first], *ranked])[:top]

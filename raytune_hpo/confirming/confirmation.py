@@ -23,6 +23,8 @@ class ConfirmedCandidate:
         searched: its values there by metric, the mean where it was tried more than once.
         estimates: its fresh values by metric.
         num_failed: fresh repeats that failed; they are in no estimate.
+        by_repeat: the fresh values of the first metric by the number of their repeat; those of one number ran one after the
+            other and share their seed, so that differences between candidates are best taken within it.
         metric: the first one, of which ``search_value``, ``mean``, ``sd`` and ``interval`` speak.
     """
 
@@ -31,6 +33,7 @@ class ConfirmedCandidate:
     searched: Mapping[str, float]
     estimates: Mapping[str, Estimate]
     num_failed: int
+    by_repeat: Mapping[int, float]
     metric: str
 
     @property

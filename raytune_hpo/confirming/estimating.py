@@ -16,7 +16,7 @@ from raytune_hpo.errors import NoCompletedTrial
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.pareto import pareto_front
-from raytune_hpo.runtime.repeats import TRIAL
+from raytune_hpo.runtime.repeats import REPEAT, TRIAL
 from raytune_hpo.trial import Trial
 
 if TYPE_CHECKING:
@@ -75,6 +75,11 @@ def _candidate(one: Chosen, repeats: Sequence[Trial], goals: Sequence[Goal], val
         searched={g.metric: math.fsum(t.metrics[g.metric] for t in one.trials) / len(one.trials) for g in goals},
         estimates={goal.metric: estimate(values[goal.metric][one.number], k=k) for goal in goals},
         num_failed=sum(trial.status is Status.FAILED for trial in repeats),
+        by_repeat={
+            trial.config[REPEAT]: float(trial.metrics[goals[0].metric])
+            for trial in repeats
+            if trial.status is Status.COMPLETED
+        },
         metric=goals[0].metric,
     )
 

@@ -315,6 +315,7 @@ class Results(Sequence[Trial]):
         top: int = 5,
         repeats: int = 10,
         *,
+        also: Sequence[int] = (),
         objective: Callable[..., Any] | None = None,
         seed: int | None = None,
         name: str | None = None,
@@ -332,6 +333,7 @@ class Results(Sequence[Trial]):
         Args:
             top: how many configurations; trials of the same one count once. With several goals, points of the front.
             repeats: of each.
+            also: numbers of further trials that are repeated as well, such as that of a baseline.
             objective: by default the search's own, which loaded results do not have.
             seed: from which those of the repeats derive; by default it derives from the search's.
             name: of the study of repeats, by default ``NAME-confirm``.
@@ -348,6 +350,7 @@ class Results(Sequence[Trial]):
             self,
             top,
             repeats,
+            also=also,
             objective=objective,
             seed=seed,
             name=name,

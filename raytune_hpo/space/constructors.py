@@ -1,4 +1,4 @@
-"""Functions that make domains, named and bounded exactly as those of ``ray.tune``, and ``ordinal``.
+"""Functions that make domains, named and bounded exactly as those of ``ray.tune``, and ``ordinal`` with lists of its own.
 
 ``randint`` excludes its upper bound; quantised ones include theirs (``qrandint`` and ``qlograndint`` with q=1 do not,
 as in Ray). Bounds that are no multiples of q are moved inwards to the next ones. ``base`` is accepted and has no
@@ -8,6 +8,7 @@ effect, as in Ray.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -80,6 +81,57 @@ def ordinal(values: Iterable[Any], *more: Any) -> Ordinal:
     """One of several values, whose order matters."""
     _check_one_list("ordinal", values, more)
     return Ordinal(values)
+
+
+def fibonacci(lower: int, upper: int) -> Ordinal:
+    """The Fibonacci numbers 1, 2, 3, 5, 8, 13 ... in [lower, upper], in order: counts that are the closer the smaller.
+
+    Raises:
+        SpaceError: none lies there.
+    """
+    lower, upper = integer(lower, "the lower bound of fibonacci"), integer(upper, "the upper bound of fibonacci")
+    numbers, here, following = [], 1, 2
+    while here <= upper:
+        numbers.append(here)
+        here, following = following, here + following
+    return _counts("fibonacci", "Fibonacci number", [n for n in numbers if n >= lower], lower, upper)
+
+
+def powers(base: int, lower: int, upper: int) -> Ordinal:
+    """The powers of ``base`` in [lower, upper], 1 among them, in order.
+
+    Raises:
+        SpaceError: a base below 2, or none lies there.
+    """
+    base, upper = integer(base, "the base of powers"), integer(upper, "the upper bound of powers")
+    lower = integer(lower, "the lower bound of powers")
+    if base < 2:
+        raise SpaceError(f"powers needs a base of at least 2, got {base}")
+    numbers, power = [], 1
+    while power <= upper:
+        numbers.append(power)
+        power *= base
+    return _counts("powers", f"power of {base}", [n for n in numbers if n >= lower], lower, upper)
+
+
+def cores(count: int | None = None) -> Ordinal:
+    """Counts around the number n of CPUs: 1, n/2, n, 2n - 1, 2n, 2n + 1, each once, in order.
+
+    Args:
+        count: n; by default how many CPUs this process may use, here and now. The study keeps the counts themselves.
+    """
+    if count is None:
+        count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    n = integer(count, "the number of cores")
+    if n < 1:
+        raise SpaceError(f"there is at least one core, got {n}")
+    return Ordinal(sorted({1, max(1, n // 2), n, 2 * n - 1, 2 * n, 2 * n + 1}))
+
+
+def _counts(maker: str, what: str, numbers: list[int], lower: int, upper: int) -> Ordinal:
+    if not numbers:
+        raise SpaceError(f"no {what} lies in [{lower}, {upper}]; {maker} needs wider bounds")
+    return Ordinal(numbers)
 
 
 def grid_search(values: Iterable[Any], *more: Any) -> Choice:

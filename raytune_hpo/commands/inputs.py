@@ -1,0 +1,92 @@
+"""Inputs as they are typed: files, lists, JSON lines, or how many seeds."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.options import is_real
+
+
+class Input(str):
+    """An input that a command is measured on: its name, which a study keeps.
+
+    Attributes:
+        path: what ``{instance}`` stands for; by default the name.
+        size: how large it is, in whatever unit; None where nobody knows.
+        weight: how much it counts in means and sums.
+    """
+
+    path: str
+    size: float | None
+    weight: float
+
+    def __new__(cls, name: str, path: str | None = None, size: float | None = None, weight: float = 1.0) -> Input:
+        made = super().__new__(cls, name)
+        made.path, made.size, made.weight = name if path is None else path, size, weight
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Input, (str(self), self.path, self.size, self.weight)
+
+
+def read_inputs(texts: Sequence[str], cwd: str | os.PathLike[str] = ".") -> list[Input] | int:
+    """The inputs that were typed: patterns of files (``data/*.txt``), ``@FILE`` with an input on each line (a JSON object
+    of ``name``, ``path``, ``size`` and ``weight``, or a path), or a number of seeds.
+
+    Raises:
+        SpecError: a pattern that no file matches, a list that cannot be read, or a number beside others.
+    """
+    if len(texts) == 1 and texts[0].isdigit() and not os.path.exists(os.path.join(cwd, texts[0])):
+        return int(texts[0])
+    found: list[Input] = []
+    for text in texts:
+        found += _listed(Path(cwd, text[1:]), cwd) if text.startswith("@") else _matching(text, cwd)
+    return found
+
+
+def _matching(pattern: str, cwd: str | os.PathLike[str]) -> list[Input]:
+    paths = sorted(glob.glob(pattern, root_dir=cwd, recursive=True))
+    if not paths:
+        raise SpecError(
+            f"instances are files, @FILE with one on each line, or how many seeds; nothing matches {pattern!r}"
+        )
+    return [Input(path, path, _size(path, cwd)) for path in paths]
+
+
+def _listed(file: Path, cwd: str | os.PathLike[str]) -> list[Input]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"the list of instances {str(file)!r} cannot be read: {error}") from None
+    found = [_entry(line.strip(), f"{file}:{number}", cwd) for number, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        raise SpecError(f"the list of instances {str(file)!r} is empty")
+    return found
+
+
+def _entry(line: str, where: str, cwd: str | os.PathLike[str]) -> Input:
+    if not line.startswith("{"):
+        return Input(line, line, _size(line, cwd))
+    try:
+        entry = json.loads(line)
+    except ValueError as error:
+        raise SpecError(f"{where} is no JSON object: {error}") from None
+    path = entry.get("path", entry.get("name"))
+    size, weight = entry.get("size"), entry.get("weight", 1.0)
+    if not isinstance(path, str) or not (size is None or is_real(size)) or not (is_real(weight) and weight > 0):
+        raise SpecError(
+            f"{where} has a name, a path, or both, a size that is a number and a weight above 0 if any, got {line[:120]!r}"
+        )
+    return Input(str(entry.get("name", path)), path, _size(path, cwd) if size is None else float(size), float(weight))
+
+
+def _size(path: str, cwd: str | os.PathLike[str]) -> float | None:
+    """The size of a file in bytes; None where there is none, and the input is something else."""
+    place = os.path.join(cwd, path)
+    return float(os.path.getsize(place)) if os.path.isfile(place) else None

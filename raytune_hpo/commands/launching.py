@@ -1,0 +1,310 @@
+"""Launching: one run of a program, by a launcher process, as a call that returns what was measured."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import marshal
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from raytune_hpo.commands import control_groups, launcher
+from raytune_hpo.errors import ObjectiveError, SpecError
+
+GRACE_S = 5.0  # between asking a program to end and ending it
+LOOK_S = 0.2  # between two looks at whether anybody wants the run to end
+_MARK = "HPO_RUN"  # in the environment of everything that a run starts
+_BOOT = (
+    "import os,marshal\n"
+    "def read(n):\n b=b''\n while len(b)<n:\n  c=os.read(0,n-len(b))\n  if not c:os._exit(0)\n  b+=c\n return b\n"
+    "code,job=marshal.loads(read(int.from_bytes(read(8),'big')))\n"
+    "space={'__name__':'launcher'}\nexec(code,space)\nspace['main'](job)"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StaticLimits:
+    """What a program may use, whatever it does.
+
+    Attributes:
+        memory_mb: of all its processes together, in 10^6 bytes.
+        cpus: how many CPUs it may run on.
+        nice: how much it stands back behind others, 0 to 19.
+        files: how many files each process may have open.
+    """
+
+    memory_mb: float | None = None
+    cpus: int | None = None
+    nice: int = 0
+    files: int | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Those that are set, for the record of a trial."""
+        found = {"memory_mb": self.memory_mb, "cpus": self.cpus, "nice": self.nice or None, "files": self.files}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run to be launched.
+
+    Attributes:
+        argv: the program and its arguments; the program is looked up in the PATH of ``env``.
+        stdin: a file that it reads; /dev/null without.
+        timeout_s: after which it is ended.
+        reports: a named pipe from which reports are read, a line each.
+        samples_memory: whether to look at the memory of all its processes again and again.
+        stdout_file: where its whole output goes as well.
+    """
+
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    cwd: str | None = None
+    stdin: str | None = None
+    timeout_s: float | None = None
+    limits: StaticLimits = field(default_factory=StaticLimits)
+    reports: str | None = None
+    samples_memory: bool = False
+    stdout_file: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """What one run of a program was like.
+
+    Attributes:
+        exit_code: None where a signal ended it, ``signal`` is its name.
+        cause: why it was ended before its own end: "timeout", "memory", "stopped", or "" where it was not.
+        wall_s: from the moment at which it became the program until it had ended.
+        user_s, system_s: of it and of all its descendants that have ended.
+        peak_mb: in 10^6 bytes. ``peak_by`` says of what: "cgroup": of all its processes together; "sampled": the same, as it
+            was seen every 50 ms; "wait4": of the largest process.
+        stdout, stderr: their beginnings and ends.
+        num_left: processes that it left running, and that were ended.
+    """
+
+    exit_code: int | None
+    signal: str | None = None
+    cause: str = ""
+    wall_s: float
+    user_s: float
+    system_s: float
+    peak_mb: float
+    peak_by: str
+    stdout: str = ""
+    stderr: str = ""
+    num_left: int = 0
+
+
+def found_program(program: str, env: Mapping[str, str], cwd: str | None = None) -> str:
+    """The path of a program.
+
+    Raises:
+        SpecError: there is none that can be run, with where it was looked for.
+    """
+    search = env.get("PATH", os.defpath)
+    place = os.path.join(cwd or os.getcwd(), program) if os.path.dirname(program) else program
+    found = shutil.which(place, path=search)
+    if found is not None:
+        return os.path.abspath(found)
+    if os.path.dirname(program):
+        why = "is not executable; chmod +x it" if os.path.isfile(place) else "does not exist"
+        raise SpecError(f"the program {program!r} {why}")
+    raise SpecError(f"there is no program {program!r} in $PATH ({search}); install it, or give its path")
+
+
+def run_program(
+    job: Job,
+    *,
+    on_report: Callable[[str], object] | None = None,
+    is_unwanted: Callable[[], bool] | None = None,
+) -> Ran:
+    """Run a program to its end.
+
+    Whatever is raised in the meantime, by ``on_report`` too, ends the program and everything that it has started.
+
+    Args:
+        on_report: called with each line of the program's reports.
+        is_unwanted: asked every LOOK_S seconds whether the run is to end now.
+
+    Raises:
+        SpecError: the program cannot be found or started.
+        ObjectiveError: the launcher was killed.
+    """
+    launch = _Launch(job)
+    try:
+        ran = launch.wait(on_report, is_unwanted)
+    except BaseException:
+        launch.end()
+        raise
+    finally:
+        launch.close()
+    return ran
+
+
+def end_all() -> None:
+    """End every program that this process runs, for whoever has stopped listening to its trials."""
+    for launch in list(_under_way):
+        launch.stop()
+
+
+_under_way: set[_Launch] = set()
+
+
+class _Launch:
+    """A launcher process and the pipes to it."""
+
+    def __init__(self, job: Job) -> None:
+        self._mark = uuid.uuid4().hex
+        path = found_program(job.argv[0], job.env, job.cwd)
+        self._cgroup = control_groups.made(self._mark, job.limits.memory_mb, job.limits.cpus)
+        message = marshal.dumps((_code(), self._message(job, path)))
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _BOOT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={"LC_ALL": "C.UTF-8"},
+            start_new_session=True,
+        )
+        _under_way.add(self)
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._control, self._answers = self._process.stdin.fileno(), self._process.stdout.fileno()
+        self._buffer = b""
+        data = len(message).to_bytes(8, "big") + message
+        while data:
+            data = data[os.write(self._control, data) :]
+
+    def _message(self, job: Job, path: str) -> dict[str, Any]:
+        max_bytes = None if job.limits.memory_mb is None else int(job.limits.memory_mb * 1e6)
+        rlimits: dict[str, tuple[int, int]] = {"RLIMIT_CORE": (0, 0)}
+        if max_bytes is not None and self._cgroup is None:
+            rlimits["RLIMIT_DATA"] = (max_bytes, max_bytes)
+        if job.limits.files is not None:
+            rlimits["RLIMIT_NOFILE"] = (job.limits.files, job.limits.files)
+        env = {**job.env, _MARK: self._mark}
+        return {
+            "path": path,
+            "argv": [os.fsencode(word) for word in job.argv],
+            "env": {os.fsencode(name): os.fsencode(value) for name, value in env.items()},
+            "cwd": job.cwd,
+            "stdin": job.stdin,
+            "stdout_file": job.stdout_file,
+            "timeout_s": job.timeout_s,
+            "grace_s": GRACE_S,
+            "rlimits": rlimits,
+            "cpus": [] if job.limits.cpus is None else own_cpus()[: job.limits.cpus],
+            "nice": job.limits.nice,
+            "cgroup": self._cgroup,
+            "reports": job.reports,
+            "max_bytes": max_bytes,
+            "sample_s": launcher.SAMPLE_S if job.samples_memory or max_bytes is not None else 0.0,
+        }
+
+    def wait(self, on_report: Callable[[str], object] | None, is_unwanted: Callable[[], bool] | None) -> Ran:
+        """Wait for the end, and listen to what the program reports until then."""
+        while True:
+            while is_unwanted is not None and not self._holds_a_frame():
+                if select.select([self._answers], [], [], LOOK_S)[0]:
+                    break
+                if is_unwanted():
+                    self.stop()
+                    is_unwanted = None
+            frame = self._frame()
+            if frame is None:
+                self._sweep()
+                raise ObjectiveError("the launcher of the program was killed, and the program with it")
+            kind, content = frame
+            if kind == "report" and on_report is not None:
+                on_report(content.decode("utf-8", "replace"))
+            elif kind == "refused":
+                raise SpecError(f"the program could not be started: {content[1]}")
+            elif kind == "ended":
+                return _ran(content)
+
+    def _holds_a_frame(self) -> bool:
+        return len(self._buffer) >= 4 + int.from_bytes(self._buffer[:4], "big") > 4
+
+    def _frame(self) -> tuple[str, Any] | None:
+        """The next frame; None where the launcher is gone."""
+        size = self._read(4)
+        data = None if size is None else self._read(int.from_bytes(size, "big"))
+        return None if data is None else marshal.loads(data)
+
+    def _read(self, num: int) -> bytes | None:
+        while len(self._buffer) < num:
+            data = os.read(self._answers, 65_536)
+            if not data:
+                return None
+            self._buffer += data
+        data, self._buffer = self._buffer[:num], self._buffer[num:]
+        return data
+
+    def stop(self) -> None:
+        """Ask for the program to be ended: politely at first."""
+        try:
+            os.write(self._control, launcher.STOP)
+        except OSError:
+            return  # it has just ended
+
+    def end(self) -> None:
+        """End the program, and wait until it has."""
+        self.stop()
+        while (frame := self._frame()) is not None and frame[0] not in ("ended", "refused"):
+            continue  # reports that nobody wants any more
+
+    def close(self) -> None:
+        _under_way.discard(self)
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
+        control_groups.remove(self._cgroup)
+
+    def _sweep(self) -> None:
+        """Kill what a killed launcher has left, which is known by its mark: nobody is its parent any more."""
+        mark = f"{_MARK}={self._mark}".encode()
+        for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+            try:
+                with open(f"/proc/{int(name)}/environ", "rb") as file:
+                    if mark in file.read().split(b"\0"):
+                        os.kill(int(name), signal.SIGKILL)
+            except (OSError, ValueError):
+                continue  # no process, not ours, or one that has ended meanwhile
+
+
+@functools.cache
+def _code() -> Any:
+    """The launcher, compiled: where the package came over a wire, it is no file that could be run."""
+    loader = importlib.util.find_spec(launcher.__name__).loader  # type: ignore[union-attr]
+    return loader.get_code(launcher.__name__)  # type: ignore[union-attr]
+
+
+def _ran(content: Mapping[str, Any]) -> Ran:
+    status = content["status"]
+    code = os.waitstatus_to_exitcode(status)
+    return Ran(
+        exit_code=code if code >= 0 else None,
+        signal=None if code >= 0 else signal.Signals(-code).name,
+        cause=content["cause"],
+        wall_s=content["wall_s"],
+        user_s=content["user_s"],
+        system_s=content["system_s"],
+        peak_mb=content["peak_bytes"] / 1e6,
+        peak_by=content["peak_by"],
+        stdout=content["stdout"].decode("utf-8", "replace"),
+        stderr=content["stderr"].decode("utf-8", "replace"),
+        num_left=content["num_left"],
+    )
+
+
+def own_cpus() -> list[int]:
+    """The CPUs that this process may run on; none where the system does not say which (macOS)."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []

@@ -1,0 +1,326 @@
+"""Metrics of a program as they are written: ``time``, ``peak_mb``, ``regex:p99='p99=([0-9.]+)'``, ``json:loss=.loss``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from raytune_hpo.commands.launching import Ran
+from raytune_hpo.display.text import cut
+from raytune_hpo.errors import ObjectiveError, SpecError, nearest
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_NAME = r"[A-Za-z_][\w./-]*"
+_STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\[(\d+)\]|\[\"([^\"]*)\"\]")
+_QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
+_BUILT_IN: Mapping[str, Callable[[Ran], float]] = {
+    "time": lambda ran: ran.wall_s,
+    "user": lambda ran: ran.user_s,
+    "system": lambda ran: ran.system_s,
+    "cpu": lambda ran: ran.user_s + ran.system_s,
+    "peak_mb": lambda ran: ran.peak_mb,
+    "exit": lambda ran: float(ran.exit_code or 0),
+}
+_KINDS = (
+    *_BUILT_IN,
+    "p50",
+    "p99",
+    "max",
+    "jitter",
+    "throughput=N/time",
+    "size_mb:PATH",
+    "regex:NAME=PATTERN",
+    "json:NAME=.PATH",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One run as metrics see it: what was measured, and the folder in which its files are."""
+
+    ran: Ran
+    folder: Path
+
+    def text(self, source: str) -> str:
+        """The text of a source: "stdout", "stderr" or "file:PATH".
+
+        Raises:
+            ObjectiveError: there is no such file.
+        """
+        if not source.startswith("file:"):
+            return str(getattr(self.ran, source))
+        return self.file(source.removeprefix("file:")).read_text(encoding="utf-8", errors="replace")
+
+    def file(self, path: str) -> Path:
+        found = self.folder / path
+        if not found.is_file():
+            raise ObjectiveError(f"the command makes the file {path!r}, by which it is measured; there is none")
+        return found
+
+
+class MetricSpec(ABC):
+    """A number by which a program is measured.
+
+    Attributes:
+        name: under which a trial has it.
+        mode: the direction that it has unless a user says another.
+    """
+
+    name: str
+    mode: ClassVar[str] = "min"
+
+    @abstractmethod
+    def of_run(self, outcome: Outcome, others: Mapping[str, float]) -> list[float]:
+        """Its samples of one run; most metrics have one.
+
+        Args:
+            others: metrics of the same run by name, those that come before it.
+
+        Raises:
+            ObjectiveError: the run has no such number, naming the rule and what came.
+        """
+
+    def over_runs(self, samples: Sequence[float]) -> float:
+        """Its value for a configuration, from the pooled samples of all runs."""
+        return float(np.median(samples))
+
+
+@dataclass(frozen=True)
+class _BuiltIn(MetricSpec):
+    name: str
+
+    def of_run(self, outcome: Outcome, others: Mapping[str, float]) -> list[float]:
+        return [_BUILT_IN[self.name](outcome.ran)]
+
+
+@dataclass(frozen=True)
+class _Pattern(MetricSpec):
+    """The last match of a pattern: its group."""
+
+    name: str
+    source: str
+    pattern: str
+
+    def of_run(self, outcome: Outcome, others: Mapping[str, float]) -> list[float]:
+        text = outcome.text(self.source)
+        matches = list(re.finditer(self.pattern, text, re.MULTILINE))
+        if not matches:
+            raise ObjectiveError(
+                f"metric {self.name!r} is the last match of {self.pattern!r} on {self.source}, there is none; "
+                f"it ends with {_end_of(text)}"
+            )
+        return [number_in(self.name, matches[-1][1])]
+
+
+@dataclass(frozen=True)
+class _Json(MetricSpec):
+    """A number in a JSON document: the last line of the output, or all of it."""
+
+    name: str
+    source: str
+    path: str
+
+    def of_run(self, outcome: Outcome, others: Mapping[str, float]) -> list[float]:
+        value = json_in(self.name, outcome.text(self.source))
+        for key, index, quoted in _STEP.findall(self.path):
+            try:
+                value = value[int(index)] if index else value[key or quoted]
+            except (KeyError, IndexError, TypeError):
+                raise ObjectiveError(
+                    f"metric {self.name!r} is at {self.path} of the JSON on {self.source}, got {cut(json.dumps(value), 120)}"
+                ) from None
+        return [number_in(self.name, value)]
+
+
+@dataclass(frozen=True)
+class _Ratio(MetricSpec):
+    name: str
+    above: str
+    below: str
+    mode: str = "min"  # type: ignore[misc]
+
+    def of_run(self, outcome: Outcome, others: Mapping[str, float]) -> list[float]:
+        above, below = (self._operand(operand, outcome, others) for operand in (self.above, self.below))
+        if below == 0:
+            raise ObjectiveError(f"metric {self.name!r} is {self.above}/{self.below}, and {self.below} was 0")
+        return [above / below]
+
+    def _operand(self, operand: str, outcome: Outcome, others: Mapping[str, float]) -> float:
+        if operand in others:
+            return others[operand]
+        return _BUILT_IN[operand](outcome.ran) if operand in _BUILT_IN else float(operand)
+
+
+@dataclass(frozen=True)
+class _Spread(MetricSpec):
+    """A quantile, the maximum or the jitter of pooled samples: the repeats' times, or a file that the command writes."""
+
+    name: str
+    file: str | None
+
+    def of_run(self, outcome: Outcome, others: Mapping[str, float]) -> list[float]:
+        if self.file is None:
+            return [outcome.ran.wall_s]
+        lines = [line.strip() for line in outcome.text(f"file:{self.file}").splitlines()]
+        lines = [line for line in lines if line and not line.startswith("#")]
+        if lines and _NUMBER.fullmatch(lines[0]) is None:
+            lines = lines[1:]  # the head of the column
+        if not lines:
+            raise ObjectiveError(
+                f"metric {self.name!r} needs samples, a number on each line, and {self.file!r} has none"
+            )
+        return [number_in(self.name, line) for line in lines]
+
+    def over_runs(self, samples: Sequence[float]) -> float:
+        if self.name in _STATISTICS:
+            return float(_STATISTICS[self.name](samples))
+        return float(np.percentile(samples, float(self.name[1:])))
+
+
+@dataclass(frozen=True)
+class _Size(MetricSpec):
+    name: str
+    path: str
+
+    def of_run(self, outcome: Outcome, others: Mapping[str, float]) -> list[float]:
+        return [outcome.file(self.path).stat().st_size / 1e6]
+
+
+def jitter_of(samples: Sequence[float]) -> float:
+    """How far samples lie apart: the median distance from their median, as a share of it."""
+    middle = float(np.median(samples))
+    return float(np.median(np.abs(np.asarray(samples) - middle))) / abs(middle) if middle else 0.0
+
+
+_STATISTICS: Mapping[str, Callable[[Sequence[float]], float]] = {"max": max, "jitter": jitter_of}
+
+
+def number_in(name: str, value: Any) -> float:
+    """A number that a command wrote.
+
+    Raises:
+        ObjectiveError: it is something else, ``1,234`` and ``inf`` included.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = repr(value)
+    if not isinstance(value, str) or _NUMBER.fullmatch(value.strip()) is None:
+        raise ObjectiveError(f"metric {name!r} is a finite number like 12.5 or 1e-3, got {cut(repr(value), 80)}")
+    return float(value)
+
+
+def json_in(name: str, text: str) -> Any:
+    """The JSON document of an output: its last line that is one, or all of it.
+
+    Raises:
+        ObjectiveError: there is none.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    for candidate in (*lines[-1:], text, *(line for line in reversed(lines) if line.lstrip().startswith(("{", "[")))):
+        try:
+            return json.loads(candidate)
+        except ValueError:
+            continue  # the next one may be
+    raise ObjectiveError(f"metric {name!r} is read from JSON, and the output has none; it ends with {_end_of(text)}")
+
+
+def _end_of(text: str) -> str:
+    return repr(text.rstrip()[-200:]) if text.strip() else "nothing"
+
+
+# ------------------------------------------------------------------------------------------------ reading specs
+
+
+def parsed_metrics(specs: str | Sequence[str], work: float | None = None) -> tuple[MetricSpec, ...]:
+    """Metrics as they are written on a command line.
+
+    Args:
+        work: how much one run gets done, for ``throughput``.
+
+    Raises:
+        SpecError: naming the rule, what came, and the way out.
+    """
+    listed = [specs] if isinstance(specs, str) else list(specs)
+    if not listed or not all(isinstance(spec, str) for spec in listed):
+        raise SpecError(f'metrics is a list of specs like ["time", "peak_mb"], got {specs!r}')
+    metrics = tuple(_parsed(spec.strip(), work) for spec in listed)
+    names = [metric.name for metric in metrics]
+    if twice := next((name for index, name in enumerate(names) if name in names[:index]), None):
+        raise SpecError(f"each metric is named once, got {twice!r} twice")
+    for index, metric in enumerate(metrics):
+        for operand in (metric.above, metric.below) if isinstance(metric, _Ratio) else ():
+            if operand not in names[:index] and operand not in _BUILT_IN and _NUMBER.fullmatch(operand) is None:
+                known = [*names[:index], *_BUILT_IN]
+                raise SpecError(
+                    f"metric {metric.name!r} divides metrics that come before it; {nearest(operand, known)}"
+                )
+    return metrics
+
+
+def _parsed(spec: str, work: float | None) -> MetricSpec:
+    if spec in _BUILT_IN:
+        return _BuiltIn(spec)
+    if spec == "throughput":
+        if work is None:
+            raise SpecError(
+                "throughput is work per second: say how much work a run is (--work 1000), or throughput=1000/time"
+            )
+        return _Ratio(spec, repr(float(work)), "time", "max")
+    head, _, rest = spec.partition("=")
+    if found := re.fullmatch(rf"(regex|json):({_NAME})", head):
+        source, body = _source_of(_unquoted(rest))
+        return _pattern(found[2], source, body) if found[1] == "regex" else _json(found[2], source, body)
+    kind, _, path = spec.partition(":")
+    if kind == "size_mb" and path:
+        return _Size("size_mb", path)
+    if _QUANTILE.fullmatch(head) or head in _STATISTICS:
+        file = rest.removeprefix("samples:")
+        if rest and (file == rest or not file):
+            raise SpecError(f"{head} is of the repeats, or of samples in a file: {head}=samples:FILE, got {spec!r}")
+        return _Spread(head, file or None)
+    if found := re.fullmatch(rf"({_NAME})=([^/]+)/([^/]+)", spec):
+        return _Ratio(found[1], found[2].strip(), found[3].strip(), "max" if found[1] == "throughput" else "min")
+    raise SpecError(f"there is no metric {spec!r}; {nearest(spec, _KINDS)}")
+
+
+def _source_of(text: str) -> tuple[str, str]:
+    """Where a number is looked for, and what for."""
+    if text.startswith("file:"):
+        path, separator, body = text.removeprefix("file:").partition(":")
+        if not separator:
+            raise SpecError(f"a metric of a file is file:PATH:WHAT, got {text!r}")
+        return f"file:{os.fspath(path)}", body
+    for source in ("stdout", "stderr"):
+        if text.startswith(f"{source}:"):
+            return source, text.removeprefix(f"{source}:")
+    return "stdout", text
+
+
+def _pattern(name: str, source: str, pattern: str) -> MetricSpec:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise SpecError(f"the pattern of metric {name!r} is a regular expression, got {pattern!r}: {error}") from None
+    if not groups:
+        raise SpecError(
+            f"the pattern of metric {name!r} has the number in a group, like p99=([0-9.]+), got {pattern!r}"
+        )
+    return _Pattern(name, source, pattern)
+
+
+def _json(name: str, source: str, path: str) -> MetricSpec:
+    if path != "." and (not path or _STEP.sub("", path)):
+        raise SpecError(f"the path of metric {name!r} is like .latency[0].p99, got {path!r}")
+    return _Json(name, source, path)
+
+
+def _unquoted(text: str) -> str:
+    """The text without the quotes that a shell has left around it."""
+    return text[1:-1] if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"" else text

@@ -1,0 +1,147 @@
+"""Repeats where they decide: a configuration runs again while it cannot be told from the best one, and else not.
+
+values  (n,)  of one configuration, in the metric's own units
+half          half the width of an interval, on the logarithmic scale where all values are above 0: noise of programs grows
+              with what is measured, so it is compared as a share
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raytune_hpo.arrays import Array
+from raytune_hpo.commands.metric_specs import jitter_of
+from raytune_hpo.errors import SpecError
+from raytune_hpo.goals import Goal
+from raytune_hpo.options import is_integral, is_real
+
+LEVEL = 0.9  # of the intervals that are compared
+PRIOR_SD, PRIOR_FREEDOM = 0.05, 3  # of programs in general: their runs differ by a twentieth
+UNSTABLE = 0.1  # from this jitter on, a configuration is said to be unstable
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatRule:
+    """How often a configuration runs.
+
+    Attributes:
+        low, high: at least, at most.
+        rel_error: the half-width of the interval, as a share of the value, at which it has run often enough.
+    """
+
+    low: int = 1
+    high: int = 3
+    rel_error: float | None = None
+
+    @classmethod
+    def parsed(cls, repeats: Any, rel_error: float | None = None) -> RepeatRule:
+        """From 5, "3..10" or (3, 10).
+
+        Raises:
+            SpecError: it is none of these.
+        """
+        low, high = repeats if isinstance(repeats, (tuple, list)) and len(repeats) == 2 else (repeats, repeats)
+        if isinstance(repeats, str) and (found := re.fullmatch(r"(\d+)(?:\.\.(\d+))?", repeats.strip())):
+            low, high = int(found[1]), int(found[2] or found[1])
+        if not (is_integral(low) and is_integral(high) and 1 <= low <= high):
+            raise SpecError(f"repeats is a number, or 3..10 for as many as it takes to decide, got {repeats!r}")
+        if rel_error is not None and not (is_real(rel_error) and 0 < rel_error < 1):
+            raise SpecError(f"rel_error is a share like 0.02, got {rel_error!r}")
+        return cls(low=int(low), high=int(high), rel_error=rel_error)
+
+
+class Contest:
+    """The best configuration so far and the noise, from the values of all that were measured.
+
+    Args:
+        goal: by which configurations are compared.
+    """
+
+    def __init__(self, rule: RepeatRule, goal: Goal) -> None:
+        self.rule, self._goal = rule, goal
+        self._samples: list[tuple[float, ...]] = []
+        self._best: tuple[float, ...] = ()
+
+    def wants_more(self, values: Sequence[float]) -> bool:
+        """Whether a configuration with these values shall run once more."""
+        n = len(values)
+        if n < self.rule.low:
+            return True
+        if n >= self.rule.high:
+            return False
+        noise = self._noise(values)
+        if noise.freedom == 0:
+            return True  # nothing has run twice: the next run tells how much values differ
+        if self.rule.rel_error is not None and n > 2 and noise.half(1 / n) <= self.rule.rel_error:
+            return False
+        if not self._best:
+            return self.rule.rel_error is not None
+        return self._loss(values) - self._loss(self._best) < noise.half(1 / n + 1 / len(self._best))
+
+    def settle(self, values: Sequence[float]) -> None:
+        """Take note of a configuration that has run often enough."""
+        if not values:
+            return
+        self._samples.append(tuple(values))
+        if not self._best or self._loss(values) < self._loss(self._best):
+            self._best = tuple(values)
+
+    @property
+    def best(self) -> float | None:
+        """The best median."""
+        return float(np.median(self._best)) if self._best else None
+
+    def _loss(self, values: Sequence[float]) -> float:
+        return self._goal.loss(float(np.mean(self._scaled(values))))
+
+    def _scaled(self, values: Sequence[float]) -> Array:
+        array = np.asarray(values, dtype=np.float64)
+        is_positive = all(min(sample) > 0 for sample in (*self._samples, tuple(values)))
+        return np.log(array) if is_positive else array
+
+    def _noise(self, values: Sequence[float]) -> _Noise:
+        squares, freedom, is_share = 0.0, 0, all(min(sample) > 0 for sample in (*self._samples, tuple(values)))
+        for sample in (*self._samples, tuple(values)):
+            if len(sample) > 1:
+                scaled = self._scaled(sample)
+                squares += float(np.sum((scaled - scaled.mean()) ** 2))
+                freedom += len(sample) - 1
+        return _Noise(squares, freedom, is_share)
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """The spread of one run, pooled over configurations.
+
+    Attributes:
+        squares: of the distances from their means; ``freedom`` how many of them are free.
+        is_share: whether they are shares. Then what is known of programs in general counts as well: two runs that happen to
+            be alike do not mean that there is no noise.
+    """
+
+    squares: float
+    freedom: int
+    is_share: bool
+
+    def half(self, variance: float) -> float:
+        """Half the width of Student's interval for what has so many times the variance of one run."""
+        from scipy.special import stdtrit
+
+        squares, freedom = self.squares, self.freedom
+        if self.is_share:
+            squares, freedom = squares + PRIOR_FREEDOM * PRIOR_SD**2, freedom + PRIOR_FREEDOM
+        return float(stdtrit(freedom, (1 + LEVEL) / 2)) * math.sqrt(squares / freedom * variance)
+
+
+def unstable(values: Sequence[float]) -> str:
+    """What is to be said of values that lie far apart; empty where they do not."""
+    if len(values) < 2 or (spread := jitter_of(values)) <= UNSTABLE:
+        return ""
+    way_out = "close other programs, warm up (--warmup 1), or repeat more often"
+    return f"unstable: MAD {spread:.0%} over {len(values)} runs; {way_out}"

@@ -1,0 +1,101 @@
+"""Searching the best configuration of a command: the study, the repeats at its end, and the answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from raytune_hpo.api.run import Run
+from raytune_hpo.api.tuner import Tuner
+from raytune_hpo.commands.aggregating import WAYS, OverInputs
+from raytune_hpo.commands.answering import Answer, Preference, answer_of, tied
+from raytune_hpo.commands.command import Command
+from raytune_hpo.commands.launching import end_all
+from raytune_hpo.confirming import Confirmation
+from raytune_hpo.display.text import cut
+from raytune_hpo.facts import Fact, Finished, Status
+from raytune_hpo.results import Results
+from raytune_hpo.runtime.instances import checked_instances
+from raytune_hpo.runtime.settings import one_of
+
+ALIKE = 3  # first trials that fail alike end a search
+TOP = 3  # configurations that are repeated at the end
+
+
+class AlikeFailures:
+    """A callback that stops a study whose first trials all fail in the same way: the others would too."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._reasons: list[str] | None = []
+
+    def __call__(self, fact: Fact) -> None:
+        if self._reasons is None or not isinstance(fact, Finished):
+            return
+        if fact.status is not Status.FAILED:
+            self._reasons = None
+            return
+        self._reasons.append(fact.reason or "")
+        if len(self._reasons) >= ALIKE:
+            if len({re.sub(r"[\d.]+", "#", reason) for reason in self._reasons}) == 1:
+                self._run.stop(f"the first {ALIKE} trials failed alike: {cut(self._reasons[0], 200)}")
+            self._reasons = None
+
+
+def search(
+    command: Command,
+    space: Any,
+    *,
+    baseline: Mapping[str, Any] | None = None,
+    repeats: int = 5,
+    preference: Preference | None = None,
+    inputs: Sequence[Any] | int | None = None,
+    over: str = "mean",
+    on_results: Callable[[Results], object] = lambda results: None,
+    progress: bool = True,
+    **settings: Any,
+) -> Answer:
+    """Search the best configuration of a command.
+
+    Args:
+        baseline: a configuration that is tried first, and that the best one is compared with.
+        repeats: of the best few and of the baseline, at the end and by turns; 0: none, so that a value may be a lucky one.
+        inputs: what the command is measured on, each of them a step.
+        over: how metrics are aggregated over the inputs: see ``OverInputs``.
+        on_results: called with the results of the search before anything is repeated.
+        settings: further keywords of Tuner.
+
+    Raises:
+        NoCompletedTrial: no trial has completed.
+        SpecError, SpaceError: naming the rule, what came, and the way out.
+    """
+    listed = checked_instances(inputs) or []
+    is_plain = one_of("over", over, WAYS) == "mean" and all(getattr(one, "weight", 1.0) == 1.0 for one in listed)
+    objective = command if is_plain or not listed else OverInputs(command, listed, over)
+    points = () if baseline is None else (baseline,)
+    instances = inputs if is_plain else None
+    tuner = Tuner(objective, space, instances=instances, points_to_evaluate=points, progress=progress, **settings)
+    try:
+        results = tuner.fit(watched_by=AlikeFailures)
+    finally:
+        end_all()  # of trials that Ctrl-C has left
+    on_results(results)
+    number = None if baseline is None else _number_of(results, baseline)
+    preferred = None if preference is None or len(results.goals) > 1 else tied(results, preference)
+    confirmation: Confirmation | None = None
+    if repeats and len(results.goals) == 1 and not _was_interrupted(results):
+        also = [n for n in (number, None if preferred is None else preferred.number) if n is not None]
+        once = OverInputs(command.once(), listed, over) if listed else command.once()
+        confirmation = results.confirm(TOP, repeats, objective=once, also=also, progress=progress)
+    return answer_of(command, results, confirmation, baseline=number, preference=preference, inputs=listed)
+
+
+def _number_of(results: Results, baseline: Mapping[str, Any]) -> int | None:
+    """The number of the baseline's trial, if it is feasible and has completed."""
+    wanted = results.spec.space.complete(baseline)
+    return next((trial.number for trial in results.feasible if dict(trial.config) == dict(wanted)), None)
+
+
+def _was_interrupted(results: Results) -> bool:
+    return bool(results.num_by_status.get(Status.RUNNING) or results.num_by_status.get(Status.WAITING))
