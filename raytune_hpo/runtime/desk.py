@@ -14,11 +14,13 @@ from raytune_hpo.core.messages import (
     Answer,
     AskTrials,
     Command,
+    DrawParameter,
     EndTrial,
     KeepCheckpoint,
     Lease,
     LoseWorker,
     OfferCheckpoint,
+    Parameter,
     ReplaceWorkers,
     Reply,
     ReportMetrics,
@@ -31,6 +33,7 @@ from raytune_hpo.runtime.wire import ReportRow
 
 OVER = Lease(is_over=True)
 STOP = Answer(verdict=Verdict.STOP)
+NOBODYS = Parameter(is_held=False)
 FREE = "http-"  # begins the names of workers that belong to no pool: they come and go over HTTP
 
 
@@ -82,6 +85,10 @@ class Desk:
         """A running trial has saved a checkpoint."""
         return [KeepCheckpoint(number=number, attempt=attempt, step=step, checkpoint=checkpoint, at=at)]
 
+    def draw(self, number: int, attempt: int, name: str, domain: Mapping[str, Any], at: float) -> list[Command]:
+        """An objective that makes its own space asks for a parameter."""
+        return [DrawParameter(number=number, attempt=attempt, name=name, domain=domain, at=at)]
+
     def offer(self, number: int, attempt: int, metrics: Mapping[str, Any], at: float) -> list[Command]:
         """A trial that is about to end could save a checkpoint."""
         return [OfferCheckpoint(number=number, attempt=attempt, metrics=metrics, at=at)]
@@ -109,6 +116,11 @@ class Desk:
     def told(replies: Sequence[Reply]) -> list[Told]:
         """What became of the trials whose ends were told, in order."""
         return [reply for reply in replies if isinstance(reply, Told)]
+
+    @staticmethod
+    def parameter(replies: Sequence[Reply]) -> Parameter:
+        """The parameter that was asked for; nobody's where the study is over."""
+        return next((reply for reply in replies if isinstance(reply, Parameter)), NOBODYS)
 
     @staticmethod
     def is_wanted(replies: Sequence[Reply]) -> bool:
