@@ -7,6 +7,7 @@
     ├── ObjectiveError (ValueError)    the objective reported or returned an invalid result; fails the trial, never the study
     ├── StudyNotFound (KeyError)       the storage has no study of that name
     ├── CheckpointGone                 a checkpoint cannot be had, or is not what was saved
+    ├── TrialPruned                    an objective ends its own trial as hopeless
     ├── NoCompletedTrial               a study without a completed trial has no best one
     ├── StudyEnded                     there is nothing left to ask for
     │   └── StudyWaiting               there is nothing to ask for now, and there may be later
@@ -97,6 +98,12 @@ class TrialStopped(BaseException):
     """Raised by ``report`` inside an objective when the scheduler stops its trial.
 
     It is a BaseException, so that ``except Exception`` in an objective does not swallow it.
+    """
+
+
+class TrialPruned(HpoError):
+    """Raised by an objective that makes its own space, or calls itself hopeless: its trial ends as pruned, with what it has
+    reported.
     """
 
 

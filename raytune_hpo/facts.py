@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -116,11 +116,13 @@ class Enqueued:
 
     Attributes:
         retry_of: the failed trial whose configuration this is, tried once more.
+        is_next: whether it comes before those that were asked for earlier.
     """
 
     config: Mapping[str, Any]
     at: float
     retry_of: int | None = None
+    is_next: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,6 +205,42 @@ class Paused:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Drawn:
+    """An objective that makes its own space asked for a parameter that was not known to it, or not all of it.
+
+    From the next suggestion on, the space knows the parameter, as widely as it was asked for.
+
+    Attributes:
+        domain: the JSON form of what was asked for.
+        value: what it is in this trial: suggested, a user's own, or drawn.
+        is_given: whether somebody else than this study's sampler chose the value.
+    """
+
+    number: int
+    attempt: int
+    name: str
+    domain: Mapping[str, Any]
+    value: Any
+    at: float
+    is_given: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Annotated:
+    """A user noted something about a trial, whether it runs or not, or about the study. Nothing is decided by it.
+
+    Attributes:
+        number: of the trial; None: it is about the study.
+        value: JSON; noted again under the same name, the newest one holds.
+    """
+
+    number: int | None
+    name: str
+    value: Any
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Released:
     """A checkpoint is not kept any more: its files may be deleted, or are gone."""
 
@@ -247,6 +285,8 @@ class Finished:
         metrics: the result, or the last report of a trial that has none.
         error: of a failed trial, with its traceback; ``reason``: the exception's type and the first line of its message.
         started_at, duration_s: measured by the worker around the objective; None if it never said.
+        asked: of an objective that makes its own space: the parameters that it asked for, which are the configuration;
+            None: all of it holds.
     """
 
     number: int
@@ -258,6 +298,7 @@ class Finished:
     reason: str | None = None
     started_at: float | None = None
     duration_s: float | None = None
+    asked: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -276,5 +317,5 @@ class StudyStopped:
     at: float
 
 
-TrialFact = Started | Reported | Saved | Paused | Printed | Requeued | Finished | Released
-Fact = StudyCreated | SessionOpened | StudyExtended | Enqueued | TrialFact | StopAsked | StudyStopped
+TrialFact = Started | Drawn | Reported | Saved | Paused | Printed | Requeued | Finished | Released
+Fact = StudyCreated | SessionOpened | StudyExtended | Enqueued | TrialFact | Annotated | StopAsked | StudyStopped

@@ -163,6 +163,24 @@ def _kept(name: str, value: Any, bound: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def json_value(value: Any) -> Any:
+    """The value in JSON's types, a copy; numbers of numpy become Python's, tuples lists.
+
+    Raises:
+        TypeError: JSON has nothing for it.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): json_value(child) for key, child in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [json_value(child) for child in value]
+    plain = _plain(value.tolist() if hasattr(value, "tolist") else value)
+    if isinstance(plain, (list, tuple)):
+        return json_value(plain)
+    if plain is None or isinstance(plain, (bool, int, float, str)):
+        return plain
+    raise TypeError(f"JSON has nothing for a {type(value).__name__}")
+
+
 def _plain(value: Any) -> Any:
     """A Python value for everything that stands for one; what is something else comes back as it is."""
     kind = type(value)

@@ -71,6 +71,7 @@ class Traits:
         reads_reports: it has ``observe``, and learns from trials that have paused.
         continues: ``ask`` may answer with a Continue, and is asked for one, with the number None, where no new trial may
             begin. It decides alone which paused trials go on: a Promoter beside it is refused.
+        whole_space: it must know all parameters before the first trial: refused where the objective makes the space.
         ahead: suggestions may be computed before anyone asks; False where one may name a trial that is let go meanwhile.
         multi_goal: learns from several goals.
         constraints: learns from outcome constraints: ``bind`` takes them as a keyword, see ConstraintReader.
@@ -84,6 +85,7 @@ class Traits:
     reads_rng: bool = True
     reads_reports: bool = False
     continues: bool = False
+    whole_space: bool = False
     ahead: bool = True
     multi_goal: bool = False
     constraints: bool = False

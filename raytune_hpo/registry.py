@@ -272,6 +272,11 @@ def check_pairing(spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None
             f"sampler {spec.sampler.name!r} decides which paused trials go on, and so does scheduler "
             f"{spec.scheduler and spec.scheduler.name!r}; leave the scheduler out, or use another sampler"
         )
+    if spec.grows and sampler.traits.whole_space:
+        raise SpecError(
+            f"sampler {spec.sampler.name!r} must know the space before the first trial, and this objective makes it as it "
+            f"runs; give the space, or use another sampler"
+        )
     if len(spec.goals) > 1 and not sampler.traits.multi_goal:
         raise SpecError(
             f"sampler {spec.sampler.name!r} learns from one metric, the study has "

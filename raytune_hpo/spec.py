@@ -8,10 +8,11 @@ from math import inf, isnan
 from numbers import Integral, Real
 from typing import Any
 
-from raytune_hpo.errors import JournalCorrupt, SpecError, SpecMismatch
+from raytune_hpo.errors import JournalCorrupt, SpaceError, SpecError, SpecMismatch
 from raytune_hpo.facts import Fact, StudyCreated
 from raytune_hpo.goals import Goal, ValidRange
 from raytune_hpo.space import Space
+from raytune_hpo.space.growing import domains_of, fits
 from raytune_hpo.space.stored import from_stored, in_todays_form, is_form
 from raytune_hpo.space.values import same, show
 
@@ -81,6 +82,7 @@ class StudySpec:
         constraints: the bounds that metrics of a result must keep, each a goal with its threshold; what breaks one is
             infeasible. Empty where there are none.
         valid_ranges: closed intervals of metrics that are no goals; a value outside fails its trial.
+        grows: whether the objective makes the space: it begins empty, and grows by what is asked for.
         instances: the names of the inputs on which each trial is measured, one after the other; empty where there are none.
         settings: what later readers may want to know (the objective's name, resources ...); never compared.
     """
@@ -96,6 +98,7 @@ class StudySpec:
     valid_ranges: Mapping[str, ValidRange] = field(default_factory=dict)
     constraints: tuple[Goal, ...] = ()
     instances: tuple[str, ...] = ()
+    grows: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -112,6 +115,7 @@ class StudySpec:
             **({"valid_ranges": dict(self.valid_ranges)} if self.valid_ranges else {}),
             **({"constraints": [vars(constraint) for constraint in self.constraints]} if self.constraints else {}),
             **({"instances": list(self.instances)} if self.instances else {}),
+            **({"grows": True} if self.grows else {}),
         }
 
     @classmethod
@@ -129,11 +133,25 @@ class StudySpec:
             valid_ranges={name: (low, high) for name, (low, high) in data.get("valid_ranges", {}).items()},
             constraints=tuple(_goal(c) for c in data.get("constraints", ())),
             instances=tuple(data.get("instances", ())),
+            grows=data.get("grows", False),
             settings=data["settings"],
         )
 
     def with_limits(self, limits: Limits) -> StudySpec:
         return replace(self, limits=limits)
+
+    def packed_point(self, point: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A point that a user wants tried, as a fact holds it; where the space grows, any parameters by their names.
+
+        Raises:
+            SpaceError: it is not in the space.
+        """
+        if not self.grows:
+            return self.space.pack(self.space.complete(point))
+        for name, domain in domains_of(self.space).items():
+            if name in point and not fits(domain, point[name]):
+                raise SpaceError(f"parameter {name!r} {domain.problem(point[name])}, got {show(point[name])}")
+        return dict(point)
 
     def require_same(self, stored: StudySpec) -> None:
         """Check that a stored study may go on under this spec; limits and settings may differ.
@@ -184,6 +202,7 @@ def _thresholds(spec: StudySpec) -> dict[str, float]:
 
 def _compared(stored: StudySpec, spec: StudySpec) -> list[tuple[str, Any, Any]]:
     return [
+        ("a space made by its objective", stored.grows, spec.grows),
         *_compared_spaces(stored.space, spec.space),
         ("metric", [g.metric for g in stored.goals], [g.metric for g in spec.goals]),
         ("mode", [g.mode for g in stored.goals], [g.mode for g in spec.goals]),

@@ -14,6 +14,7 @@ from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.display.foreign_words import TRIAL, no_attribute
 from raytune_hpo.errors import InvalidTransition
 from raytune_hpo.facts import (
+    Drawn,
     Finished,
     Paused,
     Printed,
@@ -152,6 +153,7 @@ class Trial:
             where all hold.
         reports: those that hold, in order of their steps: of the current attempt, and of earlier ones up to ``from_step``.
         attempt: how often it was handed out; ``retries`` how many of these count against ``max_retries``.
+        notes: what users have noted about it, by name.
         basis: see Started; ``is_suggested`` tells the sampler's suggestions from the user's own points.
         parent: the trial from which its sampler derived it.
         course: what it goes on from, and until when. Its attributes are the trial's, too: ``until``, ``from_step`` ...
@@ -172,6 +174,7 @@ class Trial:
     retries: int = 0
     basis: int | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
     parent: int | None = None
     course: Course = _IN_ONE_GO
     error: str | None = None
@@ -326,6 +329,7 @@ def _started(trial: Trial | None, fact: Started) -> Trial:
             worker=fact.worker,
             basis=fact.basis,
             meta=fact.meta or _NOTHING,
+            notes=_NOTHING,
             parent=fact.parent,
             course=_begun(_IN_ONE_GO, fact),
             created_at=fact.at,
@@ -362,6 +366,10 @@ def _reported(trial: Trial, fact: Reported, goals: Sequence[Goal]) -> Trial:
     return changed(trial, reports=trial.reports.then(report), metrics=fact.metrics, course=course)
 
 
+def _drawn(trial: Trial, fact: Drawn, goals: Sequence[Goal]) -> Trial:
+    return changed(trial, config={**trial.config, fact.name: fact.value})
+
+
 def _saved(trial: Trial, fact: Saved, goals: Sequence[Goal]) -> Trial:
     """A checkpoint beyond where the attempt began is progress: only deaths without any count."""
     has_progressed = trial.from_step is None or fact.step > trial.from_step
@@ -386,9 +394,13 @@ def _requeued(trial: Trial, fact: Requeued, goals: Sequence[Goal]) -> Trial:
 
 def _finished(trial: Trial, fact: Finished, goals: Sequence[Goal]) -> Trial:
     completed = fact.status is Status.COMPLETED
+    config = trial.config
+    if fact.asked is not None:  # what was suggested and not asked for was no part of it
+        config = {name: config[name] for name in fact.asked if name in config}
     return changed(
         trial,
         status=fact.status,
+        config=config,
         metrics=fact.metrics or trial.metrics,
         losses=to_losses(fact.metrics, goals) if completed else None,
         error=fact.error,
@@ -402,6 +414,7 @@ def _finished(trial: Trial, fact: Finished, goals: Sequence[Goal]) -> Trial:
 # What may follow while a trial runs.
 _FOLLOWING: Mapping[type, Callable[[Trial, Any, Sequence[Goal]], Trial]] = {
     Reported: _reported,
+    Drawn: _drawn,
     Saved: _saved,
     Paused: _paused,
     Requeued: _requeued,

@@ -44,7 +44,7 @@ FLOORS = (
     "plots tables confirming sklearn integrations optml",
     "experiments commands",
     "service",
-    "cli workshop",
+    "cli workshop compat",
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 
@@ -78,6 +78,7 @@ CLOCKS = {
     "raytune_hpo.sklearn": "how long fits take, and when a search's time is over",
     "raytune_hpo.plots.document": "when a page was written",
     "raytune_hpo.tables.shipped": "the processor's seconds that a row of a table takes",
+    "raytune_hpo.compat": "when a script's timeout is over",
 }
 
 # Where a direction may be read. Everyone else asks a goal: ``goal.loss(x)``, ``goal.value(loss)``, ``lower_is_better``.
@@ -454,13 +455,16 @@ def test_the_package_says_that_it_is_typed():
 
 
 def test_nothing_is_half_built():
-    """No NotImplementedError, and no note that something is still to be done."""
+    """No NotImplementedError is raised, and no note says that something is still to be done.
+
+    An exception may be one: what other tuners raise so is caught so.
+    """
     notes = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
     found = [
         f"{module.path.relative_to(ROOT)}:{number}"
         for module in modules()
         for number, line in enumerate(module.text.splitlines(), 1)
-        if "NotImplementedError" in line or notes.search(line)
+        if ("NotImplementedError" in line and not line.startswith("class ")) or notes.search(line)
     ]
     assert found == []
 

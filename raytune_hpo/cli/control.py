@@ -109,8 +109,6 @@ def attached(name: str, address: str | None) -> Run | LineHere:
         raise StudyNotFound(f"study {name!r} does not run on this cluster: {error}") from error
 
 
-
-
 # ---------------------------------------------------------------------------------------------- FILE.py
 
 

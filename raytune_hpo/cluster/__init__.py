@@ -19,7 +19,8 @@ from raytune_hpo.cluster.parameters import WithParameters, with_parameters
 
 if TYPE_CHECKING:
     from raytune_hpo.cluster.calls import RayCalls as start_calls
-    from raytune_hpo.cluster.connecting import connect
+    from raytune_hpo.cluster.connecting import connect, is_connected
+    from raytune_hpo.cluster.conversations import Conversations as start_conversations
     from raytune_hpo.cluster.launching import attach, running, start
     from raytune_hpo.cluster.remote import open_remote as remote_storage
 
@@ -30,21 +31,25 @@ warnings.filterwarnings("ignore", message="IProgress not found")
 _HOMES = {
     "attach": "launching:attach",
     "connect": "connecting:connect",
+    "is_connected": "connecting:is_connected",
     "remote_storage": "remote:open_remote",
     "running": "launching:running",
     "start": "launching:start",
     "start_calls": "calls:RayCalls",
+    "start_conversations": "conversations:Conversations",
 }
 
 __all__ = [
     "WithParameters",
     "attach",
     "connect",
+    "is_connected",
     "is_remote",
     "remote_storage",
     "running",
     "start",
     "start_calls",
+    "start_conversations",
     "with_parameters",
 ]
 

@@ -35,6 +35,8 @@ _TOKEN = (
 )
 
 
+_asked: list[str | None] = []  # the addresses that this process has connected to, or tried to
+
 Say = Callable[[str], object]  # shows somebody who waits one line of text
 
 
@@ -54,6 +56,7 @@ def connect(address: str | None = None, say: Say = silence) -> None:
         ClusterError: it cannot be reached, refuses us, or runs another Python or Ray.
     """
     know_nodes()
+    _asked.append(address)
     if ray.is_initialized():
         if address is not None:
             raise ClusterError(
@@ -83,6 +86,11 @@ def connect(address: str | None = None, say: Say = silence) -> None:
     if say is not silence:
         untyped: Any = ray
         say(f"connected to {untyped.cluster_resources().get('CPU', 0.0):g} CPUs")
+
+
+def is_connected() -> bool:
+    """Whether this process has asked for a cluster by ``connect``, and has one."""
+    return bool(_asked) and bool(ray.is_initialized())
 
 
 def _enter(options: Mapping[str, Any]) -> None:

@@ -41,7 +41,17 @@ from raytune_hpo.runtime.async_desk import AsyncDesk
 from raytune_hpo.runtime.attendance import is_unusual
 from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.runtime.resuming import open_study, reopen_study
-from raytune_hpo.runtime.wire import AnswerRow, EndedRow, LeaseRows, ReportRow, pack_answer, pack_lease, unpack_ended
+from raytune_hpo.runtime.wire import (
+    AnswerRow,
+    EndedRow,
+    LeaseRows,
+    ParameterRow,
+    ReportRow,
+    pack_answer,
+    pack_lease,
+    pack_parameter,
+    unpack_ended,
+)
 
 TICK_S = 1.0  # how closely time budgets are kept, and workers listened to
 REOPEN_S = 600.0  # how long a restarted optimizer waits for its journal
@@ -98,7 +108,8 @@ class OptimizerActor:
             self.fail_with(error)
 
     async def _opened(self) -> Optimizer:
-        ahead = not self._plan.sampler.traits.history_free
+        # A space that grows is known here first: another process would suggest in an older one.
+        ahead = not self._plan.sampler.traits.history_free and not self._plan.spec.grows
         if not was_restarted():
             optimizer = await self._desk.commit.do(self._take_up, partial(open_study, suspect=True), ahead)
             await asyncio.to_thread(self._store.sweep_unknown, list(kept_records(optimizer.ledger)))
@@ -206,6 +217,7 @@ class OptimizerActor:
             "exchange": self.exchange,
             "report": self.report,
             "keep": self.keep,
+            "draw": self.draw,
             "offer": self.offer,
             "hold": self.hold,
         }
@@ -239,6 +251,10 @@ class OptimizerActor:
         await self._open.wait()
         self._look_where_it_lies(checkpoint)
         return pack_answer(await self._desk.keep(number, attempt, step, checkpoint))
+
+    async def draw(self, number: int, attempt: int, name: str, domain: Mapping[str, Any]) -> ParameterRow:
+        await self._open.wait()
+        return pack_parameter(await self._desk.draw(number, attempt, name, domain))
 
     async def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
         await self._open.wait()

@@ -20,12 +20,12 @@ from raytune_hpo.cluster.nodes import know_nodes, this_node
 from raytune_hpo.cluster.resources import limit_threads
 from raytune_hpo.cluster.shells import get, pickler
 from raytune_hpo.cluster.shipping import Parcel, unpack_objective
-from raytune_hpo.core.messages import Answer, EndTrial, Lease
+from raytune_hpo.core.messages import Answer, EndTrial, Lease, Parameter
 from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.output import routed
 from raytune_hpo.runtime.threads import inherited
 from raytune_hpo.runtime.trial_run import timed_out
-from raytune_hpo.runtime.wire import ReportRow, pack_ended, unpack_answer, unpack_lease
+from raytune_hpo.runtime.wire import ReportRow, pack_ended, unpack_answer, unpack_lease, unpack_parameter
 from raytune_hpo.runtime.worker import MAX_LEASE, Worker
 
 BACKSTOP_S = 10.0  # how much later a trial is ended that does not even let the watch run
@@ -130,6 +130,9 @@ class RayChannel:
 
     def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> Answer:
         return unpack_answer(self._say("keep", number, attempt, step, checkpoint))
+
+    def draw(self, number: int, attempt: int, name: str, domain: Mapping[str, Any]) -> Parameter:
+        return unpack_parameter(self._say("draw", number, attempt, name, domain))
 
     def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
         return bool(self._say("offer", number, attempt, metrics))

@@ -21,16 +21,18 @@ from raytune_hpo import registry
 from raytune_hpo.codec import to_jsonable
 from raytune_hpo.core.asking import ask
 from raytune_hpo.core.fold import StudyFold
+from raytune_hpo.core.growing import drawn_value
 from raytune_hpo.core.keeping import first_kept, resume_point
 from raytune_hpo.core.ledger import damaged_at
 from raytune_hpo.core.messages import SuggestionRequest
 from raytune_hpo.core.suggestions import to_pending
 from raytune_hpo.core.versions import installed_versions
 from raytune_hpo.errors import InvalidTransition, JournalCorrupt, SpaceError, SpecMismatch
-from raytune_hpo.facts import Fact, Reported, SessionOpened, Started, Status
+from raytune_hpo.facts import Drawn, Fact, Reported, SessionOpened, Started, Status
 from raytune_hpo.journal import Integrity
 from raytune_hpo.protocols import Continue, Sampler, Scheduler, Suggestion
 from raytune_hpo.space import Space
+from raytune_hpo.space.growing import domain_of
 from raytune_hpo.spec import Part, StudySpec, stored_spec
 from raytune_hpo.trial import Trial
 
@@ -41,7 +43,8 @@ class Difference:
 
     Attributes:
         position: of the fact in the journal, from 0.
-        what: "config", "meta", "parent", "until", "basis", "verdict", "promotion" or "checkpoint".
+        what: "config", "meta", "parent", "until", "basis", "verdict", "promotion", "checkpoint", or the parameter that was
+            drawn.
     """
 
     number: int
@@ -170,6 +173,8 @@ class _Auditor:
                     self._check_verdict(position, fact)
                 elif isinstance(fact, Started):
                     self._check_beginning(position, fact)
+                elif isinstance(fact, Drawn):
+                    self._check_drawn(position, fact)
                 self._fold.apply(fact)
             except InvalidTransition as error:
                 raise damaged_at(position, fact, error) from error
@@ -239,6 +244,15 @@ class _Auditor:
         config = self._spec.space.unpack(fact.config)
         request = SuggestionRequest(number=fact.number, turn=fact.number, basis=fact.basis, history=0)
         return to_pending(request, Suggestion(config, meta=fact.meta, parent=fact.parent))
+
+    def _check_drawn(self, position: int, fact: Drawn) -> None:
+        """What a parameter is that an objective asked for; nothing can be said about one that somebody else chose."""
+        if fact.is_given or fact.number >= len(self._ledger.trials):
+            return
+        trial = self._ledger.trials[fact.number]
+        value = drawn_value(self._spec.seed, trial, fact.name, domain_of(fact.domain))
+        if _canonical(value) != _canonical(fact.value):
+            self._differ(fact.number, position, f"parameter {fact.name!r}", fact.value, value)
 
     # -------------------------------------------------------------------------------------------- going on
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from raytune_hpo.core.asking import Telling
+from raytune_hpo.core.growing import GrowingSampler
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import SpecError
-from raytune_hpo.facts import Fact, Finished, Paused, Printed, Released, Reported, Saved, Verdict
+from raytune_hpo.facts import Drawn, Fact, Finished, Paused, Printed, Released, Reported, Saved, Verdict
 from raytune_hpo.protocols import Continue, Promoter, Sampler, Scheduler, as_promoter, bound_sampler, last_step
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial, evolve
@@ -27,6 +28,9 @@ class StudyFold:
         self.ledger = Ledger(spec)
         bound = bound_sampler(sampler, spec.space, spec.goals, spec.seed, spec.constraints)
         self.sampler: Sampler = _checked(sampler, bound, "ask")
+        self._growing = GrowingSampler(sampler, spec) if spec.grows else None
+        if self._growing is not None:
+            self.sampler = cast(Sampler, self._growing)  # its traits are those of what it wraps
         self.scheduler: Scheduler | None = (
             None if scheduler is None else _checked(scheduler, scheduler.bind(spec.goals), "judge")
         )
@@ -37,8 +41,11 @@ class StudyFold:
 
     def apply(self, fact: Fact) -> None:
         """Take in a fact."""
+        space = self.ledger.spec.space
         trial = self.ledger.apply(fact)
         kind = type(fact)
+        if self._growing is not None and self.ledger.spec.space is not space:
+            self._growing.grow(self.ledger.spec.space, self.ledger.seen)
         if trial is None or kind in _OF_NO_PART:
             return
         if self.scheduler is not None:
@@ -92,7 +99,7 @@ class StudyFold:
         return self._last_step if step is None else min(step, self._last_step)
 
 
-_OF_NO_PART = frozenset((Printed, Saved, Released))  # facts that neither sampler nor scheduler learns from
+_OF_NO_PART = frozenset((Drawn, Printed, Saved, Released))  # facts that neither sampler nor scheduler learns from
 _OF_THE_SAMPLER = frozenset((Finished, Paused))
 
 

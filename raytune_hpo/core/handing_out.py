@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from raytune_hpo.analysis.stagnation import has_stagnated
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.core.fold import StudyFold
@@ -13,6 +16,8 @@ from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Fact, Requeued, Started, Status, StudyStopped
 from raytune_hpo.protocols import Continue, Sampler, Scheduler, Signal
 from raytune_hpo.rng import derive
+from raytune_hpo.space import Space
+from raytune_hpo.space.growing import domain_form, domains_of
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
@@ -35,6 +40,7 @@ class HandingOut(StudyFold):
         super().__init__(spec, sampler, scheduler)
         self.suggestions = Suggestions(self.ledger, self.sampler, ahead=ahead)
         self._order = order_of(len(spec.instances), spec.seed)
+        self._forms: tuple[Space, Mapping[str, Mapping[str, Any]]] | None = None  # of the parameters of a growing space
         self._facts: list[Fact] = []  # of the command that is being decided
         self._stagnant: tuple[int, bool] | None = (
             None  # a number of finished trials, and whether the search had stagnated
@@ -213,11 +219,21 @@ class HandingOut(StudyFold):
                         from_step=t.from_step,
                         checkpoint=self._begun_with(t),
                         order=self._order,
+                        domains=self._domains(),
                     )
                     for t in trials
                 ]
             )
         )
+
+    def _domains(self) -> Mapping[str, Mapping[str, Any]] | None:
+        """The parameters that are known of a growing space."""
+        if not self.ledger.spec.grows:
+            return None
+        space = self.ledger.spec.space
+        if self._forms is None or self._forms[0] is not space:
+            self._forms = space, {name: domain_form(domain) for name, domain in domains_of(space).items()}
+        return self._forms[1]
 
     def _begun_with(self, trial: Trial) -> Checkpoint | None:
         """The checkpoint that a trial's attempt begins with."""

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.display.text import counts_line, duration, number
 from raytune_hpo.errors import InvalidTransition, JournalCorrupt
 from raytune_hpo.facts import (
+    Annotated,
+    Drawn,
     Enqueued,
     Fact,
     Printed,
@@ -30,7 +32,9 @@ from raytune_hpo.facts import (
     StudyExtended,
     StudyStopped,
     TrialFact,
+    changed,
 )
+from raytune_hpo.space.growing import domain_of, grown
 from raytune_hpo.spec import Limits, StudySpec, stored_spec
 from raytune_hpo.trial import Trial, evolve, unpacked
 
@@ -100,7 +104,8 @@ class Ledger:
     """The state that the facts of one study add up to.
 
     Attributes:
-        spec: with the limits in force; its space unpacks the configurations.
+        spec: with the limits in force; its space unpacks the configurations, and is what it has grown to.
+        notes: what users have noted about the study, by name; those about a trial are in the trial.
         seen: how many facts were applied.
         trials: by number.
         unfinished: those that run or wait; ``paused``: those that may go on; ``finished``: the others, in the order in which
@@ -128,6 +133,7 @@ class Ledger:
 
     def __init__(self, spec: StudySpec) -> None:
         self.spec = spec
+        self.notes: dict[str, Any] = {}
         self.seen = 0
         self.trials: list[Trial] = []
         self.unfinished: dict[int, Trial] = {}
@@ -186,7 +192,10 @@ class Ledger:
         if type(fact) in _TRIAL_FACTS:
             return self._apply_to_trial(cast(TrialFact, fact))
         if isinstance(fact, Enqueued):
-            self.enqueued.append(fact)
+            if fact.is_next:
+                self.enqueued.appendleft(fact)
+            else:
+                self.enqueued.append(fact)
             if fact.retry_of is not None:
                 self.retried.add(fact.retry_of)
         elif isinstance(fact, StudyCreated):
@@ -198,6 +207,8 @@ class Ledger:
             self.session_start = self.seen - 1 if self._num_sessions else 0  # the first one has begun with StudyCreated
             self._num_sessions += 1
             self.num_finished_before, self.num_failed_before = len(self.finished), self.counts[Status.FAILED]
+        elif isinstance(fact, Annotated):
+            self._annotate(fact)
         elif isinstance(fact, StopAsked):
             self.stop_asked.add(fact.number)
         elif isinstance(fact, StudyStopped):
@@ -285,12 +296,32 @@ class Ledger:
             self.unfinished[number] = trial
         elif number in self.paused:
             self.paused[number] = trial
-        if kind is Saved or kind is Released:
+        if isinstance(fact, Drawn):
+            self._grow(fact)
+        elif kind is Saved or kind is Released:
             if trial.checkpoints:
                 self.checkpoints[number] = None
             else:
                 self.checkpoints.pop(number, None)
         return trial
+
+    def _grow(self, fact: Drawn) -> None:
+        space = grown(self.spec.space, fact.name, domain_of(fact.domain))
+        if space is not self.spec.space:
+            self.spec = replace(self.spec, space=space)
+
+    def _annotate(self, fact: Annotated) -> None:
+        if fact.number is None:
+            self.notes[fact.name] = fact.value
+            return
+        if fact.number >= len(self.trials):
+            raise InvalidTransition(f"{fact!r} cannot follow: there is no such trial")
+        before = self.trials[fact.number]
+        after = changed(before, notes={**before.notes, fact.name: fact.value})
+        self.trials[fact.number] = after
+        for place in (self.unfinished, self.paused):
+            if fact.number in place:
+                place[fact.number] = after
 
     def _move(self, old: Trial | None, trial: Trial, fact: TrialFact) -> None:
         """Keep counts, queues and owners right when a trial changes its status.

@@ -10,14 +10,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from raytune_hpo.checkpoints.record import Checkpoint
+from raytune_hpo.core.growing import drawn_value
 from raytune_hpo.core.handing_out import HandingOut
 from raytune_hpo.core.instances import means_so_far
 from raytune_hpo.core.keeping import Keeping
 from raytune_hpo.core.messages import (
+    Annotate,
     Answer,
     AskTrials,
     Command,
     Decision,
+    DrawParameter,
     EndTrial,
     EnqueueConfig,
     ExtendStudy,
@@ -25,6 +28,7 @@ from raytune_hpo.core.messages import (
     LoseWorker,
     Noted,
     OfferCheckpoint,
+    Parameter,
     ReplaceWorkers,
     Reply,
     ReportMetrics,
@@ -36,7 +40,10 @@ from raytune_hpo.core.messages import (
     Told,
     Wanted,
 )
+from raytune_hpo.errors import SpaceError
 from raytune_hpo.facts import (
+    Annotated,
+    Drawn,
     Enqueued,
     Fact,
     Finished,
@@ -55,6 +62,7 @@ from raytune_hpo.facts import (
 from raytune_hpo.goals import to_losses, violations_of
 from raytune_hpo.protocols import Sampler, Scheduler
 from raytune_hpo.registry import check_pairing
+from raytune_hpo.space.growing import domain_of, grown
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import INSTANCE, Trial
 
@@ -177,6 +185,39 @@ class OptimizerCore(HandingOut):
         name = self.ledger.spec.instances[self._order[command.step - 1]]
         return {**command.metrics, INSTANCE: name}
 
+    def _draw_parameter(self, command: DrawParameter) -> Parameter:
+        trial = self._held(command.number, command.attempt)
+        if trial is None:
+            return Parameter(is_held=False)
+        spec = self.ledger.spec
+        try:
+            domain = domain_of(command.domain)
+            space = grown(spec.space, command.name, domain)
+        except SpaceError as error:
+            return Parameter(problem=str(error))
+        value = command.value if command.is_given else drawn_value(spec.seed, trial, command.name, domain)
+        is_known = command.name in trial.config and trial.config[command.name] == value and space is spec.space
+        if not is_known:
+            self._record(
+                Drawn(
+                    number=trial.number,
+                    attempt=trial.attempt,
+                    name=command.name,
+                    domain=command.domain,
+                    value=value,
+                    at=command.at,
+                    is_given=command.is_given,
+                )
+            )
+        if space is not spec.space:
+            self.suggestions.clear()  # they know less
+        return Parameter(value=value)
+
+    def _annotate(self, command: Annotate) -> Noted:
+        if command.number is None or command.number < len(self.ledger.trials):
+            self._record(Annotated(number=command.number, name=command.name, value=command.value, at=command.at))
+        return _NOTED
+
     def _keep_checkpoint(self, command: KeepCheckpoint) -> Answer:
         trial = self._held(command.number, command.attempt)
         if trial is None:
@@ -205,6 +246,10 @@ class OptimizerCore(HandingOut):
             return Told(trial=known, is_news=False)
         if command.output:
             self._record(Printed(number=trial.number, attempt=trial.attempt, text=command.output, at=command.at))
+        for name, value in command.notes.items():
+            self._record(Annotated(number=trial.number, name=name, value=value, at=command.at))
+        if command.notes:
+            trial = self.ledger.trials[trial.number]
         if command.status is Status.WAITING:
             self._begin_before(trial, command)
             return Told(trial=self.ledger.trials[trial.number], is_news=True)
@@ -260,6 +305,7 @@ class OptimizerCore(HandingOut):
                 reason=command.reason,
                 started_at=command.started_at,
                 duration_s=command.duration_s,
+                asked=command.asked,
             )
         )
 
@@ -322,7 +368,7 @@ class OptimizerCore(HandingOut):
     # -------------------------------------------------------------------------------------------- user and time
 
     def _enqueue_config(self, command: EnqueueConfig) -> Noted:
-        self._record(Enqueued(config=command.config, at=command.at))
+        self._record(Enqueued(config=command.config, at=command.at, is_next=command.is_next))
         return _NOTED
 
     def _take_trial(self, command: TakeTrial) -> Noted:
@@ -369,6 +415,8 @@ class OptimizerCore(HandingOut):
 
     _handlers: Mapping[type, Callable[[OptimizerCore, Any], Reply]] = {
         AskTrials: HandingOut._ask_trials,
+        DrawParameter: _draw_parameter,
+        Annotate: _annotate,
         ReportMetrics: _report_metrics,
         KeepCheckpoint: _keep_checkpoint,
         OfferCheckpoint: _offer_checkpoint,

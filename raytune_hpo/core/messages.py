@@ -7,7 +7,7 @@ has lost its trial.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,32 @@ class ReportMetrics:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DrawParameter:
+    """Say what a parameter is in a running trial whose objective asks for it. See ``Drawn``.
+
+    ``value``: of one that somebody else has chosen (``is_given``).
+    """
+
+    number: int
+    attempt: int
+    name: str
+    domain: Mapping[str, Any]
+    at: float
+    value: Any = None
+    is_given: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Annotate:
+    """Note something about a trial, or about the study. See ``Annotated``."""
+
+    number: int | None
+    name: str
+    value: Any
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class KeepCheckpoint:
     """Record that a running trial has saved a checkpoint of a step that it has reported. See ``Saved``."""
 
@@ -71,7 +97,8 @@ class EndTrial:
     """Record how a trial, or this stretch of it, ended: its objective returned (completed), was stopped (pruned) or set
     aside (paused), or raised (failed); or it could not begin, because its checkpoint cannot be read (waiting).
 
-    ``checkpoint`` is of its newest report. See ``Finished``, ``Paused``, ``Saved`` and ``Printed``.
+    ``checkpoint`` is of its newest report; ``notes`` are the user's, by name. See ``Finished``, ``Paused``, ``Saved``,
+    ``Printed`` and ``Annotated``.
     """
 
     number: int
@@ -85,6 +112,8 @@ class EndTrial:
     output: str = ""
     started_at: float | None = None
     duration_s: float | None = None
+    asked: Sequence[str] | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,10 +149,11 @@ class ReplaceWorkers:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnqueueConfig:
-    """Have a configuration tried before the sampler's next suggestion."""
+    """Have a configuration tried before the sampler's next suggestion. ``is_next``: see ``Enqueued``."""
 
     config: Mapping[str, Any]
     at: float
+    is_next: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,6 +198,8 @@ class Tick:
 
 Command = (
     AskTrials
+    | DrawParameter
+    | Annotate
     | ReportMetrics
     | KeepCheckpoint
     | OfferCheckpoint
@@ -195,6 +227,8 @@ class Assignment:
         from_step: the step after which it goes on; None: it begins at the start.
         checkpoint: what it begins with; None where there is none.
         order: of the study's instances, as indices; empty where there are none.
+        domains: of an objective that makes its own space: the JSON forms of the parameters that are known; None: it is
+            called with a configuration.
     """
 
     number: int
@@ -204,6 +238,7 @@ class Assignment:
     from_step: int | None = None
     checkpoint: Checkpoint | None = None
     order: tuple[int, ...] = ()
+    domains: Mapping[str, Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,6 +262,20 @@ class Answer:
     verdict: Verdict
     next_step: int | None = None
     is_last_call: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parameter:
+    """What a parameter is in a trial.
+
+    Attributes:
+        problem: why it cannot be what was asked for; None: it can.
+        is_held: whether the trial is still run by whoever asked.
+    """
+
+    value: Any = None
+    problem: str | None = None
+    is_held: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -254,7 +303,7 @@ class Told:
     is_news: bool
 
 
-Reply = Lease | Answer | Wanted | Noted | Told
+Reply = Lease | Answer | Parameter | Wanted | Noted | Told
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

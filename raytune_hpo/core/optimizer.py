@@ -90,11 +90,11 @@ class Optimizer:
     def create(self, points: Iterable[Mapping[str, Any]] = ()) -> None:
         """Begin a study in an empty journal, with the points that the user wants tried first."""
         at = self.now()
-        space = self._spec.space
+        spec = self._spec
         self._journal.append(
             [
                 StudyCreated(spec=self._spec.to_json(), at=at),
-                *(Enqueued(config=space.pack(space.complete(point)), at=at) for point in points),
+                *(Enqueued(config=spec.packed_point(point), at=at) for point in points),
             ],
             expect=0,
         )
@@ -142,8 +142,7 @@ class Optimizer:
         Raises:
             SpaceError: it is not in the space.
         """
-        space = self._spec.space
-        self.handle([EnqueueConfig(config=space.pack(space.complete(config)), at=self.now())])
+        self.handle([EnqueueConfig(config=self.ledger.spec.packed_point(config), at=self.now())])
 
     def stop_trial(self, number: int) -> None:
         """Stop one trial: it is pruned at its next report, or at once where nobody runs it.

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from raytune_hpo.core.messages import Answer, Command, EndTrial, Lease, Reply, Told
+from raytune_hpo.core.messages import Answer, Command, EndTrial, Lease, Parameter, Reply, Told
 from raytune_hpo.core.optimizer import Optimizer
 from raytune_hpo.protocols import Clock
 from raytune_hpo.runtime.attendance import Attendance
@@ -145,6 +145,11 @@ class AsyncDesk:
         commands = self._desk.keep(number, attempt, step, checkpoint, self._clock.now())
         replies = await self._during_trial(number, commands)
         return self._desk.answer(replies) if replies else STOP
+
+    async def draw(self, number: int, attempt: int, name: str, domain: Mapping[str, Any]) -> Parameter:
+        """What a parameter is in a trial whose objective asks for it."""
+        commands = self._desk.draw(number, attempt, name, domain, self._clock.now())
+        return self._desk.parameter(await self._during_trial(number, commands))
 
     async def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
         """Whether a checkpoint is wanted."""

@@ -16,11 +16,13 @@ from raytune_hpo.core.messages import (
     Answer,
     AskTrials,
     Command,
+    DrawParameter,
     EndTrial,
     KeepCheckpoint,
     Lease,
     LoseWorker,
     OfferCheckpoint,
+    Parameter,
     ReplaceWorkers,
     Reply,
     ReportMetrics,
@@ -37,6 +39,7 @@ LAST_CALL_S = 3.0  # how long a study that is stopped waits for running trials t
 HELD_S = (
     15.0  # how long nothing is handed out after a worker has told of a full disk, if none saves; it tells more often
 )
+NOBODYS = Parameter(is_held=False)
 FREE = "http-"  # begins the names of workers that belong to no pool: they come and go over HTTP
 
 
@@ -100,6 +103,10 @@ class Desk:
         """A worker finds the disk full: nothing is handed out for a while, as every trial would run into it."""
         self._held_until = at + HELD_S
 
+    def draw(self, number: int, attempt: int, name: str, domain: Mapping[str, Any], at: float) -> list[Command]:
+        """An objective that makes its own space asks for a parameter."""
+        return [DrawParameter(number=number, attempt=attempt, name=name, domain=domain, at=at)]
+
     def offer(self, number: int, attempt: int, metrics: Mapping[str, Any], at: float) -> list[Command]:
         """A trial that is about to end could save a checkpoint."""
         return [OfferCheckpoint(number=number, attempt=attempt, metrics=metrics, at=at)]
@@ -125,6 +132,11 @@ class Desk:
     def told(replies: Sequence[Reply]) -> list[Told]:
         """What became of the trials whose ends were told, in order."""
         return [reply for reply in replies if isinstance(reply, Told)]
+
+    @staticmethod
+    def parameter(replies: Sequence[Reply]) -> Parameter:
+        """The parameter that was asked for; nobody's where the study is over."""
+        return next((reply for reply in replies if isinstance(reply, Parameter)), NOBODYS)
 
     @staticmethod
     def is_wanted(replies: Sequence[Reply]) -> bool:

@@ -13,7 +13,7 @@ from raytune_hpo.checkpoints.places import place_of
 from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.core.keeping import kept_records
 from raytune_hpo.core.ledger import StudyStatus
-from raytune_hpo.core.messages import Answer, Command, EndTrial, Lease, Reply, Tick
+from raytune_hpo.core.messages import Answer, Command, EndTrial, Lease, Parameter, Reply, Tick
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.facts import Fact
@@ -141,6 +141,12 @@ class LocalHandle:
             if self._desk.is_last_call:
                 self._changed.notify_all()
             return self._desk.answer(replies) if replies else STOP
+
+    def draw(self, number: int, attempt: int, name: str, domain: Mapping[str, Any]) -> Parameter:
+        with self._changed:
+            return self._desk.parameter(
+                self._during_trial(self._desk.draw(number, attempt, name, domain, self._optimizer.now()))
+            )
 
     def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
         with self._changed:

@@ -19,6 +19,7 @@ from raytune_hpo.registry import check_pairing, with_brought
 from raytune_hpo.rng import fresh_seed
 from raytune_hpo.runtime.instances import checked_instances, instance_names
 from raytune_hpo.space import Space
+from raytune_hpo.space.growing import empty_space
 from raytune_hpo.spec import Limits, StudySpec
 
 MAX_NAME = 200
@@ -128,7 +129,7 @@ class Settings:
         """The spec of a study; parts, space and goals have been tried on each other.
 
         Args:
-            space: whatever ``Space.of`` takes.
+            space: whatever ``Space.of`` takes; None: the objective makes it.
             sampler, scheduler: from ``make_parts``.
 
         Raises:
@@ -139,7 +140,8 @@ class Settings:
         ranges = ranges_of(self.valid_range, metrics)
         spec = StudySpec(
             name=default_name if self.name is None else self.name,
-            space=Space.of(space),
+            space=empty_space() if space is None else Space.of(space),
+            grows=space is None,
             goals=goals,
             sampler=registry.describe("sampler", sampler),
             scheduler=None if scheduler is None else registry.describe("scheduler", scheduler),
@@ -156,7 +158,7 @@ class Settings:
         if scheduler is not None:
             scheduler.bind(goals)
         for point in self.points_to_evaluate:
-            spec.space.complete(point)
+            spec.packed_point(point)
         return spec
 
 

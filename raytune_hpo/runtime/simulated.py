@@ -29,6 +29,7 @@ from raytune_hpo.core.messages import (
     KeepCheckpoint,
     Lease,
     OfferCheckpoint,
+    Parameter,
     Reply,
     ReportMetrics,
 )
@@ -293,8 +294,14 @@ class SimulatedHandle:
 
     def _run(self, assignment: Assignment, said: int | None = None) -> tuple[_Recorder, EndTrial]:
         """The objective, run up to where it is left, and what it says after the step ``said``."""
-        recorder = _Recorder(assignment, last_step(self._plan.scheduler), said)
+        recorder = _Recorder(assignment, last_step(self._plan.scheduler), self._drawn, said)
         return recorder, TrialRun(assignment, self._plan.objective, self._plan.rules, recorder, self._store)()
+
+    def _drawn(self, assignment: Assignment, name: str, domain: Mapping[str, Any]) -> Parameter:
+        """A parameter that an objective asks for: at once, though virtual time has not come to it yet."""
+        desk = Desk()
+        asked = desk.draw(assignment.number, assignment.attempt, name, domain, self._clock.now())
+        return desk.parameter(self._optimizer.handle(asked))
 
     def _timed(self, run: _Running, recorder: _Recorder, ended: EndTrial) -> list[Command]:
         events: list[Command] = []
@@ -348,10 +355,14 @@ class SimulatedHandle:
         return float(cost)
 
 
+_Drawn = Callable[[Assignment, str, Mapping[str, Any]], Parameter]
+
+
 class _Recorder:
     """Takes down what an objective says instead of sending it.
 
     Args:
+        drawn: answers what the objective asks for.
         said: what it says up to this step, it has said before.
 
     Attributes:
@@ -360,11 +371,11 @@ class _Recorder:
 
     is_last_call = False  # a study that is stopped has the checkpoints of its own time
 
-    def __init__(self, assignment: Assignment, last_step: int | None, said: int | None = None) -> None:
+    def __init__(self, assignment: Assignment, last_step: int | None, drawn: _Drawn, said: int | None = None) -> None:
         self.commands: list[ReportRow | KeepCheckpoint] = []
         self.was_left = False
         self.next_step = assignment.next_step
-        self._assignment, self._last_step, self._said = assignment, last_step, said
+        self._assignment, self._last_step, self._drawn, self._said = assignment, last_step, drawn, said
 
     def report(self, step: int, metrics: Mapping[str, Any], saves: bool) -> Verdict:
         if self._said is not None and step <= self._said:
@@ -386,6 +397,9 @@ class _Recorder:
                 number=assignment.number, attempt=assignment.attempt, step=step, checkpoint=checkpoint, at=0.0
             )
         )
+
+    def draw(self, name: str, domain: Mapping[str, Any]) -> Parameter:
+        return self._drawn(self._assignment, name, domain)
 
     def offer(self, metrics: Mapping[str, Any]) -> bool:
         return True  # whether it is wanted is asked when its time has come

@@ -17,11 +17,12 @@ from typing import Any, NamedTuple, Protocol
 
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.checkpoints.store import CheckpointStore
-from raytune_hpo.core.messages import Assignment, EndTrial
+from raytune_hpo.core.messages import Assignment, EndTrial, Parameter
 from raytune_hpo.display.text import cut
-from raytune_hpo.errors import CheckpointGone, ObjectiveError, TrialStopped
+from raytune_hpo.errors import CheckpointGone, ObjectiveError, TrialPruned, TrialStopped
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.metrics import MetricRules
+from raytune_hpo.runtime.objective_trial import ObjectiveTrial, Parameters
 from raytune_hpo.runtime.output import BoundedText, captured
 from raytune_hpo.runtime.saving import NAMES, RETRY_S, DiskFull, Offer, Saving, offered
 
@@ -29,7 +30,7 @@ MAX_ERROR_CHARS = 8_000
 MAX_REASON_CHARS = 300
 _NO_OFFER = Offer()
 
-Objective = Callable[[dict[str, Any]], Any]
+Objective = Callable[[Any], Any]  # of a configuration, or of a trial that it asks for parameters
 
 
 class Reporter(Protocol):
@@ -51,6 +52,10 @@ class Reporter(Protocol):
 
     def keep(self, step: int, checkpoint: Mapping[str, Any]) -> None:
         """Say that a checkpoint has been saved."""
+        ...
+
+    def draw(self, name: str, domain: Mapping[str, Any]) -> Parameter:
+        """What a parameter is that the objective asks for, and that its suggestion has no value for."""
         ...
 
     def offer(self, metrics: Mapping[str, Any]) -> bool:
@@ -180,6 +185,7 @@ class TrialRun:
         self._saved: Mapping[str, Any] | None = None  # the checkpoint of the newest report, to go with the end
         self._verdict = Verdict.CONTINUE
         self._is_over = False
+        self._trial: ObjectiveTrial | None = None  # of an objective that makes its own space
 
     @property
     def elapsed_s(self) -> float:
@@ -209,6 +215,8 @@ class TrialRun:
             output=str(self.output),
             started_at=self.started_at,
             duration_s=time.perf_counter() - begin,
+            asked=None if self._trial is None else list(self._trial.params),
+            notes={} if self._trial is None else self._trial.user_attrs,
         )
 
     @cached_property
@@ -308,7 +316,7 @@ class TrialRun:
             metrics = self.rules.of_result({**self._last, **returned})
             self._save_at_end(metrics)
             return Status.COMPLETED, metrics, None
-        except TrialStopped:
+        except (TrialStopped, TrialPruned):
             return self._stopped()
         except CheckpointGone as error:
             return Status.WAITING, {}, _Failure(str(error), str(error))
@@ -321,13 +329,25 @@ class TrialRun:
     def _returned(self) -> dict[str, Any]:
         """What the objective returns."""
         # It gets a dict of its own: what it does to it must not reach the journal or the next attempt.
-        result = self._call(copied(self.assignment.config))
+        result = self._call(self._argument())
         if result is None and not self._last:
             hint = "; where it calls tune.report, write hpo.report" if "ray.tune" in sys.modules else ""
             raise ObjectiveError(
                 f"an objective returns a number or a dict of metrics, or reports them; got None, and no reports{hint}"
             )
         return {} if result is None else self.rules.named(result)
+
+    def _argument(self) -> Any:
+        """What the objective is called with."""
+        assignment = self.assignment
+        if assignment.domains is None:
+            return copied(assignment.config)
+        parameters = Parameters(assignment.config, assignment.domains, self._reporter.draw)
+        self._trial = ObjectiveTrial(assignment.number, parameters, self._report_value)
+        return self._trial
+
+    def _report_value(self, value: float, step: int) -> None:
+        self.report(self.rules.named(value), step)
 
     def _was_only_a_stretch(self, returned: Mapping[str, Any]) -> bool:
         """Whether the objective is to be called again: it asked until when, returned what it had reached, and may go on."""

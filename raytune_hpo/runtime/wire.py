@@ -10,15 +10,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from raytune_hpo.checkpoints.record import Checkpoint
-from raytune_hpo.core.messages import Answer, Assignment, EndTrial, Lease
+from raytune_hpo.core.messages import Answer, Assignment, EndTrial, Lease, Parameter
 from raytune_hpo.facts import Status, Verdict
 
-EndedRow = tuple[int, int, str, Any, Any, str | None, str | None, str, float | None, float | None]
+EndedRow = tuple[int, int, str, Any, Any, str | None, str | None, str, float | None, float | None, Any, Any]
 ReportRow = tuple[int, Mapping[str, Any], bool]  # the step, the metrics, and whether a checkpoint was offered
 CheckpointRow = tuple[int, int, Any] | None
 LeaseRows = (
-    list[tuple[int, int, Any, int | None, int | None, CheckpointRow, tuple[int, ...]]] | None
+    list[tuple[int, int, Any, int | None, int | None, CheckpointRow, tuple[int, ...], Any]] | None
 )  # None: it is over
+ParameterRow = tuple[Any, str | None, bool]
 AnswerRow = tuple[str, int | None, bool]
 
 
@@ -35,6 +36,8 @@ def pack_ended(ended: Iterable[EndTrial]) -> list[EndedRow]:
             e.output,
             e.started_at,
             e.duration_s,
+            e.asked,
+            e.notes,
         )
         for e in ended
     ]
@@ -54,8 +57,23 @@ def unpack_ended(rows: Iterable[EndedRow]) -> list[EndTrial]:
             output=output,
             started_at=started_at,
             duration_s=duration_s,
+            asked=asked,
+            notes=notes,
         )
-        for number, attempt, status, metrics, checkpoint, error, reason, output, started_at, duration_s in rows
+        for (
+            number,
+            attempt,
+            status,
+            metrics,
+            checkpoint,
+            error,
+            reason,
+            output,
+            started_at,
+            duration_s,
+            asked,
+            notes,
+        ) in rows
     ]
 
 
@@ -63,7 +81,7 @@ def pack_lease(lease: Lease) -> LeaseRows:
     if lease.is_over:
         return None
     return [
-        (a.number, a.attempt, a.config, a.next_step, a.from_step, _pack_checkpoint(a.checkpoint), a.order)
+        (a.number, a.attempt, a.config, a.next_step, a.from_step, _pack_checkpoint(a.checkpoint), a.order, a.domains)
         for a in lease.assignments
     ]
 
@@ -82,8 +100,9 @@ def unpack_lease(rows: LeaseRows) -> Lease:
                     from_step=from_step,
                     checkpoint=None if checkpoint is None else Checkpoint(*checkpoint),
                     order=order,
+                    domains=domains,
                 )
-                for number, attempt, config, next_step, from_step, checkpoint, order in rows
+                for number, attempt, config, next_step, from_step, checkpoint, order, domains in rows
             ]
         )
     )
@@ -100,3 +119,12 @@ def pack_answer(answer: Answer) -> AnswerRow:
 def unpack_answer(row: AnswerRow) -> Answer:
     verdict, next_step, is_last_call = row
     return Answer(verdict=Verdict(verdict), next_step=next_step, is_last_call=is_last_call)
+
+
+def pack_parameter(parameter: Parameter) -> ParameterRow:
+    return parameter.value, parameter.problem, parameter.is_held
+
+
+def unpack_parameter(row: ParameterRow) -> Parameter:
+    value, problem, is_held = row
+    return Parameter(value=value, problem=problem, is_held=is_held)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from raytune_hpo.checkpoints.store import CheckpointStore
-from raytune_hpo.core.messages import Answer, Assignment, EndTrial, Lease
+from raytune_hpo.core.messages import Answer, Assignment, EndTrial, Lease, Parameter
 from raytune_hpo.facts import Verdict
 from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.trial_run import Objective, TrialRun
@@ -40,6 +40,10 @@ class Channel(Protocol):
 
     def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> Answer:
         """Say that a running trial has saved a checkpoint of a step that it has reported."""
+        ...
+
+    def draw(self, number: int, attempt: int, name: str, domain: Mapping[str, Any]) -> Parameter:
+        """What a parameter is in a running trial whose objective asks for it."""
         ...
 
     def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
@@ -173,6 +177,11 @@ class BufferedReporter:
             self._flush()
             self._hear(self._channel.keep(self._assignment.number, self._assignment.attempt, step, checkpoint))
             self.is_last_call = False
+
+    def draw(self, name: str, domain: Mapping[str, Any]) -> Parameter:
+        with self._lock:
+            self._flush()
+            return self._channel.draw(self._assignment.number, self._assignment.attempt, name, domain)
 
     def offer(self, metrics: Mapping[str, Any]) -> bool:
         with self._lock:

@@ -35,7 +35,7 @@ class Grid:
         SpecError: points or samples is not a whole number, or below 1, or both are given.
     """
 
-    traits: ClassVar[Traits] = Traits(history_free=True, reads_rng=False, multi_goal=True)
+    traits: ClassVar[Traits] = Traits(history_free=True, reads_rng=False, multi_goal=True, whole_space=True)
     _grid: Space
     _size: int
     _end: int  # no point from here on is feasible; lowered when that is found out, so that it is found out once

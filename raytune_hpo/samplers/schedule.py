@@ -32,7 +32,7 @@ class Schedule:
         SpecError: no segments, or steps that do not grow.
     """
 
-    traits: ClassVar[Traits] = Traits(reads_pending=False, ahead=False, multi_goal=True)
+    traits: ClassVar[Traits] = Traits(reads_pending=False, ahead=False, multi_goal=True, whole_space=True)
 
     def __init__(self, *, segments: Sequence[tuple[Mapping[str, Any], int]] = ()) -> None:
         self.segments = [(dict(config), step) for config, step in segments]

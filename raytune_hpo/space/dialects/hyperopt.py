@@ -36,6 +36,18 @@ def _pyll() -> Any:
     return import_module("hyperopt.pyll.base")
 
 
+def distribution_of(node: Any) -> Domain:
+    """The domain that one of hyperopt's distributions stands for, as it is below a label: a choice is its position.
+
+    Raises:
+        SpaceError: it is not known here.
+    """
+    if node.name == "categorical":
+        weights = _value(node.arg["p"])
+        return Choice(range(len(weights)), weights)
+    return _domain(node)
+
+
 def _translate(node: Any) -> Any:
     if node.name in ("literal", "pos_args", "dict"):
         return _value(node)

@@ -1,0 +1,140 @@
+"""Calls as Ray tasks that ask their caller questions while they run.
+
+For faces whose optimizer lives in the caller's process: what a call needs to know on the way, it asks through a mailbox,
+an actor without CPUs, and one thread of the caller answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import pickle
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from raytune_hpo.cluster import bootstrap
+from raytune_hpo.cluster.connecting import connect
+from raytune_hpo.cluster.failures import cause_of
+from raytune_hpo.cluster.shells import get, hire, package, packed, pickler
+from raytune_hpo.errors import ClusterError
+
+Question = tuple[int, Any, Any]  # the number of the question, the key of the call that asks, and what it asks
+Ask = Callable[[Any], Any]
+MAILBOX = "mailbox"
+WAIT_S = 5.0  # how long the caller's thread waits for questions before it looks whether it is still wanted
+_RUN = f"{__name__}:run_call"
+
+
+class Mailbox:
+    """Carries questions to whoever answers them, and the answers back. Lives in an actor that serves many."""
+
+    def __init__(self) -> None:
+        self._questions: asyncio.Queue[Question] = asyncio.Queue()
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._numbers = itertools.count()
+
+    async def run(self) -> None:
+        """Nothing goes on by itself."""
+
+    async def ask(self, key: Any, question: Any) -> Any:
+        """A question of a call; its answer, once there is one."""
+        number = next(self._numbers)
+        future = self._answers[number] = asyncio.get_running_loop().create_future()
+        self._questions.put_nowait((number, key, question))
+        return await future
+
+    async def take(self) -> list[Question]:
+        """The questions that wait; none if none has come for a while."""
+        try:
+            taken = [await asyncio.wait_for(self._questions.get(), WAIT_S)]
+        except asyncio.TimeoutError:
+            return []
+        while not self._questions.empty():
+            taken.append(self._questions.get_nowait())
+        return taken
+
+    async def answer(self, number: int, reply: Any) -> None:
+        """The answer to a question."""
+        self._answers.pop(number).set_result(reply)
+
+
+class Conversations:
+    """Runs calls on the cluster. Each takes one of the caller's threads.
+
+    Args:
+        function: is called there with a key and a function that asks; what it returns or raises comes back.
+        answer: is called here with the key and what is asked. What it raises is raised there.
+    """
+
+    def __init__(self, function: Callable[[Any, Ask], Any], answer: Callable[[Any, Any], Any]) -> None:
+        connect()
+        self._function, self._answer = packed(function), answer
+        self._mailbox = hire(MAILBOX, f"{__name__}:Mailbox", packed(), serves_many=True, num_cpus=0)
+        self._package = ray.put(package())
+        self._is_over = False
+        self._answering = threading.Thread(target=self._keep_answering, name="raytune_hpo-answers", daemon=True)
+        self._answering.start()
+
+    def call(self, key: Any) -> Any:
+        """Call the function there, and wait for what comes of it.
+
+        Raises:
+            Exception: whatever it raises.
+            ClusterError: its process was lost.
+        """
+        ref = (
+            _task().options(num_cpus=1, max_retries=0).remote([self._package], _RUN, self._function, key, self._mailbox)
+        )
+        try:
+            return get(ref)
+        except RayTaskError as error:
+            if error.cause is None:
+                raise
+            raise error.cause from error
+        except RayError as error:
+            reason, _ = cause_of(error)
+            raise ClusterError(reason) from error
+
+    def close(self) -> None:
+        """Let go of the mailbox."""
+        self._is_over = True
+        ray.kill(self._mailbox)
+
+    def _keep_answering(self) -> None:
+        while not self._is_over:
+            try:
+                questions = get(self._mailbox.call.remote("take"))
+            except RayError:
+                return  # it was killed by ``close``, or with the cluster: the calls say so
+            for number, key, question in questions:
+                self._mailbox.call.remote("answer", number, self._reply(key, question))
+
+    def _reply(self, key: Any, question: Any) -> tuple[Any, BaseException | None]:
+        try:
+            return self._answer(key, question), None
+        except Exception as error:  # it belongs to the call that asked
+            return None, error
+
+
+def run_call(function: bytes, key: Any, mailbox: Any) -> Any:
+    """One call, in a process of the cluster."""
+    (called,) = pickle.loads(function)
+
+    def ask(question: Any) -> Any:
+        answer, error = ray.get(mailbox.call.remote("ask", key, question))
+        if error is not None:
+            raise error
+        return answer
+
+    return called(key, ask)
+
+
+@functools.cache
+def _task() -> Any:
+    pickler.register_pickle_by_value(bootstrap)
+    return ray.remote(bootstrap.answer)

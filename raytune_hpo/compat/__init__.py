@@ -1,0 +1,1 @@
+"""Compatibility: scripts that were written for other tuners, after one import line was changed."""

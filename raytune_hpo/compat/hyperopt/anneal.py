@@ -1,0 +1,7 @@
+"""Annealing: hyperopt's own."""
+
+from __future__ import annotations
+
+from hyperopt.anneal import suggest
+
+__all__ = ["suggest"]

@@ -1,0 +1,166 @@
+"""Suggestions of our samplers as hyperopt's documents.
+
+hyperopt's labels become the columns of a flat space; which of them are active, the expression says once the choices are
+made. What hyperopt's ``Trials`` hold is told to a sampler of ours, so that pickled and continued ones are learned from.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from hyperopt.base import JOB_STATE_DONE, JOB_STATE_ERROR, STATUS_OK, miscs_update_idxs_vals
+
+from raytune_hpo import registry
+from raytune_hpo.core.asking import ask
+from raytune_hpo.facts import Status
+from raytune_hpo.goals import make_goals
+from raytune_hpo.protocols import Sampler, Suggestion, bound_sampler
+from raytune_hpo.space.choices import Choice
+from raytune_hpo.space.dialects.hyperopt import distribution_of
+from raytune_hpo.space.domain import Domain
+from raytune_hpo.space.growing import flat_space
+from raytune_hpo.trial import Trial
+
+_GOALS = make_goals("loss", "min", None, None)
+_samplers: weakref.WeakKeyDictionary[Any, dict[str, Learning]] = weakref.WeakKeyDictionary()
+
+
+def suggested(
+    part: Mapping[str, Any], new_ids: Sequence[int], domain: Any, trials: Any, seed: int
+) -> list[dict[str, Any]]:
+    """Documents of the next trials, as hyperopt's algorithms return them.
+
+    Args:
+        part: the sampler of ours, by its name, with its options.
+        domain, trials: hyperopt's.
+    """
+    learning = _samplers.setdefault(trials, {})
+    key = repr(sorted(part.items()))
+    if key not in learning or learning[key].expression is not domain.expr:
+        learning[key] = Learning(part, domain, int(seed))
+    documents: list[dict[str, Any]] = []
+    for tid in new_ids:
+        values = learning[key].next(tid, [*trials.trials, *documents], int(seed))
+        misc = {"tid": tid, "cmd": domain.cmd, "workdir": domain.workdir}
+        idxs = {label: [tid] if label in values else [] for label in domain.params}
+        vals = {label: [values[label]] if label in values else [] for label in domain.params}
+        miscs_update_idxs_vals([misc], idxs, vals)
+        documents += trials.new_trial_docs([tid], [None], [domain.new_result()], [misc])
+    return documents
+
+
+class Learning:
+    """A sampler of ours that learns what one ``Trials`` holds.
+
+    Args:
+        seed: of the first suggestion.
+    """
+
+    def __init__(self, part: Mapping[str, Any], domain: Any, seed: int) -> None:
+        self.expression = domain.expr
+        self._choices = {
+            label for node in _nodes(domain.expr) if (label := _chooser(node)) is not None
+        }  # whose numbers are positions
+        self._domains = {label: self._domain(label, node) for label, node in domain.params.items()}
+        self._seed = seed
+        space = flat_space(self._domains)
+        self._sampler: Sampler = bound_sampler(registry.make("sampler", dict(part)), space, _GOALS, seed)
+        self._told: set[int] = set()
+
+    def _domain(self, label: str, node: Any) -> Domain:
+        domain = distribution_of(node)
+        if label in self._choices and not isinstance(domain, Choice):
+            return Choice(range(domain.size or 0))
+        return domain
+
+    def next(self, tid: int, documents: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
+        """The values of the labels that are active in the next trial.
+
+        Args:
+            documents: all trials so far.
+        """
+        pending = []
+        for document in documents:
+            number = document["tid"]
+            if number in self._told:
+                continue
+            trial = self._trial(document)
+            if trial.status is Status.RUNNING:
+                pending.append(trial)
+            else:
+                self._told.add(number)
+                self._sampler.tell(trial)
+        outcome = ask(self._sampler, tid, pending if self._sampler.traits.reads_pending else (), seed)
+        assert isinstance(outcome, Suggestion), "these samplers always have something to suggest"
+        active = _active(self.expression, outcome.config)
+        return {label: _scalar(outcome.config[label]) for label in self._domains if label in active}
+
+    def _trial(self, document: Mapping[str, Any]) -> Trial:
+        """One of hyperopt's documents as a trial of ours."""
+        config = {
+            label: self._plain(label, values[0]) for label, values in document["misc"]["vals"].items() if len(values)
+        }
+        loss = _loss(document)
+        has_ended = document["state"] in (JOB_STATE_DONE, JOB_STATE_ERROR)
+        status = Status.RUNNING if not has_ended else Status.FAILED if loss is None else Status.COMPLETED
+        return Trial(
+            number=document["tid"],
+            config=config,
+            status=status,
+            metrics={} if loss is None else {"loss": loss},
+            losses=None if loss is None else (loss,),
+        )
+
+    def _plain(self, label: str, value: Any) -> Any:
+        plain = value.item() if hasattr(value, "item") else value
+        return int(plain) if isinstance(self._domains[label], Choice) else plain
+
+
+def _loss(document: Mapping[str, Any]) -> float | None:
+    result = document["result"]
+    loss = result.get("loss")
+    if document["state"] != JOB_STATE_DONE or result.get("status") != STATUS_OK or loss is None:
+        return None
+    return float(loss) if math.isfinite(float(loss)) else None
+
+
+def _scalar(value: Any) -> Any:
+    """A number as hyperopt's own algorithms give it."""
+    return np.int64(value) if isinstance(value, int) else np.float64(value)
+
+
+def _nodes(expression: Any) -> list[Any]:
+    from hyperopt.pyll import dfs
+
+    return list(dfs(expression))
+
+
+def _chooser(node: Any) -> str | None:
+    """The label that chooses among a node's branches; None where it has none, or none by a label alone."""
+    if node.name != "switch" or node.pos_args[0].name != "hyperopt_param":
+        return None
+    return str(node.pos_args[0].arg["label"].obj)
+
+
+def _active(expression: Any, values: Mapping[str, Any]) -> set[str]:
+    """The labels that an expression needs where the choices are these."""
+    found: set[str] = set()
+    seen: set[int] = set()
+    waiting = [expression]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        label = _chooser(node)
+        if node.name == "hyperopt_param":
+            found.add(str(node.arg["label"].obj))
+        elif label is not None:
+            waiting += [node.pos_args[0], node.pos_args[1 + int(values[label])]]
+        else:
+            waiting += node.inputs()
+    return found

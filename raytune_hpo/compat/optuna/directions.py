@@ -1,0 +1,40 @@
+"""Directions of a study, under Optuna's names."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+
+class StudyDirection(enum.IntEnum):
+    """Whether small or large values are good."""
+
+    NOT_SET = 0
+    MINIMIZE = 1
+    MAXIMIZE = 2
+
+
+_MODES = {StudyDirection.MINIMIZE: "min", StudyDirection.MAXIMIZE: "max"}
+
+
+def direction_of(direction: Any) -> StudyDirection:
+    """The direction that a script names.
+
+    Raises:
+        ValueError: it is neither "minimize" nor "maximize".
+    """
+    if isinstance(direction, StudyDirection) and direction in _MODES:
+        return direction
+    if isinstance(direction, str) and direction.upper() in ("MINIMIZE", "MAXIMIZE"):
+        return StudyDirection[direction.upper()]
+    raise ValueError(f'a direction is "minimize" or "maximize", got {direction!r}; several are given as directions=')
+
+
+def mode_of(direction: StudyDirection) -> str:
+    """The same as our goals say it."""
+    return _MODES[direction]
+
+
+def direction_of_mode(mode: str) -> StudyDirection:
+    """What our goals say, in Optuna's words."""
+    return next(direction for direction, word in _MODES.items() if word == mode)

@@ -1,0 +1,38 @@
+"""Integrations, under Optuna's names: ours where there are any, and otherwise those of ``optuna-integration``."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from raytune_hpo.compat.optuna.exceptions import NotCarried
+from raytune_hpo.compat.optuna.integration.pruning import LightGBMPruningCallback, XGBoostPruningCallback
+
+__all__ = ["LightGBMPruningCallback", "OptunaSearchCV", "XGBoostPruningCallback"]
+
+_MODULES = ("lightgbm",)
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "OptunaSearchCV":  # needs scikit-learn
+        return importlib.import_module(f"{__name__}.search_cv").OptunaSearchCV
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    return theirs("optuna_integration", name)
+
+
+def theirs(module: str, name: str) -> Any:
+    """Something of the package optuna-integration, which talks to a trial by its methods.
+
+    Raises:
+        NotCarried: it is not installed, or has nothing of that name.
+    """
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise NotCarried(
+            f"integration.{name} is not carried: {error}; pip install optuna-integration, or report in the training loop: "
+            f"trial.report(value, step), and raise TrialPruned where trial.should_prune() says so"
+        ) from error

@@ -1,0 +1,92 @@
+"""Logs, by the logger ``optuna``, to the standard error stream unless a script says otherwise."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from logging import CRITICAL, DEBUG, ERROR, FATAL, INFO, WARN, WARNING
+
+__all__ = [
+    "CRITICAL",
+    "DEBUG",
+    "ERROR",
+    "FATAL",
+    "INFO",
+    "WARN",
+    "WARNING",
+    "disable_default_handler",
+    "disable_propagation",
+    "enable_default_handler",
+    "enable_propagation",
+    "get_logger",
+    "get_verbosity",
+    "set_verbosity",
+]
+
+_NAME = "optuna"
+_FORMAT = "[%(levelname).1s %(asctime)s] %(message)s"
+_lock = threading.Lock()
+
+
+class _ToStandardError(logging.StreamHandler):  # type: ignore[type-arg]  # generic only for type checkers
+    """Writes to what the standard error stream is at that moment: notebooks and tests exchange it."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self.setFormatter(logging.Formatter(_FORMAT))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+_default = _ToStandardError()
+
+
+def library_logger() -> logging.Logger:
+    """The logger ``optuna``, set up when it is first used."""
+    logger = logging.getLogger(_NAME)
+    with _lock:
+        if not getattr(logger, "_raytune_hpo", False):
+            logger.addHandler(_default)
+            logger.setLevel(INFO)
+            logger.propagate = False
+            logger._raytune_hpo = True  # type: ignore[attr-defined]
+    return logger
+
+
+def get_logger(name: str) -> logging.Logger:
+    """The logger of that name; those below ``optuna`` write where it does."""
+    library_logger()
+    return logging.getLogger(name)
+
+
+def get_verbosity() -> int:
+    """The level from which on messages are shown."""
+    return library_logger().getEffectiveLevel()
+
+
+def set_verbosity(verbosity: int) -> None:
+    """Show messages from this level on."""
+    library_logger().setLevel(verbosity)
+
+
+def disable_default_handler() -> None:
+    """Do not write to the standard error stream."""
+    library_logger().removeHandler(_default)
+
+
+def enable_default_handler() -> None:
+    """Write to the standard error stream, as at first."""
+    library_logger().addHandler(_default)
+
+
+def disable_propagation() -> None:
+    """Keep messages from the root logger, as at first."""
+    library_logger().propagate = False
+
+
+def enable_propagation() -> None:
+    """Give messages to the root logger, too."""
+    library_logger().propagate = True

@@ -1,0 +1,34 @@
+"""The base of all pruners, and when one is due to look."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
+
+if TYPE_CHECKING:
+    from raytune_hpo.compat.optuna.study.study import Study
+
+
+class BasePruner(ABC):
+    """Decides which trials end early. A script's own overrides ``prune``."""
+
+    @abstractmethod
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether a trial that runs should end, as its reports stand."""
+
+
+class NopPruner(BasePruner):
+    """Prunes nothing."""
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        return False
+
+
+def is_due(trial: FrozenTrial, step: int, n_warmup_steps: int, interval_steps: int) -> bool:
+    """Whether this is the first report in an interval after the warm-up."""
+    if step < n_warmup_steps:
+        return False
+    begin = (step - n_warmup_steps) // interval_steps * interval_steps + n_warmup_steps
+    return max((other for other in trial.intermediate_values if other != step), default=-1) < begin

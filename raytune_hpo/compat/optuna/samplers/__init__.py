@@ -1,0 +1,42 @@
+"""Samplers, under Optuna's names."""
+
+from __future__ import annotations
+
+from raytune_hpo.compat.optuna.samplers.base import BaseSampler
+from raytune_hpo.compat.optuna.samplers.ours import (
+    OURS,
+    AutoSampler,
+    CmaEsSampler,
+    GPSampler,
+    NSGAIIISampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+from raytune_hpo.compat.optuna.samplers.walking import BruteForceSampler, GridSampler, PartialFixedSampler
+from raytune_hpo.compat.optuna.search_space import IntersectionSearchSpace, intersection_search_space
+from raytune_hpo.spec import StudySpec
+
+__all__ = [
+    "AutoSampler",
+    "BaseSampler",
+    "BruteForceSampler",
+    "CmaEsSampler",
+    "GPSampler",
+    "GridSampler",
+    "IntersectionSearchSpace",
+    "NSGAIIISampler",
+    "NSGAIISampler",
+    "PartialFixedSampler",
+    "QMCSampler",
+    "RandomSampler",
+    "TPESampler",
+    "intersection_search_space",
+    "sampler_of",
+]
+
+
+def sampler_of(spec: StudySpec) -> BaseSampler:
+    """A sampler of Optuna's name for a stored study."""
+    return OURS.get(spec.sampler.name, AutoSampler)(seed=spec.seed)

@@ -1,0 +1,165 @@
+"""The base of all samplers: of those that stand for ours, and of scripts' own."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from raytune_hpo.compat.optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    domain_and_form,
+    from_stored,
+)
+from raytune_hpo.compat.optuna.trial._state import TrialState
+from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
+from raytune_hpo.rng import derive, fresh_seed
+
+if TYPE_CHECKING:
+    from raytune_hpo.compat.optuna.study.study import Study
+
+Constraints = Callable[[FrozenTrial], Sequence[float]]
+
+
+class BaseSampler(ABC):
+    """Decides what to try. A script's own sampler overrides what it needs; what it chooses is recorded as given.
+
+    Attributes:
+        is_ours: whether a sampler of ours suggests, and the methods below are not asked.
+        seed: of the study; None draws one.
+        fixed_params: parameters that are always this.
+        begin_with: configurations that are tried first.
+    """
+
+    seed: int | None = None
+    fixed_params: Mapping[str, Any] = {}
+    begin_with: Sequence[Mapping[str, Any]] = ()
+    _constraints_func: Constraints | None = None
+
+    def __str__(self) -> str:
+        return type(self).__name__
+
+    # -------------------------------------------------------------------------------------------- for scripts' own
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """The parameters that ``sample_relative`` will choose together."""
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Values of these parameters."""
+        return {}
+
+    @abstractmethod
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """The value of a parameter that ``sample_relative`` has not chosen."""
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Called when a trial has been handed out."""
+        return
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Called when a trial is about to end."""
+        return
+
+    def reseed_rng(self) -> None:
+        """Called where several threads share the sampler."""
+        return
+
+    # -------------------------------------------------------------------------------------------- for the study
+
+    @property
+    def is_ours(self) -> bool:
+        return False
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether trials have constraints."""
+        return self._constraints_func is not None
+
+    def part(self, num_goals: int) -> dict[str, Any]:
+        """The sampler of ours in the study's spec, with its options."""
+        return {"name": "random"}
+
+    def constraints_of(self, study: Study, trial: FrozenTrial) -> list[float]:
+        """The constraints of a trial that is about to end; feasible where none is above 0."""
+        assert self._constraints_func is not None, "asked only where there are constraints"
+        return [float(c) for c in self._constraints_func(trial)]
+
+
+class OurSampler(BaseSampler):
+    """A sampler of Optuna's name that stands for one of ours.
+
+    A subclass that a script defines is the script's own: its methods are asked, as Optuna asks them.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, seed: int | None = None, *, constraints_func: Constraints | None = None) -> None:
+        self.seed = seed
+        self._constraints_func = constraints_func
+        self._draws = 0
+
+    @property
+    def is_ours(self) -> bool:
+        return "name" in vars(type(self))
+
+    def part(self, num_goals: int) -> dict[str, Any]:
+        return {"name": self.name, **(self.options() if self.is_ours else {})} if self.is_ours else {"name": "random"}
+
+    def options(self) -> dict[str, Any]:
+        """Of our sampler."""
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """A draw: what a script's own sampler gets that falls back on this one."""
+        return self._drawn(param_distribution)
+
+    def _drawn(self, distribution: BaseDistribution) -> Any:
+        self._draws += 1
+        domain, _ = domain_and_form(distribution)
+        stored = domain.decode(derive(self._own_seed, "independent", self._draws).random(1))[0]
+        return from_stored(distribution, stored)
+
+    @functools.cached_property
+    def _own_seed(self) -> int:
+        return fresh_seed() if self.seed is None else self.seed
+
+
+def not_carried(sampler: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Warn of arguments that mean nothing to our sampler, by their names."""
+    named = [name for name, value in given.items() if value is not defaults[name] and value != defaults[name]]
+    if named:
+        warnings.warn(
+            f"{sampler}: {', '.join(named)} mean nothing to the sampler of raytune_hpo that stands for it, and are left out",
+            stacklevel=4,
+        )
+
+
+def grid_values(distribution: BaseDistribution) -> list[Any]:
+    """All values of a distribution that has finitely many.
+
+    Raises:
+        ValueError: it has infinitely many.
+    """
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    domain, _ = domain_and_form(distribution)
+    if domain.size is None:
+        raise ValueError(f"only finite distributions can be walked through, got {distribution}; give it a step")
+    return [domain.nth(index) for index in range(domain.size)]
+
+
+def shuffled(values: Sequence[Any], rng: np.random.Generator) -> list[Any]:
+    """The values in another order."""
+    return [values[i] for i in rng.permutation(len(values))]

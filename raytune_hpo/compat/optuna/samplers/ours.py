@@ -1,0 +1,225 @@
+"""Samplers of Optuna's names that stand for ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from raytune_hpo.compat.optuna.samplers.base import BaseSampler, Constraints, OurSampler, not_carried
+from raytune_hpo.compat.optuna.trial._state import TrialState
+from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
+
+_CANDIDATES = 24  # Optuna's default; ours has another, which suits our kernels
+
+
+class RandomSampler(OurSampler):
+    """Independent draws (``random``)."""
+
+    name: ClassVar[str] = "random"
+
+
+class TPESampler(OurSampler):
+    """The tree-structured Parzen estimator (``tpe``), over all parameters jointly, for one goal and for several.
+
+    Args:
+        n_startup_trials: trials of an even design before the first estimate.
+        n_ei_candidates: how many candidates are drawn for a suggestion; by default as many as ours draws.
+        constraints_func: gives the constraints of a trial that has ended; feasible where none is above 0.
+    """
+
+    name: ClassVar[str] = "tpe"
+
+    def __init__(
+        self,
+        *,
+        consider_prior: bool = True,
+        prior_weight: float = 1.0,
+        consider_magic_clip: bool = True,
+        consider_endpoints: bool = False,
+        n_startup_trials: int = 10,
+        n_ei_candidates: int = _CANDIDATES,
+        gamma: Callable[[int], int] | None = None,
+        weights: Callable[[int], Any] | None = None,
+        seed: int | None = None,
+        multivariate: bool | None = None,
+        group: bool = False,
+        warn_independent_sampling: bool = True,
+        constant_liar: bool = True,
+        constraints_func: Constraints | None = None,
+        categorical_distance_func: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(seed, constraints_func=constraints_func)
+        self._options = {"n_initial": max(1, n_startup_trials), "prior_weight": prior_weight}
+        if n_ei_candidates != _CANDIDATES:
+            self._options["n_candidates"] = n_ei_candidates
+        given = {"gamma": gamma, "weights": weights, "categorical_distance_func": categorical_distance_func}
+        not_carried("TPESampler", given, dict.fromkeys(given))
+
+    def options(self) -> dict[str, Any]:
+        return self._options
+
+    @staticmethod
+    def hyperopt_parameters() -> dict[str, Any]:
+        """What hyperopt's TPE has for defaults."""
+        return {"consider_prior": True, "prior_weight": 1.0, "n_startup_trials": 20, "n_ei_candidates": _CANDIDATES}
+
+
+class GPSampler(OurSampler):
+    """A Gaussian process (``gp``)."""
+
+    name: ClassVar[str] = "gp"
+
+    def __init__(
+        self,
+        *,
+        seed: int | None = None,
+        independent_sampler: BaseSampler | None = None,
+        n_startup_trials: int = 10,
+        deterministic_objective: bool = False,
+        constraints_func: Constraints | None = None,
+        warn_independent_sampling: bool = True,
+    ) -> None:
+        super().__init__(seed, constraints_func=constraints_func)
+        self._n_startup_trials = max(1, n_startup_trials)
+
+    def options(self) -> dict[str, Any]:
+        return {"n_initial": self._n_startup_trials}
+
+
+class AutoSampler(OurSampler):
+    """Our own choice (``auto``): a Gaussian process, and an estimate by density where that gets no further."""
+
+    name: ClassVar[str] = "auto"
+
+
+class CmaEsSampler(OurSampler):
+    """The covariance matrix adaptation (``cmaes``); no package ``cmaes`` is needed.
+
+    Args:
+        x0: parameters that are tried first.
+        sigma0: the first step, as a share of the range.
+        source_trials: of an earlier study: the best of them is tried first, and the first step is a third of the usual.
+    """
+
+    name: ClassVar[str] = "cmaes"
+
+    def __init__(
+        self,
+        x0: Mapping[str, Any] | None = None,
+        sigma0: float | None = None,
+        n_startup_trials: int = 1,
+        independent_sampler: BaseSampler | None = None,
+        warn_independent_sampling: bool = True,
+        seed: int | None = None,
+        *,
+        consider_pruned_trials: bool = False,
+        restart_strategy: str | None = None,
+        popsize: int | None = None,
+        inc_popsize: int = 2,
+        use_separable_cma: bool = False,
+        with_margin: bool = False,
+        lr_adapt: bool = False,
+        source_trials: Sequence[FrozenTrial] | None = None,
+    ) -> None:
+        super().__init__(seed)
+        self._options: dict[str, Any] = {"n_initial": max(1, n_startup_trials)}
+        if popsize is not None:
+            self._options["population"] = popsize
+        if sigma0 is not None:
+            self._options["sigma"] = min(1.0, float(sigma0))
+        if source_trials is not None and x0 is not None:
+            raise ValueError("x0 and source_trials exclude each other, got both")
+        completed = [t for t in source_trials or () if t.state is TrialState.COMPLETE and t.value is not None]
+        if completed:
+            x0 = min(completed, key=lambda trial: trial.value or 0.0).params
+            self._options.setdefault("sigma", 0.1)
+        self.begin_with = [] if x0 is None else [dict(x0)]
+        given = {"use_separable_cma": use_separable_cma, "with_margin": with_margin, "lr_adapt": lr_adapt}
+        not_carried("CmaEsSampler", given, dict.fromkeys(given, False))
+
+    def options(self) -> dict[str, Any]:
+        return self._options
+
+
+class NSGAIISampler(OurSampler):
+    """The genetic algorithm NSGA-II (``nsga2``)."""
+
+    name: ClassVar[str] = "nsga2"
+
+    def __init__(
+        self,
+        *,
+        population_size: int = 50,
+        mutation_prob: float | None = None,
+        crossover: Any = None,
+        crossover_prob: float = 0.9,
+        swapping_prob: float = 0.5,
+        seed: int | None = None,
+        constraints_func: Constraints | None = None,
+        elite_population_selection_strategy: Any = None,
+        child_generation_strategy: Any = None,
+        after_trial_strategy: Any = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(seed, constraints_func=constraints_func)
+        self._population = population_size
+        given = {
+            "mutation_prob": mutation_prob,
+            "crossover": crossover,
+            "elite_population_selection_strategy": elite_population_selection_strategy,
+            "child_generation_strategy": child_generation_strategy,
+            "after_trial_strategy": after_trial_strategy,
+            **more,
+        }
+        not_carried(type(self).__name__, given, dict.fromkeys(given))
+
+    def options(self) -> dict[str, Any]:
+        return {"population": max(4, self._population)}
+
+
+class NSGAIIISampler(NSGAIISampler):
+    """The genetic algorithm NSGA-III (``nsga3``)."""
+
+    name: ClassVar[str] = "nsga3"
+
+    def __init__(self, *, reference_points: Any = None, dividing_parameter: int = 3, **options: Any) -> None:
+        super().__init__(**options)
+        not_carried("NSGAIIISampler", {"reference_points": reference_points}, {"reference_points": None})
+
+
+class QMCSampler(OurSampler):
+    """A sequence that fills the space evenly (``sobol``)."""
+
+    name: ClassVar[str] = "sobol"
+
+    def __init__(
+        self,
+        *,
+        qmc_type: str = "sobol",
+        scramble: bool = False,
+        seed: int | None = None,
+        independent_sampler: BaseSampler | None = None,
+        warn_asynchronous_seeding: bool = True,
+        warn_independent_sampling: bool = True,
+    ) -> None:
+        super().__init__(seed)
+        self._scramble = scramble
+        not_carried("QMCSampler", {"qmc_type": qmc_type}, {"qmc_type": "sobol"})
+
+    def options(self) -> dict[str, Any]:
+        return {"scramble": self._scramble}
+
+
+OURS: dict[str, type[OurSampler]] = {
+    kind.name: kind
+    for kind in (
+        RandomSampler,
+        TPESampler,
+        GPSampler,
+        AutoSampler,
+        CmaEsSampler,
+        NSGAIISampler,
+        NSGAIIISampler,
+        QMCSampler,
+    )
+}

@@ -1,0 +1,70 @@
+"""Studies as our results, with the values that figures and importances look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from raytune_hpo.compat.optuna.directions import StudyDirection, mode_of
+from raytune_hpo.compat.optuna.trial._state import TrialState
+from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
+from raytune_hpo.facts import changed
+from raytune_hpo.goals import make_goals, to_losses
+from raytune_hpo.results import Results
+
+if TYPE_CHECKING:
+    from raytune_hpo.compat.optuna.study.study import Study
+
+Target = Callable[[FrozenTrial], float]
+NAME = "Objective Value"
+
+
+def seen(study: Study, target: Target | None, name: str = NAME) -> Results:
+    """A study with one value for each trial: its own, or a target's.
+
+    Raises:
+        ValueError: the study has several goals, and no target says which is meant.
+    """
+    if target is None:
+        if study._is_multi_objective():
+            raise ValueError(f"the study has {len(study.directions)} goals; target= says which is looked at")
+        if name == NAME and study.metric_names:
+            name = study.metric_names[0]
+        return seen_values(study, lambda trial: [trial.value], [name], [study.direction])
+    return seen_values(study, lambda trial: [target(trial)], [name], [StudyDirection.MINIMIZE])
+
+
+def seen_values(
+    study: Study,
+    values: Callable[[FrozenTrial], Sequence[float | None]],
+    names: Sequence[str],
+    directions: Sequence[StudyDirection],
+) -> Results:
+    """A study with several values for each completed trial.
+
+    Args:
+        values: of a trial.
+        names, directions: of the values.
+    """
+    several = len(names) > 1
+    modes = [mode_of(direction) for direction in directions]
+    goals = make_goals(list(names) if several else names[0], modes if several else modes[0], None, None)
+    own = study._record.metrics[0]
+    trials = []
+    for trial in study._record.ledger.trials:
+        frozen = study.frozen(trial.number)
+        metrics: dict[str, Any] = {}
+        if frozen.state is TrialState.COMPLETE and frozen.values is not None:
+            metrics = dict(zip(names, values(frozen), strict=True))
+        reports = [
+            report._replace(metrics={names[0]: report.metrics[own]})
+            for report in trial.reports
+            if own in report.metrics
+        ]
+        losses = to_losses(metrics, goals)
+        trials.append(
+            changed(trial, metrics=metrics, losses=losses, reports=type(trial.reports)(reports), violations={})
+        )
+    spec = replace(study._record.spec, goals=goals, constraints=())
+    return Results(spec, trials)

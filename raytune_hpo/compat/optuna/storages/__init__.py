@@ -1,0 +1,50 @@
+"""Storages, under Optuna's names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raytune_hpo.compat.optuna.exceptions import NotCarried
+from raytune_hpo.compat.optuna.storages import journal
+from raytune_hpo.compat.optuna.storages.journal import JournalFileBackend, JournalStorage
+from raytune_hpo.compat.optuna.storages.places import BaseStorage, InMemoryStorage, RDBStorage, storage_of
+from raytune_hpo.compat.optuna.storages.retrying import RetryFailedTrialCallback, RetryHeartbeatStaleTrialCallback
+
+__all__ = [
+    "BaseStorage",
+    "GrpcStorageProxy",
+    "InMemoryStorage",
+    "JournalFileBackend",
+    "JournalFileStorage",
+    "JournalStorage",
+    "RDBStorage",
+    "RetryFailedTrialCallback",
+    "RetryHeartbeatStaleTrialCallback",
+    "fail_stale_trials",
+    "get_storage",
+    "journal",
+    "run_grpc_proxy_server",
+]
+
+JournalFileStorage = JournalFileBackend
+
+
+def get_storage(storage: Any) -> BaseStorage:
+    """The storage that a URL, or None, stands for."""
+    return storage_of(storage)
+
+
+def fail_stale_trials(study: Any) -> None:
+    """Nothing to do: trials that a process left running have failed when their study is opened again."""
+
+
+class GrpcStorageProxy:
+    """Not carried: processes on other machines take part as Ray's workers do."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise NotCarried("GrpcStorageProxy is not carried; run trials on other machines with Study.optimize on Ray")
+
+
+def run_grpc_proxy_server(*args: Any, **kwargs: Any) -> None:
+    """Not carried, see GrpcStorageProxy."""
+    raise NotCarried("run_grpc_proxy_server is not carried; `raytune-hpo serve` serves studies over HTTP")

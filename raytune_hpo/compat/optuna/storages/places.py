@@ -1,0 +1,168 @@
+"""Places where studies are kept, as Optuna's scripts name them, and the studies that are open in this process."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.compat.optuna.exceptions import StorageInternalError
+from raytune_hpo.compat.optuna.record import Record
+from raytune_hpo.errors import HpoError, StudyNotFound
+from raytune_hpo.journal import MemoryStorage, Storage, open_storage
+
+_THEIRS = frozenset(("studies", "trials", "version_info"))  # tables that Optuna makes
+
+
+class BaseStorage:
+    """A place where studies are kept. The same object, or one of the same URL, may be given to several studies.
+
+    Args:
+        url: an SQLAlchemy URL; None: in memory, for as long as this object lives.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self.url = url
+        self.studies = _OpenStudies(MemoryStorage()) if url is None else _opened(url)
+        self.on_left: Callable[[Any, Any], object] | None = None
+
+    def get_failed_trial_callback(self) -> Callable[[Any, Any], object] | None:
+        """What is called with the study and each trial that a process left running when it went."""
+        return self.on_left
+
+    def remove_session(self) -> None:
+        """Nothing to do: there are no sessions."""
+
+    def get_all_studies(self) -> list[str]:
+        """The names of the studies."""
+        return [row.name for row in self.studies.storage.studies()]
+
+
+class InMemoryStorage(BaseStorage):
+    """Studies in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+class RDBStorage(BaseStorage):
+    """Studies in a database: SQLite or PostgreSQL, in tables of ours.
+
+    Args:
+        heartbeat_interval, grace_period: not needed: whoever opens a study whose process has gone finds the trials that it
+            left running failed.
+        failed_trial_callback, heartbeat_stale_trial_callback: called with these trials.
+        engine_kwargs, skip_compatibility_check, skip_table_creation: of Optuna's own database; they mean nothing here.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        engine_kwargs: dict[str, Any] | None = None,
+        skip_compatibility_check: bool = False,
+        *,
+        heartbeat_interval: int | None = None,
+        grace_period: int | None = None,
+        failed_trial_callback: Callable[[Any, Any], object] | None = None,
+        heartbeat_stale_trial_callback: Callable[[Any, Any], object] | None = None,
+        skip_table_creation: bool = False,
+    ) -> None:
+        super().__init__(url)
+        self.on_left = heartbeat_stale_trial_callback or failed_trial_callback
+
+
+class _OpenStudies:
+    """The studies of one place that are open here. One process holds the right to write a study once."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self._records: dict[str, Record] = {}
+        self._lock = threading.Lock()
+
+    def has(self, name: str) -> bool:
+        """Whether there is a study of that name."""
+        try:
+            return next(iter(self.storage.read(name)), None) is not None
+        except StudyNotFound:
+            return False
+
+    def new(self, name: str, make: Callable[[Storage], Record]) -> Record:
+        """A study that begins."""
+        with self._lock:
+            record = make(self.storage)
+            self._records[name] = record
+            return record
+
+    def record(self, name: str) -> Record:
+        """A study that is there.
+
+        Raises:
+            StudyNotFound: it is not.
+        """
+        with self._lock:
+            found = self._records.get(name)
+            if found is None:
+                found = self._records[name] = Record.stored(name, self.storage)
+            return found
+
+    def delete(self, name: str) -> None:
+        """Forget a study."""
+        with self._lock:
+            found = self._records.pop(name, None)
+            if found is not None:
+                found.close()
+            self.storage.delete(name)
+
+
+_places: dict[str, _OpenStudies] = {}
+_lock = threading.Lock()
+
+
+def _opened(url: str) -> _OpenStudies:
+    storage = open_storage(url)
+    with _lock:
+        if storage.url not in _places:
+            _refuse_optunas(url)
+            _places[storage.url] = _OpenStudies(storage)
+        return _places[storage.url]
+
+
+def _refuse_optunas(url: str) -> None:
+    """Refuse a database that Optuna wrote: its tables are not ours to change.
+
+    Raises:
+        StorageInternalError: naming it.
+    """
+    path = Path(url.partition(":///")[2].partition("?")[0])
+    if not url.startswith("sqlite") or not path.is_file() or path.stat().st_size == 0:
+        return
+    way_out = "raytune_hpo.integrations.optuna.from_optuna brings its studies here; name another file, this one stays"
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    except sqlite3.DatabaseError:
+        raise StorageInternalError(
+            f"{path} is no SQLite file, perhaps a journal that Optuna wrote; {way_out}"
+        ) from None
+    if {name for (name,) in rows} >= _THEIRS:
+        raise StorageInternalError(f"{path} is a database that Optuna wrote; {way_out}")
+
+
+def storage_of(storage: Any) -> BaseStorage:
+    """The place that a script names: a URL, a storage, or None for memory.
+
+    Raises:
+        HpoError: it is something else.
+    """
+    if storage is None:
+        return InMemoryStorage()
+    if isinstance(storage, str):
+        return RDBStorage(storage)
+    if isinstance(storage, BaseStorage):
+        return storage
+    raise HpoError(
+        f"a storage is a URL, or an object of raytune_hpo.compat.optuna.storages, got {storage!r}; "
+        f"one of Optuna's own is not ours to write"
+    )

@@ -1,0 +1,40 @@
+"""Trials that a process left running, enqueued again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class RetryFailedTrialCallback:
+    """Enqueues the parameters of a trial again that a process left running when it went.
+
+    Args:
+        max_retry: how often one trial may be tried again; None: for ever.
+        inherit_intermediate_values: not carried: a trial that is tried again begins at its start.
+    """
+
+    def __init__(self, max_retry: int | None = None, inherit_intermediate_values: bool = False) -> None:
+        self._max_retry = max_retry
+
+    def __call__(self, study: Any, trial: Any) -> None:
+        history = self.retry_history(trial)
+        first = history[0] if history else trial.number
+        if self._max_retry is not None and len(history) >= self._max_retry:
+            return
+        system_attrs = {"failed_trial": first, "retry_history": [*history, trial.number]}
+        study._enqueue(trial.params, user_attrs=trial.user_attrs, system_attrs=system_attrs)
+
+    @staticmethod
+    def retried_trial_number(trial: Any) -> int | None:
+        """The number of the trial that this one tries again; None if it tries none."""
+        found: int | None = trial.system_attrs.get("failed_trial")
+        return found
+
+    @staticmethod
+    def retry_history(trial: Any) -> list[int]:
+        """The numbers of the trials before it that were tried again, oldest first."""
+        return list(trial.system_attrs.get("retry_history", []))
+
+
+class RetryHeartbeatStaleTrialCallback(RetryFailedTrialCallback):
+    """The name of today for RetryFailedTrialCallback."""

@@ -1,0 +1,66 @@
+"""The table of a study's trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from raytune_hpo.compat.optuna.study.study import Study
+
+ATTRS = (
+    "number",
+    "value",
+    "datetime_start",
+    "datetime_complete",
+    "duration",
+    "params",
+    "user_attrs",
+    "system_attrs",
+    "state",
+)
+
+
+def table(study: Study, attrs: Sequence[str], *, multi_index: bool) -> pd.DataFrame:
+    """A row for each trial; what a trial has several of, has several columns."""
+    import pandas as pd
+
+    trials = study.get_trials(deepcopy=False)
+    names = study.metric_names
+    if study._is_multi_objective():
+        attrs = ["values" if attr == "value" else attr for attr in attrs]
+    columns: dict[tuple[str, str], None] = {}
+    rows = []
+    for trial in trials:
+        row: dict[tuple[str, str], Any] = {}
+        for attr in attrs:
+            for key, value in _cells(trial, attr, names, len(study.directions)):
+                row[attr.lstrip("_"), key] = value
+        rows.append(row)
+    for attr in attrs:  # columns of one attribute stand together
+        for row in rows:
+            columns.update(dict.fromkeys(key for key in row if key[0] == attr.lstrip("_")))
+    frame: pd.DataFrame = pd.DataFrame([[row.get(key) for key in columns] for row in rows])
+    if multi_index:
+        frame.columns = pd.MultiIndex.from_tuples(list(columns)) if columns else frame.columns
+    else:
+        frame.columns = pd.Index(["_".join(filter(None, key)) for key in columns])
+    return frame
+
+
+def _cells(trial: FrozenTrial, attr: str, names: Sequence[str] | None, num_goals: int) -> list[tuple[str, Any]]:
+    value = getattr(trial, attr)
+    if attr == "values":
+        values = [None] * num_goals if value is None else value
+        return list(zip(names or map(str, range(num_goals)), values, strict=False))
+    if attr == "value":
+        return [(names[0] if names else "", value)]
+    if attr == "state":
+        return [("", value.name)]
+    if isinstance(value, dict):
+        return [(str(key), child) for key, child in value.items()]
+    return [("", value)]

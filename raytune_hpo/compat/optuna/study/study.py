@@ -1,0 +1,432 @@
+"""The study, under Optuna's name and with its methods, on our optimizer."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from raytune_hpo.compat.optuna.directions import StudyDirection, direction_of_mode
+from raytune_hpo.compat.optuna.distributions import BaseDistribution, current
+from raytune_hpo.compat.optuna.exceptions import UpdateFinishedTrialError
+from raytune_hpo.compat.optuna.logging import library_logger
+from raytune_hpo.compat.optuna.pruners import BasePruner, MedianPruner
+from raytune_hpo.compat.optuna.record import Record
+from raytune_hpo.compat.optuna.samplers import BaseSampler
+from raytune_hpo.compat.optuna.storages import BaseStorage
+from raytune_hpo.compat.optuna.study.adding import add
+from raytune_hpo.compat.optuna.study.dataframe import ATTRS, table
+from raytune_hpo.compat.optuna.study.frozen import STATES, SYSTEM, USER, FrozenTrials, split_notes
+from raytune_hpo.compat.optuna.study.optimizing import (
+    Callback,
+    Objective,
+    Optimizing,
+    call_here,
+    checked_catch,
+    checked_values,
+    num_jobs,
+)
+from raytune_hpo.compat.optuna.study.workers import call_of
+from raytune_hpo.compat.optuna.trial._state import TrialState
+from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
+from raytune_hpo.compat.optuna.trial.live import Trial
+from raytune_hpo.facts import Status
+from raytune_hpo.metrics import json_value
+from raytune_hpo.numerics.pareto import pareto_front
+from raytune_hpo.results import Results
+from raytune_hpo.runtime.trial_run import reason_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_METRIC_NAMES = "metric_names"
+
+
+class Study:
+    """A study. Scripts get one of ``create_study`` or ``load_study``.
+
+    Attributes:
+        pruner: as the script gave it, or the default.
+    """
+
+    def __init__(self, record: Record, storage: BaseStorage, sampler: BaseSampler, pruner: BasePruner | None) -> None:
+        self._record, self._storage = record, storage
+        self._sampler = sampler
+        self.pruner: BasePruner = MedianPruner() if pruner is None else pruner
+        self._stop_flag = False
+        self._frozen_trials = FrozenTrials(record)
+
+    # -------------------------------------------------------------------------------------------- what it is
+
+    @property
+    def sampler(self) -> BaseSampler:
+        """As the script gave it, or the default."""
+        return self._sampler
+
+    @sampler.setter
+    def sampler(self, sampler: BaseSampler) -> None:
+        kept = self._record.spec.sampler.name
+        if sampler.is_ours and sampler.part(len(self.directions))["name"] != kept:
+            warnings.warn(
+                f"study {self.study_name!r} goes on with the sampler that it was created with, {kept!r}; "
+                f"{type(sampler).__name__} is not used: give it to a new study",
+                stacklevel=2,
+            )
+            return
+        self._sampler = sampler
+
+    @property
+    def study_name(self) -> str:
+        return self._record.name
+
+    @property
+    def _study_id(self) -> str:
+        return self._record.name
+
+    @property
+    def directions(self) -> list[StudyDirection]:
+        """Of each goal."""
+        return [direction_of_mode(goal.mode) for goal in self._record.spec.goals]
+
+    @property
+    def direction(self) -> StudyDirection:
+        """Of the one goal.
+
+        Raises:
+            RuntimeError: there are several.
+        """
+        self._require_one_goal("direction")
+        return self.directions[0]
+
+    @property
+    def user_attrs(self) -> dict[str, Any]:
+        """What ``set_user_attr`` has noted."""
+        return self._notes()[0]
+
+    @property
+    def system_attrs(self) -> dict[str, Any]:
+        """What ``set_system_attr`` has noted."""
+        return self._notes()[1]
+
+    @property
+    def metric_names(self) -> list[str] | None:
+        """What the goals are called; None where nobody has said."""
+        return self.system_attrs.get(_METRIC_NAMES)
+
+    def results(self) -> Results:
+        """The study as our own results, with figures, tables and exports."""
+        return Results.from_ledger(self._record.ledger, self._record.plan)
+
+    # -------------------------------------------------------------------------------------------- trials
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """Copies of all trials, by number."""
+        return self.get_trials()
+
+    def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
+        """The trials by number, those in these states only."""
+        trials = self._frozen_trials.all()
+        if states is not None:
+            trials = [trial for trial in trials if trial.state in states]
+        return copy.deepcopy(trials) if deepcopy else trials
+
+    @property
+    def best_trial(self) -> FrozenTrial:
+        """The completed trial of the best value, of those that keep their constraints.
+
+        Raises:
+            RuntimeError: the study has several goals.
+            ValueError: no trial has completed, or none keeps its constraints.
+        """
+        self._require_one_goal("best_trial")
+        completed = [trial for trial in self._completed() if trial.values is not None]
+        if not completed:
+            raise ValueError("no trial has completed yet, so there is no best one")
+        feasible = [trial for trial in completed if _is_feasible(trial)]
+        if not feasible:
+            raise ValueError("no completed trial keeps its constraints, so there is no best one")
+        sign = -1 if self.direction is StudyDirection.MAXIMIZE else 1
+        return copy.deepcopy(min(feasible, key=lambda trial: sign * (trial.value or 0.0)))
+
+    @property
+    def best_value(self) -> float:
+        """Of the best trial."""
+        value = self.best_trial.value
+        assert value is not None
+        return value
+
+    @property
+    def best_params(self) -> dict[str, Any]:
+        """Of the best trial."""
+        return self.best_trial.params
+
+    @property
+    def best_trials(self) -> list[FrozenTrial]:
+        """The trials that no other one beats in all goals, of those that keep their constraints."""
+        completed = [trial for trial in self._completed() if trial.values is not None and _is_feasible(trial)]
+        if not completed:
+            return []
+        import numpy as np
+
+        signs = [-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in self.directions]
+        losses = np.array([trial.values for trial in completed]) * signs
+        return [
+            copy.deepcopy(trial) for trial, is_front in zip(completed, pareto_front(losses), strict=True) if is_front
+        ]
+
+    def trials_dataframe(self, attrs: Sequence[str] = ATTRS, multi_index: bool = False) -> pd.DataFrame:
+        """A row for each trial."""
+        return table(self, attrs, multi_index=multi_index)
+
+    def frozen(self, number: int) -> FrozenTrial:
+        """One trial as it is now."""
+        return self._frozen_trials.of(self._record.ledger.trials[number])
+
+    def _completed(self) -> list[FrozenTrial]:
+        return self.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+    def _is_multi_objective(self) -> bool:
+        return len(self._record.spec.goals) > 1
+
+    def _require_one_goal(self, what: str) -> None:
+        if self._is_multi_objective():
+            raise RuntimeError(
+                f"{what} is for studies with one goal; this one has several, see best_trials and directions"
+            )
+
+    # -------------------------------------------------------------------------------------------- running
+
+    def optimize(
+        self,
+        func: Objective,
+        n_trials: int | None = None,
+        timeout: float | None = None,
+        n_jobs: int = 1,
+        catch: Iterable[type[BaseException]] | type[BaseException] = (),
+        callbacks: Iterable[Callback] | None = None,
+        gc_after_trial: bool = False,
+        show_progress_bar: bool = False,
+        *,
+        runtime: str | None = None,
+    ) -> None:
+        """Run trials of an objective.
+
+        Args:
+            n_trials: how many more; None: until ``timeout``, ``stop``, or an interrupt.
+            timeout: seconds after which no trial begins.
+            n_jobs: how many at the same time: threads of this process, or workers on Ray; -1: one for each processor.
+            catch: exceptions that fail their trial and end nothing; others leave ``optimize``.
+            callbacks: called with the study and each trial that has ended.
+            runtime: "local" or "ray"; None: Ray where ``hpo.connect`` was called.
+        """
+        self._stop_flag = False
+        with call_of(self, func, runtime) as call:
+            Optimizing(
+                self,
+                func,
+                call=call or call_here,
+                n_trials=n_trials,
+                timeout=timeout,
+                n_jobs=num_jobs(n_jobs),
+                catch=checked_catch(catch),
+                callbacks=list(callbacks or ()),
+                gc_after_trial=gc_after_trial,
+                show_progress_bar=show_progress_bar,
+            ).run()
+
+    def stop(self) -> None:
+        """Let ``optimize`` begin no further trial."""
+        self._stop_flag = True
+
+    def ask(self, fixed_distributions: Mapping[str, BaseDistribution] | None = None) -> Trial:
+        """A trial to run in a loop of one's own.
+
+        Args:
+            fixed_distributions: parameters that it has at once.
+        """
+        is_ours = self.sampler.is_ours
+        assignment = self._record.ask(empty=not is_ours)
+        relative: dict[str, Any] | None = None
+        if not is_ours:
+            frozen = self.frozen(assignment.number)
+            self.sampler.before_trial(self, frozen)
+            space = self.sampler.infer_relative_search_space(self, frozen)
+            relative = self.sampler.sample_relative(self, frozen, space)
+        trial = Trial(self, assignment, relative)
+        for name, distribution in (fixed_distributions or {}).items():
+            trial._suggest(name, current(distribution))
+        return trial
+
+    def tell(
+        self,
+        trial: Trial | int,
+        values: float | Sequence[float] | None = None,
+        state: TrialState | None = None,
+        skip_if_finished: bool = False,
+    ) -> FrozenTrial:
+        """Say how a trial ended.
+
+        Raises:
+            ValueError: there is no such trial, it has ended, or the values do not go with the state.
+        """
+        number = self._number(trial)
+        frozen = self.frozen(number)
+        if frozen.state.is_finished():
+            if skip_if_finished:
+                return copy.deepcopy(frozen)
+            raise ValueError(f"trial {number} has ended already, as {frozen.state.name}")
+        if state is TrialState.PRUNED or state is TrialState.FAIL:
+            if values is not None:
+                raise ValueError(f"a trial that is told as {state.name} has no values, got {values}")
+            return self._tell_pruned(number) if state is TrialState.PRUNED else self._tell_failed(number, None)
+        if state is not None and state is not TrialState.COMPLETE:
+            raise ValueError(f"a trial ends as COMPLETE, PRUNED or FAIL, got {state}")
+        _, problem = checked_values(values, len(self.directions))
+        if state is TrialState.COMPLETE and problem is not None:
+            raise ValueError(problem)
+        return self._tell_values(number, values)
+
+    def enqueue_trial(
+        self, params: Mapping[str, Any], user_attrs: Mapping[str, Any] | None = None, skip_if_exists: bool = False
+    ) -> None:
+        """Have these parameters tried next; the others are sampled.
+
+        Raises:
+            TypeError: params is no dict.
+        """
+        if not isinstance(params, dict):
+            raise TypeError(f"params is a dict, got {params!r}")
+        if skip_if_exists and self._is_known(params):
+            library_logger().info("Trial with params %s exists, and is not enqueued again.", params)
+            return
+        self._enqueue(params, user_attrs=user_attrs or {})
+
+    def add_trial(self, trial: FrozenTrial) -> None:
+        """Add a trial that was run elsewhere.
+
+        Raises:
+            ValueError: it could not have happened.
+        """
+        trial._validate()
+        if trial.values is not None and len(trial.values) != len(self.directions):
+            raise ValueError(f"the study has {len(self.directions)} goals, the trial has {len(trial.values)} values")
+        add(self, trial)
+
+    def add_trials(self, trials: Iterable[FrozenTrial]) -> None:
+        """Add several."""
+        for trial in trials:
+            self.add_trial(trial)
+
+    # -------------------------------------------------------------------------------------------- notes
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Note something about the study."""
+        self._note(None, "user", key, value)
+
+    def set_system_attr(self, key: str, value: Any) -> None:
+        """Note something about the study that is not for people."""
+        self._note(None, "system", key, value)
+
+    def set_metric_names(self, metric_names: list[str]) -> None:
+        """Say what the goals are called.
+
+        Raises:
+            ValueError: there are not as many as goals.
+        """
+        if len(metric_names) != len(self.directions):
+            raise ValueError(f"the study has {len(self.directions)} goals, got {len(metric_names)} names")
+        self._note(None, "system", _METRIC_NAMES, list(metric_names))
+
+    def _note(self, number: int | None, kind: str, key: str, value: Any) -> None:
+        """Keep a note: in the journal if JSON holds it, and otherwise with this object."""
+        try:
+            plain = json_value(value)
+        except TypeError:
+            self._frozen_trials.objects[number, f"{kind}:{key}"] = value
+        else:
+            self._record.annotate(number, f"{kind}:{key}", plain)
+
+    def _notes(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        user, system = split_notes(self._record.ledger.notes)
+        for (number, key), value in self._frozen_trials.objects.items():
+            if number is None:
+                (user if key.startswith(USER) else system)[key.partition(":")[2]] = value
+        return user, system
+
+    def _enqueue(
+        self, params: Mapping[str, Any], *, user_attrs: Mapping[str, Any], system_attrs: Mapping[str, Any] | None = None
+    ) -> None:
+        notes = {USER + key: value for key, value in user_attrs.items()}
+        notes |= {SYSTEM + key: value for key, value in (system_attrs or {}).items()}
+        self._record.enqueue(json_value(params), notes)
+
+    def _is_known(self, params: Mapping[str, Any]) -> bool:
+        for trial in self.get_trials(deepcopy=False):
+            fixed = trial.system_attrs.get("fixed_params", trial.params)
+            if fixed == params:
+                return True
+        return False
+
+    # -------------------------------------------------------------------------------------------- how trials end
+
+    def _number(self, trial: Trial | int) -> int:
+        number = trial.number if isinstance(trial, Trial) else trial
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise TypeError(f"a trial is told by itself or by its number, got {trial!r}")
+        if not 0 <= number < len(self._record.ledger.trials):
+            raise ValueError(f"the study has asked for {len(self._record.ledger.trials)} trials, got number {number}")
+        return number
+
+    def _tell_values(self, trial: Trial | int, given: Any) -> FrozenTrial:
+        """It has returned: complete, or failed where what it returned is no result."""
+        number = self._number(trial)
+        values, problem = checked_values(given, len(self.directions))
+        if values is None:
+            library_logger().warning("Trial %d failed: %s", number, problem)
+            return self._ended(number, Status.FAILED, None, error=problem, reason=problem)
+        return self._ended(number, Status.COMPLETED, values)
+
+    def _tell_pruned(self, trial: Trial | int) -> FrozenTrial:
+        """It was pruned: the newest report is its value."""
+        number = self._number(trial)
+        reported = self.frozen(number).intermediate_values
+        value = reported[max(reported)] if reported else None
+        values = None if value is None or value != value else [value]
+        return self._ended(number, Status.PRUNED, values)
+
+    def _tell_failed(self, trial: Trial | int, error: BaseException | None) -> FrozenTrial:
+        reason = "told as failed" if error is None else reason_of(error)
+        return self._ended(self._number(trial), Status.FAILED, None, error=reason, reason=reason)
+
+    def _ended(self, number: int, status: Status, values: list[float] | None, **error: Any) -> FrozenTrial:
+        if self.frozen(number).state.is_finished():
+            raise UpdateFinishedTrialError(f"trial {number} has ended already")
+        constraints = None
+        if self.sampler.is_constrained and status is not Status.FAILED:
+            constraints = self.sampler.constraints_of(self, self.frozen(number))
+            self._record.annotate(number, f"{SYSTEM}constraints", constraints)
+        if not self.sampler.is_ours:
+            self.sampler.after_trial(self, self.frozen(number), STATES[status], values)
+        self._record.end(number, status, values, constraints=constraints, **error)
+        return self.frozen(number)
+
+    def _log_complete(self, frozen: FrozenTrial) -> None:
+        logger = library_logger()
+        if not logger.isEnabledFor(20):
+            return
+        if self._is_multi_objective():
+            logger.info(
+                "Trial %d finished with values: %s and parameters: %s.", frozen.number, frozen.values, frozen.params
+            )
+            return
+        best = self._record.ledger.best[0]
+        known = "" if best is None else f" Best is trial {best.number} with value: {self.frozen(best.number).value}."
+        logger.info(
+            "Trial %d finished with value: %s and parameters: %s.%s", frozen.number, frozen.value, frozen.params, known
+        )
+
+
+def _is_feasible(trial: FrozenTrial) -> bool:
+    return all(c <= 0 for c in trial.system_attrs.get("constraints", ()))

@@ -1,0 +1,102 @@
+"""Where objectives are called: in threads of this process, or on Ray's workers, which ask their way back."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from raytune_hpo import cluster
+from raytune_hpo.compat.optuna.distributions import BaseDistribution
+from raytune_hpo.compat.optuna.trial.frozen import BaseTrial
+from raytune_hpo.compat.optuna.trial.live import Trial
+from raytune_hpo.errors import SpecError, nearest
+
+if TYPE_CHECKING:
+    from raytune_hpo.compat.optuna.study.study import Study
+
+Call = Callable[[Callable[[Any], Any], Trial], Any]
+_RUNTIMES = ("local", "ray")
+
+
+@contextlib.contextmanager
+def call_of(study: Study, objective: Callable[[Any], Any], runtime: str | None) -> Iterator[Call | None]:
+    """How the objective is called; None: in this thread.
+
+    Args:
+        runtime: "local", "ray", or None: Ray where ``hpo.connect`` was called.
+
+    Raises:
+        SpecError: another word.
+    """
+    if runtime is None:
+        runtime = "ray" if "ray" in sys.modules and cluster.is_connected() else "local"
+    if runtime not in _RUNTIMES:
+        raise SpecError(f"unknown runtime {runtime!r}; {nearest(runtime, _RUNTIMES)}")
+    if runtime == "local":
+        yield None
+        return
+    trials: dict[int, Trial] = {}
+    conversations = cluster.start_conversations(
+        functools.partial(call_there, objective), lambda number, question: _answer(trials[number], question)
+    )
+
+    def call(objective: Callable[[Any], Any], trial: Trial) -> Any:
+        trials[trial.number] = trial
+        try:
+            return conversations.call(trial.number)
+        finally:
+            del trials[trial.number]
+
+    try:
+        yield call
+    finally:
+        conversations.close()
+
+
+def call_there(objective: Callable[[Any], Any], number: int, ask: Callable[[Any], Any]) -> Any:
+    """Call an objective on a worker."""
+    return objective(DistantTrial(number, ask))
+
+
+def _answer(trial: Trial, question: tuple[str, tuple[Any, ...]]) -> Any:
+    method, args = question
+    return getattr(trial, method)(*args)
+
+
+class DistantTrial(BaseTrial):
+    """A trial on a worker: it asks the process that runs the study."""
+
+    def __init__(self, number: int, ask: Callable[[tuple[str, tuple[Any, ...]]], Any]) -> None:
+        self.number, self._ask = number, ask
+        self._params: dict[str, Any] = {}
+        self.user_attrs: dict[str, Any] = {}
+        self.system_attrs: dict[str, Any] = {}
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return dict(self._params)
+
+    def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
+        self._params[name] = value = self._ask(("_suggest", (name, distribution)))
+        return value
+
+    def report(self, value: float, step: int) -> None:
+        """Report the value at a step."""
+        self._ask(("report", (float(value), step)))
+
+    def should_prune(self) -> bool:
+        """What the study's pruner thinks of the newest report."""
+        return bool(self._ask(("should_prune", ())))
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Note something about the trial."""
+        self.user_attrs[key] = value
+        self._ask(("set_user_attr", (key, value)))
+
+    def set_system_attr(self, key: str, value: Any) -> None:
+        """Note something about the trial that is not for people."""
+        self.system_attrs[key] = value
+        self._ask(("set_system_attr", (key, value)))

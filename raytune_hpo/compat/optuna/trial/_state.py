@@ -1,0 +1,27 @@
+"""States of a trial, under Optuna's names."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["TrialState"]
+
+
+class TrialState(enum.IntEnum):
+    """Where a trial stands."""
+
+    RUNNING = 0
+    COMPLETE = 1
+    PRUNED = 2
+    FAIL = 3
+    WAITING = 4
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return f"TrialState.{self.name}"
+
+    def is_finished(self) -> bool:
+        """Whether nothing more happens to it."""
+        return self not in (TrialState.RUNNING, TrialState.WAITING)

@@ -1,0 +1,337 @@
+"""Frozen trials: what a trial was at one moment, and trials that never ran here."""
+
+from __future__ import annotations
+
+import datetime
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raytune_hpo.compat.optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    check_distribution_compatibility,
+)
+from raytune_hpo.compat.optuna.trial._state import TrialState
+
+
+class BaseTrial(ABC):
+    """What an objective may call, whatever kind of trial it is given."""
+
+    @property
+    @abstractmethod
+    def params(self) -> dict[str, Any]:
+        """The values of parameters by their names."""
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """A float from low to high, both included.
+
+        Raises:
+            ValueError: the range is none, or the parameter was of another kind.
+        """
+        return float(self._suggest(name, FloatDistribution(low, high, log=log, step=step)))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """A whole number from low to high, both included.
+
+        Raises:
+            ValueError: the range is none, or the parameter was of another kind.
+        """
+        return int(self._suggest(name, IntDistribution(low, high, log=log, step=step)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices.
+
+        Raises:
+            ValueError: there are none, or the parameter had other choices.
+        """
+        return self._suggest(name, CategoricalDistribution(choices))
+
+    def suggest_uniform(self, name: str, low: float, high: float) -> float:
+        """A former name of ``suggest_float``."""
+        return self.suggest_float(name, low, high)
+
+    def suggest_loguniform(self, name: str, low: float, high: float) -> float:
+        """A former name of ``suggest_float`` with ``log=True``."""
+        return self.suggest_float(name, low, high, log=True)
+
+    def suggest_discrete_uniform(self, name: str, low: float, high: float, q: float) -> float:
+        """A former name of ``suggest_float`` with a step."""
+        return self.suggest_float(name, low, high, step=q)
+
+    @abstractmethod
+    def report(self, value: float, step: int) -> None:
+        """Report the value at a step."""
+
+    @abstractmethod
+    def should_prune(self) -> bool:
+        """Whether the trial should end here."""
+
+    @abstractmethod
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Note something about the trial."""
+
+    @abstractmethod
+    def set_system_attr(self, key: str, value: Any) -> None:
+        """Note something about the trial that is not for people."""
+
+    @abstractmethod
+    def _suggest(self, name: str, distribution: BaseDistribution) -> Any: ...
+
+
+class FrozenTrial(BaseTrial):
+    """A trial as it was at one moment. Suggest methods give the values that it has."""
+
+    def __init__(
+        self,
+        number: int,
+        state: TrialState,
+        value: float | None,
+        datetime_start: datetime.datetime | None,
+        datetime_complete: datetime.datetime | None,
+        params: dict[str, Any],
+        distributions: dict[str, BaseDistribution],
+        user_attrs: dict[str, Any],
+        system_attrs: dict[str, Any],
+        intermediate_values: dict[int, float],
+        trial_id: int,
+        *,
+        values: Sequence[float] | None = None,
+    ) -> None:
+        if value is not None and values is not None:
+            raise ValueError("value and values exclude each other, got both")
+        self.number, self.state = number, state
+        self._values = [float(value)] if value is not None else None if values is None else [float(v) for v in values]
+        self.datetime_start, self.datetime_complete = datetime_start, datetime_complete
+        self._params, self._distributions = params, distributions
+        self.user_attrs, self.system_attrs = user_attrs, system_attrs
+        self.intermediate_values = intermediate_values
+        self._trial_id = trial_id
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return self._params
+
+    @params.setter
+    def params(self, params: dict[str, Any]) -> None:
+        self._params = params
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """What each parameter could have been."""
+        return self._distributions
+
+    @distributions.setter
+    def distributions(self, distributions: dict[str, BaseDistribution]) -> None:
+        self._distributions = distributions
+
+    @property
+    def value(self) -> float | None:
+        """The result of a study with one goal; None where there is none.
+
+        Raises:
+            RuntimeError: there are several.
+        """
+        if self._values is None:
+            return None
+        if len(self._values) > 1:
+            raise RuntimeError("a trial with several goals has values, not one value")
+        return self._values[0]
+
+    @value.setter
+    def value(self, value: float | None) -> None:
+        self._values = None if value is None else [value]
+
+    @property
+    def values(self) -> list[float] | None:
+        """The results, one for each goal; None where there are none."""
+        return self._values
+
+    @values.setter
+    def values(self, values: Sequence[float] | None) -> None:
+        self._values = None if values is None else list(values)
+
+    @property
+    def constraints(self) -> list[float] | None:
+        """What the sampler's ``constraints_func`` gave; feasible where none is above 0."""
+        return self.system_attrs.get("constraints")
+
+    @property
+    def last_step(self) -> int | None:
+        """The largest step reported; None where there is none."""
+        return max(self.intermediate_values, default=None)
+
+    @property
+    def duration(self) -> datetime.timedelta | None:
+        """How long it took; None while it has not ended."""
+        if self.datetime_start is None or self.datetime_complete is None:
+            return None
+        return self.datetime_complete - self.datetime_start
+
+    def report(self, value: float, step: int) -> None:
+        """Does nothing: it is over."""
+
+    def should_prune(self) -> bool:
+        """False: it is over."""
+        return False
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Note something in this object only."""
+        self.user_attrs[key] = value
+
+    def set_system_attr(self, key: str, value: Any) -> None:
+        """Note something in this object only."""
+        self.system_attrs[key] = value
+
+    def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
+        if name not in self._params:
+            raise ValueError(
+                f"trial {self.number} has no parameter {name!r}; it has {', '.join(self._params) or 'none'}"
+            )
+        if name in self._distributions:
+            check_distribution_compatibility(self._distributions[name], distribution)
+        self._distributions[name] = distribution
+        return self._params[name]
+
+    def _validate(self) -> None:
+        """Check that it could have happened.
+
+        Raises:
+            ValueError: naming what could not.
+        """
+        if self._params.keys() != self._distributions.keys():
+            raise ValueError(
+                f"params and distributions name the same parameters, got {sorted(self._params)} and "
+                f"{sorted(self._distributions)}"
+            )
+        for name, value in self._params.items():
+            distribution = self._distributions[name]
+            if not distribution._contains(distribution.to_internal_repr(value)):
+                raise ValueError(f"parameter {name!r} is {value!r}, which is not in {distribution}")
+        if self.state is TrialState.COMPLETE and self._values is None:
+            raise ValueError("a trial that is complete has a value, got none")
+        if self.state is TrialState.FAIL and self._values is not None:
+            raise ValueError(f"a trial that failed has no value, got {self._values}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FrozenTrial) and vars(self) == vars(other)
+
+    def __lt__(self, other: object) -> bool:
+        return self.number < other.number if isinstance(other, FrozenTrial) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self.number <= other.number if isinstance(other, FrozenTrial) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.number, self._trial_id))
+
+    def __repr__(self) -> str:
+        names = (
+            "number state values datetime_start datetime_complete params user_attrs system_attrs intermediate_values "
+            "distributions"
+        ).split()
+        parts = [f"{name}={getattr(self, name)!r}" for name in names]
+        return f"FrozenTrial({', '.join([*parts, f'trial_id={self._trial_id}', 'value=None'])})"
+
+
+class FixedTrial(BaseTrial):
+    """A trial whose parameters are given, to call an objective without a study."""
+
+    def __init__(self, params: Mapping[str, Any], number: int = 0) -> None:
+        self._given, self._asked = dict(params), dict[str, Any]()
+        self.number = number
+        self.distributions: dict[str, BaseDistribution] = {}
+        self.user_attrs: dict[str, Any] = {}
+        self.system_attrs: dict[str, Any] = {}
+        self.datetime_start: datetime.datetime | None = None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return self._asked
+
+    def report(self, value: float, step: int) -> None:
+        """Does nothing: there is no study."""
+
+    def should_prune(self) -> bool:
+        """False: there is nothing to compare with."""
+        return False
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Note something in this object."""
+        self.user_attrs[key] = value
+
+    def set_system_attr(self, key: str, value: Any) -> None:
+        """Note something in this object."""
+        self.system_attrs[key] = value
+
+    def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
+        if name not in self._given:
+            raise ValueError(f"parameter {name!r} was asked for and not given; add it to params")
+        value = self._given[name]
+        if not distribution._contains(distribution.to_internal_repr(value)):
+            raise ValueError(f"parameter {name!r} is {value!r}, which is not in {distribution}")
+        self.distributions[name] = distribution
+        self._asked[name] = value
+        return value
+
+
+def create_trial(
+    *,
+    state: TrialState | None = None,
+    value: float | None = None,
+    values: Sequence[float] | None = None,
+    params: Mapping[str, Any] | None = None,
+    distributions: Mapping[str, BaseDistribution] | None = None,
+    user_attrs: Mapping[str, Any] | None = None,
+    system_attrs: Mapping[str, Any] | None = None,
+    intermediate_values: Mapping[int, float] | None = None,
+) -> FrozenTrial:
+    """A trial that was run elsewhere, for ``Study.add_trial``.
+
+    Raises:
+        ValueError: it could not have happened.
+    """
+    state = TrialState.COMPLETE if state is None else state
+    now = datetime.datetime.fromtimestamp(_now())
+    trial = FrozenTrial(
+        number=-1,
+        state=state,
+        value=value,
+        values=values,
+        datetime_start=None if state is TrialState.WAITING else now,
+        datetime_complete=now if state.is_finished() else None,
+        params=dict(params or {}),
+        distributions=dict(distributions or {}),
+        user_attrs=dict(user_attrs or {}),
+        system_attrs=dict(system_attrs or {}),
+        intermediate_values=dict(intermediate_values or {}),
+        trial_id=-1,
+    )
+    trial._validate()
+    return trial
+
+
+def _now() -> float:
+    from raytune_hpo.core.optimizer import WallClock
+
+    return WallClock().now()
+
+
+def checked_step(step: Any) -> int:
+    """A step, as ``report`` takes it.
+
+    Raises:
+        TypeError: it is no whole number.
+        ValueError: it is below 0.
+    """
+    try:
+        number = int(step)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"a step is a whole number, got {step!r}") from error
+    if number < 0:
+        raise ValueError(f"a step is at least 0, got {step}")
+    return number

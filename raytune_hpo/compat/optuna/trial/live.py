@@ -1,0 +1,198 @@
+"""The trial that an objective is called with."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from raytune_hpo.compat.optuna.distributions import (
+    BaseDistribution,
+    check_distribution_compatibility,
+    domain_and_form,
+    from_stored,
+    to_stored,
+)
+from raytune_hpo.compat.optuna.exceptions import ForOneGoal, UpdateFinishedTrialError
+from raytune_hpo.compat.optuna.trial.frozen import BaseTrial, FrozenTrial, checked_step
+from raytune_hpo.core.messages import Assignment
+
+if TYPE_CHECKING:
+    from raytune_hpo.compat.optuna.study.study import Study
+
+
+class Trial(BaseTrial):
+    """A trial that runs.
+
+    Args:
+        assignment: what it was handed out with.
+        relative: what a sampler of the user's own suggests for it; None: the sampler is one of ours.
+    """
+
+    def __init__(self, study: Study, assignment: Assignment, relative: Mapping[str, Any] | None = None) -> None:
+        self.study = study
+        self._assignment, self._known = assignment, assignment.domains or {}
+        self._relative = relative
+        self._is_users = study._record.is_users(assignment.number)
+        self._asked: dict[str, Any] = {}
+        self._distributions: dict[str, BaseDistribution] = {}
+        self._reported: dict[int, float] = {}
+
+    @property
+    def number(self) -> int:
+        """Of the trial in its study, from 0."""
+        return self._assignment.number
+
+    @property
+    def _trial_id(self) -> int:
+        return self._assignment.number
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return dict(self._asked)
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """What each parameter could have been."""
+        return dict(self._distributions)
+
+    @property
+    def user_attrs(self) -> dict[str, Any]:
+        """What ``set_user_attr`` has noted."""
+        return self._frozen().user_attrs
+
+    @property
+    def system_attrs(self) -> dict[str, Any]:
+        """What ``set_system_attr`` has noted."""
+        return self._frozen().system_attrs
+
+    @property
+    def relative_params(self) -> dict[str, Any]:
+        """What a sampler of the user's own has suggested."""
+        return dict(self._relative or {})
+
+    @property
+    def datetime_start(self) -> datetime.datetime | None:
+        """When it was handed out."""
+        return self._frozen().datetime_start
+
+    def _frozen(self) -> FrozenTrial:
+        return self.study.frozen(self.number)
+
+    # -------------------------------------------------------------------------------------------- parameters
+
+    def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
+        if name in self._distributions:
+            self._check_again(name, distribution)
+            return self._asked[name]
+        stored = self._stored(name, distribution)
+        value = from_stored(distribution, stored)
+        self._asked[name], self._distributions[name] = value, distribution
+        self.study._record.note_asked(self.number, name, stored, distribution)
+        return value
+
+    def _stored(self, name: str, distribution: BaseDistribution) -> Any:
+        """The value in its stored form: a user's own, the sampler's, or one drawn now."""
+        config, fixed = self._assignment.config, self.study.sampler.fixed_params
+        _, form = domain_and_form(distribution)
+        if name in config:
+            is_known = self._known.get(name) == form
+            if not self._is_users and name not in fixed:
+                return config[name] if is_known else self._drawn(name, distribution)
+            stored = to_stored(distribution, config[name] if self._is_users else fixed[name])
+            self._warn_if_outside(name, distribution, stored)
+            is_same = type(stored) is type(config[name]) and stored == config[name]
+            if is_known and is_same:
+                return stored
+            return self._drawn(name, distribution, given=stored, is_given=not is_same)
+        if name in fixed:
+            return self._drawn(name, distribution, given=to_stored(distribution, fixed[name]), is_given=True)
+        if self._relative is None or distribution.single():
+            return self._drawn(name, distribution)
+        return self._drawn(name, distribution, given=self._chosen(name, distribution), is_given=True)
+
+    def _chosen(self, name: str, distribution: BaseDistribution) -> Any:
+        """The value that a sampler of the user's own gives a parameter."""
+        value = (self._relative or {}).get(name)
+        if value is None or not distribution._contains(distribution.to_internal_repr(value)):
+            study = self.study
+            value = study.sampler.sample_independent(study, self._frozen(), name, distribution)
+        return to_stored(distribution, value)
+
+    def _drawn(self, name: str, distribution: BaseDistribution, *, given: Any = None, is_given: bool = False) -> Any:
+        parameter = self.study._record.draw(self.number, name, distribution, given=given, is_given=is_given)
+        if not parameter.is_held:
+            raise UpdateFinishedTrialError(f"trial {self.number} has ended; ask for another one")
+        if parameter.problem is not None:
+            raise ValueError(parameter.problem)
+        return parameter.value
+
+    def _warn_if_outside(self, name: str, distribution: BaseDistribution, stored: Any) -> None:
+        domain, _ = domain_and_form(distribution)
+        if domain.problem(stored) is not None:
+            warnings.warn(
+                f"parameter {name!r} was given as {stored!r}, which lies outside {distribution}", stacklevel=5
+            )
+
+    def _check_again(self, name: str, distribution: BaseDistribution) -> None:
+        before = self._distributions[name]
+        if before is distribution or before == distribution:
+            return
+        check_distribution_compatibility(before, distribution)
+        warnings.warn(
+            f"parameter {name!r} of trial {self.number} was asked for with two ranges, {before} and {distribution}; "
+            f"its value is what it was at first",
+            stacklevel=4,
+        )
+
+    # -------------------------------------------------------------------------------------------- what it says
+
+    def report(self, value: float, step: int) -> None:
+        """Report the value at a step; a second report of a step is left out, with a warning.
+
+        Raises:
+            ForOneGoal: the study has several goals.
+            TypeError: the value is no number, or the step no whole number.
+            ValueError: the step is below 0.
+        """
+        if self.study._is_multi_objective():
+            raise ForOneGoal("report is for studies with one goal; this one has several")
+        try:
+            number = float(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"a value that is reported is a number, got {value!r}") from error
+        step = checked_step(step)
+        if step in self._reported:
+            warnings.warn(
+                f"step {step} of trial {self.number} has been reported already; this is left out", stacklevel=2
+            )
+            return
+        self._reported[step] = number
+        self.study._record.report(self.number, step, number)
+
+    def should_prune(self) -> bool:
+        """What the study's pruner thinks of the newest report.
+
+        Raises:
+            ForOneGoal: the study has several goals.
+        """
+        if self.study._is_multi_objective():
+            raise ForOneGoal("should_prune is for studies with one goal; this one has several")
+        return bool(self.study.pruner.prune(self.study, self._frozen()))
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Note something about the trial; JSON, or it lives as long as the study's object."""
+        self.study._note(self.number, "user", key, value)
+
+    def set_system_attr(self, key: str, value: Any) -> None:
+        """Note something about the trial that is not for people."""
+        self.study._note(self.number, "system", key, value)
+
+    def last_value(self) -> float | None:
+        """The value of the report of the largest step; None where there is none, or it is no number."""
+        if not self._reported:
+            return None
+        value = self._reported[max(self._reported)]
+        return None if math.isnan(value) else value

@@ -1,0 +1,213 @@
+"""Figures of studies, under Optuna's names: those of our own results, with the values that a script asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raytune_hpo.compat.optuna.directions import StudyDirection
+from raytune_hpo.compat.optuna.importance import BaseImportanceEvaluator
+from raytune_hpo.compat.optuna.seen import NAME, Target, seen, seen_values
+from raytune_hpo.compat.optuna.terminator.erroreval import error_of
+from raytune_hpo.compat.optuna.terminator.improvement import bound, completed, one_goal
+from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
+from raytune_hpo.plots import Plots
+from raytune_hpo.plots.style import plotly
+
+if TYPE_CHECKING:
+    from raytune_hpo.compat.optuna.study.study import Study
+
+
+def is_available() -> bool:
+    """Whether plotly can be imported."""
+    try:
+        plotly()
+    except Exception:
+        return False
+    return True
+
+
+def plot_optimization_history(
+    study: Study | Sequence[Study], *, target: Target | None = None, target_name: str = NAME, error_bar: bool = False
+) -> Any:
+    """Every trial's value by its number, and the best so far; of several studies, one beside the other."""
+    return _together(study, lambda one: Plots(seen(one, target, target_name)).history())
+
+
+def plot_intermediate_values(study: Study) -> Any:
+    """What trials reported, step by step."""
+    return Plots(seen(study, None)).curves()
+
+
+def plot_parallel_coordinate(
+    study: Study, params: list[str] | None = None, *, target: Target | None = None, target_name: str = NAME
+) -> Any:
+    """Every trial a line through its parameters to its value."""
+    return Plots(seen(study, target, target_name)).parallel_coordinates(parameters=params)
+
+
+def plot_contour(
+    study: Study, params: list[str] | None = None, *, target: Target | None = None, target_name: str = NAME
+) -> Any:
+    """The expected value over pairs of parameters."""
+    return Plots(seen(study, target, target_name)).contour(parameters=params)
+
+
+def plot_slice(
+    study: Study, params: list[str] | None = None, *, target: Target | None = None, target_name: str = NAME
+) -> Any:
+    """The value against each parameter."""
+    return Plots(seen(study, target, target_name)).slice(parameters=params)
+
+
+def plot_rank(
+    study: Study, params: list[str] | None = None, *, target: Target | None = None, target_name: str = NAME
+) -> Any:
+    """The trials on pairs of parameters; better ones stand out."""
+    return Plots(seen(study, target, target_name)).rank(parameters=params)
+
+
+def plot_param_importances(
+    study: Study,
+    evaluator: BaseImportanceEvaluator | None = None,
+    params: list[str] | None = None,
+    *,
+    target: Target | None = None,
+    target_name: str = NAME,
+) -> Any:
+    """How much each parameter matters."""
+    method = (evaluator or BaseImportanceEvaluator()).method
+    figure = Plots(seen(study, target, target_name)).importances(method=method)
+    if params is not None:
+        for trace in figure.data:
+            kept = [i for i, name in enumerate(trace.y if trace.y is not None else ()) if name in params]
+            if trace.type == "bar":
+                trace.update(x=[trace.x[i] for i in kept], y=[trace.y[i] for i in kept])
+    return figure
+
+
+def plot_edf(study: Study | Sequence[Study], *, target: Target | None = None, target_name: str = NAME) -> Any:
+    """Which share of the completed trials is at least this good; of several studies, one line each."""
+    go = plotly()
+    figure = go.Figure()
+    for one in _listed(study):
+        results = seen(one, target, target_name)
+        name = results.goals[0].metric
+        values = np.sort([trial.metrics[name] for trial in results if name in trial.metrics])
+        shares = np.arange(1, len(values) + 1) / max(1, len(values))
+        figure.add_trace(go.Scatter(x=values, y=shares, mode="lines", line_shape="hv", name=one.study_name))
+    figure.update_layout(
+        xaxis_title=target_name, yaxis_title="share of trials with this value or a smaller one", yaxis_range=[0, 1]
+    )
+    return figure
+
+
+def plot_timeline(study: Study, n_recent_trials: int | None = None) -> Any:
+    """When each trial ran."""
+    return Plots(study.results()).timeline()
+
+
+def plot_hypervolume_history(study: Study, reference_point: Sequence[float]) -> Any:
+    """How much of the space of values was dominated after each trial.
+
+    Args:
+        reference_point: a value for each goal, worse than all that count.
+    """
+    return Plots(_with_names(study, None)).hypervolume(list(map(float, reference_point)))
+
+
+def plot_pareto_front(
+    study: Study,
+    *,
+    target_names: list[str] | None = None,
+    include_dominated_trials: bool = True,
+    axis_order: list[int] | None = None,
+    constraints_func: Callable[[FrozenTrial], Sequence[float]] | None = None,
+    targets: Callable[[FrozenTrial], Sequence[float]] | None = None,
+) -> Any:
+    """Two values against each other, or three, and the front.
+
+    Raises:
+        ValueError: there are more values, and no targets choose among them.
+    """
+    if targets is not None:
+        first = next((t for t in study.get_trials(deepcopy=False) if t.values is not None), None)
+        num = 2 if first is None else len(targets(first))
+        names = target_names or [f"Objective {i}" for i in range(num)]
+        kept = study.directions[:num] if num <= len(study.directions) else [StudyDirection.MINIMIZE] * num
+        results = seen_values(study, targets, names, kept)
+    else:
+        results = _with_names(study, target_names)
+    if len(results.goals) == 2:
+        return Plots(results).pareto()
+    if len(results.goals) == 3:
+        return Plots(results).pareto_3d()
+    raise ValueError(f"a front is drawn of two values or three, the study has {len(results.goals)}; give targets=")
+
+
+def plot_terminator_improvement(
+    study: Study,
+    plot_error: bool = False,
+    improvement_evaluator: Any = None,
+    error_evaluator: Any = None,
+    min_n_trials: int = 20,
+) -> Any:
+    """The improvement that was still to be found after each trial, and the error with which values are measured.
+
+    Args:
+        plot_error: whether the error is drawn, too: of the trial that was the best by then.
+    """
+    go = plotly()
+    results = one_goal(study)
+    trials = completed(results)
+    numbers, bounds, errors = [], [], []
+    best = None
+    for n in range(1, len(trials) + 1):
+        newest = trials[n - 1]
+        if best is None or (newest.losses or ()) < (best.losses or ()):
+            best = newest
+        found = bound(results, trials[:n])
+        if np.isfinite(found):
+            numbers.append(newest.number)
+            bounds.append(found)
+            if plot_error:
+                error = error_of(study.frozen(best.number))
+                errors.append(error_evaluator.evaluate(study) if error_evaluator is not None else error)
+    figure = go.Figure()
+    figure.add_trace(go.Scatter(x=numbers, y=bounds, mode="markers+lines", name="improvement", opacity=0.5))
+    late = [(x, y) for x, y in zip(numbers, bounds, strict=True) if x >= min_n_trials - 1]
+    figure.add_trace(
+        go.Scatter(x=[x for x, _ in late], y=[y for _, y in late], mode="markers+lines", name="improvement, counted")
+    )
+    if plot_error:
+        figure.add_trace(go.Scatter(x=numbers, y=errors, mode="markers+lines", name="error"))
+    figure.update_layout(xaxis_title="trial", yaxis_title="improvement still to be found")
+    return figure
+
+
+def _with_names(study: Study, names: Sequence[str] | None) -> Any:
+    """A study of several goals, these named as a script names them."""
+    known = names or study.metric_names or [f"Objective {i}" for i in range(len(study.directions))]
+    if len(known) != len(study.directions):
+        raise ValueError(f"the study has {len(study.directions)} goals, got {len(known)} names")
+    return seen_values(study, lambda trial: list(trial.values or ()), known, study.directions)
+
+
+def _listed(study: Study | Sequence[Study]) -> list[Study]:
+    return list(study) if isinstance(study, Sequence) else [study]
+
+
+def _together(study: Study | Sequence[Study], draw: Callable[[Study], Any]) -> Any:
+    """The figure of one study, or those of several in one."""
+    studies = _listed(study)
+    figures = [draw(one) for one in studies]
+    whole = figures[0]
+    if len(figures) > 1:
+        for one, figure in zip(studies, figures, strict=True):
+            for trace in figure.data:
+                trace.name = f"{one.study_name}: {trace.name or ''}"
+        for figure in figures[1:]:
+            whole.add_traces(figure.data)
+    return whole

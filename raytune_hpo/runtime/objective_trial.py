@@ -1,0 +1,137 @@
+"""The trial that an objective is called with which makes its own space: it asks for parameters one by one.
+
+The methods are Optuna's, since that is what people have written such objectives for (Akiba, Sano, Yanase, Ohta, Koyama:
+Optuna, KDD 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from raytune_hpo.core.messages import Parameter
+from raytune_hpo.errors import SpaceError, SpecError, TrialStopped
+from raytune_hpo.metrics import json_value
+from raytune_hpo.space.choices import Choice
+from raytune_hpo.space.domain import Domain
+from raytune_hpo.space.growing import domain_form, fits
+from raytune_hpo.space.numeric import Float, Int
+from raytune_hpo.space.values import show
+
+Draw = Callable[[str, Mapping[str, Any]], Parameter]
+
+
+class Parameters:
+    """The parameters of one trial: what was suggested, what is known of the space, and what was asked for.
+
+    Args:
+        config: what the optimizer suggested, or a user wants tried.
+        known: the JSON forms of the domains that it was suggested in.
+        draw: asks the optimizer for a parameter that the suggestion has no value for.
+    """
+
+    def __init__(self, config: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]], draw: Draw) -> None:
+        self._config, self._known, self._draw = config, known, draw
+        self.asked: dict[str, Any] = {}
+
+    def value(self, name: str, domain: Domain) -> Any:
+        """The value of a parameter; asked for again, it is the same.
+
+        Raises:
+            SpaceError: the parameter was of another kind before.
+            TrialStopped: the trial has ended meanwhile.
+        """
+        if name in self.asked:
+            return self.asked[name]
+        form = domain_form(domain)
+        if name in self._config and self._known.get(name) == form and fits(domain, self._config[name]):
+            value = self._config[name]
+        else:
+            drawn = self._draw(name, form)
+            if not drawn.is_held:
+                raise TrialStopped("the trial has ended")
+            if drawn.problem is not None:
+                raise SpaceError(drawn.problem)
+            value = drawn.value
+        self.asked[name] = value
+        return value
+
+
+class ObjectiveTrial:
+    """A running trial, as an objective that makes its own space sees it.
+
+    Attributes:
+        number: of the trial, from 0.
+        user_attrs: what ``set_user_attr`` has noted.
+    """
+
+    def __init__(self, number: int, parameters: Parameters, report: Callable[[float, int], None]) -> None:
+        self.number = number
+        self.user_attrs: dict[str, Any] = {}
+        self._parameters, self._report = parameters, report
+        self._is_stopped = False
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters that were asked for, in that order."""
+        return dict(self._parameters.asked)
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """A float from low to high, both included.
+
+        Raises:
+            SpaceError: the range is none, or the parameter was of another kind before.
+        """
+        return float(self._parameters.value(name, Float(low, high, log=log, step=step)))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """A whole number from low to high, both included.
+
+        Raises:
+            SpaceError: the range is none, or the parameter was of another kind before.
+        """
+        return int(self._parameters.value(name, Int(low, high, log=log, step=None if step == 1 else step)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices: text, numbers, booleans or None.
+
+        Raises:
+            SpaceError: one of the choices is something else.
+        """
+        for choice in choices:
+            if choice is not None and not isinstance(choice, (bool, int, float, str)):
+                raise SpaceError(
+                    f"choices are text, numbers, booleans or None, got {show(choice)} for {name!r}; "
+                    f"choose among names, and look up what they stand for"
+                )
+        return self._parameters.value(name, Choice(choices))
+
+    def report(self, value: float, step: int) -> None:
+        """Report the metric at a step; ``should_prune`` says what the scheduler thinks of it.
+
+        Raises:
+            TrialStopped: the trial was stopped at an earlier report, or has ended.
+        """
+        if self._is_stopped:
+            raise TrialStopped("the trial was stopped at an earlier report")
+        try:
+            self._report(value, step)
+        except TrialStopped:
+            self._is_stopped = True
+
+    def should_prune(self) -> bool:
+        """Whether the scheduler has stopped the trial: raise ``hpo.TrialStopped``, or return."""
+        return self._is_stopped
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Note something about the trial; the journal keeps it when the trial ends.
+
+        Raises:
+            SpecError: JSON cannot hold the value.
+        """
+        try:
+            self.user_attrs[key] = json_value(value)
+        except TypeError as error:
+            raise SpecError(f"a note about a trial is JSON, got {show(value)} for {key!r}; {error}") from None

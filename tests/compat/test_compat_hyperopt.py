@@ -1,0 +1,154 @@
+"""Scripts written for hyperopt, after one import line was changed."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+
+import numpy as np
+import pytest
+
+import raytune_hpo.compat.hyperopt as hyperopt
+from raytune_hpo.compat.hyperopt import STATUS_FAIL, STATUS_OK, Trials, early_stop, fmin, hp, rand, space_eval, tpe
+from raytune_hpo.compat.hyperopt.pyll.stochastic import sample
+
+SPACE = hp.choice(
+    "kind",
+    [
+        {"kind": "line", "x": hp.uniform("x", -5, 5)},
+        {"kind": "parabola", "x": hp.normal("z", 0, 2), "n": hp.quniform("n", 1, 9, 2)},
+    ],
+)
+
+
+def loss_of(config):
+    return abs(config["x"]) + 1 if config["kind"] == "line" else (config["x"] - 1) ** 2 + config["n"] / 10
+
+
+def minimised(fn=loss_of, space=SPACE, seed=0, **options):
+    given = {"algo": tpe.suggest, "max_evals": 40, "rstate": np.random.default_rng(seed), "show_progressbar": False}
+    return fmin(fn, space, **{**given, **options})
+
+
+def test_fmin_returns_positions_of_choices():
+    trials = Trials()
+    best = minimised(trials=trials)
+    assert best["kind"] == 1
+    assert set(best) == {"kind", "z", "n"}
+    assert space_eval(SPACE, best) == {"kind": "parabola", "x": best["z"], "n": best["n"]}
+    assert min(trials.losses()) < 0.5
+    assert trials.argmin == best
+    assert minimised(return_argmin=False)["kind"] == "parabola"
+
+
+@pytest.mark.parametrize(
+    "algo", [tpe.suggest, rand.suggest, functools.partial(tpe.suggest, n_startup_jobs=5, gamma=0.4)]
+)
+def test_the_same_seed_gives_the_same_trials(algo):
+    one, other = Trials(), Trials()
+    minimised(trials=one, algo=algo)
+    minimised(trials=other, algo=algo)
+    assert one.vals == other.vals
+
+
+def test_tpe_is_ours_and_learns():
+    by_tpe, at_random = Trials(), Trials()
+    minimised(trials=by_tpe, max_evals=60)
+    minimised(trials=at_random, algo=rand.suggest, max_evals=60)
+    assert np.mean(by_tpe.losses()[30:]) < np.mean(at_random.losses()[30:])
+
+
+def test_a_lone_parameter_is_a_number():
+    best = minimised(lambda x: (x - 1) ** 2, hp.uniform("x", -3, 3))
+    assert set(best) == {"x"}
+    assert best["x"] == pytest.approx(1, abs=0.4)
+
+
+def test_documents_of_hyperopt():
+    trials = Trials()
+    minimised(
+        lambda c: {"loss": loss_of(c), "status": STATUS_OK, "attachments": {"a": b"1"}, "more": [1]}, trials=trials
+    )
+    assert trials.results[0]["more"] == [1]
+    assert trials.trial_attachments(trials.trials[0])["a"] == b"1"
+    assert all(len(vals) in (0, 1) for vals in trials.trials[3]["misc"]["vals"].values())
+    assert [doc["tid"] for doc in trials.trials] == list(range(40))
+
+
+def test_failures_are_never_the_best():
+    trials = Trials()
+    best = minimised(
+        lambda c: {"status": STATUS_FAIL} if c["kind"] == "parabola" else {"loss": loss_of(c), "status": STATUS_OK},
+        trials=trials,
+    )
+    assert best["kind"] == 0
+    assert STATUS_FAIL in trials.statuses()
+
+
+def test_exceptions_leave():
+    trials = Trials()
+    with pytest.raises(ZeroDivisionError):
+        minimised(lambda c: 1 / 0, trials=trials)
+    assert len(trials) == 0
+
+
+def test_a_search_goes_on_with_its_trials():
+    trials = Trials()
+    minimised(trials=trials, max_evals=12)
+    again = pickle.loads(pickle.dumps(trials))
+    minimised(trials=again, max_evals=20)
+    assert len(again) == 20
+    minimised(trials=again, max_evals=20)
+    assert len(again) == 20
+
+
+def test_points_and_early_stops():
+    seen = []
+    minimised(lambda c: seen.append(c) or loss_of(c), points_to_evaluate=[{"kind": 0, "x": 0.25}], max_evals=3)
+    assert seen[0] == {"kind": "line", "x": 0.25}
+    stopped = Trials()
+    minimised(lambda c: 1.0, trials=stopped, early_stop_fn=early_stop.no_progress_loss(5))
+    assert len(stopped) < 40
+
+
+def test_every_kind_of_parameter():
+    space = {
+        "a": hp.uniform("a", 0, 1),
+        "b": hp.loguniform("b", -3, 0),
+        "c": hp.quniform("c", 0, 10, 3),
+        "d": hp.qloguniform("d", 0, 3, 1),
+        "e": hp.normal("e", 0, 1),
+        "f": hp.lognormal("f", 0, 1),
+        "g": hp.qnormal("g", 0, 5, 1),
+        "h": hp.qlognormal("h", 0, 1, 1),
+        "i": hp.randint("i", 5),
+        "j": hp.randint("j", 3, 8),
+        "k": hp.uniformint("k", 1, 4),
+        "l": hp.pchoice("l", [(0.2, "x"), (0.8, hp.uniform("m", 5, 6))]),
+        "n": 1 + hp.lognormal("n", 0, 1),
+    }
+    seen = []
+    minimised(lambda c: seen.append(c) or c["a"], space, max_evals=40)
+    for c in seen:
+        assert 0 <= c["a"] <= 1 and 0.04 < c["b"] <= 1 and c["c"] % 3 == 0
+        assert c["i"] in range(5) and c["j"] in range(3, 8) and c["k"] in range(1, 5) and c["n"] > 1
+        assert c["l"] == "x" or 5 <= c["l"] <= 6
+    assert isinstance(seen[0]["k"], int)
+
+
+def test_graphs_are_hyperopts_own():
+    assert isinstance(sample(SPACE, np.random.default_rng(0)), dict)
+    assert "switch" in str(SPACE)
+    assert hyperopt.pyll.stochastic.sample is sample
+    assert hyperopt.hp.uniform is hp.uniform
+
+
+def test_a_former_generator_seeds_as_well():
+    one, other = Trials(), Trials()
+    minimised(trials=one, rstate=np.random.RandomState(3))
+    minimised(trials=other, rstate=np.random.RandomState(3))
+    assert one.vals == other.vals
+
+
+def test_the_sampler_may_be_left_out():
+    assert set(fmin(lambda x: x, hp.uniform("x", 0, 1), max_evals=5, show_progressbar=False)) == {"x"}

@@ -1,0 +1,196 @@
+"""Optuna's figures, importances, terminator, artifacts and integrations by their names."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+
+import raytune_hpo.compat.optuna as optuna
+from raytune_hpo.compat.optuna import visualization as V
+from raytune_hpo.compat.optuna.exceptions import NotCarried
+from raytune_hpo.compat.optuna.terminator import Terminator, TerminatorCallback, report_cross_validation_scores
+
+MODULES = """
+    samplers pruners trial trial._state study storages storages.journal distributions logging exceptions visualization
+    visualization.matplotlib importance integration integration.lightgbm terminator terminator.callback terminator.erroreval
+    artifacts search_space
+""".split()
+
+
+@pytest.fixture(scope="module")
+def study():
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+
+    def objective(trial):
+        x, c = trial.suggest_float("x", -5, 5), trial.suggest_categorical("c", ["a", "b"])
+        for step in range(4):
+            trial.report(x**2 + 1 / (step + 1), step)
+        report_cross_validation_scores(trial, [x**2, x**2 + 0.1, x**2 - 0.1])
+        return x**2 + (c == "a") * trial.suggest_int("n", 1, 3)
+
+    study.optimize(objective, n_trials=30)
+    yield study
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+
+
+@pytest.fixture(scope="module")
+def front():
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(lambda t: (t.suggest_float("x", 0, 2) ** 2, -((t.params["x"] - 2) ** 2)), n_trials=20)
+    return study
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_modules_that_scripts_import_are_there(name):
+    importlib.import_module(f"raytune_hpo.compat.optuna.{name}")
+
+
+DRAWN = [
+    lambda v, s: v.plot_optimization_history(s),
+    lambda v, s: v.plot_optimization_history(s, target=lambda t: t.params["x"], target_name="x"),
+    lambda v, s: v.plot_optimization_history([s, s]),
+    lambda v, s: v.plot_intermediate_values(s),
+    lambda v, s: v.plot_parallel_coordinate(s, params=["x", "c"]),
+    lambda v, s: v.plot_contour(s, params=["x", "c"]),
+    lambda v, s: v.plot_slice(s, params=["x"]),
+    lambda v, s: v.plot_rank(s, params=["x", "c"]),
+    lambda v, s: v.plot_param_importances(s, params=["x"]),
+    lambda v, s: v.plot_edf([s, s]),
+    lambda v, s: v.plot_timeline(s),
+    lambda v, s: v.plot_terminator_improvement(s, plot_error=True),
+]
+
+
+@pytest.mark.parametrize("draw", DRAWN)
+def test_figures(study, draw):
+    figure = draw(V, study)
+    assert len(figure.data) > 0
+    figure.to_json()
+
+
+def test_figures_of_several_goals(front):
+    assert V.plot_pareto_front(front, target_names=["cost", "gain"]).data
+    assert V.plot_pareto_front(front, targets=lambda t: (t.values[0], t.params["x"])).data
+    assert V.plot_hypervolume_history(front, [5.0, -5.0]).data
+    with pytest.raises(ValueError, match="target="):
+        V.plot_slice(front)
+
+
+def test_figures_of_matplotlib(study):
+    pytest.importorskip("matplotlib").use("Agg")
+    from raytune_hpo.compat.optuna.visualization import matplotlib as M
+
+    for draw in DRAWN:
+        draw(M, study)
+
+
+def test_importances(study):
+    shares = optuna.importance.get_param_importances(study)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert next(iter(shares)) == "x"
+    ped = optuna.importance.PedAnovaImportanceEvaluator()
+    assert next(iter(optuna.importance.get_param_importances(study, evaluator=ped))) == "x"
+    by_target = optuna.importance.get_param_importances(study, target=lambda t: t.params["x"], params=["x"])
+    assert by_target == {"x": 1.0}
+    with pytest.raises(NotCarried):
+        optuna.importance.MeanDecreaseImpurityImportanceEvaluator()
+
+
+def test_a_terminator_ends_what_has_nothing_more_to_gain():
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+
+    def noisy(trial):
+        x = trial.suggest_float("x", 0, 1)
+        report_cross_validation_scores(trial, [x + e for e in (-5.0, 0.0, 5.0)])
+        return x
+
+    study.optimize(noisy, n_trials=60, callbacks=[TerminatorCallback(Terminator(min_n_trials=8))])
+    assert 8 <= len(study.trials) < 60
+    with pytest.raises(ValueError, match="at least two folds"):
+        report_cross_validation_scores(study.ask(), [1.0])
+
+
+def test_artifacts(tmp_path):
+    store = optuna.artifacts.FileSystemArtifactStore(base_path=tmp_path)
+    file = tmp_path / "model.txt"
+    file.write_text("weights")
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+
+    def objective(trial):
+        optuna.artifacts.upload_artifact(artifact_store=store, file_path=str(file), study_or_trial=trial)
+        return trial.suggest_float("x", 0, 1)
+
+    study.optimize(objective, n_trials=2)
+    (meta,) = optuna.artifacts.get_all_artifact_meta(study.best_trial, storage=study._storage)
+    assert (meta.filename, meta.mimetype) == ("model.txt", "text/plain")
+    optuna.artifacts.download_artifact(
+        artifact_store=store, artifact_id=meta.artifact_id, file_path=str(tmp_path / "copy.txt")
+    )
+    assert (tmp_path / "copy.txt").read_text() == "weights"
+    with pytest.raises(KeyError):
+        store.open_reader("../model.txt")
+
+
+def test_a_search_of_scikit_learn():
+    from sklearn.datasets import load_iris
+    from sklearn.svm import SVC
+
+    X, y = load_iris(return_X_y=True)
+    space = {"C": optuna.distributions.FloatDistribution(1e-3, 1e2, log=True)}
+    search = optuna.integration.OptunaSearchCV(SVC(), space, n_trials=8, timeout=60, random_state=0, cv=3)
+    search.fit(X, y)
+    assert search.best_score_ > 0.9
+    assert search.score(X, y) > 0.9
+    assert len(search.trials_) == 8
+
+
+def test_lightgbm_prunes_and_tunes():
+    lgb = pytest.importorskip("lightgbm")
+    tuned = importlib.import_module("raytune_hpo.compat.optuna.integration.lightgbm")
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 4))
+    y = (X[:, 0] > 0).astype(int)
+    study = optuna.create_study(direction="maximize")
+
+    def objective(trial):
+        data, valid = lgb.Dataset(X[:100], y[:100]), lgb.Dataset(X[100:], y[100:])
+        params = {"objective": "binary", "metric": "auc", "verbosity": -1, "num_leaves": trial.suggest_int("n", 2, 8)}
+        callback = optuna.integration.LightGBMPruningCallback(trial, "auc")
+        model = lgb.train(params, data, 5, valid_sets=[valid], callbacks=[callback])
+        return model.best_score["valid_0"]["auc"]
+
+    study.optimize(objective, n_trials=3)
+    assert len(study.trials[0].intermediate_values) == 5
+    assert tuned.Dataset is lgb.Dataset
+    params = {"objective": "binary", "metric": "binary_logloss", "verbosity": -1}
+    tuner = tuned.LightGBMTunerCV(params, lgb.Dataset(X, y), num_boost_round=3, nfold=2, optuna_seed=0)
+    tuner.run()
+    assert len(tuner.study.trials) == 7 + 20 + 10 + tuner.study.trials[37:].__len__()
+    assert {"num_leaves", "lambda_l1", "bagging_freq"} <= set(tuner.best_params) | {"num_leaves"}
+
+
+def test_xgboost_prunes():
+    xgb = pytest.importorskip("xgboost")
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 4))
+    data = xgb.DMatrix(X, label=(X[:, 0] > 0).astype(int))
+    study = optuna.create_study(direction="maximize")
+
+    def objective(trial):
+        callback = optuna.integration.XGBoostPruningCallback(trial, "test-auc")
+        params = {"objective": "binary:logistic", "eval_metric": "auc", "max_depth": trial.suggest_int("d", 1, 3)}
+        found = xgb.cv(params, data, num_boost_round=4, nfold=2, callbacks=[callback])
+        return found["test-auc-mean"].values[-1]
+
+    study.optimize(objective, n_trials=2)
+    assert len(study.trials[0].intermediate_values) == 4
+
+
+def test_what_is_not_there_says_so():
+    with pytest.raises(NotCarried, match="is not carried"):
+        _ = optuna.integration.NoSuchCallback
+    with pytest.raises(AttributeError):
+        _ = optuna.no_such_thing
