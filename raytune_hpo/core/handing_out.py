@@ -213,6 +213,7 @@ class HandingOut(StudyFold):
                         from_step=t.from_step,
                         checkpoint=self._begun_with(t),
                         order=self._order,
+                        slot=t.slot,
                     )
                     for t in trials
                 ]

@@ -195,6 +195,7 @@ class Assignment:
         from_step: the step after which it goes on; None: it begins at the start.
         checkpoint: what it begins with; None where there is none.
         order: of the study's instances, as indices; empty where there are none.
+        slot: of the member of a population that it is a segment of; None where its sampler says nothing of one.
     """
 
     number: int
@@ -204,6 +205,7 @@ class Assignment:
     from_step: int | None = None
     checkpoint: Checkpoint | None = None
     order: tuple[int, ...] = ()
+    slot: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,7 @@ EndedRow = tuple[int, int, str, Any, Any, str | None, str | None, str, float | N
 ReportRow = tuple[int, Mapping[str, Any], bool]  # the step, the metrics, and whether a checkpoint was offered
 CheckpointRow = tuple[int, int, Any] | None
 LeaseRows = (
-    list[tuple[int, int, Any, int | None, int | None, CheckpointRow, tuple[int, ...]]] | None
+    list[tuple[int, int, Any, int | None, int | None, CheckpointRow, tuple[int, ...], int | None]] | None
 )  # None: it is over
 AnswerRow = tuple[str, int | None]
 
@@ -63,7 +63,7 @@ def pack_lease(lease: Lease) -> LeaseRows:
     if lease.is_over:
         return None
     return [
-        (a.number, a.attempt, a.config, a.next_step, a.from_step, _pack_checkpoint(a.checkpoint), a.order)
+        (a.number, a.attempt, a.config, a.next_step, a.from_step, _pack_checkpoint(a.checkpoint), a.order, a.slot)
         for a in lease.assignments
     ]
 
@@ -82,8 +82,9 @@ def unpack_lease(rows: LeaseRows) -> Lease:
                     from_step=from_step,
                     checkpoint=None if checkpoint is None else Checkpoint(*checkpoint),
                     order=order,
+                    slot=slot,
                 )
-                for number, attempt, config, next_step, from_step, checkpoint, order in rows
+                for number, attempt, config, next_step, from_step, checkpoint, order, slot in rows
             ]
         )
     )
