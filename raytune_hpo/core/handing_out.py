@@ -220,6 +220,7 @@ class HandingOut(StudyFold):
                         checkpoint=self._begun_with(t),
                         order=self._order,
                         domains=self._domains(),
+                        slot=t.slot,
                     )
                     for t in trials
                 ]

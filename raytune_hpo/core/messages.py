@@ -229,6 +229,7 @@ class Assignment:
         order: of the study's instances, as indices; empty where there are none.
         domains: of an objective that makes its own space: the JSON forms of the parameters that are known; None: it is
             called with a configuration.
+        slot: of the member of a population that it is a segment of; None where its sampler says nothing of one.
     """
 
     number: int
@@ -239,6 +240,7 @@ class Assignment:
     checkpoint: Checkpoint | None = None
     order: tuple[int, ...] = ()
     domains: Mapping[str, Mapping[str, Any]] | None = None
+    slot: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

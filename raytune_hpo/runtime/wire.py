@@ -17,7 +17,7 @@ EndedRow = tuple[int, int, str, Any, Any, str | None, str | None, str, float | N
 ReportRow = tuple[int, Mapping[str, Any], bool]  # the step, the metrics, and whether a checkpoint was offered
 CheckpointRow = tuple[int, int, Any] | None
 LeaseRows = (
-    list[tuple[int, int, Any, int | None, int | None, CheckpointRow, tuple[int, ...], Any]] | None
+    list[tuple[int, int, Any, int | None, int | None, CheckpointRow, tuple[int, ...], Any, int | None]] | None
 )  # None: it is over
 ParameterRow = tuple[Any, str | None, bool]
 AnswerRow = tuple[str, int | None, bool]
@@ -81,7 +81,17 @@ def pack_lease(lease: Lease) -> LeaseRows:
     if lease.is_over:
         return None
     return [
-        (a.number, a.attempt, a.config, a.next_step, a.from_step, _pack_checkpoint(a.checkpoint), a.order, a.domains)
+        (
+            a.number,
+            a.attempt,
+            a.config,
+            a.next_step,
+            a.from_step,
+            _pack_checkpoint(a.checkpoint),
+            a.order,
+            a.domains,
+            a.slot,
+        )
         for a in lease.assignments
     ]
 
@@ -101,8 +111,9 @@ def unpack_lease(rows: LeaseRows) -> Lease:
                     checkpoint=None if checkpoint is None else Checkpoint(*checkpoint),
                     order=order,
                     domains=domains,
+                    slot=slot,
                 )
-                for number, attempt, config, next_step, from_step, checkpoint, order, domains in rows
+                for number, attempt, config, next_step, from_step, checkpoint, order, domains, slot in rows
             ]
         )
     )

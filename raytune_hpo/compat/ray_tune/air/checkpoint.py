@@ -1,0 +1,5 @@
+"""``ray.air.checkpoint``: Checkpoint, which may hold a dict."""
+
+from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
+
+__all__ = ["Checkpoint"]

@@ -1,0 +1,1 @@
+"""``ray.air.integrations``: loggers for other services."""

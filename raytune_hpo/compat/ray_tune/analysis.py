@@ -1,0 +1,176 @@
+"""``ExperimentAnalysis``: what ``tune.run`` returns, the results of an experiment by another name."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
+from raytune_hpo.compat.ray_tune.experiment import Trial
+from raytune_hpo.compat.ray_tune.result import Result
+from raytune_hpo.compat.ray_tune.result_grid import ResultGrid
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class ExperimentAnalysis:
+    """The trials of an experiment, and the best of them.
+
+    Args:
+        trials: as callbacks know them, in the order of ``results``.
+        default_metric, default_mode: by which they are compared, where nothing else is said.
+    """
+
+    def __init__(
+        self,
+        results: ResultGrid,
+        trials: list[Trial],
+        *,
+        default_metric: str | None = None,
+        default_mode: str | None = None,
+    ) -> None:
+        self._results, self.trials = results, trials
+        self.default_metric, self.default_mode = default_metric, default_mode
+
+    @property
+    def experiment_path(self) -> str:
+        """The folder of the experiment."""
+        return self._results.experiment_path
+
+    @property
+    def result_grid(self) -> ResultGrid:
+        """The same results as ``Tuner.fit`` returns them."""
+        return self._results
+
+    # -------------------------------------------------------------------------------------------- the best
+
+    def get_best_trial(
+        self,
+        metric: str | None = None,
+        mode: str | None = None,
+        scope: str = "last",
+        filter_nan_and_inf: bool = True,
+    ) -> Trial | None:
+        """The best trial, see ``ResultGrid.get_best_result``; None where no trial has a value.
+
+        Raises:
+            ValueError: no metric or mode was given, here or before.
+        """
+        metric, mode = metric or self.default_metric, mode or self.default_mode
+        try:
+            best = self._results.get_best_result(metric, mode, scope, filter_nan_and_inf)
+        except RuntimeError:
+            return None
+        return next(trial for trial in self.trials if trial.path == best.path)
+
+    def get_best_config(
+        self, metric: str | None = None, mode: str | None = None, scope: str = "last"
+    ) -> dict[str, Any] | None:
+        """The configuration of the best trial; None where there is none."""
+        best = self.get_best_trial(metric, mode, scope)
+        return None if best is None else best.config
+
+    def get_best_checkpoint(
+        self, trial: Trial, metric: str | None = None, mode: str | None = None
+    ) -> Checkpoint | None:
+        """The best checkpoint that is kept of a trial."""
+        metric, mode = metric or self.default_metric, mode or self.default_mode
+        if metric is None or mode is None:
+            raise ValueError(f"the best checkpoint needs a metric and its mode, got {metric=}, {mode=}")
+        return Result(trial.path, trial.config).get_best_checkpoint(metric, mode)
+
+    def get_last_checkpoint(
+        self, trial: Trial | None = None, metric: str = "training_iteration", mode: str = "max"
+    ) -> Checkpoint | None:
+        """The latest checkpoint of a trial; by default of the one that came furthest."""
+        chosen = trial or self.get_best_trial(metric, mode)
+        return None if chosen is None else chosen.checkpoint
+
+    @property
+    def best_trial(self) -> Trial | None:
+        return self.get_best_trial()
+
+    @property
+    def best_config(self) -> dict[str, Any] | None:
+        return self.get_best_config()
+
+    @property
+    def best_checkpoint(self) -> Checkpoint | None:
+        """The best checkpoint of the best trial."""
+        best = self.best_trial
+        return None if best is None else self.get_best_checkpoint(best)
+
+    @property
+    def best_result(self) -> dict[str, Any]:
+        """The last result of the best trial."""
+        best = self.best_trial
+        return {} if best is None else best.last_result
+
+    @property
+    def best_logdir(self) -> str | None:
+        """The folder of the best trial."""
+        best = self.best_trial
+        return None if best is None else best.path
+
+    @property
+    def best_dataframe(self) -> pandas.DataFrame:
+        """A row for each result of the best trial."""
+        best = self.best_trial
+        if best is None:
+            raise ValueError("no trial has a value of the metric")
+        return Result(best.path).metrics_dataframe
+
+    @property
+    def best_result_df(self) -> pandas.DataFrame:
+        """The last result of the best trial, as a table of one row."""
+        frame = self.dataframe()
+        chosen: pandas.DataFrame = frame[frame["trial_id"] == (self.best_trial.trial_id if self.best_trial else None)]
+        return chosen
+
+    # -------------------------------------------------------------------------------------------- all of them
+
+    @property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """The last result of each trial, by its id."""
+        return {trial.trial_id: trial.last_result for trial in self.trials}
+
+    @property
+    def results_df(self) -> pandas.DataFrame:
+        """A row for each trial, by its id."""
+        table: pandas.DataFrame = self.dataframe().set_index("trial_id")
+        return table
+
+    @property
+    def trial_dataframes(self) -> dict[str, pandas.DataFrame]:
+        """All results of each trial, by its folder; by its id as well, which newer scripts use."""
+        return _Frames({trial.trial_id: trial.path for trial in self.trials})
+
+    def dataframe(self, metric: str | None = None, mode: str | None = None) -> pandas.DataFrame:
+        """A row for each trial: its last result or, with a metric and a mode, its best one."""
+        return self._results.get_dataframe(metric, mode)
+
+    def get_all_configs(self, prefix: bool = False) -> dict[str, dict[str, Any]]:
+        """The configuration of each trial, by its folder; ``prefix``: with names such as ``config/lr``."""
+        return {
+            trial.path: {f"config/{k}": v for k, v in trial.config.items()} if prefix else trial.config
+            for trial in self.trials
+        }
+
+
+class _Frames(dict[str, Any]):
+    """Tables by trial id, read when they are asked for; the trial's folder is its name, too."""
+
+    def __init__(self, paths: dict[str, str]) -> None:
+        super().__init__(paths)
+        self._ids = {path: trial_id for trial_id, path in paths.items()}
+
+    def __getitem__(self, key: str | PathLike[str]) -> Any:
+        return Result(Path(super().__getitem__(self._ids.get(str(key), str(key))))).metrics_dataframe
+
+    def values(self) -> Any:
+        return [self[key] for key in self]
+
+    def items(self) -> Any:
+        return [(key, self[key]) for key in self]

@@ -1,0 +1,59 @@
+"""The context of the running trial: its name, its folder, its resources."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raytune_hpo.compat.ray_tune.experiment import Trial
+from raytune_hpo.compat.ray_tune.session import current
+
+
+class TuneContext:
+    """What a trainable may ask about its trial; outside a trial, everything is None."""
+
+    def get_experiment_name(self) -> str | None:
+        trial = _trial()
+        return None if trial is None else trial.experiment_name
+
+    def get_trial_id(self) -> str | None:
+        trial = _trial()
+        return None if trial is None else trial.trial_id
+
+    def get_trial_name(self) -> str | None:
+        trial = _trial()
+        return None if trial is None else trial.trial_name
+
+    def get_trial_dir(self) -> str | None:
+        trial = _trial()
+        return None if trial is None else trial.path
+
+    def get_trial_resources(self) -> Any:
+        """The trial's resources, as a PlacementGroupFactory."""
+        trial = _trial()
+        return None if trial is None else trial.resources
+
+    def get_world_size(self) -> int:
+        """A trial is one worker."""
+        return 1
+
+    def get_world_rank(self) -> int:
+        return 0
+
+    def get_local_rank(self) -> int:
+        return 0
+
+    def get_local_world_size(self) -> int:
+        return 1
+
+    def get_node_rank(self) -> int:
+        return 0
+
+
+def get_context() -> TuneContext:
+    """The context of the running trial."""
+    return TuneContext()
+
+
+def _trial() -> Trial | None:
+    session = current()
+    return None if session is None else session.trial

@@ -1,0 +1,5 @@
+"""``ray.tune.execution``: what scripts import of the machinery that runs trials."""
+
+from raytune_hpo.compat.ray_tune.execution import placement_groups, tune_controller
+
+__all__ = ["placement_groups", "tune_controller"]

@@ -1,0 +1,52 @@
+"""Stand-ins for names that can be imported and not be used: what has no counterpart says so when somebody uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from raytune_hpo.compat.ray_tune.error import NotCarried
+
+
+class StandIn:
+    """Stands for a class or function of Ray's. Whatever is done with it raises NotCarried.
+
+    Args:
+        name: the original's, with its module.
+        way_out: what to do instead, to end a sentence.
+    """
+
+    def __init__(self, name: str, way_out: str) -> None:
+        self.__dict__.update(_name=name, _way_out=way_out)
+
+    def _refuse(self) -> NoReturn:
+        raise NotCarried(f"{self._name} has no counterpart here; {self._way_out}")
+
+    def __call__(self, *args: Any, **keywords: Any) -> NoReturn:
+        self._refuse()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("_name", "_way_out"):  # what copying, pickling and inspection ask for
+            raise AttributeError(name)
+        self._refuse()
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> NoReturn:
+        self._refuse()
+
+    def __repr__(self) -> str:
+        return f"<{self._name}, which has no counterpart here>"
+
+
+def stand_ins(module: str, way_out: str) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a module whose names have no counterpart: each of them can be imported.
+
+    Args:
+        module: the original's name.
+    """
+
+    def __getattr__(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return StandIn(f"{module}.{name}", way_out)
+
+    return __getattr__

@@ -1,0 +1,118 @@
+"""Trainables with parameters and resources: what ``with_parameters`` and ``with_resources`` return, in either order."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from raytune_hpo.compat.ray_tune.error import NotCarried, TuneError
+from raytune_hpo.compat.ray_tune.trainable import Trainable
+
+_FORMER = {
+    "reporter": "call tune.report instead",
+    "checkpoint_dir": "call tune.get_checkpoint instead",
+}
+_registered: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A trainable with what was filled in.
+
+    Attributes:
+        trainable: a function of a configuration, or a subclass of Trainable.
+        parameters: keywords for the function, or for the class's ``setup``. On Ray they travel once, by the object store.
+        resources: see ``resources.resolved``; None: what the trainable asks for itself.
+    """
+
+    trainable: Callable[..., Any]
+    parameters: dict[str, Any] = field(default_factory=dict)
+    resources: Any = None
+
+    @property
+    def __name__(self) -> str:
+        """The trainable's own name, by which its trials are called."""
+        inner = getattr(self.trainable, "func", self.trainable)  # of a functools.partial
+        return str(getattr(inner, "__name__", type(inner).__name__)).strip("<>")
+
+    @property
+    def is_class(self) -> bool:
+        return isinstance(self.trainable, type) and issubclass(self.trainable, Trainable)
+
+    def __call__(self, config: dict[str, Any]) -> Any:
+        """Call the function as it is; of a class, make an object."""
+        if self.is_class:
+            return self.trainable(config, parameters=self.parameters)
+        return self.trainable(config, **self.parameters)
+
+
+def prepared(trainable: Any) -> Prepared:
+    """Whatever a script gives as a trainable.
+
+    Raises:
+        NotCarried: a Trainer of Ray Train, or the name of an algorithm of RLlib.
+        TuneError: something else that cannot be run.
+    """
+    if isinstance(trainable, str):
+        if trainable not in _registered:
+            raise NotCarried(
+                f"trainable {trainable!r} is not registered, and RLlib's algorithms have no counterpart here; "
+                f"register it with tune.register_trainable, or run RLlib under Ray Tune"
+            )
+        trainable = _registered[trainable]
+    if isinstance(trainable, Prepared):
+        return trainable
+    if isinstance(trainable, type) and not issubclass(trainable, Trainable):
+        raise TuneError(f"a class to be trained is a subclass of tune.Trainable, got {trainable.__name__}")
+    if not callable(trainable):
+        raise NotCarried(
+            f"a trainable is a function of a configuration or a subclass of tune.Trainable, got {trainable!r}; "
+            f"what Ray Train trains with several workers stays with Ray Tune"
+        )
+    if not isinstance(trainable, type):
+        _check_signature(trainable)
+    return Prepared(trainable)
+
+
+def with_parameters(trainable: Any, **parameters: Any) -> Prepared:
+    """The trainable with big arguments filled in: keywords of the function, or of the class's ``setup``."""
+    made = prepared(trainable)
+    return replace(made, parameters={**made.parameters, **parameters})
+
+
+def with_resources(trainable: Any, resources: Any) -> Prepared:
+    """The trainable with what each of its trials needs.
+
+    Args:
+        resources: a dict such as ``{"cpu": 2, "gpu": 0.5}``, a PlacementGroupFactory, a ScalingConfig, or a function of a
+            configuration.
+    """
+    return replace(prepared(trainable), resources=resources)
+
+
+def register_trainable(name: str, trainable: Any) -> None:
+    """Have a name stand for a trainable."""
+    _registered[name] = trainable
+
+
+def register_env(name: str, env_creator: Any) -> None:
+    """Environments belong to RLlib.
+
+    Raises:
+        NotCarried: always.
+    """
+    raise NotCarried(f"register_env({name!r}) is for RLlib, which has no counterpart here; run RLlib under Ray Tune")
+
+
+def _check_signature(function: Callable[..., Any]) -> None:
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # something built in
+        return
+    for name, way_out in _FORMER.items():
+        if name in names[1:]:
+            raise NotCarried(
+                f"trainables with an argument {name!r} are of Ray 1.x and have no counterpart here; {way_out}"
+            )

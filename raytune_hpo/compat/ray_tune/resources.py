@@ -1,0 +1,86 @@
+"""Resources of a trial in Ray's words: bundles, the first of which is the trainable's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from raytune_hpo.compat.ray_tune.config import ScalingConfig
+
+_WORDS = {"CPU": "cpu", "GPU": "gpu"}
+
+
+class PlacementGroupFactory:
+    """The resources of a trial as bundles, each of which is for one process.
+
+    Args:
+        bundles: such as ``[{"CPU": 1, "GPU": 0.5}]``.
+        strategy: how bundles are spread over nodes; Ray's default is kept.
+    """
+
+    def __init__(self, bundles: Sequence[Mapping[str, float]], strategy: str = "PACK", **options: Any) -> None:
+        if not bundles:
+            raise ValueError("a PlacementGroupFactory needs at least one bundle, got none; write [{'CPU': 1}]")
+        self.bundles = [{key: float(amount) for key, amount in bundle.items() if amount} for bundle in bundles]
+        self.strategy = strategy
+
+    @property
+    def head_cpus(self) -> float:
+        """The CPUs of the first bundle."""
+        return self.bundles[0].get("CPU", 0.0)
+
+    @property
+    def required_resources(self) -> dict[str, float]:
+        """What all bundles add up to."""
+        names = sorted({name for bundle in self.bundles for name in bundle})
+        return {name: sum(bundle.get(name, 0.0) for bundle in self.bundles) for name in names}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PlacementGroupFactory) and self.bundles == other.bundles
+
+    def __hash__(self) -> int:
+        return hash(repr(self.bundles))
+
+    def __repr__(self) -> str:
+        return f"PlacementGroupFactory({self.bundles!r})"
+
+
+Request = Mapping[str, float] | PlacementGroupFactory | ScalingConfig | Callable[[dict[str, Any]], Any] | None
+
+
+def resolved(request: Any, config: Callable[[], dict[str, Any]]) -> PlacementGroupFactory:
+    """The resources that a script has asked for.
+
+    Args:
+        request: as for ``with_resources``.
+        config: gives a configuration of the space, for a request that depends on one.
+
+    Raises:
+        ValueError: it is no request.
+    """
+    if callable(request):
+        request = request(config())
+    if request is None:
+        return PlacementGroupFactory([{"CPU": 1}])
+    if isinstance(request, ScalingConfig):
+        return PlacementGroupFactory(request.bundles())
+    if isinstance(request, Mapping):
+        upper = {our: theirs for theirs, our in _WORDS.items()}
+        return PlacementGroupFactory([{upper.get(str(name), str(name)): amount for name, amount in request.items()}])
+    if hasattr(request, "bundles"):  # ours, or Ray's own
+        return PlacementGroupFactory(request.bundles)
+    raise ValueError(
+        f"resources are a dict such as {{'cpu': 1}}, a PlacementGroupFactory or a function, got {request!r}"
+    )
+
+
+def in_our_words(factory: PlacementGroupFactory) -> list[dict[str, float]]:
+    """The bundles as ``hpo.Tuner`` takes them."""
+    return [{_WORDS.get(name, name): amount for name, amount in bundle.items()} for bundle in factory.bundles]
+
+
+def that_fit(factory: PlacementGroupFactory, cpus: int) -> int:
+    """How many trials of a kind run at the same time on so many CPUs; at least one."""
+    needed = factory.required_resources.get("CPU", 0.0)
+    return max(1, cpus if needed == 0 else math.floor(cpus / needed))

@@ -1,0 +1,266 @@
+"""Running an experiment: our own tuner around its trials, and what they have come to."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from raytune_hpo import cluster
+from raytune_hpo.api.run import Run
+from raytune_hpo.api.tuner import Tuner
+from raytune_hpo.compat.ray_tune.config import FailureConfig, RunConfig
+from raytune_hpo.compat.ray_tune.driver import Driver
+from raytune_hpo.compat.ray_tune.error import TuneError
+from raytune_hpo.compat.ray_tune.experiment import Experiment, Trial
+from raytune_hpo.compat.ray_tune.listener import Listener, Nobody
+from raytune_hpo.compat.ray_tune.mailbox import Postman
+from raytune_hpo.compat.ray_tune.prepared import Prepared
+from raytune_hpo.compat.ray_tune.resources import in_our_words
+from raytune_hpo.compat.ray_tune.result import Result
+from raytune_hpo.compat.ray_tune.result_grid import ResultGrid
+from raytune_hpo.compat.ray_tune.search_plan import SearchPlan
+from raytune_hpo.compat.ray_tune.stopper import stop_rule
+from raytune_hpo.compat.ray_tune.trial_folder import TrialFolder
+from raytune_hpo.compat.ray_tune.trial_runner import TrialRunner
+from raytune_hpo.compat.ray_tune.tune_config import TuneConfig
+from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.errors import StudyNotFound
+from raytune_hpo.facts import Fact, Printed, Started, Status
+from raytune_hpo.journal import open_storage
+from raytune_hpo.progress import Progress
+from raytune_hpo.results import Results
+from raytune_hpo.runtime.local import LocalHandle
+from raytune_hpo.runtime.plan import Handle, RunPlan
+from raytune_hpo.trial import Trial as OurTrial
+
+STUDY = "study.db"  # our journal, in the experiment's folder
+STOPPED = "stopped by a stop rule"
+_RETRIES = 2  # of trials whose worker died: that is not the script's fault
+_FOR_EVER = 10**6
+
+
+class Ending(NamedTuple):
+    """What an experiment has come to: its results, and its trials as callbacks know them."""
+
+    results: ResultGrid
+    trials: list[Trial]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """An experiment that is to be run.
+
+    Attributes:
+        retries: whether trials that have failed in earlier sessions are tried again.
+    """
+
+    experiment: Experiment
+    plan: SearchPlan
+    trainable: Prepared
+    tune_config: TuneConfig
+    run_config: RunConfig
+    retries: bool = False
+
+    def __call__(self) -> Ending:
+        """Run it to its end."""
+        stopper = stop_rule(self.run_config.stop)[1]
+        fail_fast = (self.run_config.failure_config or FailureConfig()).fail_fast
+        reporter = self.run_config.progress_reporter
+        callbacks = self.run_config.callbacks or ()
+        driver = Driver(callbacks, stopper, reporter, fails_fast=bool(fail_fast))
+        if reporter is not None:
+            reporter.setup(metric=self.plan.metric, mode=self.plan.mode, total_samples=self.plan.num_samples)
+        driver.begin(stop=stopper, num_samples=self.tune_config.num_samples, total_num_samples=self.plan.num_samples)
+        study = self._run(driver)
+        driver.end()
+        if driver.failure is not None:
+            raise driver.failure
+        ending = gathered(self.experiment, study, self.plan, driver)
+        if fail_fast == "raise" and ending.results.errors:
+            raise ending.results.errors[0]
+        return ending
+
+    def stored(self) -> ResultGrid:
+        """The results that an earlier session has left."""
+        plan = self._tuner(self.trainable, "local").plan
+        storage = open_storage(plan.settings.storage)
+        try:
+            study = Results.from_ledger(Ledger.fold(storage.read(plan.spec.name), plan.spec), plan)
+        except StudyNotFound:
+            study = Results(plan.spec, (), plan)
+        finally:
+            storage.close()
+        return gathered(self.experiment, study, self.plan, Driver()).results
+
+    # -------------------------------------------------------------------------------------------- our own tuner
+
+    def _run(self, driver: Driver) -> Results:
+        runtime = runtime_of(self.tune_config.runtime)
+        progress = Progress(enabled=self.run_config.verbose not in (0, False))
+        postman = None
+        with progress:
+            listener: Listener = driver
+            if runtime == "ray":
+                cluster.connect(say=progress.say)
+                postman = Postman(driver) if driver.is_needed else None
+                listener = Nobody() if postman is None else postman.listener
+            else:
+                _warn_of_gpus(self.experiment)
+            runner = TrialRunner(self.experiment, self.trainable, listener, in_thread=runtime == "local")
+            try:
+                return self._watched(runner, runtime, progress, driver)
+            finally:
+                runner.close()
+                if postman is not None:
+                    postman.close()
+
+    def _watched(self, runner: TrialRunner, runtime: str, progress: Progress, driver: Driver) -> Results:
+        tuner = self._tuner(runner, runtime)
+        followers = [] if self.run_config.verbose in (0, False) else [Echo(self.experiment)]
+        over = threading.Event()
+        with Run(_started(tuner.plan, runtime, progress), tuner.plan) as run:
+            watch = threading.Thread(target=_stop_when_asked, args=(driver, run, over), daemon=True)
+            watch.start()
+            try:
+                return run.watch(progress, *followers)
+            finally:
+                over.set()
+                driver.stops_all.set()
+                watch.join()
+
+    def _tuner(self, runner: Any, runtime: str) -> Tuner:
+        experiment, plan, trainable = self.experiment, self.plan, self.trainable
+        objective = cluster.with_parameters(runner, **trainable.parameters) if trainable.parameters else runner
+        bundles = in_our_words(experiment.resources)
+        retries = experiment.max_failures if experiment.max_failures >= 0 else _FOR_EVER
+        return Tuner(
+            objective,
+            plan.space,
+            metric=plan.metric,
+            mode=plan.mode,
+            sampler=plan.sampler,
+            scheduler=plan.scheduler,
+            num_trials=plan.num_trials,
+            time_budget_s=self.tune_config.time_budget_s,
+            max_concurrent=plan.max_concurrent,
+            resources=bundles[0] if len(bundles) == 1 else bundles,
+            max_retries=max(_RETRIES, retries),
+            retry_failed=self.retries,
+            points_to_evaluate=plan.points,
+            seed=plan.seed,
+            name=experiment.study_name,
+            storage=f"sqlite:///{Path(experiment.path) / STUDY}",
+            keep_checkpoints=0,
+            outcome_constraints=plan.outcome_constraints,
+            runtime=runtime,
+        )
+
+
+def runtime_of(wanted: str | None) -> str:
+    """Where trials run: on Ray where this process is connected, or RAY_ADDRESS names a cluster; or in threads of it."""
+    if wanted is not None:
+        return wanted
+    ray = sys.modules.get("ray")
+    is_connected = ray is not None and hasattr(ray, "is_initialized") and ray.is_initialized()
+    return "ray" if is_connected or os.environ.get("RAY_ADDRESS") else "local"
+
+
+def _started(plan: RunPlan, runtime: str, progress: Progress) -> Handle:
+    if runtime == "local":
+        return LocalHandle(plan)
+    return cluster.start(plan, detached=False, say=progress.say)
+
+
+def _stop_when_asked(driver: Driver, run: Run, over: threading.Event) -> None:
+    driver.stops_all.wait()
+    if not over.is_set():
+        run.stop(STOPPED)
+
+
+def _warn_of_gpus(experiment: Experiment) -> None:
+    if experiment.resources.required_resources.get("GPU"):
+        warnings.warn(
+            "trials that run in threads of this process are not given GPUs of their own; call ray.init() before, and they "
+            "run on Ray",
+            stacklevel=2,
+        )
+
+
+class Echo:
+    """Shows what trials have printed when they have ended, each line with its trial's name."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self._members: dict[int, int] = {}  # by the numbers of their segments
+
+    def __call__(self, fact: Fact) -> None:
+        if isinstance(fact, Started) and (fact.meta or {}).get("slot") is not None:
+            self._members[fact.number] = int(fact.meta["slot"])
+        if isinstance(fact, Printed):
+            number = self._members.get(fact.number, fact.number)
+            name = f"({self._experiment.trainable_name}_{self._experiment.trial_id(number)})"
+            sys.stdout.write("".join(f"{name} {line}\n" for line in fact.text.splitlines()))
+            sys.stdout.flush()
+
+
+# ------------------------------------------------------------------------------------------------ results
+
+
+def gathered(experiment: Experiment, study: Results, plan: SearchPlan, driver: Driver) -> Ending:
+    """The results of all trials: of a population, of all members."""
+    newest: dict[int, OurTrial] = {}
+    for ours in study.trials[len(experiment.known) :]:
+        number = ours.number if experiment.population is None or ours.slot is None else ours.slot
+        newest[experiment.identities.get(number, number)] = ours
+    results, trials = [], []
+    for number in sorted(newest):
+        ours = newest[number]
+        made = experiment.trial(number, experiment.config_of(ours.config, goes_on=ours.from_step is not None))
+        known = driver.trials.get(made.trial_id)
+        if known is None and not Path(made.path).is_dir() and not _took_its_worker_down(ours):
+            continue  # it was handed out, and never begun
+        if known is None:
+            made.status = _status(made, ours)
+            rows = TrialFolder(made.path).rows()
+            made.last_result = {**rows[-1], "done": True} if rows and made.is_finished() else rows[-1] if rows else {}
+        trial = known or made
+        results.append(Result(trial.path, trial.config, _with_config(trial), _error_of(trial, ours)))
+        trials.append(trial)
+    grid = ResultGrid(
+        results,
+        experiment_path=experiment.path,
+        statuses=[trial.status for trial in trials],
+        metric=plan.metric if plan.is_named else None,
+        mode=plan.mode if plan.is_named else None,
+        study=study,
+    )
+    return Ending(grid, trials)
+
+
+def _with_config(trial: Trial) -> dict[str, Any]:
+    """The last result; where there is none, the configuration alone. Its own is the trial's, whole, not as JSON has it."""
+    return {**trial.last_result, "config": trial.config}
+
+
+def _status(trial: Trial, ours: OurTrial) -> str:
+    """Of a trial that the driver has not heard of."""
+    if TrialFolder(trial.path).error() is not None or _took_its_worker_down(ours):
+        return Trial.ERROR
+    return Trial.PENDING if ours.status in (Status.WAITING, Status.RUNNING) else Trial.TERMINATED
+
+
+def _took_its_worker_down(ours: OurTrial) -> bool:
+    """Whether a trial has failed by more than a metric that our study cannot learn from."""
+    return ours.status is Status.FAILED and not (ours.error or "").startswith("ObjectiveError")
+
+
+def _error_of(trial: Trial, ours: OurTrial) -> BaseException | None:
+    error = TrialFolder(trial.path).error()
+    if error is None and _took_its_worker_down(ours):
+        return TuneError(ours.error or "the trial failed")
+    return error if trial.status == Trial.ERROR else None

@@ -1,0 +1,9 @@
+"""The scheduler that Ray Tune's BOHB needs: with ``TuneBOHB``, our ``bohb`` does the work of both."""
+
+from __future__ import annotations
+
+from raytune_hpo.compat.ray_tune.schedulers.hyperband import HyperBandScheduler
+
+
+class HyperBandForBOHB(HyperBandScheduler):
+    """HyperBand for ``TuneBOHB``: trials are paused at rungs, and the best go on. With another searcher, HyperBand."""

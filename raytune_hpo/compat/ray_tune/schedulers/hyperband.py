@@ -1,0 +1,43 @@
+"""HyperBand: ``hyperband`` does its work, without waiting for a bracket to fill."""
+
+from __future__ import annotations
+
+from raytune_hpo.compat.ray_tune.experiment import steps_of
+from raytune_hpo.compat.ray_tune.schedulers.trial_scheduler import Rule, TrialScheduler, scaled
+
+
+class HyperBandScheduler(TrialScheduler):
+    """Deals trials to brackets that begin to stop early or late.
+
+    Ray Tune's pauses trials until their bracket is full; ours stops them as they come, which needs no checkpoints.
+
+    Args:
+        time_attr: the count in a result that says how far a trial has come.
+        metric, mode: of the experiment, where TuneConfig does not say.
+        max_t: where a trial ends.
+        reduction_factor: rounded to a whole number of at least 2.
+        stop_last_trials: whether trials end at ``max_t``.
+    """
+
+    def __init__(
+        self,
+        time_attr: str = "training_iteration",
+        metric: str | None = None,
+        mode: str | None = None,
+        max_t: float = 81,
+        reduction_factor: float = 3,
+        stop_last_trials: bool = True,
+    ) -> None:
+        if max_t <= 0 or reduction_factor <= 1:
+            raise ValueError(f"HyperBand needs max_t > 0 and reduction_factor > 1, got {max_t=}, {reduction_factor=}")
+        self.metric, self.mode = metric, mode
+        self.eta, self.last_step = max(2, round(reduction_factor)), scaled(steps_of(time_attr), max_t)
+        self._time_attr, self._max_t, self._stops_last = time_attr, max_t, stop_last_trials
+
+    def rule(self) -> Rule:
+        """``hyperband``."""
+        steps = steps_of(self._time_attr)
+        stop = {self._time_attr: self._max_t} if self._stops_last else {}
+        if self.last_step < 2:
+            return Rule(None, steps, stop)
+        return Rule({"name": "hyperband", "eta": self.eta, "max_steps": self.last_step}, steps, stop)

@@ -1,0 +1,99 @@
+"""Mutations as scripts give them to population based training, as a space of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from raytune_hpo.space import Choice, Float, Int, Ordinal
+from raytune_hpo.space.dialects import translate
+from raytune_hpo.space.domain import Domain
+from raytune_hpo.space.values import is_scalar, same
+
+_DRAWS = 256  # by which the range of a function is found out
+_DECADES = 1000.0  # a positive range at least so wide is taken for one of orders of magnitude
+
+
+def mutated(space: Mapping[str, Any], mutations: Mapping[str, Any]) -> dict[str, Any]:
+    """The space in which a population moves: what may change as domains, everything else as it is in ``space``.
+
+    A list becomes an ordinal, whose neighbours are near; a function without arguments, the range of 256 of its draws.
+    """
+    made = dict(space)
+    for name, mutation in mutations.items():
+        before = space.get(name)
+        if isinstance(mutation, Mapping):
+            made[name] = mutated(before if isinstance(before, Mapping) else {}, mutation)
+        else:
+            made[name] = _domain(mutation)
+    return made
+
+
+def bounded(space: Mapping[str, Any], bounds: Mapping[str, Any]) -> dict[str, Any]:
+    """The space in which PB2 moves: ``[low, high]`` for each name, whole numbers where both are."""
+    made = dict(space)
+    for name, bound in bounds.items():
+        before = space.get(name)
+        if isinstance(bound, Mapping):
+            made[name] = bounded(before if isinstance(before, Mapping) else {}, bound)
+            continue
+        low, high = bound
+        is_whole = isinstance(low, int) and isinstance(high, int) and not isinstance(before, float)
+        made[name] = Int(low, high) if is_whole else Float(low, high)
+    return made
+
+
+def widened(space: Mapping[str, Any], config: Mapping[str, Any], paths: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """The space, wide enough for the values of a configuration at some paths, as far as it has any."""
+    made = dict(space)
+    for first, *rest in paths:
+        if first not in config:
+            continue
+        if rest:
+            made[first] = widened(made[first], config[first], [rest])
+        else:
+            made[first] = _with(made[first], config[first])
+    return made
+
+
+def _domain(mutation: Any) -> Any:
+    """The domain of one mutation."""
+    if isinstance(mutation, (list, tuple)):
+        return Ordinal(list(mutation)) if len(mutation) > 1 else Choice(list(mutation))
+    thing = translate(mutation)
+    if isinstance(thing, Domain):
+        return thing
+    if callable(mutation):
+        return _range([mutation() for _ in range(_DRAWS)])
+    raise ValueError(
+        f"a mutation is a list, a domain, a function without arguments or a dict of these, got {mutation!r}"
+    )
+
+
+def _range(draws: Sequence[Any]) -> Any:
+    """The domain that such draws seem to come from."""
+    if all(isinstance(draw, int) and not isinstance(draw, bool) for draw in draws):
+        return Int(min(draws), max(draws)) if min(draws) < max(draws) else Choice([draws[0]])
+    if all(isinstance(draw, (int, float)) and not isinstance(draw, bool) for draw in draws):
+        low, high = float(min(draws)), float(max(draws))
+        return Float(low, high, log=low > 0 and high / low >= _DECADES) if low < high else Choice([low])
+    listed: list[Any] = []
+    for draw in draws:
+        if not any(same(draw, known) for known in listed):
+            listed.append(draw)
+    return Choice(listed)
+
+
+def _with(domain: Any, value: Any) -> Any:
+    """The domain, wide enough for a value that a member begins with."""
+    if not is_scalar(value) or domain.problem(value) is None:
+        return domain
+    if domain.options:
+        kind = Ordinal if isinstance(domain, Ordinal) else Choice
+        return kind([value, *domain.options])
+    if not isinstance(domain, (Float, Int)) or isinstance(value, (bool, str)) or value is None:
+        return domain
+    low, high = domain.bounds
+    is_log = domain.log and value > 0
+    number: Callable[..., Any] = Int if isinstance(domain, Int) and isinstance(value, int) else Float
+    return number(min(low, value), max(high, value), log=is_log)

@@ -1,0 +1,47 @@
+"""Random and grid search: what Ray Tune does where no searcher is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raytune_hpo.compat.ray_tune.error import NotCarried
+from raytune_hpo.compat.ray_tune.search.searcher import Searcher
+
+
+class BasicVariantGenerator(Searcher):
+    """Walks what ``grid_search`` spans ``num_samples`` times, and draws everything else at random each time.
+
+    Args:
+        points_to_evaluate: configurations to try first; what they leave out is drawn.
+        max_concurrent: how many trials may run at the same time; 0: as many as there is room for.
+        random_state: a seed, or a generator of numpy's to draw one from.
+
+    Raises:
+        NotCarried: ``constant_grid_search``.
+    """
+
+    def __init__(
+        self,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        max_concurrent: int = 0,
+        constant_grid_search: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        if constant_grid_search:
+            raise NotCarried(
+                "constant_grid_search=True has no counterpart here; fix the random parameters as constants, and run a grid"
+            )
+        self._take(None, points_to_evaluate, _seed_of(random_state))
+        self.max_concurrent = max_concurrent or None
+
+    def sampler(self, num_goals: int) -> Any:
+        """``random``; where there is a grid, it is ``grid`` instead."""
+        return "random"
+
+
+def _seed_of(state: Any) -> int | None:
+    if state is None or isinstance(state, int):
+        return state
+    draw = state.integers if hasattr(state, "integers") else state.randint  # of a Generator, of a RandomState
+    return int(draw(2**31))

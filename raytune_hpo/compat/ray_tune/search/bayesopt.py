@@ -1,0 +1,58 @@
+"""BayesOptSearch: our ``gp`` does its work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raytune_hpo.compat.ray_tune.search.searcher import Searcher
+
+
+class BayesOptSearch(Searcher):
+    """Bayesian optimisation with a Gaussian process, in spaces of every kind.
+
+    Args:
+        space: a dict of ``(low, high)`` pairs, or a space of Ray Tune's; None: ``param_space``.
+        metric, mode: of the experiment, where TuneConfig does not say.
+        points_to_evaluate: configurations to try first.
+        utility_kwargs, random_search_steps, verbose, patience, skip_duplicate, repeat_float_precision: accepted; how the
+            process is asked is the sampler's own choice, and it repeats nothing.
+        random_state: the seed.
+        analysis: accepted, if it is None.
+    """
+
+    def __init__(
+        self,
+        space: Any = None,
+        metric: str | None = None,
+        mode: str | None = None,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+        utility_kwargs: Mapping[str, Any] | None = None,
+        random_state: int = 42,
+        random_search_steps: int = 10,
+        verbose: int = 0,
+        patience: int = 5,
+        skip_duplicate: bool = True,
+        analysis: Any = None,
+        repeat_float_precision: int = 5,
+    ) -> None:
+        super().__init__(metric, mode)
+        if analysis is not None:
+            raise ValueError("BayesOptSearch(analysis=) is not read here; give what is known as points_to_evaluate")
+        self._take(_ranges(space), points_to_evaluate, random_state)
+
+    def sampler(self, num_goals: int) -> Any:
+        """``gp``."""
+        return "gp"
+
+
+def _ranges(space: Any) -> Any:
+    """Pairs of numbers are ranges."""
+    from raytune_hpo.space import Float
+
+    if not isinstance(space, Mapping):
+        return space
+    return {
+        name: Float(*bounds) if isinstance(bounds, (tuple, list)) and len(bounds) == 2 else bounds
+        for name, bounds in space.items()
+    }

@@ -1,0 +1,112 @@
+"""The base of searchers: each says which of our samplers does its work, and brings its space, its points and its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raytune_hpo.compat.ray_tune.error import NotCarried
+
+
+class Searcher:
+    """The base of searchers. One of one's own is written as a sampler of ours: docs/how-to/own-sampler.md.
+
+    Attributes:
+        space: in which it searches; None: ``param_space``.
+        points_to_evaluate: configurations to try first.
+        evaluated_rewards: the metric's values of these points, which are then not run; empty: they are.
+        seed: of everything random; None: see TuneConfig.
+        max_concurrent: how many trials may run at the same time; None: it does not say.
+        constraints: functions that configurations have to fulfil; ``outcome_constraints``: bounds on metrics of results.
+    """
+
+    metric: Any = None
+    mode: Any = None
+    space: Any = None
+    points_to_evaluate: Sequence[Mapping[str, Any]] = ()
+    evaluated_rewards: Sequence[float] = ()
+    seed: int | None = None
+    max_concurrent: int | None = None
+    constraints: Sequence[Any] = ()
+    outcome_constraints: Sequence[str] = ()
+
+    def __init__(self, metric: Any = None, mode: Any = None) -> None:
+        self.metric, self.mode = metric, mode
+
+    def _take(
+        self,
+        space: Any,
+        points_to_evaluate: Sequence[Mapping[str, Any]] | None,
+        seed: int | None = None,
+        evaluated_rewards: Sequence[float] | None = None,
+    ) -> None:
+        """Keep what most of them take, checked."""
+        self.space, self.seed = space, seed
+        self.points_to_evaluate = list(points_to_evaluate or ())
+        self.evaluated_rewards = list(evaluated_rewards or ())
+        if len(self.evaluated_rewards) > len(self.points_to_evaluate):
+            raise ValueError(
+                f"evaluated_rewards are of points_to_evaluate, got {len(self.evaluated_rewards)} rewards of "
+                f"{len(self.points_to_evaluate)} points"
+            )
+
+    def sampler(self, num_goals: int) -> Any:
+        """Ours that does its work, as ``hpo.Tuner`` takes it.
+
+        Raises:
+            NotCarried: nothing does.
+        """
+        raise NotCarried(
+            f"{type(self).__name__} suggests in Ray Tune's own loop, which there is none of here; write it as a sampler of "
+            f"ours (docs/how-to/own-sampler.md) and give that as search_alg="
+        )
+
+    def set_search_properties(self, metric: Any, mode: Any, config: Mapping[str, Any], **spec: Any) -> bool:
+        """Take on a metric, a mode and a space, where it has none."""
+        self.metric, self.mode = self.metric or metric, self.mode or mode
+        if self.space is None and config:
+            self.space = config
+        return True
+
+
+class ConcurrencyLimiter(Searcher):
+    """A searcher of whose trials no more than some run at the same time.
+
+    Args:
+        batch: accepted: samplers know what is running, and need not wait for all of a batch.
+    """
+
+    def __init__(self, searcher: Searcher, max_concurrent: int, batch: bool = False) -> None:
+        if max_concurrent < 1:
+            raise ValueError(f"max_concurrent is at least 1, got {max_concurrent}")
+        self.searcher = searcher
+        self.metric, self.mode, self.space, self.seed = searcher.metric, searcher.mode, searcher.space, searcher.seed
+        self.points_to_evaluate = searcher.points_to_evaluate
+        self.evaluated_rewards = searcher.evaluated_rewards
+        self.constraints, self.outcome_constraints = searcher.constraints, searcher.outcome_constraints
+        self.max_concurrent = max_concurrent
+
+    def sampler(self, num_goals: int) -> Any:
+        """That of the searcher."""
+        return self.searcher.sampler(num_goals)
+
+
+class Repeater(Searcher):
+    """Would run each suggestion several times.
+
+    Raises:
+        NotCarried: always.
+    """
+
+    def __init__(self, searcher: Searcher, repeat: int = 1, set_index: bool = True) -> None:
+        raise NotCarried(
+            f"Repeater(repeat={repeat}) has no counterpart here; repeat inside the trainable and report the mean, or use "
+            f"hpo.Tuner(instances={repeat}), which stops repeating what is not worth it"
+        )
+
+
+def innermost(searcher: Searcher) -> Searcher:
+    """A searcher without what is wrapped around it."""
+    while isinstance(searcher, ConcurrencyLimiter):
+        searcher = searcher.searcher
+    return searcher

@@ -1,0 +1,5 @@
+"""``ray.tune.search.zoopt``: ZOOptSearch, as ``others`` has it."""
+
+from raytune_hpo.compat.ray_tune.search.others import ZOOptSearch
+
+__all__ = ["ZOOptSearch"]

@@ -1,0 +1,306 @@
+"""From Ray Tune's settings to ours: the space, the sampler, the scheduler and the goals of an experiment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from raytune_hpo import registry
+from raytune_hpo.compat.ray_tune.experiment import BY_RESULTS, Steps
+from raytune_hpo.compat.ray_tune.result import DEFAULT_METRIC, TRAINING_ITERATION
+from raytune_hpo.compat.ray_tune.schedulers import NAMES as SCHEDULERS
+from raytune_hpo.compat.ray_tune.schedulers import HyperBandForBOHB, create_scheduler
+from raytune_hpo.compat.ray_tune.schedulers.mutations import widened
+from raytune_hpo.compat.ray_tune.schedulers.pbt import PopulationScheduler
+from raytune_hpo.compat.ray_tune.schedulers.trial_scheduler import FIFOScheduler, Rule, TrialScheduler
+from raytune_hpo.compat.ray_tune.search import NAMES as SEARCHERS
+from raytune_hpo.compat.ray_tune.search import BasicVariantGenerator, create_searcher
+from raytune_hpo.compat.ray_tune.search.bohb import TuneBOHB
+from raytune_hpo.compat.ray_tune.search.define_by_run import Defined
+from raytune_hpo.compat.ray_tune.search.searcher import Searcher, innermost
+from raytune_hpo.compat.ray_tune.seeding import seed_from_numpy
+from raytune_hpo.compat.ray_tune.tune_config import TuneConfig
+from raytune_hpo.rng import derive
+from raytune_hpo.samplers.grid import Grid
+from raytune_hpo.space import Space
+
+ENDLESS = 2**31  # trials of an experiment that something else ends
+PLACEHOLDER = "no_parameters"  # stands in a space for a configuration that is empty
+_LEARNS_NOTHING = ("random", "grid", "sobol")  # samplers that need no metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchPlan:
+    """How an experiment searches, in our words; see ``hpo.Tuner`` and, for the rest, ``Experiment``.
+
+    Attributes:
+        num_samples: how many trials Ray Tune would count; -1: without end.
+        is_named: whether the script has named a metric; otherwise nothing learns from the one that stands here.
+    """
+
+    space: Space
+    sampler: Any
+    scheduler: Any = None
+    metric: str | list[str] = TRAINING_ITERATION
+    mode: str | list[str] = "max"
+    num_trials: int | None = None
+    num_samples: int = 1
+    points: Sequence[Mapping[str, Any]] = ()
+    seed: int = 0
+    max_concurrent: int | None = None
+    outcome_constraints: Sequence[str] = ()
+    steps: Steps = BY_RESULTS
+    stop: Mapping[str, Any] = field(default_factory=dict)
+    known: tuple[Mapping[str, float], ...] = ()
+    transform: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    explore: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    population: int | None = None
+    last_step: int | None = None
+    pauses: bool = False
+    is_named: bool = False
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return (self.metric,) if isinstance(self.metric, str) else tuple(self.metric)
+
+
+@dataclass(frozen=True)
+class Unwrapped:
+    """Makes an empty configuration of one that holds nothing but the placeholder."""
+
+    def __call__(self, config: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in config.items() if key != PLACEHOLDER}
+
+
+@dataclass(frozen=True)
+class AsDefined:
+    """Makes the configuration that a function defines of values for all the parameters that it may ask for."""
+
+    defined: Defined
+    names: frozenset[str]
+
+    def __call__(self, config: dict[str, Any]) -> dict[str, Any]:
+        around = {key: value for key, value in config.items() if key not in self.names}
+        return {**around, **self.defined.config({key: config[key] for key in self.names})}
+
+
+def plan_of(param_space: Any, config: TuneConfig, stop: Mapping[str, Any]) -> SearchPlan:
+    """The plan of an experiment.
+
+    Raises:
+        ValueError: settings that do not go together; SpaceError, SpecError: of ours.
+        NotCarried: a searcher or scheduler of somebody's own.
+    """
+    searcher, scheduler = _searcher(config.search_alg), _scheduler(config.scheduler)
+    seed = config.seed if config.seed is not None else searcher.seed
+    seed = seed_from_numpy() if seed is None else seed
+    whole, transform = _whole(param_space, searcher.space)
+    limit = [n for n in (config.max_concurrent_trials, searcher.max_concurrent) if n]
+    common: dict[str, Any] = {"seed": seed, "max_concurrent": min(limit, default=None), "transform": transform}
+    metric, mode = _goals(config, searcher, scheduler)
+    if isinstance(scheduler, PopulationScheduler):
+        common |= _named(metric, mode)
+        planned = _population(whole, config, scheduler, stop, seed)
+        if planned is not None:
+            return SearchPlan(**common, **planned)
+        scheduler = FIFOScheduler()
+    space = Space(whole, constraints=searcher.constraints) if isinstance(whole, Mapping) else Space.of(whole)
+    goals = 1 if metric is None or isinstance(metric, str) else len(metric)
+    rule, sampler = scheduler.rule(), searcher.sampler(goals)
+    pauses = False
+    if isinstance(innermost(searcher), TuneBOHB) and isinstance(scheduler, HyperBandForBOHB):
+        sampler = {"name": "bohb", "max_steps": max(2, scheduler.last_step), "eta": scheduler.eta}
+        rule, pauses = Rule(None, rule.steps, rule.stop), True
+    size = _grid_size(space)
+    if sampler == "random" and size is not None:
+        samples = config.num_samples if config.num_samples > 0 else max(1, ENDLESS // size)
+        sampler = Grid(samples=samples)
+    else:
+        size = 1
+    name = registry.describe("sampler", registry.make("sampler", sampler)).name
+    learns = rule.scheduler is not None or name not in _LEARNS_NOTHING or bool(searcher.outcome_constraints)
+    if learns or (metric is not None and mode is not None):
+        common |= _named(metric, mode)
+    points, known = _points(space, searcher, seed, common.get("metric", TRAINING_ITERATION))
+    num_samples = config.num_samples * size if config.num_samples > 0 else -1
+    counts = not isinstance(sampler, Grid) or bool(points)
+    return SearchPlan(
+        **common,
+        space=space,
+        sampler=sampler,
+        scheduler=rule.scheduler,
+        num_trials=(ENDLESS if num_samples < 0 else num_samples + len(known)) if counts else None,
+        num_samples=num_samples,
+        points=points,
+        known=known,
+        outcome_constraints=searcher.outcome_constraints,
+        steps=rule.steps,
+        stop=rule.stop,
+        pauses=pauses,
+    )
+
+
+class OurSampler(Searcher):
+    """A sampler of ours, as ``hpo.Tuner`` takes it."""
+
+    def __init__(self, wanted: Any) -> None:
+        super().__init__()
+        self._wanted = wanted
+
+    def sampler(self, num_goals: int) -> Any:
+        """Itself."""
+        return self._wanted
+
+
+class OurScheduler(TrialScheduler):
+    """A scheduler of ours, as ``hpo.Tuner`` takes it, which counts a trial's results."""
+
+    def __init__(self, wanted: Any) -> None:
+        self._wanted = wanted
+
+    def rule(self) -> Rule:
+        """Itself."""
+        return Rule(self._wanted)
+
+
+def _searcher(given: Any) -> Searcher:
+    if given is None:
+        return BasicVariantGenerator()
+    if isinstance(given, Searcher):
+        return given
+    if isinstance(given, str) and given.lower() in SEARCHERS:
+        return create_searcher(given)
+    registry.make("sampler", given)  # says what is wrong with it
+    return OurSampler(given)
+
+
+def _scheduler(given: Any) -> TrialScheduler:
+    if given is None:
+        return FIFOScheduler()
+    if isinstance(given, TrialScheduler):
+        return given
+    if isinstance(given, str) and given.lower() in SCHEDULERS:
+        return create_scheduler(given)
+    registry.make("scheduler", given)
+    return OurScheduler(given)
+
+
+def _goals(config: TuneConfig, searcher: Searcher, scheduler: TrialScheduler) -> tuple[Any, Any]:
+    """The metric and the mode, from whoever says so."""
+    sources = (config, innermost(searcher), searcher, scheduler)
+    metric = next((source.metric for source in sources if source.metric is not None), None)
+    mode = next((source.mode for source in sources if source.mode is not None), None)
+    return metric, mode
+
+
+def _named(metric: Any, mode: Any) -> dict[str, Any]:
+    if mode is None:
+        raise ValueError(
+            f"an experiment that learns, or stops trials, needs a mode, 'min' or 'max', got {metric=}, {mode=}; give both "
+            f"in TuneConfig"
+        )
+    return {"metric": DEFAULT_METRIC if metric is None else metric, "mode": mode, "is_named": True}
+
+
+# ------------------------------------------------------------------------------------------------ spaces
+
+
+def _whole(param_space: Any, searched: Any) -> tuple[Any, Any]:
+    """The space of whole configurations, and what makes a trainable's of one of them."""
+    around = dict(param_space or {}) if isinstance(param_space, Mapping) or param_space is None else param_space
+    if isinstance(searched, Defined):
+        domains = searched.domains()
+        return {**around, **domains}, AsDefined(searched, frozenset(domains))
+    if searched is None:
+        whole: Any = around
+    elif isinstance(searched, Mapping):
+        whole = {**around, **searched}
+    else:
+        whole = searched
+    if isinstance(whole, Mapping) and not whole:
+        return {PLACEHOLDER: 0}, Unwrapped()
+    return whole, None
+
+
+def _grid_axes(space: Space) -> list[int]:
+    return [j for j, column in enumerate(space.columns) if getattr(column.domain, "is_grid_axis", False)]
+
+
+def _grid_size(space: Space) -> int | None:
+    """How many points ``grid_search`` spans; None where there is none."""
+    axes = _grid_axes(space)
+    return math.prod(space.columns[j].domain.size or 1 for j in axes) if axes else None
+
+
+def _variants(space: Space, samples: int, seed: int) -> list[dict[str, Any]]:
+    """The configurations of a whole experiment: its grid, so often, with the rest drawn anew each time."""
+    axes = _grid_axes(space)
+    sizes = [space.columns[j].domain.size or 1 for j in axes]
+    num = samples * math.prod(sizes)
+    rng = derive(seed, "variants")
+    rows = rng.random((num, space.num_columns))
+    if axes:
+        cells = np.array(np.unravel_index(np.arange(num) % math.prod(sizes), sizes)).T
+        rows[:, axes] = (cells + 0.5) / sizes
+    return [dict(space.drawn(config, rng)) for config in space.decode(rows)]
+
+
+def _points(
+    space: Space, searcher: Searcher, seed: int, metric: Any
+) -> tuple[list[dict[str, Any]], tuple[Mapping[str, float], ...]]:
+    """The points to try first, whole, and the results of those that are known."""
+    rewards = searcher.evaluated_rewards
+    if rewards and not isinstance(metric, str):
+        raise ValueError(f"evaluated_rewards are values of one metric, the experiment has {metric}")
+    base = space.sample(len(searcher.points_to_evaluate), derive(seed, "points")) if searcher.points_to_evaluate else []
+    points = [_overlaid(drawn, point) for drawn, point in zip(base, searcher.points_to_evaluate, strict=True)]
+    return points, tuple({metric: float(reward)} for reward in rewards)
+
+
+def _overlaid(base: Mapping[str, Any], point: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with what a point says of it."""
+    made = dict(base)
+    for key, value in point.items():
+        inner = base.get(key)
+        is_nested = isinstance(inner, Mapping) and isinstance(value, Mapping) and inner.keys() >= value.keys()
+        made[key] = _overlaid(inner, value) if is_nested and isinstance(inner, Mapping) else value
+    return made
+
+
+# ------------------------------------------------------------------------------------------------ populations
+
+
+def _population(
+    param_space: Mapping[str, Any],
+    config: TuneConfig,
+    scheduler: PopulationScheduler,
+    stop: Mapping[str, Any],
+    seed: int,
+) -> dict[str, Any] | None:
+    """How a population searches; None where it would have one member, which has nobody to copy."""
+    if config.num_samples < 1:
+        raise ValueError(f"a population has as many members as num_samples says, got {config.num_samples}")
+    begin = Space(param_space or {PLACEHOLDER: 0})
+    founders = _variants(begin, config.num_samples, seed)
+    if len(founders) < 2:
+        return None
+    domains = scheduler.space(param_space)
+    for founder in founders:
+        domains = widened(domains, founder, scheduler.changes)
+    space, last_step = Space(domains), scheduler.last_step(stop)
+    drawn = space.sample(len(founders), derive(seed, "founders"))
+    return {
+        "space": space,
+        "sampler": scheduler.sampler(len(founders), last_step),
+        "num_trials": ENDLESS,  # segments; the sampler says when all members have ended
+        "num_samples": len(founders),
+        "points": [_overlaid(base, founder) for base, founder in zip(drawn, founders, strict=True)],
+        "steps": scheduler.steps,
+        "explore": scheduler.explore,
+        "population": len(founders),
+        "last_step": last_step,
+    }

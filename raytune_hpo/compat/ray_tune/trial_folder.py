@@ -1,0 +1,240 @@
+"""The folder of one trial: its parameters, a row for each result, its error and its checkpoints, named as Ray Tune does."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from io import StringIO
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import cloudpickle
+import numpy as np
+
+from raytune_hpo.compat.ray_tune.error import TuneError
+from raytune_hpo.files import write_whole
+
+if TYPE_CHECKING:
+    import pandas
+
+PARAMS, ROWS, TABLE = "params.json", "result.json", "progress.csv"
+ERROR_TEXT, ERROR = "error.txt", "error.pkl"
+STATE = ".tune_result.json"  # in a checkpoint: the result that it belongs to, which says how far its trial had come
+CHECKPOINT = "checkpoint_"
+CHECKPOINT_NAME = "checkpoint_dir_name"
+
+
+class TrialFolder:
+    """Reads a trial's folder; what is not there is empty."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def params(self) -> dict[str, Any]:
+        """The configuration, as far as JSON holds it."""
+        return _read_json(self.path / PARAMS)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The results, in the order of their reports."""
+        try:
+            lines = (self.path / ROWS).read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in lines:
+            try:
+                found.append(json.loads(line))
+            except ValueError:  # the last line, where the machine died while it was written
+                break
+        return found
+
+    def dataframe(self) -> pandas.DataFrame:
+        """The results as a table, nested ones by names such as ``config/lr``."""
+        import pandas
+
+        table: pandas.DataFrame = pandas.DataFrame([flattened(row) for row in self.rows()])
+        return table
+
+    def error(self) -> BaseException | None:
+        """The exception that ended the trial; where it cannot be unpickled here, a TuneError of its traceback."""
+        try:
+            data = (self.path / ERROR).read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            error = pickle.loads(data)
+        except Exception:  # whatever an exception's own unpickling raises
+            error = None
+        if isinstance(error, BaseException):
+            return error
+        return TuneError((self.path / ERROR_TEXT).read_text(encoding="utf-8"))
+
+    def checkpoints(self) -> list[Path]:
+        """The folders of the checkpoints that are kept, the oldest first."""
+        return sorted(path for path in self.path.glob(f"{CHECKPOINT}*") if path.is_dir())
+
+    def kept(self) -> list[tuple[Path, dict[str, Any]]]:
+        """The checkpoints that are kept, each with its result, the oldest first."""
+        return [(place, state_of(place)) for place in self.checkpoints()]
+
+
+class TrialRecord(TrialFolder):
+    """Writes a trial's folder while it runs."""
+
+    def __init__(self, path: str | PathLike[str], config: Mapping[str, Any]) -> None:
+        super().__init__(path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / PARAMS).write_text(_dumped(config), encoding="utf-8")
+        self._rows: TextIO | None = None
+        self._table: TextIO | None = None
+        self._columns: list[str] | None = None
+
+    def append(self, result: Mapping[str, Any]) -> None:
+        """Add a result to the rows, and to the table: this has the columns of its first row."""
+        if self._rows is None:
+            self._rows = open(self.path / ROWS, "a", encoding="utf-8")  # noqa: SIM115  # until the trial ends
+        self._rows.write(f"{_dumped(result)}\n")
+        self._rows.flush()
+        self._tabulate(flattened(result))
+
+    def _tabulate(self, row: Mapping[str, Any]) -> None:
+        if self._table is None:
+            file = self.path / TABLE
+            self._columns = _header(file) or list(row)
+            is_new = not file.exists()
+            self._table = open(file, "a", encoding="utf-8", newline="")  # noqa: SIM115
+            if is_new:
+                self._table.write(_csv_line(self._columns))
+        assert self._columns is not None
+        self._table.write(_csv_line([row.get(column, "") for column in self._columns]))
+        self._table.flush()
+
+    def fail(self, error: BaseException, text: str) -> None:
+        """Keep the exception that ended the trial, or one of its attempts."""
+        with open(self.path / ERROR_TEXT, "a", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+        try:
+            data = cloudpickle.dumps(error)
+        except Exception:  # whatever its pickling raises: the text says it all
+            data = pickle.dumps(TuneError(text))
+        (self.path / ERROR).write_bytes(data)
+
+    def forgive(self) -> None:
+        """The trial is tried again: it has not failed."""
+        (self.path / ERROR).unlink(missing_ok=True)
+
+    def save(self, write: Callable[[Path], object], result: Mapping[str, Any]) -> Path:
+        """Add a checkpoint: the folder appears when it is whole.
+
+        Args:
+            write: writes it into the empty folder that it is given.
+            result: the one that it belongs to.
+        """
+        there = self.checkpoints()
+        index = int(there[-1].name.removeprefix(CHECKPOINT)) + 1 if there else 0
+        new = Path(tempfile.mkdtemp(prefix=".checkpoint-", dir=self.path))
+        try:
+            new.chmod(0o755)  # mkdtemp's folder is for its owner alone
+            write(new)
+            place = self.path / f"{CHECKPOINT}{index:06d}"
+            (new / STATE).write_text(_dumped({**result, CHECKPOINT_NAME: place.name}), encoding="utf-8")
+            os.rename(new, place)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        return place
+
+    def close(self) -> None:
+        for file in (self._rows, self._table):
+            if file is not None:
+                file.close()
+        self._rows = self._table = None
+
+
+def state_of(checkpoint: Path) -> dict[str, Any]:
+    """The result that a checkpoint belongs to; empty where it says nothing of one."""
+    return _read_json(checkpoint / STATE)
+
+
+def linked(source: Path, target: Path) -> None:
+    """Have the files of a folder in another one too, without a copy where the disk can do that."""
+    shutil.copytree(source, target, dirs_exist_ok=True, copy_function=_link)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without hard links
+        shutil.copy2(source, target)
+
+
+def flattened(result: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, with names such as ``config/lr``."""
+    flat: dict[str, Any] = {}
+    for key, value in result.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(flattened(value, f"{prefix}{key}/"))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write a small file that is never seen half."""
+    write_whole(path, _dumped(data))
+
+
+def _dumped(data: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(data, default=_as_json)
+    except (TypeError, ValueError):  # keys that are no text, or a dict that holds itself
+        return json.dumps(_with_text_keys(data, 0), default=_as_json)
+
+
+def _with_text_keys(value: Any, depth: int) -> Any:
+    if depth > 50:
+        return repr(type(value))
+    if isinstance(value, Mapping):
+        return {str(key): _with_text_keys(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_text_keys(item, depth + 1) for item in value]
+    return value
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=repr)
+    return repr(value)
+
+
+def _csv_line(values: list[Any]) -> str:
+    line = StringIO()
+    csv.writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue()
+
+
+def _header(file: Path) -> list[str] | None:
+    if not file.exists():
+        return None
+    with open(file, encoding="utf-8", newline="") as lines:
+        return next(csv.reader(lines), None)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return data

@@ -1,0 +1,212 @@
+"""The objective of an experiment: runs one trial of a trainable, a function or a class, in the process that calls it."""
+
+from __future__ import annotations
+
+import ctypes
+import inspect
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
+from raytune_hpo.compat.ray_tune.error import TrialDone, TuneError
+from raytune_hpo.compat.ray_tune.experiment import Experiment, Trial
+from raytune_hpo.compat.ray_tune.listener import Listener
+from raytune_hpo.compat.ray_tune.prepared import Prepared
+from raytune_hpo.compat.ray_tune.result import DEFAULT_METRIC
+from raytune_hpo.compat.ray_tune.session import entered
+from raytune_hpo.compat.ray_tune.trainable import Trainable
+from raytune_hpo.compat.ray_tune.trial_session import TrialSession
+from raytune_hpo.errors import TrialStopped
+from raytune_hpo.runtime.trial_run import TrialRun, current_run
+
+_CLONE_FS = 0x200  # of Linux' sched.h: what threads share of file systems, among it the working folder
+_STDOUT = "stdout"
+
+
+class TrialRunner:
+    """Runs trials.
+
+    Args:
+        listener: is told what happens.
+        in_thread: whether trials run in threads of one process, which share its working folder.
+    """
+
+    def __init__(self, experiment: Experiment, trainable: Prepared, listener: Listener, *, in_thread: bool) -> None:
+        self.__name__ = trainable.__name__
+        self._experiment, self._trainable, self._listener = experiment, trainable, listener
+        self._in_thread = in_thread
+        self._idle: list[Trainable] = []  # that other trials may use
+
+    def __call__(self, config: dict[str, Any], **parameters: Any) -> dict[str, Any]:
+        run = current_run()
+        assert run is not None, "a runtime calls this"
+        experiment, assignment = self._experiment, run.assignment
+        if assignment.number < len(experiment.known):
+            return dict(experiment.known[assignment.number])
+        if assignment.number in experiment.skipped or self._listener.is_over:
+            raise TrialStopped("no further trial is to begin")
+        number = assignment.number if assignment.slot is None else assignment.slot
+        own = experiment.config_of(config, goes_on=assignment.from_step is not None)
+        trial = experiment.trial(number, own)
+        if number in experiment.begins_anew and assignment.attempt == 1:
+            shutil.rmtree(trial.path, ignore_errors=True)
+        session = TrialSession(experiment, trial, self._listener, run, self._beginning(run, trial))
+        try:
+            with entered(session), _in_folder(trial.path, self._working_folder):
+                return self._run(session, parameters)
+        finally:
+            session.record.close()
+            if experiment.logs_output:
+                with open(Path(trial.path) / _STDOUT, "a", encoding="utf-8") as file:
+                    file.write(str(run.output))
+
+    def close(self) -> None:
+        """Clean up trainables that no trial will use any more."""
+        while self._idle:
+            self._idle.pop().stop()
+
+    @property
+    def _working_folder(self) -> str:
+        """How a trial gets its own: not at all, for its thread, or for its process."""
+        if not self._experiment.changes_folder:
+            return "none"
+        return "thread" if self._in_thread else "process"
+
+    def _beginning(self, run: TrialRun, trial: Trial) -> Checkpoint | None:
+        """What a trial goes on from: what our study says or, where it has been tried before, the newest in its folder."""
+        begun_with = run.saving.begun_with
+        if begun_with is not None:
+            return Checkpoint(begun_with.path)
+        is_again = run.assignment.attempt > 1 or run.assignment.number in self._experiment.identities
+        is_again = is_again and run.assignment.number not in self._experiment.begins_anew
+        return trial.checkpoint if is_again else None
+
+    def _run(self, session: TrialSession, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Train until the trial ends, again where it has failed and may be tried again."""
+        experiment, trial, num_failed = self._experiment, session.trial, 0
+        session.record.forgive()
+        while True:
+            self._listener.started(trial)
+            try:
+                self._train(session, parameters)
+            except TrialDone:
+                pass  # at the report that fulfilled its stop rule: this is its end
+            except TrialStopped:
+                if experiment.population is not None or experiment.pauses:
+                    self._listener.paused(trial.trial_id)
+                else:
+                    self._listener.ended(trial.trial_id, None)
+                raise
+            except (Exception, SystemExit) as error:
+                num_failed += 1
+                text = session.fail(error)
+                if 0 <= experiment.max_failures < num_failed:
+                    self._listener.ended(trial.trial_id, text)
+                    raise
+                session.begin(trial.checkpoint)
+                session.record.forgive()
+                continue
+            self._listener.ended(trial.trial_id, None)
+            return session.outcome()
+
+    # -------------------------------------------------------------------------------------------- functions and classes
+
+    def _train(self, session: TrialSession, parameters: dict[str, Any]) -> None:
+        if self._trainable.is_class:
+            self._train_class(session, parameters)
+        else:
+            self._call(session, parameters)
+
+    def _call(self, session: TrialSession, parameters: dict[str, Any]) -> None:
+        """Call a function; what it yields are reports, and what it returns is one more."""
+        returned = self._trainable.trainable(session.trial.config, **parameters)
+        if inspect.isgenerator(returned):
+            returned = _drained(returned, session)
+        if returned is not None:
+            session.report(_metrics_of(returned))
+
+    def _train_class(self, session: TrialSession, parameters: dict[str, Any]) -> None:
+        """Have an object of a class make its steps."""
+        trainable = self._object(session.trial, parameters)
+        write = partial(_saved, trainable)
+        is_whole = False
+        try:
+            if session.begun_with is not None:
+                trainable.restore(session.begun_with)
+            while True:
+                session.deliver(trainable.train(), write)
+        except (TrialDone, TrialStopped) as end:
+            is_whole = True
+            if isinstance(end, TrialStopped) and not self._experiment.pauses and self._experiment.population is None:
+                session.save_at_end(write)
+            raise
+        finally:
+            if self._experiment.reuses and is_whole:
+                self._idle.append(trainable)
+            else:
+                trainable.stop()
+
+    def _object(self, trial: Trial, parameters: dict[str, Any]) -> Trainable:
+        """One that is idle and can take on the trial's configuration, or else a new one."""
+        with suppress(IndexError):  # none is idle
+            trainable = self._idle.pop()
+            if trainable.reset(trial.config, trial_info=trial):
+                return trainable
+            trainable.stop()
+        made: Trainable = self._trainable.trainable(trial.config, trial_info=trial, parameters=parameters)
+        return made
+
+
+def _saved(trainable: Trainable, folder: Path) -> None:
+    trainable.save(folder)
+
+
+def _drained(generator: Any, session: TrialSession) -> Any:
+    """Report what a generator yields; what it returns."""
+    try:
+        while True:
+            try:
+                item = next(generator)
+            except StopIteration as stop:
+                return stop.value
+            session.report(_metrics_of(item))
+    finally:
+        generator.close()
+
+
+def _metrics_of(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, (int, float)) or hasattr(value, "dtype"):
+        return {DEFAULT_METRIC: value}
+    raise TuneError(f"a function returns or yields a number or a dict of metrics, got {value!r}")
+
+
+@contextmanager
+def _in_folder(path: str, way: str) -> Iterator[None]:
+    """Work in a trial's folder.
+
+    Threads share the working folder of their process, but for Linux, where one can have its own.
+    """
+    if way == "none" or (way == "thread" and not _unshared()):
+        yield
+        return
+    before = os.getcwd()
+    os.chdir(path)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _unshared() -> bool:
+    """Give this thread a working folder of its own; whether that has been possible."""
+    if not sys.platform.startswith("linux"):
+        return False
+    return bool(ctypes.CDLL(None).unshare(_CLONE_FS) == 0)

@@ -1,0 +1,232 @@
+"""The session of a running trial: what happens at each of its reports, in the process that runs it."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.compat.ray_tune.autofilled import AutoFilled
+from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
+from raytune_hpo.compat.ray_tune.error import TrialDone, TuneError
+from raytune_hpo.compat.ray_tune.experiment import Experiment, Trial
+from raytune_hpo.compat.ray_tune.listener import Listener
+from raytune_hpo.compat.ray_tune.result import SHOULD_CHECKPOINT
+from raytune_hpo.compat.ray_tune.stopper import reached
+from raytune_hpo.compat.ray_tune.trial_folder import (
+    CHECKPOINT_NAME,
+    TrialRecord,
+    flattened,
+    linked,
+    state_of,
+)
+from raytune_hpo.goals import Goal
+from raytune_hpo.runtime.trial_run import TrialRun
+
+Write = Callable[[Path], object]
+
+# What our journal is not told: it has it anyway, or it means something else there.
+_LEFT_OUT = frozenset(
+    (
+        "timestamp checkpoint_dir_name done date time_this_iter_s pid hostname node_ip time_since_restore "
+        "iterations_since_restore trial_id experiment_tag should_checkpoint step save checkpoint status"
+    ).split()
+)
+_MAX_TEXT = 200
+
+
+class TrialSession:
+    """One run of a trial.
+
+    Args:
+        run: of our own runtime, which carries reports to the study.
+        begun_with: the checkpoint that it goes on from; None: it begins at its start.
+
+    Attributes:
+        last: the newest result; None before there is one.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        trial: Trial,
+        listener: Listener,
+        run: TrialRun,
+        begun_with: Checkpoint | None,
+    ) -> None:
+        self.trial, self.record = trial, TrialRecord(trial.path, trial.config)
+        self.last: dict[str, Any] | None = None
+        self._experiment, self._listener, self._run = experiment, listener, run
+        self._lock = threading.RLock()
+        self._is_over = False
+        self._step: int | None = None
+        self.begin(begun_with)
+
+    def begin(self, begun_with: Checkpoint | None) -> None:
+        """Begin, or begin again after a failure."""
+        self.begun_with = begun_with
+        self.filled = AutoFilled({} if begun_with is None else state_of(Path(begun_with.path)))
+
+    # -------------------------------------------------------------------------------------------- reports
+
+    def report(self, metrics: Mapping[str, Any], checkpoint: Checkpoint | None = None) -> None:
+        """A function reports.
+
+        Raises:
+            TrialDone: the trial ends here; TrialStopped: it is stopped, or set aside.
+        """
+        with self._lock:
+            write = None if checkpoint is None else partial(_copied, Path(checkpoint.path))
+            self.deliver(self.filled.complete(metrics, self.trial.config), write, is_given=write is not None)
+
+    def deliver(self, result: dict[str, Any], write: Write | None, *, is_given: bool = False) -> None:
+        """A complete result: it is shown to the driver, kept, and told to the study.
+
+        Args:
+            write: writes a checkpoint of the trial as it stands; None: it cannot be saved now.
+            is_given: the script has given one, so that it is saved in any case.
+
+        Raises:
+            TrialDone, TrialStopped: see ``report``.
+        """
+        with self._lock:
+            if self._is_over:
+                raise TrialDone
+            trial = self.trial
+            result.update(trial_id=trial.trial_id, experiment_tag=trial.experiment_tag)
+            result["done"] = bool(result.get("done")) or reached(self._experiment.stop, flattened(result))
+            heard = self._listener.heard(trial.trial_id, result)
+            result, stops = heard.result, heard.stops or bool(heard.result.get("done"))
+            self.last = result
+            if write is not None and (is_given or heard.saves or self._is_due(result, stops)):
+                self._save(write)
+            self.record.append(result)
+            self._tell(flattened(result), write, stops=stops)
+            if stops:
+                self._is_over = True
+                raise TrialDone
+
+    def _is_due(self, result: Mapping[str, Any], stops: bool) -> bool:
+        """Whether a trainable that is a class saves now."""
+        config = self._experiment.checkpoints
+        every = config.checkpoint_frequency
+        is_time = every > 0 and result["training_iteration"] % every == 0
+        return is_time or bool(result.get(SHOULD_CHECKPOINT)) or (stops and bool(config.checkpoint_at_end))
+
+    def _tell(self, flat: Mapping[str, Any], write: Write | None, *, stops: bool) -> None:
+        """Report to our study, which may stop the trial here or set it aside."""
+        experiment = self._experiment
+        step = self._counted(flat)
+        if step is None or (self._step is not None and step <= self._step):
+            return
+        if stops and experiment.last_step is not None and step < experiment.last_step:
+            return  # a member that ends before its segment does is not gone on from
+        told = plain(flat, experiment.metrics)
+        if experiment.needs_goals and not all(metric in told for metric in experiment.metrics):
+            self._check_goals(flat)
+            return
+        self._step = step
+        if experiment.population is not None or experiment.pauses:
+            told["save"] = partial(self._lend, write)
+        self._run.report(told, step)
+
+    def _counted(self, flat: Mapping[str, Any]) -> int | None:
+        try:
+            return self._experiment.steps.of(flat)
+        except KeyError as error:
+            raise TuneError(
+                f"time_attr is a metric of every result, {error} is not in this one, which has {sorted(flat)}; report it"
+            ) from error
+
+    def _check_goals(self, flat: Mapping[str, Any]) -> None:
+        """A value that is no number (NaN) is passed over, a metric that is not there is not.
+
+        Raises:
+            TuneError: a scheduler needs a metric that was not reported.
+        """
+        for metric in self._experiment.metrics:
+            if metric not in flat:
+                raise TuneError(
+                    f"metric {metric!r} is needed in every result, this one has {sorted(flat)}; report it, or change metric="
+                )
+
+    # -------------------------------------------------------------------------------------------- checkpoints
+
+    def save_at_end(self, write: Write) -> None:
+        """A trainable that is a class has been stopped."""
+        with self._lock:
+            if self._experiment.checkpoints.checkpoint_at_end and not self._is_over:
+                self._save(write)
+
+    def _save(self, write: Write) -> Path:
+        """Keep a checkpoint of the newest result, and no more than are to be kept."""
+        assert self.last is not None, "a trial saves with a result"
+        place = self.record.save(write, self.last)
+        self.last[CHECKPOINT_NAME] = place.name
+        self._prune()
+        self._listener.saved(self.trial.trial_id, str(place))
+        return place
+
+    def _lend(self, write: Write | None, folder: Path) -> None:
+        """Have our study's own store hold the newest checkpoint as well, so that any trial may go on from it."""
+        is_saved = self.last is not None and bool(self.last.get(CHECKPOINT_NAME))
+        there = self.record.checkpoints()
+        place = there[-1] if there and (is_saved or write is None) else None if write is None else self._save(write)
+        if place is not None:
+            linked(place, folder)
+        elif self.begun_with is not None:
+            linked(Path(self.begun_with.path), folder)
+
+    def _prune(self) -> None:
+        config = self._experiment.checkpoints
+        there = self.record.checkpoints()
+        if config.num_to_keep is None or len(there) <= config.num_to_keep:
+            return
+        ranked = there[::-1]
+        if config.checkpoint_score_attribute is not None:
+            goal = Goal(config.checkpoint_score_attribute, config.checkpoint_score_order)
+            ranked.sort(key=lambda place: _loss(goal, place))
+        for place in ranked[config.num_to_keep :]:
+            if place != there[-1]:
+                shutil.rmtree(place, ignore_errors=True)
+
+    # -------------------------------------------------------------------------------------------- the end
+
+    def fail(self, error: BaseException) -> str:
+        """Note what the trainable has raised; its traceback."""
+        text = "".join(traceback.format_exception(error))
+        self.record.fail(error, text)
+        return text
+
+    def outcome(self) -> dict[str, Any]:
+        """What our study is told at the end: the newest result."""
+        told = {} if self.last is None else plain(flattened(self.last), self._experiment.metrics)
+        return told or {"training_iteration": 0}
+
+
+def plain(flat: Mapping[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:
+    """What a journal keeps of a flat result: finite numbers and short texts; ``metrics`` as well where they are such."""
+    told: dict[str, Any] = {}
+    for key, value in flat.items():
+        if key not in metrics and (key in _LEFT_OUT or key.startswith(("config/", "$"))):
+            continue
+        if hasattr(value, "item") and getattr(value, "size", 1) in (1, None):
+            value = value.item()
+        is_text = isinstance(value, str) and len(value) <= _MAX_TEXT and key not in metrics
+        if is_text or isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
+            told[key] = value
+    return told
+
+
+def _copied(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True)
+
+
+def _loss(goal: Goal, place: Path) -> float:
+    value = flattened(state_of(place)).get(goal.metric)
+    return math.inf if value is None else float(goal.loss(value))

@@ -1,0 +1,301 @@
+"""``Tuner``: an experiment from its settings to its results, and taken up again from its folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from raytune_hpo.compat.ray_tune.config import CheckpointConfig, FailureConfig, RunConfig
+from raytune_hpo.compat.ray_tune.experiment import Experiment
+from raytune_hpo.compat.ray_tune.prepared import Prepared, prepared
+from raytune_hpo.compat.ray_tune.resources import PlacementGroupFactory, resolved
+from raytune_hpo.compat.ray_tune.result import DEFAULT_RESULTS_DIR
+from raytune_hpo.compat.ray_tune.result_grid import ResultGrid
+from raytune_hpo.compat.ray_tune.running import Ending, Running
+from raytune_hpo.compat.ray_tune.search_plan import SearchPlan, plan_of
+from raytune_hpo.compat.ray_tune.stopper import stop_rule
+from raytune_hpo.compat.ray_tune.trial_folder import write_json
+from raytune_hpo.compat.ray_tune.tune_config import ResumeConfig, TuneConfig
+from raytune_hpo.facts import Status
+from raytune_hpo.rng import derive
+
+SAVED = "tuner.pkl"  # what a tuner is made of, in its experiment's folder
+SESSION = "session.json"  # of the newest experiment there: its number, and the trials that were tried again
+_RESULTS_DIRS = ("RAY_AIR_LOCAL_CACHE_DIR", "TUNE_RESULT_DIR")
+_CHDIR = "RAY_CHDIR_TO_TRIAL_DIR"
+_log = logging.getLogger("raytune_hpo")
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """How a restored experiment goes on.
+
+    Attributes:
+        unfinished: whether trials that had not ended go on.
+        errored: "skip", "resume" or "restart", for trials that have failed.
+        plan: as it was.
+    """
+
+    plan: SearchPlan
+    unfinished: bool = True
+    errored: str = "skip"
+
+
+class Tuner:
+    """An experiment: a trainable, its space, how it is searched and how it runs.
+
+    Trials run on Ray where this process is connected to a cluster (``ray.init``, ``hpo.connect``) or ``RAY_ADDRESS`` names
+    one, and otherwise in threads of this process; ``runtime`` says so by name.
+
+    Args:
+        trainable: a function of a configuration, a subclass of ``Trainable``, or what ``with_parameters`` and
+            ``with_resources`` have made of one.
+        param_space: constants and domains, nested at will; of ours, of ``ray.tune``'s, or of another library's.
+        runtime: "ray" or "local"; None: see above.
+
+    Raises:
+        ValueError: settings that do not go together.
+        NotCarried: something of Ray Tune's that has no counterpart here.
+    """
+
+    def __init__(
+        self,
+        trainable: Any = None,
+        *,
+        param_space: Any = None,
+        tune_config: TuneConfig | None = None,
+        run_config: RunConfig | None = None,
+        runtime: str | None = None,
+        _tuner_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._trainable = prepared(trainable)
+        self._param_space = param_space
+        self._tune_config = tune_config or TuneConfig()
+        if runtime is not None:
+            self._tune_config = replace(self._tune_config, runtime=runtime)
+        self._run_config = run_config or RunConfig()
+        self._results: ResultGrid | None = None
+        self._resumption: Resumption | None = None
+        _check_checkpoints(self._trainable, self._run_config.checkpoint_config)
+
+    def fit(self) -> ResultGrid:
+        """Run the experiment to its end; Ctrl-C ends it, and what there is by then is returned.
+
+        Exceptions of trials stay in their results, but for ``FailureConfig(fail_fast="raise")``.
+        """
+        return self.fit_trials().results
+
+    def fit_trials(self) -> Ending:
+        """``fit``, and the trials as callbacks know them, for ``tune.run``."""
+        resumption = self._resumption
+        running = self._running(begins=resumption is None)
+        ending = (running if resumption is None else _resumed(running, resumption))()
+        self._results = ending.results
+        return ending
+
+    def get_results(self) -> ResultGrid:
+        """The results of ``fit``, or those that a restored experiment has left.
+
+        Raises:
+            RuntimeError: there are none yet.
+        """
+        if self._results is None and self._resumption is not None:
+            self._results = self._running(begins=False).stored()
+        if self._results is None:
+            raise RuntimeError("an experiment has results after fit(), which has not been called")
+        return self._results
+
+    # -------------------------------------------------------------------------------------------- restoring
+
+    @classmethod
+    def can_restore(cls, path: str | PathLike[str], storage_filesystem: Any = None) -> bool:
+        """Whether an experiment has been begun in a folder."""
+        return (Path(path).expanduser() / SAVED).is_file()
+
+    @classmethod
+    def restore(
+        cls,
+        path: str | PathLike[str],
+        trainable: Any,
+        resume_unfinished: bool = True,
+        resume_errored: bool = False,
+        restart_errored: bool = False,
+        param_space: Any = None,
+        storage_filesystem: Any = None,
+        _resume_config: ResumeConfig | None = None,
+    ) -> Tuner:
+        """The tuner of the experiment in a folder; ``fit`` goes on with it.
+
+        Args:
+            trainable: the same as before.
+            resume_unfinished: go on with trials that had not ended, from their last checkpoints.
+            resume_errored: go on with those that had failed, from their last checkpoints; ``restart_errored``: from their
+                beginning.
+            param_space: the space once more, where it holds objects that have to be made anew; its domains are the same.
+
+        Raises:
+            ValueError: no experiment has been begun there, or two ways are asked for at once.
+        """
+        folder = Path(path).expanduser().absolute()
+        if not cls.can_restore(folder):
+            raise ValueError(f"restore needs the folder of an experiment, {folder} has no {SAVED}; see can_restore")
+        if _resume_config is not None:
+            resume_unfinished = _resume_config.unfinished != "skip"
+            resume_errored, restart_errored = _resume_config.errored == "resume", _resume_config.errored == "restart"
+        if resume_errored and restart_errored:
+            raise ValueError("trials that have failed are resumed or restarted, got both")
+        saved = cloudpickle.loads((folder / SAVED).read_bytes())
+        run_config = replace(saved["run_config"], name=folder.name, storage_path=str(folder.parent), local_dir=None)
+        tuner = cls(trainable, param_space=param_space, tune_config=saved["tune_config"], run_config=run_config)
+        plan = saved["plan"]
+        if param_space is not None:
+            config = replace(saved["tune_config"], seed=plan.seed)
+            plan = plan_of(param_space, config, stop_rule(run_config.stop)[0])
+        errored = "restart" if restart_errored else "resume" if resume_errored else "skip"
+        tuner._resumption = Resumption(plan, resume_unfinished, errored)
+        return tuner
+
+    # -------------------------------------------------------------------------------------------- from settings to a run
+
+    def _running(self, *, begins: bool) -> Running:
+        """What is to be run.
+
+        Args:
+            begins: whether it is a new experiment, or the newest one in its folder.
+        """
+        stop = stop_rule(self._run_config.stop)[0]
+        plan = (
+            plan_of(self._param_space, self._tune_config, stop) if self._resumption is None else self._resumption.plan
+        )
+        folder = experiment_folder(self._run_config, self._trainable)
+        folder.mkdir(parents=True, exist_ok=True)
+        session = _read(folder / SESSION)
+        number = session.get("number", 0) + begins
+        experiment = self._experiment(folder, plan, {**plan.stop, **stop}, number)
+        if begins:
+            write_json(folder / SESSION, {"number": number, "identities": {}})
+            self._save(folder, plan)
+        else:
+            again = {int(new): old for new, old in session.get("identities", {}).items()}
+            experiment = replace(experiment, identities=again)
+        return Running(
+            experiment=experiment,
+            plan=plan,
+            trainable=self._trainable,
+            tune_config=self._tune_config,
+            run_config=self._run_config,
+        )
+
+    def _experiment(self, folder: Path, plan: SearchPlan, stop: Mapping[str, Any], session: int) -> Experiment:
+        config, run_config = self._tune_config, self._run_config
+        failures = run_config.failure_config or FailureConfig()
+        return Experiment(
+            name=folder.name,
+            path=str(folder),
+            session=session,
+            trainable_name=self._trainable.__name__,
+            parameters=tuple(column.name for column in plan.space.columns),
+            resources=self._resources(plan),
+            transform=plan.transform,
+            explore=plan.explore,
+            known=plan.known,
+            population=plan.population,
+            last_step=plan.last_step,
+            pauses=plan.pauses,
+            steps=plan.steps,
+            metrics=plan.metrics,
+            needs_goals=plan.scheduler is not None or plan.population is not None or plan.pauses,
+            stop=stop,
+            max_failures=failures.max_failures,
+            checkpoints=run_config.checkpoint_config or CheckpointConfig(),
+            reuses=config.reuse_actors,
+            changes_folder=os.environ.get(_CHDIR, "1") != "0" and config.chdir_to_trial_dir is not False,
+            logs_output=bool(run_config.log_to_file),
+            trial_name_creator=config.trial_name_creator,
+            trial_dirname_creator=config.trial_dirname_creator,
+        )
+
+    def _resources(self, plan: SearchPlan) -> PlacementGroupFactory:
+        def first() -> dict[str, Any]:
+            drawn = plan.space.sample(1, derive(plan.seed, "resources"))[0]
+            return drawn if plan.transform is None else plan.transform(drawn)
+
+        request, trainable = self._trainable.resources, self._trainable.trainable
+        if request is None and self._trainable.is_class:
+            request = trainable.default_resource_request(first())  # type: ignore[attr-defined]  # of a Trainable
+        return resolved(request, first)
+
+    def _save(self, folder: Path, plan: SearchPlan) -> None:
+        """Keep what ``restore`` needs."""
+        bare = replace(self._run_config, callbacks=None, progress_reporter=None)
+        for run_config in (self._run_config, bare):
+            try:
+                data = cloudpickle.dumps({"plan": plan, "tune_config": self._tune_config, "run_config": run_config})
+            except Exception as error:  # whatever a stranger's pickling raises
+                _log.debug("an experiment's settings cannot be pickled: %s", error)
+                continue
+            (folder / SAVED).write_bytes(data)
+            return
+        _log.warning("experiment %s holds what cannot be pickled, so that Tuner.restore cannot take it up", folder)
+
+
+def _resumed(running: Running, resumption: Resumption) -> Running:
+    """The run of an experiment that goes on: which trials are tried again, and as whom."""
+    experiment = running.experiment
+    if resumption.errored == "skip" and resumption.unfinished:
+        return running
+    trials = list(running.stored().study or ())
+    if not resumption.unfinished:
+        open_ended = (Status.WAITING, Status.RUNNING, Status.PAUSED)
+        experiment = replace(experiment, skipped=frozenset(t.number for t in trials if t.status in open_ended))
+    if resumption.errored == "skip":
+        return replace(running, experiment=experiment)
+    before = experiment.identities
+    failed = [t.number for t in trials if t.status is Status.FAILED and t.number not in before.values()]
+    again = {len(trials) + i: before.get(number, number) for i, number in enumerate(failed)}
+    identities = {**before, **again}
+    write_json(Path(experiment.path) / SESSION, {"number": experiment.session, "identities": identities})
+    anew = frozenset(again) if resumption.errored == "restart" else frozenset()
+    experiment = replace(experiment, identities=identities, begins_anew=anew)
+    return replace(running, experiment=experiment, retries=bool(failed))
+
+
+def experiment_folder(config: RunConfig, trainable: Prepared) -> Path:
+    """Where an experiment lies: by its name, or the trainable's and the time."""
+    root = config.storage_path
+    if root is None:
+        root = next((os.environ[name] for name in _RESULTS_DIRS if os.environ.get(name)), DEFAULT_RESULTS_DIR)
+    name = config.name or f"{trainable.__name__}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
+    return Path(root).expanduser().absolute() / name
+
+
+def _check_checkpoints(trainable: Prepared, config: CheckpointConfig | None) -> None:
+    """A function says itself when it saves.
+
+    Raises:
+        ValueError: it is to be saved by its steps.
+    """
+    if config is None or trainable.is_class:
+        return
+    if config.checkpoint_frequency or config.checkpoint_at_end:
+        raise ValueError(
+            "checkpoint_frequency and checkpoint_at_end are for trainables that are classes; a function gives a checkpoint "
+            "to tune.report"
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return data
