@@ -126,6 +126,18 @@ class Enqueued:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Withdrawn:
+    """A user took a configuration back before it was handed out.
+
+    Attributes:
+        position: how many configurations had been enqueued in this study before it.
+    """
+
+    position: int
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Started:
     """A trial was handed out to a worker.
 
@@ -135,6 +147,7 @@ class Started:
         basis: how many of the study's facts the sampler had seen when it suggested this, so that the suggestion can be
             recomputed; None for an enqueued configuration and for a trial that is handed out again after a loss. Of a
             paused trial that goes on: how many facts there were when that was decided.
+        position: of an enqueued configuration that overtook those before it: see ``Withdrawn``. None: it was the first.
         meta: whatever the sampler wants back when it is told the result.
         parent: the trial from which the sampler derived this one; its steps go on from that one's.
         until: the step at which this stretch is to be looked at; None: none in particular.
@@ -148,6 +161,7 @@ class Started:
     attempt: int = 1
     config: Mapping[str, Any] | None = None
     basis: int | None = None
+    position: int | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     parent: int | None = None
     until: int | None = None
@@ -318,4 +332,14 @@ class StudyStopped:
 
 
 TrialFact = Started | Drawn | Reported | Saved | Paused | Printed | Requeued | Finished | Released
-Fact = StudyCreated | SessionOpened | StudyExtended | Enqueued | TrialFact | Annotated | StopAsked | StudyStopped
+Fact = (
+    StudyCreated
+    | SessionOpened
+    | StudyExtended
+    | Enqueued
+    | Withdrawn
+    | TrialFact
+    | Annotated
+    | StopAsked
+    | StudyStopped
+)

@@ -28,6 +28,18 @@ _TOKENS = click.option(
 @click.option(
     "--memory", "memory_gib", type=float, default=1.0, show_default=True, help="GiB for studies that are read."
 )
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where uploaded tables are kept. [default: tables, beside the tokens]",
+)
+@click.option(
+    "--objectives",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="A folder of files with an objective and a space, as for `run`, which studies may be made of by their names.",
+)
 @_TOKENS
 @says_json
 def serve(
@@ -39,6 +51,8 @@ def serve(
     root_path: str,
     is_secure: bool,
     memory_gib: float,
+    data: Path | None,
+    objectives: Path | None,
     tokens: Path | None,
     as_json: bool,
 ) -> None:
@@ -59,6 +73,8 @@ def serve(
         root_path=root_path,
         is_secure=is_secure,
         tokens=tokens,
+        data=data,
+        objectives=None if objectives is None else objectives.absolute(),
         memory_bytes=memory_gib * 2**30,
     )
     serve_forever(settings, lambda link: say(link, {"url": link}, as_json=as_json))

@@ -151,7 +151,7 @@ class HandingOut(StudyFold):
             return None
         if ledger.enqueued and ledger.num_left != 0:
             self.suggestions.clear()  # its numbers have moved
-            config = ledger.enqueued[0].config
+            config = next(iter(ledger.enqueued.values())).config
             self._record(Started(number=number, worker=command.worker, at=command.at, config=config))
             return ledger.trials[number]
         prepared = self.suggestions.take()

@@ -5,7 +5,7 @@ The optimizer decides by it, and everything that shows a study reads it. It deci
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import compress
@@ -32,6 +32,7 @@ from raytune_hpo.facts import (
     StudyExtended,
     StudyStopped,
     TrialFact,
+    Withdrawn,
     changed,
 )
 from raytune_hpo.space.growing import domain_of, grown
@@ -117,7 +118,8 @@ class Ledger:
         num_steps: how many steps all trials have made; those that were lost and made again count twice.
         requeued: the queue of numbers that wait to be handed out again (the keys; a trial may leave from its middle).
         suspects: those that wait and were running when a session died, with how often that happened to them.
-        enqueued: the queue of what the user wants tried, the configurations packed.
+        enqueued: the queue of what the user wants tried, the configurations packed, by position: how many were enqueued
+            before it in all (one may leave from the middle). ``num_enqueued``: how many have been enqueued in all.
         retried: the failed trials that were enqueued again; these do not count against ``num_trials``.
         stop_asked: the trials that a user wants stopped, and that have not finished.
         owned: the numbers of running trials by worker.
@@ -146,7 +148,8 @@ class Ledger:
         self.num_steps = 0
         self.requeued: dict[int, None] = {}
         self.suspects: dict[int, int] = {}
-        self.enqueued: deque[Enqueued] = deque()
+        self.enqueued: OrderedDict[int, Enqueued] = OrderedDict()
+        self.num_enqueued = 0
         self.retried: set[int] = set()
         self.stop_asked: set[int] = set()
         self.owned: dict[str, dict[int, None]] = {}
@@ -192,10 +195,10 @@ class Ledger:
         if type(fact) in _TRIAL_FACTS:
             return self._apply_to_trial(cast(TrialFact, fact))
         if isinstance(fact, Enqueued):
+            self.enqueued[self.num_enqueued] = fact
             if fact.is_next:
-                self.enqueued.appendleft(fact)
-            else:
-                self.enqueued.append(fact)
+                self.enqueued.move_to_end(self.num_enqueued, last=False)
+            self.num_enqueued += 1
             if fact.retry_of is not None:
                 self.retried.add(fact.retry_of)
         elif isinstance(fact, StudyCreated):
@@ -209,6 +212,8 @@ class Ledger:
             self.num_finished_before, self.num_failed_before = len(self.finished), self.counts[Status.FAILED]
         elif isinstance(fact, Annotated):
             self._annotate(fact)
+        elif isinstance(fact, Withdrawn):
+            self._leave_queue(fact.position)
         elif isinstance(fact, StopAsked):
             self.stop_asked.add(fact.number)
         elif isinstance(fact, StudyStopped):
@@ -279,7 +284,8 @@ class Ledger:
             if trial.parent is not None:
                 self.parents.add(trial.parent)
             if not trial.is_suggested:
-                self.enqueued.popleft()
+                position = fact.position if isinstance(fact, Started) else None
+                self._leave_queue(next(iter(self.enqueued), 0) if position is None else position)
         if kind is Printed:
             return trial
         self.trials[number] = trial
@@ -322,6 +328,10 @@ class Ledger:
         for place in (self.unfinished, self.paused):
             if fact.number in place:
                 place[fact.number] = after
+
+    def _leave_queue(self, position: int) -> None:
+        if self.enqueued.pop(position, None) is None:
+            raise InvalidTransition(f"a configuration leaves the queue at position {position}, where none waits")
 
     def _move(self, old: Trial | None, trial: Trial, fact: TrialFact) -> None:
         """Keep counts, queues and owners right when a trial changes its status.

@@ -29,6 +29,8 @@ from raytune_hpo.core.messages import (
     Noted,
     OfferCheckpoint,
     Parameter,
+    Recorded,
+    RecordObservations,
     ReplaceWorkers,
     Reply,
     ReportMetrics,
@@ -39,6 +41,7 @@ from raytune_hpo.core.messages import (
     Tick,
     Told,
     Wanted,
+    WithdrawConfig,
 )
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.facts import (
@@ -53,10 +56,12 @@ from raytune_hpo.facts import (
     Reported,
     Saved,
     SessionOpened,
+    Started,
     Status,
     StopAsked,
     StudyExtended,
     Verdict,
+    Withdrawn,
     changed,
 )
 from raytune_hpo.goals import to_losses, violations_of
@@ -371,6 +376,39 @@ class OptimizerCore(HandingOut):
         self._record(Enqueued(config=command.config, at=command.at, is_next=command.is_next))
         return _NOTED
 
+    def _withdraw_config(self, command: WithdrawConfig) -> Noted:
+        if command.position in self.ledger.enqueued:
+            self._record(Withdrawn(position=command.position, at=command.at))
+        return _NOTED
+
+    def _record_observations(self, command: RecordObservations) -> Recorded:
+        """A user's own points that have been tried already: they pass those that wait in the queue."""
+        ledger = self.ledger
+        is_full = ledger.num_left is not None and len(command.observations) > ledger.num_left
+        if ledger.stopped is not None or is_full:
+            return Recorded(numbers=())
+        first = len(ledger.trials)
+        self.suggestions.clear()  # their numbers have moved
+        for number, seen in enumerate(command.observations, first):
+            position = ledger.num_enqueued
+            self._record(Enqueued(config=seen.config, at=command.at))
+            self._record(
+                Started(number=number, worker=command.worker, at=command.at, config=seen.config, position=position)
+            )
+            self._record(
+                Finished(
+                    number=number,
+                    attempt=1,
+                    status=seen.status,
+                    at=command.at,
+                    metrics=seen.metrics,
+                    error=seen.error,
+                    reason=seen.reason,
+                    duration_s=seen.duration_s,
+                )
+            )
+        return Recorded(numbers=tuple(range(first, len(ledger.trials))))
+
     def _take_trial(self, command: TakeTrial) -> Noted:
         trials = self.ledger.trials
         if self.ledger.stopped is None and command.number < len(trials):
@@ -425,6 +463,8 @@ class OptimizerCore(HandingOut):
         LoseWorker: _lose_worker,
         ReplaceWorkers: _replace_workers,
         EnqueueConfig: _enqueue_config,
+        WithdrawConfig: _withdraw_config,
+        RecordObservations: _record_observations,
         TakeTrial: _take_trial,
         StopTrial: _stop_trial,
         ExtendStudy: _extend_study,

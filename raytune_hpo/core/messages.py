@@ -157,6 +157,35 @@ class EnqueueConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WithdrawConfig:
+    """Take a configuration back that was enqueued and has not been handed out; see ``Withdrawn`` for its position."""
+
+    position: int
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observation:
+    """A trial that was measured elsewhere, and how it ended: completed, pruned or failed. See ``Finished``."""
+
+    config: Mapping[str, Any]
+    status: Status
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    reason: str | None = None
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordObservations:
+    """Take in trials that nobody here has run, all of them or none; they count as trials of the study."""
+
+    worker: str
+    observations: tuple[Observation, ...]
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TakeTrial:
     """Give a trial that waits to this very worker, which has it already: it was asked for in an earlier session, say."""
 
@@ -208,6 +237,8 @@ Command = (
     | LoseWorker
     | ReplaceWorkers
     | EnqueueConfig
+    | WithdrawConfig
+    | RecordObservations
     | TakeTrial
     | StopTrial
     | ExtendStudy
@@ -305,7 +336,14 @@ class Told:
     is_news: bool
 
 
-Reply = Lease | Answer | Parameter | Wanted | Noted | Told
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """The numbers of the trials that observations became; none where the study has ended, or no room for all of them."""
+
+    numbers: tuple[int, ...]
+
+
+Reply = Lease | Answer | Parameter | Wanted | Noted | Told | Recorded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

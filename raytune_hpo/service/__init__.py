@@ -5,9 +5,11 @@ stands in ETags, event ids and cursors. Only the modules that serve need the ext
 
 problems, bodies, shapes      what comes in is checked, and what is refused is explained
 tokens, access, guards        who may do what, and from where
-folds, listing, records       reading: one warm fold for each study, and what is shown of it
-leases, quarantine, hosting   studies whose workers come over HTTP
-reading_routes, study_routes, worker_routes, app, openapi, events, serving     the server
+folds, listing, records, comparing, code       reading: one warm fold for each study, and what is shown of it
+leases, quarantine, hosting, new_study         studies whose workers come over HTTP
+models/                       studies that the service measures by itself: models on tables, installed objectives
+jobs                          work that takes longer than a request
+reading_routes, insight_routes, data_routes, study_routes, worker_routes, app, openapi, events, serving     the server
 web/                          pages for people
 client, command_worker        the other end: a Python client, and a worker that runs a command
 """

@@ -113,6 +113,17 @@ class Access:
             raise _too_many(wait_s, "requests of this token")
         limit.count(token.id, self._now())
 
+    def revoke(self, key: str) -> None:
+        """Let a token be valid no more.
+
+        Raises:
+            Problem: there is none of this id, or no admin would be left.
+        """
+        if [token.id for token in self.tokens.list() if token.role == "admin"] == [key]:
+            raise Problem("last-admin", "this is the last token of an admin; make another one first")
+        if not self.tokens.revoke(key):
+            raise Problem("not-found", f"there is no token {key[:40]!r}")
+
     def _check_failures(self, address: str) -> None:
         if (wait_s := self._failures.wait_s(address, self._now())) > 0:
             raise _too_many(wait_s, "failed log-ins from this address")

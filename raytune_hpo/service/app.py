@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -15,12 +16,14 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from raytune_hpo.core.optimizer import WallClock
-from raytune_hpo.service import reading_routes, study_routes, worker_routes
+from raytune_hpo.service import data_routes, insight_routes, reading_routes, study_routes, worker_routes
 from raytune_hpo.service.access import Access
 from raytune_hpo.service.endpoints import Answer, Call, Endpoint, KeptAnswers, problem_response, serve
 from raytune_hpo.service.events import Streams
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.guards import HostGuard, SafeHeaders
+from raytune_hpo.service.jobs import Jobs
+from raytune_hpo.service.models.tables import Tables
 from raytune_hpo.service.openapi import document
 from raytune_hpo.service.problems import KINDS, Problem
 from raytune_hpo.service.records import study_line
@@ -28,7 +31,13 @@ from raytune_hpo.service.studies import Studies
 from raytune_hpo.service.tokens import TokenStore
 from raytune_hpo.service.web.pages import Pages
 
-ENDPOINTS = (*reading_routes.ENDPOINTS, *study_routes.ENDPOINTS, *worker_routes.ENDPOINTS)
+ENDPOINTS = (
+    *reading_routes.ENDPOINTS,
+    *insight_routes.ENDPOINTS,
+    *data_routes.ENDPOINTS,
+    *study_routes.ENDPOINTS,
+    *worker_routes.ENDPOINTS,
+)
 _T = TypeVar("_T")
 
 
@@ -39,6 +48,8 @@ class Service:
         storage: as for Tuner.
         tokens: who may do what.
         address: of the Ray cluster whose studies are controlled, if there is one.
+        data: the folder of uploaded tables; by default beside the tokens.
+        objectives: the folder of installed objectives, if there is one.
 
     Attributes:
         is_closing: streams end, so that the server can.
@@ -50,13 +61,23 @@ class Service:
         tokens: TokenStore,
         *,
         address: str | None = None,
+        data: Path | None = None,
+        objectives: Path | None = None,
         is_secure: bool = False,
         memory_bytes: float = 2**30,
     ) -> None:
         self.clock = WallClock()
-        self.studies = Studies(storage, time.monotonic, address=address, memory_bytes=memory_bytes)
+        self.studies = Studies(
+            storage,
+            time.monotonic,
+            Tables(tokens.path.with_name("tables") if data is None else data),
+            folder=objectives,
+            address=address,
+            memory_bytes=memory_bytes,
+        )
         self.access = Access(tokens, time.monotonic, is_secure=is_secure)
         self.streams, self.kept = Streams(), KeptAnswers()
+        self.jobs = Jobs(self.clock)
         self.is_closing = False
 
     async def read(self, name: str, function: Callable[[Fold], _T]) -> _T:
@@ -76,6 +97,7 @@ def application(service: Service, hosts: Collection[str], *, root_path: str = ""
         await service.studies.open()
         yield
         service.is_closing = True
+        service.jobs.close()
         await service.studies.close()
 
     api = [_route(endpoint, service) for endpoint in (*ENDPOINTS, _description(root_path))]

@@ -1,12 +1,17 @@
-"""Bodies: JSON from outside, read with limits and without leniency."""
+"""Bodies: JSON and forms from outside, read with limits and without leniency."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
 
 from raytune_hpo.service.problems import Problem
 
@@ -14,6 +19,8 @@ MAX_BODY = 1 << 20  # bytes
 MAX_WORKER_BODY = 8 << 20
 MAX_DEPTH = 32
 READ_S = 30.0  # within which a body has arrived
+FORM_S = 300.0  # the same with a file
+MAX_FIELDS = 5_000
 
 
 async def read_json(request: Request, limit: int = MAX_BODY) -> tuple[Any, bytes]:
@@ -40,6 +47,41 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise Problem("bad-request", f"a body arrives within {READ_S:.0f} s; send it in one go") from None
     except ClientDisconnect:
         raise Problem("bad-request", "the connection was closed before the body had arrived") from None
+
+
+@asynccontextmanager
+async def form_of(request: Request, limit: int) -> AsyncIterator[FormData]:
+    """What a form brings, files on the disk; gone when the context ends.
+
+    Raises:
+        Problem: it is too large, comes too slowly, or is no form.
+    """
+    size = 0
+
+    async def counted() -> Message:
+        nonlocal size
+        message = await request.receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise Problem("too-large", f"a form here has at most {limit:,} bytes; send less")
+        return message
+
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        raise Problem("bad-request", f"a form comes as multipart/form-data, got {kind[:60]!r}")
+    counting = Request(request.scope, counted)
+    try:
+        form = await asyncio.wait_for(counting.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_BODY), FORM_S)
+    except asyncio.TimeoutError:
+        raise Problem("bad-request", f"a form arrives within {FORM_S:.0f} s; send it in one go") from None
+    except ClientDisconnect:
+        raise Problem("bad-request", "the connection was closed before the form had arrived") from None
+    except HTTPException as error:
+        raise Problem("bad-request", f"the form cannot be read: {error.detail}") from None
+    try:
+        yield form
+    finally:
+        await form.close()
 
 
 async def _read(request: Request, limit: int) -> bytes:

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -54,9 +54,21 @@ class Call:
         Raises:
             Problem: it is none.
         """
-        text = str(self.request.path_params["number"])
+        return self._whole("number", "a trial has")
+
+    @property
+    def position(self) -> int:
+        """A position in the queue, from the path.
+
+        Raises:
+            Problem: it is none.
+        """
+        return self._whole("position", "what waits in the queue has")
+
+    def _whole(self, name: str, what_has: str) -> int:
+        text = str(self.request.path_params[name])
         if not text.isascii() or not text.isdigit() or len(text) > 15:
-            raise Problem("not-found", f"a trial has a whole number, got {text[:40]!r}")
+            raise Problem("not-found", f"{what_has} a whole number, got {text[:40]!r}")
         return int(text)
 
 
@@ -81,6 +93,7 @@ class Endpoint:
         path: below ``/v1``, with parameters in braces; ``{study}`` is a study's name.
         role: the least that a token must be.
         body, query: the shapes of what comes in.
+        form: the file that a form brings, where no JSON comes in.
         errors: the kinds of problems beside those that any request may meet.
         is_creating: whether it takes an Idempotency-Key.
     """
@@ -93,6 +106,7 @@ class Endpoint:
     handler: Callable[[Call], Awaitable[Answer | Response]]
     body: type[Shape] | None = None
     query: type[Shape] = NoQuery
+    form: str | None = None
     max_body: int = MAX_BODY
     status: int = 200
     errors: Sequence[str] = ()
@@ -164,7 +178,7 @@ async def _answer(endpoint: Endpoint, service: Service, request: Request) -> Ans
     token = service.access.token_of(request, request.method)
     check_role(token, endpoint.role, request.path_params.get("study"))
     service.access.check_rate(token, request.method)
-    query = checked(endpoint.query, _query_of(request), is_query=True)
+    query = checked(endpoint.query, _query_of(request, endpoint.query), is_query=True)
     data, raw = await read_json(request, endpoint.max_body) if endpoint.body is not None else (None, b"")
     body = None if endpoint.body is None else checked(endpoint.body, {} if data is None else data)
     call = Call(service=service, request=request, token=token, body=body, query=query)
@@ -185,16 +199,18 @@ async def _answer(endpoint: Endpoint, service: Service, request: Request) -> Ans
     return answer
 
 
-def _query_of(request: Request) -> dict[str, str]:
-    """The query, in which each name may stand once.
+def _query_of(request: Request, shape: type[Shape]) -> dict[str, Any]:
+    """The query, in which each name stands once, but for those that the shape has a list for.
 
     Raises:
         Problem: one stands twice, or it is a token, which would end in logs.
     """
     items = request.query_params.multi_items()
-    names = [name for name, _ in items]
+    lists = {name for name, field in shape.model_fields.items() if get_origin(field.annotation) is list}
+    names = [name for name, _ in items if name not in lists]
     if "token" in names:
         raise Problem("bad-request", "a token goes into the header Authorization, not into a query")
     if len(set(names)) < len(names):
         raise Problem("bad-request", "each name stands once in a query")
-    return dict(items)
+    found = {name: [value for key, value in items if key == name] for name in lists}
+    return {**dict(items), **{name: values for name, values in found.items() if values}}

@@ -30,6 +30,7 @@ class Fold:
         name: of the study.
         by_loss: (loss in the first goal, number) of completed trials, best first.
         by_duration: (seconds, number) of finished trials.
+        improved_s: the running time, in seconds, at which each of ``ledger.improved`` came, in the first goal.
         last: the newest facts, with the places that they have in the journal.
     """
 
@@ -38,6 +39,7 @@ class Fold:
         self.ledger = Ledger(StudySpec.from_json(first.spec))
         self.by_loss: list[tuple[float, int]] = []
         self.by_duration: list[tuple[float, int]] = []
+        self.improved_s: list[float] = []
         self.last: deque[tuple[int, Fact]] = deque(maxlen=LAST_FACTS)
         self.last_at = first.at
 
@@ -56,6 +58,8 @@ class Fold:
                 insort(self.by_loss, (trial.losses[0], trial.number))
             if trial.duration_s is not None:
                 insort(self.by_duration, (trial.duration_s, trial.number))
+            if len(self.ledger.improved[0]) > len(self.improved_s):
+                self.improved_s.append(self.ledger.elapsed_s(fact.at))
 
 
 class StillReading(Exception):

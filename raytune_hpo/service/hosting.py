@@ -12,7 +12,21 @@ from raytune_hpo import registry
 from raytune_hpo.checkpoints.deleting import Deleter
 from raytune_hpo.checkpoints.places import place_of
 from raytune_hpo.checkpoints.store import CheckpointStore
-from raytune_hpo.core.messages import Answer, EndTrial, ExtendStudy, Lease, ReportMetrics, TakeTrial, Tick, Told
+from raytune_hpo.core.messages import (
+    Answer,
+    EndTrial,
+    EnqueueConfig,
+    ExtendStudy,
+    Lease,
+    Observation,
+    Recorded,
+    RecordObservations,
+    ReportMetrics,
+    TakeTrial,
+    Tick,
+    Told,
+    WithdrawConfig,
+)
 from raytune_hpo.core.optimizer import Optimizer, WallClock
 from raytune_hpo.display.text import first_line
 from raytune_hpo.errors import JournalCorrupt, JournalError, ObjectiveError, SequenceConflict
@@ -285,18 +299,39 @@ class HostedStudy:
         await self._desk.commit.do(self.optimizer.stop_trial, number)
         self._desk.waiting.wake()
 
-    async def enqueue(self, configs: Sequence[Mapping[str, Any]]) -> None:
-        """Have configurations tried next, in order.
+    async def enqueue(self, configs: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Have configurations tried next, in order; their positions in the queue.
 
         Raises:
             SpaceError: one of them is not in the space; none is enqueued.
         """
-        await self._desk.commit.do(self._enqueue, configs)
+        positions = await self._desk.commit.do(self._enqueue, configs)
         self._desk.waiting.wake()
+        return positions
 
-    def _enqueue(self, configs: Sequence[Mapping[str, Any]]) -> None:
-        for config in configs:
-            self.optimizer.enqueue(config)
+    def _enqueue(self, configs: Sequence[Mapping[str, Any]]) -> list[int]:
+        space, first, at = self.plan.spec.space, self.optimizer.ledger.num_enqueued, self._clock.now()
+        self.optimizer.handle([EnqueueConfig(config=space.pack(space.complete(c)), at=at) for c in configs])
+        return list(range(first, first + len(configs)))
+
+    async def withdraw(self, position: int) -> bool:
+        """Take a configuration out of the queue; False where it does not wait there any more."""
+        return await self._desk.commit.do(self._withdraw, position)
+
+    def _withdraw(self, position: int) -> bool:
+        """In the optimizer's thread, so that nobody is given it in between."""
+        if position not in self.optimizer.ledger.enqueued:
+            return False
+        self.optimizer.handle([WithdrawConfig(position=position, at=self._clock.now())])
+        return True
+
+    async def observe(self, source: str, observations: Sequence[Observation]) -> tuple[int, ...]:
+        """Take in trials that were measured elsewhere; their numbers, none where there is no room for all of them."""
+        recording = RecordObservations(worker=source, observations=tuple(observations), at=self._clock.now())
+        (recorded,) = await self._desk.handle([recording])
+        self._desk.waiting.wake()
+        assert isinstance(recorded, Recorded)
+        return recorded.numbers
 
     async def extend(self, limits: Limits) -> None:
         """Let other limits hold from now on."""

@@ -73,12 +73,17 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
     if endpoint.body is not None:
         reference = _schema(endpoint.body, schemas)
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": reference}}}
+    if endpoint.form is not None:
+        file = {"type": "string", "contentMediaType": "text/csv"}
+        form: dict[str, Any] = {"type": "object", "required": [endpoint.form], "properties": {endpoint.form: file}}
+        operation["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": form}}}
     return operation
 
 
 def _in_path(endpoint: Endpoint) -> list[dict[str, Any]]:
     names = re.findall(r"\{(\w+)\}", endpoint.path)
-    kinds = {"number": {"type": "integer", "minimum": 0}}
+    whole = {"type": "integer", "minimum": 0}
+    kinds = {"number": whole, "position": whole}
     return [
         {"name": name, "in": "path", "required": True, "schema": kinds.get(name, {"type": "string", "minLength": 1})}
         for name in names
@@ -86,8 +91,12 @@ def _in_path(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def _in_query(shape: type[Shape]) -> list[dict[str, Any]]:
-    properties = shape.model_json_schema(by_alias=True).get("properties", {})
-    return [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in properties.items()]
+    made = shape.model_json_schema(by_alias=True)
+    needed = made.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in needed, "schema": schema}
+        for name, schema in made.get("properties", {}).items()
+    ]
 
 
 def _in_headers(endpoint: Endpoint) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from raytune_hpo.errors import (
     StudyExists,
     StudyNotFound,
 )
+from raytune_hpo.service.models.tables import NoRoom, NotATable
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ KINDS: Mapping[str, Kind] = {
     "cross-site": Kind(403, "A page of another site may not do this"),
     "not-found": Kind(404, "There is nothing here"),
     "method-not-allowed": Kind(405, "The resource has no such method"),
+    "handed-out": Kind(409, "The configuration waits no more"),
     "already-finished": Kind(409, "The trial has ended otherwise"),
     "superseded": Kind(409, "Another worker has the trial"),
     "step-falls": Kind(409, "The steps of a trial's reports rise"),
@@ -56,9 +58,11 @@ KINDS: Mapping[str, Kind] = {
     "precondition-required": Kind(428, "If-Match is needed"),
     "too-many-requests": Kind(429, "Too many requests"),
     "worker-quarantined": Kind(429, "The worker fails everything that it gets"),
+    "in-use": Kind(409, "A study that runs needs it"),
     "internal": Kind(500, "An error of this server"),
     "unavailable": Kind(503, "The storage cannot be written now"),
     "too-many-streams": Kind(503, "Too many event streams"),
+    "no-room": Kind(507, "There is no room for it"),
 }
 
 
@@ -117,6 +121,8 @@ _OF_ERRORS: Sequence[tuple[type[HpoError], str]] = (
     (SpecMismatch, "spec-mismatch"),
     (StudyExists, "study-busy"),
     (NoCompletedTrial, "no-result-yet"),
+    (NotATable, "invalid"),
+    (NoRoom, "no-room"),
     (SpaceError, "invalid"),
     (SpecError, "invalid"),
     (ObjectiveError, "invalid"),

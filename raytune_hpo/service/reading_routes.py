@@ -1,4 +1,4 @@
-"""Routes that only read: studies, trials, reports, facts, the best, figures, parts."""
+"""Routes that only read: studies, trials, reports, facts, parts, workers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from starlette.responses import Response
 from raytune_hpo import __version__, registry
 from raytune_hpo.analysis.columns import csv_cell, flattened
 from raytune_hpo.errors import StudyNotFound
-from raytune_hpo.results import Results
-from raytune_hpo.results.records import plain, trial_record
+from raytune_hpo.results.records import plain
 from raytune_hpo.service import shapes
 from raytune_hpo.service.endpoints import Answer, Call, Endpoint
 from raytune_hpo.service.events import stream
@@ -30,11 +29,6 @@ from raytune_hpo.trial import Trial
 if TYPE_CHECKING:
     from raytune_hpo.service.app import Service
 
-FIGURES = (
-    "history best_so_far curves parallel_coordinates slice contour rank importances timeline duration distribution "
-    "pareto arms"
-).split()
-_OF_METRIC = "curves parallel_coordinates slice contour rank importances distribution".split()
 _T = TypeVar("_T")
 
 
@@ -99,7 +93,7 @@ async def _versioned(call: Call, function: Callable[[Fold], _T]) -> tuple[str, _
     return await call.service.read(call.study, read)
 
 
-async def _of_study(call: Call, function: Callable[[Fold], Any]) -> Answer:
+async def of_study(call: Call, function: Callable[[Fold], Any]) -> Answer:
     """The answer that a function makes of the study, or 304."""
     tag, body = await _versioned(call, function)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
@@ -108,7 +102,7 @@ async def _of_study(call: Call, function: Callable[[Fold], Any]) -> Answer:
 
 async def study(call: Call) -> Answer:
     service = call.service
-    return await _of_study(call, lambda fold: study_resource(fold, service.studies.kind(fold), service.clock.now()))
+    return await of_study(call, lambda fold: study_resource(fold, service.studies.kind(fold), service.clock.now()))
 
 
 async def trials(call: Call) -> Answer | Response:
@@ -125,7 +119,7 @@ async def trials(call: Call) -> Answer | Response:
             return "".join(f"{dumped(line)}\n" for line in lines)
         return {"items": lines, "next": page.next, "seq": page.seq}
 
-    answer = await _of_study(call, read)
+    answer = await of_study(call, read)
     if isinstance(answer.body, str):
         media = "text/csv; charset=utf-8" if "text/csv" in accept else "application/x-ndjson"
         return Response(answer.body, 200, dict(answer.headers), media)
@@ -154,7 +148,7 @@ def _flat(trial: Trial) -> dict[str, Any]:
 async def trial(call: Call) -> Answer:
     number = call.number
     facts = await asyncio.to_thread(call.service.studies.storage.trial_facts, call.study, number)
-    return await _of_study(call, lambda fold: trial_resource(existing(fold, number), facts))
+    return await of_study(call, lambda fold: trial_resource(existing(fold, number), facts))
 
 
 def existing(fold: Fold, number: int) -> Trial:
@@ -182,58 +176,15 @@ async def reports(call: Call) -> Answer:
         more = len(found) > begin + query.limit
         return {"items": rows, "next": str(begin + query.limit) if more else None, "seq": fold.seq}
 
-    return await _of_study(call, read)
+    return await of_study(call, read)
 
 
 async def queue(call: Call) -> Answer:
     def read(fold: Fold) -> Any:
-        items = [{"position": i, "config": plain(e.config)} for i, e in enumerate(fold.ledger.enqueued)]
+        items = [{"position": i, "config": plain(e.config)} for i, e in fold.ledger.enqueued.items()]
         return {"items": items, "next": None, "seq": fold.seq}
 
-    return await _of_study(call, read)
-
-
-async def best(call: Call) -> Answer:
-    def read(fold: Fold) -> Any:
-        found = fold.ledger.best[0]
-        return trial_record(Results.from_ledger(fold.ledger).best_trial if found is None else found)
-
-    return await _of_study(call, read)
-
-
-async def front(call: Call) -> Answer:
-    def read(fold: Fold) -> Any:
-        found = Results.from_ledger(fold.ledger).best_trials
-        return {"items": [trial_record(t) for t in found], "next": None, "seq": fold.seq}
-
-    return await _of_study(call, read)
-
-
-async def importances(call: Call) -> Answer:
-    metric = call.query.metric
-
-    def read(fold: Fold) -> Any:
-        shares = Results.from_ledger(fold.ledger).importances(metric)
-        completed = len(fold.by_loss)
-        return {"method": "ped_anova", "completed": completed, "importances": plain(shares), "seq": fold.seq}
-
-    return await _of_study(call, read)
-
-
-async def figure(call: Call) -> Answer | Response:
-    name = str(call.request.path_params["figure"])
-    if name not in FIGURES:
-        raise Problem("not-found", f"a figure is one of {', '.join(FIGURES)}; got {name[:40]!r}")
-    options = {"metric": call.query.metric} if call.query.metric is not None and name in _OF_METRIC else {}
-
-    def read(fold: Fold) -> str:
-        drawn: str = getattr(Results.from_ledger(fold.ledger).plot, name)(**options).to_json()
-        return drawn
-
-    answer = await _of_study(call, read)
-    if answer.body is None:
-        return answer
-    return Response(answer.body, 200, dict(answer.headers), "application/json")
+    return await of_study(call, read)
 
 
 async def facts(call: Call) -> Answer:
@@ -287,32 +238,25 @@ def worker_records(service: Service, token: Token) -> list[dict[str, Any]]:
     ]
 
 
-def _get(path: str, name: str, summary: str, handler: Any, **more: Any) -> Endpoint:
+def viewed(path: str, name: str, summary: str, handler: Any, **more: Any) -> Endpoint:
+    """An endpoint that every token may read."""
     return Endpoint(method="GET", path=path, role="viewer", name=name, summary=summary, handler=handler, **more)
 
 
 ENDPOINTS = (
-    _get("/", "root", "Versions and links", root),
-    _get("/me", "me", "Who the token is", me),
-    _get("/studies", "list_studies", "The studies", studies, query=shapes.StudiesQuery),
-    _get("/studies/{study}", "get_study", "A study: spec, state, counts, best", study),
-    _get("/studies/{study}/trials", "list_trials", "Trials, also as CSV and NDJSON", trials, query=shapes.TrialsQuery),
-    _get("/studies/{study}/trials/{number}", "get_trial", "A trial in full", trial),
-    _get(
+    viewed("/", "root", "Versions and links", root),
+    viewed("/me", "me", "Who the token is", me),
+    viewed("/studies", "list_studies", "The studies", studies, query=shapes.StudiesQuery),
+    viewed("/studies/{study}", "get_study", "A study: spec, state, counts, best", study),
+    viewed(
+        "/studies/{study}/trials", "list_trials", "Trials, also as CSV and NDJSON", trials, query=shapes.TrialsQuery
+    ),
+    viewed("/studies/{study}/trials/{number}", "get_trial", "A trial in full", trial),
+    viewed(
         "/studies/{study}/trials/{number}/reports", "list_reports", "A trial's reports", reports, query=shapes.PageQuery
     ),
-    _get("/studies/{study}/queue", "list_queue", "Configurations that wait to be tried", queue),
-    _get("/studies/{study}/best", "get_best", "The best trial", best, errors=["no-result-yet"]),
-    _get("/studies/{study}/front", "list_front", "The Pareto front", front),
-    _get(
-        "/studies/{study}/importances",
-        "get_importances",
-        "Importances of parameters",
-        importances,
-        query=shapes.MetricQuery,
-    ),
-    _get("/studies/{study}/figures/{figure}", "get_figure", "A figure for plotly", figure, query=shapes.MetricQuery),
-    _get(
+    viewed("/studies/{study}/queue", "list_queue", "Configurations that wait to be tried", queue),
+    viewed(
         "/studies/{study}/events",
         "follow_study",
         "What happens, as server-sent events",
@@ -321,8 +265,8 @@ ENDPOINTS = (
         errors=["too-many-streams"],
         media="text/event-stream",
     ),
-    _get("/studies/{study}/facts", "list_facts", "The study's facts", facts, query=shapes.FactsQuery),
-    _get("/samplers", "list_samplers", "The samplers", parts),
-    _get("/schedulers", "list_schedulers", "The schedulers", parts),
-    _get("/workers", "list_workers", "Workers over HTTP, and their leases", workers),
+    viewed("/studies/{study}/facts", "list_facts", "The study's facts", facts, query=shapes.FactsQuery),
+    viewed("/samplers", "list_samplers", "The samplers", parts),
+    viewed("/schedulers", "list_schedulers", "The schedulers", parts),
+    viewed("/workers", "list_workers", "Workers over HTTP, and their leases", workers),
 )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from raytune_hpo.analysis.stagnation import has_stagnated
 from raytune_hpo.codec import to_row
 from raytune_hpo.facts import Fact
 from raytune_hpo.results.records import full_trial_record, plain, status_record, trial_record
@@ -46,6 +47,28 @@ def study_resource(fold: Fold, kind: str, now: float) -> dict[str, Any]:
         "workers": {worker: sorted(numbers) for worker, numbers in ledger.owned.items()},
         "num_steps": ledger.num_steps,
     }
+
+
+def stopping_record(fold: Fold, now: float) -> dict[str, Any]:
+    """Whether a study still finds anything better, and what is left of its limits; ``now`` in epoch seconds."""
+    ledger, spec = fold.ledger, fold.ledger.spec
+    limits, elapsed_s = spec.limits, ledger.elapsed_s(now)
+    improved = ledger.improved[0]
+    return {
+        "stopped": ledger.stopped,
+        "stagnation": has_stagnated(ledger.finished, len(spec.space.columns)),
+        "num_trials_since_best": len(ledger.told) - improved[-1][0] if improved else None,
+        "budget": {
+            "num_trials": _budget(limits.num_trials, len(ledger.trials)),
+            "time_budget_s": _budget(limits.time_budget_s, elapsed_s),
+            "num_steps": _budget(limits.num_steps, ledger.num_steps),
+        },
+        "seq": fold.seq,
+    }
+
+
+def _budget(limit: float | None, used: float) -> dict[str, float | None]:
+    return {"limit": limit, "used": used, "left": None if limit is None else max(0, limit - used)}
 
 
 def trial_line(trial: Trial) -> dict[str, Any]:

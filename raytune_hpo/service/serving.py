@@ -26,6 +26,7 @@ class ServeSettings:
 
     Attributes:
         is_secure: it is reached over https, through a proxy.
+        data, objectives: see Service.
     """
 
     host: str = "127.0.0.1"
@@ -36,6 +37,8 @@ class ServeSettings:
     root_path: str = ""
     is_secure: bool = False
     tokens: Path | None = None
+    data: Path | None = None
+    objectives: Path | None = None
     memory_bytes: float = 2**30
 
 
@@ -59,6 +62,8 @@ def serve_forever(settings: ServeSettings, say: Callable[[str], None]) -> None:
         settings.storage,
         TokenStore(settings.tokens),
         address=settings.address,
+        data=settings.data,
+        objectives=settings.objectives,
         is_secure=settings.is_secure,
         memory_bytes=settings.memory_bytes,
     )

@@ -19,12 +19,54 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class OverHttp(Shape):
+    """Workers come over HTTP and fetch its trials."""
+
+    kind: Literal["http"] = "http"
+
+
+class _Here(Shape):
+    """The service measures it by itself, in processes beside it."""
+
+    num_workers: int = Field(default=1, ge=1, le=64, description="trials at once")
+    trial_timeout_s: float = Field(default=600.0, ge=1, le=86_400)
+    memory_mb: int = Field(
+        default=2_048, ge=64, le=1 << 20, description="of a trial, beyond what its process begins with"
+    )
+
+
+class ModelsOnTable(_Here):
+    """Models of scikit-learn, trained on a table."""
+
+    kind: Literal["sklearn"]
+    dataset: str = Field(max_length=100, examples=["bundled:iris"])
+    target: str = Field(max_length=200, examples=["target"])
+    task: Literal["classification", "regression"] = "classification"
+    folds: int = 5
+    left_out: list[str] = Field(default_factory=list, max_length=2_000)
+    estimators: dict[str, dict[str, dict[str, Any]] | None] = Field(
+        min_length=1,
+        max_length=32,
+        description="the hyperparameters of each model that are tuned, each with what is changed; null: as proposed",
+        examples=[{"random_forest": {"n_estimators": {"low": 50, "high": 200}}, "svm": None}],
+    )
+
+
+class InstalledObjective(_Here):
+    """An objective that is installed beside the service."""
+
+    kind: Literal["entry_point"]
+    name: str = Field(max_length=200)
+
+
 class NewStudy(Shape):
-    """A study to be made. Workers come over HTTP and fetch its trials."""
+    """A study to be made."""
 
     name: str = Field(min_length=1, max_length=200, examples=["tune-lr"])
-    space: dict[str, Any] = Field(
-        description="Parameters by name; see docs/service.md",
+    objective: OverHttp | ModelsOnTable | InstalledObjective = Field(default_factory=OverHttp, discriminator="kind")
+    space: dict[str, Any] | None = Field(
+        default=None,
+        description="Parameters by name; see docs/service.md. Models and installed objectives bring their own",
         examples=[{"lr": {"type": "float", "low": 1e-5, "high": 0.1, "log": True}}],
     )
     metric: str | list[str] = "loss"
@@ -63,6 +105,23 @@ class Configs(Shape):
     """Configurations to try next."""
 
     configs: list[dict[str, Any]] = Field(min_length=1, max_length=1_000)
+
+
+class Measured(Shape):
+    """A trial that was measured elsewhere."""
+
+    config: dict[str, Any]
+    status: Literal["completed", "failed", "pruned"] = "completed"
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    error: str | None = Field(default=None, max_length=MAX_OUTPUT)
+    duration_s: float | None = Field(default=None, ge=0, le=1e9)
+
+
+class Observations(Shape):
+    """Trials that were measured elsewhere. They become trials of the study, all of them or none."""
+
+    observations: list[Measured] = Field(min_length=1, max_length=2_500)
+    source: str = Field(default="elsewhere", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="stands as their worker")
 
 
 class Outcome(Shape):
@@ -160,6 +219,14 @@ class MetricQuery(Shape):
     metric: str | None = Field(default=None, max_length=200)
 
 
+class CompareQuery(Shape):
+    study: list[str] = Field(min_length=1, max_length=20)
+
+
+class CodeQuery(Shape):
+    language: Literal["json", "python", "yaml", "command", "sklearn"] = "json"
+
+
 class EventsQuery(Shape):
     facts: bool = False
 
@@ -180,14 +247,25 @@ def checked(shape: type[Shape], data: Any, *, is_query: bool = False) -> Any:
     try:
         return shape.model_validate(data, strict=not is_query)
     except ValidationError as error:
-        found = [(_pointer(e["loc"]), e["msg"]) for e in error.errors(include_url=False, include_context=False)]
+        found = [(_pointer(e["loc"], data), e["msg"]) for e in error.errors(include_url=False, include_context=False)]
         where, message = found[0]
         what = f"the query's {where.lstrip('/')}" if is_query else where or "the body"
         raise Problem("bad-request" if is_query else "invalid", f"{what}: {message}", errors=found) from None
 
 
-def _pointer(path: tuple[int | str, ...]) -> str:
-    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in path)
+def _pointer(path: tuple[int | str, ...], data: Any) -> str:
+    """The JSON pointer to a place; the words for alternatives that pydantic puts in between are no part of it."""
+    kept, here = [], data
+    for place, key in enumerate(path):
+        is_last = place == len(path) - 1
+        if isinstance(here, dict) and key not in here and not is_last:
+            continue
+        kept.append(key)
+        try:
+            here = here[key]
+        except (KeyError, IndexError, TypeError):
+            here = None
+    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in kept)
 
 
 def check_metrics(metrics: dict[str, Any]) -> None:

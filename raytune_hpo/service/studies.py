@@ -7,23 +7,29 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from raytune_hpo.errors import ClusterError, HpoError, StudyNotFound
+from raytune_hpo.core.messages import Observation
+from raytune_hpo.errors import ClusterError, HpoError, SpecMismatch, StudyNotFound
 from raytune_hpo.facts import StudyCreated
 from raytune_hpo.journal import Storage, open_storage
 from raytune_hpo.registry import current_spec
 from raytune_hpo.runtime.plan import RunPlan
-from raytune_hpo.runtime.settings import Settings
 from raytune_hpo.service.folds import Fold, ReadModel
-from raytune_hpo.service.hosting import RUNTIME, HostedStudy, is_hosted, plan_of
+from raytune_hpo.service.hosting import HostedStudy, is_hosted, plan_of
+from raytune_hpo.service.models import installed
+from raytune_hpo.service.models.local_workers import LocalWorkers
+from raytune_hpo.service.models.objective import model_of
+from raytune_hpo.service.models.tables import Table, Tables
+from raytune_hpo.service.new_study import plan_for
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.shapes import NewStudy
-from raytune_hpo.service.space_form import space_of
 from raytune_hpo.spec import Limits, StudySpec
 
 PATIENCE_S = 5.0  # how long a write waits for the storage, before its sender is told to come again
 CLUSTER_S = 5.0
+_MEMORY = "memory"  # the URL of studies that only this process has
 _log = logging.getLogger("raytune_hpo")
 
 
@@ -33,18 +39,31 @@ class Studies:
     Args:
         address: of the Ray cluster whose studies are controlled from here; None: there is none.
         now: seconds on any even clock.
+        tables, folder: what the service's own workers train on, and where installed objectives lie.
 
     Attributes:
         storage, reads: where they are kept, and how they are read.
+        words, is_shared: what the storage was opened by, and whether another process finds the same studies by it.
     """
 
     def __init__(
-        self, storage: Any, now: Callable[[], float], *, address: str | None = None, memory_bytes: float = 2**30
+        self,
+        storage: Any,
+        now: Callable[[], float],
+        tables: Tables,
+        *,
+        folder: Path | None = None,
+        address: str | None = None,
+        memory_bytes: float = 2**30,
     ) -> None:
         self.storage: Storage = open_storage(storage, patience_s=PATIENCE_S)
+        self.words = storage
+        self.is_shared = not isinstance(storage, Storage) and self.storage.url != _MEMORY
         self.reads = ReadModel(self.storage, now, memory_bytes=memory_bytes)
         self._address = address
+        self.tables, self.folder = tables, folder
         self._hosted: dict[str, HostedStudy] = {}
+        self._workers: dict[str, LocalWorkers] = {}
         self._opening = asyncio.Lock()
         self._waiting: set[asyncio.Task[None]] = set()
 
@@ -61,8 +80,8 @@ class Studies:
     async def close(self) -> None:
         for waiting in self._waiting:
             waiting.cancel()
-        for study in list(self._hosted.values()):
-            await study.close()
+        for name in list(self._hosted):
+            await self._retire(name)
         self.reads.close()
         self.storage.close()
 
@@ -79,10 +98,22 @@ class Studies:
         study = HostedStudy(plan, self.storage)
         await study.open(again=again)
         self._hosted[plan.spec.name] = study
+        await self._measure_here(study)
         waiting = asyncio.get_running_loop().create_task(self._retire_at_end(study))
         self._waiting.add(waiting)
         waiting.add_done_callback(self._waiting.discard)
         return study
+
+    async def _measure_here(self, study: HostedStudy) -> None:
+        """Begin the workers of a study that the service measures by itself."""
+        settings = study.plan.spec.settings
+        model = model_of(study.plan.spec)
+        table = None if model is None else self.tables.find(model.table)
+        if model is not None and table is None:
+            await study.stop("its table was deleted")
+        elif model is not None or installed.stored_name(settings) is not None:
+            path = None if table is None else table.path
+            self._workers[study.name] = LocalWorkers(study, table=path, folder=self.folder)
 
     async def _retire_at_end(self, study: HostedStudy) -> None:
         """Others may write a study that has ended here."""
@@ -99,6 +130,33 @@ class Studies:
 
     def all_hosted(self) -> list[HostedStudy]:
         return [study for study in self._hosted.values() if not study.is_over]
+
+    async def table(self, key: str) -> Table:
+        """The table of an id.
+
+        Raises:
+            Problem: there is none.
+        """
+        table = await asyncio.to_thread(self.tables.find, key)
+        if table is None:
+            raise Problem("not-found", f"there is no table {key[:60]!r} here")
+        return table
+
+    async def delete_table(self, key: str) -> None:
+        """Delete an uploaded table.
+
+        Raises:
+            Problem: there is none, or a study that runs trains on it.
+        """
+        if users := self.users_of(key):
+            raise Problem("in-use", f"study {users[0]!r} trains on this table; stop it first")
+        if not await asyncio.to_thread(self.tables.delete, key):
+            raise Problem("not-found", f"no table {key[:60]!r} was uploaded here; bundled ones belong to scikit-learn")
+
+    def users_of(self, table: str) -> list[str]:
+        """The studies that run here and train on a table."""
+        models = {study.name: model_of(study.plan.spec) for study in self.all_hosted()}
+        return [name for name, model in models.items() if model is not None and model.table == table]
 
     def kind(self, fold: Fold) -> str:
         """ "hosted", "cluster" or "stored"."""
@@ -128,21 +186,7 @@ class Studies:
         Raises:
             Problem, SpecMismatch, SpecError: it is there with another spec, or breaks a rule.
         """
-        limits = Limits(**new.limits.model_dump())
-        space = space_of(new.space)
-        settings = Settings(
-            metric=new.metric,
-            mode=new.mode,
-            sampler=new.sampler,
-            scheduler=new.scheduler,
-            seed=new.seed,
-            max_retries=new.max_retries,
-            points_to_evaluate=new.points,
-            name=new.name,
-            recorded={"runtime": RUNTIME, "objective": RUNTIME},
-            **vars(limits),
-        )
-        plan = await asyncio.to_thread(RunPlan.of, space, settings)
+        plan = await asyncio.to_thread(plan_for, new, self.tables, self.folder)
         async with self._opening:
             try:
                 stored = await asyncio.to_thread(self._stored_spec, new.name)
@@ -152,6 +196,8 @@ class Studies:
                 return True
         spec = plan.spec if new.seed is not None else replace(plan.spec, seed=stored.seed)
         spec.require_same(stored)
+        if (objective := stored.settings.get("objective")) != spec.settings.get("objective"):
+            raise SpecMismatch(f"study {new.name!r} was created with the objective {objective}; use another name")
         return False
 
     async def extend(self, name: str, limits: Mapping[str, Any]) -> None:
@@ -209,12 +255,43 @@ class Studies:
         else:
             await self._on_cluster(name, lambda run: run.stop_trial(number))
 
-    async def enqueue(self, name: str, configs: Sequence[Mapping[str, Any]]) -> None:
+    async def enqueue(self, name: str, configs: Sequence[Mapping[str, Any]]) -> list[int] | None:
+        """Have configurations tried next; their positions in the queue, as far as they are known here."""
         study = self.hosted(name)
         if study is not None:
-            await study.enqueue(configs)
-        else:
-            await self._on_cluster(name, lambda run: [run.enqueue(config) for config in configs])
+            return await study.enqueue(configs)
+        await self._on_cluster(name, lambda run: [run.enqueue(config) for config in configs])
+        return None
+
+    async def withdraw(self, name: str, position: int) -> None:
+        """Take a configuration out of the queue.
+
+        Raises:
+            Problem: it does not wait there: it was handed out, or taken out before.
+        """
+        study = await self.require_hosted(name)
+        if await study.withdraw(position):
+            return
+        if position >= study.optimizer.ledger.num_enqueued:
+            raise Problem("not-found", f"nothing was ever enqueued at position {position}")
+        raise Problem("handed-out", f"the configuration at position {position} waits no more; stop its trial instead")
+
+    async def observe(self, name: str, source: str, observations: Sequence[Observation]) -> tuple[int, ...]:
+        """Take in trials that were measured elsewhere; the numbers that they got.
+
+        Raises:
+            Problem: the study does not run here, or has no room for all of them.
+        """
+        study = await self.require_hosted(name)
+        numbers = await study.observe(source, observations)
+        if not numbers:
+            await self.require_hosted(name)
+            left = study.optimizer.ledger.num_left
+            raise Problem(
+                "limit-too-small",
+                f"study {name!r} has room for {left} more trials, got {len(observations)}; extend num_trials first",
+            )
+        return numbers
 
     async def delete(self, name: str) -> None:
         """Forget a study.
@@ -230,7 +307,9 @@ class Studies:
 
     async def _retire(self, name: str) -> None:
         """Give back the journal of a study that has ended here."""
-        study = self._hosted.pop(name, None)
+        study, workers = self._hosted.pop(name, None), self._workers.pop(name, None)
+        if workers is not None:
+            await workers.close()
         if study is not None:
             await study.close()
 

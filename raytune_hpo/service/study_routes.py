@@ -5,9 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from raytune_hpo.core.messages import Observation
+from raytune_hpo.display.text import first_line
+from raytune_hpo.facts import Status
 from raytune_hpo.service import shapes
+from raytune_hpo.service.bodies import MAX_WORKER_BODY
 from raytune_hpo.service.endpoints import Answer, Call, Endpoint
 from raytune_hpo.service.folds import Fold
+from raytune_hpo.service.hosting import HostedStudy
+from raytune_hpo.service.jobs import MAX_JOBS, audited
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.reading_routes import existing
 from raytune_hpo.service.records import study_resource
@@ -98,9 +104,71 @@ async def enqueue(call: Call) -> Answer:
                 errors.append((f"/configs/{index}", str(error)))
         if errors:
             raise Problem("invalid", f"{errors[0][0]}: {errors[0][1]}", errors=errors)
-    await call.service.studies.enqueue(call.study, configs)
+    positions = await call.service.studies.enqueue(call.study, configs)
     waiting = await call.service.read(call.study, lambda fold: len(fold.ledger.enqueued))
-    return Answer(body={"enqueued": len(configs), "waiting": waiting}, status=201)
+    return Answer(body={"enqueued": len(configs), "positions": positions, "waiting": waiting}, status=201)
+
+
+async def withdraw(call: Call) -> Answer:
+    await call.service.studies.withdraw(call.study, call.position)
+    return Answer(status=204)
+
+
+async def observe(call: Call) -> Answer:
+    given: shapes.Observations = call.body
+    study = await call.service.studies.require_hosted(call.study)
+    observations, errors = [], []
+    for index, row in enumerate(given.observations):
+        try:
+            observations.append(_observation(study, row))
+        except (ValueError, Problem) as error:
+            errors.append((f"/observations/{index}", str(error)))
+    if errors:
+        raise Problem("invalid", f"{errors[0][0]}: {errors[0][1]}; nothing was recorded", errors=errors)
+    numbers = await call.service.studies.observe(call.study, given.source, observations)
+    return Answer(body={"numbers": numbers}, status=201)
+
+
+def _observation(study: HostedStudy, row: shapes.Measured) -> Observation:
+    """A row as the core takes it.
+
+    Raises:
+        ValueError, Problem: it is not in the space, or is no result.
+    """
+    shapes.check_metrics(row.metrics)
+    space, status = study.plan.spec.space, Status(row.status)
+    is_failed = status is Status.FAILED
+    error = (row.error or "it failed where it was measured") if is_failed else None
+    return Observation(
+        config=space.pack(space.complete(row.config)),
+        status=status,
+        metrics=study.rules.of_report(row.metrics)
+        if status is not Status.COMPLETED
+        else study.rules.of_result(row.metrics),
+        error=error,
+        reason=None if error is None else first_line(error.strip().rpartition("\n")[2]),
+        duration_s=row.duration_s,
+    )
+
+
+async def begin_audit(call: Call) -> Answer:
+    """Recompute the study, which may take long: the answer is the job that does."""
+    await call.service.read(call.study, lambda fold: fold.seq)  # or there is no such study
+    studies = call.service.studies
+    words = studies.words if studies.is_shared else studies.storage
+    job = call.service.jobs.begin("audit", call.study, audited, words, call.study, is_aside=studies.is_shared)
+    location = call.request.url_for("get_job", job=job.id).path
+    return Answer(body=job.record(), status=202, headers={"Location": location})
+
+
+async def get_job(call: Call) -> Answer:
+    key = str(call.request.path_params["job"])
+    job = call.service.jobs.find(key)
+    if job is None or call.token.study not in (None, job.study):
+        raise Problem(
+            "not-found", f"there is no job {key[:40]!r}; they are kept while the service runs, {MAX_JOBS} of them"
+        )
+    return Answer(body=job.record())
 
 
 async def lift_quarantine(call: Call) -> Answer:
@@ -130,12 +198,7 @@ async def create_token(call: Call) -> Answer:
 
 
 async def revoke_token(call: Call) -> Answer:
-    tokens, key = call.service.access.tokens, str(call.request.path_params["token"])
-    admins = [token.id for token in tokens.list() if token.role == "admin"]
-    if admins == [key]:
-        raise Problem("last-admin", "this is the last token of an admin; make another one first")
-    if not await asyncio.to_thread(tokens.revoke, key):
-        raise Problem("not-found", f"there is no token {key[:40]!r}")
+    await asyncio.to_thread(call.service.access.revoke, str(call.request.path_params["token"]))
     return Answer(status=204)
 
 
@@ -216,6 +279,29 @@ ENDPOINTS = (
         errors=["not-running"],
         is_creating=True,
     ),
+    _edit(
+        "DELETE",
+        "/studies/{study}/queue/{position}",
+        "withdraw",
+        "Take a configuration out of the queue",
+        withdraw,
+        status=204,
+        errors=["not-running", "handed-out"],
+    ),
+    _edit(
+        "POST",
+        "/studies/{study}/observations",
+        "observe",
+        "Take in trials that were measured elsewhere, all or none",
+        observe,
+        body=shapes.Observations,
+        max_body=MAX_WORKER_BODY,
+        status=201,
+        errors=["not-running", "limit-too-small"],
+        is_creating=True,
+    ),
+    _edit("POST", "/studies/{study}/audit", "begin_audit", "Recompute the study, as a job", begin_audit, status=202),
+    _edit("GET", "/jobs/{job}", "get_job", "A job, and what came of it", get_job),
     _edit(
         "DELETE",
         "/studies/{study}/quarantine/{worker}",

@@ -26,6 +26,7 @@ from raytune_hpo.facts import (
     StudyCreated,
     StudyStopped,
     Verdict,
+    Withdrawn,
 )
 from raytune_hpo.journal import Storage, integrity_of, open_storage
 from raytune_hpo.protocols import Journal
@@ -113,6 +114,7 @@ def journal_facts(num_trials: int = 3) -> list[Fact]:
         SessionOpened(at=_AT, versions={"numpy": "2.2.1"}),
         Enqueued(config=odd, at=_AT),
         Enqueued(config={"lr": {"$float": "nan"}}, at=_AT, retry_of=0),
+        Withdrawn(position=0, at=_AT),
     ]
     for number in range(num_trials):
         common = {"number": number, "attempt": 1, "at": _AT + number}

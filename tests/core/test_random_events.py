@@ -14,12 +14,15 @@ from raytune_hpo.core.messages import (
     EnqueueConfig,
     KeepCheckpoint,
     LoseWorker,
+    Observation,
+    RecordObservations,
     ReplaceWorkers,
     ReportMetrics,
     ReturnTrials,
     StopStudy,
     StopTrial,
     Tick,
+    WithdrawConfig,
 )
 from raytune_hpo.facts import Finished, Started, Status
 from raytune_hpo.trial import Reports
@@ -110,6 +113,12 @@ class World:
             )
         if pick < 0.98:
             return EnqueueConfig(config=dict(self.feed.core.ledger.trials[some.number].config), at=self.at)
+        if pick < 0.983:
+            return WithdrawConfig(position=self.random.randrange(self.feed.core.ledger.num_enqueued + 1), at=self.at)
+        if pick < 0.985:
+            config = dict(self.feed.core.ledger.trials[some.number].config)
+            seen = Observation(config=config, status=Status.COMPLETED, metrics={"loss": self.random.gauss(0, 1)})
+            return RecordObservations(worker="elsewhere", observations=(seen, seen), at=self.at)
         return StopStudy(reason="test", at=self.at) if pick > 0.9975 else Tick(at=self.at)
 
     def step(self):

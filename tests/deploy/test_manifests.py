@@ -17,6 +17,8 @@ import yaml
 from kubernetes_validate.utils import schema_contents
 from referencing import Registry, Resource
 
+from raytune_hpo.cli.service import serve
+
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 KUBERNETES = "1.33.0"
@@ -37,6 +39,7 @@ def only(name: str, kind: str) -> dict[str, Any]:
 CLUSTER = only("kuberay/raycluster.yaml", "RayCluster")
 JOB = only("kuberay/rayjob.yaml", "RayJob")
 POSTGRESQL = only("kuberay/postgresql.yaml", "StatefulSet")
+SERVE = only("kuberay/serve.yaml", "Deployment")
 
 
 @cache
@@ -141,8 +144,9 @@ def test_the_journal_is_where_the_secret_leads() -> None:
     comment = (DEPLOY / "kuberay/postgresql.yaml").read_text(encoding="utf-8").partition("apiVersion")[0]
     [name] = re.findall(r"create secret generic (\S+)", comment)
     made = dict(re.findall(r'--from-literal=(\w+)="([^"]*)"', comment))
-    read = [ref for thing in (CLUSTER, JOB, POSTGRESQL) for ref in values(thing, "secretKeyRef")]
-    assert {(ref["name"], ref["key"]) for ref in read} == {(name, key) for key in made}
+    read = [ref for thing in (CLUSTER, JOB, POSTGRESQL, SERVE) for ref in values(thing, "secretKeyRef")]
+    own = {(ref["name"], ref["key"]) for ref in read} - {(CLUSTER["metadata"]["name"], "auth_token")}
+    assert own == {(name, key) for key in made}
     service = only("kuberay/postgresql.yaml", "Service")
     names = {env["name"]: env.get("value") for env in container(POSTGRESQL["spec"])["env"]}
     assert made["url"] == (
@@ -181,3 +185,27 @@ def test_images_are_those_that_the_dockerfile_makes() -> None:
     assert images == {ours, "postgres:17-bookworm"}
     [ray] = re.findall(r"^ARG RAY=(\S+)$", text, re.MULTILINE)
     assert {CLUSTER["spec"]["rayVersion"], JOB["spec"]["rayClusterSpec"]["rayVersion"]} == {ray}
+
+
+@pytest.mark.parametrize("name", ["kubernetes/serve.yaml", "kuberay/serve.yaml"])
+def test_the_service_answers_to_the_name_that_its_pods_are_reached_by(name: str) -> None:
+    """It is started by a command that there is, and asked by a Host that it answers to, its probes included."""
+    service, deployment = only(name, "Service"), only(name, "Deployment")
+    each = container(deployment["spec"])
+    command = [word for part in each["command"] for word in part.split("=", 1)]
+    options = {flag for parameter in serve.params for flag in parameter.opts}
+    assert command[:2] == ["raytune-hpo", "serve"]
+    assert {word for word in command if word.startswith("--")} <= options
+    host = command[command.index("--allowed-host") + 1]
+    assert host == service["metadata"]["name"]
+    assert {header["value"] for headers in values(each, "httpHeaders") for header in headers} == {host}
+    assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
+    assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]["type"]) == (1, "Recreate")
+    [port] = service["spec"]["ports"]
+    assert {port["port"], each["ports"][0]["containerPort"]} == {8270}
+
+
+def test_the_service_beside_a_cluster_finds_its_head() -> None:
+    [address] = [word for word in container(SERVE["spec"])["command"] if word.startswith("--address")]
+    head_service = head(CLUSTER["spec"])["headService"]["metadata"]["name"]
+    assert address == f"--address=ray://{head_service}:10001"

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ class Patient(httpx.HTTPTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         answer = super().handle_request(request)
-        while answer.status_code == 429 and b"too-many-requests" in answer.read():
+        while answer.status_code == 429 and b"Too many requests" in answer.read():
             time.sleep(float(answer.headers["Retry-After"]))
             answer = super().handle_request(request)
         return answer
@@ -75,6 +75,14 @@ class Server:
             )
         return self._clients[role]
 
+    def browser(self, role: str) -> httpx.Client:
+        """A client that has logged in by the page, and says what a browser says."""
+        headers = {"Sec-Fetch-Site": "same-origin"}
+        client = httpx.Client(base_url=self.url, headers=headers, timeout=30, transport=Patient())
+        answer = client.post("/login", data={"secret": self.secrets[role]})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        return client
+
     def create(self, name: str, **fields: Any) -> dict[str, Any]:
         body = {"name": name, "space": SPACE, "sampler": "random", "seed": 1, "limits": {"num_trials": 10}, **fields}
         answer = self.api().post("/studies", json=body)
@@ -109,3 +117,17 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
     running = Server(tmp_path).start()
     yield running
     running.kill()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts one with further options."""
+    started: list[Server] = []
+
+    def begin(*options: str) -> Server:
+        started.append(Server(tmp_path, *options).start())
+        return started[-1]
+
+    yield begin
+    for running in started:
+        running.kill()

@@ -15,7 +15,17 @@ from raytune_hpo.service.app import ENDPOINTS
 from raytune_hpo.service.guards import allowed_hosts
 from raytune_hpo.service.tokens import ROLES, TokenStore
 
-NAMES = {"study": "guarded", "number": "0", "lease": "none", "token": "none", "figure": "history", "worker": "none"}
+NAMES = {
+    "study": "guarded",
+    "number": "0",
+    "position": "0",
+    "lease": "none",
+    "token": "none",
+    "figure": "history",
+    "worker": "none",
+    "job": "none",
+    "dataset": "none",
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +54,20 @@ def test_every_route_asks_for_its_role(server, study, endpoint):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
-@pytest.mark.parametrize("path", ["/v1/studies", "/v1/studies/guarded/events", "/healthz", "/", "/problems/invalid"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/studies",
+        "/v1/studies/guarded/events",
+        "/v1/datasets",
+        "/healthz",
+        "/",
+        "/new/table",
+        "/tokens",
+        "/static/hpo.js",
+        "/problems/invalid",
+    ],
+)
 def test_a_strange_host_gets_nothing_whatever_the_method(server, study, method, path):
     headers = {"Host": f"evil.example:{server.port}", "Authorization": f"Bearer {server.secrets['admin']}"}
     answer = httpx.request(method, f"{server.url}{path}", headers=headers)
@@ -107,11 +130,25 @@ def test_the_link_is_good_once(server, cookie):
 )
 def test_other_sites_cannot_use_the_cookie(server, cookie, method, headers, is_let_in):
     sent = {name: value.format(url=server.url) for name, value in headers.items()}
-    path = {"GET": "studies/guarded/facts", "POST": "studies/guarded/queue", "DELETE": "tokens/none"}[method]
-    answer = httpx.request(
-        method, f"{server.url}/v1/{path}", headers={"Cookie": cookie, **sent}, json={} if method == "POST" else None
-    )
-    assert (answer.status_code != 403) == is_let_in, answer.text
+    paths = {
+        "GET": ["studies/guarded/facts", "compare?study=guarded", "datasets", "studies/guarded/best/code"],
+        "POST": ["studies/guarded/queue", "studies/guarded/observations", "studies/guarded/audit", "datasets"],
+        "DELETE": ["tokens/none", "studies/guarded/queue/0", "datasets/none"],
+    }
+    for path in paths[method]:
+        body = {} if method == "POST" else None
+        answer = httpx.request(method, f"{server.url}/v1/{path}", headers={"Cookie": cookie, **sent}, json=body)
+        assert (answer.status_code != 403) == is_let_in, (path, answer.text)
+
+
+@pytest.mark.parametrize(
+    "path", ["/new/model", "/new/workers", "/new/installed", "/new/table", "/tokens", "/studies/guarded/delete"]
+)
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}, {}])
+def test_forms_of_other_sites_do_nothing(server, cookie, path, headers):
+    answer = httpx.post(f"{server.url}{path}", headers={"Cookie": cookie, **headers}, data={"role": "admin"})
+    assert answer.status_code == 403
+    assert "hpo_" not in answer.text
 
 
 def test_a_token_for_one_study_knows_no_other(server, study):
@@ -217,7 +254,7 @@ def test_the_same_key_gives_the_same_answer(server):
     body, headers = {"configs": [{"x": 0.5, "n": 1}]}, {"Idempotency-Key": "k1"}
     api = server.api("editor")
     first, second = (api.post("/studies/keyed/queue", json=body, headers=headers) for _ in range(2))
-    assert first.json() == second.json() == {"enqueued": 1, "waiting": 1}
+    assert first.json() == second.json() == {"enqueued": 1, "positions": [0], "waiting": 1}
     other = api.post("/studies/keyed/queue", json={"configs": [{"x": 0.1, "n": 1}]}, headers=headers)
     assert other.json()["type"] == "/problems/key-reused"
 

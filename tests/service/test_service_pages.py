@@ -1,28 +1,20 @@
-"""Pages: what stands on them, who sees what, what forms do; and in a browser, that they go on by themselves."""
+"""Pages: what stands on them, who sees what, what forms do."""
 
 from __future__ import annotations
 
 import re
-import shutil
 from html import escape, unescape
 
 import httpx
 import pytest
 
-CHROMIUM = shutil.which("chromium")
 NASTY = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
 def browsers(server):
     """Clients with the cookies of roles, that say what a browser says."""
-    found = {}
-    for role in ("viewer", "editor"):
-        client = httpx.Client(base_url=server.url, headers={"Sec-Fetch-Site": "same-origin"}, verify=False, timeout=30)
-        answer = client.post("/login", data={"secret": server.secrets[role]})
-        assert (answer.status_code, answer.headers["location"]) == (303, "/")
-        found[role] = client
-    return found
+    return {role: server.browser(role) for role in ("viewer", "editor", "admin")}
 
 
 @pytest.fixture(scope="module")
@@ -45,22 +37,67 @@ PAGES = [
     "/studies/paged/trials",
     "/studies/paged/trials/4",
     "/studies/paged/trials/0",
+    "/studies/paged/figures",
+    "/studies/paged/best",
+    "/studies/paged/best?language=python",
+    "/compare?study=paged&study=fetched",
+    "/compare",
+    "/studies/fetched",
+    "/studies/fetched/best",
     "/workers",
 ]
+FOR_EDITORS = ["/new", "/new/model", "/new/model?data={table}", "/new/workers", "/new/installed", "/system"]
+FOR_ADMINS = ["/tokens"]
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_pages_show_nasty_text_as_text_and_hold_no_code(browsers, paged, path):
-    answer = browsers["viewer"].get(path)
-    assert answer.status_code == 200
-    assert NASTY not in answer.text
-    assert not re.search(r"\sstyle=|\son\w+=|<script(?! src=)|javascript:", answer.text.replace(escape(NASTY), ""))
-    assert len(answer.content) < 60_000
-    assert answer.text.count("<h1>") == 1
+@pytest.fixture(scope="module")
+def addresses(server, paged):
+    """Every page, each with the least role that may see it."""
+    server.create("fetched")
+    cells = f'"{NASTY}","{NASTY}!","a"'
+    content = f'"{NASTY}","b","kind {NASTY}"\n' + f"{cells}\n" * 6
+    made = server.api("editor").post("/datasets", files={"file": (f"{NASTY}.csv", content)}).json()
+    found = [*((path, "viewer") for path in PAGES), *((path, "editor") for path in FOR_EDITORS)]
+    found += [(path, "admin") for path in FOR_ADMINS]
+    server.api("admin").post("/tokens", json={"role": "viewer", "label": NASTY, "study": NASTY})
+    return [(path.format(table=made["id"]), role) for path, role in found]
 
 
-def test_without_a_token_every_page_is_the_log_in(server, paged):
-    for path in PAGES:
+def test_pages_show_nasty_text_as_text_and_hold_no_code(browsers, addresses):
+    for path, role in addresses:
+        answer = browsers[role].get(path)
+        assert answer.status_code == 200, path
+        assert NASTY not in answer.text, path
+        assert not re.search(r"\sstyle=|\son\w+=|<script(?! src=)|javascript:", answer.text.replace(escape(NASTY), ""))
+        assert len(answer.content) < 60_000, path
+        assert answer.text.count("<h1>") == 1, path
+        ids = re.findall(r'\sid="([^"]*)"', answer.text)
+        assert len(ids) == len(set(ids)), path
+
+
+def test_every_page_asks_for_its_role(browsers, addresses):
+    roles = ["viewer", "editor", "admin"]
+    for path, role in addresses:
+        for other in roles[: roles.index(role)]:
+            assert browsers[other].get(path).status_code == 403, (path, other)
+
+
+def test_links_lead_somewhere(browsers, addresses):
+    """Every link and every form's address on a page of ours, for an admin, is one that there is."""
+    found = set()
+    for path, _ in addresses:
+        text = browsers["admin"].get(path).text
+        found |= {
+            unescape(link).partition("#")[0]
+            for link in re.findall(r'(?:href|data-figure|data-plotly)="(/[^"]*)"', text)
+        }
+    for link in sorted(found):
+        if "/figures/" not in link:
+            assert browsers["admin"].get(link).status_code == 200, link
+
+
+def test_without_a_token_every_page_is_the_log_in(server, addresses):
+    for path, _ in addresses:
         answer = httpx.get(f"{server.url}{path}")
         assert answer.status_code == 401
         assert "Paste a token" in answer.text
@@ -111,47 +148,97 @@ def test_forms_do_what_they_say(server, browsers):
     assert editor.post("/studies/formed/stop").status_code == 303
     text = editor.get("/studies/formed").text
     assert "ended: stopped by the user" in text and "/77" in text
+    assert editor.post("/studies/formed/continue").status_code == 303
+    editor.post("/studies/formed/enqueue", data={"config": '{"x": 0.5, "n": 3}'})
+    assert "Take back" in editor.get("/studies/formed").text
+    assert editor.post("/studies/formed/withdraw", data={"position": "1"}).status_code == 303
+    assert "Take back" not in editor.get("/studies/formed").text
+    assert "taken out of the queue" in editor.get("/studies/formed").text
+    assert editor.post("/studies/formed/delete").status_code == 403
+    assert browsers["admin"].post("/studies/formed/delete").status_code == 409  # it runs
+    editor.post("/studies/formed/stop")
+    assert browsers["admin"].post("/studies/formed/delete").headers["location"] == "/"
+    assert editor.get("/studies/formed").status_code == 404
+
+
+def test_a_study_of_own_workers_is_made_by_a_form(server, browsers):
+    fields = {
+        "name": "by-form",
+        "metric": "loss",
+        "mode": "min",
+        "num_trials": "5",
+        "sampler": "random",
+        "scheduler": "none",
+    }
+    wrong = browsers["editor"].post(
+        "/new/workers", data={**fields, "space": '{"x": {"type": "float", "low": 2, "high": 1}}'}
+    )
+    assert wrong.status_code == 422 and "<title>Error: " in wrong.text
+    assert 'aria-invalid="true"' in wrong.text and 'value="by-form"' in wrong.text
+    wrong = browsers["editor"].post("/new/workers", data={**fields, "num_trials": "many", "space": "{"})
+    assert "Trials: a whole number; got &#39;many&#39;" in wrong.text
+    space = '{"x": {"type": "float", "low": 0, "high": 1}}'
+    made = browsers["editor"].post("/new/workers", data={**fields, "space": space})
+    assert (made.status_code, made.headers["location"]) == (303, "/studies/by-form")
+    assert len(server.lease("by-form")["assignments"]) == 1
+    assert browsers["viewer"].post("/new/workers", data={**fields, "space": space}).status_code == 403
+
+
+def test_a_wrong_form_of_models_comes_back_with_what_was_typed(browsers, addresses):
+    page = browsers["editor"].get("/new/model?data=bundled:iris").text
+    assert "histogram gradient boosting" in page and "linear regression" not in page
+    assert "linear regression" in browsers["editor"].get("/new/model?data=bundled:iris&task=regression").text
+    fields = {
+        "data": "bundled:iris", "target": "target", "task": "classification", "metric": "accuracy", "folds": "50",
+        "model": "tree", "tune": "tree.max_depth", "low.tree.max_depth": "9", "high.tree.max_depth": "2", "name": "wrong",
+        "num_trials": "3", "num_workers": "1", "memory_mb": "512", "trial_timeout": "60", "seed": "1",
+        "sampler": "random", "scheduler": "none", "do": "start",
+    }  # fmt: skip
+    text = browsers["editor"].post("/new/model", data=fields).text
+    assert "Not started: 2 things need a change." in text
+    for field, message in (("folds", "Folds: must be 2 to 20; got 50"), ("low-tree-max_depth", "it goes from 9 to 2")):
+        assert re.search(f'<a href="#{field}">[^<]*{re.escape(message)}', text), field
+        assert re.search(f'id="{field}"[^>]*aria-invalid="true"', text), field
+    assert 'name="low.tree.max_depth" value="9"' in text
+
+
+def test_a_table_is_uploaded_by_a_form(browsers):
+    sent = browsers["editor"].post("/new/table", files={"file": ("few.csv", "a,b\n1,x\n2,y\n")})
+    assert sent.status_code == 303 and sent.headers["location"].startswith("/new/model?data=")
+    wrong = browsers["editor"].post("/new/table", files={"file": ("few.csv", "a,b\n1\n")})
+    assert wrong.status_code == 422 and "line 2 has 1" in wrong.text
+
+
+def test_a_token_is_shown_once(server, browsers):
+    made = browsers["admin"].post("/tokens", data={"role": "worker", "study": "paged", "expires": "1h", "label": "gpu"})
+    secret = re.search(r"hpo_[\w-]+", unescape(made.text))[0]
+    assert secret not in browsers["admin"].get("/tokens").text
+    headers = {"Authorization": f"Bearer {secret}"}
+    me = httpx.get(f"{server.url}/v1/me", headers=headers).json()
+    assert (me["role"], me["study"], me["label"]) == ("worker", "paged", "gpu")
+    assert browsers["admin"].post(f"/tokens/{me['id']}/revoke").status_code == 303
+    assert httpx.get(f"{server.url}/v1/me", headers=headers).status_code == 401
+    wrong = browsers["admin"].post("/tokens", data={"role": "king", "expires": "soon"})
+    assert wrong.status_code == 422
+
+
+def test_the_best_page_has_the_code_that_is_downloaded(server, browsers, paged):
+    page = browsers["viewer"].get("/studies/paged/best?language=yaml").text
+    shown = unescape(re.search(r'<pre[^>]*id="code">(.*?)</pre>', page, re.DOTALL)[1])
+    assert shown == server.api("viewer").get("/studies/paged/best/code", params={"language": "yaml"}).text
+    best = server.api("viewer").get("/studies/paged/best").json()
+    assert f"{best['metrics']['loss']:.6g}" in page
+
+
+def test_studies_of_different_goals_are_not_ranked(server, browsers, paged):
+    server.create("other-goal", metric="error")
+    text = browsers["viewer"].get("/compare?study=paged&study=other-goal").text
+    assert "different goals" in text and "leads with" not in text
+    alone = browsers["viewer"].get("/compare?study=paged&study=fetched").text
+    assert "paged leads with loss" in alone
+    assert browsers["viewer"].get("/compare?study=nothing").status_code == 404
 
 
 def test_forms_of_other_sites_are_refused(server, browsers, paged):
     headers = {"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"}
     assert browsers["editor"].post("/studies/paged/stop", headers=headers).status_code == 403
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_in_a_browser_pages_fit_and_go_on_by_themselves(server, paged, scheme):
-    from playwright.sync_api import sync_playwright
-
-    server.create(f"live-{scheme}")
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        page = browser.new_page(viewport={"width": 320, "height": 700}, color_scheme=scheme)
-        refused, foreign = [], []
-        page.on("console", lambda message: refused.append(message.text) if "Content Security" in message.text else None)
-        page.on(
-            "request", lambda request: foreign.append(request.url) if not request.url.startswith(server.url) else None
-        )
-        page.goto(server.url)
-        page.fill("#secret", server.secrets["editor"])
-        page.keyboard.press("Enter")
-        page.wait_for_selector("table")
-        for path in PAGES:
-            page.goto(server.url + path)
-            assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
-            assert page.evaluate("document.querySelectorAll('*').length") < 1_000
-        page.goto(f"{server.url}/studies/live-{scheme}")
-        page.get_by_text("live", exact=True).wait_for()
-        (given,) = server.lease(f"live-{scheme}")["assignments"]
-        server.result(f"live-{scheme}", given, metrics={"loss": 0.125})
-        page.locator("#card").get_by_text("0.125").wait_for(timeout=5_000)
-        page.locator("summary", has_text="Stop").focus()
-        page.keyboard.press("Enter")
-        page.get_by_role("button", name="Stop the study").wait_for()
-        page.keyboard.press("Escape")
-        assert page.locator("details.menu[open]").count() == 0
-        foreign = [url for url in foreign if not url.startswith(("data:", "blob:"))]
-        assert (refused, foreign) == ([], [])
-        browser.close()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from raytune_hpo.core.snapshot import History
 from raytune_hpo.display.svg import scale_of
-from raytune_hpo.display.text import number
+from raytune_hpo.display.text import cut, duration, number
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.trial import Trial
 
+KEYS = "abcd"  # of the lines that have a colour and a dash of their own
+_NAME = 24  # characters at the end of a line
 _DRAWN = (Status.COMPLETED, Status.PRUNED, Status.PAUSED, Status.FAILED)  # the parts of a bar, from the left
 
 
@@ -99,3 +101,42 @@ def _ends(first: float, last: float) -> Sequence[dict[str, Any]]:
         {"at": "0", "anchor": "start", "minor": False, "text": f"step {first:,}"},
         {"at": "100", "anchor": "end", "minor": False, "text": f"{last:,}"},
     )
+
+
+class Line(NamedTuple):
+    """A staircase of a comparison.
+
+    Attributes:
+        corners: (place, value) where the value changes; ``end``: the place where it ends.
+    """
+
+    name: str
+    corners: tuple[tuple[float, float], ...]
+    end: float
+
+
+def lines(drawn: Sequence[Line], goal: Goal, *, in_time: bool = False) -> dict[str, Any]:
+    """The figure of several staircases, with their names at their ends."""
+    scale = scale_of([v for line in drawn for _, v in line.corners], lower_is_better=goal.lower_is_better)
+    last = max([line.end for line in drawn] + [1e-9])
+
+    def at(place: float, value: float) -> tuple[str, str]:
+        return f"{100 * place / last:.1f}", f"{100 * (1 - scale.at(value)):.1f}"
+
+    shown = []
+    for key, line in zip(KEYS, drawn, strict=False):
+        steps = [at(*corner) for corner in line.corners]
+        x, y = at(line.end, line.corners[-1][1])
+        path = f"M{steps[0][0]} {steps[0][1]}" + "".join(f"H{x}V{y}" for x, y in steps[1:]) + f"H{x}"
+        shown.append({"key": key, "path": path, "name": cut(line.name, _NAME), "x": x, "y": y})
+    words = duration if in_time else lambda x: f"{x:,.0f}"
+    ends = [(0, "start", False), (last / 2, "middle", True), (last, "end", False)]
+    return {
+        "label": f"Best {goal.metric} so far of {', '.join(line.name for line in drawn)}",
+        "y": [{"at": f"{100 * (1 - scale.at(tick)):.1f}", "text": number(tick)} for tick in scale.ticks()],
+        "x": [
+            {"at": f"{100 * x / last:.1f}", "anchor": anchor, "minor": minor, "text": words(x)}
+            for x, anchor, minor in ends
+        ],
+        "lines": shown,
+    }

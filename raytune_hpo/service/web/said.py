@@ -22,6 +22,7 @@ from raytune_hpo.facts import (
     StudyExtended,
     StudyStopped,
     Verdict,
+    Withdrawn,
 )
 from raytune_hpo.goals import Goal
 from raytune_hpo.runtime.desk import FREE
@@ -83,6 +84,8 @@ def _of_study(fact: Fact) -> tuple[str, str]:
         return "The limits were changed.", limits
     if isinstance(fact, Enqueued):
         return "A configuration was enqueued.", ""
+    if isinstance(fact, Withdrawn):
+        return "A configuration was taken out of the queue.", ""
     if isinstance(fact, StopAsked):
         return f"Somebody wants trial {fact.number} stopped.", ""
     if isinstance(fact, StudyStopped):

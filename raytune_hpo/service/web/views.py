@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,11 +13,12 @@ from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.core.snapshot import snapshot_of
 from raytune_hpo.display.status import STATUSES
-from raytune_hpo.display.text import duration, number, short
+from raytune_hpo.display.text import config_line, duration, number, short
 from raytune_hpo.facts import Fact, Status
 from raytune_hpo.progress.words import time_left
 from raytune_hpo.results.records import attempt_records, plain
 from raytune_hpo.service.folds import Fold
+from raytune_hpo.service.hosting import RUNTIME
 from raytune_hpo.service.listing import Listing, Page, count, value_in
 from raytune_hpo.service.web import pictures
 from raytune_hpo.service.web.said import last_facts, worker_name
@@ -24,6 +26,7 @@ from raytune_hpo.trial import Trial
 
 MAX_COLUMNS = 12
 MAX_REASONS = 6
+MAX_QUEUED = 20
 PAGE = 50
 ORDERS = {"number": "ascending", "-number": "descending"}
 
@@ -69,6 +72,7 @@ def head(fold: Fold, kind: str) -> dict[str, Any]:
         "mark": "running" if is_running else "finished",
         "settings": " · ".join(words),
         "metric": goal.metric,
+        "is_fetched": spec.settings.get("objective") == RUNTIME,
         "limit": spec.limits.num_trials,
         "num_trials": len(ledger.trials),
         "num_failed": ledger.counts[Status.FAILED],
@@ -111,6 +115,11 @@ def overview(fold: Fold, kind: str, now: float) -> dict[str, Any]:
         "running": snapshot.running,
         "failures": failures,
         "best": best and {"number": best.number, "config": [(k, short(v)) for k, v in flattened(best.config).items()]},
+        "queue": [
+            {"position": position, "config": config_line(ledger.spec.space.unpack(e.config))}
+            for position, e in islice(ledger.enqueued.items(), MAX_QUEUED)
+        ],
+        "num_queued": f"{len(ledger.enqueued):,}",
         "log": last_facts(fold.last, goal),
     }
 
@@ -230,6 +239,7 @@ def trial(fold: Fold, found: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
             "said": " · ".join(said),
             "reason": reason,
             "error": found.error,
+            "json": json.dumps(plain(found.config), indent=1),
         },
         "alike": alike,
         "previous_failed": max((n for n in failed if n < found.number), default=None),

@@ -40,7 +40,7 @@ class FrozenTrials:
             *self._record.queued,
             *itertools.repeat({}, len(ledger.enqueued)),
         ]  # an earlier process took its own along
-        for enqueued, noted in zip(list(ledger.enqueued), notes, strict=False):
+        for enqueued, noted in zip(list(ledger.enqueued.values()), notes, strict=False):
             trials.append(_waiting(len(trials), dict(enqueued.config), *split_notes(noted)))
         return trials
 

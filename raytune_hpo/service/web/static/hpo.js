@@ -1,8 +1,8 @@
-// The whole script: pages stay up to date by the study's events, sheets close, "/" goes to the filter. Without it, every
-// page is whole, as it was when it was made.
+// The whole script: pages stay up to date by the study's events, figures are drawn when they are seen, sheets close, "/"
+// goes to the filter. Without it, every page is whole, as it was when it was made, but for the figures.
 "use strict";
 
-const LIVE = ["state", "card", "history", "running", "failures", "best", "log"];
+const LIVE = ["state", "card", "history", "running", "queue", "failures", "best", "log"];
 
 // Whatever holds focus, a selection or an open sheet stays as it is.
 function isInUse(part) {
@@ -56,6 +56,63 @@ function follow(url) {
   });
   document.addEventListener("visibilitychange", () => isBehind && update());
 }
+
+// plotly.js is large: it is loaded when the first figure comes near the window.
+let library = null;
+function plotly(url) {
+  library ??= new Promise((loaded, failed) => {
+    const script = document.createElement("script");
+    script.src = url;
+    script.onload = () => loaded(window.Plotly);
+    script.onerror = () => failed(new Error("plotly.js could not be loaded"));
+    document.head.append(script);
+  });
+  return library;
+}
+
+// Figures are made for a white ground; the page's own colours take its place, so that their data need not know of them.
+function inColours(layout) {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const [text, line, muted] = ["--text", "--line", "--muted"].map(colour);
+  const axes = Object.keys(layout).filter((key) => /^[xyz]axis\d*$/.test(key));
+  for (const key of axes) {
+    layout[key] = { ...layout[key], gridcolor: line, zerolinecolor: line, linecolor: muted, tickcolor: muted };
+  }
+  const own = layout.template?.layout ?? {};
+  for (const key of ["xaxis", "yaxis"]) own[key] = { ...own[key], gridcolor: line, zerolinecolor: line };
+  const font = { ...layout.font, color: text };
+  const clear = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", modebar: { bgcolor: "rgba(0,0,0,0)", color: muted } };
+  for (const note of layout.annotations ?? []) note.font = { ...note.font, color: text };
+  return { ...layout, ...clear, font };
+}
+
+async function draw(place) {
+  const url = place.closest("[data-plotly]")?.dataset.plotly;
+  if (!url) return;
+  try {
+    const [answer, Plotly] = await Promise.all([fetch(place.dataset.figure), plotly(url)]);
+    const figure = await answer.json();
+    if (answer.status === 202) return setTimeout(() => draw(place), 1000);
+    if (!answer.ok) throw new Error(figure.detail);
+    const layout = inColours(figure.layout);
+    const height = Math.max(place.clientHeight, 0);
+    await Plotly.newPlot(place, figure.data, { ...layout, height, width: undefined, autosize: true }, { displaylogo: false, responsive: true });
+  } catch (error) {
+    place.classList.add("failed");
+    place.textContent = error.message;
+  }
+}
+const near = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries.filter((each) => each.isIntersecting)) {
+      near.unobserve(entry.target);
+      draw(entry.target);
+    }
+  },
+  { rootMargin: "200px" },
+);
+for (const place of document.querySelectorAll("[data-figure]")) near.observe(place);
+document.getElementById("errors")?.focus();
 
 const events = document.body.dataset.events;
 if (events) follow(events);

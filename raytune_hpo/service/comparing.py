@@ -1,0 +1,98 @@
+"""Comparing studies: how the best of each came about, by trials and by running time, and what each of them searches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raytune_hpo.display.text import number, short
+from raytune_hpo.goals import Goal
+from raytune_hpo.results.records import plain
+from raytune_hpo.service.folds import Fold
+from raytune_hpo.space import Choice, Float, Int, Ordinal
+from raytune_hpo.space.domain import Domain
+
+MAX_STUDIES = 20
+_OPTIONS = 8  # of a choice that are named
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where a study stands, in its first goal.
+
+    Attributes:
+        best, best_number: the best value, and the trial that has it; None where none has completed.
+        by_trials: (how many trials had finished or paused, the best value by then), where it changed.
+        by_time: the same with the running time in seconds.
+        length, elapsed_s: where the two lines end.
+        parameters: what is searched, in words, by the parameters' names.
+    """
+
+    name: str
+    goal: Goal
+    stopped: str | None
+    num_trials: int
+    limit: int | None
+    best: float | None
+    best_number: int | None
+    by_trials: tuple[tuple[float, float], ...]
+    by_time: tuple[tuple[float, float], ...]
+    length: int
+    elapsed_s: float
+    sampler: str
+    seed: int
+    parameters: Mapping[str, str]
+
+    def record(self) -> dict[str, Any]:
+        """As JSON."""
+        found: dict[str, Any] = plain(
+            {
+                **{key: value for key, value in vars(self).items() if key != "goal"},
+                "metric": self.goal.metric,
+                "mode": self.goal.mode,
+            }
+        )
+        return found
+
+
+def standing(fold: Fold, now: float) -> Standing:
+    """Where a study stands at a moment, in epoch seconds."""
+    ledger, spec = fold.ledger, fold.ledger.spec
+    goal, best = spec.goals[0], ledger.best[0]
+    improved = [(at, float(trial.metrics[goal.metric])) for at, trial in ledger.improved[0]]
+    return Standing(
+        name=fold.name,
+        goal=goal,
+        stopped=ledger.stopped,
+        num_trials=len(ledger.trials),
+        limit=spec.limits.num_trials,
+        best=None if best is None else float(best.metrics[goal.metric]),
+        best_number=None if best is None else best.number,
+        by_trials=tuple((float(at), value) for at, value in improved),
+        by_time=tuple((at_s, value) for at_s, (_, value) in zip(fold.improved_s, improved, strict=True)),
+        length=len(ledger.told),
+        elapsed_s=ledger.elapsed_s(now),
+        sampler=spec.sampler.name,
+        seed=spec.seed,
+        parameters={column.name: in_words(column.domain) for column in spec.space.columns},
+    )
+
+
+def leader(standings: Sequence[Standing]) -> Standing | None:
+    """The study whose best is the best of all; None where they have no goal in common, or no result."""
+    goals = {(standing.goal.metric, standing.goal.mode) for standing in standings}
+    with_best = [(standing.goal.loss(standing.best), standing) for standing in standings if standing.best is not None]
+    return min(with_best, key=lambda pair: pair[0])[1] if len(goals) == 1 and with_best else None
+
+
+def in_words(domain: Domain) -> str:
+    """What a parameter may be."""
+    if isinstance(domain, (Float, Int)):
+        step = f", step {number(domain.step)}" if domain.step not in (None, 1) else ""
+        return f"{number(domain.lo)} to {number(domain.hi)}{step}{', log' if domain.log else ''}"
+    if isinstance(domain, (Choice, Ordinal)):
+        named = ", ".join(short(option, 20) for option in domain.options[:_OPTIONS])
+        more = len(domain.options) - _OPTIONS
+        return f"{named} and {more} more" if more > 0 else named
+    return short(repr(domain), 60)

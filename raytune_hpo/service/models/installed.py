@@ -1,0 +1,74 @@
+"""Installed objectives: by name, from entry points and from a folder that whoever starts the service names.
+
+Each is a module like those of ``raytune-hpo run FILE.py``: it has ``objective`` and ``space``, and may have ``settings``.
+From outside comes only a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.api.userfile import load_file
+from raytune_hpo.errors import HpoError, SpecError, nearest
+from raytune_hpo.space import Space
+
+GROUP = "raytune_hpo.objectives"
+KIND = "entry_point"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """An objective that is there.
+
+    Attributes:
+        summary: the first line of its module's docstring, or of its function's.
+    """
+
+    name: str
+    objective: Any
+    space: Space
+    summary: str
+
+
+def found(folder: Path | None) -> dict[str, Path | str]:
+    """The objectives by name: their files, or the modules that entry points name."""
+    modules: dict[str, Path | str] = {point.name: point.value for point in entry_points(group=GROUP)}
+    files = {} if folder is None else {path.stem: path for path in sorted(folder.glob("[!_.]*.py"))}
+    return {**modules, **files}
+
+
+def load(name: str, folder: Path | None) -> Installed:
+    """The objective of a name.
+
+    Raises:
+        SpecError: there is none, it cannot be loaded, or its module has no objective or no space.
+    """
+    known = found(folder)
+    if name not in known:
+        raise SpecError(f"no objective {name[:60]!r} is installed; {nearest(name, known)}")
+    where = known[name]
+    try:
+        module: Any = load_file(where) if isinstance(where, Path) else import_module(where)
+    except Exception as error:  # somebody else's code: whatever it raises
+        cause = error.__cause__ if isinstance(error, HpoError) and error.__cause__ is not None else error
+        raise SpecError(f"the objective {name!r} cannot be loaded: {type(cause).__name__}: {cause}") from error
+    for needed in ("objective", "space"):
+        if not hasattr(module, needed):
+            raise SpecError(
+                f"the module of an objective defines `objective` and `space`; that of {name!r} has no {needed!r}"
+            )
+    text = (module.__doc__ or module.objective.__doc__ or "").strip()
+    return Installed(
+        name=name, objective=module.objective, space=Space.of(module.space), summary=text.partition("\n")[0]
+    )
+
+
+def stored_name(settings: Mapping[str, Any]) -> str | None:
+    """The name of the objective that a stored study measures; None where it is no such study."""
+    stored = settings.get("objective")
+    return str(stored["name"]) if isinstance(stored, Mapping) and stored.get("kind") == KIND else None

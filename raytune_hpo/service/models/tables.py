@@ -1,0 +1,313 @@
+"""Tables: those that scikit-learn brings, and those that were uploaded, each known by a digest of its bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from raytune_hpo.core.optimizer import WallClock
+from raytune_hpo.errors import HpoError
+from raytune_hpo.files import json_object, write_whole
+
+MAX_BYTES = 50 << 20  # of one file
+QUOTA_BYTES = 2 << 30  # of all
+READ_S = 30.0
+ONE_HOT_LEVELS = 50  # of a text column; with more, they become codes: a column for each would fill the memory
+SAMPLE = 1_000
+BUNDLED = {  # by the loader's name in sklearn.datasets
+    "iris": "three kinds of iris by four measures",
+    "wine": "three growers of wine by thirteen measures",
+    "breast_cancer": "tumours, benign or not, by thirty measures",
+    "digits": "ten digits as 64 grey values",
+    "diabetes": "the progress of diabetes, a number, by ten measures",
+}
+BUNDLED_PREFIX = "bundled:"
+_TELLING = 0.99  # of the rows whose target a column tells
+
+
+class NoRoom(HpoError):
+    """All uploaded tables together would be larger than they may be."""
+
+
+class NotATable(HpoError):
+    """The file cannot be read as a table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        kind: "number" or "text".
+        missing: how many rows have nothing there.
+        levels: how often each value stands there, where there are not too many to count.
+    """
+
+    name: str
+    kind: str
+    missing: int
+    levels: Mapping[str, int] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table.
+
+    Attributes:
+        id: "bundled:iris", or a digest of the bytes.
+        title: the name of its file, as it came.
+        rows: the first ones as text; ``sample``: more of them, by which columns are judged.
+        path: of the file; None of a bundled one.
+    """
+
+    id: str
+    title: str
+    separator: str
+    num_rows: int
+    num_bytes: int
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    sample: tuple[tuple[str, ...], ...]
+    created_at: float = 0.0
+    path: Path | None = None
+
+    @property
+    def is_bundled(self) -> bool:
+        return self.path is None
+
+    def column(self, name: str) -> Column | None:
+        """The column of a name."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    def line(self) -> dict[str, Any]:
+        """As it stands in a list."""
+        return {
+            "id": self.id,
+            "name": self.title,
+            "num_rows": self.num_rows,
+            "num_columns": len(self.columns),
+            "bytes": self.num_bytes,
+            "created_at": self.created_at,
+        }
+
+    def record(self) -> dict[str, Any]:
+        """As JSON, with what is to be thought of its columns."""
+        return {
+            **self.line(),
+            "separator": self.separator,
+            "columns": [
+                {
+                    "name": c.name,
+                    "type": c.kind,
+                    "missing": c.missing,
+                    "distinct": None if c.levels is None else len(c.levels),
+                }
+                for c in self.columns
+            ],
+            "warnings": [{"column": name, "message": text} for name, text in remarks(self).items()],
+            "rows": self.rows,
+        }
+
+
+def remarks(table: Table, target: str | None = None) -> dict[str, str]:
+    """What a reader should know of columns, by their names: identifiers, many values, missing ones, too good ones."""
+    said: dict[str, str] = {}
+    samples = dict(zip((c.name for c in table.columns), zip(*table.sample, strict=True), strict=True))
+    for column in table.columns:
+        if column.name == target:
+            continue
+        values = samples[column.name]
+        told = _told(values, samples[target]) if target is not None and target in samples else 0.0
+        if is_like_identifier(column, values):
+            said[column.name] = "Different in every row: an identifier, not a feature."
+        elif told >= _TELLING:
+            said[column.name] = f"By itself it tells {target} in {told:.1%} of rows. Is it known before the answer is?"
+        elif column.kind == "text" and (column.levels is None or len(column.levels) > ONE_HOT_LEVELS):
+            n = "many" if column.levels is None else f"{len(column.levels):,}"
+            said[column.name] = f"More than {ONE_HOT_LEVELS} values: codes instead of {n} columns."
+        elif column.missing and column.kind == "number":
+            said[column.name] = f"{column.missing:,} missing become the median."
+    return said
+
+
+def is_like_identifier(column: Column, values: Sequence[str]) -> bool:
+    """Whether a column only tells rows apart: text, or whole numbers, that are never the same."""
+    if column.levels is not None or len(set(values)) < len(values):
+        return False
+    return column.kind == "text" or all(value.strip().isdigit() for value in values)
+
+
+def _told(values: Sequence[str], targets: Sequence[str]) -> float:
+    """The share of rows whose target is the usual one of their value; 0 where values hardly repeat, or targets do not."""
+    counts: dict[str, dict[str, int]] = {}
+    for value, answer in zip(values, targets, strict=True):
+        of_value = counts.setdefault(value, {})
+        of_value[answer] = of_value.get(answer, 0) + 1
+    num_answers = len(set(targets))
+    if not 1 < num_answers <= len(targets) / 4 or len(counts) > len(values) / 4:
+        return 0.0
+    usual = max(list(targets).count(answer) for answer in set(targets)) / len(targets)
+    told = sum(max(of_value.values()) for of_value in counts.values()) / len(values)
+    return told if usual < _TELLING else 0.0
+
+
+# ------------------------------------------------------------------------------------------------ those that are there
+
+
+class Tables:
+    """The tables of a service: bundled ones, and those that were uploaded into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._clock = folder, WallClock()
+
+    def find(self, key: str) -> Table | None:
+        """The table of this id."""
+        if key.startswith(BUNDLED_PREFIX):
+            name = key.removeprefix(BUNDLED_PREFIX)
+            return bundled(name) if name in BUNDLED else None
+        if not (key.isascii() and key.isalnum()):
+            return None
+        path = self._folder / f"{key}.json"
+        return _read_record(json_object(path), path.with_suffix(".csv")) if path.is_file() else None
+
+    def uploaded(self) -> list[Table]:
+        """Those that were uploaded, the newest first."""
+        found = [table for path in self._folder.glob("*.json") if (table := self.find(path.stem)) is not None]
+        return sorted(found, key=lambda table: -table.created_at)
+
+    async def add(self, file: BinaryIO, title: str) -> Table:
+        """Take a file in.
+
+        Raises:
+            NoRoom: the tables that are there leave no room for it. NotATable: it cannot be read as one.
+        """
+        draft = await asyncio.to_thread(self._draft, file)
+        try:
+            key = await asyncio.to_thread(_digest, draft)
+            known = self.find(key)
+            if known is not None:
+                return known
+            found = await _in_child(draft)
+            size = draft.stat().st_size
+            record = {"title": title, "num_bytes": size, "created_at": self._clock.now(), **found}
+            os.replace(draft, self._folder / f"{key}.csv")
+            write_whole(self._folder / f"{key}.json", json.dumps({"id": key, **record}))
+        finally:
+            draft.unlink(missing_ok=True)
+        added = self.find(key)
+        assert added is not None
+        return added
+
+    def delete(self, key: str) -> bool:
+        """Delete an uploaded table; whether there was one."""
+        table = None if key.startswith(BUNDLED_PREFIX) else self.find(key)
+        if table is None:
+            return False
+        for suffix in ("json", "csv"):
+            (self._folder / f"{key}.{suffix}").unlink(missing_ok=True)
+        return True
+
+    def _draft(self, file: BinaryIO) -> Path:
+        """The file's bytes in the folder, under a name that nobody looks for."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        kept = sum(path.stat().st_size for path in self._folder.glob("*.csv"))
+        size = file.seek(0, os.SEEK_END)
+        if kept + size > QUOTA_BYTES:
+            raise NoRoom(
+                f"the tables here may have {QUOTA_BYTES >> 30} GiB together, they have {kept / 2**30:.2f}; delete some"
+            )
+        file.seek(0)
+        draft = self._folder / f".{secrets.token_hex(8)}"
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            while part := file.read(1 << 20):
+                out.write(part)
+        return draft
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()[:32]
+
+
+def _read_record(record: Mapping[str, Any], path: Path) -> Table:
+    columns = tuple(Column(**column) for column in record["columns"])
+    rows, sample = (tuple(map(tuple, record[name])) for name in ("rows", "sample"))
+    return Table(**{**record, "columns": columns, "rows": rows, "sample": sample, "path": path})
+
+
+async def _in_child(path: Path) -> dict[str, Any]:
+    """What is in a file, read in a process that may neither take long nor grow."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "raytune_hpo.service.models.table_reading",
+        str(path),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        said, _ = await asyncio.wait_for(child.communicate(), READ_S)
+    except asyncio.TimeoutError:
+        raise NotATable(f"reading this table took longer than {READ_S:.0f} s; upload a part of it") from None
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode != 0:
+        raise NotATable("reading this table took more memory than it may; upload a part of it")
+    answer = json.loads(said)
+    if "error" in answer:
+        raise NotATable(answer["error"])
+    found: dict[str, Any] = answer["table"]
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ those that are bundled
+
+
+@cache
+def bundled(name: str) -> Table:
+    """A table that scikit-learn brings, described like an uploaded one."""
+    frame = bundled_frame(name)
+    texts = frame.astype(str)
+    columns = []
+    for column in frame.columns:
+        counts = texts[column].value_counts()
+        levels = dict(counts.items()) if len(counts) <= ONE_HOT_LEVELS else None
+        columns.append(Column(name=column, kind="number", missing=0, levels=levels))
+    sample = tuple(tuple(row) for row in texts.head(SAMPLE).itertuples(index=False))
+    return Table(
+        id=f"{BUNDLED_PREFIX}{name}",
+        title=name,
+        separator=",",
+        num_rows=len(frame),
+        num_bytes=0,
+        columns=tuple(columns),
+        rows=sample[:20],
+        sample=sample,
+    )
+
+
+def bundled_frame(name: str) -> Any:
+    """The data frame of a bundled table."""
+    import sklearn.datasets
+
+    return getattr(sklearn.datasets, f"load_{name}")(as_frame=True).frame
+
+
+def catalogue() -> list[dict[str, str]]:
+    """The bundled tables, for a list."""
+    return [{"id": f"{BUNDLED_PREFIX}{name}", "name": name, "about": about} for name, about in BUNDLED.items()]

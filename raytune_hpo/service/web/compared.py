@@ -1,0 +1,72 @@
+"""The page of a comparison: who leads, how the bests came about, and in what the spaces differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from raytune_hpo.display.text import duration, number
+from raytune_hpo.service.comparing import Standing, leader
+from raytune_hpo.service.web import pictures
+
+_NOT_THERE = "not there"
+
+
+def compared(standings: Sequence[Standing]) -> dict[str, Any]:
+    """What the page shows of some studies."""
+    goals = {(standing.goal.metric, standing.goal.mode) for standing in standings}
+    ahead, goal = leader(standings), standings[0].goal if standings else None
+    drawn = [s for s in standings if s.by_trials][: len(pictures.KEYS)] if len(goals) == 1 else []
+    return {
+        "said": _said(standings, ahead),
+        "goals": [f"{metric} ({mode})" for metric, mode in sorted(goals)],
+        "metric": goal.metric if goal else "",
+        "by_trials": pictures.lines([_line(s, s.by_trials, s.length) for s in drawn], drawn[0].goal) if drawn else None,
+        "by_time": pictures.lines([_line(s, s.by_time, s.elapsed_s) for s in drawn], drawn[0].goal, in_time=True)
+        if drawn
+        else None,
+        "rows": [_row(s, ahead, drawn) for s in standings],
+        "num_undrawn": len(standings) - len(drawn),
+        "spaces": _spaces(standings),
+    }
+
+
+def _said(standings: Sequence[Standing], ahead: Standing | None) -> str:
+    """Who leads, and by how much."""
+    if ahead is None or ahead.best is None:
+        return ""
+    best = ahead.goal.loss(ahead.best)
+    others = [ahead.goal.loss(s.best) - best for s in standings if s is not ahead and s.best is not None]
+    shown = f"{ahead.name} leads with {ahead.goal.metric} {number(ahead.best)}"
+    return f"{shown}, by {number(min(others))}." if others else f"{shown}; the others have no result yet."
+
+
+def _line(standing: Standing, corners: Sequence[tuple[float, float]], end: float) -> pictures.Line:
+    return pictures.Line(name=standing.name, corners=tuple(corners), end=max(end, corners[-1][0]))
+
+
+def _row(standing: Standing, ahead: Standing | None, drawn: Sequence[Standing]) -> dict[str, Any]:
+    behind = None
+    if ahead is not None and ahead.best is not None and standing.best is not None:
+        behind = standing.goal.loss(standing.best) - ahead.goal.loss(ahead.best)
+    return {
+        "name": standing.name,
+        "key": pictures.KEYS[drawn.index(standing)] if standing in drawn else "",
+        "is_best": standing is ahead,
+        "mark": "running" if standing.stopped is None else "finished",
+        "state": "running" if standing.stopped is None else f"ended: {standing.stopped}",
+        "best": "" if standing.best is None else number(standing.best),
+        "metric": standing.goal.metric,
+        "behind": "" if not behind else number(behind),
+        "trials": f"{standing.num_trials:,}" + ("" if standing.limit is None else f"/{standing.limit:,}"),
+        "found": "" if standing.best_number is None else f"trial {standing.best_number}",
+        "elapsed": duration(standing.elapsed_s),
+        "sampler": standing.sampler,
+    }
+
+
+def _spaces(standings: Sequence[Standing]) -> list[dict[str, Any]]:
+    """The parameters that are not the same in all studies."""
+    names = dict.fromkeys(name for standing in standings for name in standing.parameters)
+    rows = [{"name": n, "cells": [s.parameters.get(n, _NOT_THERE) for s in standings]} for n in names]
+    return [row for row in rows if len(set(row["cells"])) > 1]

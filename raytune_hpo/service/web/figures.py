@@ -1,0 +1,196 @@
+"""The page of figures: those of ``results.plot`` that say something about a study, each drawn when it comes into view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.service.folds import Fold
+from raytune_hpo.service.web.addresses import urlpart
+
+_ENOUGH = 8  # completed trials from which on figures of parameters say something
+
+
+class _Figure(NamedTuple):
+    """A figure of ``results.plot``.
+
+    Attributes:
+        height: "mid" or "high".
+        is_of_metric: whether it takes a metric.
+        lacks: what has to happen before it says anything; empty where it does.
+    """
+
+    name: str
+    title: str
+    says: str
+    height: str = "mid"
+    is_of_metric: bool = True
+    lacks: Callable[[Ledger], str] = lambda ledger: ""
+
+
+def page(fold: Fold, metric: str | None, base: str, api: str) -> dict[str, Any]:
+    """The figures of a study, those that say nothing yet with what they lack.
+
+    Args:
+        metric: of the figures that show one; by default the first goal.
+        base, api: the addresses of the study's page, and of the interface.
+    """
+    ledger = fold.ledger
+    goals = [goal.metric for goal in ledger.spec.goals]
+    chosen = metric if metric in goals else goals[0]
+    shown = []
+    for figure in _FIGURES:
+        if not _is_about(figure.name, ledger):
+            continue
+        query = f"?{urlencode({'metric': chosen})}" if figure.is_of_metric else ""
+        shown.append(
+            {
+                "id": figure.name.replace("_", "-"),
+                "title": figure.title,
+                "says": figure.says,
+                "height": figure.height,
+                "lacks": figure.lacks(ledger),
+                "href": f"{api}/studies/{urlpart(fold.name)}/figures/{figure.name}{query}",
+            }
+        )
+    chips = [{"word": g, "href": f"{base}/figures?{urlencode({'metric': g})}", "on": g == chosen} for g in goals]
+    return {"figures": shown, "chips": chips if len(chips) > 1 else []}
+
+
+def _is_about(name: str, ledger: Ledger) -> bool:
+    """Whether a figure is about a study of this kind at all."""
+    num_goals = len(ledger.spec.goals)
+    if name in ("pareto", "hypervolume", "metrics"):
+        return num_goals > 1
+    if name == "pareto_3d":
+        return num_goals > 2
+    if name == "curves":
+        return ledger.num_steps > 0
+    if name == "lineage":
+        return any(trial.slot is not None for trial in ledger.trials[-1:])
+    return name != "arms" or any(trial.arm is not None for trial in ledger.trials[-20:])
+
+
+def _finished(ledger: Ledger) -> str:
+    return "" if ledger.finished else "It needs a finished trial; there is none yet."
+
+
+def _completed(least: int) -> Callable[[Ledger], str]:
+    def lacks(ledger: Ledger) -> str:
+        n = sum(trial.losses is not None for trial in ledger.finished[: 10 * least])
+        return "" if n >= least else f"It needs {least} completed trials; there are {n}."
+
+    return lacks
+
+
+_FIGURES = (
+    _Figure(
+        "history",
+        "History",
+        "Every trial by its number. Trials that were stopped or set aside stand at their last report.",
+        is_of_metric=False,
+        lacks=_finished,
+    ),
+    _Figure(
+        "best_so_far",
+        "Best so far",
+        "When the best value was found, and for how long nothing better was.",
+        is_of_metric=False,
+        lacks=_completed(1),
+    ),
+    _Figure(
+        "pareto",
+        "Pareto front",
+        "Each trial of the front is the best there is for some balance of the metrics.",
+        is_of_metric=False,
+        lacks=_completed(2),
+    ),
+    _Figure(
+        "pareto_3d",
+        "Pareto front in space",
+        "The first three metrics at once. Drag to turn it.",
+        "high",
+        is_of_metric=False,
+        lacks=_completed(2),
+    ),
+    _Figure(
+        "hypervolume",
+        "Hypervolume",
+        "How much of the space of metrics the front dominates after each trial.",
+        is_of_metric=False,
+        lacks=_completed(2),
+    ),
+    _Figure(
+        "metrics",
+        "Metrics",
+        "Every line is a completed trial through its metrics. Lines that cross are trade-offs.",
+        is_of_metric=False,
+        lacks=_completed(2),
+    ),
+    _Figure("curves", "Learning curves", "What trials reported step by step, and where they were stopped."),
+    _Figure(
+        "importances",
+        "Importances",
+        "Which parameters tell the best trials from the others.",
+        lacks=_completed(_ENOUGH),
+    ),
+    _Figure(
+        "parallel_coordinates",
+        "Parallel coordinates",
+        "Every line is a trial. Drag along an axis to select a range.",
+        "high",
+        lacks=_completed(2),
+    ),
+    _Figure(
+        "slice",
+        "Slices",
+        "The metric against one parameter at a time: where the best dots are, and where nothing was tried.",
+        "high",
+        lacks=_completed(2),
+    ),
+    _Figure(
+        "contour",
+        "Contours",
+        "What a forest expects of two parameters, whatever the others are. Dots are trials.",
+        "high",
+        lacks=_completed(_ENOUGH),
+    ),
+    _Figure(
+        "rank",
+        "Ranks",
+        "Trials on two parameters at a time, in the colours of their ranks.",
+        "high",
+        lacks=_completed(_ENOUGH),
+    ),
+    _Figure(
+        "distribution",
+        "Distribution",
+        "The share of trials that are at least this good.",
+        lacks=_completed(_ENOUGH),
+    ),
+    _Figure(
+        "lineage",
+        "Lineage",
+        "The members of the population step by step: who copied whom.",
+        "high",
+        is_of_metric=False,
+        lacks=_completed(2),
+    ),
+    _Figure(
+        "arms",
+        "Arms",
+        "How often each arm of the portfolio had its turn, and what it found.",
+        is_of_metric=False,
+        lacks=_completed(2),
+    ),
+    _Figure(
+        "duration",
+        "Durations",
+        "How long trials take, and whether that changes.",
+        is_of_metric=False,
+        lacks=_finished,
+    ),
+    _Figure("timeline", "Timeline", "When workers were busy.", "high", is_of_metric=False, lacks=_finished),
+)
