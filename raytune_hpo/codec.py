@@ -5,9 +5,9 @@ a dict that looks like that travels with one more ``$`` before its key. Configur
 which carries everything else that JSON cannot.
 
 Version 2 knows trials that pause, are saved and go on, and what they go on from; a retried trial's number, suspects,
-reasons, stops of single trials, the verdict ``complete`` and the versions of a session; spaces that grow by what was drawn,
-and notes; and it sends back dicts that look like floats as they were. Version 3 knows configurations that leave the queue
-from its middle.
+reasons, stops of single trials, the verdict ``complete`` and the versions of a session; and it sends back dicts that look
+like floats as they were. Version 3 knows spaces that grow by what was drawn, notes, and configurations that enter the queue at
+its head or leave it from its middle.
 """
 
 from __future__ import annotations
