@@ -173,7 +173,8 @@ def answer_of(
     goal = results.goals[0]
     candidate = None if confirmation is None else _preferred(confirmation, preference)
     if candidate is not None:
-        trial, value, interval, n = results[candidate.numbers[0]], candidate.mean, candidate.interval, candidate.n
+        trial, value, n = results[candidate.numbers[0]], candidate.mean, candidate.n
+        interval = _interval(candidate, len(confirmation.candidates) if confirmation is not None else 1)
     else:
         trial = _preferred_trial(results, preference)
         value, interval, n = float(trial.metrics[goal.metric]), None, int(trial.metrics.get("runs", 1))
@@ -190,6 +191,15 @@ def answer_of(
         by_size=best_by_size(results, inputs),
         notes=_notes(results, trial),
     )
+
+
+def _interval(candidate: ConfirmedCandidate, k: int) -> tuple[float, float] | None:
+    """The interval of a candidate; on the logarithmic scale for what cannot be negative, as a time."""
+    values = list(candidate.by_repeat.values())
+    if not values or min(values) <= 0:
+        return candidate.interval
+    found = estimate([math.log(value) for value in values], k=k).interval
+    return None if found is None else (math.exp(found[0]), math.exp(found[1]))
 
 
 def tied(results: Results, preference: Preference) -> Trial:
