@@ -15,6 +15,7 @@ from raytune_hpo.commands.command import Command
 from raytune_hpo.commands.command_values import values_of
 from raytune_hpo.commands.inputs import Input
 from raytune_hpo.commands.scaling import Scaling, fitted_scaling
+from raytune_hpo.commands.surroundings import missing
 from raytune_hpo.confirming import Confirmation, ConfirmedCandidate
 from raytune_hpo.display.text import config_line, number
 from raytune_hpo.errors import SpecError
@@ -189,7 +190,7 @@ def answer_of(
         ratio=_ratio(confirmation, candidate, baseline, goal),
         scaling=None if preference is None else _scaling(results, preference, goal),
         by_size=best_by_size(results, inputs),
-        notes=_notes(results, trial),
+        notes=[*_notes(results, trial), *missing(needs_memory=command.needs_memory)],
     )
 
 
