@@ -102,7 +102,7 @@ quickest = min(seconds.values())
 # >>> your turn: the smallest number of jobs whose seconds are at most 1.1 times the quickest
 knee = min(jobs for jobs, took in seconds.items() if took <= 1.1 * quickest)
 # <<<
-# The study's metric "seconds / jobs" would have chosen:
+# Seconds for each job, which sounds fair, would have chosen another number:
 wrong = min(seconds, key=lambda jobs: seconds[jobs] / jobs)
 print(f"knee                    {knee}")
 print(f"by seconds / jobs       {wrong}")
@@ -164,7 +164,7 @@ print(f"times as fast  {statistics.median(ratios):.2f} (from {min(ratios):.2f} t
 # %%
 source = folder / "sources.tar"
 with tarfile.open(source, "w") as tar:
-    for path in programs[: workshop.size(150, quick=40)]:
+    for path in programs[: workshop.size(80, quick=35)]:
         tar.add(path, arcname=path.name)
 COMPRESS = """
 import lzma, sys
@@ -180,22 +180,23 @@ print(f"to compress  {source.stat().st_size / 1e6:.1f} MB")
 # learn from it, and it is never the best.
 
 # %%
-LIMIT_MB = 60
+LIMIT_MB = 20
+greedy = {"power": 23, "nice": 273}
 words = [sys.executable, "-I", "-S", "-c", COMPRESS, str(source), "out.xz", "{power}", "{nice}"]
 sizes = {"power": hpo.randint(14, 24), "nice": hpo.lograndint(8, 274)}
 settings = {"metrics": "size_mb:out.xz", "measured": ["peak_mb", "time"], "repeats": 1, "cwd": folder}
 searching = {
-    "num_trials": workshop.size(20, quick=9),
+    "num_trials": workshop.size(14, quick=7),
+    "points_to_evaluate": [greedy],
     "seed": 0,
-    "runtime": "local",
     "storage": "memory",
     "progress": False,
 }
-free = hpo.tune(hpo.Command(words, **settings), sizes, **searching)
+free = hpo.tune(hpo.Command(words, **settings), sizes, runtime="local", **searching)
 # >>> your turn: the list with one constraint, as text: "peak_mb" is at most LIMIT_MB
 constraints = [f"peak_mb <= {LIMIT_MB}"]
 # <<<
-limited = hpo.tune(hpo.Command(words, constraints=constraints, **settings), sizes, **searching)
+limited = hpo.tune(hpo.Command(words, constraints=constraints, **settings), sizes, runtime="local", **searching)
 for label, found in (("without a limit", free), (f"within {LIMIT_MB} MB", limited)):
     best = found.best_trial
     print(
@@ -217,9 +218,8 @@ workshop.show(figure, "tuning_a_program_memory")
 # bound was broken.
 
 # %%
-greedy = {"power": 23, "nice": 273}
-tight = hpo.Command(words, **{**settings, "repeats": 1}, memory_mb=40)
-refused = hpo.tune(tight, sizes, points_to_evaluate=[greedy], **{**searching, "num_trials": 1})
+tight = hpo.Command(words, **settings, memory_mb=LIMIT_MB)
+refused = hpo.tune(tight, sizes, runtime="local", **{**searching, "num_trials": 1})
 print(f"status  {refused[0].status}: {refused[0].reason.splitlines()[0][:90]}")
 
 # %% [markdown]
@@ -233,12 +233,13 @@ assert knee <= MOST and seconds[knee] <= 1.1 * quickest, "the knee should be nea
 assert wrong >= knee, "seconds / jobs should not choose fewer jobs than there are at the knee"
 assert once["cpu"] > 0 and once["peak_mb"] > 5, "the program should have been measured"
 assert len(runs) <= sum(runs) <= 4 * len(runs) + 1, "a configuration should run as often as it takes, and no more"
-assert len(ratios) == len(best_turns := first.by_repeat) and best_turns, "both should have run in every turn"
+assert len(ratios) == len(first.by_repeat) > 0, "both should have run in every turn"
 assert limited.best_trial.metrics["peak_mb"] <= LIMIT_MB, "the best within the limit should keep it"
 assert free.best_value <= limited.best_value, "more memory should not make files larger"
 assert all(trial.metrics["peak_mb"] > LIMIT_MB for trial in limited if trial.violations), (
     "only what broke it is infeasible"
 )
+assert 0 in [trial.number for trial in limited if trial.violations], "the greedy one should be infeasible"
 assert refused[0].status == "failed", "what needs more than it may have should fail"
 
 # %% [markdown]

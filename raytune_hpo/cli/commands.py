@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,7 +156,9 @@ def command(ctx: click.Context, /, words: tuple[str, ...], as_json: bool, **opti
     settings, arguments = _split(words, options, as_json=as_json)
     done: list[Results] = []
     try:
-        answer = search(**arguments, **settings, on_results=done.append)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            answer = search(**arguments, **settings, on_results=done.append)
     except NoCompletedTrial:
         if not done:
             raise
@@ -166,6 +169,11 @@ def command(ctx: click.Context, /, words: tuple[str, ...], as_json: bool, **opti
     results = answer.results
     text = f"{results_text(results, more=more_about(results.name))}\n\n{answer}"
     say(text, {**results.summary(), "answer": answer.record()}, as_json=as_json)
+
+
+def _show_warning(message: Warning | str, *more: Any, **named: Any) -> None:
+    """A warning as a line for people, not for whoever wrote the code."""
+    click.echo(f"raytune-hpo: {message}", err=True)
 
 
 def _split(words: Sequence[str], options: dict[str, Any], *, as_json: bool) -> tuple[dict[str, Any], dict[str, Any]]:

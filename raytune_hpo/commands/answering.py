@@ -15,6 +15,7 @@ from raytune_hpo.commands.command import Command
 from raytune_hpo.commands.command_values import values_of
 from raytune_hpo.commands.inputs import Input
 from raytune_hpo.commands.scaling import Scaling, fitted_scaling
+from raytune_hpo.commands.surroundings import missing
 from raytune_hpo.confirming import Confirmation, ConfirmedCandidate
 from raytune_hpo.display.text import config_line, number
 from raytune_hpo.errors import SpecError
@@ -173,7 +174,8 @@ def answer_of(
     goal = results.goals[0]
     candidate = None if confirmation is None else _preferred(confirmation, preference)
     if candidate is not None:
-        trial, value, interval, n = results[candidate.numbers[0]], candidate.mean, candidate.interval, candidate.n
+        trial, value, n = results[candidate.numbers[0]], candidate.mean, candidate.n
+        interval = _interval(candidate, len(confirmation.candidates) if confirmation is not None else 1)
     else:
         trial = _preferred_trial(results, preference)
         value, interval, n = float(trial.metrics[goal.metric]), None, int(trial.metrics.get("runs", 1))
@@ -188,8 +190,17 @@ def answer_of(
         ratio=_ratio(confirmation, candidate, baseline, goal),
         scaling=None if preference is None else _scaling(results, preference, goal),
         by_size=best_by_size(results, inputs),
-        notes=_notes(results, trial),
+        notes=[*_notes(results, trial), *missing(needs_memory=command.needs_memory)],
     )
+
+
+def _interval(candidate: ConfirmedCandidate, k: int) -> tuple[float, float] | None:
+    """The interval of a candidate; on the logarithmic scale for what cannot be negative, as a time."""
+    values = list(candidate.by_repeat.values())
+    if not values or min(values) <= 0:
+        return candidate.interval
+    found = estimate([math.log(value) for value in values], k=k).interval
+    return None if found is None else (math.exp(found[0]), math.exp(found[1]))
 
 
 def tied(results: Results, preference: Preference) -> Trial:

@@ -115,6 +115,7 @@ class Command:
         self._goals = parsed_metrics(metrics, work)
         self._mode = _checked_mode(mode, self._goals)
         self._constraints = tuple(constraints)
+        self.samples_memory = self.needs_memory or "peak_mb" in measured
         self._metrics = _with_constrained(self._goals, constraints, measured, work)
         self._rule, self._warmup = RepeatRule.parsed(repeats, rel_error), whole("warmup", warmup, least=0)
         self._cap = _checked_cap(cap, self._goals[0].name)
@@ -152,6 +153,12 @@ class Command:
             self.program.check_program()
         for text in self.warnings(spec):
             warnings.warn(text, stacklevel=4)
+
+    @property
+    def needs_memory(self) -> bool:
+        """Whether peak memory matters: as a goal, in a constraint, or as a limit."""
+        about = {goal.name for goal in self._goals} | {c.metric for c in make_constraints(self._constraints)}
+        return "peak_mb" in about or self.program.limits.memory_mb is not None
 
     def warnings(self, spec: StudySpec) -> list[str]:
         """What may go wrong with it, in sentences."""
@@ -286,7 +293,7 @@ class _Measurement:
                 self._scratch,
                 timeout_s=limit,
                 on_report=None if repeat else self._heard,
-                samples_memory="peak_mb" in self._samples,
+                samples_memory=command.samples_memory,
             )
         except ProgramFailed as failed:
             self._keep_output(values, failed.ran)

@@ -12,7 +12,6 @@ only to processes that have not been reaped, so that no number can have been giv
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import marshal
 import os
@@ -21,8 +20,11 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
+
+TYPE_CHECKING = False  # as type checkers take it; importing typing would cost each run some milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 STOP = b"s"  # on the control pipe: end the program, first politely
 HEAD_BYTES = TAIL_BYTES = 65_536  # of each stream that are kept
@@ -49,9 +51,11 @@ def send(kind: str, content: Any) -> None:
     """Send a frame: its length in four bytes, and the pair as ``marshal`` has it; both ends are the same Python."""
     data = marshal.dumps((kind, content))
     data = len(data).to_bytes(4, "big") + data
-    with contextlib.suppress(BrokenPipeError):  # whoever asked is gone, which the control pipe says as well
+    try:
         while data:
             data = data[os.write(1, data) :]
+    except BrokenPipeError:
+        return  # whoever asked is gone, which the control pipe says as well
 
 
 class _Kept:
@@ -205,8 +209,7 @@ class _Launch:
         happened = dict(self._poller.poll(wait_ms))
         if self._wake in happened:
             self._reap()
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._wake, 512)
+            os.read(self._wake, 512)
             self._reap()  # of what ended between the first look and the reading of its wake-up
         for fd in happened:
             if fd in self._streams:
@@ -244,14 +247,11 @@ class _Launch:
     def _signal(self, number: int) -> None:
         """Signal the program's group, and every process whose parent we are by now."""
         if number == signal.SIGKILL and self._job["cgroup"]:
-            with contextlib.suppress(OSError), open(f"{self._job['cgroup']}/cgroup.kill", "w") as file:
-                file.write("1")
+            _kill_group(self._job["cgroup"])
         if self._status is None:  # not reaped: nobody else can have its number
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._pid, number)
+            send_signal(-self._pid, number)
         for pid in children_of_ours():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
+            send_signal(pid, number)
 
     def _reap(self) -> None:
         """Take note of everything that has ended, and of what it used."""
@@ -273,8 +273,7 @@ class _Launch:
         self._reap()
         left = len(children_of_ours()) if self._is_reaper else 0
         if not self._is_reaper:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._pid, signal.SIGKILL)
+            send_signal(-self._pid, signal.SIGKILL)
             return 0
         if left:
             grace_s = LEFTOVER_GRACE_S if not self._cause else max(0.0, self._kill_at - time.monotonic())
@@ -291,33 +290,28 @@ class _Launch:
 
     def _read(self, fd: int) -> None:
         """Read what a stream holds now; a program must never wait because nobody does."""
-        try:
-            data = os.read(fd, _CHUNK)
-        except BlockingIOError:
-            return
+        data = read_now(fd)
         if data:
             self._streams[fd].add(data)
-        else:
+        elif data is not None:
             self._poller.unregister(fd)
 
     def _drain(self) -> None:
         """Read what is left in the pipes, without waiting for whoever might still hold them open."""
         for fd, kept in self._streams.items():
-            with contextlib.suppress(BlockingIOError):
-                while (data := os.read(fd, _CHUNK)) and kept.num_bytes < MAX_FILE:
-                    kept.add(data)
+            while (data := read_now(fd)) and kept.num_bytes < MAX_FILE:
+                kept.add(data)
         if self._report_fd is not None:
             self._read_reports()
 
     def _read_reports(self) -> None:
         assert self._report_fd is not None
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._report_fd, _CHUNK):
-                *lines, self._report_tail = (self._report_tail + data).split(b"\n")
-                for line in lines:
-                    if line.strip() and len(line) <= MAX_LINE:
-                        send("report", line)
-                self._report_tail = self._report_tail[:MAX_LINE]
+        while data := read_now(self._report_fd):
+            *lines, self._report_tail = (self._report_tail + data).split(b"\n")
+            for line in lines:
+                if line.strip() and len(line) <= MAX_LINE:
+                    send("report", line)
+            self._report_tail = self._report_tail[:MAX_LINE]
 
     # -------------------------------------------------------------------------------------------- measuring
 
@@ -353,6 +347,31 @@ class _Launch:
 def prctl(option: int, value: int) -> bool:
     """Set something of this process that Python has no function for; False where the system has none either."""
     return _LIBC is not None and _LIBC.prctl(option, value, 0, 0, 0) == 0
+
+
+def send_signal(pid: int, number: int) -> None:
+    """Signal a process, or with a negative number the group of that one."""
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return  # it has just ended, or has become somebody else's (sudo)
+
+
+def read_now(fd: int) -> bytes | None:
+    """What can be read without waiting; None where that is nothing yet, and empty at the end."""
+    try:
+        return os.read(fd, _CHUNK)
+    except BlockingIOError:
+        return None
+
+
+def _kill_group(group: str) -> None:
+    """Kill every process of a control group at once, where the kernel can (5.14)."""
+    try:
+        with open(f"{group}/cgroup.kill", "w") as file:
+            file.write("1")
+    except OSError:
+        return  # signals one by one do it too
 
 
 def become_subreaper() -> bool:

@@ -83,8 +83,8 @@ class Program:
         found = []
         for column in space.columns:
             is_leading = column.name in leading or column.name.rpartition("/")[2] in leading
-            values = column.domain.options or [value for value in column.domain.bounds if value < 0]
-            if is_leading and any(str(value).startswith("-") for value in values):
+            ends = column.domain.quantiles(2)  # of listed values all
+            if is_leading and any(str(value).startswith("-") for value in ends):
                 found.append(column.name)
         return found
 

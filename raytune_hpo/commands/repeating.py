@@ -78,6 +78,8 @@ class Contest:
         noise = self._noise(values)
         if noise.freedom == 0:
             return True  # nothing has run twice: the next run tells how much values differ
+        if noise.squares == 0:
+            return False  # what is measured is no time: it is the same in each run
         if self.rule.rel_error is not None and n > 2 and noise.half(1 / n) <= self.rule.rel_error:
             return False
         if not self._best:

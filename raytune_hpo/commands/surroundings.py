@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from raytune_hpo.commands import control_groups
 from raytune_hpo.commands.launching import Ran, own_cpus
 from raytune_hpo.display.text import duration, seconds_of
 from raytune_hpo.errors import ObjectiveError, SpecError
@@ -118,15 +119,21 @@ def context() -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def missing() -> list[str]:
-    """What this machine cannot say, for a line that says so once."""
+def missing(*, needs_memory: bool) -> list[str]:
+    """What this machine cannot do, in sentences that are said once.
+
+    Args:
+        needs_memory: whether peak memory is measured or limited.
+    """
     gaps = []
     if not own_cpus():
-        gaps.append("no CPU affinity (--cpus has no effect)")
-    if _busy_s() is None:
-        gaps.append("no /proc/stat (the load of others is unknown)")
-    if _pressure("cpu") is None:
-        gaps.append("no /proc/pressure")
+        gaps.append("there is no CPU affinity here, so that a limit on CPUs has no effect")
+    if _busy_s() is None or _pressure("cpu") is None:
+        gaps.append(
+            "this machine does not say how busy it is (/proc/stat, /proc/pressure), so that others may go unnoticed"
+        )
+    if needs_memory and control_groups.delegated() is None:
+        gaps.append("no control group is delegated here: memory of several processes is looked at every 50 ms")
     return gaps
 
 

@@ -184,3 +184,31 @@ def test_nothing_is_left_of_a_search_that_is_interrupted_or_killed(tmp_path, num
         assert gone(word)
     finally:
         search.kill()
+
+
+@pytest.mark.parametrize(("over", "value"), [("mean", 4), ("sum", 8), ("geomean", 12**0.5), ("worst", 6)])
+def test_inputs_are_aggregated_as_is_asked_for(call, tmp_path, over, value):
+    for name, size in (("a.txt", 2), ("b.txt", 6)):
+        (tmp_path / name).write_text("x" * size)
+    code = "import sys; print(len(sys.stdin.read()) * int(sys.argv[1]))"
+    result = call(f'{RUN} "{code}" {{n}}', "--stdin", "{instance}", "--instances", "*.txt", "--param", "n=[1, 2]",
+                  "--metric", "json:cost=.", "--sampler", "grid", "--repeats", 1, "--confirm", 1, "--json",
+                  "--over", over)  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["answer"]["value"] == pytest.approx(value)
+
+
+def test_weights_of_inputs_count(call, tmp_path):
+    (tmp_path / "list").write_text('{"name": "1", "weight": 3}\n{"name": "5", "weight": 1}\n')
+    product = f'{RUN} "import sys; print(int(sys.argv[1]) * int(sys.argv[2]))" {{instance}} {{n}}'
+    result = call(product, "--instances", "@list", "--param", "n=[1]", "--metric", "json:cost=.", "--num-trials", 1,
+                  "--repeats", 1, "--confirm", 0, "--json")  # fmt: skip
+    assert json.loads(result.stdout)["answer"]["value"] == 2, result.stderr
+
+
+def test_what_a_machine_cannot_do_is_said_once(call, monkeypatch):
+    monkeypatch.setattr("raytune_hpo.commands.control_groups.delegated", lambda: None)
+    more = ("--param", "x=[1, 2]", "--sampler", "grid", "--repeats", 1, "--confirm", 0, "--json")
+    notes = json.loads(call("true {x}", *more, "--constraint", "peak_mb <= 900").stdout)["answer"]["notes"]
+    assert sum("no control group is delegated" in note for note in notes) == 1
+    assert not any("control group" in note for note in json.loads(call("true {x}", *more).stdout)["answer"]["notes"])

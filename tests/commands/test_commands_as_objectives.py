@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+import warnings
 
 import pytest
 
@@ -78,8 +79,13 @@ def test_names_are_checked_before_anything_runs():
         hpo.Tuner(hpo.Command("true"), space, num_trials=1, **QUIET)
     with pytest.raises(SpecError, match=r"no program 'no-such' in \$PATH"):
         hpo.Tuner(hpo.Command("no-such {jobs}"), space, num_trials=1, **QUIET)
-    with pytest.warns(UserWarning, match="begin with '-'"):
-        hpo.Tuner(hpo.Command("true {x}"), {"x": hpo.choice(["-a", "b"])}, num_trials=1, **QUIET)
+    for domain in (hpo.choice(["-a", "b"]), hpo.randint(-3, 3), hpo.uniform(-1, 1)):
+        with pytest.warns(UserWarning, match="begin with '-'"):
+            hpo.Tuner(hpo.Command("true {x}"), {"x": domain}, num_trials=1, **QUIET)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hpo.Tuner(hpo.Command("true {x}"), {"x": hpo.randint(0, 3)}, num_trials=1, **QUIET)
+        hpo.Tuner(hpo.Command("true --x={x}"), {"x": hpo.randint(-3, 3)}, num_trials=1, **QUIET)
 
 
 def test_a_failure_says_what_the_program_said():

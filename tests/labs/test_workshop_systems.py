@@ -73,6 +73,15 @@ def test_limits_fail_trials_and_a_study_can_be_audited_and_tuned_again(solution)
     assert cpu_s["1"] > 1.5 * cpu_s["50"], "many small files want many for each process"
 
 
+def test_a_program_is_tuned_by_turns_and_within_its_memory(solution):
+    executed = solution("tuning_a_program")
+    found = executed.values
+    assert found["knee"] <= found["wrong"]
+    assert found["seconds"][str(found["knee"])] <= 1.1 * found["quickest"]
+    assert len(found["ratios"]) >= 4 and min(found["ratios"]) > 0
+    assert line(executed.printed, "status").startswith("failed")
+
+
 def test_workers_and_search_are_two_factors_that_multiply(solution):
     executed = solution("speed_up")
     by_workers, _, rest = line(executed.printed, "hardware times search").partition(" x ")
