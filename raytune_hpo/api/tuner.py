@@ -30,7 +30,8 @@ class Tuner:
     Args:
         objective: takes a configuration (a dict of plain Python values) and returns the metric, or a dict of metrics.
             It may ``report`` on the way, or yield its reports.
-        space: a dict of constants and domains, nested at will, a Space, or a space written for another tuner.
+        space: a dict of constants and domains, nested at will, a Space, or a space written for another tuner. None: the
+            objective makes it, and is called with a trial (``ObjectiveTrial``) that it asks for parameters one by one.
         instances: inputs (of any kind), or a number of seeds, on each of which a configuration is measured: the objective is
             called as ``objective(config, instance)`` and returns its metrics there. Each instance is a step, in one
             shuffled order for all trials, and the result is the mean; the scheduler "race" sees to it that only good
