@@ -25,7 +25,7 @@ from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.display.foreign_words import STUDY, explains_keywords, no_attribute
 from raytune_hpo.display.text import cut
-from raytune_hpo.errors import HpoError, ObjectiveError, StudyEnded, StudyWaiting
+from raytune_hpo.errors import HpoError, ObjectiveError, SpecError, StudyEnded, StudyWaiting
 from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.journal import open_storage
 from raytune_hpo.options import whole
@@ -70,6 +70,11 @@ class Study:
         thresholds: Mapping[str, float] | None = None,
         outcome_constraints: Sequence[str] = (),
     ) -> None:
+        if space is None:
+            raise SpecError(
+                "ask and tell needs a space, got None; where a loop asks for parameters one by one, use create_study of "
+                "raytune_hpo.compat.optuna"
+            )
         settings = Settings(
             metric=metric,
             mode=mode,

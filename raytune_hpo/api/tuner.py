@@ -32,7 +32,8 @@ class Tuner:
             It may ``report`` on the way, or yield its reports. One that has ``study_settings(runtime)`` (a dict of these
             keywords) brings what the user leaves at its default, and one that has ``check_study(spec, is_here=...)`` is
             asked whether it can run the study: ``hpo.Command`` has both.
-        space: a dict of constants and domains, nested at will, a Space, or a space written for another tuner.
+        space: a dict of constants and domains, nested at will, a Space, or a space written for another tuner. None: the
+            objective makes it, and is called with a trial (``ObjectiveTrial``) that it asks for parameters one by one.
         instances: inputs (of any kind), or a number of seeds, on each of which a configuration is measured: the objective is
             called as ``objective(config, instance)`` and returns its metrics there. Each instance is a step, in one
             shuffled order for all trials, and the result is the mean; the scheduler "race" sees to it that only good

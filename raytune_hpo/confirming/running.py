@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.api.tuner import Tuner
-from raytune_hpo.errors import SpecMismatch
+from raytune_hpo.errors import SpecError, SpecMismatch
 from raytune_hpo.runtime.settings import MAX_NAME
 
 if TYPE_CHECKING:
@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
 
 def as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
-    """The settings that another study takes over from its search; how it ran, if it runs in the same way again."""
+    """The settings that another study takes over from its search; how it ran, if it runs in the same way again.
+
+    Raises:
+        SpecError: the objective made the space, so that it cannot be called with a configuration.
+    """
+    if results.spec.grows:
+        raise SpecError(
+            f"the objective of study {results.name!r} makes its own space, and repeats are called with a configuration; "
+            f"tune its best parameters as a space of constants, with an objective of a dict"
+        )
     plan, before = results.plan, results.spec.settings.get("runtime")
     ranges = {goal.metric: goal.valid_range for goal in results.goals if goal.valid_range is not None}
     settings = {

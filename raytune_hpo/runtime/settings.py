@@ -135,6 +135,11 @@ class Settings:
         Raises:
             SpecError, SpaceError: naming the rule, what came, and the way out.
         """
+        if space is None and self.instances is not None:
+            raise SpecError(
+                "instances need a space, since each configuration meets several of them, got None; give the space, or go "
+                "through the instances inside the objective"
+            )
         goals = self.goals
         metrics = [goal.metric for goal in goals]
         ranges = ranges_of(self.valid_range, metrics)

@@ -214,7 +214,9 @@ class CMAES(BaseSampler):
         return points
 
     def _learned(self, search: _Search, points: Array, losses: Array) -> tuple[Array, ...]:
-        """The probabilities of nominal columns after some points (k, d)."""
+        """The probabilities of nominal columns after some points (k, d); one alone is no better than another."""
+        if len(losses) < 2:
+            return search.shares
         w = cma.by_rank(np.maximum(cma.constants(len(self._cube.axes), len(losses)).w, 0.0), losses)
         levels = [self._cube.axes[j].levels(points[:, j]) for j in self._nominal]
         least = [categories.least(len(q), len(self._nominal)) for q in search.shares]

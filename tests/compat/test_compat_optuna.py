@@ -255,6 +255,12 @@ def test_a_range_may_change_from_trial_to_trial():
     assert study.trials[7].distributions["n"] == IntDistribution(0, 7)
 
 
+def test_choices_may_not_change_from_trial_to_trial():
+    study = study_of()
+    with pytest.raises(ValueError, match="keeps its choices"):
+        study.optimize(lambda t: len(t.suggest_categorical("c", ["a", "b", "c"][: 3 - t.number])), n_trials=2)
+
+
 def test_reports():
     trial = optuna.create_study().ask()
     trial.report(1, 0)

@@ -29,7 +29,7 @@ def conditional(trial):
 
 
 def tuned(objective, **settings):
-    given = {"num_trials": 30, "runtime": "local", "storage": MemoryStorage(), "seed": 1, "max_concurrent": 1}
+    given = {"num_trials": 18, "runtime": "local", "storage": MemoryStorage(), "seed": 1, "max_concurrent": 1}
     return hpo.tune(objective, None, **{**given, **settings}, progress=False)
 
 
@@ -43,9 +43,8 @@ def facts_of(storage, results):
 @pytest.mark.parametrize("sampler", ["auto", "tpe", "gp", "rf", "cmaes", "de", "sobol", "random", "nsga2", "portfolio"])
 def test_every_sampler_tunes_a_space_that_the_objective_makes(sampler):
     results = tuned(conditional, sampler=sampler)
-    assert len(results) == 30
-    assert results.num_by_status["completed"] == 30
-    assert results.best_value < 2
+    assert results.num_by_status["completed"] == 18
+    assert results.best_value < 3
     assert list(domains_of(results.spec.space)) == ["x", "kind", "centre"]
 
 
@@ -55,8 +54,8 @@ def test_a_configuration_is_what_its_trial_asked_for():
 
 
 def test_samplers_learn_in_it():
-    results = tuned(lambda t: (t.suggest_float("x", -10, 10) - 3) ** 2 + t.suggest_float("y", 0, 1), num_trials=40)
-    assert results.best_value < 0.3
+    results = tuned(lambda t: (t.suggest_float("x", -10, 10) - 3) ** 2 + t.suggest_float("y", 0, 1), num_trials=30)
+    assert results.best_value < 0.5
 
 
 @pytest.mark.parametrize("sampler", ["auto", "tpe", "random"])
@@ -67,10 +66,10 @@ def test_the_same_seed_gives_the_same_study(sampler):
 
 @pytest.mark.parametrize("sampler", ["auto", "tpe", "random", "portfolio"])
 def test_a_study_that_was_interrupted_goes_on_as_if_it_had_not_been(sampler, tmp_path):
-    whole = tuned(conditional, sampler=sampler, num_trials=24)
+    whole = tuned(conditional, sampler=sampler, num_trials=17)
     path = f"sqlite:///{tmp_path}/studies.db"
-    tuned(conditional, sampler=sampler, num_trials=13, storage=path, name="s")
-    rest = tuned(conditional, sampler=sampler, num_trials=24, storage=path, name="s")
+    tuned(conditional, sampler=sampler, num_trials=12, storage=path, name="s")
+    rest = tuned(conditional, sampler=sampler, num_trials=17, storage=path, name="s")
     assert [t.config for t in rest] == [t.config for t in whole]
 
 
@@ -81,7 +80,7 @@ def test_the_audit_recomputes_every_suggestion_and_every_draw(sampler, num_worke
     results = tuned(conditional, sampler=sampler, storage=storage, max_concurrent=num_workers)
     report = audit(facts_of(storage, results))
     assert report.is_clean, str(report)
-    assert report.num_suggestions == 30
+    assert report.num_suggestions == 18
 
 
 def test_the_audit_finds_a_draw_that_was_changed():
@@ -106,9 +105,9 @@ def test_what_is_known_needs_no_fact():
 def test_a_range_may_change_from_trial_to_trial():
     results = tuned(lambda t: t.suggest_float("x", 0, 1 + t.number))
     assert all(0 <= trial.config["x"] <= 1 + trial.number for trial in results)
-    assert domains_of(results.spec.space)["x"].hi == 30
-    narrowed = tuned(lambda t: t.suggest_int("n", 0, 30 - t.number))
-    assert all(trial.config["n"] <= 30 - trial.number for trial in narrowed)
+    assert domains_of(results.spec.space)["x"].hi == 18
+    narrowed = tuned(lambda t: t.suggest_int("n", 0, 20 - t.number))
+    assert all(trial.config["n"] <= 20 - trial.number for trial in narrowed)
 
 
 def test_a_parameter_that_changes_its_kind_fails_the_trial():
@@ -142,7 +141,7 @@ def test_a_scheduler_prunes_by_the_methods_of_optuna():
                 raise hpo.errors.TrialPruned
         return x
 
-    results = tuned(objective, scheduler="median")
+    results = tuned(objective, scheduler="median", num_trials=30)
     assert results.num_by_status["pruned"] > 3
     assert results.num_by_status["completed"] > 3
     assert results.best_trial.last_step == 9
@@ -182,6 +181,15 @@ def test_a_sampler_that_must_know_the_space_is_refused(sampler):
         tuned(conditional, sampler={"name": sampler, **({"max_steps": 9} if sampler == "pbt" else {})})
 
 
+def test_what_needs_a_space_says_so():
+    with pytest.raises(SpecError, match="ask and tell needs a space"):
+        hpo.Study(None)
+    with pytest.raises(SpecError, match="instances need a space"):
+        hpo.Tuner(lambda trial, instance: 1.0, None, instances=3, num_trials=2)
+    with pytest.raises(SpecError, match="makes its own space"):
+        tuned(conditional, num_trials=3).confirm()
+
+
 def test_choices_are_plain_values():
     results = tuned(lambda t: t.suggest_categorical("x", [object()]), num_trials=1)
     assert "text, numbers, booleans or None" in results[0].error
@@ -211,7 +219,7 @@ domains = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.lists(st.tuples(names, domains), max_size=4), min_size=1, max_size=12),
     st.sampled_from(["random", "tpe"]),

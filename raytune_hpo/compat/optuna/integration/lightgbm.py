@@ -161,7 +161,7 @@ class _Tuner:
     # -------------------------------------------------------------------------------------------- LightGBM
 
     def _set_up(self) -> None:
-        self.train_set = copy.copy(self.train_set)
+        self._given, self.train_set = self.train_set, copy.copy(self.train_set)
         self.train_set.params = {**(self.train_set.params or {}), "feature_pre_filter": False}
         self.lgbm_params["feature_pre_filter"] = False
 
@@ -208,7 +208,9 @@ class LightGBMTuner(_Tuner):
 
     def _measured(self, params: dict[str, Any], trial: Trial) -> float:
         lgb = importlib.import_module("lightgbm")
-        booster = lgb.train(params, copy.copy(self.train_set), self.num_boost_round, **copy.copy(self.options))
+        data = copy.copy(self.train_set)  # LightGBM builds each once, for the parameters of one trial
+        valid_sets = [data if valid is self._given else _referring(valid, data) for valid in self.options["valid_sets"]]
+        booster = lgb.train(params, data, self.num_boost_round, **{**self.options, "valid_sets": valid_sets})
         names = self.options.get("valid_names")
         name = names[-1] if names else f"valid_{len(self.options['valid_sets']) - 1}"
         score = float(self._value_of(booster.best_score.get(name) or list(booster.best_score.values())[-1]))
@@ -227,6 +229,13 @@ class LightGBMTunerCV(_Tuner):
         of_means = {k.removesuffix("-mean"): values for k, values in found.items() if k.endswith("-mean")}
         means = {key.removeprefix("valid "): values for key, values in of_means.items()}
         return float(self._value_of(means)[-1])
+
+
+def _referring(valid: Any, data: Any) -> Any:
+    """A copy of validation data that has the bins of this training data."""
+    copied = copy.copy(valid)
+    copied.reference = data
+    return copied
 
 
 def train(params: Mapping[str, Any], train_set: Any, num_boost_round: int = 1000, **options: Any) -> Any:

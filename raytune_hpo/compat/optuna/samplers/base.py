@@ -113,7 +113,7 @@ class OurSampler(BaseSampler):
         return "name" in vars(type(self))
 
     def part(self, num_goals: int) -> dict[str, Any]:
-        return {"name": self.name, **(self.options() if self.is_ours else {})} if self.is_ours else {"name": "random"}
+        return {"name": self.name, **self.options()} if self.is_ours else super().part(num_goals)
 
     def options(self) -> dict[str, Any]:
         """Of our sampler."""

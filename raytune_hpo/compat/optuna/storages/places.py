@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -107,6 +108,13 @@ class _OpenStudies:
                 found = self._records[name] = Record.stored(name, self.storage)
             return found
 
+    def close(self) -> None:
+        """Let go of the studies that are open."""
+        with self._lock:
+            for record in self._records.values():
+                record.close()
+            self._records.clear()
+
     def delete(self, name: str) -> None:
         """Forget a study."""
         with self._lock:
@@ -125,8 +133,16 @@ def _opened(url: str) -> _OpenStudies:
     with _lock:
         if storage.url not in _places:
             _refuse_optunas(url)
+            if not _places:
+                atexit.register(_close_all)
             _places[storage.url] = _OpenStudies(storage)
         return _places[storage.url]
+
+
+def _close_all() -> None:
+    """Give the journals back, before the interpreter takes what that needs."""
+    for place in _places.values():
+        place.close()
 
 
 def _refuse_optunas(url: str) -> None:

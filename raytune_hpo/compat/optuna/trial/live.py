@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.compat.optuna.distributions import (
     BaseDistribution,
+    CategoricalDistribution,
     check_distribution_compatibility,
     domain_and_form,
     from_stored,
@@ -97,6 +98,11 @@ class Trial(BaseTrial):
         """The value in its stored form: a user's own, the sampler's, or one drawn now."""
         config, fixed = self._assignment.config, self.study.sampler.fixed_params
         _, form = domain_and_form(distribution)
+        known = self._known.get(name, form)
+        if isinstance(distribution, CategoricalDistribution) and known != form:
+            raise ValueError(
+                f"a categorical parameter keeps its choices, {name!r} was {known} and is {distribution} now"
+            )
         if name in config:
             is_known = self._known.get(name) == form
             if not self._is_users and name not in fixed:
@@ -115,11 +121,10 @@ class Trial(BaseTrial):
 
     def _chosen(self, name: str, distribution: BaseDistribution) -> Any:
         """The value that a sampler of the user's own gives a parameter."""
-        value = (self._relative or {}).get(name)
-        if value is None or not distribution._contains(distribution.to_internal_repr(value)):
-            study = self.study
-            value = study.sampler.sample_independent(study, self._frozen(), name, distribution)
-        return to_stored(distribution, value)
+        relative, study = self._relative or {}, self.study
+        if name in relative and distribution._contains(distribution.to_internal_repr(relative[name])):
+            return to_stored(distribution, relative[name])
+        return to_stored(distribution, study.sampler.sample_independent(study, self._frozen(), name, distribution))
 
     def _drawn(self, name: str, distribution: BaseDistribution, *, given: Any = None, is_given: bool = False) -> Any:
         parameter = self.study._record.draw(self.number, name, distribution, given=given, is_given=is_given)

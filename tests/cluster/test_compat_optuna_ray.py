@@ -1,0 +1,55 @@
+"""Studies of Optuna's name on Ray."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+import raytune_hpo as hpo
+import raytune_hpo.compat.optuna as optuna
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    yield
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+
+
+def test_trials_run_on_workers_and_ask_their_way_back():
+    def objective(trial):
+        x = trial.suggest_float("x", -5, 5)
+        for step in range(3):
+            trial.report(x**2 + step, step)
+        trial.set_user_attr("pid", os.getpid())
+        if trial.should_prune():
+            raise optuna.TrialPruned
+        return x**2 + (trial.suggest_categorical("c", ["a", "b"]) == "b")
+
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+    study.optimize(objective, n_trials=12, n_jobs=2, runtime="ray")
+    assert len(study.trials) == 12
+    assert {t.state.name for t in study.trials} <= {"COMPLETE", "PRUNED"}
+    assert os.getpid() not in {t.user_attrs["pid"] for t in study.trials}
+    assert all(len(t.intermediate_values) == 3 for t in study.trials)
+
+
+def test_what_an_objective_raises_there_leaves_here():
+    study = optuna.create_study()
+    with pytest.raises(ZeroDivisionError):
+        study.optimize(lambda trial: 1 / 0, n_trials=2, runtime="ray")
+    assert [t.state.name for t in study.trials] == ["FAIL"]
+
+
+def test_a_space_that_the_objective_makes_on_ray(tmp_path):
+    def objective(trial):
+        x = trial.suggest_float("x", -5, 5)
+        return abs(x) if x < 0 else x * trial.suggest_int("n", 1, 3)
+
+    path = f"sqlite:///{tmp_path}/studies.db"
+    results = hpo.tune(objective, None, num_trials=10, seed=0, storage=path, name="s", progress=False)
+    assert results.num_by_status["completed"] == 10
+    assert all(("n" in trial.config) == (trial.config["x"] >= 0) for trial in results)
