@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import subprocess
 import sys
 import time
@@ -172,6 +173,14 @@ def test_an_experiment_that_was_killed_goes_on(tmp_path):
     assert log.read_text().splitlines() == ["begins 1 0", "begins 2 0", "hangs", "begins 2 3", "begins 3 0"]
 
 
+def test_what_the_folders_have_lost_is_in_the_journal(tmp_path, caplog):
+    first = experiment(descent).fit()
+    shutil.rmtree(first[1].path)
+    results = tune.Tuner.restore(first.experiment_path, descent).get_results()
+    assert [r.metrics["loss"] for r in results] == [r.metrics["loss"] for r in first]
+    assert results.num_terminated == 4 and "storage_path that all nodes share" in caplog.text
+
+
 def test_restoring_needs_an_experiment(tmp_path):
     with pytest.raises(ValueError, match="has no tuner.pkl"):
         tune.Tuner.restore(str(tmp_path), descent)
@@ -282,10 +291,11 @@ MODULES = """
     schedulers schedulers.pb2 schedulers.hb_bohb schedulers.async_hyperband schedulers.resource_changing_scheduler search
     search.optuna search.hyperopt search.bayesopt search.ax search.nevergrad search.bohb search.basic_variant search.hebo
     search.skopt search.flaml search.dragonfly search.zoopt search.sigopt search.sample stopper logger result experiment
-    execution.placement_groups execution.tune_controller integration.xgboost integration.lightgbm integration.keras
-    integration.pytorch_lightning utils tuner tune_config syncer trainable callback error resources result_grid train
-    train.torch train.tensorflow train.xgboost train.horovod train.huggingface train.batch_predictor train.predictor air
-    air.session air.config air.checkpoint air.integrations.mlflow air.integrations.keras air.integrations.wandb
+    experiment.trial registry search.concurrency_limiter execution.placement_groups execution.tune_controller
+    integration.xgboost integration.lightgbm integration.keras integration.pytorch_lightning utils tuner tune_config
+    syncer trainable callback error resources result_grid train train.torch train.tensorflow train.xgboost train.horovod
+    train.huggingface train.batch_predictor train.predictor air air.session air.config air.checkpoint
+    air.integrations.mlflow air.integrations.keras air.integrations.wandb
 """.split()
 
 

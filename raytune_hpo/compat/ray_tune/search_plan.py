@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo import registry
-from raytune_hpo.compat.ray_tune.experiment import BY_RESULTS, Steps
 from raytune_hpo.compat.ray_tune.result import DEFAULT_METRIC, TRAINING_ITERATION
 from raytune_hpo.compat.ray_tune.schedulers import NAMES as SCHEDULERS
 from raytune_hpo.compat.ray_tune.schedulers import HyperBandForBOHB, create_scheduler
@@ -23,6 +22,7 @@ from raytune_hpo.compat.ray_tune.search.bohb import TuneBOHB
 from raytune_hpo.compat.ray_tune.search.define_by_run import Defined
 from raytune_hpo.compat.ray_tune.search.searcher import Searcher, innermost
 from raytune_hpo.compat.ray_tune.seeding import seed_from_numpy
+from raytune_hpo.compat.ray_tune.trials import BY_RESULTS, Steps
 from raytune_hpo.compat.ray_tune.tune_config import TuneConfig
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.grid import Grid

@@ -14,7 +14,6 @@ from typing import Any
 from raytune_hpo.compat.ray_tune.autofilled import AutoFilled
 from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
 from raytune_hpo.compat.ray_tune.error import TrialDone, TuneError
-from raytune_hpo.compat.ray_tune.experiment import Experiment, Trial
 from raytune_hpo.compat.ray_tune.listener import Listener
 from raytune_hpo.compat.ray_tune.result import SHOULD_CHECKPOINT
 from raytune_hpo.compat.ray_tune.stopper import reached
@@ -25,6 +24,7 @@ from raytune_hpo.compat.ray_tune.trial_folder import (
     linked,
     state_of,
 )
+from raytune_hpo.compat.ray_tune.trials import Experiment, Trial
 from raytune_hpo.goals import Goal
 from raytune_hpo.runtime.trial_run import TrialRun
 
@@ -99,14 +99,16 @@ class TrialSession:
                 raise TrialDone
             trial = self.trial
             result.update(trial_id=trial.trial_id, experiment_tag=trial.experiment_tag)
-            result["done"] = bool(result.get("done")) or reached(self._experiment.stop, flattened(result))
+            stop = self._experiment.stop
+            result["done"] = bool(result.get("done")) or (bool(stop) and reached(stop, flattened(result)))
             heard = self._listener.heard(trial.trial_id, result)
             result, stops = heard.result, heard.stops or bool(heard.result.get("done"))
             self.last = result
             if write is not None and (is_given or heard.saves or self._is_due(result, stops)):
                 self._save(write)
-            self.record.append(result)
-            self._tell(flattened(result), write, stops=stops)
+            flat = flattened(result)
+            self.record.append(result, flat)
+            self._tell(flat, write, stops=stops)
             if stops:
                 self._is_over = True
                 raise TrialDone

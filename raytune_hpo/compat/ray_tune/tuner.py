@@ -15,15 +15,16 @@ from typing import Any
 import cloudpickle
 
 from raytune_hpo.compat.ray_tune.config import CheckpointConfig, FailureConfig, RunConfig
-from raytune_hpo.compat.ray_tune.experiment import Experiment
+from raytune_hpo.compat.ray_tune.gathering import Ending
 from raytune_hpo.compat.ray_tune.prepared import Prepared, prepared
 from raytune_hpo.compat.ray_tune.resources import PlacementGroupFactory, resolved
 from raytune_hpo.compat.ray_tune.result import DEFAULT_RESULTS_DIR
 from raytune_hpo.compat.ray_tune.result_grid import ResultGrid
-from raytune_hpo.compat.ray_tune.running import Ending, Running
+from raytune_hpo.compat.ray_tune.running import Running
 from raytune_hpo.compat.ray_tune.search_plan import SearchPlan, plan_of
 from raytune_hpo.compat.ray_tune.stopper import stop_rule
 from raytune_hpo.compat.ray_tune.trial_folder import write_json
+from raytune_hpo.compat.ray_tune.trials import Experiment
 from raytune_hpo.compat.ray_tune.tune_config import ResumeConfig, TuneConfig
 from raytune_hpo.facts import Status
 from raytune_hpo.rng import derive

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raytune_hpo.compat.ray_tune.experiment import steps_of
 from raytune_hpo.compat.ray_tune.schedulers.trial_scheduler import Rule, TrialScheduler, scaled
+from raytune_hpo.compat.ray_tune.trials import steps_of
 
 
 class AsyncHyperBandScheduler(TrialScheduler):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raytune_hpo.compat.ray_tune.experiment import Steps
 from raytune_hpo.compat.ray_tune.schedulers.trial_scheduler import Rule, TrialScheduler
+from raytune_hpo.compat.ray_tune.trials import Steps
 
 
 class MedianStoppingRule(TrialScheduler):

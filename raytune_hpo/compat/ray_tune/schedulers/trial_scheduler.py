@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.error import NotCarried
-from raytune_hpo.compat.ray_tune.experiment import BY_RESULTS, Steps
+from raytune_hpo.compat.ray_tune.trials import BY_RESULTS, Steps
 
 
 @dataclass(frozen=True)
