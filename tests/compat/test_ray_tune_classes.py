@@ -414,7 +414,8 @@ def test_points_and_their_known_rewards():
 def test_a_space_that_a_function_defines():
     def define(trial):
         kind = trial.suggest_categorical("kind", ["relu", "tanh"])
-        trial.suggest_float("width", 0.1, 20, log=True)
+        width = trial.suggest_float("width", 0.1, 20, log=True)
+        trial.suggest_float("below", 0.0, width)  # a range that depends on another parameter
         if kind == "relu":
             trial.suggest_int("mult", 1, 3)
         return {"steps": 5}
@@ -425,7 +426,7 @@ def test_a_space_that_a_function_defines():
 
     search = OptunaSearch(space=define, metric="loss", mode="min", seed=2)
     results = run(objective, num_samples=12, search_alg=search)
-    assert results.num_errors == 0
+    assert results.num_errors == 0 and all(r.config["below"] <= r.config["width"] for r in results)
     assert {r.config["kind"] for r in results} == {"relu", "tanh"}
     assert all(("mult" in r.config) == (r.config["kind"] == "relu") for r in results)
 

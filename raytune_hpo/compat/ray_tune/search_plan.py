@@ -127,13 +127,14 @@ def plan_of(param_space: Any, config: TuneConfig, stop: Mapping[str, Any]) -> Se
         common |= _named(metric, mode)
     points, known = _points(space, searcher, seed, common.get("metric", TRAINING_ITERATION))
     num_samples = config.num_samples * size if config.num_samples > 0 else -1
-    counts = not isinstance(sampler, Grid) or bool(points)
+    ends_otherwise = isinstance(sampler, Grid) and not points
+    ends_otherwise |= num_samples < 0 and config.time_budget_s is not None
     return SearchPlan(
         **common,
         space=space,
         sampler=sampler,
         scheduler=rule.scheduler,
-        num_trials=(ENDLESS if num_samples < 0 else num_samples + len(known)) if counts else None,
+        num_trials=None if ends_otherwise else ENDLESS if num_samples < 0 else num_samples + len(known),
         num_samples=num_samples,
         points=points,
         known=known,
@@ -296,7 +297,6 @@ def _population(
     return {
         "space": space,
         "sampler": scheduler.sampler(len(founders), last_step),
-        "num_trials": ENDLESS,  # segments; the sampler says when all members have ended
         "num_samples": len(founders),
         "points": [_overlaid(base, founder) for base, founder in zip(drawn, founders, strict=True)],
         "steps": scheduler.steps,
