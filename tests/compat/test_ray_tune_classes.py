@@ -34,6 +34,7 @@ from raytune_hpo.compat.ray_tune.search.bohb import TuneBOHB
 from raytune_hpo.compat.ray_tune.search.hyperopt import HyperOptSearch
 from raytune_hpo.compat.ray_tune.search.nevergrad import NevergradSearch
 from raytune_hpo.compat.ray_tune.search.optuna import OptunaSearch
+from raytune_hpo.compat.ray_tune.search.zoopt import ZOOptSearch
 from raytune_hpo.compat.ray_tune.utils import validate_save_restore
 
 
@@ -377,6 +378,7 @@ SEARCHERS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:BayesOptSearch")
 @pytest.mark.parametrize("search", SEARCHERS)
 def test_searchers_search(search):
     results = run(bowl, BOWL, metric="loss", mode="min", num_samples=6, search_alg=SEARCHERS[search]())
@@ -484,5 +486,11 @@ def test_what_cannot_be_carried_says_so_by_name():
         tune.Tuner(lambda config, checkpoint_dir=None: None)
     with pytest.raises(tune.NotCarried, match="storage_path is a folder"):
         tune.RunConfig(storage_path="s3://bucket")
+    with pytest.raises(tune.NotCarried, match="ZOOptSearch"):
+        ZOOptSearch(algo="Asracos", dim_dict={"x": 1})
+    with pytest.warns(UserWarning, match="BayesOptSearch: no effect here of patience=3"):
+        BayesOptSearch(patience=3)
+    with pytest.warns(UserWarning, match="reduction_factor=2.4 is taken for 2"):
+        ASHAScheduler(reduction_factor=2.4)
     with pytest.warns(UserWarning, match="keep the resources"):
         ResourceChangingScheduler(ASHAScheduler()).rule()

@@ -6,6 +6,7 @@ import importlib
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -171,6 +172,21 @@ def test_an_experiment_that_was_killed_goes_on(tmp_path):
     )
     assert done.stdout.strip().splitlines()[-1] == "[(1, 5, 5), (2, 5, 5), (3, 5, 5)] 0"
     assert log.read_text().splitlines() == ["begins 1 0", "begins 2 0", "hangs", "begins 2 3", "begins 3 0"]
+
+
+def test_objects_in_a_space_are_given_again(tmp_path):
+    def objective(config):
+        return config["lock"].locked() + config["x"]
+
+    def space():
+        return {"x": tune.grid_search([1, 2]), "lock": threading.Lock()}
+
+    config = tune.RunConfig(name="objects", verbose=0)
+    first = tune.Tuner(objective, param_space=space(), run_config=config).fit()
+    with pytest.raises(ValueError, match="the same param_space again"):
+        tune.Tuner.restore(first.experiment_path, objective)
+    again = tune.Tuner.restore(first.experiment_path, objective, param_space=space()).fit()
+    assert [r.metrics["_metric"] for r in again] == [1, 2] and len(first) == 2
 
 
 def test_what_the_folders_have_lost_is_in_the_journal(tmp_path, caplog):

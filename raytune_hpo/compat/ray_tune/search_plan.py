@@ -27,6 +27,8 @@ from raytune_hpo.compat.ray_tune.tune_config import TuneConfig
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.grid import Grid
 from raytune_hpo.space import Space
+from raytune_hpo.space.reader import holds_derived, holds_domains
+from raytune_hpo.space.values import is_plain, tidy
 
 ENDLESS = 2**31  # trials of an experiment that something else ends
 PLACEHOLDER = "no_parameters"  # stands in a space for a configuration that is empty
@@ -86,6 +88,21 @@ class AsDefined:
     def __call__(self, config: dict[str, Any]) -> dict[str, Any]:
         around = {key: value for key, value in config.items() if key not in self.names}
         return {**around, **self.defined.config({key: config[key] for key in self.names})}
+
+
+@dataclass(frozen=True)
+class Around:
+    """Puts back constants that no journal can hold: an object may be another one when an experiment is restored.
+
+    Attributes:
+        inner: makes the rest of the configuration; None: it is as it was suggested.
+    """
+
+    constants: dict[str, Any]
+    inner: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+
+    def __call__(self, config: dict[str, Any]) -> dict[str, Any]:
+        return {**(config if self.inner is None else self.inner(config)), **self.constants}
 
 
 def plan_of(param_space: Any, config: TuneConfig, stop: Mapping[str, Any]) -> SearchPlan:
@@ -222,9 +239,17 @@ def _whole(param_space: Any, searched: Any) -> tuple[Any, Any]:
         whole = {**around, **searched}
     else:
         whole = searched
-    if isinstance(whole, Mapping) and not whole:
-        return {PLACEHOLDER: 0}, Unwrapped()
-    return whole, None
+    if not isinstance(whole, Mapping):
+        return whole, None
+    objects = {} if holds_derived(whole) else {key: value for key, value in whole.items() if _is_object(value)}
+    whole = {key: value for key, value in whole.items() if key not in objects}
+    transform = None if whole else Unwrapped()
+    return whole or {PLACEHOLDER: 0}, Around(objects, transform) if objects else transform
+
+
+def _is_object(value: Any) -> bool:
+    """Whether it is a constant that JSON does not carry."""
+    return not is_plain(tidy(value)) and not holds_domains(value)
 
 
 def _grid_axes(space: Space) -> list[int]:

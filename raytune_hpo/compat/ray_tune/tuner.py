@@ -158,8 +158,12 @@ class Tuner:
         run_config = replace(saved["run_config"], name=folder.name, storage_path=str(folder.parent), local_dir=None)
         tuner = cls(trainable, param_space=param_space, tune_config=saved["tune_config"], run_config=run_config)
         plan = saved["plan"]
+        if plan is None and param_space is None:
+            raise ValueError(
+                f"the space of {folder} holds what could not be kept; give restore the same param_space again"
+            )
         if param_space is not None:
-            config = replace(saved["tune_config"], seed=plan.seed)
+            config = replace(saved["tune_config"], seed=saved["seed"])
             plan = plan_of(param_space, config, stop_rule(run_config.stop)[0])
         errored = "restart" if restart_errored else "resume" if resume_errored else "skip"
         tuner._resumption = Resumption(plan, resume_unfinished, errored)
@@ -238,9 +242,10 @@ class Tuner:
     def _save(self, folder: Path, plan: SearchPlan) -> None:
         """Keep what ``restore`` needs."""
         bare = replace(self._run_config, callbacks=None, progress_reporter=None)
-        for run_config in (self._run_config, bare):
+        for kept, run_config in ((plan, self._run_config), (plan, bare), (None, bare)):
+            saved = {"plan": kept, "seed": plan.seed, "tune_config": self._tune_config, "run_config": run_config}
             try:
-                data = cloudpickle.dumps({"plan": plan, "tune_config": self._tune_config, "run_config": run_config})
+                data = cloudpickle.dumps(saved)
             except Exception as error:  # whatever a stranger's pickling raises
                 _log.debug("an experiment's settings cannot be pickled: %s", error)
                 continue
