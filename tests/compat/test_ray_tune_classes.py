@@ -331,6 +331,27 @@ def test_a_population_begins_with_its_constants_and_may_explore_by_a_function():
     assert all(result.config["half"] == result.config["rate"] / 2 for result in results)
 
 
+def test_a_member_goes_on_from_what_it_has_copied_also_where_it_saves_nothing_itself():
+    def seldom(config):
+        """Saves at its third step alone; what it has come from is in what it saves."""
+        saved = tune.get_checkpoint()
+        state = {"step": 0, "founder": config["founder"]} if saved is None else saved.to_dict()
+        while True:
+            state = {**state, "step": state["step"] + 1}
+            checkpoint = tune.Checkpoint.from_dict(state) if state["step"] == 3 else None
+            tune.report({"score": state["founder"], "founder": state["founder"]}, checkpoint=checkpoint)
+
+    space = {"founder": tune.grid_search([0, 1, 2, 3]), "rate": 0.5}
+    pbt = PopulationBasedTraining("training_iteration", perturbation_interval=3, quantile_fraction=0.5,
+                                  hyperparam_mutations={"rate": tune.uniform(0, 1)})  # fmt: skip
+    results = run(seldom, space, metric="score", mode="max", scheduler=pbt, stop={"training_iteration": 12}, seed=1)
+    assert results.num_errors == 0
+    for result in results:
+        founders = list(result.metrics_dataframe["founder"])
+        assert founders == sorted(founders)  # nobody falls back on what it had before it copied
+    assert {result.metrics["founder"] for result in results} <= {2, 3}
+
+
 def test_members_that_are_done_stop_by_themselves():
     class Done(Trains):
         def step(self):

@@ -111,8 +111,7 @@ class TrialRunner:
                 if 0 <= experiment.max_failures < num_failed:
                     self._listener.ended(trial.trial_id, text)
                     raise
-                session.begin(trial.checkpoint)
-                session.record.forgive()
+                session.begin_again()
                 continue
             self._listener.ended(trial.trial_id, None)
             return session.outcome()

@@ -65,12 +65,17 @@ class TrialSession:
         self._lock = threading.RLock()
         self._is_over = False
         self._step: int | None = None
-        self.begin(begun_with)
+        self._newest: Path | None = None  # of the checkpoints that this run has saved
+        self._begin(begun_with)
 
-    def begin(self, begun_with: Checkpoint | None) -> None:
-        """Begin, or begin again after a failure."""
+    def _begin(self, begun_with: Checkpoint | None) -> None:
         self.begun_with = begun_with
         self.filled = AutoFilled({} if begun_with is None else state_of(Path(begun_with.path)))
+
+    def begin_again(self) -> None:
+        """After a failure: from the newest checkpoint that there is."""
+        self._begin(self.begun_with if self._newest is None else Checkpoint(self._newest))
+        self.record.forgive()
 
     # -------------------------------------------------------------------------------------------- reports
 
@@ -169,7 +174,7 @@ class TrialSession:
         """Keep a checkpoint of the newest result, and no more than are to be kept."""
         assert self.last is not None, "a trial saves with a result"
         place = self.record.save(write, self.last)
-        self.last[CHECKPOINT_NAME] = place.name
+        self.last[CHECKPOINT_NAME], self._newest = place.name, place
         self._prune()
         self._listener.saved(self.trial.trial_id, str(place))
         return place
@@ -177,10 +182,10 @@ class TrialSession:
     def _lend(self, write: Write | None, folder: Path) -> None:
         """Have our study's own store hold the newest checkpoint as well, so that any trial may go on from it."""
         is_saved = self.last is not None and bool(self.last.get(CHECKPOINT_NAME))
-        there = self.record.checkpoints()
-        place = there[-1] if there and (is_saved or write is None) else None if write is None else self._save(write)
-        if place is not None:
-            linked(place, folder)
+        if write is not None and not is_saved:
+            self._save(write)
+        if self._newest is not None:
+            linked(self._newest, folder)
         elif self.begun_with is not None:
             linked(Path(self.begun_with.path), folder)
 

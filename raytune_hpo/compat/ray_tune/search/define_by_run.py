@@ -133,6 +133,6 @@ def _widened(name: str, known: Domain, other: Domain) -> Domain:
         more = [option for option in other.options if known.problem(option) is not None]
         return Choice([*known.options, *more])
     if isinstance(known, (Float, Int)) and type(known) is type(other) and known.log == other.log:
-        ends: list[Any] = [known.lo, known.hi, other.lo, other.hi]  # type: ignore[attr-defined]  # of the same type
+        ends: list[Any] = [known.lo, known.hi, other.lo, other.hi]
         return type(known)(min(ends), max(ends), log=known.log)
     raise TuneError(f"parameter {name!r} is asked for in two ways, as {known} and as {other}; give them two names")
