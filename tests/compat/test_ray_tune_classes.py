@@ -318,6 +318,16 @@ def test_members_of_a_population_are_the_results(trainable, reuse):
     assert len({result.metrics_dataframe["rate"][0] for result in results}) == 4  # all began by themselves
 
 
+def test_a_population_is_the_same_twice():
+    def once():
+        random.seed(0)
+        results = run(trains, {"rate": tune.uniform(0.5, 1)}, metric="score", mode="max", num_samples=3, seed=4,
+                      scheduler=pbt(), stop={"training_iteration": 8}, max_concurrent_trials=1)  # fmt: skip
+        return [list(result.metrics_dataframe["rate"]) for result in results]
+
+    assert once() == once()
+
+
 def test_a_population_begins_with_its_constants_and_may_explore_by_a_function():
     random.seed(0)
 
