@@ -75,6 +75,13 @@ def test_run_takes_names_and_refuses_what_it_does_not_know():
     assert len(tune.run_experiments(tune.Experiment("second", descent, config={"x": 1}), verbose=0)) == 1
 
 
+def test_a_tuner_takes_settings_of_run():
+    tuner = tune.Tuner(descent, param_space={"x": 1}, _tuner_kwargs={"num_samples": 3, "verbose": 0})
+    assert len(tuner.fit()) == 3
+    with pytest.raises(tune.NotCarried, match="colour"):
+        tune.Tuner(descent, _tuner_kwargs={"colour": "blue"})
+
+
 def test_old_checkpoint_arguments():
     class Counts(tune.Trainable):
         def step(self):

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import cloudpickle
 
 from raytune_hpo.compat.ray_tune.config import CheckpointConfig, FailureConfig, RunConfig
+from raytune_hpo.compat.ray_tune.error import NotCarried
 from raytune_hpo.compat.ray_tune.gathering import Ending
 from raytune_hpo.compat.ray_tune.prepared import Prepared, prepared
 from raytune_hpo.compat.ray_tune.resources import PlacementGroupFactory, resolved
@@ -84,9 +85,24 @@ class Tuner:
         if runtime is not None:
             self._tune_config = replace(self._tune_config, runtime=runtime)
         self._run_config = run_config or RunConfig()
+        self._take(_tuner_kwargs or {})
         self._results: ResultGrid | None = None
         self._resumption: Resumption | None = None
         _check_checkpoints(self._trainable, self._run_config.checkpoint_config)
+
+    def _take(self, settings: Mapping[str, Any]) -> None:
+        """Settings that scripts pass on to ``tune.run``.
+
+        Raises:
+            NotCarried: one that has no counterpart.
+        """
+        for name, value in settings.items():
+            if name in {each.name for each in fields(TuneConfig)}:
+                self._tune_config = replace(self._tune_config, **{name: value})
+            elif name in {each.name for each in fields(RunConfig)}:
+                self._run_config = replace(self._run_config, **{name: value})
+            elif name != "raise_on_failed_trial":  # fit never raises for a trial
+                raise NotCarried(f"Tuner has no counterpart here for _tuner_kwargs={{{name!r}: ...}}; leave it out")
 
     def fit(self) -> ResultGrid:
         """Run the experiment to its end; Ctrl-C ends it, and what there is by then is returned.
