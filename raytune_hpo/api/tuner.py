@@ -21,7 +21,7 @@ from raytune_hpo.runtime.simulated import COST, SimulatedHandle
 from raytune_hpo.spec import Limits
 
 RUNTIMES = ("ray", "local", "simulated")
-_ENDING = ("grid", "pbt", "pb2", "schedule")  # samplers that have nothing more to suggest at some time
+_ENDING = {"Grid", "PBT", "PB2", "Schedule"}  # samplers that have nothing more to suggest at some time, by their classes
 
 
 class Tuner:
@@ -136,7 +136,7 @@ class Tuner:
         if (check := getattr(objective, "check_study", None)) is not None:
             check(self._plan.spec, is_here=runtime != "ray")
         warn_of_lists(space, self._plan.spec.space)
-        _check_end(settings, self._plan.spec.sampler.name, runtime)
+        _check_end(settings, self._plan.sampler, runtime)
 
     @property
     def name(self) -> str:
@@ -254,13 +254,14 @@ def _started(plan: RunPlan, runtime: str, *, detached: bool, say: Callable[[str]
     return SimulatedHandle(plan)
 
 
-def _check_end(settings: Settings, sampler: str, runtime: str) -> None:
+def _check_end(settings: Settings, sampler: object, runtime: str) -> None:
     """Check that a study comes to an end, and that its trials can be ended as they are to be.
 
     Raises:
         SpecError: it has no limit, or its trials are to be processes where there are none.
     """
-    if settings.limits == Limits() and sampler not in _ENDING:
+    ends_by_itself = not _ENDING.isdisjoint(kind.__name__ for kind in type(sampler).__mro__)
+    if settings.limits == Limits() and not ends_by_itself:
         raise SpecError(
             "a study needs an end: give num_trials, num_steps, time_budget_s, target or stagnation=True (or sampler='grid')"
         )

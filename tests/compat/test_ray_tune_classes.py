@@ -34,6 +34,7 @@ from raytune_hpo.compat.ray_tune.search.bohb import TuneBOHB
 from raytune_hpo.compat.ray_tune.search.hyperopt import HyperOptSearch
 from raytune_hpo.compat.ray_tune.search.nevergrad import NevergradSearch
 from raytune_hpo.compat.ray_tune.search.optuna import OptunaSearch
+from raytune_hpo.compat.ray_tune.search.zoopt import ZOOptSearch
 from raytune_hpo.compat.ray_tune.utils import validate_save_restore
 
 
@@ -317,6 +318,16 @@ def test_members_of_a_population_are_the_results(trainable, reuse):
     assert len({result.metrics_dataframe["rate"][0] for result in results}) == 4  # all began by themselves
 
 
+def test_a_population_is_the_same_twice():
+    def once():
+        random.seed(0)
+        results = run(trains, {"rate": tune.uniform(0.5, 1)}, metric="score", mode="max", num_samples=3, seed=4,
+                      scheduler=pbt(), stop={"training_iteration": 8}, max_concurrent_trials=1)  # fmt: skip
+        return [list(result.metrics_dataframe["rate"]) for result in results]
+
+    assert once() == once()
+
+
 def test_a_population_begins_with_its_constants_and_may_explore_by_a_function():
     random.seed(0)
 
@@ -328,6 +339,27 @@ def test_a_population_begins_with_its_constants_and_may_explore_by_a_function():
                   scheduler=pbt(custom_explore_fn=explore), stop={"training_iteration": 6})  # fmt: skip
     assert all(result.metrics_dataframe["rate"][0] == 0.9 for result in results)
     assert all(result.config["half"] == result.config["rate"] / 2 for result in results)
+
+
+def test_a_member_goes_on_from_what_it_has_copied_also_where_it_saves_nothing_itself():
+    def seldom(config):
+        """Saves at its third step alone; what it has come from is in what it saves."""
+        saved = tune.get_checkpoint()
+        state = {"step": 0, "founder": config["founder"]} if saved is None else saved.to_dict()
+        while True:
+            state = {**state, "step": state["step"] + 1}
+            checkpoint = tune.Checkpoint.from_dict(state) if state["step"] == 3 else None
+            tune.report({"score": state["founder"], "founder": state["founder"]}, checkpoint=checkpoint)
+
+    space = {"founder": tune.grid_search([0, 1, 2, 3]), "rate": 0.5}
+    pbt = PopulationBasedTraining("training_iteration", perturbation_interval=3, quantile_fraction=0.5,
+                                  hyperparam_mutations={"rate": tune.uniform(0, 1)})  # fmt: skip
+    results = run(seldom, space, metric="score", mode="max", scheduler=pbt, stop={"training_iteration": 12}, seed=1)
+    assert results.num_errors == 0
+    for result in results:
+        founders = list(result.metrics_dataframe["founder"])
+        assert founders == sorted(founders)  # nobody falls back on what it had before it copied
+    assert {result.metrics["founder"] for result in results} <= {2, 3}
 
 
 def test_members_that_are_done_stop_by_themselves():
@@ -377,6 +409,7 @@ SEARCHERS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:BayesOptSearch")
 @pytest.mark.parametrize("search", SEARCHERS)
 def test_searchers_search(search):
     results = run(bowl, BOWL, metric="loss", mode="min", num_samples=6, search_alg=SEARCHERS[search]())
@@ -414,7 +447,8 @@ def test_points_and_their_known_rewards():
 def test_a_space_that_a_function_defines():
     def define(trial):
         kind = trial.suggest_categorical("kind", ["relu", "tanh"])
-        trial.suggest_float("width", 0.1, 20, log=True)
+        width = trial.suggest_float("width", 0.1, 20, log=True)
+        trial.suggest_float("below", 0.0, width)  # a range that depends on another parameter
         if kind == "relu":
             trial.suggest_int("mult", 1, 3)
         return {"steps": 5}
@@ -425,7 +459,7 @@ def test_a_space_that_a_function_defines():
 
     search = OptunaSearch(space=define, metric="loss", mode="min", seed=2)
     results = run(objective, num_samples=12, search_alg=search)
-    assert results.num_errors == 0
+    assert results.num_errors == 0 and all(r.config["below"] <= r.config["width"] for r in results)
     assert {r.config["kind"] for r in results} == {"relu", "tanh"}
     assert all(("mult" in r.config) == (r.config["kind"] == "relu") for r in results)
 
@@ -483,5 +517,11 @@ def test_what_cannot_be_carried_says_so_by_name():
         tune.Tuner(lambda config, checkpoint_dir=None: None)
     with pytest.raises(tune.NotCarried, match="storage_path is a folder"):
         tune.RunConfig(storage_path="s3://bucket")
+    with pytest.raises(tune.NotCarried, match="ZOOptSearch"):
+        ZOOptSearch(algo="Asracos", dim_dict={"x": 1})
+    with pytest.warns(UserWarning, match="BayesOptSearch: no effect here of patience=3"):
+        BayesOptSearch(patience=3)
+    with pytest.warns(UserWarning, match="reduction_factor=2.4 is taken for 2"):
+        ASHAScheduler(reduction_factor=2.4)
     with pytest.warns(UserWarning, match="keep the resources"):
         ResourceChangingScheduler(ASHAScheduler()).rule()

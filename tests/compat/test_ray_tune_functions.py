@@ -200,6 +200,11 @@ def test_an_endless_function_is_stopped_at_the_report_that_reaches_it(stop):
     assert result.error is None
 
 
+def test_a_stop_rule_that_never_applies_is_warned_of(caplog):
+    run(descent, {"lr": 0.5}, stop={"accuracy": 0.9, "training_iteration": 99})
+    assert "no result has had accuracy" in caplog.text
+
+
 def test_a_function_that_says_done_is_done():
     def objective(config):
         for step in range(9):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -71,6 +73,13 @@ def test_run_takes_names_and_refuses_what_it_does_not_know():
     trials = tune.run_experiments({"first": {"run": descent, "config": {"x": 1}}}, verbose=0)
     assert trials[0].last_result["loss"] == 1 / 3
     assert len(tune.run_experiments(tune.Experiment("second", descent, config={"x": 1}), verbose=0)) == 1
+
+
+def test_a_tuner_takes_settings_of_run():
+    tuner = tune.Tuner(descent, param_space={"x": 1}, _tuner_kwargs={"num_samples": 3, "verbose": 0})
+    assert len(tuner.fit()) == 3
+    with pytest.raises(tune.NotCarried, match="colour"):
+        tune.Tuner(descent, _tuner_kwargs={"colour": "blue"})
 
 
 def test_old_checkpoint_arguments():
@@ -170,6 +179,29 @@ def test_an_experiment_that_was_killed_goes_on(tmp_path):
     )
     assert done.stdout.strip().splitlines()[-1] == "[(1, 5, 5), (2, 5, 5), (3, 5, 5)] 0"
     assert log.read_text().splitlines() == ["begins 1 0", "begins 2 0", "hangs", "begins 2 3", "begins 3 0"]
+
+
+def test_objects_in_a_space_are_given_again(tmp_path):
+    def objective(config):
+        return config["lock"].locked() + config["x"]
+
+    def space():
+        return {"x": tune.grid_search([1, 2]), "lock": threading.Lock()}
+
+    config = tune.RunConfig(name="objects", verbose=0)
+    first = tune.Tuner(objective, param_space=space(), run_config=config).fit()
+    with pytest.raises(ValueError, match="the same param_space again"):
+        tune.Tuner.restore(first.experiment_path, objective)
+    again = tune.Tuner.restore(first.experiment_path, objective, param_space=space()).fit()
+    assert [r.metrics["_metric"] for r in again] == [1, 2] and len(first) == 2
+
+
+def test_what_the_folders_have_lost_is_in_the_journal(tmp_path, caplog):
+    first = experiment(descent).fit()
+    shutil.rmtree(first[1].path)
+    results = tune.Tuner.restore(first.experiment_path, descent).get_results()
+    assert [r.metrics["loss"] for r in results] == [r.metrics["loss"] for r in first]
+    assert results.num_terminated == 4 and "storage_path that all nodes share" in caplog.text
 
 
 def test_restoring_needs_an_experiment(tmp_path):
@@ -282,10 +314,11 @@ MODULES = """
     schedulers schedulers.pb2 schedulers.hb_bohb schedulers.async_hyperband schedulers.resource_changing_scheduler search
     search.optuna search.hyperopt search.bayesopt search.ax search.nevergrad search.bohb search.basic_variant search.hebo
     search.skopt search.flaml search.dragonfly search.zoopt search.sigopt search.sample stopper logger result experiment
-    execution.placement_groups execution.tune_controller integration.xgboost integration.lightgbm integration.keras
-    integration.pytorch_lightning utils tuner tune_config syncer trainable callback error resources result_grid train
-    train.torch train.tensorflow train.xgboost train.horovod train.huggingface train.batch_predictor train.predictor air
-    air.session air.config air.checkpoint air.integrations.mlflow air.integrations.keras air.integrations.wandb
+    experiment.trial registry search.concurrency_limiter execution.placement_groups execution.tune_controller
+    integration.xgboost integration.lightgbm integration.keras integration.pytorch_lightning utils tuner tune_config
+    syncer trainable callback error resources result_grid train train.torch train.tensorflow train.xgboost train.horovod
+    train.huggingface train.batch_predictor train.predictor air air.session air.config air.checkpoint
+    air.integrations.mlflow air.integrations.keras air.integrations.wandb
 """.split()
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
-from raytune_hpo.compat.ray_tune.experiment import Trial
 from raytune_hpo.compat.ray_tune.result import Result
 from raytune_hpo.compat.ray_tune.result_grid import ResultGrid
+from raytune_hpo.compat.ray_tune.trials import Trial
 
 if TYPE_CHECKING:
     import pandas

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raytune_hpo.compat.ray_tune.experiment import Trial
+from raytune_hpo.compat.ray_tune.trials import Trial
 
 
 class Callback:

@@ -70,9 +70,9 @@ class SyncConfig:
 class ScalingConfig:
     """The resources of a trial that is trained by several workers."""
 
+    trainer_resources: Mapping[str, float] | None = None
     num_workers: int = 1
     use_gpu: bool = False
-    trainer_resources: Mapping[str, float] | None = None
     resources_per_worker: Mapping[str, float] | None = None
     placement_strategy: str = "PACK"
     accelerator_type: str | None = None

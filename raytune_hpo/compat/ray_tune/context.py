@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from raytune_hpo.compat.ray_tune.experiment import Trial
 from raytune_hpo.compat.ray_tune.session import current
+from raytune_hpo.compat.ray_tune.trials import Trial
 
 
 class TuneContext:

@@ -11,10 +11,10 @@ from typing import Any
 from raytune_hpo.compat.ray_tune.callback import Callback
 from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
 from raytune_hpo.compat.ray_tune.error import TrialDone
-from raytune_hpo.compat.ray_tune.experiment import Trial
 from raytune_hpo.compat.ray_tune.listener import Heard
 from raytune_hpo.compat.ray_tune.progress_reporter import ProgressReporter
 from raytune_hpo.compat.ray_tune.stopper import Stopper
+from raytune_hpo.compat.ray_tune.trials import Trial
 
 
 class Driver:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.callback import Callback
-from raytune_hpo.compat.ray_tune.experiment import Trial
 from raytune_hpo.compat.ray_tune.not_carried import stand_ins
+from raytune_hpo.compat.ray_tune.trials import Trial
 
 _HIDDEN = ("config", "hist_stats", "trial_id", "experiment_tag", "done", "timesteps_total")
 

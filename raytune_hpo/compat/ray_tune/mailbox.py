@@ -7,8 +7,8 @@ import threading
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.driver import Driver
-from raytune_hpo.compat.ray_tune.experiment import Trial
 from raytune_hpo.compat.ray_tune.listener import Heard
+from raytune_hpo.compat.ray_tune.trials import Trial
 
 TAKE_S = 1.0  # how long the actor keeps a driver waiting that has nothing to take
 MAILBOX = "mailbox"  # the actor's role

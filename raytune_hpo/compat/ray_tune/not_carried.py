@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from raytune_hpo.compat.ray_tune.error import NotCarried
+
+
+def warn_of_idle(part: str, **options: tuple[Any, Any]) -> None:
+    """Say which options of a part were given and do nothing here.
+
+    Args:
+        options: for each what was given, and Ray Tune's default.
+    """
+    idle = [f"{name}={given!r}" for name, (given, default) in options.items() if given != default]
+    if idle:
+        warnings.warn(f"{part}: no effect here of {', '.join(idle)}", stacklevel=4)
 
 
 class StandIn:

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raytune_hpo.compat.ray_tune.experiment import Trial
 from raytune_hpo.compat.ray_tune.trial_folder import flattened
+from raytune_hpo.compat.ray_tune.trials import Trial
 from raytune_hpo.display.text import cut
 from raytune_hpo.goals import Goal
 

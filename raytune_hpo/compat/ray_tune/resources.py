@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.config import ScalingConfig
+from raytune_hpo.compat.ray_tune.not_carried import warn_of_idle
 
 _WORDS = {"CPU": "cpu", "GPU": "gpu"}
 
@@ -16,7 +17,7 @@ class PlacementGroupFactory:
 
     Args:
         bundles: such as ``[{"CPU": 1, "GPU": 0.5}]``.
-        strategy: how bundles are spread over nodes; Ray's default is kept.
+        strategy: how bundles are spread over nodes; another one than Ray's default has no effect, with a warning.
     """
 
     def __init__(self, bundles: Sequence[Mapping[str, float]], strategy: str = "PACK", **options: Any) -> None:
@@ -24,6 +25,7 @@ class PlacementGroupFactory:
             raise ValueError("a PlacementGroupFactory needs at least one bundle, got none; write [{'CPU': 1}]")
         self.bundles = [{key: float(amount) for key, amount in bundle.items() if amount} for bundle in bundles]
         self.strategy = strategy
+        warn_of_idle("PlacementGroupFactory", strategy=(strategy, "PACK"))
 
     @property
     def head_cpus(self) -> float:

@@ -2,53 +2,48 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from raytune_hpo import cluster
 from raytune_hpo.api.run import Run
 from raytune_hpo.api.tuner import Tuner
 from raytune_hpo.compat.ray_tune.config import FailureConfig, RunConfig
 from raytune_hpo.compat.ray_tune.driver import Driver
-from raytune_hpo.compat.ray_tune.error import TuneError
-from raytune_hpo.compat.ray_tune.experiment import Experiment, Trial
+from raytune_hpo.compat.ray_tune.error import NotCarried
+from raytune_hpo.compat.ray_tune.gathering import Ending, gathered
 from raytune_hpo.compat.ray_tune.listener import Listener, Nobody
 from raytune_hpo.compat.ray_tune.mailbox import Postman
 from raytune_hpo.compat.ray_tune.prepared import Prepared
 from raytune_hpo.compat.ray_tune.resources import in_our_words
-from raytune_hpo.compat.ray_tune.result import Result
 from raytune_hpo.compat.ray_tune.result_grid import ResultGrid
 from raytune_hpo.compat.ray_tune.search_plan import SearchPlan
 from raytune_hpo.compat.ray_tune.stopper import stop_rule
-from raytune_hpo.compat.ray_tune.trial_folder import TrialFolder
+from raytune_hpo.compat.ray_tune.trial_folder import flattened
 from raytune_hpo.compat.ray_tune.trial_runner import TrialRunner
+from raytune_hpo.compat.ray_tune.trials import Experiment, Trial
 from raytune_hpo.compat.ray_tune.tune_config import TuneConfig
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import StudyNotFound
-from raytune_hpo.facts import Fact, Printed, Started, Status
+from raytune_hpo.facts import Fact, Printed, Started
 from raytune_hpo.journal import open_storage
 from raytune_hpo.progress import Progress
 from raytune_hpo.results import Results
 from raytune_hpo.runtime.local import LocalHandle
 from raytune_hpo.runtime.plan import Handle, RunPlan
-from raytune_hpo.trial import Trial as OurTrial
 
 STUDY = "study.db"  # our journal, in the experiment's folder
 STOPPED = "stopped by a stop rule"
 _RETRIES = 2  # of trials whose worker died: that is not the script's fault
 _FOR_EVER = 10**6
-
-
-class Ending(NamedTuple):
-    """What an experiment has come to: its results, and its trials as callbacks know them."""
-
-    results: ResultGrid
-    trials: list[Trial]
+_log = logging.getLogger("raytune_hpo")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +75,8 @@ class Running:
         driver.end()
         if driver.failure is not None:
             raise driver.failure
-        ending = gathered(self.experiment, study, self.plan, driver)
+        ending = gathered(self.experiment, study, self.plan, driver, is_over=True)
+        _warn_of_missing(self.experiment.stop, ending.trials)
         if fail_fast == "raise" and ending.results.errors:
             raise ending.results.errors[0]
         return ending
@@ -95,7 +91,7 @@ class Running:
             study = Results(plan.spec, (), plan)
         finally:
             storage.close()
-        return gathered(self.experiment, study, self.plan, Driver()).results
+        return gathered(self.experiment, study, self.plan, Driver(), is_over=False).results
 
     # -------------------------------------------------------------------------------------------- our own tuner
 
@@ -107,6 +103,7 @@ class Running:
             listener: Listener = driver
             if runtime == "ray":
                 cluster.connect(say=progress.say)
+                _check_files_are_here()
                 postman = Postman(driver) if driver.is_needed else None
                 listener = Nobody() if postman is None else postman.listener
             else:
@@ -182,6 +179,19 @@ def _stop_when_asked(driver: Driver, run: Run, over: threading.Event) -> None:
         run.stop(STOPPED)
 
 
+def _check_files_are_here() -> None:
+    """Trials leave their results in files, which have to be this process's as well.
+
+    Raises:
+        NotCarried: the cluster is reached from outside.
+    """
+    if cluster.is_remote():
+        raise NotCarried(
+            "an experiment's files are read where its script runs, and over Ray Client they lie elsewhere; run the script "
+            "on the cluster (ray job submit), or use hpo.Tuner, which can be used from outside"
+        )
+
+
 def _warn_of_gpus(experiment: Experiment) -> None:
     if experiment.resources.required_resources.get("GPU"):
         warnings.warn(
@@ -189,6 +199,14 @@ def _warn_of_gpus(experiment: Experiment) -> None:
             "run on Ray",
             stacklevel=2,
         )
+
+
+def _warn_of_missing(stop: Mapping[str, Any], trials: list[Trial]) -> None:
+    """Say which values of a stop rule no result has had: such a rule ends nothing."""
+    seen = {name for trial in trials for name in flattened(trial.last_result)}
+    missing = [name for name in stop if name not in seen]
+    if missing and seen:
+        _log.warning("stop=%s never ended a trial: no result has had %s", dict(stop), ", ".join(missing))
 
 
 class Echo:
@@ -206,61 +224,3 @@ class Echo:
             name = f"({self._experiment.trainable_name}_{self._experiment.trial_id(number)})"
             sys.stdout.write("".join(f"{name} {line}\n" for line in fact.text.splitlines()))
             sys.stdout.flush()
-
-
-# ------------------------------------------------------------------------------------------------ results
-
-
-def gathered(experiment: Experiment, study: Results, plan: SearchPlan, driver: Driver) -> Ending:
-    """The results of all trials: of a population, of all members."""
-    newest: dict[int, OurTrial] = {}
-    for ours in study.trials[len(experiment.known) :]:
-        number = ours.number if experiment.population is None or ours.slot is None else ours.slot
-        newest[experiment.identities.get(number, number)] = ours
-    results, trials = [], []
-    for number in sorted(newest):
-        ours = newest[number]
-        made = experiment.trial(number, experiment.config_of(ours.config, goes_on=ours.from_step is not None))
-        known = driver.trials.get(made.trial_id)
-        if known is None and not Path(made.path).is_dir() and not _took_its_worker_down(ours):
-            continue  # it was handed out, and never begun
-        if known is None:
-            made.status = _status(made, ours)
-            rows = TrialFolder(made.path).rows()
-            made.last_result = {**rows[-1], "done": True} if rows and made.is_finished() else rows[-1] if rows else {}
-        trial = known or made
-        results.append(Result(trial.path, trial.config, _with_config(trial), _error_of(trial, ours)))
-        trials.append(trial)
-    grid = ResultGrid(
-        results,
-        experiment_path=experiment.path,
-        statuses=[trial.status for trial in trials],
-        metric=plan.metric if plan.is_named else None,
-        mode=plan.mode if plan.is_named else None,
-        study=study,
-    )
-    return Ending(grid, trials)
-
-
-def _with_config(trial: Trial) -> dict[str, Any]:
-    """The last result; where there is none, the configuration alone. Its own is the trial's, whole, not as JSON has it."""
-    return {**trial.last_result, "config": trial.config}
-
-
-def _status(trial: Trial, ours: OurTrial) -> str:
-    """Of a trial that the driver has not heard of."""
-    if TrialFolder(trial.path).error() is not None or _took_its_worker_down(ours):
-        return Trial.ERROR
-    return Trial.PENDING if ours.status in (Status.WAITING, Status.RUNNING) else Trial.TERMINATED
-
-
-def _took_its_worker_down(ours: OurTrial) -> bool:
-    """Whether a trial has failed by more than a metric that our study cannot learn from."""
-    return ours.status is Status.FAILED and not (ours.error or "").startswith("ObjectiveError")
-
-
-def _error_of(trial: Trial, ours: OurTrial) -> BaseException | None:
-    error = TrialFolder(trial.path).error()
-    if error is None and _took_its_worker_down(ours):
-        return TuneError(ours.error or "the trial failed")
-    return error if trial.status == Trial.ERROR else None

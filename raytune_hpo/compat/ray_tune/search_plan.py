@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo import registry
-from raytune_hpo.compat.ray_tune.experiment import BY_RESULTS, Steps
 from raytune_hpo.compat.ray_tune.result import DEFAULT_METRIC, TRAINING_ITERATION
 from raytune_hpo.compat.ray_tune.schedulers import NAMES as SCHEDULERS
 from raytune_hpo.compat.ray_tune.schedulers import HyperBandForBOHB, create_scheduler
@@ -23,10 +22,13 @@ from raytune_hpo.compat.ray_tune.search.bohb import TuneBOHB
 from raytune_hpo.compat.ray_tune.search.define_by_run import Defined
 from raytune_hpo.compat.ray_tune.search.searcher import Searcher, innermost
 from raytune_hpo.compat.ray_tune.seeding import seed_from_numpy
+from raytune_hpo.compat.ray_tune.trials import BY_RESULTS, Steps
 from raytune_hpo.compat.ray_tune.tune_config import TuneConfig
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.grid import Grid
 from raytune_hpo.space import Space
+from raytune_hpo.space.reader import holds_derived, holds_domains
+from raytune_hpo.space.values import is_plain, tidy
 
 ENDLESS = 2**31  # trials of an experiment that something else ends
 PLACEHOLDER = "no_parameters"  # stands in a space for a configuration that is empty
@@ -88,6 +90,21 @@ class AsDefined:
         return {**around, **self.defined.config({key: config[key] for key in self.names})}
 
 
+@dataclass(frozen=True)
+class Around:
+    """Puts back constants that no journal can hold: an object may be another one when an experiment is restored.
+
+    Attributes:
+        inner: makes the rest of the configuration; None: it is as it was suggested.
+    """
+
+    constants: dict[str, Any]
+    inner: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+
+    def __call__(self, config: dict[str, Any]) -> dict[str, Any]:
+        return {**(config if self.inner is None else self.inner(config)), **self.constants}
+
+
 def plan_of(param_space: Any, config: TuneConfig, stop: Mapping[str, Any]) -> SearchPlan:
     """The plan of an experiment.
 
@@ -127,13 +144,14 @@ def plan_of(param_space: Any, config: TuneConfig, stop: Mapping[str, Any]) -> Se
         common |= _named(metric, mode)
     points, known = _points(space, searcher, seed, common.get("metric", TRAINING_ITERATION))
     num_samples = config.num_samples * size if config.num_samples > 0 else -1
-    counts = not isinstance(sampler, Grid) or bool(points)
+    ends_otherwise = isinstance(sampler, Grid) and not points
+    ends_otherwise |= num_samples < 0 and config.time_budget_s is not None
     return SearchPlan(
         **common,
         space=space,
         sampler=sampler,
         scheduler=rule.scheduler,
-        num_trials=(ENDLESS if num_samples < 0 else num_samples + len(known)) if counts else None,
+        num_trials=None if ends_otherwise else ENDLESS if num_samples < 0 else num_samples + len(known),
         num_samples=num_samples,
         points=points,
         known=known,
@@ -221,9 +239,17 @@ def _whole(param_space: Any, searched: Any) -> tuple[Any, Any]:
         whole = {**around, **searched}
     else:
         whole = searched
-    if isinstance(whole, Mapping) and not whole:
-        return {PLACEHOLDER: 0}, Unwrapped()
-    return whole, None
+    if not isinstance(whole, Mapping):
+        return whole, None
+    objects = {} if holds_derived(whole) else {key: value for key, value in whole.items() if _is_object(value)}
+    whole = {key: value for key, value in whole.items() if key not in objects}
+    transform = None if whole else Unwrapped()
+    return whole or {PLACEHOLDER: 0}, Around(objects, transform) if objects else transform
+
+
+def _is_object(value: Any) -> bool:
+    """Whether it is a constant that JSON does not carry."""
+    return not is_plain(tidy(value)) and not holds_domains(value)
 
 
 def _grid_axes(space: Space) -> list[int]:
@@ -296,7 +322,6 @@ def _population(
     return {
         "space": space,
         "sampler": scheduler.sampler(len(founders), last_step),
-        "num_trials": ENDLESS,  # segments; the sampler says when all members have ended
         "num_samples": len(founders),
         "points": [_overlaid(base, founder) for base, founder in zip(drawn, founders, strict=True)],
         "steps": scheduler.steps,

@@ -28,6 +28,7 @@ ERROR_TEXT, ERROR = "error.txt", "error.pkl"
 STATE = ".tune_result.json"  # in a checkpoint: the result that it belongs to, which says how far its trial had come
 CHECKPOINT = "checkpoint_"
 CHECKPOINT_NAME = "checkpoint_dir_name"
+_LEAVES = (float, int, str, bool, type(None))  # which need not be asked whether they are dicts
 
 
 class TrialFolder:
@@ -95,13 +96,13 @@ class TrialRecord(TrialFolder):
         self._table: TextIO | None = None
         self._columns: list[str] | None = None
 
-    def append(self, result: Mapping[str, Any]) -> None:
-        """Add a result to the rows, and to the table: this has the columns of its first row."""
+    def append(self, result: Mapping[str, Any], flat: Mapping[str, Any]) -> None:
+        """Add a result to the rows, and ``flat`` to the table: this has the columns of its first row."""
         if self._rows is None:
             self._rows = open(self.path / ROWS, "a", encoding="utf-8")  # noqa: SIM115  # until the trial ends
         self._rows.write(f"{_dumped(result)}\n")
         self._rows.flush()
-        self._tabulate(flattened(result))
+        self._tabulate(flat)
 
     def _tabulate(self, row: Mapping[str, Any]) -> None:
         if self._table is None:
@@ -178,7 +179,7 @@ def flattened(result: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested dicts as one, with names such as ``config/lr``."""
     flat: dict[str, Any] = {}
     for key, value in result.items():
-        if isinstance(value, Mapping) and value:
+        if type(value) not in _LEAVES and isinstance(value, Mapping) and value:
             flat.update(flattened(value, f"{prefix}{key}/"))
         else:
             flat[f"{prefix}{key}"] = value

@@ -7,6 +7,7 @@ import inspect
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -15,18 +16,19 @@ from typing import Any
 
 from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
 from raytune_hpo.compat.ray_tune.error import TrialDone, TuneError
-from raytune_hpo.compat.ray_tune.experiment import Experiment, Trial
 from raytune_hpo.compat.ray_tune.listener import Listener
 from raytune_hpo.compat.ray_tune.prepared import Prepared
 from raytune_hpo.compat.ray_tune.result import DEFAULT_METRIC
 from raytune_hpo.compat.ray_tune.session import entered
 from raytune_hpo.compat.ray_tune.trainable import Trainable
 from raytune_hpo.compat.ray_tune.trial_session import TrialSession
+from raytune_hpo.compat.ray_tune.trials import Experiment, Trial
 from raytune_hpo.errors import TrialStopped
 from raytune_hpo.runtime.trial_run import TrialRun, current_run
 
 _CLONE_FS = 0x200  # of Linux' sched.h: what threads share of file systems, among it the working folder
 _STDOUT = "stdout"
+_thread = threading.local()
 
 
 class TrialRunner:
@@ -109,8 +111,7 @@ class TrialRunner:
                 if 0 <= experiment.max_failures < num_failed:
                     self._listener.ended(trial.trial_id, text)
                     raise
-                session.begin(trial.checkpoint)
-                session.record.forgive()
+                session.begin_again()
                 continue
             self._listener.ended(trial.trial_id, None)
             return session.outcome()
@@ -206,7 +207,8 @@ def _in_folder(path: str, way: str) -> Iterator[None]:
 
 
 def _unshared() -> bool:
-    """Give this thread a working folder of its own; whether that has been possible."""
-    if not sys.platform.startswith("linux"):
-        return False
-    return bool(ctypes.CDLL(None).unshare(_CLONE_FS) == 0)
+    """Give this thread a working folder of its own, if it has none yet; whether that has been possible."""
+    if not hasattr(_thread, "is_unshared"):
+        is_linux = sys.platform.startswith("linux")
+        _thread.is_unshared = is_linux and ctypes.CDLL(None).unshare(_CLONE_FS) == 0
+    return bool(_thread.is_unshared)

@@ -14,7 +14,6 @@ from typing import Any
 from raytune_hpo.compat.ray_tune.autofilled import AutoFilled
 from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
 from raytune_hpo.compat.ray_tune.error import TrialDone, TuneError
-from raytune_hpo.compat.ray_tune.experiment import Experiment, Trial
 from raytune_hpo.compat.ray_tune.listener import Listener
 from raytune_hpo.compat.ray_tune.result import SHOULD_CHECKPOINT
 from raytune_hpo.compat.ray_tune.stopper import reached
@@ -25,6 +24,7 @@ from raytune_hpo.compat.ray_tune.trial_folder import (
     linked,
     state_of,
 )
+from raytune_hpo.compat.ray_tune.trials import Experiment, Trial
 from raytune_hpo.goals import Goal
 from raytune_hpo.runtime.trial_run import TrialRun
 
@@ -65,12 +65,17 @@ class TrialSession:
         self._lock = threading.RLock()
         self._is_over = False
         self._step: int | None = None
-        self.begin(begun_with)
+        self._newest: Path | None = None  # of the checkpoints that this run has saved
+        self._begin(begun_with)
 
-    def begin(self, begun_with: Checkpoint | None) -> None:
-        """Begin, or begin again after a failure."""
+    def _begin(self, begun_with: Checkpoint | None) -> None:
         self.begun_with = begun_with
         self.filled = AutoFilled({} if begun_with is None else state_of(Path(begun_with.path)))
+
+    def begin_again(self) -> None:
+        """After a failure: from the newest checkpoint that there is."""
+        self._begin(self.begun_with if self._newest is None else Checkpoint(self._newest))
+        self.record.forgive()
 
     # -------------------------------------------------------------------------------------------- reports
 
@@ -99,14 +104,16 @@ class TrialSession:
                 raise TrialDone
             trial = self.trial
             result.update(trial_id=trial.trial_id, experiment_tag=trial.experiment_tag)
-            result["done"] = bool(result.get("done")) or reached(self._experiment.stop, flattened(result))
+            stop = self._experiment.stop
+            result["done"] = bool(result.get("done")) or (bool(stop) and reached(stop, flattened(result)))
             heard = self._listener.heard(trial.trial_id, result)
             result, stops = heard.result, heard.stops or bool(heard.result.get("done"))
             self.last = result
             if write is not None and (is_given or heard.saves or self._is_due(result, stops)):
                 self._save(write)
-            self.record.append(result)
-            self._tell(flattened(result), write, stops=stops)
+            flat = flattened(result)
+            self.record.append(result, flat)
+            self._tell(flat, write, stops=stops)
             if stops:
                 self._is_over = True
                 raise TrialDone
@@ -167,7 +174,7 @@ class TrialSession:
         """Keep a checkpoint of the newest result, and no more than are to be kept."""
         assert self.last is not None, "a trial saves with a result"
         place = self.record.save(write, self.last)
-        self.last[CHECKPOINT_NAME] = place.name
+        self.last[CHECKPOINT_NAME], self._newest = place.name, place
         self._prune()
         self._listener.saved(self.trial.trial_id, str(place))
         return place
@@ -175,10 +182,10 @@ class TrialSession:
     def _lend(self, write: Write | None, folder: Path) -> None:
         """Have our study's own store hold the newest checkpoint as well, so that any trial may go on from it."""
         is_saved = self.last is not None and bool(self.last.get(CHECKPOINT_NAME))
-        there = self.record.checkpoints()
-        place = there[-1] if there and (is_saved or write is None) else None if write is None else self._save(write)
-        if place is not None:
-            linked(place, folder)
+        if write is not None and not is_saved:
+            self._save(write)
+        if self._newest is not None:
+            linked(self._newest, folder)
         elif self.begun_with is not None:
             linked(Path(self.begun_with.path), folder)
 

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,17 @@ from typing import Any
 import cloudpickle
 
 from raytune_hpo.compat.ray_tune.config import CheckpointConfig, FailureConfig, RunConfig
-from raytune_hpo.compat.ray_tune.experiment import Experiment
+from raytune_hpo.compat.ray_tune.error import NotCarried
+from raytune_hpo.compat.ray_tune.gathering import Ending
 from raytune_hpo.compat.ray_tune.prepared import Prepared, prepared
 from raytune_hpo.compat.ray_tune.resources import PlacementGroupFactory, resolved
 from raytune_hpo.compat.ray_tune.result import DEFAULT_RESULTS_DIR
 from raytune_hpo.compat.ray_tune.result_grid import ResultGrid
-from raytune_hpo.compat.ray_tune.running import Ending, Running
+from raytune_hpo.compat.ray_tune.running import Running
 from raytune_hpo.compat.ray_tune.search_plan import SearchPlan, plan_of
 from raytune_hpo.compat.ray_tune.stopper import stop_rule
 from raytune_hpo.compat.ray_tune.trial_folder import write_json
+from raytune_hpo.compat.ray_tune.trials import Experiment
 from raytune_hpo.compat.ray_tune.tune_config import ResumeConfig, TuneConfig
 from raytune_hpo.facts import Status
 from raytune_hpo.rng import derive
@@ -83,9 +85,24 @@ class Tuner:
         if runtime is not None:
             self._tune_config = replace(self._tune_config, runtime=runtime)
         self._run_config = run_config or RunConfig()
+        self._take(_tuner_kwargs or {})
         self._results: ResultGrid | None = None
         self._resumption: Resumption | None = None
         _check_checkpoints(self._trainable, self._run_config.checkpoint_config)
+
+    def _take(self, settings: Mapping[str, Any]) -> None:
+        """Settings that scripts pass on to ``tune.run``.
+
+        Raises:
+            NotCarried: one that has no counterpart.
+        """
+        for name, value in settings.items():
+            if name in {each.name for each in fields(TuneConfig)}:
+                self._tune_config = replace(self._tune_config, **{name: value})
+            elif name in {each.name for each in fields(RunConfig)}:
+                self._run_config = replace(self._run_config, **{name: value})
+            elif name != "raise_on_failed_trial":  # fit never raises for a trial
+                raise NotCarried(f"Tuner has no counterpart here for _tuner_kwargs={{{name!r}: ...}}; leave it out")
 
     def fit(self) -> ResultGrid:
         """Run the experiment to its end; Ctrl-C ends it, and what there is by then is returned.
@@ -157,8 +174,12 @@ class Tuner:
         run_config = replace(saved["run_config"], name=folder.name, storage_path=str(folder.parent), local_dir=None)
         tuner = cls(trainable, param_space=param_space, tune_config=saved["tune_config"], run_config=run_config)
         plan = saved["plan"]
+        if plan is None and param_space is None:
+            raise ValueError(
+                f"the space of {folder} holds what could not be kept; give restore the same param_space again"
+            )
         if param_space is not None:
-            config = replace(saved["tune_config"], seed=plan.seed)
+            config = replace(saved["tune_config"], seed=saved["seed"])
             plan = plan_of(param_space, config, stop_rule(run_config.stop)[0])
         errored = "restart" if restart_errored else "resume" if resume_errored else "skip"
         tuner._resumption = Resumption(plan, resume_unfinished, errored)
@@ -237,9 +258,10 @@ class Tuner:
     def _save(self, folder: Path, plan: SearchPlan) -> None:
         """Keep what ``restore`` needs."""
         bare = replace(self._run_config, callbacks=None, progress_reporter=None)
-        for run_config in (self._run_config, bare):
+        for kept, run_config in ((plan, self._run_config), (plan, bare), (None, bare)):
+            saved = {"plan": kept, "seed": plan.seed, "tune_config": self._tune_config, "run_config": run_config}
             try:
-                data = cloudpickle.dumps({"plan": plan, "tune_config": self._tune_config, "run_config": run_config})
+                data = cloudpickle.dumps(saved)
             except Exception as error:  # whatever a stranger's pickling raises
                 _log.debug("an experiment's settings cannot be pickled: %s", error)
                 continue

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raytune_hpo.compat.ray_tune.experiment import steps_of
-from raytune_hpo.compat.ray_tune.schedulers.trial_scheduler import Rule, TrialScheduler, scaled
+from raytune_hpo.compat.ray_tune.schedulers.trial_scheduler import Rule, TrialScheduler, scaled, whole_factor
+from raytune_hpo.compat.ray_tune.trials import steps_of
 
 
 class AsyncHyperBandScheduler(TrialScheduler):
@@ -14,7 +14,7 @@ class AsyncHyperBandScheduler(TrialScheduler):
         metric, mode: of the experiment, where TuneConfig does not say.
         max_t: where a trial ends.
         grace_period: the first rung.
-        reduction_factor: rounded to a whole number of at least 2.
+        reduction_factor: rounded to a whole number of at least 2, with a warning.
         brackets: above 1, trials are dealt to so many brackets that begin later and later.
         stop_last_trials: whether trials end at ``max_t``.
     """
@@ -38,7 +38,7 @@ class AsyncHyperBandScheduler(TrialScheduler):
             raise ValueError(f"brackets is at least 1, got {brackets}")
         self.metric, self.mode = metric, mode
         self._time_attr, self._max_t, self._grace_period = time_attr, max_t, grace_period
-        self._eta, self._brackets, self._stops_last = max(2, round(reduction_factor)), brackets, stop_last_trials
+        self._eta, self._brackets, self._stops_last = whole_factor(reduction_factor), brackets, stop_last_trials
 
     def rule(self) -> Rule:
         """``asha`` or ``hyperband``."""

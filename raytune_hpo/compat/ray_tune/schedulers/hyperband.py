@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raytune_hpo.compat.ray_tune.experiment import steps_of
-from raytune_hpo.compat.ray_tune.schedulers.trial_scheduler import Rule, TrialScheduler, scaled
+from raytune_hpo.compat.ray_tune.schedulers.trial_scheduler import Rule, TrialScheduler, scaled, whole_factor
+from raytune_hpo.compat.ray_tune.trials import steps_of
 
 
 class HyperBandScheduler(TrialScheduler):
@@ -15,7 +15,7 @@ class HyperBandScheduler(TrialScheduler):
         time_attr: the count in a result that says how far a trial has come.
         metric, mode: of the experiment, where TuneConfig does not say.
         max_t: where a trial ends.
-        reduction_factor: rounded to a whole number of at least 2.
+        reduction_factor: rounded to a whole number of at least 2, with a warning.
         stop_last_trials: whether trials end at ``max_t``.
     """
 
@@ -31,7 +31,7 @@ class HyperBandScheduler(TrialScheduler):
         if max_t <= 0 or reduction_factor <= 1:
             raise ValueError(f"HyperBand needs max_t > 0 and reduction_factor > 1, got {max_t=}, {reduction_factor=}")
         self.metric, self.mode = metric, mode
-        self.eta, self.last_step = max(2, round(reduction_factor)), scaled(steps_of(time_attr), max_t)
+        self.eta, self.last_step = whole_factor(reduction_factor), scaled(steps_of(time_attr), max_t)
         self._time_attr, self._max_t, self._stops_last = time_attr, max_t, stop_last_trials
 
     def rule(self) -> Rule:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from raytune_hpo.compat.ray_tune.experiment import Steps
+from raytune_hpo.compat.ray_tune.not_carried import warn_of_idle
 from raytune_hpo.compat.ray_tune.schedulers.trial_scheduler import Rule, TrialScheduler
+from raytune_hpo.compat.ray_tune.trials import Steps
 
 
 class MedianStoppingRule(TrialScheduler):
@@ -14,7 +15,7 @@ class MedianStoppingRule(TrialScheduler):
         metric, mode: of the experiment, where TuneConfig does not say.
         grace_period: results before it neither stop a trial nor count in its mean.
         min_samples_required: with how many others a trial is compared at least.
-        min_time_slice, hard_stop: accepted; trials are always stopped, never paused.
+        min_time_slice, hard_stop: have no effect, with a warning: trials are always stopped, never paused.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class MedianStoppingRule(TrialScheduler):
         hard_stop: bool = True,
     ) -> None:
         self.metric, self.mode = metric, mode
+        warn_of_idle("MedianStoppingRule", min_time_slice=(min_time_slice, 0), hard_stop=(hard_stop, True))
         self._time_attr, self._grace_period, self._min_samples = time_attr, grace_period, min_samples_required
 
     def rule(self) -> Rule:

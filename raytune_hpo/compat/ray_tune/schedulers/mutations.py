@@ -8,6 +8,7 @@ from typing import Any
 from raytune_hpo.space import Choice, Float, Int, Ordinal
 from raytune_hpo.space.dialects import translate
 from raytune_hpo.space.domain import Domain
+from raytune_hpo.space.rounded import Quantised
 from raytune_hpo.space.values import is_scalar, same
 
 _DRAWS = 256  # by which the range of a function is found out
@@ -91,9 +92,9 @@ def _with(domain: Any, value: Any) -> Any:
     if domain.options:
         kind = Ordinal if isinstance(domain, Ordinal) else Choice
         return kind([value, *domain.options])
+    domain = domain.base if isinstance(domain, Quantised) else domain  # off its grid: then on no grid
     if not isinstance(domain, (Float, Int)) or isinstance(value, (bool, str)) or value is None:
         return domain
-    low, high = domain.bounds
     is_log = domain.log and value > 0
     number: Callable[..., Any] = Int if isinstance(domain, Int) and isinstance(value, int) else Float
-    return number(min(low, value), max(high, value), log=is_log)
+    return number(min(domain.lo, value), max(domain.hi, value), log=is_log)

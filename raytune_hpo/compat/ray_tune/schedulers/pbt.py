@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.compat.ray_tune.error import NotCarried
-from raytune_hpo.compat.ray_tune.experiment import Steps, steps_of
 from raytune_hpo.compat.ray_tune.schedulers.mutations import mutated
 from raytune_hpo.compat.ray_tune.schedulers.trial_scheduler import TrialScheduler, scaled
+from raytune_hpo.compat.ray_tune.trials import Steps, steps_of
 from raytune_hpo.samplers.members import Segment
 from raytune_hpo.samplers.pbt import PBT
 from raytune_hpo.trial import Trial

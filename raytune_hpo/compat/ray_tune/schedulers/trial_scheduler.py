@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.error import NotCarried
-from raytune_hpo.compat.ray_tune.experiment import BY_RESULTS, Steps
+from raytune_hpo.compat.ray_tune.trials import BY_RESULTS, Steps
 
 
 @dataclass(frozen=True)
@@ -61,3 +62,13 @@ class FIFOScheduler(TrialScheduler):
 def scaled(steps: Steps, value: float) -> int:
     """So much of a scheduler's time, in whole steps; at least one."""
     return max(1, round(value * steps.scale))
+
+
+def whole_factor(reduction_factor: float) -> int:
+    """The share of trials that survive a rung is one in a whole number here, of at least 2."""
+    factor = max(2, round(reduction_factor))
+    if factor != reduction_factor:
+        warnings.warn(
+            f"reduction_factor={reduction_factor:g} is taken for {factor}: it is a whole number here", stacklevel=4
+        )
+    return factor

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.error import NotCarried
+from raytune_hpo.compat.ray_tune.not_carried import warn_of_idle
 from raytune_hpo.compat.ray_tune.search.searcher import Searcher
 
 _TERM = re.compile(r"^(?:(?P<factor>[0-9.eE+-]+)\s*\*\s*)?(?P<name>[A-Za-z_]\w*)$")
@@ -23,7 +24,7 @@ class AxSearch(Searcher):
         parameter_constraints: linear ones, such as ``"x1 + 2*x2 <= 2.0"`` or ``"x1 <= x2"``.
         outcome_constraints: bounds on metrics of results, such as ``"l2norm <= 1.25"``.
         ax_client: cannot be taken over.
-        ax_kwargs: accepted.
+        ax_kwargs: have no effect, with a warning.
 
     Raises:
         NotCarried: an ``ax_client``.
@@ -48,6 +49,7 @@ class AxSearch(Searcher):
         self._take(_listed(space) if listed else space, points_to_evaluate)
         self.constraints = [Linear.read(text) for text in parameter_constraints or ()]
         self.outcome_constraints = list(outcome_constraints or ())
+        warn_of_idle("AxSearch", **{name: (value, None) for name, value in ax_kwargs.items()})
 
     def sampler(self, num_goals: int) -> Any:
         """``gp``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raytune_hpo.compat.ray_tune.not_carried import warn_of_idle
 from raytune_hpo.compat.ray_tune.search.searcher import Searcher
 
 
@@ -15,8 +16,8 @@ class BayesOptSearch(Searcher):
         space: a dict of ``(low, high)`` pairs, or a space of Ray Tune's; None: ``param_space``.
         metric, mode: of the experiment, where TuneConfig does not say.
         points_to_evaluate: configurations to try first.
-        utility_kwargs, random_search_steps, verbose, patience, skip_duplicate, repeat_float_precision: accepted; how the
-            process is asked is the sampler's own choice, and it repeats nothing.
+        utility_kwargs, random_search_steps, verbose, patience, skip_duplicate, repeat_float_precision: have no effect, with
+            a warning: how the process is asked is the sampler's own choice, and it repeats nothing.
         random_state: the seed.
         analysis: accepted, if it is None.
     """
@@ -40,6 +41,14 @@ class BayesOptSearch(Searcher):
         if analysis is not None:
             raise ValueError("BayesOptSearch(analysis=) is not read here; give what is known as points_to_evaluate")
         self._take(_ranges(space), points_to_evaluate, random_state)
+        warn_of_idle(
+            "BayesOptSearch",
+            utility_kwargs=(utility_kwargs, None),
+            random_search_steps=(random_search_steps, 10),
+            patience=(patience, 5),
+            skip_duplicate=(skip_duplicate, True),
+            repeat_float_precision=(repeat_float_precision, 5),
+        )
 
     def sampler(self, num_goals: int) -> Any:
         """``gp``."""

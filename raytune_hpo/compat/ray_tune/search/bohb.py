@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raytune_hpo.compat.ray_tune.not_carried import warn_of_idle
 from raytune_hpo.compat.ray_tune.search.searcher import Searcher
 
 
@@ -13,7 +14,7 @@ class TuneBOHB(Searcher):
 
     Args:
         space: of ConfigSpace, or of Ray Tune's; None: ``param_space``.
-        bohb_config: accepted; the sampler has its own options.
+        bohb_config: has no effect, with a warning; the sampler has its own options.
         metric, mode: of the experiment, where TuneConfig does not say.
         points_to_evaluate: configurations to try first.
         seed: of everything random.
@@ -32,6 +33,7 @@ class TuneBOHB(Searcher):
     ) -> None:
         super().__init__(metric, mode)
         self._take(space, points_to_evaluate, seed)
+        warn_of_idle("TuneBOHB", bohb_config=(bohb_config, None))
         self.max_concurrent = max_concurrent or None
 
     def sampler(self, num_goals: int) -> Any:

@@ -122,8 +122,9 @@ class _Replay(_Asked):
             return value
         if domain.options:
             return domain.decode(np.array([0.5]))[0]
-        low, high = domain.bounds
-        return type(value)(min(max(value, low), high))
+        if not isinstance(domain, (Float, Int)):
+            return value
+        return type(domain.lo)(min(max(value, domain.lo), domain.hi))
 
 
 def _widened(name: str, known: Domain, other: Domain) -> Domain:
@@ -132,6 +133,6 @@ def _widened(name: str, known: Domain, other: Domain) -> Domain:
         more = [option for option in other.options if known.problem(option) is not None]
         return Choice([*known.options, *more])
     if isinstance(known, (Float, Int)) and type(known) is type(other) and known.log == other.log:
-        ends: list[Any] = [*known.bounds, *other.bounds]
+        ends: list[Any] = [known.lo, known.hi, other.lo, other.hi]
         return type(known)(min(ends), max(ends), log=known.log)
     raise TuneError(f"parameter {name!r} is asked for in two ways, as {known} and as {other}; give them two names")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.error import NotCarried
+from raytune_hpo.compat.ray_tune.not_carried import warn_of_idle
 from raytune_hpo.compat.ray_tune.search.searcher import Searcher
 
 
@@ -14,7 +15,7 @@ class NevergradSearch(Searcher):
 
     Args:
         optimizer: of Nevergrad's, or its class: random search, differential evolution and others are told apart.
-        optimizer_kwargs: accepted.
+        optimizer_kwargs: have no effect, with a warning.
         space: a space of Ray Tune's; None: ``param_space``.
         metric, mode: of the experiment, where TuneConfig does not say.
         points_to_evaluate: configurations to try first.
@@ -36,6 +37,7 @@ class NevergradSearch(Searcher):
         if space is not None and type(space).__module__.partition(".")[0] == "nevergrad":
             raise NotCarried("spaces of Nevergrad's are not read here; write it with tune.uniform and so on")
         self._take(space, points_to_evaluate)
+        warn_of_idle("NevergradSearch", optimizer_kwargs=(optimizer_kwargs, None))
         self._optimizer = str(getattr(optimizer, "name", None) or getattr(optimizer, "__name__", optimizer) or "")
 
     def sampler(self, num_goals: int) -> Any:

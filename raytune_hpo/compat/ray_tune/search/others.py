@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raytune_hpo.compat.ray_tune.error import NotCarried
+from raytune_hpo.compat.ray_tune.not_carried import warn_of_idle
 from raytune_hpo.compat.ray_tune.search.searcher import Searcher
 
 
 class _Other(Searcher):
-    """Takes what all of them take by keyword; options of the library's own are accepted, and have no effect."""
+    """Takes what all of them take by keyword; options of the library's own have no effect, with a warning.
+
+    Raises:
+        NotCarried: a space in the library's own words.
+    """
 
     does: str = "auto"
 
@@ -27,6 +33,12 @@ class _Other(Searcher):
         **options: Any,
     ) -> None:
         super().__init__(metric, mode)
+        for name in ("dim_dict", "domain"):
+            if options.get(name) is not None:
+                raise NotCarried(
+                    f"{type(self).__name__}({name}=) is not read here; write the space with tune.uniform and so on"
+                )
+        warn_of_idle(type(self).__name__, **{name: (value, None) for name, value in options.items()})
         self._take(space, points_to_evaluate, random_state_seed if seed is None else seed, evaluated_rewards)
         self.max_concurrent = max_concurrent or None
 

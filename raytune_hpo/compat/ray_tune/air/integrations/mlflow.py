@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.context import get_context
-from raytune_hpo.compat.ray_tune.experiment import Trial
 from raytune_hpo.compat.ray_tune.logger import LoggerCallback
 from raytune_hpo.compat.ray_tune.trial_folder import flattened
+from raytune_hpo.compat.ray_tune.trials import Trial
 
 _SETTINGS = ("tracking_uri", "registry_uri", "experiment_id", "experiment_name", "tracking_token", "artifact_location")
 
