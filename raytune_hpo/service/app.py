@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -100,7 +100,10 @@ def application(service: Service, hosts: Collection[str], *, root_path: str = ""
         service.jobs.close()
         await service.studies.close()
 
-    api = [_route(endpoint, service) for endpoint in (*ENDPOINTS, _description(root_path))]
+    resources: dict[str, list[Endpoint]] = {}
+    for endpoint in (*ENDPOINTS, _description(root_path)):
+        resources.setdefault(endpoint.path, []).append(endpoint)
+    api = [_route(path, endpoints, service) for path, endpoints in resources.items()]
     app = Starlette(
         routes=[
             *Pages(service).routes(),
@@ -115,11 +118,15 @@ def application(service: Service, hosts: Collection[str], *, root_path: str = ""
     return HostGuard(SafeHeaders(app), hosts)
 
 
-def _route(endpoint: Endpoint, service: Service) -> Route:
-    async def answer(request: Request) -> Response:
-        return await serve(endpoint, service, request)
+def _route(path: str, endpoints: Sequence[Endpoint], service: Service) -> Route:
+    """The route of all methods of a resource, which carries the name of the first: whoever uses another hears of all."""
+    by_method = {endpoint.method: endpoint for endpoint in endpoints}
 
-    return Route(endpoint.path, answer, methods=[endpoint.method], name=endpoint.name)
+    async def answer(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await serve(by_method[method], service, request)
+
+    return Route(path, answer, methods=list(by_method), name=endpoints[0].name)
 
 
 def _description(root_path: str) -> Endpoint:

@@ -65,16 +65,18 @@ class Client:
         self._parts, self._secret = parts, secret
 
     def create_study(
-        self, name: str, space: Mapping[str, Any], *, num_trials: int | None = None, **settings: Any
+        self, name: str, space: Mapping[str, Any] | None = None, *, num_trials: int | None = None, **settings: Any
     ) -> RemoteStudy:
         """Make a study, or find the very same one.
 
         Args:
-            space: in the service's JSON, such as ``{"lr": {"type": "float", "low": 1e-5, "high": 0.1, "log": True}}``.
-            settings: further fields of the request: metric, mode, sampler, scheduler, limits, seed, points ...
+            space: in the service's JSON, such as ``{"lr": {"type": "float", "low": 1e-5, "high": 0.1, "log": True}}``;
+                None where the objective brings its own.
+            settings: further fields of the request: metric, mode, sampler, scheduler, limits, seed, points, objective ...
         """
         limits = {**settings.pop("limits", {}), **({} if num_trials is None else {"num_trials": num_trials})}
-        self.request("POST", "/studies", {"name": name, "space": space, "limits": limits, **settings})
+        brought = {} if space is None else {"space": space}
+        self.request("POST", "/studies", {"name": name, **brought, "limits": limits, **settings})
         return self.study(name)
 
     def study(self, name: str) -> RemoteStudy:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from raytune_hpo.service.problems import Problem
 
@@ -17,6 +17,18 @@ class Shape(BaseModel):
     """Nothing but the fields that are named."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_whole_numbers(cls, data: Any) -> Any:
+        """In JSON, 2.0 is the whole number 2: some languages know no other."""
+        return {name: cls._whole(name, value) for name, value in data.items()} if isinstance(data, dict) else data
+
+    @classmethod
+    def _whole(cls, name: Any, value: Any) -> Any:
+        kind = cls.model_fields[name].annotation if name in cls.model_fields else None
+        is_whole = isinstance(value, float) and value.is_integer() and int in (kind, *get_args(kind))
+        return int(value) if is_whole else value
 
 
 class OverHttp(Shape):
@@ -74,7 +86,7 @@ class NewStudy(Shape):
     sampler: str | dict[str, Any] = "auto"
     scheduler: str | dict[str, Any] | None = None
     limits: Limits = Field(default_factory=lambda: Limits())
-    seed: int | None = Field(default=None, ge=0)
+    seed: Count = Field(default=None, ge=0)
     max_retries: int = Field(default=2, ge=0, le=100)
     points: list[dict[str, Any]] = Field(default_factory=list, max_length=1_000)
 

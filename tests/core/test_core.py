@@ -11,11 +11,14 @@ from raytune_hpo.core.messages import (
     EnqueueConfig,
     ExtendStudy,
     LoseWorker,
+    Observation,
+    RecordObservations,
     ReplaceWorkers,
     ReportMetrics,
     ReturnTrials,
     StopStudy,
     Tick,
+    WithdrawConfig,
 )
 from raytune_hpo.errors import InvalidTransition, SpecError
 from raytune_hpo.facts import Finished, Printed, Requeued, Started, Status, StudyStopped, Verdict
@@ -275,6 +278,42 @@ def test_an_enqueued_point_takes_the_number_and_the_ideas_are_thought_again():
     assert ask(feed, "a").assignments[0].config == {"x": 0.5, "n": 1}
     assert not ask(feed, "b").assignments
     assert feed.core.suggestions.request(demand=1).number == 1
+
+
+def test_a_point_leaves_the_queue_from_its_middle_and_is_never_tried():
+    feed = Feed()
+    for x in (0.25, 0.5, 0.75):
+        feed(EnqueueConfig(config={"x": x, "n": 1}, at=0))
+    feed(WithdrawConfig(position=1, at=0))
+    assert feed(WithdrawConfig(position=1, at=0)).facts == ()
+    assert list(feed.core.ledger.enqueued) == [0, 2]
+    assert [ask(feed, worker).assignments[0].config["x"] for worker in "ab"] == [0.25, 0.75]
+    assert feed(WithdrawConfig(position=0, at=1)).facts == ()
+
+
+def test_observations_pass_the_queue_teach_the_sampler_and_make_prepared_ideas_void():
+    feed = Feed(ahead=True, sampler="hyperopt", num_trials=4)
+    feed.core.suggestions.num_ahead = 1
+    idea = feed.core.suggestions.compute(feed.core.suggestions.request())
+    feed(EnqueueConfig(config={"x": 0.25, "n": 1}, at=0))
+    seen = Observation(config={"x": 0.5, "n": 2}, status=Status.COMPLETED, metrics={"loss": 0.125})
+    reply = feed(RecordObservations(worker="elsewhere", observations=(seen, seen), at=1)).reply
+    assert reply.numbers == (0, 1)
+    feed.core.suggestions.put(idea)
+    assert [trial.losses for trial in feed.core.ledger.told] == [(0.125,), (0.125,)]
+    assert [(t.worker, t.is_suggested) for t in feed.core.ledger.trials] == [("elsewhere", False)] * 2
+    (given,) = ask(feed).assignments
+    assert (given.number, given.config["x"]) == (2, 0.25)
+
+
+def test_observations_are_taken_all_or_none():
+    feed = Feed(num_trials=2)
+    seen = Observation(config={"x": 0.5, "n": 2}, status=Status.COMPLETED, metrics={"loss": 0.125})
+    many = feed(RecordObservations(worker="elsewhere", observations=(seen,) * 3, at=1))
+    assert (many.reply.numbers, many.facts) == ((), ())
+    assert feed(RecordObservations(worker="elsewhere", observations=(seen,) * 2, at=1)).reply.numbers == (0, 1)
+    assert feed.core.ledger.stopped == "num_trials"
+    assert feed(RecordObservations(worker="elsewhere", observations=(seen,), at=2)).reply.numbers == ()
 
 
 def test_stale_ideas_are_dropped():

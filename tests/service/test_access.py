@@ -244,6 +244,19 @@ def test_a_body_of_unknown_length_is_counted_while_it_comes(server):
     assert answer.status_code == 413
 
 
+def test_a_whole_number_may_be_written_as_a_float(server):
+    body = {"name": "whole-numbers", "space": {"x": {"type": "float", "low": 0, "high": 1}}}
+    for num_trials, status in ((3.0, 201), (3.5, 422), (True, 422)):
+        answer = server.api().post("/studies", json={**body, "limits": {"num_trials": num_trials}})
+        assert answer.status_code == status, answer.text
+
+
+def test_a_method_that_there_is_not_is_answered_by_those_that_there_are(server):
+    answer = server.api().put("/studies/guarded", json={})
+    assert (answer.status_code, answer.json()["type"]) == (405, "/problems/method-not-allowed")
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "PATCH", "DELETE"}
+
+
 def test_nothing_is_decompressed(server):
     answer = server.api().post("/studies", content=b"x", headers={"Content-Encoding": "gzip"})
     assert answer.status_code == 400

@@ -202,6 +202,26 @@ def test_a_wrong_form_of_models_comes_back_with_what_was_typed(browsers, address
     assert 'name="low.tree.max_depth" value="9"' in text
 
 
+def test_a_configuration_is_tried_and_the_shown_program_makes_the_same_study(server, browsers, monkeypatch):
+    fields = {
+        "data": "bundled:iris", "target": "target", "task": "classification", "metric": "accuracy", "folds": "2",
+        "model": ["tree", "naive_bayes"], "tune": ["tree.max_depth"], "low.tree.max_depth": "1", "high.tree.max_depth": "4",
+        "name": "it's <shown>", "num_trials": "2", "num_workers": "1", "memory_mb": "512", "trial_timeout": "1m",
+        "seed": "1", "sampler": "random", "scheduler": "none", "time": "1h",
+    }  # fmt: skip
+    page = browsers["editor"].post("/new/model", data={**fields, "do": "check"})
+    assert page.status_code == 200
+    assert re.search(r"One configuration ran: [^,]+, accuracy 0\.\d+\.</b> 2 trials on 1 worker take about", page.text)
+    code = unescape(re.search(r"<pre[^>]*>(import raytune_hpo.*?)</pre>", page.text, re.DOTALL)[1])
+    assert server.api("viewer").get("/studies/it's <shown>").status_code == 404
+    monkeypatch.setenv("RAYTUNE_HPO_TOKEN", server.secrets["editor"])
+    exec(code, {})
+    found = server.api("viewer").get("/studies/it's <shown>").json()
+    started = browsers["editor"].post("/new/model", data={**fields, "do": "start"})  # the very same one: it is found
+    assert started.status_code == 303
+    assert (found["metric"], found["limits"]["num_trials"], found["limits"]["time_budget_s"]) == ("accuracy", 2, 3600)
+
+
 def test_a_table_is_uploaded_by_a_form(browsers):
     sent = browsers["editor"].post("/new/table", files={"file": ("few.csv", "a,b\n1,x\n2,y\n")})
     assert sent.status_code == 303 and sent.headers["location"].startswith("/new/model?data=")

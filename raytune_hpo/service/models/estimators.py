@@ -282,7 +282,10 @@ _ALL = (
     ),
 )
 ESTIMATORS: Mapping[str, Estimator] = {estimator.name: estimator for estimator in _ALL}
-PROPOSED = ("hist_gradient_boosting", "random_forest", "logistic_regression", "ridge")  # ticked in a new form
+PROPOSED = {  # ticked in a new form, by task
+    "classification": ("hist_gradient_boosting", "random_forest", "logistic_regression"),
+    "regression": ("hist_gradient_boosting", "random_forest", "ridge"),
+}
 
 
 def estimators_of(task: str) -> list[Estimator]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -53,7 +54,7 @@ def load(name: str, folder: Path | None) -> Installed:
         raise SpecError(f"no objective {name[:60]!r} is installed; {nearest(name, known)}")
     where = known[name]
     try:
-        module: Any = load_file(where) if isinstance(where, Path) else import_module(where)
+        module = _module(where, where.stat().st_mtime_ns if isinstance(where, Path) else 0)
     except Exception as error:  # somebody else's code: whatever it raises
         cause = error.__cause__ if isinstance(error, HpoError) and error.__cause__ is not None else error
         raise SpecError(f"the objective {name!r} cannot be loaded: {type(cause).__name__}: {cause}") from error
@@ -66,6 +67,12 @@ def load(name: str, folder: Path | None) -> Installed:
     return Installed(
         name=name, objective=module.objective, space=Space.of(module.space), summary=text.partition("\n")[0]
     )
+
+
+@lru_cache(maxsize=64)
+def _module(where: Path | str, changed_at: int) -> Any:
+    """The module of a file, run once for each time that it was changed, or of a package."""
+    return load_file(where) if isinstance(where, Path) else import_module(where)
 
 
 def stored_name(settings: Mapping[str, Any]) -> str | None:

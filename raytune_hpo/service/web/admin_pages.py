@@ -88,7 +88,7 @@ class AdminPages:
             ("studies are kept in", studies.storage.url),
             ("studies that run here", f"{len(hosted):,}"),
             ("workers over HTTP", f"{sum(len(study.leases.all()) for study in hosted):,}"),
-            ("leases that ended without a word", f"{sum(study.leases.num_expired for study in hosted):,}"),
+            ("leases expired", f"{sum(study.leases.num_expired for study in hosted):,}"),
             ("disk", f"{size(disk.free)} free of {size(disk.total)}"),
             ("uploaded tables", f"{size(sum(table.num_bytes for table in uploaded))} of {size(QUOTA_BYTES)}"),
             ("objectives", "none" if studies.folder is None else str(studies.folder)),

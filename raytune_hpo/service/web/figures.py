@@ -17,7 +17,7 @@ class _Figure(NamedTuple):
     """A figure of ``results.plot``.
 
     Attributes:
-        height: "mid" or "high".
+        height: "mid", "high", or "high wide" where several panels stand side by side.
         is_of_metric: whether it takes a metric.
         lacks: what has to happen before it says anything; empty where it does.
     """
@@ -140,28 +140,28 @@ _FIGURES = (
         "parallel_coordinates",
         "Parallel coordinates",
         "Every line is a trial. Drag along an axis to select a range.",
-        "high",
+        "high wide",
         lacks=_completed(2),
     ),
     _Figure(
         "slice",
         "Slices",
         "The metric against one parameter at a time: where the best dots are, and where nothing was tried.",
-        "high",
+        "high wide",
         lacks=_completed(2),
     ),
     _Figure(
         "contour",
         "Contours",
         "What a forest expects of two parameters, whatever the others are. Dots are trials.",
-        "high",
+        "high wide",
         lacks=_completed(_ENOUGH),
     ),
     _Figure(
         "rank",
         "Ranks",
         "Trials on two parameters at a time, in the colours of their ranks.",
-        "high",
+        "high wide",
         lacks=_completed(_ENOUGH),
     ),
     _Figure(

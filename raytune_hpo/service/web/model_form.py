@@ -86,7 +86,7 @@ class ModelForm:
             },
             ticked={
                 "left_out": frozenset(left_out),
-                "model": frozenset(e.name for e in known if e.name in PROPOSED),
+                "model": frozenset(PROPOSED[chosen]),
                 "tune": frozenset(keys),
                 "log": frozenset(key for key, p in keys.items() if p.log),
                 **{f"values.{key}": frozenset(map(str, p.values)) for key, p in keys.items() if p.kind == "choice"},

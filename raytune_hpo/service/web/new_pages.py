@@ -145,12 +145,11 @@ class NewPages:
         if end.status is not Status.COMPLETED:
             return {"bad": f"One configuration failed after {duration(took_s)}: {end.reason}"}
         said = f"One configuration ran: {duration(took_s)}, {goal.metric} {number(end.metrics[goal.metric])}."
-        trials = new.limits.num_trials
-        left = "" if trials is None else duration(trials * took_s / objective.num_workers)
-        return {
-            "good": said,
-            "left": f"{trials} trials on {objective.num_workers} workers take about {left}." if left else "",
-        }
+        trials, workers = new.limits.num_trials, objective.num_workers
+        if trials is None:
+            return {"good": said}
+        on = f"{workers} worker{'s' if workers > 1 else ''}"
+        return {"good": said, "left": f"{trials} trials on {on} take about {duration(trials * took_s / workers)}."}
 
     # -------------------------------------------------------------------------------------------- the other doors
 

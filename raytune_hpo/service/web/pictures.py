@@ -129,13 +129,17 @@ def lines(drawn: Sequence[Line], goal: Goal, *, in_time: bool = False) -> dict[s
         x, y = at(line.end, line.corners[-1][1])
         path = f"M{steps[0][0]} {steps[0][1]}" + "".join(f"H{x}V{y}" for x, y in steps[1:]) + f"H{x}"
         shown.append({"key": key, "path": path, "name": cut(line.name, _NAME), "x": x, "y": y})
-    words = duration if in_time else lambda x: f"{x:,.0f}"
     ends = [(0, "start", False), (last / 2, "middle", True), (last, "end", False)]
     return {
         "label": f"Best {goal.metric} so far of {', '.join(line.name for line in drawn)}",
         "y": [{"at": f"{100 * (1 - scale.at(tick)):.1f}", "text": number(tick)} for tick in scale.ticks()],
         "x": [
-            {"at": f"{100 * x / last:.1f}", "anchor": anchor, "minor": minor, "text": words(x)}
+            {
+                "at": f"{100 * x / last:.1f}",
+                "anchor": anchor,
+                "minor": minor,
+                "text": duration(x) if in_time and x else f"{x:,.0f}",
+            }
             for x, anchor, minor in ends
         ],
         "lines": shown,

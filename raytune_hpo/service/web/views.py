@@ -72,6 +72,7 @@ def head(fold: Fold, kind: str) -> dict[str, Any]:
         "mark": "running" if is_running else "finished",
         "settings": " · ".join(words),
         "metric": goal.metric,
+        "parameter": next((column.name for column in spec.space.columns), "seed"),
         "is_fetched": spec.settings.get("objective") == RUNTIME,
         "limit": spec.limits.num_trials,
         "num_trials": len(ledger.trials),

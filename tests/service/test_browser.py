@@ -1,0 +1,220 @@
+"""Pages in a browser: they fit, go on by themselves, draw figures, ask nobody else, and lead from a table to a script."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+playwright_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here"),
+]
+# From the first moment of every page: what the content security policy refuses, as the browser tells it.
+WATCH = "window.refused = []; addEventListener('securitypolicyviolation', e => refused.push(e.violatedDirective))"
+
+# What plotly tries and is refused without harm: styles beside its empty element, and eval, to see whether it may.
+PLOTLY_TRIES = {"style-src-elem", "style-src-attr", "script-src"}
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium, server, request):
+    """A page that is logged in as an admin, at the width and in the colours that are asked for; it asks nobody else."""
+    foreign = []
+
+    def opening(*, width=1280, scheme="light", script=True):
+        context = chromium.new_context(
+            viewport={"width": width, "height": 800},
+            color_scheme=scheme,
+            java_script_enabled=script,
+            accept_downloads=True,
+        )
+        request.addfinalizer(context.close)
+        page = context.new_page()
+        page.add_init_script(WATCH)
+        page.on(
+            "request", lambda r: None if r.url.startswith((server.url, "data:", "blob:")) else foreign.append(r.url)
+        )
+        page.goto(server.url)
+        page.fill("#secret", server.secrets["admin"])
+        page.keyboard.press("Enter")
+        page.wait_for_selector("h1:has-text('Studies')")
+        return page
+
+    yield opening
+    assert foreign == []
+
+
+@pytest.fixture(scope="module")
+def drawn(server):
+    """A study with something on every page, and one beside it."""
+    space = {"x": {"type": "float", "low": 0, "high": 1}, "kind": {"type": "choice", "values": ["a", "b"]}}
+    for name in ("drawn", "beside"):
+        server.create(name, space=space, limits={"num_trials": 40})
+        for n in range(30):
+            (given,) = server.lease(name)["assignments"]
+            path, worker = f"/studies/{name}/trials/{given['number']}/reports", server.api("worker")
+            if n == 4:
+                server.result(name, given, status="failed", error="Traceback\nValueError: no", output="hello")
+                continue
+            for step in (1, 2):
+                rows = [{"step": step, "metrics": {"loss": given["config"]["x"] + 1 / step}}]
+                worker.post(path, json={"attempt": given["attempt"], "reports": rows})
+            server.result(name, given, metrics={"loss": given["config"]["x"]}, duration_s=2 + n % 3)
+        server.lease(name, "runs")
+    return "drawn"
+
+
+PAGES = [
+    "/",
+    "/studies/drawn",
+    "/studies/drawn/trials",
+    "/studies/drawn/trials/4",
+    "/studies/drawn/figures",
+    "/studies/drawn/best",
+    "/compare?study=drawn&study=beside",
+    "/new",
+    "/new/model",
+    "/new/model?data=bundled:iris",
+    "/new/workers",
+    "/new/installed",
+    "/workers",
+    "/tokens",
+    "/system",
+]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (1280, "dark")])
+def test_every_page_fits_and_breaks_no_rule_of_accessibility(opened, server, drawn, width, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page, broken = opened(width=width, scheme=scheme), {}
+    for path in PAGES:
+        page.goto(server.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert page.evaluate("document.querySelectorAll('*').length") < 1_200, path
+        found = axe.run(page).response["violations"]
+        if found:
+            broken[path] = [(v["id"], [node["html"][:120] for node in v["nodes"]][:3]) for v in found]
+        assert set(page.evaluate("refused")) <= (PLOTLY_TRIES if "figures" in path else set()), path
+    assert broken == {}
+
+
+def test_every_figure_is_drawn_when_it_is_seen(opened, server, drawn):
+    page = opened()
+    page.goto(f"{server.url}/studies/drawn/figures")
+    places = page.locator("[data-figure]")
+    assert places.count() >= 10
+    assert page.locator("[data-figure] .main-svg").count() < 2 * places.count()  # not all at once
+    for index in range(places.count()):
+        place = places.nth(index)
+        place.scroll_into_view_if_needed()
+        place.locator(".main-svg").first.wait_for(timeout=60_000)
+    assert page.locator(".plot.failed").count() == 0
+    kinds = page.evaluate("[...document.querySelectorAll('.plot')].flatMap(p => p._fullData.map(d => d.type))")
+    assert "parcoords" in kinds
+    assert set(page.evaluate("refused")) <= PLOTLY_TRIES
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_goes_on_by_itself_and_by_keyboard_alone(opened, server, scheme):
+    name = f"live-{scheme}"
+    server.create(name)
+    page = opened(width=320, scheme=scheme)
+    page.goto(f"{server.url}/studies/{name}")
+    page.get_by_text("live", exact=True).wait_for()
+    (given,) = server.lease(name)["assignments"]
+    server.result(name, given, metrics={"loss": 0.125})
+    page.locator("#card").get_by_text("0.125").wait_for(timeout=5_000)
+    page.locator("summary", has_text="Stop").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Stop the study").wait_for()
+    page.keyboard.press("Escape")
+    assert page.locator("details.menu[open]").count() == 0
+    assert page.evaluate("refused") == []
+
+
+def test_from_a_table_to_a_script_that_gives_the_value_again(opened, server, tmp_path):
+    """Create by form, watch it change, enqueue, stop, download the code, run that in a folder of its own."""
+    draws = random.Random(1)
+    lines = ["size;colour;kind"]
+    for _ in range(80):
+        size, colour = draws.gauss(0, 1), draws.choice(["red", "blue"])
+        lines.append(f"{size:.4f};{colour};{'good' if size + (colour == 'red') > 0.3 else 'bad'}")
+    table = tmp_path / "kinds of things.csv"
+    table.write_text("\n".join(lines))
+
+    page = opened()
+    page.get_by_role("link", name="New study").first.click()
+    page.get_by_role("link", name="Choose a table").click()
+    page.set_input_files("#file", table)
+    page.get_by_role("button", name="Upload and look at it").click()
+    page.get_by_role("heading", name="New study from kinds of things.csv").wait_for()
+    assert page.locator("#target").input_value() == "kind"
+    for name in ("hist_gradient_boosting", "random_forest"):
+        page.uncheck(f"#model-{name}")
+    page.check("#model-tree")
+    page.fill("#folds", "3")
+    page.fill("#num_trials", "100000")
+    page.fill("#name", "things")
+    page.select_option("#sampler", "random")
+    page.get_by_role("button", name="Check with one configuration").click()
+    page.get_by_text("One configuration ran:").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Start the study").click()
+    page.wait_for_url("**/studies/things")
+    finished = page.locator("#card dd").first
+    page.locator("#card").get_by_text("trial").first.wait_for()
+    before = finished.inner_text()
+    playwright_api.expect(finished).not_to_have_text(before, timeout=60_000)  # without a reload
+    page.locator("summary", has_text="Enqueue").click()
+    page.fill("#js", '{"model": {"name": "tree", "max_depth": 3, "min_samples_leaf": 2}}')
+    page.get_by_role("button", name="Enqueue 1").click()
+    page.locator("#log", has_text="A configuration was enqueued.").or_(page.locator("#card")).first.wait_for()
+    page.locator("summary", has_text="Stop").click()
+    page.get_by_role("button", name="Stop the study").click()
+    page.get_by_text("ended: stopped by the user").first.wait_for()
+    page.get_by_role("link", name="Best and code").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download best.py").click()
+    said = page.locator(".said").inner_text()
+    download.value.save_as(tmp_path / "best.py")
+    command = [sys.executable, "-I", "-W", "ignore", "best.py", table.name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() in said
+    assert page.evaluate("refused") == []
+
+
+def test_a_failed_trial_s_traceback_is_two_clicks_from_the_list(opened, server, drawn):
+    page = opened()
+    page.get_by_role("link", name="drawn", exact=True).click()
+    page.locator("#failures a").first.click()
+    page.locator("pre", has_text="ValueError: no").wait_for()
+
+
+def test_pages_work_without_script(opened, server, drawn):
+    page = opened(script=False)
+    page.check("input[aria-label='Compare drawn']")
+    page.check("input[aria-label='Compare beside']")
+    page.get_by_role("button", name="Compare ticked").click()
+    page.get_by_role("heading", name="Compare 2 studies").wait_for()
+    page.goto(f"{server.url}/studies/drawn/figures")
+    page.get_by_text("Figures are drawn by script, when they are seen.").wait_for()
+    page.goto(f"{server.url}/new/model?data=bundled:diabetes")
+    assert page.locator("#metric option").first.inner_text().startswith("r2")
+    page.select_option("#kind", "classification")
+    page.get_by_role("button", name="Take this target").click()
+    assert page.locator("#metric option").first.inner_text().startswith("accuracy")
