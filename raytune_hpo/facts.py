@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -85,6 +85,21 @@ class StudyCreated:
     """The first fact of every study. ``spec`` is the JSON form of its StudySpec."""
 
     spec: Mapping[str, Any]
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recalled:
+    """What an earlier study says of this one, from its beginning on: the earlier one may grow or be deleted afterwards.
+
+    Attributes:
+        source: the name of the earlier study.
+        rows: of some of its trials the coordinates in this study's unit cube (None where a parameter has none), and the
+            normal score of the rank of its loss among all of them.
+    """
+
+    source: str
+    rows: Sequence[tuple[Sequence[float | None], float]]
     at: float
 
 
@@ -277,4 +292,4 @@ class StudyStopped:
 
 
 TrialFact = Started | Reported | Saved | Paused | Printed | Requeued | Finished | Released
-Fact = StudyCreated | SessionOpened | StudyExtended | Enqueued | TrialFact | StopAsked | StudyStopped
+Fact = StudyCreated | Recalled | SessionOpened | StudyExtended | Enqueued | TrialFact | StopAsked | StudyStopped

@@ -81,6 +81,7 @@ class StudySpec:
         constraints: the bounds that metrics of a result must keep, each a goal with its threshold; what breaks one is
             infeasible. Empty where there are none.
         valid_ranges: closed intervals of metrics that are no goals; a value outside fails its trial.
+        earlier: the names of earlier studies, from which the sampler has learned before the first trial.
         instances: the names of the inputs on which each trial is measured, one after the other; empty where there are none.
         settings: what later readers may want to know (the objective's name, resources ...); never compared.
     """
@@ -96,6 +97,7 @@ class StudySpec:
     valid_ranges: Mapping[str, ValidRange] = field(default_factory=dict)
     constraints: tuple[Goal, ...] = ()
     instances: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -112,6 +114,7 @@ class StudySpec:
             **({"valid_ranges": dict(self.valid_ranges)} if self.valid_ranges else {}),
             **({"constraints": [vars(constraint) for constraint in self.constraints]} if self.constraints else {}),
             **({"instances": list(self.instances)} if self.instances else {}),
+            **({"earlier": list(self.earlier)} if self.earlier else {}),
         }
 
     @classmethod
@@ -129,6 +132,7 @@ class StudySpec:
             valid_ranges={name: (low, high) for name, (low, high) in data.get("valid_ranges", {}).items()},
             constraints=tuple(_goal(c) for c in data.get("constraints", ())),
             instances=tuple(data.get("instances", ())),
+            earlier=tuple(data.get("earlier", ())),
             settings=data["settings"],
         )
 
@@ -195,6 +199,7 @@ def _compared(stored: StudySpec, spec: StudySpec) -> list[tuple[str, Any, Any]]:
         ("sampler version", stored.sampler.version, spec.sampler.version),
         ("scheduler", *_told_apart(stored.scheduler, spec.scheduler)),
         ("instances", list(stored.instances), list(spec.instances)),
+        ("earlier", list(stored.earlier), list(spec.earlier)),
         ("seed", stored.seed, spec.seed),
         ("max_retries", stored.max_retries, spec.max_retries),
     ]

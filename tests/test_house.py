@@ -88,6 +88,7 @@ PUBLIC = """
     Space Float Int Choice Ordinal
     uniform quniform loguniform qloguniform randn qrandn randint qrandint lograndint qlograndint
     choice ordinal grid_search sample_from
+    Normal Beta Repeat
     tune Tuner simulate report checkpoint until TrialStopped connect attach load with_parameters
     Study Results Confirmation Run Trial Goal Client
     errors integrations optml samplers schedulers sklearn testing __version__

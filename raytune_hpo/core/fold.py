@@ -7,8 +7,17 @@ from typing import Any
 from raytune_hpo.core.asking import Telling
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import SpecError
-from raytune_hpo.facts import Fact, Finished, Paused, Printed, Released, Reported, Saved, Verdict
-from raytune_hpo.protocols import Continue, Promoter, Sampler, Scheduler, as_promoter, bound_sampler, last_step
+from raytune_hpo.facts import Fact, Finished, Paused, Printed, Recalled, Released, Reported, Saved, Verdict
+from raytune_hpo.protocols import (
+    Continue,
+    Promoter,
+    Recaller,
+    Sampler,
+    Scheduler,
+    as_promoter,
+    bound_sampler,
+    last_step,
+)
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial, evolve
 
@@ -39,6 +48,9 @@ class StudyFold:
         """Take in a fact."""
         trial = self.ledger.apply(fact)
         kind = type(fact)
+        if isinstance(fact, Recalled):
+            assert isinstance(self.sampler, Recaller), "others are refused when the study is built"
+            self.sampler.recall(fact)
         if trial is None or kind in _OF_NO_PART:
             return
         if self.scheduler is not None:
