@@ -9,6 +9,9 @@ trials, each asked for, evaluated and told: what a caller waits for that works a
 percentile of processor seconds, and Optuna's on the same function with the same history in the same run. Optuna's GP
 needs torch, and is measured at small sizes alone: it takes minutes at others.
 
+Samplers that suggest several at once are also asked for 16 and 32 with 64 trials running and no result in between, and with
+64 workers one of which ends a trial before each question.
+
 Needs ``pip install -e '.[bench]'``. Writes results/suggestion_time.json.
 """
 
@@ -48,6 +51,8 @@ ASKED_MS = {  # medians, by sampler and size
     ("auto", 200): 100.0,
     ("auto", 1_000): 500.0,
 }
+NUM_RUNNING, BATCHES, MOST_FOR_16, LEAST_A_SECOND = 64, (16, 32), 3.0, 100.0
+DEMANDED_AT = (100, 1_000)
 RATIOS = {"tpe": "optuna_tpe", "gp": "optuna_gp"}  # of ours, and what it should be so many times faster than
 AT_LEAST_TIMES = 20
 
@@ -176,6 +181,70 @@ def figures_of(name: str, measured: Mapping[int, Times]) -> Iterator[Figure]:
         )
 
 
+class Demand:
+    """A study of one of our samplers with so many finished trials, and others that run."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self._sampler = registry.make("sampler", name).bind(SPACE, GOALS, SEED)
+        configs = SPACE.sample(size + NUM_RUNNING, derive(SEED, "history"))
+        for number, config in enumerate(configs[:size]):
+            self._sampler.tell(finish(start(number, config), {"loss": loss_of(config)}))
+        self._running = [start(size + number, config) for number, config in enumerate(configs[size:])]
+        self._number = size + NUM_RUNNING
+
+    def ask(self) -> float:
+        """One more trial; the seconds that its suggestion took."""
+        begin = time.process_time()
+        said = self._sampler.ask(self._number, tuple(self._running), derive(SEED, "ask", self._number))
+        took = time.process_time() - begin
+        assert isinstance(said, Suggestion)
+        self._running.append(start(self._number, said.config, meta=said.meta))
+        self._number += 1
+        return took
+
+    def end_one(self) -> float:
+        """A trial ends; the seconds that telling it took."""
+        trial = self._running.pop(self._number % NUM_RUNNING)
+        done = finish(trial, {"loss": loss_of(trial.config)})
+        begin = time.process_time()
+        self._sampler.tell(done)
+        return time.process_time() - begin
+
+
+def demanded(name: str, size: int) -> Iterator[Figure]:
+    """What a batch costs against a single suggestion, and how many there are in a second."""
+    study = Demand(name, size)
+    study.ask()  # imports, and what is fitted once for so many trials
+    study.end_one()
+    single = study.ask()
+    for num in BATCHES:
+        study.end_one()
+        took = sum(study.ask() for _ in range(num))
+        is_held_against = num == BATCHES[0]
+        yield Figure(
+            name=f"{name} {size} batch of {num}",
+            what=f"{name}: {num} at once after {size:,} trials, {NUM_RUNNING} running",
+            measured=took / single,
+            unit="times one",
+            asked=f"<= {MOST_FOR_16:g}" if is_held_against else "",
+            reached=took / single <= MOST_FOR_16 if is_held_against else None,
+        )
+        yield _a_second(name, size, f"{num} at once", num / took)
+    took = sum(study.end_one() + study.ask() for _ in range(NUM_MEASURED))
+    yield _a_second(name, size, "one for each result", NUM_MEASURED / took)
+
+
+def _a_second(name: str, size: int, how: str, rate: float) -> Figure:
+    return Figure(
+        name=f"{name} {size} {how}, a second",
+        what=f"{name}: suggestions a second after {size:,} trials, {NUM_RUNNING} running, {how}",
+        measured=rate,
+        unit="/s",
+        asked=f">= {LEAST_A_SECOND:g}",
+        reached=rate >= LEAST_A_SECOND,
+    )
+
+
 def ratios(measured: Mapping[str, Mapping[int, Times]]) -> Iterator[Figure]:
     """How many times faster ours are than theirs, at every size that both were measured at."""
     for mine, its in RATIOS.items():
@@ -203,7 +272,10 @@ def main() -> None:
         sizes = [size for size in (QUICK_SIZES if quick else SIZES) if size <= LAST_SIZE.get(name, size)]
         num = MIN_MEASURED if quick else NUM_MEASURED
         measured[name] = {size: measure(known[name], size, num) for size in sizes}
-        return list(figures_of(name, measured[name]))
+        figures = list(figures_of(name, measured[name]))
+        if name in registry.SAMPLERS and registry.load("sampler", name).traits.in_batches and not quick:
+            figures += [figure for size in DEMANDED_AT for figure in demanded(name, size)]
+        return figures
 
     measures: dict[str, Callable[[bool], list[Figure]]] = {
         name: functools.partial(measure_one, name=name) for name in wanted

@@ -24,6 +24,8 @@ _HOMES = {
         ).split(),
         _SPACE,
     ),
+    **dict.fromkeys(("Normal", "Beta"), "raytune_hpo.space.priors"),
+    "Repeat": "raytune_hpo.space.repeats",
     "Goal": "raytune_hpo.goals",
     "Trial": "raytune_hpo.trial",
     "TrialStopped": "raytune_hpo.errors",
@@ -86,6 +88,8 @@ if TYPE_CHECKING:
         sample_from,
         uniform,
     )
+    from raytune_hpo.space.priors import Beta, Normal
+    from raytune_hpo.space.repeats import Repeat
     from raytune_hpo.trial import Trial
 
 

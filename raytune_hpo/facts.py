@@ -89,6 +89,21 @@ class StudyCreated:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Recalled:
+    """What an earlier study says of this one, from its beginning on: the earlier one may grow or be deleted afterwards.
+
+    Attributes:
+        source: the name of the earlier study.
+        rows: of some of its trials the coordinates in this study's unit cube (None where a parameter has none), and the
+            normal score of the rank of its loss among all of them.
+    """
+
+    source: str
+    rows: Sequence[tuple[Sequence[float | None], float]]
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SessionOpened:
     """An optimizer took the study up (again); time between sessions is not running time.
 
@@ -334,6 +349,7 @@ class StudyStopped:
 TrialFact = Started | Drawn | Reported | Saved | Paused | Printed | Requeued | Finished | Released
 Fact = (
     StudyCreated
+    | Recalled
     | SessionOpened
     | StudyExtended
     | Enqueued

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 
-from raytune_hpo.facts import Fact, Verdict
+from raytune_hpo.facts import Fact, Recalled, Verdict
 from raytune_hpo.goals import Goal
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
@@ -72,9 +72,11 @@ class Traits:
         continues: ``ask`` may answer with a Continue, and is asked for one, with the number None, where no new trial may
             begin. It decides alone which paused trials go on: a Promoter beside it is refused.
         whole_space: it must know all parameters before the first trial: refused where the objective makes the space.
+        in_batches: several suggestions that are asked for together cost little more than one.
         ahead: suggestions may be computed before anyone asks; False where one may name a trial that is let go meanwhile.
         multi_goal: learns from several goals.
         constraints: learns from outcome constraints: ``bind`` takes them as a keyword, see ConstraintReader.
+        recalls: learns from earlier studies: it has ``recall``.
         needs: packages, by their names for pip, that the process which computes suggestions must have besides numpy:
             on a cluster it is another one than the user's.
         version: raised when the same history would give other suggestions than before; part of the spec.
@@ -86,9 +88,11 @@ class Traits:
     reads_reports: bool = False
     continues: bool = False
     whole_space: bool = False
+    in_batches: bool = False
     ahead: bool = True
     multi_goal: bool = False
     constraints: bool = False
+    recalls: bool = False
     needs: tuple[str, ...] = ()
     version: int = 1
 
@@ -134,6 +138,15 @@ class ReportReader(Sampler, Protocol):
 
     def observe(self, trial: Trial) -> None:
         """Learn from a trial that has paused, by its reports: each time it does; what is newest replaces what was before."""
+        ...
+
+
+@runtime_checkable
+class Recaller(Sampler, Protocol):
+    """A sampler that learns from earlier studies (``recalls``)."""
+
+    def recall(self, earlier: Recalled) -> None:
+        """Learn what one earlier study says: before the first trial, in the order in which they were named."""
         ...
 
 

@@ -35,6 +35,7 @@ SAMPLERS = {
     "freeze_thaw": "raytune_hpo.samplers.freeze_thaw:FreezeThaw",
     "cmaes": "raytune_hpo.samplers.cmaes:CMAES",
     "de": "raytune_hpo.samplers.de:DE",
+    "evolution": "raytune_hpo.samplers.evolution:Evolution",
     "nsga2": "raytune_hpo.samplers.nsga2:NSGA2",
     "nsga3": "raytune_hpo.samplers.nsga3:NSGA3",
     "gp": "raytune_hpo.samplers.gp:GP",

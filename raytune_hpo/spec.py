@@ -83,6 +83,7 @@ class StudySpec:
             infeasible. Empty where there are none.
         valid_ranges: closed intervals of metrics that are no goals; a value outside fails its trial.
         grows: whether the objective makes the space: it begins empty, and grows by what is asked for.
+        earlier: the names of earlier studies, from which the sampler has learned before the first trial.
         instances: the names of the inputs on which each trial is measured, one after the other; empty where there are none.
         settings: what later readers may want to know (the objective's name, resources ...); never compared.
     """
@@ -99,6 +100,7 @@ class StudySpec:
     constraints: tuple[Goal, ...] = ()
     instances: tuple[str, ...] = ()
     grows: bool = False
+    earlier: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -116,6 +118,7 @@ class StudySpec:
             **({"constraints": [vars(constraint) for constraint in self.constraints]} if self.constraints else {}),
             **({"instances": list(self.instances)} if self.instances else {}),
             **({"grows": True} if self.grows else {}),
+            **({"earlier": list(self.earlier)} if self.earlier else {}),
         }
 
     @classmethod
@@ -134,6 +137,7 @@ class StudySpec:
             constraints=tuple(_goal(c) for c in data.get("constraints", ())),
             instances=tuple(data.get("instances", ())),
             grows=data.get("grows", False),
+            earlier=tuple(data.get("earlier", ())),
             settings=data["settings"],
         )
 
@@ -214,6 +218,7 @@ def _compared(stored: StudySpec, spec: StudySpec) -> list[tuple[str, Any, Any]]:
         ("sampler version", stored.sampler.version, spec.sampler.version),
         ("scheduler", *_told_apart(stored.scheduler, spec.scheduler)),
         ("instances", list(stored.instances), list(spec.instances)),
+        ("earlier", list(stored.earlier), list(spec.earlier)),
         ("seed", stored.seed, spec.seed),
         ("max_retries", stored.max_retries, spec.max_retries),
     ]

@@ -96,6 +96,7 @@ PUBLIC = """
     Space Float Int Choice Ordinal
     uniform quniform loguniform qloguniform randn qrandn randint qrandint lograndint qlograndint
     choice ordinal fibonacci powers cores grid_search sample_from
+    Normal Beta Repeat
     tune Tuner simulate report checkpoint until TrialStopped connect attach load with_parameters
     Study Results Confirmation Run Trial Goal Client Command
     errors integrations optml samplers schedulers sklearn testing __version__

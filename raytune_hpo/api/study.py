@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Any
@@ -69,6 +69,9 @@ class Study:
         valid_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
         thresholds: Mapping[str, float] | None = None,
         outcome_constraints: Sequence[str] = (),
+        prior_weight: float = 1.0,
+        earlier: Sequence[str] = (),
+        features: Callable[[dict[str, Any]], Mapping[str, float]] | None = None,
     ) -> None:
         if space is None:
             raise SpecError(
@@ -81,6 +84,9 @@ class Study:
             valid_range=valid_range,
             thresholds=thresholds,
             outcome_constraints=outcome_constraints,
+            prior_weight=prior_weight,
+            earlier=earlier,
+            features=features,
             sampler=sampler,
             scheduler=scheduler,
             num_trials=num_trials,

@@ -21,7 +21,12 @@ from raytune_hpo.runtime.simulated import COST, SimulatedHandle
 from raytune_hpo.spec import Limits
 
 RUNTIMES = ("ray", "local", "simulated")
-_ENDING = {"Grid", "PBT", "PB2", "Schedule"}  # samplers that have nothing more to suggest at some time, by their classes
+_ENDING = {
+    "Grid",
+    "PBT",
+    "PB2",
+    "Schedule",
+}  # samplers that have nothing more to suggest at some time, by their classes
 
 
 class Tuner:
@@ -68,6 +73,12 @@ class Tuner:
             is forbidden by them.
         outcome_constraints: what metrics of a result must keep, like ``["size_mb <= 100", "recall >= 0.8"]``; what breaks
             one completes, and is infeasible: never the best.
+        prior_weight: how much is thought of the space's priors and weights: 1 as they are, less for doubt, more for
+            certainty; with 0 it is the study without them.
+        earlier: names of studies in the same storage from which the sampler learns before the first trial: where good
+            configurations lay, by parameters of the same names and the same metric.
+        features: a function of a configuration that gives a dict of numbers, of the same names for each: what Gaussian
+            processes shall know besides the parameters. It depends on nothing else; another function is another study.
         callbacks: called with each fact of the study, in order, beside it and by this process: they can neither slow
             nor break it. See ``raytune_hpo.api.callbacks``, and ``raytune_hpo.integrations`` for loggers.
         progress: whether ``fit`` shows a line that updates itself, in a notebook a card.
@@ -111,6 +122,9 @@ class Tuner:
         valid_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None,
         thresholds: Mapping[str, float] | None = None,
         outcome_constraints: Sequence[str] = (),
+        prior_weight: float = 1.0,
+        earlier: Sequence[str] = (),
+        features: Callable[[dict[str, Any]], Mapping[str, float]] | None = None,
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool = True,
         runtime: str = "ray",
@@ -121,10 +135,10 @@ class Tuner:
         recorded = {"objective": getattr(objective, "__name__", type(objective).__name__), "runtime": runtime}
         settings = Settings(
             metric=metric, mode=mode, valid_range=valid_range, thresholds=thresholds,
-            outcome_constraints=outcome_constraints, sampler=sampler, scheduler=scheduler,
-            num_trials=num_trials, time_budget_s=in_seconds(time_budget_s), target=target, max_failures=max_failures,
-            num_steps=num_steps, stagnation=stagnation, checkpoints=checkpoints, instances=instances,
-            checkpoint_every_s=in_seconds(checkpoint_every_s), keep_checkpoints=keep_checkpoints,
+            outcome_constraints=outcome_constraints, prior_weight=prior_weight, earlier=earlier, features=features,
+            sampler=sampler, scheduler=scheduler, num_trials=num_trials, time_budget_s=in_seconds(time_budget_s),
+            target=target, max_failures=max_failures, num_steps=num_steps, stagnation=stagnation, checkpoints=checkpoints,
+            instances=instances, checkpoint_every_s=in_seconds(checkpoint_every_s), keep_checkpoints=keep_checkpoints,
             max_concurrent=max_concurrent, resources={"cpu": 1.0} if resources is None else resources,
             isolation=isolation, max_retries=max_retries, retry_failed=retry_failed,
             trial_timeout_s=in_seconds(trial_timeout_s), points_to_evaluate=points_to_evaluate, seed=seed, name=name,

@@ -17,10 +17,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from raytune_hpo.cluster.environment import optimizer_needs
 from raytune_hpo.cluster.shells import PREFETCHER, hire, is_gone, packed, plain, title
 from raytune_hpo.core.asking import Telling, ask
+from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.core.messages import PreparedSuggestion, SuggestionRequest
 from raytune_hpo.core.optimizer import Optimizer
+from raytune_hpo.core.suggestions import to_pending
 from raytune_hpo.errors import ClusterError
-from raytune_hpo.protocols import Continue, Sampler, Signal, Suggestion, bound_sampler
+from raytune_hpo.facts import Recalled
+from raytune_hpo.protocols import Continue, Recaller, Sampler, Signal, Suggestion, bound_sampler
 from raytune_hpo.runtime.async_desk import AsyncDesk
 from raytune_hpo.runtime.attendance import is_unusual
 from raytune_hpo.runtime.plan import RunPlan
@@ -30,25 +33,34 @@ from raytune_hpo.trial import Trial
 LOOK_S = 30.0  # how often it is asked whether a suggestion takes unusually long
 MAX_CRASHES = 5  # in a row, before the study is given up
 Sent = TypeVar("Sent", Trial, Suggestion)
+Outcome = Suggestion | Continue | Signal
 _log = logging.getLogger("raytune_hpo")
 
 
 class SamplerReplica:
     """A replica of the sampler. Lives in a Shell of its own, beside the optimizer."""
 
-    def __init__(self, spec: StudySpec, sampler: Sampler) -> None:
+    def __init__(self, spec: StudySpec, sampler: Sampler, earlier: Sequence[Recalled] = ()) -> None:
         self._seed, self._space = spec.seed, spec.space
         self._sampler = bound_sampler(sampler, spec.space, spec.goals, spec.seed, spec.constraints)
         self._tell = Telling(self._sampler)
+        for source in earlier:
+            assert isinstance(self._sampler, Recaller), "others are refused when the study is built"
+            self._sampler.recall(source)
 
-    def suggest(
-        self, number: int | None, turn: int, pending: Sequence[Trial], told: Sequence[Trial]
-    ) -> Suggestion | Continue | Signal:
-        """The suggestion for a trial, after these further pauses and ends."""
+    def suggest(self, request: SuggestionRequest, told: Sequence[Trial]) -> list[Outcome]:
+        """The suggestions that are asked for, after these further pauses and ends, up to the first that is none."""
         for trial in _of_space(told, self._space.received):
             self._tell(trial)
-        outcome = ask(self._sampler, number, _of_space(pending, self._space.received), self._seed, turn=turn)
-        return _of_space([outcome], self._space.to_send)[0] if isinstance(outcome, Suggestion) else outcome
+        pending, outcomes = _of_space(request.pending, self._space.received), list[Outcome]()
+        for index in range(request.count):
+            single = request.following(index)
+            outcome = ask(self._sampler, single.number, pending, self._seed, turn=single.turn)
+            if not isinstance(outcome, Suggestion):
+                return [*outcomes, outcome]
+            outcomes += _of_space([outcome], self._space.to_send)
+            pending.append(to_pending(single, outcome))
+        return outcomes
 
 
 def _of_space(things: Sequence[Sent], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> list[Sent]:
@@ -82,22 +94,30 @@ class Prefetcher:
         while True:
             await changed.wait()
             changed.clear()
-            while await self._prepare_one(optimizer):
+            while await self._prepare(optimizer):
                 pass
 
-    async def _prepare_one(self, optimizer: Optimizer) -> bool:
-        """Compute one suggestion, if one is wanted."""
+    async def _prepare(self, optimizer: Optimizer) -> bool:
+        """Compute suggestions, if any are wanted."""
         request = await self._desk.commit.do(self._wanted, optimizer)
         if request is None:
             return False
         begin = time.monotonic()
-        outcome = await self._outcome(optimizer, request)
+        outcomes = await self._outcomes(optimizer, request)
         took_s = time.monotonic() - begin
         self._duration_s = took_s if self._duration_s == 0.0 else 0.7 * self._duration_s + 0.3 * took_s
-        prepared = PreparedSuggestion(request=request, outcome=outcome)
-        await self._desk.commit.do(lambda: optimizer.core.suggestions.put(prepared))
-        self._desk.waiting.wake(1)
+        prepared = [
+            PreparedSuggestion(request=request.following(index), outcome=outcome)
+            for index, outcome in enumerate(outcomes)
+        ]
+        await self._desk.commit.do(self._keep, optimizer, prepared)
+        self._desk.waiting.wake(len(prepared))
         return True
+
+    @staticmethod
+    def _keep(optimizer: Optimizer, prepared: Sequence[PreparedSuggestion]) -> None:
+        for one in prepared:
+            optimizer.core.suggestions.put(one)
 
     def _wanted(self, optimizer: Optimizer) -> SuggestionRequest | None:
         core, num_workers = optimizer.core, len(self._desk.at_work)
@@ -107,14 +127,14 @@ class Prefetcher:
         return core.suggestions.request(len(self._desk.waiting))
 
     def _num_ahead(self, num_workers: int) -> int:
-        """As many as results come in while one suggestion is computed, and a standard deviation more, for bursts."""
+        """As many as results come in while suggestions are computed once, and a standard deviation more, for bursts."""
         (begin, first), (end, last) = self._pace[0], self._pace[-1]
         if self._plan.settings.max_concurrent == 1 or num_workers < 2 or end <= begin:
             return 0
         expected = (last - first) / (end - begin) * self._duration_s
         return min(round(expected + math.sqrt(expected)), num_workers)
 
-    async def _outcome(self, optimizer: Optimizer, request: SuggestionRequest) -> Suggestion | Continue | Signal:
+    async def _outcomes(self, optimizer: Optimizer, request: SuggestionRequest) -> list[Outcome]:
         for crash in range(1, MAX_CRASHES + 1):
             try:
                 return await self._ask_replica(optimizer, request)
@@ -128,30 +148,30 @@ class Prefetcher:
             f"give the head node more memory, or use a lighter sampler"
         )
 
-    async def _ask_replica(self, optimizer: Optimizer, request: SuggestionRequest) -> Suggestion | Continue | Signal:
+    async def _ask_replica(self, optimizer: Optimizer, request: SuggestionRequest) -> list[Outcome]:
         if self._replica is None:
-            self._replica, self._known = _new_replica(optimizer.ledger.spec, self._plan), 0
+            self._replica, self._known = _new_replica(optimizer.ledger, self._plan), 0
         results = optimizer.ledger.told[self._known : request.history]  # only grows, so a slice needs no lock
         space = optimizer.ledger.spec.space
-        pending, told = _of_space(request.pending, space.to_send), _of_space(results, space.to_send)
+        sent = replace(request, pending=tuple(_of_space(request.pending, space.to_send)))
         suggest = self._replica.call.options(name=title(PREFETCHER, self._plan.spec.name)).remote
-        coming = asyncio.ensure_future(suggest("suggest", request.number, request.turn, pending, told))
+        coming = asyncio.ensure_future(suggest("suggest", sent, _of_space(results, space.to_send)))
         begin = time.monotonic()
         while not (await asyncio.wait([coming], timeout=LOOK_S))[0]:
             took_s = time.monotonic() - begin
             if is_unusual(took_s, self._duration_s):
                 self._note(f"the suggestion number {request.turn} has been computed for {took_s / 60:.0f} minutes")
                 break
-        outcome: Suggestion | Continue | Signal = await coming
+        outcomes: list[Outcome] = await coming
         self._known = request.history
-        return _of_space([outcome], space.received)[0] if isinstance(outcome, Suggestion) else outcome
+        return [_of_space([o], space.received)[0] if isinstance(o, Suggestion) else o for o in outcomes]
 
 
-def _new_replica(spec: StudySpec, plan: RunPlan) -> Any:
+def _new_replica(ledger: Ledger, plan: RunPlan) -> Any:
     return hire(
         PREFETCHER,
         f"{__name__}:SamplerReplica",
-        packed(spec, plan.sampler),
+        packed(ledger.spec, plan.sampler, ledger.recalled),
         needs=optimizer_needs("memory", plan.sampler),
         num_cpus=0,
         max_restarts=0,

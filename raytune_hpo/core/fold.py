@@ -8,8 +8,17 @@ from raytune_hpo.core.asking import Telling
 from raytune_hpo.core.growing import GrowingSampler
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import SpecError
-from raytune_hpo.facts import Drawn, Fact, Finished, Paused, Printed, Released, Reported, Saved, Verdict
-from raytune_hpo.protocols import Continue, Promoter, Sampler, Scheduler, as_promoter, bound_sampler, last_step
+from raytune_hpo.facts import Drawn, Fact, Finished, Paused, Printed, Recalled, Released, Reported, Saved, Verdict
+from raytune_hpo.protocols import (
+    Continue,
+    Promoter,
+    Recaller,
+    Sampler,
+    Scheduler,
+    as_promoter,
+    bound_sampler,
+    last_step,
+)
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial, evolve
 
@@ -46,6 +55,9 @@ class StudyFold:
         kind = type(fact)
         if self._growing is not None and self.ledger.spec.space is not space:
             self._growing.grow(self.ledger.spec.space, self.ledger.seen)
+        if isinstance(fact, Recalled):
+            assert isinstance(self.sampler, Recaller), "others are refused when the study is built"
+            self.sampler.recall(fact)
         if trial is None or kind in _OF_NO_PART:
             return
         if self.scheduler is not None:

@@ -20,6 +20,7 @@ from raytune_hpo.facts import (
     Enqueued,
     Fact,
     Printed,
+    Recalled,
     Released,
     Reported,
     Requeued,
@@ -122,6 +123,7 @@ class Ledger:
             before it in all (one may leave from the middle). ``num_enqueued``: how many have been enqueued in all.
         retried: the failed trials that were enqueued again; these do not count against ``num_trials``.
         stop_asked: the trials that a user wants stopped, and that have not finished.
+        recalled: what earlier studies have said.
         owned: the numbers of running trials by worker.
         best: the completed trial of the lowest loss, for each goal, of those that keep the outcome constraints.
         num_infeasible: how many completed trials break one.
@@ -152,6 +154,7 @@ class Ledger:
         self.num_enqueued = 0
         self.retried: set[int] = set()
         self.stop_asked: set[int] = set()
+        self.recalled: list[Recalled] = []
         self.owned: dict[str, dict[int, None]] = {}
         self.counts = dict.fromkeys(Status, 0)
         self.best: list[Trial | None] = [None] * len(spec.goals)
@@ -203,6 +206,8 @@ class Ledger:
                 self.retried.add(fact.retry_of)
         elif isinstance(fact, StudyCreated):
             self.spec = self.spec.with_limits(Limits(**fact.spec["limits"]))
+        elif isinstance(fact, Recalled):
+            self.recalled.append(fact)
         elif isinstance(fact, StudyExtended):
             self.spec = self.spec.with_limits(Limits(**fact.limits))
         elif isinstance(fact, SessionOpened):

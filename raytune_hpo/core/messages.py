@@ -8,7 +8,7 @@ has lost its trial.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raytune_hpo.checkpoints.record import Checkpoint
@@ -359,7 +359,8 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuggestionRequest:
-    """A suggestion to be computed: everything that ``Sampler.ask`` is a function of.
+    """A suggestion to be computed: everything that ``Sampler.ask`` is a function of; or several, each with those before it
+    pending.
 
     Attributes:
         number: of the trial it is for; None: no new one may begin.
@@ -367,6 +368,7 @@ class SuggestionRequest:
         basis: how many facts precede it; ``history``: how many pauses and ends of trials these contain.
         pending: trials without a result, prepared suggestions among them.
         generation: of the prepared suggestions that ``pending`` contains; see ``core.suggestions``.
+        count: how many are wanted.
     """
 
     number: int | None
@@ -375,6 +377,13 @@ class SuggestionRequest:
     history: int
     pending: tuple[Trial, ...] = ()
     generation: int = 0
+    count: int = 1
+
+    def following(self, index: int) -> SuggestionRequest:
+        """That of one suggestion of several, by its position."""
+        assert self.number is not None or index == 0, "what goes on is asked for one by one"
+        number = None if self.number is None else self.number + index
+        return replace(self, number=number, turn=self.turn + index, count=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ from raytune_hpo.core.messages import Command, EnqueueConfig, Reply, StopStudy, 
 from raytune_hpo.core.snapshot import Snapshot, snapshot_of
 from raytune_hpo.core.versions import installed_versions
 from raytune_hpo.errors import HpoError, InvalidTransition, SpecError
-from raytune_hpo.facts import Enqueued, Fact, StudyCreated
+from raytune_hpo.facts import Enqueued, Fact, Recalled, StudyCreated
 from raytune_hpo.protocols import Clock, Journal, Sampler, Scheduler
 from raytune_hpo.spec import StudySpec
 
@@ -87,13 +87,14 @@ class Optimizer:
     def now(self) -> float:
         return self.clock.now()
 
-    def create(self, points: Iterable[Mapping[str, Any]] = ()) -> None:
-        """Begin a study in an empty journal, with the points that the user wants tried first."""
+    def create(self, points: Iterable[Mapping[str, Any]] = (), recalled: Iterable[Recalled] = ()) -> None:
+        """Begin a study in an empty journal, with what earlier ones say, and the points that the user wants tried first."""
         at = self.now()
         spec = self._spec
         self._journal.append(
             [
                 StudyCreated(spec=self._spec.to_json(), at=at),
+                *recalled,
                 *(Enqueued(config=spec.packed_point(point), at=at) for point in points),
             ],
             expect=0,

@@ -17,6 +17,8 @@ from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Continue, Sampler, Signal, Suggestion
 from raytune_hpo.trial import Trial
 
+_MOST_AT_ONCE = 32  # suggestions, where they are computed together: the first of them waits for the last
+
 
 class Suggestions:
     """Suggestions for the next trials of one study.
@@ -52,11 +54,16 @@ class Suggestions:
         is_full = ledger.num_left is not None and self._num_new() >= ledger.num_left
         if is_full and traits.continues:  # then it may still say which paused trial goes on
             is_full = not ledger.paused
-        has_enough = is_full or len(self._prepared) >= demand + (self.num_ahead if traits.ahead else 0)
+        wanted = demand + (self.num_ahead if traits.ahead else 0) - len(self._prepared)
+        has_enough = is_full or wanted <= 0
         has_nothing = self._nothing_at == (len(ledger.told), self._may_begin())
         if self._computes_here or ledger.stopped is not None or ledger.enqueued or has_enough or has_nothing:
             return None
-        return self._next_request()
+        request = self._next_request()
+        if not traits.in_batches or request.number is None:
+            return request
+        num_left = wanted if ledger.num_left is None else ledger.num_left - self._num_new()
+        return replace(request, count=min(wanted, num_left, _MOST_AT_ONCE))
 
     def compute(self, request: SuggestionRequest) -> PreparedSuggestion:
         """Compute a suggestion, here and now. Reads only."""

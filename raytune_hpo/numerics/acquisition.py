@@ -9,6 +9,8 @@ the functions by name, ``ACQUISITIONS`` the same with their derivatives, for s >
 
 Jones, Schonlau, Welch: Efficient Global Optimization of Expensive Black-Box Functions. J. Global Optimization 13, 1998.
 Ament, Daulton, Eriksson, Balandat, Bakshy: Unexpected Improvements to Expected Improvement. NeurIPS 2023.
+Huang, Allen, Notz, Zeng: Global Optimization of Stochastic Black-Box Systems via Sequential Kriging Meta-Models. J. Global
+Optimization 34, 2006.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from raytune_hpo.arrays import Array
+from raytune_hpo.numerics.fantasies import Fantasies
 
 _LOG_SQRT_2PI = math.log(2 * math.pi) / 2
 _LOG_SQRT_HALF_PI = math.log(math.pi / 2) / 2
@@ -214,7 +217,7 @@ class MeanAcquisition:
     def values_of(self, predictions: Sequence[tuple[Array, Array]]) -> Array:
         """Values (n,) given what each posterior predicts: means and standard deviations (n,)."""
         value = VALUES[self.name]
-        return self._mean(np.stack([value(*p, best) for p, best in zip(predictions, self.bests, strict=True)]))
+        return _mean(self.name, np.stack([value(*p, best) for p, best in zip(predictions, self.bests, strict=True)]))
 
     def values_and_gradients(self, Z: Array) -> tuple[Array, Array]:
         """Values (n,) at features (n, q), and their gradients (n, q)."""
@@ -225,18 +228,72 @@ class MeanAcquisition:
             values.append(value)
             gradients.append(by_mean[:, None] * dmean + by_sd[:, None] * dsd)
         V = np.stack(values)
-        mean_value = self._mean(V)
-        shares = np.exp(V - mean_value) / len(V) if self._is_log else np.full(V.shape, 1 / len(V))
-        return mean_value, np.einsum("sm,smq->mq", shares, np.stack(gradients))
+        return _mean(self.name, V), np.einsum("sm,smq->mq", _shares(self.name, V), np.stack(gradients))
 
-    @property
-    def _is_log(self) -> bool:
-        """Whether values are logarithms, so that the mean is taken of what they are logarithms of."""
-        return self.name.startswith("log")
 
-    def _mean(self, V: Array) -> Array:
-        """Of values (s, n), (n,)."""
-        if not self._is_log:
-            return np.asarray(V.mean(axis=0))
-        top = V.max(axis=0)
-        return np.asarray(top + np.log(np.exp(V - top).mean(axis=0)))
+@dataclass(frozen=True)
+class FantasyAcquisition:
+    """The mean of an acquisition function over the ways in which running trials may end.
+
+    The best loss is one that has been observed: what is gained beyond a loss that was only drawn is no gain.
+
+    Attributes:
+        fantasies: of the loss.
+        best: the best loss, by the means where trials have ended.
+        name: of the acquisition function.
+        noise: the variance of what is observed that trials are worth less for where it is most of what is in doubt, see
+            ``log_augmentation``; 0: none.
+    """
+
+    fantasies: Fantasies
+    best: float
+    name: str
+    noise: float = 0.0
+
+    def values(self, Z: Array) -> Array:
+        """Values (n,) at features (n, q)."""
+        return averaged(self.name, *self.fantasies.predict(Z), self.best, self.noise)
+
+    def values_and_gradients(self, Z: Array) -> tuple[Array, Array]:
+        """Values (n,) at features (n, q), and their gradients (n, q)."""
+        means, sd, dmeans, dsd = self.fantasies.slopes(Z)
+        V, by_mean, by_sd = ACQUISITIONS[self.name](means, sd, self.best)
+        value, shares = _mean(self.name, V), _shares(self.name, V)
+        by_mean, by_sd = shares * by_mean, (shares * by_sd).sum(axis=0)
+        if self.noise and self.name == "log_ei":
+            log, slope = log_augmentation(sd, self.noise)
+            value, by_sd = value + log, by_sd + slope
+        return value, np.einsum("sn,snq->nq", by_mean, dmeans) + by_sd[:, None] * dsd
+
+
+def averaged(name: str, means: Array, sd: Array, best: float, noise: float) -> Array:
+    """The mean (n,) of an acquisition function over S predictions that differ in their means (S, n) alone.
+
+    Args:
+        noise: see ``FantasyAcquisition``.
+    """
+    value = _mean(name, VALUES[name](means, np.broadcast_to(sd, means.shape), best))
+    return value + log_augmentation(sd, noise)[0] if noise and name == "log_ei" else value
+
+
+def log_augmentation(sd: Array, noise: float) -> tuple[Array, Array]:
+    """The logarithm (n,) of 1 - t / sqrt(s^2 + t^2), with t^2 the variance of the noise, and its derivative by s.
+
+    The less is in doubt beside the noise, the less another observation says. (Huang et al. 2006, eq. 12)
+    """
+    t = math.sqrt(noise)
+    r = np.hypot(sd, t)
+    return 2 * np.log(sd) - np.log(r) - np.log(r + t), 2 / sd - sd / r**2 - sd / (r * (r + t))
+
+
+def _mean(name: str, V: Array) -> Array:
+    """Of values (s, n), (n,); of logarithms, the logarithm of the mean of what they are logarithms of."""
+    if not name.startswith("log"):
+        return np.asarray(V.mean(axis=0))
+    top = V.max(axis=0)
+    return np.asarray(top + np.log(np.exp(V - top).mean(axis=0)))
+
+
+def _shares(name: str, V: Array) -> Array:
+    """How much of the gradient of the mean each of the values (s, n) has, (s, n)."""
+    return np.exp(V - _mean(name, V)) / len(V) if name.startswith("log") else np.full(V.shape, 1 / len(V))

@@ -1,9 +1,11 @@
 """Fantasies: what a Gaussian process would believe if running trials ended this way or that.
 
 S  draws of how p running trials may end; without running trials there is one, the process itself
+U  (n, S)  L^-1 Y, the observations made white: independent standard normals, if the process is right
 
 What is drawn changes the means alone: doubt depends on where trials are, not on how they end, so the Cholesky factor is
-common to all draws. (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2)
+common to all draws. (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2) And since what is yet to be observed is white
+given what has been, a draw of how all running trials end together is a row of standard normals under the known part of U.
 """
 
 from __future__ import annotations
@@ -14,9 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raytune_hpo.arrays import Array
-from raytune_hpo.numerics.gaussian import Posterior, backward, factor, forward
-
-_JITTER = 1e-8  # of a covariance that is drawn from, in units of the signal's variance
+from raytune_hpo.numerics.gaussian import Posterior, backward, forward
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Fantasies:
 
     @staticmethod
     def of(posterior: Posterior, Z: Array, normals: Array) -> Fantasies:
-        """Jointly drawn at running rows.
+        """Jointly drawn at running rows, with the noise that their observations will have.
 
         Args:
             Z: (p, q) features of the rows.
@@ -43,13 +43,11 @@ class Fantasies:
         """
         if not len(Z):
             return Fantasies(posterior, posterior.a[:, None], posterior.y[:, None])
-        mean, _ = posterior.predict(Z)
-        C = posterior.covariance(Z)
-        C.flat[:: len(Z) + 1] += _JITTER * math.exp(posterior.theta[-2])
-        ends = mean + normals @ factor(C).T
-        base = posterior.extended(Z, mean)
-        Y = np.vstack([np.repeat(posterior.y[:, None], len(ends), axis=1), ends.T])
-        return Fantasies(base, backward(base.L, forward(base.L, Y)), Y)
+        base, n = posterior.fantasised(Z), len(posterior.y)
+        known = np.repeat(forward(posterior.L, posterior.y)[:, None], len(normals), axis=1)
+        U = np.vstack([known, normals.T])
+        Y = np.vstack([np.repeat(posterior.y[:, None], len(normals), axis=1), base.L[n:] @ U])
+        return Fantasies(base, backward(base.L, U), Y)
 
     @property
     def means(self) -> Array:

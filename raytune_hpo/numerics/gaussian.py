@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.kernels import matern52, matern52_slope, squared_distances
 
 _LOG_2PI = math.log(2 * math.pi)
+_MANY = 256  # observations
 _LEAST_VARIANCE = 1e-12  # of a prediction, in units of the signal's: what rounding leaves of no doubt at all
 
 
@@ -184,6 +186,17 @@ class Posterior:
         L = factor(K)
         return Posterior(theta=theta, scale=scale, B=B, L=L, a=backward(L, forward(L, y)), y=y)
 
+    def mean(self, Z: Array) -> Array:
+        """Means (m,) of the loss at features (m, q). (RW eq. 2.25)"""
+        k = math.exp(self.theta[-2]) * matern52(squared_distances(Z * self.scale, self.B))
+        return np.asarray(k @ self.a)
+
+    def mean_slopes(self, Z: Array) -> tuple[Array, Array]:
+        """The same, and its gradients (m, q) by the features."""
+        s2, A = math.exp(self.theta[-2]), Z * self.scale
+        k, slope = matern52_slope(squared_distances(A, self.B))
+        return s2 * k @ self.a, 2 * s2 * self._pulled(A, slope * self.a)
+
     def predict(self, Z: Array) -> tuple[Array, Array]:
         """Means and standard deviations (m,) of the loss without noise at features (m, q). (RW eqs. 2.25, 2.26)"""
         s2 = math.exp(self.theta[-2])
@@ -198,8 +211,7 @@ class Posterior:
         k, slope = matern52_slope(squared_distances(A, self.B))
         k *= s2
         slope *= s2
-        v = forward(self.L, k.T)
-        b = backward(self.L, v).T
+        v, b = self._explaining(k)
         sd = standard_deviation(s2, np.einsum("ij,ij->j", v, v))
         # d k(z, z_i) / dz = 2 slope (z - z_i) in units of the length scales; var = s2 - k K^-1 k
         dmean = 2 * self._pulled(A, slope * self.a)
@@ -222,12 +234,32 @@ class Posterior:
         k, slope = matern52_slope(squared_distances(A, self.B))
         k *= s2
         slope *= s2
-        v = forward(self.L, k.T)
-        b = backward(self.L, v).T
+        v, b = self._explaining(k)
         sd = standard_deviation(s2, np.einsum("ij,ij->j", v, v))
-        dmean = np.stack([2 * self._pulled(A, slope * a) for a in weights.T])
+        num, width = weights.shape[1], A.shape[1]  # all weights at once: many small products would take longer
+        drawn = slope @ (weights[:, :, None] * self.B[:, None, :]).reshape(len(weights), -1)
+        towards = (slope @ weights)[:, :, None] * A[:, None, :] - drawn.reshape(len(A), num, width)
+        dmean = 2 * (towards * self.scale).transpose(1, 0, 2)
         dsd = -2 * self._pulled(A, slope * b) / sd[:, None]
         return (k @ weights).T, sd, dmean, dsd
+
+    def _explaining(self, k: Array) -> tuple[Array, Array]:
+        """L^-1 k' (n, m) and k K^-1 (m, n) of the covariances k (m, n) of a few rows.
+
+        A large factor is inverted once: it takes less to multiply by its inverse a hundred times than to solve as often.
+        """
+        if len(self.y) < _MANY:
+            v = forward(self.L, k.T)
+            return v, backward(self.L, v).T
+        v = self._inverse @ k.T
+        return v, v.T @ self._inverse
+
+    @cached_property
+    def _inverse(self) -> Array:
+        """L^-1, lower triangular (n, n)."""
+        from scipy.linalg import lapack
+
+        return np.asarray(lapack.dtrtri(self.L, lower=1)[0])
 
     def _pulled(self, A: Array, weights: Array) -> Array:
         """sum_i weights_mi (a_m - b_i), (m, q), by the features without units."""

@@ -55,6 +55,13 @@ class Embedding:
             corners[:] = (axis.levels(X[:, j])[:, None] == np.arange(k)) * distance
         return Z
 
+    def by_column(self, X: Array, gradient: Array) -> Array:
+        """Gradients (n, d) by the columns of rows (n, d), given those by the features (n, q).
+
+        A column that is not active has no coordinate to move, so its gradient is 0.
+        """
+        return np.where(np.isnan(X), 0.0, gradient[:, self.slots])
+
 
 def squared_distances(A: Array, B: Array) -> Array:
     """|a - b|^2 for all rows of A (n, q) and B (m, q), (n, m), never below 0."""

@@ -4,7 +4,7 @@ F  (k, d)  full rows: a coordinate in every column, active or not, so that a bra
 X  (k, d)  proper rows: what ``proper`` makes of full ones, NaN where not active
 
 Local search alternates between the real columns, where it follows the gradient, and the others, where it tries every
-value nearby.
+value nearby, each column for itself, and then the best of these changes together.
 """
 
 from __future__ import annotations
@@ -44,16 +44,19 @@ def filled(X: Array, rng: np.random.Generator) -> Array:
     return np.where(np.isnan(X), rng.random(X.shape), X)
 
 
-def perturbed(F: Array, num: int, axes: Sequence[Axis], rng: np.random.Generator) -> Array:
+def perturbed(F: Array, num: int, axes: Sequence[Axis], rng: np.random.Generator, *, most: float = np.inf) -> Array:
     """``num`` full rows, each one of F (k, d) with some columns changed: from a single one to half of them.
 
     Real columns move by normal steps of very different sizes, the others to any of their values. Changing few columns
     at a time is what finds improvements in many dimensions (Regis, Shoemaker: Combining Radial Basis Function Surrogates
     and Dynamic Coordinate Search. Engineering Optimization 45, 2013).
+
+    Args:
+        most: how many columns change on average where half of them would be more.
     """
     k, d = F.shape
     rows = F[np.arange(num) % k]
-    share = rng.choice([1 / d, 2 / d, 0.5], size=(num, 1))
+    share = rng.choice([1 / d, 2 / d, min(0.5, most / d)], size=(num, 1))
     changed = rng.random((num, d)) < share
     changed[np.arange(num), rng.integers(d, size=num)] = True
     steps = rng.standard_normal((num, d)) * rng.choice(_SCALES, size=(num, 1))
@@ -101,13 +104,19 @@ def _along_gradients(objective: Objective, F: Array, best: Array, max_steps: int
 
 
 def _to_neighbours(objective: Objective, F: Array, best: Array) -> tuple[Array, Array, bool]:
-    """Every row to its highest neighbour, again and again until none is higher."""
+    """Every row to the highest of its neighbours and of their mixtures, again and again until none is higher."""
     ever, moving = False, np.arange(len(F))
     for _ in range(len(objective.axes)):
-        neighbours, owner = _neighbours(objective.axes, F[moving])
+        neighbours, owner, column = _neighbours(objective.axes, F[moving])
         if not len(neighbours):
             break
         reached = objective.values(objective.proper(neighbours))
+        with np.errstate(invalid="ignore"):  # what is not allowed gains nothing over what is not allowed
+            gain = reached - best[moving][owner]
+        mixed, of = _mixtures(F[moving], neighbours, owner, column, gain)
+        if len(mixed):
+            neighbours, owner = np.concatenate([neighbours, mixed]), np.concatenate([owner, of])
+            reached = np.concatenate([reached, objective.values(objective.proper(mixed))])
         order = np.lexsort((reached, owner))
         last = np.append(np.flatnonzero(np.diff(owner[order])), len(order) - 1)
         winners = order[last]  # the highest neighbour of each row
@@ -121,9 +130,31 @@ def _to_neighbours(objective: Objective, F: Array, best: Array) -> tuple[Array, 
     return F, best, ever
 
 
-def _neighbours(axes: Sequence[Axis], F: Array) -> tuple[Array, Array]:
-    """Rows that differ from one of F in one column that is not real, (m, d), and the number of that one, (m,)."""
-    rows, owners = [np.empty((0, F.shape[1]))], [np.empty(0, dtype=np.intp)]
+def _mixtures(F: Array, neighbours: Array, owner: Array, column: Array, gain: Array) -> tuple[Array, Array]:
+    """Rows with the 2, 4, 8, ... changes that gain most, one a column, made together (m, d), and whose they are (m,).
+
+    In many columns the way up is long, and what each change gains by itself is hardly ever all lost beside another.
+    """
+    rows, owners = [np.empty((0, F.shape[1]))], []
+    for i, row in enumerate(F):
+        own = np.flatnonzero((owner == i) & (gain > _LEAST_GAIN))
+        own = own[np.argsort(-gain[own], kind="stable")]
+        own = own[np.sort(np.unique(column[own], return_index=True)[1])]  # the best change of each column
+        size = 2
+        while size // 2 < len(own):
+            mixed = row.copy()
+            mixed[column[own[:size]]] = neighbours[own[:size], column[own[:size]]]
+            rows.append(mixed[None, :])
+            owners.append(i)
+            if size >= len(own):
+                break
+            size *= 2
+    return np.concatenate(rows), np.array(owners, dtype=np.intp)
+
+
+def _neighbours(axes: Sequence[Axis], F: Array) -> tuple[Array, Array, Array]:
+    """Rows that differ from one of F in one column that is not real, (m, d), the number of that one, and the column (m,)."""
+    rows, owners, columns = [np.empty((0, F.shape[1]))], [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.intp)]
     for j in of_kind(axes, Kind.GRID, Kind.NOMINAL):
         centres = axes[j].centres
         assert centres is not None
@@ -133,7 +164,8 @@ def _neighbours(axes: Sequence[Axis], F: Array) -> tuple[Array, Array]:
         moved[:, j] = centres[levels[owner, step]]
         rows.append(moved)
         owners.append(owner)
-    return np.concatenate(rows), np.concatenate(owners)
+        columns.append(np.full(len(owner), j))
+    return np.concatenate(rows), np.concatenate(owners), np.concatenate(columns)
 
 
 def _levels_nearby(axis: Axis, levels: Array) -> Array:

@@ -13,6 +13,7 @@ from raytune_hpo.arrays import Array
 
 _LEAST_ERROR = 1e-5
 _HYBRID = 0.3
+_FARTHEST = 1e6  # below known losses, in units of the distance between the two best
 
 
 def standardised(y: Array) -> Array:
@@ -102,6 +103,20 @@ def undone(z: Array, warped: Array, y: Array) -> Array:
     """
     order = np.argsort(warped, kind="stable")
     return np.interp(z, warped[order], y[order])
+
+
+def placed(y: Array, warped: Array, known: Array) -> Array:
+    """Where further losses (k,) stand among known ones (n,) and what these were warped to (n,): linear in between, and
+    below the best ones; what is worse than all of them, or NaN, is taken for the worst.
+    """
+    losses, first = np.unique(known / 2, return_index=True)  # the difference of two of 1e308 is infinite
+    z, y = warped[first], y / 2
+    at = np.interp(y, losses, z)
+    if len(losses) > 1:
+        with np.errstate(over="ignore"):
+            steps = np.minimum((losses[0] - y) / (losses[1] - losses[0]), _FARTHEST)
+        at = np.where(y < losses[0], z[0] - (z[1] - z[0]) * steps, at)
+    return np.where(np.isnan(y), z[-1], at)
 
 
 def power(y: Array) -> Array:

@@ -14,6 +14,7 @@ from raytune_hpo.errors import JournalError, StudyExists
 from raytune_hpo.journal import Storage
 from raytune_hpo.protocols import Clock, Journal
 from raytune_hpo.runtime.plan import RunPlan
+from raytune_hpo.runtime.recalling import recalled
 from raytune_hpo.spec import StudySpec, stored_spec
 
 Delete = Callable[[Checkpoint], object]
@@ -48,7 +49,8 @@ def open_study(
             )
         optimizer = _optimizer(plan, stored, journal, clock, ahead=ahead, delete=delete)
         if stored is None:
-            optimizer.create(plan.settings.points_to_evaluate)
+            earlier = recalled(storage, plan.spec, clock.now())
+            optimizer.create(plan.settings.points_to_evaluate, earlier)
         optimizer.open(suspect=suspect, blame=blame, retry_failed=plan.settings.retry_failed)
     except BaseException:
         journal.close()

@@ -13,7 +13,7 @@ from raytune_hpo import registry
 from raytune_hpo.checkpoints.places import checked_place
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.goals import Goal, make_constraints, make_goals, ranges_of
-from raytune_hpo.options import positive, whole
+from raytune_hpo.options import number_option, positive, whole
 from raytune_hpo.protocols import bound_sampler
 from raytune_hpo.registry import check_pairing, with_brought
 from raytune_hpo.rng import fresh_seed
@@ -44,6 +44,9 @@ class Settings:
     valid_range: tuple[float, float] | Mapping[str, tuple[float, float]] | None = None
     thresholds: Mapping[str, float] | None = None
     outcome_constraints: Sequence[str] = ()
+    prior_weight: float = 1.0
+    earlier: Sequence[str] = ()
+    features: Any = field(default=None, repr=False)
     sampler: Any = "auto"
     scheduler: Any = None
     num_trials: int | None = None
@@ -85,6 +88,8 @@ class Settings:
         for what, least in (("max_concurrent", 1), ("max_retries", 0), ("keep_checkpoints", 0)):
             if (value := getattr(self, what)) is not None:
                 self._set(what, whole(what, value, least=least))
+        self._set("prior_weight", number_option("a study", "prior_weight", self.prior_weight, least=0))
+        self._set("earlier", _checked_names(self.earlier))
         if self.trial_timeout_s is not None:
             positive("trial_timeout_s", self.trial_timeout_s)
         if self.checkpoint_every_s is not None:
@@ -114,6 +119,19 @@ class Settings:
             num_steps=self.num_steps,
             stagnation=bool(self.stagnation),
         )
+
+    def _space(self, given: Any) -> Space:
+        """The space as it is searched; empty where the objective makes it."""
+        space = empty_space() if given is None else Space.of(given).weighed(self.prior_weight)
+        if self.features is None:
+            return space
+        if given is None:
+            raise SpecError("features need a space whose configurations are known, got space=None; leave features out")
+        if not callable(self.features):
+            raise SpecError(
+                f"features is a function of a configuration that gives a dict of numbers, got {self.features!r}"
+            )
+        return space.featured(self.features)
 
     def make_parts(self) -> tuple[Any, Any]:
         """The sampler and the scheduler (or None), not bound to the study yet.
@@ -145,7 +163,7 @@ class Settings:
         ranges = ranges_of(self.valid_range, metrics)
         spec = StudySpec(
             name=default_name if self.name is None else self.name,
-            space=empty_space() if space is None else Space.of(space),
+            space=self._space(space),
             grows=space is None,
             goals=goals,
             sampler=registry.describe("sampler", sampler),
@@ -156,8 +174,14 @@ class Settings:
             valid_ranges={name: r for name, r in ranges.items() if name not in metrics},
             constraints=make_constraints(self.outcome_constraints),
             instances=() if self.instances is None else instance_names(self.instances),
+            earlier=tuple(self.earlier),
             settings=self.recorded,
         )
+        if spec.earlier and (not sampler.traits.recalls or len(goals) > 1):
+            raise SpecError(
+                f"earlier studies teach samplers gp and auto, with one metric; got sampler={spec.sampler.name!r} and "
+                f"metrics {metrics}; leave earlier out"
+            )
         check_pairing(spec, sampler, scheduler)
         bound_sampler(sampler, spec.space, goals, spec.seed, spec.constraints)
         if scheduler is not None:
@@ -165,6 +189,13 @@ class Settings:
         for point in self.points_to_evaluate:
             spec.packed_point(point)
         return spec
+
+
+def _checked_names(names: Any) -> tuple[str, ...]:
+    """The names of earlier studies, each once."""
+    if isinstance(names, (str, bytes)) or not all(isinstance(name, str) and name for name in names):
+        raise SpecError(f'earlier is a list of names of studies, like ["study-a", "study-b"], got {names!r}')
+    return tuple(dict.fromkeys(names))
 
 
 def one_of(what: str, value: Any, known: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from raytune_hpo.samplers.auto import Auto
 from raytune_hpo.samplers.bohb import BOHB
 from raytune_hpo.samplers.cmaes import CMAES
 from raytune_hpo.samplers.de import DE
+from raytune_hpo.samplers.evolution import Evolution
 from raytune_hpo.samplers.freeze_thaw import FreezeThaw
 from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.grid import Grid
@@ -37,6 +38,7 @@ __all__ = [
     "RF",
     "TPE",
     "Auto",
+    "Evolution",
     "FreezeThaw",
     "Grid",
     "HyperTune",

@@ -9,6 +9,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from raytune_hpo.arrays import Array
+from raytune_hpo.facts import Recalled
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.protocols import Suggestion, Traits
@@ -17,6 +18,7 @@ from raytune_hpo.samplers.goal_models import is_feasible
 from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.model_based import ModelBased, Ranked, Selection
+from raytune_hpo.samplers.supply import Pending
 from raytune_hpo.samplers.tpe import TPE
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
@@ -39,7 +41,9 @@ class Auto(ModelBased):
     that are pending. Which of them made a suggestion stands in the trial's ``meta`` as ``arm``.
     """
 
-    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True, version=3)
+    traits: ClassVar[Traits] = replace(
+        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, recalls=True, version=4
+    )
     _parts: Mapping[str, ModelBased]
 
     def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int, *, constraints: Sequence[Goal] = ()) -> _Self:
@@ -49,16 +53,21 @@ class Auto(ModelBased):
         bound._parts = {name: part.bind(space, goals, seed, constraints=constraints) for name, part in parts.items()}
         return bound
 
+    def recall(self, earlier: Recalled) -> None:
+        """Begin as the earlier study says; the Gaussian process learns from it."""
+        super().recall(earlier)
+        self._parts["gp"].sources = self.sources
+
     def select(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Selection:
         """The next point of the even design or, from then on, of the sampler whose turn it is."""
         selection = super().select(number, pending, rng)
-        if not isinstance(selection.suggestion, Suggestion) or not self._cube.axes:
+        observed, num_running = selection.observed, selection.num_running
+        if not isinstance(selection.suggestion, Suggestion) or observed is None:
             return selection
-        observed, running = self.compared(pending)
-        if len(observed) + len(running) < self.initial():
+        if len(observed) + num_running < self.initial():
             return selection
-        arm = self._arm(observed, len(running))
-        suggestion = replace(selection.suggestion, meta={ARM: arm})
+        arm = self._arm(observed, num_running)
+        suggestion = replace(selection.suggestion, meta={ARM: arm, **selection.suggestion.meta})
         return selection._replace(suggestion=suggestion, model=self._parts[arm])
 
     def initial(self) -> int:
@@ -68,6 +77,10 @@ class Auto(ModelBased):
     def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
         """What the sampler proposes whose turn it is."""
         return self._parts[self._arm(observed, len(running))].propose(observed, running, rng)
+
+    def supply(self, observed: Observed, pending: Pending, rng: np.random.Generator) -> Ranked:
+        """What the sampler supplies whose turn it is."""
+        return self._parts[self._arm(observed, len(pending.X))].supply(observed, pending, rng)
 
     def _arm(self, observed: Observed, num_running: int) -> str:
         """Whose turn it is."""

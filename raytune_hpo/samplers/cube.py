@@ -44,6 +44,14 @@ class Cube:
             X[~self.space.active(X)] = np.nan
         return X
 
+    def settled(self, X: Array) -> Array:
+        """Proper rows as they come back from configurations: coordinates of a real axis may differ in their last digits."""
+        X = np.array(X)
+        for j, column in enumerate(self.space.columns):
+            known = ~np.isnan(X[:, j])
+            X[known, j] = column.domain.units(column.domain.codes(X[known, j]))
+        return X
+
     def draw(self, n: int, rng: np.random.Generator) -> Array:
         """n proper rows from the prior; they meet the constraints."""
         if (listing := self.space.candidates) is not None:
@@ -56,12 +64,15 @@ class Cube:
         """n proper rows from the prior, whether they meet the constraints or not: drawing many that do would take long
         where few do.
         """
-        return self.proper(rng.random((n, self.space.num_columns)))
+        return self.proper(self.space.beliefs.drawn(rng.random((n, self.space.num_columns))))
 
     def spread(self, index: int, seed: int, rng: np.random.Generator) -> Array:
-        """Row number ``index`` (1, d) of a design that covers the cube evenly; a draw where that breaks a constraint."""
+        """Row number ``index`` (1, d) of a design that covers the cube evenly, every other row of it as is believed; a draw
+        where that breaks a constraint.
+        """
         start = index - index % _SOBOL_BATCH
-        X = self.proper(sobol(self.space.num_columns, start, _SOBOL_BATCH, seed)[index - start :][:1])
+        even = sobol(self.space.num_columns, start, _SOBOL_BATCH, seed)[index - start :][:1]
+        X = self.proper(even if index % 2 else self.space.beliefs.drawn(even))
         return X if self.feasible(X)[0] else self.draw(1, rng)
 
     def feasible(self, X: Array) -> Array:

@@ -5,8 +5,9 @@ Snoek, Larochelle, Adams: Practical Bayesian Optimization of Machine Learning Al
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import ClassVar, NamedTuple, Protocol, TypeVar
@@ -17,23 +18,35 @@ from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpecError
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics import gaussian, transforms
-from raytune_hpo.numerics.acquisition import ACQUISITIONS, MeanAcquisition, Predictor
+from raytune_hpo.numerics.acquisition import (
+    ACQUISITIONS,
+    FantasyAcquisition,
+    MeanAcquisition,
+    Predictor,
+    averaged,
+)
 from raytune_hpo.numerics.axes import row_keys
+from raytune_hpo.numerics.beliefs import Leaning
 from raytune_hpo.numerics.cached_predictions import CachedPredictions
 from raytune_hpo.numerics.cokriging import Cokriging, Correction
 from raytune_hpo.numerics.curves import Link, at_fidelities, links, warped
+from raytune_hpo.numerics.fantasies import Fantasies
 from raytune_hpo.numerics.gaussian import Posterior
 from raytune_hpo.numerics.kernels import Embedding
 from raytune_hpo.numerics.neighbours import crowded
 from raytune_hpo.numerics.optimise import Objective, filled, maximised, perturbed
 from raytune_hpo.numerics.pareto import pareto_front
+from raytune_hpo.numerics.shortlist import Shortlist
 from raytune_hpo.numerics.slice_sampling import slice_samples
 from raytune_hpo.options import integer_option, named_option
 from raytune_hpo.protocols import Traits
 from raytune_hpo.rng import derive
+from raytune_hpo.samplers.features import FeaturedEmbedding
 from raytune_hpo.samplers.goal_models import GoalModels, ThetaMemos, front_first
 from raytune_hpo.samplers.history import Memo, Observed, Training, last_due, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
+from raytune_hpo.samplers.sources import SourcedEmbedding
+from raytune_hpo.samplers.supply import Pending, Searches, Stage
 from raytune_hpo.space import Space
 
 _ACQUISITIONS = (*ACQUISITIONS, "thompson", "mace")
@@ -45,10 +58,16 @@ _NUM_SLICES = 10
 _MOST_FITTED = 256  # trials that length scales are learned from
 # Candidates from the prior, and near the best trials: hardly any of the prior's are better, in many dimensions none.
 _DRAWN, _NEAR = 20, 600
+_MOST_CHANGED = 20  # columns of a candidate that is near (Regis and Shoemaker 2013)
 _PARENTS = 3  # best trials that candidates are near to
 _NUM_STARTS = 3
 _MOST_SAMPLED = 400  # candidates of a joint sample
 _RETURNED = 64
+_CROWD, _MOST_IN_A_CROWD = 16, 512  # where so many trials run, the model looks at no more that have ended
+_LISTED = 256  # rows of a search that further suggestions are taken from
+_NUM_FANTASIES = 16
+_BELIEVED = 10.0  # the exponent of what is believed, divided by the number of trials
+_LITTLE_NOISE = 1e-3  # its variance, in units of that of the losses
 
 _Self = TypeVar("_Self", bound="GP")
 
@@ -60,6 +79,23 @@ class _Fit(NamedTuple):
     transform: str
 
 
+class _Found(NamedTuple):
+    """What a search has found.
+
+    Attributes:
+        training: what the posterior has learned from.
+        best: the best loss, by the posterior's means.
+        ranked: rows, the best first.
+        shortlist: the same under the posterior.
+    """
+
+    posterior: Posterior
+    training: Training
+    best: float
+    ranked: Ranked
+    shortlist: Shortlist
+
+
 @dataclass(frozen=True)
 class _Fits:
     """What was fitted.
@@ -68,12 +104,14 @@ class _Fits:
         newest: to the newest prefix that was due.
         levels: the same of each fidelity, the lowest first.
         predictions: of the listed rows.
+        searches: the newest ones.
         goals: hyperparameters of several goals and constraints.
     """
 
     newest: Memo[_Fit] = field(default_factory=Memo)
     levels: defaultdict[int, Memo[Array]] = field(default_factory=partial(defaultdict, Memo))
     predictions: CachedPredictions = field(default_factory=CachedPredictions)
+    searches: Searches[_Found] = field(default_factory=Searches)
     goals: ThetaMemos = field(default_factory=ThetaMemos)
 
 
@@ -115,7 +153,9 @@ class GP(ModelBased):
             outcome constraints, another acquisition than "log_ei", or slice samples.
     """
 
-    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True, version=3)
+    traits: ClassVar[Traits] = replace(
+        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, recalls=True, version=4
+    )
 
     def __init__(
         self,
@@ -158,9 +198,16 @@ class GP(ModelBased):
         """The rows with the best values of the acquisition function."""
         if len(self._goals) > 1 or self._constraints:
             return self._of_goals(observed, running, rng)
-        training, pending = self._training(observed), self._embedding(running)
-        posteriors = [posterior.fantasised(pending) for posterior in self._posteriors(observed, training)]
-        known, listed = np.concatenate([observed.X, running]), self._cube.listed
+        training = self._training(observed)
+        posteriors, known, listed = (
+            self._posteriors(observed, training),
+            np.concatenate([observed.X, running]),
+            self._cube.listed,
+        )
+        if self._has_one_model and isinstance(posterior := posteriors[0], Posterior):
+            return self._with_fantasies(posterior, training, known, running, rng)
+        bests = [float(posterior.means.min()) for posterior in posteriors]
+        posteriors = [posterior.fantasised(self._embedding(running)) for posterior in posteriors]
         if self.acquisition == "thompson":
             if listed is None:
                 candidates = self._candidates(training, _MOST_SAMPLED // 2, _MOST_SAMPLED // 2, rng)
@@ -175,9 +222,81 @@ class GP(ModelBased):
             searched = partial(self._searched, candidates, known, running)
         else:
             searched = partial(self._looked_up, posteriors, listed, self._cube.untried(known))
+        acquisition = partial(MeanAcquisition, posteriors, bests)
         if self.acquisition == "mace":
-            return self._by_front(posteriors, searched, rng)
-        return searched(self._acquisition(self.acquisition, posteriors))
+            return self._by_front(acquisition, searched, rng)
+        return searched(acquisition(self.acquisition))
+
+    def supply(self, observed: Observed, pending: Pending, rng: np.random.Generator) -> Ranked:
+        """The best rows of a search or, of a search that was made for another trial, what is the best of them now."""
+        if not self._has_one_model:
+            return self.propose(observed, pending.X, rng)
+        stage = Stage.of(observed, pending)
+        known = observed.first(stage.num_told)
+        found = self.fits.searches.of(stage, known, partial(self._found, stage, known))
+        if stage.is_first:
+            return found.ranked
+        ended, running = observed.X[len(known) :], pending.X
+        losses = observed.Y[len(known) :, 0]
+        y = transforms.placed(losses, found.training.y, found.training.losses)
+        normals = derive(self._seed, "gp/fantasies", len(observed)).standard_normal((len(running), _NUM_FANTASIES)).T
+        outlook = found.shortlist.after(self._embedding(ended), y, self._embedding(running), normals)
+        best = min(found.best, float(outlook.ended.min(initial=np.inf)))
+        X = found.ranked.X
+        scores = averaged(self.acquisition, outlook.means, outlook.sd, best, self._noise(found.posterior))
+        scores = self._leaning(len(observed) + len(running))(scores, X)
+        taken = set(row_keys(np.concatenate([ended, running])))
+        scores[self._is_taken(X, taken, self._kept_apart(found.posterior, running))] = -np.inf
+        return Ranked.of(X, scores, _RETURNED)
+
+    @property
+    def _has_one_model(self) -> bool:
+        """Whether there is one goal, and one model of it whose acquisition function has gradients to follow."""
+        is_simple = len(self._goals) == 1 and not self._constraints and self.marginalize != "slice"
+        return is_simple and self.acquisition in ACQUISITIONS and self._cube.listed is None
+
+    def _found(self, stage: Stage, observed: Observed) -> _Found:
+        """What a search finds at a stage, of which it knows these trials."""
+        rng = derive(self._seed, f"gp/search/{stage.turn}", stage.num_told)
+        is_crowded = len(stage.running) >= _CROWD
+        training = self._training(observed, _MOST_IN_A_CROWD if is_crowded else math.inf)
+        (posterior,) = self._posteriors(observed, training)
+        assert isinstance(posterior, Posterior), "without curves there is no other"
+        known = np.concatenate([observed.X, stage.running])
+        ranked = self._with_fantasies(posterior, training, known, stage.running, rng, _LISTED)
+        ranked = Ranked(self._cube.settled(ranked.X), ranked.scores)  # to be known again once they run
+        shortlist = Shortlist(posterior, self._embedding(ranked.X))
+        return _Found(posterior, training, float(posterior.means.min()), ranked, shortlist)
+
+    def _with_fantasies(
+        self,
+        posterior: Posterior,
+        training: Training,
+        known: Array,
+        running: Array,
+        rng: np.random.Generator,
+        most: int = _RETURNED,
+    ) -> Ranked:
+        """The best rows on average over how the running trials may end."""
+        fantasies = Fantasies.of(
+            posterior, self._embedding(running), rng.standard_normal((_NUM_FANTASIES, len(running)))
+        )
+        best, noise = float(posterior.means.min()), self._noise(posterior)
+        acquisition = FantasyAcquisition(fantasies, best, self.acquisition, noise)
+        candidates = self._candidates(training, _DRAWN, _NEAR, rng)
+        return self._searched(candidates, known, self._kept_apart(posterior, running), acquisition, most)
+
+    @staticmethod
+    def _noise(posterior: Posterior) -> float:
+        """The variance of the noise; 0 where there is so little that it may be the model's own error."""
+        noise = float(np.exp(posterior.theta[-1]))
+        return noise if noise > _LITTLE_NOISE else 0.0
+
+    def _kept_apart(self, posterior: Posterior, running: Array) -> Array:
+        """The running rows that nothing may come close to: under noise a trial that is still to end leaves so much doubt
+        where it runs that all workers would be sent there.
+        """
+        return running if self._noise(posterior) else running[:0]
 
     # -------------------------------------------------------------------------------------------- the model
 
@@ -208,17 +327,17 @@ class GP(ModelBased):
         due = observed.first(last_due(len(observed)))
         return self.fits.newest.of(due, partial(self._fitted, due))
 
-    def _training(self, observed: Observed) -> Training:
-        """The trials that the model looks at."""
-        return self._trained_on(observed, self._fit(observed).transform)[0]
+    def _training(self, observed: Observed, most: float = math.inf) -> Training:
+        """The trials that the model looks at, and no more than so many."""
+        return self._trained_on(observed, self._fit(observed).transform, most)[0]
 
-    def _trained_on(self, observed: Observed, transform: str) -> tuple[Training, float]:
+    def _trained_on(self, observed: Observed, transform: str, most: float = math.inf) -> tuple[Training, float]:
         """The trials that the model looks at, and the variance of their transformed losses before these are standardised;
         failed trials count as the worst of them.
         """
         y = observed.Y[:, 0]
         told = ~np.isnan(y)
-        kept = representatives(np.where(told, y, np.inf), self.max_points)
+        kept = representatives(np.where(told, y, np.inf), int(min(self.max_points, most)))
         y, told = y[kept], told[kept]
         warped = np.empty(len(y))
         warped[told] = _TRANSFORMS[transform](y[told])
@@ -256,7 +375,7 @@ class GP(ModelBased):
 
     @cached_property
     def _prior(self) -> gaussian.Prior:
-        prior = gaussian.scaled_prior(len(self._cube.axes))
+        prior = gaussian.scaled_prior(int(self._embedding.owner.max(initial=-1)) + 1)
         return prior.with_noise(_FIXED_NOISE) if self.marginalize == "none" else prior
 
     # -------------------------------------------------------------------------------------------- several fidelities
@@ -318,9 +437,9 @@ class GP(ModelBased):
             return Ranked.of(rows, self._models.values(acquisition, rows), _RETURNED)
         order = front_first(observed)
         best = np.argsort(order, kind="stable")[: max(_PARENTS, int((order == 0).sum()))]
-        near = perturbed(filled(observed.X[best], rng), _NEAR, self._cube.axes, rng)
+        near = perturbed(filled(observed.X[best], rng), _NEAR, self._cube.axes, rng, most=_MOST_CHANGED)
         candidates = np.concatenate([self._cube.draw(_DRAWN, rng), self._cube.proper(near)])
-        return self._searched(candidates, known, running, acquisition)
+        return self._searched(candidates, known, running, acquisition)  # running trials are kept apart, noise or not
 
     @cached_property
     def _models(self) -> GoalModels:
@@ -335,7 +454,10 @@ class GP(ModelBased):
 
     @cached_property
     def _embedding(self) -> Embedding:
-        return Embedding(self._cube.axes)
+        embedding = Embedding(self._cube.axes)
+        if self._cube.space.features is not None:
+            embedding = FeaturedEmbedding(embedding, self._cube.space)
+        return SourcedEmbedding(embedding, self.sources) if self.sources else embedding
 
     @cached_property
     def _listed_features(self) -> Array:
@@ -345,14 +467,11 @@ class GP(ModelBased):
 
     # -------------------------------------------------------------------------------------------- the acquisition
 
-    def _acquisition(self, name: str, posteriors: Sequence[Predictor]) -> MeanAcquisition:
-        return MeanAcquisition(posteriors, [float(posterior.means.min()) for posterior in posteriors], name)
-
     def _candidates(self, training: Training, num_drawn: int, num_near: int, rng: np.random.Generator) -> Array:
         """Proper rows from the prior and, after those, near the best trials."""
         cube = self._cube
         parents = filled(training.X[np.argsort(training.y, kind="stable")[:_PARENTS]], rng)
-        near = cube.proper(perturbed(parents, num_near, cube.axes, rng))
+        near = cube.proper(perturbed(parents, num_near, cube.axes, rng, most=_MOST_CHANGED))
         return np.concatenate([cube.draw(num_drawn, rng), near])
 
     def _looked_up(
@@ -365,55 +484,67 @@ class GP(ModelBased):
         else:
             predictions = [posterior.predict(self._listed_features) for posterior in posteriors]
         of_untried = [(mean[untried], sd[untried]) for mean, sd in predictions]
-        return Ranked.of(listed[untried], acquisition.values_of(of_untried), _RETURNED)
+        rows = listed[untried]
+        num_begun = len(listed) - len(untried)
+        return Ranked.of(rows, self._leaning(num_begun)(acquisition.values_of(of_untried), rows), _RETURNED)
 
-    def _searched(self, candidates: Array, known: Array, running: Array, acquisition: _Acquisition) -> Ranked:
+    def _searched(
+        self, candidates: Array, known: Array, apart: Array, acquisition: _Acquisition, most: int = _RETURNED
+    ) -> Ranked:
         """The best of some candidates and, before them, what local search from the best of them finds.
 
         Args:
             candidates: those from all over come first.
+            known, apart: see ``_is_taken``.
         """
-        objective = self._objective(acquisition, known, running)
+        objective = self._objective(acquisition, known, apart)
         values = objective.values(candidates)
         order = np.argsort(-values, kind="stable")
         # The best of those from all over is a start too, or all might lead to one local maximum.
         starts = np.append(order[:_NUM_STARTS], order[order < _DRAWN][0])
         rows, reached = maximised(objective, np.nan_to_num(candidates[starts], nan=0.5))
-        best = order[:_RETURNED]
+        best = order[:most]
         return Ranked.of(
             np.concatenate([self._cube.proper(rows), candidates[best]]), np.concatenate([reached, values[best]])
         )
 
-    def _objective(self, acquisition: _Acquisition, known: Array, running: Array) -> Objective:
-        """The acquisition function, -inf where a trial has been, or close to where one is running.
+    def _objective(self, acquisition: _Acquisition, known: Array, apart: Array) -> Objective:
+        """The acquisition function, -inf where a row is taken."""
+        embedding, seen, believed = self._embedding, set(row_keys(known)), self._leaning(len(known))
 
-        Under noise the model would send all workers to its one optimum: a trial that it believes in advance tells it
-        nothing that takes this away.
-        """
-        embedding, seen = self._embedding, set(row_keys(known))
-
-        # The values are -inf at known rows, the gradients know nothing of it: L-BFGS follows the smooth function
-        # underneath, and where it ends too close to a known row, ``maximised`` keeps the row that it began at. A column
-        # that is not active has no coordinate to move, so its gradient is 0.
+        # The values are -inf at taken rows, the gradients know nothing of it: L-BFGS follows the smooth function
+        # underneath, and where it ends too close to a taken row, ``maximised`` keeps the row that it began at.
         def values(X: Array) -> Array:
-            taken = np.array([key in seen for key in row_keys(X)], dtype=bool)
-            if len(running):
-                taken |= crowded(self._cube.axes, X, running)
-            return np.where(taken, -np.inf, acquisition.values(embedding(X)))
+            value = believed(acquisition.values(embedding(X)), X)
+            return np.where(self._is_taken(X, seen, apart), -np.inf, value)
 
         def values_and_gradients(X: Array) -> tuple[Array, Array]:
             value, gradient = acquisition.values_and_gradients(embedding(X))
-            return value, np.where(np.isnan(X), 0.0, gradient[:, embedding.slots])
+            return believed.sloped(value, embedding.by_column(X, gradient), X)
 
         return Objective(self._cube.axes, self._cube.proper, values, values_and_gradients)
 
+    def _leaning(self, num_begun: int) -> Leaning:
+        """How much what is believed still counts after so many trials."""
+        beliefs = self._cube.space.beliefs
+        is_log = self.acquisition not in ("ei", "pi")
+        return Leaning(beliefs, _BELIEVED * beliefs.weight / max(num_begun, 1), is_log)
+
+    def _is_taken(self, X: Array, known: Set[bytes], apart: Array) -> Array:
+        """Which rows (n,) have been tried, are running, or lie close to some that are to be kept apart from."""
+        taken = np.array([key in known for key in row_keys(X)], dtype=bool)
+        return taken | crowded(self._cube.axes, X, apart) if len(apart) else taken
+
     def _by_front(
-        self, posteriors: Sequence[Predictor], searched: Callable[[MeanAcquisition], Ranked], rng: np.random.Generator
+        self,
+        acquisition: Callable[[str], MeanAcquisition],
+        searched: Callable[[MeanAcquisition], Ranked],
+        rng: np.random.Generator,
     ) -> Ranked:
         """Rows on the Pareto front of EI, PI and UCB, in random order, before all others."""
-        rows = np.concatenate([searched(self._acquisition(name, posteriors)).X for name in _MACE])
+        rows = np.concatenate([searched(acquisition(name)).X for name in _MACE])
         Z = self._embedding(rows)
-        V = np.column_stack([self._acquisition(name, posteriors).values(Z) for name in _MACE])
+        V = np.column_stack([acquisition(name).values(Z) for name in _MACE])
         mixed = rng.permutation(len(rows))
         return Ranked.of(rows[mixed], pareto_front(-V)[mixed].astype(float))
 

@@ -3,6 +3,7 @@
 X  (n, d)  coordinates in the unit cube; NaN where a parameter was not active
 Y  (n, m)  losses of m goals; NaN where a trial failed, or has none
 C  (n, c)  by how much c outcome constraints are broken, below 0 where they are kept; NaN where that is not known
+told  (n,)  how many trials had been told when each was suggested; -1 where nobody noted it
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _EVERY = 20  # trials; up to then models are fitted to every one, later to every
 _GROWTH = 1.1
 _MOST_REPORTS = 200  # that are kept of a curve
 
+TOLD = "told"  # the key in ``meta``: how many trials the sampler had been told when it suggested this one
+
 
 class Observed(NamedTuple):
     """The first n trials, in the order in which they were told first. Views: not to be written to.
@@ -35,28 +38,33 @@ class Observed(NamedTuple):
         curves: what the trials reported at which step; None where all losses are those of completed trials, or
             nobody asked for curves.
         C: (n, c) of c outcome constraints; None where there are none.
+        told: (n,) how many trials had been told when each was suggested, -1 where that is not known; None where nobody asks.
     """
 
     X: Array
     Y: Array
     curves: Curves | None = None
     C: Array | None = None
+    told: Array | None = None
 
     def __len__(self) -> int:  # a NamedTuple's own length is its number of fields
         return len(self.X)
 
     def first(self, n: int) -> Observed:
         """The first n of them: models are fitted to prefixes, so that a fit can be repeated."""
-        curves, C = self.curves, self.C
         return Observed(
-            self.X[:n], self.Y[:n], None if curves is None else curves.first(n), None if C is None else C[:n]
+            self.X[:n],
+            self.Y[:n],
+            None if self.curves is None else self.curves.first(n),
+            None if self.C is None else self.C[:n],
+            None if self.told is None else self.told[:n],
         )
 
     def without_needless_curves(self) -> Observed:
         """Without curves, where these say nothing that the losses do not say: no trial was stopped or paused."""
         if self.curves is None or (~np.isnan(self.Y).any(axis=1) & ~self.curves.completed).any():
             return self
-        return Observed(self.X, self.Y, None, self.C)
+        return Observed(self.X, self.Y, None, self.C, self.told)
 
     def is_same(self, other: Observed) -> bool:
         """Whether both have the same rows, losses and constraints, so that a fit to one is a fit to the other."""
@@ -97,8 +105,8 @@ class Training(NamedTuple):
 
 
 class _Note(NamedTuple):
-    """What is noted of a trial: its row, configuration, losses, the losses (k, m) at k steps, whether it completed, and by
-    how much it breaks the constraints.
+    """What is noted of a trial: its row, configuration, losses, the losses (k, m) at k steps, whether it completed, by how
+    much it breaks the constraints, and how many had been told when it was suggested.
     """
 
     row: int
@@ -108,6 +116,7 @@ class _Note(NamedTuple):
     curve: Array
     completed: bool
     excesses: tuple[float, ...]
+    told: int
 
 
 class _Columns(NamedTuple):
@@ -116,13 +125,14 @@ class _Columns(NamedTuple):
     X: Array
     Y: Array
     C: Array
+    told: Array
     curves: Curves | None
     n: int
 
     def written(self) -> Observed:
         """The rows."""
         C = self.C[: self.n] if self.C.shape[1] else None
-        return Observed(self.X[: self.n], self.Y[: self.n], self.curves, C)
+        return Observed(self.X[: self.n], self.Y[: self.n], self.curves, C, self.told[: self.n, 0])
 
 
 class History:
@@ -146,8 +156,8 @@ class History:
         self._numbers: list[int] = []  # of trials, by their rows
         self._notes: list[_Note] = []
         curves = Curves.none(num_goals) if keeps_curves else None
-        X, Y, C = (np.empty((0, width)) for width in (space.num_columns, num_goals, len(self._constraints)))
-        self._columns = _Columns(X, Y, C, curves, 0)
+        X, Y, C, told = (np.empty((0, width)) for width in (space.num_columns, num_goals, len(self._constraints), 1))
+        self._columns = _Columns(X, Y, C, told, curves, 0)
         self._read = 0  # how many notes stand in the columns
 
     def __len__(self) -> int:
@@ -217,6 +227,7 @@ class History:
             values.reshape(-1, self._num_goals)[kept],
             trial.status is Status.COMPLETED,
             self._excesses(trial),
+            told_before(trial),
         )
 
     def _excesses(self, trial: Trial) -> tuple[float, ...]:
@@ -235,13 +246,20 @@ class History:
         nothing = (np.nan,) * self._num_goals
         columns.Y[rows] = [nothing if note.losses is None else note.losses for note in newest.values()]
         columns.C[rows] = [note.excesses for note in newest.values()]
+        columns.told[rows, 0] = [note.told for note in newest.values()]
         curves = columns.curves and columns.curves.replaced(
             rows,
             [note.steps for note in newest.values()],
             [note.curve for note in newest.values()],
             np.array([note.losses if note.completed and note.losses else nothing for note in newest.values()]),
         )
-        return _Columns(columns.X, columns.Y, columns.C, curves, n)
+        return _Columns(columns.X, columns.Y, columns.C, columns.told, curves, n)
+
+
+def told_before(trial: Trial) -> int:
+    """How many trials had been told when this one was suggested; -1 where that is not known."""
+    told = trial.meta.get(TOLD)
+    return told if isinstance(told, int) else -1
 
 
 def representatives(y: Array, most: int) -> Array:
@@ -280,7 +298,8 @@ def _copied(columns: _Columns, room: int) -> _Columns:
         copy[: columns.n] = rows[: columns.n]
         return copy
 
-    return _Columns(grown(columns.X), grown(columns.Y), grown(columns.C), columns.curves, columns.n)
+    told = grown(columns.told)
+    return _Columns(grown(columns.X), grown(columns.Y), grown(columns.C), told, columns.curves, columns.n)
 
 
 def _thinned(n: int) -> Array:

@@ -9,11 +9,15 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from raytune_hpo.arrays import Array
+from raytune_hpo.facts import Recalled
 from raytune_hpo.numerics.curves import expected_losses
+from raytune_hpo.numerics.kernels import Embedding
 from raytune_hpo.numerics.transforms import half_ranked, standardised
 from raytune_hpo.protocols import Signal, Suggestion, Traits
 from raytune_hpo.samplers.base import ConstraintLearner
-from raytune_hpo.samplers.history import Observed
+from raytune_hpo.samplers.history import TOLD, Observed, told_before
+from raytune_hpo.samplers.sources import OPENING, Source, opening
+from raytune_hpo.samplers.supply import Pending
 from raytune_hpo.trial import Trial
 
 
@@ -41,12 +45,14 @@ class Selection(NamedTuple):
     Attributes:
         ranked: the rows that a model proposed; None where none was asked.
         model, observed: the sampler that proposed them, and the trials that it had learned from.
+        num_running: trials that were pending, and not among these.
     """
 
     suggestion: Suggestion | Signal
     ranked: Ranked | None = None
     model: ModelBased | None = None
     observed: Observed | None = None
+    num_running: int = 0
 
 
 class ModelBased(ConstraintLearner, ABC):
@@ -57,14 +63,18 @@ class ModelBased(ConstraintLearner, ABC):
 
     A subclass keeps its options as attributes of the same names, and answers ``initial`` and ``propose``. Both must
     depend on nothing but their arguments, the options and what ``bind`` was given; what they compute may be kept in
-    ``fits``, to be computed again from the same history.
+    ``fits``, to be computed again from the same history. One whose ``traits`` say ``in_batches`` answers ``supply`` too, and
+    its suggestions say in their meta how many trials had been told.
 
     Attributes:
+        sources: earlier studies, of which it has been told.
         fits: the models that were fitted, as memos. Samplers of one study whose ``model_key`` is the same may share it.
     """
 
     traits: ClassVar[Traits] = Traits(reads_reports=True, needs=("scipy",), version=2)
     fits: Any = None
+    sources: tuple[Source, ...] = ()
+    _opening: Array | None = None
 
     @property
     def model_key(self) -> Hashable:
@@ -83,6 +93,15 @@ class ModelBased(ConstraintLearner, ABC):
             observed: at least one trial has losses.
             running: (p, d) where the pending trials stand.
         """
+
+    def supply(self, observed: Observed, pending: Pending, rng: np.random.Generator) -> Ranked:
+        """As ``propose``, where it is known which of the pending trials were suggested since the newest results: these may
+        share one search with the suggestion to come.
+
+        Args:
+            observed: at least one trial has losses, and all of those are final.
+        """
+        return self.propose(observed, pending.X, rng)
 
     def expect(self, observed: Observed, rows: Array) -> Array | None:
         """The losses (k,) that the model expects at rows (k, d), in their own units; None if it cannot say.
@@ -108,6 +127,18 @@ class ModelBased(ConstraintLearner, ABC):
         """
         return None
 
+    def recall(self, earlier: Recalled) -> None:
+        """Note what an earlier study says."""
+        self.sources = (*self.sources, Source.of(Embedding(self._cube.axes), earlier))
+
+    def _first_rows(self, begun: int, rng: np.random.Generator) -> Array:
+        """What to try before the model is asked: what earlier studies would, then an even design."""
+        if self.sources and begun < OPENING:
+            if self._opening is None:  # not before: only an ask does its linear algebra as any other process would
+                self._opening = opening(self._cube, self.sources)
+            return self._opening[begun:]
+        return self._cube.spread(begun, self._seed, rng)
+
     def compared(self, pending: Sequence[Trial]) -> tuple[Observed, Array]:
         """What was observed, with losses that may be compared, and the rows (p, d) of the pending trials that it lacks."""
         observed = self._history.read()
@@ -118,7 +149,7 @@ class ModelBased(ConstraintLearner, ABC):
         observed = self._history.read(reporting)
         assert observed.curves is not None, "there were partial trials before these, and there are now"
         Y = expected_losses(observed.curves, lambda y: standardised(half_ranked(y)))
-        return Observed(observed.X, Y, observed.curves, observed.C), self._cube.encode(silent)
+        return Observed(observed.X, Y, observed.curves, observed.C, observed.told), self._cube.encode(silent)
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
         """The next point of the even design or, from then on, the best that the model proposes."""
@@ -133,11 +164,16 @@ class ModelBased(ConstraintLearner, ABC):
             return Selection(Suggestion(cube.config(np.empty(0))))
         observed, running = self.compared(pending)
         begun = len(observed) + len(running)
-        ranked = None
+        ranked, meta = None, {}
         if begun < self.initial() or np.isnan(observed.Y).any(axis=1).all():
-            rows = cube.spread(begun, self._seed, rng)
+            rows = self._first_rows(begun, rng)
         else:
-            ranked = self.propose(observed, running, rng)
+            if self.traits.in_batches and observed.curves is None:
+                meta = {TOLD: len(observed)}
+                told = np.array([told_before(trial) for trial in pending], dtype=np.int64)
+                ranked = self.supply(observed, Pending(running, told), rng)
+            else:
+                ranked = self.propose(observed, running, rng)
             rows = ranked.X
         x = cube.first_new(rows, np.concatenate([observed.X, running]), rng)
-        return Selection(Suggestion(cube.config(x)), ranked, self, observed)
+        return Selection(Suggestion(cube.config(x), meta), ranked, self, observed, len(running))

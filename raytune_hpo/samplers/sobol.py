@@ -81,7 +81,8 @@ class Sobol:
         """The configurations of a block, None where a constraint is broken."""
         size = _block_size(self._space.num_columns)
         seed = int(derive(self._seed, "sobol").integers(2**63)) if self.scramble else None
-        configs = self._space.decode(quasi.sobol(self._space.num_columns, block * size, size, seed))
+        even = quasi.sobol(self._space.num_columns, block * size, size, seed)
+        configs = self._space.decode(self._space.beliefs.drawn(even))
         feasible = self._space.is_feasible(configs)
         return [config if fits else None for config, fits in zip(configs, feasible.tolist(), strict=True)]
 

@@ -26,6 +26,7 @@ from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
 
 _LEAST_WIDTH = 1e-9  # of kernels, or one of them is all there is
+_BELIEVED = 20  # good trials that beliefs count as, divided by the number of all trials
 _MOST_BAD = 400  # bad trials in the model: enough for kernels as wide as theirs, and an ask costs no more with more
 
 
@@ -99,7 +100,18 @@ class TPE(ModelBased):
             drawn = near.sample(self.n_candidates, rng)
             mixed = rng.permuted(drawn, axis=0)  # each coordinate from another candidate: what is good in several
             candidates = self._cube.proper(np.concatenate([drawn, mixed]))
-        return Ranked.of(candidates, near.log_ratio(away, candidates))
+        if not (beliefs := self._cube.space.beliefs).by_column:
+            return Ranked.of(candidates, near.log_ratio(away, candidates))
+        # What is believed is one more component of the good ones, which counts as so many trials and fades as they come.
+        count = beliefs.weight * _BELIEVED / (len(observed) + len(running))
+        share = count / (count + len(good) + self.prior_weight)
+        if listed is None:
+            believed = self._cube.draw(math.ceil(share * self.n_candidates), rng)
+            candidates = np.concatenate([candidates, believed])
+        good_logs = np.logaddexp(
+            math.log1p(-share) + near.log_density(candidates), math.log(share) + beliefs.log_density(candidates)
+        )
+        return Ranked.of(candidates, good_logs - away.log_density(candidates))
 
 
 def split(losses: Array, gamma: float) -> tuple[Array, Array]:

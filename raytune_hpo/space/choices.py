@@ -152,12 +152,12 @@ class Choice(_Listed):
         return {"options": list(map(to_stored, self.options)), "weights": weights, "is_grid_axis": self.is_grid_axis}
 
 
-def _shares(weights: Iterable[float], num: int) -> tuple[float, ...]:
-    shares = tuple(number(weight, "a weight of a choice") for weight in weights)
+def _shares(weights: Iterable[float], num: int, what: str = "a choice") -> tuple[float, ...]:
+    shares = tuple(number(weight, f"a weight of {what}") for weight in weights)
     if len(shares) != num:
-        raise SpaceError(f"a choice needs one weight for each option: {num} options, {len(shares)} weights")
+        raise SpaceError(f"{what} needs one weight for each option: {num} options, {len(shares)} weights")
     if min(shares) <= 0:
-        raise SpaceError(f"the weights of a choice must be above 0, got {min(shares)}; leave that option out")
+        raise SpaceError(f"the weights of {what} must be above 0, got {min(shares)}; leave that option out")
     return shares
 
 
@@ -175,19 +175,26 @@ def _merged(options: tuple[Any, ...], shares: tuple[float, ...]) -> tuple[tuple[
 class Ordinal(_Listed):
     """One of several values whose order matters: neighbours in the list are neighbours in the unit interval.
 
+    Args:
+        options: any values.
+        weights: how likely each is thought to be a good one, in any unit, all above 0; equally likely without.
+
     Raises:
-        SpaceError: no values, or one that is listed twice.
+        SpaceError: no values, one that is listed twice, or weights that do not fit them.
     """
 
     kind = "ordinal"
 
     options: tuple[Any, ...] = field()
+    weights: tuple[float, ...] | None = None
 
-    def __init__(self, options: Iterable[Any]) -> None:
+    def __init__(self, options: Iterable[Any], weights: Iterable[float] | None = None) -> None:
         listed = _listed(options, "ordinal")
         if twice := _repeated(listed):
             raise SpaceError(f"ordinal lists each value once, got {show(twice[0])} twice")
+        shares = None if weights is None else _shares(weights, len(listed), "an ordinal")
         object.__setattr__(self, "options", listed)
+        object.__setattr__(self, "weights", None if shares is None or len(set(shares)) == 1 else shares)
 
     def codes(self, unit: Array) -> Array:
         return equal_cells(unit, self.size)
@@ -196,4 +203,5 @@ class Ordinal(_Listed):
         return (codes + 0.5) / self.size
 
     def to_json(self) -> dict[str, Any]:
-        return {"options": list(map(to_stored, self.options))}
+        options = {"options": list(map(to_stored, self.options))}
+        return options if self.weights is None else {**options, "weights": list(self.weights)}

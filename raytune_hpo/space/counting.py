@@ -1,7 +1,7 @@
 """Numbering the configurations of a finite space, in the order of ``itertools.product``: the last entry runs fastest.
 
 A configuration is a ``Place``: the position of the value of each active column. Options of a branch follow each other,
-each with all configurations below it.
+each with all configurations below it, and so do the lengths of a list.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ def count(node: Node) -> int | None:
         return _total([count(option) for option in node.options], sum)
     if isinstance(node, Gated):
         return _count_entries(node, 0, {})
+    if isinstance(node, Series) and node.length is not None:
+        return _total([count(shorter) for shorter in _of_each_length(node)], sum)
     return _total([count(part) for part in _parts(node)], math.prod)
 
 
@@ -38,6 +40,12 @@ def _parts(node: Node) -> tuple[Node, ...]:
     if isinstance(node, Record):
         return tuple(item for _, item in node.items)
     return node.items if isinstance(node, Series) else ()
+
+
+def _of_each_length(node: Series) -> list[Series]:
+    """The lists that one of several lengths may be, the shortest first."""
+    assert node.length is not None
+    return [Series(node.items[:num]) for num in range(node.length.lo, node.length.hi + 1)]
 
 
 def _finite(node: Node) -> int:
@@ -59,6 +67,13 @@ def place_of(node: Node, index: int, place: Place) -> None:
         place_of(node.options[position], index, place)
     elif isinstance(node, Gated):
         _place_entries(node, index, place)
+    elif isinstance(node, Series) and node.length is not None:
+        for position, shorter in enumerate(_of_each_length(node)):
+            if index < (num := _finite(shorter)):
+                place[node.column] = position
+                place_of(shorter, index, place)
+                break
+            index -= num
     else:
         for part in reversed(_parts(node)):
             index, here = divmod(index, _finite(part))
@@ -74,6 +89,9 @@ def index_at(node: Node, place: Place) -> int:
         return sum(map(_finite, node.options[:chosen])) + index_at(node.options[chosen], place)
     if isinstance(node, Gated):
         return _index_entries(node, place)
+    if isinstance(node, Series) and node.length is not None:
+        *shorter, own = _of_each_length(node)[: place[node.column] + 1]
+        return sum(map(_finite, shorter)) + index_at(own, place)
     index = 0
     for part in _parts(node):
         index = index * _finite(part) + index_at(part, place)

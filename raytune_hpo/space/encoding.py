@@ -19,6 +19,7 @@ from raytune_hpo.errors import SpaceError
 from raytune_hpo.space.conditions import holds, tested
 from raytune_hpo.space.drawing import drawable
 from raytune_hpo.space.functions import name_of
+from raytune_hpo.space.numeric import Int
 from raytune_hpo.space.tree import Branch, Column, Const, Derived, Gated, Leaf, Node, Record, Series
 from raytune_hpo.space.validation import select
 from raytune_hpo.space.values import fresh, show
@@ -50,10 +51,7 @@ class Decoder:
         if isinstance(node, Branch):
             return self._build_branch(node, rows)
         if isinstance(node, Series):
-            if not node.items:
-                return [() if node.is_tuple else [] for _ in rows]
-            made = zip(*[self._build(item, rows) for item in node.items], strict=True)
-            return list(made) if node.is_tuple else [list(items) for items in made]
+            return self._build_repeated(node, node.length, rows) if node.length else self._build_series(node, rows)
         if isinstance(node, Gated):
             return self._build_gated(node, rows)
         self._pending.append((node, rows))
@@ -75,6 +73,21 @@ class Decoder:
                 keys.append(key)
                 made.append(values)
         return [dict(zip(keys, values)) for values in zip(*made)] if keys else [{} for _ in rows]  # noqa: B905
+
+    def _build_series(self, node: Series, rows: Array) -> list[Any]:
+        if not node.items:
+            return [() if node.is_tuple else [] for _ in rows]
+        made = zip(*[self._build(item, rows) for item in node.items], strict=True)
+        return list(made) if node.is_tuple else [list(items) for items in made]
+
+    def _build_repeated(self, node: Series, length: Int, rows: Array) -> list[list[Any]]:
+        lengths = length.codes(self._coordinates(node.column, rows))
+        built: list[list[Any]] = [[] for _ in rows]
+        for position, item in enumerate(node.items):
+            here = np.flatnonzero(lengths > position)
+            for place, value in zip(here.tolist(), self._build(item, rows[here]), strict=True):
+                built[place].append(value)
+        return built
 
     def _build_branch(self, node: Branch, rows: Array) -> list[Any]:
         codes = node.domain.codes(self._coordinates(node.column, rows))
@@ -118,8 +131,11 @@ class Encoder:
         elif isinstance(node, Branch):
             self._read_branch(node, values, rows)
         elif isinstance(node, Series):
+            if node.length is not None:
+                self.unit[rows, node.column] = node.length.encode([len(value) for value in values])
             for position, item in enumerate(node.items):
-                self.read(item, [value[position] for value in values], rows)
+                there = [place for place, value in enumerate(values) if position < len(value)]
+                self.read(item, [values[place][position] for place in there], rows[there])
         elif isinstance(node, Gated):
             for entry in node.entries:
                 here = np.array([place for place, value in enumerate(values) if entry.key in value], dtype=np.intp)

@@ -25,7 +25,9 @@ def flat(node: Node, value: Any) -> Iterator[tuple[int, Any]]:
         for key, item in node.items:
             yield from flat(item, value.get(key))
     elif isinstance(node, Series):
-        for item, part in zip(node.items, value, strict=True):
+        if node.length is not None:
+            yield node.column, len(value)
+        for item, part in zip(node.first(value), value, strict=True):
             yield from flat(item, part)
     elif isinstance(node, Gated):
         for entry in node.entries:

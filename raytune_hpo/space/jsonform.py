@@ -78,6 +78,8 @@ def node_to_json(node: Node) -> dict[str, Any]:
         return {"derived": function_to_json(node.function)}
     if isinstance(node, Record):
         return {"dict": [[key, node_to_json(item)] for key, item in node.items]}
+    if isinstance(node, Series) and node.length is not None:
+        return {"repeat": {"block": node_to_json(node.items[0]), "low": node.length.lo, "high": node.length.hi}}
     if isinstance(node, Series):
         return {"tuple" if node.is_tuple else "list": [node_to_json(item) for item in node.items]}
     if isinstance(node, Branch):
@@ -176,6 +178,11 @@ def _branch_from_json(body: dict[str, Any]) -> Branch:
     return Branch(domain, options)
 
 
+def _repeated_from_json(body: dict[str, Any]) -> Series:
+    block = node_from_json(body["block"])
+    return Series((block,) * body["high"], length=Int(body["low"], body["high"]))
+
+
 def _entry_from_json(data: list[Any]) -> Entry:
     key, node, condition = data
     leaf = node_from_json(node)
@@ -208,6 +215,7 @@ _NODES: dict[str, Callable[[Any], Node]] = {
     "dict": lambda body: Record(tuple((key, node_from_json(item)) for key, item in body)),
     "list": lambda body: Series(tuple(map(node_from_json, body))),
     "tuple": lambda body: Series(tuple(map(node_from_json, body)), is_tuple=True),
+    "repeat": _repeated_from_json,
     "branch": _branch_from_json,
     "gated": lambda body: Gated(tuple(map(_entry_from_json, body))),
 }

@@ -25,6 +25,7 @@ from raytune_hpo.space.numbers import (
     number_problem,
     whole_problem,
 )
+from raytune_hpo.space.priors import Prior, checked_prior
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,11 @@ class Float(Continuous):
         log: uniform in its logarithm; lo must be above 0.
         step: only lo, lo + step, ... up to hi. All are equally likely; with ``log`` the likelihood of a value is the
             logarithmic distance to the next.
+        prior: where good values are thought to lie, ``hpo.Normal(mean, sd)`` or ``hpo.Beta(a, b)``; None: anywhere.
 
     Raises:
-        SpaceError: bounds that are reversed or not finite, or a step that is not above 0 or exceeds the range.
+        SpaceError: bounds that are reversed or not finite, a step that is not above 0 or exceeds the range, or a prior
+            that does not fit it.
     """
 
     kind = "float"
@@ -46,6 +49,7 @@ class Float(Continuous):
     hi: float
     log: bool = False
     step: float | None = None
+    prior: Prior | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lo", number(self.lo, "the lower bound of a Float"))
@@ -54,6 +58,7 @@ class Float(Continuous):
         if self.step is not None:
             object.__setattr__(self, "step", number(self.step, "the step of a Float"))
             _ = self._cells
+        object.__setattr__(self, "prior", checked_prior(self.prior, self.lo, self.hi))
 
     @cached_property
     def _cells(self) -> Cells | None:
@@ -125,7 +130,8 @@ class Float(Continuous):
         return grid_problem(value, self.lo, self.step)
 
     def to_json(self) -> dict[str, Any]:
-        return {"lo": self.lo, "hi": self.hi, "log": self.log, "step": self.step}
+        form = {"lo": self.lo, "hi": self.hi, "log": self.log, "step": self.step}
+        return form if self.prior is None else {**form, "prior": self.prior.to_json()}
 
 
 @dataclass(frozen=True)
@@ -135,10 +141,12 @@ class Int(Domain):
     Args:
         log: the likelihood of a value is the logarithmic distance to the next, as in ``lograndint``; lo must be >= 1.
         step: only lo, lo + step, ... up to hi.
+        prior: where good values are thought to lie, ``hpo.Normal(mean, sd)`` or ``hpo.Beta(a, b)``; None: anywhere.
 
     Raises:
         SpaceError: bounds that are reversed, no whole numbers or too far apart to be told apart by a float in [0, 1]
-            (2**52 values; 2**40 on a log scale), or a step that is below 1 or exceeds the range.
+            (2**52 values; 2**40 on a log scale), a step that is below 1 or exceeds the range, or a prior that does not fit
+            it.
     """
 
     kind = "int"
@@ -147,6 +155,7 @@ class Int(Domain):
     hi: int
     log: bool = False
     step: int | None = None
+    prior: Prior | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lo", integer(self.lo, "the lower bound of an Int"))
@@ -155,6 +164,7 @@ class Int(Domain):
         if self.step is not None:
             object.__setattr__(self, "step", integer(self.step, "the step of an Int"))
         _ = self._cells
+        object.__setattr__(self, "prior", checked_prior(self.prior, self.lo, self.hi))
 
     @cached_property
     def _step(self) -> int:
@@ -194,7 +204,8 @@ class Int(Domain):
         return f"must be {self.lo} plus a multiple of {self.step}" if off_grid else None
 
     def to_json(self) -> dict[str, Any]:
-        return {"lo": self.lo, "hi": self.hi, "log": self.log, "step": self.step}
+        form = {"lo": self.lo, "hi": self.hi, "log": self.log, "step": self.step}
+        return form if self.prior is None else {**form, "prior": self.prior.to_json()}
 
 
 @dataclass(frozen=True)

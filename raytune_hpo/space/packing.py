@@ -40,7 +40,7 @@ class Packer:
         if isinstance(node, Branch):
             return self._pack_branch(node, value)
         if isinstance(node, Series):
-            return [self.pack(item, part) for item, part in zip(node.items, value, strict=True)]
+            return [self.pack(item, part) for item, part in zip(node.first(value), value, strict=True)]
         return {key: self.pack(part, value[key]) for key, part in entries(node) if key in value}
 
     def _pack_derived(self, value: Any) -> Any:
@@ -79,7 +79,7 @@ class Packer:
             option = node.options[packed["$option"]]
             return fresh(option.value) if isinstance(option, Const) else self.unpack(option, packed["value"])
         if isinstance(node, Series):
-            items = [self.unpack(item, part) for item, part in zip(node.items, packed, strict=True)]
+            items = [self.unpack(item, part) for item, part in zip(node.first(packed), packed, strict=True)]
             return tuple(items) if node.is_tuple else items
         return {key: self.unpack(part, packed[key]) for key, part in entries(node) if key in packed}
 
@@ -102,7 +102,7 @@ def chosen(node: Node, packed: Any) -> Any:
             return packed
         return {**packed, "value": chosen(node.options[packed["$option"]], packed["value"])}
     if isinstance(node, Series):
-        return [chosen(item, part) for item, part in zip(node.items, packed, strict=True)]
+        return [chosen(item, part) for item, part in zip(node.first(packed), packed, strict=True)]
     return {key: chosen(part, packed[key]) for key, part in entries(node) if key in packed}
 
 

@@ -72,11 +72,10 @@ class Completer:
         return {**made, **{key: item for key, item in value.items() if key not in made}}
 
     def _series(self, node: Series, value: Any, path: Path) -> Any:
-        if not isinstance(value, (list, tuple)) or len(value) != len(node.items):
+        if not isinstance(value, (list, tuple)) or len(value) != len(node.first(value)):
             return value
-        items = [
-            self._value(item, part, (*path, i)) for i, (item, part) in enumerate(zip(node.items, value, strict=True))
-        ]
+        pairs = enumerate(zip(node.first(value), value, strict=True))
+        items = [self._value(item, part, (*path, i)) for i, (item, part) in pairs]
         return tuple(items) if node.is_tuple else items
 
     def _branch(self, node: Branch, value: Any, path: Path) -> Any:
@@ -137,7 +136,7 @@ def _is_fixed(node: Node) -> bool:
     if isinstance(node, Record):
         return all(_is_fixed(item) for _, item in node.items)
     if isinstance(node, Series):
-        return all(map(_is_fixed, node.items))
+        return node.length is None and all(map(_is_fixed, node.items))
     return isinstance(node, (Const, Derived))
 
 

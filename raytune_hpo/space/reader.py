@@ -12,6 +12,9 @@ from raytune_hpo.space.constructors import grid_search
 from raytune_hpo.space.dialects import Foreign, Labelled, translate
 from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.functions import Function, Lifted, SampleFrom
+from raytune_hpo.space.numeric import Int
+from raytune_hpo.space.priors import Prior
+from raytune_hpo.space.repeats import Repeat
 from raytune_hpo.space.stored import check_storable
 from raytune_hpo.space.tree import Branch, Const, Derived, Gated, Leaf, Node, Record, Series
 from raytune_hpo.space.values import plain, show
@@ -71,6 +74,12 @@ class Reader:
             return Leaf(thing)
         if isinstance(thing, SampleFrom):
             return Derived(thing.function)
+        if isinstance(thing, Prior):
+            way_out = "Float(lo, hi, prior=...); hpo.randn(mean, sd) is a parameter without bounds"
+            raise SpaceError(f"a prior is a belief about a parameter, got {thing!r} at {_name(path)}; write {way_out}")
+        if isinstance(thing, Repeat):
+            blocks = tuple(self.read(thing.block, (*path, i), options) for i in range(thing.high))
+            return Series(blocks, length=Int(thing.low, thing.high))
         if isinstance(thing, Mapping) and (not path or holds_domains(thing)):
             items = _checked(thing, path).items()
             return Record(tuple((key, self.read(item, (*path, key), options)) for key, item in items))
@@ -149,7 +158,7 @@ def holds_domains(thing: Any) -> bool:
         return thing.keys() == {"grid_search"} or any(map(holds_domains, thing.values()))
     if isinstance(thing, (list, tuple)):
         return any(map(holds_domains, thing))
-    return isinstance(thing, (Domain, SampleFrom)) or translate(thing) is not thing
+    return isinstance(thing, (Domain, SampleFrom, Repeat)) or translate(thing) is not thing
 
 
 def holds_derived(thing: Any) -> bool:
@@ -158,6 +167,8 @@ def holds_derived(thing: Any) -> bool:
         return any(map(holds_derived, thing.values()))
     if isinstance(thing, (list, tuple)):
         return any(map(holds_derived, thing))
+    if isinstance(thing, Repeat):
+        return holds_derived(thing.block)
     if isinstance(translated := translate(thing), Choice):
         return any(map(holds_derived, translated.options))
     return isinstance(translated, SampleFrom)

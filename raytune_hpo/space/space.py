@@ -13,8 +13,10 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
+from raytune_hpo.numerics.beliefs import Beliefs
 from raytune_hpo.rng import derive
 from raytune_hpo.space import counting
+from raytune_hpo.space.beliefs import beliefs_of, without_beliefs
 from raytune_hpo.space.candidates import Listing, MissingListing, records
 from raytune_hpo.space.derived import discretised, unnumbered, without_functions
 from raytune_hpo.space.drawing import drawn
@@ -49,6 +51,8 @@ class Space:
         columns: one per parameter, those of all branches; column j of the unit cube is ``columns[j]``.
         constraints: those given, and those that came with a foreign space.
         listing: the candidates; None without.
+        prior_weight: how much is thought of the priors of its domains, see ``weighed``.
+        features: a function of a configuration whose numbers models may use, see ``featured``; None without.
 
     Raises:
         SpaceError: naming the parameter, the rule and what came.
@@ -58,6 +62,8 @@ class Space:
     columns: tuple[Column, ...]
     constraints: tuple[Function, ...]
     listing: Listing | MissingListing | None
+    prior_weight: float
+    features: Function | None
     _name: str
 
     def __init__(
@@ -86,7 +92,8 @@ class Space:
     def _set(self, root: Node, constraints: tuple[Function, ...], name: str) -> None:
         numbered, columns = number_columns(root, name)
         # Through __dict__, since a Space refuses to be changed.
-        self.__dict__.update(root=numbered, columns=columns, constraints=constraints, listing=None, _name=name)
+        self.__dict__.update(root=numbered, columns=columns, constraints=constraints, _name=name)
+        self.__dict__.update(listing=None, prior_weight=1.0, features=None)
 
     def _listed(self, configs: list[dict[str, Any]]) -> Listing:
         """The feasible ones of the candidates.
@@ -142,6 +149,34 @@ class Space:
             )
         return self.listing
 
+    # -------------------------------------------------------------------------------------------- what is believed of it
+
+    @cached_property
+    def beliefs(self) -> Beliefs:
+        """Where good configurations are thought to lie: the priors of numbers, and the weights of options."""
+        return beliefs_of([column.domain for column in self.columns], self.prior_weight)
+
+    def weighed(self, prior_weight: float) -> Space:
+        """This space with beliefs of another weight: 1 as they are, less for doubt, more for certainty; with 0 it is the
+        space without priors and weights.
+        """
+        if prior_weight == self.prior_weight or not self.beliefs:
+            return self
+        root = unnumbered(self.root)
+        space = Space._made(root if prior_weight else without_beliefs(root), self.constraints, self._name)
+        space.__dict__.update(listing=self.listing, prior_weight=prior_weight or 1.0, features=self.features)
+        if isinstance(self.listing, Listing):  # weights are part of coordinates
+            space.__dict__["listing"] = Listing(self.listing.configs, space.encode(self.listing.configs))
+        return space
+
+    def featured(self, features: Function | None) -> Space:
+        """This space with a function of a configuration that gives a dict of numbers, the same names for each, from which
+        models learn what configurations have in common. It must depend on nothing else than the configuration.
+        """
+        space = Space._made(unnumbered(self.root), self.constraints, self._name)
+        space.__dict__.update(listing=self.listing, prior_weight=self.prior_weight, features=features)
+        return space
+
     def __repr__(self) -> str:
         columns = ", ".join(column.name for column in self.columns[:8])
         more = f", ... {self.num_columns} in all" if self.num_columns > 8 else ""
@@ -160,12 +195,12 @@ class Space:
         if not self.constraints:
             return [
                 dict(self.drawn(c, rng)) if not self.plain else c
-                for c in self.decode(rng.random((n, self.num_columns)))
+                for c in self.decode(self.beliefs.drawn(rng.random((n, self.num_columns))))
             ]
         found: list[dict[str, Any]] = []
         drawn, size = 0, n
         while len(found) < n:
-            batch = self.decode(rng.random((size, self.num_columns)))
+            batch = self.decode(self.beliefs.drawn(rng.random((size, self.num_columns))))
             found += [config for config, good in zip(batch, self.is_feasible(batch), strict=True) if good]
             drawn += size
             if drawn >= _DRAWS_PER_FEASIBLE * (len(found) + 1):
@@ -335,7 +370,7 @@ class Space:
         Raises:
             SpaceError: one lies outside the domains, or two are the same.
         """
-        space = Space._made(unnumbered(self.root), self.constraints, self._name)
+        space = self.featured(self.features)
         space.__dict__["listing"] = space._listed(records(candidates))
         return space
 
@@ -371,8 +406,8 @@ class Space:
 
     def __getstate__(self) -> dict[str, Any]:
         return {
-            name: value for name, value in self.__dict__.items() if name != "_packer"
-        }  # what is live is so here only
+            name: value for name, value in self.__dict__.items() if name not in ("_packer", "beliefs")
+        }  # what is live is so here only, and tables are large
 
     def to_send(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """A configuration for another process that has this space: options as positions, where copies would be others."""
@@ -389,7 +424,7 @@ class Space:
         if self.constraints or self.plain:
             return self
         space = Space._made(without_functions(unnumbered(self.root)), (), self._name)
-        space.__dict__["listing"] = self.listing
+        space.__dict__.update(listing=self.listing, prior_weight=self.prior_weight, features=self.features)
         return space
 
     def chosen(self, packed: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -399,13 +434,17 @@ class Space:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON form that is equal for equal spaces. Functions and candidates are in it by name and digest."""
-        listed = {} if self.listing is None else {"candidates": self.listing.to_json()}
+        more: dict[str, Any] = {} if self.listing is None else {"candidates": self.listing.to_json()}
+        if self.prior_weight != 1:
+            more["prior_weight"] = self.prior_weight
+        if self.features is not None:
+            more["features"] = function_to_json(self.features)
         return {
             "version": VERSION,
             "name": self._name,
             "root": node_to_json(self.root),
             "constraints": [function_to_json(function) for function in self.constraints],
-            **listed,
+            **more,
         }
 
     @property
@@ -413,6 +452,8 @@ class Space:
         """The functions of the space as its JSON form has them, by what a message calls them."""
         derived = {f"sample_from at {name!r}": function for name, function in derived_functions(self.root)}
         forms = [function_to_json(constraint) for constraint in self.constraints]
+        if self.features is not None:
+            derived["features"] = function_to_json(self.features)
         return derived | {f"constraint {form['function']!r} (number {i})": form for i, form in enumerate(forms)}
 
     @classmethod
@@ -431,6 +472,8 @@ class Space:
         space = cls._made(node_from_json(data["root"]), constraints, data["name"])
         if "candidates" in data:
             space.__dict__["listing"] = MissingListing(data["candidates"])
+        features = function_from_json(data["features"]) if "features" in data else None
+        space.__dict__.update(prior_weight=data.get("prior_weight", 1.0), features=features)
         return space
 
     @cached_property

@@ -3,7 +3,7 @@
 Const    a value that is always the same
 Leaf     one column
 Branch   a choice column some of whose options are subtrees: only the chosen one exists
-Record   a dict of subtrees; Series a list or tuple of them
+Record   a dict of subtrees; Series a list or tuple of them, of a length that may be a column too
 Derived  a value that a function computes from the rest of the configuration
 Gated    a dict whose entries come and go by conditions on each other, as in ConfigSpace
 
@@ -24,6 +24,7 @@ from raytune_hpo.space.choices import Choice
 from raytune_hpo.space.conditions import Condition, Test, both, map_tests
 from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.functions import Function
+from raytune_hpo.space.numeric import Int
 from raytune_hpo.space.values import is_plain, is_scalar, key_of
 
 UNNUMBERED = -1
@@ -85,6 +86,12 @@ class Record(_Node):
 class Series(_Node):
     items: tuple[Node, ...]
     is_tuple: bool = False
+    length: Int | None = None  # of a list that has only the first of its items; None: it has all
+    column: int = UNNUMBERED  # of its length
+
+    def first(self, value: Any) -> tuple[Node, ...]:
+        """The subtrees of the items that a value has."""
+        return self.items if self.length is None else self.items[: len(value)]
 
 
 @dataclass(frozen=True)
@@ -189,7 +196,7 @@ def shape_of_node(node: Node) -> Hashable:
     """The keys of a Record, the length of a Series; None where values of several shapes may come."""
     if isinstance(node, Record):
         return frozenset(key for key, _ in node.items)
-    return len(node.items) if isinstance(node, Series) else None
+    return len(node.items) if isinstance(node, Series) and node.length is None else None
 
 
 def shape_of(value: Any) -> Hashable:
@@ -223,10 +230,7 @@ class Numbering:
             items = [(key, self.number(item, (*names, key), (*path, key), condition)) for key, item in node.items]
             return Record(tuple(items))
         if isinstance(node, Series):
-            pairs = enumerate(node.items)
-            return replace(
-                node, items=tuple(self.number(item, (*names, str(i)), (*path, i), condition) for i, item in pairs)
-            )
+            return self._number_series(node, names, path, condition)
         if isinstance(node, Gated):
             return self._number_gated(node, names, condition)
         if isinstance(node, Derived):
@@ -249,6 +253,18 @@ class Numbering:
             for position, (option, label) in enumerate(zip(node.options, node.labels, strict=True))
         ]
         return Branch(domain, tuple(options), column)
+
+    def _number_series(
+        self, node: Series, names: tuple[str, ...], path: tuple[str | int, ...], condition: Condition | None
+    ) -> Series:
+        column = UNNUMBERED if node.length is None else self._add(names, node.length, condition)
+        items = [
+            self.number(
+                item, (*names, str(i)), (*path, i), condition if node.length is None else Test(column, ">", (i,))
+            )
+            for i, item in enumerate(node.items)
+        ]
+        return replace(node, items=tuple(items), column=column)
 
     def _number_gated(self, node: Gated, names: tuple[str, ...], condition: Condition | None) -> Gated:
         columns: list[int] = []

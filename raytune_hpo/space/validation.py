@@ -56,9 +56,11 @@ def _unknown(value: Mapping[str, Any], keys: list[str], path: Path) -> str | Non
 
 
 def _series_problem(node: Series, value: Any, path: Path) -> str | None:
-    if not isinstance(value, (list, tuple)) or len(value) != len(node.items):
-        return f"{_name(path)} must be a list of {len(node.items)}, got {show(value)}"
-    pairs = enumerate(zip(node.items, value, strict=True))
+    least, most = (len(node.items),) * 2 if node.length is None else (node.length.lo, node.length.hi)
+    if not isinstance(value, (list, tuple)) or not least <= len(value) <= most:
+        lengths = f"{least}" if least == most else f"{least} to {most}"
+        return f"{_name(path)} must be a list of {lengths}, got {show(value)}"
+    pairs = enumerate(zip(node.first(value), value, strict=True))
     found = (problem(item, part, (*path, position)) for position, (item, part) in pairs)
     return next(filter(None, found), None)
 

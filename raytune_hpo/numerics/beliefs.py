@@ -1,0 +1,143 @@
+"""Beliefs: where in the unit cube good points are thought to lie, as a density for each of some columns.
+
+x  (n,)    coordinates in [0, 1] of one column
+X  (n, d)  points; NaN where a column is not active, which says nothing
+
+A density is a table: its logarithm at the middles of many narrow bins, linear in between. It is never below what even draws
+have left of it, so a belief makes nothing impossible.
+
+Hvarfner, Stoll, Souza, Lindauer, Hutter, Nardi: piBO: Augmenting Acquisition Functions with User Beliefs for Bayesian
+Optimization. ICLR 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from raytune_hpo.arrays import Array
+
+_NUM_BINS = 4096
+_MOST = 10.0  # of the logarithm of all columns' densities together: many mild beliefs must not become a certainty
+MIDDLES = (np.arange(_NUM_BINS) + 0.5) / _NUM_BINS
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """What is believed of one column.
+
+    Attributes:
+        masses: (4096,) of equal bins, with sum 1.
+    """
+
+    masses: Array
+
+    @staticmethod
+    def of(log_density: Array, share: float) -> Belief:
+        """A belief with this density, and even draws for the rest.
+
+        Args:
+            log_density: (4096,) at ``MIDDLES``, up to a constant.
+            share: of the belief, the rest being even, in [0, 1].
+        """
+        density = np.exp(log_density - log_density.max())
+        return Belief(share * density / density.sum() + (1 - share) / _NUM_BINS)
+
+    def quantiles(self, u: Array) -> Array:
+        """Even coordinates u (n,) as coordinates drawn from the belief, in the same order."""
+        return np.interp(u, self._cumulated, np.linspace(0.0, 1.0, _NUM_BINS + 1))
+
+    def log_density(self, x: Array) -> tuple[Array, Array]:
+        """The logarithm (n,), and its derivative (n,); both 0 where x is NaN."""
+        at = np.clip(np.nan_to_num(x, nan=0.5) * _NUM_BINS - 0.5, 0.0, _NUM_BINS - 1.0)
+        left = np.minimum(at.astype(np.intp), _NUM_BINS - 2)
+        step = self._logs[left + 1] - self._logs[left]
+        known = ~np.isnan(x)
+        return np.where(known, self._logs[left] + (at - left) * step, 0.0), np.where(known, step * _NUM_BINS, 0.0)
+
+    @cached_property
+    def _logs(self) -> Array:
+        logs: Array = np.log(self.masses * _NUM_BINS)
+        return logs
+
+    @cached_property
+    def _cumulated(self) -> Array:
+        return np.concatenate([[0.0], np.cumsum(self.masses)])
+
+
+@dataclass(frozen=True, eq=False)
+class Beliefs:
+    """What is believed of the columns of a space, each for itself.
+
+    Attributes:
+        by_column: by the number of the column.
+        of_options: the same of columns whose coordinates are spread as is believed: even draws need no change there.
+        weight: how much is thought of all this; 1 is the usual, 0 nothing.
+    """
+
+    by_column: Mapping[int, Belief]
+    of_options: Mapping[int, Belief]
+    weight: float
+
+    def __bool__(self) -> bool:
+        return bool(self.by_column or self.of_options)
+
+    def drawn(self, U: Array) -> Array:
+        """Even points U (n, d) as points drawn from the beliefs; the same array where there are none."""
+        if not self.by_column:
+            return U
+        X = np.array(U)
+        for j, belief in self.by_column.items():
+            X[:, j] = belief.quantiles(X[:, j])
+        return X
+
+    def log_density(self, X: Array) -> Array:
+        """The logarithm (n,) of the density of what is drawn, relative to even draws."""
+        return sum((belief.log_density(X[:, j])[0] for j, belief in self.by_column.items()), np.zeros(len(X)))
+
+    def log_preference(self, X: Array) -> tuple[Array, Array]:
+        """By how much values are preferred (n,), as the logarithm of a density, never beyond -10 and 10, and its gradients
+        (n, d).
+        """
+        total, gradient = np.zeros(len(X)), np.zeros(X.shape)
+        for j, belief in (*self.by_column.items(), *self.of_options.items()):
+            log, gradient[:, j] = belief.log_density(X[:, j])
+            total += log
+        within = np.abs(total) <= _MOST
+        return np.clip(total, -_MOST, _MOST), np.where(within[:, None], gradient, 0.0)
+
+
+@dataclass(frozen=True)
+class Leaning:
+    """An acquisition function leans towards what is believed, ever less: a(x) pi(x)^exponent. (Hvarfner et al. 2022, eq. 6)
+
+    Attributes:
+        beliefs: pi.
+        exponent: falls with the number of trials.
+        is_log: whether the function is a logarithm, or in units of a loss: then what is believed is added to it.
+    """
+
+    beliefs: Beliefs
+    exponent: float
+    is_log: bool
+
+    def __call__(self, value: Array, X: Array) -> Array:
+        """Values (n,) at points X (n, d), given those of the function itself."""
+        if not self.beliefs:
+            return value
+        lean = self.exponent * self.beliefs.log_preference(X)[0]
+        return value + lean if self.is_log else value * np.exp(lean)
+
+    def sloped(self, value: Array, gradient: Array, X: Array) -> tuple[Array, Array]:
+        """Values (n,) and gradients (n, d)."""
+        if not self.beliefs:
+            return value, gradient
+        lean, slope = self.beliefs.log_preference(X)
+        lean, slope = self.exponent * lean, self.exponent * slope
+        if self.is_log:
+            return value + lean, gradient + slope
+        factor = np.exp(lean)
+        return value * factor, (gradient + value[:, None] * slope) * factor[:, None]

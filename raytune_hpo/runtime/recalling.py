@@ -1,0 +1,97 @@
+"""Recalling: what earlier studies in a storage say of a new one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from raytune_hpo.arrays import Array
+from raytune_hpo.core.ledger import Ledger
+from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Recalled, Status
+from raytune_hpo.goals import Goal
+from raytune_hpo.journal import StoredStudies
+from raytune_hpo.numerics.transforms import normal_scores
+from raytune_hpo.options import is_real
+from raytune_hpo.space import Domain, Float, Int
+from raytune_hpo.spec import StudySpec
+
+_MOST = 200  # rows of a study
+_LEAST = 5  # completed trials of a study that has anything to say
+_FARTHEST = 0.5  # of a range, that a number may lie outside of it
+
+
+def recalled(storage: StoredStudies, spec: StudySpec, at: float) -> Iterator[Recalled]:
+    """The facts that a new study begins with, one for each of its earlier studies.
+
+    Raises:
+        StudyNotFound: one is not in the storage.
+        SpecError: one has hardly any completed trial with the metric.
+    """
+    for name in spec.earlier:
+        ledger = Ledger.fold(storage.read(name))
+        (goal,) = spec.goals
+        rows, losses = _rows_of(ledger, goal, spec)
+        if len(rows) < _LEAST:
+            raise SpecError(
+                f"an earlier study needs {_LEAST} completed trials with the metric {goal.metric!r} within reach of the "
+                f"space, study {name!r} has {len(rows)}; leave it out of earlier"
+            )
+        scores, kept = normal_scores(np.array(losses)), _kept(np.array(losses))
+        yield Recalled(source=name, rows=[(_listed(rows[i]), float(scores[i])) for i in kept.tolist()], at=at)
+
+
+def _rows_of(ledger: Ledger, goal: Goal, spec: StudySpec) -> tuple[list[Array], list[float]]:
+    """Where the completed trials of an earlier study stand in the cube of a new one, and their losses."""
+    rows, losses = list[Array](), list[float]()
+    for trial in ledger.finished:
+        if trial.status is not Status.COMPLETED or not is_real(value := trial.metrics.get(goal.metric)):
+            continue
+        loss = goal.loss(float(value))  # type: ignore[arg-type]  # it is a number
+        row = _row(spec, ledger.spec.space.flatten(trial.config))
+        if row is not None and not np.isnan(row).all() and math.isfinite(loss):
+            rows.append(row)
+            losses.append(loss)
+    return rows, losses
+
+
+def _row(spec: StudySpec, values: Mapping[str, Any]) -> Array | None:
+    """Coordinates (d,) of values by the names of parameters; None where a number is far outside its range."""
+    row = np.full(spec.space.num_columns, np.nan)
+    for j, column in enumerate(spec.space.columns):
+        if column.name not in values:
+            continue
+        x = _coordinate(column.domain, values[column.name])
+        if x is not None and not -_FARTHEST <= x <= 1 + _FARTHEST:
+            return None
+        row[j] = np.nan if x is None else min(max(x, 0.0), 1.0)
+    return row
+
+
+def _coordinate(domain: Domain, value: Any) -> float | None:
+    """Where a value stands, beyond 0 and 1 where it lies outside a range; None where the domain has no such value."""
+    if domain.problem(value) is None:
+        return float(domain.encode([value])[0])
+    if not isinstance(domain, (Float, Int)) or not is_real(value) or domain.lo == domain.hi:
+        return None
+    if domain.log:
+        return math.log(value / domain.lo) / math.log(domain.hi / domain.lo) if value > 0 else None
+    return float((value - domain.lo) / (domain.hi - domain.lo))
+
+
+def _kept(losses: Array) -> Array:
+    """Positions of at most 200 trials that stand for all: the best half, and others from all over the rest."""
+    order = np.argsort(losses, kind="stable")
+    if len(order) <= _MOST:
+        return np.sort(order)
+    rest = order[_MOST // 2 :]
+    return np.sort(
+        np.concatenate([order[: _MOST // 2], rest[np.linspace(0, len(rest) - 1, _MOST // 2).astype(np.intp)]])
+    )
+
+
+def _listed(row: Array) -> Sequence[float | None]:
+    return [None if math.isnan(x) else x for x in row.tolist()]

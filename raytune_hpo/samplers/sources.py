@@ -1,0 +1,111 @@
+"""Sources: what earlier studies say of the space of this one.
+
+X  (n, d)  where their trials stand in this study's cube; NaN where a parameter did not exist there, or was not active
+z  (n,)    normal scores of the ranks of their losses: of losses themselves only the order carries over
+
+Each source has a Gaussian process, whose mean at a row, as a quantile from 0 (the best) to 1, is one more feature of the row
+for the model of this study. How far losses follow it, if at all, and whether up or down, is then learned with everything
+else: a source of the same optimum leads there at once, one that is no help has a long length scale before long.
+
+Perrone, Jenatton, Seeger, Archambeau: Scalable Hyperparameter Transfer Learning. NeurIPS 2018 (features of earlier tasks).
+Salinas, Shen, Perrone: A Quantile-based Approach for Hyperparameter Transfer Learning. ICML 2020 (ranks instead of losses).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from raytune_hpo.arrays import Array
+from raytune_hpo.facts import Recalled
+from raytune_hpo.numerics import gaussian
+from raytune_hpo.numerics.gaussian import Posterior
+from raytune_hpo.numerics.kernels import Embedding
+from raytune_hpo.samplers.cube import Cube
+
+OPENING = 3  # trials that earlier studies decide alone
+_BEST = 10  # rows of each source that these are chosen from
+_SQRT_2PI = math.sqrt(2 * math.pi)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One earlier study.
+
+    Attributes:
+        embedding: of rows.
+        X: (n, d).
+        z: (n,).
+    """
+
+    embedding: Embedding
+    X: Array
+    z: Array
+
+    @staticmethod
+    def of(embedding: Embedding, earlier: Recalled) -> Source:
+        """What a study's journal says of it."""
+        X = np.array([[np.nan if x is None else x for x in row] for row, _ in earlier.rows])
+        return Source(embedding, X, np.array([score for _, score in earlier.rows]))
+
+    @cached_property
+    def posterior(self) -> Posterior:
+        """With the most probable hyperparameters."""
+        Z, owner = self.embedding(self.X), self.embedding.owner
+        theta = gaussian.fit(Z, owner, self.z, gaussian.scaled_prior(len(self.embedding.slots)))
+        return Posterior.of(theta, Z, owner, self.z)
+
+    def levels(self, X: Array) -> Array:
+        """The quantiles (m,) at rows (m, d)."""
+        from scipy.special import ndtr
+
+        return np.asarray(ndtr(self.posterior.mean(self.embedding(X))))
+
+    def gradients(self, X: Array) -> Array:
+        """Of the quantiles by the columns of rows (m, d), (m, d)."""
+        mean, slope = self.posterior.mean_slopes(self.embedding(X))
+        density = np.exp(-(mean**2) / 2) / _SQRT_2PI
+        return self.embedding.by_column(X, density[:, None] * slope)
+
+
+class SourcedEmbedding(Embedding):
+    """An embedding with a feature for each source, which has a length scale of its own."""
+
+    def __init__(self, plain: Embedding, sources: Sequence[Source]) -> None:
+        self._plain, self._sources = plain, sources
+        self.slots = plain.slots
+        self.owner = np.concatenate([plain.owner, plain.owner.max(initial=-1) + 1 + np.arange(len(sources))])
+
+    def __call__(self, X: Array) -> Array:
+        """The features (n, q) of rows (n, d)."""
+        return np.column_stack([self._plain(X), *(source.levels(X) for source in self._sources)])
+
+    def by_column(self, X: Array, gradient: Array) -> Array:
+        """Gradients (n, d) by the columns of rows (n, d), given those by the features (n, q)."""
+        num = len(self._plain.owner)
+        total = self._plain.by_column(X, gradient[:, :num])
+        for i, source in enumerate(self._sources):
+            total = total + gradient[:, num + i, None] * source.gradients(X)
+        return total
+
+
+def opening(cube: Cube, sources: Sequence[Source]) -> Array:
+    """The rows (k, d) to begin with, the first of which are good in most of the earlier studies.
+
+    Each is the one that lowers the mean over the studies of the best quantile so far the most. (Wistuba, Schilling,
+    Schmidt-Thieme: Sequential Model-Free Hyperparameter Tuning. ICDM 2015)
+    """
+    best = [source.X[np.argsort(source.z, kind="stable")[:_BEST]] for source in sources]
+    rows = cube.proper(np.nan_to_num(np.concatenate(best), nan=0.5))
+    levels = np.stack([source.levels(rows) for source in sources])  # (s, k)
+    reached, chosen = np.ones(len(sources)), list[int]()
+    for _ in range(min(OPENING, len(rows))):
+        gain = np.minimum(levels, reached[:, None]).mean(axis=0)
+        order = np.lexsort((levels.mean(axis=0), gain))
+        chosen.append(next(i for i in order.tolist() if i not in chosen))
+        reached = np.minimum(reached, levels[:, chosen[-1]])
+    return np.asarray(rows[chosen])

@@ -1,0 +1,128 @@
+"""A study that learns from earlier ones, as a user asks for it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo.core.audit import audit
+from raytune_hpo.errors import SpecError, StudyNotFound
+from raytune_hpo.facts import Recalled
+from raytune_hpo.journal import open_storage
+
+SPACE = {"x": hpo.Float(0, 1), "y": hpo.Float(0, 1), "c": hpo.Choice(["a", "b"])}
+
+
+def valley(config, at=0.7):
+    return (config["x"] - at) ** 2 + (config["y"] - 0.2) ** 2 + (config["c"] == "b")
+
+
+def play(storage, name, loss=valley, *, num=12, space=SPACE, metric="loss", **settings):
+    study = hpo.Study(space, name=name, storage=storage, seed=1, metric=metric, **settings)
+    for _ in range(num):
+        trial = study.ask()
+        study.tell(trial, {metric: loss(trial.config)})
+    losses = [loss(trial.config) for trial in study.results()]
+    study.close()
+    return losses
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return f"sqlite:///{tmp_path}/studies.db"
+
+
+@pytest.fixture
+def taught(storage):
+    """A storage with an earlier study."""
+    play(storage, "before", num=30, sampler="random")
+    return storage
+
+
+def recalled(storage, name):
+    return [fact for fact in open_storage(storage).read(name) if isinstance(fact, Recalled)]
+
+
+def test_it_begins_where_the_earlier_study_was_good(taught):
+    losses = play(taught, "after", num=3, earlier=["before"])
+    assert losses[0] == min(valley(trial.config) for trial in hpo.load("before", taught))
+    assert max(losses) < np.median([valley(trial.config) for trial in hpo.load("before", taught)])
+
+
+def test_what_is_recalled_stands_in_the_journal_after_the_spec(taught):
+    play(taught, "after", num=1, earlier=["before"])
+    facts = list(open_storage(taught).read("after"))
+    (fact,) = recalled(taught, "after")
+    assert facts[1] == fact and fact.source == "before" and len(fact.rows) == 30
+    row, score = fact.rows[0]
+    assert len(row) == 3 and -3 < score < 3
+    json.dumps(fact.rows)
+
+
+@pytest.mark.parametrize("sampler", ["gp", "auto"])
+def test_an_audit_needs_no_earlier_study(taught, sampler):
+    play(taught, "after", num=12, earlier=["before"], sampler=sampler)
+    storage = open_storage(taught)
+    storage.delete("before")
+    report = audit(storage.read("after"))
+    assert report.is_clean and report.num_suggestions == 12
+
+
+def test_it_goes_on_after_the_earlier_study_has_gone(taught):
+    whole = play(taught, "whole", num=8, earlier=["before"])
+    play(taught, "halves", num=4, earlier=["before"])
+    open_storage(taught).delete("before")
+    assert play(taught, "halves", num=4, earlier=["before"]) == whole
+
+
+def test_parameters_are_known_by_their_names(storage):
+    wider = {"y": hpo.Float(-1, 2), "x": hpo.Float(0, 1), "other": hpo.Int(1, 5), "c": hpo.Choice(["b", "a", "z"])}
+    play(storage, "before", lambda c: (c["x"] - 0.7) ** 2 + (c["y"] - 0.2) ** 2, num=40, space=wider, sampler="random")
+    play(storage, "after", num=1, earlier=["before"])
+    (fact,) = recalled(storage, "after")
+    X = np.array([[np.nan if x is None else x for x in row] for row, _ in fact.rows])
+    before = {trial.number: trial.config for trial in hpo.load("before", storage)}
+    assert len(X) == sum(-0.5 <= config["y"] <= 1.5 for config in before.values())  # others are too far outside
+    assert X[:, 1].min() == 0 and X[:, 1].max() == 1  # what is slightly outside counts as the end
+    assert np.isnan(X[:, 2]).any() and not np.isnan(X[:, 2]).all()  # "z" is no option here
+
+
+def test_an_optimum_that_has_moved_is_found_all_the_same(taught):
+    losses = play(taught, "after", lambda c: valley(c, 0.1), num=25, earlier=["before"])
+    assert min(losses) < 0.01
+
+
+def test_a_ranking_that_is_turned_upside_down_is_got_over(taught):
+    losses = play(taught, "after", lambda c: -valley(c), num=16, earlier=["before"])
+    assert min(losses) < -1.9  # the worst corner is -2.13
+
+
+def test_a_study_that_is_not_there_is_named(storage):
+    with pytest.raises(StudyNotFound, match="nothing"):
+        play(storage, "after", earlier=["nothing"])
+
+
+def test_a_study_of_another_metric_is_refused_by_name(taught):
+    with pytest.raises(SpecError, match="metric 'score' within reach of the space, study 'before' has 0"):
+        play(taught, "after", metric="score", earlier=["before"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"earlier": "before"}, "earlier is a list of names"),
+        ({"earlier": ["before"], "sampler": "random"}, "teach samplers gp and auto.*got sampler='random'"),
+    ],
+)
+def test_settings_are_checked(taught, settings, message):
+    with pytest.raises(SpecError, match=message):
+        play(taught, "after", **settings)
+
+
+def test_other_earlier_studies_are_another_study(taught):
+    play(taught, "after", num=1, earlier=["before"])
+    with pytest.raises(hpo.errors.SpecMismatch, match="earlier"):
+        play(taught, "after", num=1)

@@ -1,0 +1,78 @@
+"""What samplers make of priors: a good start where they are right, and no lasting harm where they are wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import raytune_hpo as hpo
+from raytune_hpo.samplers import GP, TPE, Auto, Random, Sobol
+from raytune_hpo.space import Space
+from raytune_hpo.testing.trials import Loop
+
+
+def space(mean=None, sd=0.1):
+    prior = {} if mean is None else {"prior": hpo.Normal(mean, sd)}
+    return Space({name: hpo.Float(0, 1, **prior) for name in "abcd"})
+
+
+def away(config):
+    """A bowl with its bottom at 0.8."""
+    return sum((value - 0.8) ** 2 for value in config.values())
+
+
+def regret(make, space, num, seed):
+    loop = Loop.of(make, space, seed=seed)
+    for _ in range(num):
+        trial = loop.ask()
+        loop.tell(trial, {"loss": away(trial.config)})
+    return min(away(trial.config) for trial in loop.finished)
+
+
+def average(make, space, num, seeds=3):
+    return np.mean([regret(make, space, num, seed) for seed in range(seeds)])
+
+
+@pytest.mark.parametrize("make", [Random, Sobol, GP, TPE, Auto])
+def test_a_good_prior_is_a_good_start(make):
+    assert average(make, space(0.8), 6) < 0.5 * average(make, space(), 6)
+
+
+@pytest.mark.parametrize("make", [GP, Auto])
+def test_a_prior_in_the_worst_corner_is_got_over(make):
+    assert average(make, space(0.0), 40) < 0.01
+
+
+def test_densities_get_over_it_too():
+    assert average(TPE, space(0.0), 60) < 2 * max(average(TPE, space(), 60), 0.02)
+
+
+@pytest.mark.parametrize("make", [Random, Sobol, GP, TPE, Auto])
+def test_a_weight_of_nothing_is_the_study_without_priors(make):
+    plain, weighed = Loop.of(make, space()), Loop.of(make, space(0.8).weighed(0))
+    for _ in range(14):
+        assert plain.peek() == weighed.peek()
+        for loop in (plain, weighed):
+            loop.tell(loop.ask())
+
+
+def test_options_that_are_thought_better_come_first():
+    weights = [1, 1, 1, 12]
+    believed = Space(
+        {
+            "c": hpo.Choice(list("wxyz"), weights=weights),
+            "o": hpo.Ordinal([1, 2, 3, 4], weights=weights),
+            "x": hpo.Float(0, 1),
+        }
+    )
+    for make in (Random, Sobol, GP, TPE):
+        loop = Loop.of(make, believed)
+        early = [loop.ask() for _ in range(12)]
+        assert sum(trial.config["c"] == "z" for trial in early) >= 5
+        assert sum(trial.config["o"] == 4 for trial in early) >= 4
+
+
+def test_a_study_says_how_much_its_priors_weigh():
+    study = hpo.Study(space(0.8), storage="memory", seed=1, prior_weight=0.0, sampler="random")
+    plain = hpo.Study(space(), storage="memory", seed=1, sampler="random")
+    assert [study.ask().config for _ in range(5)] == [plain.ask().config for _ in range(5)]
