@@ -15,6 +15,7 @@ from raytune_hpo.errors import SpecError
 from raytune_hpo.runtime.instances import OverInstances
 from raytune_hpo.runtime.settings import Settings
 from raytune_hpo.space import Space
+from raytune_hpo.spec import StudySpec
 
 _WIDTH = 60  # characters of a constant in a warning
 
@@ -71,8 +72,16 @@ def with_brought(objective: Any, settings: Settings, runtime: str) -> Settings:
     return dataclasses.replace(settings, **new)
 
 
-def over_instances(objective: Callable[..., Any], instances: Sequence[Any]) -> Callable[..., Any]:
-    """An objective of a configuration and an instance, as one of a configuration."""
+def check_by(objective: Any, spec: StudySpec, *, is_here: bool) -> None:
+    """Have an objective that wants to be asked, by ``check_study``, say whether it can run the study."""
+    if hasattr(objective, "check_study"):
+        objective.check_study(spec, is_here=is_here)
+
+
+def over_instances(objective: Callable[..., Any], instances: Sequence[Any] | None) -> Callable[..., Any]:
+    """An objective of a configuration and an instance, as one of a configuration; as it is where there are none."""
+    if instances is None:
+        return objective
     if isinstance(objective, WithParameters):
         return WithParameters(OverInstances(objective.objective, instances), objective.parameters)
     return OverInstances(objective, instances)

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any
 
 from raytune_hpo.api.callbacks import Callback
-from raytune_hpo.api.objective import check_objective, over_instances, warn_of_lists, with_brought
+from raytune_hpo.api.objective import check_by, check_objective, over_instances, warn_of_lists, with_brought
 from raytune_hpo.api.run import Run
 from raytune_hpo.display.foreign_words import explains_keywords
 from raytune_hpo.errors import SpecError
@@ -145,10 +145,8 @@ class Tuner:
             storage=storage, resume=resume, recorded=recorded,
         )  # fmt: skip
         settings = with_brought(objective, settings, runtime)
-        called = objective if settings.instances is None else over_instances(objective, settings.instances)
-        self._plan = RunPlan.of(space, settings, called)
-        if (check := getattr(objective, "check_study", None)) is not None:
-            check(self._plan.spec, is_here=runtime != "ray")
+        self._plan = RunPlan.of(space, settings, over_instances(objective, settings.instances))
+        check_by(objective, self._plan.spec, is_here=runtime != "ray")
         warn_of_lists(space, self._plan.spec.space)
         _check_end(settings, self._plan.sampler, runtime)
 
