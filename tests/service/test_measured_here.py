@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from raytune_hpo.service.bodies import MAX_BODY
@@ -225,7 +226,10 @@ def test_a_study_measured_here_goes_on_after_a_restart(with_objectives):
     while server.api("viewer").get("/studies/again").json()["counts"]["completed"] < 3:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    measuring = psutil.Process(server.process.pid).children(recursive=True)
     server.kill()
+    _, left = psutil.wait_procs(measuring, timeout=10)
+    assert measuring and left == []
     server.start()
     study = ended(server, "again")
     assert (study["counts"]["completed"], study["counts"]["failed"]) == (7, 1)
