@@ -215,11 +215,12 @@ def test_an_installed_objective_may_fail_in_every_way_and_the_study_goes_on(with
     assert well["attempts"][0]["output"] == "x is 0.5\n"
 
 
+@pytest.mark.slow
 def test_a_study_measured_here_goes_on_after_a_restart(with_objectives):
     server = with_objectives
     server_points = points(*["well"] * 3, "sleep", *["well"] * 4)
     assert (
-        make(server, "again", points=server_points, limits={"num_trials": 8}, **bowl(trial_timeout_s=6)).status_code
+        make(server, "again", points=server_points, limits={"num_trials": 8}, **bowl(trial_timeout_s=3)).status_code
         == 201
     )
     deadline = time.monotonic() + 30

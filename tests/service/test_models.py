@@ -176,7 +176,7 @@ def test_the_script_of_a_configuration_prints_what_was_measured(mixed, tmp_path,
     )
     assert objective == ModelObjective.from_json(objective.to_json())
     training = Training(objective, mixed.path)
-    for config in space_of(form).sample(2, derive(1, "script")):
+    for config in space_of(form).sample(1, derive(1, "script")):
         value = training(config)[metric]
         text = script(objective, config, "a study, trial 3", value)
         assert "raytune" not in text
