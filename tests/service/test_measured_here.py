@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from raytune_hpo.service.bodies import MAX_BODY
@@ -214,18 +215,22 @@ def test_an_installed_objective_may_fail_in_every_way_and_the_study_goes_on(with
     assert well["attempts"][0]["output"] == "x is 0.5\n"
 
 
+@pytest.mark.slow
 def test_a_study_measured_here_goes_on_after_a_restart(with_objectives):
     server = with_objectives
     server_points = points(*["well"] * 3, "sleep", *["well"] * 4)
     assert (
-        make(server, "again", points=server_points, limits={"num_trials": 8}, **bowl(trial_timeout_s=6)).status_code
+        make(server, "again", points=server_points, limits={"num_trials": 8}, **bowl(trial_timeout_s=3)).status_code
         == 201
     )
     deadline = time.monotonic() + 30
     while server.api("viewer").get("/studies/again").json()["counts"]["completed"] < 3:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    measuring = psutil.Process(server.process.pid).children(recursive=True)
     server.kill()
+    _, left = psutil.wait_procs(measuring, timeout=10)
+    assert measuring and left == []
     server.start()
     study = ended(server, "again")
     assert (study["counts"]["completed"], study["counts"]["failed"]) == (7, 1)

@@ -101,6 +101,13 @@ def test_what_cannot_be_trained_is_refused_at_its_field(changes, metric, pointer
     assert said in dict(caught.value.errors)[pointer]
 
 
+def test_no_model_looks_for_more_neighbours_than_there_are_rows(mixed):
+    proposed = objective_on(mixed, "classification", None, {"k_nearest_neighbours": None})[1]
+    assert proposed["model"]["options"]["k_nearest_neighbours"]["n_neighbors"]["high"] == 45
+    with pytest.raises(Problem, match="must be 1 to 45; got 60"):
+        objective_on(mixed, "classification", None, {"k_nearest_neighbours": {"n_neighbors": {"high": 60}}})
+
+
 def test_all_that_is_wrong_is_said_at_once():
     wanted = asked(folds=1, estimators={"nothing": None}, left_out=["colour"])
     with pytest.raises(Problem) as caught:
@@ -169,7 +176,7 @@ def test_the_script_of_a_configuration_prints_what_was_measured(mixed, tmp_path,
     )
     assert objective == ModelObjective.from_json(objective.to_json())
     training = Training(objective, mixed.path)
-    for config in space_of(form).sample(2, derive(1, "script")):
+    for config in space_of(form).sample(1, derive(1, "script")):
         value = training(config)[metric]
         text = script(objective, config, "a study, trial 3", value)
         assert "raytune" not in text

@@ -71,9 +71,9 @@ def test_all_observations_are_taken_or_none(server):
 
 
 def test_the_largest_batch_of_observations_is_taken_in_one_go(server):
-    server.create("batch", space=SPACE, limits={"num_trials": 2_500})
-    assert len(observe(server, "batch", [row(i / 2_500) for i in range(2_500)]).json()["numbers"]) == 2_500
-    assert server.api("viewer").get("/studies/batch").json()["stopped"] == "num_trials"
+    server.create("largest-batch", space=SPACE, limits={"num_trials": 2_500})
+    assert len(observe(server, "largest-batch", [row(i / 2_500) for i in range(2_500)]).json()["numbers"]) == 2_500
+    assert server.api("viewer").get("/studies/largest-batch").json()["stopped"] == "num_trials"
 
 
 def test_a_configuration_is_taken_back_while_it_waits(server):

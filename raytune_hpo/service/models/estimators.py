@@ -6,7 +6,7 @@ They are built by name from this table, never from a path that came in.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -25,6 +25,7 @@ class Parameter:
         least, most: the widest range that is allowed.
         values: of a choice; those that are proposed are all of them.
         default: what scikit-learn takes where it is not tuned.
+        is_of_rows: whether it counts rows of the table, of which there must be so many.
     """
 
     name: str
@@ -36,6 +37,13 @@ class Parameter:
     most: float = 0.0
     log: bool = False
     values: tuple[Any, ...] = ()
+    is_of_rows: bool = False
+
+    def on(self, num_rows: int) -> Parameter:
+        """The parameter where a model learns from so many rows."""
+        if not self.is_of_rows:
+            return self
+        return replace(self, high=min(self.high, num_rows), most=min(self.most, num_rows))
 
     def form(self, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The parameter in the JSON of spaces, with what a user has changed.
@@ -237,7 +245,10 @@ _ALL = (
         name="k_nearest_neighbours",
         label="k nearest neighbours",
         classes=_both("neighbors", "KNeighbors"),
-        parameters=(_int("n_neighbors", 5, 1, 50, 1, 1_000), _choice("weights", "uniform", "distance")),
+        parameters=(
+            _int("n_neighbors", 5, 1, 50, 1, 1_000, is_of_rows=True),
+            _choice("weights", "uniform", "distance"),
+        ),
         fixed={},
         max_rows=100_000,
     ),

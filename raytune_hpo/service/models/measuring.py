@@ -7,6 +7,7 @@ Messages are lines of JSON. In come the task, trials, and verdicts; out go repor
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import io
 import json
 import os
@@ -32,6 +33,7 @@ from raytune_hpo.space import Space
 from raytune_hpo.spec import StudySpec
 
 MAX_LINE = 4 << 20  # bytes
+_PR_SET_PDEATHSIG = 1  # of prctl(2)
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 Report = Callable[[int, Mapping[str, Any]], Awaitable[Answer]]
 
@@ -196,6 +198,7 @@ class _Reporter:
 
 def main() -> None:
     """Get ready, then run what comes in until nothing more does."""
+    _end_with_parent()
     pipes = _Pipes()
     task = pipes.hear() or {}
     try:
@@ -234,6 +237,7 @@ def _run(pipes: _Pipes, trial: Mapping[str, Any], objective: Objective, rules: M
     """Run a trial, in the fork, which ends here."""
     code = 1
     try:
+        _end_with_parent()
         _limit_memory(trial["memory_bytes"])
         assignment = Assignment(number=trial["number"], attempt=trial["attempt"], config=trial["config"])
         with routed():
@@ -242,6 +246,12 @@ def _run(pipes: _Pipes, trial: Mapping[str, Any], objective: Objective, rules: M
         code = 0
     finally:
         os._exit(code)
+
+
+def _end_with_parent() -> None:
+    """Leave nothing behind where the service is killed, on systems that can promise it; elsewhere, at the next report."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _limit_memory(more: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -168,15 +169,19 @@ def _options(asked: ModelsOnTable, table: Table, score: Score | None, errors: _E
             errors.append(
                 (where, f"Models: {label} takes at most {most:,} rows, the table has {table.num_rows:,}; leave it out")
             )
-        options[name] = _parameters(known[name], changes, where, errors)
+        options[name] = _parameters(known[name], changes, learned_from(table, asked.folds), where, errors)
     return options
 
 
 def _parameters(
-    estimator: Estimator, changes: Mapping[str, Mapping[str, Any]] | None, where: str, errors: _Errors
+    estimator: Estimator,
+    changes: Mapping[str, Mapping[str, Any]] | None,
+    num_rows: int,
+    where: str,
+    errors: _Errors,
 ) -> dict[str, Any]:
     """The hyperparameters that are tuned: those that are named, or all that are proposed."""
-    known = {parameter.name: parameter for parameter in estimator.parameters}
+    known = {parameter.name: parameter.on(num_rows) for parameter in estimator.parameters}
     found = {}
     for name, change in ({key: {} for key in known} if changes is None else changes).items():
         if name not in known:
@@ -212,6 +217,11 @@ def _grouped(table: Table, asked: ModelsOnTable, errors: _Errors) -> dict[str, t
             )
         )
     return {"numbers": tuple(numbers), "one_hot": tuple(column.name for column in one_hot), "codes": tuple(codes)}
+
+
+def learned_from(table: Table, folds: int) -> int:
+    """How many rows a model learns from at least, the largest fold left out."""
+    return table.num_rows - math.ceil(table.num_rows / max(folds, FOLDS[0]))
 
 
 def memory_bytes() -> int:

@@ -23,6 +23,7 @@ SHOWN_ROWS = 20
 SAMPLED_CELLS = 200_000  # of the first rows, by which columns are judged
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))  # what a missing number is written as, in any case
 _SEPARATORS = ",;\t|"
+MAX_CPU_S = 60
 _SPARE_BYTES, _TIMES = 256 << 20, 4  # of memory: what any file may take, and more by its size
 
 
@@ -175,7 +176,7 @@ def _is_number(text: str) -> bool:
 def main() -> None:
     """Say what is in the file that is named, or why it is none, as one line of JSON."""
     path = Path(sys.argv[1])
-    _limit_memory(path.stat().st_size)
+    _limit(path.stat().st_size)
     try:
         answer: dict[str, Any] = {"table": read_table(path)}
     except TableError as error:
@@ -185,8 +186,9 @@ def main() -> None:
     json.dump(answer, sys.stdout)
 
 
-def _limit_memory(size: int) -> None:
-    """Let the process have a little, and some times the size of its file, where the system can tell."""
+def _limit(size: int) -> None:
+    """Let the process have a little, and some times the size of its file; and an end, whatever becomes of who began it."""
+    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
     limit = _SPARE_BYTES + _TIMES * size
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))

@@ -10,7 +10,7 @@ from starlette.datastructures import FormData
 
 from raytune_hpo.display.text import number, seconds_of
 from raytune_hpo.service.models.estimators import PROPOSED, TASKS, Estimator, Parameter, estimators_of
-from raytune_hpo.service.models.objective import KIND
+from raytune_hpo.service.models.objective import KIND, learned_from
 from raytune_hpo.service.models.scores import scores_of
 from raytune_hpo.service.models.tables import ONE_HOT_LEVELS, Column, Table, is_like_identifier, remarks
 from raytune_hpo.service.problems import Problem
@@ -70,7 +70,8 @@ class ModelForm:
         samples = dict(zip((c.name for c in table.columns), zip(*table.sample, strict=True), strict=True))
         left_out = [c.name for c in table.columns if c is not column and is_like_identifier(c, samples[c.name])]
         known = estimators_of(chosen)
-        parameters = [(e, p) for e in known for p in e.parameters]
+        num_rows = learned_from(table, int(_FIRST["folds"]))
+        parameters = [(e, p.on(num_rows)) for e in known for p in e.parameters]
         keys = {f"{e.name}.{p.name}": p for e, p in parameters}
         ranges = {f"low.{key}": number(p.low) for key, p in keys.items() if p.kind != "choice"}
         ranges |= {f"high.{key}": number(p.high) for key, p in keys.items() if p.kind != "choice"}
