@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from raytune_hpo.cli.study_options import json_argument, runs_a_study
 from raytune_hpo.errors import SpecError
 
 if TYPE_CHECKING:
+    from raytune_hpo.commands import Command
     from raytune_hpo.results import Results
 
 _SHELLS = ("bash", "sh", "zsh", "ksh", "dash")
@@ -164,7 +166,7 @@ def command(ctx: click.Context, /, words: tuple[str, ...], as_json: bool, **opti
             raise
         results = done[0]
         say(results_text(results), {**results.summary(), "answer": None}, as_json=as_json)
-        click.echo(f"raytune-hpo: {_why_nothing(results)}", err=True)
+        click.echo(f"raytune-hpo: {_why_nothing(results, arguments['command'])}", err=True)
         ctx.exit(NO_RESULT)
     results = answer.results
     text = f"{results_text(results, more=more_about(results.name))}\n\n{answer}"
@@ -222,12 +224,13 @@ def _split(words: Sequence[str], options: dict[str, Any], *, as_json: bool) -> t
     return settings, arguments
 
 
-def _why_nothing(results: Results) -> str:
+def _why_nothing(results: Results, command: Command) -> str:
     """Why a search has no result, with the command that failed and what it said."""
     from raytune_hpo.facts import Status
 
     failed = next((trial for trial in results if trial.status is Status.FAILED), None)
     if failed is None:
         return "no trial has completed"
-    more = f"raytune-hpo show {results.name} --trial {failed.number}"
-    return f"trial {failed.number} failed: {failed.reason or failed.error}; {more}"
+    ran = shlex.join(command.words(failed.config))
+    more = f"more of what it said: raytune-hpo show {results.name} --trial {failed.number}"
+    return f"trial {failed.number} failed: {failed.reason or failed.error}\n  $ {ran}\n{more}"

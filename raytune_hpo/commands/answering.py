@@ -17,7 +17,7 @@ from raytune_hpo.commands.inputs import Input
 from raytune_hpo.commands.scaling import Scaling, fitted_scaling
 from raytune_hpo.commands.surroundings import missing
 from raytune_hpo.confirming import Confirmation, ConfirmedCandidate
-from raytune_hpo.display.text import config_line, number
+from raytune_hpo.display.text import config_line
 from raytune_hpo.errors import SpecError
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
@@ -80,10 +80,8 @@ class Ratio:
     n: int
 
     def __str__(self) -> str:
-        within = (
-            "" if self.interval is None else f" ({LEVEL:.0%}: {number(self.interval[0])} to {number(self.interval[1])})"
-        )
-        return f"{number(self.value)} times as good as the baseline{within}, n={self.n}"
+        within = "" if self.interval is None else f" ({_span(self.interval)})"
+        return f"{self.value:.3g} times as good as the baseline{within}, n={self.n}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,16 +112,14 @@ class Answer:
 
     def __str__(self) -> str:
         metric = self.results.goals[0].metric
-        within = (
-            "" if self.interval is None else f", {LEVEL:.0%}: {number(self.interval[0])} to {number(self.interval[1])}"
-        )
-        lines = [f"use: {shlex.join(self.words)}", f"{metric}: {number(self.value)} (n={self.n}{within})"]
+        within = "" if self.interval is None else f", {_span(self.interval)}"
+        lines = [f"use: {shlex.join(self.words)}", f"{metric}: {self.value:.4g} (n={self.n}{within})"]
         if self.ratio is not None:
             lines.append(str(self.ratio))
         if self.scaling is not None:
             lines.append(f"scaling: {self.scaling}")
         for label, (trial, value) in self.by_size.items():
-            lines.append(f"size {label}: {config_line(flattened(trial.config))} ({metric} {number(value)})")
+            lines.append(f"size {label}: {config_line(flattened(trial.config))} ({metric} {value:.4g})")
         return "\n".join([*lines, *self.notes])
 
     def record(self) -> dict[str, Any]:
@@ -192,6 +188,10 @@ def answer_of(
         by_size=best_by_size(results, inputs),
         notes=[*_notes(results, trial), *missing(needs_memory=command.needs_memory)],
     )
+
+
+def _span(interval: tuple[float, float]) -> str:
+    return f"{LEVEL:.0%}: {interval[0]:.3g} to {interval[1]:.3g}"
 
 
 def _interval(candidate: ConfirmedCandidate, k: int) -> tuple[float, float] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import tempfile
 import threading
@@ -354,7 +355,7 @@ class _Measurement:
         if self._run is None:
             return
         words = self._program.template.filled(values)
-        lines = [f"$ {' '.join(words)}", ran.stdout[-_SHOWN:], ran.stderr[-_SHOWN:]]
+        lines = [f"$ {shlex.join(words)}", ran.stdout[-_SHOWN:], ran.stderr[-_SHOWN:]]
         sys.stdout.write("\n".join(line.rstrip("\n") for line in lines if line) + "\n")
 
 

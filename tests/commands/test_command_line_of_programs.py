@@ -160,6 +160,7 @@ def test_first_trials_that_fail_alike_end_the_search(call):
     found = json.loads(result.stdout)
     assert found["answer"] is None and 3 <= found["num_by_status"]["failed"] < 20
     assert "exit code 1: no such data" in result.stderr and "--trial 0" in result.stderr
+    assert f"  $ {sys.executable} -I -S -c" in result.stderr
     shown = CliRunner().invoke(main, ["show", "alike", "--trial", "0"]).output
     assert "$ " in shown and "no such data" in shown
 

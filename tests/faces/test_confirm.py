@@ -77,6 +77,18 @@ def test_repeats_get_seeds_that_the_search_never_used_and_candidates_share():
     assert not {seed for _, seed in SEEDS} & first
 
 
+def test_a_baseline_is_confirmed_as_well_and_compared_within_each_repeat():
+    results = search(num_trials=10)
+    worst = max(results, key=lambda trial: trial.metrics["loss"]).number
+    confirmation = confirmed(results, top=2, repeats=4, also=[worst])
+    baseline = next(candidate for candidate in confirmation.candidates if worst in candidate.numbers)
+    assert len(confirmation.candidates) == 3
+    assert sorted(baseline.by_repeat) == sorted(confirmation.best.by_repeat) == [0, 1, 2, 3]
+    assert np.mean(list(baseline.by_repeat.values())) == pytest.approx(baseline.mean)
+    with pytest.raises(SpecError, match="99 is none of these"):
+        confirmed(results, top=2, repeats=2, also=[99])
+
+
 def test_an_objective_that_takes_no_seed_is_repeated_and_said_to_be_deterministic():
     confirmation = confirmed(search(steady), top=2, repeats=3)
     assert confirmation.is_noisy is False and confirmation.noise == 0.0
