@@ -401,6 +401,21 @@ def test_constraints():
     assert study.trials[0].system_attrs["constraints"] == [5 - study.trials[0].params["x"]]
 
 
+def test_constraints_may_be_set_by_name():
+    def objective_with(trial):
+        x = trial.suggest_float("x", 0, 10)
+        trial.set_constraint("least", 5 - x)
+        return x
+
+    study = study_of()
+    with pytest.warns(UserWarning, match="does not learn from"):
+        study.optimize(objective_with, n_trials=20)
+    assert study.best_params["x"] >= 5
+    assert study.best_trial.constraints == {"least": 5 - study.best_value}
+    with pytest.raises(TypeError):
+        study.ask().set_constraint("least", "much")
+
+
 def test_logs_say_what_happened(caplog, capsys):
     optuna.logging.set_verbosity(optuna.logging.INFO)
     handler = logging.Handler()

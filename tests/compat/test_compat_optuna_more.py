@@ -71,6 +71,11 @@ def test_figures(study, draw):
     figure.to_json()
 
 
+def test_importances_of_some_parameters_are_named(study):
+    (bars,) = V.plot_param_importances(study, params=["x"]).data
+    assert (list(bars.x), list(bars.y)) == ([1.0], ["x"])
+
+
 def test_figures_of_several_goals(front):
     assert V.plot_pareto_front(front, target_names=["cost", "gain"]).data
     assert V.plot_pareto_front(front, targets=lambda t: (t.values[0], t.params["x"])).data

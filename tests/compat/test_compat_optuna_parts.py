@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import warnings
 
 import pytest
 
@@ -11,6 +12,7 @@ import raytune_hpo.compat.optuna as optuna
 from raytune_hpo.compat.optuna.distributions import FloatDistribution
 from raytune_hpo.compat.optuna.exceptions import DuplicatedStudyError, NotCarried, StorageInternalError
 from raytune_hpo.compat.optuna.trial import TrialState, create_trial
+from raytune_hpo.core.audit import audit
 
 S, P = optuna.samplers, optuna.pruners
 
@@ -117,6 +119,26 @@ def test_warm_starting():
     study = optuna.create_study(sampler=S.CmaEsSampler(source_trials=source.trials, seed=0))
     study.optimize(objective, n_trials=5)
     assert study.trials[0].params == source.best_params
+
+
+def test_studies_are_audited_like_others():
+    def changing(trial):
+        x = trial.suggest_float("x", -1 - trial.number % 3, 5)
+        trial.report(x, 0)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+        return x**2 if trial.suggest_categorical("c", [None, "b"]) else trial.suggest_int("n", 0, 9, step=3)
+
+    for sampler in (S.TPESampler(seed=1, constraints_func=lambda t: (t.params["x"] - 4,)), Hill()):
+        study = optuna.create_study(sampler=sampler)
+        study.enqueue_trial({"x": 9.0, "c": "b"})
+        study.add_trial(create_trial(params={"x": 0.5}, distributions={"x": FloatDistribution(0, 1)}, value=1.0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # 9.0 lies outside
+            study.optimize(changing if sampler.is_ours else objective, n_trials=20)
+        report = audit(study._record.facts())
+        assert report.is_clean, str(report)
+        assert len(study.results()) == 21
 
 
 # ------------------------------------------------------------------------------------------------ pruners

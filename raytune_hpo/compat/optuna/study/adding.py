@@ -45,7 +45,7 @@ def add(study: Study, trial: FrozenTrial) -> None:
             number,
             _STATUS[trial.state],
             trial.values,
-            constraints=trial.system_attrs.get("constraints"),
+            constraints=list(trial.constraints.values()) or None,
             reason="added as failed" if trial.state is TrialState.FAIL else None,
             began_at=_seconds(trial.datetime_start),
             ended_at=_seconds(trial.datetime_complete),

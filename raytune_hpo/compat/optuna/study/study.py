@@ -29,7 +29,7 @@ from raytune_hpo.compat.optuna.study.optimizing import (
 )
 from raytune_hpo.compat.optuna.study.workers import call_of
 from raytune_hpo.compat.optuna.trial._state import TrialState
-from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
+from raytune_hpo.compat.optuna.trial.frozen import CONSTRAINTS, FrozenTrial
 from raytune_hpo.compat.optuna.trial.live import Trial
 from raytune_hpo.facts import Status
 from raytune_hpo.metrics import json_value
@@ -405,8 +405,10 @@ class Study:
             raise UpdateFinishedTrialError(f"trial {number} has ended already")
         constraints = None
         if self.sampler.is_constrained and status is not Status.FAILED:
-            constraints = self.sampler.constraints_of(self, self.frozen(number))
-            self._record.annotate(number, f"{SYSTEM}constraints", constraints)
+            self._record.annotate(
+                number, f"{SYSTEM}{CONSTRAINTS}", self.sampler.constraints_of(self, self.frozen(number))
+            )
+            constraints = list(self.frozen(number).constraints.values())
         if not self.sampler.is_ours:
             self.sampler.after_trial(self, self.frozen(number), STATES[status], values)
         self._record.end(number, status, values, constraints=constraints, **error)
@@ -429,4 +431,4 @@ class Study:
 
 
 def _is_feasible(trial: FrozenTrial) -> bool:
-    return all(c <= 0 for c in trial.system_attrs.get("constraints", ()))
+    return all(c <= 0 for c in trial.constraints.values())

@@ -96,6 +96,10 @@ class DistantTrial(BaseTrial):
         self.user_attrs[key] = value
         self._ask(("set_user_attr", (key, value)))
 
+    def set_constraint(self, key: str, value: float) -> None:
+        """Set a constraint: where it is above 0, the trial is never the best."""
+        self._ask(("set_constraint", (key, value)))
+
     def set_system_attr(self, key: str, value: Any) -> None:
         """Note something about the trial that is not for people."""
         self.system_attrs[key] = value

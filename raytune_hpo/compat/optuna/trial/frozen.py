@@ -16,6 +16,8 @@ from raytune_hpo.compat.optuna.distributions import (
 )
 from raytune_hpo.compat.optuna.trial._state import TrialState
 
+CONSTRAINTS = "constraints"  # the note of those that a sampler computes; those that are set follow a colon
+
 
 class BaseTrial(ABC):
     """What an objective may call, whatever kind of trial it is given."""
@@ -156,9 +158,13 @@ class FrozenTrial(BaseTrial):
         self._values = None if values is None else list(values)
 
     @property
-    def constraints(self) -> list[float] | None:
-        """What the sampler's ``constraints_func`` gave; feasible where none is above 0."""
-        return self.system_attrs.get("constraints")
+    def constraints(self) -> dict[str, float]:
+        """The constraints by name, those of the sampler's ``constraints_func`` by place; feasible where none is above 0."""
+        return constraints_in(self.system_attrs)
+
+    def set_constraint(self, key: str, value: float) -> None:
+        """Set a constraint in this object only."""
+        self.system_attrs[f"{CONSTRAINTS}:{key}"] = checked_constraint(value)
 
     @property
     def last_step(self) -> int | None:
@@ -319,6 +325,25 @@ def _now() -> float:
     from raytune_hpo.core.optimizer import WallClock
 
     return WallClock().now()
+
+
+def constraints_in(system_attrs: Mapping[str, Any]) -> dict[str, float]:
+    """The constraints among notes, by name."""
+    computed = {str(place): value for place, value in enumerate(system_attrs.get(CONSTRAINTS) or ())}
+    prefix = f"{CONSTRAINTS}:"
+    return computed | {k.removeprefix(prefix): v for k, v in system_attrs.items() if k.startswith(prefix)}
+
+
+def checked_constraint(value: Any) -> float:
+    """The value of a constraint.
+
+    Raises:
+        TypeError: it is no number.
+    """
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"a constraint is a number, feasible where it is not above 0, got {value!r}") from error
 
 
 def checked_step(step: Any) -> int:

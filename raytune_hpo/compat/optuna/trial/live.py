@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from raytune_hpo.compat.optuna.distributions import (
     to_stored,
 )
 from raytune_hpo.compat.optuna.exceptions import ForOneGoal, UpdateFinishedTrialError
-from raytune_hpo.compat.optuna.trial.frozen import BaseTrial, FrozenTrial, checked_step
+from raytune_hpo.compat.optuna.trial.frozen import CONSTRAINTS, BaseTrial, FrozenTrial, checked_constraint, checked_step
 from raytune_hpo.core.messages import Assignment
 
 if TYPE_CHECKING:
@@ -195,9 +194,23 @@ class Trial(BaseTrial):
         """Note something about the trial that is not for people."""
         self.study._note(self.number, "system", key, value)
 
-    def last_value(self) -> float | None:
-        """The value of the report of the largest step; None where there is none, or it is no number."""
-        if not self._reported:
-            return None
-        value = self._reported[max(self._reported)]
-        return None if math.isnan(value) else value
+    @property
+    def constraints(self) -> dict[str, float]:
+        """The constraints by name; feasible where none is above 0."""
+        return self._frozen().constraints
+
+    def set_constraint(self, key: str, value: float) -> None:
+        """Set a constraint: where it is above 0, the trial is never the best.
+
+        The sampler learns of it only where it has a ``constraints_func``; a warning says so otherwise.
+
+        Raises:
+            TypeError: the value is no number.
+        """
+        number = checked_constraint(value)
+        if not self.study.sampler.is_constrained:
+            warnings.warn(
+                "the sampler does not learn from constraints that are set by set_constraint; give it a constraints_func",
+                stacklevel=2,
+            )
+        self.set_system_attr(f"{CONSTRAINTS}:{key}", number)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raytune_hpo.compat.optuna.directions import StudyDirection
-from raytune_hpo.compat.optuna.importance import BaseImportanceEvaluator
+from raytune_hpo.compat.optuna.importance import BaseImportanceEvaluator, get_param_importances
 from raytune_hpo.compat.optuna.seen import NAME, Target, seen, seen_values
 from raytune_hpo.compat.optuna.terminator.erroreval import error_of
 from raytune_hpo.compat.optuna.terminator.improvement import bound, completed, one_goal
@@ -78,13 +78,13 @@ def plot_param_importances(
     target_name: str = NAME,
 ) -> Any:
     """How much each parameter matters."""
-    method = (evaluator or BaseImportanceEvaluator()).method
-    figure = Plots(seen(study, target, target_name)).importances(method=method)
-    if params is not None:
-        for trace in figure.data:
-            kept = [i for i, name in enumerate(trace.y if trace.y is not None else ()) if name in params]
-            if trace.type == "bar":
-                trace.update(x=[trace.x[i] for i in kept], y=[trace.y[i] for i in kept])
+    evaluator = evaluator or BaseImportanceEvaluator()
+    if params is None:
+        return Plots(seen(study, target, target_name)).importances(method=evaluator.method)
+    go = plotly()
+    shares = get_param_importances(study, evaluator=evaluator, params=params, target=target)
+    figure = go.Figure(go.Bar(x=list(shares.values()), y=list(shares), orientation="h"))
+    figure.update_layout(xaxis_title=f"importance for {target_name}", yaxis_autorange="reversed")
     return figure
 
 

@@ -76,8 +76,10 @@ def axes_of(figure: Any) -> Any:
     places = dict(zip(panels, axes[0], strict=True))
     for trace in figure.data:
         _draw(places[getattr(trace, "xaxis", None) or "x"], trace)
-    for panel, ax in places.items():
+    titles = [note.text for note in figure.layout.annotations if note.yanchor == "bottom" and not note.showarrow]
+    for (panel, ax), title in zip(places.items(), [*titles, *[""] * len(places)], strict=False):
         _label(ax, figure, panel)
+        ax.set_title(title)
     return axes[0][0] if len(panels) == 1 else axes[0]
 
 
@@ -120,9 +122,9 @@ def _are_numbers(values: Any) -> bool:
 def _bars(ax: Any, trace: Any) -> None:
     base = 0 if trace.base is None else trace.base
     if trace.orientation == "h":
-        ax.barh([str(y) for y in trace.y], list(trace.x), left=base, label=trace.name)
+        ax.barh(list(trace.y), list(trace.x), left=base, label=trace.name)
     else:
-        ax.bar([str(x) for x in trace.x], list(trace.y), bottom=base, label=trace.name)
+        ax.bar(list(trace.x), list(trace.y), bottom=base, label=trace.name)
 
 
 def _label(ax: Any, figure: Any, panel: str) -> None:
@@ -131,6 +133,8 @@ def _label(ax: Any, figure: Any, panel: str) -> None:
         axis = figure.layout[f"{side}axis{number}"]
         if axis is not None and axis.title.text:
             put(axis.title.text)
+        if axis is not None and axis.ticktext is not None and axis.tickvals is not None:
+            getattr(ax, f"set_{side}ticks")(list(axis.tickvals), list(axis.ticktext))
         if axis is not None and axis.type == "log" and hasattr(ax, f"set_{side}scale"):
             getattr(ax, f"set_{side}scale")("log")
     handles, labels = ax.get_legend_handles_labels()
