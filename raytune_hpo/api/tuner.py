@@ -21,12 +21,7 @@ from raytune_hpo.runtime.simulated import COST, SimulatedHandle
 from raytune_hpo.spec import Limits
 
 RUNTIMES = ("ray", "local", "simulated")
-_ENDING = {
-    "Grid",
-    "PBT",
-    "PB2",
-    "Schedule",
-}  # samplers that have nothing more to suggest at some time, by their classes
+_ENDING = {"Grid", "PBT", "PB2", "Schedule"}  # classes of samplers that have nothing more to suggest at some time
 
 
 class Tuner:

@@ -9,7 +9,6 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from io import StringIO
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -90,31 +89,38 @@ class TrialRecord(TrialFolder):
 
     def __init__(self, path: str | PathLike[str], config: Mapping[str, Any]) -> None:
         super().__init__(path)
-        self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / PARAMS).write_text(_dumped(config), encoding="utf-8")
+        self._root = os.fspath(path)
+        try:
+            os.makedirs(self._root)
+            self._is_new = True
+        except FileExistsError:
+            self._is_new = False
+        with open(f"{self._root}/{PARAMS}", "w", encoding="utf-8") as file:
+            file.write(_dumped(config))
         self._rows: TextIO | None = None
         self._table: TextIO | None = None
-        self._columns: list[str] | None = None
+        self._columns: list[str] = []
 
     def append(self, result: Mapping[str, Any], flat: Mapping[str, Any]) -> None:
         """Add a result to the rows, and ``flat`` to the table: this has the columns of its first row."""
-        if self._rows is None:
-            self._rows = open(self.path / ROWS, "a", encoding="utf-8")  # noqa: SIM115  # until the trial ends
+        if self._rows is None or self._table is None:
+            self._rows = open(f"{self._root}/{ROWS}", "a", encoding="utf-8")  # noqa: SIM115  # until the trial ends
+            self._table = open(f"{self._root}/{TABLE}", "a+", encoding="utf-8", newline="")  # noqa: SIM115
+            self._columns = self._header(self._table, flat)
         self._rows.write(f"{_dumped(result)}\n")
         self._rows.flush()
-        self._tabulate(flat)
-
-    def _tabulate(self, row: Mapping[str, Any]) -> None:
-        if self._table is None:
-            file = self.path / TABLE
-            self._columns = _header(file) or list(row)
-            is_new = not file.exists()
-            self._table = open(file, "a", encoding="utf-8", newline="")  # noqa: SIM115
-            if is_new:
-                self._table.write(_csv_line(self._columns))
-        assert self._columns is not None
-        self._table.write(_csv_line([row.get(column, "") for column in self._columns]))
+        csv.writer(self._table, lineterminator="\n").writerow([flat.get(column, "") for column in self._columns])
         self._table.flush()
+
+    def _header(self, table: TextIO, flat: Mapping[str, Any]) -> list[str]:
+        """The columns of a table that is there, or else of a new one."""
+        if not self._is_new:
+            table.seek(0)
+            if (columns := next(csv.reader(table), None)) is not None:
+                table.seek(0, os.SEEK_END)
+                return columns
+        csv.writer(table, lineterminator="\n").writerow(flat)
+        return list(flat)
 
     def fail(self, error: BaseException, text: str) -> None:
         """Keep the exception that ended the trial, or one of its attempts."""
@@ -125,10 +131,12 @@ class TrialRecord(TrialFolder):
         except Exception:  # whatever its pickling raises: the text says it all
             data = pickle.dumps(TuneError(text))
         (self.path / ERROR).write_bytes(data)
+        self._is_new = False
 
     def forgive(self) -> None:
         """The trial is tried again: it has not failed."""
-        (self.path / ERROR).unlink(missing_ok=True)
+        if not self._is_new:
+            (self.path / ERROR).unlink(missing_ok=True)
 
     def save(self, write: Callable[[Path], object], result: Mapping[str, Any]) -> Path:
         """Add a checkpoint: the folder appears when it is whole.
@@ -218,19 +226,6 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return sorted(value, key=repr)
     return repr(value)
-
-
-def _csv_line(values: list[Any]) -> str:
-    line = StringIO()
-    csv.writer(line, lineterminator="\n").writerow(values)
-    return line.getvalue()
-
-
-def _header(file: Path) -> list[str] | None:
-    if not file.exists():
-        return None
-    with open(file, encoding="utf-8", newline="") as lines:
-        return next(csv.reader(lines), None)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

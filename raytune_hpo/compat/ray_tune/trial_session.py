@@ -65,6 +65,7 @@ class TrialSession:
         self._lock = threading.RLock()
         self._is_over = False
         self._step: int | None = None
+        self._told: dict[str, Any] = {}  # what our study was told of the newest result; empty where that was nothing
         self._newest: Path | None = None  # of the checkpoints that this run has saved
         self._begin(begun_with)
 
@@ -111,7 +112,7 @@ class TrialSession:
             self.last = result
             if write is not None and (is_given or heard.saves or self._is_due(result, stops)):
                 self._save(write)
-            flat = flattened(result)
+            flat, self._told = flattened(result), {}
             self.record.append(result, flat)
             self._tell(flat, write, stops=stops)
             if stops:
@@ -137,7 +138,7 @@ class TrialSession:
         if experiment.needs_goals and not all(metric in told for metric in experiment.metrics):
             self._check_goals(flat)
             return
-        self._step = step
+        self._step, self._told = step, dict(told)
         if experiment.population is not None or experiment.pauses:
             told["save"] = partial(self._lend, write)
         self._run.report(told, step)
@@ -212,6 +213,8 @@ class TrialSession:
 
     def outcome(self) -> dict[str, Any]:
         """What our study is told at the end: the newest result."""
+        if self._told:
+            return self._told
         told = {} if self.last is None else plain(flattened(self.last), self._experiment.metrics)
         return told or {"training_iteration": 0}
 

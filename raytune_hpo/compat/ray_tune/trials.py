@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Callable, Mapping
@@ -207,7 +208,7 @@ class Experiment:
             folder = str(self.trial_dirname_creator(trial)).strip("/")
         else:
             folder = _safe(f"{trial.trial_name}_{tag}" if self.trial_name_creator is None else trial.trial_name)
-        trial.path = str(Path(self.path) / folder)
+        trial.path = f"{self.path}/{folder}"
         return trial
 
     def trial_id(self, number: int) -> str:
@@ -224,6 +225,7 @@ class Experiment:
         return f"{self.name[-_MAX_NAME:]}-{_digest(f'{self.path}/{self.session}')}"
 
 
+@functools.lru_cache(maxsize=16)
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()[:5]
 
