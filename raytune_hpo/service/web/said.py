@@ -11,6 +11,7 @@ from raytune_hpo.facts import (
     Fact,
     Finished,
     Paused,
+    Recalled,
     Reported,
     Requeued,
     Saved,
@@ -77,6 +78,8 @@ def _ended(fact: Finished, goal: Goal) -> tuple[str, str]:
 def _of_study(fact: Fact) -> tuple[str, str]:
     if isinstance(fact, StudyCreated):
         return "The study was made.", ""
+    if isinstance(fact, Recalled):
+        return f"It learned from study {fact.source}.", f"{len(fact.rows)} trials"
     if isinstance(fact, SessionOpened):
         return "A session began.", ""
     if isinstance(fact, StudyExtended):
