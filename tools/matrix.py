@@ -67,12 +67,17 @@ class Row:
 
 @dataclass
 class Outcome:
-    """What became of a row: ``ok``, ``missing`` (no interpreter), or the step that failed, with the end of its output."""
+    """What became of a row.
+
+    status: ``ok``, ``missing`` (no interpreter), or the step that failed, of whose output ``detail`` is the end.
+    passed: the steps that passed, in order.
+    """
 
     row: str
     python: str
     status: str
     versions: dict[str, str] = field(default_factory=dict)
+    passed: list[str] = field(default_factory=list)
     seconds: float = 0.0
     detail: str = ""
 
@@ -157,8 +162,10 @@ def tried(row: Row, wheel: Path, *, smoke_only: bool, ray: bool) -> Outcome:
             outcome.versions = {name: version for name, version in _versions(frozen).items() if name in TOLD}
             shutil.copy(ROOT / "tools" / "smoke.py", folder)
             step("smoke", python, folder / "smoke.py", *([] if ray else ["--no-ray"]), cwd=folder)
+            outcome.passed.append("smoke, with Ray" if ray else "smoke, without Ray")
             if not smoke_only:
                 _test(python, frozen, install, folder)
+                outcome.passed.append("tests")
         except StepFailed as failed:
             outcome.status, outcome.detail = failed.step, failed.output[-4000:]
     outcome.seconds = round(time.monotonic() - begin, 1)
@@ -182,11 +189,11 @@ def _versions(frozen: str) -> dict[str, str]:
 
 def table(outcomes: list[Outcome]) -> str:
     """The outcomes as a table in Markdown."""
-    lines = [f"| | Python | {' | '.join(TOLD)} | |", f"|---|---|{'---|' * (len(TOLD) + 1)}"]
+    lines = [f"| | Python | {' | '.join(TOLD)} | passed | |", f"|---|---|{'---|' * (len(TOLD) + 2)}"]
     for each in outcomes:
         versions = " | ".join(each.versions.get(name, "") for name in TOLD)
         said = each.status if each.status in ("ok", "missing") else f"{each.status} failed"
-        lines.append(f"| {each.row} | {each.python} | {versions} | {said} |")
+        lines.append(f"| {each.row} | {each.python} | {versions} | {'; '.join(each.passed)} | {said} |")
     return "\n".join(lines)
 
 
