@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tune test test-all check labs docs clean
+.PHONY: help tune test test-all check labs matrix dist docs docs-release clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -14,7 +14,7 @@ NOW := $(shell date +%Y%m%d-%H%M%S)
 export RAY_enable_metrics_collection := 0
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tune: $(READY)  ## tune real models on a local Ray cluster (a minute or two on two cores)
 	@$(BIN)/python labs/select_model.py --name select-model-$(NOW) --out out/select_model.html
@@ -38,8 +38,21 @@ check: $(READY)  ## style and types
 labs: $(READY)  ## make the notebooks from the labs
 	$(BIN)/python labs/build.py
 
+matrix: $(READY)  ## every Python and the oldest supported libraries, each tried in an environment of its own
+	$(BIN)/python tools/matrix.py
+
+dist: $(READY)  ## build the wheel and the sdist, in dist, and try both without the checkout
+	$(BIN)/python tools/distribute.py
+
 docs: $(READY)  ## build the documentation, in out/site
 	$(BIN)/python -m mkdocs build --strict --config-file docs/site/mkdocs.yml
+
+docs-release: $(READY)  ## add the documentation of this version to the branch gh-pages, beside that of the others
+	export PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	version=$$(python -c 'import raytune_hpo; print(*raytune_hpo.__version__.split(".")[:2], sep=".")'); \
+	mike deploy --config-file docs/site/mkdocs.yml --update-aliases "$$version" latest; \
+	mike set-default --config-file docs/site/mkdocs.yml latest
+	@echo "look: $(BIN)/mike serve --config-file docs/site/mkdocs.yml; publish: git push origin gh-pages"
 
 clean:  ## remove what make made; studies in ~/.raytune_hpo stay
 	rm -rf .venv out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,24 +8,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from raytune_hpo.integrations.reporting import Metrics, Reporting
+from raytune_hpo.integrations.reporting import Metrics, Reporting, Save
 
 
-def reporter(metrics: Metrics = None, *, every: int = 1) -> Any:
+def reporter(metrics: Metrics = None, *, every: int = 1, save: Save | None = None) -> Any:
     """A callback for ``Model.fit(callbacks=[...])``, with any backend.
 
     Args:
         metrics: which to report: all by default, a list of names such as "val_loss", or {your name: Keras' name}.
         every: how many epochs lie between two reports.
+        save: ``save(model, folder)`` writes what the trial needs to go on; see ``hpo.report``. A training that goes on
+            counts its epochs from ``fit(initial_epoch=...)``, the ``step`` of its checkpoint.
     """
     from keras.callbacks import Callback
 
-    reporting = Reporting(metrics, every)
+    reporting = Reporting(metrics, every, save)
 
     class Reporter(Callback):  # type: ignore[misc]  # the library carries no types
         """Reports every epoch to the trial around it."""
 
         def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-            reporting(epoch + 1, logs or {})
+            reporting(epoch + 1, logs or {}, self.model)
 
     return Reporter()

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from raytune_hpo.integrations.reporting import Metrics, Reporting
+from raytune_hpo.integrations.reporting import Metrics, Reporting, Save
 
 
-def reporter(metrics: Metrics = None, *, every: int = 1) -> Callable[[Any], None]:
+def reporter(
+    metrics: Metrics = None, *, every: int = 1, save: Save | None = None, after: int = 0
+) -> Callable[[Any], None]:
     """A callback for ``lightgbm.train``, ``lightgbm.cv`` and ``fit`` of LightGBM's scikit-learn classes.
 
     LightGBM's metrics are called ``<data>-<metric>``, such as "valid_0-auc"; those of ``cv``, such as "valid-auc", are
@@ -20,12 +22,14 @@ def reporter(metrics: Metrics = None, *, every: int = 1) -> Callable[[Any], None
     Args:
         metrics: which to report: all by default, a list of names, or {your name: LightGBM's name}.
         every: how many rounds lie between two reports.
+        save: ``save(booster, folder)`` writes what the trial needs to go on; see ``hpo.report``.
+        after: the rounds of the model that this training goes on from, the ``step`` of its checkpoint.
     """
-    reporting = Reporting(metrics, every)
+    reporting = Reporting(metrics, every, save, after)
 
     def report_round(env: Any) -> None:
         # (data, metric, value, is higher better); cv adds the standard deviation.
         values = {f"{data}-{metric}": value for data, metric, value, *_ in env.evaluation_result_list or ()}
-        reporting(env.iteration - env.begin_iteration + 1, values)
+        reporting(env.iteration - env.begin_iteration + 1, values, env.model)
 
     return report_round

@@ -10,12 +10,12 @@ import importlib.util
 import sys
 from typing import Any
 
-from raytune_hpo.integrations.reporting import Metrics, Reporting
+from raytune_hpo.integrations.reporting import Metrics, Reporting, Save
 
 _PACKAGES = ("lightning.pytorch", "pytorch_lightning")  # the same library under two names, which do not mix
 
 
-def reporter(metrics: Metrics = None, *, every: int = 1) -> Any:
+def reporter(metrics: Metrics = None, *, every: int = 1, save: Save | None = None) -> Any:
     """A callback for a Trainer that trains in this process, on one device.
 
     An epoch is reported at its end, with what was logged in training and validation. Where validation does not run in
@@ -24,11 +24,13 @@ def reporter(metrics: Metrics = None, *, every: int = 1) -> Any:
     Args:
         metrics: which to report: all by default, a list of logged names, or {your name: the logged name}.
         every: how many epochs lie between two reports.
+        save: ``save(trainer, folder)`` writes what the trial needs to go on; see ``hpo.report``. A training that goes on
+            by ``fit(ckpt_path=...)`` counts its epochs from there.
     """
     loaded = [name for name in _PACKAGES if name in sys.modules]
     found = [name for name in _PACKAGES if importlib.util.find_spec(name.partition(".")[0]) is not None]
     callback: Any = importlib.import_module([*loaded, *found, *_PACKAGES][0]).Callback
-    reporting = Reporting(metrics, every)
+    reporting = Reporting(metrics, every, save)
 
     class Reporter(callback):  # type: ignore[misc]  # which of the two is known only now
         """Reports every epoch to the trial around it."""
@@ -40,7 +42,7 @@ def reporter(metrics: Metrics = None, *, every: int = 1) -> Any:
 
         def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
             if self._is_validated or not trainer.enable_validation:
-                reporting(trainer.current_epoch + 1, dict(trainer.callback_metrics))
+                reporting(trainer.current_epoch + 1, dict(trainer.callback_metrics), trainer)
             self._is_validated = False
 
     return Reporter()

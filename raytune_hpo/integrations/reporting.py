@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from raytune_hpo.errors import ObjectiveError
@@ -11,6 +13,8 @@ from raytune_hpo.runtime.trial_run import report
 
 # None: all, by the library's names; names: only these; {ours: theirs}: only these, by names of our own.
 Metrics: TypeAlias = str | Sequence[str] | Mapping[str, str] | None
+# Writes what is being trained into an empty folder: ``save(model, folder)``.
+Save: TypeAlias = Callable[[Any, Path], object]
 
 
 class Reporting:
@@ -19,20 +23,29 @@ class Reporting:
     Args:
         metrics: which to report, see ``Metrics``.
         every: only steps that are multiples of it are reported.
+        save: offered with each report, as ``hpo.report(save=...)`` is.
+        after: the steps that were trained before the library began to count.
     """
 
-    def __init__(self, metrics: Metrics, every: int = 1) -> None:
+    def __init__(self, metrics: Metrics, every: int = 1, save: Save | None = None, after: int = 0) -> None:
         names = [metrics] if isinstance(metrics, str) else metrics
         self._names = dict(names) if isinstance(names, Mapping) else None if names is None else {n: n for n in names}
         self._every = whole("every", every, least=1)
+        self._save, self._after = save, whole("after", after, least=0)
 
-    def __call__(self, step: int, values: Mapping[str, Any]) -> None:
-        """Report a step, counted from 1.
+    def __call__(self, step: int, values: Mapping[str, Any], model: Any = None) -> None:
+        """Report a step.
+
+        Args:
+            step: as the library counts, from 1.
+            values: all metrics that it gives.
+            model: what ``save`` is called with.
 
         Raises:
             TrialStopped: the scheduler stops the trial.
             ObjectiveError: the library lacks a metric that was asked for, or gives no metrics at all.
         """
+        step += self._after
         if step % self._every != 0:
             return
         names = {name: name for name in values} if self._names is None else self._names
@@ -44,4 +57,5 @@ class Reporting:
                 f"a reporter needs {missing} from the training, which gives {sorted(values) or 'none'}; "
                 f"have it evaluated, or choose with metrics="
             )
-        report({ours: values[theirs] for ours, theirs in names.items()}, step=step)
+        save = None if self._save is None else partial(self._save, model)
+        report({ours: values[theirs] for ours, theirs in names.items()}, step=step, save=save)

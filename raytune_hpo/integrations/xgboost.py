@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from raytune_hpo.integrations.reporting import Metrics, Reporting
+from raytune_hpo.integrations.reporting import Metrics, Reporting, Save
 
 
-def reporter(metrics: Metrics = None, *, every: int = 1) -> Any:
+def reporter(metrics: Metrics = None, *, every: int = 1, save: Save | None = None, after: int = 0) -> Any:
     """A callback for ``xgboost.train``, ``xgboost.cv`` and XGBoost's scikit-learn classes.
 
     XGBoost's metrics are called ``<data>-<metric>``: "valid-auc", "validation_0-logloss"; those of ``cv`` are means.
@@ -19,10 +19,12 @@ def reporter(metrics: Metrics = None, *, every: int = 1) -> Any:
     Args:
         metrics: which to report: all by default, a list of names, or {your name: XGBoost's name}.
         every: how many rounds lie between two reports.
+        save: ``save(booster, folder)`` writes what the trial needs to go on; see ``hpo.report``.
+        after: the rounds of the model that this training goes on from, the ``step`` of its checkpoint.
     """
     from xgboost.callback import TrainingCallback
 
-    reporting = Reporting(metrics, every)
+    reporting = Reporting(metrics, every, save, after)
 
     class Reporter(TrainingCallback):  # type: ignore[misc]  # the library carries no types
         """Reports every boosting round to the trial around it."""
@@ -32,7 +34,7 @@ def reporter(metrics: Metrics = None, *, every: int = 1) -> Any:
                 f"{data}-{metric}": values[-1] for data, log in evals_log.items() for metric, values in log.items()
             }
             means = {name: value[0] if isinstance(value, tuple) else value for name, value in newest.items()}
-            reporting(epoch + 1, means)
+            reporting(epoch + 1, means, model)
             return False  # go on
 
     return Reporter()

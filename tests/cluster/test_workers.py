@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 
 import pytest
-from cluster_support import SPACE, assert_each_once, facts_of
+from cluster_support import SPACE, assert_each_once, facts_of, wait_until
 
 import raytune_hpo as hpo
 from raytune_hpo.facts import Printed, Requeued
@@ -62,6 +63,34 @@ def test_a_gpu_can_be_shared(name: str) -> None:
     results = hpo.tune(sees, SPACE, num_trials=12, resources=needs, name=name, storage="memory", **SETTINGS)
     assert {trial.metrics["gpu"] for trial in results} == {"0"}
     assert len({trial.worker for trial in results}) == 2
+
+
+def test_ray_counts_the_fractions_of_a_gpu_and_has_them_back(name: str) -> None:
+    def halves(config):
+        import ray
+
+        begin, left = time.time(), 1.0
+        while left > 0 and time.time() < begin + 10:
+            left = ray.available_resources().get("GPU", 0.0)
+            time.sleep(0.05)
+        time.sleep(0.5)  # so that the other one sees it, too
+        assigned = ray.get_runtime_context().get_assigned_resources()["GPU"]
+        return {"loss": config["x"], "begin": begin, "end": time.time(), "assigned": assigned, "left": left}
+
+    needs = {"cpu": 0.25, "gpu": 0.5}  # by their CPUs, eight would run at once
+    results = hpo.tune(halves, SPACE, num_trials=4, resources=needs, name=name, storage="memory", **SETTINGS)
+    assert {trial.metrics["assigned"] for trial in results} == {0.5}
+    assert min(trial.metrics["left"] for trial in results) == 0.0, "two halves are all there is"
+    moments = [(t.metrics["begin"], 1) for t in results] + [(t.metrics["end"], -1) for t in results]
+    running = itertools.accumulate(change for _, change in sorted(moments))
+    assert max(running) <= 2
+    wait_until(_has_its_gpu_back)
+
+
+def _has_its_gpu_back() -> bool:
+    import ray
+
+    return ray.available_resources().get("GPU") == 1.0
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 import raytune_hpo as hpo
 from raytune_hpo.core.messages import AskTrials, Assignment, EndTrial, LoseWorker, ReportMetrics, StopStudy
 from raytune_hpo.facts import Fact, Status, StudyStopped, Verdict
@@ -122,6 +124,32 @@ class Judge:
     def report(self, step, metrics, saves):
         self.reports.append((step, metrics))
         return Verdict.STOP if step == self.stop_at else Verdict.CONTINUE
+
+
+def set_aside(train, curve):
+    """What promotion makes of ``train(done, saved)``: trials pause, and go on from what they saved to the same end.
+
+    Args:
+        train: trains after ``done`` steps, from the checkpoint ``saved``, up to 9 steps, reporting "value".
+        curve: the values that a training reports that is never set aside.
+    """
+    begun = []
+
+    def objective(config):
+        saved = hpo.checkpoint()
+        begun.append(saved.step if saved else 0)
+        train(begun[-1], saved)
+
+    promoting = {"name": "asha", "max_steps": 9, "promote": True}
+    settings = {"num_trials": 9, "scheduler": promoting, "max_concurrent": 1, "storage": "memory"}
+    results = fit(objective, {"x": 1}, metric="value", **settings)
+    assert not results.num_by_status["failed"], next(t.error for t in results if t.error)
+    assert sorted(set(begun)) == [0, 1, 3], begun
+    assert results.num_by_status["paused"] >= 6
+    best = results.best_trial
+    assert [report.step for report in best.reports] == list(range(1, 10))
+    assert [report.metrics["value"] for report in best.reports] == pytest.approx(curve, rel=1e-4)
+    return best.checkpoint.path
 
 
 def run_trial(objective, *, stop_at=None, metric="loss"):

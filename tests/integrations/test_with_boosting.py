@@ -9,7 +9,7 @@ import xgboost
 
 from raytune_hpo.integrations.lightgbm import reporter as lightgbm_reporter
 from raytune_hpo.integrations.xgboost import reporter as xgboost_reporter
-from tests.integrations.neighbours import run_trial
+from tests.integrations.neighbours import run_trial, set_aside
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 4))
@@ -18,10 +18,10 @@ FOREST = {"objective": "binary", "metric": ["auc", "binary_logloss"], "num_threa
 GRADIENTS = {"objective": "binary:logistic", "eval_metric": ["auc", "logloss"], "nthread": 1, "seed": 0}
 
 
-def train_lightgbm(callbacks, rounds=6):
+def train_lightgbm(callbacks, rounds=6, **settings):
     data = lightgbm.Dataset(X[:150], Y[:150])
     valid = lightgbm.Dataset(X[150:], Y[150:], reference=data)
-    return lightgbm.train(FOREST, data, rounds, valid_sets=[valid], callbacks=callbacks)
+    return lightgbm.train(FOREST, data, rounds, valid_sets=[valid], callbacks=callbacks, **settings)
 
 
 def train_xgboost(callbacks, rounds=6, **settings):
@@ -30,15 +30,15 @@ def train_xgboost(callbacks, rounds=6, **settings):
     return xgboost.train(GRADIENTS, data, rounds, callbacks=callbacks, **settings)
 
 
-def lightgbm_curve():
+def lightgbm_curve(rounds=6):
     curves = {}
-    train_lightgbm([lightgbm.record_evaluation(curves)])
+    train_lightgbm([lightgbm.record_evaluation(curves)], rounds)
     return curves["valid_0"]["auc"]
 
 
-def xgboost_curve():
+def xgboost_curve(rounds=6):
     curves = {}
-    train_xgboost([], evals_result=curves)
+    train_xgboost([], rounds, evals_result=curves)
     return curves["valid"]["auc"]
 
 
@@ -137,3 +137,30 @@ def test_training_that_goes_on_counts_its_own_rounds():
 
     _, reports = run_trial(train, metric="training-auc")
     assert [step for step, _ in reports] == [1, 2, 3]
+
+
+def save(booster, folder):
+    booster.save_model(folder / "model.json")
+
+
+@pytest.mark.parametrize(
+    ("train", "reporter", "name", "curve", "model"),
+    [(*library.values, model) for library, model in zip(LIBRARIES, ("init_model", "xgb_model"), strict=True)],
+    ids=["lightgbm", "xgboost"],
+)
+def test_a_training_is_set_aside_and_goes_on(train, reporter, name, curve, model):
+    def after(done, saved):
+        callbacks = [reporter({"value": name}, save=save, after=done)]
+        train(callbacks, 9 - done, **{model: saved.path / "model.json"} if saved else {})
+
+    path = set_aside(after, curve(9)) / "model.json"
+    if train is train_lightgbm:
+        assert lightgbm.Booster(model_file=path).num_trees() == 9
+    else:
+        assert xgboost.Booster(model_file=path).num_boosted_rounds() == 9
+
+
+def test_rounds_before_count_where_rounds_are_left_out():
+    reporting = xgboost_reporter("valid-auc", every=3, after=2)
+    _, reports = run_trial(lambda config: train_xgboost([reporting], 7) and None, metric="valid-auc")
+    assert [step for step, _ in reports] == [3, 6, 9]

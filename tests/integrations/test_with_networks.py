@@ -10,7 +10,7 @@ import pytest
 
 from raytune_hpo.integrations.keras import reporter as keras_reporter
 from raytune_hpo.integrations.lightning import reporter as lightning_reporter
-from tests.integrations.neighbours import run_trial
+from tests.integrations.neighbours import run_trial, set_aside
 
 pytest.importorskip("torch", reason='needs pip install ".[integrations]"')
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -80,14 +80,14 @@ def loaders():
     return DataLoader(data, batch_size=16), DataLoader(data, batch_size=64)
 
 
-def train_lightning(package, callbacks, epochs=4, log=None, valid=True, **settings):
+def train_lightning(package, callbacks, epochs=4, log=None, valid=True, ckpt_path=None, **settings):
     pl, net = make_lightning(package)
     pl.seed_everything(0, verbose=False)
     quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
     trainer = pl.Trainer(max_epochs=epochs, accelerator="cpu", callbacks=callbacks, **quiet, **settings)
     model = net([] if log is None else log)
     train, validation = loaders()
-    trainer.fit(model, train, validation if valid else None)
+    trainer.fit(model, train, validation if valid else None, ckpt_path=ckpt_path)
     return trainer
 
 
@@ -114,6 +114,26 @@ def test_keras_ends_at_once_when_its_trial_is_stopped_and_trains_again():
 def test_keras_names_what_it_gives():
     ended, _ = run_trial(lambda config: train_keras([keras_reporter({"loss": "val_los"})]))
     assert ended.status == "failed" and "'val_los'" in ended.error and "'val_loss'" in ended.error
+
+
+def test_keras_is_set_aside_and_goes_on():
+    keras = pytest.importorskip("keras")
+    curve = []
+
+    def fit(callbacks, done=0, saved=None):
+        keras.utils.set_random_seed(0)
+        optimizer = keras.optimizers.SGD(0.01, momentum=0.9)  # without what it remembers, it goes another way
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        model.compile(optimizer=optimizer, loss="mse")
+        if saved:
+            model = keras.models.load_model(saved.path / "model.keras")
+        settings = {"epochs": 9, "initial_epoch": done, "validation_data": (X[48:], Y[48:]), "batch_size": 48}
+        model.fit(X[:48], Y[:48], callbacks=callbacks, verbose=0, **settings)
+
+    fit([keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: curve.append(logs["val_loss"]))])
+    reporting = keras_reporter({"value": "val_loss"}, save=lambda model, folder: model.save(folder / "model.keras"))
+    path = set_aside(lambda done, saved: fit([reporting], done, saved), curve)
+    assert keras.models.load_model(path / "model.keras").evaluate(X[48:], Y[48:], verbose=0) == pytest.approx(curve[-1])
 
 
 # ------------------------------------------------------------------------------------------------ Lightning
@@ -158,3 +178,17 @@ def test_lightning_without_validation_and_with_one_now_and_then():
     )[1]
     assert [sorted(values) for _, values in run(valid=False)] == [["train_loss"]] * 4
     assert [step for step, _ in run(check_val_every_n_epoch=2)] == [2, 4]
+
+
+def test_lightning_is_set_aside_and_goes_on():
+    package, log = "lightning.pytorch", []
+    make_lightning(package)
+    train_lightning(package, [], 9, log=log)
+
+    def after(done, saved):
+        callbacks = [
+            lightning_reporter({"value": "val_loss"}, save=lambda tr, to: tr.save_checkpoint(to / "last.ckpt"))
+        ]
+        train_lightning(package, callbacks, 9, ckpt_path=saved.path / "last.ckpt" if saved else None)
+
+    set_aside(after, log[:9])

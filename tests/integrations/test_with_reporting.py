@@ -60,12 +60,12 @@ def test_tensors_of_one_element_are_numbers():
 
 
 def stand_in(monkeypatch, package, module):
-    """A library that has a class ``Callback`` and nothing else."""
+    """A library that has a class ``Callback``, whose model is not known yet, and nothing else."""
     for name in (package, module):
         made = types.ModuleType(name)
         made.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
         monkeypatch.setitem(sys.modules, name, made)
-    sys.modules[module].Callback = type("Callback", (), {})
+    sys.modules[module].Callback = type("Callback", (), {"model": None})
 
 
 def test_epochs_of_keras_are_counted_from_one(monkeypatch):

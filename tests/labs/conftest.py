@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 
 import pytest
-from labs_support import Cluster, Executed, connects, execute, running_cluster
+from labs_support import Cluster, Executed, connects, execute, require_libraries, running_cluster
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +34,7 @@ def solution(
 
     @functools.cache
     def executed(name: str) -> Executed:
+        require_libraries(name)
         return execute(name, tmp_path_factory.mktemp(name), cluster_for(name))
 
     return executed

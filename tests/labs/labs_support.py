@@ -36,6 +36,12 @@ def connects(name: str) -> bool:
     return "hpo.connect()" in (ROOT / "labs" / f"{name}.py").read_text(encoding="utf-8")
 
 
+def require_libraries(name: str) -> None:
+    """Skip a test of a lab whose library is not among those that the project installs."""
+    if re.search(r"^import torch$", (ROOT / "labs" / f"{name}.py").read_text(encoding="utf-8"), re.MULTILINE):
+        pytest.importorskip("torch", reason=f"the lab {name} needs pip install torch")
+
+
 class Cluster(NamedTuple):
     """A cluster that others have started."""
 

@@ -13,7 +13,7 @@ import re
 import nbformat
 import numpy as np
 import pytest
-from labs_support import ROOT, lab_names
+from labs_support import ROOT, lab_names, require_libraries
 
 import raytune_hpo as hpo
 from raytune_hpo import workshop
@@ -112,6 +112,7 @@ def first_gap(name):
 
 @pytest.mark.parametrize("name", LABS)
 def test_an_exercise_stops_at_its_first_gap_and_names_it(name, tmp_path, monkeypatch, capsys):
+    require_libraries(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(workshop.QUICK, "1")
     monkeypatch.setattr(hpo, "connect", lambda: None)

@@ -10,7 +10,7 @@ import sys
 
 import nbformat
 import pytest
-from labs_support import ROOT, environment, lab_names, line, run
+from labs_support import ROOT, environment, lab_names, line, require_libraries, run
 
 LABS = lab_names()
 GAP = re.compile(r"# >>> your turn: (?P<solution>.*?)# <<<", re.DOTALL)
@@ -122,6 +122,7 @@ def test_a_solution_runs_to_its_end_and_shows_pictures(name, solution):
 @every_lab
 def test_a_script_runs_from_its_one_file(name, cluster_for, tmp_path):
     """As `ray submit` has it: nothing but this file is copied, and it runs on a cluster."""
+    require_libraries(name)
     shutil.copy(ROOT / "labs" / f"{name}.py", tmp_path)
     output = run(sys.executable, f"{name}.py", "--quick", cwd=tmp_path, env=environment(cluster_for(name), quick=False))
     pictures = re.findall(r"^picture: (.*)$", output, re.MULTILINE)

@@ -101,6 +101,19 @@ def test_a_killed_training_loses_nothing_and_the_best_network_is_in_its_file(sol
     assert reported == again
 
 
+def test_a_network_of_pytorch_goes_on_after_a_kill_and_is_read_from_its_checkpoint(solution):
+    executed = solution("two_to_a_gpu")
+    left_alone = line(executed.printed, "left alone").split()
+    killed = line(executed.printed, "killed in between").split()
+    assert (left_alone[3], killed[3]) == ("1", "2"), "attempts"
+    tolerance = executed.values["tolerance"]
+    assert float(killed[1]) == pytest.approx(float(left_alone[1]), abs=tolerance)
+    reported, again = map(float, line(executed.printed, "reported").split(", and the file says "))
+    assert reported == pytest.approx(again, abs=tolerance)
+    spent, all_in_full = map(int, line(executed.printed, "epochs").split(" instead of "))
+    assert spent < all_in_full / 2
+
+
 def test_two_threads_share_one_cpu(solution):
     found = solution("ray_lab_00_tasks_and_actors").values
     assert found["cpus_of_threads"] < 1.3
