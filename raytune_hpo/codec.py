@@ -6,7 +6,7 @@ which carries everything else that JSON cannot.
 
 Version 2 knows trials that pause, are saved and go on, and what they go on from; a retried trial's number, suspects,
 reasons, stops of single trials, the verdict ``complete`` and the versions of a session; and it sends back dicts that look
-like floats as they were.
+like floats as they were. Version 3 knows what happens to running systems: baselines, approvals, freezes and drifts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, get_args
 from raytune_hpo.errors import JournalCorrupt
 from raytune_hpo.facts import Fact, Status, TrialFact, Verdict
 
-VERSION = 2
+VERSION = 3
 KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Fact)}
 
 
@@ -37,6 +37,7 @@ _FIELDS = {kind: _fields_of(kind) for kind in KINDS.values()}
 # Upcasts by the version they start from; a body of version v passes all of v, v+1, ... on its way in.
 _UPCASTS: dict[int, Callable[[str, dict[str, Any]], dict[str, Any]]] = {
     1: lambda kind, data: data,  # what version 2 added has a default
+    2: lambda kind, data: data,  # version 3 added kinds only
 }
 _LIKE_FLOAT = re.compile(r"\$+float")
 

@@ -41,7 +41,7 @@ FLOORS = (
     "runtime testing",
     "cluster results progress",
     "api",
-    "plots tables confirming sklearn integrations optml",
+    "plots tables confirming sklearn integrations optml live",
     "experiments",
     "service",
     "cli workshop",
@@ -49,7 +49,7 @@ FLOORS = (
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 
 # Rooms of one floor whose doors stay shut.
-STRANGERS = ("samplers schedulers journal analysis", "plots tables confirming sklearn integrations optml")
+STRANGERS = ("samplers schedulers journal analysis", "plots tables confirming sklearn integrations optml live")
 # Imports that point upwards all the same, inside functions: what users call on a thing that lies below.
 DOORS = {
     ("raytune_hpo.results.results", "plots"): "Results.plot",
