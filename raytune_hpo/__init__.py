@@ -40,6 +40,7 @@ _HOMES = {
     "load": "raytune_hpo.api.stored",
     "attach": "raytune_hpo.api.stored",
     "Client": "raytune_hpo.service.client",
+    "Live": "raytune_hpo.live.live",
     "connect": "raytune_hpo.cluster",
     "with_parameters": "raytune_hpo.cluster",
 }
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from raytune_hpo.confirming import Confirmation
     from raytune_hpo.errors import TrialStopped
     from raytune_hpo.goals import Goal
+    from raytune_hpo.live.live import Live
     from raytune_hpo.results import Results
     from raytune_hpo.runtime.trial_run import checkpoint, report, until
     from raytune_hpo.service.client import Client

@@ -70,6 +70,20 @@ class Goal:
         return self.mode == "min"
 
 
+def goal_of(words: str | Goal) -> Goal:
+    """A goal from words like ``"min cost"`` and ``"max throughput"``; a metric alone is minimised.
+
+    Raises:
+        SpecError: no words.
+    """
+    if isinstance(words, Goal):
+        return words
+    if not isinstance(words, str):
+        raise SpecError(f'a goal is a metric with its direction like "min cost", got {words!r}')
+    mode, _, metric = words.strip().partition(" ")
+    return Goal(metric.strip(), mode) if mode in _MODES and metric else Goal(words.strip())
+
+
 def make_goals(
     metric: str | Sequence[str],
     mode: str | Sequence[str] = "min",

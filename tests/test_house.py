@@ -74,6 +74,7 @@ CLOCKS = {
     "raytune_hpo.api.callbacks": "how long a study that has ended waits for them",
     "raytune_hpo.cli": "times as people read them, and how long a study has been running",
     "raytune_hpo.service": "leases, limits and streams: how much time has passed",
+    "raytune_hpo.live.seat": "how long to wait for another process that changes the system",
     "raytune_hpo.sklearn": "how long fits take, and when a search's time is over",
     "raytune_hpo.plots.document": "when a page was written",
     "raytune_hpo.tables.shipped": "the processor's seconds that a row of a table takes",
@@ -89,7 +90,7 @@ PUBLIC = """
     uniform quniform loguniform qloguniform randn qrandn randint qrandint lograndint qlograndint
     choice ordinal grid_search sample_from
     tune Tuner simulate report checkpoint until TrialStopped connect attach load with_parameters
-    Study Results Confirmation Run Trial Goal Client
+    Study Results Confirmation Run Trial Goal Client Live
     errors integrations optml samplers schedulers sklearn testing __version__
 """.split()
 

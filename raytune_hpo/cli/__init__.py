@@ -10,6 +10,7 @@ experiment      experiment, experiments
 tables          tabulate
 parts           samplers, schedulers
 service         serve, token, worker
+live            live run, status, show, approve, freeze, thaw, rollback, diff, replay, baseline
 workshop        labs
 """
 
@@ -19,6 +20,7 @@ from raytune_hpo.cli.app import cli
 from raytune_hpo.cli.checkpoints import checkpoint
 from raytune_hpo.cli.control import enqueue, run, stop
 from raytune_hpo.cli.experiment import experiment, experiments
+from raytune_hpo.cli.live import live
 from raytune_hpo.cli.optml import optml
 from raytune_hpo.cli.parts import samplers, schedulers
 from raytune_hpo.cli.service import serve, token, worker
@@ -48,6 +50,7 @@ for _command in (
     serve,
     token,
     worker,
+    live,
     labs,
 ):
     cli.add_command(_command)

@@ -10,11 +10,12 @@ appliers     how a configuration gets into the running system, and measurements 
 seat         what an applier remembers by itself: the newest change, the lease, and whether it is frozen
 requests     what people ask of a controller that runs in another process
 controller   the loop around the machine: clock, journal, applier
-dead_man     who goes back to the baseline when no controller is left
+stored       a stored live study, and what people ask of it
 choosing     choices inside of a service: ``live.decide``
 live         ``hpo.Live``
 spec_file    a live study as a TOML file
 telling      a live study in words
+command_applier, file_applier, http_applier    appliers that run programs, write files, talk HTTP or ask Prometheus
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Controller:
         *,
         now: Callable[[], float] | None = None,
     ) -> None:
-        self._plan, self._journal, self._applier, self._tell, self._now = plan, journal, applier, tell, now
+        self._plan, self._journal, self._applier, self.tell, self._now = plan, journal, applier, tell, now
         self._machine = LiveMachine(spec, plan, sampler)
         self._measures: list[Measure] = []
         self._looks: dict[int, float] = {}  # when each window is looked at next
@@ -67,6 +67,19 @@ class Controller:
     def open(self, at: float) -> None:
         """Begin a session. Nothing is assumed of what runs: everything is applied and read back."""
         self._append(self._machine.open(at))
+
+    def record_baseline(self, config: Mapping[str, Any], by: str, at: float) -> None:
+        """Put the first baseline on record. It is applied when the study takes its first turn."""
+        self._append(self._machine.record_baseline(config, by, at))
+
+    def settle(self, at: float) -> None:
+        """End what is under way, and take the canary group back to what is promoted; nothing begins after it."""
+        decision = self._machine.settle(at)
+        self._append(decision)
+        self._measures.clear()
+        self._looks.clear()
+        for effect in decision.effects:
+            self._carry_out(effect, at)
 
     def turn(self, at: float) -> float:
         """Do what is due; the time at which to call next, which is ``at`` when there is more to do now."""
@@ -108,7 +121,7 @@ class Controller:
             self._measures.append(effect)
             self._looks[effect.number] = min(effect.start + self._plan.check_s, effect.end)
         else:
-            self._tell(effect.text)
+            self.tell(effect.text)
         return []
 
     def _change(self, change: Apply, at: float) -> LiveCommand:
@@ -131,7 +144,7 @@ class Controller:
         try:
             metrics, context = self._applier.measure(measure.group, measure.start, end)
         except Exception as error:
-            self._tell(f"{measure.group} could not be measured: {_said(error)}")
+            self.tell(f"{measure.group} could not be measured: {_said(error)}")
             metrics, context = None, {}
         is_final = end >= measure.end
         self._looks[measure.number] = min(at + self._plan.check_s, measure.end)
@@ -148,7 +161,7 @@ class Controller:
             try:
                 found[group] = self._applier.read(group)
             except Exception as error:
-                self._tell(f"{group} could not be read: {_said(error)}")
+                self.tell(f"{group} could not be read: {_said(error)}")
         return found
 
     def _after(self, at: float) -> float:

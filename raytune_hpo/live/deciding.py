@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
 
 from raytune_hpo.core.asking import ask
 from raytune_hpo.facts import Drifted, Fact, Frozen, Status
+from raytune_hpo.goals import Goal
 from raytune_hpo.live.fold import CANARY, CONTROL, LiveFold
-from raytune_hpo.protocols import Sampler, Suggestion
+from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
+from raytune_hpo.space import Space
+from raytune_hpo.trial import Trial
 
 CONTROLLER = "controller"  # stands for this program where a person might have decided
 HOLDS = "holds"  # in the meta of a suggestion that says: nothing better is known to be safe
@@ -24,6 +29,23 @@ class Forecaster(Sampler, Protocol):
     ) -> tuple[float, float] | None:
         """Mean and standard deviation of the loss that will be measured; None where too little is known."""
         ...
+
+
+class Deaf:
+    """A sampler that neither learns nor suggests, for whoever only reads what was decided."""
+
+    traits: ClassVar[Traits] = Traits(history_free=True, reads_pending=False, reads_rng=False)
+
+    def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Deaf:
+        """Itself: it has nothing to forget."""
+        return self
+
+    def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Signal:
+        """Nothing."""
+        return Signal.WAIT
+
+    def tell(self, trial: Trial) -> None:
+        """Learn nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,6 +112,21 @@ class LiveMachine:
         self._end_windows("its controller", at)
         return LiveDecision(facts=tuple(self._facts))
 
+    def record_baseline(self, config: Mapping[str, Any], by: str, at: float) -> LiveDecision:
+        """The first baseline, before anything is applied."""
+        self._facts, self._effects = [], []
+        self._record(BaselineSet(config=self._space.pack(config), by=by, at=at))
+        return LiveDecision(facts=tuple(self._facts))
+
+    def settle(self, at: float) -> LiveDecision:
+        """End the windows that are under way, and have the canary group run what is promoted."""
+        self._facts, self._effects = [], []
+        self._end_windows("the session", at)
+        config = self.fold.incumbent()
+        if config is not None and self.fold.frozen is None:
+            self._effects.append(Apply(group=CANARY, config=config, share=self.fold.share, seq=self.seen))
+        return LiveDecision(facts=tuple(self._facts), effects=tuple(self._effects))
+
     def step(self, command: LiveCommand) -> LiveDecision:
         """Decide on a command and apply what was decided.
 
@@ -172,7 +187,8 @@ class LiveMachine:
             self._runs[group] = {**known, **read}
             self._freeze(
                 CONTROLLER,
-                f"somebody changed {group} by hand: {found}; adopt it with `raytune-hpo live baseline`, or thaw to undo it",
+                f"somebody changed {group} by hand: {found}; adopt it with `raytune-hpo live baseline set`, or thaw to "
+                f"undo it",
                 command.at,
                 group,
             )

@@ -52,16 +52,25 @@ class LiveReplay:
         return "\n  ".join([f"{counts}; {len(self.differences)} differ:", *map(str, self.differences)])
 
 
-def live_parts(facts: Sequence[Fact], without_context: Sequence[str] = ()) -> tuple[StudySpec, LivePlan, Sampler]:
-    """The parts of a stored live study, made anew; without some columns of its context, to see what they changed.
+def stored_plan(facts: Sequence[Fact]) -> tuple[StudySpec, LivePlan]:
+    """What a stored live study is, and what it may do.
 
     Raises:
-        SpecError: it is no live study, or has no such column.
+        SpecError: it is no live study.
     """
     spec = registry.current_spec(stored_spec(facts[0])) if facts else None
     if spec is None or "live" not in spec.settings:
         raise SpecError(f"{'an empty journal' if spec is None else repr(spec.name)} is no live study; name one that is")
-    plan = LivePlan.of(spec.settings["live"])
+    return replace(spec, space=spec.space.without_functions()), LivePlan.of(spec.settings["live"])
+
+
+def live_parts(facts: Sequence[Fact], without_context: Sequence[str] = ()) -> tuple[StudySpec, LivePlan, Sampler]:
+    """The parts of a stored live study, made anew; without some columns of its context, to see what they changed.
+
+    Raises:
+        SpecError: it is no live study, has no such column, or has a sampler that is not installed.
+    """
+    spec, plan = stored_plan(facts)
     for column in without_context:
         if column not in plan.context:
             raise SpecError(f"the context has no column {column!r}; {nearest(column, plan.context)}")
@@ -70,7 +79,6 @@ def live_parts(facts: Sequence[Fact], without_context: Sequence[str] = ()) -> tu
         context = {name: edges for name, edges in plan.context.items() if name not in without_context}
         plan = replace(plan, context=context)
         options["context"] = list(context)
-    spec = replace(spec, space=spec.space.without_functions())
     return spec, plan, registry.make("sampler", {**options, "name": spec.sampler.name})
 
 

@@ -21,6 +21,7 @@ from raytune_hpo.goals import Goal, Guard, make_guards
 from raytune_hpo.numerics import drifting
 from raytune_hpo.numerics.axes import Kind
 from raytune_hpo.numerics.drifting import DriftingPosterior, Rows
+from raytune_hpo.numerics.gaussian import Prior
 from raytune_hpo.numerics.kernels import Embedding
 from raytune_hpo.options import integer_option, number_option, share_option
 from raytune_hpo.protocols import Suggestion, Traits
@@ -36,6 +37,7 @@ _DRAWN = 256
 _MOST_CORNERS = 5  # columns up to which all corners of the trust region are candidates
 _OUTLIER = 5.0  # median absolute deviations to which losses are cut back
 _TRIED = 10  # newest tries that are not repeated
+_SHORTEST = 0.3  # length scale of a column, as a share of its range: several steps long
 _DAY_S = 86_400.0
 _MOST = 1e100  # larger values are no measurements, and their squares no numbers
 
@@ -289,7 +291,7 @@ class Live:
         if key not in self._fits:
             rows, y = self._observed(metric, due, _MOST_FITTED)
             shift, scale = _centre_and_scale(y)
-            prior = drifting.prior_of(len(self._cube.axes) + len(self.context))
+            prior = _prior(len(self._cube.axes) + len(self.context))
             theta = drifting.fit(rows, self._owner, (y - shift) / scale, prior)
             self._fits = {old: known for old, known in self._fits.items() if old[0] != metric}
             self._fits[key] = theta
@@ -349,6 +351,16 @@ class Live:
 
 
 _OPTIONS = ("context", "guards", "tunable", "step", "safe", "beta", "history")
+
+
+def _prior(d: int) -> Prior:
+    """The beliefs of ``drifting``, with longer length scales: beyond the data a short one would expect the average, which
+    is no reason to call a step safe.
+    """
+    prior = drifting.prior_of(d)
+    low = prior.low.copy()
+    low[:d] = math.log(_SHORTEST)
+    return prior._replace(low=low, mean=np.maximum(prior.mean, low))
 
 
 def _centre_and_scale(y: Array) -> tuple[float, float]:
