@@ -79,8 +79,8 @@ class LiveFold:
         is_rolling_back: a candidate or promotion was refused by a guard, and what replaces it is not confirmed yet.
         cool_down_until: nothing is tried before.
         epoch: how often the system has drifted.
-        detector: of drift.
-        alarm: the window after which the detector rang, and its statistic; None where it is silent.
+        detectors: of drift, by class: what the model gets wrong in all windows of a class is no drift.
+        alarm: the window after which a detector rang, and its statistic; None where all are silent.
         voids: windows in a row without a usable measurement.
     """
 
@@ -96,7 +96,7 @@ class LiveFold:
         self.is_rolling_back = False
         self.cool_down_until = -math.inf
         self.epoch = 0
-        self.detector = PageHinkley()
+        self.detectors: defaultdict[str, PageHinkley] = defaultdict(PageHinkley)
         self.alarm: tuple[int, float] | None = None
         self.voids = 0
         self._coming_place = ""
@@ -106,7 +106,9 @@ class LiveFold:
         self._breaches: deque[bool] = deque(maxlen=plan.observe)  # of guards by the baseline
         self._losses: deque[tuple[float, float]] = deque()
         self._regrets: deque[tuple[float, float]] = deque()
-        self._tried: deque[float] = deque()
+        self._tried: deque[tuple[float, str]] = deque()  # tries, and the control group's windows, with their classes
+        self._held: deque[tuple[float, str]] = deque()
+        self._spread: deque[float] = deque(maxlen=_MOST_KEPT)  # of standardised residuals, without sign
         self._changes: deque[float] = deque()
         self._rollbacks: deque[float] = deque()
 
@@ -141,7 +143,8 @@ class LiveFold:
             self.candidate = None
 
     def _observe_again(self) -> None:
-        self.candidate, self.alarm, self.detector = None, None, PageHinkley()
+        self.candidate, self.alarm = None, None
+        self.detectors.clear()
         self.observed.clear()
         self._breaches.clear()
 
@@ -162,7 +165,7 @@ class LiveFold:
             return
         self.voids = 0
         if is_canary and trial.meta.get("role") != "observe":
-            self._tried.append(at)
+            self._tried.append((at, self.place))
         if trial.status is Status.FAILED:
             self._refuse(trial, at, is_canary)
         elif not is_canary:
@@ -206,13 +209,17 @@ class LiveFold:
         self._losses.append((at, loss))
         if not self.promoted[self.place]:
             self._breaches.append(any(guard.overrun(trial.metrics[guard.metric]) > 0 for guard in self.absolute_guards))
-        self.observed[class_of(measured_context(trial.metrics), self.plan.context)] += 1
+        place = class_of(measured_context(trial.metrics), self.plan.context)
+        self.observed[place] += 1
+        self._held.append((at, place))
         expected = trial.meta.get("expected")
         if expected is not None:
             mean, sd = expected
-            self.detector = self.detector.then((loss - mean) / sd)
-            if self.detector.statistic > self.drift_threshold:
-                self.alarm = trial.number, self.detector.statistic
+            self._spread.append(abs(loss - mean) / sd)
+            detector = self.detectors[place].then((loss - mean) / sd / max(1.0, _MAD * median(self._spread)))
+            self.detectors[place] = detector
+            if detector.statistic > self.drift_threshold:
+                self.alarm = trial.number, detector.statistic
 
     def _judge_pair(self, trial: Trial, at: float) -> None:
         canary = trial.number if group_of(trial) == CANARY else trial.meta.get("pair")
@@ -338,7 +345,8 @@ class LiveFold:
     def may_try(self, at: float) -> bool:
         """Whether a candidate may be proposed now."""
         plan = self.plan
-        budget = plan.exploration * DAY_S / plan.window_s
+        held = sum(place == self.place for when, place in self._held if when > at - DAY_S)
+        tried = sum(place == self.place for when, place in self._tried if when > at - DAY_S)
         return (
             self.baseline is not None
             and self.frozen is None
@@ -347,7 +355,7 @@ class LiveFold:
             and at >= self.cool_down_until
             and not plan.is_quiet(at)
             and _since(self._changes, at - 3_600.0) < plan.changes_per_hour
-            and _since(self._tried, at - DAY_S) < budget
+            and tried < plan.exploration * held
         )
 
     def regret(self, at: float) -> tuple[float, float]:
@@ -377,10 +385,11 @@ class LiveFold:
 
     def _forget_before_a_day(self, at: float) -> None:
         """Let go of what no budget reads any more."""
-        for timed in (self._losses, self._regrets):
+        queues: tuple[deque[Any], ...] = self._losses, self._regrets, self._tried, self._held
+        for timed in queues:
             while timed and timed[0][0] < at - DAY_S:
                 timed.popleft()
-        for times in (self._tried, self._changes, self._rollbacks):
+        for times in (self._changes, self._rollbacks):
             while times and times[0] < at - DAY_S:
                 times.popleft()
 

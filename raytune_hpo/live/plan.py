@@ -30,7 +30,8 @@ class LivePlan:
         looks: after how many pairs of windows a stage is judged.
         alpha: how often a stage may promote what is no better than the control group.
         regret: the most that a day's tries may cost, as a share of a day's loss.
-        exploration: the most windows of a day in which something is tried, as a share.
+        exploration: the most windows of a day, in each class of context, in which something is tried, as a share; what has
+            begun is brought to its end.
         changes_per_hour: of what the canary group runs.
         cool_down_s: after a candidate that was rolled back; twice as long each time, at most a day.
         rollbacks_per_day: so many freeze the system.

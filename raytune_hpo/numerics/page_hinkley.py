@@ -16,9 +16,9 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 
-DELTA = 0.5
+DELTA = 1.0  # a model that is wrong by less is wrong, and nothing has drifted
 CLIP = 4.0  # standard deviations: a single wild residual raises no alarm
-THRESHOLD = 5.8  # of one false alarm in 1,000 independent residuals, see ``calibrated``
+THRESHOLD = 3.05  # of one false alarm in 1,000 independent residuals, see ``calibrated``
 
 
 class PageHinkley(NamedTuple):
