@@ -43,6 +43,7 @@ _HOMES = {
     "attach": "raytune_hpo.api.stored",
     "Client": "raytune_hpo.service.client",
     "Command": "raytune_hpo.commands",
+    "Live": "raytune_hpo.live.live",
     "connect": "raytune_hpo.cluster",
     "with_parameters": "raytune_hpo.cluster",
 }
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from raytune_hpo.confirming import Confirmation
     from raytune_hpo.errors import TrialStopped
     from raytune_hpo.goals import Goal
+    from raytune_hpo.live.live import Live
     from raytune_hpo.results import Results
     from raytune_hpo.runtime.trial_run import checkpoint, report, until
     from raytune_hpo.service.client import Client

@@ -6,8 +6,9 @@ which carries everything else that JSON cannot.
 
 Version 2 knows trials that pause, are saved and go on, and what they go on from; a retried trial's number, suspects,
 reasons, stops of single trials, the verdict ``complete`` and the versions of a session; and it sends back dicts that look
-like floats as they were. Version 3 knows what earlier studies say, spaces that grow by what was drawn, notes, and
-configurations that enter the queue at its head or leave it from its middle.
+like floats as they were. Version 3 knows what earlier studies say, spaces that grow by what was drawn, notes,
+configurations that enter the queue at its head or leave it from its middle, and what happens to running systems: baselines,
+approvals, freezes and drifts.
 """
 
 from __future__ import annotations

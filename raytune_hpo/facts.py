@@ -346,7 +346,73 @@ class StudyStopped:
     at: float
 
 
+# ------------------------------------------------------------------------------------------------ running systems
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaselineSet:
+    """A person said which configuration a running system falls back to; what was promoted before counts no more.
+
+    Attributes:
+        config: in the packed form of ``Space.pack``.
+        by: who said so.
+    """
+
+    config: Mapping[str, Any]
+    by: str
+    at: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Approved:
+    """A person let a candidate that waited for it go to the canary group. ``number``: of its trial."""
+
+    number: int
+    by: str
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frozen:
+    """A running system is not changed any more until a person thaws it.
+
+    Attributes:
+        by: a person, or the controller itself.
+        group: that somebody has changed by hand: it is left as it is.
+    """
+
+    by: str
+    reason: str
+    at: float
+    group: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Thawed:
+    """A person allowed changes again."""
+
+    by: str
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drifted:
+    """A running system answers differently than its model expects, its context taken into account.
+
+    Attributes:
+        number: of the window after which that was noticed.
+        statistic: of the test, above its ``threshold``.
+    """
+
+    number: int
+    statistic: float
+    threshold: float
+    at: float
+
+
 TrialFact = Started | Drawn | Reported | Saved | Paused | Printed | Requeued | Finished | Released
+LiveFact = BaselineSet | Approved | Frozen | Thawed | Drifted
 Fact = (
     StudyCreated
     | Recalled
@@ -358,4 +424,5 @@ Fact = (
     | Annotated
     | StopAsked
     | StudyStopped
+    | LiveFact
 )

@@ -70,6 +70,20 @@ class Goal:
         return self.mode == "min"
 
 
+def goal_of(words: str | Goal) -> Goal:
+    """A goal from words like ``"min cost"`` and ``"max throughput"``; a metric alone is minimised.
+
+    Raises:
+        SpecError: no words.
+    """
+    if isinstance(words, Goal):
+        return words
+    if not isinstance(words, str):
+        raise SpecError(f'a goal is a metric with its direction like "min cost", got {words!r}')
+    mode, _, metric = words.strip().partition(" ")
+    return Goal(metric.strip(), mode) if mode in _MODES and metric else Goal(words.strip())
+
+
 def make_goals(
     metric: str | Sequence[str],
     mode: str | Sequence[str] = "min",
@@ -130,6 +144,66 @@ def make_constraints(texts: str | Sequence[str]) -> tuple[Goal, ...]:
             raise SpecError(f"a metric has one bound on each side, got {constraints[key]} and {constraint}; keep one")
         constraints[key] = constraint
     return tuple(constraints.values())
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A bound that a running system has to keep while it is tuned.
+
+    Attributes:
+        bound: a goal with its threshold: the bound itself or, of a relative guard, the factor.
+        is_relative: whether the bound is the threshold times what the control group shows at the same time.
+    """
+
+    bound: Goal
+    is_relative: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.bound}x" if self.is_relative else str(self.bound)
+
+    @property
+    def metric(self) -> str:
+        return self.bound.metric
+
+    def limit(self, control: float | None) -> float | None:
+        """The bound in the metric's units; None where it takes a control group's value, which has to be positive."""
+        assert self.bound.threshold is not None
+        if not self.is_relative:
+            return self.bound.threshold
+        return self.bound.threshold * control if control is not None and control > 0 else None
+
+    def overrun(self, value: float, control: float | None = None) -> float:
+        """By how much a value is beyond the bound, as a share of it; 0 or less where it is kept, or nothing can be said."""
+        limit = self.limit(control)
+        if limit is None:
+            return 0.0
+        excess = self.bound.loss(value) - self.bound.loss(limit)
+        return excess / abs(limit) if limit else excess
+
+
+def make_guards(texts: str | Sequence[str]) -> tuple[Guard, ...]:
+    """Guards from their texts: ``"p99_ms <= 200"``, and ``"p99_ms <= 1.1x"`` of what the control group shows.
+
+    Raises:
+        SpecError: a text that is no such comparison.
+    """
+    if isinstance(texts, str) or not isinstance(texts, Sequence):
+        raise SpecError(f'guards is a list like ["p99_ms <= 200", "p99_ms <= 1.1x"], got {texts!r}')
+    return tuple(map(_guard, texts))
+
+
+def _guard(text: Any) -> Guard:
+    is_relative = isinstance(text, str) and text.rstrip().endswith("x")
+    try:
+        bound = _constraint(text.rstrip()[:-1] if is_relative else text)
+    except SpecError as error:
+        raise SpecError(
+            f'a guard is a metric, "<=" or ">=", and a number, or a number and x for a multiple of what the control group '
+            f'shows, like "p99_ms <= 1.1x"; got {text!r}'
+        ) from error
+    if is_relative and not (bound.threshold or 0.0) > 0.0:
+        raise SpecError(f"a guard relative to the control group has a factor above 0, got {text!r}")
+    return Guard(bound, is_relative)
 
 
 def _constraint(text: Any) -> Goal:

@@ -45,6 +45,7 @@ SAMPLERS = {
     "pbt": "raytune_hpo.samplers.pbt:PBT",
     "pb2": "raytune_hpo.samplers.pb2:PB2",
     "schedule": "raytune_hpo.samplers.schedule:Schedule",
+    "live": "raytune_hpo.samplers.live:Live",
 }
 SCHEDULERS = {
     "auto": "raytune_hpo.schedulers.auto:Auto",

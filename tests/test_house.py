@@ -41,7 +41,7 @@ FLOORS = (
     "runtime testing",
     "cluster results progress",
     "api",
-    "plots tables confirming sklearn integrations optml",
+    "plots tables confirming sklearn integrations optml live",
     "experiments commands",
     "service",
     "compat",
@@ -50,7 +50,7 @@ FLOORS = (
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 
 # Rooms of one floor whose doors stay shut.
-STRANGERS = ("samplers schedulers journal analysis", "plots tables confirming sklearn integrations optml")
+STRANGERS = ("samplers schedulers journal analysis", "plots tables confirming sklearn integrations optml live")
 # Imports that point upwards all the same, inside functions: what users call on a thing that lies below.
 DOORS = {
     ("raytune_hpo.results.results", "plots"): "Results.plot",
@@ -80,6 +80,7 @@ CLOCKS = {
     "raytune_hpo.commands": "how long programs run, and what else the machine does meanwhile",
     "raytune_hpo.cli": "times as people read them, and how long a study has been running",
     "raytune_hpo.service": "leases, limits and streams: how much time has passed",
+    "raytune_hpo.live.seat": "how long to wait for another process that changes the system",
     "raytune_hpo.sklearn": "how long fits take, and when a search's time is over",
     "raytune_hpo.plots.document": "when a page was written",
     "raytune_hpo.tables.shipped": "the processor's seconds that a row of a table takes",
@@ -98,7 +99,7 @@ PUBLIC = """
     choice ordinal fibonacci powers cores grid_search sample_from
     Normal Beta Repeat
     tune Tuner simulate report checkpoint until TrialStopped connect attach load with_parameters
-    Study Results Confirmation Run Trial Goal Client Command
+    Study Results Confirmation Run Trial Goal Client Command Live
     errors integrations optml samplers schedulers sklearn testing __version__
 """.split()
 

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "raytune_hpo"
 PAGE = ROOT / "docs" / "map.md"
 ROOMS = (
     "numerics display space checkpoints samplers schedulers journal analysis core runtime testing cluster results "
-    "progress api plots tables confirming sklearn integrations optml experiments commands service compat cli workshop"
+    "progress api plots tables confirming sklearn integrations optml live experiments commands service compat cli workshop"
 ).split()
 HEAD = """# Map of the code
 

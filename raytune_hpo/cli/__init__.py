@@ -12,6 +12,7 @@ experiment      experiment, experiments
 tables          tabulate
 parts           samplers, schedulers
 service         serve, token, worker
+live            live run, status, show, approve, freeze, thaw, rollback, diff, replay, baseline
 workshop        labs
 """
 
@@ -22,6 +23,7 @@ from raytune_hpo.cli.checkpoints import checkpoint
 from raytune_hpo.cli.commands import command
 from raytune_hpo.cli.control import enqueue, run, stop
 from raytune_hpo.cli.experiment import experiment, experiments
+from raytune_hpo.cli.live import live
 from raytune_hpo.cli.optml import optml
 from raytune_hpo.cli.parts import samplers, schedulers
 from raytune_hpo.cli.service import serve, token, worker
@@ -52,6 +54,7 @@ for _command in (
     serve,
     token,
     worker,
+    live,
     labs,
 ):
     cli.add_command(_command)

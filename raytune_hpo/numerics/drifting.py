@@ -141,6 +141,21 @@ class DriftingPosterior:
         v = forward(self.L, k.T)
         return np.asarray(k @ self.a), standard_deviation(s2, np.einsum("ij,ij->j", v, v))
 
+    def contrast(self, rows: Rows, base: Rows, weight: float = 1.0) -> tuple[Array, Array]:
+        """Means and standard deviations (m,) of f(row) - weight f(base), without noise. (RW eqs. 2.25, 2.26)
+
+        Args:
+            base: a single row.
+        """
+        s2 = math.exp(self.theta[-3])
+        k = s2 * _correlations(self.theta, self.owner, rows, self.rows)[0]
+        k -= weight * s2 * _correlations(self.theta, self.owner, base, self.rows)[0]
+        v = forward(self.L, k.T)
+        between = _correlations(self.theta, self.owner, rows, base)[0][:, 0]
+        prior = s2 * (1.0 + weight**2 - 2.0 * weight * between)
+        variance = np.maximum(prior - np.einsum("ij,ij->j", v, v), 1e-12 * s2)
+        return np.asarray(k @ self.a), np.sqrt(variance)
+
     def fantasised(self, rows: Rows) -> DriftingPosterior:
         """The same, as if rows that are not observed yet had turned out as expected: doubt shrinks there, means stay."""
         if not len(rows.t):

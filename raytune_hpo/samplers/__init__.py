@@ -15,6 +15,7 @@ from raytune_hpo.samplers.gp import GP
 from raytune_hpo.samplers.grid import Grid
 from raytune_hpo.samplers.hyperopt import Hyperopt
 from raytune_hpo.samplers.hypertune import HyperTune
+from raytune_hpo.samplers.live import Live
 from raytune_hpo.samplers.nsga2 import NSGA2
 from raytune_hpo.samplers.nsga3 import NSGA3
 from raytune_hpo.samplers.pb2 import PB2
@@ -43,6 +44,7 @@ __all__ = [
     "Grid",
     "HyperTune",
     "Hyperopt",
+    "Live",
     "Portfolio",
     "Random",
     "Schedule",

@@ -13,9 +13,13 @@ from typing import Any
 from raytune_hpo.codec import decode
 from raytune_hpo.errors import HpoError, JournalError, SequenceConflict, SpecError, StudyExists, StudyNotFound
 from raytune_hpo.facts import (
+    Approved,
+    BaselineSet,
+    Drifted,
     Enqueued,
     Fact,
     Finished,
+    Frozen,
     Printed,
     Reported,
     Requeued,
@@ -25,6 +29,7 @@ from raytune_hpo.facts import (
     StopAsked,
     StudyCreated,
     StudyStopped,
+    Thawed,
     Verdict,
     Withdrawn,
 )
@@ -127,6 +132,13 @@ def journal_facts(num_trials: int = 3) -> list[Fact]:
             StopAsked(number=number, at=_AT),
             Finished(number=number, attempt=2, status=Status.COMPLETED, at=_AT, metrics={"loss": 1 / 3, "ok": True}),
         ]
+    facts += [
+        BaselineSet(config=odd, by="ops", at=_AT),
+        Approved(number=0, by="ops", at=_AT),
+        Frozen(by="controller", reason="the regret budget is spent", at=_AT),
+        Thawed(by="ops", at=_AT),
+        Drifted(number=0, statistic=float("inf"), threshold=5.7, at=_AT),
+    ]
     return [*facts, StudyStopped(reason="num_trials", at=_AT)]
 
 

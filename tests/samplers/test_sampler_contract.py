@@ -16,11 +16,12 @@ OPTIONS = {
 MAKERS = {
     name: partial(registry.load("sampler", name), **OPTIONS.get(name, {})) for name in registry.installed("sampler")
 }
+UNLIKE = {("schedule", "learns"), ("live", "learns")}  # one runs what it is given, the other takes small steps
 CASES = {
     f"{name}-{case}": run
     for name, make in MAKERS.items()
     for case, run in testing.sampler_cases(make).items()
-    if (name, case) != ("schedule", "learns")  # it runs what it is given
+    if (name, case) not in UNLIKE
 }
 # Of those that fit models, every day on these spaces only.
 FITTING = ("auto", "freeze_thaw", "gp", "hypertune", "portfolio", "rf")

@@ -7,9 +7,13 @@ from typing import Any
 
 from raytune_hpo.display.text import cut, number
 from raytune_hpo.facts import (
+    Approved,
+    BaselineSet,
+    Drifted,
     Enqueued,
     Fact,
     Finished,
+    Frozen,
     Paused,
     Recalled,
     Reported,
@@ -22,6 +26,7 @@ from raytune_hpo.facts import (
     StudyCreated,
     StudyExtended,
     StudyStopped,
+    Thawed,
     Verdict,
     Withdrawn,
 )
@@ -93,4 +98,18 @@ def _of_study(fact: Fact) -> tuple[str, str]:
         return f"Somebody wants trial {fact.number} stopped.", ""
     if isinstance(fact, StudyStopped):
         return "The study ended.", fact.reason
+    return _of_running_system(fact)
+
+
+def _of_running_system(fact: Fact) -> tuple[str, str]:
+    if isinstance(fact, BaselineSet):
+        return f"{fact.by} set the baseline.", fact.reason
+    if isinstance(fact, Approved):
+        return f"{fact.by} approved trial {fact.number}.", ""
+    if isinstance(fact, Frozen):
+        return f"{fact.by} froze the system.", fact.reason
+    if isinstance(fact, Thawed):
+        return f"{fact.by} thawed the system.", ""
+    if isinstance(fact, Drifted):
+        return f"The system has drifted, as trial {fact.number} showed.", ""
     return "", ""

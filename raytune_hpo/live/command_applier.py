@@ -1,0 +1,87 @@
+"""Applier that runs programs: one to apply, one to read back, one to measure. They speak JSON and environment variables."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raytune_hpo.display.text import cut
+from raytune_hpo.errors import HpoError, SpecError
+from raytune_hpo.live.appliers import Measurement
+
+_SHOWN = 300
+
+
+class CommandApplier:
+    """Runs a program for each thing to do. Values never meet a shell.
+
+    Each gets ``HPO_GROUP``; to apply also ``HPO_CONFIG`` (JSON), ``HPO_SEQ`` and ``HPO_SHARE``; to measure ``HPO_START`` and
+    ``HPO_END`` (epoch seconds). ``apply`` returns when the group runs the configuration. ``read`` prints the configuration
+    as a JSON object; ``measure`` prints ``{"metrics": {...}, "context": {...}}``. Exit codes other than 0 are errors.
+
+    Args:
+        apply, read, measure: programs with their arguments.
+        timeout_s: after which one is killed, and counts as failed.
+
+    Raises:
+        SpecError: a program that is no list of words.
+    """
+
+    def __init__(
+        self, apply: Sequence[str], read: Sequence[str], measure: Sequence[str], *, timeout_s: float = 60.0
+    ) -> None:
+        for what, argv in (("apply", apply), ("read", read), ("measure", measure)):
+            if isinstance(argv, str) or not argv or not all(isinstance(word, str) for word in argv):
+                raise SpecError(f'{what} is a program with its arguments like ["./{what}.sh"], got {argv!r}')
+        self._apply, self._read, self._measure = list(apply), list(read), list(measure)
+        self._timeout_s = timeout_s
+        self._share = 0.0
+
+    def split(self, share: float, seq: int) -> None:
+        """Told to the program with the next configuration."""
+        self._share = share
+
+    def apply(self, config: Mapping[str, Any], group: str, seq: int) -> None:
+        """Run ``apply``."""
+        more = {"HPO_CONFIG": json.dumps(dict(config)), "HPO_SEQ": str(seq), "HPO_SHARE": repr(self._share)}
+        self._run(self._apply, group, more)
+
+    def read(self, group: str) -> Mapping[str, Any]:
+        """Run ``read``."""
+        return _object(self._run(self._read, group, {}), "read")
+
+    def measure(self, group: str, start: float, end: float) -> Measurement:
+        """Run ``measure``."""
+        said = _object(self._run(self._measure, group, {"HPO_START": repr(start), "HPO_END": repr(end)}), "measure")
+        return said.get("metrics", {}), said.get("context", {})
+
+    def _run(self, argv: list[str], group: str, more: Mapping[str, str]) -> str:
+        environment = {**os.environ, "HPO_GROUP": group, **more}
+        try:
+            done = subprocess.run(
+                argv,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=self._timeout_s,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise HpoError(f"{argv[0]} could not be run: {error}") from error
+        if done.returncode != 0:
+            raise HpoError(f"{argv[0]} ended with {done.returncode}: {cut(done.stderr.strip(), _SHOWN)}")
+        return done.stdout
+
+
+def _object(text: str, what: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise HpoError(f"{what} prints a JSON object, got {cut(text.strip(), _SHOWN)!r}") from error
+    if not isinstance(data, dict):
+        raise HpoError(f"{what} prints a JSON object, got {cut(text.strip(), _SHOWN)!r}")
+    return data

@@ -1,0 +1,172 @@
+"""The loop around the machine of a live study: decide, append to the journal, and only then change the running system.
+
+It is told the time, and says when it wants to be called next, so that the same loop runs in days of a simulation.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from raytune_hpo.core.ledger import damaged_at
+from raytune_hpo.errors import InvalidTransition
+from raytune_hpo.live.appliers import Applier, Splitter
+from raytune_hpo.live.fold import CANARY, CONTROL, LiveFold
+from raytune_hpo.live.machine import LiveMachine
+from raytune_hpo.live.messages import (
+    Apply,
+    Effect,
+    LiveCommand,
+    LiveDecision,
+    LookAround,
+    Measure,
+    NoteApplied,
+    NoteMeasured,
+    NoteNotApplied,
+)
+from raytune_hpo.live.plan import LivePlan
+from raytune_hpo.protocols import Journal, Sampler
+from raytune_hpo.spec import StudySpec
+
+
+class Controller:
+    """Runs a live study against a running system.
+
+    Args:
+        journal: of the study, with its StudyCreated.
+        tell: is given every alarm.
+        now: the time at which an effect that takes time is over; by default it takes none.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        plan: LivePlan,
+        sampler: Sampler,
+        journal: Journal,
+        applier: Applier,
+        tell: Callable[[str], object],
+        *,
+        now: Callable[[], float] | None = None,
+    ) -> None:
+        self._plan, self._journal, self._applier, self.tell, self._now = plan, journal, applier, tell, now
+        self._machine = LiveMachine(spec, plan, sampler)
+        self._measures: list[Measure] = []
+        self._looks: dict[int, float] = {}  # when each window is looked at next
+        for position, fact in enumerate(journal.read()):
+            try:
+                self._machine.apply(fact)
+            except InvalidTransition as error:
+                raise damaged_at(position, fact, error) from error
+
+    @property
+    def fold(self) -> LiveFold:
+        return self._machine.fold
+
+    def open(self, at: float) -> None:
+        """Begin a session. Nothing is assumed of what runs: everything is applied and read back."""
+        self._append(self._machine.open(at))
+
+    def record_baseline(self, config: Mapping[str, Any], by: str, at: float) -> None:
+        """Put the first baseline on record. It is applied when the study takes its first turn."""
+        self._append(self._machine.record_baseline(config, by, at))
+
+    def settle(self, at: float) -> None:
+        """End what is under way, and take the canary group back to what is promoted; nothing begins after it."""
+        decision = self._machine.settle(at)
+        self._append(decision)
+        self._measures.clear()
+        self._looks.clear()
+        for effect in decision.effects:
+            self._carry_out(effect, at)
+
+    def turn(self, at: float) -> float:
+        """Do what is due; the time at which to call next, which is ``at`` when there is more to do now."""
+        due = [measure for measure in self._measures if self._looks[measure.number] <= at]
+        if due:
+            if any(measure.end <= at for measure in due):  # what ran in it is known before its result counts
+                self.obey(LookAround(at=at, read=self._read()))
+            for measure in due:
+                self._look(measure, at)
+        else:
+            self.obey(LookAround(at=at, read={} if self._measures else self._read()))
+        return min(self._looks.values(), default=at + self._plan.check_s)
+
+    def obey(self, command: LiveCommand) -> None:
+        """Decide on a command, and do what follows from it. Facts are durable before anything is changed.
+
+        Raises:
+            SpecError, SpaceError: what a person asks for cannot be.
+            JournalError: the decision could not be written; nothing was changed. This controller is of no more use.
+        """
+        waiting = deque([command])
+        while waiting:
+            decision = self._machine.step(waiting.popleft())
+            self._append(decision)
+            running = self._machine.running
+            self._measures = [measure for measure in self._measures if measure.number in running]
+            self._looks = {number: at for number, at in self._looks.items() if number in running}
+            for effect in decision.effects:
+                waiting.extend(self._carry_out(effect, command.at))
+
+    def _append(self, decision: LiveDecision) -> None:
+        if decision.facts:
+            self._journal.append(decision.facts, expect=self._machine.seen - len(decision.facts))
+
+    def _carry_out(self, effect: Effect, at: float) -> list[LiveCommand]:
+        if isinstance(effect, Apply):
+            return [self._change(effect, at)]
+        if isinstance(effect, Measure):
+            self._measures.append(effect)
+            self._looks[effect.number] = min(effect.start + self._plan.check_s, effect.end)
+        else:
+            self.tell(effect.text)
+        return []
+
+    def _change(self, change: Apply, at: float) -> LiveCommand:
+        try:
+            if change.group == CANARY and isinstance(self._applier, Splitter):
+                self._applier.split(change.share, change.seq)
+            self._applier.apply(change.config, change.group, change.seq)
+            read = self._applier.read(change.group)
+        except Exception as error:  # whatever an applier raises means that nothing is known
+            return NoteNotApplied(group=change.group, error=_said(error), at=self._after(at))
+        return NoteApplied(group=change.group, read=read, at=self._after(at))
+
+    def _look(self, measure: Measure, at: float) -> None:
+        """Measure a window up to now, or to its end."""
+        if measure not in self._measures:
+            return  # its partner has just ended it
+        end = min(at, measure.end)
+        metrics: Mapping[str, float] | None
+        context: Mapping[str, float]
+        try:
+            metrics, context = self._applier.measure(measure.group, measure.start, end)
+        except Exception as error:
+            self.tell(f"{measure.group} could not be measured: {_said(error)}")
+            metrics, context = None, {}
+        is_final = end >= measure.end
+        self._looks[measure.number] = min(at + self._plan.check_s, measure.end)
+        note = NoteMeasured(number=measure.number, metrics=metrics, context=context, at=at, is_final=is_final)
+        if is_final:  # measured once: whoever is its pair ends with it
+            self._measures.remove(measure)
+            del self._looks[measure.number]
+        self.obey(note)
+
+    def _read(self) -> dict[str, Mapping[str, Any]]:
+        """What the groups run now. Who cannot say is asked again when something is applied."""
+        found = {}
+        for group in (CANARY, CONTROL):
+            try:
+                found[group] = self._applier.read(group)
+            except Exception as error:
+                self.tell(f"{group} could not be read: {_said(error)}")
+        return found
+
+    def _after(self, at: float) -> float:
+        return at if self._now is None else max(at, self._now())
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

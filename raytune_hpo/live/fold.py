@@ -1,0 +1,407 @@
+"""The state that the facts of a live study add up to: what runs where, what was shown, and which budgets are left.
+
+Like every fold it decides nothing. A window is a trial; its ``meta`` says on which group it ran, in which role, and in which
+context. A trial that the sampler suggested is a candidate, and its first window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from raytune_hpo.core.fold import StudyFold
+from raytune_hpo.facts import (
+    Approved,
+    BaselineSet,
+    Drifted,
+    Fact,
+    Finished,
+    Frozen,
+    SessionOpened,
+    Started,
+    Status,
+    Thawed,
+)
+from raytune_hpo.goals import Guard
+from raytune_hpo.live.contexts import class_of, measured_context
+from raytune_hpo.live.plan import DAY_S, LivePlan
+from raytune_hpo.numerics.page_hinkley import PageHinkley
+from raytune_hpo.numerics.sequential import Judgement, judged
+from raytune_hpo.trial import Trial
+
+CONTROL, CANARY = "control", "canary"
+VOID = "no usable measurement"  # how the reason of a window begins that says nothing about its configuration
+_LEAST_NOISE = 0.01  # of a guard's metric, relative
+_MOST_KEPT = 200  # pairs from which noise is estimated, losses of which the median is taken
+_MAD = 1.4826
+
+
+@dataclass
+class Candidate:
+    """A configuration under trial.
+
+    Attributes:
+        number: of the trial that proposed it, which is its first window.
+        place: the class of context it is tried in.
+        is_approved: False while it waits for a person.
+        stage: index among the plan's shares.
+        differences: loss minus the control group's, of each pair of windows of this stage.
+        overruns: of each relative guard, pair by pair, over all stages.
+        last_judgement: what the newest look said.
+    """
+
+    number: int
+    config: Mapping[str, Any]
+    place: str
+    is_approved: bool
+    stage: int = 0
+    differences: list[float] = field(default_factory=list)
+    overruns: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    last_judgement: Judgement = Judgement.OPEN
+
+
+class LiveFold:
+    """A study's fold, and what its facts mean for the running system.
+
+    Attributes:
+        baseline: what the system falls back to; None before a person has said it.
+        frozen: the fact that froze it; None while changes are allowed.
+        promoted: by class of context, the promoted configurations, each on top of the one it replaced.
+        observed: by class, how many windows the model may rely on.
+        context, place: as measured last, and its class.
+        candidate: what is under trial.
+        is_rolling_back: a candidate or promotion was refused by a guard, and what replaces it is not confirmed yet.
+        cool_down_until: nothing is tried before.
+        epoch: how often the system has drifted.
+        detectors: of drift, by class: what the model gets wrong in all windows of a class is no drift.
+        alarm: the window after which a detector rang, and its statistic; None where all are silent.
+        voids: windows in a row without a usable measurement.
+    """
+
+    def __init__(self, plan: LivePlan, study: StudyFold) -> None:
+        self.plan, self.study, self.goal = plan, study, study.ledger.spec.goals[0]
+        self.baseline: Mapping[str, Any] | None = None
+        self.frozen: Frozen | None = None
+        self.promoted: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        self.observed: defaultdict[str, int] = defaultdict(int)
+        self.context: dict[str, float] = {}
+        self.place = ""
+        self.candidate: Candidate | None = None
+        self.is_rolling_back = False
+        self.cool_down_until = -math.inf
+        self.epoch = 0
+        self.detectors: defaultdict[str, PageHinkley] = defaultdict(PageHinkley)
+        self.alarm: tuple[int, float] | None = None
+        self.voids = 0
+        self._coming_place = ""
+        self._cool_down_s = plan.cool_down_s
+        self._pairs: dict[int, int] = {}  # the canary's window to the control group's, while they run
+        self._noise: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_MOST_KEPT))
+        self._breaches: deque[bool] = deque(maxlen=plan.observe)  # of guards by the baseline
+        self._losses: deque[tuple[float, float]] = deque()
+        self._regrets: deque[tuple[float, float]] = deque()
+        self._tried: deque[tuple[float, str]] = deque()  # tries, and the control group's windows, with their classes
+        self._held: deque[tuple[float, str]] = deque()
+        self._spread: deque[float] = deque(maxlen=_MOST_KEPT)  # of standardised residuals, without sign
+        self._changes: deque[float] = deque()
+        self._rollbacks: deque[float] = deque()
+
+    # -------------------------------------------------------------------------------------------- taking facts in
+
+    def apply(self, fact: Fact) -> None:
+        """Take in a fact."""
+        self.study.apply(fact)
+        space = self.study.ledger.spec.space
+        if isinstance(fact, Started):
+            self._began(self.study.ledger.trials[fact.number], fact.at)
+        elif isinstance(fact, Finished):
+            self._ended(self.study.ledger.trials[fact.number], fact.at)
+        elif isinstance(fact, BaselineSet):
+            self.baseline = space.unpack(fact.config)
+            self.promoted.clear()
+            self._observe_again()
+        elif isinstance(fact, Approved):
+            if self.candidate is not None and self.candidate.number == fact.number:
+                self.candidate.is_approved = True
+        elif isinstance(fact, Frozen):
+            self.frozen, self.candidate = fact, None
+        elif isinstance(fact, Thawed):
+            self.frozen, self.is_rolling_back = None, False
+            self.voids = 0
+            for spent in (self._rollbacks, self._regrets, self._breaches):
+                spent.clear()
+        elif isinstance(fact, Drifted):
+            self.epoch += 1
+            self._observe_again()
+        elif isinstance(fact, SessionOpened):
+            self.candidate = None
+
+    def _observe_again(self) -> None:
+        self.candidate, self.alarm = None, None
+        self.detectors.clear()
+        self.observed.clear()
+        self._breaches.clear()
+
+    def _began(self, trial: Trial, at: float) -> None:
+        if trial.is_suggested:
+            self.candidate = Candidate(trial.number, trial.config, self.place, not self.plan.approve)
+            self._changes.append(at)
+        else:
+            self.is_rolling_back = False  # windows begin when what they run has been read back
+        pair = trial.meta.get("pair")
+        if pair is not None:
+            self._pairs[pair] = trial.number
+
+    def _ended(self, trial: Trial, at: float) -> None:
+        is_canary = group_of(trial) == CANARY
+        if trial.status is Status.PRUNED:
+            self._ended_without_result(trial, at, is_canary)
+            return
+        self.voids = 0
+        if is_canary and trial.meta.get("role") != "observe":
+            self._tried.append((at, self.place))
+        if trial.status is Status.FAILED:
+            self._refuse(trial, at, is_canary)
+        elif not is_canary:
+            self._measured(trial, at)
+        self._judge_pair(trial, at)
+        self._move_to(measured_context(trial.metrics))
+        self._forget_before_a_day(at)
+
+    def _ended_without_result(self, trial: Trial, at: float, is_canary: bool) -> None:
+        is_void = (trial.reason or "").startswith(VOID)
+        self.voids += is_void and not is_canary
+        canary = trial.number if is_canary else trial.meta.get("pair")
+        if canary is not None and self._pairs.pop(canary, None) is not None:
+            tried = self.study.ledger.trials[canary]
+            if tried.status is Status.FAILED and self.goal.metric in trial.metrics:
+                self._regret(tried, self._loss(tried) - self._loss(trial), at)
+        if is_canary and not is_void and self._is_of_candidate(trial):
+            self.candidate = None
+
+    def _is_of_candidate(self, trial: Trial) -> bool:
+        return self.candidate is not None and self.candidate.number in (trial.number, trial.meta.get("candidate"))
+
+    def _refuse(self, trial: Trial, at: float, is_canary: bool) -> None:
+        """A guard tripped: back to what ran before, and a longer pause each time."""
+        if is_canary:
+            if self._is_of_candidate(trial):
+                self.candidate = None
+        elif stack := self.promoted[trial.meta.get("place", "")]:
+            stack.pop()
+        self._roll_back(at)
+
+    def _roll_back(self, at: float) -> None:
+        self.is_rolling_back = True
+        self.cool_down_until = at + self._cool_down_s
+        self._cool_down_s = min(2 * self._cool_down_s, DAY_S)
+        self._rollbacks.append(at)
+
+    def _measured(self, trial: Trial, at: float) -> None:
+        """A window of what runs on most of the traffic has its result."""
+        loss = self._loss(trial)
+        self._losses.append((at, loss))
+        if not self.promoted[self.place]:
+            self._breaches.append(any(guard.overrun(trial.metrics[guard.metric]) > 0 for guard in self.absolute_guards))
+        place = class_of(measured_context(trial.metrics), self.plan.context)
+        self.observed[place] += 1
+        self._held.append((at, place))
+        expected = trial.meta.get("expected")
+        if expected is not None:
+            mean, sd = expected
+            self._spread.append(abs(loss - mean) / sd)
+            detector = self.detectors[place].then((loss - mean) / sd / max(1.0, _MAD * median(self._spread)))
+            self.detectors[place] = detector
+            if detector.statistic > self.drift_threshold:
+                self.alarm = trial.number, detector.statistic
+
+    def _judge_pair(self, trial: Trial, at: float) -> None:
+        canary = trial.number if group_of(trial) == CANARY else trial.meta.get("pair")
+        control = self._pairs.get(canary) if canary is not None else None
+        if canary is None or control is None:
+            return
+        one, other = (self.study.ledger.trials[number] for number in (canary, control))
+        if not (one.status.is_finished and other.status.is_finished):
+            return
+        del self._pairs[canary]
+        if self.goal.metric not in one.metrics or self.goal.metric not in other.metrics:
+            return
+        difference = self._loss(one) - self._loss(other)
+        if one.meta.get("role") == "observe":
+            for guard in self.relative_guards:
+                self._noise[guard.metric].append(_relative(one.metrics[guard.metric], other.metrics[guard.metric]))
+            return
+        self._regret(one, difference, at)
+        if self.candidate is not None and Status.FAILED not in (one.status, other.status):
+            self._judge(self.candidate, difference, one, other, at)
+
+    def _regret(self, trial: Trial, difference: float, at: float) -> None:
+        share = float(trial.meta.get("share", self.plan.shares[0]))
+        self._regrets.append((at, share * max(0.0, difference)))
+
+    def _judge(self, candidate: Candidate, difference: float, one: Trial, other: Trial, at: float) -> None:
+        candidate.differences.append(difference)
+        for guard in self.relative_guards:
+            overruns = candidate.overruns[str(guard)]
+            overruns.append(guard.overrun(one.metrics[guard.metric], other.metrics[guard.metric]))
+            if len(overruns) > 2 and np.mean(overruns) > 2 * self.noise(guard.metric) / math.sqrt(len(overruns)):
+                self.candidate = None
+                self._roll_back(at)
+                return
+        judgement = judged(np.array(candidate.differences), self.plan.looks, self.plan.alpha)
+        candidate.last_judgement = judgement
+        if judgement is Judgement.BETTER:
+            self._changes.append(at)
+            candidate.stage += 1
+            candidate.differences = []
+            if candidate.stage == len(self.plan.shares):
+                self.promoted[candidate.place].append(candidate.config)
+                self.candidate, self._cool_down_s = None, self.plan.cool_down_s
+        elif judgement is not Judgement.OPEN:
+            self.candidate = None
+
+    def _move_to(self, context: dict[str, float]) -> None:
+        """Follow the context: at once to a class never seen, where the baseline is right; else when it stays there."""
+        if not context:
+            return
+        self.context = context
+        place = class_of(context, self.plan.context)
+        if place != self.place and (place == self._coming_place or place not in self.observed or not self.place):
+            self.place = place
+            if self.candidate is not None and self.candidate.place != place:
+                self.candidate = None
+        self._coming_place = place
+
+    def _loss(self, trial: Trial) -> float:
+        return float(self.goal.loss(trial.metrics[self.goal.metric]))
+
+    # -------------------------------------------------------------------------------------------- reading
+
+    @property
+    def relative_guards(self) -> tuple[Guard, ...]:
+        return tuple(guard for guard in self.plan.guards if guard.is_relative)
+
+    @property
+    def absolute_guards(self) -> tuple[Guard, ...]:
+        return tuple(guard for guard in self.plan.guards if not guard.is_relative)
+
+    @property
+    def drift_threshold(self) -> float:
+        from raytune_hpo.numerics.page_hinkley import THRESHOLD
+
+        return THRESHOLD if self.plan.drift is None else self.plan.drift
+
+    @property
+    def is_observing(self) -> bool:
+        """Whether the class of context that is at hand is not known well enough to try anything in it."""
+        return self.observed.get(self.place, 0) < self.plan.observe
+
+    @property
+    def state(self) -> str:
+        """Where the study stands, in a word or two."""
+        if self.frozen is not None:
+            return "frozen"
+        if self.is_rolling_back:
+            return "rolling back"
+        if self.candidate is not None:
+            if not self.candidate.is_approved:
+                return "proposing"
+            return "promoting" if self.candidate.stage else "canary"
+        return "observing" if self.is_observing else "holding"
+
+    def incumbent(self) -> Mapping[str, Any] | None:
+        """What was promoted in the context at hand, or else the baseline."""
+        stack = self.promoted.get(self.place)
+        return stack[-1] if stack else self.baseline
+
+    def desired(self, group: str) -> Mapping[str, Any] | None:
+        """What a group has to run; None before there is a baseline."""
+        candidate = self.candidate
+        if group == CANARY and candidate is not None and candidate.is_approved:
+            return candidate.config
+        return self.incumbent()
+
+    @property
+    def share(self) -> float:
+        """The canary group's share of the traffic."""
+        return self.plan.shares[self.candidate.stage if self.candidate is not None else 0]
+
+    def noise(self, metric: str) -> float:
+        """By how much a metric differs between two groups that run the same, relative: a robust standard deviation."""
+        seen = self._noise[metric]
+        return max(_LEAST_NOISE, _MAD * median(map(abs, seen))) if seen else 0.1
+
+    def usual_loss(self) -> float | None:
+        """The median of the newest losses of what runs on most of the traffic; None where there are too few."""
+        newest = [loss for _, loss in list(self._losses)[-self.plan.observe :]]
+        return median(newest) if len(newest) >= 5 else None
+
+    def may_try(self, at: float) -> bool:
+        """Whether a candidate may be proposed now."""
+        plan = self.plan
+        held = sum(place == self.place for when, place in self._held if when > at - DAY_S)
+        tried = sum(place == self.place for when, place in self._tried if when > at - DAY_S)
+        return (
+            self.baseline is not None
+            and self.frozen is None
+            and self.candidate is None
+            and not self.is_observing
+            and at >= self.cool_down_until
+            and not plan.is_quiet(at)
+            and _since(self._changes, at - 3_600.0) < plan.changes_per_hour
+            and tried < plan.exploration * held
+        )
+
+    def regret(self, at: float) -> tuple[float, float]:
+        """What tries have cost in the last day, and the budget; both in units of the loss times windows."""
+        spent = sum(cost for when, cost in self._regrets if when > at - DAY_S)
+        losses = [abs(loss) for when, loss in self._losses if when > at - DAY_S]
+        a_day = DAY_S / self.plan.window_s
+        return spent, self.plan.regret * a_day * (sum(losses) / len(losses)) if losses else math.inf
+
+    def reason_to_freeze(self, at: float) -> str | None:
+        """Why the system must not be changed any more; None where all is well."""
+        plan = self.plan
+        if self.voids >= plan.void_windows:
+            return f"{self.voids} windows in a row without a usable measurement"
+        if (num := _since(self._rollbacks, at - DAY_S)) >= plan.rollbacks_per_day:
+            return f"{num} roll-backs in a day"
+        spent, budget = self.regret(at)
+        if spent > budget:
+            return f"the regret budget is spent: {spent:.4g} in a day, of {budget:.4g}"
+        broken = sum(self._breaches)
+        if len(self._breaches) == plan.observe and broken > 0.1 * plan.observe:
+            return (
+                f"the baseline itself breaks a guard in {broken} of {plan.observe} windows "
+                f"({', '.join(map(str, self.absolute_guards))}); set another baseline, or another guard"
+            )
+        return None
+
+    def _forget_before_a_day(self, at: float) -> None:
+        """Let go of what no budget reads any more."""
+        queues: tuple[deque[Any], ...] = self._losses, self._regrets, self._tried, self._held
+        for timed in queues:
+            while timed and timed[0][0] < at - DAY_S:
+                timed.popleft()
+        for times in (self._changes, self._rollbacks):
+            while times and times[0] < at - DAY_S:
+                times.popleft()
+
+
+def group_of(trial: Trial) -> str:
+    """The group on which a window runs."""
+    return CANARY if trial.is_suggested else str(trial.meta.get("group", CONTROL))
+
+
+def _since(times: deque[float], begin: float) -> int:
+    return sum(at > begin for at in times)
+
+
+def _relative(value: float, control: float) -> float:
+    return (value - control) / abs(control) if control else 0.0

@@ -1,0 +1,140 @@
+"""Applier that talks HTTP, and a meter that asks Prometheus."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.error import URLError
+from urllib.parse import urlencode, urlsplit
+from urllib.request import Request, urlopen
+
+from raytune_hpo.errors import HpoError, SpecError
+from raytune_hpo.live.appliers import Measurement, StaleChange
+from raytune_hpo.live.file_applier import Meter
+
+_CONFLICT = 409
+
+
+class HttpApplier:
+    """Puts configurations to ``URL/config?group=``, and reads them back from there.
+
+    The body of the PUT is ``{"config": {...}, "seq": n}``, with ``"share"`` for the canary group; 409 refuses a stale
+    change. GET answers the configuration. Without a meter, ``URL/measure?group=&start=&end=`` answers
+    ``{"metrics": {...}, "context": {...}}``.
+
+    Args:
+        token: sent as a bearer token.
+
+    Raises:
+        SpecError: an address that is not http or https.
+    """
+
+    def __init__(
+        self, url: str, *, meter: Meter | None = None, token: str | None = None, timeout_s: float = 10.0
+    ) -> None:
+        self._url, self._meter, self._timeout_s = _checked_url(url), meter, timeout_s
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._share = 0.0
+
+    def split(self, share: float, seq: int) -> None:
+        """Sent with the canary group's next configuration."""
+        self._share = share
+
+    def apply(self, config: Mapping[str, Any], group: str, seq: int) -> None:
+        """PUT it."""
+        body: dict[str, Any] = {"config": dict(config), "seq": seq}
+        if group == "canary":
+            body["share"] = self._share
+        _called(self._address("config", group=group), self._headers, self._timeout_s, body)
+
+    def read(self, group: str) -> Mapping[str, Any]:
+        """GET it."""
+        found: Mapping[str, Any] = _called(self._address("config", group=group), self._headers, self._timeout_s)
+        return found
+
+    def measure(self, group: str, start: float, end: float) -> Measurement:
+        """As the meter does, or GET it."""
+        if self._meter is not None:
+            return self._meter.measure(group, start, end)
+        address = self._address("measure", group=group, start=start, end=end)
+        said = _called(address, self._headers, self._timeout_s)
+        return said.get("metrics", {}), said.get("context", {})
+
+    def _address(self, path: str, **query: Any) -> str:
+        return f"{self._url}/{path}?{urlencode(query)}"
+
+
+class PrometheusMeter:
+    """Measures by queries to Prometheus, each of which has to answer one number.
+
+    Args:
+        queries: by metric. ``{group}`` and ``{window}`` (like ``300s``) in them are replaced; each is
+            evaluated at the window's end.
+        context: the same, by column of the context.
+
+    Raises:
+        SpecError: an address that is not http or https, or no query.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        queries: Mapping[str, str],
+        context: Mapping[str, str] | None = None,
+        *,
+        timeout_s: float = 10.0,
+    ) -> None:
+        if not queries:
+            raise SpecError("a meter asks Prometheus at least one query, got none; name one for each metric")
+        self._url, self._queries, self._context = _checked_url(url), dict(queries), dict(context or {})
+        self._timeout_s = timeout_s
+
+    def measure(self, group: str, start: float, end: float) -> Measurement:
+        """The answers to all queries; what has none, or several, is left out."""
+        window = f"{max(1, round(end - start))}s"
+
+        def asked(queries: Mapping[str, str]) -> dict[str, float]:
+            found = {}
+            for name, query in queries.items():
+                words = {"query": query.replace("{group}", group).replace("{window}", window), "time": f"{end:.3f}"}
+                said = _called(f"{self._url}/api/v1/query?{urlencode(words)}", {}, self._timeout_s)
+                series = said.get("data", {}).get("result", [])
+                if len(series) == 1:
+                    found[name] = float(series[0]["value"][1])
+            return found
+
+        return asked(self._queries), asked(self._context)
+
+
+def _checked_url(url: str) -> str:
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
+        raise SpecError(f'an address is like "http://localhost:9090", got {url!r}')
+    return url.rstrip("/")
+
+
+def _called(address: str, headers: Mapping[str, str], timeout_s: float, body: Any = None) -> dict[str, Any]:
+    """What an address answers, a JSON object.
+
+    Raises:
+        StaleChange: it refuses a change because a newer one has been there.
+        HpoError: it cannot be reached, refuses, or answers something else.
+    """
+    data = None if body is None else json.dumps(body).encode()
+    request = Request(address, data, {"Content-Type": "application/json", **headers}, method="PUT" if data else "GET")
+    try:
+        with urlopen(request, timeout=timeout_s) as answer:
+            text = answer.read()
+    except URLError as error:
+        if getattr(error, "code", None) == _CONFLICT:
+            raise StaleChange(f"{address} has seen a newer change; stop one of the controllers") from error
+        raise HpoError(f"{address} cannot be reached: {error}") from error
+    if not text.strip():
+        return {}
+    try:
+        said = json.loads(text)
+    except ValueError as error:
+        raise HpoError(f"{address} answers a JSON object, got {text[:100]!r}") from error
+    if not isinstance(said, dict):
+        raise HpoError(f"{address} answers a JSON object, got {text[:100]!r}")
+    return said

@@ -1,0 +1,268 @@
+"""``hpo.Live``: a running system, tuned while it works."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo import registry
+from raytune_hpo.core.optimizer import WallClock
+from raytune_hpo.errors import HpoError, SpecError, SpecMismatch, nearest
+from raytune_hpo.facts import StudyCreated
+from raytune_hpo.goals import Goal, goal_of
+from raytune_hpo.journal import open_storage
+from raytune_hpo.journal.storage import check_name
+from raytune_hpo.live.appliers import Applier
+from raytune_hpo.live.choosing import Choice, RequestApplier
+from raytune_hpo.live.controller import Controller
+from raytune_hpo.live.messages import Freeze, SetBaseline, Thaw
+from raytune_hpo.live.plan import LivePlan
+from raytune_hpo.live.replaying import LiveReplay
+from raytune_hpo.live.requests import leave, taken
+from raytune_hpo.live.seat import Seat, SeatedApplier
+from raytune_hpo.live.stored import SEAT, LiveStatus, StoredLive
+from raytune_hpo.rng import fresh_seed
+from raytune_hpo.space import Space
+from raytune_hpo.spec import StudySpec, stored_spec
+
+_POLL_S = 0.5  # between two looks at what people ask
+_OF_THE_SAMPLER = ("tunable", "step", "safe", "beta", "history")
+
+
+def default_seat(name: str) -> Path:
+    """Where the applier of a live study remembers, if nobody says where."""
+    return Path("~/.raytune_hpo/live").expanduser() / name
+
+
+class Live:
+    """A running system that is tuned while it works: a baseline, guards, a canary group, and a way back at any time.
+
+    Limits harm; it cannot promise that none is done.
+
+    Args:
+        space: of the parameters; those that are not to be changed are left out of ``tunable``.
+        goal: like ``"min cost"`` or ``"max throughput"``; a metric alone is minimised.
+        guards: bounds that hold at any time: ``"p99_ms <= 200"``, or ``"p99_ms <= 1.1x"`` of the control group.
+        baseline: the configuration to fall back to.
+        applier: how configurations get into the system, and measurements out of it; None where requests call ``decide``.
+        context: columns of the context, like the load: a list of names, or a dict of names and edges of classes.
+        name: of the study; the same name goes on.
+        storage: as for ``Tuner``.
+        seat: the folder in which the applier remembers; by default below the user's home.
+        seed: of the sampler.
+        tell: is given every alarm; by default stderr is.
+        settings: those of ``LivePlan`` (``window_s``, ``observe``, ``shares`` ...), and of the sampler ``live``
+            (``tunable``, ``step``, ``safe`` ...).
+
+    Raises:
+        SpecError, SpaceError: naming the rule, what came, and the way out.
+        StudyExists: another process runs it.
+    """
+
+    def __init__(
+        self,
+        space: Any,
+        *,
+        goal: str | Goal,
+        baseline: Mapping[str, Any],
+        guards: Sequence[str] = (),
+        applier: Applier | None = None,
+        context: Sequence[str] | Mapping[str, Sequence[float] | None] = (),
+        name: str = "live",
+        storage: Any = None,
+        seat: str | PathLike[str] | None = None,
+        seed: int | None = None,
+        sampler: Any = "live",
+        tell: Callable[[str], object] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.name = check_name(name)
+        _require_known(settings)
+        options = {key: settings.pop(key) for key in _OF_THE_SAMPLER if key in settings}
+        self.plan = LivePlan.of({**settings, "guards": guards, "context": context})
+        made = _sampler(sampler, self.plan, options)
+        known = Space.of(space)
+        self._clock = WallClock()
+        requests = RequestApplier(self._clock.now) if applier is None else None
+        self._requests = requests
+        self._baseline = known.complete(baseline)
+        self._seat = Seat(Path(seat) if seat is not None else default_seat(name))
+        self._storage = open_storage(storage, patience_s=2 * self.plan.term_s)
+        self._stored = StoredLive(name, self._storage, seat=self._seat.folder)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        spec = StudySpec(
+            name=name,
+            space=known,
+            goals=(goal_of(goal),),
+            sampler=registry.describe("sampler", made),
+            seed=fresh_seed() if seed is None else seed,
+            settings={"live": self.plan.to_json(), SEAT: str(self._seat.folder.absolute()), "runtime": "live"},
+        )
+        seated = SeatedApplier(requests if requests is not None else applier, self._seat)  # type: ignore[arg-type]
+        self._open(spec, made, seated, tell or _to_stderr, has_seed=seed is not None)
+
+    def _open(self, spec: StudySpec, sampler: Any, applier: Applier, tell: Any, *, has_seed: bool) -> None:
+        """Begin the study or take it up, with the baseline on record."""
+        self._journal = self._storage.journal(self.name, create=True, owner="hpo.Live")
+        try:
+            first = next(iter(self._journal.read()), None)
+            if first is None:
+                self._journal.append([StudyCreated(spec=spec.to_json(), at=self._clock.now())], expect=0)
+            else:
+                stored = registry.current_spec(stored_spec(first))
+                spec = spec if has_seed else replace(spec, seed=stored.seed)
+                spec.require_same(stored)
+                _require_same_plan(self.name, self.plan, stored)
+            self._controller = Controller(spec, self.plan, sampler, self._journal, applier, tell, now=self._clock.now)
+            self._controller.open(self._clock.now())
+            on_record = self._controller.fold.baseline
+            if on_record is not None and on_record != self._baseline:
+                tell(
+                    f"the baseline on record is kept, {dict(on_record)}; set another with `raytune-hpo live baseline set`"
+                )
+            if on_record is None:
+                self._controller.record_baseline(self._baseline, getpass.getuser(), self._clock.now())
+        except BaseException:
+            self._journal.close()
+            raise
+
+    # -------------------------------------------------------------------------------------------- running
+
+    def run(self, duration_s: float | None = None) -> None:
+        """Tune until ``stop`` is called, or for so many seconds. The applier gets a sign of life all the while.
+
+        Raises:
+            JournalError: decisions cannot be written any more; the dead man brings the baseline back.
+        """
+        begin = due = self._clock.now()
+        while not self._stop.is_set():
+            at = self._clock.now()
+            if duration_s is not None and at - begin >= duration_s:
+                break
+            self._seat.give_word(at)
+            self._heed(at)
+            if at >= due:
+                due = self._controller.turn(at)
+                if (baseline := self._controller.fold.baseline) is not None:
+                    self._seat.keep_baseline(baseline)
+            self._stop.wait(max(0.0, min(_POLL_S, due - self._clock.now())))
+
+    def _heed(self, at: float) -> None:
+        """Do what people ask: by the flag at the applier, and by requests."""
+        flag, frozen = self._seat.frozen, self._controller.fold.frozen
+        if flag is not None and frozen is None:
+            said = Freeze(by=str(flag.get("by", "somebody")), reason=str(flag.get("reason", "")), at=at)
+            self._controller.obey(said)
+        for request in taken(self._seat.folder / "requests"):
+            if isinstance(request, Freeze) and self._controller.fold.frozen is not None:
+                continue  # the flag was quicker
+            try:
+                self._controller.obey(request)
+            except HpoError as error:
+                self._controller.tell(f"{type(request).__name__} was refused: {error}")
+
+    def start(self) -> Live:
+        """Run in a thread of this process, beside the service that calls ``decide``."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self.run, name=f"live {self.name}", daemon=True)
+            self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop tuning. The canary group goes back to what is promoted, which stays as it is."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._controller.settle(self._clock.now())
+        self._seat.forget_word()
+        self._journal.close()
+
+    def __enter__(self) -> Live:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def decide(self, context: Mapping[str, float] | None = None) -> Choice:
+        """A configuration for one request, as a context manager: ``with live.decide({"rps": 80}) as c: ...``.
+
+        Takes microseconds: nothing is computed, written or sent. ``c.feedback(latency=...)`` says what came of it.
+
+        Raises:
+            HpoError: the system has an applier of its own.
+        """
+        if self._requests is None:
+            raise HpoError("requests ask for configurations where there is no applier; leave applier out")
+        return self._requests.choose(self._baseline, context or {})
+
+    # -------------------------------------------------------------------------------------------- people
+
+    def status(self) -> LiveStatus:
+        """Where it stands, as the journal has it."""
+        return self._stored.status()
+
+    def freeze(self, reason: str = "", by: str | None = None) -> None:
+        """Change nothing more, until ``thaw``; the canary group goes back to what is promoted."""
+        at, who = self._clock.now(), by or getpass.getuser()
+        self._seat.freeze(who, reason, at)
+        self._asked(Freeze(by=who, reason=reason, at=at))
+
+    def thaw(self, by: str | None = None) -> None:
+        """Allow changes again."""
+        self._seat.thaw()
+        self._asked(Thaw(by=by or getpass.getuser(), at=self._clock.now()))
+
+    def roll_back(self, reason: str = "", by: str | None = None) -> None:
+        """The baseline everywhere; what was promoted is forgotten."""
+        self._asked(SetBaseline(by=by or getpass.getuser(), at=self._clock.now(), reason=reason))
+
+    def replay(self) -> LiveReplay:
+        """Decide everything once more, and compare."""
+        return self._stored.replay()
+
+    def _asked(self, request: Any) -> None:
+        if self._thread is None:
+            self._controller.obey(request)
+        else:
+            leave(self._seat.folder / "requests", request)
+
+
+def _require_known(settings: Mapping[str, Any]) -> None:
+    known = [f.name for f in fields(LivePlan)] + list(_OF_THE_SAMPLER)
+    for key in settings:
+        if key not in known:
+            raise SpecError(f"Live has no setting {key!r}; {nearest(key, known)}")
+
+
+def _sampler(sampler: Any, plan: LivePlan, options: Mapping[str, Any]) -> Any:
+    if sampler != "live":
+        if options:
+            raise SpecError(
+                f"{', '.join(options)} are options of the sampler live, got sampler={sampler!r} beside them"
+            )
+        return registry.make("sampler", sampler)
+    guards = [str(guard) for guard in plan.guards]
+    return registry.make("sampler", {"name": "live", "context": list(plan.context), "guards": guards, **options})
+
+
+def _require_same_plan(name: str, plan: LivePlan, stored: StudySpec) -> None:
+    if "live" not in stored.settings:
+        raise SpecMismatch(f"study {name!r} is there, and is no live study; use another name")
+    before, now = stored.settings["live"], plan.to_json()
+    for key, value in now.items():
+        if before.get(key) != value:
+            raise SpecMismatch(
+                f"live study {name!r} was created with {key}={before.get(key)!r}, this run says {key}={value!r}; use "
+                f"another name, or {key} as it was"
+            )
+
+
+def _to_stderr(text: str) -> None:
+    sys.stderr.write(f"raytune-hpo live: {text}\n")

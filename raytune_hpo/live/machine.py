@@ -1,0 +1,402 @@
+"""The state machine of a live study: commands in, facts and effects out. No clock, disk, network or thread here.
+
+What is not a fact, it forgets when it dies: what the groups were found to run, and measurements on the way. Its successor
+has everything applied and read back again before the first window begins.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raytune_hpo.core.fold import StudyFold
+from raytune_hpo.core.versions import installed_versions
+from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import (
+    Approved,
+    BaselineSet,
+    Enqueued,
+    Fact,
+    Finished,
+    Frozen,
+    Printed,
+    SessionOpened,
+    Started,
+    Status,
+    Thawed,
+)
+from raytune_hpo.goals import Guard
+from raytune_hpo.live.contexts import with_context
+from raytune_hpo.live.deciding import CONTROLLER, Window, due_facts, windows_due
+from raytune_hpo.live.fold import CANARY, CONTROL, VOID, LiveFold
+from raytune_hpo.live.messages import (
+    Alarm,
+    Apply,
+    Approve,
+    Effect,
+    Freeze,
+    LiveCommand,
+    LiveDecision,
+    LookAround,
+    Measure,
+    NoteApplied,
+    NoteMeasured,
+    NoteNotApplied,
+    SetBaseline,
+    Thaw,
+)
+from raytune_hpo.live.plan import LivePlan
+from raytune_hpo.protocols import Sampler
+from raytune_hpo.spec import StudySpec
+
+GROUPS = (CANARY, CONTROL)  # in this order: what is tried is taken back before anything else is done
+ENDED = "ended with"  # how the reason of a window begins that was cut short
+_UNUSUAL = 10.0  # times the usual loss: a measurement error
+
+
+@dataclass
+class _Running:
+    """A window that is being measured."""
+
+    group: str
+    start: float
+    end: float
+    partner: int | None
+    metrics: dict[str, float] | None = None
+    elapsed_share: float = 0.0
+    is_over: bool = False
+
+
+class LiveMachine:
+    """Decides for one live study.
+
+    Args:
+        sampler: as made with its options.
+
+    Attributes:
+        fold: the state that is durable.
+    """
+
+    def __init__(self, spec: StudySpec, plan: LivePlan, sampler: Sampler) -> None:
+        self.plan = plan
+        self.fold = LiveFold(plan, StudyFold(spec, sampler))
+        self._space = spec.space
+        self._runs: dict[str, Mapping[str, Any]] = {}  # by group, as read back
+        self._share = 0.0  # that was applied with it
+        self._coming: dict[str, Apply] = {}
+        self._windows: dict[int, _Running] = {}
+        self._num_failures = 0  # to apply, since the last thaw
+        self._facts: list[Fact] = []
+        self._effects: list[Effect] = []
+
+    @property
+    def seen(self) -> int:
+        return self.fold.study.ledger.seen
+
+    @property
+    def running(self) -> frozenset[int]:
+        """The windows that are being measured."""
+        return frozenset(self._windows)
+
+    def apply(self, fact: Fact) -> None:
+        """Take in a fact of the journal."""
+        self.fold.apply(fact)
+
+    def open(self, at: float) -> LiveDecision:
+        """Take the study up (again): windows that were under way have no result, and nothing is known to be applied."""
+        self._facts, self._effects = [], []
+        self._record(SessionOpened(at=at, versions=installed_versions()))
+        self._end_windows("its controller", at)
+        return LiveDecision(facts=tuple(self._facts))
+
+    def record_baseline(self, config: Mapping[str, Any], by: str, at: float) -> LiveDecision:
+        """The first baseline, before anything is applied."""
+        self._facts, self._effects = [], []
+        self._record(BaselineSet(config=self._space.pack(config), by=by, at=at))
+        return LiveDecision(facts=tuple(self._facts))
+
+    def settle(self, at: float) -> LiveDecision:
+        """End the windows that are under way, and have the canary group run what is promoted."""
+        self._facts, self._effects = [], []
+        self._end_windows("the session", at)
+        config = self.fold.incumbent()
+        if config is not None and self.fold.frozen is None:
+            self._effects.append(Apply(group=CANARY, config=config, share=self.fold.share, seq=self.seen))
+        return LiveDecision(facts=tuple(self._facts), effects=tuple(self._effects))
+
+    def step(self, command: LiveCommand) -> LiveDecision:
+        """Decide on a command and apply what was decided.
+
+        Raises:
+            SpecError, SpaceError: what a person asks for cannot be.
+        """
+        self._facts, self._effects = [], []
+        if isinstance(command, LookAround):
+            self._look_around(command)
+        elif isinstance(command, NoteApplied):
+            self._note_applied(command)
+        elif isinstance(command, NoteNotApplied):
+            self._coming.pop(command.group, None)
+            self._refuse_change(f"{command.group} could not be changed: {command.error}", command.at)
+        elif isinstance(command, NoteMeasured):
+            self._note_measured(command)
+        else:
+            self._obey(command)
+        self._go_on(command.at)
+        return LiveDecision(facts=tuple(self._facts), effects=tuple(self._effects))
+
+    # -------------------------------------------------------------------------------------------- people
+
+    def _obey(self, command: Approve | Freeze | Thaw | SetBaseline) -> None:
+        fold = self.fold
+        if isinstance(command, Approve):
+            waiting = fold.candidate
+            if waiting is None or waiting.number != command.number or waiting.is_approved:
+                number = None if waiting is None or waiting.is_approved else waiting.number
+                raise SpecError(
+                    f"only a candidate that waits can be approved, got {command.number}; "
+                    f"{'none waits now' if number is None else f'trial {number} waits'}"
+                )
+            self._record(Approved(number=command.number, by=command.by, at=command.at))
+        elif isinstance(command, Freeze):
+            self._freeze(command.by, command.reason, command.at)
+        elif isinstance(command, Thaw):
+            if fold.frozen is not None:
+                self._record(Thawed(by=command.by, at=command.at))
+                self._num_failures = 0
+                self._runs.clear()  # who knows what happened meanwhile: everything is applied and read back again
+        else:
+            config = fold.baseline if command.config is None else self._space.complete(command.config)
+            if config is None:
+                raise SpecError("a live study has a baseline before anything can be rolled back to it; set one")
+            packed = self._space.pack(config)
+            self._end_windows("a change of the baseline", command.at)
+            self._record(BaselineSet(config=packed, by=command.by, at=command.at, reason=command.reason))
+
+    # -------------------------------------------------------------------------------------------- the running system
+
+    def _look_around(self, command: LookAround) -> None:
+        for group, read in command.read.items():
+            known = self._runs.get(group)
+            if known is None or group in self._coming or _is_same(read, known):
+                continue
+            found = ", ".join(f"{name}={read[name]!r}" for name in read if name in known and read[name] != known[name])
+            self._runs[group] = {**known, **read}
+            self._freeze(
+                CONTROLLER,
+                f"somebody changed {group} by hand: {found}; adopt it with `raytune-hpo live baseline set`, or thaw to "
+                f"undo it",
+                command.at,
+                group,
+            )
+
+    def _note_applied(self, command: NoteApplied) -> None:
+        change = self._coming.pop(command.group, None)
+        if change is None:
+            return
+        if not _is_same(command.read, change.config):
+            self._refuse_change(
+                f"{command.group} was to run {dict(change.config)}, and runs {dict(command.read)}", command.at
+            )
+            return
+        self._runs[command.group] = change.config
+        if command.group == CANARY:
+            self._share = change.share
+
+    def _refuse_change(self, reason: str, at: float) -> None:
+        """A change went wrong. Nothing is assumed: back to what ran before, once, and no further change."""
+        self._effects.append(Alarm(text=reason))
+        self._runs.clear()
+        self._num_failures += 1
+        self._freeze(CONTROLLER, reason, at)
+
+    def _freeze(self, by: str, reason: str, at: float, group: str | None = None) -> None:
+        if self.fold.frozen is None:
+            self._end_windows("the freeze", at)
+            self._record(Frozen(by=by, reason=reason, at=at, group=group))
+            self._effects.append(Alarm(text=f"frozen by {by}: {reason}"))
+
+    def _go_on(self, at: float) -> None:
+        """Record what is due, apply what has to run, and begin the next windows when it does."""
+        for fact in due_facts(self.fold, at):
+            self._end_windows("a drift" if not isinstance(fact, Frozen) else "the freeze", at)
+            self._record(fact)
+            if isinstance(fact, Frozen):
+                self._effects.append(Alarm(text=f"frozen by {fact.by}: {fact.reason}"))
+        self._let_go_of_proposal(at)
+        self._apply_desired()
+        if self._coming or self._windows:
+            return
+        for window in windows_due(self.fold, at):
+            self._begin(window, at)
+        self._apply_desired()  # of a candidate that has just been suggested
+
+    def _let_go_of_proposal(self, at: float) -> None:
+        """End the trial of a candidate that waited, if it is a candidate no more."""
+        candidate = self.fold.candidate
+        for trial in self.fold.study.ledger.running():
+            if trial.number not in self._windows and (candidate is None or candidate.number != trial.number):
+                self._end(trial.number, Status.PRUNED, at, metrics=None, reason=f"{ENDED} its context")
+
+    def _apply_desired(self) -> None:
+        """Have each group run what it has to. While the system is frozen, what a person's hand has changed stays."""
+        frozen = self.fold.frozen
+        if frozen is not None and self._num_failures > 1:
+            return
+        for group in GROUPS:
+            config = self.fold.desired(group)
+            if config is None or group in self._coming or (frozen is not None and frozen.group == group):
+                continue
+            has_share = group == CONTROL or self._share == self.fold.share
+            if not (group in self._runs and _is_same(self._runs[group], config) and has_share):
+                if any(window.group == group for window in self._windows.values()):
+                    continue  # a window of another class of context ends first
+                change = Apply(group=group, config=config, share=self.fold.share, seq=self.seen)
+                self._coming[group] = change
+                self._effects.append(change)
+
+    # -------------------------------------------------------------------------------------------- windows
+
+    def _begin(self, window: Window, at: float) -> None:
+        packed = self._space.pack(window.config)
+        if window.basis is None:
+            self._record(Enqueued(config=packed, at=at))
+        started = Started(
+            number=window.number, worker=CONTROLLER, at=at, config=packed, basis=window.basis, meta=window.meta
+        )
+        self._record(started)
+        if window.basis is not None:
+            return  # it is measured from when the canary group runs it
+        pair = window.meta.get("pair")
+        if pair is not None and pair not in self._windows:
+            self._measure(pair, CANARY, None, at)
+        self._measure(window.number, str(window.meta["group"]), pair, at)
+        if pair is not None:
+            self._windows[pair].partner = window.number
+
+    def _measure(self, number: int, group: str, partner: int | None, at: float) -> None:
+        start, end = at + self.plan.warm_up_s, at + self.plan.window_s
+        self._windows[number] = _Running(group, start, end, partner)
+        self._effects.append(Measure(number=number, group=group, start=start, end=end))
+
+    def _note_measured(self, command: NoteMeasured) -> None:
+        window = self._windows.get(command.number)
+        if window is None:
+            self._keep_late(command)
+            return
+        if window.is_over:
+            return
+        metrics = None if command.metrics is None else with_context(command.metrics, command.context)
+        is_usable = metrics is not None and all(
+            math.isfinite(metrics.get(name, math.nan)) for name in (self.fold.goal.metric, *self._guarded)
+        )
+        if is_usable:
+            window.metrics = metrics
+            window.elapsed_share = min(1.0, (command.at - window.start) / (window.end - window.start))
+        elif command.is_final:
+            window.metrics = None
+        window.is_over = command.is_final
+        partner = self._windows.get(window.partner) if window.partner is not None else None
+        if is_usable and (broken := self._broken(command.number, window, partner)):
+            self._trip(command.number, window, broken, command.at)
+        elif window.is_over and (partner is None or partner.is_over):
+            numbers = [command.number] if window.partner is None else sorted((command.number, window.partner))
+            self._finish([number for number in numbers if number in self._windows], command.at)
+
+    def _keep_late(self, command: NoteMeasured) -> None:
+        """A measurement of a window that is over is kept, and not used."""
+        trials = self.fold.study.ledger.trials
+        if not command.is_final or not 0 <= command.number < len(trials):
+            return
+        told = json.dumps({"late": None if command.metrics is None else dict(command.metrics)})
+        attempt = trials[command.number].attempt
+        self._record(Printed(number=command.number, attempt=attempt, text=told, at=command.at))
+
+    @property
+    def _guarded(self) -> tuple[str, ...]:
+        return tuple(guard.metric for guard in self.plan.guards)
+
+    def _broken(self, number: int, window: _Running, partner: _Running | None) -> str | None:
+        """Which guard a window breaks, in words; None where all hold. The baseline by itself is judged after observing."""
+        assert window.metrics is not None
+        trial = self.fold.study.ledger.trials[number]
+        is_try = window.group == CANARY and trial.meta.get("role") != "observe"
+        is_promoted = window.group == CONTROL and bool(self.fold.promoted.get(str(trial.meta.get("place", ""))))
+        control = partner.metrics if partner is not None and is_try else None
+        for guard in self.plan.guards if is_try else self.fold.absolute_guards if is_promoted else ():
+            value = window.metrics[guard.metric]
+            other = control.get(guard.metric) if control is not None else None
+            if guard.overrun(value, other) > self._tolerance(guard, window.elapsed_share):
+                limit = guard.limit(other)
+                return f"guard {guard} is broken: {guard.metric} is {value:.6g}, its limit {limit:.6g}"
+        return None
+
+    def _tolerance(self, guard: Guard, elapsed_share: float) -> float:
+        """How far beyond a relative guard chance alone may take a window; an absolute one holds as it is."""
+        if not guard.is_relative:
+            return 0.0
+        return 3.0 * self.fold.noise(guard.metric) / math.sqrt(max(elapsed_share, 0.01))
+
+    def _trip(self, number: int, window: _Running, reason: str, at: float) -> None:
+        self._effects.append(Alarm(text=f"trial {number}: {reason}"))
+        self._end(number, Status.FAILED, at, metrics=window.metrics, reason=reason)
+        self._end_windows("its pair", at)
+
+    def _finish(self, numbers: list[int], at: float) -> None:
+        """Windows that are over, a pair at once. One that was not measured makes its pair void."""
+        usual = self.fold.usual_loss()
+        void = ""
+        for number in numbers:
+            metrics = self._windows[number].metrics
+            if metrics is None:
+                void = f"{VOID} of trial {number}"
+            elif usual is not None and abs(self.fold.goal.loss(metrics[self.fold.goal.metric])) > _UNUSUAL * abs(usual):
+                void = (
+                    f"{VOID}: {self.fold.goal.metric}={metrics[self.fold.goal.metric]:.6g} is over ten times the usual"
+                )
+        for number in numbers:
+            metrics = self._windows[number].metrics
+            self._end(number, Status.PRUNED if void else Status.COMPLETED, at, metrics=metrics, reason=void or None)
+
+    def _end_windows(self, what: str, at: float) -> None:
+        """Cut short every window that is under way, and let go of a candidate that waits."""
+        for trial in self.fold.study.ledger.running():
+            window = self._windows.get(trial.number)
+            metrics = None if window is None else window.metrics
+            self._end(trial.number, Status.PRUNED, at, metrics=metrics, reason=f"{ENDED} {what}")
+
+    def _end(self, number: int, status: Status, at: float, *, metrics: Any, reason: str | None) -> None:
+        trial = self.fold.study.ledger.trials[number]
+        window = self._windows.pop(number, None)
+        begin = trial.started_at if window is None else window.start
+        self._record(
+            Finished(
+                number=number,
+                attempt=trial.attempt,
+                status=status,
+                at=at,
+                metrics=metrics or {},
+                reason=reason,
+                error=reason if status is Status.FAILED else None,
+                started_at=begin,
+                duration_s=max(0.0, at - (begin or at)),
+            )
+        )
+
+    def _record(self, fact: Fact) -> None:
+        self._facts.append(fact)
+        self.fold.apply(fact)
+
+
+def _is_same(read: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether a group runs a configuration, as far as it says what it runs."""
+    return all(name in read and _equal(read[name], value) for name, value in config.items())
+
+
+def _equal(read: Any, value: Any) -> bool:
+    if isinstance(value, float) and isinstance(read, (int, float)):
+        return math.isclose(read, value, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(read == value)

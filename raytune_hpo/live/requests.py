@@ -1,0 +1,39 @@
+"""What people ask of a controller that runs in another process: a file for each request, taken in order and once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.files import json_object, reading, write_whole
+from raytune_hpo.live.messages import Approve, Freeze, SetBaseline, Thaw
+
+_KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (Approve, Freeze, Thaw, SetBaseline)}
+Request = Approve | Freeze | Thaw | SetBaseline
+
+
+def leave(folder: Path, request: Request) -> None:
+    """Leave a request for the controller."""
+    body = {name: getattr(request, name) for name in request.__slots__}
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    name = f"{request.at:020.6f}-{type(request).__name__}.json"
+    write_whole(folder / name, json.dumps({"kind": type(request).__name__, "body": body}), private=True)
+
+
+def taken(folder: Path) -> list[Request]:
+    """The requests that were left, in order; they are gone then.
+
+    Raises:
+        SpecError: one that nobody of ours has left; it is gone, too.
+    """
+    found: list[Request] = []
+    for path in sorted(folder.glob("[0-9]*.json")):
+        try:
+            with reading("a request is a JSON object with kind and body", path):
+                data: dict[str, Any] = json_object(path)
+                found.append(_KINDS[data["kind"]](**data["body"]))
+        finally:
+            path.unlink(missing_ok=True)
+    return found

@@ -1,0 +1,198 @@
+"""What an applier remembers by itself, in a folder beside the running system: the newest change, the lease, the freeze.
+
+It needs no database and no controller, so that a freeze works when both are gone, and a second controller is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from raytune_hpo.errors import HpoError
+from raytune_hpo.files import json_object, reading, write_whole
+from raytune_hpo.journal.locks import FileLock
+from raytune_hpo.live.appliers import Applier, Measurement, Splitter, StaleChange
+
+_PATIENCE_S = 30.0
+_HEED_S = 3.0  # in which a controller that is alive heeds the flag
+_TERMS = 2  # without a word, until the baseline comes back
+
+
+class Seat:
+    """The memory of an applier in a folder; processes that share it see the same.
+
+    Raises:
+        HpoError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise HpoError(f"{folder} cannot be made: {error.strerror}; name a folder that can be") from error
+
+    # -------------------------------------------------------------------------------------------- the newest change
+
+    @property
+    def seq(self) -> int:
+        """The number of facts behind the newest change."""
+        return int(self._state().get("seq", -1))
+
+    @property
+    def baseline(self) -> Mapping[str, Any] | None:
+        """What to fall back to, as the controller said last."""
+        return self._state().get("baseline")
+
+    @property
+    def control(self) -> Mapping[str, Any] | None:
+        """What most of the traffic was given last."""
+        return self._state().get("control")
+
+    @contextmanager
+    def changing(self, seq: int) -> Iterator[None]:
+        """Context of a change: nobody else changes the system meanwhile.
+
+        Raises:
+            StaleChange: a newer change has been seen.
+            HpoError: somebody else has been changing it for long.
+        """
+        with self._locked():
+            newest = self.seq
+            if seq < newest:
+                raise StaleChange(
+                    f"a change of fact {seq} came after one of fact {newest}: another controller is newer; stop one of them"
+                )
+            self._note(seq=seq)  # before it is made: what is half done must not be undone by what is older
+            yield
+
+    def keep_control(self, config: Mapping[str, Any]) -> None:
+        self._note(control=dict(config))
+
+    def keep_baseline(self, config: Mapping[str, Any]) -> None:
+        """Remember what to fall back to."""
+        if self.baseline != dict(config):
+            with self._locked():
+                self._note(baseline=dict(config))
+
+    # -------------------------------------------------------------------------------------------- the lease
+
+    def give_word(self, at: float) -> None:
+        """The controller is alive at this time."""
+        write_whole(self.folder / "word.json", json.dumps({"at": at}), private=True)
+
+    @property
+    def word_at(self) -> float | None:
+        """When the controller gave its last word; None before the first one, and after the dead man has acted."""
+        path = self.folder / "word.json"
+        if not path.exists():
+            return None
+        with reading("a word is a JSON object", path, error=HpoError):
+            return float(json_object(path)["at"])
+
+    def forget_word(self) -> None:
+        (self.folder / "word.json").unlink(missing_ok=True)
+
+    # -------------------------------------------------------------------------------------------- the freeze
+
+    def freeze(self, by: str, reason: str, at: float) -> None:
+        """Raise the flag: no candidate is applied while it is up."""
+        write_whole(self.folder / "frozen.json", json.dumps({"by": by, "reason": reason, "at": at}), private=True)
+
+    def thaw(self) -> None:
+        (self.folder / "frozen.json").unlink(missing_ok=True)
+
+    @property
+    def frozen(self) -> Mapping[str, Any] | None:
+        """Who raised the flag, why and when; None where it is down. One that cannot be read is up."""
+        path = self.folder / "frozen.json"
+        if not path.exists():
+            return None
+        try:
+            return json_object(path)
+        except (OSError, ValueError, TypeError) as error:
+            return {"by": "somebody", "reason": f"the flag cannot be read: {error}", "at": 0.0}
+
+    # -------------------------------------------------------------------------------------------- files
+
+    def _state(self) -> dict[str, Any]:
+        path = self.folder / "state.json"
+        if not path.exists():
+            return {}
+        with reading("an applier's state is a JSON object", path, error=HpoError):
+            return json_object(path)
+
+    def _note(self, **news: Any) -> None:
+        write_whole(self.folder / "state.json", json.dumps({**self._state(), **news}), private=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock, began = FileLock(self.folder / "lock", "live"), monotonic()
+        while not lock.acquire():
+            if monotonic() - began > _PATIENCE_S:
+                raise HpoError(
+                    f"{lock.holder()} has been changing the system for over {_PATIENCE_S:g} s; see what it does"
+                )
+            sleep(0.05)
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+class SeatedApplier:
+    """An applier with its memory: what is stale is refused, and while the flag is up, every candidate."""
+
+    def __init__(self, applier: Applier, seat: Seat) -> None:
+        self._applier, self._seat = applier, seat
+
+    def apply(self, config: Mapping[str, Any], group: str, seq: int) -> None:
+        seat = self._seat
+        if (flag := seat.frozen) is not None and group == "canary" and config not in (seat.control, seat.baseline):
+            raise HpoError(f"frozen by {flag.get('by')}: {flag.get('reason')}; thaw it first")
+        with seat.changing(seq):
+            self._applier.apply(config, group, seq)
+            if group == "control":
+                seat.keep_control(config)
+
+    def split(self, share: float, seq: int) -> None:
+        if isinstance(self._applier, Splitter):
+            with self._seat.changing(seq):
+                self._applier.split(share, seq)
+
+    def read(self, group: str) -> Mapping[str, Any]:
+        return self._applier.read(group)
+
+    def measure(self, group: str, start: float, end: float) -> Measurement:
+        return self._applier.measure(group, start, end)
+
+
+def fall_back(applier: Applier, seat: Seat, at: float, term_s: float) -> str | None:
+    """The dead man: what had to be done at this time, in words; None where all is well.
+
+    Two terms after the controller's last word the baseline is applied everywhere. Where the flag is up and the controller
+    has not heeded it, the canary group goes back to what most of the traffic runs.
+    """
+    word_at = seat.word_at
+    if word_at is not None and at - word_at > _TERMS * term_s:
+        if (baseline := seat.baseline) is None:
+            return None
+        with seat.changing(seat.seq):
+            for group in ("canary", "control"):
+                applier.apply(baseline, group, seat.seq)
+            seat.keep_control(baseline)
+        seat.forget_word()
+        return f"no word from the controller for {at - word_at:.0f} s: the baseline is applied"
+    flag, control = seat.frozen, seat.control
+    if flag is None or control is None or at - float(flag.get("at", 0.0)) < _HEED_S:
+        return None
+    runs = applier.read("canary")
+    if all(runs.get(name) == value for name, value in control.items()):
+        return None
+    with seat.changing(seat.seq):
+        applier.apply(control, "canary", seat.seq)
+    return "frozen, and the controller has not heeded it: the canary group is taken back"

@@ -1,0 +1,191 @@
+"""A stored live study: what it says, and what people ask of it, whether its controller runs or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raytune_hpo.core.fold import StudyFold
+from raytune_hpo.errors import SpecError, StudyExists
+from raytune_hpo.facts import Fact
+from raytune_hpo.journal import Storage, open_storage
+from raytune_hpo.live.deciding import Deaf
+from raytune_hpo.live.fold import LiveFold, group_of
+from raytune_hpo.live.machine import LiveMachine
+from raytune_hpo.live.messages import Approve, Freeze, SetBaseline, Thaw
+from raytune_hpo.live.replaying import LiveReplay, live_parts, replayed, stored_plan
+from raytune_hpo.live.requests import Request, leave
+from raytune_hpo.live.seat import Seat
+from raytune_hpo.trial import Trial
+
+SEAT = "seat"  # in the spec's settings: where the applier remembers
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveStatus:
+    """A live study at a glance.
+
+    Attributes:
+        state: observing, proposing, canary, promoting, holding, rolling back or frozen.
+        why: it is frozen, and by whom; empty otherwise.
+        place: the class of the context at hand.
+        promoted: by class of context, what is promoted there.
+        candidate: the number of the trial that proposed what is under trial, and its configuration.
+        regret, budget: of the last day, in units of the loss times windows.
+        windows: how many have ended.
+    """
+
+    name: str
+    state: str
+    why: str
+    place: str
+    context: Mapping[str, float]
+    baseline: Mapping[str, Any] | None
+    incumbent: Mapping[str, Any] | None
+    promoted: Mapping[str, Mapping[str, Any]]
+    candidate: tuple[int, Mapping[str, Any]] | None
+    regret: float
+    budget: float
+    windows: int
+    drifts: int
+
+
+class StoredLive:
+    """A live study by its name.
+
+    Args:
+        seat: the applier's folder, where the study's spec is not to be relied on, because its storage is gone.
+    """
+
+    def __init__(self, name: str, storage: Any = None, *, seat: Path | None = None) -> None:
+        self.name = name
+        self._storage: Storage = open_storage(storage)
+        self._seat = seat
+
+    def facts(self) -> list[Fact]:
+        """All facts up to now."""
+        return list(self._storage.read(self.name))
+
+    def fold(self, at: float | None = None) -> LiveFold:
+        """The state now, or as it was at a time."""
+        facts = self.facts()
+        spec, plan = stored_plan(facts)
+        fold = LiveFold(plan, StudyFold(spec, Deaf()))
+        for fact in facts:
+            if at is None or fact.at <= at:
+                fold.apply(fact)
+        return fold
+
+    def status(self) -> LiveStatus:
+        """Where it stands."""
+        facts = self.facts()
+        fold = self.fold()
+        spent, budget = fold.regret(facts[-1].at)
+        frozen, candidate = fold.frozen, fold.candidate
+        return LiveStatus(
+            name=self.name,
+            state=fold.state,
+            why="" if frozen is None else f"{frozen.by}: {frozen.reason}",
+            place=fold.place,
+            context=fold.context,
+            baseline=fold.baseline,
+            incumbent=fold.incumbent(),
+            promoted={place: stack[-1] for place, stack in fold.promoted.items() if stack},
+            candidate=None if candidate is None else (candidate.number, candidate.config),
+            regret=spent,
+            budget=budget,
+            windows=len(fold.study.ledger.finished),
+            drifts=fold.epoch,
+        )
+
+    def ran_at(self, at: float) -> dict[str, Trial]:
+        """By group, the window that ran at a time, or the last one before it."""
+        trials = self.fold(at).study.ledger.trials
+        return {group_of(trial): trial for trial in trials}
+
+    def trial(self, number: int) -> Trial:
+        """One window.
+
+        Raises:
+            SpecError: there is none of this number.
+        """
+        trials = self.fold().study.ledger.trials
+        if not 0 <= number < len(trials):
+            raise SpecError(f"live study {self.name!r} has windows 0 to {len(trials) - 1}, got {number}")
+        return trials[number]
+
+    def replay(self, *, until: int | None = None, without_context: Sequence[str] = ()) -> LiveReplay:
+        """Decide everything once more, up to a fact, and without some columns of the context."""
+        facts = self.facts()
+        return replayed(facts, *live_parts(facts, without_context), until)
+
+    # -------------------------------------------------------------------------------------------- people
+
+    def freeze(self, by: str, at: float, reason: str = "") -> None:
+        """Change nothing more. The flag at the applier comes first: it needs neither controller nor database."""
+        seat = self.seat()
+        seat.freeze(by, reason, at)
+        self._ask(Freeze(by=by, reason=reason, at=at), seat)
+
+    def thaw(self, by: str, at: float) -> None:
+        """Allow changes again."""
+        seat = self.seat()
+        seat.thaw()
+        self._ask(Thaw(by=by, at=at), seat)
+
+    def approve(self, number: int, by: str, at: float) -> None:
+        """Let a candidate that waits go to the canary group.
+
+        Raises:
+            SpecError: it does not wait.
+        """
+        fold = self.fold()
+        candidate = fold.candidate
+        if candidate is None or candidate.is_approved or candidate.number != number:
+            waits = (
+                "none waits now" if candidate is None or candidate.is_approved else f"trial {candidate.number} waits"
+            )
+            raise SpecError(f"only a candidate that waits can be approved, got {number}; {waits}")
+        self._ask(Approve(number=number, by=by, at=at), self.seat())
+
+    def set_baseline(self, config: Mapping[str, Any] | None, by: str, at: float, reason: str = "") -> None:
+        """Fall back to this configuration from now on; None goes back to the baseline there is.
+
+        Raises:
+            SpaceError: it is not in the space.
+        """
+        complete = None if config is None else stored_plan(self.facts())[0].space.complete(config)
+        self._ask(SetBaseline(config=complete, by=by, at=at, reason=reason), self.seat())
+
+    def seat(self) -> Seat:
+        """The applier's memory."""
+        if self._seat is not None:
+            return Seat(self._seat)
+        first = next(iter(self._storage.read(self.name)), None)
+        settings = getattr(first, "spec", {}).get("settings", {})
+        if SEAT not in settings:
+            raise SpecError(f"{self.name!r} is no live study; name one that is")
+        return Seat(Path(settings[SEAT]))
+
+    def _ask(self, request: Request, seat: Seat) -> None:
+        """Have a request carried out: by the controller where one runs, else put on record here and now."""
+        try:
+            with self._writing() as (machine, append):
+                append(machine.step(request).facts)
+        except StudyExists:
+            leave(seat.folder / "requests", request)
+
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[LiveMachine, Any]]:
+        journal = self._storage.journal(self.name, create=False, owner="raytune-hpo live")
+        try:
+            facts = list(journal.read())
+            machine = LiveMachine(*stored_plan(facts), Deaf())
+            for fact in facts:
+                machine.apply(fact)
+            yield machine, lambda new: journal.append(new, expect=len(facts)) if new else None
+        finally:
+            journal.close()

@@ -1,0 +1,74 @@
+"""Page-Hinkley test for a change of a mean in either direction.
+
+x      (n,)  standardised residuals
+delta        the change that is not worth an alarm, in standard deviations
+m            how far the sums of x - mean - delta and of mean - x - delta have risen above their lowest values
+
+Page: Continuous Inspection Schemes. Biometrika 41, 1954.
+Hinkley: Inference about the Change-Point from Cumulative Sum Tests. Biometrika 58, 1971.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from raytune_hpo.arrays import Array
+
+DELTA = 1.0  # a model that is wrong by less is wrong, and nothing has drifted
+CLIP = 4.0  # standard deviations: a single wild residual raises no alarm
+THRESHOLD = 3.05  # of one false alarm in 1,000 independent residuals, see ``calibrated``
+
+
+class PageHinkley(NamedTuple):
+    """The state of a test: how many residuals came, their mean, and both statistics."""
+
+    num: int = 0
+    mean: float = 0.0
+    up: float = 0.0
+    down: float = 0.0
+
+    @property
+    def statistic(self) -> float:
+        return max(self.up, self.down)
+
+    def then(self, residual: float, delta: float = DELTA) -> PageHinkley:
+        """The state after another residual. The mean is that of the residuals before it, of which the first is assumed 0."""
+        x = min(max(residual, -CLIP), CLIP)
+        change = x - self.mean
+        return PageHinkley(
+            num=self.num + 1,
+            mean=self.mean + change / (self.num + 2),
+            up=max(0.0, self.up + change - delta),
+            down=max(0.0, self.down - change - delta),
+        )
+
+
+def calibrated(
+    rng: np.random.Generator, *, per_residual: float = 1e-3, delta: float = DELTA, num: int = 2_000, length: int = 2_000
+) -> float:
+    """The threshold with so many false alarms per residual, found by simulation of independent normal residuals.
+
+    A test begins anew after its alarm. The rate falls as the threshold rises, so that halving an interval finds it.
+    """
+    draws = np.clip(rng.standard_normal((length, num)), -CLIP, CLIP)
+    low, high = 0.0, 50.0
+    for _ in range(30):
+        threshold = (low + high) / 2
+        low, high = (threshold, high) if _alarm_rate(draws, delta, threshold) > per_residual else (low, threshold)
+    return high
+
+
+def _alarm_rate(draws: Array, delta: float, threshold: float) -> float:
+    mean, up, down, num = (np.zeros(draws.shape[1]) for _ in range(4))
+    alarms = 0
+    for x in draws:
+        change = x - mean
+        up, down = np.maximum(0.0, up + change - delta), np.maximum(0.0, down - change - delta)
+        mean, num = mean + change / (num + 2), num + 1
+        rings = np.maximum(up, down) > threshold
+        alarms += int(rings.sum())
+        for state in (mean, up, down, num):
+            state[rings] = 0.0
+    return alarms / draws.size

@@ -1,0 +1,368 @@
+"""Sampler for running systems: small safe steps from what runs, chosen by a model of configuration, context and time.
+
+Bogunovic, Scarlett, Cevher: Time-Varying Gaussian Process Bandit Optimization. AISTATS 2016 (the model in time).
+Krause, Ong: Contextual Gaussian Process Bandit Optimization. NIPS 2011 (context as further coordinates).
+Zhang, Wu, Li, Tan, Li, Cui: Towards Dynamic and Safe Configuration Tuning for Cloud Databases. SIGMOD 2022 (safe subspaces).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import product
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from raytune_hpo.arrays import Array
+from raytune_hpo.errors import SpecError
+from raytune_hpo.goals import Goal, Guard, make_guards
+from raytune_hpo.numerics import drifting
+from raytune_hpo.numerics.axes import Kind
+from raytune_hpo.numerics.drifting import DriftingPosterior, Rows
+from raytune_hpo.numerics.gaussian import Prior
+from raytune_hpo.numerics.kernels import Embedding
+from raytune_hpo.options import integer_option, number_option, share_option
+from raytune_hpo.protocols import Suggestion, Traits
+from raytune_hpo.samplers.cube import Cube
+from raytune_hpo.samplers.history import last_due
+from raytune_hpo.space import Space
+from raytune_hpo.trial import Trial
+
+_LEAST = 4  # windows without which nothing is proposed
+_KEPT = 20  # windows that a model begins with after a drift
+_MOST_FITTED = 120  # windows that length scales are learned from
+_DRAWN = 256
+_MOST_CORNERS = 5  # columns up to which all corners of the trust region are candidates
+_OUTLIER = 5.0  # median absolute deviations to which losses are cut back
+_TRIED = 10  # newest tries that are not repeated
+_SHORTEST = 0.3  # length scale of a column, as a share of its range: several steps long
+_DAY_S = 86_400.0
+_MOST = 1e100  # larger values are no measurements, and their squares no numbers
+
+
+class _Window(NamedTuple):
+    """What is kept of a window."""
+
+    x: Array
+    context: tuple[float, ...]
+    at: float
+    loss: float
+    guarded: tuple[float, ...]
+    is_try: bool
+    epoch: int
+
+
+class _Model(NamedTuple):
+    """A metric as a function of configuration, context and time: shift + scale * f, with noise of ``noise`` * scale."""
+
+    posterior: DriftingPosterior
+    shift: float
+    scale: float
+    noise: float
+
+
+class Live:
+    """Steps for a running system: near what runs now, and only where the model is sure that all guards hold.
+
+    A Gaussian process over configuration, context and time, whose memory fades at a rate that is fitted. The next candidate
+    is the one that may be better by most than what runs (the lower confidence bound of the difference), inside a box around
+    that and among those that keep every guard with a probability of ``safe``. Where there is none, it suggests what runs.
+
+    Made for `hpo.Live`, which tells it in ``meta`` what ran where; in an ordinary study it walks from the first trial.
+
+    Args:
+        context: columns of the context.
+        guards: bounds like "p99 <= 200" or, relative to what runs, "p99 <= 1.1x".
+        tunable: parameters that may be changed; None for all that are numbers or ordered.
+        step: how far each of them may be from what runs, as a share of its range; at least one value.
+        safe: the probability with which each candidate has to keep all guards.
+        beta: how much an uncertain gain counts, in standard deviations.
+        history: windows that the model looks at: the newest tries, and what ran beside them, thinned.
+
+    Raises:
+        SpecError: an option out of range, or a parameter to tune that the space does not have.
+    """
+
+    traits: ClassVar[Traits] = Traits(reads_pending=False, needs=("scipy",))
+
+    def __init__(
+        self,
+        *,
+        context: Sequence[str] = (),
+        guards: Sequence[str] = (),
+        tunable: Sequence[str] | None = None,
+        step: float = 0.05,
+        safe: float = 0.95,
+        beta: float = 1.0,
+        history: int = 500,
+    ) -> None:
+        self.context, self.guards = tuple(context), tuple(guards)
+        self.tunable = None if tunable is None else tuple(tunable)
+        self.step = number_option("live", "step", step, above=0, most=1)
+        self.safe = share_option("live", "safe", safe)
+        self.beta = number_option("live", "beta", beta, least=0)
+        self.history = integer_option("live", "history", history, least=_KEPT)
+        self._rules: tuple[Guard, ...] = make_guards(self.guards)
+
+    def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Live:
+        """A fresh sampler for one study."""
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        bound = Live(**options)
+        bound._cube, bound._goal = Cube(space), goals[0]
+        bound._windows, bound._incumbent = [], None
+        bound._fits, bound._posteriors = {}, {}
+        names = [column.name for column in space.columns]
+        for name in self.tunable or ():
+            if name not in names:
+                raise SpecError(f"live tunes parameters of the space, which are {names}; got tunable={name!r}")
+        bound._columns = [
+            j
+            for j, name in enumerate(names)
+            if (bound._cube.axes[j].kind is not Kind.NOMINAL if self.tunable is None else name in self.tunable)
+        ]
+        return bound
+
+    _cube: Cube
+    _goal: Goal
+    _windows: list[_Window]
+    _incumbent: Array | None
+    _columns: list[int]
+    _fits: dict[tuple[int, int], Array]  # by metric and number of windows
+    _posteriors: dict[tuple[int, int], _Model]
+
+    def tell(self, trial: Trial) -> None:
+        """Note a window, if anything was measured in it."""
+        metrics, meta = trial.metrics, trial.meta
+        named = [float(metrics.get(name, math.nan)) for name in (self._goal.metric, *(r.metric for r in self._rules))]
+        if not all(abs(value) < _MOST for value in named):  # NaN is not either
+            return
+        known = meta.get("context", {})
+        x = self._cube.encode([trial])[0]
+        is_try = trial.is_suggested or meta.get("role") == "canary"
+        self._windows.append(
+            _Window(
+                x=x,
+                context=tuple(float(metrics.get(f"context/{name}", known.get(name, 0.0))) for name in self.context),
+                at=(trial.finished_at or 0.0) / _DAY_S,
+                loss=self._goal.loss(named[0]),
+                guarded=tuple(named[1:]),
+                is_try=is_try,
+                epoch=int(meta.get("epoch", self._windows[-1].epoch if self._windows else 0)),
+            )
+        )
+        if self._incumbent is None or meta.get("group") == "control":
+            self._incumbent = x
+
+    def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
+        """The candidate that may gain most over what runs now, or what runs now."""
+        if self._incumbent is None:
+            return Suggestion(self._cube.config(self._beginning(rng)), meta={"holds": "nothing has run yet"})
+        x0 = self._incumbent
+        config = self._cube.config(x0)
+        if len(self._windows) < _LEAST:
+            return Suggestion(config, meta={"holds": f"{len(self._windows)} windows are too few"})
+        X = self._untried(self._candidates(x0, rng), x0)
+        if not len(X):
+            return Suggestion(config, meta={"holds": "the trust region has nothing new"})
+        newest = self._windows[-1]
+        num = len(self._windows)
+        mean, sd, model = self._contrasts(0, num, X, x0, newest)
+        sure = np.ones(len(X))
+        for index in range(len(self._rules)):
+            sure *= self._probability(index, num, X, x0, newest)
+        bound = mean - self.beta * sd
+        bound[sure < self.safe] = np.inf
+        best = next((i for i in np.argsort(bound, kind="stable") if self._cube.feasible(X[i : i + 1])[0]), 0)
+        if not bound[best] < 0.0:
+            return Suggestion(config, meta={"holds": "nothing that is safe promises a gain"})
+        meta = {
+            "context": dict(zip(self.context, newest.context, strict=True)),
+            "acquisition": float(bound[best]),
+            "gain": [float(-mean[best]), float(sd[best])],
+            "predicted": self._predicted(model, X[best], newest.context, newest.at),
+            "safe": float(sure[best]),
+        }
+        return Suggestion(self._cube.config(X[best]), meta=meta)
+
+    def forecast(
+        self, config: Mapping[str, Any], context: Mapping[str, float], at: float
+    ) -> tuple[float, float] | None:
+        """Mean and standard deviation of the loss that a window will measure; None where too little is known.
+
+        By the model of the newest prefix that was due, so that the next windows are no part of what they are held against.
+        """
+        due = last_due(len(self._windows))
+        if len(self._windows) < _KEPT:
+            return None
+        model = self._model(0, due)
+        row = tuple(float(context.get(name, 0.0)) for name in self.context)
+        mean, sd = self._predicted(model, self._cube.space.encode([config])[0], row, at / _DAY_S)
+        return mean, math.hypot(sd, model.noise * model.scale)
+
+    # -------------------------------------------------------------------------------------------- candidates
+
+    def _beginning(self, rng: np.random.Generator) -> Array:
+        middle = self._cube.proper(np.full((1, self._cube.space.num_columns), 0.5))
+        rows = middle if self._cube.feasible(middle)[0] else self._cube.draw(1, rng)
+        return np.asarray(rows[0])
+
+    def _candidates(self, x0: Array, rng: np.random.Generator) -> Array:
+        """Proper rows of the trust region: some anywhere in it, and its corners."""
+        columns = [j for j in self._columns if not math.isnan(x0[j])]
+        width = np.array([self._width(j) for j in columns])
+        if not columns:
+            return np.empty((0, len(x0)))
+        d = len(columns)
+        moves = rng.uniform(-1.0, 1.0, (_DRAWN, d)) * (rng.random((_DRAWN, d)) < rng.random((_DRAWN, 1)))
+        single = np.concatenate([np.eye(d), -np.eye(d)])
+        corners = np.array(list(product((-1.0, 0.0, 1.0), repeat=d))) if d <= _MOST_CORNERS else single
+        moves = np.concatenate([single, corners, moves])
+        X = np.repeat(x0[None, :], len(moves), axis=0)
+        X[:, columns] += moves * width
+        X = self._cube.proper(X)
+        inside = np.abs(X[:, columns] - x0[columns]) <= width * 1.001 + 1e-12
+        return np.asarray(X[inside.all(axis=1)])
+
+    def _width(self, j: int) -> float:
+        axis = self._cube.axes[j]
+        if axis.kind is Kind.NOMINAL:
+            return 1.0
+        return self.step if axis.kind is Kind.REAL else max(self.step, 1.0 / axis.size)
+
+    def _untried(self, X: Array, x0: Array) -> Array:
+        """Without what runs now, and what is much the same as one of the newest tries."""
+        tried = [window.x for window in self._windows if window.is_try][-_MOST_FITTED:]
+        newest = list({row.tobytes(): row for row in tried}.values())[-_TRIED:]
+        width = np.array([self._width(j) for j in range(X.shape[1])])
+        for row, near in [(x0, 0.02), *((row, 0.25) for row in newest)]:
+            apart = np.nan_to_num(np.abs(X - row) / width)
+            X = np.asarray(X[(apart > near).any(axis=1)])
+        return X
+
+    # -------------------------------------------------------------------------------------------- the model
+
+    def _contrasts(self, metric: int, num: int, X: Array, x0: Array, newest: _Window) -> tuple[Array, Array, _Model]:
+        """Means and standard deviations of the difference to what runs, in the metric's units."""
+        model = self._model(metric, num)
+        rows, base = (self._rows(at, newest.context, newest.at) for at in (X, x0[None, :]))
+        mean, sd = model.posterior.contrast(rows, base)
+        return mean * model.scale, sd * model.scale, model
+
+    def _probability(self, index: int, num: int, X: Array, x0: Array, newest: _Window) -> Array:
+        """How likely each row keeps a guard, (n,)."""
+        from scipy.special import ndtr
+
+        rule, model = self._rules[index], self._model(index + 1, num)
+        assert rule.bound.threshold is not None
+        rows, base = (self._rows(at, newest.context, newest.at) for at in (X, x0[None, :]))
+        if rule.is_relative:
+            factor = rule.bound.threshold
+            mean, sd = model.posterior.contrast(rows, base, factor)
+            mean, limit = model.shift * (1.0 - factor) + model.scale * mean, 0.0
+        else:
+            mean, sd = model.posterior.predict(rows)
+            mean, limit = model.shift + model.scale * mean, rule.bound.threshold
+        excess = rule.bound.loss(mean) - rule.bound.loss(limit)
+        return np.asarray(ndtr(-excess / (model.scale * sd)))
+
+    def _predicted(self, model: _Model, x: Array, context: tuple[float, ...], at: float) -> list[float]:
+        mean, sd = model.posterior.predict(self._rows(x[None, :], context, at))
+        return [model.shift + model.scale * float(mean[0]), model.scale * float(sd[0])]
+
+    def _model(self, metric: int, num: int) -> _Model:
+        """The model of the first windows: of the loss (0), or of what a guard is about (1, 2 ...)."""
+        key = metric, num
+        if (known := self._posteriors.get(key)) is not None:
+            return known
+        due = last_due(num)
+        self._posteriors = {old: m for old, m in self._posteriors.items() if old[0] != metric or old[1] == due}
+        theta, (rows, y) = self._theta(metric, due), self._observed(metric, num)
+        shift, scale = _centre_and_scale(y)
+        posterior = DriftingPosterior.of(theta, self._owner, rows, (y - shift) / scale)
+        model = _Model(posterior, shift, scale, math.exp(theta[-2] / 2))
+        self._posteriors[key] = model
+        return model
+
+    def _theta(self, metric: int, due: int) -> Array:
+        """Hyperparameters of the newest prefix that is due."""
+        key = metric, due
+        if key not in self._fits:
+            rows, y = self._observed(metric, due, _MOST_FITTED)
+            shift, scale = _centre_and_scale(y)
+            prior = _prior(len(self._cube.axes) + len(self.context))
+            theta = drifting.fit(rows, self._owner, (y - shift) / scale, prior)
+            self._fits = {old: known for old, known in self._fits.items() if old[0] != metric}
+            self._fits[key] = theta
+        return self._fits[key]
+
+    def _observed(self, metric: int, num: int, most: int | None = None) -> tuple[Rows, Array]:
+        """What the model looks at of the first windows: rows, and values with outliers cut back where it is the loss."""
+        chosen = self._chosen(num, self.history if most is None else min(most, self.history))
+        windows = [self._windows[i] for i in chosen]
+        y = np.array([window.loss if metric == 0 else window.guarded[metric - 1] for window in windows])
+        if metric == 0:
+            middle = float(np.median(y))
+            spread = float(np.median(np.abs(y - middle))) or math.inf
+            y = np.clip(y, middle - _OUTLIER * spread, middle + _OUTLIER * spread)
+        t = np.array([window.at for window in windows])
+        contexts = np.array([window.context for window in windows]).reshape(len(windows), len(self.context))
+        Z = np.column_stack([self._embedding(np.array([window.x for window in windows])), contexts / self._ranges])
+        return Rows(t, Z), y
+
+    def _chosen(self, num: int, most: int) -> list[int]:
+        """Numbers of the windows: since the last drift and a few before it; the newest tries, some of what ran beside."""
+        epoch = self._windows[num - 1].epoch
+        first = next((i for i in range(num - 1, -1, -1) if self._windows[i].epoch != epoch), -1) + 1
+        first = max(0, first - _KEPT) if epoch else 0
+        tries = [i for i in range(first, num) if self._windows[i].is_try][-most // 2 :]
+        others = [i for i in range(max(first, num - 8 * most), num) if not self._windows[i].is_try]
+        room = most - len(tries)
+        if len(others) > room:
+            newest = others[-room // 2 :]
+            older = others[: len(others) - len(newest)]
+            picked = np.unique(np.linspace(0, len(older) - 1, room - len(newest)).astype(int))
+            others = [*(older[i] for i in picked), *newest]
+        return sorted([*tries, *others])
+
+    def _rows(self, X: Array, context: tuple[float, ...], at: float) -> Rows:
+        contexts = np.tile(np.array(context) / self._ranges, (len(X), 1))
+        return Rows(np.full(len(X), at), np.column_stack([self._embedding(X), contexts]))
+
+    @cached_property
+    def _ranges(self) -> Array:
+        """The unit of each context column, fixed by the first windows, so that features stay what they are."""
+        first = [window.context for window in self._windows[:_LEAST]]
+        largest = np.abs(np.array(first).reshape(len(first), len(self.context))).max(axis=0)
+        return np.where(largest > 0, 2.0 * largest, 1.0)
+
+    @cached_property
+    def _embedding(self) -> Embedding:
+        return Embedding(self._cube.axes)
+
+    @cached_property
+    def _owner(self) -> Array:
+        d = len(self._cube.axes)
+        return np.append(self._embedding.owner, np.arange(d, d + len(self.context)))
+
+    def __repr__(self) -> str:
+        return f"Live({', '.join(f'{name}={getattr(self, name)!r}' for name in _OPTIONS)})"
+
+
+_OPTIONS = ("context", "guards", "tunable", "step", "safe", "beta", "history")
+
+
+def _prior(d: int) -> Prior:
+    """The beliefs of ``drifting``, with longer length scales: beyond the data a short one would expect the average, which
+    is no reason to call a step safe.
+    """
+    prior = drifting.prior_of(d)
+    low = prior.low.copy()
+    low[:d] = math.log(_SHORTEST)
+    return prior._replace(low=low, mean=np.maximum(prior.mean, low))
+
+
+def _centre_and_scale(y: Array) -> tuple[float, float]:
+    scale = float(y.std())
+    return float(y.mean()), scale if scale > 0 else 1.0

@@ -1,0 +1,257 @@
+"""``hpo.Live`` and ``raytune-hpo live``, as people use them, on the real clock with short windows."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+
+import pytest
+from click.testing import CliRunner
+
+import raytune_hpo as hpo
+from raytune_hpo.cli import main
+from raytune_hpo.errors import SpaceError, SpecError, SpecMismatch
+from raytune_hpo.live.appliers import StaleChange
+from raytune_hpo.live.seat import Seat, SeatedApplier, fall_back
+from tests.live.running_system import BASELINE, FAST, SPACE, Scripted, System
+
+SHORT = {"window_s": 0.2, "check_s": 0.05, "observe": 4, "looks": [4], "changes_per_hour": 1000, "exploration": 0.9}
+
+
+def make(tmp_path, **more):
+    given = {"goal": "cost", "guards": ["p99 <= 150"], "baseline": BASELINE, "context": ["rps"], "name": "shop"}
+    given |= {"storage": f"sqlite:///{tmp_path}/s.db", "seat": tmp_path / "seat", "tell": lambda text: None}
+    return hpo.Live(SPACE, **{**given, **SHORT, **more})
+
+
+def cli(tmp_path, *words):
+    name = ["live", words[0], *(words[1:2] if words[0] == "baseline" else ())]
+    rest = words[len(name) - 1 :]
+    return CliRunner().invoke(main, [*name, "shop", *rest, "--storage", f"sqlite:///{tmp_path}/s.db"])
+
+
+def test_a_better_configuration_is_promoted_and_everything_can_be_asked(tmp_path):
+    system = System()
+    live = make(tmp_path, applier=system, sampler=Scripted(configs=(FAST,)))
+    live.start()
+    wait(lambda: system.runs == {"control": FAST, "canary": FAST} and live.status().incumbent == FAST, most_s=30.0)
+    live.stop()
+    assert system.runs == {"control": FAST, "canary": FAST}
+
+
+def test_the_sampler_of_the_house_runs_a_study_that_replays(tmp_path):
+    system = System()
+    with make(tmp_path, applier=system, seed=1, step=0.1) as live:
+        live.run(4.0)
+        status = live.status()
+    assert status.windows > 10
+    found = cli(tmp_path, "replay")
+    assert found.exit_code == 0, found.output
+    assert "all are as journalled" in found.output
+    for verb in ("status", "show"):
+        said = cli(tmp_path, verb)
+        assert said.exit_code == 0, said.output
+        assert "threads=" in said.output
+        assert json.loads(cli(tmp_path, verb, "--json").output)
+    assert "observe" in cli(tmp_path, "show", "--trial", "0").output
+    assert cli(tmp_path, "show", "--at", "2020-01-01").output == "nothing has run by then\n"
+    assert "trial 0 -> trial 2" in cli(tmp_path, "diff", "0", "2").output
+    assert cli(tmp_path, "replay", "--until", "9").exit_code == 0
+    assert cli(tmp_path, "replay", "--without-context", "rps").exit_code in (0, 1)
+    assert "no column 'rpm'" in cli(tmp_path, "replay", "--without-context", "rpm").output
+
+
+def test_a_freeze_by_another_process_takes_effect_within_a_second(tmp_path):
+    system = System()
+    live = make(tmp_path, applier=system, sampler=Scripted(configs=(FAST,)), looks=[200])
+    live.start()
+    wait(lambda: system.runs["canary"] == FAST)
+    assert cli(tmp_path, "freeze", "--reason", "sale", "--by", "ann").exit_code == 0
+    began = time.monotonic()
+    wait(lambda: system.runs["canary"] == BASELINE)
+    assert time.monotonic() - began < 2.0
+    wait(lambda: "frozen by ann: sale" in cli(tmp_path, "status").output)
+    assert cli(tmp_path, "thaw").exit_code == 0
+    wait(lambda: "frozen" not in cli(tmp_path, "status").output)
+    live.stop()
+
+
+def test_without_a_controller_requests_are_put_on_record(tmp_path):
+    with make(tmp_path, applier=System()) as live:
+        live.run(0.3)
+    assert cli(tmp_path, "freeze", "--reason", "night").exit_code == 0
+    assert "frozen" in cli(tmp_path, "status").output
+    assert Seat(tmp_path / "seat").frozen["reason"] == "night"
+    assert cli(tmp_path, "baseline", "set", '{"threads": 20, "timeout": 0.5}').exit_code == 0
+    assert "threads=20" in cli(tmp_path, "status").output
+    assert "none waits" in cli(tmp_path, "approve", "7").output
+    assert cli(tmp_path, "rollback").exit_code == 0
+    assert cli(tmp_path, "thaw").exit_code == 0
+    assert "observing" in cli(tmp_path, "status").output
+
+
+def test_the_flag_goes_up_when_the_database_is_gone(tmp_path):
+    seat = tmp_path / "seat"
+    seat.mkdir()
+    words = ["live", "freeze", "shop", "--storage", f"sqlite:///{tmp_path}/none.db", "--seat", str(seat)]
+    found = CliRunner().invoke(main, words)
+    assert found.exit_code == 0, found.output
+    assert Seat(seat).frozen is not None
+
+
+def test_requests_ask_for_their_configuration(tmp_path):
+    live = make(tmp_path, guards=["errors <= 0.5"], goal="latency", sampler=Scripted(configs=(FAST,)))
+    over = threading.Event()
+
+    def serve():
+        while not over.is_set():
+            with live.decide({"rps": 100.0}) as choice:
+                choice.feedback(latency=1.0 / choice.config["threads"])
+            time.sleep(0.001)
+
+    client = threading.Thread(target=serve)
+    client.start()
+    try:
+        live.start()
+        wait(lambda: live.status().incumbent == FAST, most_s=20.0)
+    finally:
+        over.set()
+        client.join()
+        live.stop()
+    metrics = live.status()
+    assert metrics.state in ("holding", "observing", "canary")
+
+
+def test_the_same_name_goes_on_and_other_rules_are_refused(tmp_path):
+    make(tmp_path, applier=System()).stop()
+    make(tmp_path, applier=System()).stop()
+    with pytest.raises(SpecMismatch, match="window_s"):
+        make(tmp_path, applier=System(), window_s=60.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ({"baseline": {"threads": 100, "timeout": 0.5}}, SpaceError, "threads"),
+        ({"guards": ["p99 < 5"]}, SpecError, "guard"),
+        ({"guards": "p99 <= 5"}, SpecError, "list"),
+        ({"guards": ["p99 <= -1x"]}, SpecError, "factor"),
+        ({"windows": 3}, SpecError, "window_s"),
+        ({"window_s": 0}, SpecError, "window_s"),
+        ({"shares": [0.5, 0.1]}, SpecError, "ascending"),
+        ({"looks": [1]}, SpecError, "looks"),
+        ({"context": {"rps": [5, 1]}}, SpecError, "edges"),
+        ({"quiet_hours": [[25, 3]]}, SpecError, "hours"),
+        ({"sampler": "random", "step": 0.1}, SpecError, "options of the sampler live"),
+        ({"tunable": ["cores"]}, SpecError, "tunable"),
+        ({"goal": 3}, SpecError, "goal"),
+    ],
+)
+def test_bad_settings_are_refused_before_anything_is_touched(tmp_path, given, error, says):
+    system = System()
+    with pytest.raises(error, match=says):
+        make(tmp_path, **{"applier": system, **given})
+    assert not system.log
+
+
+def test_an_old_change_is_refused_at_the_applier(tmp_path):
+    seat, system = Seat(tmp_path / "seat"), System()
+    SeatedApplier(system, seat).apply(BASELINE, "control", 7)
+    with pytest.raises(StaleChange, match="fact 5"):
+        SeatedApplier(System(), Seat(tmp_path / "seat")).apply(FAST, "control", 5)
+
+
+def test_while_the_flag_is_up_no_candidate_is_applied(tmp_path):
+    seat, system = Seat(tmp_path / "seat"), System()
+    applier = SeatedApplier(system, seat)
+    applier.apply(BASELINE, "control", 1)
+    seat.freeze("ann", "sale", 0.0)
+    with pytest.raises(hpo.errors.HpoError, match="frozen by ann"):
+        applier.apply(FAST, "canary", 2)
+    applier.apply(BASELINE, "canary", 3)
+
+
+def test_the_dead_man_brings_the_baseline_back_after_two_terms(tmp_path):
+    seat, system = Seat(tmp_path / "seat"), System()
+    applier = SeatedApplier(system, seat)
+    assert fall_back(system, seat, 0.0, 30.0) is None
+    seat.keep_baseline(BASELINE)
+    applier.apply(FAST, "control", 1)
+    applier.apply({**FAST, "threads": 30}, "canary", 2)
+    seat.give_word(100.0)
+    assert fall_back(system, seat, 159.0, 30.0) is None
+    assert "baseline" in fall_back(system, seat, 161.0, 30.0)
+    assert system.runs == {"control": BASELINE, "canary": BASELINE}
+    assert fall_back(system, seat, 500.0, 30.0) is None  # once is enough
+
+
+def test_the_dead_man_heeds_the_flag(tmp_path):
+    seat, system = Seat(tmp_path / "seat"), System()
+    applier = SeatedApplier(system, seat)
+    applier.apply(BASELINE, "control", 1)
+    applier.apply(FAST, "canary", 2)
+    seat.give_word(100.0)
+    seat.freeze("ann", "sale", 100.0)
+    assert fall_back(system, seat, 102.0, 30.0) is None
+    assert "taken back" in fall_back(system, seat, 104.0, 30.0)
+    assert system.runs["canary"] == BASELINE
+
+
+PROGRAM = """
+import json, os, sys
+from pathlib import Path
+verb, folder = sys.argv[1], Path(sys.argv[2])
+file = folder / os.environ["HPO_GROUP"]
+if verb == "apply":
+    file.write_text(os.environ["HPO_CONFIG"])
+elif verb == "read":
+    print(file.read_text())
+else:
+    config = json.loads(file.read_text())
+    print(json.dumps({"metrics": {"cost": 200.0 - config["threads"], "p99": 100.0}, "context": {"rps": 100.0}}))
+"""
+
+
+def test_a_system_behind_programs_is_run_from_a_file(tmp_path):
+    program = tmp_path / "system.py"
+    program.write_text(PROGRAM)
+    argv = [[sys.executable, str(program), verb, str(tmp_path)] for verb in ("apply", "read", "measure")]
+    spec = tmp_path / "shop.toml"
+    spec.write_text(
+        f"""
+goal = "min cost"
+guards = ["p99 <= 150"]
+window_s = 0.5
+check_s = 0.5
+observe = 4
+context = ["rps"]
+[parameters]
+threads = {{int = [1, 64]}}
+[baseline]
+threads = 16
+[applier]
+kind = "command"
+apply = {json.dumps(argv[0])}
+read = {json.dumps(argv[1])}
+measure = {json.dumps(argv[2])}
+"""
+    )
+    words = ["live", "run", str(spec), "--for", "4", "--seat", str(tmp_path / "seat"), "--no-watch"]
+    found = CliRunner().invoke(main, [*words, "--storage", f"sqlite:///{tmp_path}/s.db"])
+    assert found.exit_code == 0, found.output
+    assert "threads=16" in cli(tmp_path, "status").output
+    assert json.loads((tmp_path / "control").read_text()) == {"threads": 16}
+    Seat(tmp_path / "seat").give_word(1.0)
+    (tmp_path / "control").write_text('{"threads": 60}')
+    watched = CliRunner().invoke(main, ["live", "watch", str(spec), "--seat", str(tmp_path / "seat"), "--once"])
+    assert "the baseline is applied" in watched.output
+    assert json.loads((tmp_path / "control").read_text()) == {"threads": 16}
+
+
+def wait(is_so, most_s=10.0):
+    began = time.monotonic()
+    while not is_so():
+        assert time.monotonic() - began < most_s, "it never came to pass"
+        time.sleep(0.05)

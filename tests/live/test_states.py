@@ -1,0 +1,254 @@
+"""The states of a live study, as stories in virtual time."""
+
+from __future__ import annotations
+
+import pytest
+
+from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Approved, BaselineSet, Drifted, Finished, Frozen, Started, Status
+from raytune_hpo.live.messages import Approve, Freeze, SetBaseline, Thaw
+from tests.live.running_system import BASELINE, FAST, SLOW, START, Story, System
+
+
+def test_first_the_baseline_is_observed_everywhere():
+    story = Story()
+    story.run(windows=4)
+    assert story.state == "observing"
+    assert story.system.runs == {"control": BASELINE, "canary": BASELINE}
+    story.run(until="holding")
+    assert story.fold.observed == {"rps=7": 5}
+
+
+def test_a_better_candidate_goes_from_canary_to_everybody():
+    story = Story(FAST)
+    story.run(until="canary")
+    story.run(windows=0.2)
+    assert story.system.runs == {"control": BASELINE, "canary": FAST}
+    assert story.system.share == 0.05
+    story.run(until="promoting")
+    story.run(windows=0.2)
+    assert story.system.share == 0.25
+    story.run(until="holding")
+    story.run(windows=2)
+    assert story.system.runs == {"control": FAST, "canary": FAST}
+    assert not story.alarms
+
+
+def test_a_candidate_that_is_no_better_is_not_promoted():
+    story = Story({"threads": 16, "timeout": 0.6})
+    story.run(until="canary")
+    story.run(until="holding")
+    story.run(windows=2)
+    assert story.system.runs == {"control": BASELINE, "canary": BASELINE}
+
+
+def test_a_broken_guard_rolls_back_within_a_check_and_the_pause_doubles():
+    story = Story(SLOW, {"threads": 9, "timeout": 0.5}, cool_down_s=600.0)
+    story.run(until="canary")
+    story.run(windows=0.5)
+    began = next(f.at for f in story.facts if isinstance(f, Started) and f.basis is not None)
+    ended = next(f for f in story.facts if isinstance(f, Finished) and f.status is Status.FAILED)
+    assert ended.at - began <= 20.0
+    assert "p99 <= 150" in ended.reason
+    assert story.system.runs["canary"] == BASELINE
+    assert story.fold.cool_down_until == ended.at + 600.0
+    story.run(until="canary")
+    story.run(windows=1)
+    second = [f for f in story.facts if isinstance(f, Finished) and f.status is Status.FAILED][1]
+    assert story.fold.cool_down_until == second.at + 1200.0
+
+
+def test_several_roll_backs_in_a_day_freeze():
+    bad = [{"threads": n, "timeout": 0.5} for n in (8, 9, 10)]
+    story = Story(*bad, cool_down_s=60.0)
+    story.run(until="frozen")
+    assert "3 roll-backs" in story.fold.frozen.reason
+    assert story.system.runs == {"control": BASELINE, "canary": BASELINE}
+
+
+def test_a_guard_relative_to_the_control_group_is_judged_over_windows():
+    story = Story(FAST, guards=["p99 <= 1.1x", "cost <= 0.95x"], looks=[8])
+    story.system.cost = lambda config: 100.0
+    story.run(until="canary")
+    story.run(windows=3)
+    assert story.fold.candidate is None
+    assert story.fold.cool_down_until > story.at
+
+
+def test_a_baseline_that_breaks_a_guard_by_itself_is_refused_after_observing():
+    story = Story(guards=["p99 <= 90"])
+    story.run(until="frozen")
+    assert "baseline itself breaks a guard in 5 of 5" in story.fold.frozen.reason
+
+
+def test_a_candidate_waits_for_a_person():
+    story = Story(FAST, approve=True)
+    story.run(until="proposing")
+    story.run(windows=3)
+    assert story.system.runs["canary"] == BASELINE
+    number = story.fold.candidate.number
+    with pytest.raises(SpecError, match=f"trial {number} waits"):
+        story.obey(Approve(number=number + 1, by="ops", at=story.at))
+    story.obey(Approve(number=number, by="ops", at=story.at))
+    story.run(windows=2)
+    assert story.system.runs["canary"] == FAST
+    assert any(isinstance(f, Approved) for f in story.facts)
+    story.run(until="holding")
+    assert story.fold.incumbent() == FAST
+
+
+def test_a_freeze_takes_the_canary_back_at_once_and_lasts():
+    story = Story(FAST)
+    story.run(until="canary")
+    story.run(windows=1)
+    story.obey(Freeze(by="ann", reason="sale", at=story.at))
+    assert story.system.runs == {"control": BASELINE, "canary": BASELINE}
+    num = len(story.facts)
+    story.run(windows=5)
+    assert len(story.facts) == num
+    story.obey(Thaw(by="ann", at=story.at))
+    story.run(windows=2)
+    assert story.state != "frozen"
+
+
+def test_no_metrics_for_three_windows_freeze():
+    story = Story()
+    story.run(until="holding")
+    story.system.breaks = {"measure"}
+    story.run(windows=4)
+    assert story.state == "frozen"
+    void = [f for f in story.facts if isinstance(f, Finished) and f.status is Status.PRUNED]
+    assert len(void) == 3
+
+
+@pytest.mark.parametrize("broken", ["apply", "read"])
+def test_an_applier_that_fails_freezes_and_nothing_is_assumed(broken):
+    story = Story(FAST)
+    story.run(windows=4)
+    story.system.breaks = {broken}
+    story.run(until="frozen")
+    story.run(windows=3)
+    assert story.alarms
+
+
+def test_a_knob_that_is_turned_by_hand_freezes_and_stays_turned():
+    story = Story()
+    story.run(until="holding")
+    story.system.runs["control"]["threads"] = 33
+    story.run(until="frozen")
+    assert "threads=33" in story.fold.frozen.reason
+    story.run(windows=2)
+    assert story.system.runs["control"]["threads"] == 33
+    story.obey(SetBaseline(config={"threads": 33, "timeout": 0.5}, by="ops", at=story.at))
+    story.obey(Thaw(by="ops", at=story.at))
+    story.run(windows=2)
+    assert story.fold.incumbent()["threads"] == 33
+
+
+def test_a_context_never_seen_gets_the_baseline():
+    story = Story(FAST)
+    story.run(until="canary")
+    story.run(until="holding")
+    assert story.fold.incumbent() == FAST
+    story.system.rps = 1000.0
+    story.run(windows=3)
+    assert story.state == "observing"
+    assert story.system.runs["control"] == BASELINE
+    story.system.rps = 100.0
+    story.run(windows=4)
+    assert story.system.runs["control"] == FAST
+
+
+def test_rolling_back_by_hand_forgets_what_was_promoted():
+    story = Story(FAST)
+    story.run(until="canary")
+    story.run(until="holding")
+    story.obey(SetBaseline(by="ann", at=story.at, reason="rolled back"))
+    assert story.system.runs == {"control": BASELINE, "canary": BASELINE}
+    assert story.state == "observing"
+
+
+def test_measurements_that_come_late_are_kept_and_not_used():
+    from raytune_hpo.live.messages import NoteMeasured
+
+    story = Story()
+    story.run(windows=3)
+    before = dict(story.fold.observed)
+    story.obey(NoteMeasured(number=0, metrics={"cost": 1.0, "p99": 1.0}, context={}, at=story.at, is_final=True))
+    assert "late" in story.facts[-1].text
+    assert story.fold.observed == before
+
+
+def test_a_value_ten_times_the_usual_is_void_and_not_failed():
+    story = Story()
+    story.run(until="holding")
+    story.run(windows=4)
+    cost = story.system.cost
+    story.system.cost = lambda config: 20 * cost(config)
+    story.run(windows=1)
+    story.system.cost = cost
+    story.run(windows=2)
+    assert story.state == "holding"
+    assert [f.status for f in story.facts if isinstance(f, Finished) and "over ten times" in (f.reason or "")] == [
+        "pruned"
+    ]
+
+
+def test_nothing_is_tried_in_quiet_hours():
+    story = Story(FAST, quiet_hours=[[0, 24]])
+    story.run(windows=20)
+    assert all(f.basis is None for f in story.facts if isinstance(f, Started))
+
+
+def test_few_windows_of_a_day_are_tries():
+    story = Story(FAST, {"threads": 21, "timeout": 0.4}, {"threads": 22, "timeout": 0.4}, exploration=0.004)
+    story.run(windows=40)
+    tried = [
+        f for f in story.facts if isinstance(f, Started) and (f.basis is not None or f.meta.get("role") == "canary")
+    ]
+    assert 0 < len(tried) <= 0.004 * 40 + 12  # what has begun is brought to its end
+
+
+def test_two_writers_are_refused_by_the_number_of_the_fact():
+    system = System()
+    story = Story(system=system)
+    story.run(windows=2)
+    system.seq = 10_000  # another controller has been here
+    story.obey(Freeze(by="ann", reason="test", at=story.at))
+    story.obey(Thaw(by="ann", at=story.at))
+    assert story.state == "frozen"
+    assert "older than 10000" in story.fold.frozen.reason
+
+
+def test_the_time_of_the_story_is_that_of_its_facts():
+    story = Story(FAST)
+    story.run(windows=10)
+    times = [f.at for f in story.facts]
+    assert times == sorted(times)
+    assert times[0] == START
+    assert not [f for f in story.facts if isinstance(f, (Frozen, Drifted))]
+    assert sum(isinstance(f, BaselineSet) for f in story.facts) == 1
+
+
+def test_a_replay_decides_the_same():
+    from raytune_hpo.live.replaying import replayed
+
+    story = Story(FAST, SLOW, {"threads": 23, "timeout": 0.4})
+    story.run(windows=60)
+    report = replayed(story.facts, story.spec, story.plan, story.sampler)
+    assert report.num_decisions > 60
+    assert not report.differences, str(report)
+
+
+def test_a_replay_finds_a_window_that_was_not_due():
+    from dataclasses import replace
+
+    from raytune_hpo.live.replaying import replayed
+
+    story = Story(FAST)
+    story.run(windows=12)
+    facts = story.facts
+    position = next(i for i, f in enumerate(facts) if isinstance(f, Started) and f.number == 4)
+    facts[position] = replace(facts[position], config={"threads": 60, "timeout": 0.5})
+    report = replayed(facts, story.spec, story.plan, story.sampler)
+    assert [d.what for d in report.differences] == ["configuration of trial 4"]

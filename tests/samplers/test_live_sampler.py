@@ -1,0 +1,145 @@
+"""The sampler for running systems: small safe steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from raytune_hpo.core.asking import ask
+from raytune_hpo.errors import SpecError
+from raytune_hpo.facts import Status
+from raytune_hpo.goals import Goal
+from raytune_hpo.rng import derive
+from raytune_hpo.samplers import Live
+from raytune_hpo.space import Choice, Float, Int, Space
+from raytune_hpo.trial import Trial
+
+SPACE = Space({"a": Float(0, 1), "b": Float(0, 1), "n": Int(1, 4), "kind": Choice(["x", "y"])})
+HERE = {"a": 0.5, "b": 0.5, "n": 2, "kind": "x"}
+
+
+def window(number, config, *, group="control", rps=100.0, noise=0.0, **more):
+    loss = 10.0 - 4.0 * config["a"] + 2.0 * config["b"] + rps / 100.0 + noise
+    p99 = 100.0 + 200.0 * max(0.0, config["a"] - 0.5)
+    return Trial(
+        number=number,
+        config=config,
+        status=Status.COMPLETED,
+        metrics={"loss": loss, "p99": p99, "context/rps": rps},
+        losses=(loss,),
+        meta={"group": group, "context": {"rps": rps}, **more},
+        finished_at=1_800_000_000.0 + 60.0 * number,
+    )
+
+
+def told(sampler, num=30, seed=0):
+    rng = derive(seed, "noise")
+    for number in range(num):
+        sampler.tell(window(number, HERE, rps=80.0 + 2.0 * (number % 20), noise=0.05 * rng.standard_normal()))
+    for number in range(num, num + 16):
+        config = {**HERE, "a": 0.5 + 0.015 * (number % 2), "b": 0.5 - 0.04 * (number % 3 == 0)}
+        sampler.tell(window(number, config, group="canary", role="canary", noise=0.05 * rng.standard_normal()))
+    return sampler
+
+
+def bound(**options):
+    return Live(context=["rps"], **options).bind(SPACE, (Goal("loss"),), 0)
+
+
+def test_a_candidate_is_within_a_step_of_what_runs_and_changes_no_category():
+    sampler = told(bound())
+    for number in range(50, 55):
+        config = ask(sampler, number, (), 0).config
+        assert abs(config["a"] - 0.5) <= 0.0501
+        assert abs(config["b"] - 0.5) <= 0.0501
+        assert abs(config["n"] - 2) <= 1
+        assert config["kind"] == "x"
+
+
+def test_it_goes_where_the_loss_falls():
+    sampler = told(bound(beta=0.0))
+    suggestion = ask(sampler, 50, (), 0)
+    assert suggestion.config["a"] > 0.52
+    mean, sd = suggestion.meta["gain"]
+    assert mean > 0.0 < sd
+
+
+def test_what_may_break_a_guard_is_not_suggested():
+    free = ask(told(bound(beta=0.0)), 50, (), 0).config
+    guarded = ask(told(bound(beta=0.0, guards=["p99 <= 104"])), 50, (), 0)
+    assert free["a"] > 0.53
+    assert guarded.config["a"] < 0.521
+    if "safe" in guarded.meta:
+        assert guarded.meta["safe"] >= 0.95
+
+
+def test_with_few_windows_it_holds_what_runs():
+    sampler = bound()
+    sampler.tell(window(0, HERE))
+    suggestion = ask(sampler, 1, (), 0)
+    assert suggestion.config == HERE
+    assert "too few" in suggestion.meta["holds"]
+
+
+def test_a_forecast_knows_the_load():
+    sampler = told(bound(), num=60)
+    at = 1_800_000_000.0 + 60.0 * 80
+    (low, sd), (high, _) = (sampler.forecast(HERE, {"rps": rps}, at) for rps in (80.0, 118.0))
+    assert high - low == pytest.approx(0.38, abs=0.12)
+    assert 0.02 < sd < 0.3
+
+
+def test_after_a_drift_what_was_before_is_mostly_forgotten():
+    sampler = bound()
+    for number in range(60):
+        sampler.tell(window(number, HERE, epoch=0))
+    for number in range(60, 90):
+        sampler.tell(window(number, HERE, noise=3.0, epoch=1))
+    mean, _ = sampler.forecast(HERE, {"rps": 100.0}, 1_800_000_000.0 + 60.0 * 91)
+    assert mean > 11.0
+    assert len(sampler._chosen(90, 500)) == 50
+
+
+def test_the_history_is_capped():
+    sampler = told(bound(history=40), num=300)
+    chosen = sampler._chosen(len(sampler._windows), 40)
+    assert len(chosen) <= 40
+    assert sum(sampler._windows[i].is_try for i in chosen) == 16
+
+
+def test_unusable_windows_are_not_learned_from():
+    sampler = bound()
+    trial = window(0, HERE)
+    trial.metrics["loss"] = float("nan")
+    sampler.tell(trial)
+    assert not sampler._windows
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"step": 0.0}, "step"),
+        ({"safe": 1.0}, "safe"),
+        ({"history": 3}, "history"),
+        ({"guards": ["p99 < 3"]}, "guard"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, says):
+    with pytest.raises(SpecError, match=says):
+        Live(**options)
+
+
+def test_a_parameter_that_is_not_there_cannot_be_tuned():
+    with pytest.raises(SpecError, match="tunable='c'"):
+        Live(tunable=["c"]).bind(SPACE, (Goal("loss"),), 0)
+
+
+def test_a_contrast_is_the_difference_of_two_predictions():
+    sampler = told(bound())
+    model = sampler._model(0, len(sampler._windows))
+    rows = sampler._rows(np.array([[0.6, 0.5, 0.5, 0.25]]), (100.0,), 20_833.0)
+    base = sampler._rows(np.array([[0.5, 0.5, 0.5, 0.25]]), (100.0,), 20_833.0)
+    mean, sd = model.posterior.contrast(rows, base)
+    expected = model.posterior.predict(rows)[0] - model.posterior.predict(base)[0]
+    assert mean == pytest.approx(expected)
+    assert 0 < sd[0] < model.posterior.predict(rows)[1][0] + model.posterior.predict(base)[1][0]
