@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import subprocess
 import sys
 import time
@@ -79,6 +80,7 @@ def watch(spec: Path, seat: str | None, once: bool) -> None:
 
     `live run` starts one by itself; run another where the system is.
     """
+    from raytune_hpo.files import write_whole
     from raytune_hpo.live.live import default_seat
     from raytune_hpo.live.plan import LivePlan
     from raytune_hpo.live.seat import Seat, fall_back
@@ -87,7 +89,9 @@ def watch(spec: Path, seat: str | None, once: bool) -> None:
     said = read_spec(spec)
     place = Seat(Path(seat or said.get("seat") or default_seat(str(said["name"]))))
     term_s = float(said.get("term_s", LivePlan().term_s))
-    while True:
+    mine, number = place.folder / "watch.pid", f"{os.getpid()}\n"
+    write_whole(mine, number)
+    while mine.read_text(encoding="utf-8") == number:  # until another watch takes over
         try:
             done = fall_back(said["applier"], place, time.time(), term_s)
         except Exception as error:  # whatever an applier raises: the next look tries again

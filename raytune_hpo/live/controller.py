@@ -12,7 +12,7 @@ from typing import Any
 from raytune_hpo.core.ledger import damaged_at
 from raytune_hpo.errors import InvalidTransition
 from raytune_hpo.live.appliers import Applier, Splitter
-from raytune_hpo.live.fold import CANARY, CONTROL, LiveFold
+from raytune_hpo.live.fold import CANARY, LiveFold
 from raytune_hpo.live.machine import LiveMachine
 from raytune_hpo.live.messages import (
     Apply,
@@ -157,7 +157,7 @@ class Controller:
     def _read(self) -> dict[str, Mapping[str, Any]]:
         """What the groups run now. Who cannot say is asked again when something is applied."""
         found = {}
-        for group in (CANARY, CONTROL):
+        for group in self._machine.applied:
             try:
                 found[group] = self._applier.read(group)
             except Exception as error:

@@ -31,7 +31,7 @@ from raytune_hpo.facts import (
 from raytune_hpo.goals import Guard
 from raytune_hpo.live.contexts import class_of, measured_context
 from raytune_hpo.live.plan import DAY_S, LivePlan
-from raytune_hpo.numerics.page_hinkley import PageHinkley
+from raytune_hpo.numerics.page_hinkley import FITTED, PageHinkley
 from raytune_hpo.numerics.sequential import Judgement, judged
 from raytune_hpo.trial import Trial
 
@@ -293,9 +293,7 @@ class LiveFold:
 
     @property
     def drift_threshold(self) -> float:
-        from raytune_hpo.numerics.page_hinkley import THRESHOLD
-
-        return THRESHOLD if self.plan.drift is None else self.plan.drift
+        return FITTED if self.plan.drift is None else self.plan.drift
 
     @property
     def is_observing(self) -> bool:

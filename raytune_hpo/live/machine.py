@@ -101,6 +101,11 @@ class LiveMachine:
         """The windows that are being measured."""
         return frozenset(self._windows)
 
+    @property
+    def applied(self) -> tuple[str, ...]:
+        """The groups of which is known what they run."""
+        return tuple(self._runs)
+
     def apply(self, fact: Fact) -> None:
         """Take in a fact of the journal."""
         self.fold.apply(fact)

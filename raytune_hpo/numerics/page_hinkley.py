@@ -19,6 +19,7 @@ from raytune_hpo.arrays import Array
 DELTA = 1.0  # a model that is wrong by less is wrong, and nothing has drifted
 CLIP = 4.0  # standard deviations: a single wild residual raises no alarm
 THRESHOLD = 3.05  # of one false alarm in 1,000 independent residuals, see ``calibrated``
+FITTED = 4.0  # the same for the residuals of a fitted model, whose errors are alike for a while: see benchmarks/live.py
 
 
 class PageHinkley(NamedTuple):

@@ -36,6 +36,7 @@ _MOST_FITTED = 120  # windows that length scales are learned from
 _DRAWN = 256
 _MOST_CORNERS = 5  # columns up to which all corners of the trust region are candidates
 _OUTLIER = 5.0  # median absolute deviations to which losses are cut back
+_EVERY = 20  # windows after which forecasts know the newest
 _TRIED = 10  # newest tries that are not repeated
 _SHORTEST = 0.3  # length scale of a column, as a share of its range: several steps long
 _DAY_S = 86_400.0
@@ -191,12 +192,12 @@ class Live:
     ) -> tuple[float, float] | None:
         """Mean and standard deviation of the loss that a window will measure; None where too little is known.
 
-        By the model of the newest prefix that was due, so that the next windows are no part of what they are held against.
+        By the model of all windows but the newest few, so that one is not held against what was learned from it.
         """
-        due = last_due(len(self._windows))
-        if len(self._windows) < _KEPT:
+        num = len(self._windows)
+        if num < _KEPT:
             return None
-        model = self._model(0, due)
+        model = self._model(0, num - num % _EVERY)
         row = tuple(float(context.get(name, 0.0)) for name in self.context)
         mean, sd = self._predicted(model, self._cube.space.encode([config])[0], row, at / _DAY_S)
         return mean, math.hypot(sd, model.noise * model.scale)
@@ -276,9 +277,8 @@ class Live:
         key = metric, num
         if (known := self._posteriors.get(key)) is not None:
             return known
-        due = last_due(num)
-        self._posteriors = {old: m for old, m in self._posteriors.items() if old[0] != metric or old[1] == due}
-        theta, (rows, y) = self._theta(metric, due), self._observed(metric, num)
+        self._posteriors = {old: m for old, m in self._posteriors.items() if old[0] != metric or old[1] >= num - _EVERY}
+        theta, (rows, y) = self._theta(metric, last_due(num)), self._observed(metric, num)
         shift, scale = _centre_and_scale(y)
         posterior = DriftingPosterior.of(theta, self._owner, rows, (y - shift) / scale)
         model = _Model(posterior, shift, scale, math.exp(theta[-2] / 2))

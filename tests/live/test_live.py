@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -255,3 +258,28 @@ def wait(is_so, most_s=10.0):
     while not is_so():
         assert time.monotonic() - began < most_s, "it never came to pass"
         time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_when_the_controller_is_killed_its_watch_brings_the_baseline_back(tmp_path):
+    program = tmp_path / "system.py"
+    program.write_text(PROGRAM)
+    argv = [[sys.executable, str(program), verb, str(tmp_path)] for verb in ("apply", "read", "measure")]
+    spec, seat = tmp_path / "shop.toml", Seat(tmp_path / "seat")
+    spec.write_text(
+        'goal = "min cost"\nwindow_s = 2.0\nterm_s = 1.0\n[parameters]\nthreads = {int = [1, 64]}\n'
+        f'[baseline]\nthreads = 16\n[applier]\nkind = "command"\napply = {json.dumps(argv[0])}\n'
+        f"read = {json.dumps(argv[1])}\nmeasure = {json.dumps(argv[2])}\n"
+    )
+    words = [sys.executable, "-m", "raytune_hpo.cli", "live", "run", str(spec), "--seat", str(seat.folder)]
+    controller = subprocess.Popen([*words, "--storage", f"sqlite:///{tmp_path}/s.db"], start_new_session=True)
+    try:
+        wait(lambda: seat.baseline is not None and (tmp_path / "control").exists(), most_s=60.0)
+        (tmp_path / "canary").write_text('{"threads": 60}')
+    finally:
+        controller.kill()
+        controller.wait()
+    try:
+        wait(lambda: json.loads((tmp_path / "canary").read_text()) == {"threads": 16}, most_s=60.0)
+    finally:
+        os.kill(int((seat.folder / "watch.pid").read_text()), signal.SIGTERM)

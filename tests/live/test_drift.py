@@ -1,0 +1,163 @@
+"""Drift, and the appliers that talk to others."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from raytune_hpo.errors import HpoError, SpecError
+from raytune_hpo.facts import Drifted
+from raytune_hpo.live.appliers import StaleChange
+from raytune_hpo.live.command_applier import CommandApplier
+from raytune_hpo.live.file_applier import FileApplier
+from raytune_hpo.live.http_applier import HttpApplier, PrometheusMeter
+from tests.live.running_system import Scripted, Story
+
+
+class Expects(Scripted):
+    """Forecasts what it is told to."""
+
+    def bind(self, space, goals, seed):
+        return Expects(configs=self.configs)
+
+    def forecast(self, config, context, at):
+        return 136.0, 1.4
+
+
+def test_a_step_change_is_noticed_within_ten_windows_and_observed_again():
+    story = Story()
+    story.kill()
+    story.sampler = Expects()
+    story.start()
+    story.run(windows=60)
+    assert story.fold.epoch == 0
+    story.system.cost = lambda config: 145.0
+    changed_at = story.at
+    story.run(windows=10)
+    drifted = next(f for f in story.facts if isinstance(f, Drifted))
+    assert drifted.statistic > drifted.threshold
+    assert drifted.at - changed_at <= 10 * story.plan.window_s
+    assert story.system.runs["control"] == story.fold.baseline
+
+
+def test_load_alone_is_no_drift():
+    story = Story()
+    story.kill()
+    story.sampler = Expects()
+    story.start()
+    story.run(windows=100)
+    assert not [f for f in story.facts if isinstance(f, Drifted)]
+
+
+class Door(BaseHTTPRequestHandler):
+    """A service that takes its configuration over HTTP, and a Prometheus."""
+
+    runs: ClassVar[dict] = {}
+    newest: ClassVar[list] = [-1]
+
+    def do_PUT(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if body["seq"] < self.newest[0]:
+            self.answer(409, {})
+            return
+        self.newest[0] = body["seq"]
+        self.runs[self.query("group")] = body["config"]
+        self.answer(200, {})
+
+    def do_GET(self):
+        if self.path.startswith("/config"):
+            self.answer(200, self.runs[self.query("group")])
+        elif self.path.startswith("/measure"):
+            self.answer(
+                200, {"metrics": {"cost": float(self.query("end")) - float(self.query("start"))}, "context": {}}
+            )
+        else:
+            query = self.query("query")
+            result = [] if "none" in query else [{"value": [0, "NaN" if "bad" in query else str(len(query))]}]
+            self.answer(200, {"data": {"result": result}})
+
+    def query(self, name):
+        return parse_qs(urlsplit(self.path).query)[name][0]
+
+    def answer(self, code, body):
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def door():
+    Door.runs.clear()
+    Door.newest[0] = -1
+    server = HTTPServer(("127.0.0.1", 0), Door)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_over_http_what_is_put_is_read_back_and_what_is_stale_is_refused(door):
+    applier = HttpApplier(door, token="secret")
+    applier.split(0.05, 4)
+    applier.apply({"threads": 3}, "canary", 5)
+    assert applier.read("canary") == {"threads": 3}
+    assert applier.measure("canary", 10.0, 70.0) == ({"cost": 60.0}, {})
+    with pytest.raises(StaleChange):
+        applier.apply({"threads": 4}, "canary", 4)
+
+
+def test_prometheus_answers_numbers_and_what_it_does_not_know_is_left_out(door):
+    meter = PrometheusMeter(door, {"p99": 'p{group="{group}"}[{window}]', "lost": "none"}, {"rps": "up"})
+    metrics, context = meter.measure("canary", 0.0, 300.0)
+    assert metrics == {"p99": float(len('p{group="canary"}[300s]'))}
+    assert context == {"rps": 2.0}
+
+
+def test_nobody_there_is_an_error_with_the_address():
+    with pytest.raises(HpoError, match="127.0.0.1:9/config"):
+        HttpApplier("http://127.0.0.1:9").read("control")
+    with pytest.raises(SpecError, match="address"):
+        HttpApplier("ftp://somewhere")
+
+
+def test_a_file_is_written_and_its_process_told(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(os, "kill", lambda pid, which: told.append((pid, which)))
+    (tmp_path / "canary.pid").write_text("4242\n")
+    path, pid_file = f"{tmp_path}/{{group}}.json", f"{tmp_path}/{{group}}.pid"
+    applier = FileApplier(path, meter=None, pid_file=pid_file)
+    applier.apply({"threads": 3}, "canary", 1)
+    assert applier.read("canary") == {"threads": 3}
+    assert told == [(4242, signal.SIGHUP)]
+    with pytest.raises(HpoError):
+        applier.read("control")
+    with pytest.raises(SpecError, match="group"):
+        FileApplier("one.json", meter=None)
+
+
+@pytest.mark.parametrize("program", [["/bin/false"], ["/nowhere/at/all"], ["/bin/echo", "[1]"], ["/bin/echo", "no"]])
+def test_a_program_that_fails_or_says_nothing_useful_is_an_error(program):
+    with pytest.raises(HpoError):
+        CommandApplier(program, program, program).measure("control", 0.0, 1.0)
+
+
+def test_values_never_meet_a_shell(tmp_path):
+    words = "$(id); rm -rf ~ `id` \n'\""
+    said = tmp_path / "said"
+    program = f"import os; open({str(said)!r}, 'w').write(os.environ['HPO_CONFIG'])"
+    applier = CommandApplier([sys.executable, "-c", program], ["/bin/true"], ["/bin/true"])
+    applier.apply({"name": words}, "control", 1)
+    assert json.loads(said.read_text()) == {"name": words}
