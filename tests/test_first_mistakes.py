@@ -73,7 +73,9 @@ def test_a_keyword_of_another_tuner_is_answered_with_ours(word, ours):
 def test_only_keywords_that_a_study_has_are_proposed_to_it():
     with pytest.raises(TypeError, match="Study has no keyword 'study_name'; did you mean name"):
         hpo.Study(SPACE, study_name="s")
-    with pytest.raises(TypeError, match="Study has no keyword 'n_jobs'; known: checkpoints, instances, metric"):
+    with pytest.raises(
+        TypeError, match="Study has no keyword 'n_jobs'; known: checkpoints, earlier, features, instances"
+    ):
         hpo.Study(SPACE, n_jobs=2)
 
 

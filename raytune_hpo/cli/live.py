@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -45,13 +46,17 @@ def live() -> None:
 @click.option("--seat", type=click.Path(file_okay=False), help="Folder in which the applier remembers.")
 @click.option("--watch/--no-watch", default=True, help="Start a dead man's watch beside it. [default: --watch]")
 @_STORAGE
-def run(spec: Path, duration_s: float | None, seat: str | None, watch: bool, storage: str | None) -> None:
+@says_json
+def run(
+    spec: Path, duration_s: float | None, seat: str | None, watch: bool, storage: str | None, as_json: bool
+) -> None:
     """Tune the system that SPEC.toml describes, until Ctrl-C.
 
     A process of its own watches: without a word from this one for two terms, it applies the baseline.
     """
     from raytune_hpo.live.live import Live, default_seat
     from raytune_hpo.live.spec_file import read_spec
+    from raytune_hpo.live.telling import status_text
 
     said = read_spec(spec)
     folder = seat or said.pop("seat", None) or default_seat(str(said["name"]))
@@ -69,13 +74,16 @@ def run(spec: Path, duration_s: float | None, seat: str | None, watch: bool, sto
         if watcher is not None:
             watcher.terminate()
             watcher.wait()
+    found = tuned.status()
+    say(status_text(found), vars(found), as_json=as_json)
 
 
 @live.command()
 @_SPEC
 @click.option("--seat", type=click.Path(file_okay=False), help="Folder in which the applier remembers.")
 @click.option("--once", is_flag=True, help="Look once, and leave.")
-def watch(spec: Path, seat: str | None, once: bool) -> None:
+@says_json
+def watch(spec: Path, seat: str | None, once: bool, as_json: bool) -> None:
     """Watch over the controller: apply the baseline when it is silent for two terms, and heed the freeze.
 
     `live run` starts one by itself; run another where the system is.
@@ -91,16 +99,23 @@ def watch(spec: Path, seat: str | None, once: bool) -> None:
     term_s = float(said.get("term_s", LivePlan().term_s))
     mine, number = place.folder / "watch.pid", f"{os.getpid()}\n"
     write_whole(mine, number)
+    helped: deque[str] = deque(maxlen=100)  # a watch may last for years
     while mine.read_text(encoding="utf-8") == number:  # until another watch takes over
         try:
             done = fall_back(said["applier"], place, time.time(), term_s)
         except Exception as error:  # whatever an applier raises: the next look tries again
             done = f"the watch could not help: {error}"
         if done:
+            helped.append(done)
             click.echo(f"raytune-hpo live: {done}", err=True)
         if once:
-            return
+            break
         time.sleep(1.0)
+    say(
+        helped[-1] if helped else "nothing had to be done",
+        {"seat": str(place.folder), "helped": list(helped)},
+        as_json=as_json,
+    )
 
 
 @live.command()

@@ -44,6 +44,7 @@ def test_what_an_objective_raises_there_leaves_here():
     assert [t.state.name for t in study.trials] == ["FAIL"]
 
 
+@pytest.mark.slow
 def test_a_space_that_the_objective_makes_on_ray(tmp_path):
     def objective(trial):
         x = trial.suggest_float("x", -5, 5)

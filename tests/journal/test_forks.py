@@ -60,6 +60,7 @@ def test_a_child_reads_and_may_neither_write_nor_close_and_the_parent_goes_on(da
     assert storage.integrity("mnist").num_batches == 3
 
 
+@pytest.mark.slow
 def test_forks_in_the_middle_of_appends_find_no_append_under_way(database_url):
     storage = open_storage(database_url, patience_s=5)
     journal = storage.journal("mnist", create=True, owner="the parent")

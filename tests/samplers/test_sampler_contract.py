@@ -26,11 +26,12 @@ CASES = {
 # Of those that fit models, every day on these spaces only.
 FITTING = ("auto", "freeze_thaw", "gp", "hypertune", "portfolio", "rf")
 EVERY_DAY = ("learns", "flat", "conditional")
+TAKING_LONG = ("constraints-conditional", "several_goals-conditional")
 
 
 def takes_long(case: str) -> bool:
     sampler, _, kind = case.partition("-")
-    return sampler in FITTING and not kind.endswith(EVERY_DAY)
+    return sampler in FITTING and (not kind.endswith(EVERY_DAY) or kind in TAKING_LONG)
 
 
 @pytest.mark.parametrize(
