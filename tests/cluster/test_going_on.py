@@ -184,6 +184,7 @@ def test_the_checkpoints_of_a_node_are_read_from_others_and_when_it_is_lost_noth
     assert audit(open_storage(storage).read(name)).is_clean
 
 
+@pytest.mark.slow
 def test_pausing_ends_though_nobody_is_left_to_wake_the_workers(name: str, storage: str) -> None:
     results = hpo.tune(
         training(Path(storage + ".log"), 9, 0.0), SPACE, num_trials=3, sampler="tpe", scheduler=PROMOTING,

@@ -85,6 +85,7 @@ def test_a_shell_runs_pipes(call):
     assert call("--shell", "true {x}", "--param", "x=[1]", "--num-trials", 1, "--confirm", 0, "--quiet").exit_code == 0
 
 
+@pytest.mark.slow
 def test_of_those_that_are_tied_the_preferred_one_is_recommended(call):
     flat = f"{RUN} \"print(1.0 if int(__import__('sys').argv[1]) < 4 else 1.01)\" {{n}}"
     more = ("--param", "n=[1, 2, 5, 8]", "--metric", "json:y=.", "--sampler", "grid", "--repeats", 1, "--json")

@@ -141,6 +141,7 @@ def test_an_append_waits_for_a_lock_says_so_once_and_goes_on(sqlite_url, caplog)
     assert "can be written again" in going_on
 
 
+@pytest.mark.slow
 def test_patience_has_an_end_and_a_close_ends_it_sooner(sqlite_url):
     blocker = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
     journal = hold(open_storage(sqlite_url, patience_s=0.1))

@@ -212,6 +212,7 @@ def test_arms_of_one_model_share_its_fits_and_suggest_what_they_would_have_anywa
     assert many > 2 * few
 
 
+@pytest.mark.slow
 def test_long_trials_are_held_against_candidates():
     def seconds(penalty):
         spent = []

@@ -83,7 +83,10 @@ def _rung_of(played, number, step):
     return (bracket, step) if step in RUNGS[bracket:] else None
 
 
-@pytest.mark.parametrize("options", [{"promote": True}, {"promote": True, "delay": True, "max_steps": 27}])
+@pytest.mark.parametrize(
+    "options",
+    [{"promote": True}, pytest.param({"promote": True, "delay": True, "max_steps": 27}, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(
     "goals",
     [testing.GOALS, pytest.param(testing.TWO_GOALS, marks=pytest.mark.slow)],
