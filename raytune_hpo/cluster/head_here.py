@@ -58,7 +58,10 @@ def head_here(address: str) -> HeadHere | None:
         Ray can answer then.
     """
     commands = list(own_commands())
-    heads = {_value(command, "--gcs-address="): path for path, command in commands if "--head" in command}
+    # `ray start --head --block` has "--head" in its own command, too, but no address.
+    heads = {
+        gcs: path for path, command in commands if "--head" in command and (gcs := _value(command, "--gcs-address="))
+    }
     if address == "auto":
         found = set(heads)
     elif address.startswith("ray://"):

@@ -398,6 +398,7 @@ def head(tmp_path, monkeypatch):
         "11": "raylet --gcs-address=10.0.0.1:6379 --head",
         "12": "python -m ray.util.client.server --address=10.0.0.1:6379 --host=10.0.0.1 --port=10001",
         "13": "raylet --gcs-address=10.0.0.9:6379",  # of somebody else's head node
+        "14": "python ray start --head --block --port=6379",  # by which it was started
     }
     for pid, command in commands.items():
         (proc / pid / "ns").mkdir(parents=True)
