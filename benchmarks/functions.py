@@ -4,10 +4,10 @@
     python benchmarks/functions.py tpe --seeds 3 --only branin hartmann6
     python benchmarks/functions.py --quick                      # tiny sizes: does it run?
 
-Branin (2), Hartmann (6), Ackley (5, 10), Rosenbrock (5, 20), Rastrigin (10, 20), and noisy versions of some, whose true
-value at the incumbent (the configuration of the lowest value that was seen) is what counts. Ackley and Rastrigin have their
-optimum away from the middle of their box, which designs like to try. Regrets after 50 and 100 trials are in units of the
-median of random configurations, and shown as their geometric mean over seeds.
+Branin (2), six-hump camel (2), Hartmann (6), Levy (5), Ackley (5, 10), Rosenbrock (5, 20), Rastrigin (10, 20), and noisy
+versions of some, whose true value at the incumbent (the configuration of the lowest value that was seen) is what counts.
+Ackley and Rastrigin have their optimum away from the middle of their box, which designs like to try. Regrets after 50 and
+100 trials are in units of the median of random configurations, and shown as their geometric mean over seeds.
 
 Peers: Optuna's TPE, CMA-ES and GP, hyperopt, SMAC; ``pip install -e '.[bench]'`` brings them, and the GP needs torch too.
 Writes results/functions.json.
@@ -91,6 +91,18 @@ def rastrigin(x: Array) -> float:
     return float((x**2 - 10 * np.cos(2 * np.pi * x) + 10).sum())
 
 
+def levy(x: Array) -> float:
+    """Waves along every axis, in a wide bowl."""
+    w = 1 + (x - 1) / 4
+    waves = (w[:-1] - 1) ** 2 * (1 + 10 * np.sin(np.pi * w[:-1] + 1) ** 2)
+    return float(np.sin(np.pi * w[0]) ** 2 + waves.sum() + (w[-1] - 1) ** 2 * (1 + np.sin(2 * np.pi * w[-1]) ** 2))
+
+
+def camel(x: Array) -> float:
+    """Six humps; two optima."""
+    return float((4 - 2.1 * x[0] ** 2 + x[0] ** 4 / 3) * x[0] ** 2 + x[0] * x[1] + (4 * x[1] ** 2 - 4) * x[1] ** 2)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Function:
     """A function over a box.
@@ -131,11 +143,15 @@ class Function:
 _ACKLEY = {"value": ackley, "low": -11.0, "high": 22.7}
 _RASTRIGIN = {"value": rastrigin, "low": -2.12, "high": 8.12}
 _ROSENBROCK = {"value": rosenbrock, "low": -5.0, "high": 10.0}
+_LEVY = {"value": levy, "low": -10.0, "high": 10.0}
+_CAMEL = {"value": camel, "dims": 2, "low": (-3.0, -2.0), "high": (3.0, 2.0), "best": -1.0316284534898774}
 _BRANIN = {"value": branin, "dims": 2, "low": (-5.0, 0.0), "high": (10.0, 15.0), "best": 0.39788735772973816}
 _HARTMANN = {"value": hartmann, "dims": 6, "low": 0.0, "high": 1.0, "best": -3.322368011415514}
 FUNCTIONS = {
     "branin": Function(**_BRANIN),
+    "camel": Function(**_CAMEL),
     "hartmann6": Function(**_HARTMANN),
+    "levy5": Function(**_LEVY, dims=5),
     "ackley5": Function(**_ACKLEY, dims=5),
     "ackley10": Function(**_ACKLEY, dims=10),
     "rosenbrock5": Function(**_ROSENBROCK, dims=5),

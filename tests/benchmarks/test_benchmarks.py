@@ -65,6 +65,12 @@ def test_populations(tmp_path: Path) -> None:
     assert {"static: pbt, interval 9, mean", "static: asha, as many steps as 4 members, mean"} < set(figures)
 
 
+def test_conditions(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "conditions")
+    assert {"noise 0.03 auto 8", "levy100 ahead", "200 parameters", "good prior", "upside down"} <= set(figures)
+    assert figures["family"]["measured"] < 1
+
+
 def test_digests(tmp_path: Path) -> None:
     assert 0.5 < measured(tmp_path, "digests")["digests"]["measured"] < 2
 
