@@ -438,7 +438,7 @@ class GP(ModelBased):
         order = front_first(observed)
         best = np.argsort(order, kind="stable")[: max(_PARENTS, int((order == 0).sum()))]
         near = perturbed(filled(observed.X[best], rng), _NEAR, self._cube.axes, rng, most=_MOST_CHANGED)
-        candidates = np.concatenate([self._cube.draw(_DRAWN, rng), self._cube.proper(near)])
+        candidates = np.concatenate([self._cube.scattered(_DRAWN, rng), self._cube.proper(near)])
         return self._searched(candidates, known, running, acquisition)  # running trials are kept apart, noise or not
 
     @cached_property
@@ -468,11 +468,11 @@ class GP(ModelBased):
     # -------------------------------------------------------------------------------------------- the acquisition
 
     def _candidates(self, training: Training, num_drawn: int, num_near: int, rng: np.random.Generator) -> Array:
-        """Proper rows from the prior and, after those, near the best trials."""
+        """Proper rows from the prior and, after those, near the best trials; they may break constraints."""
         cube = self._cube
         parents = filled(training.X[np.argsort(training.y, kind="stable")[:_PARENTS]], rng)
         near = cube.proper(perturbed(parents, num_near, cube.axes, rng, most=_MOST_CHANGED))
-        return np.concatenate([cube.draw(num_drawn, rng), near])
+        return np.concatenate([cube.scattered(num_drawn, rng), near])
 
     def _looked_up(
         self, posteriors: Sequence[Predictor], listed: Array, untried: Array, acquisition: MeanAcquisition
@@ -503,7 +503,8 @@ class GP(ModelBased):
         # The best of those from all over is a start too, or all might lead to one local maximum.
         starts = np.append(order[:_NUM_STARTS], order[order < _DRAWN][0])
         rows, reached = maximised(objective, np.nan_to_num(candidates[starts], nan=0.5))
-        best = order[:most]
+        # Constraints are asked of one row after the other, from the best on: here of all, since few may meet them.
+        best = order if self._cube.space.has_constraints else order[:most]
         return Ranked.of(
             np.concatenate([self._cube.proper(rows), candidates[best]]), np.concatenate([reached, values[best]])
         )

@@ -169,9 +169,16 @@ def state(core):
     return plain(ledger), core.ledger.spec.limits, plain(core.scheduler)
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: f"{s.get('sampler', 'random')}-{s.get('scheduler')}")
-def test_the_invariants_hold_and_replay_is_the_live_state(settings):
-    for seed in range(150):  # many short lives, and a few long ones
+def named(settings):
+    return f"{settings.get('sampler', 'random')}-{settings.get('scheduler')}"
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=named)
+@pytest.mark.parametrize(
+    "seeds", [range(50), pytest.param(range(50, 300), marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_the_invariants_hold_and_replay_is_the_live_state(settings, seeds):
+    for seed in seeds:  # many short lives, and a few long ones
         world = World(Feed(**settings), seed)
         for _ in range(400 if seed % 50 == 0 else 60):
             world.step()

@@ -241,3 +241,20 @@ def test_a_transform_that_was_asked_for_is_taken():
     for number, config in enumerate(FLAT.sample(30, rng)):
         loop.learn(finish(start(number, config), {"loss": rng.standard_normal()}))
     assert loop.sampler._fit(loop.sampler.compared(())[0]).transform == "half_rank"
+
+
+@pytest.mark.parametrize("most", [0.05, 0.005])
+def test_a_constraint_that_few_rows_meet_is_asked_of_few(most):
+    """Of one row after the other, from the best on; not of draws from everywhere, most of which break it."""
+    num_calls = 0
+
+    def is_close(config):
+        nonlocal num_calls
+        num_calls += 1
+        return abs(config["x"] - config["y"]) < most
+
+    cube = {"x": Float(0, 1), "y": Float(0, 1), "z": Float(0, 1)}
+    loop = Loop.of(GP, Space(cube, constraints=[is_close])).run(10)
+    num_calls = 0  # the even design had to look for rows everywhere
+    loop.run(10)
+    assert 0 < num_calls < 10 * 300
