@@ -12,6 +12,7 @@ Optimization. ICLR 2022.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,6 +109,22 @@ class Beliefs:
             total += log
         within = np.abs(total) <= _MOST
         return np.clip(total, -_MOST, _MOST), np.where(within[:, None], gradient, 0.0)
+
+    def credibility(self, X: Array, losses: Array) -> float:
+        """How far losses (n,) at points X (n, d) let one go on believing, from 1 to 0, where the better points are those
+        that were not preferred.
+
+        Were losses and preferences independent, the rank correlation of n of them would be nearly normal with variance
+        1 / (n - 1). This is twice the chance that it is then below the one that is seen, and at most 1.
+        """
+        from scipy.special import ndtr
+        from scipy.stats import spearmanr
+
+        preferred = self.log_preference(X)[0]
+        if not np.ptp(preferred) or not np.ptp(losses):
+            return 1.0
+        agreeing = float(spearmanr(preferred, -losses).statistic)
+        return min(1.0, 2 * float(ndtr(agreeing * math.sqrt(len(losses) - 1))))
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,8 @@ _CROWD, _MOST_IN_A_CROWD = 16, 512  # where so many trials run, the model looks 
 _LISTED = 256  # rows of a search that further suggestions are taken from
 _NUM_FANTASIES = 16
 _BELIEVED = 10.0  # the exponent of what is believed, divided by the number of trials
+_ENOUGH_TO_DOUBT = 8  # scores, that sources are of any help
+_ENDLESS = math.log(1e9)  # a length scale
 _LITTLE_NOISE = 1e-3  # its variance, in units of that of the losses
 
 _Self = TypeVar("_Self", bound="GP")
@@ -217,11 +219,12 @@ class GP(ModelBased):
             posterior = posteriors[rng.integers(len(posteriors))]
             some = candidates[rng.permutation(len(candidates))[:_MOST_SAMPLED]]
             return Ranked.of(some, -posterior.draw(self._embedding(some), rng))
+        believed = self._leaning(training, len(known))
         if listed is None:
             candidates = self._candidates(training, _DRAWN, _NEAR, rng)
-            searched = partial(self._searched, candidates, known, running)
+            searched = partial(self._searched, candidates, known, running, believed)
         else:
-            searched = partial(self._looked_up, posteriors, listed, self._cube.untried(known))
+            searched = partial(self._looked_up, posteriors, listed, self._cube.untried(known), believed)
         acquisition = partial(MeanAcquisition, posteriors, bests)
         if self.acquisition == "mace":
             return self._by_front(acquisition, searched, rng)
@@ -244,7 +247,7 @@ class GP(ModelBased):
         best = min(found.best, float(outlook.ended.min(initial=np.inf)))
         X = found.ranked.X
         scores = averaged(self.acquisition, outlook.means, outlook.sd, best, self._noise(found.posterior))
-        scores = self._leaning(len(observed) + len(running))(scores, X)
+        scores = self._leaning(found.training, len(observed) + len(running))(scores, X)
         taken = set(row_keys(np.concatenate([ended, running])))
         scores[self._is_taken(X, taken, self._kept_apart(found.posterior, running))] = -np.inf
         return Ranked.of(X, scores, _RETURNED)
@@ -284,7 +287,8 @@ class GP(ModelBased):
         best, noise = float(posterior.means.min()), self._noise(posterior)
         acquisition = FantasyAcquisition(fantasies, best, self.acquisition, noise)
         candidates = self._candidates(training, _DRAWN, _NEAR, rng)
-        return self._searched(candidates, known, self._kept_apart(posterior, running), acquisition, most)
+        believed = self._leaning(training, len(known))
+        return self._searched(candidates, known, self._kept_apart(posterior, running), believed, acquisition, most)
 
     @staticmethod
     def _noise(posterior: Posterior) -> float:
@@ -365,7 +369,7 @@ class GP(ModelBased):
         prior, owner = self._prior, self._embedding.owner
         kept = representatives(y, _MOST_FITTED)
         Z, y = self._embedding(X[kept]), y[kept]
-        theta = gaussian.fit(Z, owner, y, prior)
+        theta = self._most_probable(Z, y)
         if self.marginalize != "slice":
             return theta[None, :]
         rng = derive(self._seed, stream, n)
@@ -373,9 +377,28 @@ class GP(ModelBased):
             gaussian.log_density(Z, owner, y, prior), theta, np.minimum(prior.sd, 1.0), _NUM_SLICES, rng
         )
 
+    def _most_probable(self, Z: Array, y: Array) -> Array:
+        """The most probable hyperparameters (d + 2,) of scores at features; with sources that the scores speak against, those
+        without them: their length scales are endless.
+        """
+        owner, prior, num = self._embedding.owner, self._prior, len(self.sources)
+        theta = gaussian.fit(Z, owner, y, prior)
+        if not num or len(y) < _ENOUGH_TO_DOUBT or self.marginalize == "slice":
+            return theta
+        own = owner < len(theta) - 2 - num
+        alone, its_prior = Z[:, own], self._prior_of(len(theta) - 2 - num)
+        simpler = gaussian.fit(alone, owner[own], y, its_prior)
+        lost = gaussian.negative_log_posterior(theta, Z, owner, y, prior)[0]
+        if lost <= gaussian.negative_log_posterior(simpler, alone, owner[own], y, its_prior)[0]:
+            return theta
+        return np.concatenate([simpler[:-2], np.full(num, _ENDLESS), simpler[-2:]])
+
     @cached_property
     def _prior(self) -> gaussian.Prior:
-        prior = gaussian.scaled_prior(int(self._embedding.owner.max(initial=-1)) + 1)
+        return self._prior_of(int(self._embedding.owner.max(initial=-1)) + 1)
+
+    def _prior_of(self, d: int) -> gaussian.Prior:
+        prior = gaussian.scaled_prior(d)
         return prior.with_noise(_FIXED_NOISE) if self.marginalize == "none" else prior
 
     # -------------------------------------------------------------------------------------------- several fidelities
@@ -439,7 +462,8 @@ class GP(ModelBased):
         best = np.argsort(order, kind="stable")[: max(_PARENTS, int((order == 0).sum()))]
         near = perturbed(filled(observed.X[best], rng), _NEAR, self._cube.axes, rng, most=_MOST_CHANGED)
         candidates = np.concatenate([self._cube.scattered(_DRAWN, rng), self._cube.proper(near)])
-        return self._searched(candidates, known, running, acquisition)  # running trials are kept apart, noise or not
+        believed = self._leaning(None, len(known))
+        return self._searched(candidates, known, running, believed, acquisition)  # kept apart, noise or not
 
     @cached_property
     def _models(self) -> GoalModels:
@@ -475,7 +499,12 @@ class GP(ModelBased):
         return np.concatenate([cube.scattered(num_drawn, rng), near])
 
     def _looked_up(
-        self, posteriors: Sequence[Predictor], listed: Array, untried: Array, acquisition: MeanAcquisition
+        self,
+        posteriors: Sequence[Predictor],
+        listed: Array,
+        untried: Array,
+        believed: Leaning,
+        acquisition: MeanAcquisition,
     ) -> Ranked:
         """The best of the listed rows at these positions."""
         plain = [posterior for posterior in posteriors if isinstance(posterior, Posterior)]
@@ -485,11 +514,16 @@ class GP(ModelBased):
             predictions = [posterior.predict(self._listed_features) for posterior in posteriors]
         of_untried = [(mean[untried], sd[untried]) for mean, sd in predictions]
         rows = listed[untried]
-        num_begun = len(listed) - len(untried)
-        return Ranked.of(rows, self._leaning(num_begun)(acquisition.values_of(of_untried), rows), _RETURNED)
+        return Ranked.of(rows, believed(acquisition.values_of(of_untried), rows), _RETURNED)
 
     def _searched(
-        self, candidates: Array, known: Array, apart: Array, acquisition: _Acquisition, most: int = _RETURNED
+        self,
+        candidates: Array,
+        known: Array,
+        apart: Array,
+        believed: Leaning,
+        acquisition: _Acquisition,
+        most: int = _RETURNED,
     ) -> Ranked:
         """The best of some candidates and, before them, what local search from the best of them finds.
 
@@ -497,7 +531,7 @@ class GP(ModelBased):
             candidates: those from all over come first.
             known, apart: see ``_is_taken``.
         """
-        objective = self._objective(acquisition, known, apart)
+        objective = self._objective(acquisition, known, apart, believed)
         values = objective.values(candidates)
         order = np.argsort(-values, kind="stable")
         # The best of those from all over is a start too, or all might lead to one local maximum.
@@ -509,9 +543,9 @@ class GP(ModelBased):
             np.concatenate([self._cube.proper(rows), candidates[best]]), np.concatenate([reached, values[best]])
         )
 
-    def _objective(self, acquisition: _Acquisition, known: Array, apart: Array) -> Objective:
+    def _objective(self, acquisition: _Acquisition, known: Array, apart: Array, believed: Leaning) -> Objective:
         """The acquisition function, -inf where a row is taken."""
-        embedding, seen, believed = self._embedding, set(row_keys(known)), self._leaning(len(known))
+        embedding, seen = self._embedding, set(row_keys(known))
 
         # The values are -inf at taken rows, the gradients know nothing of it: L-BFGS follows the smooth function
         # underneath, and where it ends too close to a taken row, ``maximised`` keeps the row that it began at.
@@ -525,11 +559,14 @@ class GP(ModelBased):
 
         return Objective(self._cube.axes, self._cube.proper, values, values_and_gradients)
 
-    def _leaning(self, num_begun: int) -> Leaning:
-        """How much what is believed still counts after so many trials."""
+    def _leaning(self, training: Training | None, num_begun: int) -> Leaning:
+        """How much what is believed still counts after so many trials, of which some were learned from."""
         beliefs = self._cube.space.beliefs
         is_log = self.acquisition not in ("ei", "pi")
-        return Leaning(beliefs, _BELIEVED * beliefs.weight / max(num_begun, 1), is_log)
+        exponent = _BELIEVED * beliefs.weight / max(num_begun, 1)
+        if beliefs and training is not None:
+            exponent *= beliefs.credibility(training.X, training.losses)
+        return Leaning(beliefs, exponent, is_log)
 
     def _is_taken(self, X: Array, known: Set[bytes], apart: Array) -> Array:
         """Which rows (n,) have been tried, are running, or lie close to some that are to be kept apart from."""

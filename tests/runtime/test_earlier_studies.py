@@ -12,6 +12,8 @@ from raytune_hpo.core.audit import audit
 from raytune_hpo.errors import SpecError, StudyNotFound
 from raytune_hpo.facts import Recalled
 from raytune_hpo.journal import open_storage
+from raytune_hpo.samplers.gp import GP
+from raytune_hpo.testing.trials import GOALS, finish, start
 
 SPACE = {"x": hpo.Float(0, 1), "y": hpo.Float(0, 1), "c": hpo.Choice(["a", "b"])}
 
@@ -93,6 +95,24 @@ def test_parameters_are_known_by_their_names(storage):
 def test_an_optimum_that_has_moved_is_found_all_the_same(taught):
     losses = play(taught, "after", lambda c: valley(c, 0.1), num=25, earlier=["before"])
     assert min(losses) < 0.01
+
+
+def test_earlier_studies_that_say_nothing_are_left_out_of_the_model(taught, storage):
+    """A model that has them, and finds no help in them, predicts as one that never had."""
+    rng = np.random.default_rng(3)
+    space = hpo.Space(SPACE)
+    trials = [finish(start(i, c), {"loss": (c["x"] - 0.1) ** 2}) for i, c in enumerate(space.sample(30, rng))]
+    rows = space.encode([trial.config for trial in trials])
+    noise = Recalled(
+        at=0.0, source="noise", rows=tuple((tuple(x), float(z)) for x, z in zip(rows, rng.permutation(30)))
+    )
+    plain, told = (GP().bind(space, GOALS, 0) for _ in range(2))
+    told.recall(noise)
+    for trial in trials:
+        plain.tell(trial)
+        told.tell(trial)
+    new = [finish(start(100 + i, c), {"loss": 0.0}) for i, c in enumerate(space.sample(20, rng))]
+    assert np.allclose(plain.expected_of(new), told.expected_of(new), atol=1e-6)
 
 
 def test_a_ranking_that_is_turned_upside_down_is_got_over(taught):

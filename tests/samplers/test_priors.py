@@ -43,6 +43,20 @@ def test_a_prior_in_the_worst_corner_is_got_over(make):
     assert average(make, space(0.0), 40) < 0.01
 
 
+def test_what_the_losses_contradict_is_believed_no_longer():
+    """The worst corner, which half of the even design looks into."""
+    assert average(GP, space(0.0), 20) < 2 * average(GP, space(), 20)
+
+
+def test_losses_say_how_far_a_prior_can_be_believed():
+    X, beliefs = np.linspace(0, 1, 20)[:, None], Space({"x": hpo.Float(0, 1, prior=hpo.Normal(0.9, 0.2))}).beliefs
+    assert beliefs.credibility(X, -X[:, 0]) == 1
+    assert beliefs.credibility(X, X[:, 0]) < 0.001
+    mixed = np.random.default_rng(0).permutation(20).astype(float)
+    assert 0.1 < beliefs.credibility(X, mixed) <= 1
+    assert beliefs.credibility(X[:1], X[:1, 0]) == beliefs.credibility(X, np.ones(20)) == 1
+
+
 def test_densities_get_over_it_too():
     assert average(TPE, space(0.0), 60) < 2 * max(average(TPE, space(), 60), 0.02)
 
