@@ -45,7 +45,7 @@ from raytune_hpo.samplers.features import FeaturedEmbedding
 from raytune_hpo.samplers.goal_models import GoalModels, ThetaMemos, front_first
 from raytune_hpo.samplers.history import Memo, Observed, Training, last_due, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
-from raytune_hpo.samplers.sources import SourcedEmbedding
+from raytune_hpo.samplers.sources import SourcedEmbedding, most_probable
 from raytune_hpo.samplers.supply import Pending, Searches, Stage
 from raytune_hpo.space import Space
 
@@ -67,8 +67,6 @@ _CROWD, _MOST_IN_A_CROWD = 16, 512  # where so many trials run, the model looks 
 _LISTED = 256  # rows of a search that further suggestions are taken from
 _NUM_FANTASIES = 16
 _BELIEVED = 10.0  # the exponent of what is believed, divided by the number of trials
-_ENOUGH_TO_DOUBT = 8  # scores, that sources are of any help
-_ENDLESS = math.log(1e9)  # a length scale
 _LITTLE_NOISE = 1e-3  # its variance, in units of that of the losses
 
 _Self = TypeVar("_Self", bound="GP")
@@ -369,29 +367,13 @@ class GP(ModelBased):
         prior, owner = self._prior, self._embedding.owner
         kept = representatives(y, _MOST_FITTED)
         Z, y = self._embedding(X[kept]), y[kept]
-        theta = self._most_probable(Z, y)
+        theta = most_probable(Z, owner, y, self._prior_of, 0 if self.marginalize == "slice" else len(self.sources))
         if self.marginalize != "slice":
             return theta[None, :]
         rng = derive(self._seed, stream, n)
         return slice_samples(
             gaussian.log_density(Z, owner, y, prior), theta, np.minimum(prior.sd, 1.0), _NUM_SLICES, rng
         )
-
-    def _most_probable(self, Z: Array, y: Array) -> Array:
-        """The most probable hyperparameters (d + 2,) of scores at features; with sources that the scores speak against, those
-        without them: their length scales are endless.
-        """
-        owner, prior, num = self._embedding.owner, self._prior, len(self.sources)
-        theta = gaussian.fit(Z, owner, y, prior)
-        if not num or len(y) < _ENOUGH_TO_DOUBT or self.marginalize == "slice":
-            return theta
-        own = owner < len(theta) - 2 - num
-        alone, its_prior = Z[:, own], self._prior_of(len(theta) - 2 - num)
-        simpler = gaussian.fit(alone, owner[own], y, its_prior)
-        lost = gaussian.negative_log_posterior(theta, Z, owner, y, prior)[0]
-        if lost <= gaussian.negative_log_posterior(simpler, alone, owner[own], y, its_prior)[0]:
-            return theta
-        return np.concatenate([simpler[:-2], np.full(num, _ENDLESS), simpler[-2:]])
 
     @cached_property
     def _prior(self) -> gaussian.Prior:

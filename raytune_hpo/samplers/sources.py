@@ -14,7 +14,7 @@ Salinas, Shen, Perrone: A Quantile-based Approach for Hyperparameter Transfer Le
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,12 +23,14 @@ import numpy as np
 from raytune_hpo.arrays import Array
 from raytune_hpo.facts import Recalled
 from raytune_hpo.numerics import gaussian
-from raytune_hpo.numerics.gaussian import Posterior
+from raytune_hpo.numerics.gaussian import Posterior, Prior
 from raytune_hpo.numerics.kernels import Embedding
 from raytune_hpo.samplers.cube import Cube
 
 OPENING = 3  # trials that earlier studies decide alone
 _BEST = 10  # rows of each source that these are chosen from
+_ENOUGH_TO_DOUBT = 8  # losses, that sources are of any help
+_ENDLESS = math.log(1e9)  # a length scale
 _SQRT_2PI = math.sqrt(2 * math.pi)
 
 
@@ -91,6 +93,27 @@ class SourcedEmbedding(Embedding):
         for i, source in enumerate(self._sources):
             total = total + gradient[:, num + i, None] * source.gradients(X)
         return total
+
+
+def most_probable(Z: Array, owner: Array, y: Array, prior_of: Callable[[int], Prior], num_sources: int) -> Array:
+    """The most probable hyperparameters (d + 2,) of losses y (n,) at features (n, q). Where the losses are more probable
+    without the sources, these have endless length scales.
+
+    Args:
+        owner: (q,) whose length scale a feature has; those of the sources are the last.
+        prior_of: so many length scales.
+    """
+    d = int(owner.max(initial=-1)) + 1
+    own = owner < d - num_sources
+    theta = gaussian.fit(Z, owner, y, prior_of(d))
+    if own.all() or len(y) < _ENOUGH_TO_DOUBT:
+        return theta
+    prior = prior_of(d - num_sources)
+    alone = gaussian.fit(Z[:, own], owner[own], y, prior)
+    loss = gaussian.negative_log_posterior(theta, Z, owner, y, prior_of(d))[0]
+    if loss <= gaussian.negative_log_posterior(alone, Z[:, own], owner[own], y, prior)[0]:
+        return theta
+    return np.concatenate([alone[:-2], np.full(num_sources, _ENDLESS), alone[-2:]])
 
 
 def opening(cube: Cube, sources: Sequence[Source]) -> Array:

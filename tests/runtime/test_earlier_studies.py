@@ -103,9 +103,7 @@ def test_earlier_studies_that_say_nothing_are_left_out_of_the_model(taught, stor
     space = hpo.Space(SPACE)
     trials = [finish(start(i, c), {"loss": (c["x"] - 0.1) ** 2}) for i, c in enumerate(space.sample(30, rng))]
     rows = space.encode([trial.config for trial in trials])
-    noise = Recalled(
-        at=0.0, source="noise", rows=tuple((tuple(x), float(z)) for x, z in zip(rows, rng.permutation(30)))
-    )
+    noise = Recalled(at=0.0, source="noise", rows=[(x, float(rng.standard_normal())) for x in rows.tolist()])
     plain, told = (GP().bind(space, GOALS, 0) for _ in range(2))
     told.recall(noise)
     for trial in trials:
