@@ -227,6 +227,13 @@ class FactsQuery(Shape):
     limit: int = Field(default=1_000, ge=1, le=10_000)
 
 
+class Repeats(Shape):
+    """How many of the best configurations are run again, and how often."""
+
+    top: int = Field(default=5, ge=1, le=20)
+    repeats: int = Field(default=10, ge=2, le=100, description="of each")
+
+
 class MetricQuery(Shape):
     metric: str | None = Field(default=None, max_length=200)
 

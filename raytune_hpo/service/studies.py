@@ -19,6 +19,7 @@ from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.service.folds import Fold, ReadModel
 from raytune_hpo.service.hosting import HostedStudy, is_hosted, plan_of
 from raytune_hpo.service.models import installed
+from raytune_hpo.service.models.confirming import Confirming, is_measured_here
 from raytune_hpo.service.models.local_workers import LocalWorkers
 from raytune_hpo.service.models.objective import model_of
 from raytune_hpo.service.models.tables import Table, Tables
@@ -292,6 +293,32 @@ class Studies:
                 f"study {name!r} has room for {left} more trials, got {len(observations)}; extend num_trials first",
             )
         return numbers
+
+    async def confirming(self, name: str, top: int, repeats: int) -> Confirming:
+        """What confirms the best of a study that is measured here.
+
+        Raises:
+            Problem: its objective or its table is elsewhere, or nothing has completed. StudyNotFound: there is none.
+        """
+        spec, has_best = await self.reads.read(name, lambda fold: (fold.ledger.spec, fold.ledger.best[0] is not None))
+        if not is_measured_here(spec):
+            raise Problem(
+                "not-running",
+                f"the objective of study {name!r} is where its workers are; confirm it there, in Python: "
+                f"hpo.load({name!r}, ...).confirm(objective=...)",
+            )
+        if not has_best:
+            raise Problem("no-result-yet", f"confirming needs a completed trial, and study {name!r} has none yet")
+        model = model_of(spec)
+        table = None if model is None else await self.table(model.table)
+        return Confirming(
+            storage=self.words if self.is_shared else self.storage,
+            name=name,
+            top=top,
+            repeats=repeats,
+            table=None if table is None else table.path,
+            folder=self.folder,
+        )
 
     async def delete(self, name: str) -> None:
         """Forget a study.
