@@ -10,13 +10,14 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.analysis.series import ValuesOf
 from raytune_hpo.analysis.trial_arrays import Column, feasible_ones, status_codes
 from raytune_hpo.analysis.tried import tried_in
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import StudyNotFound
-from raytune_hpo.facts import Fact, StudyCreated
+from raytune_hpo.facts import Fact, Status, StudyCreated
 from raytune_hpo.journal import Storage
 from raytune_hpo.results import Results
 from raytune_hpo.spec import StudySpec
@@ -31,9 +32,10 @@ class Fold:
     """A study as it is read: its ledger, and its completed trials in the order of their values.
 
     Attributes:
-        name: of the study.
+        name: of the study; ``created_at``: when it was made, in epoch seconds.
         by_loss: (loss in the first goal, number) of completed trials, best first.
         by_duration: (seconds, number) of finished trials.
+        failed: the numbers of failed trials, in order; ``by_reason``: the same by why they failed, as they did so.
         improved_s: the running time, in seconds, at which each of ``ledger.improved`` came, in the first goal.
         last: the newest facts, with the places that they have in the journal.
     """
@@ -43,9 +45,11 @@ class Fold:
         self.ledger = Ledger(StudySpec.from_json(first.spec))
         self.by_loss: list[tuple[float, int]] = []
         self.by_duration: list[tuple[float, int]] = []
+        self.failed: list[int] = []
+        self.by_reason: dict[str, list[int]] = {}
         self.improved_s: list[float] = []
         self.last: deque[tuple[int, Fact]] = deque(maxlen=LAST_FACTS)
-        self.last_at = first.at
+        self.created_at = self.last_at = first.at
         self._results: Results | None = None
         self._results_at = 0
         self._changed: set[int] = set()  # the numbers of trials since then
@@ -97,6 +101,9 @@ class Fold:
         if trial is not None:
             self._changed.add(trial.number)
         if trial is not None and trial.status.is_finished and trial.finished_at is not None:
+            if trial.status is Status.FAILED:
+                insort(self.failed, trial.number)
+                self.by_reason.setdefault(reason_of_failure(trial), []).append(trial.number)
             if trial.losses is not None:
                 insort(self.by_loss, (trial.losses[0], trial.number))
             if trial.duration_s is not None:

@@ -16,7 +16,7 @@ from raytune_hpo.service.endpoints import Answer, Call, Endpoint
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.models.objective import model_of
 from raytune_hpo.service.problems import Problem
-from raytune_hpo.service.reading_routes import of_study, viewed
+from raytune_hpo.service.reading_routes import existing, of_study, viewed
 from raytune_hpo.service.records import stopping_record
 from raytune_hpo.trial import Trial
 
@@ -87,7 +87,10 @@ async def best_code(call: Call) -> Answer | Response:
     language = call.query.language
 
     def read(fold: Fold) -> str:
-        return code(fold, best_of(fold), language, model_of(fold.ledger.spec))
+        found = best_of(fold) if call.query.trial is None else existing(fold, call.query.trial)
+        if found.losses is None:
+            raise Problem("no-result-yet", f"trial {found.number} has not completed, so that it has no value to repeat")
+        return code(fold, found, language, model_of(fold.ledger.spec))
 
     answer = await of_study(call, read)
     if answer.body is None:

@@ -244,6 +244,7 @@ class CompareQuery(Shape):
 
 class CodeQuery(Shape):
     language: Literal["json", "python", "yaml", "command", "sklearn"] = "json"
+    trial: int | None = Field(default=None, ge=0, description="that has completed; the best by default")
 
 
 class EventsQuery(Shape):

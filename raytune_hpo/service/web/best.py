@@ -31,6 +31,9 @@ def best(fold: Fold, language: str, confirming: Job | None) -> dict[str, Any]:
     if found is None:
         return {"best": None}
     goal, model = ledger.spec.goals[0], model_of(ledger.spec)
+    confirmed = None if confirming is None else _confirmed(confirming)
+    if confirmed is not None and confirmed["state"] == "done":
+        found = ledger.trials[confirmed["number"]]
     known = languages(model)
     chosen = language if language in known else known[0]
     return {
@@ -40,7 +43,7 @@ def best(fold: Fold, language: str, confirming: Job | None) -> dict[str, Any]:
         "file": LANGUAGES[chosen][1],
         "code": code(fold, found, chosen, model),
         "table": None if model is None or model.table.startswith("bundled:") else model.title,
-        "confirming": None if confirming is None else _confirmed(confirming),
+        "confirming": confirmed,
         "parameters": _parameters(ledger.spec.space, found),
         "next_best": [
             {"number": n, "value": number(goal.value(loss)), "behind": number(loss - fold.by_loss[0][0])}

@@ -86,6 +86,28 @@ function inColours(layout) {
   return { ...layout, ...clear, font };
 }
 
+// plotly cuts titles off where a figure is narrow: they go on below each other instead, and the panels make room.
+function fitting(layout, width) {
+  const margin = { l: 80, r: 24, t: 64, ...layout.margin };
+  let added = 0;
+  const fit = (title, room) => {
+    const most = Math.max(12, Math.floor(room / (0.56 * (title.font?.size ?? 15))));
+    if (!title.text || title.text.includes("<") || title.text.length <= most) return title;
+    const lines = [""];
+    for (const word of title.text.split(" ")) {
+      if (lines.at(-1) && lines.at(-1).length + word.length >= most) lines.push(word);
+      else lines[lines.length - 1] += (lines.at(-1) ? " " : "") + word;
+    }
+    added = Math.max(added, 18 * (lines.length - 1));
+    return { ...title, text: lines.join("<br>") };
+  };
+  const isColumn = !layout.xaxis2 || JSON.stringify(layout.xaxis2.domain) === JSON.stringify(layout.xaxis?.domain);
+  const annotations = (layout.annotations ?? []).map((note) => (isColumn ? fit(note, width - margin.l - margin.r) : note));
+  const inPanels = added;
+  const title = layout.title?.text ? fit(layout.title, width - 16) : layout.title;
+  return { ...layout, annotations, title, margin: { ...margin, t: margin.t + inPanels + (added > inPanels ? added : 0) } };
+}
+
 async function draw(place) {
   const url = place.closest("[data-plotly]")?.dataset.plotly;
   if (!url) return;
@@ -94,7 +116,7 @@ async function draw(place) {
     const figure = await answer.json();
     if (answer.status === 202) return setTimeout(() => draw(place), 1000);
     if (!answer.ok) throw new Error(figure.detail);
-    const layout = inColours(figure.layout);
+    const layout = fitting(inColours(figure.layout), place.clientWidth);
     const height = Math.max(place.clientHeight, 0);
     await Plotly.newPlot(place, figure.data, { ...layout, height, width: undefined, autosize: true }, { displaylogo: false, responsive: true });
   } catch (error) {
