@@ -198,6 +198,20 @@ def test_from_a_table_to_a_script_that_gives_the_value_again(opened, server, tmp
     assert page.evaluate("refused") == []
 
 
+def test_no_title_of_a_figure_is_cut_off_on_a_narrow_screen(opened, server, drawn):
+    page = opened(width=320)
+    page.goto(f"{server.url}/studies/drawn/figures")
+    for name in ("importances", "distribution", "timeline"):
+        place = page.locator(f"#{name} [data-figure]")
+        place.scroll_into_view_if_needed()
+        place.locator(".main-svg").first.wait_for(timeout=60_000)
+        right = place.bounding_box()["x"] + place.bounding_box()["width"]
+        titles = place.locator(".annotation-text, .gtitle, .xtitle")
+        ends = [titles.nth(index).bounding_box() for index in range(titles.count())]
+        assert ends, name
+        assert [end for end in ends if end["x"] + end["width"] > right + 1] == [], name
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_best_is_confirmed_by_keyboard_alone(opened, server, scheme):
     name = f"iris-{scheme}"
