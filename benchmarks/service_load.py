@@ -26,8 +26,7 @@ from raytune_hpo.facts import Finished, Requeued, Started
 from raytune_hpo.journal import open_storage
 from raytune_hpo.service.tokens import TokenStore
 
-PATIENCE_S = 60.0  # how long a client asks again while nobody answers
-READY_S = 120.0
+PATIENCE_S = 180.0  # how long a client asks again while nobody answers
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
