@@ -8,18 +8,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from raytune_hpo.analysis.trial_arrays import TrialArrays, arms, feasible_ones, first_losses
 from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.trial import Trial
 
 
-def ranked(trials: Sequence[Trial]) -> list[Trial]:
+def ranked(trials: Sequence[Trial], most: int | None = None) -> list[Trial]:
     """The completed trials, feasible ones before others, best in the first goal first; of equals, the one of the lower
     number first.
+
+    Args:
+        most: how many of them; None: all.
     """
-    completed = [trial for trial in trials if trial.losses is not None]
-    return sorted(completed, key=lambda trial: (not trial.is_feasible, _first_loss(trial)))
+    arrays = TrialArrays.over(trials)
+    losses = arrays.of(first_losses)
+    completed = np.flatnonzero(~np.isnan(losses))
+    order = np.lexsort((losses[completed], ~arrays.of(feasible_ones)[completed]))[:most]
+    return [trials[row] for row in completed[order].tolist()]
 
 
 def by_last_loss(trials: Iterable[Trial]) -> list[Trial]:
@@ -127,7 +134,7 @@ def _last_step(trial: Trial) -> int:
 
 def num_by_arm(trials: Sequence[Trial]) -> dict[str, int]:
     """How many trials each arm has suggested, in the order in which arms came first; empty where there are none."""
-    return dict(Counter(trial.arm for trial in trials if trial.arm is not None))
+    return dict(Counter(arm for arm in TrialArrays.over(trials).of(arms).tolist() if arm is not None))
 
 
 def _first_loss(trial: Trial) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raytune_hpo.analysis.series import Floats
+from raytune_hpo.analysis.trial_arrays import TrialArrays
 from raytune_hpo.display.ranges import LOG_DECADES
 from raytune_hpo.facts import Status
 from raytune_hpo.trial import Trial
@@ -37,7 +38,8 @@ def durations_of(trials: Sequence[Trial]) -> Floats:
 
 def histogram(trials: Sequence[Trial], most_bins: int = 40) -> Durations:
     """The durations of finished trials, in about as many bins as the root of their number."""
-    seconds = durations_of(trials)
+    arrays = TrialArrays.over(trials)
+    seconds = arrays.of(durations_of)
     known = seconds[~np.isnan(seconds)]
     if not len(known):
         return Durations(edges=np.empty(0), counts={}, is_log=False)
@@ -50,6 +52,6 @@ def histogram(trials: Sequence[Trial], most_bins: int = 40) -> Durations:
         edges = np.linspace(low, high, num + 1) if high > low else np.array([low * 0.95, high * 1.05])
     edges[-1] *= 1 + 1e-9  # rounding must not leave the longest trial out
     edges[0] *= 1 - 1e-9
-    by_status = {s: seconds[[t.status is s for t in trials] & ~np.isnan(seconds)] for s in Status}
+    by_status = {s: own[~np.isnan(own)] for s in Status if len(own := seconds[arrays.which(s)])}
     counts = {s: np.histogram(own, edges)[0].astype(np.float64) for s, own in by_status.items() if len(own)}
     return Durations(edges=edges, counts=counts, is_log=is_log)

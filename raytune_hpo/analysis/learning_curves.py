@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from raytune_hpo.analysis.trial_arrays import TrialArrays
 from raytune_hpo.facts import Verdict
 from raytune_hpo.numerics.thinning import evenly_spaced
 from raytune_hpo.trial import Trial
@@ -33,6 +34,24 @@ class Curve:
             return self
         kept = evenly_spaced(len(self.steps), points)
         return replace(self, steps=self.steps[kept], values=self.values[kept])
+
+
+@dataclass(frozen=True)
+class _HasReported:
+    """The column that says who has reported a metric as a number."""
+
+    metric: str
+
+    def __call__(self, trials: Sequence[Trial]) -> NDArray[np.bool_]:
+        metric = self.metric
+        found = [any(isinstance(r.metrics.get(metric), (int, float)) for r in trial.reports) for trial in trials]
+        return np.array(found, dtype=bool)
+
+
+def reporting(trials: Sequence[Trial], metric: str) -> list[int]:
+    """The positions of the trials that have a curve: those that reported the metric as a number."""
+    found: list[int] = np.flatnonzero(TrialArrays.over(trials).of(_HasReported(metric))).tolist()
+    return found
 
 
 def learning_curves(trials: Sequence[Trial], metric: str) -> list[Curve]:

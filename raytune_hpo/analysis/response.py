@@ -63,18 +63,29 @@ def response(
     return Marginals(forest, [measure(axis, X[:, j]) for j, axis in enumerate(axes)])
 
 
-def surface(
-    parameters: Sequence[TriedParameter], pair: tuple[int, int], losses: Floats, rng: np.random.Generator
-) -> Surface | None:
-    """The surface over two of the parameters; None where too few trials have both and a value."""
-    x, y = (parameters[j] for j in pair)
-    rows = np.flatnonzero(x.active & y.active & np.isfinite(losses))
-    if len(rows) < 2 * _LEAST_LEAF:
-        return None
-    capped = np.minimum(losses[rows], usual_range(losses[rows])[1])
-    xs, ys = _points(x, rows), _points(y, rows)
-    z = response(parameters, rows, losses, rng).surface(*pair, xs, ys)
-    return Surface(xs=xs, ys=ys, losses=capped.mean() + capped.std() * z, num_trials=len(rows))
+def surfaces_over(
+    parameters: Sequence[TriedParameter], pairs: Sequence[tuple[int, int]], losses: Floats, rng: np.random.Generator
+) -> list[Surface | None]:
+    """The surface over each pair of the parameters; None where too few trials have both and a value.
+
+    Pairs that were tried by the same trials share a forest.
+    """
+    forests: dict[bytes, Marginals] = {}
+    found: list[Surface | None] = []
+    for pair in pairs:
+        x, y = (parameters[j] for j in pair)
+        rows = np.flatnonzero(x.active & y.active & np.isfinite(losses))
+        if len(rows) < 2 * _LEAST_LEAF:
+            found.append(None)
+            continue
+        key = rows.tobytes()
+        if key not in forests:
+            forests[key] = response(parameters, rows, losses, rng)
+        capped = np.minimum(losses[rows], usual_range(losses[rows])[1])
+        xs, ys = _points(x, rows), _points(y, rows)
+        z = forests[key].surface(*pair, xs, ys)
+        found.append(Surface(xs=xs, ys=ys, losses=capped.mean() + capped.std() * z, num_trials=len(rows)))
+    return found
 
 
 def _points(parameter: TriedParameter, rows: Positions) -> Floats:

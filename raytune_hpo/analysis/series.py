@@ -14,6 +14,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from raytune_hpo.analysis.trial_arrays import (
+    STATUSES,
+    TrialArrays,
+    creation_times,
+    feasible_ones,
+    finishing_times,
+    status_codes,
+)
 from raytune_hpo.display.ranges import LOG_DECADES, end_without_outliers
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.facts import Status
@@ -41,6 +49,17 @@ class AxisRange(NamedTuple):
     is_log: bool
 
 
+@dataclass(frozen=True)
+class ValuesOf:
+    """The column of a metric: of completed trials, and of pruned and paused ones as they last reported it; else NaN."""
+
+    metric: str
+
+    def __call__(self, trials: Sequence[Trial]) -> Floats:
+        found = [trial.metrics.get(self.metric) if trial.status in _VALUED else None for trial in trials]
+        return np.array([v if isinstance(v, (int, float)) and abs(v) < _HUGE else np.nan for v in found], np.float64)
+
+
 @dataclass(frozen=True, eq=False)
 class MetricSeries:
     """One metric of a study's trials; everything is computed once, when it is first asked for.
@@ -54,11 +73,14 @@ class MetricSeries:
     trials: Sequence[Trial]
 
     @cached_property
+    def arrays(self) -> TrialArrays:
+        """The trials, and what has been read of them."""
+        return TrialArrays.over(self.trials)
+
+    @cached_property
     def values(self) -> Floats:
         """The metric (n,): of completed trials, and of pruned and paused ones as they last reported it; else NaN."""
-        metric = self.goal.metric
-        found = [trial.metrics.get(metric) if trial.status in _VALUED else None for trial in self.trials]
-        return np.array([v if isinstance(v, (int, float)) and abs(v) < _HUGE else np.nan for v in found], np.float64)
+        return self.arrays.of(ValuesOf(self.goal.metric))
 
     @cached_property
     def losses(self) -> Floats:
@@ -85,13 +107,13 @@ class MetricSeries:
     @cached_property
     def completed(self) -> NDArray[np.bool_]:
         """Whether each trial has completed, (n,)."""
-        return np.array([trial.status is Status.COMPLETED for trial in self.trials], dtype=bool)
+        completed: NDArray[np.bool_] = self.arrays.of(status_codes) == STATUSES.index(Status.COMPLETED)
+        return completed
 
     @cached_property
     def feasible(self) -> NDArray[np.bool_]:
         """Whether each trial has completed and keeps all outcome constraints, (n,)."""
-        keeps_all = [trial.status is Status.COMPLETED and not trial.violations for trial in self.trials]
-        return np.array(keeps_all, dtype=bool)
+        return self.arrays.of(feasible_ones)
 
     def sample(self, most: int) -> Positions:
         """At most ``most`` positions of trials with a value, in order: the best ones, and others from all the study."""
@@ -115,16 +137,12 @@ class MetricSeries:
 
     def lowest_over_time(self) -> tuple[Floats, Floats]:
         """When feasible trials completed, in seconds since the study's first trial began, and the lowest loss then."""
-        losses = self.losses.tolist()
-        ended = [
-            (trial.finished_at, losses[i])
-            for i, trial in enumerate(self.trials)
-            if self.feasible[i] and trial.finished_at is not None
-        ]
-        if not ended:
+        finished = self.arrays.of(finishing_times)
+        ended = np.flatnonzero(self.feasible & ~np.isnan(finished))
+        if not len(ended):
             return np.empty(0), np.empty(0)
-        times, lowest = np.array(sorted(ended), dtype=np.float64).T
-        return times - min(trial.created_at for trial in self.trials), lowest_so_far(lowest)
+        ended = ended[np.lexsort((self.losses[ended], finished[ended]))]
+        return finished[ended] - self.arrays.of(creation_times).min(), lowest_so_far(self.losses[ended])
 
 
 def lowest_so_far(losses: Floats) -> Floats:

@@ -7,16 +7,17 @@ Times are seconds since the study's first trial was handed out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heappop, heappush
-from typing import NamedTuple
+from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raytune_hpo.analysis.series import Floats
+from raytune_hpo.analysis.trial_arrays import TrialArrays, creation_times, workers
 from raytune_hpo.facts import Status
 from raytune_hpo.trial import Trial
 
@@ -75,40 +76,51 @@ class Timeline:
         return np.asarray(np.interp(times, ends, np.cumsum(worked)))
 
 
-class _Bar(NamedTuple):
-    """A time that a trial was on a worker, in epoch seconds; ``end`` is None while it lasts."""
-
-    begin: float
-    end: float | None
-    worker: str | None
-    trial: Trial
-
-
 def timeline_of(trials: Sequence[Trial]) -> Timeline:
     """The timeline of trials: of attempts that paused, and of the last ones; when others were lost nobody knows."""
-    bars = sorted((bar for trial in trials for bar in _bars(trial)), key=lambda bar: (bar.begin, bar.trial.number))
-    origin = min((trial.created_at for trial in trials), default=0.0)
-    seen = [t for trial in trials for t in (trial.started_at, trial.finished_at, *[r.at for r in trial.reports[-1:]])]
-    last = max((t for t in seen if t is not None), default=0.0)  # the last time that is known of the study
-    begin = np.array([bar.begin for bar in bars], dtype=np.float64) - origin
-    end = np.array([last if bar.end is None else bar.end for bar in bars], dtype=np.float64) - origin
-    end = np.maximum(end, begin)
-    lanes = _lanes([bar.worker for bar in bars], begin, end)
-    return Timeline(trials=tuple(bar.trial for bar in bars), lanes=lanes, begin=begin, end=end)
+    arrays = TrialArrays.over(trials)
+    if not len(arrays):
+        return Timeline(trials=(), lanes=np.empty(0, np.intp), begin=np.empty(0), end=np.empty(0))
+    spans, last_ones = arrays.of(_last_attempts), arrays.of(workers)
+    newest = np.flatnonzero(~np.isnan(spans[:, 0]))
+    earlier = [(row, s) for row in np.flatnonzero(arrays.of(_have_paused)).tolist() for s in trials[row].stretches]
+    rows = np.array([*newest.tolist(), *(row for row, _ in earlier)], dtype=np.intp)
+    begin = np.concatenate([spans[newest, 0], [s.began_at for _, s in earlier]])
+    end = np.concatenate([spans[newest, 1], [s.paused_at for _, s in earlier]])
+    names = [*last_ones[newest].tolist(), *(s.worker for _, s in earlier)]
+    order, origin = np.lexsort((rows, begin)), arrays.of(creation_times).min()
+    last = np.nanmax(spans[:, 2], initial=0.0)  # the last time that is known of the study
+    begin = begin[order] - origin
+    end = np.maximum(np.where(np.isnan(end), last, end)[order] - origin, begin)
+    lanes = _lanes([names[i] for i in order.tolist()], begin, end)
+    return Timeline(trials=tuple(trials[row] for row in rows[order].tolist()), lanes=lanes, begin=begin, end=end)
 
 
-def _bars(trial: Trial) -> Iterator[_Bar]:
-    """The times that a trial was on a worker."""
-    for stretch in trial.stretches:
-        yield _Bar(stretch.began_at, stretch.paused_at, stretch.worker, trial)
-    was_paused = trial.status is Status.PAUSED or (trial.status.is_finished and trial.stretches and not trial.worker)
-    if trial.started_at is None or trial.status is Status.WAITING or was_paused:
-        return
-    end = trial.finished_at
-    if trial.status.is_finished and trial.duration_s is not None:
-        before_s = sum(stretch.paused_at - stretch.began_at for stretch in trial.stretches)
-        end = trial.started_at + trial.duration_s - before_s
-    yield _Bar(trial.started_at, end, trial.worker, trial)
+def _last_attempts(trials: Sequence[Trial]) -> Floats:
+    """The begin and the end of each trial's last attempt, and the last time that is known of it, in epoch seconds, (n, 3).
+
+    NaN: it was on no worker, or is still there.
+    """
+    return np.array([_last_attempt(trial) for trial in trials], dtype=np.float64).reshape(-1, 3)
+
+
+def _last_attempt(trial: Trial) -> tuple[float, float, float]:
+    status, begin, finished = trial.status, trial.started_at, trial.finished_at
+    reports = trial.reports
+    known = max((t for t in (begin, finished, reports[-1].at if reports else None) if t is not None), default=nan)
+    is_finished, stretches = status.is_finished, trial.stretches
+    was_paused = status is Status.PAUSED or (is_finished and stretches and not trial.worker)
+    if begin is None or status is Status.WAITING or was_paused:
+        return nan, nan, known
+    if is_finished and trial.duration_s is not None:
+        before_s = sum(stretch.paused_at - stretch.began_at for stretch in stretches)
+        return begin, begin + trial.duration_s - before_s, known
+    return begin, nan if finished is None else finished, known
+
+
+def _have_paused(trials: Sequence[Trial]) -> NDArray[np.bool_]:
+    """Whether they were on a worker before their last attempt, (n,)."""
+    return np.array([bool(trial.stretches) for trial in trials], dtype=bool)
 
 
 def _lanes(workers: Sequence[str | None], begin: Floats, end: Floats) -> NDArray[np.intp]:

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from raytune_hpo.analysis.trial_arrays import TrialArrays
 from raytune_hpo.arrays import Array
 from raytune_hpo.display.text import number, short
 from raytune_hpo.errors import SpecError, nearest
@@ -91,9 +92,19 @@ class Tried:
         return found[name]
 
 
+@dataclass(frozen=True)
+class _Coordinates:
+    """The columns of a space: the coordinates of each configuration."""
+
+    space: Space
+
+    def __call__(self, trials: Sequence[Trial]) -> Array:
+        return self.space.encode([trial.config for trial in trials])
+
+
 def tried_in(space: Space, trials: Sequence[Trial]) -> Tried:
     """The values of parameters that trials of a space tried."""
-    X = space.encode([trial.config for trial in trials])
+    X = TrialArrays.over(trials).of(_Coordinates(space))
     return Tried(
         parameters=tuple(
             TriedParameter(

@@ -35,7 +35,7 @@ def arms_plot(results: Results) -> Any:
             hovertemplate=f"{style.arm_name(arm)}: %{{y}} up to trial %{{x}}<extra></extra>",
         )
         figure.add_trace(line)
-    better = [results[i] for i in MetricSeries(goal, results.trials).improvements if results[i].arm is not None]
+    better = [results[i] for i in MetricSeries(goal, results.arrays).improvements if results[i].arm is not None]
     if better:
         x, y = [trial.number for trial in better], [count_at[trial.number] for trial in better]
         marker = {**style.BEST_MARK, "size": 11}

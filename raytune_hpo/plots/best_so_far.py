@@ -25,7 +25,7 @@ def best_so_far_plot(results: Results, against: str = "trials") -> Any:
     """
     if against not in ("trials", "time"):
         raise SpecError(f'the best so far is drawn against "trials" or "time", got against={against!r}')
-    every = [MetricSeries(goal, results.trials) for goal in results.goals]
+    every = [MetricSeries(goal, results.arrays) for goal in results.goals]
     lines = [_line(series, against) for series in every]
     if not any(len(x) for x, _ in lines):
         return style.nothing("no trial has completed yet")

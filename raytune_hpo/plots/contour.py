@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from raytune_hpo.analysis.response import Surface, surface
+from raytune_hpo.analysis.response import Surface, surfaces_over
 from raytune_hpo.analysis.series import Floats, Positions
 from raytune_hpo.analysis.tried import TriedParameter
 from raytune_hpo.display.status import STATUSES
@@ -27,7 +27,7 @@ def contour_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
     if not pairs or not len(view.valued):
         return style.nothing(why_nothing(view))
     rng, tried = derive(view.results.spec.seed, "plots/contour"), view.tried.parameters
-    surfaces = [surface(tried, (tried.index(x), tried.index(y)), view.losses, rng) for x, y in pairs]
+    surfaces = surfaces_over(tried, [(tried.index(x), tried.index(y)) for x, y in pairs], view.losses, rng)
     cols = min(_COLUMNS, len(pairs))
     known = ["too few trials have both" if s is None else f"{s.num_trials:,} trials" for s in surfaces]
     # Above its panel: beside it, a long name would stand on the panel to the left.

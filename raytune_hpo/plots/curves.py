@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raytune_hpo.analysis.best import ranked
-from raytune_hpo.analysis.learning_curves import Curve, learning_curves
+from raytune_hpo.analysis.learning_curves import Curve, learning_curves, reporting
 from raytune_hpo.analysis.series import goal_named
 from raytune_hpo.display.status import STATUSES, VERDICTS, by_layer, drawn_status
 from raytune_hpo.facts import Verdict
@@ -35,13 +35,13 @@ def curves_plot(results: Results, metric: str | None = None) -> Any:
         SpecError: the study has no such metric.
     """
     goal = goal_named(metric, results.goals, results.trials)
-    found = learning_curves(results.trials, goal.metric)
+    found = [results[row] for row in reporting(results.arrays, goal.metric)]
     kept = found
     if len(found) > _MAX_CURVES:
-        best = {trial.number for trial in ranked(results.trials)[:_BEST]}
-        others = evenly_chosen([curve for curve in found if curve.trial.number not in best], _MAX_CURVES - _BEST)
-        kept = [*others, *[curve for curve in found if curve.trial.number in best]]
-    drawn = [curve.thinned(_MAX_REPORTS) for curve in kept]
+        best = {trial.number for trial in ranked(results.arrays, _BEST)}
+        others = evenly_chosen([trial for trial in found if trial.number not in best], _MAX_CURVES - _BEST)
+        kept = [*others, *[trial for trial in found if trial.number in best]]
+    drawn = [curve.thinned(_MAX_REPORTS) for curve in learning_curves(kept, goal.metric)]
     some = "" if len(drawn) == len(found) else f" ({len(drawn)} of {len(found)} trials)"
     figure = style.panels([f"{goal.metric} by step{some}" if found else "no trial has reported on its way"], height=420)
     for trace in _traces(results, drawn, goal):
@@ -55,7 +55,7 @@ def curves_plot(results: Results, metric: str | None = None) -> Any:
 
 def _traces(results: Results, drawn: Sequence[Curve], goal: Goal) -> list[Any]:
     """Few traces, each of many curves with gaps between them: a trace per curve makes a browser slow."""
-    best = ranked(results.trials)[:1]
+    best = ranked(results.arrays, 1)
     top = [curve for curve in drawn if best and curve.trial.number == best[0].number]
     rest = [curve for curve in drawn if curve not in top]
     by_status: dict[str, list[Curve]] = {status: [] for status in by_layer()}

@@ -22,7 +22,7 @@ _STACKED = [(Status(status), row) for status, row in STATUSES.items() if row.at_
 
 def duration_plot(results: Results) -> Any:
     """How many trials took how long, by status; and below the duration of each by its number."""
-    seconds = durations_of(results.trials)
+    seconds = results.arrays.of(durations_of)
     known = np.flatnonzero(~np.isnan(seconds))
     if not len(known):
         return style.nothing("no trial has ended yet")
@@ -31,7 +31,7 @@ def duration_plot(results: Results) -> Any:
     some = "" if len(drawn) == len(known) else f" ({len(drawn):,} of {len(known):,}: the longest, the others evenly)"
     title = f"how long trials took; half of them at most {duration(float(np.median(seconds[known])))}"
     figure = style.panels_of_heights([title, f"duration by trial{some}"], [220, 260], between=style.WIDE)
-    bins = histogram(results.trials)
+    bins = histogram(results.arrays)
     for trace in _steps(bins, unit):
         figure.add_trace(trace, row=1, col=1)
     for status, row in _STACKED:

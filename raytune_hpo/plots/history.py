@@ -27,7 +27,7 @@ def history_plot(results: Results) -> Any:
     """One panel per metric: completed trials, pruned, paused and running ones at their last report, failed at the foot."""
     figure = style.panels([f"{goal.metric} by trial" for goal in results.goals])
     for panel, goal in enumerate(results.goals):
-        _panel(figure, panel, results, MetricSeries(goal, results.trials))
+        _panel(figure, panel, results, MetricSeries(goal, results.arrays))
     figure.update_xaxes(title="trial", row=len(results.goals), col=1)
     figure.update_xaxes(**style.count_axis(len(results)))
     return style.name_once(figure)
@@ -60,10 +60,11 @@ def _panel(figure: Any, panel: int, results: Results, series: MetricSeries) -> N
         add(style.arm_name(arm), [trial for trial in completed if trial.arm == arm], mark, len(kept))
     if series.improvements:
         figure.add_trace(_best_line(series), row=panel + 1, col=1)
-    under_way = [t for t in results if t.status in (Status.RUNNING, Status.WAITING) and metric in t.metrics]
+    under_way = [results[row] for row in results.arrays.which(Status.RUNNING, Status.WAITING).tolist()]
+    under_way = [trial for trial in under_way if metric in trial.metrics]
     for drawn_as, row in STATUSES.items():
         add(row.word, [t for t in under_way[-_MOST_AT_FOOT:] if drawn_status(t.status) == drawn_as], row.mark)
-    _add_failed(figure, panel, [trial for trial in results if trial.status is Status.FAILED])
+    _add_failed(figure, panel, [results[row] for row in results.arrays.which(Status.FAILED).tolist()])
 
 
 def _drawn(series: MetricSeries, most: int) -> Positions:

@@ -19,7 +19,7 @@ def rank_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
     if not pairs or not len(view.valued):
         return style.nothing(why_nothing(view))
     cols = min(_COLUMNS, len(pairs))
-    drawn = view.sample(max(300, style.MOST // len(pairs)))
+    drawn = view.sample(style.most_of_a_panel(len(pairs)))
     drawn = drawn[np.argsort(-view.losses[drawn], kind="stable")]  # the best are drawn last, above the others
     ranks = np.full(len(view.losses), np.nan)
     order = np.argsort(view.losses[view.valued], kind="stable")
@@ -30,7 +30,7 @@ def rank_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
         at, rows = style.place(panel, cols), drawn[x.active[drawn] & y.active[drawn]]
         marker = {"color": ranks[rows], "coloraxis": "coloraxis", "line": {"color": "#7a828e", "width": 0.4}}
         xs, ys = style.jittered(x, rows), style.jittered(y, rows, is_upright=True)
-        trace = style.dots("trials", view.at(rows), xs, ys, [view.goal], among=len(drawn), marker=marker)
+        trace = style.dots("trials", view.at(rows), xs, ys, [view.goal], among=len(drawn) * len(pairs), marker=marker)
         figure.add_trace(trace.update(showlegend=False, legendgroup=None), **at)
         figure.update_xaxes(**style.parameter_axis(x), **at)
         figure.update_yaxes(**style.parameter_axis(y, title=False, is_upright=True), **at)

@@ -11,11 +11,13 @@ from raytune_hpo.analysis.series import Floats, Positions
 from raytune_hpo.analysis.tried import TriedParameter
 from raytune_hpo.display.status import STATUSES
 from raytune_hpo.facts import Status
+from raytune_hpo.numerics.thinning import evenly_spaced
 from raytune_hpo.plots import style
 from raytune_hpo.plots.view import View, rows_by_status, why_nothing
 
 _MAX_PANELS = 12
 _COLUMNS = 3
+_MOST_FAILED = 60  # at the foot of a panel
 
 
 def slice_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
@@ -24,10 +26,10 @@ def slice_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
     if not shown or not len(view.valued):
         return style.nothing(why_nothing(view))
     cols = min(_COLUMNS, len(shown))
-    drawn = view.sample(max(300, style.MOST // len(shown)))
+    drawn = view.sample(style.most_of_a_panel(len(shown)))
     figure = style.panels([style.short_name(parameter.name, 36) for parameter in shown], height=310, cols=cols)
     for panel, parameter in enumerate(shown):
-        _panel(figure, panel, cols, view, parameter, drawn)
+        _panel(figure, panel, cols, view, parameter, drawn, len(drawn) * len(shown))
         axis = style.metric_axis(view.goal, view.axis)
         figure.update_yaxes(**axis if panel % cols == 0 else {**axis, "title": None}, **style.place(panel, cols))
     left_out = style.note_on_trials(len(drawn), len(view.valued))
@@ -37,23 +39,25 @@ def slice_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
     return style.name_once(figure.update_layout(coloraxis=scale))
 
 
-def _panel(figure: Any, panel: int, cols: int, view: View, parameter: TriedParameter, drawn: Positions) -> None:
+def _panel(
+    figure: Any, panel: int, cols: int, view: View, parameter: TriedParameter, drawn: Positions, among: int
+) -> None:
     at = style.place(panel, cols)
+
+    def dots(name: str, rows: Positions, y: Floats, marker: Any) -> Any:
+        x = style.jittered(parameter, rows)
+        return style.dots(name, view.at(rows), x, y, [view.goal], marker=marker, among=among)
+
     for status, rows in rows_by_status(view, drawn[parameter.active[drawn]]):
         by_number = {"color": rows, "coloraxis": "coloraxis", "line": {"color": "white", "width": 0.5}}
         marker = by_number if status is Status.COMPLETED else STATUSES[status].mark
-        figure.add_trace(_dots(STATUSES[status].word, view, parameter, rows, view.values[rows], marker), **at)
+        figure.add_trace(dots(STATUSES[status].word, rows, view.values[rows], marker), **at)
     best = view.best
     if best is not None and parameter.active[best]:
-        trace = _dots("best", view, parameter, np.array([best]), view.values[[best]], style.BEST_MARK)
-        figure.add_trace(trace, **at)
+        figure.add_trace(dots("best", np.array([best]), view.values[[best]], style.BEST_MARK), **at)
     failed = view.failed[parameter.active[view.failed]]
+    failed = failed[evenly_spaced(len(failed), _MOST_FAILED)]
     if len(failed):
         height, row = np.full(len(failed), 0.03), STATUSES[Status.FAILED]
-        trace = _dots(row.word, view, parameter, failed, height, {**row.mark, "size": 6})
-        style.foot(figure, panel, cols, trace)
+        style.foot(figure, panel, cols, dots(row.word, failed, height, {**row.mark, "size": 6}))
     figure.update_xaxes(**style.parameter_axis(parameter, title=False), **at)
-
-
-def _dots(name: str, view: View, parameter: TriedParameter, rows: Positions, y: Floats, marker: Any) -> Any:
-    return style.dots(name, view.at(rows), style.jittered(parameter, rows), y, [view.goal], marker=marker)

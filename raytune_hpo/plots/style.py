@@ -27,6 +27,7 @@ BEST_MARK = {"color": ORANGE, "symbol": "star", "size": 14, "line": {"color": "#
 _ARM_COLOURS = (BLUE, GREEN, PURPLE, "#56B4E9", "#5b3a8e", "#8c6d00", "#3d4350")
 _ARM_SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "pentagon", "hexagram", "star-square")
 MOST = 4_000  # points of a figure: more make a browser slow, and no picture clearer
+_FEWEST = 200  # points of a panel
 _SMALL = 800  # points from which on they are drawn small, with short hover texts
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 _LEGEND = {"orientation": "h", "x": 1, "xanchor": "right", "yref": "container", "yanchor": "top"}
@@ -243,6 +244,11 @@ def short_name(name: str, width: int) -> str:
 
 
 # ---------------------------------------------------------------------------------------------- points
+
+
+def most_of_a_panel(num_panels: int) -> int:
+    """How many points are drawn in each of so many panels: together MOST, and in none too few to see anything."""
+    return max(_FEWEST, MOST // num_panels)
 
 
 def dots(

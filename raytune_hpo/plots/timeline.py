@@ -22,7 +22,7 @@ _LANE = 22  # pixels
 
 def timeline_plot(results: Results) -> Any:
     """How many workers were busy, and below one row per worker with its trials, or with its share of busy time."""
-    found = timeline_of(results.trials)
+    found = timeline_of(results.arrays)
     if not found.trials:
         return style.nothing("no trial has been handed out yet")
     lanes = min(found.num_lanes, _MOST_LANES)

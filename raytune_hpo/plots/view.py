@@ -49,8 +49,8 @@ class View(MetricSeries):
     @cached_property
     def failed(self) -> Positions:
         """Positions of the failed trials, or of an even choice of them where they are many."""
-        failed = [i for i, trial in enumerate(self.trials) if trial.status is Status.FAILED]
-        return np.array(failed, dtype=np.intp)[evenly_spaced(len(failed), _MOST_FAILED)]
+        failed = self.arrays.which(Status.FAILED)
+        return failed[evenly_spaced(len(failed), _MOST_FAILED)]
 
     def parameters(self, names: Sequence[str] | None, most: int) -> list[TriedParameter]:
         """The parameters of these names, or at most ``most`` of those that matter most.
@@ -101,8 +101,8 @@ def view(results: Results, metric: str | None = None) -> View:
         SpecError: no trial has such a metric.
     """
     if metric == FRONT and len(results.goals) > 1:
-        return FrontView(Goal(FRONT), results.trials, results)
-    return View(goal_named(metric, results.goals, results.trials), results.trials, results)
+        return FrontView(Goal(FRONT), results.arrays, results)
+    return View(goal_named(metric, results.goals, results.trials), results.arrays, results)
 
 
 def rows_by_status(view: View, rows: Positions) -> list[tuple[Status, Positions]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -28,6 +28,7 @@ from raytune_hpo.analysis.repeats import Noise, noise_among
 from raytune_hpo.analysis.savings import Savings, early_stopping_savings
 from raytune_hpo.analysis.series import Floats, MetricSeries, goal_named
 from raytune_hpo.analysis.stagnation import has_stagnated
+from raytune_hpo.analysis.trial_arrays import TrialArrays
 from raytune_hpo.analysis.tried import Tried, tried_in
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.display.foreign_words import RESULTS, no_attribute
@@ -65,6 +66,7 @@ class Results(Sequence[Trial]):
     ) -> None:
         self._spec, self._trials = spec, tuple(trials)
         self._plan, self._storage = plan, storage
+        self._arrays = TrialArrays(self._trials)
 
     @classmethod
     def from_ledger(cls, ledger: Ledger, plan: RunPlan | None = None, storage: Any = None) -> Results:
@@ -109,6 +111,21 @@ class Results(Sequence[Trial]):
         """All trials by number, unfinished ones included."""
         return self._trials
 
+    @property
+    def arrays(self) -> TrialArrays:
+        """What was read of every trial, for figures and importances."""
+        return self._arrays
+
+    def after(self, ledger: Ledger, changed: Collection[int]) -> Results:
+        """The results as a fold has them now; what was read of trials that have not changed since is kept.
+
+        Args:
+            changed: the numbers of those that have, and of those that are new.
+        """
+        grown = Results.from_ledger(ledger, self._plan, self._storage)
+        grown._arrays = self._arrays.after(grown._trials, changed)
+        return grown
+
     def __len__(self) -> int:
         return len(self._trials)
 
@@ -133,7 +150,7 @@ class Results(Sequence[Trial]):
     @cached_property
     def arms(self) -> dict[str, int]:
         """The number of trials that each arm of a portfolio has suggested; empty where the sampler has no arms."""
-        return num_by_arm(self._trials)
+        return num_by_arm(self.arrays)
 
     @cached_property
     def savings(self) -> Savings:
@@ -143,7 +160,7 @@ class Results(Sequence[Trial]):
     @cached_property
     def tried(self) -> Tried:
         """The values of each parameter that were tried, as columns of numbers; only of those that vary."""
-        return tried_in(self._spec.space, self._trials)
+        return tried_in(self._spec.space, self.arrays)
 
     def importances(
         self,
@@ -301,7 +318,7 @@ class Results(Sequence[Trial]):
     def _losses(self, metric: str | None) -> Floats:
         if metric == FRONT and len(self.goals) > 1:
             return front_ranks(self._trials, self.goals)
-        return MetricSeries(goal_named(metric, self.goals, self._trials), self._trials).losses
+        return MetricSeries(goal_named(metric, self.goals, self._trials), self.arrays).losses
 
     # -------------------------------------------------------------------------------------------- how sure it is
 

@@ -74,7 +74,7 @@ def _history_picture(results: Results) -> str:
         for trial in shown
         if _is_drawn(trial, results.goals)
     ]
-    better = evenly_chosen(MetricSeries(goal, results.trials).improvements, MAX_DOTS)
+    better = evenly_chosen(MetricSeries(goal, results.arrays).improvements, MAX_DOTS)
     best = [(index, results[index].metrics[metric]) for index in better]
     caption = f"{goal_text(results)} by trial, and the best so far"
     drawn = svg.draw_history(
@@ -221,7 +221,7 @@ def best_rows(results: Results, num: int) -> list[Trial]:
     """The trials that a short table shows: points from all over the front, or the best in the only metric."""
     if len(results.goals) > 1:
         return [point.trial for point in front_points(results.best_trials, results.goals, num)]
-    return ranked(results.trials)[:num]
+    return ranked(results.arrays, num)
 
 
 def header_of(results: Results, rows: list[Trial]) -> list[str]:

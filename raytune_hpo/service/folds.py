@@ -6,15 +6,20 @@ import asyncio
 import threading
 from bisect import insort
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from raytune_hpo.analysis.failures import reason_of_failure
+from raytune_hpo.analysis.series import ValuesOf
+from raytune_hpo.analysis.trial_arrays import Column, feasible_ones, status_codes
+from raytune_hpo.analysis.tried import tried_in
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import StudyNotFound
-from raytune_hpo.facts import Fact, StudyCreated
+from raytune_hpo.facts import Fact, Status, StudyCreated
 from raytune_hpo.journal import Storage
+from raytune_hpo.results import Results
 from raytune_hpo.spec import StudySpec
 
 PATIENCE_S = 1.0  # how long a request waits for a study that is being read for the first time
@@ -27,9 +32,10 @@ class Fold:
     """A study as it is read: its ledger, and its completed trials in the order of their values.
 
     Attributes:
-        name: of the study.
+        name: of the study; ``created_at``: when it was made, in epoch seconds.
         by_loss: (loss in the first goal, number) of completed trials, best first.
         by_duration: (seconds, number) of finished trials.
+        failed: the numbers of failed trials, in order; ``by_reason``: the same by why they failed, as they did so.
         improved_s: the running time, in seconds, at which each of ``ledger.improved`` came, in the first goal.
         last: the newest facts, with the places that they have in the journal.
     """
@@ -39,21 +45,65 @@ class Fold:
         self.ledger = Ledger(StudySpec.from_json(first.spec))
         self.by_loss: list[tuple[float, int]] = []
         self.by_duration: list[tuple[float, int]] = []
+        self.failed: list[int] = []
+        self.by_reason: dict[str, list[int]] = {}
         self.improved_s: list[float] = []
         self.last: deque[tuple[int, Fact]] = deque(maxlen=LAST_FACTS)
-        self.last_at = first.at
+        self.created_at = self.last_at = first.at
+        self._results: Results | None = None
+        self._results_at = 0
+        self._changed: set[int] = set()  # the numbers of trials since then
+        self._made: dict[Hashable, Any] = {}
+        self._made_at = 0
 
     @property
     def seq(self) -> int:
         """How many facts it has taken in: the clock of everything that is said of it."""
         return self.ledger.seen
 
+    @property
+    def results(self) -> Results:
+        """The results as they are now. What figures read of every trial is kept until that trial changes."""
+        known, spec = self._results, self.ledger.spec
+        if known is None or known.spec.space is not spec.space:  # or it has grown: all coordinates are new
+            self._results = Results.from_ledger(self.ledger)
+        elif self._results_at != self.seq:
+            self._results = known.after(self.ledger, self._changed)
+        self._results_at = self.seq
+        self._changed.clear()
+        assert self._results is not None
+        return self._results
+
+    def once(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        """What is made of the study as it is now, made once for each number of facts."""
+        if self._made_at != self.seq:
+            self._made.clear()
+            self._made_at = self.seq
+        if key not in self._made:
+            self._made[key] = make()
+        made: _T = self._made[key]
+        return made
+
+    def warm(self) -> None:
+        """Read of all trials what most figures begin with, so that nobody waits for it."""
+        arrays = self.results.arrays
+        values = [ValuesOf(goal.metric) for goal in self.ledger.spec.goals]
+        columns: list[Column] = [status_codes, feasible_ones, *values]
+        for column in columns:
+            arrays.of(column)
+        tried_in(self.ledger.spec.space, arrays)
+
     def take(self, fact: Fact) -> None:
         """Take a fact in."""
         self.last.append((self.ledger.seen, fact))
         self.last_at = fact.at
         trial = self.ledger.apply(fact)
+        if trial is not None:
+            self._changed.add(trial.number)
         if trial is not None and trial.status.is_finished and trial.finished_at is not None:
+            if trial.status is Status.FAILED:
+                insort(self.failed, trial.number)
+                self.by_reason.setdefault(reason_of_failure(trial), []).append(trial.number)
             if trial.losses is not None:
                 insort(self.by_loss, (trial.losses[0], trial.number))
             if trial.duration_s is not None:
@@ -148,6 +198,7 @@ class ReadModel:
                     fold.take(fact)
                     if fold.seq % 1_000 == 0:
                         shelf.progress = fold.seq, max(total, fold.seq)
+            fold.warm()
             shelf.fold = fold
             self._make_room(name)
             return

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
 
-from raytune_hpo.results import Results
 from raytune_hpo.results.records import plain, trial_record
 from raytune_hpo.service import shapes
 from raytune_hpo.service.access import check_role
@@ -16,7 +16,7 @@ from raytune_hpo.service.endpoints import Answer, Call, Endpoint
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.models.objective import model_of
 from raytune_hpo.service.problems import Problem
-from raytune_hpo.service.reading_routes import of_study, viewed
+from raytune_hpo.service.reading_routes import existing, of_study, viewed
 from raytune_hpo.service.records import stopping_record
 from raytune_hpo.trial import Trial
 
@@ -38,12 +38,12 @@ def best_of(fold: Fold) -> Trial:
         NoCompletedTrial: there is none.
     """
     found = fold.ledger.best[0]
-    return Results.from_ledger(fold.ledger).best_trial if found is None else found
+    return fold.results.best_trial if found is None else found
 
 
 async def front(call: Call) -> Answer:
     def read(fold: Fold) -> Any:
-        found = Results.from_ledger(fold.ledger).best_trials
+        found = fold.results.best_trials
         return {"items": [trial_record(t) for t in found], "next": None, "seq": fold.seq}
 
     return await of_study(call, read)
@@ -53,7 +53,7 @@ async def importances(call: Call) -> Answer:
     metric = call.query.metric
 
     def read(fold: Fold) -> Any:
-        shares = Results.from_ledger(fold.ledger).importances(metric)
+        shares = fold.once(("importances", metric), lambda: fold.results.importances(metric))
         completed = len(fold.by_loss)
         return {"method": "ped_anova", "completed": completed, "importances": plain(shares), "seq": fold.seq}
 
@@ -71,21 +71,26 @@ async def figure(call: Call) -> Answer | Response:
         raise Problem("not-found", f"a figure is one of {', '.join(FIGURES)}; got {name[:40]!r}")
     options = {"metric": call.query.metric} if call.query.metric is not None and name in _OF_METRIC else {}
 
-    def read(fold: Fold) -> str:
-        drawn: str = getattr(Results.from_ledger(fold.ledger).plot, name)(**options).to_json()
-        return drawn
-
-    answer = await of_study(call, read)
+    answer = await of_study(call, lambda fold: drawn(fold, name, options))
     if answer.body is None:
         return answer
     return Response(answer.body, 200, dict(answer.headers), "application/json")
+
+
+def drawn(fold: Fold, name: str, options: Mapping[str, str]) -> str:
+    """A figure as JSON for plotly."""
+    plot = getattr(fold.results.plot, name)
+    return fold.once(("figure", name, *options.items()), lambda: str(plot(**options).to_json()))
 
 
 async def best_code(call: Call) -> Answer | Response:
     language = call.query.language
 
     def read(fold: Fold) -> str:
-        return code(fold, best_of(fold), language, model_of(fold.ledger.spec))
+        found = best_of(fold) if call.query.trial is None else existing(fold, call.query.trial)
+        if found.losses is None:
+            raise Problem("no-result-yet", f"trial {found.number} has not completed, so that it has no value to repeat")
+        return code(fold, found, language, model_of(fold.ledger.spec))
 
     answer = await of_study(call, read)
     if answer.body is None:

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any
 
 from raytune_hpo.core.audit import audit
@@ -16,6 +16,7 @@ from raytune_hpo.errors import HpoError
 from raytune_hpo.journal import integrity_of, open_storage
 from raytune_hpo.protocols import Clock
 from raytune_hpo.results.records import error_record, plain
+from raytune_hpo.service.models.measuring import end_with_parent
 
 MAX_JOBS = 100  # that are remembered
 AT_ONCE = 1  # the others wait: a machine that tunes has other things to do
@@ -72,15 +73,23 @@ class Jobs:
         """The job of this id, while it is remembered."""
         return self._jobs.get(key)
 
+    def newest(self, kind: str, study: str) -> Job | None:
+        """The last job of this kind that was begun for a study, while it is remembered."""
+        return next((job for job in reversed(self._jobs.values()) if (job.kind, job.study) == (kind, study)), None)
+
     def close(self) -> None:
         for task in self._tasks:
             task.cancel()
         if self._process is not None:
             self._process.shutdown(wait=False, cancel_futures=True)
+            for (
+                process
+            ) in active_children():  # what a job has recorded is durable; the server does not wait for the rest
+                process.kill()
 
     async def _do(self, job: Job, is_aside: bool, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
         if is_aside and self._process is None:
-            self._process = ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn"))
+            self._process = ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn"), initializer=end_with_parent)
         executor = self._process if is_aside else None
         try:
             job.result = await asyncio.get_running_loop().run_in_executor(executor, work, *args)

@@ -7,17 +7,26 @@ import hashlib
 import json
 import operator
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from raytune_hpo.analysis.columns import flattened
+from raytune_hpo.analysis.series import Floats
+from raytune_hpo.analysis.trial_arrays import STATUSES, status_codes
+from raytune_hpo.facts import Status
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.trial import Trial
 
 _WHERE = re.compile(r"\s*(\S.*?)\s*(<=|>=|==|!=|<|>|=)\s*(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*")
+_HUGE = 1e308  # whole numbers may lie beyond all floats
+_Place = tuple[float, int]  # by what trials are sorted, and a trial's number
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -69,20 +78,18 @@ def page_of(fold: Fold, listing: Listing, limit: int, cursor: str | None) -> Pag
         Problem: the cursor is of another list, or the filter names no column.
     """
     after = None if cursor is None else _place(cursor, listing)
-    matches = _filter(fold, listing)
-    found: list[tuple[Any, Trial]] = []
-    for place, trial in _ordered(fold, listing.sort, after):
-        if matches(trial):
-            if len(found) == limit:
-                return Page(trials=_trials(found), next=_cursor(found[-1][0], listing), seq=fold.seq)
-            found.append((place, trial))
-    return Page(trials=_trials(found), next=None, seq=fold.seq)
+    places = list(islice(_ordered(fold, listing.sort, after, _matching(fold, listing)), limit + 1))
+    shown, trials = places[:limit], fold.ledger.trials
+    return Page(
+        trials=tuple(trials[place[1]] for place in shown),
+        next=_cursor(shown[-1], listing) if len(places) > limit else None,
+        seq=fold.seq,
+    )
 
 
 def count(fold: Fold, listing: Listing) -> int:
     """How many trials a list has in all."""
-    matches = _filter(fold, listing)
-    return sum(matches(trial) for _, trial in _ordered(fold, listing.sort, None))
+    return sum(1 for _ in _ordered(fold, listing.sort, None, _matching(fold, listing)))
 
 
 def columns(fold: Fold) -> list[str]:
@@ -104,13 +111,27 @@ def value_in(trial: Trial, column: str) -> Any:
     return trial.config[column] if column in trial.config else flattened(trial.config).get(column)  # of a branch
 
 
-def _trials(found: Iterable[tuple[Any, Trial]]) -> tuple[Trial, ...]:
-    return tuple(trial for _, trial in found)
+@dataclass(frozen=True)
+class _Numbers:
+    """The column of what a table shows under a name: numbers, and NaN for all else."""
+
+    name: str
+
+    def __call__(self, trials: Sequence[Trial]) -> Floats:
+        cells = [value_in(trial, self.name) for trial in trials]
+        return np.array([v if isinstance(v, (int, float)) and abs(v) < _HUGE else np.nan for v in cells], np.float64)
 
 
-def _filter(fold: Fold, listing: Listing) -> Callable[[Trial], bool]:
+def _matching(fold: Fold, listing: Listing) -> NDArray[np.bool_] | None:
+    """Which trials the filters let through, by number; None: all."""
+    if listing.where is None and listing.status is None:
+        return None
+    arrays = fold.results.arrays
+    found = np.ones(len(arrays), dtype=bool)
+    if listing.status is not None:
+        found = arrays.of(status_codes) == STATUSES.index(Status(listing.status))
     if listing.where is None:
-        return lambda trial: listing.status is None or trial.status == listing.status
+        return found
     parsed = _WHERE.fullmatch(listing.where)
     known = columns(fold)
     if parsed is None or parsed[1] not in known:
@@ -119,38 +140,36 @@ def _filter(fold: Fold, listing: Listing) -> Callable[[Trial], bool]:
             f"where is COLUMN OP NUMBER, such as {known[0]} < 0.5, with one of the columns {', '.join(known[:40])}; "
             f"got {listing.where[:100]!r}",
         )
-    column, compare, bound = parsed[1], _OPERATORS[parsed[2]], float(parsed[3])
-
-    def matches(trial: Trial) -> bool:
-        if listing.status is not None and trial.status != listing.status:
-            return False
-        value = value_in(trial, column)
-        return isinstance(value, (int, float)) and compare(value, bound)
-
-    return matches
+    values = arrays.of(_Numbers(parsed[1]))
+    return found & ~np.isnan(values) & _OPERATORS[parsed[2]](values, float(parsed[3]))
 
 
-def _ordered(fold: Fold, sort: str, after: Any) -> Iterator[tuple[Any, Trial]]:
-    """Trials with the places that a cursor remembers, after one of these."""
-    trials = fold.ledger.trials
-    if sort == "number":
-        return ((n, trials[n]) for n in range(0 if after is None else after + 1, len(trials)))
-    if sort == "-number":
-        return ((n, trials[n]) for n in range(len(trials) - 1 if after is None else after - 1, -1, -1))
+def _ordered(fold: Fold, sort: str, after: _Place | None, matching: NDArray[np.bool_] | None) -> Iterator[_Place]:
+    """The places of trials that match, after one of these."""
+    if sort in ("number", "-number"):
+        num = len(fold.ledger.trials)
+        numbers = range(num) if matching is None else np.flatnonzero(matching).tolist()
+        if sort == "number":
+            begin = 0 if after is None else bisect_right(numbers, after[1])
+            return ((0.0, number) for number in numbers[begin:])
+        end = len(numbers) if after is None else bisect_left(numbers, after[1])
+        return ((0.0, number) for number in reversed(numbers[:end]))
     column = fold.by_loss if sort == "metric" else fold.by_duration
     begin = 0 if after is None else bisect_right(column, after)
-    return ((place, trials[place[1]]) for place in column[begin:])
+    places = islice(column, begin, None)
+    if matching is None:
+        return places
+    is_match = matching.tobytes()  # one by one, bytes are read more quickly than an array
+    return (place for place in places if is_match[place[1]])
 
 
-def _cursor(place: Any, listing: Listing) -> str:
+def _cursor(place: _Place, listing: Listing) -> str:
     return base64.urlsafe_b64encode(json.dumps([listing.digest, place]).encode()).decode().rstrip("=")
 
 
-def _place(cursor: str, listing: Listing) -> Any:
+def _place(cursor: str, listing: Listing) -> _Place:
     try:
         digest, place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if digest == listing.digest and listing.sort in ("number", "-number"):
-            return int(place)
         if digest == listing.digest:
             return float(place[0]), int(place[1])
     except (ValueError, TypeError, IndexError, KeyError):

@@ -227,6 +227,13 @@ class FactsQuery(Shape):
     limit: int = Field(default=1_000, ge=1, le=10_000)
 
 
+class Repeats(Shape):
+    """How many of the best configurations are run again, and how often."""
+
+    top: int = Field(default=5, ge=1, le=20)
+    repeats: int = Field(default=10, ge=2, le=100, description="of each")
+
+
 class MetricQuery(Shape):
     metric: str | None = Field(default=None, max_length=200)
 
@@ -237,6 +244,7 @@ class CompareQuery(Shape):
 
 class CodeQuery(Shape):
     language: Literal["json", "python", "yaml", "command", "sklearn"] = "json"
+    trial: int | None = Field(default=None, ge=0, description="that has completed; the best by default")
 
 
 class EventsQuery(Shape):

@@ -19,6 +19,7 @@ from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.service.folds import Fold, ReadModel
 from raytune_hpo.service.hosting import HostedStudy, is_hosted, plan_of
 from raytune_hpo.service.models import installed
+from raytune_hpo.service.models.confirming import Confirming, is_measured_here
 from raytune_hpo.service.models.local_workers import LocalWorkers
 from raytune_hpo.service.models.objective import model_of
 from raytune_hpo.service.models.tables import Table, Tables
@@ -29,6 +30,7 @@ from raytune_hpo.spec import Limits, StudySpec
 
 PATIENCE_S = 5.0  # how long a write waits for the storage, before its sender is told to come again
 CLUSTER_S = 5.0
+START_S = 0.5  # how long a service that is started waits for its studies before it answers
 _MEMORY = "memory"  # the URL of studies that only this process has
 _log = logging.getLogger("raytune_hpo")
 
@@ -64,22 +66,46 @@ class Studies:
         self.tables, self.folder = tables, folder
         self._hosted: dict[str, HostedStudy] = {}
         self._workers: dict[str, LocalWorkers] = {}
+        self._coming: set[str] = set()  # hosted before the service was started, and not taken up yet
         self._opening = asyncio.Lock()
         self._waiting: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Take up again what this kind of service hosted, and what has not ended."""
-        for row in await asyncio.to_thread(self.storage.studies):
+        """Begin to take up again what this kind of service hosted, and what has not ended; long studies take longer."""
+        specs = await asyncio.to_thread(self._hosted_before)
+        self._coming = set(specs)
+        coming = asyncio.get_running_loop().create_task(self._take_up(specs))
+        self._waiting.add(coming)
+        coming.add_done_callback(self._waiting.discard)
+        await asyncio.wait([coming], timeout=START_S)
+
+    def _hosted_before(self) -> dict[str, StudySpec]:
+        """The studies that a service has made, by name."""
+        found = {}
+        for row in self.storage.studies():
             try:
-                spec = await asyncio.to_thread(self._stored_spec, row.name)
-                if is_hosted(spec) and await asyncio.to_thread(self._goes_on, row.name):
-                    await self._host(plan_of(spec), again=True)
+                spec = self._stored_spec(row.name)
             except HpoError as error:
                 _log.warning("study %r is not taken up: %s", row.name, error)
+                continue
+            if is_hosted(spec):
+                found[row.name] = spec
+        return found
+
+    async def _take_up(self, specs: Mapping[str, StudySpec]) -> None:
+        for name, spec in specs.items():
+            try:
+                if await asyncio.to_thread(self._goes_on, name):
+                    await self._host(plan_of(spec), again=True)
+            except HpoError as error:
+                _log.warning("study %r is not taken up: %s", name, error)
+            finally:
+                self._coming.discard(name)
 
     async def close(self) -> None:
         for waiting in self._waiting:
             waiting.cancel()
+        await asyncio.gather(*self._waiting, return_exceptions=True)
         for name in list(self._hosted):
             await self._retire(name)
         self.reads.close()
@@ -124,7 +150,14 @@ class Studies:
     # -------------------------------------------------------------------------------------------- finding
 
     def hosted(self, name: str) -> HostedStudy | None:
-        """The study, if it runs here."""
+        """The study, if it runs here.
+
+        Raises:
+            Problem: the service has just been started, and is still reading it.
+        """
+        if name in self._coming:
+            detail = f"study {name!r} is being read, as the service was started just now; ask again"
+            raise Problem("unavailable", detail, headers={"Retry-After": "1"})
         study = self._hosted.get(name)
         return None if study is None or study.is_over else study
 
@@ -160,7 +193,7 @@ class Studies:
 
     def kind(self, fold: Fold) -> str:
         """ "hosted", "cluster" or "stored"."""
-        if self.hosted(fold.name) is not None:
+        if fold.name in self._coming or self.hosted(fold.name) is not None:
             return "hosted"
         on_ray = fold.ledger.spec.settings.get("runtime") == "ray" and fold.ledger.stopped is None
         return "cluster" if on_ray and self._address is not None else "stored"
@@ -292,6 +325,32 @@ class Studies:
                 f"study {name!r} has room for {left} more trials, got {len(observations)}; extend num_trials first",
             )
         return numbers
+
+    async def confirming(self, name: str, top: int, repeats: int) -> Confirming:
+        """What confirms the best of a study that is measured here.
+
+        Raises:
+            Problem: its objective or its table is elsewhere, or nothing has completed. StudyNotFound: there is none.
+        """
+        spec, has_best = await self.reads.read(name, lambda fold: (fold.ledger.spec, fold.ledger.best[0] is not None))
+        if not is_measured_here(spec):
+            raise Problem(
+                "not-running",
+                f"the objective of study {name!r} is where its workers are; confirm it there, in Python: "
+                f"hpo.load({name!r}, ...).confirm(objective=...)",
+            )
+        if not has_best:
+            raise Problem("no-result-yet", f"confirming needs a completed trial, and study {name!r} has none yet")
+        model = model_of(spec)
+        table = None if model is None else await self.table(model.table)
+        return Confirming(
+            storage=self.words if self.is_shared else self.storage,
+            name=name,
+            top=top,
+            repeats=repeats,
+            table=None if table is None else table.path,
+            folder=self.folder,
+        )
 
     async def delete(self, name: str) -> None:
         """Forget a study.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.core.messages import Observation
 from raytune_hpo.display.text import first_line
@@ -13,10 +13,14 @@ from raytune_hpo.service.bodies import MAX_WORKER_BODY
 from raytune_hpo.service.endpoints import Answer, Call, Endpoint
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.hosting import HostedStudy
-from raytune_hpo.service.jobs import MAX_JOBS, audited
+from raytune_hpo.service.jobs import MAX_JOBS, Job, audited
+from raytune_hpo.service.models.confirming import KIND
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.reading_routes import existing
 from raytune_hpo.service.records import study_resource
+
+if TYPE_CHECKING:
+    from raytune_hpo.service.app import Service
 
 
 async def _resource(call: Call, name: str) -> dict[str, Any]:
@@ -161,6 +165,27 @@ async def begin_audit(call: Call) -> Answer:
     return Answer(body=job.record(), status=202, headers={"Location": location})
 
 
+async def begin_confirming(call: Call) -> Answer:
+    """Run the best configurations again: the answer is the job that does."""
+    given: shapes.Repeats = call.body
+    job = await confirmed(call.service, call.study, given)
+    location = call.request.url_for("get_job", job=job.id).path
+    return Answer(body=job.record(), status=202, headers={"Location": location})
+
+
+async def confirmed(service: Service, name: str, given: shapes.Repeats) -> Job:
+    """The job that confirms the best of a study; the one that runs already, if there is one.
+
+    Raises:
+        Problem: the study cannot be confirmed here.
+    """
+    running = service.jobs.newest(KIND, name)
+    if running is not None and running.state == "running":
+        return running
+    confirming = await service.studies.confirming(name, given.top, given.repeats)
+    return service.jobs.begin(KIND, name, confirming, is_aside=service.studies.is_shared)
+
+
 async def get_job(call: Call) -> Answer:
     key = str(call.request.path_params["job"])
     job = call.service.jobs.find(key)
@@ -301,6 +326,16 @@ ENDPOINTS = (
         is_creating=True,
     ),
     _edit("POST", "/studies/{study}/audit", "begin_audit", "Recompute the study, as a job", begin_audit, status=202),
+    _edit(
+        "POST",
+        "/studies/{study}/confirm",
+        "begin_confirming",
+        "Run the best configurations again, as a job",
+        begin_confirming,
+        body=shapes.Repeats,
+        status=202,
+        errors=["not-running", "no-result-yet"],
+    ),
     _edit("GET", "/jobs/{job}", "get_job", "A job, and what came of it", get_job),
     _edit(
         "DELETE",

@@ -174,3 +174,16 @@ def test_notebooks(tmp_path: Path) -> None:
         "competing_objectives": True,
     }
     assert all(figure["asked"] == "<= 240" and figure["measured"] > 0 for figure in figures.values())
+
+
+def test_service(tmp_path: Path) -> None:
+    """Nothing is lost or doubled at any size, and a newcomer comes to the end of a first study in two minutes."""
+    figures = measured(tmp_path, "service")
+    for name in ("writes", "workers", "killed", "postgres"):
+        assert figures[f"{name}_lost"]["measured"] == figures[f"{name}_doubled"]["measured"] == 0, name
+        assert figures[f"{name}_lost"]["detail"]["finished"] > 0, name
+    assert figures["killed_twice"]["measured"] == figures["asleep"]["measured"] == 0
+    assert figures["lost_workers_missing"]["measured"] == 0
+    assert figures["figure_history_kb"]["measured"] > 10 and figures["page_study_kb"]["measured"] > 1
+    assert {"start", "memory_at_rest", "reads_study", "streams", "viewers", "cold_readable", "memory"} <= set(figures)
+    assert "newcomer" not in figures or 0 < figures["newcomer"]["measured"] < 120

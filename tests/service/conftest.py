@@ -19,11 +19,11 @@ SPACE = {"x": {"type": "float", "low": 0, "high": 1}, "n": {"type": "int", "low"
 
 
 class Patient(httpx.HTTPTransport):
-    """Waits and asks again where a token has asked too often in a second: tests do."""
+    """Waits and asks again where a token has asked too often in a second, and while a service reads its studies again."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         answer = super().handle_request(request)
-        while answer.status_code == 429 and b"Too many requests" in answer.read():
+        while answer.status_code in (429, 503) and any(w in answer.read() for w in (b"Too many requests", b"just now")):
             time.sleep(float(answer.headers["Retry-After"]))
             answer = super().handle_request(request)
         return answer

@@ -198,6 +198,45 @@ def test_from_a_table_to_a_script_that_gives_the_value_again(opened, server, tmp
     assert page.evaluate("refused") == []
 
 
+def test_no_title_of_a_figure_is_cut_off_on_a_narrow_screen(opened, server, drawn):
+    page = opened(width=320)
+    page.goto(f"{server.url}/studies/drawn/figures")
+    for name in ("importances", "distribution", "timeline"):
+        place = page.locator(f"#{name} [data-figure]")
+        place.scroll_into_view_if_needed()
+        place.locator(".main-svg").first.wait_for(timeout=60_000)
+        right = place.bounding_box()["x"] + place.bounding_box()["width"]
+        titles = place.locator(".annotation-text, .gtitle, .xtitle")
+        ends = [titles.nth(index).bounding_box() for index in range(titles.count())]
+        assert ends, name
+        assert [end for end in ends if end["x"] + end["width"] > right + 1] == [], name
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_best_is_confirmed_by_keyboard_alone(opened, server, scheme):
+    name = f"iris-{scheme}"
+    trees = {"tree": {"max_depth": {"low": 2, "high": 4}}}
+    objective = {"kind": "sklearn", "dataset": "bundled:iris", "target": "target", "folds": 3, "estimators": trees}
+    body = {"name": name, "metric": "accuracy", "limits": {"num_trials": 5}, "objective": objective}
+    assert server.api().post("/studies", json=body).status_code == 201
+    page = opened(width=320, scheme=scheme)
+    page.goto(f"{server.url}/studies/{name}")
+    page.get_by_text("ended").first.wait_for(timeout=60_000)
+    page.goto(f"{server.url}/studies/{name}/best")
+    page.get_by_text("seen once").wait_for()
+    page.locator("summary", has_text="Confirm").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.type("2")
+    page.keyboard.press("Tab")
+    page.keyboard.type("3")
+    page.keyboard.press("Enter")
+    page.get_by_text("that were run again").wait_for(timeout=60_000)
+    assert page.get_by_text("seen once").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert page.evaluate("refused") == []
+
+
 def test_a_failed_trial_s_traceback_is_two_clicks_from_the_list(opened, server, drawn):
     page = opened()
     page.get_by_role("link", name="drawn", exact=True).click()

@@ -198,7 +198,7 @@ class _Reporter:
 
 def main() -> None:
     """Get ready, then run what comes in until nothing more does."""
-    _end_with_parent()
+    end_with_parent()
     pipes = _Pipes()
     task = pipes.hear() or {}
     try:
@@ -237,7 +237,7 @@ def _run(pipes: _Pipes, trial: Mapping[str, Any], objective: Objective, rules: M
     """Run a trial, in the fork, which ends here."""
     code = 1
     try:
-        _end_with_parent()
+        end_with_parent()
         _limit_memory(trial["memory_bytes"])
         assignment = Assignment(number=trial["number"], attempt=trial["attempt"], config=trial["config"])
         with routed():
@@ -248,7 +248,7 @@ def _run(pipes: _Pipes, trial: Mapping[str, Any], objective: Objective, rules: M
         os._exit(code)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Leave nothing behind where the service is killed, on systems that can promise it; elsewhere, at the next report."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,16 @@ class Training:
         self._x, self._y = _data(objective, path)
         self._scorer = get_scorer(objective.scored_by.scoring)
 
-    def __call__(self, config: Mapping[str, Any]) -> dict[str, float]:
-        """The mean score over the folds, which are reported one by one."""
+    def __call__(self, config: Mapping[str, Any], seed: int | None = None) -> dict[str, float]:
+        """The mean score over the folds, which are reported one by one.
+
+        Args:
+            seed: of the folds and of what the model draws; None: the study's.
+        """
         from sklearn.base import clone
 
-        objective, name = self._objective, self._objective.score
+        objective = self._objective if seed is None else replace(self._objective, seed=seed)
+        name = objective.score
         model = pipeline(objective, config["model"])
         scores: list[float] = []
         for train, test in folds(objective).split(self._x, self._y):

@@ -12,6 +12,7 @@ from raytune_hpo.display.text import number, short
 from raytune_hpo.service.code import LANGUAGES, code, languages
 from raytune_hpo.service.comparing import in_words
 from raytune_hpo.service.folds import Fold
+from raytune_hpo.service.jobs import Job
 from raytune_hpo.service.models.objective import model_of
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
@@ -19,16 +20,20 @@ from raytune_hpo.trial import Trial
 _NEAREST = 5  # trials that are shown behind the best
 
 
-def best(fold: Fold, language: str) -> dict[str, Any]:
+def best(fold: Fold, language: str, confirming: Job | None) -> dict[str, Any]:
     """What the page shows.
 
     Args:
         language: of the code; the first one that there is, where it is none.
+        confirming: the newest job that runs the best again, if there is one.
     """
     ledger, found = fold.ledger, fold.ledger.best[0]
     if found is None:
         return {"best": None}
     goal, model = ledger.spec.goals[0], model_of(ledger.spec)
+    confirmed = None if confirming is None else _confirmed(confirming)
+    if confirmed is not None and confirmed["state"] == "done":
+        found = ledger.trials[confirmed["number"]]
     known = languages(model)
     chosen = language if language in known else known[0]
     return {
@@ -38,12 +43,49 @@ def best(fold: Fold, language: str) -> dict[str, Any]:
         "file": LANGUAGES[chosen][1],
         "code": code(fold, found, chosen, model),
         "table": None if model is None or model.table.startswith("bundled:") else model.title,
+        "confirming": confirmed,
         "parameters": _parameters(ledger.spec.space, found),
         "next_best": [
             {"number": n, "value": number(goal.value(loss)), "behind": number(loss - fold.by_loss[0][0])}
             for loss, n in fold.by_loss[1 : _NEAREST + 1]
         ],
     }
+
+
+def _confirmed(job: Job) -> dict[str, Any]:
+    """What has become of the repeats."""
+    if job.state != "done":
+        return {"state": job.state, "error": job.result["message"] if job.result else ""}
+    found = job.result
+    first, rivals = found["candidates"][0], found["rivals"]
+    optimism = found["optimism"]
+    return {
+        "state": job.state,
+        "study": found["study"],
+        "number": first["numbers"][0],
+        "mean": "none" if first["mean"] is None else number(first["mean"]),
+        "interval": _interval(first),
+        "level": f"{found['level']:.0%}",
+        "optimism": "" if optimism is None else number(abs(optimism)),
+        "was_too_good": optimism is not None and optimism > 0,
+        "rivals": rivals,
+        "is_fresh": found["has_fresh_seeds"],
+        "rows": [
+            {
+                "number": candidate["numbers"][0],
+                "searched": number(candidate["searched"]),
+                "mean": "none" if candidate["mean"] is None else number(candidate["mean"]),
+                "interval": _interval(candidate),
+                "n": candidate["n"],
+                "failed": candidate["num_failed"] or "",
+            }
+            for candidate in found["candidates"]
+        ],
+    }
+
+
+def _interval(candidate: Mapping[str, Any]) -> str:
+    return "" if candidate["interval"] is None else " to ".join(map(number, candidate["interval"]))
 
 
 def _parameters(space: Space, trial: Trial) -> list[dict[str, Any]]:

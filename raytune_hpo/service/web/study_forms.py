@@ -10,7 +10,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from raytune_hpo.service.problems import Problem
-from raytune_hpo.service.shapes import Limits, checked
+from raytune_hpo.service.shapes import Limits, Repeats, checked
+from raytune_hpo.service.study_routes import confirmed
 from raytune_hpo.service.tokens import Token
 from raytune_hpo.service.web.addresses import base_of, field, fields_of, root_of
 from raytune_hpo.service.web.frame import Frame
@@ -29,6 +30,7 @@ class StudyForms:
             "extend": self._extend,
             "enqueue": self._enqueue,
             "withdraw": self._withdraw,
+            "confirm": self._confirm,
         }
         found: list[BaseRoute] = [
             self._frame.page(f"/studies/{{study}}/{verb}", "editor", action, method="POST")
@@ -66,6 +68,13 @@ class StudyForms:
         position = _whole(await fields_of(request), "position", "A position in the queue")
         await self._studies.withdraw(request.path_params["study"], position)
         return RedirectResponse(f"{base_of(request)}#queue", 303)
+
+    async def _confirm(self, request: Request, token: Token) -> Response:
+        fields = await fields_of(request)
+        labels = {"top": "Configurations", "repeats": "Repeats of each"}
+        given: Repeats = checked(Repeats, {name: _whole(fields, name, label) for name, label in labels.items()})
+        await confirmed(self._frame.service, request.path_params["study"], given)
+        return RedirectResponse(f"{base_of(request)}/best#confirmed", 303)
 
     async def _delete(self, request: Request, token: Token) -> Response:
         await self._studies.delete(request.path_params["study"])

@@ -17,6 +17,7 @@ from raytune_hpo.service.access import check_role
 from raytune_hpo.service.comparing import MAX_STUDIES, standing
 from raytune_hpo.service.folds import Fold, StillReading
 from raytune_hpo.service.listing import Listing, page_of
+from raytune_hpo.service.models.confirming import KIND, is_measured_here
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.reading_routes import existing, worker_records
 from raytune_hpo.service.shapes import TrialsQuery, checked
@@ -130,7 +131,7 @@ class StudyPages:
         facts = await asyncio.to_thread(self._service.studies.storage.trial_facts, name, number)
 
         def read(fold: Fold) -> dict[str, Any]:
-            may_enqueue = token.may("editor") and self._service.studies.hosted(name) is not None
+            may_enqueue = token.may("editor") and self._service.studies.kind(fold) == "hosted"
             return {**views.trial(fold, existing(fold, number), facts), "may_enqueue": may_enqueue}
 
         return await self._frame.of_study(request, token, "trial.html", "trial", read, is_live=False)
@@ -151,7 +152,11 @@ class StudyPages:
         language = request.query_params.get("language", "")
 
         def read(fold: Fold) -> dict[str, Any]:
-            return {"s": views.head(fold, self._service.studies.kind(fold)), **best(fold, language)}
+            job = self._service.jobs.newest(KIND, fold.name)
+            is_own = job is not None and job.begun_at >= fold.created_at  # and not of a deleted study of that name
+            shown = best(fold, language, job if is_own else None)
+            may_confirm = token.may("editor") and is_measured_here(fold.ledger.spec)
+            return {"s": views.head(fold, self._service.studies.kind(fold)), **shown, "may_confirm": may_confirm}
 
         return await self._frame.of_study(request, token, "best.html", "best", read, is_live=False)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from heapq import nlargest
 from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
@@ -99,7 +100,6 @@ def overview(fold: Fold, kind: str, now: float) -> dict[str, Any]:
     left_s = time_left(status, rate) if status.is_running else None
     if left_s is not None:
         tiles.append({"what": "left, about", "value": duration(left_s)})
-    failures = _failures(ledger.finished) if ledger.counts[Status.FAILED] else []
     return {
         "s": {
             **head(fold, kind),
@@ -114,7 +114,7 @@ def overview(fold: Fold, kind: str, now: float) -> dict[str, Any]:
         },
         "fig": pictures.history(snapshot.histories[0], goal, limit),
         "running": snapshot.running,
-        "failures": failures,
+        "failures": _failures(fold),
         "best": best and {"number": best.number, "config": [(k, short(v)) for k, v in flattened(best.config).items()]},
         "queue": [
             {"position": position, "config": config_line(ledger.spec.space.unpack(e.config))}
@@ -125,12 +125,10 @@ def overview(fold: Fold, kind: str, now: float) -> dict[str, Any]:
     }
 
 
-def _failures(finished: Sequence[Trial]) -> list[dict[str, Any]]:
+def _failures(fold: Fold) -> list[dict[str, Any]]:
     """The reasons of failures, the most frequent first."""
-    failed = [trial for trial in finished if trial.status is Status.FAILED]
-    reasons = Counter(reason_of_failure(trial) for trial in failed)
-    last = {reason_of_failure(trial): trial.number for trial in failed}
-    return [{"reason": reason, "n": n, "last": last[reason]} for reason, n in reasons.most_common(MAX_REASONS)]
+    frequent = nlargest(MAX_REASONS, fold.by_reason.items(), key=lambda item: len(item[1]))
+    return [{"reason": reason, "n": len(numbers), "last": numbers[-1]} for reason, numbers in frequent]
 
 
 Link = Callable[..., str]  # the address of the table with other settings
@@ -224,9 +222,9 @@ def _cell(value: Any) -> dict[str, Any]:
 def trial(fold: Fold, found: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
     """The page of a trial."""
     ledger, best = fold.ledger, fold.ledger.best[0]
-    failed = [t.number for t in ledger.finished if t.status is Status.FAILED]
+    before, after = bisect_left(fold.failed, found.number), bisect_right(fold.failed, found.number)
     reason = reason_of_failure(found) if found.status is Status.FAILED else ""
-    alike = sum(reason_of_failure(ledger.trials[n]) == reason for n in failed) - 1 if reason else 0
+    alike = len(fold.by_reason.get(reason, ())) - 1 if reason else 0
     best_config = {} if best is None else flattened(best.config)
     said = [f"attempt {found.attempt}"]
     said += [f"took {duration(found.duration_s)}"] if found.duration_s is not None else []
@@ -243,8 +241,8 @@ def trial(fold: Fold, found: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
             "json": json.dumps(plain(found.config), indent=1),
         },
         "alike": alike,
-        "previous_failed": max((n for n in failed if n < found.number), default=None),
-        "next_failed": min((n for n in failed if n > found.number), default=None),
+        "previous_failed": fold.failed[before - 1] if before else None,
+        "next_failed": fold.failed[after] if after < len(fold.failed) else None,
         "config": [
             {"name": name, "value": short(value), "best": short(best_config[name]) if name in best_config else ""}
             for name, value in flattened(found.config).items()

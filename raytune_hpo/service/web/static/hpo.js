@@ -86,6 +86,41 @@ function inColours(layout) {
   return { ...layout, ...clear, font };
 }
 
+// plotly cuts titles off where a figure is narrow: they go on below each other instead, and the legend goes to the foot.
+const NARROW = 620;
+function wrapped(title, room) {
+  const most = Math.max(12, Math.floor(room / (0.56 * (title.font?.size ?? 15))));
+  if (!title.text || title.text.includes("<") || title.text.length <= most) return title;
+  const lines = [""];
+  for (const word of title.text.split(" ")) {
+    const last = lines.at(-1);
+    if (last && last.length + word.length >= most) lines.push(word);
+    else lines[lines.length - 1] = last ? `${last} ${word}` : word;
+  }
+  return { ...title, text: lines.join("<br>"), align: "left" };
+}
+
+function fitting({ data, layout }, width) {
+  if (width >= NARROW) return layout;
+  const margin = { l: 80, r: 24, t: 64, b: 60, ...layout.margin };
+  const room = width - margin.l - margin.r;
+  const isColumn = (layout.annotations ?? []).every((note) => note.x === layout.annotations[0].x);
+  const found = { ...layout, annotations: (layout.annotations ?? []).map((note) => (isColumn ? wrapped(note, room) : note)) };
+  if (layout.title?.text) found.title = wrapped(layout.title, width - 16);
+  for (const key of Object.keys(layout).filter((each) => /^xaxis\d*$/.test(each))) {
+    const axis = layout[key];
+    if (axis.title?.text) found[key] = { ...axis, title: { ...wrapped(axis.title, room), align: undefined } };
+  }
+  const lines = (title) => (title?.text ?? "").split("<br>").length - 1;
+  margin.t += 20 * (lines(found.title) + Math.max(0, ...found.annotations.map(lines)));
+  const names = new Set(data.filter((trace) => trace.name && trace.showlegend !== false).map((trace) => trace.name));
+  if (names.size > 1) {
+    margin.b += 20 * names.size;
+    found.legend = { ...layout.legend, orientation: "h", x: 0, xanchor: "left", y: 0, yref: "container", yanchor: "bottom" };
+  }
+  return { ...found, margin };
+}
+
 async function draw(place) {
   const url = place.closest("[data-plotly]")?.dataset.plotly;
   if (!url) return;
@@ -94,7 +129,7 @@ async function draw(place) {
     const figure = await answer.json();
     if (answer.status === 202) return setTimeout(() => draw(place), 1000);
     if (!answer.ok) throw new Error(figure.detail);
-    const layout = inColours(figure.layout);
+    const layout = fitting({ ...figure, layout: inColours(figure.layout) }, place.clientWidth);
     const height = Math.max(place.clientHeight, 0);
     await Plotly.newPlot(place, figure.data, { ...layout, height, width: undefined, autosize: true }, { displaylogo: false, responsive: true });
   } catch (error) {
