@@ -120,8 +120,8 @@ class Arena:
         return "" if self.num_workers == min(HORIZONS) else f"{self.num_workers} workers, "
 
     def demands(self, quick: bool) -> list[Figure]:
-        """Ours against the best peer, on the fresh tasks; which of ours, is chosen on the others."""
-        if not self.ours or not self.peers:
+        """Ours against the best peer, on the fresh tasks; which of ours, is chosen on the others. Not of a part of ours."""
+        if AUTO not in self.ours or not self.peers:
             return []
         split = halves(next(iter(self.ours.values())))
         fresh, chosen = split.get("fresh", split["all"]), [n for n in split["all"] if n in CHOSEN_ON] or split["all"]
