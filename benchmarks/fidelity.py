@@ -1,14 +1,18 @@
 """How far does a search come that may stop trainings early, when its time is counted in full trainings?
 
-    python benchmarks/fidelity.py                                   # a quarter of an hour on one core
-    python benchmarks/fidelity.py --only auto+auto --seeds 2
+    python benchmarks/fidelity.py                                   # an hour on one core
+    python benchmarks/fidelity.py --only auto+auto --seeds 2 --workers 4 --cache FOLDER
     python benchmarks/fidelity.py --quick                           # tiny sizes: does it run?
 
 Tasks with learning curves on a virtual clock, by the module ``fidelity.py`` in a folder of tasks (--tasks, else
-RAYTUNE_HPO_BENCH, else ../shared/bench beside the checkout), which also holds peers' recorded runs. Time 1 is what a random
-configuration takes on average to be trained to its end by one worker; four workers share the clock. A run is judged by the
-configuration of the lowest loss reported so far, by what that comes to in the end: 0 is the best known, 1 what a random one
-comes to. A contender is a sampler and a scheduler, "-" for none. Writes results/fidelity.json.
+RAYTUNE_HPO_BENCH, else ../shared/bench beside the checkout). Time 1 is what a random configuration takes on average to be
+trained to its end by one worker; all workers share the clock. A run is judged by the configuration of the lowest loss yet,
+by what that comes to in the end: 0 is the best known, 1 what a random one comes to. "Within 1 %" is the time until that
+distance is at most a hundredth, the horizon where it never is. A contender is a sampler and a scheduler, "-" for none.
+
+Peers were recorded by the same module, ``fidelity.py record PEER TASK SEED WORKERS HORIZON`` in an environment of their own;
+their runs are read from its folder peers_fidelity and from those given with --peers, and cut off where ours end. Settings of
+ours are chosen on one half of the tasks, and compared on the other, "fresh". Writes results/fidelity.json.
 """
 
 from __future__ import annotations
@@ -17,7 +21,8 @@ import argparse
 import importlib.util
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -26,14 +31,15 @@ from typing import Any
 import one_core  # noqa: F401  # isort: skip  (before numpy)
 
 import numpy as np
-from common import Figure, arguments, conduct
+from common import Figure, arguments, at_most, conduct
 from tasks import shared
 
-CONTENDERS = ("auto+auto", "auto+asha", "random+auto", "random+asha", "random+-")
+AUTO = "auto+auto"
+CONTENDERS = (AUTO, "auto+asha", "random+auto", "random+asha", "random+-")
 PEERS = ("random", "sh", "st_asha", "st_bohb", "st_ashacqr", "st_ashabore")
 # Settings of ours were chosen on these; the others were left for the report.
 CHOSEN_ON = ("lcbench_167168", "xgb_41157_trainsize")
-NUM_WORKERS, HORIZON = 4, 16.0
+HORIZONS = {4: 16.0, 32: 4.0}  # by the number of workers
 _NUM_RESAMPLES = 2_000
 
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]  # of one player, by task
@@ -48,75 +54,187 @@ def module_in(folder: Path) -> ModuleType:
     return module
 
 
-def regrets(module: ModuleType, runs: Runs) -> dict[str, Any]:
-    """Regrets (seeds, times) by task."""
-    return {
-        name: np.array([module.measure(module.load(name), run)[0] for run in of]) for name, of in runs.items() if of
-    }
+@dataclass
+class Arena:
+    """Everybody's runs with so many workers.
 
+    Attributes:
+        ours, peers: what was played in this session and what was recorded, by the name of the player.
+    """
 
-def figures_of(who: str, found: Mapping[str, Any], times: Sequence[float]) -> list[Figure]:
-    """The mean regret over tasks at each time, on all of them and on those that nothing was chosen on."""
-    figures = []
-    for label, names in (("all", list(found)), ("fresh", [name for name in found if name not in CHOSEN_ON])):
-        if not names:
-            continue
-        rng = np.random.default_rng(0)
-        drawn = [
-            np.mean([of[rng.integers(len(of), size=len(of))].mean(axis=0) for of in (found[n] for n in names)], axis=0)
-            for _ in range(_NUM_RESAMPLES)
-        ]
-        low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-        mean = np.mean([found[name].mean(axis=0) for name in names], axis=0)
-        detail = {"tasks": names, "seeds": {name: len(found[name]) for name in names}}
-        figures += [
-            Figure(
-                name=f"{who}, {label}, time {at:g}",
-                what=f"{who}: regret on {label} tasks at time {at:g}, 95 % [{low[i]:.3f}, {high[i]:.3f}]",
-                measured=float(mean[i]), unit="", detail={**detail, "interval": [float(low[i]), float(high[i])]},
+    module: ModuleType
+    num_workers: int
+    horizon: float
+    ours: dict[str, Runs] = field(default_factory=dict)
+    peers: dict[str, Runs] = field(default_factory=dict)
+
+    @property
+    def times(self) -> list[float]:
+        return [at for at in self.module.TIMES if at <= self.horizon]
+
+    def measured(self, runs: Runs, names: Sequence[str]) -> tuple[list[Any], list[Any]]:
+        """For each task the regrets (seeds, times), and the logarithms of the times (seeds,) until within 1 %."""
+        regrets, logs = [], []
+        for name in names:
+            task = self.module.load(name)
+            told = [self.module.measure(task, run) for run in runs[name]]
+            regrets.append(np.array([low[: len(self.times)] for low, _ in told]))
+            logs.append(np.log([min(reached[0] or self.horizon, self.horizon) for _, reached in told]))
+        return regrets, logs
+
+    def figures_of(self, who: str, runs: Runs) -> list[Figure]:
+        """Means over tasks, on all of them and on those that nothing was chosen on; of the times the geometric one."""
+        figures = []
+        for label, names in halves(runs).items():
+            regrets, logs = self.measured(runs, names)
+            detail = {"tasks": names, "seeds": {name: len(runs[name]) for name in names}, "workers": self.num_workers}
+            rng = np.random.default_rng(0)
+            drawn = [[of[rng.integers(len(of), size=len(of))] for of in regrets] for _ in range(_NUM_RESAMPLES)]
+            low, high = np.quantile([over_tasks(sample) for sample in drawn], [0.025, 0.975], axis=0)
+            start = f"{self.prefix}{who}"
+            figures += [
+                Figure(
+                    name=f"{start}, {label}, time {at:g}",
+                    what=f"{start}: regret on {label} tasks at time {at:g}, 95 % [{low[i]:.3f}, {high[i]:.3f}]",
+                    measured=float(over_tasks(regrets)[i]), unit="",
+                    detail={**detail, "interval": [float(low[i]), float(high[i])]},
+                )
+                for i, at in enumerate(self.times)
+            ]  # fmt: skip
+            drawn = [[of[rng.integers(len(of), size=len(of))] for of in logs] for _ in range(_NUM_RESAMPLES)]
+            low, high = np.exp(np.quantile([over_tasks(sample) for sample in drawn], [0.025, 0.975]))
+            share = float(np.mean([np.mean(of < np.log(self.horizon)) for of in logs]))
+            figures.append(
+                Figure(
+                    name=f"{start}, {label}, within 1 %",
+                    what=f"{start}: time to within 1 % on {label} tasks, reached by {share:.0%}, 95 % "
+                    f"[{low:.2f}, {high:.2f}]",
+                    measured=float(np.exp(over_tasks(logs))), unit="full trainings",
+                    detail={**detail, "interval": [float(low), float(high)], "reached": share},
+                )
+            )  # fmt: skip
+        return figures
+
+    @property
+    def prefix(self) -> str:
+        return "" if self.num_workers == min(HORIZONS) else f"{self.num_workers} workers, "
+
+    def demands(self, quick: bool) -> list[Figure]:
+        """Ours against the best peer, on the fresh tasks; which of ours, is chosen on the others. Not of a part of ours."""
+        if AUTO not in self.ours or not self.peers:
+            return []
+        split = halves(next(iter(self.ours.values())))
+        fresh, chosen = split.get("fresh", split["all"]), [n for n in split["all"] if n in CHOSEN_ON] or split["all"]
+
+        def within(runs: Runs, names: Sequence[str]) -> float:
+            return float(np.exp(over_tasks(self.measured(runs, names)[1])))
+
+        best = min(self.ours, key=lambda who: within(self.ours[who], chosen))
+        peer = min(self.peers, key=lambda who: within(self.peers[who], fresh))
+        least = np.min([over_tasks(self.measured(runs, fresh)[0]) for runs in self.peers.values()], axis=0)
+        figures = [
+            at_most(
+                limit,
+                name=f"{self.prefix}{what}",
+                what=f"{self.prefix}{who} against {peer}: time to within 1 % on fresh tasks",
+                measured=within(self.ours[who], fresh) / within(self.peers[peer], fresh),
+                unit="of its time",
             )
-            for i, at in enumerate(times)
-        ]  # fmt: skip
-    return figures
+            for what, who, limit in (("best of ours", best, 0.5), ("auto of ours", AUTO, 0.7))
+            if who in self.ours
+        ]
+        behind = over_tasks(self.measured(self.ours[best], fresh)[0]) - least
+        return [
+            *figures,
+            at_most(
+                0,
+                name=f"{self.prefix}behind",
+                what=f"{self.prefix}{best}: regret above the lowest peer's mean, at the worst time, fresh tasks",
+                measured=float(behind.max()),
+                unit="",
+                detail={f"time {at:g}": float(value) for at, value in zip(self.times, behind, strict=True)},
+            ),
+        ]
 
 
-def measure_ours(quick: bool, *, args: argparse.Namespace, module: ModuleType, contender: str) -> list[Figure]:
+def halves(runs: Runs) -> dict[str, list[str]]:
+    """The names of all tasks, and of those that nothing was chosen on."""
+    named = {"all": list(runs), "fresh": [name for name in runs if name not in CHOSEN_ON]}
+    return {label: names for label, names in named.items() if names}
+
+
+def over_tasks(found: Sequence[Any]) -> Any:
+    """The mean over tasks of the means over seeds."""
+    return np.mean([np.mean(of, axis=0) for of in found], axis=0)
+
+
+def measure_ours(quick: bool, *, args: argparse.Namespace, arena: Arena, contender: str) -> list[Figure]:
     """A contender on all tasks."""
-    horizon, seeds, names = (1.0, 1, module.names()[:1]) if quick else (HORIZON, args.seeds, module.names())
-    runs = {
-        name: [module.play(f"ours:{contender}", name, seed, NUM_WORKERS, horizon) for seed in range(seeds)]
-        for name in names
-    }
+    names, seeds = (arena.module.names()[:1], 1) if quick else (arena.module.names(), args.seeds)
+    runs = {name: [played(args.cache, arena, contender, name, seed) for seed in range(seeds)] for name in names}
     failed = [run["error"] for of in runs.values() for run in of if "error" in run]
     if failed:
         raise SystemExit(f"{contender} failed: {failed[0]}")
-    return figures_of(contender, regrets(module, runs), [at for at in module.TIMES if at <= horizon])
+    arena.ours[contender] = runs
+    return arena.figures_of(contender, runs)
 
 
-def measure_peer(quick: bool, *, folder: Path, module: ModuleType, peer: str) -> list[Figure]:
-    """What was recorded of a peer."""
-    runs = {}
-    for name in module.names()[:1] if quick else module.names():
-        recorded = json.loads((folder / "peers_fidelity" / f"{name}.json").read_text())["runs"].get(peer, [])
-        fit = [run for run in recorded if run["workers"] == NUM_WORKERS and run["horizon"] >= HORIZON]
-        runs[name] = [run for run in fit if "error" not in run]
+def played(cache: Path | None, arena: Arena, contender: str, name: str, seed: int) -> Mapping[str, Any]:
+    """A run, which is kept in a folder if there is one."""
+    path = None if cache is None else cache / f"{contender}-{name}-{arena.num_workers}-{arena.horizon:g}-{seed}.json"
+    if path is not None and path.exists():
+        return dict(json.loads(path.read_text()))
+    run = arena.module.play(f"ours:{contender}", name, seed, arena.num_workers, arena.horizon)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(run))
+    return dict(run)
+
+
+def measure_peer(quick: bool, *, folders: Sequence[Path], arena: Arena, peer: str) -> list[Figure]:
+    """What was recorded of a peer on all tasks."""
+    names = arena.module.names()[:1] if quick else arena.module.names()
+    runs = {name: recorded(folders, arena, peer, name) for name in names}
     if not all(runs.values()):
         return []
-    return figures_of(f"{peer} (recorded)", regrets(module, runs), [at for at in module.TIMES if at <= HORIZON])
+    arena.peers[peer] = runs
+    return arena.figures_of(f"{peer} (recorded)", runs)
+
+
+def recorded(folders: Sequence[Path], arena: Arena, peer: str, name: str) -> list[Mapping[str, Any]]:
+    """The runs of a peer on a task, one of each seed, that are long enough."""
+    by_seed: dict[int, Mapping[str, Any]] = {}
+    for path in (folder / f"{name}.json" for folder in folders):
+        for run in json.loads(path.read_text())["runs"].get(peer, []) if path.exists() else []:
+            if run["workers"] == arena.num_workers and run["horizon"] >= arena.horizon and "error" not in run:
+                by_seed.setdefault(run["seed"], run)
+    return list(by_seed.values())
 
 
 def main() -> None:
     parser = arguments(str(__doc__))
     parser.add_argument("--only", nargs="+", metavar="SAMPLER+SCHEDULER", default=list(CONTENDERS))
     parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--workers", type=int, nargs="+", choices=list(HORIZONS), default=list(HORIZONS))
+    parser.add_argument("--horizon", type=float, help="the time of everybody, instead of 16 for 4 workers and 4 for 32")
     parser.add_argument("--tasks", type=Path, metavar="FOLDER")
+    parser.add_argument("--peers", type=Path, nargs="+", metavar="FOLDER", default=[], help="more recorded runs")
+    parser.add_argument("--cache", type=Path, metavar="FOLDER", help="keeps our runs, and takes those that are there")
     args = parser.parse_args()
     folder = shared.find(args.tasks)
     if folder is None or not (folder / "fidelity.py").exists():
         sys.exit("there is no folder of tasks with learning curves; say where with --tasks")
-    module = module_in(folder)
-    ours = {who: partial(measure_ours, args=args, module=module, contender=who) for who in args.only}
-    conduct(args, {**ours, **{who: partial(measure_peer, folder=folder, module=module, peer=who) for who in PEERS}})
+    module, folders = module_in(folder), [folder / "peers_fidelity", *args.peers]
+    measures: dict[str, Callable[[bool], list[Figure]]] = {}
+    for num_workers in args.workers[:1] if args.quick else args.workers:
+        horizon = 1.0 if args.quick else args.horizon or HORIZONS[num_workers]
+        arena = Arena(module, num_workers, horizon)
+        for who in args.only:
+            measures[f"{arena.prefix}{who}"] = partial(measure_ours, args=args, arena=arena, contender=who)
+        for who in PEERS:
+            measures[f"{arena.prefix}{who}"] = partial(measure_peer, folders=folders, arena=arena, peer=who)
+        measures[f"{arena.prefix}demands"] = arena.demands
+    conduct(args, measures)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from raytune_hpo.api.callbacks import Callback, Follower
-from raytune_hpo.core.ledger import Ledger, StudyStatus
+from raytune_hpo.core.ledger import StudyStatus
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.facts import Fact
 from raytune_hpo.progress import Progress
@@ -76,7 +76,7 @@ class Run:
 
     def results(self) -> Results:
         """The trials up to now."""
-        return Results.from_ledger(Ledger.fold(self._handle.facts(), self._spec), self._plan)
+        return Results.from_ledger(self._handle.ledger(self._spec), self._plan)
 
     def stop_trial(self, number: int) -> None:
         """Stop one trial: it is pruned at its next report, or at once where nobody runs it. The study goes on.

@@ -27,6 +27,7 @@ class Nodes(Protocol):
         ...
 
 
+_ANOTHER = "what is there now is not what was saved"
 nodes: list[Nodes] = []  # at most one: whoever joins a cluster puts it in
 _here: dict[str, Path] = {}  # what was fetched by this process, by digest
 _home: list[tempfile.TemporaryDirectory[str]] = []  # of what was fetched; it goes with the process
@@ -45,13 +46,18 @@ def fetched(record: Mapping[str, Any]) -> Path:
     place = Path(url)
     if DIGEST not in record and place.is_dir():
         return place
-    if is_local(url) and place.is_dir() and (not is_elsewhere(record) or _is_whole(place, record)):
-        return _checked(place, record)
+    if is_local(url) and place.is_dir():
+        if _is_whole(place, record):
+            return place
+        if not is_elsewhere(record):
+            raise ValueError(_ANOTHER)
     digest = str(record.get(DIGEST))
     if digest not in _here or not _here[digest].is_dir():
         folder = Path(tempfile.mkdtemp(dir=_folder()))
         _bring(record, folder)
-        _here[digest] = _checked(folder, record)
+        if not _is_whole(folder, record):
+            raise ValueError(_ANOTHER)
+        _here[digest] = folder
     return _here[digest]
 
 
@@ -80,12 +86,6 @@ def _bring(record: Mapping[str, Any], folder: Path) -> None:
 
 def _is_whole(folder: Path, record: Mapping[str, Any]) -> bool:
     return measured(folder)[1] == record.get(DIGEST)
-
-
-def _checked(folder: Path, record: Mapping[str, Any]) -> Path:
-    if not _is_whole(folder, record):
-        raise ValueError("what is there now is not what was saved")
-    return folder
 
 
 def _folder() -> str:

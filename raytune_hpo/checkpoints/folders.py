@@ -54,8 +54,8 @@ def swept(root: Path, prefix: str, kept: Callable[[str], bool]) -> None:
 
 
 def measured(folder: Path) -> tuple[int, str]:
-    """The size of all files in bytes, and a digest of their names and contents (BLAKE2b)."""
-    size, digest = 0, hashlib.blake2b(digest_size=20)
+    """The size of all files in bytes, and a digest of their names and contents (SHA-256, which processors compute)."""
+    size, digest = 0, hashlib.sha256()
     for path in _files(folder):
         name = str(path.relative_to(folder)).encode("utf-8", "surrogateescape")
         length = path.stat().st_size

@@ -96,12 +96,21 @@ class BriefStore(CheckpointStore):
 
     def save(self, number: int, attempt: int, step: int, write: Write) -> dict[str, Any]:
         place = f"{self.url}/{folder_name(number, attempt, step)}"
-        os.makedirs(place)
+        try:
+            os.mkdir(place)
+        except FileNotFoundError:  # it is the first one
+            os.makedirs(place)
         write(Path(place))
         return {URL: place}
 
     def delete(self, record: Mapping[str, Any]) -> None:
-        shutil.rmtree(record[URL], ignore_errors=True)
+        folder = record[URL]
+        try:
+            for name in os.listdir(folder):
+                os.unlink(f"{folder}/{name}")
+            os.rmdir(folder)
+        except OSError:  # it has folders in it, which take longer
+            shutil.rmtree(folder, ignore_errors=True)
 
     def sweep_of(self, number: int, known: Iterable[Mapping[str, Any]]) -> None:
         """Nothing: no attempt has died without a word."""

@@ -23,6 +23,7 @@ from raytune_hpo.errors import ClusterError, HpoError
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import Storage, open_storage
 from raytune_hpo.space import Space
+from raytune_hpo.spec import StudySpec
 
 POLL_S = 10.0  # how long one call waits for the study's end
 WAKE_S = 0.5  # how long Ctrl-C may have to wait
@@ -136,6 +137,9 @@ class ClusterHandle:
             yield from (decode(*row) for row in rows)
             if is_last:
                 return
+
+    def ledger(self, spec: StudySpec | None) -> Ledger:
+        return Ledger.fold(self.facts(), spec)
 
     def _ask_for_facts(self, start: int) -> Any:
         return self._optimizer.call.remote("facts", start, CHUNK)

@@ -20,7 +20,7 @@ from raytune_hpo.protocols import (
     last_step,
 )
 from raytune_hpo.spec import StudySpec
-from raytune_hpo.trial import Trial, evolve
+from raytune_hpo.trial import Trial
 
 
 class StudyFold:
@@ -71,9 +71,7 @@ class StudyFold:
             return Verdict.STOP
         if self.scheduler is None:
             return Verdict.CONTINUE
-        trials = self.ledger.trials
-        before = trials[report.number] if report.number < len(trials) else None
-        verdict = self.scheduler.judge(evolve(before, report, self.ledger.spec.goals))
+        verdict = self.scheduler.judge(self.ledger.after(report))
         if not isinstance(verdict, Verdict):
             raise SpecError(
                 f"judge of {type(self.scheduler).__name__} returns a Verdict, got {verdict!r}; "

@@ -170,6 +170,9 @@ class Ledger:
         self._session_deaths: dict[int, int] = {}
         self._elapsed_s = 0.0
         self._last_at: float | None = None
+        self._foreseen: tuple[Trial | None, Reported, Trial] | None = (
+            None  # before and after a report that may come next
+        )
 
     @classmethod
     def fold(cls, facts: Iterable[Fact], spec: StudySpec | None = None) -> Ledger:
@@ -224,6 +227,18 @@ class Ledger:
         elif isinstance(fact, StudyStopped):
             self.stopped = fact.reason
         return None
+
+    def after(self, report: Reported) -> Trial:
+        """The trial as it will be after a report that has not been applied yet.
+
+        Raises:
+            InvalidTransition: the report cannot follow.
+        """
+        number = report.number
+        before = self.trials[number] if number < len(self.trials) else None
+        trial = evolve(before, report, self.spec.goals)
+        self._foreseen = before, report, trial
+        return trial
 
     @property
     def is_settled(self) -> bool:
@@ -281,7 +296,11 @@ class Ledger:
         old = self.trials[number] if number < len(self.trials) else None
         kind, spec = type(fact), self.spec
         fact = unpacked(fact, spec.space) if kind is Started else fact
-        trial = evolve(old, fact, spec.goals, spec.constraints)
+        foreseen, self._foreseen = self._foreseen, None
+        if foreseen is not None and foreseen[0] is old and foreseen[1] is fact:
+            trial = foreseen[2]
+        else:
+            trial = evolve(old, fact, spec.goals, spec.constraints)
         if old is None:
             if number != len(self.trials):
                 raise InvalidTransition(f"trials are numbered in order: expected {len(self.trials)}, got {number}")

@@ -45,7 +45,7 @@ class EstimatingSampler:
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> EstimatingSampler:
         """A fresh sampler for one study."""
-        bound = EstimatingSampler(sampler=self.sampler.bind(space, goals, seed))
+        bound = type(self)(sampler=self.sampler.bind(space, goals, seed))
         bound._space = space
         return bound
 
@@ -76,9 +76,21 @@ class EstimatingSampler:
         self.sampler.tell(trial)
 
 
+class EstimatingReader(EstimatingSampler):
+    """One whose sampler learns from trials that have paused."""
+
+    traits: ClassVar[Traits] = Traits(reads_reports=True)
+
+    def observe(self, trial: Trial) -> None:
+        """Show the sampler a trial that has paused."""
+        self.sampler.observe(trial)
+
+
 def with_estimates(sampler: Sampler) -> Sampler:
     """The sampler with its estimates; a sampler without a model is returned as it is."""
-    return EstimatingSampler(sampler=sampler) if isinstance(sampler, RankingSampler) else sampler
+    if not isinstance(sampler, RankingSampler):
+        return sampler
+    return (EstimatingReader if sampler.traits.reads_reports else EstimatingSampler)(sampler=sampler)
 
 
 def estimate_rows(trials: Sequence[Trial]) -> Iterator[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""MLflow: a run for the study, and below it a run for every attempt at a trial."""
+"""MLflow: a run for the study, and below it a run for every attempt at a trial; one that paused and goes on has one run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from raytune_hpo.facts import Status, StudyStopped
 from raytune_hpo.integrations.recording import (
     AttemptKey,
     TrialRecorder,
-    attempt_key,
     numbers_in,
     parameters_of,
     require,
@@ -25,7 +24,8 @@ from raytune_hpo.trial import Report, Trial
 
 MAX_TAG_TEXT = 4_000  # characters of a tag or parameter
 MAX_BATCH = 100  # entries of one call of log_batch
-_STUDY, _CREATED, _NUMBER, _ATTEMPT = (f"raytune_hpo.{word}" for word in ("study", "created_at", "number", "attempt"))
+_WORDS = ("study", "created_at", "number", "attempt", "first_attempt", "status")
+_STUDY, _CREATED, _NUMBER, _ATTEMPT, _FIRST, _STATUS = (f"raytune_hpo.{word}" for word in _WORDS)
 # All others were ended from outside: KILLED.
 _STATUSES = {Status.COMPLETED: "FINISHED", Status.PAUSED: "FINISHED", Status.FAILED: "FAILED"}
 
@@ -50,7 +50,7 @@ class Logger(TrialRecorder):
         self._uri, self._tags = tracking_uri, dict(tags or {})
         self._client: Any = None
         self._home, self._parent = "", ""  # the ids of the experiment and of the study's run
-        self._runs: dict[AttemptKey, str] = {}  # runs that have not ended
+        self._runs: dict[AttemptKey, str] = {}  # runs that have not ended, or whose trials have paused
 
     def begin_study(self, spec: StudySpec, created_at: float) -> set[AttemptKey]:
         from mlflow import MlflowClient
@@ -76,22 +76,27 @@ class Logger(TrialRecorder):
         return self._find_attempts()
 
     def begin(self, trial: Trial) -> None:
-        key, at = attempt_key(trial), trial.started_at or 0.0
-        if key not in self._runs:
-            tags = {"mlflow.parentRunId": self._parent, _NUMBER: str(key.number), _ATTEMPT: str(key.attempt)}
+        key, at = self.run_key(trial), trial.started_at or 0.0
+        if key in self._runs:
+            self._client.update_run(self._runs[key], status="RUNNING")  # first: an attempt whose run has ended is held
+        else:
+            tags = {"mlflow.parentRunId": self._parent, _NUMBER: str(key.number), _FIRST: str(key.attempt)}
             self._runs[key] = self._create(str(key), at, tags).info.run_id
-        self._log(self._runs[key], at, params=parameters_of(self.spec, trial, MAX_TAG_TEXT))
+        params = parameters_of(self.spec, trial, MAX_TAG_TEXT)
+        self._log(self._runs[key], at, params=params, tags={_ATTEMPT: str(trial.attempt)})
 
     def report(self, trial: Trial, report: Report) -> None:
-        self._log(self._runs[attempt_key(trial)], report.at, step=report.step, metrics=report.metrics)
+        self._log(self._runs[self.run_key(trial)], report.at, step=report.step, metrics=report.metrics)
 
     def end(self, trial: Trial) -> None:
-        run_id = self._runs.pop(attempt_key(trial))
+        run_id = self._runs[self.run_key(trial)]
+        if trial.status is not Status.PAUSED:
+            del self._runs[self.run_key(trial)]
         began = trial.started_at or 0.0
         # Later than the last report, to the millisecond: of equal times MLflow takes the larger value for the newer.
         at = max(trial.finished_at or began, trial.reports[-1].at + 0.001 if trial.reports else began)
         step, metrics = result_of(trial)
-        tags = {"raytune_hpo.status": trial.status.value, "raytune_hpo.worker": trial.worker or ""}
+        tags = {_STATUS: trial.status.value, "raytune_hpo.worker": trial.worker or ""}
         if trial.error is not None:
             tags |= {
                 "raytune_hpo.error": cut(trial.error, MAX_TAG_TEXT),
@@ -114,14 +119,15 @@ class Logger(TrialRecorder):
     # -------------------------------------------------------------------------------------------- MLflow's side
 
     def _find_attempts(self) -> set[AttemptKey]:
-        """The attempts whose runs have ended. Runs that are still open are continued."""
+        """The attempts that are recorded up to their ends. Runs that are open or have paused are continued."""
         held = set()
         for run in self._search("mlflow.parentRunId", self._parent):
-            key = AttemptKey(int(run.data.tags[_NUMBER]), int(run.data.tags[_ATTEMPT]))
-            if run.info.status == "RUNNING":
-                self._runs[key] = run.info.run_id
-            else:
-                held.add(key)
+            tags, is_open = run.data.tags, run.info.status == "RUNNING"
+            number, newest = int(tags[_NUMBER]), int(tags.get(_ATTEMPT, tags.get(_FIRST, 1)))
+            first = int(tags.get(_FIRST, newest))
+            if is_open or tags.get(_STATUS) == Status.PAUSED.value:
+                self._runs[AttemptKey(number, first)] = run.info.run_id
+            held |= {AttemptKey(number, attempt) for attempt in range(first, newest + (not is_open))}
         return held
 
     def _search(self, tag: str, value: str) -> Iterator[Any]:

@@ -21,6 +21,7 @@ from raytune_hpo.facts import (
     Saved,
     SessionOpened,
     Started,
+    Status,
     StudyCreated,
     StudyStopped,
 )
@@ -31,7 +32,7 @@ _OF_NO_ATTEMPT = (Printed, Saved, Released)  # facts of which no logger hears; c
 
 
 class AttemptKey(NamedTuple):
-    """Names one attempt at a trial. One that came back unfinished, or paused, is kept beside the next, not overwritten."""
+    """Names one attempt at a trial. One that came back unfinished is kept beside the next, not overwritten."""
 
     number: int
     attempt: int
@@ -63,6 +64,7 @@ class TrialRecorder(ABC):
     def _forget(self) -> None:
         self._spec: StudySpec | None = None
         self._open: dict[int, Trial] = {}  # by number, the trials that have not finished
+        self._begun: dict[int, int] = {}  # by number, the attempt with which the newest stretch of training began
         self._held: Collection[AttemptKey] = ()
         self._stop: StudyStopped | None = None
         self.best = None
@@ -96,6 +98,10 @@ class TrialRecorder(ABC):
     def spec(self) -> StudySpec:
         assert self._spec is not None, "a record begins with StudyCreated"
         return self._spec
+
+    def run_key(self, trial: Trial) -> AttemptKey:
+        """Names the run that an attempt belongs to: where it goes on from a pause, that of the attempt that has paused."""
+        return AttemptKey(trial.number, self._begun[trial.number])
 
     @abstractmethod
     def begin_study(self, spec: StudySpec, created_at: float) -> Collection[AttemptKey]:
@@ -131,10 +137,11 @@ class TrialRecorder(ABC):
 
     def _follow(self, fact: Any) -> None:
         """Take a trial's fact into the fold, and pass it on to the logger unless the record holds that attempt."""
-        trial = evolve(
-            self._open.get(fact.number), unpacked(fact, self.spec.space), self.spec.goals, self.spec.constraints
-        )
+        before = self._open.get(fact.number)
+        trial = evolve(before, unpacked(fact, self.spec.space), self.spec.goals, self.spec.constraints)
         self._open[trial.number] = trial
+        if isinstance(fact, Started) and (before is None or not _goes_on(before, trial)):
+            self._begun[trial.number] = trial.attempt
         if trial.status.is_finished:
             del self._open[trial.number]
             best = self.best.losses if self.best is not None else None
@@ -148,6 +155,11 @@ class TrialRecorder(ABC):
             self.report(trial, trial.reports[-1])
         else:
             self.end(trial)
+
+
+def _goes_on(before: Trial, trial: Trial) -> bool:
+    """Whether an attempt takes up a trial where it has paused."""
+    return before.status is Status.PAUSED and trial.from_step is not None and trial.from_step == before.last_step
 
 
 def record(name: str, recorder: Recorder, storage: Any = None) -> None:

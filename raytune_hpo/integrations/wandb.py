@@ -1,4 +1,4 @@
-"""Weights & Biases: a run for every attempt at a trial, grouped by study."""
+"""Weights & Biases: a run for every attempt at a trial, grouped by study; one that paused and goes on has one run."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Logger(TrialRecorder):
     def begin(self, trial: Trial) -> None:
         import wandb
 
-        key = attempt_key(trial)
+        key = self.run_key(trial)
         self._runs[key] = wandb.init(
             **{
                 "group": self.spec.name,
@@ -76,19 +76,18 @@ class Logger(TrialRecorder):
         )
 
     def report(self, trial: Trial, report: Report) -> None:
-        self._runs[attempt_key(trial)].log(dict(report.metrics), step=report.step)
+        self._runs[self.run_key(trial)].log(dict(report.metrics), step=report.step)
 
     def end(self, trial: Trial) -> None:
-        key = attempt_key(trial)
-        run = self._runs.pop(key)
+        run = self._runs.pop(self.run_key(trial))
         step, metrics = result_of(trial)
         if metrics:
             run.log(metrics, step=step)
-        run.summary.update({"status": trial.status.value, "number": key.number, "attempt": key.attempt})
+        run.summary.update({"status": trial.status.value, "number": trial.number, "attempt": trial.attempt})
         if trial.error is not None:
             run.summary["error"] = cut(trial.error, 4_000)
         run.finish(exit_code=0 if trial.status in (Status.COMPLETED, Status.PRUNED, Status.PAUSED) else 1)
-        self._checklist.add(key)
+        self._checklist.add(attempt_key(trial))
 
     def end_study(self, stop: StudyStopped) -> None:
         """Nothing to do: a group of runs is never closed."""

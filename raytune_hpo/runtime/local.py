@@ -12,7 +12,7 @@ from raytune_hpo.checkpoints.deleting import Deleter
 from raytune_hpo.checkpoints.places import place_of
 from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.core.keeping import kept_records
-from raytune_hpo.core.ledger import StudyStatus
+from raytune_hpo.core.ledger import Ledger, StudyStatus
 from raytune_hpo.core.messages import Answer, Command, EndTrial, Lease, Parameter, Reply, Tick
 from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import Snapshot
@@ -26,6 +26,7 @@ from raytune_hpo.runtime.threads import inherited
 from raytune_hpo.runtime.trial_run import timed_out
 from raytune_hpo.runtime.wire import ReportRow
 from raytune_hpo.runtime.worker import Worker
+from raytune_hpo.spec import StudySpec
 
 TICK_S = 0.2  # how closely time limits are kept
 WAIT_S = 1.0  # how long a worker waits for something to do before it asks again
@@ -78,6 +79,9 @@ class LocalHandle:
 
     def facts(self, start: int = 0) -> Iterator[Fact]:
         return self._storage.read(self.name, start)
+
+    def ledger(self, spec: StudySpec | None) -> Ledger:
+        return Ledger.fold(self.facts(), spec)
 
     def stop(self, reason: str) -> None:
         with self._changed:

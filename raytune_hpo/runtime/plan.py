@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from raytune_hpo.core.ledger import StudyStatus
+from raytune_hpo.core.ledger import Ledger, StudyStatus
 from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.facts import Fact
 from raytune_hpo.metrics import MetricRules
@@ -88,6 +88,10 @@ class Handle(Protocol):
 
     def facts(self, start: int = 0) -> Iterator[Fact]:
         """The study's facts from position ``start`` up to now."""
+        ...
+
+    def ledger(self, spec: StudySpec | None) -> Ledger:
+        """What the facts up to now add up to, under the live spec where there is one; it is read, and not changed."""
         ...
 
     def stop(self, reason: str) -> None:

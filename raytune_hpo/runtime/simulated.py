@@ -19,7 +19,7 @@ from raytune_hpo.checkpoints.places import temporary_place
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.checkpoints.store import BriefStore
 from raytune_hpo.core.collector import rarely_collected
-from raytune_hpo.core.ledger import StudyStatus
+from raytune_hpo.core.ledger import Ledger, StudyStatus
 from raytune_hpo.core.messages import (
     Answer,
     AskTrials,
@@ -45,6 +45,7 @@ from raytune_hpo.runtime.resuming import open_study
 from raytune_hpo.runtime.threads import inherited
 from raytune_hpo.runtime.trial_run import TrialRun, timed_out
 from raytune_hpo.runtime.wire import ReportRow
+from raytune_hpo.spec import StudySpec
 
 COST = "cost_s"
 
@@ -165,6 +166,9 @@ class SimulatedHandle:
     def facts(self, start: int = 0) -> Iterator[Fact]:
         return self._storage.read(self.name, start)
 
+    def ledger(self, spec: StudySpec | None) -> Ledger:
+        return self._optimizer.ledger  # nothing goes on while nobody waits
+
     def stop(self, reason: str) -> None:
         self._optimizer.stop(reason)
 
@@ -232,7 +236,7 @@ class SimulatedHandle:
         """Give the idle workers something to do; when one gets nothing, the others would get nothing either."""
         while self._idle and self._optimizer.ledger.stopped is None:
             at = self._clock.now()
-            begin = time.thread_time()
+            begin = 0.0 if self._on_suggestion is None else time.thread_time()
             (lease,) = self._optimizer.handle([AskTrials(worker=self._idle[-1], at=at)])
             assert isinstance(lease, Lease)
             if not lease.assignments:

@@ -25,7 +25,7 @@ from raytune_hpo.schedulers.ranking import Losses
 from raytune_hpo.trial import INSTANCE, NO_REPORTS, Report, Trial
 
 _FEWEST = 4  # complete curves before anything is decided by them
-_SPARED = 3  # until then, one trial in so many runs to its end in any case
+_SPARED = 1 / 3  # until then, the share of all steps that goes to trials which run to their end in any case
 _AGREEMENT = 2 / 3  # share of the pairs of trials whose order at a rung is that of their results
 _MOST_RUNGS = 3  # at which trials are looked at before their last step
 _MOST_COMPARED = 500  # complete curves, the newest ones
@@ -47,8 +47,8 @@ class Auto:
     length of the longest complete trial. Of trials that nobody has judged, the learning curves say how early one can tell:
     the first rung stands at 1/eta**3 of the way, at 1/eta**2 or at 1/eta, at the first of these where two pairs in three
     are in the order of their results. Where that is so at none of them, early values mislead, and the trials that begin
-    from then on run to their end. Until four such curves are complete, the first rung stands at 1/eta**3 and every third
-    trial is not judged; without ``max_steps``, none is.
+    from then on run to their end. Until four such curves are complete, the first rung stands at 1/eta**3, and trials that
+    are not judged take a third of all steps; without ``max_steps``, none is judged.
 
     Trials that save checkpoints are paused at the rungs, and promoted; others are stopped there. Trials over several
     instances are raced (``race``). An objective that reports nothing before its result is left alone.
@@ -69,6 +69,8 @@ class Auto:
         self._goals: Sequence[Goal] = ()
         self._trials: dict[int, Trial] = {}  # those that have reported
         self._yardsticks: dict[int, Trial] = {}  # those of one attempt that no rule judged, and that have completed
+        self._num_spared = 0  # attempts that no rule judged, though there was one
+        self._num_judged_steps = 0  # of the others
         self._longest = 0  # steps of a complete trial
         self._saves = False
         self._misleads = False  # what trials show early
@@ -95,8 +97,12 @@ class Auto:
         if self.max_steps is not None and not self._parts:
             self._take_halving(_Rule(self.max_steps, self._rungs(self.max_steps)[0], promotes=False))
         if number not in self._judged_by or self._judged_by[number][0] != trial.attempt:
-            self._judged_by[number] = trial.attempt, None if self._spares(number) else self._parts[-1]
+            is_spared = self._spares()
+            self._num_spared += is_spared
+            self._judged_by[number] = trial.attempt, None if is_spared else self._parts[-1]
         if trial.reports:
+            if self._judged_by[number][1] is not None:
+                self._num_judged_steps += _num_new_steps(trial, self._trials.get(number))
             self._trials[number] = trial
         for part in self._parts:
             part.observe(trial)
@@ -128,10 +134,18 @@ class Auto:
         """What the rule of now says."""
         return bool(self._parts) and self._parts[-1].keeps(trial)
 
-    def _spares(self, number: int) -> bool:
-        """Whether an attempt that begins now is not judged."""
-        is_undecided = self._decided_at == 0
-        return not self._parts or self._misleads or (is_undecided and number % _SPARED == 0)
+    def _spares(self) -> bool:
+        """Whether an attempt that begins now is not judged.
+
+        What counts is steps, not trials: those that are judged are over so soon that one in three of them left alone would
+        have all workers busy with such.
+        """
+        if not self._parts or self._misleads:
+            return True
+        if self._decided_at or self.max_steps is None:
+            return False
+        spared = (self._num_spared + 1) * self.max_steps
+        return spared <= _SPARED * (spared + self._num_judged_steps)
 
     def _part_of(self, trial: Trial) -> Promoter | None:
         attempt, part = self._judged_by.get(trial.number, (0, None))
@@ -181,6 +195,12 @@ class Auto:
                 part.observe(view)
             part.observe(trial)
         self._parts.append(part)
+
+
+def _num_new_steps(trial: Trial, before: Trial | None) -> int:
+    """By how many steps a trial's newest report is further than any that was seen of it."""
+    known = 0 if before is None else before.reports[-1].step
+    return max(0, trial.reports[-1].step - known)
 
 
 def _first_from(trial: Trial, step: int) -> Report:

@@ -79,21 +79,25 @@ STAND_IN = """
 TIMES = (1, 2)
 def names(): return ["bowl"]
 def load(name): return name
-def play(peer, name, seed, workers, horizon): return {"seed": seed, "workers": workers, "horizon": horizon, "regret": 0.25}
-def measure(task, run): return [run["regret"]] * sum(at <= run["horizon"] for at in TIMES), []
+def play(peer, name, seed, workers, horizon):
+    return {"seed": seed, "workers": workers, "horizon": horizon, "regret": 0.25, "reached": 0.2}
+def measure(task, run): return [run["regret"]] * sum(at <= run["horizon"] for at in TIMES), [run["reached"], None]
 """
 
 
 def test_fidelity(tmp_path: Path) -> None:
     """With a stand-in for the folder of tasks, which is no part of the project."""
-    recorded = {"runs": {"st_asha": [{"workers": 4, "horizon": 16.0, "regret": 0.5}]}}
+    recorded = {"runs": {"st_asha": [{"seed": 0, "workers": 4, "horizon": 16.0, "regret": 0.5, "reached": None}]}}
     (tmp_path / "peers_fidelity").mkdir()
     (tmp_path / "peers_fidelity" / "bowl.json").write_text(json.dumps(recorded))
     (tmp_path / "tasks.py").write_text("")
     (tmp_path / "fidelity.py").write_text(STAND_IN)
     figures = measured(tmp_path, "fidelity", "--only", "auto+auto", "--tasks", str(tmp_path))
     assert figures["auto+auto, all, time 1"]["measured"] == 0.25
-    assert figures["st_asha (recorded), fresh, time 2"]["measured"] == 0.5
+    assert figures["st_asha (recorded), fresh, time 1"]["measured"] == 0.5
+    assert figures["st_asha (recorded), fresh, within 1 %"]["measured"] == 1.0  # never: all the time that there was
+    assert figures["best of ours"]["measured"] == pytest.approx(0.2)
+    assert figures["behind"]["measured"] == -0.25
     assert "random (recorded), all, time 1" not in figures
 
 

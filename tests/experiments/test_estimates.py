@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from experiment_tables import written
 
+import raytune_hpo as hpo
 from raytune_hpo.errors import SpecError, SpecMismatch
 from raytune_hpo.experiments import Experiment, Plan, Until, find_task, run_experiment, search
+from raytune_hpo.experiments.estimates import with_estimates
 from raytune_hpo.experiments.search import ESTIMATES
+from raytune_hpo.samplers import GP
 
 SECONDS = ["optimizer_s", "optimizer_s_total", "total_s"]
 ARMS = ({"name": "gp", "marginalize": "slice"}, {"name": "rf", "num_trees": 5}, {"name": "tpe"}, {"name": "random"})
@@ -21,6 +24,22 @@ def estimated(task, sampler, folder=None, num_trials=14):
     plan = Plan(sampler=sampler, until=Until(num_trials=num_trials))
     settings = {"estimates": True, "runtime": "local", "progress": False, "folder": folder}
     return plan, run_experiment(task, 1, plan, **settings)
+
+
+def test_pauses_are_passed_on_to_the_sampler():
+    def train(config):
+        saved = hpo.checkpoint()
+        for step in range(1 if saved is None else saved.step + 1, 10):
+            loss = (config["x"] - 0.3) ** 2 + 1 / step
+            hpo.report(loss=loss, cost_s=float(step), step=step, save=lambda folder: None)
+
+    promoting = {"name": "asha", "promote": True, "max_steps": 9}
+    settings = {"num_workers": 2, "num_trials": 20, "scheduler": promoting, "seed": 3}
+    found = [
+        [trial.config for trial in hpo.simulate(train, {"x": hpo.uniform(0, 1)}, sampler=sampler, **settings)]
+        for sampler in (GP(), with_estimates(GP()))
+    ]
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(

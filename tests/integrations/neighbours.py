@@ -10,6 +10,7 @@ import raytune_hpo as hpo
 from raytune_hpo.core.messages import AskTrials, Assignment, EndTrial, LoseWorker, ReportMetrics, StopStudy
 from raytune_hpo.facts import Fact, Status, StudyStopped, Verdict
 from raytune_hpo.goals import make_goals
+from raytune_hpo.journal import open_storage
 from raytune_hpo.metrics import MetricRules
 from raytune_hpo.runtime.trial_run import TrialRun
 from tests.support import Feed
@@ -101,6 +102,25 @@ class Story:
 
     def _end(self, number: int, status: Status, *, at: float, attempt: int = 1, **outcome: Any) -> None:
         self.feed(EndTrial(number=number, attempt=attempt, status=status, at=at, **outcome))
+
+
+class Promoted:
+    """A study whose trials pause at steps 1 and 3, and of which the best go on to step 9."""
+
+    def __init__(self, storage: str) -> None:
+        self.results = hpo.simulate(
+            self.train, {"x": hpo.uniform(0, 1)}, num_workers=2, num_trials=9, name="digits", storage=storage,
+            sampler="random", seed=3, scheduler={"name": "asha", "promote": True, "max_steps": 9},
+        )  # fmt: skip
+        self.facts = list(open_storage(storage).read("digits"))
+        self.longest = max(self.results, key=lambda trial: trial.attempt)
+        assert self.longest.attempt > 1
+
+    @staticmethod
+    def train(config):
+        saved = hpo.checkpoint()
+        for step in range(1 if saved is None else saved.step + 1, 10):
+            hpo.report(loss=config["x"] + 1 / step, cost_s=float(step), step=step, save=lambda folder: None)
 
 
 def tell(logger, facts, *, close=True):

@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 
 import raytune_hpo as hpo
 from raytune_hpo import integrations
+from raytune_hpo.facts import Started
 from raytune_hpo.integrations.mlflow import Logger
 from tests.integrations.neighbours import fit, tell
 
@@ -85,6 +86,22 @@ def test_a_study_that_is_taken_up_again_is_not_recorded_twice(story, uri):
     assert Found(uri).studies[0].data.tags["raytune_hpo.stopped"] == "interrupted"
     tell(Logger(EXPERIMENT, tracking_uri=uri), story.facts)
     assert_tells_the_story(Found(uri))
+
+
+def test_a_trial_that_pauses_and_goes_on_has_one_run(promoted, uri):
+    middle = next(i for i, fact in enumerate(promoted.facts) if isinstance(fact, Started) and fact.attempt == 2) + 2
+    for end in (middle, len(promoted.facts)):  # the second time from the middle of an attempt that goes on
+        tell(Logger(EXPERIMENT, tracking_uri=uri), promoted.facts[:end])
+    found = Found(uri)
+    assert found.num_trials == len(found.trials) == len(promoted.results)
+    trial = promoted.longest
+    run = found.trials[f"trial-{trial.number:05}"]
+    assert sorted({step for step, _, _ in found.history(run, "loss")}) == [report.step for report in trial.reports]
+    assert run.data.tags["raytune_hpo.status"] == trial.status
+    assert run.data.tags["raytune_hpo.attempt"] == str(trial.attempt)
+    paused = [run for run in found.trials.values() if run.data.tags["raytune_hpo.status"] == "paused"]
+    assert len(paused) == promoted.results.num_by_status["paused"]
+    assert {run.info.status for run in paused} == {"FINISHED"}
 
 
 @pytest.mark.slow

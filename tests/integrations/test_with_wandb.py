@@ -100,6 +100,18 @@ def test_a_study_that_is_taken_up_again_is_recorded_once(story, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_trial_that_pauses_and_goes_on_has_one_run(promoted, tmp_path):
+    tell(logger(tmp_path), promoted.facts)
+    _, all_of_them = runs(tmp_path)
+    trial = promoted.longest
+    parts = [run for run in all_of_them if run.name == f"trial-{trial.number:05}"]
+    assert len(parts) == trial.attempt, "offline, what is uploaded under one id lies in a folder for each attempt"
+    assert len({run.id for run in parts}) == 1
+    steps = [row["_step"] for run in parts for row in run.history if "loss" in row]
+    assert sorted(steps) == [report.step for report in trial.reports]
+
+
+@pytest.mark.slow
 def test_a_real_study_beside_a_run_of_the_users_own(tmp_path, storage):
     settings = wandb.Settings(silent=True, console="off")
     with wandb.init(project="mine", mode="offline", dir=tmp_path / "mine", settings=settings) as mine:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -140,6 +142,26 @@ def test_with_a_last_step_trials_are_completed_there():
     results = simulated(reporting(telling), scheduler={"name": "auto", "max_steps": 9})
     assert max(trial.last_step for trial in results) == 9
     assert last_steps_of_stopped(results) == {1, 3}
+
+
+@pytest.mark.parametrize("num_workers", [1, 4, 32])
+def test_trials_that_are_not_judged_take_no_more_than_a_third_of_the_steps(num_workers):
+    """Each trial is worse than all before it: only the first two, and those that nobody judges, run to their ends."""
+    losses = itertools.count()
+
+    def objective(config):
+        loss = next(losses)
+        for step in range(1, STEPS + 1):
+            hpo.report(loss=loss, step=step, cost_s=float(step))
+
+    results = simulated(
+        objective, num_trials=400, num_workers=num_workers, scheduler={"name": "auto", "max_steps": STEPS}
+    )
+    unjudged = [trial for trial in results[2:] if trial.status == "completed"]
+    assert len(unjudged) >= 4
+    for index, trial in enumerate(unjudged):
+        judged_steps = sum(t.last_step for t in results[: trial.number] if t not in unjudged)
+        assert judged_steps >= 2 * STEPS * (index + 1)
 
 
 @pytest.mark.parametrize(("early", "share"), [([1, 2, 3], 1.0), ([3, 2, 1], 0.0), ([1, 1, 1], 0.5), ([2, 1, 3], 2 / 3)])
