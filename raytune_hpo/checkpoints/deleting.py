@@ -6,8 +6,9 @@ import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from raytune_hpo.checkpoints.fetching import URL
 from raytune_hpo.checkpoints.places import is_own_place
-from raytune_hpo.checkpoints.record import URL, Checkpoint
+from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.checkpoints.store import CheckpointStore, folder_name
 from raytune_hpo.facts import Fact, Saved
 

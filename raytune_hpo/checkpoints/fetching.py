@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from raytune_hpo.checkpoints.folders import measured
-from raytune_hpo.checkpoints.record import DIGEST, NODE, URL
+
+BYTES, DIGEST, NODE, URL = "bytes", "digest", "node", "url"  # of a record
 
 
 class Nodes(Protocol):

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raytune_hpo.checkpoints.fetching import BYTES, URL, fetched
 from raytune_hpo.errors import CheckpointGone
-
-BYTES, DIGEST, NODE, URL = "bytes", "digest", "node", "url"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,6 @@ class Checkpoint:
         Raises:
             CheckpointGone: it cannot be had, or is not what was saved.
         """
-        from raytune_hpo.checkpoints.fetching import fetched
-
         try:
             return fetched(self.record)
         except (OSError, ValueError) as error:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raytune_hpo.checkpoints.fetching import is_elsewhere, is_local, nodes
+from raytune_hpo.checkpoints.fetching import BYTES, DIGEST, NODE, URL, is_elsewhere, is_local, nodes
 from raytune_hpo.checkpoints.folders import measured, removed, swept, written
-from raytune_hpo.checkpoints.record import BYTES, DIGEST, NODE, URL
 
 Write = Callable[[Path], object]
 

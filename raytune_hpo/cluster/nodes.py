@@ -13,8 +13,8 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raytune_hpo.checkpoints import fetching
+from raytune_hpo.checkpoints.fetching import NODE, URL
 from raytune_hpo.checkpoints.folders import removed
-from raytune_hpo.checkpoints.record import NODE, URL
 
 
 class ClusterNodes:

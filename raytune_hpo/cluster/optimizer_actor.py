@@ -17,9 +17,8 @@ import ray
 from ray.util import get_node_ip_address
 
 from raytune_hpo.checkpoints.deleting import Deleter
-from raytune_hpo.checkpoints.fetching import is_local
+from raytune_hpo.checkpoints.fetching import NODE, URL, is_local
 from raytune_hpo.checkpoints.places import place_of
-from raytune_hpo.checkpoints.record import NODE, URL
 from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.cluster.direct import Address, Listener
 from raytune_hpo.cluster.line_here import leave_note

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.checkpoints.record import BYTES
+from raytune_hpo.checkpoints.fetching import BYTES
 from raytune_hpo.core.keeping import kept_records
 from raytune_hpo.display.text import MAX_BITS, first_line, number
 from raytune_hpo.facts import Fact, Finished, Paused, Printed, Requeued, Saved, Started
