@@ -2,6 +2,7 @@
 
 plan         what a live study may do: guards, shares, budgets
 contexts     classes of context: each has a promoted configuration of its own
+rolling      sums over the last hours, for budgets
 fold         the state that the facts of a live study add up to
 deciding     what is due: which windows come next, and whether to freeze
 machine      commands in, facts and effects out; no clock, disk or network

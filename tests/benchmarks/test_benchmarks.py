@@ -168,3 +168,10 @@ def test_notebooks(tmp_path: Path) -> None:
         "competing_objectives": True,
     }
     assert all(figure["asked"] == "<= 240" and figure["measured"] > 0 for figure in figures.values())
+
+
+def test_live(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "live")
+    assert figures["live: guard broken"]["measured"] == figures["live: replay"]["measured"] == 0
+    assert figures["static best: cost"]["measured"] < figures["live: worst cost"]["measured"] < 1
+    assert set(figures["live: way"]["detail"]["by class"]) >= {"rps=7", "rps=8", "rps=9"}
