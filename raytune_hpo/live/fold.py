@@ -54,7 +54,7 @@ class Candidate:
         stage: index among the plan's shares.
         differences: loss minus the control group's, of each pair of windows of this stage.
         overruns: of each relative guard, pair by pair, over all stages.
-        last_judgement: what the newest look said.
+        last_judgement, judged: what the newest look said, and the differences that it was about.
     """
 
     number: int
@@ -65,6 +65,7 @@ class Candidate:
     differences: list[float] = field(default_factory=list)
     overruns: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     last_judgement: Judgement = Judgement.OPEN
+    judged: list[float] = field(default_factory=list)
 
 
 class LiveFold:
@@ -83,6 +84,7 @@ class LiveFold:
         detectors: of drift, by class: what the model gets wrong in all windows of a class is no drift.
         alarm: the window after which a detector rang, and its statistic; None where all are silent.
         voids: windows in a row without a usable measurement.
+        at: the time of the newest fact.
     """
 
     def __init__(self, plan: LivePlan, study: StudyFold) -> None:
@@ -100,6 +102,7 @@ class LiveFold:
         self.detectors: defaultdict[str, PageHinkley] = defaultdict(PageHinkley)
         self.alarm: tuple[int, float] | None = None
         self.voids = 0
+        self.at = -math.inf
         self._coming_place = ""
         self._cool_down_s = plan.cool_down_s
         self._pairs: dict[int, int] = {}  # the canary's window to the control group's, while they run
@@ -118,6 +121,7 @@ class LiveFold:
 
     def apply(self, fact: Fact) -> None:
         """Take in a fact."""
+        self.at = fact.at
         self.study.apply(fact)
         space = self.study.ledger.spec.space
         if isinstance(fact, Started):
@@ -259,7 +263,7 @@ class LiveFold:
                 self._roll_back(at)
                 return
         judgement = judged(np.array(candidate.differences), self.plan.looks, self.plan.alpha)
-        candidate.last_judgement = judgement
+        candidate.last_judgement, candidate.judged = judgement, candidate.differences
         if judgement is Judgement.BETTER:
             self._changes.add(at)
             candidate.stage += 1
@@ -364,6 +368,10 @@ class LiveFold:
         num, a_day = self._losses.count(begin), DAY_S / self.plan.window_s
         budget = self.plan.regret * a_day * self._losses.total(begin) / num if num else math.inf
         return self._regrets.total(begin), budget
+
+    def spent(self, at: float) -> tuple[int, int]:
+        """Changes of what the canary group runs in the last hour, and roll-backs in the last day."""
+        return self._changes.count(at - HOUR_S), self._rollbacks.count(at - DAY_S)
 
     def reason_to_freeze(self, at: float) -> str | None:
         """Why the system must not be changed any more; None where all is well."""

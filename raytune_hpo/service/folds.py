@@ -8,18 +8,22 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import StudyNotFound
-from raytune_hpo.facts import Fact, StudyCreated
+from raytune_hpo.facts import Fact, StudyCreated, TrialFact
 from raytune_hpo.journal import Storage
+from raytune_hpo.live.replaying import stored_plan
+from raytune_hpo.live.timeline import Timeline
 from raytune_hpo.spec import StudySpec
+from raytune_hpo.trial import Trial
 
 PATIENCE_S = 1.0  # how long a request waits for a study that is being read for the first time
 FACT_BYTES = 700  # what a fact costs in memory, as measured with 100,000 trials of ten parameters
 LAST_FACTS = 60
+_TRIAL_FACTS = get_args(TrialFact)
 _T = TypeVar("_T")
 
 
@@ -32,11 +36,14 @@ class Fold:
         by_duration: (seconds, number) of finished trials.
         improved_s: the running time, in seconds, at which each of ``ledger.improved`` came, in the first goal.
         last: the newest facts, with the places that they have in the journal.
+        live: what a live study did, which has the ledger then; None for every other study.
     """
 
     def __init__(self, name: str, first: StudyCreated) -> None:
         self.name = name
-        self.ledger = Ledger(StudySpec.from_json(first.spec))
+        spec = StudySpec.from_json(first.spec)
+        self.live = Timeline(*stored_plan([first])) if "live" in spec.settings else None
+        self.ledger = Ledger(spec) if self.live is None else self.live.fold.study.ledger
         self.by_loss: list[tuple[float, int]] = []
         self.by_duration: list[tuple[float, int]] = []
         self.improved_s: list[float] = []
@@ -52,7 +59,7 @@ class Fold:
         """Take a fact in."""
         self.last.append((self.ledger.seen, fact))
         self.last_at = fact.at
-        trial = self.ledger.apply(fact)
+        trial = self._applied(fact)
         if trial is not None and trial.status.is_finished and trial.finished_at is not None:
             if trial.losses is not None:
                 insort(self.by_loss, (trial.losses[0], trial.number))
@@ -60,6 +67,13 @@ class Fold:
                 insort(self.by_duration, (trial.duration_s, trial.number))
             if len(self.ledger.improved[0]) > len(self.improved_s):
                 self.improved_s.append(self.ledger.elapsed_s(fact.at))
+
+    def _applied(self, fact: Fact) -> Trial | None:
+        """The trial that a fact is about, after it."""
+        if self.live is None:
+            return self.ledger.apply(fact)
+        self.live.take(fact)
+        return self.ledger.trials[fact.number] if isinstance(fact, _TRIAL_FACTS) else None
 
 
 class StillReading(Exception):
