@@ -21,10 +21,11 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from common import Figure, at_least, at_most, run
+from common import Figure, Measure, arguments, at_least, at_most, conduct
 
 import raytune_hpo as hpo
 from raytune_hpo import registry
@@ -236,9 +237,9 @@ def static_best() -> float:
 # ------------------------------------------------------------------------------------------------ figures
 
 
-def live(quick: bool) -> list[Figure]:
+def live(quick: bool, most: int) -> list[Figure]:
     """What a live study is held to."""
-    days, seeds = (8.0, 1) if quick else (14.0, 100)
+    days, seeds = (8.0, 1) if quick else (14.0, most)
     runs = []
     for seed in range(seeds):
         runs.append(simulated(LIVE, seed, days, is_replayed=seed % REPLAYED == 0))
@@ -349,7 +350,14 @@ def _by_class(runs: Sequence[Outcome]) -> dict[str, list[float]]:
     return {place: [float(np.quantile(v, 0.1)), float(np.median(v)), len(v)] for place, v in found.items()}
 
 
-MEASURES = {"live": live, "others": others}
+def main() -> None:
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--seeds", type=int, default=100, help="of the live studies; a release is held to 100")
+    parser.add_argument("--only", nargs="+", choices=["live", "others"], default=["live", "others"])
+    args = parser.parse_args()
+    measures: dict[str, Measure] = {"live": partial(live, most=args.seeds), "others": others}
+    conduct(args, {name: measures[name] for name in args.only})
+
 
 if __name__ == "__main__":
-    run(__doc__, MEASURES)
+    main()
