@@ -40,7 +40,9 @@ def test_a_broken_guard_is_told_with_its_figures_and_the_way_back():
     assert kinds[:4] == ["baseline", "canary", "guard", "let go"] and "rolled back" in kinds
     guard = next(event for event in told(story).events if event.kind == "guard")
     assert "p99 is " in guard.why and "its limit 150" in guard.why
-    assert all(a.at <= b.at and a.seq <= b.seq for a, b in zip(told(story).events, told(story).events[1:], strict=False))
+    assert all(
+        a.at <= b.at and a.seq <= b.seq for a, b in zip(told(story).events, told(story).events[1:], strict=False)
+    )
 
 
 def test_freezing_and_thawing_are_told_by_whom():
