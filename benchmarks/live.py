@@ -1,29 +1,31 @@
 """Tuning of a running system, in virtual time: a queue with three knobs, a daily load, noise, and a bad region.
 
-python benchmarks/live.py                      3 seeds, 4 days each
-python benchmarks/live.py --seeds 100 --days 14      what a release is held to; takes hours
+    python benchmarks/live.py                       # 100 seeds of 14 days each: ten minutes of one core
+    python benchmarks/live.py --only live
+    python benchmarks/live.py --quick
 
 The service handles requests with ``threads`` workers, in batches of ``batch``, with a cache of ``cache_mb``. Its cost a
 request is that of the machine plus a penalty for waiting. The best number of threads grows with the load, so that the best
-configuration of the night is not that of the day. Few threads under load double the p99: that is the bad region. Half way
-the cost of memory may change (``--step-change``).
+configuration of the night is not that of the day. Few threads under load double the p99: that is the bad region. On the
+seventh day the cost of memory changes.
 
 Compared are the sampler ``live`` with context; the same without (a plain Gaussian process); random steps in the same trust
 region; and the best single configuration, which nobody knows beforehand. All of them are within the same rules (guards,
-canary, budgets). Regret is compared with never tuning.
+canary, budgets), with windows of five minutes. Regret is compared with never tuning.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
+import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+from common import Figure, Measure, arguments, at_least, at_most, conduct
 
 import raytune_hpo as hpo
 from raytune_hpo import registry
@@ -43,7 +45,11 @@ SPACE = hpo.Space({"threads": hpo.Int(4, 104), "batch": hpo.Float(1.0, 65.0), "c
 BASELINE = {"threads": 40, "batch": 12.0, "cache_mb": 0.3}
 LIMIT_MS = 180.0
 NOISE = 0.1
-RESULTS = Path(__file__).parent / "results" / "live.json"
+STEP = 0.1  # of the trust region
+BEST_COST = 10.0
+WAY_FROM_S = 3 * DAY_S  # after which the way to the optimum is looked at, for a day
+REPLAYED = 10  # every so many seeds
+LIVE, PLAIN, RANDOM = "live", "a model without context", "random steps"
 
 
 def load(at: float) -> float:
@@ -71,7 +77,7 @@ class Service:
 
     def __init__(self, seed: int, change_at: float) -> None:
         self.runs: dict[str, Mapping[str, Any]] = {}
-        self._seed, self._num, self.change_at = seed, 0, change_at
+        self._draw, self.change_at = derive(seed, "service", 0), change_at
 
     def apply(self, config: Mapping[str, Any], group: str, seq: int) -> None:
         self.runs[group] = dict(config)
@@ -83,8 +89,7 @@ class Service:
         return self.runs.get(group, {})
 
     def measure(self, group: str, start: float, end: float) -> tuple[dict[str, float], dict[str, float]]:
-        self._num += 1
-        noise = np.exp(NOISE * derive(self._seed, "service", self._num).standard_normal(2))
+        noise = np.exp(NOISE * self._draw.standard_normal(2))
         rps = load((start + end) / 2)
         cost, p99 = truth(self.runs[group], rps, end > self.change_at)
         return {"cost": cost * noise[0], "p99_ms": p99 * noise[1]}, {"rps": rps}
@@ -113,108 +118,245 @@ class RandomSteps:
         return Suggestion(self._space.decode(moved)[0])
 
 
-def samplers(step: float) -> dict[str, Any]:
-    guards = [f"p99_ms <= {LIMIT_MS:g}", "p99_ms <= 1.2x"]
-    common = {"name": "live", "guards": guards, "step": step, "history": 200}
+def samplers() -> dict[str, Any]:
+    common = {"name": "live", "guards": [f"p99_ms <= {LIMIT_MS:g}", "p99_ms <= 1.2x"], "step": STEP, "history": 200}
     return {
-        "live": registry.make("sampler", {**common, "context": ["rps"]}),
-        "plain GP": registry.make("sampler", {**common, "context": []}),
-        "random": RandomSteps(step=step),
+        LIVE: registry.make("sampler", {**common, "context": ["rps"]}),
+        PLAIN: registry.make("sampler", {**common, "context": []}),
+        RANDOM: RandomSteps(step=STEP),
     }
 
 
-def simulated(name: str, seed: int, days: float, step: float, change_at: float) -> dict[str, Any]:
-    """One study in virtual time, and what it came to."""
-    sampler = samplers(step)[name]
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one study came to.
+
+    Attributes:
+        cost: of all requests, as a share of what they would have cost by the baseline.
+        way: by class of load, how much of the way from the baseline to the optimum was gone on the fourth day.
+        broken: the share of the time in which all traffic broke the guard; ``breach_s`` its longest stretch.
+        false_alarms: drifts that were none; ``windows`` in which there could have been some.
+        noticed: windows after the change until it was noticed; None where it never was.
+        num_differing: decisions that a replay makes otherwise; None where none was made.
+    """
+
+    cost: float
+    way: Mapping[str, float]
+    broken: float
+    breach_s: float
+    false_alarms: int
+    windows: int
+    noticed: float | None
+    num_freezes: int
+    num_facts: int
+    num_differing: int | None
+    cpu_s: float
+
+
+def simulated(name: str, seed: int, days: float, *, is_replayed: bool = False) -> Outcome:
+    """One study in virtual time. The service changes half way."""
+    began = time.process_time()
+    sampler = samplers()[name]
     guards = [f"p99_ms <= {LIMIT_MS:g}", "p99_ms <= 1.2x"]
-    settings = {"guards": guards, "context": [] if name == "plain GP" else ["rps"]}
-    plan = LivePlan.of({**settings, "window_s": 60.0, "check_s": 30.0, "looks": [8, 16, 32], "shares": [0.05, 0.25]})
+    plan = LivePlan.of({"guards": guards, "context": [] if name == PLAIN else ["rps"], "check_s": 60.0})
     spec = StudySpec(
-        name=name, space=SPACE, goals=(Goal("cost"),), sampler=registry.describe("sampler", sampler), seed=seed,
+        name="service", space=SPACE, goals=(Goal("cost"),), sampler=registry.describe("sampler", sampler), seed=seed,
         settings={"live": plan.to_json()},
     )  # fmt: skip
+    change_at, end = START + days / 2 * DAY_S, START + days * DAY_S
     storage, service = MemoryStorage(), Service(seed, change_at)
-    journal = storage.journal(name, create=True, owner="benchmark")
+    journal = storage.journal(spec.name, create=True, owner="benchmark")
     journal.append([StudyCreated(spec=spec.to_json(), at=START)], expect=0)
-    alarms: list[str] = []
-    controller = Controller(spec, plan, sampler, journal, service, alarms.append)
+    controller = Controller(spec, plan, sampler, journal, service, lambda alarm: None)
     controller.open(START)
     controller.obey(SetBaseline(config=BASELINE, by="benchmark", at=START))
-    at, end, began = START, START + days * DAY_S, time.process_time()
-    regret = untuned = 0.0
-    broken = windows = num_frozen = 0
-    by_class: dict[str, list[float]] = {}
+    seen = _Watching(change_at)
+    at, num_freezes = START, 0
     while at < end:
-        at = max(at, controller.turn(at))
+        following = max(at, controller.turn(at))
         fold = controller.fold
         if fold.frozen is not None:  # somebody looks at it within the hour
-            num_frozen += 1
-            at += 3_600.0
-            controller.obey(Thaw(by="benchmark", at=at))
-        rps, changed = load(at), at > change_at
-        runs = {group: truth(service.runs[group], rps, changed) for group in service.runs}
-        share = fold.share if fold.candidate is not None else 0.0
-        here = (1 - share) * runs["control"][0] + share * runs.get("canary", runs["control"])[0]
-        base, best = truth(BASELINE, rps, changed)[0], 10.0 + (3.0 if changed else 0.0)
-        regret, untuned, windows = regret + here, untuned + base, windows + 1
-        broken += runs["control"][1] > LIMIT_MS
-        if at - START > min(3.0, days * 0.75) * DAY_S and not changed:
-            by_class.setdefault(fold.place, []).append((base - runs["control"][0]) / (base - best))
-    facts = list(storage.read(name))
-    drifts = [f.at for f in facts if isinstance(f, Drifted)]
-    after = [d for d in drifts if d > change_at]
-    replay = replayed(facts, spec, plan, samplers(step)[name])
-    return {
-        "cost of never tuning": regret / untuned,
-        "way to the optimum": {place: float(np.mean(shares)) for place, shares in sorted(by_class.items())},
-        "guard broken": broken / windows,
-        "false alarms per 1,000 windows": 1_000.0
-        * sum(d <= change_at for d in drifts)
-        / ((min(end, change_at) - START) / plan.window_s),
-        "windows until the change was noticed": None if not after else (after[0] - change_at) / plan.window_s,
-        "freezes": num_frozen,
-        "replay differs": len(replay.differences),
-        "facts": len(facts),
-        "cpu_s": time.process_time() - began,
-    }
+            num_freezes += 1
+            following = at + 3_600.0
+            controller.obey(Thaw(by="benchmark", at=following))
+        seen.take(at, following, service.runs, fold.share if fold.candidate is not None else 0.0, fold.place)
+        at = following
+    facts = list(storage.read(spec.name))
+    drifts = [fact.at for fact in facts if isinstance(fact, Drifted)]
+    after = [drift for drift in drifts if drift > change_at]
+    replay = replayed(facts, spec, plan, samplers()[name]) if is_replayed else None
+    return Outcome(
+        cost=seen.cost / seen.untuned,
+        way={place: float(np.mean(shares)) for place, shares in sorted(seen.ways.items()) if len(shares) > 20},
+        broken=seen.broken_s / (end - START),
+        breach_s=seen.breach_s,
+        false_alarms=len(drifts) - len(after),
+        windows=round((change_at - START) / plan.window_s),
+        noticed=(after[0] - change_at) / plan.window_s if after else None,
+        num_freezes=num_freezes,
+        num_facts=len(facts),
+        num_differing=None if replay is None else len(replay.differences),
+        cpu_s=time.process_time() - began,
+    )
 
 
-def static_best() -> dict[str, float]:
-    """The best single configuration over a day, against never tuning."""
+class _Watching:
+    """What the requests come to, by the truth that no study knows."""
+
+    def __init__(self, change_at: float) -> None:
+        self.change_at = change_at
+        self.cost = self.untuned = self.broken_s = self.breach_s = 0.0
+        self.ways: dict[str, list[float]] = {}
+        self._breaching_s = 0.0
+
+    def take(self, begin: float, end: float, runs: Mapping[str, Any], share: float, place: str) -> None:
+        """The requests of some time, in which the groups run the same all the while."""
+        if end <= begin or "control" not in runs:
+            return
+        rps, changed, length = load(begin), begin > self.change_at, end - begin
+        (control, p99), base = truth(runs["control"], rps, changed), truth(BASELINE, rps, changed)[0]
+        canary = truth(runs["canary"], rps, changed)[0] if share and "canary" in runs else control
+        self.cost += length * ((1 - share) * control + share * canary)
+        self.untuned += length * base
+        self._breaching_s = self._breaching_s + length if p99 > LIMIT_MS else 0.0
+        self.broken_s += length * (p99 > LIMIT_MS)
+        self.breach_s = max(self.breach_s, self._breaching_s)
+        if WAY_FROM_S < begin - START <= WAY_FROM_S + DAY_S and not changed:
+            self.ways.setdefault(place, []).append((base - control) / (base - BEST_COST))
+
+
+def static_best() -> float:
+    """What the best single configuration costs over a day, as a share of never tuning."""
     times = START + np.linspace(0.0, DAY_S, 96, endpoint=False)
     loads = [load(at) for at in times]
     base = sum(truth(BASELINE, rps)[0] for rps in loads)
-    threads = min(
-        range(4, 105), key=lambda n: sum(truth({"threads": n, "batch": 24.0, "cache_mb": 0.55}, r)[0] for r in loads)
-    )
-    found = sum(truth({"threads": threads, "batch": 24.0, "cache_mb": 0.55}, rps)[0] for rps in loads)
-    return {"cost of never tuning": found / base}
+    costs = [sum(truth({"threads": n, "batch": 24.0, "cache_mb": 0.55}, r)[0] for r in loads) for n in range(4, 105)]
+    return min(costs) / base
+
+
+# ------------------------------------------------------------------------------------------------ figures
+
+
+def live(quick: bool, most: int) -> list[Figure]:
+    """What a live study is held to."""
+    days, seeds = (8.0, 1) if quick else (14.0, most)
+    runs = []
+    for seed in range(seeds):
+        runs.append(simulated(LIVE, seed, days, is_replayed=seed % REPLAYED == 0))
+        print(
+            f"live: seed {seed}, cost {runs[-1].cost:.3f}, {runs[-1].cpu_s:.1f} s of CPU", file=sys.stderr, flush=True
+        )
+    costs = [run.cost for run in runs]
+    ways = [share for run in runs for share in run.way.values()]
+    noticed = [math.inf if run.noticed is None else run.noticed for run in runs]
+    differing = [run.num_differing for run in runs if run.num_differing is not None]
+    alarms = 1_000 * sum(run.false_alarms for run in runs) / sum(run.windows for run in runs)
+    size = {"seeds": seeds, "days": days}
+    return [
+        at_most(
+            0.5, name="live: guard broken", what="time in which all traffic breaks the guard",
+            measured=100 * float(np.mean([run.broken for run in runs])), unit="%",
+            detail={**size, "worst seed": 100 * max(run.broken for run in runs)},
+        ),
+        at_most(
+            60, name="live: longest breach", what="longest breach of the guard on all traffic",
+            measured=max(run.breach_s for run in runs), unit="s",
+        ),
+        at_least(
+            70, name="live: way", what="way to the optimum on day 4, a class of load (median)",
+            measured=100 * _median(ways), unit="%", detail=_spread(ways) | {"by class": _by_class(runs)},
+        ),
+        Figure(
+            name="live: ways that reach 70 %", what="classes of load, of all seeds, that went 70 % of the way",
+            measured=100 * float(np.mean(np.array(ways) >= 0.7)) if ways else math.nan, unit="%",
+        ),
+        at_least(
+            95, name="live: seeds that gain", what="seeds that cost less than never tuning",
+            measured=100 * float(np.mean(np.array(costs) < 1)), unit="%", detail=size,
+        ),
+        at_most(
+            1.01, name="live: worst cost", what="cost of the worst seed, never tuning = 1", measured=max(costs), unit="",
+            detail=_spread(costs),
+        ),
+        at_most(
+            10, name="live: noticed", what="windows until the change is noticed (nine of ten seeds)",
+            measured=_ninth(noticed), unit="",
+            detail={"median": _median(noticed), "never": sum(n == math.inf for n in noticed)},
+        ),
+        at_most(1, name="live: false alarms", what="false alarms in 1,000 windows", measured=alarms, unit=""),
+        at_most(
+            0, name="live: replay", what="decisions that a replay makes otherwise", measured=sum(differing), unit="",
+            detail={"replayed": len(differing), "facts": [run.num_facts for run in runs[::REPLAYED]]},
+        ),
+        Figure(
+            name="live: freezes", what="freezes in a study",
+            measured=float(np.mean([run.num_freezes for run in runs])), unit="",
+        ),
+        Figure(
+            name="live: time", what="CPU time of a study", measured=_median([run.cpu_s for run in runs]), unit="s",
+            detail={"total_s": sum(run.cpu_s for run in runs)},
+        ),
+    ]  # fmt: skip
+
+
+def others(quick: bool) -> list[Figure]:
+    """What it is compared with, over fewer seeds."""
+    days, seeds = (8.0, 1) if quick else (14.0, 5)
+    figures = [
+        Figure(
+            name="static best: cost", what="cost of the best single configuration, known beforehand",
+            measured=static_best(), unit="",
+        )
+    ]  # fmt: skip
+    for name in (PLAIN, RANDOM):
+        runs = [simulated(name, seed, days) for seed in range(seeds)]
+        costs, ways = [run.cost for run in runs], [share for run in runs for share in run.way.values()]
+        figures += [
+            Figure(
+                name=f"{name}: cost", what=f"cost with {name}, never tuning = 1", measured=_median(costs), unit="",
+                detail=_spread(costs) | {"seeds": seeds, "days": days},
+            ),
+            Figure(
+                name=f"{name}: way", what=f"way to the optimum on day 4 with {name}", measured=100 * _median(ways),
+                unit="%", detail=_spread(ways),
+            ),
+            Figure(
+                name=f"{name}: broken", what=f"time in which all traffic breaks the guard, with {name}",
+                measured=100 * float(np.mean([run.broken for run in runs])), unit="%",
+            ),
+        ]  # fmt: skip
+    return figures
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values)) if len(values) else math.nan
+
+
+def _ninth(values: Sequence[float]) -> float:
+    """The value that nine of ten do not exceed; some may be infinite."""
+    return sorted(values)[math.ceil(0.9 * len(values)) - 1]
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    if not len(values):
+        return {}
+    return {name: float(np.quantile(values, q)) for name, q in (("worst tenth", 0.1), ("median", 0.5), ("nine", 0.9))}
+
+
+def _by_class(runs: Sequence[Outcome]) -> dict[str, list[float]]:
+    """By class of load: the lowest tenth, the median, and how many seeds met it."""
+    places = sorted({place for run in runs for place in run.way})
+    found = {place: [run.way[place] for run in runs if place in run.way] for place in places}
+    return {place: [float(np.quantile(v, 0.1)), float(np.median(v)), len(v)] for place, v in found.items()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--days", type=float, default=4.0)
-    parser.add_argument("--step", type=float, default=0.1, help="of the trust region")
-    parser.add_argument("--step-change", action="store_true", help="half way the cost of memory changes")
-    parser.add_argument("--only", nargs="*", default=["live", "plain GP", "random"])
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args()
-    change_at = START + options.days * DAY_S / 2 if options.step_change else math.inf
-    results: dict[str, Any] = {
-        "seeds": options.seeds,
-        "days": options.days,
-        "step": options.step,
-        "static best": static_best(),
-    }
-    results["step change"] = options.step_change
-    for name in options.only:
-        runs = []
-        for seed in range(options.seeds):
-            runs.append(simulated(name, seed, options.days, options.step, change_at))
-            print(name, seed, json.dumps(runs[-1]), flush=True)
-        results[name] = runs
-    options.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--seeds", type=int, default=100, help="of the live studies; a release is held to 100")
+    parser.add_argument("--only", nargs="+", choices=["live", "others"], default=["live", "others"])
+    args = parser.parse_args()
+    measures: dict[str, Measure] = {"live": partial(live, most=args.seeds), "others": others}
+    conduct(args, {name: measures[name] for name in args.only})
 
 
 if __name__ == "__main__":

@@ -383,12 +383,14 @@ class Frozen:
     Attributes:
         by: a person, or the controller itself.
         group: that somebody has changed by hand: it is left as it is.
+        found: what it was found to run, in the packed form of ``Space.pack``; None where that is not in the space.
     """
 
     by: str
     reason: str
     at: float
     group: str | None = None
+    found: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

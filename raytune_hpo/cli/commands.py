@@ -137,6 +137,7 @@ def _from_file(ctx: click.Context, param: click.Parameter, path: Path | None) ->
 @click.option("--files", type=int, help="How many files it may have open.")
 @click.option("--when-busy", default="measure", show_default=True, help="measure, wait:60s or fail.")
 @click.option("--parallel", type=int, default=1, show_default=True, help="Measurements at a time on one machine.")
+@click.option("--uses", multiple=True, metavar="NAME", help="What runs must not share: port:8080, file:{out}.")
 @click.option("--reads-env", "reads_environment", is_flag=True, help="It takes parameters from $HPO_<name>.")
 @runs_a_study(runtimes=("local", "ray"), default="local")
 @says_json

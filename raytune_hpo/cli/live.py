@@ -1,4 +1,4 @@
-"""Commands of running systems: live run, status, show, approve, freeze, thaw, rollback, diff, replay, baseline."""
+"""What `live` has: run, status, show, log, approve, freeze, thaw, adopt, rollback, diff, replay, baseline."""
 
 from __future__ import annotations
 
@@ -185,6 +185,33 @@ def thaw(name: str, by: str, storage: str | None, as_json: bool) -> None:
     """Allow changes again."""
     _stored(name, storage).thaw(by, time.time())
     say(f"thawed {name}", {"name": name, "frozen": False}, as_json=as_json)
+
+
+@live.command()
+@_of_a_study
+@_REASON
+@_BY
+def adopt(name: str, reason: str, by: str, storage: str | None, as_json: bool) -> None:
+    """Make what somebody changed by hand the baseline, and go on."""
+    from raytune_hpo.display.text import config_line
+
+    found = _stored(name, storage).adopt(by, time.time(), reason)
+    say(f"the baseline of {name} is {config_line(found)}", {"name": name, "baseline": found}, as_json=as_json)
+
+
+@live.command()
+@_of_a_study
+@click.option("--from", "begin", metavar="TIME", help="Events from then on (UTC). [default: the last day]")
+@click.option("--to", "end", metavar="TIME", help="Events before then.")
+def log(name: str, begin: str | None, end: str | None, storage: str | None, as_json: bool) -> None:
+    """Say what it did, when, and why."""
+    from raytune_hpo.live.telling import event_text
+
+    last = time.time() if end is None else _time(end)
+    told = _stored(name, storage).timeline()
+    events = told.events_between(last - 86_400.0 if begin is None else _time(begin), last)
+    text = "\n".join(map(event_text, events)) or "nothing happened then"
+    say(text, [vars(event) for event in events], as_json=as_json)
 
 
 @live.command()

@@ -14,7 +14,7 @@ from typing import Any
 
 from raytune_hpo.commands import command_values, surroundings
 from raytune_hpo.commands.launching import Ran, StaticLimits
-from raytune_hpo.commands.measuring_slots import measuring
+from raytune_hpo.commands.measuring_slots import holding, measuring
 from raytune_hpo.commands.metric_specs import MetricSpec, Outcome, parsed_metrics
 from raytune_hpo.commands.program import HOOKS, Program, ProgramFailed, report_in
 from raytune_hpo.commands.repeating import Contest, RepeatRule, unstable
@@ -63,6 +63,7 @@ class Command:
             stands back behind others; open files.
         when_busy: "measure" (flag disturbed runs, and run them once more), "wait:60s", or "fail".
         parallel: how many measurements one machine takes at a time, of all studies together.
+        uses: what runs must not share, like "port:8080" or "file:{out}": no two measurements that use the same run at once.
         cwd, env: its folder, and what is added to its environment.
         reads_environment: it takes parameters from its environment, so that they need not be in the template.
 
@@ -97,6 +98,7 @@ class Command:
         files: int | None = None,
         when_busy: str = "measure",
         parallel: int = 1,
+        uses: Sequence[str] = (),
         cwd: str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
         reads_environment: bool = False,
@@ -105,6 +107,7 @@ class Command:
         self.program = Program(
             template=Template(template, shell=shell),
             stdin=None if stdin is None else Template([stdin]),
+            uses=Template(_checked_uses(uses)) if uses else None,
             hooks={name: Template(text, shell=shell) for name, text in hooks.items() if text is not None},
             ok_exit=frozenset(ok_exit),
             timeout_s=None if timeout_s is None else positive("timeout_s", timeout_s),
@@ -201,8 +204,10 @@ class Command:
             ObjectiveError: it failed.
             TrialStopped: it was stopped by what it reported, or because it took too long beside the best.
         """
-        with measuring(self._parallel), tempfile.TemporaryDirectory(prefix="raytune-hpo-") as folder:
-            return _Measurement(self, config, instance, seed, Path(folder)).result()
+        with tempfile.TemporaryDirectory(prefix="raytune-hpo-") as folder:
+            measurement = _Measurement(self, config, instance, seed, Path(folder))
+            with holding(measurement.resources()), measuring(self._parallel):
+                return measurement.result()
 
     def contest(self, instance: Any) -> Contest:
         """What has been measured on an instance by this process."""
@@ -241,6 +246,10 @@ class _Measurement:
         self._peak_by, self._num_disturbed, self._others = "", 0, list[float]()
         self._num_left = 0
         self._num_first: dict[str, int] = {}  # samples of the first run
+
+    def resources(self) -> list[str]:
+        """What this configuration must not share with another one that is measured."""
+        return [] if self._program.uses is None else self._program.uses.filled(self._of_repeat(0)[0])
 
     def result(self) -> dict[str, Any]:
         """The metrics of the configuration."""
@@ -355,8 +364,18 @@ class _Measurement:
         if self._run is None:
             return
         words = self._program.template.filled(values)
-        lines = [f"$ {shlex.join(words)}", ran.stdout[-_SHOWN:], ran.stderr[-_SHOWN:]]
+        lines = [
+            f"HPO_TRIAL={values['trial']} HPO_REPEAT={values['repeat']} $ {shlex.join(words)}",
+            ran.stdout[-_SHOWN:],
+            ran.stderr[-_SHOWN:],
+        ]
         sys.stdout.write("\n".join(line.rstrip("\n") for line in lines if line) + "\n")
+
+
+def _checked_uses(uses: Sequence[str]) -> list[str]:
+    if isinstance(uses, str) or not all(isinstance(name, str) and name for name in uses):
+        raise SpecError(f'uses is a list of names like ["port:8080"], got {uses!r}')
+    return list(uses)
 
 
 def _checked_limits(memory_mb: float | None, cpus: int | None, nice: int, files: int | None) -> StaticLimits:

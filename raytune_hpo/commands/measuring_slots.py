@@ -1,13 +1,16 @@
-"""Measuring slots: at most so many measurements at a time on one machine, whichever process or study they belong to."""
+"""Measuring slots and resources: at most so many measurements at a time on one machine, and one at a time with what they
+share, whichever process or study they belong to.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _PAUSE_S = 0.05
@@ -23,7 +26,7 @@ def measuring(num_slots: int, folder: Path | None = None) -> Iterator[None]:
         num_slots: how many measurements may run at the same time.
         folder: in which the locks are; by default that of temporary files, which all processes of a machine share.
     """
-    slots = [_slot(folder or Path(tempfile.gettempdir()), number) for number in range(num_slots)]
+    slots = [_lock(folder, f"measuring-{number}") for number in range(num_slots)]
     try:
         while not any(map(_is_taken_by_us, slots)):
             time.sleep(_PAUSE_S)
@@ -33,8 +36,27 @@ def measuring(num_slots: int, folder: Path | None = None) -> Iterator[None]:
             os.close(slot)
 
 
-def _slot(folder: Path, number: int) -> int:
-    path = folder / f"raytune-hpo-{os.getuid()}-measuring-{number}.lock"
+@contextlib.contextmanager
+def holding(resources: Iterable[str], folder: Path | None = None) -> Iterator[None]:
+    """Use resources inside, like ``"port:8080"``; waits until nobody else of this user uses one of them.
+
+    All are taken before a measuring slot is, and in one order, so that nobody waits for somebody who waits for him.
+    """
+    names = [hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16] for name in set(resources)]
+    locks = []
+    try:
+        for name in sorted(names):
+            locks.append(_lock(folder, f"uses-{name}"))
+            while not _is_taken_by_us(locks[-1]):
+                time.sleep(_PAUSE_S)
+        yield
+    finally:
+        for lock in locks:
+            os.close(lock)
+
+
+def _lock(folder: Path | None, name: str) -> int:
+    path = (folder or Path(tempfile.gettempdir())) / f"raytune-hpo-{os.getuid()}-{name}.lock"
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 

@@ -26,7 +26,7 @@ class Program:
     """A command, and the commands around it.
 
     Attributes:
-        template: of the command; ``stdin`` of a file that it reads.
+        template: of the command; ``stdin`` of a file that it reads; ``uses`` of what it must not share with another run.
         hooks: templates by name: "setup" runs once for a trial, "prepare" and "cleanup" before and after each run, "check"
             after each run, on its output, and must succeed.
         ok_exit: exit codes that are no failures.
@@ -36,6 +36,7 @@ class Program:
 
     template: Template
     stdin: Template | None = None
+    uses: Template | None = None
     hooks: Mapping[str, Template] = field(default_factory=dict)
     ok_exit: frozenset[int] = frozenset((0,))
     timeout_s: float | None = None
@@ -51,7 +52,7 @@ class Program:
             SpecError: one is missing or not executable.
         """
         for template in self._templates():
-            if template is not self.stdin and template.program is not None:
+            if template.program is not None and template not in (self.stdin, self.uses):
                 found_program(template.program, {**os.environ, **self.env}, self.cwd)
 
     def check_names(self, space: Space) -> None:
@@ -79,7 +80,9 @@ class Program:
 
     def option_like(self, space: Space) -> list[str]:
         """Parameters that stand at the beginning of a word and have a value that begins with "-"."""
-        leading = frozenset().union(*(t.leading for t in self._templates() if t is not self.stdin and t.shell is None))
+        leading = frozenset().union(
+            *(t.leading for t in self._templates() if t not in (self.stdin, self.uses) and t.shell is None)
+        )
         found = []
         for column in space.columns:
             is_leading = column.name in leading or column.name.rpartition("/")[2] in leading
@@ -154,7 +157,8 @@ class Program:
         )
 
     def _templates(self) -> list[Template]:
-        return [self.template, *([] if self.stdin is None else [self.stdin]), *self.hooks.values()]
+        named = [template for template in (self.stdin, self.uses) if template is not None]
+        return [self.template, *named, *self.hooks.values()]
 
 
 class ProgramFailed(ObjectiveError):

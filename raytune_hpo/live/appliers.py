@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from raytune_hpo.errors import HpoError
@@ -49,4 +50,13 @@ class Splitter(Protocol):
 
     def split(self, share: float, seq: int) -> None:
         """Give the canary group this share. Raises StaleChange, as ``apply`` does."""
+        ...
+
+
+@runtime_checkable
+class Sitter(Protocol):
+    """An applier that keeps something in the folder of its live study."""
+
+    def sit(self, folder: Path) -> None:
+        """Take this folder; called before anything else."""
         ...

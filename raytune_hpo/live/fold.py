@@ -30,7 +30,8 @@ from raytune_hpo.facts import (
 )
 from raytune_hpo.goals import Guard
 from raytune_hpo.live.contexts import class_of, measured_context
-from raytune_hpo.live.plan import DAY_S, LivePlan
+from raytune_hpo.live.plan import DAY_S, HOUR_S, LivePlan
+from raytune_hpo.live.rolling import Rolling
 from raytune_hpo.numerics.page_hinkley import FITTED, PageHinkley
 from raytune_hpo.numerics.sequential import Judgement, judged
 from raytune_hpo.trial import Trial
@@ -53,7 +54,7 @@ class Candidate:
         stage: index among the plan's shares.
         differences: loss minus the control group's, of each pair of windows of this stage.
         overruns: of each relative guard, pair by pair, over all stages.
-        last_judgement: what the newest look said.
+        last_judgement, judged: what the newest look said, and the differences that it was about.
     """
 
     number: int
@@ -64,6 +65,7 @@ class Candidate:
     differences: list[float] = field(default_factory=list)
     overruns: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     last_judgement: Judgement = Judgement.OPEN
+    judged: list[float] = field(default_factory=list)
 
 
 class LiveFold:
@@ -82,6 +84,7 @@ class LiveFold:
         detectors: of drift, by class: what the model gets wrong in all windows of a class is no drift.
         alarm: the window after which a detector rang, and its statistic; None where all are silent.
         voids: windows in a row without a usable measurement.
+        at: the time of the newest fact.
     """
 
     def __init__(self, plan: LivePlan, study: StudyFold) -> None:
@@ -99,23 +102,26 @@ class LiveFold:
         self.detectors: defaultdict[str, PageHinkley] = defaultdict(PageHinkley)
         self.alarm: tuple[int, float] | None = None
         self.voids = 0
+        self.at = -math.inf
         self._coming_place = ""
         self._cool_down_s = plan.cool_down_s
         self._pairs: dict[int, int] = {}  # the canary's window to the control group's, while they run
         self._noise: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_MOST_KEPT))
         self._breaches: deque[bool] = deque(maxlen=plan.observe)  # of guards by the baseline
-        self._losses: deque[tuple[float, float]] = deque()
-        self._regrets: deque[tuple[float, float]] = deque()
-        self._tried: deque[tuple[float, str]] = deque()  # tries, and the control group's windows, with their classes
-        self._held: deque[tuple[float, str]] = deque()
+        self._newest: deque[float] = deque(maxlen=plan.observe)  # losses of what runs on most of the traffic
+        self._losses, self._regrets = Rolling(), Rolling()  # without sign
+        self._tried: defaultdict[str, Rolling] = defaultdict(
+            Rolling
+        )  # tries, and the control group's windows, by class
+        self._held: defaultdict[str, Rolling] = defaultdict(Rolling)
         self._spread: deque[float] = deque(maxlen=_MOST_KEPT)  # of standardised residuals, without sign
-        self._changes: deque[float] = deque()
-        self._rollbacks: deque[float] = deque()
+        self._changes, self._rollbacks = Rolling(), Rolling()
 
     # -------------------------------------------------------------------------------------------- taking facts in
 
     def apply(self, fact: Fact) -> None:
         """Take in a fact."""
+        self.at = fact.at
         self.study.apply(fact)
         space = self.study.ledger.spec.space
         if isinstance(fact, Started):
@@ -134,8 +140,9 @@ class LiveFold:
         elif isinstance(fact, Thawed):
             self.frozen, self.is_rolling_back = None, False
             self.voids = 0
-            for spent in (self._rollbacks, self._regrets, self._breaches):
-                spent.clear()
+            self._rollbacks.clear()
+            self._regrets.clear()
+            self._breaches.clear()
         elif isinstance(fact, Drifted):
             self.epoch += 1
             self._observe_again()
@@ -151,7 +158,7 @@ class LiveFold:
     def _began(self, trial: Trial, at: float) -> None:
         if trial.is_suggested:
             self.candidate = Candidate(trial.number, trial.config, self.place, not self.plan.approve)
-            self._changes.append(at)
+            self._changes.add(at)
         else:
             self.is_rolling_back = False  # windows begin when what they run has been read back
         pair = trial.meta.get("pair")
@@ -165,7 +172,7 @@ class LiveFold:
             return
         self.voids = 0
         if is_canary and trial.meta.get("role") != "observe":
-            self._tried.append((at, self.place))
+            self._tried[self.place].add(at)
         if trial.status is Status.FAILED:
             self._refuse(trial, at, is_canary)
         elif not is_canary:
@@ -201,17 +208,18 @@ class LiveFold:
         self.is_rolling_back = True
         self.cool_down_until = at + self._cool_down_s
         self._cool_down_s = min(2 * self._cool_down_s, DAY_S)
-        self._rollbacks.append(at)
+        self._rollbacks.add(at)
 
     def _measured(self, trial: Trial, at: float) -> None:
         """A window of what runs on most of the traffic has its result."""
         loss = self._loss(trial)
-        self._losses.append((at, loss))
+        self._newest.append(loss)
+        self._losses.add(at, abs(loss))
         if not self.promoted[self.place]:
             self._breaches.append(any(guard.overrun(trial.metrics[guard.metric]) > 0 for guard in self.absolute_guards))
         place = class_of(measured_context(trial.metrics), self.plan.context)
         self.observed[place] += 1
-        self._held.append((at, place))
+        self._held[place].add(at)
         expected = trial.meta.get("expected")
         if expected is not None:
             mean, sd = expected
@@ -243,7 +251,7 @@ class LiveFold:
 
     def _regret(self, trial: Trial, difference: float, at: float) -> None:
         share = float(trial.meta.get("share", self.plan.shares[0]))
-        self._regrets.append((at, share * max(0.0, difference)))
+        self._regrets.add(at, share * max(0.0, difference))
 
     def _judge(self, candidate: Candidate, difference: float, one: Trial, other: Trial, at: float) -> None:
         candidate.differences.append(difference)
@@ -255,9 +263,9 @@ class LiveFold:
                 self._roll_back(at)
                 return
         judgement = judged(np.array(candidate.differences), self.plan.looks, self.plan.alpha)
-        candidate.last_judgement = judgement
+        candidate.last_judgement, candidate.judged = judgement, candidate.differences
         if judgement is Judgement.BETTER:
-            self._changes.append(at)
+            self._changes.add(at)
             candidate.stage += 1
             candidate.differences = []
             if candidate.stage == len(self.plan.shares):
@@ -337,14 +345,12 @@ class LiveFold:
 
     def usual_loss(self) -> float | None:
         """The median of the newest losses of what runs on most of the traffic; None where there are too few."""
-        newest = [loss for _, loss in list(self._losses)[-self.plan.observe :]]
-        return median(newest) if len(newest) >= 5 else None
+        return median(self._newest) if len(self._newest) >= 5 else None
 
     def may_try(self, at: float) -> bool:
         """Whether a candidate may be proposed now."""
         plan = self.plan
-        held = sum(place == self.place for when, place in self._held if when > at - DAY_S)
-        tried = sum(place == self.place for when, place in self._tried if when > at - DAY_S)
+        held, tried = (windows[self.place].count(at - DAY_S) for windows in (self._held, self._tried))
         return (
             self.baseline is not None
             and self.frozen is None
@@ -352,23 +358,27 @@ class LiveFold:
             and not self.is_observing
             and at >= self.cool_down_until
             and not plan.is_quiet(at)
-            and _since(self._changes, at - 3_600.0) < plan.changes_per_hour
+            and self._changes.count(at - HOUR_S) < plan.changes_per_hour
             and tried < plan.exploration * held
         )
 
     def regret(self, at: float) -> tuple[float, float]:
         """What tries have cost in the last day, and the budget; both in units of the loss times windows."""
-        spent = sum(cost for when, cost in self._regrets if when > at - DAY_S)
-        losses = [abs(loss) for when, loss in self._losses if when > at - DAY_S]
-        a_day = DAY_S / self.plan.window_s
-        return spent, self.plan.regret * a_day * (sum(losses) / len(losses)) if losses else math.inf
+        begin = at - DAY_S
+        num, a_day = self._losses.count(begin), DAY_S / self.plan.window_s
+        budget = self.plan.regret * a_day * self._losses.total(begin) / num if num else math.inf
+        return self._regrets.total(begin), budget
+
+    def spent(self, at: float) -> tuple[int, int]:
+        """Changes of what the canary group runs in the last hour, and roll-backs in the last day."""
+        return self._changes.count(at - HOUR_S), self._rollbacks.count(at - DAY_S)
 
     def reason_to_freeze(self, at: float) -> str | None:
         """Why the system must not be changed any more; None where all is well."""
         plan = self.plan
         if self.voids >= plan.void_windows:
             return f"{self.voids} windows in a row without a usable measurement"
-        if (num := _since(self._rollbacks, at - DAY_S)) >= plan.rollbacks_per_day:
+        if (num := self._rollbacks.count(at - DAY_S)) >= plan.rollbacks_per_day:
             return f"{num} roll-backs in a day"
         spent, budget = self.regret(at)
         if spent > budget:
@@ -383,22 +393,14 @@ class LiveFold:
 
     def _forget_before_a_day(self, at: float) -> None:
         """Let go of what no budget reads any more."""
-        queues: tuple[deque[Any], ...] = self._losses, self._regrets, self._tried, self._held
-        for timed in queues:
-            while timed and timed[0][0] < at - DAY_S:
-                timed.popleft()
-        for times in (self._changes, self._rollbacks):
-            while times and times[0] < at - DAY_S:
-                times.popleft()
+        by_class = (*self._tried.values(), *self._held.values())
+        for amounts in (self._losses, self._regrets, self._changes, self._rollbacks, *by_class):
+            amounts.forget(at - DAY_S)
 
 
 def group_of(trial: Trial) -> str:
     """The group on which a window runs."""
     return CANARY if trial.is_suggested else str(trial.meta.get("group", CONTROL))
-
-
-def _since(times: deque[float], begin: float) -> int:
-    return sum(at > begin for at in times)
 
 
 def _relative(value: float, control: float) -> float:

@@ -21,7 +21,7 @@ from raytune_hpo.journal.storage import check_name
 from raytune_hpo.live.appliers import Applier
 from raytune_hpo.live.choosing import Choice, RequestApplier
 from raytune_hpo.live.controller import Controller
-from raytune_hpo.live.messages import Freeze, SetBaseline, Thaw
+from raytune_hpo.live.messages import Adopt, Freeze, SetBaseline, Thaw
 from raytune_hpo.live.plan import LivePlan
 from raytune_hpo.live.replaying import LiveReplay
 from raytune_hpo.live.requests import leave, taken
@@ -222,6 +222,11 @@ class Live:
     def roll_back(self, reason: str = "", by: str | None = None) -> None:
         """The baseline everywhere; what was promoted is forgotten."""
         self._asked(SetBaseline(by=by or getpass.getuser(), at=self._clock.now(), reason=reason))
+
+    def adopt(self, reason: str = "", by: str | None = None) -> None:
+        """Make what somebody changed by hand, for which the system was frozen, the baseline, and go on."""
+        self._seat.thaw()
+        self._asked(Adopt(by=by or getpass.getuser(), at=self._clock.now(), reason=reason))
 
     def replay(self) -> LiveReplay:
         """Decide everything once more, and compare."""

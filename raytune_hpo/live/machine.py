@@ -14,7 +14,7 @@ from typing import Any
 
 from raytune_hpo.core.fold import StudyFold
 from raytune_hpo.core.versions import installed_versions
-from raytune_hpo.errors import SpecError
+from raytune_hpo.errors import SpaceError, SpecError
 from raytune_hpo.facts import (
     Approved,
     BaselineSet,
@@ -33,6 +33,7 @@ from raytune_hpo.live.contexts import with_context
 from raytune_hpo.live.deciding import CONTROLLER, Window, due_facts, windows_due
 from raytune_hpo.live.fold import CANARY, CONTROL, VOID, LiveFold
 from raytune_hpo.live.messages import (
+    Adopt,
     Alarm,
     Apply,
     Approve,
@@ -155,7 +156,7 @@ class LiveMachine:
 
     # -------------------------------------------------------------------------------------------- people
 
-    def _obey(self, command: Approve | Freeze | Thaw | SetBaseline) -> None:
+    def _obey(self, command: Approve | Freeze | Thaw | SetBaseline | Adopt) -> None:
         fold = self.fold
         if isinstance(command, Approve):
             waiting = fold.candidate
@@ -169,10 +170,11 @@ class LiveMachine:
         elif isinstance(command, Freeze):
             self._freeze(command.by, command.reason, command.at)
         elif isinstance(command, Thaw):
-            if fold.frozen is not None:
-                self._record(Thawed(by=command.by, at=command.at))
-                self._num_failures = 0
-                self._runs.clear()  # who knows what happened meanwhile: everything is applied and read back again
+            self._thaw(command.by, command.at)
+        elif isinstance(command, Adopt):
+            found = adoptable(fold)
+            self._record(BaselineSet(config=found, by=command.by, at=command.at, reason=command.reason or "adopted"))
+            self._thaw(command.by, command.at)
         else:
             config = fold.baseline if command.config is None else self._space.complete(command.config)
             if config is None:
@@ -180,6 +182,12 @@ class LiveMachine:
             packed = self._space.pack(config)
             self._end_windows("a change of the baseline", command.at)
             self._record(BaselineSet(config=packed, by=command.by, at=command.at, reason=command.reason))
+
+    def _thaw(self, by: str, at: float) -> None:
+        if self.fold.frozen is not None:
+            self._record(Thawed(by=by, at=at))
+            self._num_failures = 0
+            self._runs.clear()  # who knows what happened meanwhile: everything is applied and read back again
 
     # -------------------------------------------------------------------------------------------- the running system
 
@@ -190,13 +198,10 @@ class LiveMachine:
                 continue
             found = ", ".join(f"{name}={read[name]!r}" for name in read if name in known and read[name] != known[name])
             self._runs[group] = {**known, **read}
-            self._freeze(
-                CONTROLLER,
-                f"somebody changed {group} by hand: {found}; adopt it with `raytune-hpo live baseline set`, or thaw to "
-                f"undo it",
-                command.at,
-                group,
+            reason = (
+                f"somebody changed {group} by hand: {found}; `live adopt` makes it the baseline, `live thaw` undoes it"
             )
+            self._freeze(CONTROLLER, reason, command.at, group)
 
     def _note_applied(self, command: NoteApplied) -> None:
         change = self._coming.pop(command.group, None)
@@ -221,8 +226,15 @@ class LiveMachine:
     def _freeze(self, by: str, reason: str, at: float, group: str | None = None) -> None:
         if self.fold.frozen is None:
             self._end_windows("the freeze", at)
-            self._record(Frozen(by=by, reason=reason, at=at, group=group))
+            found = None if group is None else self._packed(self._runs[group])
+            self._record(Frozen(by=by, reason=reason, at=at, group=group, found=found))
             self._effects.append(Alarm(text=f"frozen by {by}: {reason}"))
+
+    def _packed(self, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        try:
+            return self._space.pack(self._space.complete(config))
+        except SpaceError:
+            return None  # nobody's baseline
 
     def _go_on(self, at: float) -> None:
         """Record what is due, apply what has to run, and begin the next windows when it does."""
@@ -394,6 +406,22 @@ class LiveMachine:
     def _record(self, fact: Fact) -> None:
         self._facts.append(fact)
         self.fold.apply(fact)
+
+
+def adoptable(fold: LiveFold) -> Mapping[str, Any]:
+    """What somebody's hand has set, packed.
+
+    Raises:
+        SpecError: nobody's has, or what it has set is not in the space.
+    """
+    frozen = fold.frozen
+    if frozen is None or frozen.group is None:
+        raise SpecError(
+            "only what somebody changed by hand can be adopted, and nobody has; `live baseline set` takes any configuration"
+        )
+    if frozen.found is None:
+        raise SpecError(f"what was set by hand is outside of the space, so it cannot be a baseline: {frozen.reason}")
+    return frozen.found
 
 
 def _is_same(read: Mapping[str, Any], config: Mapping[str, Any]) -> bool:

@@ -91,7 +91,16 @@ class SetBaseline:
     reason: str = ""
 
 
-LiveCommand = LookAround | NoteApplied | NoteNotApplied | NoteMeasured | Approve | Freeze | Thaw | SetBaseline
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adopt:
+    """Take what somebody's hand has set, for which the system was frozen, as the baseline, and allow changes again."""
+
+    by: str
+    at: float
+    reason: str = ""
+
+
+LiveCommand = LookAround | NoteApplied | NoteNotApplied | NoteMeasured | Approve | Freeze | Thaw | SetBaseline | Adopt
 
 # ------------------------------------------------------------------------------------------------ effects
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from raytune_hpo.files import json_object, reading, write_whole
-from raytune_hpo.live.messages import Approve, Freeze, SetBaseline, Thaw
+from raytune_hpo.live.messages import Adopt, Approve, Freeze, SetBaseline, Thaw
 
-_KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (Approve, Freeze, Thaw, SetBaseline)}
-Request = Approve | Freeze | Thaw | SetBaseline
+_KINDS: Mapping[str, type] = {kind.__name__: kind for kind in (Approve, Freeze, Thaw, SetBaseline, Adopt)}
+Request = Approve | Freeze | Thaw | SetBaseline | Adopt
 
 
 def leave(folder: Path, request: Request) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from raytune_hpo.errors import HpoError
 from raytune_hpo.files import json_object, reading, write_whole
 from raytune_hpo.journal.locks import FileLock
-from raytune_hpo.live.appliers import Applier, Measurement, Splitter, StaleChange
+from raytune_hpo.live.appliers import Applier, Measurement, Sitter, Splitter, StaleChange
 
 _PATIENCE_S = 30.0
 _HEED_S = 3.0  # in which a controller that is alive heeds the flag
@@ -149,6 +149,8 @@ class SeatedApplier:
 
     def __init__(self, applier: Applier, seat: Seat) -> None:
         self._applier, self._seat = applier, seat
+        if isinstance(applier, Sitter):
+            applier.sit(seat.folder)
 
     def apply(self, config: Mapping[str, Any], group: str, seq: int) -> None:
         seat = self._seat
@@ -177,6 +179,8 @@ def fall_back(applier: Applier, seat: Seat, at: float, term_s: float) -> str | N
     Two terms after the controller's last word the baseline is applied everywhere. Where the flag is up and the controller
     has not heeded it, the canary group goes back to what most of the traffic runs.
     """
+    if isinstance(applier, Sitter):
+        applier.sit(seat.folder)
     word_at = seat.word_at
     if word_at is not None and at - word_at > _TERMS * term_s:
         if (baseline := seat.baseline) is None:

@@ -12,6 +12,7 @@ from raytune_hpo.files import reading
 from raytune_hpo.live.command_applier import CommandApplier
 from raytune_hpo.live.file_applier import FileApplier
 from raytune_hpo.live.http_applier import HttpApplier, PrometheusMeter
+from raytune_hpo.live.pull_applier import PullApplier
 from raytune_hpo.space import Choice, Float, Int, Ordinal
 
 if sys.version_info >= (3, 11):
@@ -21,7 +22,7 @@ else:
 
 _KINDS = {"float": Float, "int": Int}
 _LISTED = {"choice": Choice, "ordinal": Ordinal}
-_APPLIERS = ("command", "file", "http")
+_APPLIERS = ("command", "file", "http", "pull")
 _RULE = "a live study is described by a TOML file"
 
 
@@ -65,6 +66,8 @@ def _applier(said: Mapping[str, Any]) -> Any:
     meter = None if prometheus is None else _made(PrometheusMeter, prometheus)
     if kind == "command":
         return _made(CommandApplier, options)
+    if kind == "pull":
+        return _made(PullApplier, options)
     if kind == "http":
         return _made(HttpApplier, {**options, "meter": meter})
     if meter is None:

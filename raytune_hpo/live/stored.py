@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raytune_hpo.core.fold import StudyFold
 from raytune_hpo.errors import SpecError, StudyExists
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import Storage, open_storage
 from raytune_hpo.live.deciding import Deaf
 from raytune_hpo.live.fold import LiveFold, group_of
-from raytune_hpo.live.machine import LiveMachine
-from raytune_hpo.live.messages import Approve, Freeze, SetBaseline, Thaw
+from raytune_hpo.live.machine import LiveMachine, adoptable
+from raytune_hpo.live.messages import Adopt, Approve, Freeze, SetBaseline, Thaw
 from raytune_hpo.live.replaying import LiveReplay, live_parts, replayed, stored_plan
 from raytune_hpo.live.requests import Request, leave
 from raytune_hpo.live.seat import Seat
+from raytune_hpo.live.timeline import Timeline
 from raytune_hpo.trial import Trial
 
 SEAT = "seat"  # in the spec's settings: where the applier remembers
@@ -53,6 +53,28 @@ class LiveStatus:
     drifts: int
 
 
+def status_of(fold: LiveFold) -> LiveStatus:
+    """A live study at a glance, from its state."""
+    ledger = fold.study.ledger
+    spent, budget = fold.regret(fold.at)
+    frozen, candidate = fold.frozen, fold.candidate
+    return LiveStatus(
+        name=ledger.spec.name,
+        state=fold.state,
+        why="" if frozen is None else f"{frozen.by}: {frozen.reason}",
+        place=fold.place,
+        context=fold.context,
+        baseline=fold.baseline,
+        incumbent=fold.incumbent(),
+        promoted={place: stack[-1] for place, stack in fold.promoted.items() if stack},
+        candidate=None if candidate is None else (candidate.number, candidate.config),
+        regret=spent,
+        budget=budget,
+        windows=len(fold.study.ledger.finished),
+        drifts=fold.epoch,
+    )
+
+
 class StoredLive:
     """A live study by its name.
 
@@ -71,35 +93,20 @@ class StoredLive:
 
     def fold(self, at: float | None = None) -> LiveFold:
         """The state now, or as it was at a time."""
+        return self.timeline(at).fold
+
+    def timeline(self, at: float | None = None) -> Timeline:
+        """What it did, and when, up to now or to a time."""
         facts = self.facts()
-        spec, plan = stored_plan(facts)
-        fold = LiveFold(plan, StudyFold(spec, Deaf()))
+        told = Timeline(*stored_plan(facts))
         for fact in facts:
             if at is None or fact.at <= at:
-                fold.apply(fact)
-        return fold
+                told.take(fact)
+        return told
 
     def status(self) -> LiveStatus:
         """Where it stands."""
-        facts = self.facts()
-        fold = self.fold()
-        spent, budget = fold.regret(facts[-1].at)
-        frozen, candidate = fold.frozen, fold.candidate
-        return LiveStatus(
-            name=self.name,
-            state=fold.state,
-            why="" if frozen is None else f"{frozen.by}: {frozen.reason}",
-            place=fold.place,
-            context=fold.context,
-            baseline=fold.baseline,
-            incumbent=fold.incumbent(),
-            promoted={place: stack[-1] for place, stack in fold.promoted.items() if stack},
-            candidate=None if candidate is None else (candidate.number, candidate.config),
-            regret=spent,
-            budget=budget,
-            windows=len(fold.study.ledger.finished),
-            drifts=fold.epoch,
-        )
+        return status_of(self.fold())
 
     def ran_at(self, at: float) -> dict[str, Trial]:
         """By group, the window that ran at a time, or the last one before it."""
@@ -159,6 +166,19 @@ class StoredLive:
         """
         complete = None if config is None else stored_plan(self.facts())[0].space.complete(config)
         self._ask(SetBaseline(config=complete, by=by, at=at, reason=reason), self.seat())
+
+    def adopt(self, by: str, at: float, reason: str = "") -> Mapping[str, Any]:
+        """Make what somebody changed by hand the baseline, and allow changes again; the configuration.
+
+        Raises:
+            SpecError: nobody has changed anything, or not to what is in the space.
+        """
+        fold = self.fold()
+        found = fold.study.ledger.spec.space.unpack(adoptable(fold))
+        seat = self.seat()
+        seat.thaw()
+        self._ask(Adopt(by=by, at=at, reason=reason), seat)
+        return found
 
     def seat(self) -> Seat:
         """The applier's memory."""

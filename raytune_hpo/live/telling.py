@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 from raytune_hpo.display.text import config_line, number
 from raytune_hpo.live.fold import group_of
 from raytune_hpo.live.stored import LiveStatus
+from raytune_hpo.live.timeline import Event
 from raytune_hpo.trial import Trial
 
 
@@ -49,6 +51,12 @@ def window_text(trial: Trial) -> str:
     if trial.reason:
         lines.append(f"  ended     {trial.reason}")
     return "\n".join(lines)
+
+
+def event_text(event: Event) -> str:
+    """A turn of the story, on one line."""
+    when = datetime.fromtimestamp(event.at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{when}  {event.said}{f'  {event.why}' if event.why else ''}"
 
 
 def difference_text(one: Trial, other: Trial) -> str:

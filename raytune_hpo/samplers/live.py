@@ -8,6 +8,7 @@ Zhang, Wu, Li, Tan, Li, Cui: Towards Dynamic and Safe Configuration Tuning for C
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import product
@@ -114,6 +115,7 @@ class Live:
         bound._cube, bound._goal = Cube(space), goals[0]
         bound._windows, bound._incumbent = [], None
         bound._fits, bound._posteriors = {}, {}
+        bound._encoded = deque(maxlen=4)
         names = [column.name for column in space.columns]
         for name in self.tunable or ():
             if name not in names:
@@ -132,6 +134,7 @@ class Live:
     _columns: list[int]
     _fits: dict[tuple[int, int], Array]  # by metric and number of windows
     _posteriors: dict[tuple[int, int], _Model]
+    _encoded: deque[tuple[Mapping[str, Any], Array]]  # the newest configurations, and their rows
 
     def tell(self, trial: Trial) -> None:
         """Note a window, if anything was measured in it."""
@@ -140,7 +143,7 @@ class Live:
         if not all(abs(value) < _MOST for value in named):  # NaN is not either
             return
         known = meta.get("context", {})
-        x = self._cube.encode([trial])[0]
+        x = self._row_of(trial.config)
         is_try = trial.is_suggested or meta.get("role") == "canary"
         self._windows.append(
             _Window(
@@ -199,7 +202,7 @@ class Live:
             return None
         model = self._model(0, num - num % _EVERY)
         row = tuple(float(context.get(name, 0.0)) for name in self.context)
-        mean, sd = self._predicted(model, self._cube.space.encode([config])[0], row, at / _DAY_S)
+        mean, sd = self._predicted(model, self._row_of(config), row, at / _DAY_S)
         return mean, math.hypot(sd, model.noise * model.scale)
 
     # -------------------------------------------------------------------------------------------- candidates
@@ -325,6 +328,15 @@ class Live:
             picked = np.unique(np.linspace(0, len(older) - 1, room - len(newest)).astype(int))
             others = [*(older[i] for i in picked), *newest]
         return sorted([*tries, *others])
+
+    def _row_of(self, config: Mapping[str, Any]) -> Array:
+        """The row of a configuration; what the groups run stays the same for many windows."""
+        for known, row in self._encoded:
+            if known == config:
+                return row
+        row = np.asarray(self._cube.space.encode([config])[0])
+        self._encoded.append((config, row))
+        return row
 
     def _rows(self, X: Array, context: tuple[float, ...], at: float) -> Rows:
         contexts = np.tile(np.array(context) / self._ranges, (len(X), 1))

@@ -9,7 +9,9 @@ folds, listing, records, comparing, code       reading: one warm fold for each s
 leases, quarantine, hosting, new_study         studies whose workers come over HTTP
 models/                       studies that the service measures by itself: models on tables, installed objectives
 jobs                          work that takes longer than a request
-reading_routes, insight_routes, data_routes, study_routes, worker_routes, app, openapi, events, serving     the server
+live_studies                  live studies: their journals, and the folders in which their appliers remember
+reading_routes, insight_routes, data_routes, study_routes, worker_routes, live_routes      what is answered
+app, openapi, events, serving                  the server
 web/                          pages for people
 client, command_worker        the other end: a Python client, and a worker that runs a command
 """

@@ -16,13 +16,14 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from raytune_hpo.core.optimizer import WallClock
-from raytune_hpo.service import data_routes, insight_routes, reading_routes, study_routes, worker_routes
+from raytune_hpo.service import data_routes, insight_routes, live_routes, reading_routes, study_routes, worker_routes
 from raytune_hpo.service.access import Access
 from raytune_hpo.service.endpoints import Answer, Call, Endpoint, KeptAnswers, problem_response, serve
 from raytune_hpo.service.events import Streams
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.guards import HostGuard, SafeHeaders
 from raytune_hpo.service.jobs import Jobs
+from raytune_hpo.service.live_studies import LiveStudies
 from raytune_hpo.service.models.tables import Tables
 from raytune_hpo.service.openapi import document
 from raytune_hpo.service.problems import KINDS, Problem
@@ -37,6 +38,7 @@ ENDPOINTS = (
     *data_routes.ENDPOINTS,
     *study_routes.ENDPOINTS,
     *worker_routes.ENDPOINTS,
+    *live_routes.ENDPOINTS,
 )
 _T = TypeVar("_T")
 
@@ -78,6 +80,7 @@ class Service:
         self.access = Access(tokens, time.monotonic, is_secure=is_secure)
         self.streams, self.kept = Streams(), KeptAnswers()
         self.jobs = Jobs(self.clock)
+        self.live = LiveStudies(self.studies, self.clock)
         self.is_closing = False
 
     async def read(self, name: str, function: Callable[[Fold], _T]) -> _T:

@@ -8,7 +8,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from raytune_hpo.analysis.failures import reason_of_failure
 from raytune_hpo.analysis.series import ValuesOf
@@ -17,14 +17,18 @@ from raytune_hpo.analysis.tried import tried_in
 from raytune_hpo.core.collector import rarely_collected
 from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.errors import StudyNotFound
-from raytune_hpo.facts import Fact, Status, StudyCreated
+from raytune_hpo.facts import Fact, Status, StudyCreated, TrialFact
 from raytune_hpo.journal import Storage
+from raytune_hpo.live.replaying import stored_plan
+from raytune_hpo.live.timeline import Timeline
 from raytune_hpo.results import Results
 from raytune_hpo.spec import StudySpec
+from raytune_hpo.trial import Trial
 
 PATIENCE_S = 1.0  # how long a request waits for a study that is being read for the first time
 FACT_BYTES = 700  # what a fact costs in memory, as measured with 100,000 trials of ten parameters
 LAST_FACTS = 60
+_TRIAL_FACTS = get_args(TrialFact)
 _T = TypeVar("_T")
 
 
@@ -38,11 +42,14 @@ class Fold:
         failed: the numbers of failed trials, in order; ``by_reason``: the same by why they failed, as they did so.
         improved_s: the running time, in seconds, at which each of ``ledger.improved`` came, in the first goal.
         last: the newest facts, with the places that they have in the journal.
+        live: what a live study did, which has the ledger then; None for every other study.
     """
 
     def __init__(self, name: str, first: StudyCreated) -> None:
         self.name = name
-        self.ledger = Ledger(StudySpec.from_json(first.spec))
+        spec = StudySpec.from_json(first.spec)
+        self.live = Timeline(*stored_plan([first])) if "live" in spec.settings else None
+        self.ledger = Ledger(spec) if self.live is None else self.live.fold.study.ledger
         self.by_loss: list[tuple[float, int]] = []
         self.by_duration: list[tuple[float, int]] = []
         self.failed: list[int] = []
@@ -97,7 +104,7 @@ class Fold:
         """Take a fact in."""
         self.last.append((self.ledger.seen, fact))
         self.last_at = fact.at
-        trial = self.ledger.apply(fact)
+        trial = self._applied(fact)
         if trial is not None:
             self._changed.add(trial.number)
         if trial is not None and trial.status.is_finished and trial.finished_at is not None:
@@ -110,6 +117,13 @@ class Fold:
                 insort(self.by_duration, (trial.duration_s, trial.number))
             if len(self.ledger.improved[0]) > len(self.improved_s):
                 self.improved_s.append(self.ledger.elapsed_s(fact.at))
+
+    def _applied(self, fact: Fact) -> Trial | None:
+        """The trial that a fact is about, after it."""
+        if self.live is None:
+            return self.ledger.apply(fact)
+        self.live.take(fact)
+        return self.ledger.trials[fact.number] if isinstance(fact, _TRIAL_FACTS) else None
 
 
 class StillReading(Exception):

@@ -72,7 +72,8 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
     }
     if endpoint.body is not None:
         reference = _schema(endpoint.body, schemas)
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": reference}}}
+        is_needed = any(field.is_required() for field in endpoint.body.model_fields.values())
+        operation["requestBody"] = {"required": is_needed, "content": {"application/json": {"schema": reference}}}
     if endpoint.form is not None:
         file = {"type": "string", "contentMediaType": "text/csv"}
         form: dict[str, Any] = {"type": "object", "required": [endpoint.form], "properties": {endpoint.form: file}}

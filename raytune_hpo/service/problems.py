@@ -48,6 +48,7 @@ KINDS: Mapping[str, Kind] = {
     "running": Kind(409, "The study runs"),
     "limit-too-small": Kind(409, "A limit is below what has begun"),
     "no-result-yet": Kind(409, "The study has no result yet"),
+    "elsewhere": Kind(409, "The applier of the live study is on another machine"),
     "key-in-use": Kind(409, "The same request is being answered"),
     "last-admin": Kind(409, "The last admin token stays"),
     "lease-expired": Kind(410, "The lease is over"),

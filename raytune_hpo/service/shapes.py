@@ -198,6 +198,50 @@ class NewToken(Shape):
     label: str = Field(default="", max_length=100)
 
 
+class WindowNumber(Shape):
+    """The candidate that a person lets go on."""
+
+    number: int = Field(ge=0, le=10**15)
+
+
+class Why(Shape):
+    """Why something is done to a running system; it stands in the journal."""
+
+    reason: str = Field(default="", max_length=1_000)
+
+
+class Baseline(Why):
+    """What a running system falls back to from now on."""
+
+    config: dict[str, Any]
+
+
+class RangeCounts(Shape):
+    """How many values of a metric lay below each bound, and in the end above all of them."""
+
+    bounds: list[float] = Field(min_length=1, max_length=1_000)
+    counts: list[float] = Field(min_length=2, max_length=1_001)
+
+
+class SystemWindow(Shape):
+    """What a running system measured from one time to another, in epoch seconds."""
+
+    start: float = Field(ge=0, le=1e11)
+    end: float = Field(ge=0, le=1e11)
+    metrics: dict[str, float] = Field(default_factory=dict, max_length=MAX_METRICS)
+    context: dict[str, float] = Field(default_factory=dict, max_length=MAX_METRICS)
+    histograms: dict[str, RangeCounts] = Field(default_factory=dict, max_length=MAX_METRICS)
+    count: float = Field(default=1.0, gt=0, le=1e15, description="requests, by which means are weighted")
+
+
+class SystemMeasurements(Shape):
+    """What a group of a running system runs, and what it measured."""
+
+    group: Literal["control", "canary"]
+    running: dict[str, Any] | None = Field(default=None, description="its configuration, as it says itself")
+    windows: list[SystemWindow] = Field(default_factory=list, max_length=1_000)
+
+
 # ------------------------------------------------------------------------------------------------ queries
 
 
@@ -245,6 +289,22 @@ class CompareQuery(Shape):
 class CodeQuery(Shape):
     language: Literal["json", "python", "yaml", "command", "sklearn"] = "json"
     trial: int | None = Field(default=None, ge=0, description="that has completed; the best by default")
+
+
+class SystemConfigQuery(Shape):
+    group: Literal["control", "canary"]
+    wait_s: float = Field(default=0.0, ge=0, le=30, description="how long to wait for another configuration")
+
+
+class TimelineQuery(Shape):
+    begin: float = Field(default=0.0, ge=0, le=1e11, alias="from", description="epoch seconds")
+    end: float = Field(default=1e11, ge=0, le=1e11, alias="to", description="epoch seconds")
+    limit: int = Field(default=1_000, ge=1, le=10_000, description="the newest windows that are answered")
+
+
+class DiffQuery(Shape):
+    one: int = Field(ge=0, le=10**15)
+    other: int = Field(ge=0, le=10**15)
 
 
 class EventsQuery(Shape):

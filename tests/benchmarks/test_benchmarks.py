@@ -191,3 +191,10 @@ def test_service(tmp_path: Path) -> None:
     assert figures["figure_history_kb"]["measured"] > 10 and figures["page_study_kb"]["measured"] > 1
     assert {"start", "memory_at_rest", "reads_study", "streams", "viewers", "cold_readable", "memory"} <= set(figures)
     assert "newcomer" not in figures or 0 < figures["newcomer"]["measured"] < 120
+
+
+def test_live(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "live")
+    assert figures["live: guard broken"]["measured"] == figures["live: replay"]["measured"] == 0
+    assert figures["static best: cost"]["measured"] < figures["live: worst cost"]["measured"] < 1
+    assert set(figures["live: way"]["detail"]["by class"]) >= {"rps=7", "rps=8", "rps=9"}

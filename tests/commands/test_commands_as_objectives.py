@@ -100,7 +100,7 @@ def test_the_output_of_runs_is_kept_with_the_trial():
     run = hpo.Tuner(command, {"x": hpo.ordinal(["you"])}, sampler="grid", name="kept", **QUIET).start()
     run.wait(30)
     printed = [fact.text for fact in run.facts() if type(fact).__name__ == "Printed"]
-    assert "hello you" in printed[0] and printed[0].startswith("$ ")
+    assert "hello you" in printed[0] and printed[0].startswith("HPO_TRIAL=0 HPO_REPEAT=0 $ ")
     run.close()
 
 

@@ -1,10 +1,16 @@
-"""Control groups: where one has been delegated, and what it is told. The kernel's part is not here."""
+"""Control groups: where one has been delegated, what it is told, and what becomes of the processes in one."""
 
 from __future__ import annotations
 
+import os
+import pathlib
+import sys
+
 import pytest
 
+import raytune_hpo as hpo
 from raytune_hpo.commands import control_groups
+from raytune_hpo.errors import ObjectiveError
 
 
 @pytest.fixture
@@ -43,3 +49,52 @@ def test_a_group_for_a_run_has_its_limits_and_is_removed(tree, monkeypatch):
 def test_without_a_group_a_run_goes_on_without(monkeypatch, tmp_path):
     monkeypatch.setenv(control_groups.FOLDER_VARIABLE, str(tmp_path / "none"))
     assert control_groups.made("r", memory_mb=100, cpus=None) is None
+
+
+def test_a_run_joins_its_group_and_its_peak_is_the_kernels(tree, monkeypatch):
+    """The kernel's part is played by files; the launcher's is real."""
+    _, _, folder = tree
+    monkeypatch.setenv(control_groups.FOLDER_VARIABLE, str(folder))
+    made, groups = control_groups.made, []
+
+    def made_with_a_peak(*args):
+        group = made(*args)
+        pathlib.Path(group, "memory.peak").write_text("123000000\n")
+        groups.append(pathlib.Path(group))
+        return group
+
+    monkeypatch.setattr(control_groups, "made", made_with_a_peak)
+    measured = hpo.Command("true", metrics=["peak_mb"], repeats=1, memory_mb=500)({})
+    assert (measured["peak_mb"], measured["peak_by"]) == (123.0, "cgroup")
+    assert (groups[0] / "cgroup.procs").read_text() == "0"  # which the kernel takes for whoever writes it
+    assert (groups[0] / "memory.max").read_text() == "500000000"
+
+
+def real_folder():
+    """A folder of the real kernel's groups in which one can be made; None where there is none."""
+    mounts = [line.split() for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()]
+    for _, place, kind, *_ in mounts:
+        probe = pathlib.Path(place, f"raytune-hpo-probe-{os.getpid()}")
+        try:
+            if kind == "cgroup2":
+                probe.mkdir()
+                probe.rmdir()
+                return pathlib.Path(place)
+        except OSError:
+            continue
+    return None
+
+
+@pytest.mark.skipif(sys.platform != "linux" or real_folder() is None, reason="no control group can be made here")
+def test_what_a_run_leaves_in_its_group_is_ended_by_the_kernel(monkeypatch, tmp_path):
+    """The kernel's groups themselves; whether it counts memory in them depends on the machine, so that is not asked for."""
+    monkeypatch.setattr(control_groups, "delegated", real_folder)
+    joined, numbers = tmp_path / "joined", tmp_path / "numbers"
+    hides = f"trap '' TERM; cat /proc/self/cgroup > {joined}; setsid sleep 300 & echo $! > {numbers}; sleep 300"
+    command = hpo.Command(["bash", "-c", hides], timeout_s=1.0, repeats=1)
+    with pytest.raises(ObjectiveError, match="timeout_s=1"):
+        command({})
+    assert "/raytune-hpo-" in joined.read_text()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(numbers.read_text()), 0)
+    assert list(real_folder().glob("raytune-hpo-*")) == []

@@ -82,6 +82,13 @@ def test_a_program_is_tuned_by_turns_and_within_its_memory(solution):
     assert line(executed.printed, "status").startswith("failed")
 
 
+def test_a_service_is_tuned_while_it_works_and_taken_back(solution):
+    executed = solution("tuning_a_live_service")
+    assert "all are as journalled" in executed.printed
+    assert executed.values["has_moved"] and executed.values["is_rolled_back"]
+    assert {"baseline", "canary", "guard"} <= set(executed.values["kinds"])
+
+
 def test_workers_and_search_are_two_factors_that_multiply(solution):
     executed = solution("speed_up")
     by_workers, _, rest = line(executed.printed, "hardware times search").partition(" x ")

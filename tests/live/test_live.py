@@ -253,6 +253,22 @@ measure = {json.dumps(argv[2])}
     assert json.loads((tmp_path / "control").read_text()) == {"threads": 16}
 
 
+def test_what_a_hand_has_set_is_adopted_by_one_word_of_the_command_line(tmp_path):
+    system = System()
+    live = make(tmp_path, applier=system, sampler=Scripted())
+    live.start()
+    wait(lambda: live.status().windows >= 4)
+    system.runs["control"] = {"threads": 33, "timeout": 0.5}
+    wait(lambda: live.status().state == "frozen")
+    assert "`live adopt` makes it the baseline" in cli(tmp_path, "status").output
+    adopted = cli(tmp_path, "adopt", "--reason", "it is better", "--by", "ann")
+    assert adopted.output.startswith("the baseline of shop is threads=33")
+    wait(lambda: live.status().baseline == {"threads": 33, "timeout": 0.5} and live.status().state != "frozen")
+    live.stop()
+    assert "ann set the baseline: threads=33, timeout=0.5.  it is better" in cli(tmp_path, "log").output
+    assert "nothing happened then" in cli(tmp_path, "log", "--from", "2001-01-01", "--to", "2001-01-02").output
+
+
 def wait(is_so, most_s=10.0):
     began = time.monotonic()
     while not is_so():

@@ -6,7 +6,9 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 
+import live_story
 import pytest
 
 playwright_api = pytest.importorskip("playwright.sync_api")
@@ -76,6 +78,8 @@ def drawn(server):
                 worker.post(path, json={"attempt": given["attempt"], "reports": rows})
             server.result(name, given, metrics={"loss": given["config"]["x"]}, duration_s=2 + n % 3)
         server.lease(name, "runs")
+    live_story.tell(str(server.storage), server.storage.with_name("shop-seat"), "shop", time.time())
+    server.api("viewer").get("/live/shop")  # it is read by then
     return "drawn"
 
 
@@ -92,6 +96,10 @@ PAGES = [
     "/new/model?data=bundled:iris",
     "/new/workers",
     "/new/installed",
+    "/live",
+    "/live/shop",
+    "/live/shop?hours=168&at=never",
+    "/live/shop/diff?one=0&other=1",
     "/workers",
     "/tokens",
     "/system",
@@ -257,3 +265,24 @@ def test_pages_work_without_script(opened, server, drawn):
     page.select_option("#kind", "classification")
     page.get_by_role("button", name="Take this target").click()
     assert page.locator("#metric option").first.inner_text().startswith("accuracy")
+
+
+def test_a_live_page_goes_on_by_itself_and_freezes_at_a_key(opened, server):
+    live_story.tell(str(server.storage), server.storage.with_name("till-seat"), "till", time.time(), hours=4)
+    page = opened(width=320)
+    page.goto(f"{server.url}/live")
+    page.get_by_role("link", name="till").click()
+    page.get_by_text("live", exact=True).wait_for()
+    assert page.locator(".lanes .fig").count() == 4
+    assert "Trial 12 broke a guard." in page.locator("#log").inner_text()
+    server.api("editor").post("/live/till/freeze", json={"reason": "by another"})
+    page.locator("#card", has_text="by another").wait_for()  # without a reload
+    page.get_by_role("button", name="Thaw").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Freeze now").wait_for()
+    assert "thawed it." in page.locator("#log").inner_text()
+    page.goto(server.url)
+    page.get_by_role("button", name="Freeze live tuning").click()
+    page.wait_for_selector("h1:has-text('Live tuning')")
+    assert server.api("viewer").get("/live/till").json()["state"] == "frozen"
+    server.api().post("/live/till/thaw")

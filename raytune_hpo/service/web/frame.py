@@ -135,6 +135,7 @@ class Frame:
             "version": version(),
             "now": self.service.clock.now(),
             "events": "",
+            "has_live": self.service.live.are_there,
             "here": "",
             "token": None,
         }

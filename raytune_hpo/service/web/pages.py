@@ -12,6 +12,7 @@ from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.web.addresses import field, fields_of, root_of
 from raytune_hpo.service.web.admin_pages import AdminPages
 from raytune_hpo.service.web.frame import Frame
+from raytune_hpo.service.web.live_pages import LivePages
 from raytune_hpo.service.web.new_pages import NewPages
 from raytune_hpo.service.web.static_files import static_file
 from raytune_hpo.service.web.study_forms import StudyForms
@@ -35,6 +36,7 @@ class Pages:
             Route("/static/{name}", static_file),
             *self._studies.routes(),
             *StudyForms(self._frame).routes(),
+            *LivePages(self._frame).routes(),
             *NewPages(self._frame).routes(),
             *AdminPages(self._frame).routes(),
         ]

@@ -1,0 +1,77 @@
+"""Applier for a system that asks: it fetches its configuration over HTTP, and posts what it runs and measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+from raytune_hpo.errors import HpoError
+from raytune_hpo.live.appliers import Measurement
+from raytune_hpo.live.pull_board import PullBoard, together
+from raytune_hpo.options import positive
+
+_LOOK_S = 0.05
+
+
+class PullApplier:
+    """Nobody calls the running system; it asks ``raytune-hpo serve`` for its configuration, and posts its measurements.
+
+    ``GET /v1/live/NAME/config?group=`` waits until there is another configuration than the one that the system has;
+    ``POST /v1/live/NAME/measurements`` says what a group runs and what it measured. The service has to run on the machine of
+    the controller, or share the folder in which the applier remembers.
+
+    Args:
+        patience_s: how long a change may take until the group says that it runs it.
+    """
+
+    def __init__(self, *, patience_s: float = 20.0) -> None:
+        positive("patience_s", patience_s)
+        self._patience_s = patience_s
+        self._share = 0.0
+        self._board: PullBoard | None = None
+
+    def sit(self, folder: Path) -> None:
+        """The folder in which the applier remembers: what is offered lies there as well."""
+        self._board = PullBoard(folder)
+
+    @property
+    def board(self) -> PullBoard:
+        """Where word is left.
+
+        Raises:
+            HpoError: the applier belongs to no live study yet.
+        """
+        if self._board is None:
+            raise HpoError("a PullApplier leaves word in the folder of its live study; give it to hpo.Live")
+        return self._board
+
+    def split(self, share: float, seq: int) -> None:
+        """Offered with the canary group's next configuration."""
+        self._share = share
+
+    def apply(self, config: Mapping[str, Any], group: str, seq: int) -> None:
+        """Offer it, and wait until the group says that it runs it."""
+        self.board.offer(group, config, seq, self._share if group == "canary" else None)
+        for _ in range(ceil(self._patience_s / _LOOK_S)):
+            running = self.board.running(group)
+            if running is not None and all(running.get(name) == value for name, value in config.items()):
+                return
+            sleep(_LOOK_S)
+        raise HpoError(
+            f"{group} has not said within {self._patience_s:g} s that it runs {dict(config)}; does it ask /config, and post "
+            f"what it runs to /measurements?"
+        )
+
+    def read(self, group: str) -> Mapping[str, Any]:
+        """What the group said last that it runs."""
+        running = self.board.running(group)
+        if running is None:
+            raise HpoError(f"{group} has not said yet what it runs; it posts that to /measurements")
+        return running
+
+    def measure(self, group: str, start: float, end: float) -> Measurement:
+        """All that was posted of this time."""
+        return together(self.board.measured(group, start, end))

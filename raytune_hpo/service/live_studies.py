@@ -1,0 +1,128 @@
+"""Live studies as the service reaches them: their journals, and the folder in which each applier remembers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from raytune_hpo.errors import StudyNotFound
+from raytune_hpo.journal import open_storage
+from raytune_hpo.live.pull_board import PullBoard
+from raytune_hpo.live.stored import SEAT, StoredLive
+from raytune_hpo.live.timeline import Timeline
+from raytune_hpo.protocols import Clock
+from raytune_hpo.results.records import plain
+from raytune_hpo.service.folds import Fold, StillReading
+from raytune_hpo.service.problems import Problem
+from raytune_hpo.service.studies import Studies
+from raytune_hpo.service.tokens import BROWSER, Token
+
+_T = TypeVar("_T")
+
+
+class LiveStudies:
+    """The live studies of one service."""
+
+    def __init__(self, studies: Studies, clock: Clock) -> None:
+        self._studies, self.clock = studies, clock
+        self._known: dict[str, bool] = {}
+
+    @property
+    def are_there(self) -> bool:
+        """Whether there are any, as far as somebody has looked."""
+        return any(self._known.values())
+
+    async def names(self, token: Token) -> list[str]:
+        """Those that a token may see, the newest first."""
+        rows = await asyncio.to_thread(self._studies.storage.studies)
+        for row in rows:
+            if row.name not in self._known:
+                try:
+                    await self._studies.reads.read(row.name, self._note)
+                except (StillReading, StudyNotFound):
+                    continue  # at the next look
+        self._known = {row.name: self._known[row.name] for row in rows if row.name in self._known}
+        return [row.name for row in reversed(rows) if self._known.get(row.name) and token.study in (None, row.name)]
+
+    def _note(self, fold: Fold) -> None:
+        self._known[fold.name] = fold.live is not None
+
+    async def read(self, name: str, function: Callable[[Timeline], _T]) -> _T:
+        """What a function makes of a live study as it is now.
+
+        Raises:
+            StudyNotFound, StillReading: as ``ReadModel.read``.
+            Problem: it is no live study.
+        """
+        return await self._studies.reads.read(name, lambda fold: function(live_of(fold)))
+
+    async def do(self, name: str, act: Callable[[StoredLive], _T]) -> _T:
+        """Have a person's word carried out, by the controller where one runs.
+
+        Raises:
+            Problem: it is no live study, or its applier remembers on another machine.
+        """
+        await self.seat(name)
+        return await asyncio.to_thread(act, StoredLive(name, self._studies.storage))
+
+    async def seat(self, name: str) -> Path:
+        """The folder in which the applier remembers.
+
+        Raises:
+            Problem: it is no live study, or the folder is on another machine.
+        """
+        folder = await self.read(name, lambda live: Path(live.fold.study.ledger.spec.settings[SEAT]))
+        if not await asyncio.to_thread(folder.is_dir):
+            raise Problem(
+                "elsewhere",
+                f"the applier of {name!r} remembers in {folder}, which is not here; use `raytune-hpo live` on its machine",
+            )
+        return folder
+
+    async def board(self, name: str) -> PullBoard:
+        """Where word is left for a system that asks. Raises Problem, as ``seat``."""
+        return PullBoard(await self.seat(name))
+
+    @property
+    def words(self) -> Any:
+        """What a job in another process finds the studies by; the storage itself, where no other process can."""
+        return self._studies.words if self._studies.is_shared else self._studies.storage
+
+    @property
+    def is_shared(self) -> bool:
+        return self._studies.is_shared
+
+
+def live_of(fold: Fold) -> Timeline:
+    """A fold's live study.
+
+    Raises:
+        Problem: it has none.
+    """
+    if fold.live is None:
+        raise Problem("not-found", f"study {fold.name!r} is no live study; see /v1/studies for it")
+    return fold.live
+
+
+def person(token: Token) -> str:
+    """Who says something, for the journal: what a token is labelled with, or its role and id."""
+    return token.label if token.label and token.label != BROWSER else f"{token.role} {token.id}"
+
+
+def live_replayed(storage: Any, name: str) -> Mapping[str, Any]:
+    """All decisions of a live study computed again, as JSON.
+
+    Args:
+        storage: the words that it is found by, or the storage itself.
+    """
+    store = open_storage(storage)
+    try:
+        found = StoredLive(name, store).replay()
+    finally:
+        if store is not storage:
+            store.close()
+    made: dict[str, Any] = plain(asdict(found))
+    return {**made, "text": str(found)}
