@@ -25,6 +25,10 @@ def test_every_python_of_the_package_and_each_lower_bound_is_a_row():
     assert list(lowest.pins) == matrix.dependencies()
 
 
+def test_what_a_row_runs_is_there():
+    assert [test for test in (*matrix.TESTS, *matrix.RAY_TESTS) if not (ROOT / test).exists()] == []
+
+
 def test_an_interpreter_is_asked_for_its_version():
     here = ".".join(map(str, sys.version_info[:2]))
     found = matrix.interpreter(here)
