@@ -168,3 +168,9 @@ def test_notebooks(tmp_path: Path) -> None:
         "competing_objectives": True,
     }
     assert all(figure["asked"] == "<= 240" and figure["measured"] > 0 for figure in figures.values())
+
+
+def test_compat(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "compat")
+    assert set(figures) == {"optuna", "optuna_reporting", "hyperopt", "ray_tune"}
+    assert all({"layer"} < set(figure["detail"]["ms_a_trial"]) for figure in figures.values())
