@@ -159,6 +159,19 @@ def test_parts_of_ones_own_are_asked_with_trials_and_direction():
         terminator.EMMREvaluator()
 
 
+def test_a_search_over_folds_notes_their_scores_for_a_terminator():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2))
+    study = random_study(direction="maximize")
+    search = optuna.integration.OptunaSearchCV(
+        linear_model.Ridge(), {"alpha": FloatDistribution(1e-3, 10, log=True)}, cv=3, n_trials=3, study=study
+    )
+    search.fit(X, X[:, 0] + rng.normal(size=60))
+    error = terminator.CrossValidationErrorEvaluator().evaluate(study.trials, study.direction)
+    assert 0 < error < 1
+
+
 # ------------------------------------------------------------------------------------------------ read by ids
 
 
