@@ -6,8 +6,8 @@
     python tools/matrix.py --out matrix.json          # the outcome as data, too
 
 In each row the wheel of this checkout is installed with the newest versions that the row allows, tools/smoke.py runs studies
-with it, and so do the tests in TESTS and, on a cluster of two CPUs, those in RAY_TESTS. A row whose interpreter is not on this machine is reported as missing, and the exit
-status is 1: what was not tried is not supported.
+with it, and so do the tests in TESTS and, on a cluster of two CPUs, those in RAY_TESTS. A row whose interpreter is not on
+this machine is reported as missing, and the exit status is 1: what was not tried is not supported.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def tried(row: Row, wheel: Path, *, smoke_only: bool, ray: bool) -> Outcome:
 def _install_tests(python: Path, frozen: str, install: tuple[str | Path, ...], folder: Path) -> None:
     """Put the tests into the folder, with the libraries of the row as they are; the package is the installed one."""
     kept = folder / "frozen.txt"
-    kept.write_text("\n".join(line for line in frozen.splitlines() if " @ " not in line), encoding="utf-8")
+    kept.write_text("\n".join(line for line in frozen.splitlines() if "==" in line), encoding="utf-8")
     step("install tests", *install, *FOR_TESTS, "--constraint", kept, cwd=folder)
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
