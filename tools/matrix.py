@@ -50,6 +50,7 @@ FOR_TESTS = (
     "optuna",
     "plotly",
     "psutil",
+    "psycopg[binary]",
     "pytest",
     "pytest-timeout",
     "pyyaml",
