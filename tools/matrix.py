@@ -45,6 +45,7 @@ TESTS = (
 RAY_TESTS = ("tests/cluster/test_studies.py", "tests/cluster/test_workers.py")
 FOR_TESTS = (
     "ConfigSpace",
+    "hyperopt",
     "hypothesis",
     "jsonschema",
     "optuna",
