@@ -191,7 +191,8 @@ def _install_tests(python: Path, frozen: str, install: tuple[str | Path, ...], f
     kept = folder / "frozen.txt"
     kept.write_text("\n".join(line for line in frozen.splitlines() if "==" in line), encoding="utf-8")
     step("install tests", *install, *FOR_TESTS, "--constraint", kept, cwd=folder)
-    shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    for each in ("tests", "docs"):  # some tests run what the pages show
+        shutil.copytree(ROOT / each, folder / each, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
 
 
