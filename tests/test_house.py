@@ -71,6 +71,7 @@ CLOCKS = {
     "raytune_hpo.runtime.trial_run": "when an objective was called, and for how long",
     "raytune_hpo.runtime.saving": "when a checkpoint was saved last, and when a full disk is tried again",
     "raytune_hpo.runtime.worker": "how long a lease took",
+    "raytune_hpo.runtime.flushing": "when what was collected is due",
     "raytune_hpo.runtime.local": "trials that take too long; names of threads",
     "raytune_hpo.runtime.simulated": "how long a caller waits, on the real clock",
     "raytune_hpo.cluster": "deadlines and pauses",

@@ -25,6 +25,10 @@ def test_every_python_of_the_package_and_each_lower_bound_is_a_row():
     assert list(lowest.pins) == matrix.dependencies()
 
 
+def test_what_a_row_runs_is_there():
+    assert [test for test in (*matrix.TESTS, *matrix.RAY_TESTS) if not (ROOT / test).exists()] == []
+
+
 def test_an_interpreter_is_asked_for_its_version():
     here = ".".join(map(str, sys.version_info[:2]))
     found = matrix.interpreter(here)
@@ -59,3 +63,12 @@ def test_a_row_that_fails_says_where_and_with_which_versions(commands: ModuleTyp
     assert (outcome.status, outcome.detail) == ("smoke", "AssertionError: sampler")
     assert outcome.versions == {"numpy": "1.26.0", "ray": "2.40.0"}
     assert "smoke failed" in commands.table([outcome])
+
+
+def test_tests_are_installed_beside_the_libraries_of_the_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    asked = []
+    monkeypatch.setattr(matrix, "step", lambda name, *command, cwd: asked.append(command))
+    frozen = "Using Python 3.12.1 environment at: env\nnumpy==1.26.0\nraytune_hpo @ file:///tmp/some.whl\n"
+    matrix._install_tests(Path("python"), frozen, ("uv", "pip", "install"), tmp_path)
+    assert (tmp_path / "frozen.txt").read_text() == "numpy==1.26.0"
+    assert asked[0][-1] == tmp_path / "frozen.txt" and (tmp_path / "tests" / "conftest.py").is_file()

@@ -6,8 +6,8 @@
     python tools/matrix.py --out matrix.json          # the outcome as data, too
 
 In each row the wheel of this checkout is installed with the newest versions that the row allows, tools/smoke.py runs studies
-with it, and so do the tests in TESTS. A row whose interpreter is not on this machine is reported as missing, and the exit
-status is 1: what was not tried is not supported.
+with it, and so do the tests in TESTS and, on a cluster of two CPUs, those in RAY_TESTS. A row whose interpreter is not on
+this machine is reported as missing, and the exit status is 1: what was not tried is not supported.
 """
 
 from __future__ import annotations
@@ -33,14 +33,25 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 OLDEST = ("ray", "numpy", "pandas", "scikit-learn")
 TOLD = ("ray", "numpy", "scipy", "pandas", "scikit-learn")  # whose versions a row names
-TESTS = ("tests/space", "tests/core", "tests/schedulers", "tests/journal", "tests/sklearn_search")
+SAMPLERS = ("cmaes", "grid", "history", "nsga2", "pairing", "priors", "random", "rf", "sobol", "tpe")
+TESTS = (
+    "tests/space",
+    "tests/core",
+    "tests/schedulers",
+    "tests/journal",
+    "tests/sklearn_search",
+    *(f"tests/samplers/test_{name}.py" for name in SAMPLERS),
+)
+RAY_TESTS = ("tests/cluster/test_studies.py", "tests/cluster/test_workers.py")
 FOR_TESTS = (
     "ConfigSpace",
+    "hyperopt",
     "hypothesis",
     "jsonschema",
     "optuna",
     "plotly",
     "psutil",
+    "psycopg[binary]",
     "pytest",
     "pytest-timeout",
     "pyyaml",
@@ -49,6 +60,7 @@ FOR_TESTS = (
 )
 PATIENCE_S = 3600
 UV = (sys.executable, "-m", "uv")
+PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
 
 
 @dataclass(frozen=True)
@@ -164,23 +176,30 @@ def tried(row: Row, wheel: Path, *, smoke_only: bool, ray: bool) -> Outcome:
             step("smoke", python, folder / "smoke.py", *([] if ray else ["--no-ray"]), cwd=folder)
             outcome.passed.append("smoke, with Ray" if ray else "smoke, without Ray")
             if not smoke_only:
-                _test(python, frozen, install, folder)
-                outcome.passed.append("tests")
+                _install_tests(python, frozen, install, folder)
+                for name, marked, tests in _tests(ray=ray):
+                    step(name, python, *PYTEST, "-m", marked, *tests, cwd=folder)
+                    outcome.passed.append(name)
         except StepFailed as failed:
             outcome.status, outcome.detail = failed.step, failed.output[-4000:]
     outcome.seconds = round(time.monotonic() - begin, 1)
     return outcome
 
 
-def _test(python: Path, frozen: str, install: tuple[str | Path, ...], folder: Path) -> None:
-    """The tests, with the libraries of the row as they are; the package is the installed one."""
+def _install_tests(python: Path, frozen: str, install: tuple[str | Path, ...], folder: Path) -> None:
+    """Put the tests into the folder, with the libraries of the row as they are; the package is the installed one."""
     kept = folder / "frozen.txt"
-    kept.write_text("\n".join(line for line in frozen.splitlines() if " @ " not in line), encoding="utf-8")
+    kept.write_text("\n".join(line for line in frozen.splitlines() if "==" in line), encoding="utf-8")
     step("install tests", *install, *FOR_TESTS, "--constraint", kept, cwd=folder)
-    shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    for each in ("tests", "docs"):  # some tests run what the pages show
+        shutil.copytree(ROOT / each, folder / each, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
-    command = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow and not ray"]
-    step("tests", python, *command, *TESTS, cwd=folder)
+
+
+def _tests(*, ray: bool) -> list[tuple[str, str, tuple[str, ...]]]:
+    """The steps that are tests: their names, the markers they choose by, and the files."""
+    steps = [("tests", "not slow and not ray", TESTS)]
+    return [*steps, ("tests on Ray", "ray and not slow", RAY_TESTS)] if ray else steps
 
 
 def _versions(frozen: str) -> dict[str, str]:

@@ -143,7 +143,8 @@ class _Kernels(NamedTuple):
         for the prior.
         """
         logs = np.zeros((axis.size + 1, len(self.table) + 1))
-        logs[:-1, :-1] = np.log(np.maximum(self.table, _LEAST) / axis.widths).T
+        least = np.maximum(axis.widths, _LEAST)  # cells far out may be as narrow as nothing
+        logs[:-1, :-1] = (np.log(np.maximum(self.table, _LEAST)) - np.log(least)).T
         return logs
 
 

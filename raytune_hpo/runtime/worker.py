@@ -12,13 +12,13 @@ from raytune_hpo.checkpoints.store import CheckpointStore
 from raytune_hpo.core.messages import Answer, Assignment, EndTrial, Lease, Parameter
 from raytune_hpo.facts import Verdict
 from raytune_hpo.metrics import MetricRules
+from raytune_hpo.runtime.flushing import Flushing
 from raytune_hpo.runtime.trial_run import Objective, TrialRun
 from raytune_hpo.runtime.wire import ReportRow
 
 LEASE_S = 0.25  # a lease holds about this much work: short enough to lose, long enough to hide a round trip
 LONG_S = 0.05  # trials that take longer are handed out one at a time: a round trip is nothing to them
 MAX_LEASE = 512
-FLUSH_S = 0.05  # no report that needs no answer waits longer than this
 
 
 class Channel(Protocol):
@@ -82,6 +82,7 @@ class Worker:
         self._max_lease = max_lease
         self._store, self._checkpoint_every_s = store, checkpoint_every_s
         self._limit = 1
+        self._flushing = Flushing()
 
     def loop(self) -> None:
         """Work until the study is over.
@@ -125,7 +126,7 @@ class Worker:
         return ended, []
 
     def _run(self, assignment: Assignment) -> EndTrial:
-        reporter = BufferedReporter(self._channel, assignment)
+        reporter = BufferedReporter(self._channel, assignment, self._flushing)
         run = TrialRun(assignment, self._objective, self._rules, reporter, self._store, self._checkpoint_every_s)
         self.run = run
         try:
@@ -138,14 +139,16 @@ class Worker:
 class BufferedReporter:
     """Sends a trial's reports, waiting for an answer only where there may be a verdict.
 
-    The others are collected for at most FLUSH_S and sent from a thread of their own.
+    The others are collected for at most FLUSH_S and sent from another thread.
 
     Attributes:
+        is_closed: whether the trial has ended.
         is_last_call: see Reporter; heard once, and until a checkpoint is kept.
     """
 
-    def __init__(self, channel: Channel, assignment: Assignment) -> None:
-        self._channel, self._assignment = channel, assignment
+    def __init__(self, channel: Channel, assignment: Assignment, flushing: Flushing) -> None:
+        self._channel, self._assignment, self._flushing = channel, assignment, flushing
+        self.is_closed = False
         self._next_step = assignment.next_step
         self._waiting: list[ReportRow] = []
         self._verdict = Verdict.CONTINUE
@@ -153,7 +156,7 @@ class BufferedReporter:
         self.is_last_call = False
         self._error: BaseException | None = None
         self._lock = threading.RLock()  # held while sending, so that reports stay in order
-        self._timer: threading.Timer | None = None
+        self._is_due = False  # whether what is collected will be sent by itself
 
     @property
     def next_step(self) -> int | None:
@@ -166,10 +169,9 @@ class BufferedReporter:
             self._waiting.append((step, metrics, saves))
             if self._next_step is not None and step >= self._next_step:
                 self._flush()
-            elif self._timer is None:
-                self._timer = threading.Timer(FLUSH_S, self._flush_later)
-                self._timer.daemon = True
-                self._timer.start()
+            elif not self._is_due:
+                self._is_due = True
+                self._flushing.add(self)
             return self._verdict
 
     def keep(self, step: int, checkpoint: Mapping[str, Any]) -> None:
@@ -194,8 +196,7 @@ class BufferedReporter:
     def close(self) -> None:
         """Send what is left; the trial has ended."""
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
+            self.is_closed = True
             self._flush()
 
     def _flush(self) -> None:
@@ -211,9 +212,10 @@ class BufferedReporter:
         if answer.verdict.is_final:
             self._verdict = answer.verdict
 
-    def _flush_later(self) -> None:
+    def flush_late(self) -> None:
+        """Send what has been collected for long enough."""
         with self._lock:
-            self._timer = None
+            self._is_due = False
             try:
                 self._flush()
             except BaseException as error:  # raised at the next report, in the thread that can do something about it

@@ -198,3 +198,9 @@ def test_live(tmp_path: Path) -> None:
     assert figures["live: guard broken"]["measured"] == figures["live: replay"]["measured"] == 0
     assert figures["static best: cost"]["measured"] < figures["live: worst cost"]["measured"] < 1
     assert set(figures["live: way"]["detail"]["by class"]) >= {"rps=7", "rps=8", "rps=9"}
+
+
+def test_compat(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "compat")
+    assert set(figures) == {"optuna", "optuna_reporting", "hyperopt", "ray_tune"}
+    assert all({"layer"} < set(figure["detail"]["ms_a_trial"]) for figure in figures.values())

@@ -152,3 +152,14 @@ def test_a_former_generator_seeds_as_well():
 
 def test_the_sampler_may_be_left_out():
     assert set(fmin(lambda x: x, hp.uniform("x", 0, 1), max_evals=5, show_progressbar=False)) == {"x"}
+
+
+def test_a_value_may_stand_in_the_place_of_a_distribution():
+    from raytune_hpo.compat.hyperopt import pyll
+
+    space = hp.choice("a", [-1, hp.uniform("b", 0, 1)])
+    [drawn] = [node for node in pyll.dfs(space) if node.name == "randint"]
+    fixed = pyll.clone(space, memo={drawn: pyll.as_apply(1)})
+    trials = Trials()
+    best = fmin(lambda x: x, fixed, algo=tpe.suggest, max_evals=8, trials=trials, show_progressbar=False)
+    assert set(trials.vals["a"]) == {1} and 0 <= best["b"] <= 1

@@ -140,3 +140,12 @@ def test_points_weigh_as_told_and_the_prior_as_much_as_a_mean_point():
     made = mixture([REAL], M, w, 1.0, rule)
     np.testing.assert_allclose(made.weights, [0.5, 1 / 6, 1 / 3])
     np.testing.assert_allclose(made.widths, 0.2 * (16 / 10) ** (-1 / 5))  # 16 / 10 points are as good as these two
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_value_that_the_prior_never_draws_has_a_density_all_the_same():
+    axis = Axis(Kind.NOMINAL, np.array([0.25, 0.5, 0.75]))
+    assert axis.widths.tolist() == [0.5, 0.0, 0.5]
+    points = np.array([[0.25], [0.75]])
+    estimate = mixture([axis], points, np.ones(2), 1.0, Bandwidths(spread=0.2, least=0.01, leave=0.5))
+    assert np.isfinite(estimate.log_density(np.array([[0.25], [0.5], [0.75]]))).all()

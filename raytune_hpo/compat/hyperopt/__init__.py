@@ -23,14 +23,13 @@ from hyperopt import (
     SparkTrials,
     Trials,
     __version__,
-    exceptions,
     fmin_pass_expr_memo_ctrl,
     partial,
     space_eval,
     trials_from_docs,
 )
 
-from raytune_hpo.compat.hyperopt import anneal, atpe, auto, base, early_stop, hp, mix, pyll, rand, tpe
+from raytune_hpo.compat.hyperopt import anneal, atpe, auto, base, early_stop, exceptions, hp, mix, pyll, rand, tpe
 from raytune_hpo.compat.hyperopt.fmin import fmin
 
 __all__ = [

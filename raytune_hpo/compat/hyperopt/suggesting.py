@@ -72,6 +72,8 @@ class Learning:
         self._told: set[int] = set()
 
     def _domain(self, label: str, node: Any) -> Domain:
+        if node.name == "literal":  # a script has put a value in the place of the distribution
+            return Choice([node.obj])
         domain = distribution_of(node)
         if label in self._choices and not isinstance(domain, Choice):
             return Choice(range(domain.size or 0))

@@ -8,6 +8,7 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from raytune_hpo.errors import HpoError
@@ -77,7 +78,10 @@ class FloatDistribution(BaseDistribution):
         self.low, self.high, self.log, self.step = _float_bounds(low, high, log, step)
 
     def single(self) -> bool:
-        return self.low == self.high or (self.step is not None and self.high - self.low < self.step)
+        if self.step is None:
+            return self.low == self.high
+        low, high, step = (Decimal(str(number)) for number in (self.low, self.high, self.step))
+        return high - low < step
 
     def to_internal_repr(self, value: Any) -> float:
         try:
@@ -144,6 +148,14 @@ class CategoricalDistribution(BaseDistribution):
                 )
         self.choices = tuple(choices)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the choices are the same ones, ``nan`` among them."""
+        if type(self) is not type(other):
+            return False
+        assert isinstance(other, CategoricalDistribution)
+        pairs = zip(self.choices, other.choices, strict=False)
+        return len(self.choices) == len(other.choices) and all(_same(one, another) for one, another in pairs)
+
     def single(self) -> bool:
         return len(self.choices) == 1
 
@@ -194,6 +206,12 @@ class DiscreteUniformDistribution(FloatDistribution):
 
     def __init__(self, low: float, high: float, q: float) -> None:
         super().__init__(low, high, step=q)
+
+    @property
+    def q(self) -> float:
+        """The step."""
+        assert self.step is not None
+        return self.step
 
 
 class IntUniformDistribution(IntDistribution):

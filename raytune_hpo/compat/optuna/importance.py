@@ -26,6 +26,16 @@ class BaseImportanceEvaluator:
 
     method: ClassVar[str] = "fanova"
 
+    def evaluate(
+        self,
+        study: Study,
+        params: list[str] | None = None,
+        *,
+        target: Callable[[FrozenTrial], float] | None = None,
+    ) -> dict[str, float]:
+        """The share of each parameter, the most important ones first."""
+        return get_param_importances(study, evaluator=self, params=params, target=target, normalize=False)
+
 
 class FanovaImportanceEvaluator(BaseImportanceEvaluator):
     """By the share of the variance that a parameter explains by itself."""

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
+from raytune_hpo.compat.ray_tune.gathering import Ending
 from raytune_hpo.compat.ray_tune.result import Result
 from raytune_hpo.compat.ray_tune.result_grid import ResultGrid
 from raytune_hpo.compat.ray_tune.trials import Trial
+from raytune_hpo.compat.ray_tune.tuner import Tuner
+from raytune_hpo.runtime.plan import not_called
 
 if TYPE_CHECKING:
     import pandas
@@ -19,19 +22,24 @@ class ExperimentAnalysis:
     """The trials of an experiment, and the best of them.
 
     Args:
-        trials: as callbacks know them, in the order of ``results``.
-        default_metric, default_mode: by which they are compared, where nothing else is said.
+        experiment_checkpoint_path: the folder of an experiment; or what one has come to in this process.
+        default_metric, default_mode: by which trials are compared, where nothing else is said.
+
+    Raises:
+        ValueError: no experiment has been begun in the folder.
     """
 
     def __init__(
         self,
-        results: ResultGrid,
-        trials: list[Trial],
+        experiment_checkpoint_path: str | PathLike[str] | Ending,
         *,
+        storage_filesystem: Any = None,
         default_metric: str | None = None,
         default_mode: str | None = None,
     ) -> None:
-        self._results, self.trials = results, trials
+        if not isinstance(experiment_checkpoint_path, Ending):
+            experiment_checkpoint_path = Tuner.restore(experiment_checkpoint_path, not_called).stored_trials()
+        self._results, self.trials = experiment_checkpoint_path
         self.default_metric, self.default_mode = default_metric, default_mode
 
     @property
@@ -80,6 +88,16 @@ class ExperimentAnalysis:
         if metric is None or mode is None:
             raise ValueError(f"the best checkpoint needs a metric and its mode, got {metric=}, {mode=}")
         return Result(trial.path, trial.config).get_best_checkpoint(metric, mode)
+
+    def get_best_logdir(self, metric: str | None = None, mode: str | None = None, scope: str = "last") -> str | None:
+        """The folder of the best trial; None where there is none."""
+        best = self.get_best_trial(metric, mode, scope)
+        return None if best is None else best.path
+
+    def get_trial_checkpoints_paths(self, trial: Trial, metric: str | None = None) -> list[tuple[str, Any]]:
+        """The checkpoints that are kept of a trial, each with the metric of its result; by default the iteration."""
+        metric = metric or self.default_metric or "training_iteration"
+        return [(kept.path, metrics.get(metric)) for kept, metrics in Result(trial.path).best_checkpoints]
 
     def get_last_checkpoint(
         self, trial: Trial | None = None, metric: str = "training_iteration", mode: str = "max"

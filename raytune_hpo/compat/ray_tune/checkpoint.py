@@ -20,6 +20,13 @@ METADATA = ".metadata.json"
 DICT = "dict_checkpoint.pkl"  # the file of a checkpoint that was made of a dict
 
 
+def local_file_system() -> Any:
+    """This machine's files, as pyarrow knows them."""
+    from pyarrow.fs import LocalFileSystem
+
+    return LocalFileSystem()
+
+
 class Checkpoint:
     """A folder that holds what a trial needs to go on.
 
@@ -38,6 +45,11 @@ class Checkpoint:
             )
         self.path = os.fspath(path)
         self._temporary: tempfile.TemporaryDirectory[str] | None = None  # goes with this object
+
+    @property
+    def filesystem(self) -> Any:
+        """The file system that the folder is in, which is this machine's."""
+        return local_file_system()
 
     @classmethod
     def from_directory(cls, path: str | PathLike[str]) -> Checkpoint:

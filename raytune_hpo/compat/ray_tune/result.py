@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
+from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint, local_file_system
 from raytune_hpo.compat.ray_tune.trial_folder import CHECKPOINT_NAME, TrialFolder
 from raytune_hpo.goals import Goal
 
@@ -67,6 +67,11 @@ class Result:
     @property
     def path(self) -> str:
         return str(self._folder.path)
+
+    @property
+    def filesystem(self) -> Any:
+        """The file system that the folder is in, which is this machine's."""
+        return local_file_system()
 
     @property
     def log_dir(self) -> Path:

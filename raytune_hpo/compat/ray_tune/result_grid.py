@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from raytune_hpo.compat.ray_tune.checkpoint import local_file_system
 from raytune_hpo.compat.ray_tune.result import Result
 from raytune_hpo.compat.ray_tune.trial_folder import flattened
 from raytune_hpo.goals import Goal
@@ -43,6 +44,11 @@ class ResultGrid(Sequence[Result]):
         self._results, self._statuses = list(results), list(statuses)
         self.experiment_path, self.study = experiment_path, study
         self._metric, self._mode = metric, mode
+
+    @property
+    def filesystem(self) -> Any:
+        """The file system that the experiment is in, which is this machine's."""
+        return local_file_system()
 
     def __len__(self) -> int:
         return len(self._results)

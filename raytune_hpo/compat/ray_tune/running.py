@@ -23,7 +23,6 @@ from raytune_hpo.compat.ray_tune.listener import Listener, Nobody
 from raytune_hpo.compat.ray_tune.mailbox import Postman
 from raytune_hpo.compat.ray_tune.prepared import Prepared
 from raytune_hpo.compat.ray_tune.resources import in_our_words
-from raytune_hpo.compat.ray_tune.result_grid import ResultGrid
 from raytune_hpo.compat.ray_tune.search_plan import SearchPlan
 from raytune_hpo.compat.ray_tune.stopper import stop_rule
 from raytune_hpo.compat.ray_tune.trial_folder import flattened
@@ -81,8 +80,8 @@ class Running:
             raise ending.results.errors[0]
         return ending
 
-    def stored(self) -> ResultGrid:
-        """The results that an earlier session has left."""
+    def stored(self) -> Ending:
+        """What an earlier session has left."""
         plan = self._tuner(self.trainable, "local").plan
         storage = open_storage(plan.settings.storage)
         try:
@@ -91,7 +90,7 @@ class Running:
             study = Results(plan.spec, (), plan)
         finally:
             storage.close()
-        return gathered(self.experiment, study, self.plan, Driver(), is_over=False).results
+        return gathered(self.experiment, study, self.plan, Driver(), is_over=False)
 
     # -------------------------------------------------------------------------------------------- our own tuner
 

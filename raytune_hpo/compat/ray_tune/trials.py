@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
@@ -73,6 +74,20 @@ class Trial:
         return self.resources
 
     @property
+    def metric_analysis(self) -> dict[str, dict[str, float]]:
+        """Of each number in the results: smallest, largest, mean, last, and the means of the last five and ten."""
+        rows = [flattened(row) for row in TrialFolder(self.path).rows()]
+        newest = flattened(self.last_result)
+        if newest and (not rows or rows[-1].get("training_iteration") != newest.get("training_iteration")):
+            rows.append(newest)
+        columns: dict[str, list[float]] = {}
+        for row in rows:
+            for name, value in row.items():
+                if isinstance(value, (int, float)) and not isinstance(value, bool):
+                    columns.setdefault(name, []).append(value)
+        return {name: _summary(values) for name, values in columns.items()}
+
+    @property
     def checkpoint(self) -> Checkpoint | None:
         """The latest checkpoint that is kept."""
         kept = TrialFolder(self.path).checkpoints()
@@ -95,6 +110,17 @@ class Trial:
 
     def __hash__(self) -> int:
         return hash(self.trial_id)
+
+
+def _summary(values: list[float]) -> dict[str, float]:
+    return {
+        "min": min(values),
+        "max": max(values),
+        "avg": fmean(values),
+        "last": values[-1],
+        "last-5-avg": fmean(values[-5:]),
+        "last-10-avg": fmean(values[-10:]),
+    }
 
 
 @dataclass(frozen=True)

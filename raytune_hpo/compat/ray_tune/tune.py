@@ -31,7 +31,7 @@ def run(
     """Run an experiment.
 
     Args:
-        run_or_experiment: the trainable.
+        run_or_experiment: the trainable; or an Experiment, whose settings hold where none are given.
         config: the space.
         resources_per_trial: see ``with_resources``.
         resume: True, or words such as "AUTO+ERRORED", goes on with the experiment of this name, if there is one.
@@ -45,6 +45,11 @@ def run(
         TuneError: a trial has failed.
         NotCarried: a setting that has no counterpart here.
     """
+    if isinstance(run_or_experiment, Experiment):
+        given = {"config": config, "resources_per_trial": resources_per_trial, "resume": resume, **settings}
+        more = {name: value for name, value in given.items() if value is not None}
+        of_experiment = {"name": run_or_experiment.name, **run_or_experiment.settings, **more}
+        return run(run_or_experiment.run, raise_on_failed_trial=raise_on_failed_trial, **of_experiment)
     trainable = prepared(run_or_experiment)
     if resources_per_trial is not None:
         trainable = with_resources(trainable, resources_per_trial)
@@ -57,11 +62,11 @@ def run(
         tuner = Tuner.restore(folder, trainable, resume_errored=resumes, restart_errored=restarts)
     else:
         tuner = Tuner(trainable, param_space=config, tune_config=tune_config, run_config=run_config)
-    results, trials = tuner.fit_trials()
-    failed = results.errors
+    ending = tuner.fit_trials()
+    results, failed = ending.results, ending.results.errors
     if failed and raise_on_failed_trial:
         raise TuneError(f"{results.num_errors} of {len(results)} trials have failed: {failed[0]!r}") from failed[0]
-    return ExperimentAnalysis(results, trials, default_metric=settings.get("metric"), default_mode=settings.get("mode"))
+    return ExperimentAnalysis(ending, default_metric=settings.get("metric"), default_mode=settings.get("mode"))
 
 
 def _configs(settings: Mapping[str, Any]) -> tuple[TuneConfig, RunConfig]:

@@ -80,6 +80,7 @@ class Tuner:
         _tuner_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self._trainable = prepared(trainable)
+        self._trainable_name = self._trainable.__name__
         self._param_space = param_space
         self._tune_config = tune_config or TuneConfig()
         if runtime is not None:
@@ -119,6 +120,10 @@ class Tuner:
         self._results = ending.results
         return ending
 
+    def stored_trials(self) -> Ending:
+        """The results that a restored experiment has left, and the trials, for ``ExperimentAnalysis``."""
+        return self._running(begins=False).stored()
+
     def get_results(self) -> ResultGrid:
         """The results of ``fit``, or those that a restored experiment has left.
 
@@ -126,7 +131,7 @@ class Tuner:
             RuntimeError: there are none yet.
         """
         if self._results is None and self._resumption is not None:
-            self._results = self._running(begins=False).stored()
+            self._results = self.stored_trials().results
         if self._results is None:
             raise RuntimeError("an experiment has results after fit(), which has not been called")
         return self._results
@@ -182,6 +187,7 @@ class Tuner:
             config = replace(saved["tune_config"], seed=saved["seed"])
             plan = plan_of(param_space, config, stop_rule(run_config.stop)[0])
         errored = "restart" if restart_errored else "resume" if resume_errored else "skip"
+        tuner._trainable_name = saved.get("trainable_name", tuner._trainable_name)
         tuner._resumption = Resumption(plan, resume_unfinished, errored)
         return tuner
 
@@ -223,7 +229,7 @@ class Tuner:
             name=folder.name,
             path=str(folder),
             session=session,
-            trainable_name=self._trainable.__name__,
+            trainable_name=self._trainable_name,
             parameters=tuple(column.name for column in plan.space.columns),
             resources=self._resources(plan),
             transform=plan.transform,
@@ -259,7 +265,13 @@ class Tuner:
         """Keep what ``restore`` needs."""
         bare = replace(self._run_config, callbacks=None, progress_reporter=None)
         for kept, run_config in ((plan, self._run_config), (plan, bare), (None, bare)):
-            saved = {"plan": kept, "seed": plan.seed, "tune_config": self._tune_config, "run_config": run_config}
+            saved = {
+                "plan": kept,
+                "seed": plan.seed,
+                "tune_config": self._tune_config,
+                "run_config": run_config,
+                "trainable_name": self._trainable_name,
+            }
             try:
                 data = cloudpickle.dumps(saved)
             except Exception as error:  # whatever a stranger's pickling raises
@@ -275,7 +287,7 @@ def _resumed(running: Running, resumption: Resumption) -> Running:
     experiment = running.experiment
     if resumption.errored == "skip" and resumption.unfinished:
         return running
-    trials = list(running.stored().study or ())
+    trials = list(running.stored().results.study or ())
     if not resumption.unfinished:
         open_ended = (Status.WAITING, Status.RUNNING, Status.PAUSED)
         experiment = replace(experiment, skipped=frozenset(t.number for t in trials if t.status in open_ended))

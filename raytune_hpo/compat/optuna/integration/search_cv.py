@@ -11,6 +11,7 @@ import numpy as np
 from raytune_hpo.compat.optuna.distributions import BaseDistribution
 from raytune_hpo.compat.optuna.samplers import TPESampler
 from raytune_hpo.compat.optuna.study import Study, create_study
+from raytune_hpo.compat.optuna.terminator import report_cross_validation_scores
 from raytune_hpo.compat.optuna.trial import FrozenTrial, Trial
 
 
@@ -107,6 +108,7 @@ class OptunaSearchCV:
         for name, values in found.items():
             trial.set_user_attr(f"mean_{name}", float(np.mean(values)))
             trial.set_user_attr(f"std_{name}", float(np.std(values)))
+        report_cross_validation_scores(trial, list(found["test_score"]))
         return float(np.mean(found["test_score"]))
 
     @property

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from raytune_hpo.compat.optuna.directions import StudyDirection
 from raytune_hpo.compat.optuna.pruners.base import BasePruner, is_due
 from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
@@ -60,8 +62,8 @@ class PatientPruner(BasePruner):
         if len(reported) <= self._patience + 1:
             return False
         sign = -1.0 if study.direction is StudyDirection.MAXIMIZE else 1.0
-        losses = [math.inf if math.isnan(reported[step]) else sign * reported[step] for step in sorted(reported)]
+        losses = [sign * reported[step] for step in sorted(reported)]
         before, after = losses[: -self._patience - 1], losses[-self._patience - 1 :]
-        if not min(before) + self._min_delta < min(after):
+        if not np.fmin.reduce(before) + self._min_delta < np.fmin.reduce(after):  # NaN says nothing
             return False
         return self._wrapped is None or self._wrapped.prune(study, trial)

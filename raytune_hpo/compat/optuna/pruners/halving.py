@@ -103,6 +103,8 @@ class HyperbandPruner(BasePruner):
     ) -> None:
         if max_resource != "auto" and (isinstance(max_resource, str) or max_resource < min_resource):
             raise ValueError(f'max_resource is "auto" or at least min_resource, got {max_resource!r}')
+        if bootstrap_count > 0 and max_resource == "auto":
+            raise ValueError("bootstrap_count needs a number for max_resource")
         self._min_resource, self._factor, self._bootstrap_count = min_resource, reduction_factor, bootstrap_count
         self._max_resource = None if max_resource == "auto" else int(max_resource)
         self._brackets: list[SuccessiveHalvingPruner] = []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from raytune_hpo.compat.optuna.samplers import nsgaii
 from raytune_hpo.compat.optuna.samplers.base import BaseSampler
 from raytune_hpo.compat.optuna.samplers.ours import (
     OURS,
     AutoSampler,
+    BaseGASampler,
     CmaEsSampler,
     GPSampler,
     NSGAIIISampler,
@@ -20,6 +22,7 @@ from raytune_hpo.spec import StudySpec
 
 __all__ = [
     "AutoSampler",
+    "BaseGASampler",
     "BaseSampler",
     "BruteForceSampler",
     "CmaEsSampler",
@@ -33,6 +36,7 @@ __all__ = [
     "RandomSampler",
     "TPESampler",
     "intersection_search_space",
+    "nsgaii",
     "sampler_of",
 ]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
+from raytune_hpo.compat.optuna.exceptions import NotCarried
 from raytune_hpo.compat.optuna.samplers.base import BaseSampler, Constraints, OurSampler, not_carried
 from raytune_hpo.compat.optuna.trial._state import TrialState
 from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
@@ -139,6 +140,13 @@ class CmaEsSampler(OurSampler):
 
     def options(self) -> dict[str, Any]:
         return self._options
+
+
+class BaseGASampler(BaseSampler):
+    """Not carried."""
+
+    def __new__(cls, *args: Any, **options: Any) -> NoReturn:
+        raise NotCarried("BaseGASampler is not carried; derive from BaseSampler, and look for parents in study.trials")
 
 
 class NSGAIISampler(OurSampler):

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from raytune_hpo.codec import decode
 from raytune_hpo.compat.optuna.exceptions import StorageInternalError
 from raytune_hpo.compat.optuna.record import Record
 from raytune_hpo.errors import HpoError, StudyNotFound
 from raytune_hpo.journal import MemoryStorage, Storage, open_storage
 
+_IN_MEMORY = ("sqlite://", "sqlite:///:memory:")  # what SQLAlchemy takes for a database that is not kept
 _THEIRS = frozenset(("studies", "trials", "version_info"))  # tables that Optuna makes
 
 
@@ -25,9 +27,23 @@ class BaseStorage:
     """
 
     def __init__(self, url: str | None = None) -> None:
-        self.url = url
-        self.studies = _OpenStudies(MemoryStorage()) if url is None else _opened(url)
+        self.url = None if url in _IN_MEMORY else url
+        self.studies = _OpenStudies(MemoryStorage()) if self.url is None else _opened(self.url)
         self.on_left: Callable[[Any, Any], object] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A place is named; what is in memory goes along, as rows of its journal."""
+        storage = self.studies.storage
+        rows = {each.name: list(map(tuple, storage.rows(each.name))) for each in storage.studies()}
+        return {"url": self.url, "on_left": self.on_left, "rows": rows if self.url is None else {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        BaseStorage.__init__(self, state["url"])
+        self.on_left = state["on_left"]
+        for name, rows in state["rows"].items():
+            journal = self.studies.storage.journal(name, create=True, owner="unpickled")
+            journal.append([decode(kind, version, body) for kind, version, body in rows], expect=0)
+            journal.close()
 
     def get_failed_trial_callback(self) -> Callable[[Any, Any], object] | None:
         """What is called with the study and each trial that a process left running when it went."""
@@ -176,8 +192,9 @@ def storage_of(storage: Any) -> BaseStorage:
         return InMemoryStorage()
     if isinstance(storage, str):
         return RDBStorage(storage)
-    if isinstance(storage, BaseStorage):
-        return storage
+    place = getattr(storage, "place", storage)  # a script may have it of a study
+    if isinstance(place, BaseStorage):
+        return place
     raise HpoError(
         f"a storage is a URL, or an object of raytune_hpo.compat.optuna.storages, got {storage!r}; "
         f"one of Optuna's own is not ours to write"

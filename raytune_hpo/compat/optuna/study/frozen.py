@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import math
 from typing import Any
 
 from raytune_hpo.compat.optuna.distributions import from_stored
@@ -65,6 +66,8 @@ class FrozenTrials:
         reports = {report.step: report.metrics for report in trial.reports}
         steps = {step: values_in(metrics, metrics_of(1)) for step, metrics in reports.items()}
         values = values_in(trial.metrics, record.metrics) if trial.status in (Status.COMPLETED, Status.PRUNED) else None
+        if values is not None and math.isnan(values[0]):  # the newest report of a trial that was pruned
+            values = None
         late = {int(k.removeprefix(REPORT)): float(v) for k, v in trial.notes.items() if k.startswith(REPORT)}
         return FrozenTrial(
             number=number,

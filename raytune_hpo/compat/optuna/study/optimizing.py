@@ -66,6 +66,7 @@ class Optimizing:
                 num += 1
                 self._one()
             return
+        self._study.sampler.reseed_rng()
         with ThreadPoolExecutor(self._n_jobs, thread_name_prefix="optuna") as pool:
             self._run_in(pool)
 
@@ -111,7 +112,7 @@ class Optimizing:
             callback(study, frozen)
         self._num_ended += 1
         if self._shows:
-            _show(self._num_ended, self._n_trials)
+            _show(self._num_ended, self._n_trials, study._best_in_words())
         if self._collects:
             gc.collect()
 
@@ -198,8 +199,8 @@ def checked_values(value: Any, num_goals: int) -> tuple[list[float] | None, str 
     return values, None
 
 
-def _show(num: int, n_trials: int | None) -> None:
+def _show(num: int, n_trials: int | None, best: str) -> None:
     """A line on the standard error stream that updates itself."""
     end = "\n" if num == n_trials else ""
-    sys.stderr.write(f"\r{num}/{'?' if n_trials is None else n_trials} trials{end}")
+    sys.stderr.write(f"\r{num}/{'?' if n_trials is None else n_trials} trials.{best}{end}")
     sys.stderr.flush()

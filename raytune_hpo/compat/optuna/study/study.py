@@ -16,6 +16,7 @@ from raytune_hpo.compat.optuna.record import Record
 from raytune_hpo.compat.optuna.samplers import BaseSampler
 from raytune_hpo.compat.optuna.storages import BaseStorage
 from raytune_hpo.compat.optuna.study.adding import add
+from raytune_hpo.compat.optuna.study.by_id import StudyById
 from raytune_hpo.compat.optuna.study.dataframe import ATTRS, table
 from raytune_hpo.compat.optuna.study.frozen import STATES, SYSTEM, USER, FrozenTrials, split_notes
 from raytune_hpo.compat.optuna.study.optimizing import (
@@ -51,11 +52,27 @@ class Study:
     """
 
     def __init__(self, record: Record, storage: BaseStorage, sampler: BaseSampler, pruner: BasePruner | None) -> None:
-        self._record, self._storage = record, storage
+        self._record, self._place = record, storage
         self._sampler = sampler
         self.pruner: BasePruner = MedianPruner() if pruner is None else pruner
         self._stop_flag = False
+        self._num_loops = 0
         self._frozen_trials = FrozenTrials(record)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A study is what its journal says, and the parts that the script gave it."""
+        return {
+            "name": self.study_name,
+            "storage": self._place,
+            "sampler": self._sampler,
+            "pruner": self.pruner,
+            "objects": self._frozen_trials.objects,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        storage = state["storage"]
+        Study.__init__(self, storage.studies.record(state["name"]), storage, state["sampler"], state["pruner"])
+        self._frozen_trials.objects.update(state["objects"])
 
     # -------------------------------------------------------------------------------------------- what it is
 
@@ -113,6 +130,10 @@ class Study:
     def metric_names(self) -> list[str] | None:
         """What the goals are called; None where nobody has said."""
         return self.system_attrs.get(_METRIC_NAMES)
+
+    @property
+    def _storage(self) -> StudyById:
+        return StudyById(self)
 
     def results(self) -> Results:
         """The study as our own results, with figures, tables and exports."""
@@ -221,9 +242,8 @@ class Study:
             callbacks: called with the study and each trial that has ended.
             runtime: "local" or "ray"; None: Ray where ``hpo.connect`` was called.
         """
-        self._stop_flag = False
         with call_of(self, func, runtime) as call:
-            Optimizing(
+            loop = Optimizing(
                 self,
                 func,
                 call=call or call_here,
@@ -234,10 +254,22 @@ class Study:
                 callbacks=list(callbacks or ()),
                 gc_after_trial=gc_after_trial,
                 show_progress_bar=show_progress_bar,
-            ).run()
+            )
+            self._stop_flag = False
+            self._num_loops += 1
+            try:
+                loop.run()
+            finally:
+                self._num_loops -= 1
 
     def stop(self) -> None:
-        """Let ``optimize`` begin no further trial."""
+        """Let ``optimize`` begin no further trial.
+
+        Raises:
+            RuntimeError: it does not run.
+        """
+        if self._num_loops == 0:
+            raise RuntimeError("stop() ends optimize(), which does not run; call it in an objective or a callback")
         self._stop_flag = True
 
     def ask(self, fixed_distributions: Mapping[str, BaseDistribution] | None = None) -> Trial:
@@ -286,6 +318,8 @@ class Study:
         _, problem = checked_values(values, len(self.directions))
         if state is TrialState.COMPLETE and problem is not None:
             raise ValueError(problem)
+        if problem is not None:
+            warnings.warn(f"trial {number} has failed: {problem}", stacklevel=2)
         return self._tell_values(number, values)
 
     def enqueue_trial(
@@ -423,11 +457,18 @@ class Study:
                 "Trial %d finished with values: %s and parameters: %s.", frozen.number, frozen.values, frozen.params
             )
             return
-        best = self._record.ledger.best[0]
-        known = "" if best is None else f" Best is trial {best.number} with value: {self.frozen(best.number).value}."
         logger.info(
-            "Trial %d finished with value: %s and parameters: %s.%s", frozen.number, frozen.value, frozen.params, known
+            "Trial %d finished with value: %s and parameters: %s.%s",
+            frozen.number,
+            frozen.value,
+            frozen.params,
+            self._best_in_words(),
         )
+
+    def _best_in_words(self) -> str:
+        """The best trial so far, as the end of a line; nothing where there is none, or several goals."""
+        best = None if self._is_multi_objective() else self._record.ledger.best[0]
+        return "" if best is None else f" Best is trial {best.number} with value: {self.frozen(best.number).value}."
 
 
 def _is_feasible(trial: FrozenTrial) -> bool:

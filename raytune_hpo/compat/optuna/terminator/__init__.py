@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from raytune_hpo.compat.optuna.terminator.callback import Terminator, TerminatorCallback
+from raytune_hpo.compat.optuna.terminator.callback import BaseTerminator, Terminator, TerminatorCallback
 from raytune_hpo.compat.optuna.terminator.erroreval import (
     BaseErrorEvaluator,
     CrossValidationErrorEvaluator,
+    MedianErrorEvaluator,
     StaticErrorEvaluator,
     report_cross_validation_scores,
 )
-from raytune_hpo.compat.optuna.terminator.improvement import RegretBoundEvaluator
+from raytune_hpo.compat.optuna.terminator.improvement import (
+    BaseImprovementEvaluator,
+    BestValueStagnationEvaluator,
+    EMMREvaluator,
+    RegretBoundEvaluator,
+)
 
 __all__ = [
     "BaseErrorEvaluator",
+    "BaseImprovementEvaluator",
+    "BaseTerminator",
+    "BestValueStagnationEvaluator",
     "CrossValidationErrorEvaluator",
+    "EMMREvaluator",
+    "MedianErrorEvaluator",
     "RegretBoundEvaluator",
     "StaticErrorEvaluator",
     "Terminator",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from raytune_hpo.compat.optuna.study.study import Study
+from raytune_hpo.compat.optuna.directions import StudyDirection
+from raytune_hpo.compat.optuna.terminator.improvement import BaseImprovementEvaluator, completed
+from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
 
 _SCORES = "terminator:cv_scores"
 
@@ -24,12 +28,12 @@ def report_cross_validation_scores(trial: Any, scores: Sequence[float]) -> None:
     trial.set_system_attr(_SCORES, [float(score) for score in scores])
 
 
-class BaseErrorEvaluator:
-    """Estimates the error of the best value."""
+class BaseErrorEvaluator(ABC):
+    """Estimates the error of the best value; a script may bring its own."""
 
-    def evaluate(self, study: Study) -> float:
+    @abstractmethod
+    def evaluate(self, trials: list[FrozenTrial], study_direction: StudyDirection) -> float:
         """The error, in the value's units."""
-        return 0.0
 
 
 class CrossValidationErrorEvaluator(BaseErrorEvaluator):
@@ -38,13 +42,17 @@ class CrossValidationErrorEvaluator(BaseErrorEvaluator):
     Nadeau, Bengio: Inference for the Generalization Error. Machine Learning 52, 2003.
     """
 
-    def evaluate(self, study: Study) -> float:
+    def evaluate(self, trials: list[FrozenTrial], study_direction: StudyDirection) -> float:
         """The error of the best trial.
 
         Raises:
-            ValueError: its folds were not noted.
+            ValueError: no trial has completed, or its folds were not noted.
         """
-        return error_of(study.best_trial)
+        known = completed(trials)
+        if not known:
+            raise ValueError("the error is that of the best trial, and none has completed yet")
+        sign = -1.0 if study_direction is StudyDirection.MAXIMIZE else 1.0
+        return _error_of(min(known, key=lambda trial: sign * (trial.value or 0.0)))
 
 
 class StaticErrorEvaluator(BaseErrorEvaluator):
@@ -53,11 +61,47 @@ class StaticErrorEvaluator(BaseErrorEvaluator):
     def __init__(self, constant: float) -> None:
         self._constant = constant
 
-    def evaluate(self, study: Study) -> float:
+    def evaluate(self, trials: list[FrozenTrial], study_direction: StudyDirection) -> float:
         return self._constant
 
 
-def error_of(trial: Any) -> float:
+class MedianErrorEvaluator(BaseErrorEvaluator):
+    """A share of the median of the improvement that was still to be found after each of the first trials.
+
+    Args:
+        paired_improvement_evaluator: says what was still to be found.
+        warm_up_trials: how many completed trials are passed over first.
+        n_initial_trials: how many are then looked at; until they are there, the error is as small as can be.
+        threshold_ratio: the share.
+    """
+
+    def __init__(
+        self,
+        paired_improvement_evaluator: BaseImprovementEvaluator,
+        warm_up_trials: int = 10,
+        n_initial_trials: int = 20,
+        threshold_ratio: float = 0.01,
+    ) -> None:
+        if warm_up_trials < 0 or n_initial_trials <= 0 or not 0 < threshold_ratio < math.inf:
+            raise ValueError(
+                "warm_up_trials is at least 0, n_initial_trials at least 1, threshold_ratio above 0 and finite, got "
+                f"{warm_up_trials}, {n_initial_trials} and {threshold_ratio}"
+            )
+        self._paired, self._ratio = paired_improvement_evaluator, threshold_ratio
+        self._first, self._last = warm_up_trials + 1, warm_up_trials + n_initial_trials
+        self._error: float | None = None
+
+    def evaluate(self, trials: list[FrozenTrial], study_direction: StudyDirection) -> float:
+        if self._error is None:
+            known = sorted(completed(trials))
+            if len(known) < self._last:
+                return -sys.float_info.max  # the improvement is never below it
+            found = [self._paired.evaluate(known[:n], study_direction) for n in range(self._first, self._last + 1)]
+            self._error = min(float(np.median(found)) * self._ratio, sys.float_info.max)
+        return self._error
+
+
+def _error_of(trial: Any) -> float:
     """The error of one trial.
 
     Raises:

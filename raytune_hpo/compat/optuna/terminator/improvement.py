@@ -1,4 +1,4 @@
-"""The improvement that may still be found, by a Gaussian process.
+"""The improvement that may still be found, by a Gaussian process or by how long there has been none.
 
 Makarova, Shen, Perrone et al.: Automatic Termination for Hyperparameter Optimization. AutoML 2022.
 Srinivas, Krause, Kakade, Seeger: Gaussian Process Optimization in the Bandit Setting. ICML 2010 (the width of the bounds).
@@ -7,67 +7,112 @@ Srinivas, Krause, Kakade, Seeger: Gaussian Process Optimization in the Bandit Se
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any, NoReturn
 
 import numpy as np
 
-from raytune_hpo.compat.optuna.seen import seen_values
-from raytune_hpo.facts import changed
-from raytune_hpo.results import Results
+from raytune_hpo.compat.optuna.directions import StudyDirection, mode_of
+from raytune_hpo.compat.optuna.distributions import domain_and_form, to_stored
+from raytune_hpo.compat.optuna.exceptions import NotCarried
+from raytune_hpo.compat.optuna.search_space import intersection_search_space
+from raytune_hpo.compat.optuna.trial._state import TrialState
+from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
+from raytune_hpo.goals import make_goals
 from raytune_hpo.rng import derive
 from raytune_hpo.samplers.gp import GP
-from raytune_hpo.samplers.history import History
-from raytune_hpo.space.growing import fitting
-from raytune_hpo.trial import Trial
-
-if TYPE_CHECKING:
-    from raytune_hpo.compat.optuna.study.study import Study
+from raytune_hpo.samplers.history import Observed
+from raytune_hpo.space import Space
 
 _CANDIDATES = 512
 _DELTA = 0.1  # chance that a bound does not hold
 _WIDTH = 0.2  # by which the bounds of theory, which are wide, are multiplied
 
 
-class RegretBoundEvaluator:
-    """How much better than the best trial the best configuration may be, at most."""
+class BaseImprovementEvaluator(ABC):
+    """Says how much improvement may still be found; a script may bring its own."""
 
-    def evaluate(self, study: Study) -> float:
-        """The bound, in the value's units."""
-        results = one_goal(study)
-        return bound(results, completed(results))
-
-
-def one_goal(study: Study) -> Results:
-    """The study's values as results."""
-    return seen_values(study, lambda trial: [trial.value], ["value"], [study.direction])
+    @abstractmethod
+    def evaluate(self, trials: list[FrozenTrial], study_direction: StudyDirection) -> float:
+        """The improvement, in the value's units."""
 
 
-def completed(results: Results) -> list[Trial]:
-    """The trials that have a value, by number."""
-    return [trial for trial in results if trial.losses is not None]
+class RegretBoundEvaluator(BaseImprovementEvaluator):
+    """How much better than the best trial the best configuration may be, at most.
+
+    Args:
+        top_trials_ratio: the share of the trials, the best of them, that the model learns from.
+        min_n_trials: how many it learns from at least.
+        seed: of the configurations that are looked at; None: always the same ones.
+    """
+
+    def __init__(self, top_trials_ratio: float = 0.5, min_n_trials: int = 20, seed: int | None = None) -> None:
+        self._ratio, self._at_least, self._seed = top_trials_ratio, min_n_trials, seed or 0
+
+    def evaluate(self, trials: list[FrozenTrial], study_direction: StudyDirection) -> float:
+        """The bound, in the value's units; infinite while there are too few trials for a model."""
+        known = completed(trials)
+        sign = -1.0 if study_direction is StudyDirection.MAXIMIZE else 1.0
+        kept = max(self._at_least, math.floor(len(known) * self._ratio))
+        best = sorted(known, key=lambda trial: sign * (trial.value or 0.0))[:kept]
+        return _bound(sorted(best), study_direction, self._seed)
 
 
-def bound(results: Results, trials: Sequence[Trial]) -> float:
-    """The bound after these trials; infinite while there are too few for a model."""
-    space, spec = results.spec.space, results.spec
-    losses = np.array([trial.losses[0] for trial in trials if trial.losses is not None])
-    if len(losses) < 3 or np.ptp(losses) == 0 or not space.num_columns:
+class BestValueStagnationEvaluator(BaseImprovementEvaluator):
+    """How many more trials may pass without a better value; below 0 where there were too many.
+
+    Args:
+        max_stagnation_trials: how many may pass.
+    """
+
+    def __init__(self, max_stagnation_trials: int = 30) -> None:
+        if max_stagnation_trials < 0:
+            raise ValueError(f"max_stagnation_trials is at least 0, got {max_stagnation_trials}")
+        self._most = max_stagnation_trials
+
+    def evaluate(self, trials: list[FrozenTrial], study_direction: StudyDirection) -> float:
+        """The number of trials that are left.
+
+        Raises:
+            ValueError: no trial has completed.
+        """
+        known = completed(trials)
+        if not known:
+            raise ValueError("stagnation is counted from the best trial, and none has completed yet")
+        sign = -1.0 if study_direction is StudyDirection.MAXIMIZE else 1.0
+        losses = [sign * (trial.value or 0.0) for trial in known]
+        return float(self._most - (len(losses) - 1 - losses.index(min(losses))))
+
+
+class EMMREvaluator(BaseImprovementEvaluator):
+    """Not carried."""
+
+    def __new__(cls, *args: Any, **options: Any) -> NoReturn:
+        raise NotCarried("EMMREvaluator is not carried; use RegretBoundEvaluator or BestValueStagnationEvaluator")
+
+
+def completed(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials that have a value, in their order."""
+    return [trial for trial in trials if trial.state is TrialState.COMPLETE and trial.values is not None]
+
+
+def _bound(trials: Sequence[FrozenTrial], direction: StudyDirection, seed: int) -> float:
+    """The bound after these completed trials, over the parameters that all of them have."""
+    common = intersection_search_space(trials)
+    sign = -1.0 if direction is StudyDirection.MAXIMIZE else 1.0
+    losses = sign * np.array([trial.value for trial in trials], dtype=float)
+    if len(losses) < 3 or np.ptp(losses) == 0 or not common:
         return math.inf
-    known = [changed(trial, config=fitting(space, trial.config), meta={}) for trial in trials]
-    sampler = GP().bind(space, spec.goals, spec.seed)
-    history = History(space, 1)
-    for trial in known:
-        history.tell(trial)
-    observed = history.read()
-    rng = derive(spec.seed, "improvement", len(losses))
-    rows = np.concatenate([observed.X, space.encode(space.sample(_CANDIDATES, rng))])
-    estimate = sampler.estimate(observed, rows)
-    assert estimate is not None, "a Gaussian process has means and variances"
-    mean, variance = estimate
+    space = Space({name: domain_and_form(distribution)[0] for name, distribution in common.items()})
+    configs = [{name: to_stored(common[name], trial.params[name]) for name in common} for trial in trials]
+    sampler = GP().bind(space, make_goals("value", mode_of(direction), None, None), seed)
+    observed = Observed(space.encode(configs), losses[:, None])
+    drawn = space.sample(_CANDIDATES, derive(seed, "improvement", len(losses)))
+    mean, variance = sampler.estimate(observed, np.concatenate([observed.X, space.encode(drawn)]))
     n, d = len(losses), space.num_columns
     beta = 2 * _WIDTH * math.log(d * n**2 * math.pi**2 / (6 * _DELTA))
     wide = np.sqrt(beta * np.maximum(variance, 0.0))
-    guaranteed = (mean + wide)[: len(observed)].min()  # the best trial is no worse than this
+    guaranteed = (mean + wide)[:n].min()  # the best trial is no worse than this
     possible = (mean - wide).min()
     return float(max(0.0, guaranteed - possible) * np.std(losses))

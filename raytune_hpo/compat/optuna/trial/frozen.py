@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -164,7 +166,7 @@ class FrozenTrial(BaseTrial):
 
     def set_constraint(self, key: str, value: float) -> None:
         """Set a constraint in this object only."""
-        self.system_attrs[f"{CONSTRAINTS}:{key}"] = checked_constraint(value)
+        set_once(self, key, value)
 
     @property
     def last_step(self) -> int | None:
@@ -198,10 +200,12 @@ class FrozenTrial(BaseTrial):
             raise ValueError(
                 f"trial {self.number} has no parameter {name!r}; it has {', '.join(self._params) or 'none'}"
             )
+        value = self._params[name]
+        _require_possible(name, value, distribution)
         if name in self._distributions:
             check_distribution_compatibility(self._distributions[name], distribution)
         self._distributions[name] = distribution
-        return self._params[name]
+        return value
 
     def _validate(self) -> None:
         """Check that it could have happened.
@@ -253,7 +257,7 @@ class FixedTrial(BaseTrial):
         self.distributions: dict[str, BaseDistribution] = {}
         self.user_attrs: dict[str, Any] = {}
         self.system_attrs: dict[str, Any] = {}
-        self.datetime_start: datetime.datetime | None = None
+        self.datetime_start: datetime.datetime | None = datetime.datetime.fromtimestamp(_now())
 
     @property
     def params(self) -> dict[str, Any]:
@@ -274,12 +278,20 @@ class FixedTrial(BaseTrial):
         """Note something in this object."""
         self.system_attrs[key] = value
 
+    @property
+    def constraints(self) -> dict[str, float]:
+        """What ``set_constraint`` has set, by name."""
+        return constraints_in(self.system_attrs)
+
+    def set_constraint(self, key: str, value: float) -> None:
+        """Set a constraint in this object."""
+        set_once(self, key, value)
+
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
         if name not in self._given:
             raise ValueError(f"parameter {name!r} was asked for and not given; add it to params")
         value = self._given[name]
-        if not distribution._contains(distribution.to_internal_repr(value)):
-            raise ValueError(f"parameter {name!r} is {value!r}, which is not in {distribution}")
+        _require_possible(name, value, distribution)
         self.distributions[name] = distribution
         self._asked[name] = value
         return value
@@ -295,8 +307,12 @@ def create_trial(
     user_attrs: Mapping[str, Any] | None = None,
     system_attrs: Mapping[str, Any] | None = None,
     intermediate_values: Mapping[int, float] | None = None,
+    constraints: Mapping[str, float] | None = None,
 ) -> FrozenTrial:
     """A trial that was run elsewhere, for ``Study.add_trial``.
+
+    Args:
+        constraints: by name; feasible where none is above 0.
 
     Raises:
         ValueError: it could not have happened.
@@ -317,8 +333,20 @@ def create_trial(
         intermediate_values=dict(intermediate_values or {}),
         trial_id=-1,
     )
+    for key, limit in (constraints or {}).items():
+        trial.set_constraint(key, limit)
     trial._validate()
     return trial
+
+
+def _require_possible(name: str, value: Any, distribution: BaseDistribution) -> None:
+    """Warn of a number that lies outside what is asked for.
+
+    Raises:
+        ValueError: it is no number, or none of the choices.
+    """
+    if not distribution._contains(distribution.to_internal_repr(value)):
+        warnings.warn(f"parameter {name!r} is {value!r}, which lies outside {distribution}", stacklevel=5)
 
 
 def _now() -> float:
@@ -334,16 +362,23 @@ def constraints_in(system_attrs: Mapping[str, Any]) -> dict[str, float]:
     return computed | {k.removeprefix(prefix): v for k, v in system_attrs.items() if k.startswith(prefix)}
 
 
-def checked_constraint(value: Any) -> float:
-    """The value of a constraint.
+def set_once(trial: Any, key: str, value: Any) -> None:
+    """Note a constraint with a trial; where it has one of that key, the old one stays and a warning says so.
 
     Raises:
-        TypeError: it is no number.
+        TypeError: the value is no number.
+        ValueError: it is NaN.
     """
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError) as error:
         raise TypeError(f"a constraint is a number, feasible where it is not above 0, got {value!r}") from error
+    if math.isnan(number):
+        raise ValueError(f"a constraint is a number, feasible where it is not above 0, got {value!r}")
+    if key in trial.constraints:
+        warnings.warn(f"constraint {key!r} has been set already; {number} is left out", stacklevel=3)
+        return
+    trial.set_system_attr(f"{CONSTRAINTS}:{key}", number)
 
 
 def checked_step(step: Any) -> int:

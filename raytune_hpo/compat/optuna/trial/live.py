@@ -16,10 +16,11 @@ from raytune_hpo.compat.optuna.distributions import (
     to_stored,
 )
 from raytune_hpo.compat.optuna.exceptions import ForOneGoal, UpdateFinishedTrialError
-from raytune_hpo.compat.optuna.trial.frozen import CONSTRAINTS, BaseTrial, FrozenTrial, checked_constraint, checked_step
+from raytune_hpo.compat.optuna.trial.frozen import BaseTrial, FrozenTrial, checked_step, set_once
 from raytune_hpo.core.messages import Assignment
 
 if TYPE_CHECKING:
+    from raytune_hpo.compat.optuna.study.by_id import StudyById
     from raytune_hpo.compat.optuna.study.study import Study
 
 
@@ -48,6 +49,11 @@ class Trial(BaseTrial):
     @property
     def _trial_id(self) -> int:
         return self._assignment.number
+
+    @property
+    def storage(self) -> StudyById:
+        """The study by the numbers of its trials."""
+        return self.study._storage
 
     @property
     def params(self) -> dict[str, Any]:
@@ -206,11 +212,11 @@ class Trial(BaseTrial):
 
         Raises:
             TypeError: the value is no number.
+            ValueError: it is NaN.
         """
-        number = checked_constraint(value)
         if not self.study.sampler.is_constrained:
             warnings.warn(
                 "the sampler does not learn from constraints that are set by set_constraint; give it a constraints_func",
                 stacklevel=2,
             )
-        self.set_system_attr(f"{CONSTRAINTS}:{key}", number)
+        set_once(self, key, value)

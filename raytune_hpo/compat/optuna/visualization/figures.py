@@ -10,8 +10,12 @@ import numpy as np
 from raytune_hpo.compat.optuna.directions import StudyDirection
 from raytune_hpo.compat.optuna.importance import BaseImportanceEvaluator, get_param_importances
 from raytune_hpo.compat.optuna.seen import NAME, Target, seen, seen_values
-from raytune_hpo.compat.optuna.terminator.erroreval import error_of
-from raytune_hpo.compat.optuna.terminator.improvement import bound, completed, one_goal
+from raytune_hpo.compat.optuna.terminator.erroreval import BaseErrorEvaluator, CrossValidationErrorEvaluator
+from raytune_hpo.compat.optuna.terminator.improvement import (
+    BaseImprovementEvaluator,
+    RegretBoundEvaluator,
+    completed,
+)
 from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
 from raytune_hpo.plots import Plots
 from raytune_hpo.plots.style import plotly
@@ -150,8 +154,8 @@ def plot_pareto_front(
 def plot_terminator_improvement(
     study: Study,
     plot_error: bool = False,
-    improvement_evaluator: Any = None,
-    error_evaluator: Any = None,
+    improvement_evaluator: BaseImprovementEvaluator | None = None,
+    error_evaluator: BaseErrorEvaluator | None = None,
     min_n_trials: int = 20,
 ) -> Any:
     """The improvement that was still to be found after each trial, and the error with which values are measured.
@@ -160,21 +164,17 @@ def plot_terminator_improvement(
         plot_error: whether the error is drawn, too: of the trial that was the best by then.
     """
     go = plotly()
-    results = one_goal(study)
-    trials = completed(results)
+    evaluator = RegretBoundEvaluator() if improvement_evaluator is None else improvement_evaluator
+    errors_of = CrossValidationErrorEvaluator() if error_evaluator is None else error_evaluator
+    trials = completed(study.get_trials(deepcopy=False))
     numbers, bounds, errors = [], [], []
-    best = None
-    for n in range(1, len(trials) + 1):
-        newest = trials[n - 1]
-        if best is None or (newest.losses or ()) < (best.losses or ()):
-            best = newest
-        found = bound(results, trials[:n])
+    for n, newest in enumerate(trials, 1):
+        found = evaluator.evaluate(trials[:n], study.direction)
         if np.isfinite(found):
             numbers.append(newest.number)
             bounds.append(found)
             if plot_error:
-                error = error_of(study.frozen(best.number))
-                errors.append(error_evaluator.evaluate(study) if error_evaluator is not None else error)
+                errors.append(errors_of.evaluate(trials[:n], study.direction))
     figure = go.Figure()
     figure.add_trace(go.Scatter(x=numbers, y=bounds, mode="markers+lines", name="improvement", opacity=0.5))
     late = [(x, y) for x, y in zip(numbers, bounds, strict=True) if x >= min_n_trials - 1]
