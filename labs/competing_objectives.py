@@ -64,8 +64,8 @@ def accuracy_and_time(config, X, y, X_valid, y_valid):
 
 
 # %% [markdown]
-# Two metrics and two directions: accuracy up, milliseconds down. `sampler="auto"` stands for *NSGA-II* here, which
-# keeps a population of good trade-offs and breeds new ones from them.
+# Two metrics and two directions: accuracy up, milliseconds down. The default sampler has a model of each of them, and
+# tries what promises to add most to the trade-offs that are known.
 
 # %%
 forests = hpo.tune(

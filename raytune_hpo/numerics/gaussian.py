@@ -85,9 +85,8 @@ def negative_log_posterior(theta: Array, Z: Array, owner: Array, y: Array, prior
     a, _ = lapack.dpotrs(L, y, lower=1)
     fit = y @ a / 2 + np.log(np.diagonal(L)).sum() + n * _LOG_2PI / 2
     inverse, _ = lapack.dpotri(L, lower=1, overwrite_c=0)
-    W = np.tril(inverse, -1)
-    W += W.T
-    W.flat[:: n + 1] = np.diagonal(inverse)
+    W = inverse + inverse.T  # above its diagonal the inverse is 0, as the factor is
+    W.flat[:: n + 1] /= 2
     W -= np.outer(a, a)  # dfit/dK = W / 2
     gradient = np.empty(d + 2)
     gradient[d] = np.vdot(W, k) / 2

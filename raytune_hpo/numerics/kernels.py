@@ -80,7 +80,14 @@ def matern52(r2: Array) -> Array:
 
 def matern52_slope(r2: Array) -> tuple[Array, Array]:
     """Matern correlations, and their derivatives by the squared distance: -5/6 (1 + sqrt(5) r) exp(-sqrt(5) r)."""
-    r = _SQRT5 * np.sqrt(r2)
+    # In place where it can be: of large arrays most of the time is spent on temporary ones.
+    r = np.sqrt(r2)
+    r *= _SQRT5
     falling = np.exp(-r)
-    first = (1 + r) * falling
-    return first + r * r / 3 * falling, first * (-5 / 6)
+    r += 1
+    r *= falling  # (1 + r) exp(-r)
+    falling *= r2
+    falling *= 5 / 3
+    falling += r
+    r *= -5 / 6
+    return falling, r

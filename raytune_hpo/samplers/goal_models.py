@@ -41,6 +41,7 @@ from raytune_hpo.samplers.history import Memo, Observed, last_due, representativ
 
 MOST_BOXED = 4  # goals; with more there are too many boxes, and trials take turns among weights of the goals instead
 _NUM_FANTASIES = 8
+_WIDE = 30  # trials, while the volume counts as far as the worst of them
 _NUM_NORMALS = 64  # of an expectation without a closed form
 _LEAST_SUCCESS = 0.02  # where a model is sure of failure: one worker that was lost must not close a region
 _CHUNK = 1024  # rows that are looked at together
@@ -122,11 +123,12 @@ class GoalModels:
         for bound in bounds:
             believed &= bound.predictor.predict(pending)[0] <= bound.limit
         means = np.stack([model.means for model in models], axis=2)[:, np.concatenate([is_candidate, believed])]
-        reference = self._reference(np.column_stack([one.y for one in scores])[is_candidate], scores)
+        turn = len(observed) + len(running)
+        reference = self._reference(np.column_stack([one.y for one in scores])[is_candidate], scores, turn)
         if len(scores) <= MOST_BOXED:
             improvements: list[Improvement] = [HypervolumeImprovement(open_boxes(Y, reference)) for Y in means]
         else:
-            improvements = self._scalarised(means, len(observed) + len(running))
+            improvements = self._scalarised(means, turn)
         return FrontAcquisition(models, improvements, bounds)
 
     def values(self, acquisition: FrontAcquisition, rows: Array) -> Array:
@@ -169,13 +171,18 @@ class GoalModels:
 
     # -------------------------------------------------------------------------------------------- what is gained
 
-    def _reference(self, Y: Array, scores: Sequence[_Scores]) -> Array:
-        """Beyond which nothing counts (m,): the thresholds and, of goals without one, a point beyond the front of Y."""
-        reference = reference_of(Y[pareto_front(Y)])
+    def _reference(self, Y: Array, scores: Sequence[_Scores], turn: int) -> Array:
+        """Beyond which nothing counts (m,): the thresholds and, of goals without one, a point beyond the front of Y.
+
+        A search that counts nothing beyond the front it began with never learns that there is more: the slow end, say,
+        which only bad trials have seen so far. So the point begins at the worst of all of Y and draws in, turn by turn.
+        """
+        near = reference_of(Y[pareto_front(Y)])
+        reference = near + min(1.0, _WIDE / turn) * np.maximum(Y.max(axis=0) - near, 0.0)
         for j, (goal, one) in enumerate(zip(self.goals, scores, strict=True)):
             if goal.threshold is not None:
                 reference[j] = one.at(goal.loss(goal.threshold))
-        return reference
+        return np.asarray(reference)
 
     def _scalarised(self, means: Array, turn: int) -> list[Improvement]:
         """Of many goals, weighed otherwise at each turn; the best is that of the means, which noise does not flatter."""

@@ -56,6 +56,7 @@ _FIXED_NOISE = 1e-3  # of "none"
 _MUCH_NOISE = 0.1  # variance of the noise, in units of the mean square of the better half of the losses
 _NUM_SLICES = 10
 _MOST_FITTED = 256  # trials that length scales are learned from
+_MOST_FITTED_OF_GOALS = 128  # the same where each goal and constraint has length scales of its own to be learned
 # Candidates from the prior, and near the best trials: hardly any of the prior's are better, in many dimensions none.
 _DRAWN, _NEAR = 20, 600
 _MOST_CHANGED = 20  # columns of a candidate that is near (Regis and Shoemaker 2013)
@@ -450,7 +451,11 @@ class GP(ModelBased):
     @cached_property
     def _models(self) -> GoalModels:
         def fitted(X: Array, y: Array, n: int) -> Array:
-            return self._hyperparameters(X, y, "gp/goals", n)[0] if len(y) else self._prior.mean
+            if not len(y):
+                return self._prior.mean
+            kept = representatives(y, _MOST_FITTED_OF_GOALS)
+            theta: Array = self._hyperparameters(X[kept], y[kept], "gp/goals", n)[0]
+            return theta
 
         warp = _TRANSFORMS["half_rank" if self.transform == "auto" else self.transform]
         memos = self.fits.goals

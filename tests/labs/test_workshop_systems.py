@@ -58,6 +58,28 @@ def test_the_best_score_may_lose_the_money(solution):
     assert dollars < float(line(executed.printed, "best by money").split()[0]) + executed.values["regret"]
 
 
+def test_a_price_chooses_from_the_front_of_text_pipelines(solution):
+    executed = solution("competing_text")
+    found = executed.values
+    assert found["accuracies"] == sorted(found["accuracies"])
+    assert found["times_quicker"] >= 1
+    assert float(line(executed.printed, "on new letters")) == pytest.approx(found["on_new_letters"], abs=5e-4)
+
+
+def test_a_search_that_fails_trials_knows_only_what_was_wanted(solution):
+    found = solution("competing_series").values
+    assert found["measured"]["fail"] == len(found["wanted"]["fail"])
+    assert found["measured"]["thresholds"] == found["measured"]["constraints"] > found["measured"]["fail"]
+    assert all(one["microseconds"] <= found["MOST"] for one in found["wanted"]["constraints"])
+
+
+def test_a_grid_and_single_winners_lose_money(solution):
+    found = solution("competing_loans").values
+    assert max(found["grid_lost"]) > found["least_lost"] + 10
+    assert found["cost_of_score"] > 0 and found["cost_of_money"] > 0
+    assert found["final"]["chosen"]["lost"] < found["final"]["grid"]["lost"]
+
+
 def test_the_wrong_metric_chooses_the_largest_number(solution):
     found = solution("tuning_a_system").values
     assert found["wrong_choice"] == max(found["ns"]) == found["BATCH"]

@@ -39,6 +39,20 @@ def test_a_gaussian_process_spreads_trials_along_the_front(workers):
     assert np.diff([0.0, *x, 1.0]).max() < 0.4
 
 
+@pytest.mark.parametrize("seed", [2, 3])
+def test_the_far_end_of_the_front_is_found_though_only_bad_trials_have_seen_it(seed):
+    """Slow trials are dominated at first: the front of the even design ends before them."""
+
+    def accuracy_and_time(config):
+        wrong = abs(config["y"] - 0.3) + abs(config["z"] - 0.3)
+        return {"f": 1 - config["x"] + wrong, "g": float(np.exp(4 * config["x"]))}
+
+    space = Space({"x": Float(0, 1), "y": Float(0, 1), "z": Float(0, 1)})
+    loop = played(GP, 26, metrics=accuracy_and_time, space=space, seed=seed)
+    best = min(loop.finished, key=lambda trial: trial.metrics["f"])
+    assert best.config["x"] > 0.85
+
+
 def test_units_of_the_losses_do_not_matter():
     def in_other_units(config):
         metrics = competing(config)
