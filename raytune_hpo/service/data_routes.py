@@ -10,8 +10,9 @@ from starlette.datastructures import UploadFile
 
 from raytune_hpo.display.text import cut, visible
 from raytune_hpo.errors import HpoError
+from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.bodies import form_of
-from raytune_hpo.service.endpoints import Answer, Call, Endpoint
+from raytune_hpo.service.endpoints import Call, Endpoint
 from raytune_hpo.service.models import installed
 from raytune_hpo.service.models.estimators import estimators_of
 from raytune_hpo.service.models.scores import scores_of

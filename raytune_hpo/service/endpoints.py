@@ -9,27 +9,24 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, get_origin
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, get_origin
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from raytune_hpo.errors import HpoError
 from raytune_hpo.service.access import check_role
+from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.bodies import MAX_BODY, read_json
 from raytune_hpo.service.folds import StillReading
 from raytune_hpo.service.problems import Problem, problem_of
 from raytune_hpo.service.records import to_bytes
 from raytune_hpo.service.shapes import NoQuery, Shape, checked
+from raytune_hpo.service.state import Service
 from raytune_hpo.service.tokens import Token
 
-if TYPE_CHECKING:
-    from raytune_hpo.service.app import Service
-
-KEPT_S = 86_400.0  # how long the answer to an idempotency key is kept
-MAX_KEPT = 10_000
 _log = logging.getLogger("raytune_hpo")
 
 
@@ -73,19 +70,6 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What is answered, as JSON."""
-
-    body: Any = None
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def response(self) -> Response:
-        content = b"" if self.body is None else to_bytes(self.body)
-        return Response(content, self.status, dict(self.headers), None if self.body is None else "application/json")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """One method of one path.
 
@@ -112,39 +96,6 @@ class Endpoint:
     errors: Sequence[str] = ()
     is_creating: bool = False
     media: str = "application/json"
-
-
-class KeptAnswers:
-    """The answers to requests with an idempotency key, for a day."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, str, str], tuple[float, str, Answer | None]] = {}
-
-    def begin(self, key: tuple[str, str, str], digest: str, now: float) -> Answer | None:
-        """The answer that was given to this request before; None: it is to be answered now.
-
-        Raises:
-            Problem: the key came with another body, or its answer is still being made.
-        """
-        at, known, answer = self._kept.get(key, (0.0, digest, None))
-        if key not in self._kept or at + KEPT_S < now:
-            while len(self._kept) >= MAX_KEPT:
-                self._kept.pop(next(iter(self._kept)))
-            self._kept[key] = now, digest, None
-            return None
-        if known != digest:
-            raise Problem("key-reused", "an Idempotency-Key belongs to one request; use another key for another body")
-        if answer is None:
-            raise Problem("key-in-use", "the first request with this Idempotency-Key is still being answered")
-        return answer
-
-    def end(self, key: tuple[str, str, str], answer: Answer | None) -> None:
-        """Keep an answer; None: nothing came of it, so that it may be tried again."""
-        if answer is None:
-            self._kept.pop(key, None)
-        elif key in self._kept:
-            at, digest, _ = self._kept[key]
-            self._kept[key] = at, digest, answer
 
 
 async def serve(endpoint: Endpoint, service: Service, request: Request) -> Response:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from starlette.responses import StreamingResponse
 
@@ -14,45 +13,16 @@ from raytune_hpo.core.snapshot import snapshot_of
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import Storage
 from raytune_hpo.results.records import snapshot_record
+from raytune_hpo.service.endpoints import Call
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.records import dumped, fact_record
 
-if TYPE_CHECKING:
-    from raytune_hpo.service.endpoints import Call
-
 LOOK_S = 0.5  # at most so often is something sent
 COMMENT_S = 15.0  # a comment keeps proxies from closing a quiet stream
 RETRY_MS = 3_000
-MAX_STREAMS, MAX_OF_TOKEN = 500, 8
 MAX_FACTS = 1_000  # of one look
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-
-
-class Streams:
-    """How many streams are open, in all and for each token."""
-
-    def __init__(self) -> None:
-        self._open: dict[str, int] = {}
-
-    def enter(self, token: str) -> None:
-        """Count one more.
-
-        Raises:
-            Problem: there are too many.
-        """
-        if sum(self._open.values()) >= MAX_STREAMS or self._open.get(token, 0) >= MAX_OF_TOKEN:
-            raise Problem(
-                "too-many-streams",
-                f"a token has at most {MAX_OF_TOKEN} event streams, all have {MAX_STREAMS}; close one, or poll",
-                headers={"Retry-After": "15"},
-            )
-        self._open[token] = self._open.get(token, 0) + 1
-
-    def leave(self, token: str) -> None:
-        self._open[token] -= 1
-        if not self._open[token]:
-            del self._open[token]
 
 
 async def stream(call: Call) -> StreamingResponse:

@@ -10,9 +10,10 @@ from starlette.responses import Response
 from raytune_hpo.results.records import plain, trial_record
 from raytune_hpo.service import shapes
 from raytune_hpo.service.access import check_role
+from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.code import LANGUAGES, code
 from raytune_hpo.service.comparing import standing
-from raytune_hpo.service.endpoints import Answer, Call, Endpoint
+from raytune_hpo.service.endpoints import Call, Endpoint
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.models.objective import model_of
 from raytune_hpo.service.problems import Problem

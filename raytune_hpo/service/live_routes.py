@@ -13,8 +13,9 @@ from raytune_hpo.live.telling import difference_text
 from raytune_hpo.live.timeline import Timeline
 from raytune_hpo.results.records import plain
 from raytune_hpo.service import shapes
+from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.bodies import MAX_WORKER_BODY
-from raytune_hpo.service.endpoints import Answer, Call, Endpoint
+from raytune_hpo.service.endpoints import Call, Endpoint
 from raytune_hpo.service.folds import StillReading
 from raytune_hpo.service.live_studies import live_of, live_replayed, person
 from raytune_hpo.service.problems import Problem

@@ -8,7 +8,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 
@@ -17,17 +17,16 @@ from raytune_hpo.analysis.columns import csv_cell, flattened
 from raytune_hpo.errors import StudyNotFound
 from raytune_hpo.results.records import plain
 from raytune_hpo.service import shapes
-from raytune_hpo.service.endpoints import Answer, Call, Endpoint
+from raytune_hpo.service.answers import Answer
+from raytune_hpo.service.endpoints import Call, Endpoint
 from raytune_hpo.service.events import stream
 from raytune_hpo.service.folds import Fold, StillReading
 from raytune_hpo.service.listing import Listing, page_of, value_in
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.records import dumped, fact_record, study_resource, trial_line, trial_resource
+from raytune_hpo.service.state import Service
 from raytune_hpo.service.tokens import Token
 from raytune_hpo.trial import Trial
-
-if TYPE_CHECKING:
-    from raytune_hpo.service.app import Service
 
 _T = TypeVar("_T")
 

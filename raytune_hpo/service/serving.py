@@ -12,8 +12,9 @@ from typing import Any
 import uvicorn
 
 from raytune_hpo.errors import SpecError
-from raytune_hpo.service.app import Service, application
+from raytune_hpo.service.app import application
 from raytune_hpo.service.guards import allowed_hosts
+from raytune_hpo.service.state import Service
 from raytune_hpo.service.tokens import TokenStore
 
 HEADERS_BYTES = 16_384

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raytune_hpo.core.messages import Observation
 from raytune_hpo.display.text import first_line
 from raytune_hpo.facts import Status
 from raytune_hpo.service import shapes
+from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.bodies import MAX_WORKER_BODY
-from raytune_hpo.service.endpoints import Answer, Call, Endpoint
+from raytune_hpo.service.endpoints import Call, Endpoint
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.hosting import HostedStudy
 from raytune_hpo.service.jobs import MAX_JOBS, Job, audited
@@ -18,9 +19,7 @@ from raytune_hpo.service.models.confirming import KIND
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.reading_routes import existing
 from raytune_hpo.service.records import study_resource
-
-if TYPE_CHECKING:
-    from raytune_hpo.service.app import Service
+from raytune_hpo.service.state import Service
 
 
 async def _resource(call: Call, name: str) -> dict[str, Any]:

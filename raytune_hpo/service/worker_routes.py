@@ -13,8 +13,9 @@ from raytune_hpo.facts import Status, Verdict
 from raytune_hpo.results.records import plain
 from raytune_hpo.rng import derive
 from raytune_hpo.service import shapes
+from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.bodies import MAX_WORKER_BODY
-from raytune_hpo.service.endpoints import Answer, Call, Endpoint
+from raytune_hpo.service.endpoints import Call, Endpoint
 from raytune_hpo.service.hosting import KEPT, HostedStudy
 from raytune_hpo.service.leases import Lease
 from raytune_hpo.service.problems import Problem

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from raytune_hpo.service.app import Service, application
+from raytune_hpo.service.app import application
+from raytune_hpo.service.state import Service
 from raytune_hpo.service.studies import Studies
 from raytune_hpo.service.tokens import TokenStore
 

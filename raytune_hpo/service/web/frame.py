@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, PackageLoader
 from starlette.requests import Request
@@ -19,12 +19,10 @@ from raytune_hpo.progress.words import age
 from raytune_hpo.service.access import check_role
 from raytune_hpo.service.folds import Fold, StillReading
 from raytune_hpo.service.problems import KINDS, Problem, problem_of
+from raytune_hpo.service.state import Service
 from raytune_hpo.service.tokens import Token
 from raytune_hpo.service.web.addresses import base_of, root_of, service_address, study_address, urlpart
 from raytune_hpo.service.web.static_files import version
-
-if TYPE_CHECKING:
-    from raytune_hpo.service.app import Service
 
 _log = logging.getLogger("raytune_hpo")
 Handler = Callable[[Request, Token], Awaitable[Response]]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from raytune_hpo.service.problems import Problem
+from raytune_hpo.service.state import Service
 from raytune_hpo.service.web.addresses import field, fields_of, root_of
 from raytune_hpo.service.web.admin_pages import AdminPages
 from raytune_hpo.service.web.frame import Frame
@@ -17,9 +16,6 @@ from raytune_hpo.service.web.new_pages import NewPages
 from raytune_hpo.service.web.static_files import static_file
 from raytune_hpo.service.web.study_forms import StudyForms
 from raytune_hpo.service.web.study_pages import StudyPages
-
-if TYPE_CHECKING:
-    from raytune_hpo.service.app import Service
 
 
 class Pages:

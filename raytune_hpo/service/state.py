@@ -1,0 +1,71 @@
+"""What all requests to a service share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from raytune_hpo.core.optimizer import WallClock
+from raytune_hpo.service.access import Access
+from raytune_hpo.service.answers import KeptAnswers
+from raytune_hpo.service.folds import Fold
+from raytune_hpo.service.jobs import Jobs
+from raytune_hpo.service.live_studies import LiveStudies
+from raytune_hpo.service.models.tables import Tables
+from raytune_hpo.service.records import study_line
+from raytune_hpo.service.streams import Streams
+from raytune_hpo.service.studies import Studies
+from raytune_hpo.service.tokens import TokenStore
+
+_T = TypeVar("_T")
+
+
+class Service:
+    """What all requests share.
+
+    Args:
+        storage: as for Tuner.
+        tokens: who may do what.
+        address: of the Ray cluster whose studies are controlled, if there is one.
+        data: the folder of uploaded tables; by default beside the tokens.
+        objectives: the folder of installed objectives, if there is one.
+
+    Attributes:
+        is_closing: streams end, so that the server can.
+    """
+
+    def __init__(
+        self,
+        storage: Any,
+        tokens: TokenStore,
+        *,
+        address: str | None = None,
+        data: Path | None = None,
+        objectives: Path | None = None,
+        is_secure: bool = False,
+        memory_bytes: float = 2**30,
+    ) -> None:
+        self.clock = WallClock()
+        self.studies = Studies(
+            storage,
+            time.monotonic,
+            Tables(tokens.path.with_name("tables") if data is None else data),
+            folder=objectives,
+            address=address,
+            memory_bytes=memory_bytes,
+        )
+        self.access = Access(tokens, time.monotonic, is_secure=is_secure)
+        self.streams, self.kept = Streams(), KeptAnswers()
+        self.jobs = Jobs(self.clock)
+        self.live = LiveStudies(self.studies, self.clock)
+        self.is_closing = False
+
+    async def read(self, name: str, function: Callable[[Fold], _T]) -> _T:
+        """What a function makes of a study as it is now; see ``ReadModel.read``."""
+        return await self.studies.reads.read(name, function)
+
+    def line(self, fold: Fold) -> dict[str, Any]:
+        """A study as it stands in a list."""
+        return study_line(fold, self.studies.kind(fold), self.clock.now())
