@@ -245,12 +245,16 @@ class _Launch:
             self._signal(signal.SIGTERM)
 
     def _signal(self, number: int) -> None:
-        """Signal the program's group, and every process whose parent we are by now."""
+        """Signal the program's group, and every process outside it whose parent we are by now: each once, as a second signal
+        would break into what a program does about the first.
+        """
         if number == signal.SIGKILL and self._job["cgroup"]:
             _kill_group(self._job["cgroup"])
-        if self._status is None:  # not reaped: nobody else can have its number
+        is_there = self._status is None  # not reaped: nobody else can have its number
+        others = [pid for pid in children_of_ours() if not is_there or group_of(pid) != self._pid]
+        if is_there:
             send_signal(-self._pid, number)
-        for pid in children_of_ours():
+        for pid in others:
             send_signal(pid, number)
 
     def _reap(self) -> None:
@@ -355,6 +359,14 @@ def send_signal(pid: int, number: int) -> None:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         return  # it has just ended, or has become somebody else's (sudo)
+
+
+def group_of(pid: int) -> int:
+    """The process group of a process; 0 where it has just ended."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def read_now(fd: int) -> bytes | None:

@@ -171,6 +171,18 @@ VALUES: Mapping[str, Callable[[Array, Array, float], Array]] = {
 }
 
 
+class Acquisition(Protocol):
+    """What is maximised, by features."""
+
+    def values(self, Z: Array) -> Array:
+        """Values (n,) at features (n, q)."""
+        ...
+
+    def values_and_gradients(self, Z: Array) -> tuple[Array, Array]:
+        """Values (n,), and their gradients (n, q)."""
+        ...
+
+
 class Predictor(Protocol):
     """A posterior of the loss, as acquisition functions need it. Shapes as in ``Posterior``."""
 

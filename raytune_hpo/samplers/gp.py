@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import ClassVar, NamedTuple, Protocol, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from raytune_hpo.goals import Goal
 from raytune_hpo.numerics import gaussian, transforms
 from raytune_hpo.numerics.acquisition import (
     ACQUISITIONS,
+    Acquisition,
     FantasyAcquisition,
     MeanAcquisition,
     Predictor,
@@ -114,18 +115,6 @@ class _Fits:
     predictions: CachedPredictions = field(default_factory=CachedPredictions)
     searches: Searches[_Found] = field(default_factory=Searches)
     goals: ThetaMemos = field(default_factory=ThetaMemos)
-
-
-class _Acquisition(Protocol):
-    """What is maximised, by features."""
-
-    def values(self, Z: Array) -> Array:
-        """Values (n,) at features (n, q)."""
-        ...
-
-    def values_and_gradients(self, Z: Array) -> tuple[Array, Array]:
-        """Values (n,), and their gradients (n, q)."""
-        ...
 
 
 class GP(ModelBased):
@@ -509,7 +498,7 @@ class GP(ModelBased):
         known: Array,
         apart: Array,
         believed: Leaning,
-        acquisition: _Acquisition,
+        acquisition: Acquisition,
         most: int = _RETURNED,
     ) -> Ranked:
         """The best of some candidates and, before them, what local search from the best of them finds.
@@ -530,7 +519,7 @@ class GP(ModelBased):
             np.concatenate([self._cube.proper(rows), candidates[best]]), np.concatenate([reached, values[best]])
         )
 
-    def _objective(self, acquisition: _Acquisition, known: Array, apart: Array, believed: Leaning) -> Objective:
+    def _objective(self, acquisition: Acquisition, known: Array, apart: Array, believed: Leaning) -> Objective:
         """The acquisition function, -inf where a row is taken."""
         embedding, seen = self._embedding, set(row_keys(known))
 

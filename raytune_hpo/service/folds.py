@@ -182,6 +182,11 @@ class ReadModel:
         """``read``, in the thread that asks, however long it takes."""
         return self._read(self._shelves.setdefault(name, _Shelf()), name, function)
 
+    @property
+    def folds(self) -> list[Fold]:
+        """Those that are in memory, as they were when they were last read."""
+        return [shelf.fold for shelf in list(self._shelves.values()) if shelf.fold is not None]
+
     def forget(self, name: str) -> None:
         """The study is no more, or another one of that name."""
         self._shelves.pop(name, None)

@@ -32,8 +32,8 @@ class LiveStudies:
 
     @property
     def are_there(self) -> bool:
-        """Whether there are any, as far as somebody has looked."""
-        return any(self._known.values())
+        """Whether there are any among the studies that somebody has looked at."""
+        return any(fold.live is not None for fold in self._studies.reads.folds)
 
     async def names(self, token: Token) -> list[str]:
         """Those that a token may see, the newest first."""

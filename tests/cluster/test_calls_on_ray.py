@@ -148,6 +148,7 @@ def search(estimator, distributions, **settings):
     return hpo.sklearn.TunedSearchCV(estimator, distributions, **{"n_iter": 4, "cv": 3, "random_state": 0, **settings})
 
 
+@pytest.mark.slow
 def test_a_search_on_ray_finds_what_scikit_learns_own_finds():
     lists = {"C": [0.01, 0.1, 1.0, 10.0], "class_weight": [None, "balanced"]}
     ours = search(LogisticRegression(), lists, sampler="random").fit(X, Y)

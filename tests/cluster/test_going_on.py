@@ -92,6 +92,7 @@ def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint(name: str, st
     assert len(list(Path(f"{storage}.checkpoints", name).iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_stopped_study_goes_on_where_its_trial_stood(name: str, storage: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     tuner = hpo.Tuner(

@@ -143,6 +143,20 @@ def test_a_polite_program_may_clean_up_when_its_time_is_over(mark):
     assert (ran.cause, ran.exit_code, ran.stdout) == ("timeout", 0, "bye\n")
 
 
+def test_a_program_hears_once_that_its_time_is_over(mark):
+    careful = (
+        "import signal, sys, time\n"
+        "def end(*_):\n"
+        "    print('asked', flush=True)\n"
+        "    time.sleep(0.3)  # a second signal would break in here\n"
+        "    sys.exit(0)\n"
+        "signal.signal(15, end)\n"
+        "time.sleep(60)"
+    )
+    ran = run(careful, timeout_s=1.0)
+    assert (ran.cause, ran.exit_code, ran.stdout) == ("timeout", 0, "asked\n")
+
+
 def test_daemons_are_found_and_ended(mark):
     daemon = (
         "import os, signal, time\n"

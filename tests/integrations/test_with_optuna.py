@@ -110,6 +110,7 @@ def test_a_name_that_is_taken_is_refused_or_replaced(results, tmp_path):
     assert optuna.get_all_study_names(storage) == ["digits", "digits again"]
 
 
+@pytest.mark.slow
 def test_the_dashboard_shows_it(results, tmp_path):
     url = f"sqlite:///{tmp_path}/optuna.db"
     to_optuna(results, url)

@@ -98,14 +98,14 @@ def test_an_optimum_that_has_moved_is_found_all_the_same(taught):
 
 
 def test_earlier_studies_that_say_nothing_are_left_out_of_the_model(taught, storage):
-    """A model that has them, and finds no help in them, predicts as one that never had."""
+    """A model predicts as one that never had them: these depend on another parameter."""
     rng = np.random.default_rng(3)
     space = hpo.Space(SPACE)
     trials = [finish(start(i, c), {"loss": (c["x"] - 0.1) ** 2}) for i, c in enumerate(space.sample(30, rng))]
     rows = space.encode([trial.config for trial in trials])
-    noise = Recalled(at=0.0, source="noise", rows=[(x, float(rng.standard_normal())) for x in rows.tolist()])
+    other = Recalled(at=0.0, source="other", rows=[(x, 4 * x[1] - 2) for x in rows.tolist()])
     plain, told = (GP().bind(space, GOALS, 0) for _ in range(2))
-    told.recall(noise)
+    told.recall(other)
     for trial in trials:
         plain.tell(trial)
         told.tell(trial)

@@ -27,11 +27,12 @@ CASES = {
 FITTING = ("auto", "freeze_thaw", "gp", "hypertune", "portfolio", "rf")
 EVERY_DAY = ("learns", "flat", "conditional")
 TAKING_LONG = ("constraints-conditional", "several_goals-conditional")
+LONGEST = ("auto-constraints-flat", "auto-several_goals-flat", "freeze_thaw-learns", "gp-constraints-flat")
 
 
 def takes_long(case: str) -> bool:
     sampler, _, kind = case.partition("-")
-    return sampler in FITTING and (not kind.endswith(EVERY_DAY) or kind in TAKING_LONG)
+    return case in LONGEST or (sampler in FITTING and (not kind.endswith(EVERY_DAY) or kind in TAKING_LONG))
 
 
 @pytest.mark.parametrize(

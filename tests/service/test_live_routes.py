@@ -172,6 +172,7 @@ def test_what_is_no_live_study_is_said(server, tmp_path):
         pass
     (tmp_path / "elsewhere").rename(tmp_path / "moved")
     gone = server.api("editor").post("/live/elsewhere/freeze", json={})
+    (tmp_path / "moved").rename(tmp_path / "elsewhere")  # others freeze all that there are
     assert gone.status_code == 409 and "remembers in" in gone.json()["detail"]
 
 
