@@ -41,7 +41,7 @@ def lab(request, tmp_path_factory):
     """A lab that was run with few trials: its name, its output, its page and its storage."""
     folder = tmp_path_factory.mktemp(request.param)
     page, storage = folder / "out" / "page.html", f"sqlite:///{folder}/studies.db"
-    options = ["--num-trials", 8, "--max-concurrent", 2, "--name", "tiny", "--storage", storage, "--out", page]
+    options = ["--num-trials", 12, "--max-concurrent", 2, "--name", "tiny", "--storage", storage, "--out", page]
     output = run(sys.executable, f"labs/{request.param}.py", *options)
     return request.param, output, page, storage
 
