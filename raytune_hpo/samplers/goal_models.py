@@ -41,7 +41,7 @@ from raytune_hpo.samplers.history import Memo, Observed, last_due, representativ
 
 MOST_BOXED = 4  # goals; with more there are too many boxes, and trials take turns among weights of the goals instead
 _NUM_FANTASIES = 8
-_WIDE = 30  # trials, while the volume counts as far as the worst of them
+_WIDE = 30  # trials, while the volume counts as far as the worst of them; after as many more it does no longer
 _NUM_NORMALS = 64  # of an expectation without a closed form
 _LEAST_SUCCESS = 0.02  # where a model is sure of failure: one worker that was lost must not close a region
 _CHUNK = 1024  # rows that are looked at together
@@ -178,7 +178,8 @@ class GoalModels:
         which only bad trials have seen so far. So the point begins at the worst of all of Y and draws in, turn by turn.
         """
         near = reference_of(Y[pareto_front(Y)])
-        reference = near + min(1.0, _WIDE / turn) * np.maximum(Y.max(axis=0) - near, 0.0)
+        share = min(max(2 - turn / _WIDE, 0.0), 1.0)
+        reference = near + share * np.maximum(Y.max(axis=0) - near, 0.0)
         for j, (goal, one) in enumerate(zip(self.goals, scores, strict=True)):
             if goal.threshold is not None:
                 reference[j] = one.at(goal.loss(goal.threshold))
