@@ -6,8 +6,10 @@ import asyncio
 import pickle
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,16 @@ from typing import Any
 import httpx
 import pytest
 from cluster_support import SPACE, assert_each_once, by_value, facts_of, wait_until
+from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
 
 import raytune_hpo as hpo
 from raytune_hpo.checkpoints.record import Checkpoint
+from raytune_hpo.cluster import optimizer_line
 from raytune_hpo.cluster.optimizer_actor import OptimizerActor
+from raytune_hpo.cluster.optimizer_line import OptimizerLine
 from raytune_hpo.core.audit import audit
 from raytune_hpo.core.optimizer import WallClock
-from raytune_hpo.errors import CheckpointGone, ClusterError
+from raytune_hpo.errors import CheckpointGone, ClusterError, SpecError
 from raytune_hpo.facts import Requeued, Started
 from raytune_hpo.journal import open_storage
 from raytune_hpo.runtime.plan import RunPlan
@@ -292,6 +297,105 @@ def test_a_silence_of_workers_over_http_is_not_the_pools_business(story: Story) 
         assert await has_status(client, 0, "running")
 
     story.tell(talk, story.plan())
+
+
+# ------------------------------------------------------------------------------------------------ the line
+
+
+class Actor:
+    """Answers as Ray's handles do; each answer is a value, an error, or "never"."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.call, self._answers, self.heard = self, list(answers), list[Any]()
+
+    def remote(self, *said: Any) -> Any:
+        self.heard.append(said)
+        answer: Future[Any] = Future()
+        given = self._answers.pop(0)
+        if isinstance(given, Exception):
+            answer.set_exception(given)
+        elif given != "never":
+            answer.set_result(given)
+        self.future = lambda: answer
+        return self
+
+
+@pytest.fixture
+def actors(monkeypatch: pytest.MonkeyPatch) -> list[Actor]:
+    """Those that will be found, one after the other."""
+    waiting: list[Actor] = []
+
+    def find(role: str, study: str) -> Actor:
+        if not waiting:
+            raise ValueError("there is none")
+        return waiting.pop(0)
+
+    monkeypatch.setattr(optimizer_line, "connect", lambda address: None)
+    monkeypatch.setattr(optimizer_line, "find", find)
+    monkeypatch.setattr(optimizer_line, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(optimizer_line, "AGAIN_S", 0.01)
+    return waiting
+
+
+def test_what_an_optimizer_answers_comes_over_the_line(actors: list[Actor]) -> None:
+    busy = ActorUnavailableError("it is being restarted", None)
+    refused = RayTaskError("lost", "traceback", SpecError("there is no such trial"), "name", 1, "here")
+    actor = Actor("one", busy, "two", refused)
+    actors.append(actor)
+
+    async def talk() -> None:
+        line = OptimizerLine("bowl", None)
+        assert await line("report", 1, 2) == "one"
+        assert await line("report", 1, 3) == "two"
+        with pytest.raises(SpecError, match="no such trial"):
+            await line("keep", 7)
+
+    asyncio.run(talk())
+    assert actor.heard == [("report", 1, 2), ("report", 1, 3), ("report", 1, 3), ("keep", 7)]
+
+
+def test_an_optimizer_that_does_not_answer_blocks_nobody(actors: list[Actor]) -> None:
+    actors.append(Actor("never", "again"))
+
+    async def talk() -> None:
+        line = OptimizerLine("bowl", None)
+        ticking = asyncio.create_task(asyncio.sleep(0.05))
+        with pytest.raises(ClusterError, match="say the same again"):
+            await line("report")
+        assert ticking.done()
+        assert await line("report") == "again"
+
+    asyncio.run(talk())
+
+
+def test_another_optimizer_is_found_where_one_has_died(actors: list[Actor]) -> None:
+    actors += [Actor(RayActorError()), Actor("from the next one")]
+
+    async def talk() -> None:
+        line = OptimizerLine("bowl", None)
+        with pytest.raises(ClusterError, match="no optimizer of it runs"):
+            await line("report")
+        assert await line("report") == "from the next one"
+        with pytest.raises(ClusterError, match="'other' has not ended, and no optimizer"):
+            await OptimizerLine("other", None)("report")
+
+    asyncio.run(talk())
+
+
+def test_a_cluster_that_lets_nobody_in_blocks_nobody(actors: list[Actor], monkeypatch: pytest.MonkeyPatch) -> None:
+    may_enter = threading.Event()
+    monkeypatch.setattr(optimizer_line, "connect", lambda address: may_enter.wait(20))
+    actors += [Actor(), Actor("late")]  # the first is found when nobody waits for it any more
+
+    async def talk() -> None:
+        line = OptimizerLine("bowl", None)
+        for _ in range(2):
+            with pytest.raises(ClusterError, match="has not answered"):
+                await line("report")
+        may_enter.set()
+        assert await line("report", wait_s=10.0) == "late"
+
+    asyncio.run(talk())
 
 
 # ------------------------------------------------------------------------------------------------ with Ray

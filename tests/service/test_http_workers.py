@@ -144,6 +144,7 @@ def test_a_late_report_takes_the_trial_up_again(server):
     path = "/studies/late-report/trials/0/reports"
     answer = server.api("worker").post(path, json={"attempt": 1, "reports": [{"step": 1, "metrics": {"loss": 3.0}}]})
     assert (answer.json()["verdict"], answer.json()["attempt"]) == ("continue", 2)
+    assert answer.json()["expires_at"] is not None  # should its worker be lost once more, it is noticed
     assert server.result("late-report", {**given, "attempt": 2}, metrics={"loss": 1.0}).json()["status"] == "completed"
 
 
