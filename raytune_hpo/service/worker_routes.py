@@ -186,7 +186,10 @@ def _check_steps(trial: Trial, given: shapes.ReportsOfAttempt) -> None:
     if trial.attempt != given.attempt or not trial.reports or steps[0] > trial.reports[-1].step:
         return
     known = {r.step: r.metrics for r in trial.reports}
+    begun_at = -1 if trial.from_step is None else trial.from_step
     for row in given.reports:
+        if row.step <= begun_at:
+            continue  # whoever cannot read the checkpoint starts over, and need not measure the same
         before = known.get(row.step)
         falls = before is None and row.step <= trial.reports[-1].step
         if falls or (before is not None and any(before.get(k) != v for k, v in row.metrics.items() if k in before)):

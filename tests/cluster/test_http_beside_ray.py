@@ -237,6 +237,7 @@ def test_paused_trials_go_on_from_what_their_worker_keeps_and_ray_begins_them_an
             begin = given["from_step"] or 0
             if begin:
                 resumed.append((given["number"], given["checkpoint"]))
+                assert (await report(client, given, 1, 9.0))["verdict"] == "continue"  # it could as well start over
             for step in range(begin + 1, 10):
                 kept = f"disk/{given['number']}/{step}"
                 answer = await report(client, given, step, given["config"]["x"] + 1 / step, checkpoint=kept)
