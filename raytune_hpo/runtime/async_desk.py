@@ -7,15 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from raytune_hpo.core.messages import (
-    Answer,
-    Command,
-    EndTrial,
-    Lease,
-    Parameter,
-    Reply,
-    TakeTrial,
-)
+from raytune_hpo.core.messages import Answer, Command, EndTrial, Lease, Parameter, Reply, TakeTrial
 from raytune_hpo.core.optimizer import Optimizer
 from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Clock
