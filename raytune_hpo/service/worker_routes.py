@@ -42,7 +42,7 @@ async def lease(call: Call) -> Answer:
         shapes.check_metrics(outcome.metrics)
     ended = [await _end_of(workers, outcome.number, outcome) for outcome in asking.finished]
     held = workers.leases.of_worker(asking.worker, asking.ttl_s)
-    wait_s = 0.0 if left_s > 0 else asking.wait_s
+    wait_s = 0.0 if left_s > 0 else min(asking.wait_s, held.ttl_s / 2)  # or its lease ends while it waits
     told, given = await workers.exchange(held.name, ended, asking.limit, asking.holding, wait_s)
     workers.leases.renew(held.id)
     body = {

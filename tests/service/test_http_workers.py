@@ -163,6 +163,15 @@ def test_a_worker_that_waits_is_woken_by_what_is_enqueued(server):
     server.result("woken", given, metrics={"loss": 0})
 
 
+def test_no_lease_ends_while_its_worker_waits_for_a_trial(server):
+    server.create("waits", limits={"num_trials": 1})
+    server.lease("waits", "first")
+    waited = server.lease("waits", "second", ttl_s=1, wait_s=5)
+    assert (waited["over"], waited["assignments"]) == (False, [])
+    life = server.api("worker").put(f"/studies/waits/leases/{waited['lease']}", json={})
+    assert life.status_code == 200
+
+
 def test_the_end_is_told_to_whoever_asks(server):
     server.create("ended")
     (given,) = server.lease("ended")["assignments"]
