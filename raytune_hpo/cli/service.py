@@ -21,7 +21,9 @@ _TOKENS = click.option(
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=8270, show_default=True, help="0: any free one.")
 @click.option("--storage", metavar="URL", help="Where studies are kept.")
-@click.option("--address", metavar="RAY", help="The Ray cluster whose studies can be stopped and enqueued to.")
+@click.option(
+    "--address", metavar="RAY", help="The Ray cluster whose studies can be stopped, enqueued to and worked for."
+)
 @click.option("--allowed-host", "allowed_hosts", multiple=True, metavar="NAME", help="A name by which it is reached.")
 @click.option("--root-path", default="", metavar="PATH", help="The prefix that a proxy takes off.")
 @click.option("--https", "is_secure", is_flag=True, help="It is reached over https, through a proxy.")

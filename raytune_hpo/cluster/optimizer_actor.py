@@ -8,6 +8,7 @@ import pickle
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -270,14 +271,44 @@ class OptimizerActor:
 
     def _look_where_it_lies(self, checkpoint: Mapping[str, Any] | None) -> None:
         """Tell once that checkpoints lie on nodes that may be lost."""
-        if checkpoint is None or self._has_told_of_nodes or not is_local(str(checkpoint.get(URL))):
+        if checkpoint is None or URL not in checkpoint or self._has_told_of_nodes or not is_local(str(checkpoint[URL])):
             return
-        if checkpoint.get(NODE) != self._store.node and not Path(str(checkpoint.get(URL))).is_dir():
+        if checkpoint.get(NODE) != self._store.node and not Path(str(checkpoint[URL])).is_dir():
             self._has_told_of_nodes = True
             self.add_note(
                 "checkpoints are kept on the disks of the nodes that save them: where a node is lost, its trials begin at "
                 "the start; with checkpoints= a shared folder or a URL such as s3://bucket/path nothing is"
             )
+
+    # -------------------------------------------------------------------------------------------- for workers over HTTP
+
+    async def exchange_packed(
+        self,
+        worker: str,
+        ended: Sequence[EndedRow],
+        returned: Sequence[int],
+        limit: int,
+        holding: Sequence[int],
+        wait_s: float,
+    ) -> LeaseRows:
+        """``exchange`` for whoever need not know the objects in configurations: these are packed."""
+        await self._open.wait()
+        lease = await self._desk.exchange(worker, unpack_ended(ended), returned, limit, holding, wait_s)
+        pack = self._plan.spec.space.pack
+        given = tuple(replace(assignment, config=pack(assignment.config)) for assignment in lease.assignments)
+        return pack_lease(replace(lease, assignments=given))
+
+    async def tell_ends(self, ended: Sequence[EndedRow]) -> list[bool]:
+        """See AsyncDesk.tell."""
+        await self._open.wait()
+        self._raise_failure()
+        return await self._desk.tell(unpack_ended(ended))
+
+    async def adopt(self, worker: str, number: int, attempt: int, reports: Sequence[ReportRow]) -> AnswerRow | None:
+        """See AsyncDesk.adopt."""
+        await self._open.wait()
+        answer = await self._desk.adopt(worker, number, attempt, reports)
+        return None if answer is None else pack_answer(answer)
 
     # -------------------------------------------------------------------------------------------- for the pool
 

@@ -7,11 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from raytune_hpo.core.messages import Answer, Command, EndTrial, Lease, Parameter, Reply, Told
+from raytune_hpo.core.messages import Answer, Command, EndTrial, Lease, Parameter, Reply, TakeTrial
 from raytune_hpo.core.optimizer import Optimizer
+from raytune_hpo.facts import Status
 from raytune_hpo.protocols import Clock
 from raytune_hpo.runtime.attendance import Attendance
-from raytune_hpo.runtime.desk import LAST_CALL_S, OVER, STOP, Desk
+from raytune_hpo.runtime.desk import FREE, LAST_CALL_S, OVER, STOP, Desk
 from raytune_hpo.runtime.group_commit import GroupCommit
 from raytune_hpo.runtime.trial_run import timed_out
 from raytune_hpo.runtime.waiting_workers import WAIT_S, WaitingWorkers
@@ -119,13 +120,13 @@ class AsyncDesk:
         commands = self._desk.exchange(worker, ended, returned, limit, holding, self._clock.now())
         return self._desk.lease(await self.handle(commands))
 
-    async def tell(self, ended: Sequence[EndTrial]) -> list[Told]:
-        """Take in how trials ended, whoever tells it; what became of each."""
+    async def tell(self, ended: Sequence[EndTrial]) -> list[bool]:
+        """Take in how trials ended, whoever tells it; of each, whether it was news (see ``Told``)."""
         if not ended:
             return []
         replies = await self.handle([replace(end, at=self._clock.now()) for end in ended])
         self.waiting.wake()
-        return self._desk.told(replies)
+        return [told.is_news for told in self._desk.told(replies)]
 
     async def leave(self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int]) -> None:
         """Take in the results of a worker that wants nothing more."""
@@ -139,6 +140,32 @@ class AsyncDesk:
         if replies and self._pauses:
             self.waiting.wake(1)  # where it stands now, another trial may be the one to go on
         return self._desk.answer(replies) if replies else STOP
+
+    async def adopt(self, worker: str, number: int, attempt: int, reports: Sequence[ReportRow]) -> Answer | None:
+        """Take in the reports of a trial that was thought to be lost; it goes on with this worker, as its next attempt.
+
+        Args:
+            attempt: that in which it was lost.
+
+        Returns:
+            As ``report``; None where the trial does not wait any more.
+        """
+        if self._desk.is_over or self._optimizer is None:
+            return None
+        answer = await self.commit.do(self._adopt, self._optimizer, worker, number, attempt, reports)
+        self.note_end()
+        return answer
+
+    def _adopt(
+        self, optimizer: Optimizer, worker: str, number: int, attempt: int, reports: Sequence[ReportRow]
+    ) -> Answer | None:
+        """In the optimizer's thread, so that nobody takes the trial in between."""
+        trial = optimizer.ledger.trials[number]
+        if trial.status is not Status.WAITING or trial.attempt != attempt or optimizer.ledger.stopped is not None:
+            return None
+        at = self._clock.now()
+        taken = TakeTrial(worker=worker, number=number, at=at)
+        return self._desk.answer(optimizer.handle([taken, *self._desk.report(number, attempt + 1, reports, at)]))
 
     async def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> Answer:
         """Take note of a checkpoint."""
@@ -192,12 +219,19 @@ class AsyncDesk:
             self.waiting.wake()
 
     async def silences(self) -> dict[str, tuple[float, tuple[int, ...]]]:
-        """By worker that has trials: for how many seconds it has said nothing, and the numbers of its trials."""
+        """By worker that has trials: for how many seconds it has said nothing, and the numbers of its trials.
+
+        Of workers that belong to no pool, nobody here can tell: whoever keeps their leases hears their signs of life.
+        """
         return await self.commit.do(self._silences)
 
     def _silences(self) -> dict[str, tuple[float, tuple[int, ...]]]:
         owned = {} if self._optimizer is None else self._optimizer.ledger.owned
-        return {worker: (self.attendance.silence_s(worker), tuple(numbers)) for worker, numbers in owned.items()}
+        return {
+            worker: (self.attendance.silence_s(worker), tuple(numbers))
+            for worker, numbers in owned.items()
+            if not worker.startswith(FREE)
+        }
 
     async def end_hung(self, limit_s: float, grace_s: float) -> list[str]:
         """Take their trials from workers that should have ended these themselves, and no longer can.

@@ -49,11 +49,14 @@ class RunPlan:
 
     @property
     def rules(self) -> MetricRules:
-        """What metrics must keep; where a scheduler judges, or a mean is taken, every report carries the goals."""
-        is_needed = self.scheduler is not None or bool(self.spec.instances)
-        return MetricRules(
-            self.spec.goals, self.spec.valid_ranges, every_report=is_needed, constraints=self.spec.constraints
-        )
+        """What metrics must keep."""
+        return rules_of(self.spec)
+
+
+def rules_of(spec: StudySpec) -> MetricRules:
+    """What metrics must keep; where a scheduler judges, or a mean is taken, every report carries the goals."""
+    is_needed = spec.scheduler is not None or bool(spec.instances)
+    return MetricRules(spec.goals, spec.valid_ranges, every_report=is_needed, constraints=spec.constraints)
 
 
 def not_called(config: dict[str, Any]) -> None:

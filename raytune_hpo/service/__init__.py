@@ -6,7 +6,8 @@ stands in ETags, event ids and cursors. Only the modules that serve need the ext
 problems, bodies, shapes      what comes in is checked, and what is refused is explained
 tokens, access, guards        who may do what, and from where
 folds, listing, records, comparing, code       reading: one warm fold for each study, and what is shown of it
-leases, quarantine, hosting, new_study         studies whose workers come over HTTP
+leases, quarantine, http_workers               workers over HTTP of one study, and what is said between them
+hosting, cluster_study, new_study              studies whose optimizer is here, or on Ray with such workers beside its own
 models/                       studies that the service measures by itself: models on tables, installed objectives
 jobs                          work that takes longer than a request
 live_studies                  live studies: their journals, and the folders in which their appliers remember

@@ -107,6 +107,9 @@ async def serve(endpoint: Endpoint, service: Service, request: Request) -> Respo
         return problem_response(problem, request)
     except StillReading as reading:
         share = reading.done / max(1, reading.total)
+        if request.method not in ("GET", "HEAD"):
+            detail = f"the study is being read, {share:.0%} of {reading.total:,} facts; ask again"
+            return problem_response(Problem("unavailable", detail, headers={"Retry-After": "1"}), request)
         body = {"reading": round(share, 3), "detail": f"reading, {share:.0%} of {reading.total:,} facts"}
         return Answer(body=body, status=202, headers={"Retry-After": "1"}).response()
     except HpoError as error:

@@ -64,9 +64,8 @@ class LeaseBook:
     def find_again(self, names: Iterable[str]) -> None:
         """Give a whole new term to the workers that the journal says have trials."""
         for name in names:
-            worker, _, key = name.removeprefix(FREE).rpartition(".")
-            if name.startswith(FREE) and worker:
-                self._enter(Lease(key, worker, TERM_S, self.now_s + TERM_S))
+            if worker := worker_of(name):
+                self._enter(Lease(name.rpartition(".")[2], worker, TERM_S, self.now_s + TERM_S))
 
     def of_worker(self, worker: str, ttl_s: float) -> Lease:
         """The lease of a worker, renewed; a new one where it has none."""
@@ -109,3 +108,8 @@ class LeaseBook:
     def _renewed(self, lease: Lease, ttl_s: float) -> Lease:
         lease.ttl_s, lease.ends_at = ttl_s, self.now_s + ttl_s
         return lease
+
+
+def worker_of(name: str) -> str | None:
+    """What a worker over HTTP calls itself, by its name in the journal; None of another worker."""
+    return name.removeprefix(FREE).rpartition(".")[0] or None if name.startswith(FREE) else None

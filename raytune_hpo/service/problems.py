@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raytune_hpo.errors import (
+    ClusterError,
     HpoError,
     JournalError,
     NoCompletedTrial,
@@ -61,7 +62,7 @@ KINDS: Mapping[str, Kind] = {
     "worker-quarantined": Kind(429, "The worker fails everything that it gets"),
     "in-use": Kind(409, "A study that runs needs it"),
     "internal": Kind(500, "An error of this server"),
-    "unavailable": Kind(503, "The storage cannot be written now"),
+    "unavailable": Kind(503, "The storage or the cluster cannot be had now"),
     "too-many-streams": Kind(503, "Too many event streams"),
     "no-room": Kind(507, "There is no room for it"),
 }
@@ -129,4 +130,5 @@ _OF_ERRORS: Sequence[tuple[type[HpoError], str]] = (
     (ObjectiveError, "invalid"),
     (SequenceConflict, "study-busy"),
     (JournalError, "unavailable"),
+    (ClusterError, "unavailable"),
 )

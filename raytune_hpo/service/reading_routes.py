@@ -217,24 +217,13 @@ def _part(role: str, name: str) -> dict[str, Any]:
 
 
 async def workers(call: Call) -> Answer:
-    return Answer(body={"items": worker_records(call.service, call.token), "next": None})
+    return Answer(body={"items": await worker_records(call.service, call.token), "next": None})
 
 
-def worker_records(service: Service, token: Token) -> list[dict[str, Any]]:
-    """Leases and quarantine of the studies that are hosted here, as far as a token may see them."""
-    return [
-        {
-            "study": hosted.name,
-            "worker": lease.worker,
-            "lease": lease.id,
-            "trials": sorted(hosted.optimizer.ledger.owned.get(lease.name, ())),
-            "ends_in_s": max(0.0, lease.ends_at - hosted.leases.now_s),
-            "quarantined_for_s": hosted.quarantine.left_s(lease.worker, hosted.leases.now_s),
-        }
-        for hosted in service.studies.all_hosted()
-        if token.study in (None, hosted.name)
-        for lease in hosted.leases.all()
-    ]
+async def worker_records(service: Service, token: Token) -> list[dict[str, Any]]:
+    """Workers over HTTP, with their leases, trials and quarantine, as far as a token may see them."""
+    seen = [workers for workers in service.studies.all_workers() if token.study in (None, workers.spec.name)]
+    return [record for workers in seen for record in await workers.records()]
 
 
 def viewed(path: str, name: str, summary: str, handler: Any, **more: Any) -> Endpoint:

@@ -11,6 +11,7 @@ from raytune_hpo.codec import to_row
 from raytune_hpo.facts import Fact
 from raytune_hpo.results.records import full_trial_record, plain, status_record, trial_record
 from raytune_hpo.service.folds import Fold
+from raytune_hpo.service.leases import worker_of
 from raytune_hpo.trial import Trial
 
 
@@ -45,6 +46,7 @@ def study_resource(fold: Fold, kind: str, now: float) -> dict[str, Any]:
         "limits": ledger.spec.limits.to_json(),
         "spec": plain({key: spec[key] for key in spec if key != "limits"}),
         "workers": {worker: sorted(numbers) for worker, numbers in ledger.owned.items()},
+        "http_workers": {worker: sorted(ledger.owned[name]) for name in ledger.owned if (worker := worker_of(name))},
         "num_steps": ledger.num_steps,
     }
 

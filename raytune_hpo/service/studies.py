@@ -12,12 +12,17 @@ from typing import Any
 
 from raytune_hpo.core.messages import Observation
 from raytune_hpo.errors import ClusterError, HpoError, SpecMismatch, StudyNotFound
-from raytune_hpo.facts import StudyCreated
+from raytune_hpo.facts import StudyCreated, StudyStopped
 from raytune_hpo.journal import Storage, open_storage
+from raytune_hpo.journal.storage import StudyRow
 from raytune_hpo.registry import current_spec
 from raytune_hpo.runtime.plan import RunPlan
-from raytune_hpo.service.folds import Fold, ReadModel
+from raytune_hpo.runtime.remote_desk import Line, RemoteDesk
+from raytune_hpo.service.cluster_study import ClusterStudy
+from raytune_hpo.service.folds import Fold, ReadModel, StillReading
 from raytune_hpo.service.hosting import HostedStudy, is_hosted, plan_of
+from raytune_hpo.service.http_workers import HttpWorkers
+from raytune_hpo.service.leases import worker_of
 from raytune_hpo.service.models import installed
 from raytune_hpo.service.models.confirming import Confirming, is_measured_here
 from raytune_hpo.service.models.local_workers import LocalWorkers
@@ -65,6 +70,7 @@ class Studies:
         self._address = address
         self.tables, self.folder = tables, folder
         self._hosted: dict[str, HostedStudy] = {}
+        self._on_ray: dict[str, ClusterStudy] = {}  # of those on the cluster, what has or had workers over HTTP
         self._workers: dict[str, LocalWorkers] = {}
         self._coming: set[str] = set()  # hosted before the service was started, and not taken up yet
         self._opening = asyncio.Lock()
@@ -72,28 +78,36 @@ class Studies:
 
     async def open(self) -> None:
         """Begin to take up again what this kind of service hosted, and what has not ended; long studies take longer."""
-        specs = await asyncio.to_thread(self._hosted_before)
-        self._coming = set(specs)
-        coming = asyncio.get_running_loop().create_task(self._take_up(specs))
+        hosted, on_ray = await asyncio.to_thread(self._left_before)
+        self._coming = set(hosted)
+        coming = asyncio.get_running_loop().create_task(self._take_up(hosted, on_ray))
         self._waiting.add(coming)
         coming.add_done_callback(self._waiting.discard)
         await asyncio.wait([coming], timeout=START_S)
 
-    def _hosted_before(self) -> dict[str, StudySpec]:
-        """The studies that a service has made, by name."""
-        found = {}
+    def _left_before(self) -> tuple[dict[str, StudySpec], list[str]]:
+        """The studies that a service has made, by name; and the names of those that may run on the cluster."""
+        hosted, on_ray = dict[str, StudySpec](), list[str]()
         for row in self.storage.studies():
             try:
                 spec = self._stored_spec(row.name)
+                if is_hosted(spec):
+                    hosted[row.name] = spec
+                elif self._may_be_on_ray(spec) and not self._ends_with_stop(row):
+                    on_ray.append(row.name)
             except HpoError as error:
                 _log.warning("study %r is not taken up: %s", row.name, error)
-                continue
-            if is_hosted(spec):
-                found[row.name] = spec
-        return found
+        return hosted, on_ray
 
-    async def _take_up(self, specs: Mapping[str, StudySpec]) -> None:
-        for name, spec in specs.items():
+    def _may_be_on_ray(self, spec: StudySpec) -> bool:
+        return self._address is not None and spec.settings.get("runtime") == "ray"
+
+    def _ends_with_stop(self, row: StudyRow) -> bool:
+        """Whether a study has ended, as far as its last fact tells: long ones need not be read for it."""
+        return isinstance(next(self.storage.read(row.name, row.num_facts - 1), None), StudyStopped)
+
+    async def _take_up(self, hosted: Mapping[str, StudySpec], on_ray: Sequence[str]) -> None:
+        for name, spec in hosted.items():
             try:
                 if await asyncio.to_thread(self._goes_on, name):
                     await self._host(plan_of(spec), again=True)
@@ -101,12 +115,22 @@ class Studies:
                 _log.warning("study %r is not taken up: %s", name, error)
             finally:
                 self._coming.discard(name)
+        for name in on_ray:
+            await self._watch_left(name)
+
+    async def _watch_left(self, name: str) -> None:
+        """Look after the workers over HTTP that a study on the cluster has, though none of them may say a word."""
+        try:
+            if await asyncio.to_thread(self.reads.read_now, name, lambda fold: any(map(worker_of, fold.ledger.owned))):
+                await self.workers_of(name)
+        except (HpoError, Problem, StillReading) as error:
+            _log.warning("the workers of study %r over HTTP are not looked after: %s", name, error)
 
     async def close(self) -> None:
         for waiting in self._waiting:
             waiting.cancel()
         await asyncio.gather(*self._waiting, return_exceptions=True)
-        for name in list(self._hosted):
+        for name in [*self._hosted, *self._on_ray]:
             await self._retire(name)
         self.reads.close()
         self.storage.close()
@@ -125,9 +149,7 @@ class Studies:
         await study.open(again=again)
         self._hosted[plan.spec.name] = study
         await self._measure_here(study)
-        waiting = asyncio.get_running_loop().create_task(self._retire_at_end(study))
-        self._waiting.add(waiting)
-        waiting.add_done_callback(self._waiting.discard)
+        self._retire_later(study)
         return study
 
     async def _measure_here(self, study: HostedStudy) -> None:
@@ -141,10 +163,15 @@ class Studies:
             path = None if table is None else table.path
             self._workers[study.name] = LocalWorkers(study, table=path, folder=self.folder)
 
-    async def _retire_at_end(self, study: HostedStudy) -> None:
-        """Others may write a study that has ended here."""
+    def _retire_later(self, study: HostedStudy | ClusterStudy) -> None:
+        """Once it has ended; others may write it then."""
+        waiting = asyncio.get_running_loop().create_task(self._retire_at_end(study))
+        self._waiting.add(waiting)
+        waiting.add_done_callback(self._waiting.discard)
+
+    async def _retire_at_end(self, study: HostedStudy | ClusterStudy) -> None:
         await study.ended()
-        if self._hosted.get(study.name) is study:
+        if study in (self._hosted.get(study.name), self._on_ray.get(study.name)):
             await self._retire(study.name)
 
     # -------------------------------------------------------------------------------------------- finding
@@ -163,6 +190,51 @@ class Studies:
 
     def all_hosted(self) -> list[HostedStudy]:
         return [study for study in self._hosted.values() if not study.is_over]
+
+    def all_workers(self) -> list[HttpWorkers]:
+        """The workers over HTTP of each study that has or may have some, here or on the cluster."""
+        return [*(hosted.workers for hosted in self.all_hosted()), *(study.workers for study in self._on_ray.values())]
+
+    async def workers_of(self, name: str) -> HttpWorkers | None:
+        """The workers over HTTP of a study that runs, here or on the cluster; None of one that does not.
+
+        Raises:
+            StudyNotFound: there is none.
+            Problem: such workers could not run its trials; or it is being read, as the service has just been started.
+        """
+        study = self.hosted(name)
+        if study is not None:
+            return study.workers
+        if self._address is None:
+            return None
+        kind, spec = await self.reads.read(name, lambda fold: (self.kind(fold), fold.ledger.spec))
+        if kind != "cluster":
+            await self._retire(name)
+            return None
+        if spec.grows or spec.instances:
+            what = "is asked for its space by its objective" if spec.grows else "goes through instances"
+            raise Problem("not-running", f"study {name!r} {what}, which workers over HTTP cannot; Ray has its workers")
+        async with self._opening:
+            if name not in self._on_ray:
+                line = await asyncio.to_thread(self._line_to, name)
+                on_ray = ClusterStudy(spec, RemoteDesk(line, spec.space), self.reads)
+                await on_ray.open()
+                self._on_ray[name] = on_ray
+                self._retire_later(on_ray)
+            return self._on_ray[name].workers
+
+    def _line_to(self, name: str) -> Line:
+        from raytune_hpo.cluster.optimizer_line import OptimizerLine  # with which Ray is loaded
+
+        return OptimizerLine(name, self._address)
+
+    async def require_workers(self, name: str) -> HttpWorkers:
+        """``workers_of`` a study that runs.
+
+        Raises:
+            Problem: it does not. StudyNotFound: there is none.
+        """
+        return await self.workers_of(name) or (await self.require_hosted(name)).workers
 
     async def table(self, key: str) -> Table:
         """The table of an id.
@@ -195,8 +267,7 @@ class Studies:
         """ "hosted", "cluster" or "stored"."""
         if fold.name in self._coming or self.hosted(fold.name) is not None:
             return "hosted"
-        on_ray = fold.ledger.spec.settings.get("runtime") == "ray" and fold.ledger.stopped is None
-        return "cluster" if on_ray and self._address is not None else "stored"
+        return "cluster" if self._may_be_on_ray(fold.ledger.spec) and fold.ledger.stopped is None else "stored"
 
     async def require_hosted(self, name: str) -> HostedStudy:
         """The study that runs here.
@@ -365,12 +436,14 @@ class Studies:
         self.reads.forget(name)
 
     async def _retire(self, name: str) -> None:
-        """Give back the journal of a study that has ended here."""
+        """Give back the journal of a study that has ended here, or listen no more for the workers of one on the cluster."""
         study, workers = self._hosted.pop(name, None), self._workers.pop(name, None)
+        on_ray = self._on_ray.pop(name, None)
         if workers is not None:
             await workers.close()
-        if study is not None:
-            await study.close()
+        for ended in (study, on_ray):
+            if ended is not None:
+                await ended.close()
 
     async def _on_cluster(self, name: str, do: Callable[[Any], object]) -> None:
         """Do something with a study that runs on Ray, which may take its time.

@@ -139,15 +139,13 @@ def _observation(study: HostedStudy, row: shapes.Measured) -> Observation:
         ValueError, Problem: it is not in the space, or is no result.
     """
     shapes.check_metrics(row.metrics)
-    space, status = study.plan.spec.space, Status(row.status)
+    space, rules, status = study.plan.spec.space, study.workers.rules, Status(row.status)
     is_failed = status is Status.FAILED
     error = (row.error or "it failed where it was measured") if is_failed else None
     return Observation(
         config=space.pack(space.complete(row.config)),
         status=status,
-        metrics=study.rules.of_report(row.metrics)
-        if status is not Status.COMPLETED
-        else study.rules.of_result(row.metrics),
+        metrics=rules.of_report(row.metrics) if status is not Status.COMPLETED else rules.of_result(row.metrics),
         error=error,
         reason=None if error is None else first_line(error.strip().rpartition("\n")[2]),
         duration_s=row.duration_s,
@@ -196,9 +194,9 @@ async def get_job(call: Call) -> Answer:
 
 
 async def lift_quarantine(call: Call) -> Answer:
-    study = await call.service.studies.require_hosted(call.study)
+    workers = await call.service.studies.require_workers(call.study)
     worker = str(call.request.path_params["worker"])
-    if not study.quarantine.lift(worker):
+    if not workers.quarantine.lift(worker):
         raise Problem("not-found", f"no worker {worker[:64]!r} of this study is in quarantine")
     return Answer(status=204)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from raytune_hpo.checkpoints.fetching import URL
 from raytune_hpo.checkpoints.record import Checkpoint
 from raytune_hpo.core.machine import ADOPTED
 from raytune_hpo.core.messages import Assignment, EndTrial, Told
@@ -16,7 +17,7 @@ from raytune_hpo.service import shapes
 from raytune_hpo.service.answers import Answer
 from raytune_hpo.service.bodies import MAX_WORKER_BODY
 from raytune_hpo.service.endpoints import Call, Endpoint
-from raytune_hpo.service.hosting import KEPT, HostedStudy
+from raytune_hpo.service.http_workers import KEPT, HttpWorkers
 from raytune_hpo.service.leases import Lease
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.records import trial_line
@@ -26,10 +27,10 @@ from raytune_hpo.trial import Trial
 async def lease(call: Call) -> Answer:
     """Results in, trials out; waits a while where there are none."""
     asking: shapes.Asking = call.body
-    study = call.service.studies.hosted(call.study)
-    if study is None:
+    workers = await call.service.studies.workers_of(call.study)
+    if workers is None:
         return await _over(call)
-    left_s = study.quarantine.left_s(asking.worker, study.leases.now_s)
+    left_s = workers.quarantine.left_s(asking.worker, workers.leases.now_s)
     if left_s > 0 and not asking.finished:
         raise Problem(
             "worker-quarantined",
@@ -39,14 +40,14 @@ async def lease(call: Call) -> Answer:
         )
     for outcome in asking.finished:
         shapes.check_metrics(outcome.metrics)
-    ended = [_end_of(study, outcome.number, outcome) for outcome in asking.finished]
-    held = study.leases.of_worker(asking.worker, asking.ttl_s)
-    wait_s = 0.0 if left_s > 0 else asking.wait_s
-    told, given = await study.exchange(held.name, ended, asking.limit, asking.holding, wait_s)
-    study.leases.renew(held.id)
+    ended = [await _end_of(workers, outcome.number, outcome) for outcome in asking.finished]
+    held = workers.leases.of_worker(asking.worker, asking.ttl_s)
+    wait_s = 0.0 if left_s > 0 else min(asking.wait_s, held.ttl_s / 2)  # or its lease ends while it waits
+    told, given = await workers.exchange(held.name, ended, asking.limit, asking.holding, wait_s)
+    workers.leases.renew(held.id)
     body = {
-        **_term(call, study, held),
-        "assignments": [_assignment(study, assignment) for assignment in given.assignments],
+        **_term(call, workers, held),
+        "assignments": [_assignment(workers, assignment) for assignment in given.assignments],
         "over": given.is_over,
         "finished": [_became(end, became) for end, became in zip(ended, told, strict=True)],
     }
@@ -73,15 +74,15 @@ async def _over(call: Call) -> Answer:
     return Answer(body={**body, "reason": stopped})
 
 
-def _term(call: Call, study: HostedStudy, held: Lease) -> dict[str, Any]:
+def _term(call: Call, workers: HttpWorkers, held: Lease) -> dict[str, Any]:
     return {
         "lease": held.id,
-        "expires_at": call.service.clock.now() + held.ends_at - study.leases.now_s,
+        "expires_at": call.service.clock.now() + held.ends_at - workers.leases.now_s,
         "heartbeat_s": held.heartbeat_s,
     }
 
 
-def _assignment(study: HostedStudy, given: Assignment) -> dict[str, Any]:
+def _assignment(workers: HttpWorkers, given: Assignment) -> dict[str, Any]:
     """A trial as its worker gets it; ``seed`` is for whatever the objective draws."""
     return {
         "number": given.number,
@@ -90,44 +91,44 @@ def _assignment(study: HostedStudy, given: Assignment) -> dict[str, Any]:
         "next_step": given.next_step,
         "from_step": given.from_step,
         "checkpoint": _reference(given.checkpoint),
-        "seed": int(derive(study.plan.spec.seed, "objective", given.number).integers(2**31)),
+        "seed": int(derive(workers.spec.seed, "objective", given.number).integers(2**31)),
     }
 
 
 def _reference(checkpoint: Checkpoint | None) -> str | None:
-    """Where the worker that saved it keeps a checkpoint, in its own words."""
-    return None if checkpoint is None else str(checkpoint.record.get(KEPT) or "") or None
+    """Where a checkpoint is: in the words of the worker that keeps it, or the folder or URL where one on Ray saved it."""
+    record = {} if checkpoint is None else checkpoint.record
+    return str(record.get(KEPT) or record.get(URL) or "") or None
 
 
 async def renew(call: Call) -> Answer:
     """A sign of life; the trials that are to end."""
-    study = await _hosted(call)
-    held = study.leases.renew(_key(call), call.body.ttl_s)
+    workers = await _with_leases(call)
+    held = workers.leases.renew(_key(call), call.body.ttl_s)
     if held is None:
         raise _expired()
-    numbers = sorted(study.optimizer.ledger.owned.get(held.name, ()))
-    verdicts = {number: "stop" if study.is_stopping(number) else "continue" for number in numbers}
-    return Answer(
-        body={**_term(call, study, held), "verdicts": [{"number": n, "verdict": v} for n, v in verdicts.items()]}
+    name = held.name
+    stopping = await workers.look(
+        lambda ledger: {number: number in ledger.stop_asked for number in sorted(ledger.owned.get(name, ()))}
     )
+    verdicts = [{"number": n, "verdict": "stop" if is_asked else "continue"} for n, is_asked in stopping.items()]
+    return Answer(body={**_term(call, workers, held), "verdicts": verdicts})
 
 
 async def give_back(call: Call) -> Answer:
-    study = await _hosted(call)
-    held = study.leases.end(_key(call))
-    if held is None:
+    workers = await _with_leases(call)
+    if not await workers.give_back(_key(call)):
         raise _expired()
-    await study.give_back(held.name)
     return Answer(status=204)
 
 
-async def _hosted(call: Call) -> HostedStudy:
-    """The study; one that has ended has no leases any more."""
-    study = call.service.studies.hosted(call.study)
-    if study is None:
+async def _with_leases(call: Call) -> HttpWorkers:
+    """The study's workers; one that has ended has no leases any more."""
+    workers = await call.service.studies.workers_of(call.study)
+    if workers is None:
         await call.service.read(call.study, lambda fold: fold.seq)  # or there is no such study
         raise _expired()
-    return study
+    return workers
 
 
 def _key(call: Call) -> str:
@@ -141,14 +142,14 @@ def _expired() -> Problem:
 async def report(call: Call) -> Answer:
     """Metrics at steps; whether to go on."""
     given: shapes.ReportsOfAttempt = call.body
-    study, number = await call.service.studies.require_hosted(call.study), call.number
-    trial = _known(study, number, given.attempt)
+    workers, number = await call.service.studies.require_workers(call.study), call.number
+    trial = await _known(workers, number, given.attempt)
     _check_steps(trial, given)
     rows: list[tuple[int, Mapping[str, Any]]] = []
     for row in given.reports:
         shapes.check_metrics(row.metrics)
         try:
-            rows.append((row.step, study.rules.of_report(row.metrics)))
+            rows.append((row.step, workers.rules.of_report(row.metrics)))
         except ObjectiveError as wrong:
             end = EndTrial(
                 number=number,
@@ -158,30 +159,19 @@ async def report(call: Call) -> Answer:
                 error=f"ObjectiveError: {wrong}",
                 reason=f"ObjectiveError: {wrong}",
             )
-            await study.tell(trial.worker, [end])
-            return _answered(call, study, number, Verdict.STOP, None, given.attempt, error=str(wrong))
-    worker = trial.worker or f"http-{call.token.id}.late"
-    answer, attempt = await study.report(worker, number, given.attempt, rows, given.checkpoint)
-    return _answered(call, study, number, answer.verdict, answer.next_step, attempt)
+            await workers.tell(trial.worker, [end])
+            heard = {"verdict": Verdict.STOP.value, "next_step": None, "attempt": given.attempt, "error": str(wrong)}
+            return Answer(body={**heard, **_renewed(call, workers, workers.leases.named(trial.worker))})
+    late = f"{call.token.id}-late-{number}"
+    answer, attempt, held = await workers.report(trial, given.attempt, rows, given.checkpoint, late)
+    heard = {"verdict": answer.verdict.value, "next_step": answer.next_step, "attempt": attempt}
+    return Answer(body={**heard, **_renewed(call, workers, held)})
 
 
-def _answered(
-    call: Call,
-    study: HostedStudy,
-    number: int,
-    verdict: Verdict,
-    next_step: int | None,
-    attempt: int,
-    error: str | None = None,
-) -> Answer:
-    trial = study.trial(number)
-    held = study.leases.named(trial.worker if trial else None)
-    term: dict[str, Any] = {"expires_at": None}
-    if held is not None:
-        study.leases.renew(held.id)
-        term = {"expires_at": call.service.clock.now() + held.ttl_s}
-    body = {"verdict": verdict.value, "next_step": next_step, "attempt": attempt, **term}
-    return Answer(body=body if error is None else {**body, "error": error})
+def _renewed(call: Call, workers: HttpWorkers, held: Lease | None) -> dict[str, Any]:
+    """When a lease ends, of which there was a sign of life."""
+    renewed = None if held is None else workers.leases.renew(held.id)
+    return {"expires_at": None if renewed is None else call.service.clock.now() + renewed.ttl_s}
 
 
 def _check_steps(trial: Trial, given: shapes.ReportsOfAttempt) -> None:
@@ -196,7 +186,10 @@ def _check_steps(trial: Trial, given: shapes.ReportsOfAttempt) -> None:
     if trial.attempt != given.attempt or not trial.reports or steps[0] > trial.reports[-1].step:
         return
     known = {r.step: r.metrics for r in trial.reports}
+    begun_at = -1 if trial.from_step is None else trial.from_step
     for row in given.reports:
+        if row.step <= begun_at:
+            continue  # whoever cannot read the checkpoint starts over, and need not measure the same
         before = known.get(row.step)
         falls = before is None and row.step <= trial.reports[-1].step
         if falls or (before is not None and any(before.get(k) != v for k, v in row.metrics.items() if k in before)):
@@ -205,15 +198,15 @@ def _check_steps(trial: Trial, given: shapes.ReportsOfAttempt) -> None:
             )
 
 
-def _known(study: HostedStudy, number: int, attempt: int) -> Trial:
+async def _known(workers: HttpWorkers, number: int, attempt: int) -> Trial:
     """The trial that a message is about.
 
     Raises:
         Problem: there is none, or its attempt has not begun.
     """
-    trial = study.trial(number)
+    trial = await workers.trial(number)
     if trial is None:
-        raise Problem("not-found", f"study {study.name!r} has handed out no trial {number}")
+        raise Problem("not-found", f"study {workers.spec.name!r} has handed out no trial {number}")
     if attempt > trial.attempt:
         raise Problem("superseded", f"trial {number} is in attempt {trial.attempt}; attempt {attempt} has not begun")
     return trial
@@ -223,14 +216,13 @@ async def result(call: Call) -> Answer:
     """How a trial has ended."""
     outcome: shapes.Outcome = call.body
     number = call.number
-    study = call.service.studies.hosted(call.study)
-    if study is None:
+    workers = await call.service.studies.workers_of(call.study)
+    if workers is None:
         return await _late_result(call, number, outcome)
-    _known(study, number, outcome.attempt)
+    trial = await _known(workers, number, outcome.attempt)
     shapes.check_metrics(outcome.metrics)
-    trial = study.trial(number)
-    end = _end_of(study, number, outcome)
-    (told,) = await study.tell(trial.worker if trial else None, [end])
+    end = await _end_of(workers, number, outcome)
+    (told,) = await workers.tell(trial.worker, [end])
     problem = refusal(end, told)
     if problem is not None:
         raise problem
@@ -289,8 +281,8 @@ def _became(end: EndTrial, told: Told) -> dict[str, Any]:
     }
 
 
-def _end_of(study: HostedStudy, number: int, outcome: shapes.Outcome) -> EndTrial:
-    return study.end_of(
+async def _end_of(workers: HttpWorkers, number: int, outcome: shapes.Outcome) -> EndTrial:
+    return await workers.end_of(
         number,
         outcome.attempt,
         outcome.status,

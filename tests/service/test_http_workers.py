@@ -144,6 +144,7 @@ def test_a_late_report_takes_the_trial_up_again(server):
     path = "/studies/late-report/trials/0/reports"
     answer = server.api("worker").post(path, json={"attempt": 1, "reports": [{"step": 1, "metrics": {"loss": 3.0}}]})
     assert (answer.json()["verdict"], answer.json()["attempt"]) == ("continue", 2)
+    assert answer.json()["expires_at"] is not None  # should its worker be lost once more, it is noticed
     assert server.result("late-report", {**given, "attempt": 2}, metrics={"loss": 1.0}).json()["status"] == "completed"
 
 
@@ -160,6 +161,15 @@ def test_a_worker_that_waits_is_woken_by_what_is_enqueued(server):
     assert time.monotonic() - begin < 5
     assert answers[0]["assignments"][0]["number"] == 1
     server.result("woken", given, metrics={"loss": 0})
+
+
+def test_no_lease_ends_while_its_worker_waits_for_a_trial(server):
+    server.create("waits", limits={"num_trials": 1})
+    server.lease("waits", "first")
+    waited = server.lease("waits", "second", ttl_s=1, wait_s=5)
+    assert (waited["over"], waited["assignments"]) == (False, [])
+    life = server.api("worker").put(f"/studies/waits/leases/{waited['lease']}", json={})
+    assert life.status_code == 200
 
 
 def test_the_end_is_told_to_whoever_asks(server):

@@ -68,11 +68,11 @@ class LocalWorkers:
             await measurer.close()
 
     async def _run_trials(self, worker: str, measurer: Measurer) -> None:
-        ended: list[EndTrial] = []
+        workers, ended = self._study.workers, list[EndTrial]()
         while True:
-            held = self._study.leases.of_worker(worker, self._timeout_s + SPARE_S)
+            held = workers.leases.of_worker(worker, self._timeout_s + SPARE_S)
             try:
-                _, lease = await self._study.exchange(held.name, ended, 1, [], WAIT_S)
+                _, lease = await workers.exchange(held.name, ended, 1, [], WAIT_S)
             except JournalError:  # nothing was written, and what was said may be said again
                 await asyncio.sleep(AGAIN_S)
                 continue
@@ -81,12 +81,15 @@ class LocalWorkers:
                 return
             for trial in lease.assignments:
                 packed = replace(trial, config=self._study.plan.spec.space.pack(trial.config))
-                ended.append(await measurer.measure(packed, partial(self._report, held.name, trial)))
+                ended.append(await measurer.measure(packed, partial(self._report, worker, trial)))
 
-    async def _report(self, worker: str, trial: Assignment, step: int, metrics: Mapping[str, Any]) -> Answer:
+    async def _report(self, worker: str, given: Assignment, step: int, metrics: Mapping[str, Any]) -> Answer:
+        workers = self._study.workers
+        trial = await workers.trial(given.number)
+        assert trial is not None
         while True:
             try:
-                answer, _ = await self._study.report(worker, trial.number, trial.attempt, [(step, metrics)], None)
+                answer, _, _ = await workers.report(trial, given.attempt, [(step, metrics)], None, late=worker)
             except JournalError:
                 await asyncio.sleep(AGAIN_S)
             else:

@@ -81,14 +81,14 @@ class AdminPages:
         studies = self._service.studies
         uploaded = await asyncio.to_thread(studies.tables.uploaded)
         disk = shutil.disk_usage(Path.cwd())
-        hosted = studies.all_hosted()
+        leases = [workers.leases for workers in studies.all_workers()]
         facts = [
             ("raytune-hpo", __version__),
             ("system", f"{platform.system()} {platform.machine()}"),
             ("studies are kept in", studies.storage.url),
-            ("studies that run here", f"{len(hosted):,}"),
-            ("workers over HTTP", f"{sum(len(study.leases.all()) for study in hosted):,}"),
-            ("leases expired", f"{sum(study.leases.num_expired for study in hosted):,}"),
+            ("studies that run here", f"{len(studies.all_hosted()):,}"),
+            ("workers over HTTP", f"{sum(len(book.all()) for book in leases):,}"),
+            ("leases expired", f"{sum(book.num_expired for book in leases):,}"),
             ("disk", f"{size(disk.free)} free of {size(disk.total)}"),
             ("uploaded tables", f"{size(sum(table.num_bytes for table in uploaded))} of {size(QUOTA_BYTES)}"),
             ("objectives", "none" if studies.folder is None else str(studies.folder)),

@@ -31,7 +31,7 @@ from raytune_hpo.facts import (
     Withdrawn,
 )
 from raytune_hpo.goals import Goal
-from raytune_hpo.runtime.desk import FREE
+from raytune_hpo.service.leases import worker_of
 
 SHOWN = 6
 _LONG = 120
@@ -40,7 +40,7 @@ _LONG = 120
 def worker_name(worker: str | None) -> str:
     """A worker's name as it gave itself one."""
     name = worker or ""
-    return name.removeprefix(FREE).rpartition(".")[0] if name.startswith(FREE) else name
+    return worker_of(name) or name
 
 
 def last_facts(facts: Iterable[tuple[int, Fact]], goal: Goal) -> list[dict[str, Any]]:

@@ -182,5 +182,5 @@ class StudyPages:
         )
 
     async def _workers(self, request: Request, token: Token) -> Response:
-        rows = worker_records(self._service, token)
+        rows = await worker_records(self._service, token)
         return self._frame.html(request, "workers.html", token=token, here="workers", rows=rows)
