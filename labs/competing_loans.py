@@ -174,6 +174,13 @@ figure.add_scatter(
 workshop.show(figure, "competing_loans_searches")
 
 # %% [markdown]
+# Which parameter decides how much money is lost? The order of the customers does not depend on the threshold, the money
+# does.
+
+# %%
+workshop.show(for_both.plot.importances("lost"), "competing_loans_importances")
+
+# %% [markdown]
 # ## What single winners cost
 #
 # Each winner is good by what it was chosen for. The other metric says what that costs. (The front may be short. Then the

@@ -228,6 +228,13 @@ figure.add_scatter(
 workshop.show(figure, "competing_text_front")
 
 # %% [markdown]
+# Was the search long enough? The next figure shows how much the front dominates after each trial. Where it is flat, nothing
+# was added any more.
+
+# %%
+workshop.show(both.plot.hypervolume(), "competing_text_growth")
+
+# %% [markdown]
 # ## What the single winners cost
 #
 # At one end of the front is the most accurate pipeline, at the other the quickest. Between them: how much sooner is a
