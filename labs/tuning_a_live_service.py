@@ -204,6 +204,22 @@ for event in stored.timeline().events:
     print(f"{event.at - stored.timeline().events[0].at:6.1f} s  {event.said}  {event.why}")
 
 # %% [markdown]
+# Every window is a trial, so the story has pictures as well: how many threads ran, and how long requests took.
+
+# %%
+windows = [trial for trial in hpo.load("queue", str(folder / "live.db")) if "p95_ms" in trial.metrics]
+seconds = [trial.created_at - windows[0].created_at for trial in windows]
+figure = workshop.figure("Windows and their threads", x="seconds", y="threads")
+figure.add_scatter(x=seconds, y=[trial.config["threads"] for trial in windows], mode="markers", name="windows")
+workshop.show(figure, "tuning_a_live_service_threads")
+
+# %%
+figure = workshop.figure("Windows and the guard", x="seconds", y="p95 in ms", log_y=True)
+figure.add_scatter(x=seconds, y=[trial.metrics["p95_ms"] for trial in windows], mode="markers", name="windows")
+figure.add_scatter(x=[seconds[0], seconds[-1]], y=[LIMIT_MS, LIMIT_MS], mode="lines", name="guard")
+workshop.show(figure, "tuning_a_live_service_guard")
+
+# %% [markdown]
 # ## Why did it do that?
 #
 # Every window is a trial, every decision follows from the facts, and can be made once more.
