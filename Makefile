@@ -28,7 +28,7 @@ test: $(READY)  ## the tests (about ten minutes on two cores)
 	$(BIN)/python -m pytest -n 3 -m 'not slow'
 
 test-all: $(READY)  ## the rest of the tests: all labs and notebooks, ray up, code in the docs, tiny benchmarks (about half an hour)
-	$(BIN)/python -m pytest -n 3 -m slow
+	$(BIN)/python -m pytest -n 2 -m slow
 
 check: $(READY)  ## style and types
 	$(BIN)/ruff check .
