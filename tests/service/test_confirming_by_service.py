@@ -58,11 +58,11 @@ def test_the_best_are_run_again_with_fresh_seeds(start, tmp_path):
 
 
 def test_what_cannot_be_confirmed_here_is_refused_and_says_where(server):
-    server.create("elsewhere")
-    answer = server.api("editor").post("/studies/elsewhere/confirm", json={})
+    server.create("worked-elsewhere")
+    answer = server.api("editor").post("/studies/worked-elsewhere/confirm", json={})
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/not-running")
     assert ".confirm(objective=...)" in answer.json()["detail"]
-    assert server.api("viewer").post("/studies/elsewhere/confirm", json={}).status_code == 403
-    assert server.api("editor").post("/studies/elsewhere/confirm", json={"repeats": 1}).status_code == 422
+    assert server.api("viewer").post("/studies/worked-elsewhere/confirm", json={}).status_code == 403
+    assert server.api("editor").post("/studies/worked-elsewhere/confirm", json={"repeats": 1}).status_code == 422
     assert server.api("editor").post("/studies/nowhere/confirm", json={}).status_code == 404
-    assert "Run them again" not in server.browser("editor").get("/studies/elsewhere/best").text
+    assert "Run them again" not in server.browser("editor").get("/studies/worked-elsewhere/best").text
