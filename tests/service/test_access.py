@@ -206,6 +206,9 @@ def test_guessing_tokens_is_slowed_down(own_server):
     answers = [httpx.get(f"{own_server.url}/v1/me", headers=headers) for _ in range(12)]
     assert [a.status_code for a in answers] == [401] * 10 + [429] * 2
     assert int(answers[-1].headers["retry-after"]) >= 1
+    known = {"Authorization": f"Bearer {own_server.secrets['viewer']}"}  # at the same address, a proxy's perhaps
+    assert httpx.get(f"{own_server.url}/v1/me", headers=known).status_code == 200
+    assert httpx.get(f"{own_server.url}/v1/me").status_code == 401
 
 
 # ------------------------------------------------------------------------------------------------ bad input
