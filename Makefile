@@ -25,7 +25,7 @@ tune: $(READY)  ## tune real models on a local Ray cluster (a minute or two on t
 	@echo "(raytune-hpo is in $(BIN))"
 
 test: $(READY)  ## the tests (about ten minutes on two cores)
-	$(BIN)/python -m pytest -n 3 -m 'not slow'
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
 test-all: $(READY)  ## the rest of the tests: all labs and notebooks, ray up, code in the docs, tiny benchmarks (about half an hour)
 	$(BIN)/python -m pytest -n 2 -m slow

@@ -21,16 +21,19 @@ ON_RAY = ("tests/cluster/", "tests/labs/", "tests/docs/test_code_blocks.py")  # 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Tests on Ray mostly wait, and those of a folder share a cluster: they follow one another, beside processes that run
-    all others.
+    """Tests on Ray mostly wait, and share a cluster: they follow one another, beside a process that runs all others.
+
+    Nearly all of the slow ones are on Ray. Each folder's have a cluster of their own, else one process would do it all.
     """
     from xdist.scheduler import LoadScopeScheduling
+
+    only_slow = config.option.markexpr == "slow"
 
     class RayTogether(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             for place in ON_RAY:
                 if nodeid.startswith(place):
-                    return place
+                    return place if only_slow else "on Ray"
             return nodeid.partition("::")[0]
 
     return RayTogether(config, log)
