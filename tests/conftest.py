@@ -23,11 +23,13 @@ ON_RAY = ("tests/cluster/", "tests/labs/", "tests/docs/test_code_blocks.py")  # 
 def pytest_xdist_make_scheduler(config, log):
     """Tests on Ray mostly wait, and share a cluster: they follow one another, beside a process that runs all others.
 
-    Nearly all of the slow ones are on Ray. Each folder's have a cluster of their own, else one process would do it all.
+    Nearly all of the slow ones are on Ray. Each folder's have a cluster of their own, else one process would do it all. They
+    begin in the order of their files: by the number of their tests, one of ten minutes would begin when all others are done.
     """
     from xdist.scheduler import LoadScopeScheduling
 
     only_slow = config.option.markexpr == "slow"
+    config.option.loadscopereorder = config.option.loadscopereorder and not only_slow
 
     class RayTogether(LoadScopeScheduling):
         def _split_scope(self, nodeid):

@@ -178,7 +178,9 @@ def test_an_experiment_that_was_killed_goes_on(tmp_path):
         [sys.executable, str(script), "second"], capture_output=True, text=True, timeout=100, check=True
     )
     assert done.stdout.strip().splitlines()[-1] == "[(1, 5, 5), (2, 5, 5), (3, 5, 5)] 0"
-    assert log.read_text().splitlines() == ["begins 1 0", "begins 2 0", "hangs", "begins 2 3", "begins 3 0"]
+    before, after = log.read_text().splitlines()[:3], log.read_text().splitlines()[3:]
+    assert before == ["begins 1 0", "begins 2 0", "hangs"]
+    assert sorted(after) == ["begins 2 3", "begins 3 0"]  # what may have killed the session comes last
 
 
 def test_objects_in_a_space_are_given_again(tmp_path):

@@ -16,6 +16,8 @@ LABS = lab_names()
 GAP = re.compile(r"# >>> your turn: (?P<solution>.*?)# <<<", re.DOTALL)
 
 EVERY_DAY = "lab_03_hyperopt"  # the one notebook that `make test` runs, the shortest of those on Ray
+# Script and notebook are one source, and every notebook runs: of the scripts, one without Ray, one on it, one with programs.
+AS_SCRIPTS = ("curve_fitting", "lab_03_hyperopt", "tuning_a_program")
 
 every_lab = pytest.mark.parametrize("name", LABS)
 every_notebook = pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_a_solution_runs_to_its_end_and_shows_pictures(name, solution):
 
 @pytest.mark.ray
 @pytest.mark.slow
-@every_lab
+@pytest.mark.parametrize("name", AS_SCRIPTS)
 def test_a_script_runs_from_its_one_file(name, cluster_for, tmp_path):
     """As `ray submit` has it: nothing but this file is copied, and it runs on a cluster."""
     require_libraries(name)
