@@ -130,9 +130,15 @@ def modules() -> tuple[Module, ...]:
     return tuple(found)
 
 
+@functools.cache
+def nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree))
+
+
+@functools.cache
 def inside_functions(tree: ast.Module) -> set[ast.AST]:
     """Every node that runs only when a function is called."""
-    functions = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))]
+    functions = [n for n in nodes(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))]
     return {node for function in functions for node in ast.walk(function) if node is not function}
 
 
@@ -149,7 +155,7 @@ def imported(node: ast.AST) -> list[str]:
 
 
 def imports(module: Module) -> Iterator[tuple[str, ast.AST]]:
-    for node in ast.walk(module.tree):
+    for node in nodes(module.tree):
         for name in imported(node):
             yield name, node
 
@@ -176,9 +182,10 @@ def is_in(name: str, *homes: str) -> bool:
     return any(name == home or name.startswith(f"{home}.") for home in homes)
 
 
+@functools.cache
 def for_types_only(tree: ast.Module) -> set[ast.AST]:
     """Every node under ``if TYPE_CHECKING``, which never runs."""
-    blocks = [n for n in ast.walk(tree) if isinstance(n, ast.If) and dotted(n.test).endswith("TYPE_CHECKING")]
+    blocks = [n for n in nodes(tree) if isinstance(n, ast.If) and dotted(n.test).endswith("TYPE_CHECKING")]
     return {node for block in blocks for node in ast.walk(block)}
 
 
@@ -317,7 +324,7 @@ NOW_CALLS = re.compile(r"^(datetime\.)?(datetime|date)\.(now|utcnow|today)$")
 def test_clocks_are_read_only_where_they_are_named():
     readers = []
     for module in modules():
-        names = {node: dotted(node) for node in ast.walk(module.tree) if isinstance(node, ast.Attribute)}
+        names = {node: dotted(node) for node in nodes(module.tree) if isinstance(node, ast.Attribute)}
         reads = [node for node, name in names.items() if CLOCK_CALLS.match(name) or NOW_CALLS.match(name)]
         reads += [node for name, node in imports(module) if CLOCK_CALLS.match(name)]  # from time import monotonic
         if reads and not is_in(module.name, *CLOCKS):
@@ -337,7 +344,7 @@ def test_there_is_no_global_randomness():
         for name, node in imports(module):
             if is_in(name, "random", "numpy.random") and name not in TYPES:
                 global_draws.append(f"{at(module, node)} imports {name}")
-        for node in ast.walk(module.tree):
+        for node in nodes(module.tree):
             if isinstance(node, ast.Call):
                 name = dotted(node.func).replace("numpy.random", "np.random", 1)
                 seeded = bool(node.args or node.keywords)
@@ -362,7 +369,7 @@ def reads_direction(node: ast.AST) -> bool:
 
 def test_directions_become_losses_in_goals_alone():
     readers = {
-        module.name: at(module, node) for module in modules() for node in ast.walk(module.tree) if reads_direction(node)
+        module.name: at(module, node) for module in modules() for node in nodes(module.tree) if reads_direction(node)
     }
     assert [where for name, where in readers.items() if name not in DIRECTIONS] == []
 
@@ -484,7 +491,7 @@ def test_no_exception_is_swallowed():
     """No bare ``except:``, and no handler of everything that does nothing. A narrow one says why, in a comment."""
     swallowed = []
     for module in modules():
-        for node in ast.walk(module.tree):
+        for node in nodes(module.tree):
             if not isinstance(node, ast.ExceptHandler):
                 continue
             idle = all(isinstance(s, (ast.Pass, ast.Continue)) for s in node.body)
@@ -499,7 +506,7 @@ def test_functions_stay_short():
     long = [
         f"{at(module, node)} {node.name}: {size} lines"
         for module in modules()
-        for node in ast.walk(module.tree)
+        for node in nodes(module.tree)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and (size := _lines(node) - _docstring_lines(node)) > MAX_FUNCTION_LINES
     ]
@@ -525,7 +532,7 @@ def _code_lines(module: Module) -> int:
     tokens = tokenize.generate_tokens(io.StringIO(module.text).readline)
     lines = {row for t in tokens if t.type not in layout for row in range(t.start[0], t.end[0] + 1)}
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    for node in ast.walk(module.tree):
+    for node in nodes(module.tree):
         if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
             lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
     return len(lines)

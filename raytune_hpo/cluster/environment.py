@@ -63,5 +63,7 @@ def _class_of(storage: str | None) -> type[BaseStorage]:
 
 def _module_of(package: str) -> str:
     """What is imported of a package: ``sklearn`` of ``scikit-learn``; its own name where that cannot be told."""
-    modules = (module for module, packages in packages_distributions().items() if package in packages)
-    return package if find_spec(package) else next(modules, package)
+    if find_spec(package):
+        return package
+    by_module = packages_distributions()  # reads what every installed package says of itself, which takes a second
+    return next((module for module, packages in by_module.items() if package in packages), package)

@@ -10,6 +10,7 @@ from tests.commands.programs import python
 pytestmark = pytest.mark.ray
 
 
+@pytest.mark.slow
 def test_a_command_runs_on_ray_and_never_beside_itself(cluster, name, storage, tmp_path):
     gate = tmp_path / "gate"
     code = f"import os, sys, time; os.mkdir({str(gate)!r}); time.sleep(float(sys.argv[1])); os.rmdir({str(gate)!r})"

@@ -67,6 +67,7 @@ def test_trials_pause_and_go_on_in_other_workers(isolation: str, name: str, stor
     assert audit(open_storage(storage).read(name)).is_clean
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint(name: str, storage: str, tmp_path: Path) -> None:
     log, chance = tmp_path / "log", random.Random(3)
     run = hpo.Tuner(

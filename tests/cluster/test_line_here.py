@@ -70,6 +70,7 @@ def test_a_study_here_hears_commands_without_ray(study: hpo.Run, here: str, name
     assert study.status().stopped == "enough"
 
 
+@pytest.mark.slow
 def test_what_a_study_refuses_is_said_in_its_words(study: hpo.Run, here: str, name: str) -> None:
     said = call("enqueue", name, '{"x": 7}', "--address", here)
     assert said.exit_code == 2
@@ -79,6 +80,7 @@ def test_what_a_study_refuses_is_said_in_its_words(study: hpo.Run, here: str, na
     assert study.status().is_running
 
 
+@pytest.mark.slow
 def test_the_note_is_for_this_user_and_goes_with_the_study(study: hpo.Run, here: str, name: str) -> None:
     wait_until(lambda: line_to(name, here) is not None)
     notes = list(Path("~/.raytune_hpo/lines").expanduser().glob("*.json"))

@@ -149,6 +149,7 @@ def test_a_study_does_not_take_the_groups_of_one_whose_name_begins_with_its_own(
     assert_each_once(storage, f"{name}:b", 2)
 
 
+@pytest.mark.slow
 def test_processes_say_what_they_are_and_workers_for_which_study(name: str) -> None:
     def long(config):
         time.sleep(60)

@@ -140,6 +140,7 @@ def test_a_time_budget_ends_a_study_whose_trials_hang(name: str) -> None:
     assert {str(trial.status) for trial in results} == {"waiting"}
 
 
+@pytest.mark.slow
 def test_parameters_travel_once_and_are_shared(name: str) -> None:
     data = np.arange(300_000.0)
 

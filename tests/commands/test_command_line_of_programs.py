@@ -166,7 +166,7 @@ def test_first_trials_that_fail_alike_end_the_search(call):
     assert "$ " in shown and "no such data" in shown
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_nothing_is_left_of_a_search_that_is_interrupted_or_killed(tmp_path, number):
     word = f"MARK={uuid.uuid4().hex}"
     env = {**os.environ, "MARK": word.removeprefix("MARK="), "PYTHONPATH": str(ROOT)}

@@ -15,6 +15,7 @@ import raytune_hpo as hpo
 from raytune_hpo import registry
 from raytune_hpo.cli import main
 
+pytestmark = pytest.mark.slow
 pytest.importorskip("mkdocs", reason="the site is built with the packages of raytune_hpo[docs]")
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,43 +19,34 @@ LOOKALIKES = [
 ]
 
 
-@pytest.fixture(params=range(len(LOOKALIKES)))
-def value(request):
-    return LOOKALIKES[request.param]
+PLACES = [
+    lambda value: value,
+    lambda value: {"deeper": value, "opaque": (1, 2)},
+    lambda value: [hpo.uniform(0, 1), value],
+    lambda value: hpo.choice([value]),
+    lambda value: hpo.choice([value, "other"]),
+    lambda value: hpo.choice([(1, 2), value]),
+    lambda value: hpo.choice([{"b": hpo.uniform(0, 1), "c": (1,)}, {"b": value, "c": 3}]),
+    lambda value: hpo.ordinal([value, (3,)]),
+]
 
 
-def spaces(value):
-    yield {"x": hpo.uniform(0, 1), "a": value}
-    yield {"x": hpo.uniform(0, 1), "a": value, "opaque": (1, 2)}
-    yield {"x": hpo.uniform(0, 1), "a": [hpo.uniform(0, 1), value]}
-    yield {"x": hpo.uniform(0, 1), "a": hpo.choice([value])}
-    yield {"x": hpo.uniform(0, 1), "a": hpo.choice([value, "other"])}
-    yield {"x": hpo.uniform(0, 1), "a": hpo.choice([(1, 2), value])}
-    yield {"x": hpo.uniform(0, 1), "a": hpo.choice([{"b": hpo.uniform(0, 1), "c": (1,)}, {"b": value, "c": 3}])}
-    yield {"x": hpo.uniform(0, 1), "a": hpo.ordinal([value, (3,)])}
+@pytest.mark.parametrize("place", PLACES)
+def test_they_come_back_as_themselves_and_the_study_goes_on(place, tmp_path):
+    seen = []
 
+    def objective(config):
+        seen.append(repr(config["a"]))
+        return config["x"]
 
-def test_they_come_back_as_themselves_and_the_study_goes_on(value, tmp_path):
-    for position, space in enumerate(spaces(value)):
-        seen = []
-
-        def objective(config, seen=seen):
-            seen.append(repr(config["a"]))
-            return config["x"]
-
-        settings = {"metric": "loss", "sampler": "random", "seed": 0, "runtime": "local", "max_concurrent": 1}
-        for num_trials in (2, 4):
-            results = hpo.tune(
-                objective,
-                space,
-                num_trials=num_trials,
-                name=f"s{position}",
-                storage=tmp_path / "s.db",
-                progress=False,
-                **settings,
-            )
-        assert [repr(trial.config["a"]) for trial in results] == seen
-        assert len(hpo.load(f"s{position}", storage=tmp_path / "s.db")) == 4
+    space = {"x": hpo.uniform(0, 1), "a": {f"a{i}": place(value) for i, value in enumerate(LOOKALIKES)}}
+    settings = {"metric": "loss", "sampler": "random", "seed": 0, "runtime": "local", "max_concurrent": 1}
+    for num_trials in (2, 8):
+        results = hpo.tune(
+            objective, space, num_trials=num_trials, name="s", storage=tmp_path / "s.db", progress=False, **settings
+        )
+    assert [repr(trial.config["a"]) for trial in results] == seen
+    assert len(hpo.load("s", storage=tmp_path / "s.db")) == 8
 
 
 def test_a_plain_constant_is_loaded_as_itself_without_its_space(tmp_path):

@@ -20,7 +20,7 @@ def test_for_one_goal_it_is_the_expected_improvement():
     assert log_improvement(mean, sd, open_boxes(Y, r)) == pytest.approx(expected, rel=1e-10)
 
 
-@pytest.mark.parametrize("m", [2, 3])
+@pytest.mark.parametrize("m", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_it_is_the_mean_of_what_draws_add(m):
     Y, r, mean, sd = case(m)
     before, rng = hypervolume(Y, r), np.random.default_rng(0)

@@ -133,7 +133,7 @@ def test_a_long_curve_is_thinned_to_its_first_and_ever_fewer():
 
 
 @pytest.mark.parametrize("promote", [False, True])
-@pytest.mark.parametrize("sampler", ["gp", "tpe", "rf", "auto"])
+@pytest.mark.parametrize("sampler", ["gp", "tpe", "rf", pytest.param("auto", marks=pytest.mark.slow)])
 def test_a_study_with_rungs_can_be_played_again(sampler, promote):
     asha = {"name": "asha", "max_steps": 9, "promote": promote}
 

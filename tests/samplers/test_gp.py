@@ -84,6 +84,7 @@ def test_the_optimum_of_a_smooth_function_is_found_to_three_digits():
         assert losses.min() < 1e-3
 
 
+@pytest.mark.slow
 def test_the_optimum_of_a_mixed_space_is_found():
     for seed in range(2):
         losses, _ = minimised(GP(), MIXED, mixed, num=35, seed=seed)

@@ -40,6 +40,7 @@ def trained(sampler, seed, **settings):
     )
 
 
+@pytest.mark.slow
 def test_four_members_follow_a_drifting_optimum_better_than_with_random_changes():
     pbt, pb2 = ([trained(name, seed).best_value for seed in range(4)] for name in ("pbt", "pb2"))
     assert sum(a < b for a, b in zip(pbt, pb2, strict=True)) >= 3

@@ -127,6 +127,7 @@ def perturbed(space, config, n, *, redraw=0.0, factors=(0.8, 1.2)):
     return space.decode(rows)
 
 
+@pytest.mark.slow
 def test_a_million_perturbations_stay_in_the_space():
     cube, rng = Cube(SPACE), np.random.default_rng(0)
     perturbation = Perturbation(cube, (0.8, 1.2), 0.25)

@@ -27,7 +27,10 @@ CASES = {
 FITTING = ("auto", "freeze_thaw", "gp", "hypertune", "portfolio", "rf")
 EVERY_DAY = ("learns", "flat", "conditional")
 TAKING_LONG = ("constraints-conditional", "several_goals-conditional")
-LONGEST = ("auto-constraints-flat", "auto-several_goals-flat", "freeze_thaw-learns", "gp-constraints-flat")
+LONGEST = (
+    "auto-constraints-flat", "auto-learns", "auto-several_goals-flat", "freeze_thaw-learns", "gp-constraints-flat",
+    "gp-several_goals-flat", "portfolio-learns",
+)  # fmt: skip
 
 
 def takes_long(case: str) -> bool:

@@ -118,6 +118,7 @@ def test_forms_have_limits_too(server):
     assert api.post("/datasets", content=b"nothing of the sort", headers=headers).status_code in (400, 422)
 
 
+@pytest.mark.slow
 def test_the_service_trains_models_and_the_script_gives_the_value_again(server, uploaded, tmp_path):
     answer = make(server, "kinds", metric="accuracy", **models(uploaded["id"]))
     assert answer.status_code == 201, answer.text
