@@ -304,7 +304,7 @@ def test_ctrl_c_ends_the_search_and_keeps_what_is_complete(tmp_path):
     try:
         wait_until(lambda: sign.exists() or driver.poll() is not None, timeout_s=200.0)
         driver.send_signal(signal.SIGINT)
-        out, err = driver.communicate(timeout=60)
+        out, err = driver.communicate(timeout=150)
     finally:
         driver.kill()
     assert "kept 2 {'value': 0.2}" in out, err

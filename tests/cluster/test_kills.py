@@ -74,7 +74,7 @@ def test_a_lost_pool_comes_back_with_a_new_crew(name: str, storage: str) -> None
     run = hpo.Tuner(slow, SPACE, num_trials=40, sampler="random", name=name, storage=storage).start()
     wait_until(lambda: run.status().num_finished >= 5)
     kill("pool", name)
-    assert run.wait(timeout_s=60)
+    assert run.wait(timeout_s=150)
     assert_each_once(storage, name, 40)
     crews = {fact.worker[:8] for fact in facts_of(storage, name, Started)}
     assert len(crews) == 2
@@ -87,7 +87,7 @@ def test_a_lost_optimizer_replays_its_journal_and_the_study_is_as_if_nothing_had
     run = hpo.Tuner(slow, SPACE, name=name, **settings).start()
     wait_until(lambda: run.status().num_finished >= 4)
     kill("optimizer", name)
-    assert run.wait(timeout_s=60)
+    assert run.wait(timeout_s=150)
     assert_each_once(storage, name, 12)
     undisturbed = hpo.tune(slow, SPACE, name=f"{name}-calm", progress=False, **settings)
     assert [trial.config for trial in run.results()] == [trial.config for trial in undisturbed]
@@ -99,7 +99,7 @@ def test_a_study_in_memory_says_so_when_its_optimizer_is_lost(name: str) -> None
     wait_until(lambda: run.status().num_finished >= 2)
     kill("optimizer", name)
     with pytest.raises(hpo.errors.HpoError, match=name):
-        run.wait(timeout_s=60)
+        run.wait(timeout_s=150)
 
 
 DRIVER = """
@@ -156,7 +156,7 @@ def test_a_started_study_outlives_its_driver_and_is_found_again(name: str, stora
     process.wait()
     kill("pool", name)  # its restart needs nothing of the driver
     run = hpo.attach(name)
-    assert run.wait(timeout_s=60)
+    assert run.wait(timeout_s=150)
     assert len(run.results()) == 40
     assert_each_once(storage, name, 40)
 
@@ -185,7 +185,7 @@ other = nodes.add_node(num_cpus=1, object_store_memory=100_000_000)
 while len({trial.worker for trial in run.results()}) < 2:
     time.sleep(0.1)
 nodes.remove_node(other, allow_graceful=False)
-assert run.wait(timeout_s=60)
+assert run.wait(timeout_s=150)
 run.close()
 ray.shutdown()
 nodes.shutdown()

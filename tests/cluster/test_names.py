@@ -65,7 +65,7 @@ def test_a_start_that_was_broken_off_leaves_a_name_that_can_be_used(name: str, s
     assert exists(OPTIMIZER, name) and exists(HOLDER, name)
     objective = hpo.with_parameters(adds, data=np.zeros(100_000))
     run = hpo.Tuner(objective, SPACE, num_trials=4, name=name, storage=storage, **SETTINGS).start()
-    assert run.wait(timeout_s=60)
+    assert run.wait(timeout_s=150)
     assert_each_once(storage, name, 4)
 
 
@@ -101,7 +101,7 @@ def test_a_pool_that_lost_its_optimizer_does_not_keep_the_name(
 def test_a_study_that_has_ended_gives_up_its_name_at_once(name: str, storage: str) -> None:
     for num_trials in (2, 4):
         run = hpo.Tuner(slow, SPACE, num_trials=num_trials, name=name, storage=storage, **SETTINGS).start()
-        assert run.wait(timeout_s=60)
+        assert run.wait(timeout_s=150)
     results = hpo.tune(slow, SPACE, num_trials=6, name=name, storage=storage, **SETTINGS)
     assert len(results) == 6
     assert_each_once(storage, name, 6)
@@ -116,7 +116,7 @@ def test_a_study_that_could_not_go_on_gives_up_its_name_at_once(name: str) -> No
     fails = Fails()
     run = hpo.Tuner(lambda config: fails, SPACE, num_trials=2, name=name, storage="memory", **SETTINGS).start()
     with pytest.raises(hpo.errors.ClusterError):
-        run.wait(timeout_s=60)
+        run.wait(timeout_s=150)
     assert len(hpo.tune(slow, SPACE, num_trials=2, name=name, storage="memory", **SETTINGS)) == 2
 
 
@@ -128,7 +128,7 @@ def test_a_study_that_runs_keeps_its_name(name: str, monkeypatch: pytest.MonkeyP
             again.start()
     assert run.status().is_running
     run.stop()
-    assert run.wait(timeout_s=60)
+    assert run.wait(timeout_s=150)
 
 
 @pytest.mark.slow
@@ -145,7 +145,7 @@ def test_a_study_does_not_take_the_groups_of_one_whose_name_begins_with_its_own(
     wait_until(lambda: other.status().num_trials > 0)
     for num_trials in (1, 2):
         hpo.tune(slow, SPACE, num_trials=num_trials, name=name, storage=storage, **SETTINGS)
-    assert other.wait(timeout_s=60)
+    assert other.wait(timeout_s=150)
     assert_each_once(storage, f"{name}:b", 2)
 
 

@@ -101,7 +101,7 @@ def test_a_running_study_can_be_followed_fed_and_stopped(name: str) -> None:
     with pytest.raises(hpo.errors.StudyExists, match="attach"):
         tuner.fit()
     again.stop("seen enough")
-    assert run.wait(timeout_s=60)
+    assert run.wait(timeout_s=150)
     assert run.status().stopped == "seen enough"
 
 
@@ -111,13 +111,13 @@ def test_a_study_that_nobody_knows_is_named_with_its_nearest_neighbour(name: str
     with pytest.raises(hpo.errors.StudyNotFound, match=name):
         hpo.attach(name[:-1])
     run.stop()
-    assert run.wait(timeout_s=60)
+    assert run.wait(timeout_s=150)
 
 
 @pytest.mark.slow
 def test_a_detached_study_goes_when_it_is_done_and_its_results_stay(name: str, storage: str) -> None:
     run = hpo.Tuner(slow, SPACE, num_trials=4, name=name, storage=storage, **SETTINGS).start()
-    assert run.wait(timeout_s=60)
+    assert run.wait(timeout_s=150)
     wait_until(lambda: not [actor for actor in actors() if name in actor])
     assert run.wait() and run.status().num_finished == 4
     assert len(run.results()) == 4
@@ -168,7 +168,7 @@ def test_big_objectives_and_big_spaces_survive_restarts(name: str) -> None:
     run = hpo.Tuner(heavy, space, num_trials=40, name=name, storage="memory", **SETTINGS).start()
     wait_until(lambda: run.status().num_finished >= 3)
     kill("pool", name)
-    assert run.wait(timeout_s=60)
+    assert run.wait(timeout_s=150)
     assert len(run.results()) == 40 and run.results().best_value > 300_000
 
 
@@ -190,7 +190,7 @@ def test_when_the_holder_is_lost_the_study_says_what_to_do(name: str) -> None:
     ray.kill(find("holder", name))
     kill("pool", name)
     with pytest.raises(hpo.errors.ClusterError, match="run the study again"):
-        run.wait(timeout_s=60)
+        run.wait(timeout_s=150)
 
 
 def test_what_cannot_be_sent_is_refused_at_the_door_by_name(name: str) -> None:
@@ -258,5 +258,5 @@ def test_ctrl_c_returns_what_there_is_and_waits_for_no_trial(name: str, storage:
     wait_until(lambda: name in clusters.running() and hpo.attach(name).status().num_trials == 2)
     process.send_signal(signal.SIGINT)
     wait_for_line(process.stdout, "2")
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=150) == 0
     assert not [actor for actor in actors() if name in actor]

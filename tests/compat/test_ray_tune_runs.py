@@ -347,7 +347,7 @@ def test_names_that_cannot_be_carried_can_be_imported_and_say_so_on_use():
 
 def test_importing_the_layer_starts_nothing():
     code = "import sys; from raytune_hpo.compat import ray_tune; print('ray' in sys.modules, 'xgboost' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=150)
     assert done.stdout.strip() == "False False"
 
 

@@ -91,7 +91,7 @@ def run_python(code: str, page: Path, line: int, namespace: dict[str, Any]) -> N
 
 def run_bash(block: Block, page: Path, environment: dict[str, str]) -> None:
     command = ["bash", "-euo", "pipefail", "-c", block.code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment, check=False)
     assert done.returncode == 0, f"{page}:{block.line}\n{block.code}\n{done.stdout}\n{done.stderr}"
 
 

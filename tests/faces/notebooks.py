@@ -56,7 +56,7 @@ class Executed:
 
 class _Client(NotebookClient):
     def __init__(self, executed: Executed, cwd: str) -> None:
-        super().__init__(executed.notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": cwd}})
+        super().__init__(executed.notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": cwd}})
         self._executed = executed
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:

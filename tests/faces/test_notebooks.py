@@ -106,7 +106,7 @@ def test_plain_ipython_keeps_the_line(tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=True,
     )
     assert "quick <study>: 5/5 trials, best loss=" in done.stderr

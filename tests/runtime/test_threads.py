@@ -118,7 +118,7 @@ def test_a_thread_that_outlives_its_trial_cannot_report_for_it():
 
 
 def test_a_thread_of_nobody_warns_where_it_cannot_be_told_whose_it_is():
-    barrier, heard = threading.Barrier(2, timeout=60), []
+    barrier, heard = threading.Barrier(2, timeout=150), []
 
     def objective(config):
         barrier.wait()
@@ -151,5 +151,5 @@ def test_outside_studies_threads_are_as_python_made_them():
                 thread.join(5)
         print(threading.Thread.start.__module__, concurrent.futures.ThreadPoolExecutor.submit.__module__)
     """
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60).stdout
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=150).stdout
     assert said.split() == ["threading", "concurrent.futures.thread"]

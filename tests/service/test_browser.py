@@ -130,7 +130,7 @@ def test_every_figure_is_drawn_when_it_is_seen(opened, server, drawn):
     for index in range(places.count()):
         place = places.nth(index)
         place.scroll_into_view_if_needed()
-        place.locator(".main-svg").first.wait_for(timeout=60_000)
+        place.locator(".main-svg").first.wait_for(timeout=120_000)
     assert page.locator(".plot.failed").count() == 0
     kinds = page.evaluate("[...document.querySelectorAll('.plot')].flatMap(p => p._fullData.map(d => d.type))")
     assert "parcoords" in kinds
@@ -180,13 +180,13 @@ def test_from_a_table_to_a_script_that_gives_the_value_again(opened, server, tmp
     page.fill("#name", "things")
     page.select_option("#sampler", "random")
     page.get_by_role("button", name="Check with one configuration").click()
-    page.get_by_text("One configuration ran:").wait_for(timeout=60_000)
+    page.get_by_text("One configuration ran:").wait_for(timeout=120_000)
     page.get_by_role("button", name="Start the study").click()
     page.wait_for_url("**/studies/things")
     finished = page.locator("#card dd").first
     page.locator("#card").get_by_text("trial").first.wait_for()
     before = finished.inner_text()
-    playwright_api.expect(finished).not_to_have_text(before, timeout=60_000)  # without a reload
+    playwright_api.expect(finished).not_to_have_text(before, timeout=120_000)  # without a reload
     page.locator("summary", has_text="Enqueue").click()
     page.fill("#js", '{"model": {"name": "tree", "max_depth": 3, "min_samples_leaf": 2}}')
     page.get_by_role("button", name="Enqueue 1").click()
@@ -212,7 +212,7 @@ def test_no_title_of_a_figure_is_cut_off_on_a_narrow_screen(opened, server, draw
     for name in ("importances", "distribution", "timeline"):
         place = page.locator(f"#{name} [data-figure]")
         place.scroll_into_view_if_needed()
-        place.locator(".main-svg").first.wait_for(timeout=60_000)
+        place.locator(".main-svg").first.wait_for(timeout=120_000)
         right = place.bounding_box()["x"] + place.bounding_box()["width"]
         titles = place.locator(".annotation-text, .gtitle, .xtitle")
         ends = [titles.nth(index).bounding_box() for index in range(titles.count())]
@@ -229,7 +229,7 @@ def test_the_best_is_confirmed_by_keyboard_alone(opened, server, scheme):
     assert server.api().post("/studies", json=body).status_code == 201
     page = opened(width=320, scheme=scheme)
     page.goto(f"{server.url}/studies/{name}")
-    page.get_by_text("ended").first.wait_for(timeout=60_000)
+    page.get_by_text("ended").first.wait_for(timeout=120_000)
     page.goto(f"{server.url}/studies/{name}/best")
     page.get_by_text("seen once").wait_for()
     page.locator("summary", has_text="Confirm").focus()
@@ -239,7 +239,7 @@ def test_the_best_is_confirmed_by_keyboard_alone(opened, server, scheme):
     page.keyboard.press("Tab")
     page.keyboard.type("3")
     page.keyboard.press("Enter")
-    page.get_by_text("that were run again").wait_for(timeout=60_000)
+    page.get_by_text("that were run again").wait_for(timeout=120_000)
     assert page.get_by_text("seen once").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     assert page.evaluate("refused") == []

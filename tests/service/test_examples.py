@@ -22,7 +22,7 @@ def test_a_worker_in_another_language_runs_a_study_to_its_end(server, program, s
         env=server.environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
     )
     assert done.returncode == 0, done.stderr
     trials = server.api("viewer").get(f"/studies/{study}/trials").json()["items"]

@@ -23,7 +23,7 @@ def trial(server, study, number):
     return server.api("viewer").get(f"/studies/{study}/trials/{number}").json()
 
 
-def wait_until(condition, timeout_s=20.0):
+def wait_until(condition, timeout_s=90.0):
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "it has not come to pass"
@@ -370,7 +370,7 @@ def test_a_command_is_a_worker(server, tmp_path):
         env=server.environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
     )
     assert done.returncode == 0, done.stderr
     counts = status(server, "command")["counts"]

@@ -138,7 +138,7 @@ def test_the_service_trains_models_and_the_script_gives_the_value_again(server, 
     (tmp_path / "best.py").write_text(script)
     (tmp_path / "kinds.csv").write_text(table())
     command = [sys.executable, "-I", "-W", "ignore", "best.py", "kinds.csv"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=150)
     assert done.stdout.strip() == f"{study['best']:.6g}", done.stderr
 
 
