@@ -151,5 +151,7 @@ def test_outside_studies_threads_are_as_python_made_them():
                 thread.join(5)
         print(threading.Thread.start.__module__, concurrent.futures.ThreadPoolExecutor.submit.__module__)
     """
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=150).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=150
+    ).stdout
     assert said.split() == ["threading", "concurrent.futures.thread"]
