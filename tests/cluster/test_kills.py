@@ -83,7 +83,7 @@ def test_a_lost_pool_comes_back_with_a_new_crew(name: str, storage: str) -> None
 def test_a_lost_optimizer_replays_its_journal_and_the_study_is_as_if_nothing_had_happened(
     name: str, storage: str
 ) -> None:
-    settings = dict(num_trials=12, sampler="hyperopt", seed=3, max_concurrent=1, storage=storage)
+    settings = dict(num_trials=12, sampler="tpe", seed=3, max_concurrent=1, storage=storage)
     run = hpo.Tuner(slow, SPACE, name=name, **settings).start()
     wait_until(lambda: run.status().num_finished >= 4)
     kill("optimizer", name)
