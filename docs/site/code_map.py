@@ -19,7 +19,7 @@ ROOMS = (
 ).split()
 HEAD = """# Map of the code
 
-A line for each module, from the ground floor up; [How the house is built](design.md) says which floor may use which.
+A line for each module, from the ground floor up; [Design](design.md) says which floor may use which.
 Each line is the module's own first sentence.
 """
 
