@@ -36,9 +36,7 @@ from raytune_hpo.runtime.wire import ReportRow
 OVER = Lease(is_over=True)
 STOP = Answer(verdict=Verdict.STOP)
 LAST_CALL_S = 3.0  # how long a study that is stopped waits for running trials to save
-HELD_S = (
-    15.0  # how long no trial is handed out after a worker has reported a full disk; workers repeat that more often
-)
+HELD_S = 15.0  # how long no trial is handed out after a worker has reported a full disk; workers repeat it more often
 NOBODYS = Parameter(is_held=False)
 FREE = "http-"  # prefix of the names of workers that belong to no pool: they connect over HTTP
 
