@@ -26,7 +26,7 @@ class Program:
     """A command and its hooks.
 
     Attributes:
-        template: the template of the command; ``stdin``: that of a file that it reads; ``uses``: of its exclusive resources.
+        template: the template of the command; ``stdin``: of a file that it reads; ``uses``: of its exclusive resources.
         hooks: templates by name: "setup" runs once for a trial, "prepare" and "cleanup" before and after each run, "check"
             after each run, on its output, and must succeed.
         ok_exit: exit codes that are not failures.

@@ -1,4 +1,4 @@
-"""The tables, the statements on them, and their version.
+"""The database schema: tables, statements on them, and the schema's version.
 
 raytune_studies   a row for each study
 raytune_writers   a row for each time someone took the right to write one
@@ -111,7 +111,7 @@ STUDIES = select(
 
 
 def end(connection: Connection, study_id: int) -> tuple[int, str]:
-    """The study's length, and its last digest, which is empty if there is none. In the driver's words, as ``append``."""
+    """The study's length, and its last digest, which is empty if there is none. By the driver's own API, as ``append``."""
     marker = _marker(connection)
     length, digest = connection.exec_driver_sql(
         f"SELECT (SELECT max(seq) + 1 FROM {facts.name} WHERE study_id = {marker}), "
@@ -124,7 +124,7 @@ def end(connection: Connection, study_id: int) -> tuple[int, str]:
 def append(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert whole rows into ``facts``, in the order of its columns.
 
-    In the driver's own words: what SQLAlchemy does to the parameters of each row costs more than the database's work.
+    By the driver's own API: SQLAlchemy's processing of each row's parameters costs more than the database's work.
     """
     _insert(connection, facts, list(rows))
 

@@ -46,7 +46,7 @@ class Card:
         self.show(snapshot, rate)
 
     def forget_place(self) -> None:
-        """Have the next ``show`` put the card below the cell that runs then; the older ones are updated with it."""
+        """Make the next ``show`` put a card below the cell that then runs; earlier cards are updated with it."""
         self._last = ""
 
 
@@ -54,7 +54,7 @@ class Live:
     """A card that follows a study from a daemon thread, until the study has ended or ``stop`` is called.
 
     Args:
-        look: takes the newest picture.
+        look: fetches the newest snapshot.
     """
 
     def __init__(self, look: Callable[[], Snapshot]) -> None:
