@@ -52,10 +52,10 @@ class ExperimentSettings:
         task, plan, num_repeats: the experiment.
         name: of the experiment; None: after the task and the sampler.
         folder: in which experiments are kept.
-        estimates: whether to record what the model thought before each step.
+        estimates: whether to record the model's predictions before each step.
         runtime: "ray" or "local".
-        max_jobs: repeats at the same time on Ray; None: as many as there is room for.
-        horizons_s: the times after which success is looked at; empty: parts of the time.
+        max_jobs: repeats at the same time on Ray; None: as many as fit.
+        horizons_s: the times at which success rates are computed; empty: fractions of the time limit.
     """
 
     task: Task
@@ -150,7 +150,7 @@ def plan_of(settings: Mapping[str, Any]) -> Plan:
 
 
 def horizons_of(horizons: Any) -> list[float]:
-    """The seconds after which success is looked at, from a list of durations or from "1h,6h,12h"; None: an empty list.
+    """The times at which success rates are computed, in seconds, from a list of durations or "1h,6h,12h"; empty for None.
 
     Raises:
         SpecError: one of them is not a duration.

@@ -1,6 +1,6 @@
-"""Summary of repeated searches: success rates with intervals, times to the goal, the best value with time.
+"""Summary of repeated searches: success rates with intervals, times to the goal, the best value over time.
 
-r  the number of searches; h  the number of times at which one looks
+r  the number of searches; h  the number of times at which they are evaluated
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Summary:
         searches: their tables, see ``search.search``.
         goal: the value to be reached; None: there is no goal.
         mode: "min" or "max".
-        num_trials: how many trials a search could have; None: that was not what ended any.
+        num_trials: how many trials a search could have; None: no search ended because of that.
     """
 
     searches: Sequence[pd.DataFrame]

@@ -157,7 +157,7 @@ class Search:
         self._queue.extendleft((candidate, fit) for fit in reversed(fits))
 
     def _receive(self, settled: Settled) -> None:
-        """Take in a fit that has ended."""
+        """Handle a fit that has ended."""
         candidate, fit = self._under_way.pop(settled.key)
         if settled.error is not None:
             raise settled.error

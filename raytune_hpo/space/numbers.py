@@ -1,4 +1,4 @@
-"""Checks of the arguments of numeric domains, and the rules that their values keep."""
+"""Checks of the arguments of numeric domains, and of their values."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check_bounds(name: str, lo: float, hi: float, log: bool) -> None:
 
 
 def slack(step: float, *numbers: float) -> float:
-    """How far off a grid a number may lie, for sums and differences that were rounded: 0.3 - 0.2 is less than 0.1."""
+    """The tolerance for numbers on a grid, since sums and differences are rounded: 0.3 - 0.2 is less than 0.1."""
     return ON_GRID * step + 4 * math.ulp(max(map(abs, numbers)))
 
 

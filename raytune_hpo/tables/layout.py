@@ -1,11 +1,11 @@
-"""File layout of a lookup table that was made of a study, and the rows that are read back from it.
+"""File layout of a lookup table made from a study, and reading its rows back.
 
     config/<name>             a parameter by the name of its column in the space; empty where it is not active
     metrics/<name>            the result
     metrics/<name>/step_<n>   what was reported after step n
     number status duration_s error
 
-What columns cannot say stands beside them (``TableMetadata``): in a parquet file's own metadata, and for ``table.csv`` in
+What columns cannot express is stored as metadata (``TableMetadata``): inside a parquet file, and for ``table.csv`` in
 ``table.about.json``.
 """
 
@@ -48,11 +48,11 @@ Cell = str | float | int
 
 @dataclass(frozen=True, kw_only=True)
 class TableMetadata:
-    """Metadata of a table: what its columns do not say.
+    """Metadata of a table: what its columns cannot express.
 
     Attributes:
         space: in its JSON form.
-        options: for each column of a choice, what stands in its cells, and the position of the option that it means.
+        options: for each column of a choice, the values of its cells, each with the index of its option.
         metrics: the goals and their modes; the first one is searched unless another is asked for.
         made: how the table was made, for people.
     """
@@ -188,7 +188,7 @@ def _needs_pyarrow(path: Path) -> None:
 
 
 def write_table(results: Results, path: str | Path) -> Path:
-    """Write a study as a table, in which failed and pruned trials stand too, and are not looked up.
+    """Write a study as a table. Failed and pruned trials are included, but not looked up.
 
     Raises:
         SpecError: the path cannot be written.
