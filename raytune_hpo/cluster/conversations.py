@@ -1,4 +1,4 @@
-"""Conversations: Ray tasks that ask their caller questions while they run.
+"""Conversations: calls as Ray tasks that ask their caller questions while they run.
 
 For studies whose optimizer is in the caller's process: a call sends its questions through a mailbox, an actor without CPUs,
 and one thread of the caller answers them.

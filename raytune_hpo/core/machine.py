@@ -337,7 +337,7 @@ class OptimizerCore(HandingOut):
 
     def _lose_worker(self, command: LoseWorker) -> Noted:
         owned = [self.ledger.trials[number] for number in self.ledger.owned.get(command.worker, ())]
-        is_to_blame = len(owned) == 1 and not command.blameless  # of several, nobody knows which it was
+        is_to_blame = len(owned) == 1 and not command.blameless  # of several, it is unknown which one it was
         for trial in owned:
             self._take_back(trial, command.reason, command.at, spent=is_to_blame)
         return _NOTED

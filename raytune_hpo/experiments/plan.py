@@ -53,7 +53,7 @@ class Until:
         """Check the times at which success rates are computed: none may be later than the time limit of a search.
 
         Raises:
-            SpecError: one comes later, when nobody knows what a search would have reached.
+            SpecError: one is later, when the result of a search is unknown.
         """
         for horizon in horizons_s:
             if self.goal is not None and self.time_s is not None and horizon > self.time_s:

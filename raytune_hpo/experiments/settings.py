@@ -29,12 +29,12 @@ from raytune_hpo.samplers.strategies import STRATEGIES
 
 FOLDER = "experiments"  # in which experiments are kept unless the user says otherwise
 _PORTFOLIO = ("arms", "strategy", "failover", "penalty", "penalty_weight", "n_initial")
-# Three ways to say which sampler: one of its own, a mode of the literature, or a portfolio of arms.
+# Three ways to choose a sampler: by name, by a mode of the literature, or as a portfolio of arms.
 _WAYS = (("sampler",), ("mode", "spec"), _PORTFOLIO)
 _OF_PLAN = ("scheduler", "until", "workers", "seed", "warm_up")
 _OF_RUN = ("repeats", "conf", "metric", "minimise", "name", "out", "horizons", "estimates", "jobs", "serial")
 KEYS = (*(key for way in _WAYS for key in way), *_OF_PLAN, *_OF_RUN)
-# Types of the values that nobody else checks.
+# Types of the values that are not checked elsewhere.
 _TYPES: tuple[tuple[tuple[str, ...], type | tuple[type, ...], str], ...] = (
     (("mode", "spec", "metric", "name", "out", "conf"), str, "text"),
     (("minimise", "estimates", "serial"), bool, "true or false"),

@@ -56,7 +56,7 @@ class Summary:
         return p, max(0.0, middle - half), min(1.0, middle + half)
 
     def num_cut_short(self, within_s: float) -> int:
-        """How many searches used up their trials before that time, so that nobody knows what they would have reached."""
+        """How many searches used up their trials before that time, so that their result then is unknown."""
         return sum(
             math.isinf(time) and len(frame) == self.num_trials and float(frame["total_s"].iloc[-1]) < within_s
             for frame, time in zip(self.searches, self.times_to_goal_s.tolist(), strict=True)

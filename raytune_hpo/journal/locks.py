@@ -68,7 +68,7 @@ class FileLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def __del__(self) -> None:  # a journal that nobody closed must not keep its study for as long as the process lives
+    def __del__(self) -> None:  # a journal that was not closed must not hold its study until the process ends
         self.forget()
 
     def _take(self, descriptor: int) -> None:

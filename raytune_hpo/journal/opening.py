@@ -107,5 +107,5 @@ def _private(path: Path) -> Path:
         if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and found.st_mode & 0o077:
             path.parent.chmod(0o700)
     except OSError:
-        pass  # whoever writes is told by the database's own message, and whoever reads finds no study
+        pass  # writers then get the database's own error, and readers find no study
     return path

@@ -23,7 +23,7 @@ _DRIVERS = {"psycopg": "psycopg", "psycopg2": "psycopg2-binary"}  # and their pa
 # SQLSTATE classes: connection, transaction rolled back, resources (a full disk), lock, operator, system.
 _PASSING = {"08", "40", "53", "55", "57", "58"}
 _UNIQUE = "23505"  # a transaction of ours that was in doubt has come through: look again
-_SCHEMA_LOCK = 0x7261_7974_756E_65  # any number that nobody else uses
+_SCHEMA_LOCK = 0x7261_7974_756E_65  # any number that no other program uses
 _GHOST_S = 1.0  # how long the session of a process that is gone may take to end
 _SETTINGS = {"connect_timeout": "10", "application_name": "raytune_hpo", "client_encoding": "utf8"}
 # Options of a URL that messages may show; any other one may be a secret.

@@ -1,7 +1,7 @@
 """The database schema: tables, statements on them, and the schema's version.
 
 raytune_studies   a row for each study
-raytune_writers   a row for each time someone took the right to write one
+raytune_writers   a row for each time the right to write one was taken
 raytune_facts     a row for each fact: position, what it is, which writer's which batch it came in, and its JSON body
 raytune_digests   a row for each batch of facts: the position of its first one, and its digest
 """
@@ -44,7 +44,7 @@ studies = Table(
     Column("id", Integer, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("created_at", Double, nullable=False),
-    sqlite_autoincrement=True,  # never the id of a study that was deleted: someone may still hold its lock
+    sqlite_autoincrement=True,  # never reuses the id of a deleted study, whose lock may still be held
 )
 writers = Table(
     "raytune_writers",

@@ -146,7 +146,7 @@ class SqliteDatabase(Database):
         return connection
 
     def _connect_reader(self) -> sqlite3.Connection:
-        # Where no log can be created, a file without one can still be read: nobody is writing to it.
+        # If no log can be created, a file without one can still be read: no process is writing to it.
         frozen = not os.access(self._path.parent, os.W_OK) and not self._wal.exists()
         return self._connect("immutable=1" if frozen else "mode=ro")
 

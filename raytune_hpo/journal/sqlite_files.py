@@ -86,7 +86,7 @@ class FileRight:
 
 def create_private(path: Path) -> None:
     """Create the database, unless it is there, for its user alone. SQLite gives its log and the index the same mode."""
-    # Closing a descriptor drops all locks of this process on its file. So nobody here may connect between the two calls.
+    # Closing a descriptor drops all locks of this process on its file. So no thread may connect between the two calls.
     with _creating, contextlib.suppress(OSError):  # SQLite's own error is clearer
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 

@@ -28,7 +28,7 @@ class LivePlan:
         observe: the number of windows of a class of context before anything is tried there.
         shares: the canary group's share of the traffic, stage by stage; after the last, a candidate is promoted.
         looks: the numbers of pairs of windows after which a stage is judged.
-        alpha: the probability that a stage passes a candidate that is no better than the control group.
+        alpha: the largest probability with which a stage passes a candidate that is no better than the control group.
         regret: the most that a day's candidates may cost, as a share of a day's loss.
         exploration: the largest share of a day's windows, in each class of context, in which a candidate is tried; one that
             has begun is brought to its end.

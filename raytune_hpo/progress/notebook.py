@@ -93,7 +93,7 @@ class Live:
             if self._last is not None:  # the card itself says why it does not change any more
                 with self._lock:
                     self._card.show(self._last, None, note=str(error))
-        except Exception:  # the kernel or Ray is shutting down: a card must not print a traceback into somebody's cell
+        except Exception:  # the kernel or Ray is shutting down: a card must not print a traceback into a cell
             _log.debug("a card is not updated any more", exc_info=True)
 
     def _update(self, snapshot: Snapshot) -> None:

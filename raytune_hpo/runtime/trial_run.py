@@ -327,7 +327,7 @@ class TrialRun:
 
     def _returned(self) -> dict[str, Any]:
         """Call the objective, again if it returned after one stretch, and return its metrics."""
-        # It gets a dict of its own: what it does to it must not reach the journal or the next attempt.
+        # It gets a copy: its changes must not reach the journal or the next attempt.
         result = self._call(self._argument())
         if result is None and not self._last:
             hint = "; where it calls tune.report, write hpo.report" if "ray.tune" in sys.modules else ""

@@ -44,11 +44,11 @@ class Auto:
     """Chooses an early stopping rule by what the objective does, or leaves its trials alone.
 
     Trials go through asynchronous successive halving (``asha``), whose last step is ``max_steps`` or, without that, the
-    length of the longest complete trial. Of trials that nobody has judged, the learning curves say how early one can tell:
-    the first rung stands at 1/eta**3 of the way, at 1/eta**2 or at 1/eta, at the first of these where two pairs in three
-    are in the order of their results. Where that is so at none of them, early values mislead, and the trials that begin
-    from then on run to their end. Until four such curves are complete, the first rung stands at 1/eta**3, and trials that
-    are not judged take a third of all steps; without ``max_steps``, none is judged.
+    length of the longest complete trial. Learning curves of trials that were not judged show how early trials can be
+    compared: the first rung is at 1/eta**3 of the way, at 1/eta**2 or at 1/eta, the first of these at which two pairs in
+    three are in the order of their results. If that holds at none of them, early values mislead, and the trials that begin
+    from then on run to their end. Until four such curves are complete, the first rung is at 1/eta**3, and trials that are
+    not judged take a third of all steps; without ``max_steps``, none is judged.
 
     Trials that save checkpoints are paused at the rungs, and promoted; others are stopped there. Trials over several
     instances are raced (``race``). An objective that reports nothing before its result is left alone.

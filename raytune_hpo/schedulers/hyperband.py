@@ -23,7 +23,7 @@ from raytune_hpo.trial import Trial
 class Hyperband:
     """Hedges between early and late stopping: trials are dealt to brackets, of which some stop early and others late.
 
-    Bracket s is an ASHA whose first rung is at min_steps * eta**s, up to one that stops nobody; with ``promote``, one
+    Bracket s is an ASHA whose first rung is at min_steps * eta**s, up to one that stops no trial; with ``promote``, one
     that pauses and promotes. Trials are compared within their bracket. The brackets get trials in the proportions that
     give each about the same budget, by trial number: always the same for the same number. A sampler that says in a trial's
     ``meta`` which ``bracket`` it belongs to, from 0 for the one that stops earliest, is heeded.

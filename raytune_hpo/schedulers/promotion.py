@@ -43,7 +43,7 @@ class Promotion:
         return Verdict.CONTINUE if self._would_be_next(trial.number, entry) else Verdict.PAUSE
 
     def observe(self, trial: Trial) -> None:
-        """Enter the newest report into its rung, and take note of who pauses, goes on and ends."""
+        """Enter the newest report into its rung, and take note of trials that pause, go on and end."""
         number = trial.number
         if trial.status is Status.PAUSED:
             scored = newest_scored(trial)

@@ -82,7 +82,7 @@ class SuccessiveHalving:
         return Verdict.PAUSE
 
     def observe(self, trial: Trial) -> None:
-        """Take note of who pauses, goes on and ends; what is reported on the way to a rung says nothing yet."""
+        """Take note of trials that pause, go on and end; reports on the way to a rung are not used."""
         number, rung = trial.number, self._rung_of(trial)
         self._has_completed |= trial.status is Status.COMPLETED
         if rung == len(self._steps):

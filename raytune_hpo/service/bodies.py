@@ -1,4 +1,4 @@
-"""Request bodies: JSON and forms, read strictly and within limits of size and time."""
+"""Reading of request bodies, JSON and forms, strictly and within limits of size and time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The read model: warm folds. For each study that is read, its ledger stays in memory and is advanced by new facts."""
+"""The read model: warm folds, the ledgers of studies that are read, which stay in memory and are advanced by new facts."""
 
 from __future__ import annotations
 

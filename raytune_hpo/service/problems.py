@@ -1,4 +1,4 @@
-"""Problems: HTTP errors in the format of RFC 9457, with one table of their kinds."""
+"""Problems: errors over HTTP in the format of RFC 9457, with one table of their kinds."""
 
 from __future__ import annotations
 

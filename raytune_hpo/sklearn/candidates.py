@@ -133,7 +133,7 @@ class Search:
         return bool(self._under_way)
 
     def _ask(self) -> bool:
-        """Begin another candidate, or go on with one that has paused; False where none is to be had now."""
+        """Begin another candidate, or go on with one that has paused; False if there is none now."""
         if time.monotonic() >= self._deadline:
             return False
         try:

@@ -408,7 +408,7 @@ class Space:
         }  # what is live is so here only, and tables are large
 
     def to_send(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A configuration for another process with this space: options whose copies would not be recognised, as positions."""
+        """A configuration for another process with this space: options whose copies would not match become positions."""
         sent: Mapping[str, Any] = config if self.plain else Packer(None).pack(self.root, config)
         return sent
 

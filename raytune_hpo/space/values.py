@@ -92,7 +92,7 @@ def stable_repr(value: Any) -> str:
     """A repr that is the same in every process: without memory addresses, sets in order. It never raises."""
     try:
         return _repr(value)
-    except Exception:  # a repr of somebody else's class, a whole number too long for text, or a list that holds itself
+    except Exception:  # a repr of a user's class, a whole number too long for text, or a list that holds itself
         return f"<{type(value).__module__}.{type(value).__qualname__} object>"
 
 

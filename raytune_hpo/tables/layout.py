@@ -273,7 +273,7 @@ def rows_of(
             none for it.
 
     Raises:
-        SpecError: no trial completed, the metric is not in the table, or nobody says which way it is better.
+        SpecError: no trial completed, the metric is not in the table, or its direction is unknown.
     """
     metric = next(iter(metadata.metrics)) if metric is None else metric
     if METRICS + metric not in frame:
