@@ -45,7 +45,7 @@ class Study:
     Trials that an earlier session asked for and never told are handed out again first. The arguments are Tuner's.
 
     Raises:
-        SpecError, SpaceError: naming the rule, what came, and the way out.
+        SpecError, SpaceError: an argument breaks a rule; the message has the rule, the value, and the way out.
         StudyExists: another process is running the study now.
     """
 

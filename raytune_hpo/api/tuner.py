@@ -79,7 +79,7 @@ class Tuner:
         runtime: "ray", "local" (threads of this process) or "simulated" (see ``simulate``).
 
     Raises:
-        SpecError, SpaceError: naming the rule, what came, and the way out.
+        SpecError, SpaceError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
 
     @explains_keywords

@@ -68,7 +68,7 @@ class Command:
         reads_environment: whether it reads parameters from its environment, so that they need not be in the template.
 
     Raises:
-        SpecError: naming the rule, what came, and the way out.
+        SpecError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
 
     def __init__(

@@ -245,7 +245,7 @@ def parsed_metrics(specs: str | Sequence[str], work: float | None = None) -> tup
         work: the amount of work of one run, for ``throughput``.
 
     Raises:
-        SpecError: naming the rule, what came, and the way out.
+        SpecError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
     listed = [specs] if isinstance(specs, str) else list(specs)
     if not listed or not all(isinstance(spec, str) for spec in listed):

@@ -24,7 +24,7 @@ def parsed_space(texts: Sequence[str], when: Sequence[str] = ()) -> dict[str, An
             values with commas between them.
 
     Raises:
-        SpecError: naming the rule, what came, and the way out.
+        SpecError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
     domains: dict[str, Any] = {}
     for text in texts:
@@ -44,7 +44,7 @@ def parsed_domain(text: str) -> Any:
     Arguments are Python literals; bare words are text.
 
     Raises:
-        SpecError: naming the rule, what came, and the way out.
+        SpecError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
     text = text.strip()
     try:

@@ -69,7 +69,7 @@ def search(
 
     Raises:
         NoCompletedTrial: no trial has completed.
-        SpecError, SpaceError: naming the rule, what came, and the way out.
+        SpecError, SpaceError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
     listed = checked_instances(inputs) or []
     is_plain = one_of("over", over, WAYS) == "mean" and all(getattr(one, "weight", 1.0) == 1.0 for one in listed)

@@ -61,7 +61,7 @@ class Live:
             (``tunable``, ``step``, ``safe`` ...).
 
     Raises:
-        SpecError, SpaceError: naming the rule, what came, and the way out.
+        SpecError, SpaceError: an argument breaks a rule; the message has the rule, the value, and the way out.
         StudyExists: another process runs it.
     """
 

@@ -39,7 +39,7 @@ class RunPlan:
             objective: None for a study whose trials are run elsewhere.
 
         Raises:
-            SpecError, SpaceError: naming the rule, what came, and the way out.
+            SpecError, SpaceError: an argument breaks a rule; the message has the rule, the value, and the way out.
         """
         sampler, scheduler = settings.make_parts()
         spec = settings.make_spec(space, sampler, scheduler, default_name=default_name(objective or cls))

@@ -36,7 +36,7 @@ class Settings:
         recorded: information for later readers (the objective's name, the runtime ...); never compared.
 
     Raises:
-        SpecError: naming the rule, what came, and the way out.
+        SpecError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
 
     metric: str | Sequence[str] = "loss"
@@ -151,7 +151,7 @@ class Settings:
             sampler, scheduler: from ``make_parts``.
 
         Raises:
-            SpecError, SpaceError: naming the rule, what came, and the way out.
+            SpecError, SpaceError: an argument breaks a rule; the message has the rule, the value, and the way out.
         """
         if space is None and self.instances is not None:
             raise SpecError(
@@ -230,7 +230,7 @@ def checked_bundle(bundle: Any) -> dict[str, float]:
     """Check the resources of one process.
 
     Raises:
-        SpecError: naming the rule and what came.
+        SpecError: they are invalid; the message has the rule and the value.
     """
     if not isinstance(bundle, Mapping):
         raise SpecError(f'a bundle of resources is a dict like {{"cpu": 1}}, got {bundle!r}')

@@ -18,7 +18,7 @@ def number(value: Any, what: str) -> float:
     """A finite float from any real number.
 
     Raises:
-        SpaceError: naming what it is for.
+        SpaceError: it is not a finite number; the message says what the value is for.
     """
     try:
         finite = float(value) if is_real(value) else math.nan
@@ -33,7 +33,7 @@ def integer(value: Any, what: str) -> int:
     """An int from any whole number, 3.0 too.
 
     Raises:
-        SpaceError: naming what it is for.
+        SpaceError: it is not a whole number; the message says what the value is for.
     """
     whole = number(value, what)
     if whole != int(whole) or abs(whole) >= 2**63:

@@ -55,7 +55,7 @@ class Space:
         features: a function of a configuration whose numbers models may use, see ``featured``; None without.
 
     Raises:
-        SpaceError: naming the parameter, the rule and what came.
+        SpaceError: a parameter breaks a rule; the message has the parameter, the rule, and the value.
     """
 
     root: Node
@@ -272,8 +272,8 @@ class Space:
         """Refuse a configuration that is not in the space.
 
         Raises:
-            SpaceError: naming the parameter, the rule and the value: missing, unknown, out of range, of a wrong type,
-                off its grid, another constant; or the constraint that it breaks.
+            SpaceError: a parameter is missing, unknown, out of range, of a wrong type, off its grid, or another constant; or
+                a constraint is broken. The message has the parameter, the rule and the value, or the constraint.
         """
         self._check_shape(config)
         for constraint in self.constraints:

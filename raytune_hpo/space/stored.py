@@ -393,7 +393,7 @@ def check_storable(value: Any, what: str) -> None:
     """Refuse a whole number with more digits than Python writes.
 
     Raises:
-        SpaceError: naming what it is for.
+        SpaceError: it is one; the message says what the value is for.
     """
     if type(value) is int and value.bit_length() > _LONGEST_NUMBER / 0.302:
         raise SpaceError(

@@ -171,7 +171,7 @@ def check_path(path: Path) -> None:
     """Refuse a path to which no table can be written, before anything is trained for it.
 
     Raises:
-        SpecError: naming the rule and the way out.
+        SpecError: it is one; the message has the rule and the way out.
     """
     if path.suffix not in SUFFIXES:
         raise SpecError(f"a lookup table is a file of {' or '.join(SUFFIXES)}, got {str(path)!r}")
