@@ -12,8 +12,8 @@ from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.jsonform import MissingDomain
 from raytune_hpo.trial import Trial
 
-_FEWEST = 10  # completed trials, before the best of them say anything
-_BEST = 3  # of which all lie there: one does so by chance in a tenth of all studies
+_FEWEST = 10  # completed trials that are needed
+_BEST = 3  # trials, all of which must lie at the end: a single one does by chance in a tenth of all studies
 _NEAR = 0.05  # of the range, on its scale
 _FEWEST_VALUES = 5  # of a domain; of few, the best one is often the first or the last
 _ROUNDING = 1e-9

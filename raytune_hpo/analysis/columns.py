@@ -8,7 +8,7 @@ from typing import Any
 from raytune_hpo.display.text import MAX_BITS, number, writable
 from raytune_hpo.trial import Trial
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take the beginning of a formula for
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # spreadsheets take text that begins so for a formula
 
 
 def columns_of(trials: Sequence[Trial], metrics: Sequence[str] = ()) -> dict[str, list[Any]]:
@@ -44,7 +44,7 @@ def _held(value: Any) -> Any:
 
 
 def csv_cell(value: Any) -> Any:
-    """A cell of a CSV file; text that a spreadsheet would compute as a formula gets an apostrophe before it.
+    """A cell of a CSV file; text that a spreadsheet would run as a formula gets an apostrophe before it.
 
     Numbers stay as they are, and so does text that is one.
     """

@@ -1,4 +1,4 @@
-"""Failures in one line: why a trial failed, for whatever has room for a line and not for a traceback."""
+"""Reasons of failures in one line, for displays without room for a traceback."""
 
 from __future__ import annotations
 

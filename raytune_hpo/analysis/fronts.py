@@ -22,12 +22,11 @@ FRONT = "front"  # the name by which all goals together are asked for
 def reference_point(
     trials: Sequence[Trial], goals: Sequence[Goal], given: Mapping[str, float] | Sequence[float] | None = None
 ) -> Floats | None:
-    """The point (m,) from which on losses count as nothing, as losses; None where it would follow from a front, and there
-    is none.
+    """The reference point (m,) of the hypervolume, as losses; None if it would be derived from a front, and there is none.
 
     Args:
-        given: values of the metrics, by metric or in the order of the goals. What it leaves out is the goal's threshold and,
-            without one, a tenth of the front's extent beyond the front's worst.
+        given: values of the metrics, by metric or in the order of the goals. Missing ones default to the goal's threshold
+            or, without one, to a tenth of the front's extent beyond the front's worst.
 
     Raises:
         SpecError: it names no goal, or has another length.
@@ -55,7 +54,7 @@ def _given(given: Mapping[str, float] | Sequence[float] | None, goals: Sequence[
 
 
 def hypervolume_of(trials: Sequence[Trial], reference: Floats | None) -> float:
-    """The hypervolume of feasible trials, in the product of the metrics' units; 0 where nothing is past the reference."""
+    """The hypervolume of feasible trials, in the product of the metrics' units; 0 if none is past the reference."""
     if reference is None:
         return 0.0
     losses = [trial.losses for trial in trials if trial.is_feasible]
@@ -121,7 +120,7 @@ class Step(NamedTuple):
 
 
 def trade_offs(trials: Sequence[Trial], goals: Sequence[Goal]) -> list[Step]:
-    """The steps along a front, from the worst in the first goal to the best: what is paid for each gain."""
+    """The steps along a front, from the worst in the first goal to the best, with the cost of each gain."""
     ordered, steps = ranked(trials)[::-1], []
     for before, trial in zip([None, *ordered], ordered, strict=False):
         if before is None:

@@ -3,10 +3,10 @@
 A conditional parameter is judged among the trials in which it is active, and its share is one of their differences. The
 trials that a parameter is active in are its realm; parameters of one realm are judged together.
 
-PED-ANOVA  What tells the best trials from the others? By the distributions of single parameters; quick, and at home in
-           noise and in very long studies. Shares of all parameters that are always active in a realm add up to 1.
-fANOVA     How much of the variance does one parameter explain alone? By a forest. What is missing to 1 is explained by
-           parameters together, by conditional ones of narrower realms, and by noise.
+PED-ANOVA  What distinguishes the best trials from the others? By the distributions of single parameters; fast, and robust
+           to noise and in very long studies. Shares of all parameters that are always active in a realm add up to 1.
+fANOVA     How much of the variance does one parameter explain alone? By a random forest. The rest up to 1 is explained by
+           interactions, by conditional parameters of narrower realms, and by noise.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from raytune_hpo.analysis.tried import Tried, TriedParameter
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.numerics.pearson import divergence
 
-MIN_TRIALS = 8  # trials of a realm: fewer say nothing
-_LEAST_BEST = 8  # trials that count as the best, where twice as many are there
-_PAIRED = 8  # parameters whose pairs are looked at, the most important ones
+MIN_TRIALS = 8  # trials that a realm needs
+_LEAST_BEST = 8  # the least number of trials that count as the best, if there are twice as many
+_PAIRED = 8  # most important parameters, whose pairs are examined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +87,12 @@ def importances(
 
 
 def ped_anova(tried: Tried, losses: Floats, quantile: float = 0.1, region: float = 1.0) -> list[Importance]:
-    """Importances by PED-ANOVA: by what tells the best trials from the others.
+    """Importances by PED-ANOVA: how much a parameter distinguishes the best trials from the others.
 
     Args:
         quantile: the share of trials that counts as the best, gamma' in the paper; at least 8 trials do, or half.
-        region: only that share of trials is looked at, the best ones, gamma in the paper: below 1, the importance for
-            becoming better still.
+        region: only this share of trials is used, the best ones, gamma in the paper: below 1, it is the importance for
+            further improvement.
     """
     if not 0 < quantile < region <= 1:
         raise SpecError(f"PED-ANOVA needs 0 < quantile < region <= 1, got quantile={quantile}, region={region}")

@@ -38,7 +38,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class _HasReported:
-    """The column that says who has reported a metric as a number."""
+    """The column of whether a trial has reported a metric as a number."""
 
     metric: str
 

@@ -1,4 +1,4 @@
-"""Lineage: the trials from which a trial goes on, and the schedule of settings that its weights have been through."""
+"""Lineage: the chain of trials from which a trial went on, and the schedule of settings that trained its weights."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def lineage_of(trials: Sequence[Trial], number: int) -> list[Trial]:
 
 
 def schedule_of(trials: Sequence[Trial], number: int) -> list[tuple[Trial, int]]:
-    """The segments that the state of a trial has been through, each with the step at which it ended, the oldest first.
+    """The segments in which a trial's state was trained, each with the step at which it ended, the oldest first.
 
-    Where a donor's checkpoint was gone and training went on from an earlier one, what was lost is no part of it.
+    If a donor's checkpoint was gone, and training went on from an earlier one, the lost steps are excluded.
 
     Raises:
         SpecError: there is no such trial, or it has reported nothing.

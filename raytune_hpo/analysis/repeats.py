@@ -23,10 +23,10 @@ class Estimate:
     """The value of one configuration in one metric.
 
     Attributes:
-        mean: NaN where there are no values.
-        sd: of one evaluation; None where there are fewer than two values.
-        n: how many values.
-        interval: for the mean; None where there is none: fewer than two values, or values that are all the same.
+        mean: NaN if there are no values.
+        sd: the standard deviation of one evaluation; None with fewer than two values.
+        n: the number of values.
+        interval: the confidence interval of the mean; None with fewer than two values, or if all are the same.
     """
 
     mean: float
@@ -36,11 +36,11 @@ class Estimate:
 
 
 def estimate(values: Sequence[float], *, k: int = 1, level: float = LEVEL) -> Estimate:
-    """The mean of repeats, with Student's interval, which takes them for independent and about normal.
+    """The mean of repeats, with Student's interval, which assumes that they are independent and about normal.
 
-    With k configurations each interval is at level 1 - (1 - level) / k, so that all of them hold together with
-    probability ``level`` at least, whatever ties them (Bonferroni; Dunn 1961, JASA 56, 52-64). So it holds too for
-    the one that is picked because its mean is the best, which one interval by itself does not.
+    With k configurations, each interval is at level 1 - (1 - level) / k, so that all of them hold simultaneously with
+    probability ``level`` at least, whatever their dependence (Bonferroni; Dunn 1961, JASA 56, 52-64). So it also holds for
+    the one that is selected for its best mean, for which a single interval would not.
     """
     from scipy.special import stdtrit
 
@@ -63,7 +63,7 @@ def vary(values: Sequence[float]) -> bool:
 
 
 def pooled_sd(samples: Iterable[Sequence[float]]) -> float | None:
-    """The noise of one evaluation, from the spread within the samples; None where none has two finite values.
+    """The noise of one evaluation: the pooled standard deviation of the samples; None if none has two finite values.
 
     Each sample counts with its degrees of freedom, n - 1.
     """
@@ -89,7 +89,7 @@ def by_config(trials: Iterable[Trial]) -> list[list[Trial]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """The noise of an objective, as far as a search shows it.
+    """The noise of an objective, estimated from repeated configurations of a search.
 
     Attributes:
         num_repeated: configurations that completed more than once; ``num_differing``: those with different values.

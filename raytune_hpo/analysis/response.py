@@ -1,4 +1,4 @@
-"""Response surfaces: how the loss depends on the parameters, by a random forest.
+"""Response surfaces: the loss as a function of the parameters, by a random forest.
 
 A parameter that is not active has no effect, so any value is as good as another there: before the forest grows, such
 coordinates are drawn at random. So the loss is a function on the whole unit cube, and its leaves are boxes in it.
@@ -46,7 +46,7 @@ def response(
 ) -> Marginals:
     """The marginals of a forest grown from the trials ``rows``, or from an even choice of them where they are many.
 
-    Losses far worse than most count as the worst of most: else they would be all that is seen.
+    Losses far worse than most are clipped: else they would dominate.
 
     Args:
         losses: (n,) of all trials; those of the rows are finite.

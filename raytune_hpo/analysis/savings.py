@@ -1,4 +1,4 @@
-"""Savings of early stopping, and of setting trials aside."""
+"""Savings of early stopping, and of pausing trials."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from raytune_hpo.trial import Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Savings:
-    """How many trials were stopped early or set aside, and an estimate of the time that this saved.
+    """How many trials were stopped early or paused, and an estimate of the time that this saved.
 
     Attributes:
         num_pruned, num_paused: how many; paused ones may go on yet.
-        saved_s: worker seconds; None where nothing can be said, since no trial has completed.
-        share: saved_s as a part of what would have been spent without stopping; None likewise.
+        saved_s: worker seconds; None if no trial has completed, so that there is no estimate.
+        share: saved_s as a share of the time that would have been spent without stopping; None likewise.
     """
 
     num_pruned: int

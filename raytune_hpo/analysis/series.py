@@ -34,7 +34,7 @@ Positions = NDArray[np.intp]
 
 _HUGE = 1e308  # whole numbers may lie beyond all floats
 _MARGIN = 0.06  # of an axis beyond the values, at either end
-_VALUED = (Status.COMPLETED, Status.PRUNED, Status.PAUSED)  # those that run will say more of what they are worth
+_VALUED = (Status.COMPLETED, Status.PRUNED, Status.PAUSED)  # values of running trials are still to change
 
 
 class AxisRange(NamedTuple):

@@ -1,4 +1,4 @@
-"""Stagnation: whether a search still finds anything better."""
+"""Stagnation: whether a search has stopped finding anything better."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.trial import Trial
 
-_LOOKED_AT = 5  # trials for each parameter
+_LOOKED_AT = 5  # newest trials for each parameter
 _SPARE = 4
-_RANK = 5  # the fifth best of before has to be as good as the best of the newest
+_RANK = 5  # the fifth best of the earlier trials must be as good as the best of the newest
 
 
 def has_stagnated(finished: Sequence[Trial], num_parameters: int) -> bool:
-    """Whether the newest 5 d trials have brought nothing, of d parameters, conditional ones included.
+    """Whether the newest 5 d trials have brought no improvement, with d parameters, conditional ones included.
 
     With one goal: the fifth best of those before is at least as good as the best of the newest. With several: none of the
     newest is on the front. What has failed or is infeasible counts as worst. Before 5 d + 5 trials nothing has stagnated.

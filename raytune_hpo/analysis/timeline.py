@@ -26,7 +26,7 @@ from raytune_hpo.trial import Trial
 class Timeline:
     """The times that trials spent in their objectives, on lanes.
 
-    A lane is a place where one trial runs at a time: a worker, and after its end another one that came in its stead.
+    A lane is a slot in which one trial runs at a time: a worker, and after its end the one that replaced it.
 
     Attributes:
         trials: those that were on a worker, in the order in which they were there; a trial comes as often as it was.
@@ -77,7 +77,7 @@ class Timeline:
 
 
 def timeline_of(trials: Sequence[Trial]) -> Timeline:
-    """The timeline of trials: of attempts that paused, and of the last ones; when others were lost nobody knows."""
+    """The timeline of trials: attempts that paused, and last attempts; the times at which others were lost are unknown."""
     arrays = TrialArrays.over(trials)
     if not len(arrays):
         return Timeline(trials=(), lanes=np.empty(0, np.intp), begin=np.empty(0), end=np.empty(0))

@@ -1,7 +1,7 @@
-"""Trials as arrays: functions of single trials, with a row for each of them, kept until one has changed.
+"""Trials as arrays: cached columns, computed by functions of single trials, and updated for trials that have changed.
 
-Figures and importances read something of every trial. Of 100,000 that takes most of their time, and whoever draws a growing
-study again and again has read nearly all of it before.
+Figures and importances read values of every trial. With 100,000 trials that takes most of their time, and between two
+drawings of a growing study hardly any of them change.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ STATUSES = tuple(Status)  # what the numbers of ``statuses`` stand for
 
 
 class Column(Protocol):
-    """A function of single trials, which says the same of a trial whatever the others are. It can be a key of a dict."""
+    """A function of each trial by itself, computed for many at once. It must be hashable."""
 
     def __call__(self, trials: Sequence[Trial]) -> Array:
-        """What it says, (n, ...) of n trials."""
+        """The values (n, ...) of n trials."""
         ...
 
     def __hash__(self) -> int: ...
 
 
 class TrialArrays(Sequence[Trial]):
-    """The trials of a study, and what columns say of them.
+    """The trials of a study, with cached columns.
 
     Args:
         trials: by number.
@@ -42,14 +42,14 @@ class TrialArrays(Sequence[Trial]):
 
     @classmethod
     def over(cls, trials: Sequence[Trial]) -> TrialArrays:
-        """The trials as they are given, or as arrays that know nothing yet."""
+        """The trials as TrialArrays; unchanged if they already are."""
         return trials if isinstance(trials, TrialArrays) else cls(trials)
 
     def after(self, trials: Sequence[Trial], changed: Collection[int]) -> TrialArrays:
-        """These trials as they became, with all that was read of those that stayed the same.
+        """The current trials, with the cached values of unchanged ones.
 
         Args:
-            changed: the numbers of those that changed, and of those that are new.
+            changed: the numbers of changed and new trials.
         """
         grown = TrialArrays(trials)
         rows = sorted(changed)
@@ -63,7 +63,7 @@ class TrialArrays(Sequence[Trial]):
         return grown
 
     def of(self, column: Column) -> Array:
-        """What a column says of each trial, (n, ...); not to be written to."""
+        """The values of a column, (n, ...); read-only."""
         found = self._arrays.get(column)
         if found is None:
             found = self._arrays[column] = column(self._trials)

@@ -1,4 +1,4 @@
-"""What was tried of each parameter, as columns of numbers.
+"""The tried values of each parameter, as columns of numbers.
 
 X  (n, d)  coordinates of n trials in the unit cube; NaN where a parameter is not active
 """
@@ -27,11 +27,11 @@ _WIDTH = 24  # characters of a label
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TriedParameter:
-    """One parameter and what the trials tried of it.
+    """One parameter, and its values in the trials.
 
     Attributes:
-        name: that of its column in the space.
-        domain: what it may be.
+        name: the name of its column in the space.
+        domain: its domain.
         x: (n,) coordinates in the unit interval; NaN where it is not active.
         when: in which trials it is active, in words; empty for all.
     """
@@ -55,17 +55,17 @@ class TriedParameter:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """What the options of a choice are called; empty for numbers."""
+        """The labels of a choice's options; empty for numbers."""
         return tuple(short(option, _WIDTH) or repr(option) for option in self.domain.options)
 
     @cached_property
     def is_log(self) -> bool:
-        """Whether its numbers are spread over decades and can be drawn so: none is 0 or less."""
+        """Whether its domain is logarithmic, and all its numbers are above 0, so that a log axis can show them."""
         return self.domain.log and not bool((self.numbers <= 0).any())
 
     @cached_property
     def axis(self) -> Axis:
-        """What a model needs to know of its values."""
+        """The axis of its domain, for models."""
         return axis_of(self.domain)
 
 

@@ -1,1 +1,1 @@
-"""What a user calls."""
+"""The user's API: ``Tuner``, ``tune``, ``simulate``, ``Study``, ``Run``, ``load``, ``attach`` and callbacks."""

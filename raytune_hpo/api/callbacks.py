@@ -1,12 +1,12 @@
-"""Callbacks: told the facts of a study, in order, from threads beside it.
+"""Callbacks: functions that are called with the facts of a study, in order, in background threads.
 
-They are called in the process that called ``fit``, ``start`` or ``follow``, wherever the trials run, and each of them in
-a thread of its own: neither the study nor another callback waits for one. One that raises gets no more facts. A study
-that has ended waits a while for those that are behind, not for ever.
+They are called in the process that called ``fit``, ``start`` or ``follow``, wherever the trials run, each in its own thread:
+neither the study nor another callback waits for one. One that raises gets no more facts. A study that has ended waits a
+while for those that are behind, but not for ever.
 
-A function hears what happens in this session: when a study is taken up again, it is not told the old facts once more.
-A ``Recorder`` keeps a record elsewhere, which is a fold over all facts; it hears them from the first on in every session,
-and leaves out what its record holds already.
+A function gets the facts of this session: when a study is taken up again, it does not get the old ones once more. A
+``Recorder`` keeps a record elsewhere, which is a fold over all facts; it gets them from the first on in every session, and
+skips those that its record holds already.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _log = logging.getLogger("raytune_hpo")
 
 @runtime_checkable
 class Recorder(Protocol):
-    """A callback that keeps a record of a study: told every fact from its beginning, and when no more will come."""
+    """A callback that keeps a record of a study: it gets every fact from the first on, and a call when no more will come."""
 
     def open(self, spec: StudySpec | None) -> None:
-        """Called before the first fact, with the live spec where this process has it: its space has functions."""
+        """Called before the first fact, with the live spec if this process has it: its space has functions."""
         ...
 
     def __call__(self, fact: Fact, /) -> object: ...
 
     def close(self) -> None:
-        """Called after the last fact, also where the study runs on and only this process stops listening."""
+        """Called after the last fact, also if the study runs on and only this process stops following it."""
         ...
 
 
@@ -53,10 +53,10 @@ class Source(Protocol):
 
 
 class Follower:
-    """Tells callbacks a study's facts as they come, until the study stops or ``finish`` is called.
+    """Calls callbacks with a study's facts as they come, until the study stops or ``finish`` is called.
 
     Args:
-        spec: the live one, where this process has it.
+        spec: the live spec, if this process has it.
     """
 
     def __init__(self, callbacks: Sequence[Callback], source: Source, spec: StudySpec | None = None) -> None:
@@ -65,7 +65,7 @@ class Follower:
             listener.start()
 
     def finish(self, grace_s: float = GRACE_S) -> None:
-        """Let the callbacks hear what there is by now, for at most ``grace_s`` seconds in all, or until Ctrl-C."""
+        """Let the callbacks catch up, for at most ``grace_s`` seconds in all, or until Ctrl-C."""
         for listener in self._listeners:
             listener.over.set()
         deadline = time.monotonic() + grace_s
@@ -80,7 +80,7 @@ class Follower:
 
 
 class _Listener(threading.Thread):
-    """One callback, and how far it has heard. It reads for itself, so that one that hangs piles nothing up."""
+    """One callback, and its position in the facts. It reads facts itself, so that a hung one queues nothing up."""
 
     def __init__(self, callback: Callback, source: Source, spec: StudySpec | None) -> None:
         super().__init__(name=f"raytune_hpo-callback-{_called(callback)}", daemon=True)
@@ -95,13 +95,13 @@ class _Listener(threading.Thread):
             try:
                 self._heard = 0 if recorder is not None else self._source.status().session_start
                 self._follow()
-            except Exception as error:  # whatever keeps the facts away keeps them from a callback, not from the study
+            except Exception as error:  # an error of reading affects the callback only, not the study
                 _log.warning("callback %s misses the rest of the study: %s", _called(self._callback), error)
         if recorder is not None:
             self._call(recorder.close)
 
     def give_up(self) -> None:
-        """Say so if it is behind, and have it stop after the fact that it is busy with."""
+        """Warn if it is behind, and make it stop after the current fact."""
         self._given_up = True
         if self.is_alive():
             _log.warning(
@@ -113,7 +113,7 @@ class _Listener(threading.Thread):
     def _follow(self) -> None:
         has_stopped = False
         while not self._given_up and not has_stopped:
-            is_over = self.over.is_set()  # before reading: what is there by then is all it shall hear
+            is_over = self.over.is_set()  # checked before reading, so that all facts up to then are read
             facts = list(islice(self._source.facts(self._heard), CHUNK))
             for fact in facts:
                 if self._given_up or not self._call(self._callback, fact):
@@ -126,7 +126,7 @@ class _Listener(threading.Thread):
                 self.over.wait(POLL_S)
 
     def _call(self, function: Callable[..., object], *args: Any) -> bool:
-        """Whether a stranger's code went well. Whatever it raises must not reach the study, SystemExit neither."""
+        """Call user code, and return whether it succeeded. No exception may reach the study, not even SystemExit."""
         try:
             function(*args)
         except BaseException:

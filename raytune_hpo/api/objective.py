@@ -1,4 +1,4 @@
-"""Objectives, looked at before anything runs: what no trial could ever call is refused at once."""
+"""Checks of objectives before anything runs: one that no trial could call is refused at once."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _WIDTH = 60  # characters of a constant in a warning
 
 
 def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
-    """Refuse what cannot be called with a configuration and, where there are several, an instance.
+    """Refuse an objective that cannot be called with a configuration and, with instances, an instance.
 
-    Builtins and the like, whose signature cannot be seen, are taken as they are.
+    Callables without a signature, such as some builtins, are accepted unchecked.
 
     Raises:
-        SpecError: it is no function, a class, takes other arguments, or carries resources of Ray Tune's.
+        SpecError: it is not callable, is a class, takes other arguments, or has resources set by Ray Tune.
     """
     if not callable(objective):
         raise SpecError(f"an objective is a function of a configuration, got {objective!r}")
@@ -61,25 +61,25 @@ def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
 
 
 def with_brought(objective: Any, settings: Settings, runtime: str) -> Settings:
-    """The settings with those that an objective brings, its ``study_settings(runtime)``, where the user has set none."""
+    """The settings, with an objective's own, ``study_settings(runtime)``, in place of those at their defaults."""
     if not hasattr(objective, "study_settings"):
         return settings
     defaults = {field.name: field.default for field in dataclasses.fields(settings)}
     brought: Mapping[str, Any] = objective.study_settings(runtime)
     new = {name: value for name, value in brought.items() if getattr(settings, name) == defaults[name]}
     if "metric" not in new:
-        new.pop("mode", None)  # which is that of its own metrics
+        new.pop("mode", None)  # it belongs to the objective's own metrics
     return dataclasses.replace(settings, **new)
 
 
 def check_by(objective: Any, spec: StudySpec, *, is_here: bool) -> None:
-    """Have an objective that wants to be asked, by ``check_study``, say whether it can run the study."""
+    """Let an objective that has ``check_study`` check whether it can run the study."""
     if hasattr(objective, "check_study"):
         objective.check_study(spec, is_here=is_here)
 
 
 def over_instances(objective: Callable[..., Any], instances: Sequence[Any] | None) -> Callable[..., Any]:
-    """An objective of a configuration and an instance, as one of a configuration; as it is where there are none."""
+    """Adapt an objective of (configuration, instance) to one of a configuration; unchanged without instances."""
     if instances is None:
         return objective
     if isinstance(objective, WithParameters):
@@ -88,7 +88,7 @@ def over_instances(objective: Callable[..., Any], instances: Sequence[Any] | Non
 
 
 def warn_of_lists(given: Any, space: Space) -> None:
-    """Warn where nothing varies and a list stands: elsewhere a list is a choice, or a range."""
+    """Warn of a space in which nothing varies but that has lists: in other tuners, a list is a choice or a range."""
     if space.columns or not isinstance(given, Mapping):
         return
     for name, value in given.items():
@@ -111,7 +111,7 @@ def _is_of_ray_tune(resources: Any) -> bool:
 
 
 def _said(resources: Any) -> str:
-    """Resources of Ray Tune's, as ``resources=`` takes them."""
+    """Ray Tune's resources in the form of ``resources=``."""
     words = {"CPU": "cpu", "GPU": "gpu"}
     bundles = [{words.get(k, k): v for k, v in bundle.items()} for bundle in getattr(resources, "bundles", ())]
     return str(bundles[0] if len(bundles) == 1 else bundles or "{...}, the same for all trials")

@@ -1,4 +1,4 @@
-"""A study that runs: what ``start`` and ``attach`` return, and how ``fit`` waits for one."""
+"""Runs: the handle of a running study, which ``start`` and ``attach`` return and with which ``fit`` waits."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from raytune_hpo.results import Results
 from raytune_hpo.runtime.plan import Handle, RunPlan
 from raytune_hpo.spec import StudySpec
 
-INTERRUPTED = "interrupted"  # why a study has stopped that Ctrl-C ended
+INTERRUPTED = "interrupted"  # the reason of a study's end by Ctrl-C
 
 
 class Run:
-    """A running study. It goes on without this object where its runtime lives elsewhere (on a cluster).
+    """The handle of a running study. On a cluster, the study goes on without this object.
 
-    The last expression of a notebook's cell, it is a card that goes on updating until the study has ended.
+    As the last expression of a notebook's cell, it is shown as a card that updates until the study has ended.
 
     Args:
-        plan: by which it runs, if this process has it: its space has functions that the stored one can only name.
+        plan: the study's plan, if this process has it: its space has functions, of which the stored one has only names.
     """
 
     def __init__(self, handle: Handle, plan: RunPlan | None = None) -> None:
@@ -49,7 +49,7 @@ class Run:
         return self._handle.status()
 
     def snapshot(self) -> Snapshot:
-        """The status with the running trials and the history, thinned: what a picture of the study is drawn from."""
+        """The status with the running trials and the thinned history: the data of a progress display."""
         return self._handle.snapshot()
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -64,7 +64,7 @@ class Run:
         return ended
 
     def follow(self, *callbacks: Callback) -> None:
-        """Have callbacks told the study's facts, by this process and as long as it lives; see ``raytune_hpo.api.callbacks``.
+        """Call callbacks with the study's facts, as long as this process lives; see ``raytune_hpo.api.callbacks``.
 
         ``wait`` and ``close`` give those that are behind some time.
         """
@@ -79,7 +79,7 @@ class Run:
         return Results.from_ledger(self._handle.ledger(self._spec), self._plan)
 
     def stop_trial(self, number: int) -> None:
-        """Stop one trial: it is pruned at its next report, or at once where nobody runs it. The study goes on.
+        """Stop one trial: it is pruned at its next report, or at once if it is not running. The study goes on.
 
         Raises:
             SpecError: the study has no such trial.
@@ -91,7 +91,7 @@ class Run:
         self._handle.stop(reason)
 
     def enqueue(self, config: Mapping[str, Any]) -> None:
-        """Have a configuration tried before the next suggestion.
+        """Enqueue a configuration, to be tried before the next suggestion.
 
         Raises:
             SpaceError: it is not in the space.
@@ -99,7 +99,7 @@ class Run:
         self._handle.enqueue(config)
 
     def close(self) -> None:
-        """Let go of what this process holds for the run."""
+        """Release this process's resources of the run."""
         self._finish_callbacks()
         self._live.stop()
         self._handle.close()
@@ -109,7 +109,7 @@ class Run:
             self._followers.pop().finish()
 
     def watch(self, progress: Progress, *callbacks: Callback) -> Results:
-        """Show progress until the study has ended, or until Ctrl-C, which ends it; the results it has by then.
+        """Show progress until the study has ended, or until Ctrl-C, which ends it; returns the results.
 
         Args:
             callbacks: as for ``follow``.
@@ -141,7 +141,7 @@ class Run:
         return f"<Run {self.name!r}: {done} trials finished{paused}, {state}>"
 
     def _repr_html_(self) -> str:
-        """The card as it stands, for whatever shows HTML and cannot update it."""
+        """The current card, for front ends that show HTML but cannot update it."""
         return card(self.snapshot(), None)
 
     def _ipython_display_(self) -> None:

@@ -1,4 +1,4 @@
-"""Finding a study again: from its storage, or while it runs on a cluster."""
+"""Access to existing studies: in their storage, or while they run on a cluster."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def load(name: str, storage: Any = None) -> Results:
         storage: as for Tuner.
 
     Raises:
-        StudyNotFound: naming the nearest ones.
+        StudyNotFound: there is none; the message has similar names.
     """
     with opened(storage) as studies:
         return Results.from_ledger(Ledger.fold(studies.read(name)), storage=storage)
@@ -35,12 +35,12 @@ def load(name: str, storage: Any = None) -> Results:
 def opened(
     storage: Any = None, address: str | None = None, *, connect: Callable[[str], None] | None = None
 ) -> Iterator[StoredStudies]:
-    """Stored studies, to read or delete them: the words as for Tuner, understood where the studies are.
+    """Context manager: stored studies, to read or delete. ``storage`` is as for Tuner, resolved where the studies are.
 
     Args:
-        address: of a cluster, on whose head node they are; where that is this machine and this user's, they are read without
-            Ray. None: on this machine, or on the head node of the cluster that this process reaches from outside.
-        connect: how to get there, if not by ``cluster.connect``.
+        address: the address of the cluster on whose head node they are; if that is this machine and user, they are read
+            without Ray. None: on this machine, or on the head node of the cluster to which Ray Client is connected.
+        connect: connects to the cluster, instead of ``cluster.connect``.
     """
     studies: StoredStudies
     if (here := _storage_here(storage, address)) is not None:
@@ -57,11 +57,11 @@ def opened(
 
 
 def _storage_here(storage: Any, address: str | None) -> Any:
-    """What the storage of a cluster is called here, where its head node is this machine; None where only Ray can say."""
+    """The storage of a cluster as a path or URL here, if its head node is this machine; None if only Ray can tell."""
     if address is None:
         return None
     named = storage if storage is not None else os.environ.get(STORAGE_VARIABLE) or None
-    if named is not None and address.startswith("ray://"):  # words that are understood in a folder of the head node's
+    if named is not None and address.startswith("ray://"):  # a relative path is resolved on the head node
         return None
     head = head_here(address)
     default = None if head is None else head.storage
@@ -69,7 +69,7 @@ def _storage_here(storage: Any, address: str | None) -> Any:
 
 
 def attach(name: str) -> Run:
-    """A study that runs on the cluster, from any process that can reach it.
+    """Attach to a study that runs on the cluster, from any process that can reach it.
 
     Raises:
         StudyNotFound: no such study runs there.

@@ -21,7 +21,7 @@ from raytune_hpo.runtime.simulated import COST, SimulatedHandle
 from raytune_hpo.spec import Limits
 
 RUNTIMES = ("ray", "local", "simulated")
-_ENDING = {"Grid", "PBT", "PB2", "Schedule"}  # classes of samplers that have nothing more to suggest at some time
+_ENDING = {"Grid", "PBT", "PB2", "Schedule"}  # classes of samplers that end by themselves
 
 
 class Tuner:
@@ -33,28 +33,28 @@ class Tuner:
             keywords) brings what the user leaves at its default, and one that has ``check_study(spec, is_here=...)`` is
             asked whether it can run the study: ``hpo.Command`` has both.
         space: a dict of constants and domains, nested at will, a Space, or a space written for another tuner. None: the
-            objective makes it, and is called with a trial (``ObjectiveTrial``) that it asks for parameters one by one.
+            objective defines it, and is called with a trial (``ObjectiveTrial``), which it asks for parameters one by one.
         instances: inputs (of any kind), or a number of seeds, on each of which a configuration is measured: the objective is
             called as ``objective(config, instance)`` and returns its metrics there. Each instance is a step, in one
-            shuffled order for all trials, and the result is the mean; the scheduler "race" sees to it that only good
-            configurations meet them all.
+            shuffled order for all trials, and the result is the mean; with the scheduler "race", only good configurations
+            are run on all of them.
         metric, mode: what to optimise, "min" or "max"; lists for several.
         sampler, scheduler: a name, a dict ``{"name": ..., option: ...}``, or an object of ``hpo.samplers`` or
             ``hpo.schedulers``; no scheduler: every trial runs to its end.
         num_trials, time_budget_s, target: when to stop; whichever comes first. Times are seconds, or a timedelta.
         max_failures: how many trials may fail in one session before the study stops; the same call goes on.
-        num_steps: how many steps all trials may make together, for whoever thinks in budgets of training.
-        stagnation: whether to stop where the newest trials, five for each parameter, have brought nothing.
-        max_concurrent: trials at the same time; None: as many as there is room for.
-        resources: of one trial: ``{"cpu": 1, "gpu": 0.5, "memory": bytes, ...}``, or a list of such bundles.
-        isolation: "actor" uses worker processes again, "process" gives each trial a fresh one.
-        max_retries: how often a trial may take its worker down before it fails.
+        num_steps: the total number of steps of all trials, for a training budget.
+        stagnation: whether to stop when the newest trials, five for each parameter, have brought no improvement.
+        max_concurrent: trials at the same time; None: as many as fit.
+        resources: the resources of one trial: ``{"cpu": 1, "gpu": 0.5, "memory": bytes, ...}``, or a list of such bundles.
+        isolation: "actor" reuses worker processes, "process" gives each trial a fresh one.
+        max_retries: how often a trial may crash its worker before it fails.
         retry_failed: try the configurations of trials that failed in earlier sessions again; they come first, and do not
             count against ``num_trials``.
         trial_timeout_s: seconds after which a trial is ended and fails.
         points_to_evaluate: configurations to try first.
-        seed: of everything random; None draws one, and matches whatever a stored study has.
-        name: of the study in its storage; the same name and settings continue it.
+        seed: the seed of all random numbers; None draws one, and matches any seed of a stored study.
+        name: the study's name in its storage; the same name and settings continue it.
         storage: an SQLAlchemy URL, a path of an SQLite file, or "memory"; by default SQLite below the home folder of
             the machine that runs the optimizer.
         resume: "auto" continues a stored study of the same name, "never" refuses.
@@ -62,25 +62,24 @@ class Tuner:
             SQLite file, below ``~/.raytune_hpo`` for PostgreSQL, and for as long as this process lives for "memory".
         checkpoint_every_s: have a running trial that offers it save a checkpoint when so many seconds have passed since the
             last one: after a crash it goes on from there. None: only where the scheduler needs one.
-        keep_checkpoints: of how many of the best trials the last checkpoint is kept.
+        keep_checkpoints: the number of best trials whose last checkpoint is kept.
         valid_range: interval (or dict of intervals by metric) outside which a value fails its trial.
         thresholds: by metric, where the interesting part of several goals' front begins, in the metric's own units; nothing
             is forbidden by them.
         outcome_constraints: what metrics of a result must keep, like ``["size_mb <= 100", "recall >= 0.8"]``; what breaks
             one completes, and is infeasible: never the best.
-        prior_weight: how much is thought of the space's priors and weights: 1 as they are, less for doubt, more for
-            certainty; with 0 it is the study without them.
+        prior_weight: how much the space's priors and weights are trusted: 1 as they are, less or more; 0 ignores them.
         earlier: names of studies in the same storage from which the sampler learns before the first trial: where good
             configurations lay, by parameters of the same names and the same metric.
-        features: a function of a configuration that gives a dict of numbers, of the same names for each: what Gaussian
-            processes shall know besides the parameters. It depends on nothing else; another function is another study.
+        features: a function of a configuration that returns a dict of numbers, with the same keys for each: further inputs
+            of Gaussian processes. It must depend on nothing else; another function is another study.
         callbacks: called with each fact of the study, in order, beside it and by this process: they can neither slow
             nor break it. See ``raytune_hpo.api.callbacks``, and ``raytune_hpo.integrations`` for loggers.
         progress: whether ``fit`` shows a line that updates itself, in a notebook a card.
         runtime: "ray", "local" (threads of this process) or "simulated" (see ``simulate``).
 
     Raises:
-        SpecError, SpaceError: naming the rule, what came, and the way out.
+        SpecError, SpaceError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
 
     @explains_keywords
@@ -151,19 +150,19 @@ class Tuner:
 
     @property
     def plan(self) -> RunPlan:
-        """What a runtime is given."""
+        """The plan of the study, as a runtime takes it."""
         return self._plan
 
     def fit(self, *, watched_by: Callable[[Run], Callback] | None = None) -> Results:
         """Run the study to its end and return its results; Ctrl-C ends it, and returns what there is.
 
-        While it is being started, Ctrl-C takes back what was begun, and raises KeyboardInterrupt.
+        While it is being started, Ctrl-C undoes the start, and raises KeyboardInterrupt.
 
         Args:
-            watched_by: makes one more callback, from the run, which it may stop.
+            watched_by: given the run, returns one more callback, which may stop the run.
 
         Raises:
-            StudyExists: someone else is running it.
+            StudyExists: another process is running it.
             SpecMismatch: it is stored with other settings.
             HpoError: it cannot go on; what was recorded is safe, and the same call continues.
         """
@@ -173,7 +172,7 @@ class Tuner:
             return run.watch(progress, *self._callbacks, *more)
 
     def start(self) -> Run:
-        """Run the study in the background; on Ray it lives on the cluster after this process has gone."""
+        """Run the study in the background; on Ray, it goes on after this process has ended."""
         run = self._run(detached=True)
         run.follow(*self._callbacks)
         return run
@@ -204,9 +203,9 @@ def simulate(
 
     Args:
         num_workers: virtual workers.
-        cost: the metric in which every report and result carries the virtual seconds since its trial began.
-        on_suggestion: called with the number of each trial that is handed out and the processor's seconds that this took,
-            which count on no clock of the study. ``on_suggestion=seconds.__setitem__`` collects them in a dict.
+        cost: the metric of every report and result that has the virtual seconds since its trial began.
+        on_suggestion: called with the number of each trial that is handed out and the CPU seconds that this took, which do
+            not count in virtual time. ``on_suggestion=seconds.__setitem__`` collects them in a dict.
         checkpoint_cost_s: the virtual seconds that saving a checkpoint takes, and going on from one.
         settings: as for Tuner; times and ``time_budget_s`` are virtual. An objective that saves checkpoints is called again
             wherever its trial goes on; its metric ``cost`` counts from the trial's first beginning (of a trial that goes
@@ -235,9 +234,9 @@ def start_simulation(
     checkpoint_cost_s: tuple[float, float] = (0.0, 0.0),
     **settings: Any,
 ) -> Run:
-    """The run of ``simulate``, for callers to whom Ctrl-C means more than the end of one study.
+    """Begin the simulation of ``simulate`` and return its run, for callers that handle Ctrl-C themselves.
 
-    Its virtual time passes while somebody waits for it.
+    Virtual time passes only inside ``wait``.
     """
     if "max_concurrent" in settings:
         raise TypeError("simulate has no keyword 'max_concurrent'; did you mean num_workers?")
@@ -265,7 +264,7 @@ def _check_end(settings: Settings, sampler: object, runtime: str) -> None:
     """Check that a study comes to an end, and that its trials can be ended as they are to be.
 
     Raises:
-        SpecError: it has no limit, or its trials are to be processes where there are none.
+        SpecError: it has no limit, or ``isolation="process"`` on a runtime without processes.
     """
     ends_by_itself = not _ENDING.isdisjoint(kind.__name__ for kind in type(sampler).__mro__)
     if settings.limits == Limits() and not ends_by_itself:

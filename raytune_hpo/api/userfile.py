@@ -1,4 +1,4 @@
-"""A user's Python file, loaded as a module of its own."""
+"""Loading of a user's Python file as a module."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from raytune_hpo.errors import HpoError, SpecError
 
 
 def load_file(path: Path) -> ModuleType:
-    """The user's file as a module of its own.
+    """Load a user's file as a module.
 
     Raises:
-        HpoError: it raised; with the line where.
+        HpoError: it raised; the message has the line.
     """
     name = f"raytune_hpo_file_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)

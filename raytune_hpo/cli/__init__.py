@@ -1,4 +1,4 @@
-"""Command line, ``raytune-hpo``. Everything heavy is imported by the command that needs it.
+"""Command line, ``raytune-hpo``. Heavy packages are imported by the commands that need them.
 
 app             the group of commands, common options, output as text or JSON
 control         run, stop, enqueue

@@ -1,4 +1,4 @@
-"""The group of commands, and what they share: errors, options, output, and the door to stored studies."""
+"""The group of commands, and their common parts: errors, options, output, and access to stored studies."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def say(text: str, data: Any, *, as_json: bool) -> None:
 
 
 def more_about(name: str) -> str:
-    """Where to look next: in a job on a cluster, with the way there from elsewhere, as its own files go away with it."""
+    """A hint at further commands; in a job on a cluster, with ``--address``, since the job's own files are deleted."""
     there = " --address ADDRESS" if _OF_A_JOB in os.environ else ""
     text = f"more: raytune-hpo show {name}{there}, raytune-hpo report {name} OUT.html{there}"
     return f"{text}, from your machine" if there else text
@@ -118,7 +118,7 @@ def opened(storage: str | None, address: str | None) -> AbstractContextManager[S
 
 
 def connect(address: str | None) -> None:
-    """Connect to a cluster, and tell who waits at a terminal that this takes a while."""
+    """Connect to a cluster, and tell users at a terminal what is being waited for."""
     from raytune_hpo.cluster.connecting import connect, silence
 
     connect(address, say=partial(click.echo, err=True) if sys.stderr.isatty() else silence)

@@ -63,7 +63,7 @@ def _codes(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 
 
 def _from_file(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
-    """Take what was not typed from a spec file."""
+    """Take options that were not typed from a spec file."""
     if path is None:
         return
     if sys.version_info < (3, 11):
@@ -175,7 +175,7 @@ def command(ctx: click.Context, /, words: tuple[str, ...], as_json: bool, **opti
 
 
 def _show_warning(message: Warning | str, *more: Any, **named: Any) -> None:
-    """A warning as a line for people, not for whoever wrote the code."""
+    """Show a warning as a plain line, without its file and source line."""
     click.echo(f"raytune-hpo: {message}", err=True)
 
 
@@ -226,7 +226,7 @@ def _split(words: Sequence[str], options: dict[str, Any], *, as_json: bool) -> t
 
 
 def _why_nothing(results: Results, command: Command) -> str:
-    """Why a search has no result, with the command that failed and what it said."""
+    """Why a search has no result, with the command that failed and its output."""
     from raytune_hpo.facts import Status
 
     failed = next((trial for trial in results if trial.status is Status.FAILED), None)

@@ -1,4 +1,4 @@
-"""What `live` has: run, status, show, log, approve, freeze, thaw, adopt, rollback, diff, replay, baseline."""
+"""Commands of `live`: run, watch, status, show, log, approve, freeze, thaw, adopt, rollback, diff, replay, baseline."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SPEC = click.argument("spec", type=click.Path(exists=True, dir_okay=False, path
 
 
 def _of_a_study(command: _Command) -> _Command:
-    """What every command about a live study takes."""
+    """The arguments and options of every command about a live study."""
     return click.argument("name")(_STORAGE(says_json(command)))
 
 
@@ -103,7 +103,7 @@ def watch(spec: Path, seat: str | None, once: bool, as_json: bool) -> None:
     while mine.read_text(encoding="utf-8") == number:  # until another watch takes over
         try:
             done = fall_back(said["applier"], place, time.time(), term_s)
-        except Exception as error:  # whatever an applier raises: the next look tries again
+        except Exception as error:  # an applier may raise anything: the next check tries again
             done = f"the watch could not help: {error}"
         if done:
             helped.append(done)

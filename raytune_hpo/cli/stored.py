@@ -44,7 +44,7 @@ def studies(is_long: bool, storage: str | None, address: str | None, as_json: bo
         if is_long or (address is None and not as_json and sum(row["facts"] for row in rows) <= _QUICK):
             rows = [{**row, **_outcome(store, row["name"])} for row in rows]
     clocks = [time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created_at"])) for row in rows]
-    # Facts stand for trials where these were not counted.
+    # The number of facts is shown if trials were not counted.
     names = [name for name in (list(rows[0])[2:] if rows else []) if name != "facts" or len(rows[0]) == _SHORT]
     if not any(row.get(_KEPT) for row in rows):
         names = [name for name in names if name != _KEPT]
@@ -64,7 +64,7 @@ def _cell(name: str, value: Any) -> Any:
 
 
 def _check_exists(storage: str) -> None:
-    """Tell a file that was misspelt from one that holds no studies.
+    """Check that a storage's file exists, so that a misspelt path is not shown as an empty storage.
 
     Raises:
         SpecError: there is no such file.
@@ -137,7 +137,7 @@ def best(name: str, storage: str | None, address: str | None, as_json: bool) -> 
     if not results.best_trials:
         if as_json:
             say("", [], as_json=True)
-        _ = results.best_trial  # raises, and says why there is none
+        _ = results.best_trial  # raises with the reason if there is none
     blocks = []
     for trial in ranked(results.best_trials)[: 1 if len(results.goals) == 1 else None]:
         values = ", ".join(f"{goal.metric}={trial.metrics[goal.metric]!r}" for goal in results.goals)
@@ -239,7 +239,7 @@ def report(
 
 
 def _write_until_ended(store: StoredStudies, name: str, out: Path, every_s: float) -> Ledger:
-    """Write the page again whenever there is something new, until the study has ended or until Ctrl-C."""
+    """Rewrite the page whenever there are new facts, until the study has ended or until Ctrl-C."""
     from raytune_hpo.core.ledger import Ledger
     from raytune_hpo.progress.terminal import InPlace
     from raytune_hpo.results import Results

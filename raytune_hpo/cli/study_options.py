@@ -1,4 +1,4 @@
-"""Options that say how a study is run, for every command that runs one."""
+"""Common options of the commands that run a study."""
 
 from __future__ import annotations
 

@@ -87,12 +87,12 @@ def tabulate(
 
 
 def name_for(file: Path) -> str:
-    """A name that stays the same as long as the file does: rows of another objective must not be taken for its own."""
+    """A study name that includes a digest of the file, so that rows of a changed objective are not mixed with old ones."""
     return f"{file.stem}-table-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
 
 
 def _text(results: Results, table: LookupTable | None, out: Path) -> str:
-    """What was written, how much of it can be looked up, and what to do with it; or why nothing can."""
+    """A text that says what was written, how many rows can be looked up, and how to use them; or why none can."""
     from raytune_hpo.display.text import counts_line, duration
     from raytune_hpo.results.summary import first_error
 

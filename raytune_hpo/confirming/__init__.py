@@ -1,7 +1,7 @@
-"""Confirming the winner of a search: the best configurations run again, as a study of their own.
+"""Confirmation of a search's winner: the best configurations are run again, in a separate study.
 
-The best value that a search has seen is too good: of many noisy values the best is a lucky one (the winner's curse). Fresh
-repeats of the few best configurations say what they are worth, and which of them is best.
+The best value of a search is too good: of many noisy values, the best is a lucky one (the winner's curse). Fresh repeats of
+the few best configurations estimate their values without that bias, and which of them is best.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _repeated(objective: Any, candidates: Sequence[Chosen], seed: int) -> tuple[
 def _run(
     search: str, name: str | None, repeated: Any, candidates: Sequence[Chosen], settings: dict[str, Any]
 ) -> Results:
-    """The study of repeats, begun or taken up again."""
+    """Run the study of repeats, new or resumed."""
     # The grid's last parameter runs fastest: every candidate gets its first repeat before any gets its second, and
     # more repeats than last time simply extend the study.
     grid = {

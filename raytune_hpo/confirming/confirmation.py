@@ -1,4 +1,4 @@
-"""The records of a confirmation: immutable, with ways to take them elsewhere."""
+"""The records of a confirmation: its candidates, their estimates, and the search's optimism."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class ConfirmedCandidate:
     """A candidate: a configuration that was run again.
 
     Attributes:
-        numbers: its trials in the search.
-        searched: its values there by metric, the mean where it was tried more than once.
+        numbers: the numbers of its trials in the search.
+        searched: its values in the search by metric, averaged if it was tried more than once.
         estimates: its fresh values by metric.
-        num_failed: fresh repeats that failed; they are in no estimate.
-        by_repeat: the fresh values of the first metric by the number of their repeat; those of one number ran one after the
-            other and share their seed, so that differences between candidates are best taken within it.
-        metric: the first one, of which ``search_value``, ``mean``, ``sd`` and ``interval`` speak.
+        num_failed: fresh repeats that failed; estimates exclude them.
+        by_repeat: the fresh values of the first metric by repeat; those of one repeat ran one after the other and share
+            their seed, so that candidates are best compared within it (common random numbers).
+        metric: the first metric, to which ``search_value``, ``mean``, ``sd`` and ``interval`` refer.
     """
 
     numbers: tuple[int, ...]
@@ -42,7 +42,7 @@ class ConfirmedCandidate:
 
     @property
     def mean(self) -> float:
-        """The mean of the fresh repeats; NaN where all of them failed."""
+        """The mean of the fresh repeats; NaN if all of them failed."""
         return self.estimates[self.metric].mean
 
     @property
@@ -57,18 +57,18 @@ class ConfirmedCandidate:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """An interval for the mean; the intervals of all candidates hold together."""
+        """A confidence interval for the mean, simultaneous with those of the other candidates."""
         return self.estimates[self.metric].interval
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimism:
-    """The optimism of a search: how much better its best looked than it is, in one metric.
+    """The optimism of a search: by how much its best value was too good, in one metric.
 
     Attributes:
         number: the search's best trial in the metric; ``searched`` its value, ``confirmed`` the mean of its repeats.
-        value: by how much it was too good, in the metric's own units; negative where it was better than it looked.
-        interval: for ``value``; None where there are too few repeats for one.
+        value: by how much it was too good, in the metric's own units; negative if it is better than it looked.
+        interval: the confidence interval of ``value``; None if there are too few repeats.
     """
 
     number: int
@@ -83,14 +83,13 @@ class Confirmation:
     """A confirmation: the best configurations of a search after fresh repeats.
 
     Attributes:
-        name: of the search; ``study`` that of the repeats, in the same storage.
-        candidates: best mean in the first metric first; those last that fail more often than not.
-        level: the probability with which the intervals hold, all of them together.
-        optimisms: by metric; without an entry where the search's best has no completed repeat.
-        noises: the standard deviation of one evaluation by metric, pooled over the candidates; None where it was not
-            seen twice.
-        keyword: under which the objective took its fresh seeds; None: it takes none.
-        front: the numbers of the candidates that no other one beats in their means.
+        name: the name of the search; ``study``: that of the study of repeats, in the same storage.
+        candidates: by mean in the first metric, the best first; those that fail more often than not come last.
+        level: the simultaneous confidence level of the intervals.
+        optimisms: by metric; without an entry if the search's best has no completed repeat.
+        noises: the standard deviation of one evaluation by metric, pooled over the candidates; None without repeated values.
+        keyword: the parameter by which the objective took its fresh seeds; None: it takes none.
+        front: the numbers of the candidates whose means no other one dominates.
     """
 
     name: str
@@ -135,7 +134,7 @@ class Confirmation:
 
     @property
     def is_noisy(self) -> bool | None:
-        """Whether repeats of a configuration differ, in any metric; None where none was seen twice."""
+        """Whether repeats of a configuration differ, in any metric; None without repeated values."""
         known = [noise for noise in self.noises.values() if noise is not None]
         return any(known) if known else None
 
@@ -145,7 +144,7 @@ class Confirmation:
 
     @property
     def rivals(self) -> tuple[ConfirmedCandidate, ...]:
-        """The other candidates whose intervals overlap that of the best: the repeats do not decide between them."""
+        """The other candidates whose intervals overlap that of the best: the repeats do not tell them apart."""
         if self.interval is None:
             return ()
         low, high = self.interval

@@ -55,7 +55,7 @@ def _lines(confirmation: Confirmation) -> list[str]:
 
 
 def _optimism_line(confirmation: Confirmation, metric: str) -> str:
-    """A line on how far the search's best was from what it is worth; empty where the objective is the same every time."""
+    """A line on the search's optimism in a metric; empty if the objective is deterministic."""
     found = confirmation.optimisms[metric]
     if confirmation.is_noisy is False and found.value == 0:
         return ""
@@ -107,7 +107,7 @@ def _table_of(confirmation: Confirmation) -> tuple[list[str], list[list[Any]]]:
 
 
 def _picture(confirmation: Confirmation) -> str:
-    """Each candidate's interval and mean in the first metric, and what the search said, hollow."""
+    """Each candidate's interval and mean in the first metric, and its value in the search as a hollow dot."""
     spans = [
         Span(f"trial {candidate.numbers[0]}", candidate.mean, candidate.interval, candidate.search_value)
         for candidate in confirmation.candidates

@@ -29,7 +29,7 @@ def confirmation_of(results: Results, chosen: Sequence[Chosen], outcome: Results
     """The confirmation of a search.
 
     Args:
-        outcome: of the study of repeats.
+        outcome: the results of the study of repeats.
         keyword: see Confirmation.
 
     Raises:
@@ -93,7 +93,7 @@ def _rank(candidate: ConfirmedCandidate, goal: Goal) -> tuple[bool, float]:
 def _optimism(goal: Goal, chosen: Sequence[Chosen], values: _Values) -> Optimism | None:
     """The optimism of the search's best single trial among the chosen, which was picked before its repeats were seen.
 
-    So the interval is that of one mean: nothing was selected by these values.
+    So the interval is that of a single mean: nothing was selected by these values.
     """
     trials = [
         (goal.loss(float(trial.metrics[goal.metric])), trial.number, one) for one in chosen for trial in one.trials

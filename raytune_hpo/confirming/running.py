@@ -1,4 +1,4 @@
-"""Studies that run something of a search again: with its settings, under a name of their own."""
+"""Follow-up studies: they run configurations of a search again, with its settings, under a separate name."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
-    """The settings that another study takes over from its search; how it ran, if it runs in the same way again.
+    """The settings that a follow-up study takes over from its search; those of the runtime only if that is the same.
 
     Raises:
-        SpecError: the objective made the space, so that it cannot be called with a configuration.
+        SpecError: the objective defined the space, so that it cannot be called with a configuration.
     """
     if results.spec.grows:
         raise SpecError(
@@ -41,7 +41,7 @@ def as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
 
 
 def run_named(objective: Any, space: Any, search: str, suffix: str, name: str | None, **settings: Any) -> Results:
-    """A study of that name, begun or taken up again; without one, under the first name after the search that fits."""
+    """Run a study of this name, new or resumed; None: under the first derived name that is free or has the same spec."""
     attempt = 1
     while True:
         ending = suffix if attempt == 1 else f"{suffix}-{attempt}"

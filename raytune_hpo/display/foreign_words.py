@@ -1,6 +1,6 @@
-"""Words of other tuners, and the words for the same things here: hints in errors, for those who come from elsewhere.
+"""Names from other tuners and their equivalents here, as hints in errors for users of those tuners.
 
-A hint is what to write instead. Ours are found first: no name in these tables is one of this package's own.
+A hint says what to write instead. No name in these tables is one of this package's own.
 """
 
 from __future__ import annotations
@@ -147,10 +147,10 @@ SCHEDULERS: Mapping[str, str] = _table(
 
 
 def explains_keywords(function: _Function) -> _Function:
-    """Decorator that answers a keyword which the function does not have with the one that was meant.
+    """Decorator that names the equivalent keyword in the error for an unknown one.
 
     Raises:
-        TypeError: by the decorated function, naming the keyword and what it may be here.
+        TypeError: by the decorated function; the message has the keyword and its equivalent.
     """
     parameters = inspect.signature(function).parameters
     known = [
@@ -178,7 +178,7 @@ def _keyword_hint(word: str, known: Iterable[str], *, passes_on: bool) -> str:
 
 
 def no_attribute(owner: str, name: str, hints: Mapping[str, str], known: Iterable[str] = ()) -> AttributeError:
-    """The error for a name that is not there: what it is called here, or the nearest name that there is."""
+    """The error for an unknown name: its equivalent here, or the most similar known name."""
     if name in hints:
         return AttributeError(f"{owner} has no attribute {name!r}; here it is {hints[name]}")
     listed = "" if name.startswith("_") or not known else f"; {nearest(name, known)}"

@@ -7,7 +7,7 @@ _FAR = 8.0  # an outlier is this many times farther from the best than most valu
 
 
 def end_without_outliers(best: float, most: float, worst: float) -> float:
-    """The worst value that an axis shows: the worst there is, unless it lies far beyond most of the others.
+    """The worst value that an axis shows: the worst of all, unless it is far beyond most of the others.
 
     Args:
         best: the lowest loss.

@@ -1,4 +1,4 @@
-"""Experiments: a whole search, many times over, on a virtual clock.
+"""Experiments: a whole search, repeated many times on a virtual clock.
 
     plan = Plan(sampler=preset("GP", "EI"), until=Until.read(["goal=0.99", "time=12h"]))
     found = run_experiment("table.csv", 100, plan, folder="experiments")

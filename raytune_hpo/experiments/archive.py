@@ -2,9 +2,9 @@
 
     experiment.json        the task and the plan, which must stay the same
     repeat-00017.csv       the steps of one search
-    estimates-00017.csv    what the model thought before each of them, if that was asked for
+    estimates-00017.csv    the model's predictions before each of them, if that was asked for
 
-Each file is written whole, the steps last: a repeat has ended when its steps are there.
+Each file is written atomically, the steps last: a repeat has ended if its steps are there.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Archive:
         return sorted(int(found[1]) for path in self.folder.iterdir() if (found := _STEPS_FILE.match(path.name)))
 
     def keep(self, repeat: int, outcome: SearchOutcome) -> None:
-        """Write down how a repeat ended."""
+        """Write the tables of a repeat."""
         if outcome.estimates is not None:
             write_whole(self._place("estimates", repeat), outcome.estimates.to_csv(index=False))
         write_whole(self._place("repeat", repeat), outcome.steps.to_csv(index=False))
@@ -143,7 +143,7 @@ def _intact(path: Path, way_out: str) -> AbstractContextManager[None]:
 
 
 def _identity(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What must stay the same: the task, the plan, and the parts with all their options, so that new defaults are seen."""
+    """What must stay the same: the task, the plan, and the parts with all their options, so that new defaults show."""
     plan = {key: value for key, value in spec["plan"].items() if key not in spec["parts"]}
     parts = {
         role: part and {**part, "options": current_options(role, part["name"], part["options"])}

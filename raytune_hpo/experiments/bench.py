@@ -19,8 +19,8 @@ from raytune_hpo.errors import SpecError, nearest
 
 MODULE = "tasks.py"
 VARIABLE = "RAYTUNE_HPO_BENCH"  # the folder of tasks that are named without one
-_TRIAL_S = 1.0  # of a trial, where a task does not say how long it takes: seconds then count trials
-_WALL_CLOCK = "train"  # the tag of tasks that are timed by the clock on the wall, which never says the same twice
+_TRIAL_S = 1.0  # the duration of a trial if its task gives none: seconds then count trials
+_WALL_CLOCK = "train"  # the tag of tasks that are timed by the wall clock, and so are not reproducible
 
 
 def has_tasks(folder: Path) -> bool:
@@ -80,5 +80,5 @@ def learning_curve(folder: Path, name: str, config: Mapping[str, Any]) -> list[t
 
 
 def _seconds(time: float) -> float:
-    """A duration as it may stand in a trial: surrogates may predict that something takes less than no time."""
+    """A duration that is not negative: surrogates may predict negative ones."""
     return max(float(time), 0.0) if math.isfinite(time) else 0.0

@@ -39,7 +39,7 @@ class Comparison:
     """Experiments in one table, one row each.
 
     Args:
-        horizons_s: the times after which success is looked at; empty: parts of the shortest time limit.
+        horizons_s: the times at which success rates are computed; empty: fractions of the shortest time limit.
 
     Raises:
         SpecError: a horizon that an experiment has not reached.
@@ -53,7 +53,7 @@ class Comparison:
 
     @cached_property
     def horizons_s(self) -> tuple[float, ...]:
-        """The times after which success is looked at."""
+        """The times at which success rates are computed, in seconds."""
         asked = [experiment.horizons() for experiment in self.experiments if experiment.plan.until.goal is not None]
         return self._given or tuple(min(asked, key=max, default=[]))
 

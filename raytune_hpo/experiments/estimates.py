@@ -1,6 +1,6 @@
 """Estimates of a model before each step: mean, variance and acquisition of the rows among which a suggestion was chosen.
 
-They travel in the ``meta`` of trials, so a search with estimates is the same search without.
+They are stored in the ``meta`` of trials, and change nothing about the search.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHORTLIST = 64  # ranked rows of which estimates are kept
 
 @runtime_checkable
 class RankingSampler(Protocol):
-    """A sampler that can say what a suggestion was chosen from. See ``samplers.model_based``."""
+    """A sampler that exposes the ranked candidates of a suggestion. See ``samplers.model_based``."""
 
     def select(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Selection: ...
 
@@ -50,7 +50,7 @@ class EstimatingSampler:
         return bound
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
-        """What the sampler suggests, with estimates where a model had a say."""
+        """The sampler's suggestion, with estimates if a model made it."""
         selection: Selection = self.sampler.select(number, pending, rng)
         suggestion, ranked = selection.suggestion, selection.ranked
         if ranked is None or isinstance(suggestion, Signal):
@@ -77,7 +77,7 @@ class EstimatingSampler:
 
 
 class EstimatingReader(EstimatingSampler):
-    """One whose sampler learns from trials that have paused."""
+    """An ``EstimatingSampler`` for a sampler that also learns from paused trials."""
 
     traits: ClassVar[Traits] = Traits(reads_reports=True)
 

@@ -18,7 +18,7 @@ from raytune_hpo.experiments.summary import Summary
 if TYPE_CHECKING:
     import pandas as pd
 
-_HORIZONS = (1 / 12, 1 / 4, 1 / 2, 1)  # parts of the time of an experiment, after which success is looked at
+_HORIZONS = (1 / 12, 1 / 4, 1 / 2, 1)  # fractions of an experiment's time at which success rates are computed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ class Experiment:
         return max((float(o.steps["total_s"].iloc[-1]) for o in self.outcomes.values() if len(o.steps)), default=0.0)
 
     def horizons(self) -> list[float]:
-        """The seconds after which success is looked at if nobody says otherwise: parts of ``longest_s``."""
+        """The default times at which success rates are computed, in seconds: fractions of ``longest_s``."""
         return [share * self.longest_s for share in _HORIZONS]
 
     def checked(self, horizons_s: Sequence[float]) -> list[float]:

@@ -1,6 +1,6 @@
-"""Figures of experiments: how repeated searches got on with time. Pure functions; each experiment has a colour.
+"""Figures of experiments: the progress of repeated searches over time. Pure functions; each experiment has a colour.
 
-One panel for each task: what is better on one says nothing about another.
+One panel for each task, since values of different tasks cannot be compared.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _POINTS = 240  # of a line
 _BANDED = 4  # experiments in one panel, up to which their bands can be told apart
 _BESIDE = 3  # experiments whose names fit beside the title
 _NAME_PX, _NAMES_IN_A_ROW = 22, 2  # of those that do not
-_NO_ARM = "random"  # what stands for an arm where none had a hand in it
+_NO_ARM = "random"  # shown for trials that no arm suggested
 _BINS = 24  # of the time, in which the turns of arms are counted
 
 
 def best_with_time(experiments: Sequence[Experiment]) -> Any:
-    """The best value with time: the median repeat, and the band between the 10th and the 90th in a hundred."""
+    """The best value over time: the median of the repeats, and the band between the 10th and 90th percentiles."""
     titles = (
         "best {metric} so far on {task}: the median, and 80% of repeats",
         "best {metric} so far on {task}: the median",
@@ -58,7 +58,7 @@ def best_with_time(experiments: Sequence[Experiment]) -> Any:
 
 
 def share_with_time(experiments: Sequence[Experiment]) -> Any:
-    """The share of repeats that had reached the goal, with time and a 95 % interval."""
+    """The share of repeats that had reached the goal, over time, with a 95 % interval."""
     titles = (
         "repeats that reached the goal on {task}, and the 95% interval",
         "repeats that reached the goal on {task}",
@@ -79,7 +79,7 @@ def share_with_time(experiments: Sequence[Experiment]) -> Any:
 
 
 def turns_of_arms(experiments: Sequence[Experiment]) -> Any:
-    """The share of each arm in the suggestions of all repeats, with time."""
+    """The share of each arm in the suggestions of all repeats, over time."""
     armed = [experiment for experiment in experiments if experiment.summary.turns_of_arms()]
     if not armed:
         return style.nothing("no sampler of these has arms")

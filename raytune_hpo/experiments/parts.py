@@ -1,4 +1,4 @@
-"""Sampler and scheduler of a plan, completed for a task: with its truth to look up, and the last step of its trials."""
+"""Sampler and scheduler of a plan, completed for a task with its truth and the last step of its trials."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from raytune_hpo.experiments.tasks import Task
 from raytune_hpo.registry import installed, load, option_names
 from raytune_hpo.schedulers.presets import PRESETS
 
-TRUTH = "truth"  # an option that is the task's own, and no JSON
+TRUTH = "truth"  # an option that the task provides, since it is not JSON
 _LAST = "max_steps"
 
 
@@ -27,7 +27,7 @@ def sampler_for(wanted: Any, task: Task) -> Any:
 
 
 def scheduler_for(wanted: Any, task: Task) -> Any:
-    """The scheduler as ``Tuner`` takes it, a preset written out; ``max_steps`` is the task's where nobody gave it.
+    """The scheduler as ``Tuner`` takes it, with presets expanded; ``max_steps`` defaults to the task's.
 
     Raises:
         SpecError: it is unknown, or an object, or the task has no steps at which a trial could be stopped.

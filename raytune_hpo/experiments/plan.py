@@ -18,7 +18,7 @@ class Until:
 
     Attributes:
         goal: a value of the metric; None: not by value.
-        time_s: virtual seconds of trials and the processor's seconds of the optimizer together; None: not by time.
+        time_s: virtual seconds of trials plus CPU seconds of the optimizer; None: no limit.
         num_trials: how many trials a search may have.
     """
 
@@ -50,10 +50,10 @@ class Until:
         return cls(**found)
 
     def checked(self, horizons_s: Sequence[float], whose: str = "searches") -> list[float]:
-        """The times after which success is looked at, none of which may come after a search has to end.
+        """Check the times at which success rates are computed: none may be later than the time limit of a search.
 
         Raises:
-            SpecError: one comes later, when nobody knows what a search would have reached.
+            SpecError: one is later, when the result of a search is unknown.
         """
         for horizon in horizons_s:
             if self.goal is not None and self.time_s is not None and horizon > self.time_s:

@@ -30,7 +30,7 @@ _WARM_UP_TRIALS = 12  # enough that a model has been fitted
 
 @dataclass(frozen=True, kw_only=True)
 class RepeatedSearch:
-    """What all repeats of an experiment share."""
+    """The task and settings that all repeats of an experiment share."""
 
     task: Task
     plan: Plan
@@ -39,7 +39,7 @@ class RepeatedSearch:
 
 @dataclass(frozen=True)
 class PackedSearch:
-    """A search on its way to other processes, each of which unpacks it once: a table of 20,000 rows takes a while."""
+    """A pickled search for other processes, each of which unpickles it once: a table of 20,000 rows takes a while."""
 
     digest: str
     data: bytes = field(compare=False, repr=False)
@@ -66,10 +66,10 @@ def run_experiment(
         plan: how each repeat is run.
         name: of the experiment; by default after the task and the sampler.
         folder: where experiments are kept, each in a folder of its name; None: this one is not kept.
-        estimates: whether to record what the model thought before each step.
-        runtime: "ray", or "local": one repeat after the other in this process. Both give the same tables but for the
-            seconds that the optimizer took.
-        max_jobs: repeats at the same time on Ray; None: as many as there is room for.
+        estimates: whether to record the model's predictions before each step.
+        runtime: "ray", or "local": one repeat after the other in this process. Both give the same tables, except for the
+            optimizer's own seconds.
+        max_jobs: repeats at the same time on Ray; None: as many as fit.
 
     Raises:
         SpecMismatch: an experiment of the same name has another task or plan, or has kept no estimates so far.
@@ -143,7 +143,7 @@ def default_experiment_name(task: Task, plan: Plan, spec: StudySpec) -> str:
 
 
 def archive_spec(task: Task, plan: Plan, spec: StudySpec) -> dict[str, Any]:
-    """What two runs of one experiment must agree on, parts with all their options and versions among it.
+    """The spec on which two runs of one experiment must agree, including parts with all their options and versions.
 
     Args:
         spec: of one repeat's study.
@@ -231,7 +231,7 @@ def _unpacked(parcel: PackedSearch) -> RepeatedSearch:
 
 
 def _warm_up(search: RepeatedSearch) -> None:
-    """Have everything imported before the optimizer's seconds are counted: importing is not thinking."""
+    """Import everything before the optimizer's seconds are counted, which should not include imports."""
     num_trials = min(_WARM_UP_TRIALS, search.plan.until.num_trials)
     settings = search_settings(search.task, search.plan, 0)
     with start_simulation(**{**settings, "num_trials": num_trials}, num_workers=search.plan.num_workers) as run:

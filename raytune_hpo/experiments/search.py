@@ -82,10 +82,10 @@ def outcome_of(task: Task, plan: Plan, repeat: int, *, estimates: bool = False) 
 
 
 def search_settings(task: Task, plan: Plan, repeat: int, *, estimates: bool = False) -> dict[str, Any]:
-    """The study of one search, as keywords of ``Tuner`` and ``simulate``; how many workers it has is the plan's to say.
+    """The study of one search, as keywords of ``Tuner`` and ``simulate``, except the number of workers.
 
     Args:
-        estimates: whether trials carry what the model thought of them. It counts as the optimizer's time.
+        estimates: whether trials include the model's predictions, whose computation counts as the optimizer's time.
 
     Raises:
         SpecError: the plan does not fit the task.
@@ -120,7 +120,7 @@ def typed(frame: pd.DataFrame, types: Mapping[str, str] = TYPES) -> pd.DataFrame
 
 
 def _require_values(ended: Sequence[Trial], task: Task, repeat: int) -> None:
-    """Refuse a search that has found nothing at all: its table would say so without a reason."""
+    """Refuse a search in which no trial has a value, with a reason, which its table would not show."""
     if not ended or any(t.status is not Status.FAILED and task.metric in t.metrics for t in ended):
         return
     failed = next((trial for trial in ended if trial.error is not None), None)

@@ -29,12 +29,12 @@ from raytune_hpo.samplers.strategies import STRATEGIES
 
 FOLDER = "experiments"  # in which experiments are kept unless the user says otherwise
 _PORTFOLIO = ("arms", "strategy", "failover", "penalty", "penalty_weight", "n_initial")
-# Three ways to say which sampler: one of its own, a mode of the literature, or a portfolio of arms.
+# Three ways to choose a sampler: by name, by a mode of the literature, or as a portfolio of arms.
 _WAYS = (("sampler",), ("mode", "spec"), _PORTFOLIO)
 _OF_PLAN = ("scheduler", "until", "workers", "seed", "warm_up")
 _OF_RUN = ("repeats", "conf", "metric", "minimise", "name", "out", "horizons", "estimates", "jobs", "serial")
 KEYS = (*(key for way in _WAYS for key in way), *_OF_PLAN, *_OF_RUN)
-# Types of the values that nobody else checks.
+# Types of the values that are not checked elsewhere.
 _TYPES: tuple[tuple[tuple[str, ...], type | tuple[type, ...], str], ...] = (
     (("mode", "spec", "metric", "name", "out", "conf"), str, "text"),
     (("minimise", "estimates", "serial"), bool, "true or false"),
@@ -52,10 +52,10 @@ class ExperimentSettings:
         task, plan, num_repeats: the experiment.
         name: of the experiment; None: after the task and the sampler.
         folder: in which experiments are kept.
-        estimates: whether to record what the model thought before each step.
+        estimates: whether to record the model's predictions before each step.
         runtime: "ray" or "local".
-        max_jobs: repeats at the same time on Ray; None: as many as there is room for.
-        horizons_s: the times after which success is looked at; empty: parts of the time.
+        max_jobs: repeats at the same time on Ray; None: as many as fit.
+        horizons_s: the times at which success rates are computed; empty: fractions of the time limit.
     """
 
     task: Task
@@ -150,7 +150,7 @@ def plan_of(settings: Mapping[str, Any]) -> Plan:
 
 
 def horizons_of(horizons: Any) -> list[float]:
-    """The seconds after which success is looked at, from a list of durations or from "1h,6h,12h"; None: an empty list.
+    """The times at which success rates are computed, in seconds, from a list of durations or "1h,6h,12h"; empty for None.
 
     Raises:
         SpecError: one of them is not a duration.

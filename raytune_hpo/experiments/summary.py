@@ -1,6 +1,6 @@
-"""Summary of repeated searches: success rates with intervals, times to the goal, the best value with time.
+"""Summary of repeated searches: success rates with intervals, times to the goal, the best value over time.
 
-r  the number of searches; h  the number of times at which one looks
+r  the number of searches; h  the number of times at which they are evaluated
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Summary:
         searches: their tables, see ``search.search``.
         goal: the value to be reached; None: there is no goal.
         mode: "min" or "max".
-        num_trials: how many trials a search could have; None: that was not what ended any.
+        num_trials: how many trials a search could have; None: no search ended because of that.
     """
 
     searches: Sequence[pd.DataFrame]
@@ -56,7 +56,7 @@ class Summary:
         return p, max(0.0, middle - half), min(1.0, middle + half)
 
     def num_cut_short(self, within_s: float) -> int:
-        """How many searches used up their trials before that time, so that nobody knows what they would have reached."""
+        """How many searches used up their trials before that time, so that their result then is unknown."""
         return sum(
             math.isinf(time) and len(frame) == self.num_trials and float(frame["total_s"].iloc[-1]) < within_s
             for frame, time in zip(self.searches, self.times_to_goal_s.tolist(), strict=True)

@@ -34,11 +34,11 @@ class Task:
     """A space and an objective on which searches are repeated.
 
     Attributes:
-        objective: its reports and its result carry virtual seconds as ``cost_s``.
-        num_steps: of a whole trial; None: it reports none.
-        truth: the metric of a configuration, where it can be looked up.
-        final: the objective without its reports, which is quicker where nobody looks at them.
-        digest: of the file or table that the objective answers from.
+        objective: the objective, whose reports and result have virtual seconds as ``cost_s``.
+        num_steps: the steps of a whole trial; None: it reports none.
+        truth: the metric of a configuration, if it can be looked up.
+        final: the objective without reports, which is quicker if they are not needed.
+        digest: the digest of the file or table behind the objective.
     """
 
     name: str
@@ -88,8 +88,8 @@ def find_task(
     ("min"), ``num_steps``, ``truth`` and ``final``; see Task.
 
     Args:
-        conf: of a table, the ``hp_conf`` file of its space.
-        metric, mode: of a table or a Python file, instead of its own.
+        conf: the ``hp_conf`` file of a table's space.
+        metric, mode: override those of a table or a Python file.
 
     Raises:
         SpecError: there is no such task, or an argument does not go with it.

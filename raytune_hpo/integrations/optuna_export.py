@@ -22,7 +22,7 @@ _STATES = {
     Status.RUNNING: "RUNNING",
     Status.COMPLETED: "COMPLETE",
     Status.PRUNED: "PRUNED",
-    Status.PAUSED: "PRUNED",  # its samplers learn from those by their last reports, and from running ones nothing
+    Status.PAUSED: "PRUNED",  # Optuna's samplers learn from pruned trials' last reports, not from running trials
     Status.FAILED: "FAIL",
 }
 

@@ -60,7 +60,7 @@ def from_optuna(
             parameter that only some trials have becomes a choice, None where it is absent; "/" in names becomes ".".
         config: makes a configuration of ``space`` from a trial's flat parameters; by default they are the configuration.
         metric: what to call the values; by default what the study calls them, or "value".
-        sampler, scheduler: what continues the study, as for Tuner.
+        sampler, scheduler: those with which the study is continued, as for Tuner.
         name: by default the study's own.
         storage: as for Tuner, on this machine; with None the study is kept nowhere.
 

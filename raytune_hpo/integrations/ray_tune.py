@@ -45,11 +45,11 @@ def _searcher_class() -> type:
 
 
 class Conversation:
-    """A study that is asked and told by the ids of Ray Tune's trials. What happened in it is a list of facts.
+    """A study that is asked and told by the ids of Ray Tune's trials. Its journal is a list of facts.
 
     Args:
         points: configurations to suggest first.
-        facts: of a study of the same settings that goes on here; none begin a new one.
+        facts: those of a study with the same settings, which is continued; empty: a new study.
 
     Raises:
         SpecMismatch: facts of other settings.
@@ -81,7 +81,7 @@ class Conversation:
             self._facts += self._core.open(self._clock.now(), self._spec)
 
     def suggest(self, trial_id: str) -> Mapping[str, Any] | None:
-        """A trial's configuration; None where there is none before another trial has ended, or if ``is_over``."""
+        """A configuration for a trial; None if there is none until another trial has ended, or if ``is_over``."""
         if self._points and trial_id not in self._numbers:
             self._enqueue(self._points.pop(0))
         lease = self._step(AskTrials(worker=trial_id, at=self._clock.now()))
@@ -97,7 +97,7 @@ class Conversation:
         return self._core.ledger.stopped is not None
 
     def tell(self, trial_id: str, metrics: Mapping[str, Any] | None, error: str | None = None) -> None:
-        """How a trial ended; one that was never suggested or has been told before is left aside.
+        """Record how a trial ended; one that was never suggested, or has been told before, is ignored.
 
         Without a finite value of each goal it has failed.
         """

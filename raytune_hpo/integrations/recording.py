@@ -28,7 +28,7 @@ from raytune_hpo.facts import (
 from raytune_hpo.spec import StudySpec, stored_spec
 from raytune_hpo.trial import Report, Trial, evolve, unpacked
 
-_OF_NO_ATTEMPT = (Printed, Saved, Released)  # facts of which no logger hears; checkpoints stay where they are
+_OF_NO_ATTEMPT = (Printed, Saved, Released)  # facts that loggers do not get; checkpoints are not copied
 
 
 class AttemptKey(NamedTuple):
@@ -46,10 +46,10 @@ def attempt_key(trial: Trial) -> AttemptKey:
 
 
 class TrialRecorder(ABC):
-    """Base class of loggers: a Recorder that hears about each attempt in order, and only what its record lacks.
+    """Base class of loggers: a Recorder that records each attempt in order, and only what its record lacks.
 
-    It follows one study at a time. Recording must be repeatable: after a crash, an attempt that is not in the record up
-    to its end is told again from its beginning.
+    It follows one study at a time. Recording must be idempotent: after a crash, an attempt that is not recorded up to its
+    end is recorded again from its beginning.
 
     Attributes:
         best: the best completed trial so far, by the first metric.

@@ -1,4 +1,4 @@
-"""Result of tuning an algorithm: what was found, and how long it took serially and in parallel."""
+"""Result of tuning an algorithm: the configurations by error, and the times of the serial and the parallel pass."""
 
 from __future__ import annotations
 

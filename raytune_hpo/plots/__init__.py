@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 class Plots:
     """What ``results.plot`` offers; each returns a plotly figure, which a notebook shows by itself.
 
-    Where a metric may be named it is the first goal by default, and may be any that trials reported. Where parameters
-    may be named, those that matter most are drawn by default. Of very many trials the best and an even choice of the
-    others are drawn, and the figure says so; what is computed is computed from all of them.
+    A ``metric`` is by default the first goal, and may be any that trials reported. ``parameters`` are by default the most
+    important ones. Of very many trials, the best and an even selection of the others are drawn, and the figure says so;
+    computed values use all of them.
 
     Raises:
         HpoError: plotly is not installed; ``pip install "raytune_hpo[plots]"``.
@@ -47,7 +47,7 @@ class Plots:
         return best_so_far_plot(self._results, against)
 
     def curves(self, metric: str | None = None) -> Any:
-        """What trials reported step by step; the pruned ones end in a mark."""
+        """Learning curves: the metric by step; pruned ones end in a mark."""
         from raytune_hpo.plots.curves import curves_plot
 
         return curves_plot(self._results, metric)
@@ -132,7 +132,7 @@ class Plots:
         return pareto_3d_plot(self._results, metrics)
 
     def hypervolume(self, reference: Mapping[str, float] | Sequence[float] | None = None) -> Any:
-        """How much of the space of metrics was dominated after each trial; ``reference`` as for ``results.hypervolume``."""
+        """The hypervolume dominated by the front after each trial; ``reference`` as for ``results.hypervolume``."""
         from raytune_hpo.plots.hypervolume import hypervolume_plot
 
         return hypervolume_plot(self._results, reference)
@@ -144,10 +144,10 @@ class Plots:
         return metric_coordinates_plot(self._results)
 
     def page(self, path: str | PathLike[str], *, refresh_s: float | None = None) -> None:
-        """Write all that says something about this study as one HTML page that opens anywhere, offline too.
+        """Write all figures that apply to this study as one self-contained HTML page, which also works offline.
 
         Args:
-            refresh_s: seconds after which an open page reads itself again, for a study that still runs.
+            refresh_s: seconds after which an open page reloads itself, for a study that still runs.
         """
         from raytune_hpo.plots.page import write_page
 

@@ -1,4 +1,4 @@
-"""The figure of a portfolio's arms: how many trials each suggested, and where it found something better than before."""
+"""The figure of a portfolio's arms: how many trials each suggested, and which of them were the best so far."""
 
 from __future__ import annotations
 

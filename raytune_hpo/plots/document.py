@@ -27,7 +27,7 @@ def document(title: str, body: str, *, note: str = "", refresh_s: float | None =
 
     Args:
         note: a last sentence for its foot.
-        refresh_s: seconds after which an open page reads itself again.
+        refresh_s: seconds after which an open page reloads itself.
     """
     title = html.escape(title)
     seconds = "null" if refresh_s is None else json.dumps(refresh_s)
@@ -103,7 +103,7 @@ def anchor(title: str, metric: int | None = None) -> str:
 
 
 class Cell(NamedTuple):
-    """A cell that is sorted by something else than what it says."""
+    """A table cell with a sort key other than its text."""
 
     text: str
     value: float

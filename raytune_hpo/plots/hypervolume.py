@@ -1,4 +1,4 @@
-"""The figure of the attained hypervolume: how much of the space of metrics was dominated after each trial."""
+"""The hypervolume figure: the hypervolume that the front dominates after each trial."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def hypervolume_plot(results: Results, reference: Mapping[str, float] | Sequence[float] | None = None) -> Any:
-    """One line; each corner is a trial that the front took in.
+    """One step line; each corner is a trial that joined the front.
 
     Args:
         reference: see ``Results.hypervolume``.

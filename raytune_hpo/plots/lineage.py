@@ -1,4 +1,4 @@
-"""The figure of a population: who went on from whom, and the schedule of settings that this made."""
+"""The lineage figure of a population: which segment went on from which, and the resulting schedule of settings."""
 
 from __future__ import annotations
 

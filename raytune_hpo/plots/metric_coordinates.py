@@ -1,4 +1,4 @@
-"""The parallel coordinates of metrics: every completed trial is a line through what it was measured by."""
+"""The parallel-coordinates figure of metrics: every completed trial is a line through its metrics."""
 
 from __future__ import annotations
 

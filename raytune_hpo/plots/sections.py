@@ -1,4 +1,4 @@
-"""Sections of a page: the figures that say something about a study, each with a sentence on how to read it."""
+"""Sections of a page: the figures that apply to a study, each with a sentence on how to read it."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
 _MAX_METRICS = 4  # that have figures of their own
-_FEW = 3  # trials below which most figures say nothing
+_FEW = 3  # trials that most figures need
 _TURNS = 10  # of a second arm: before, `auto` has as good as one
 _CURVES = "What trials reported step by step, and where they were stopped or set aside."
-_ENOUGH = 8  # trials with a value from which on the figures of parameters say something
+_ENOUGH = 8  # trials with a value that figures of parameters need
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Section:
 
     Attributes:
         says: how to read it.
-        metric: the position of the metric that it is about; None if it is about the study.
+        metric: the index of its metric; None if it is about the whole study.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The view of a study that figures of parameters share: one metric, and what was tried of each parameter."""
+"""The view of a study for figures of parameters: one metric, and the tried values of each parameter."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 _MOST_FAILED = 200
-_PAIRED = 16  # parameters among which pairs are looked for
+_PAIRED = 16  # parameters whose pairs are considered
 
 
 @dataclass(frozen=True, eq=False)
 class View(MetricSeries):
-    """One metric of a study, and what its trials tried of each parameter.
+    """One metric of a study, and the tried values of each parameter.
 
     Attributes:
         goal: the metric; one that is not among the study's goals is drawn as if it were minimised.
@@ -113,7 +113,7 @@ def rows_by_status(view: View, rows: Positions) -> list[tuple[Status, Positions]
 
 
 def why_nothing(view: View) -> str:
-    """What to say instead of a figure of parameters."""
+    """The text in place of a figure of parameters that cannot be drawn."""
     if not view.tried.parameters:
         return "no parameter of this study varies"
     if len(view.valued):

@@ -1,4 +1,4 @@
-"""The progress of a running study: one line of a terminal, one card of a notebook, plain lines of a log.
+"""Progress display of a running study: a line in a terminal, a card in a notebook, or plain lines in a log.
 
 A terminal's line and a notebook's card update in place; anything else (a log file, a job's output) gets a plain line now
 and then, and the last one.
@@ -17,14 +17,14 @@ from raytune_hpo.progress.terminal import StudyLine
 
 
 class Display(Protocol):
-    """Where the newest state of a study is shown."""
+    """A display of the newest state of a study."""
 
     def say(self, text: str) -> None:
         """Show a sentence, until there is a state to be shown."""
         ...
 
     def unsay(self) -> None:
-        """Take the sentence back: there will be no state."""
+        """Remove the sentence: there will be no state."""
         ...
 
     def show(self, snapshot: Snapshot, rate: float | None) -> None: ...

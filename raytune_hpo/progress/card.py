@@ -1,7 +1,7 @@
 """The card of a running study: plain HTML with one small picture for each metric.
 
-Colours come from the page around it, but for a few that are readable on white and on black; every style is inline,
-because notebooks take style sheets out of what they do not trust. What came from a user is escaped.
+Colours come from the page around it, except for a few that are readable on white and on black; every style is inline,
+because notebooks strip style sheets from untrusted output. Text from users is escaped.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def card(snapshot: Snapshot, rate: float | None, note: str = "") -> str:
     """The card of a study as HTML.
 
     Args:
-        rate: trials per second that finish or pause; None where there is nothing to tell it from.
+        rate: trials per second that finish or pause; None if unknown.
         note: something that went wrong with the card itself.
     """
     status = snapshot.status

@@ -46,7 +46,7 @@ class Card:
         self.show(snapshot, rate)
 
     def forget_place(self) -> None:
-        """Have the next ``show`` put the card below the cell that runs then; the older ones are updated with it."""
+        """Make the next ``show`` put a card below the cell that then runs; earlier cards are updated with it."""
         self._last = ""
 
 
@@ -54,7 +54,7 @@ class Live:
     """A card that follows a study from a daemon thread, until the study has ended or ``stop`` is called.
 
     Args:
-        look: takes the newest picture.
+        look: fetches the newest snapshot.
     """
 
     def __init__(self, look: Callable[[], Snapshot]) -> None:
@@ -93,7 +93,7 @@ class Live:
             if self._last is not None:  # the card itself says why it does not change any more
                 with self._lock:
                     self._card.show(self._last, None, note=str(error))
-        except Exception:  # the kernel or Ray is shutting down: a card must not print a traceback into somebody's cell
+        except Exception:  # the kernel or Ray is shutting down: a card must not print a traceback into a cell
             _log.debug("a card is not updated any more", exc_info=True)
 
     def _update(self, snapshot: Snapshot) -> None:

@@ -1,4 +1,4 @@
-"""Progress in words: how far a study is, how quickly it goes on, how long it will take."""
+"""Progress in words: how far a study is, its rate, and the time left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def line(status: StudyStatus, rate: float | None, *, first_failure: str = "", nu
     """The progress line of a study, the most important first: terminals cut it at their width.
 
     Args:
-        rate: trials per second that finish or pause; None where there is nothing to tell it from.
+        rate: trials per second that finish or pause; None if unknown.
         first_failure: why the first trial that failed did so; it stands where terminals do not cut it.
         num_reporting: of a study that has ended without a completed trial, how many unfinished ones have reports.
     """
@@ -53,7 +53,7 @@ def times(status: StudyStatus, rate: float | None) -> list[str]:
 
 
 def time_left(status: StudyStatus, rate: float | None) -> float | None:
-    """Seconds until the nearest of the study's limits, as far as one can tell."""
+    """An estimate of the seconds until the nearest of the study's limits; None if unknown."""
     limits, ends = status.limits, []
     if limits.time_budget_s is not None:
         ends.append(max(0.0, limits.time_budget_s - status.elapsed_s))

@@ -1,7 +1,6 @@
-"""JSON records of trials, studies and errors: the one form in which every face hands them out.
+"""JSON records of trials, studies and errors, the same on the command line, over HTTP and in exports.
 
-Every record can be written as strict JSON once it has gone through ``plain``, which makes None of numbers that are not
-finite.
+``plain`` turns every record into strict JSON: numbers that are not finite become None.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def plain(value: Any) -> Any:
 
 
 def trial_record(trial: Trial) -> dict[str, Any]:
-    """The record of a trial without its reports, as it stands in lists."""
+    """The record of a trial without its reports, for lists."""
     return {
         "number": trial.number,
         "status": trial.status.value,
@@ -67,7 +66,7 @@ def full_trial_record(trial: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
     """The full record of a trial, with its reports and attempts.
 
     Args:
-        facts: those about this trial, of which attempts know more than the trial does.
+        facts: the facts about this trial, which have details of its attempts.
     """
     return {
         **trial_record(trial),
@@ -82,7 +81,7 @@ def full_trial_record(trial: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
 
 
 def attempt_records(facts: Sequence[Fact]) -> list[dict[str, Any]]:
-    """The records of a trial's attempts: their workers, what they went on from, ends, outputs and errors."""
+    """The records of a trial's attempts: workers, resume points, ends, outputs and errors."""
     attempts: dict[int, dict[str, Any]] = {}
     for fact in facts:
         if isinstance(fact, Started):
@@ -106,7 +105,7 @@ def attempt_records(facts: Sequence[Fact]) -> list[dict[str, Any]]:
 
 
 def study_record(row: StudyRow) -> dict[str, Any]:
-    """The record of a study as it stands in a list of studies."""
+    """The record of a study for a list of studies."""
     return {"name": row.name, "created_at": row.created_at, "facts": row.num_facts}
 
 

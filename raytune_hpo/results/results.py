@@ -55,10 +55,10 @@ class Results(Sequence[Trial]):
     """The results of a study: its trials by number, the best of them, and ways to take them elsewhere.
 
     Args:
-        spec: of the study; its goals say what is best.
-        trials: as they stood when the results were taken.
-        plan: how they were run, where this process has it; ``confirm`` runs repeats in the same way.
-        storage: where they are kept, if there is no plan that says so.
+        spec: the study's spec; its goals define what is best.
+        trials: the trials at the time of these results.
+        plan: the study's plan, if this process has it; ``confirm`` runs repeats in the same way.
+        storage: where the study is stored, if there is no plan.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Results(Sequence[Trial]):
     def __getattr__(self, name: str) -> Any:
         if name in RESULTS:
             raise no_attribute("Results", name, RESULTS)
-        return object.__getattribute__(self, name)  # which says that there is none
+        return object.__getattribute__(self, name)  # raises AttributeError
 
     # -------------------------------------------------------------------------------------------- trials
 
@@ -94,12 +94,12 @@ class Results(Sequence[Trial]):
 
     @property
     def plan(self) -> RunPlan | None:
-        """The plan by which the study was run, where this process has it."""
+        """The plan by which the study was run, if this process has it."""
         return self._plan
 
     @property
     def storage(self) -> Any:
-        """Where the study is kept, as ``Tuner`` takes it; None is the default, or not known here."""
+        """The study's storage, as ``Tuner`` takes it; None: the default, or unknown here."""
         return self._storage if self._plan is None else self._plan.settings.storage
 
     @property
@@ -113,14 +113,14 @@ class Results(Sequence[Trial]):
 
     @property
     def arrays(self) -> TrialArrays:
-        """What was read of every trial, for figures and importances."""
+        """Cached columns of values of all trials, for figures and importances."""
         return self._arrays
 
     def after(self, ledger: Ledger, changed: Collection[int]) -> Results:
-        """The results as a fold has them now; what was read of trials that have not changed since is kept.
+        """Newer results of the same study; cached values of unchanged trials are kept.
 
         Args:
-            changed: the numbers of those that have, and of those that are new.
+            changed: the numbers of changed and new trials.
         """
         grown = Results.from_ledger(ledger, self._plan, self._storage)
         grown._arrays = self._arrays.after(grown._trials, changed)
@@ -149,7 +149,7 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def arms(self) -> dict[str, int]:
-        """The number of trials that each arm of a portfolio has suggested; empty where the sampler has no arms."""
+        """The number of trials that each arm of a portfolio has suggested; empty if the sampler has no arms."""
         return num_by_arm(self.arrays)
 
     @cached_property
@@ -229,10 +229,10 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def best_so_far(self) -> Trial | None:
-        """The best so far, of trials that have not ended too: of those that reached the highest step, the lowest loss there.
+        """The best trial so far, unfinished ones included: the lowest loss among those that reached the highest step.
 
         Completed trials count with their result, stopped and unfinished ones with their last report. None if there is
-        neither. What comes of it may be less than a completed trial is worth: its metrics are those of its last report.
+        neither. It may be less reliable than a completed trial: its metrics may be those of its last report.
         """
         return best_so_far(self._trials)
 
@@ -251,8 +251,8 @@ class Results(Sequence[Trial]):
     def recommended(self) -> Trial:
         """The completed trial whose value is best by a model of all results.
 
-        Under noise ``best_trial`` is the luckiest one, and what it promises does not come again. Here a Gaussian process
-        says what of each value is noise; without noise both are the same, as a rule. Outcome constraints are kept.
+        Under noise, ``best_trial`` is partly the luckiest one, and its value does not come again. Here a Gaussian process
+        separates noise from values; without noise, both are usually the same. Outcome constraints are kept.
 
         Raises:
             NoCompletedTrial: as ``best_trial`` does.
@@ -271,7 +271,7 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def best_trials(self) -> tuple[Trial, ...]:
-        """The Pareto front: feasible trials that no other one beats; with one metric, all of its best value.
+        """The Pareto front: feasible trials that no other one dominates; with one metric, all those with the best value.
 
         Outcome constraints make trials infeasible, thresholds do not: see ``best_past_thresholds``.
         """
@@ -342,19 +342,19 @@ class Results(Sequence[Trial]):
         resources: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
         progress: bool = True,
     ) -> Confirmation:
-        """Run the best configurations again, and say what they are worth and how optimistic the search was.
+        """Run the best configurations again, and estimate their values and how optimistic the search was.
 
-        The repeats are a study of their own: journaled, parallel, taken up again by the same call, and extended by more
-        repeats. An objective that takes ``seed`` (or ``repeat``) as a keyword gets a fresh one in each.
+        The repeats are a separate study: journaled, parallel, resumed by the same call, and extended by more repeats. An
+        objective that takes ``seed`` (or ``repeat``) as a keyword gets a fresh one in each.
 
         Args:
             top: how many configurations; trials of the same one count once. With several goals, points of the front.
             repeats: of each.
             also: numbers of further trials that are repeated as well, such as that of a baseline.
             objective: by default the search's own, which loaded results do not have.
-            seed: from which those of the repeats derive; by default it derives from the search's.
-            name: of the study of repeats, by default ``NAME-confirm``.
-            storage, runtime, max_concurrent, resources: by default as the search had them, as far as is known here.
+            seed: the seed from which the repeats' are derived; by default, derived from the search's.
+            name: the name of the study of repeats, by default ``NAME-confirm``.
+            storage, runtime, max_concurrent, resources: by default those of the search, as far as known here.
             progress: whether to show it.
 
         Raises:
@@ -381,9 +381,9 @@ class Results(Sequence[Trial]):
     # -------------------------------------------------------------------------------------------- populations
 
     def lineage(self, number: int) -> tuple[Trial, ...]:
-        """The chain of trials that led to one, it included, the oldest first: what each went on from, or was derived from.
+        """The lineage of a trial, itself included, the oldest first: each trial went on from, or was derived from, the last.
 
-        Of a segment of a population (``pbt``, ``pb2``) it is the schedule of settings that its weights have been through.
+        For a segment of a population (``pbt``, ``pb2``), it is the schedule of settings with which its weights were trained.
 
         Raises:
             SpecError: there is no such trial.
@@ -402,19 +402,18 @@ class Results(Sequence[Trial]):
         resources: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
         progress: bool = True,
     ) -> Results:
-        """Train once more by the schedule of settings that led to a trial, from the start.
+        """Train again from scratch, by the schedule of settings that led to a trial.
 
-        A schedule that a population has found was chosen by its scores in one run; whether it is any good without that luck,
-        or on other data, a replay says. It is a study of its own with the sampler ``schedule``: one segment for each of the
-        schedule's, which go on from each other's checkpoints; its last trial is the result. With the same call it is taken
-        up again.
+        A population's schedule was selected by its scores in one run; a replay shows whether it is good without that luck,
+        or on other data. It is a separate study with the sampler ``schedule``: one trial for each segment, which go on from
+        each other's checkpoints; its last trial is the result. The same call resumes it.
 
         Args:
             objective: by default the search's own, which loaded results do not have.
-            seed: of the replay; an objective that takes ``seed`` as a keyword gets it. By default it derives from the
+            seed: the replay's seed; an objective that takes ``seed`` as a keyword gets it. By default, derived from the
                 search's.
-            name: of the study, by default ``NAME-replay-NUMBER``.
-            storage, runtime, resources: by default as the search had them, as far as is known here.
+            name: the study's name, by default ``NAME-replay-NUMBER``.
+            storage, runtime, resources: by default those of the search, as far as known here.
             progress: whether to show it.
 
         Raises:
@@ -446,7 +445,7 @@ class Results(Sequence[Trial]):
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each trial; nested parameters are named ``config/outer/inner``, times are epoch seconds (UTC).
 
-        What a trial does not have (a parameter of another branch, say) is missing in the way of pandas: NaN or None.
+        Values that a trial does not have (a parameter of another branch) are missing values of pandas: NaN or None.
         """
         import pandas as pd
 
@@ -454,10 +453,10 @@ class Results(Sequence[Trial]):
         return frame
 
     def to_csv(self, path: str | PathLike[str]) -> None:
-        """Write the table; what a trial does not have is an empty cell.
+        """Write the table; values that a trial does not have are empty cells.
 
-        Text that a spreadsheet would compute (it begins with ``=``, ``+``, ``-`` or ``@``, and is no number) gets an
-        apostrophe before it; what cannot be written as UTF-8 becomes a backslash escape.
+        Text that a spreadsheet would run as a formula (it begins with ``=``, ``+``, ``-`` or ``@``, and is not a number)
+        gets an apostrophe before it; characters that UTF-8 cannot encode become backslash escapes.
         """
         columns = self.columns()
         with Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
@@ -466,12 +465,12 @@ class Results(Sequence[Trial]):
             writer.writerows(map(csv_cell, row) for row in zip(*columns.values(), strict=True))
 
     def to_json(self, path: str | PathLike[str]) -> None:
-        """Write the summary and all trials, nested as they are; numbers that are not finite become null."""
+        """Write the summary and all trials, with nested configurations; numbers that are not finite become null."""
         data = {**summary_record(self), "trials": [trial_record(trial) for trial in self._trials]}
         Path(path).write_text(json.dumps(data, indent=1), encoding="utf-8")
 
     def summary(self) -> dict[str, Any]:
-        """The study at a glance, in plain JSON types: goals, counts, and the best trial if there is one."""
+        """The summary of the study in plain JSON types: goals, counts, and the best trial if there is one."""
         return summary_record(self)
 
     @property

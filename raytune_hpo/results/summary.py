@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
 ROWS = 5
-MAX_DOTS = 400  # of a picture
+MAX_DOTS = 400  # in a picture
 MAX_PARAMETERS = 6  # columns of a table for people
 _SIZE = (640, 240)
 
 
 def results_text(results: Results, *, more: str = "") -> str:
-    """The text of ``print(results)``; ``more`` says where there is more, if not in the results themselves."""
+    """The text of ``print(results)``; ``more`` names where to find more, by default methods of the results."""
     lines = summary_lines(results)
     rows = best_rows(results, ROWS)
     if rows:
@@ -197,7 +197,7 @@ def goal_text(results: Results, index: int = 0) -> str:
 
 
 def savings_line(results: Results) -> str:
-    """A line on trials that were cut short: what it saved; empty if it happened to none."""
+    """A line on trials that were cut short, and the time saved; empty if there are none."""
     savings = results.savings
     told = (("stopping", savings.num_pruned), ("pausing", savings.num_paused))
     how = [f"{word} {num} trial{'' if num == 1 else 's'} early" for word, num in told if num]
@@ -210,7 +210,7 @@ def savings_line(results: Results) -> str:
 
 
 def first_error(results: Results) -> str:
-    """A line on why there is no result, as far as one can tell."""
+    """A line on why there is no result, as far as known."""
     failed = next((trial for trial in results if trial.status is Status.FAILED), None)
     if failed is None:
         return "no trial has completed yet"

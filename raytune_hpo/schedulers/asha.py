@@ -28,21 +28,21 @@ class ASHA:
     """Stops a trial that is not in the best 1/eta at a rung, or pauses it there (asynchronous successive halving).
 
     Rungs stand at the steps min_steps, min_steps * eta, min_steps * eta**2 ... A trial's first report at a rung's step
-    or beyond enters that rung; where one report passes several rungs, it enters the highest: in the lower ones it would
-    be held against trials that had fewer steps. The trial is stopped if, of the n entries with its own, at least
-    n // eta others are strictly better: with several metrics, in an earlier Pareto front. Among fewer than eta entries
-    nobody is stopped, nor are equals told apart.
+    or beyond enters that rung; if one report passes several rungs, it enters the highest: in the lower ones it would be
+    compared with trials that had fewer steps. The trial is stopped if, of the n entries with its own, at least n // eta
+    others are strictly better: with several metrics, in an earlier Pareto front. With fewer than eta entries no trial is
+    stopped, and ties do not count as better.
 
-    With ``promote``, every trial pauses at every rung. A free worker goes on with the best trial that has paused at the
-    highest rung where it is among the best n // eta of all that came there, and begins a new trial where there is none
-    anywhere. A trial that would be promoted at once runs on. This costs fewer steps than stopping, where the first trials
-    run on whatever they are, and needs an objective that saves checkpoints: one that does not starts over each time.
+    With ``promote``, every trial pauses at every rung. A free worker promotes the best paused trial at the highest rung
+    where one is among the best n // eta of all that came there, and begins a new trial if there is none anywhere. A trial
+    that would be promoted at once runs on. This costs fewer steps than stopping, where the first trials run on however bad
+    they are, and needs an objective that saves checkpoints: one that does not starts over each time.
 
     Args:
         eta: one trial in eta survives a rung.
         min_steps: the first rung: no trial is stopped or paused before.
-        max_steps: the last step of a trial, which is completed there; there is no rung at this step or above. None: rungs
-            without end.
+        max_steps: the last step of a trial, which is completed there; there is no rung at this step or above. None: the
+            number of rungs is unlimited.
         promote: pause and promote trials instead of stopping them.
         delay: promote later: only while those that have been promoted from a rung are at most 1/eta of those that came
             there, and once enough have come there to fill all rungs above. It needs ``promote`` and ``max_steps``.

@@ -1,8 +1,8 @@
-"""The scheduler for users who do not want to choose one: it finds out from the first trials what early stopping can do.
+"""The automatic scheduler: it learns from the first trials whether, and how early, trials can be stopped.
 
-What it chooses is asynchronous successive halving (Li et al. 2020, see ``asha``). How soon one can tell is read off complete
-learning curves, as in Domhan, Springenberg, Hutter: Speeding up Automatic Hyperparameter Optimization of Deep Neural
-Networks by Extrapolation of Learning Curves. IJCAI 2015, section 4, by ranks instead of a model.
+It uses asynchronous successive halving (Li et al. 2020, see ``asha``). How early trials can be judged is estimated from
+complete learning curves, as in Domhan, Springenberg, Hutter: Speeding up Automatic Hyperparameter Optimization of Deep
+Neural Networks by Extrapolation of Learning Curves. IJCAI 2015, section 4, but by ranks instead of a model.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Auto:
     """Chooses an early stopping rule by what the objective does, or leaves its trials alone.
 
     Trials go through asynchronous successive halving (``asha``), whose last step is ``max_steps`` or, without that, the
-    length of the longest complete trial. Of trials that nobody has judged, the learning curves say how early one can tell:
-    the first rung stands at 1/eta**3 of the way, at 1/eta**2 or at 1/eta, at the first of these where two pairs in three
-    are in the order of their results. Where that is so at none of them, early values mislead, and the trials that begin
-    from then on run to their end. Until four such curves are complete, the first rung stands at 1/eta**3, and trials that
-    are not judged take a third of all steps; without ``max_steps``, none is judged.
+    length of the longest complete trial. Learning curves of trials that were not judged show how early trials can be
+    compared: the first rung is at 1/eta**3 of the way, at 1/eta**2 or at 1/eta, the first of these at which two pairs in
+    three are in the order of their results. If that holds at none of them, early values mislead, and the trials that begin
+    from then on run to their end. Until four such curves are complete, the first rung is at 1/eta**3, and trials that are
+    not judged take a third of all steps; without ``max_steps``, none is judged.
 
     Trials that save checkpoints are paused at the rungs, and promoted; others are stopped there. Trials over several
     instances are raced (``race``). An objective that reports nothing before its result is left alone.
@@ -73,12 +73,12 @@ class Auto:
         self._num_judged_steps = 0  # of the others
         self._longest = 0  # steps of a complete trial
         self._saves = False
-        self._misleads = False  # what trials show early
+        self._misleads = False  # whether early values mislead
         self._decided_at = 0  # how many yardsticks there were when the rule was chosen
         self._rule: _Rule | None = None
         self._is_race = False
-        self._parts: list[Promoter] = []  # what the rules stand for, the newest last
-        self._judged_by: dict[int, tuple[int, Promoter | None]] = {}  # a trial's attempt, and what stood when it began
+        self._parts: list[Promoter] = []  # the schedulers of the rules, the newest last
+        self._judged_by: dict[int, tuple[int, Promoter | None]] = {}  # a trial's attempt, and the rule when it began
 
     def bind(self, goals: Sequence[Goal]) -> Auto:
         """A fresh one for one study."""
@@ -87,12 +87,12 @@ class Auto:
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
-        """What the rule says that stood when this attempt began."""
+        """The verdict of the rule that held when this attempt began."""
         part = self._part_of(trial)
         return Verdict.CONTINUE if part is None else part.judge(trial)
 
     def observe(self, trial: Trial) -> None:
-        """Take note of the trial; choose a rule where it is one that the choice depends on."""
+        """Take note of the trial; choose a rule again if it is one on which the choice depends."""
         number = trial.number
         if self.max_steps is not None and not self._parts:
             self._take_halving(_Rule(self.max_steps, self._rungs(self.max_steps)[0], promotes=False))
@@ -122,7 +122,7 @@ class Auto:
             del self._judged_by[number]
 
     def next_step(self, trial: Trial) -> int | None:
-        """The next step at which the rule that stood when this attempt began may stop or pause the trial."""
+        """The next step at which the rule that held when this attempt began may stop or pause the trial."""
         part = self._part_of(trial)
         return None if part is None else part.next_step(trial)
 
@@ -137,8 +137,8 @@ class Auto:
     def _spares(self) -> bool:
         """Whether an attempt that begins now is not judged.
 
-        What counts is steps, not trials: those that are judged are over so soon that one in three of them left alone would
-        have all workers busy with such.
+        Steps are counted, not trials: judged trials end so soon that, with one trial in three spared, nearly all workers
+        would run spared ones.
         """
         if not self._parts or self._misleads:
             return True

@@ -23,18 +23,18 @@ _MOST_POINTS = 100  # of a curve that are looked at, evenly spread
 
 
 class Extrapolation:
-    """Stops a trial that will hardly end better than the best others already are.
+    """Stops a trial that is unlikely to end better than the best others already are.
 
-    The trial's losses are continued to its last step by a mixture of power laws. It is stopped if the probability that
+    The trial's losses are extrapolated to its last step by a mixture of power laws. It is stopped if the probability that
     it ends below the best of the others is less than ``probability``; with several metrics, if there is another one
     than which it will hardly be better in any of them. The others are those that have completed, as they ended, and
-    those that run, as they are by their newest report: with many workers, nobody has to wait for the first to end.
+    those that run, by their newest report: with many workers, trials can be stopped before the first one has ended.
 
     Args:
         max_steps: the last step of a trial.
         probability: see above.
-        min_reports: how many reports a curve needs before it is continued.
-        every: steps between two looks at a trial, which take a fraction of a millisecond; None: a twentieth of max_steps.
+        min_reports: how many reports a curve needs before it is extrapolated.
+        every: steps between two checks of a trial, each of a fraction of a millisecond; None: a twentieth of max_steps.
 
     Raises:
         SpecError: no max_steps, or below 2; probability outside (0, 1); min_reports < 3 or every < 1.
@@ -68,7 +68,7 @@ class Extrapolation:
         )
 
     def judge(self, trial: Trial) -> Verdict:
-        """STOP where it is time to look, and the curve's end is hopeless."""
+        """STOP if a check is due, and the curve's predicted end is hopeless."""
         if not trial.reports or trial.reports[-1].losses is None:
             return Verdict.CONTINUE
         rows = [(report.step, report.losses) for report in trial.reports if report.losses is not None]
@@ -83,7 +83,7 @@ class Extrapolation:
         return Verdict.STOP if hopeless else Verdict.CONTINUE
 
     def observe(self, trial: Trial) -> None:
-        """Keep how the trial stands while it runs and, unless something else is better in every way, how it completed."""
+        """Keep a running trial's newest losses and, unless it is dominated, a completed trial's result."""
         self._running.pop(trial.number, None)
         if trial.status is Status.RUNNING and trial.reports and trial.reports[-1].losses is not None:
             self._running[trial.number] = trial.reports[-1].losses

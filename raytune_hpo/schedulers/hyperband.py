@@ -21,9 +21,9 @@ from raytune_hpo.trial import Trial
 
 
 class Hyperband:
-    """Hedges on how early one can tell: trials are dealt to brackets, of which some stop early and others late.
+    """Hedges between early and late stopping: trials are dealt to brackets, of which some stop early and others late.
 
-    Bracket s is an ASHA whose first rung is at min_steps * eta**s, up to one that stops nobody; with ``promote``, one
+    Bracket s is an ASHA whose first rung is at min_steps * eta**s, up to one that stops no trial; with ``promote``, one
     that pauses and promotes. Trials are compared within their bracket. The brackets get trials in the proportions that
     give each about the same budget, by trial number: always the same for the same number. A sampler that says in a trial's
     ``meta`` which ``bracket`` it belongs to, from 0 for the one that stops earliest, is heeded.
@@ -83,7 +83,7 @@ class Hyperband:
         return self._bracket(trial).judge(trial)
 
     def observe(self, trial: Trial) -> None:
-        """Told to the trial's bracket."""
+        """Pass the trial on to its bracket."""
         self._has_completed |= trial.status is Status.COMPLETED
         self._bracket(trial).observe(trial)
 
@@ -92,7 +92,7 @@ class Hyperband:
         return self._bracket(trial).next_step(trial)
 
     def promote(self, *, final: bool) -> Continue | None:
-        """What the first bracket says that has a trial to promote.
+        """The promotion of the first bracket that has one.
 
         At the end, if no trial of any bracket has completed, the best that has paused at the highest rung goes on.
         """

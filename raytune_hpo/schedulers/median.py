@@ -2,7 +2,7 @@
 
 Golovin, Solnik, Moitra, Kochanski, Karro, Sculley: Google Vizier: A Service for Black-Box Optimization. KDD 2017,
 section 3.2.2. The paper compares with completed trials; here every trial that reported at the same step counts, so that
-the rule has something to say before the first ones are through.
+the rule applies before the first trials have completed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MEDIAN = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Curve:
-    """How far a trial's reports have been read, and what they add up to."""
+    """A trial's running sums, and how many of its reports have been read."""
 
     attempt: int
     num_read: int = 0
@@ -54,7 +54,7 @@ class Median:
 
     Args:
         grace_steps: no trial is stopped before this step.
-        min_trials: how many others must have reported at a step before anybody is stopped there.
+        min_trials: how many others must have reported at a step before a trial is stopped there.
 
     Raises:
         SpecError: grace_steps < 1 or min_trials < 1.

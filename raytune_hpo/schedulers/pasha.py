@@ -74,7 +74,7 @@ class PASHA:
         return self._promotion.judge(trial)
 
     def observe(self, trial: Trial) -> None:
-        """Take note of who enters, pauses, goes on and ends; open the next rung where the order at the top has changed."""
+        """Take note of trials that enter, pause, go on and end; open the next rung if the order at the top has changed."""
         self._promotion.observe(trial)
         entry, top = self._ladder.entry(trial), self._promotion.top
         if trial.status is not Status.RUNNING or entry is None or top is None or entry.step < top:

@@ -55,5 +55,5 @@ class Patience:
         """Nothing to remember: a trial's own reports are all it is judged by."""
 
     def next_step(self, trial: Trial) -> int | None:
-        """The next step, or the first at which anybody may be stopped."""
+        """The next step, or the first at which the trial may be stopped."""
         return max(self.min_steps, trial.reports[-1].step + 1) if trial.reports else self.min_steps

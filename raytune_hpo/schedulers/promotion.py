@@ -1,4 +1,4 @@
-"""Promotion over the rungs of a ladder, asynchronously: whoever is free goes on with what is worth it at that moment."""
+"""Asynchronous promotion over the rungs of a ladder: a free worker gets the trial that deserves it at that moment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Promotion:
         delay: see ASHA.
 
     Attributes:
-        top: the rung that nobody is promoted from, nor from any above; None: there is no such rung.
+        top: the rung from which, and above which, no trial is promoted; None: there is no such rung.
     """
 
     def __init__(self, ladder: Ladder, num_goals: int, *, delay: bool = False) -> None:
@@ -43,7 +43,7 @@ class Promotion:
         return Verdict.CONTINUE if self._would_be_next(trial.number, entry) else Verdict.PAUSE
 
     def observe(self, trial: Trial) -> None:
-        """Enter the newest report into its rung, and take note of who pauses, goes on and ends."""
+        """Enter the newest report into its rung, and take note of trials that pause, go on and end."""
         number = trial.number
         if trial.status is Status.PAUSED:
             scored = newest_scored(trial)
@@ -94,8 +94,8 @@ class Promotion:
     def keeps(self, trial: Trial) -> bool:
         """Whether a paused trial is near enough to those that are promoted to become one of them, or the best that waits.
 
-        Newcomers raise the number of those that are promoted, and some come before it. On average that evens out at the
-        border and falls behind below it, so what counts is the deviation.
+        New entries raise the number of promotions, but some of them are better. On average these effects cancel at the
+        threshold, and below it the trial falls behind, so what counts is the deviation.
         """
         step = self._paused_at.get(trial.number)
         if step is None:
@@ -137,7 +137,7 @@ class Promotion:
         return not self._delay or ((len(rung.promoted) + 1) * eta <= num_entries and num_entries >= self._needed(step))
 
     def _needed(self, step: int) -> int:
-        """How many must have come to a rung to fill all above it: max_steps / step."""
+        """How many trials must have come to a rung to fill all rungs above it: max_steps / step."""
         assert self._ladder.max_steps is not None
         return self._ladder.max_steps // step
 

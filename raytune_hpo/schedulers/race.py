@@ -1,4 +1,4 @@
-"""A race over inputs: trials are compared on the same ones, in pairs, and those that are behind get no more of them.
+"""Racing over inputs: trials are compared on shared inputs, in pairs, and those that are behind get no more inputs.
 
 Birattari, Stuetzle, Paquete, Varrentrapp: A Racing Algorithm for Configuring Metaheuristics. GECCO 2002 (the test).
 Lopez-Ibanez, Dubois-Lacoste, Perez Caceres, Birattari, Stuetzle: The irace package. Operations Research Perspectives 3,
@@ -31,7 +31,7 @@ _MOST_COMPARED = 500  # trials, the newest ones
 
 
 class Race:
-    """Has each configuration tried on a few inputs, and only those on more that are not behind the best.
+    """Runs each configuration on a few inputs, and only those that are not behind the best on more.
 
     Step k of a trial is the k-th of its inputs, seeds or folds, in an order that is the same for all trials; what it reports
     there is the mean so far. After each block of ``first`` inputs a trial pauses and is compared with all others that
@@ -46,7 +46,7 @@ class Race:
 
     Args:
         first: the number of inputs before trials are compared for the first time, and between two comparisons.
-        alpha: how often a comparison may find a difference where there is none.
+        alpha: the significance level of a comparison: how often it may find a difference where there is none.
         max_steps: the number of inputs; a trial is completed with the last one. None: as many as the objective has.
 
     Raises:
@@ -88,7 +88,7 @@ class Race:
         return Verdict.PAUSE
 
     def observe(self, trial: Trial) -> None:
-        """Compare who has ended a block with the others, and take note of who begins, pauses, goes on and ends."""
+        """Compare trials that have ended a block, and take note of trials that begin, pause, go on and end."""
         number = trial.number
         if trial.status is Status.PAUSED:
             scored = newest_scored(trial)
@@ -119,8 +119,8 @@ class Race:
     def promote(self, *, final: bool) -> Continue | None:
         """The best of those that are still in the race where one may go on.
 
-        While new trials come, the furthest first; after that block by block, so that nobody gets more inputs who might be
-        behind those yet to come.
+        While new trials come, the furthest first; after that block by block, so that no trial gets more inputs that may yet
+        fall behind the others of its block.
         """
         everyone = final or self._is_winding_down
         for end in sorted(self._blocks, reverse=not everyone):
@@ -173,7 +173,7 @@ class Race:
     # -------------------------------------------------------------------------------------------- the race
 
     def _enter(self, trial: Trial, entry: Entry) -> None:
-        """A trial has ended a block: whoever is behind the best now is out."""
+        """A trial has ended a block: drop all trials that are now behind the best."""
         number, end = trial.number, entry.step
         block = self._blocks.setdefault(end, Rung(len(self._goals)))
         block.put(number, entry.losses)

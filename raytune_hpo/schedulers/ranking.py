@@ -17,7 +17,7 @@ from raytune_hpo.numerics.pareto import fronts
 from raytune_hpo.trial import Report, Trial
 
 Losses: TypeAlias = tuple[float, ...]
-LAST_STEP = "it is the last step of a trial"  # the way out where max_steps is wrong: it has no default
+LAST_STEP = "it is the last step of a trial"  # in errors about max_steps, which has no default
 _MOST_SORTED = 500  # peers that are sorted into fronts, the newest ones: sorting costs the square of their number
 
 
@@ -25,7 +25,7 @@ class Ranking(Protocol):
     """One entry per trial; every question leaves out that of the trial that asks."""
 
     def put(self, number: int, losses: Losses) -> None:
-        """The trial's entry is now this one."""
+        """Set the trial's entry."""
         ...
 
     def num_others(self, number: int) -> int:

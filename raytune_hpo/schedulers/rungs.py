@@ -1,4 +1,4 @@
-"""A rung that trials are promoted from: who has entered it, who has paused there, and who is the next to go on.
+"""A rung from which trials are promoted: its entries, the trials paused there, and the next to be promoted.
 
 With one goal trials are in the order of their losses. With several, a trial of an earlier Pareto front comes first; of more
 than 500 trials only those that entered last are sorted, since sorting costs the square of their number. Of equals the one

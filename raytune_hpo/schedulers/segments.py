@@ -72,7 +72,7 @@ class Segments:
         return None if self._has_reached_its_end(trial) else self._end(trial)
 
     def promote(self, *, final: bool) -> Continue | None:
-        """Nothing pauses."""
+        """None: no trial pauses."""
         return None
 
     def keeps(self, trial: Trial) -> bool:

@@ -1,4 +1,4 @@
-"""Stretches: a trial pauses where its sampler wants to look at it again."""
+"""Stretches: a trial pauses at the step up to which its sampler had it run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from raytune_hpo.trial import Trial
 class Stretches:
     """Pauses a trial at the step up to which its sampler had it run; the sampler says which trial goes on.
 
-    It compares nothing, and comes with samplers that continue trials, such as ``freeze_thaw``. A trial of which nobody has
-    said how far it is to run, runs to its end.
+    It compares nothing, and comes with samplers that continue trials, such as ``freeze_thaw``. A trial for which the sampler
+    set no such step runs to its end.
 
     Args:
         max_steps: the last step of a trial, which is completed there; None: its objective knows.
@@ -49,7 +49,7 @@ class Stretches:
         return max(trial.until, trial.reports[-1].step + 1)
 
     def promote(self, *, final: bool) -> Continue | None:
-        """Nobody: that is said by the sampler."""
+        """None: the sampler decides which trials go on."""
         return None
 
     def keeps(self, trial: Trial) -> bool:

@@ -1,4 +1,4 @@
-"""Successive halving in synchronous brackets: a rung is closed before the best of it go on.
+"""Successive halving in synchronous brackets: a rung is closed before its best trials go on.
 
 Karnin, Koren, Somekh: Almost Optimal Exploration in Multi-Armed Bandits. ICML 2013. Jamieson, Talwalkar: Non-stochastic
 Best Arm Identification and Hyperparameter Optimization. AISTATS 2016. Whoever is free while a rung is open begins the
@@ -32,10 +32,10 @@ class SuccessiveHalving:
     and is not promoted. Then the best n // eta of n go on, in the order of their losses; with several metrics, in that of
     their Pareto fronts. No worker waits for a rung to close: it begins the next bracket.
 
-    At the end of a study a bracket that cannot be filled any more is made do with as it is. If nothing has completed then,
-    the best trial of the highest rung goes on until one has.
+    At the end of a study, a bracket that cannot be filled any more counts as full. If nothing has completed then, the best
+    trial of the highest rung goes on until one has.
 
-    It compares trials more fairly than ASHA, which promotes by what is known at the moment, and is later to come to full
+    It compares trials more fairly than ASHA, which promotes by what is known at the moment, but takes longer to reach full
     runs. It needs an objective that saves checkpoints: one that does not starts over at each rung.
 
     Args:
@@ -64,7 +64,7 @@ class SuccessiveHalving:
         self._steps = tuple(self._ladder.rungs())
         self._num_goals = 1
         self._brackets: list[_Bracket] = []
-        self._due: list[int] = []  # the brackets that have somebody to promote, in order
+        self._due: list[int] = []  # the brackets that have a trial to promote, in order
         self._heading_for: dict[int, int] = {}  # by trial, the rung to which it is under way or where it stands; else 0
         self._has_completed = False
 
@@ -82,7 +82,7 @@ class SuccessiveHalving:
         return Verdict.PAUSE
 
     def observe(self, trial: Trial) -> None:
-        """Take note of who pauses, goes on and ends; what is reported on the way to a rung says nothing yet."""
+        """Take note of trials that pause, go on and end; reports on the way to a rung are not used."""
         number, rung = trial.number, self._rung_of(trial)
         self._has_completed |= trial.status is Status.COMPLETED
         if rung == len(self._steps):

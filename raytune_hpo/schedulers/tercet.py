@@ -34,7 +34,7 @@ class Tercet:
         beta: see above.
         variant: "compound" as described; "recorded" is as strict at the first checkpoint as at the second, as in the
             runs that the paper reports.
-        min_trials: how many others must have come as far before anybody is stopped.
+        min_trials: how many others must have come as far before a trial is stopped.
 
     Raises:
         SpecError: no max_steps, or below 4; beta outside (0, 0.5); an unknown variant; min_trials < 1.

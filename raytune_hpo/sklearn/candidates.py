@@ -133,7 +133,7 @@ class Search:
         return bool(self._under_way)
 
     def _ask(self) -> bool:
-        """Begin another candidate, or go on with one that has paused; False where none is to be had now."""
+        """Begin another candidate, or go on with one that has paused; False if there is none now."""
         if time.monotonic() >= self._deadline:
             return False
         try:
@@ -157,7 +157,7 @@ class Search:
         self._queue.extendleft((candidate, fit) for fit in reversed(fits))
 
     def _receive(self, settled: Settled) -> None:
-        """Take in a fit that has ended."""
+        """Handle a fit that has ended."""
         candidate, fit = self._under_way.pop(settled.key)
         if settled.error is not None:
             raise settled.error

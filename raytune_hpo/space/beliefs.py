@@ -1,6 +1,6 @@
 """Beliefs about the columns of a space: the priors of its numbers, and the weights of its options.
 
-They move the first trials and fade with results, and make nothing impossible.
+They influence the first trials and fade with results, and rule nothing out.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.numeric import Float, Int
 from raytune_hpo.space.tree import Branch, Entry, Gated, Leaf, Node, Record, Series
 
-_SHARE = 0.95  # of a belief of weight 1; even draws have the rest
+_SHARE = 0.95  # of draws that follow a belief of weight 1; the rest are uniform
 
 
 def beliefs_of(domains: Iterable[Domain], weight: float) -> Beliefs:
-    """What is believed of the columns of these domains.
+    """The beliefs about the columns of these domains.
 
     Args:
-        weight: of the beliefs: 1 as they are, 0 none.
+        weight: the weight of the beliefs: 1 as they are, 0 none.
     """
     share, by_column, of_options = _SHARE * min(weight, 1.0), {}, {}
     for j, domain in enumerate(domains):
@@ -43,7 +43,7 @@ def _log_weights(domain: Choice | Ordinal) -> Array:
 
 
 def without_beliefs(node: Node) -> Node:
-    """A subtree as if nothing were believed of its columns, which have no numbers yet."""
+    """A subtree without beliefs about its columns, which have no numbers yet."""
     if isinstance(node, Leaf):
         return replace(node, domain=_unbelieved(node.domain))
     if isinstance(node, Branch):

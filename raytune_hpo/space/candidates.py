@@ -1,6 +1,6 @@
 """Candidates: the only configurations of a space that can be tried, such as the rows of a table.
 
-unit  (n, d)  where they stand in the unit cube; NaN where a parameter is not active
+unit  (n, d)  their coordinates in the unit cube; NaN where a parameter is not active
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Listing:
         return copied
 
     def positions(self, unit: Array) -> Array:
-        """Which candidate stands exactly at each row (k, d), (k,); -1 where none does."""
+        """The position (k,) of the candidate with exactly the coordinates of each row (k, d); -1 if there is none."""
         return np.array([self._positions.get(key, -1) for key in row_keys(unit)], dtype=np.intp)
 
     def nearest(self, unit: Array) -> Array:
@@ -78,7 +78,7 @@ class Listing:
         return np.asarray(np.einsum("ij,ij->i", filled, filled))
 
     def to_json(self) -> dict[str, Any]:
-        """How many they are, and a digest that is equal for equal ones: twenty thousand rows have no place in a spec."""
+        """Their number, and a digest that is equal for equal candidates: a spec should not hold twenty thousand rows."""
         return {"number": len(self), "digest": self._digest}
 
     @cached_property
@@ -87,10 +87,10 @@ class Listing:
 
 
 class MissingListing:
-    """Stands for candidates that a stored space can only name.
+    """A placeholder for candidates, of which a stored space has only the digest.
 
     Attributes:
-        named: what ``Listing.to_json`` said of them.
+        named: the result of ``Listing.to_json``.
     """
 
     def __init__(self, named: Mapping[str, Any]) -> None:

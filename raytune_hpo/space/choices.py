@@ -19,7 +19,7 @@ from raytune_hpo.space.values import key_of, plain, same, show
 
 
 class _Listed(Domain):
-    """What Choice and Ordinal share: a code is the position of an option."""
+    """Base of Choice and Ordinal: a code is the position of an option."""
 
     options: tuple[Any, ...]
 
@@ -177,7 +177,7 @@ class Ordinal(_Listed):
 
     Args:
         options: any values.
-        weights: how likely each is thought to be a good one, in any unit, all above 0; equally likely without.
+        weights: how likely each is believed to be a good value, in any unit, all above 0; by default equally likely.
 
     Raises:
         SpaceError: no values, one that is listed twice, or weights that do not fit them.

@@ -31,7 +31,7 @@ def _listed(domain: Domain, points: int) -> Domain:
 
 
 def without_functions(node: Node) -> Node:
-    """A subtree, its derived values replaced by None: for those who ask for what is chosen only."""
+    """A subtree, its derived values replaced by None, so that only chosen values are left."""
     if isinstance(node, Derived):
         return replace(node, function=_nothing)
     if isinstance(node, Branch):

@@ -10,8 +10,8 @@ decoded (see ``grids.settle``), and any other number to within rounding.
 
 What a domain must have is abstract here: ``codes``, ``units``, ``size``, ``nth``, ``index_of``, ``problem`` and
 ``to_json``. The rest has defaults that are right for numbers spread evenly: ``is_ordered``, ``log``, ``step``,
-``bounds`` and ``options`` tell models, figures and other libraries what the numbers mean. A domain of one's own is a
-subclass in one file, see docs/how-to/own-domain.md.
+``bounds`` and ``options`` tell models, figures and other libraries what the numbers mean. A custom domain is a subclass in
+one file, see docs/how-to/own-domain.md.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from raytune_hpo.arrays import Array
 
 
 class Domain(ABC):
-    """What one parameter may be, and how likely.
+    """The values of one parameter, and their prior distribution.
 
     Attributes:
-        kind: what the domain is called in the JSON form of a space: ``module:Class`` where the class does not say.
+        kind: the domain's name in the JSON form of a space: ``module:Class`` unless the class sets another.
         is_ordered: whether neighbouring values are alike; those of a ``Choice`` are not.
-        log: whether its numbers are spread over decades, evenly on a logarithmic scale.
-        step: the distance from one number to the next, where it is the same everywhere; None where it is not.
-        options: the values, where they are listed one by one and codes are their positions; empty where codes are numbers.
+        log: whether its numbers are spread evenly on a logarithmic scale.
+        step: the distance between neighbouring numbers, if it is constant; None if it is not.
+        options: the values, if they are listed and codes are their positions; empty if codes are numbers.
     """
 
     kind: ClassVar[str]
@@ -56,7 +56,7 @@ class Domain(ABC):
 
     @abstractmethod
     def units(self, codes: Array) -> Array:
-        """Codes (n,) as unit coordinates (n,), those of the cells' centres where there are cells."""
+        """Codes (n,) as unit coordinates (n,): the centres of cells, if the domain has cells."""
 
     @property
     @abstractmethod
@@ -116,7 +116,7 @@ class Domain(ABC):
         return self.units(self.codes_of(values))
 
     def quantiles(self, points: int) -> list[Any]:
-        """``points`` values that stand for the domain, from the first to the last, fewer where some coincide."""
+        """``points`` representative values of the domain, from the first to the last; fewer if some coincide."""
         unit = np.linspace(0, 1, points) if points > 1 else np.array([0.5])
         return list(dict.fromkeys(self.decode(unit)))
 

@@ -35,7 +35,7 @@ class Undrawn:
         Raises:
             SpaceError: its domains break a rule; names the parameter.
         """
-        # Space draws, and a space decodes what may be drawn: imported here, or the two would import each other.
+        # Imported here, since ``space`` imports this module.
         space: Any = import_module("raytune_hpo.space.space").Space
         try:
             return space({"value": self._thing}).sample(1, rng)[0]["value"]
@@ -44,10 +44,10 @@ class Undrawn:
 
 
 def drawable(value: Any, path: tuple[str | int, ...]) -> Any:
-    """What a configuration carries of a derived value: numpy's scalars as Python's, domains to be drawn later.
+    """The form of a derived value in a configuration: numpy's scalars as Python's, domains to be drawn later.
 
     Raises:
-        SpaceError: it holds a ``sample_from`` of its own, or a number that no text can hold.
+        SpaceError: it contains a ``sample_from``, or a number with more digits than Python writes.
     """
     value = tidy(value)
     name = "/".join(map(str, path))
@@ -65,7 +65,7 @@ def drawable(value: Any, path: tuple[str | int, ...]) -> Any:
 
 
 def drawn(config: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
-    """The configuration with all its values drawn; itself where they are."""
+    """The configuration with all its values drawn; the same object if they already are."""
     return _drawn(config, rng) if _is_undrawn(config) else config
 
 

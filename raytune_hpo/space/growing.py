@@ -1,4 +1,4 @@
-"""Growing spaces: those whose parameters become known one by one, as an objective asks for them.
+"""Growing spaces, whose parameters become known one by one, as an objective asks for them.
 
 Such a space is flat. A configuration holds what its trial has asked for, in any number; every other parameter is not
 active in it.
@@ -19,16 +19,16 @@ from raytune_hpo.space.space import Space
 from raytune_hpo.space.tree import Entry, Gated, Leaf
 from raytune_hpo.space.values import show
 
-_EVEN = 1e-9  # by how much of a step two grids may be apart and still be one
+_EVEN = 1e-9  # tolerance, as a share of the step, within which two grids are the same
 
 
 def empty_space() -> Space:
-    """A space of which nothing is known yet."""
+    """A space without any known parameter."""
     return flat_space({})
 
 
 def grown(space: Space, name: str, domain: Domain) -> Space:
-    """The space with a parameter that may be all that it was, and all of the domain; itself if it may be that already.
+    """The space with a parameter whose domain also covers ``domain``; the same object if it already does.
 
     Raises:
         SpaceError: it was a parameter of another kind.
@@ -45,7 +45,7 @@ def domains_of(space: Space) -> dict[str, Domain]:
 
 
 def widened(name: str, known: Domain, domain: Domain) -> Domain:
-    """What holds all values of two domains of one kind. A grid stays one where both have its step and places.
+    """A domain with all values of two domains of one kind. A grid stays one if both have the same step and offset.
 
     Raises:
         SpaceError: they are of two kinds.
@@ -68,14 +68,14 @@ def widened(name: str, known: Domain, domain: Domain) -> Domain:
 
 
 def fits(domain: Domain, value: Any) -> bool:
-    """Whether a value can stand for one of the domain: a number beyond its ends does, text in its place does not."""
+    """Whether a value can be placed in the domain: a number beyond its ends can, text instead of a number cannot."""
     if isinstance(domain, (Choice, Ordinal)):
         return domain.problem(value) is None
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def fitting(space: Space, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a configuration the space knows, and can place."""
+    """The values of a configuration that the space knows and can place."""
     return {
         column.name: config[column.name]
         for column in space.columns

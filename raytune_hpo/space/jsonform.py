@@ -1,7 +1,7 @@
 """The JSON form of a space: equal for equal spaces, and enough to rebuild all of it but functions and opaque objects.
 
-A domain of somebody else's class is named by ``module:Class`` and read back by importing it; where that does not work, a
-stand-in lets the study's configurations be read, and says what is missing once it is asked for anything else.
+A domain of a user's class is named by ``module:Class`` and read back by importing it; if that fails, a stand-in lets the
+study's configurations be read, and raises an error that names the missing class for anything else.
 
 Every node is a dict with one key, its kind. Dicts are lists of pairs, since the order of the columns is part of a
 space and databases sort keys.
@@ -30,7 +30,7 @@ VERSION = 1
 
 
 class MissingDomain(Domain):
-    """Stands where a domain stood whose class cannot be imported here; configurations can be read all the same."""
+    """A stand-in for a domain whose class cannot be imported here; configurations can be read all the same."""
 
     def __init__(self, kind: str, arguments: dict[str, Any]) -> None:
         self.kind = kind  # type: ignore[misc]  # that of the class it stands for
@@ -137,7 +137,7 @@ def domain_from_json(kind: str, body: dict[str, Any]) -> Domain:
 
 
 def _foreign_domain(kind: str, body: dict[str, Any]) -> Domain:
-    """The domain of a class of somebody else's, or a stand-in where that class cannot be imported here."""
+    """The domain of a user's class, or a stand-in if that class cannot be imported here."""
     module, _, name = kind.partition(":")
     try:
         found: Any = functools.reduce(getattr, name.split("."), import_module(module))

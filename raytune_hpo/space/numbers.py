@@ -1,4 +1,4 @@
-"""Checks of the arguments of numeric domains, and the rules that their values keep."""
+"""Checks of the arguments of numeric domains, and of their values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def number(value: Any, what: str) -> float:
     """A finite float from any real number.
 
     Raises:
-        SpaceError: naming what it is for.
+        SpaceError: it is not a finite number; the message says what the value is for.
     """
     try:
         finite = float(value) if is_real(value) else math.nan
@@ -33,7 +33,7 @@ def integer(value: Any, what: str) -> int:
     """An int from any whole number, 3.0 too.
 
     Raises:
-        SpaceError: naming what it is for.
+        SpaceError: it is not a whole number; the message says what the value is for.
     """
     whole = number(value, what)
     if whole != int(whole) or abs(whole) >= 2**63:
@@ -52,7 +52,7 @@ def check_bounds(name: str, lo: float, hi: float, log: bool) -> None:
 
 
 def slack(step: float, *numbers: float) -> float:
-    """How far off a grid a number may lie, for sums and differences that were rounded: 0.3 - 0.2 is less than 0.1."""
+    """The tolerance for numbers on a grid, since sums and differences are rounded: 0.3 - 0.2 is less than 0.1."""
     return ON_GRID * step + 4 * math.ulp(max(map(abs, numbers)))
 
 

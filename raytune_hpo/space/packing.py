@@ -1,4 +1,4 @@
-"""Packing: configurations as JSON values and back, for spaces that hold what JSON cannot carry.
+"""Packing: configurations as JSON values and back, for spaces with values that JSON cannot hold.
 
 {"$option": i}                 the option at position i of a choice; with "value", the packed subtree of that option
 {"$opaque": repr}              a constant, which the space has
@@ -21,8 +21,8 @@ class Packer:
     """Packs and unpacks the configurations of one space.
 
     Args:
-        live: derived values that have no stored form, by token: the process that drew them gives them back as they are,
-            any other shows their text. None: for another process that has the space, to which they are sent as they are.
+        live: derived values that have no stored form, by token: the process that drew them returns the objects, any other
+            shows their text. None: for sending to another process that has the space; the objects themselves are sent.
     """
 
     def __init__(self, live: dict[str, Any] | None) -> None:
@@ -92,7 +92,7 @@ class Packer:
 
 
 def chosen(node: Node, packed: Any) -> Any:
-    """What is chosen in a packed value: without derived values, which may be others each time, and constants' texts."""
+    """The chosen parts of a packed value: without derived values, which may vary, and without texts of constants."""
     if node.is_plain or isinstance(node, Leaf):
         return packed
     if isinstance(node, (Const, Derived)):

@@ -1,4 +1,4 @@
-"""Points: configurations that a user hands in, completed to what a trial gets.
+"""Points: configurations from a user, completed to the form that a trial gets.
 
 A point names what may be chosen. Constants are filled in, and what ``sample_from`` derives; a derived value that the point
 names is kept as it is. Numbers of numpy become Python's, and a list stands for the tuple that JSON has made of it.
@@ -29,7 +29,7 @@ class Completer:
         self._missing: list[Derived] = []
 
     def config(self, root: Node, point: Any) -> Any:
-        """The configuration of a point, which ``problem`` has still to be asked about.
+        """The completed configuration of a point; it has still to be validated with ``problem``.
 
         Raises:
             SpaceError: a value that a stored study could not keep; a dict that several options of a choice fit.
@@ -79,7 +79,7 @@ class Completer:
         return tuple(items) if node.is_tuple else items
 
     def _branch(self, node: Branch, value: Any, path: Path) -> Any:
-        """The value as the option has it that it took: the one it names, or the only one that it fits once completed."""
+        """The value completed by the option that it takes: the one that it names, or the only one that it then fits."""
         tagged = isinstance(value, Mapping) and node.tag is not None and node.tag in value
         position = select(node, tidy(value)) if tagged or not isinstance(value, Mapping) else None
         if position is not None:
@@ -141,7 +141,7 @@ def _is_fixed(node: Node) -> bool:
 
 
 def _skeleton(node: Node) -> Any:
-    """What a fixed subtree is completed from."""
+    """The empty value from which a fixed subtree is completed."""
     if isinstance(node, Record):
         return {}
     if isinstance(node, Series):
@@ -169,8 +169,8 @@ def _is_constant(constant: Any, value: Any) -> bool:
 
 
 def _is_alike(option: Any, value: Any) -> bool:
-    """Whether a value is what has become of an option on its way through JSON or a table: a list of a tuple or an array,
-    NaN of None, the name of a class or a function, the text of a tuple in a column."""
+    """Whether a value is an option after a round trip through JSON or a table: a list for a tuple or an array, NaN for
+    None, the name of a class or a function, the text of a tuple."""
     if option is None:
         return isinstance(value, float) and value != value
     if isinstance(value, str):

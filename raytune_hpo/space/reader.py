@@ -1,4 +1,4 @@
-"""Reader: makes the tree of a space of nested dicts and lists of constants and domains, ours and other libraries'."""
+"""Reader: builds a space's tree from nested dicts and lists of constants and domains, ours and other libraries'."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from raytune_hpo.space.stored import check_storable
 from raytune_hpo.space.tree import Branch, Const, Derived, Gated, Leaf, Node, Record, Series
 from raytune_hpo.space.values import plain, show
 
-_DEEPEST = 100  # further down a walk through the tree would come to the end of Python's stack
+_DEEPEST = 100  # deeper trees could exceed Python's recursion limit
 
 Path = tuple[str | int, ...]
-Options = tuple[tuple[Path, int], ...]  # the choices on the way to a part, and the option of each that it is in
+Options = tuple[tuple[Path, int], ...]  # the choices on the path to a part, and the option of each that it is in
 
 
 @dataclass
@@ -134,7 +134,7 @@ def _name(path: Path) -> str:
 
 
 def _translated(thing: Any, path: Path) -> Any:
-    """The thing in our own words, its parameter named where that fails."""
+    """The translation of an object; errors name its parameter."""
     if isinstance(thing, dict) and thing.keys() == {"grid_search"} and _is_listing(thing["grid_search"]):
         translation: Callable[[Any], Any] = lambda grid: grid_search(grid["grid_search"])  # noqa: E731
     else:
@@ -148,7 +148,7 @@ def _translated(thing: Any, path: Path) -> Any:
 
 
 def _is_listing(thing: Any) -> bool:
-    """Whether it can only be the values of a grid: anything to go through but a text, a dict or a domain."""
+    """Whether it can only be the values of a grid: any iterable except a text, a dict or a domain."""
     return isinstance(thing, Iterable) and not isinstance(thing, (str, bytes, Mapping)) and translate(thing) is thing
 
 

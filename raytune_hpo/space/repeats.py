@@ -1,4 +1,4 @@
-"""Repeats: a part of a space that a configuration has several times over, and how often is a parameter too."""
+"""Repeats: a block of a space that a configuration has several times; how often is a parameter too."""
 
 from __future__ import annotations
 

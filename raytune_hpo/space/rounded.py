@@ -97,7 +97,7 @@ class Quantised(Domain):
 class Binned(Domain):
     """A bounded continuous domain cut into ``num`` bins of equal width, which stand for first, first + 1, ...
 
-    So Optuna and ConfigSpace draw whole numbers on a log scale, or from a bell.
+    Optuna and ConfigSpace draw whole numbers on a log scale, or from a normal distribution, in this way.
     """
 
     kind = "binned"

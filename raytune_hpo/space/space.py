@@ -1,4 +1,4 @@
-"""Space: every configuration that may be tried, and how likely each is before anything is known."""
+"""Space: the set of all configurations that may be tried, and their prior distribution."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _BATCH = 4096
 
 
 class Space:
-    """A search space. It cannot be changed.
+    """A search space; immutable.
 
     Args:
         domains: a dict of constants and domains, nested as deep as you like in dicts, lists and choices; domains of
@@ -51,11 +51,11 @@ class Space:
         columns: one per parameter, those of all branches; column j of the unit cube is ``columns[j]``.
         constraints: those given, and those that came with a foreign space.
         listing: the candidates; None without.
-        prior_weight: how much is thought of the priors of its domains, see ``weighed``.
+        prior_weight: the weight of its domains' priors, see ``weighed``.
         features: a function of a configuration whose numbers models may use, see ``featured``; None without.
 
     Raises:
-        SpaceError: naming the parameter, the rule and what came.
+        SpaceError: a parameter breaks a rule; the message has the parameter, the rule, and the value.
     """
 
     root: Node
@@ -80,7 +80,7 @@ class Space:
 
     @staticmethod
     def of(space_like: Any) -> Space:
-        """The Space that a dict or another library's space describes; a Space itself as it is."""
+        """The Space for a dict or another library's space; a Space is returned unchanged."""
         return space_like if isinstance(space_like, Space) else Space(space_like)
 
     @classmethod
@@ -138,10 +138,10 @@ class Space:
 
     @property
     def candidates(self) -> Listing | None:
-        """The only configurations that may be tried; None if the domains alone say which.
+        """The only configurations that may be tried; None if the domains alone define them.
 
         Raises:
-            SpaceError: this space was read from a journal, which names its candidates only.
+            SpaceError: this space was read from a journal, which has only a digest of its candidates.
         """
         if isinstance(self.listing, MissingListing):
             raise SpaceError(
@@ -153,13 +153,11 @@ class Space:
 
     @cached_property
     def beliefs(self) -> Beliefs:
-        """Where good configurations are thought to lie: the priors of numbers, and the weights of options."""
+        """The beliefs about where good configurations lie: the priors of numbers, and the weights of options."""
         return beliefs_of([column.domain for column in self.columns], self.prior_weight)
 
     def weighed(self, prior_weight: float) -> Space:
-        """This space with beliefs of another weight: 1 as they are, less for doubt, more for certainty; with 0 it is the
-        space without priors and weights.
-        """
+        """This space with another weight of its beliefs: 1 as they are, less or more; 0 removes priors and weights."""
         if prior_weight == self.prior_weight or not self.beliefs:
             return self
         root = unnumbered(self.root)
@@ -170,8 +168,8 @@ class Space:
         return space
 
     def featured(self, features: Function | None) -> Space:
-        """This space with a function of a configuration that gives a dict of numbers, the same names for each, from which
-        models learn what configurations have in common. It must depend on nothing else than the configuration.
+        """This space with a feature function: it returns a dict of numbers for a configuration, with the same keys for each,
+        as further inputs of models. It must depend on nothing but the configuration.
         """
         space = Space._made(unnumbered(self.root), self.constraints, self._name)
         space.__dict__.update(listing=self.listing, prior_weight=self.prior_weight, features=features)
@@ -274,8 +272,8 @@ class Space:
         """Refuse a configuration that is not in the space.
 
         Raises:
-            SpaceError: naming the parameter, the rule and the value: missing, unknown, out of range, of a wrong type,
-                off its grid, another constant; or the constraint that it breaks.
+            SpaceError: a parameter is missing, unknown, out of range, of a wrong type, off its grid, or another constant; or
+                a constraint is broken. The message has the parameter, the rule and the value, or the constraint.
         """
         self._check_shape(config)
         for constraint in self.constraints:
@@ -285,7 +283,7 @@ class Space:
             raise SpaceError(f"a configuration must be one of the {len(listing)} candidates, got {show(dict(config))}")
 
     def complete(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """The configuration of a point that a user names, as a trial gets it.
+        """Complete a point from a user to the configuration that a trial gets.
 
         Constants and derived values are filled in where the point leaves them out; a derived value that it names is kept.
         Numbers of numpy become Python's, and a list is taken for the tuple that it equals.
@@ -302,7 +300,7 @@ class Space:
         return drawn(config, derive(int.from_bytes(digest, "little") >> 1, "point"))
 
     def drawn(self, config: Mapping[str, Any], rng: np.random.Generator) -> Mapping[str, Any]:
-        """A decoded configuration with the domains drawn that its derived values hold; usually the same object."""
+        """A decoded configuration, with domains in its derived values replaced by draws; usually the same object."""
         return config if self.plain else drawn(dict(config), rng)
 
     def _check_shape(self, config: Mapping[str, Any]) -> None:
@@ -395,7 +393,7 @@ class Space:
     def unpack(self, packed: Mapping[str, Any]) -> Mapping[str, Any]:
         """The configuration that was packed; the same object where the space is plain.
 
-        A derived value is what it was when it was packed; where no journal can keep it, a stand-in in other processes.
+        A derived value is what it was when it was packed; if it cannot be stored, other processes get a stand-in.
         """
         config: Mapping[str, Any] = packed if self.plain else self._packer.unpack(self.root, packed)
         return config
@@ -410,7 +408,7 @@ class Space:
         }  # what is live is so here only, and tables are large
 
     def to_send(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A configuration for another process that has this space: options as positions, where copies would be others."""
+        """A configuration for another process with this space: options whose copies would not match become positions."""
         sent: Mapping[str, Any] = config if self.plain else Packer(None).pack(self.root, config)
         return sent
 
@@ -428,7 +426,7 @@ class Space:
         return space
 
     def chosen(self, packed: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What a sampler has chosen of a packed configuration: without derived values."""
+        """The parts of a packed configuration that a sampler chose: without derived values."""
         parts: Mapping[str, Any] = packed if self.plain else chosen(self.root, packed)
         return parts
 
@@ -460,8 +458,8 @@ class Space:
     def from_json(cls, data: Mapping[str, Any]) -> Space:
         """The space of a JSON form.
 
-        Where functions, candidates and objects were that JSON cannot carry, stand-ins are: they raise SpaceError when
-        they are needed.
+        Functions, candidates and objects that JSON cannot hold are replaced by stand-ins, which raise SpaceError when they
+        are used.
 
         Raises:
             SpaceError: it is no JSON form of a space, or a newer one.

@@ -1,11 +1,11 @@
-"""Stored forms: how values that JSON cannot carry travel in a journal, and what stands for those that cannot.
+"""Stored forms: the JSON encoding of Python values in a journal, and stand-ins for values that it cannot hold.
 
 {"$value": [kind, data]}    by value: tuples, arrays and numbers of numpy, bytes, dates, Decimal, paths, ranges, sets, ...
 {"$named": "module:name"}   by name: classes, functions and members of enums that can be imported
 {"$opaque": text}           neither: the text says what it was
 
-Nothing is pickled. Reading a form runs nobody's code: a name is looked up in what this process has imported already, and
-otherwise a ``Named`` stands for it, which imports its module when it is first called or asked for an attribute.
+Nothing is pickled. Reading a form runs no foreign code: a name is looked up among the modules that this process has already
+imported; otherwise it becomes a ``Named``, which imports its module when it is first called or its attributes are read.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ import numpy as np
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.space.values import is_scalar, show, stable_repr, texts_of
 
-_LARGEST_ARRAY = 2**16  # bytes; a journal is no place for data sets
+_LARGEST_ARRAY = 2**16  # bytes; a journal should not hold data sets
 _SCRIPT = "__main__:"  # names in the script itself: those of no module that others could import
 _LONGEST_NUMBER = 4_300  # digits that Python turns into text and back
 
 
 class NotStoredError(SpaceError, AttributeError, TypeError):
-    """A value is needed of which a stored study kept no more than its text."""
+    """A value is needed of which the stored study has only the text."""
 
 
 class _StandIn(ABC):
-    """What stands for a value of a stored study: whatever is asked of it goes to ``_real``."""
+    """Base of stand-ins for values of a stored study: attribute access and calls go to ``_real``."""
 
     __slots__ = ()
 
@@ -51,7 +51,7 @@ class _StandIn(ABC):
         """The value itself.
 
         Raises:
-            NotStoredError: it cannot be had.
+            NotStoredError: it cannot be restored.
         """
 
     def __getattr__(self, name: str) -> Any:
@@ -78,7 +78,7 @@ for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv"
 
 
 class NotStored(_StandIn):
-    """Stands for an object that a journal could not keep; shown as it was, and an error once it is used.
+    """A stand-in for an object that a journal could not hold; it has the same text, and raises an error when used.
 
     Attributes:
         text: what it looked like.
@@ -112,7 +112,7 @@ class NotStored(_StandIn):
 
 
 class Named(_StandIn):
-    """Stands for a class, a function or a member of an enum whose module this process has not imported yet.
+    """A stand-in for a class, a function or an enum member whose module this process has not imported yet.
 
     Attributes:
         name: ``module:qualified.name``.
@@ -153,7 +153,7 @@ class Named(_StandIn):
 
 
 def _by_name(name: str) -> Any:
-    """What has that name, if its module has been imported; a stand-in otherwise."""
+    """The object of this name, if its module has been imported; a stand-in otherwise."""
     module = name.partition(":")[0]
     found = _found(name) if module in sys.modules else None
     if found is not None:
@@ -390,10 +390,10 @@ def is_kept(form: Any) -> bool:
 
 
 def check_storable(value: Any, what: str) -> None:
-    """Refuse what no text can hold: a whole number of more digits than Python writes.
+    """Refuse a whole number with more digits than Python writes.
 
     Raises:
-        SpaceError: naming what it is for.
+        SpaceError: it is one; the message says what the value is for.
     """
     if type(value) is int and value.bit_length() > _LONGEST_NUMBER / 0.302:
         raise SpaceError(

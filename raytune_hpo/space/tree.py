@@ -32,13 +32,13 @@ UNNUMBERED = -1
 
 @dataclass(frozen=True)
 class Column:
-    """One parameter of a space, with a place in its unit cube.
+    """One parameter of a space, a column of its unit cube.
 
     Attributes:
         name: unique in the space: the keys on the way to it, joined by ``/``. Below a choice comes the chosen option:
             its value under the first constant key that tells all dict options apart (``model/svm/C``), or its
             position (``model/0/C``).
-        domain: what it may be.
+        domain: its domain.
         condition: when it is active; None for always. A branch's columns test that the choice took that option.
     """
 

@@ -1,4 +1,4 @@
-"""Values: is one plain, are two the same, how is one shown, what is a fresh copy of it."""
+"""Values: whether they are plain JSON, equality, display, and copies."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def fresh(value: Any) -> Any:
 
 
 def key_of(value: Any) -> Hashable:
-    """Equal for values that are one option: 1, 1.0 and True are three, every NaN is the same."""
+    """A key that is equal for values that are the same option: 1, 1.0 and True differ, every NaN is the same."""
     if isinstance(value, float) and math.isnan(value):
         return float, "nan"
     if isinstance(value, (list, tuple)):
@@ -61,7 +61,7 @@ def key_of(value: Any) -> Hashable:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Equality that is never an array, knows True from 1, and takes NaN for itself."""
+    """Equality that returns a bool also for arrays, distinguishes True from 1, and treats NaN as equal to NaN."""
     if left is right:
         return True
     if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
@@ -92,7 +92,7 @@ def stable_repr(value: Any) -> str:
     """A repr that is the same in every process: without memory addresses, sets in order. It never raises."""
     try:
         return _repr(value)
-    except Exception:  # a repr of somebody else's class, a whole number too long for text, or a list that holds itself
+    except Exception:  # a repr of a user's class, a whole number too long for text, or a list that holds itself
         return f"<{type(value).__module__}.{type(value).__qualname__} object>"
 
 

@@ -34,10 +34,10 @@ def tabulate(
     extended by more rows. Trials that fail stay in the file, marked, and are not looked up.
 
     Args:
-        objective, space: as for ``hpo.Tuner``. Every trial runs to its end. One that reports ``cost_s``, seconds since it
-            began, is taken at its word; of others the whole is measured, and steps take equal shares of it.
-        rows: how many configurations; where the space is small, some of them repeat others and count once.
-        path: of the file, ``.parquet`` (which needs ``raytune_hpo[tables]``) or ``.csv``; None: none is written.
+        objective, space: as for ``hpo.Tuner``. Every trial runs to its end. If it reports ``cost_s``, the seconds since it
+            began, these are used; otherwise its duration is measured, and divided evenly among its steps.
+        rows: how many configurations; in a small space, some repeat others, and count once.
+        path: the path of the file, ``.parquet`` (which needs ``raytune_hpo[tables]``) or ``.csv``; None: no file.
         settings: metric, mode, seed (0), name, storage, max_concurrent, resources ... as for ``hpo.Tuner``; with
             ``sampler="grid"`` all of a finite space is tried.
 
@@ -66,5 +66,5 @@ def run_design(
 
 
 def settings_for_rows(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a file's settings by which the trials of its table run."""
+    """The settings of an objective's file that apply to the trials of its table."""
     return {key: value for key, value in settings.items() if key in _KEPT_SETTINGS}

@@ -1,11 +1,11 @@
-"""File layout of a lookup table that was made of a study, and the rows that are read back from it.
+"""File layout of a lookup table made from a study, and reading its rows back.
 
     config/<name>             a parameter by the name of its column in the space; empty where it is not active
     metrics/<name>            the result
     metrics/<name>/step_<n>   what was reported after step n
     number status duration_s error
 
-What columns cannot say stands beside them (``TableMetadata``): in a parquet file's own metadata, and for ``table.csv`` in
+What columns cannot express is stored as metadata (``TableMetadata``): inside a parquet file, and for ``table.csv`` in
 ``table.about.json``.
 """
 
@@ -48,11 +48,11 @@ Cell = str | float | int
 
 @dataclass(frozen=True, kw_only=True)
 class TableMetadata:
-    """Metadata of a table: what its columns do not say.
+    """Metadata of a table: what its columns cannot express.
 
     Attributes:
         space: in its JSON form.
-        options: for each column of a choice, what stands in its cells, and the position of the option that it means.
+        options: for each column of a choice, the values of its cells, each with the index of its option.
         metrics: the goals and their modes; the first one is searched unless another is asked for.
         made: how the table was made, for people.
     """
@@ -171,7 +171,7 @@ def check_path(path: Path) -> None:
     """Refuse a path to which no table can be written, before anything is trained for it.
 
     Raises:
-        SpecError: naming the rule and the way out.
+        SpecError: it is one; the message has the rule and the way out.
     """
     if path.suffix not in SUFFIXES:
         raise SpecError(f"a lookup table is a file of {' or '.join(SUFFIXES)}, got {str(path)!r}")
@@ -188,7 +188,7 @@ def _needs_pyarrow(path: Path) -> None:
 
 
 def write_table(results: Results, path: str | Path) -> Path:
-    """Write a study as a table, in which failed and pruned trials stand too, and are not looked up.
+    """Write a study as a table. Failed and pruned trials are included, but not looked up.
 
     Raises:
         SpecError: the path cannot be written.
@@ -273,7 +273,7 @@ def rows_of(
             none for it.
 
     Raises:
-        SpecError: no trial completed, the metric is not in the table, or nobody says which way it is better.
+        SpecError: no trial completed, the metric is not in the table, or its direction is unknown.
     """
     metric = next(iter(metadata.metrics)) if metric is None else metric
     if METRICS + metric not in frame:

@@ -38,12 +38,12 @@ class LookupTable:
     """A lookup table, ready to be searched.
 
     Attributes:
-        name: of its file.
-        space: restricted to the rows.
-        metric, mode: what the curves show.
+        name: the name of its file.
+        space: the space, restricted to the rows.
+        metric, mode: the metric of the curves, and its direction.
         curves: C.
         seconds: t.
-        times: T; None: every step of a trial takes as long.
+        times: T; None: all steps of a trial take equally long.
     """
 
     name: str
@@ -173,7 +173,7 @@ class LookupTable:
 
     @property
     def parts(self) -> list[Array]:
-        """The arrays of which the table consists."""
+        """The table's arrays."""
         return [part for part in (self.curves, self.seconds, self.times) if part is not None]
 
     def seconds_by_step(self, row: int) -> Array:

@@ -25,7 +25,7 @@ def translate(thing: Any) -> Any:
     """A ConfigurationSpace as a tree with constraints, a lone hyperparameter as its domain.
 
     Raises:
-        SpaceError: a hyperparameter or condition that cannot be carried faithfully.
+        SpaceError: a hyperparameter or condition that cannot be translated faithfully.
     """
     library: Any = import_module("ConfigSpace")
     kinds: Any = import_module("ConfigSpace.hyperparameters")
@@ -84,7 +84,7 @@ def _shaped_int(parameter: Any, family: str) -> Domain:
 
 
 def _shape(parameter: Any, family: str) -> Frozen:
-    """The distribution of the parameter's coordinates in [0, 1], which ConfigSpace keeps in scipy's words."""
+    """The distribution of the parameter's coordinates in [0, 1], which ConfigSpace has as a scipy distribution."""
     distribution = parameter._vector_dist.rv
     kwds = {key: float(value) for key, value in distribution.kwds.items()}
     return Frozen(family, tuple(map(float, distribution.args)), tuple(sorted(kwds.items())), distribution)

@@ -24,7 +24,7 @@ _MAX_LOG = math.log(sys.float_info.max)
 
 
 def translate(thing: Any) -> Any:
-    """A hyperopt expression in our words; anything else of hyperopt's is a constant.
+    """The translation of a hyperopt expression; anything else of hyperopt's is a constant.
 
     Raises:
         SpaceError: an expression that computes with parameters, such as ``1 + hp.uniform(...)``.
@@ -83,7 +83,7 @@ def _choice(picked: Any, *options: Any) -> Labelled:
 
 
 def _whole(labelled: Any) -> Any:
-    """What ``scope.int`` makes of a parameter."""
+    """The integer domain for ``scope.int`` of a parameter."""
     domain = labelled.thing if isinstance(labelled, Labelled) else None
     if isinstance(domain, Quantised) and domain.q == int(domain.q):
         return replace(labelled, thing=replace(domain, whole=True))

@@ -11,7 +11,7 @@ from raytune_hpo.space.rounded import Binned
 
 
 def translate(thing: Any) -> Any:
-    """A distribution of Optuna in our words; anything else of Optuna's is a constant."""
+    """The translation of an Optuna distribution; anything else of Optuna's is a constant."""
     distributions: Any = import_module("optuna.distributions")
 
     if isinstance(thing, distributions.CategoricalDistribution):

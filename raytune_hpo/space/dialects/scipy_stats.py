@@ -24,7 +24,7 @@ from raytune_hpo.space.values import is_plain, plain, show
 
 
 def translate(thing: Any) -> Any:
-    """A frozen distribution in our words; anything else of scipy's is a constant.
+    """The translation of a frozen distribution; anything else of scipy's is a constant.
 
     Raises:
         SpaceError: a distribution of scipy's new kind, or one that is not frozen.
@@ -72,7 +72,7 @@ def _frozen(name: str, args: tuple[Any, ...], kwds: Mapping[str, Any], distribut
 
 @dataclass(frozen=True)
 class _Scipy(Domain):
-    """What both kinds share: the name and parameters of a family in ``scipy.stats``, and the distribution itself."""
+    """Base of both kinds: the name and parameters of a family in ``scipy.stats``, and the distribution itself."""
 
     name: str
     args: tuple[float, ...]
@@ -147,7 +147,7 @@ class FrozenInts(_Scipy):
 
 @dataclass(frozen=True)
 class Shaped(Continuous):
-    """A bounded Float whose coordinates are not uniform but distributed on [0, 1] as ``shape`` says."""
+    """A bounded Float whose coordinates are not uniform but have the distribution ``shape`` on [0, 1]."""
 
     kind = "shaped"
 
