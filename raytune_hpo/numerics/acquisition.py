@@ -85,11 +85,12 @@ def log_h(u: Array) -> Array:
     left = np.clip(u, _FAR, -1.0)
     far = np.minimum(u, _FAR)
     rest = np.log(erfcx(-left / math.sqrt(2)) * -left) + _LOG_SQRT_HALF_PI
-    return np.select(
-        [u > -1, u > _FAR],
-        [np.log(_density(near) + near * ndtr(near)), -(left**2) / 2 - _LOG_SQRT_2PI + np.log(-np.expm1(rest))],
+    falling: Array = np.where(
+        u > _FAR,
+        -(left**2) / 2 - _LOG_SQRT_2PI + np.log(-np.expm1(rest)),
         -(far**2) / 2 - _LOG_SQRT_2PI - 2 * np.log(-far),
     )
+    return np.where(u > -1.0, np.log(_density(near) + near * ndtr(near)), falling)
 
 
 def _improvement(mean: Array, sd: Array, best: float) -> tuple[Array, Array]:

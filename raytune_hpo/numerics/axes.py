@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class Axis:
         return widths
 
     def levels(self, x: Array) -> Array:
-        """The positions (n,) of the values whose centres are nearest; -1 where x (n,) is NaN. Not for real axes."""
+        """The positions of the values whose centres are nearest, in the shape of x; -1 where x is NaN. Not for real axes."""
         return np.where(np.isnan(x), -1, self._middles.searchsorted(x))
 
     @cached_property
@@ -72,6 +73,28 @@ class Axis:
 def of_kind(axes: Sequence[Axis], *kinds: Kind) -> Array:
     """The numbers of the axes of these kinds."""
     return np.array([j for j, axis in enumerate(axes) if axis.kind in kinds], dtype=np.intp)
+
+
+class Alike(NamedTuple):
+    """Columns whose axes have the same kind and the same cells, so that they can be computed together.
+
+    Attributes:
+        axis: what each of them means.
+        columns: (g,) their numbers, rising.
+    """
+
+    axis: Axis
+    columns: Array
+
+
+def alike(axes: Sequence[Axis], *kinds: Kind) -> tuple[Alike, ...]:
+    """The columns of these kinds, which are not real, in groups: of many columns there are few groups."""
+    groups: dict[tuple[Kind, bytes], list[int]] = {}
+    for j in of_kind(axes, *kinds).tolist():
+        centres = axes[j].centres
+        assert centres is not None
+        groups.setdefault((axes[j].kind, centres.tobytes()), []).append(j)
+    return tuple(Alike(axes[columns[0]], np.array(columns, dtype=np.intp)) for columns in groups.values())
 
 
 def row_keys(X: Array) -> list[bytes]:

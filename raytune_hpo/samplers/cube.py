@@ -17,6 +17,8 @@ from raytune_hpo.numerics.axes import Axis, is_among, row_keys
 from raytune_hpo.numerics.quasi import sobol
 from raytune_hpo.space import Space
 from raytune_hpo.space.axis import axis_of
+from raytune_hpo.space.coding import CodedAlike, coded_alike
+from raytune_hpo.space.domain import Domain
 from raytune_hpo.trial import Trial
 
 _SOBOL_BATCH = 64
@@ -36,10 +38,8 @@ class Cube:
         X = np.clip(X, 0.0, 1.0)
         if (listing := self.space.candidates) is not None:
             return listing.unit[listing.nearest(np.where(self.space.active(X), X, np.nan))]
-        for j in self._celled:
-            domain = self.space.columns[j].domain
-            known = ~np.isnan(X[:, j])
-            X[known, j] = domain.units(domain.codes(X[known, j]))
+        for alike in self._celled:
+            alike.snap(X)
         if self.space.is_conditional:
             X[~self.space.active(X)] = np.nan
         return X
@@ -47,9 +47,8 @@ class Cube:
     def settled(self, X: Array) -> Array:
         """Proper rows as they come back from configurations: coordinates of a real axis may differ in their last digits."""
         X = np.array(X)
-        for j, column in enumerate(self.space.columns):
-            known = ~np.isnan(X[:, j])
-            X[known, j] = column.domain.units(column.domain.codes(X[known, j]))
+        for alike in coded_alike(self._domains, range(len(self._domains))):
+            alike.snap(X)
         return X
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
@@ -132,5 +131,10 @@ class Cube:
         return self.space.decode(x[None, :])[0]
 
     @cached_property
-    def _celled(self) -> tuple[int, ...]:
-        return tuple(j for j, column in enumerate(self.space.columns) if column.domain.size is not None)
+    def _domains(self) -> Sequence[Domain]:
+        return [column.domain for column in self.space.columns]
+
+    @cached_property
+    def _celled(self) -> Sequence[CodedAlike]:
+        """The columns that have cells."""
+        return coded_alike(self._domains, [j for j, domain in enumerate(self._domains) if domain.size is not None])

@@ -81,21 +81,27 @@ class _Fit(NamedTuple):
     transform: str
 
 
-class _Found(NamedTuple):
+@dataclass(frozen=True)
+class _Found:
     """What a search has found.
 
     Attributes:
         training: what the posterior has learned from.
         best: the best loss, by the posterior's means.
         ranked: rows, the best first.
-        shortlist: the same under the posterior.
+        Z: (m, q) their features.
     """
 
     posterior: Posterior
     training: Training
     best: float
     ranked: Ranked
-    shortlist: Shortlist
+    Z: Array
+
+    @cached_property
+    def shortlist(self) -> Shortlist:
+        """The rows under the posterior, once a further suggestion is taken from them."""
+        return Shortlist(self.posterior, self.Z)
 
 
 @dataclass(frozen=True)
@@ -256,8 +262,7 @@ class GP(ModelBased):
         known = np.concatenate([observed.X, stage.running])
         ranked = self._with_fantasies(posterior, training, known, stage.running, rng, _LISTED)
         ranked = Ranked(self._cube.settled(ranked.X), ranked.scores)  # to be known again once they run
-        shortlist = Shortlist(posterior, self._embedding(ranked.X))
-        return _Found(posterior, training, float(posterior.means.min()), ranked, shortlist)
+        return _Found(posterior, training, float(posterior.means.min()), ranked, self._embedding(ranked.X))
 
     def _with_fantasies(
         self,
