@@ -8,7 +8,7 @@ has values in no order; both are cut into cells, and coordinates of theirs stand
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from raytune_hpo.arrays import Array
+
+_NARROWEST = 1e-300  # of cells: its logarithm is a number
 
 
 class Kind(Enum):
@@ -58,6 +60,12 @@ class Axis:
         widths: Array = np.diff(self.edges)
         return widths
 
+    @cached_property
+    def log_widths(self) -> Array:
+        """Of the cells (k,); cells far out may be as narrow as nothing, and count as a little more. Not for real axes."""
+        logs: Array = np.log(np.maximum(self.widths, _NARROWEST))
+        return logs
+
     def levels(self, x: Array) -> Array:
         """The positions of the values whose centres are nearest, in the shape of x; -1 where x is NaN. Not for real axes."""
         return np.where(np.isnan(x), -1, self._middles.searchsorted(x))
@@ -68,6 +76,35 @@ class Axis:
         assert self.centres is not None
         middles: Array = (self.centres[1:] + self.centres[:-1]) / 2
         return middles
+
+
+class Axes(tuple[Axis, ...]):
+    """The axes of all columns, with what is asked of them again and again."""
+
+    @classmethod
+    def of(cls, axes: Iterable[Axis]) -> Axes:
+        """These axes; the same object, with all that it knows already, where it is of this class."""
+        return axes if isinstance(axes, Axes) else cls(axes)
+
+    @cached_property
+    def real(self) -> Array:
+        """The numbers of the real ones."""
+        return of_kind(self, Kind.REAL)
+
+    @cached_property
+    def celled(self) -> Array:
+        """The numbers of those that have cells."""
+        return of_kind(self, Kind.GRID, Kind.NOMINAL)
+
+    @cached_property
+    def is_nominal(self) -> Array:
+        """Which are nominal, (d,) of bool."""
+        return np.array([axis.kind is Kind.NOMINAL for axis in self], dtype=bool)
+
+    @cached_property
+    def half_cells(self) -> Array:
+        """Half of a mean cell of each grid (d,), 0 of others."""
+        return np.array([0.5 / axis.size if axis.kind is Kind.GRID else 0.0 for axis in self])
 
 
 def of_kind(axes: Sequence[Axis], *kinds: Kind) -> Array:

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.arrays import Array
-from raytune_hpo.numerics.axes import Axis, is_among, row_keys
+from raytune_hpo.numerics.axes import Axes, is_among, row_keys
 from raytune_hpo.numerics.quasi import sobol
 from raytune_hpo.space import Space
 from raytune_hpo.space.axis import axis_of
-from raytune_hpo.space.coding import CodedAlike, coded_alike
-from raytune_hpo.space.domain import Domain
+from raytune_hpo.space.coding import CodedAlike
 from raytune_hpo.trial import Trial
 
 _SOBOL_BATCH = 64
@@ -31,7 +30,7 @@ class Cube:
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self.axes: tuple[Axis, ...] = tuple(axis_of(column.domain) for column in space.columns)
+        self.axes = Axes(axis_of(column.domain) for column in space.columns)
 
     def proper(self, X: Array) -> Array:
         """Any rows as proper ones: snapped to cells, NaN where not active."""
@@ -47,7 +46,7 @@ class Cube:
     def settled(self, X: Array) -> Array:
         """Proper rows as they come back from configurations: coordinates of a real axis may differ in their last digits."""
         X = np.array(X)
-        for alike in coded_alike(self._domains, range(len(self._domains))):
+        for alike in self.space.coding.groups:
             alike.snap(X)
         return X
 
@@ -131,10 +130,6 @@ class Cube:
         return self.space.decode(x[None, :])[0]
 
     @cached_property
-    def _domains(self) -> Sequence[Domain]:
-        return [column.domain for column in self.space.columns]
-
-    @cached_property
     def _celled(self) -> Sequence[CodedAlike]:
         """The columns that have cells."""
-        return coded_alike(self._domains, [j for j, domain in enumerate(self._domains) if domain.size is not None])
+        return [alike for alike in self.space.coding.groups if alike.domain.size is not None]

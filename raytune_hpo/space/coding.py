@@ -6,7 +6,7 @@ its time for the asking; asked for once for each kind, it takes the time of the 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +28,15 @@ class CodedAlike(NamedTuple):
     domain: Domain
     columns: Array
 
+    def codes(self, unit: Array) -> Array:
+        """Of these columns of rows (n, d), (n, g); anything where a coordinate is NaN."""
+        block = unit[:, self.columns]
+        known = ~np.isnan(block)
+        found = self.domain.codes(block[known])
+        codes = np.zeros(block.shape, dtype=found.dtype)
+        codes[known] = found
+        return codes
+
     def snap(self, X: Array) -> None:
         """Put coordinates of these columns of rows X (n, d) where configurations come back to; NaN stays NaN."""
         block = X[:, self.columns]
@@ -36,12 +45,21 @@ class CodedAlike(NamedTuple):
         X[:, self.columns] = block
 
 
-def coded_alike(domains: Sequence[Domain], columns: Iterable[int]) -> tuple[CodedAlike, ...]:
-    """These columns in groups; ``domains`` are those of all columns."""
-    groups: dict[Hashable, list[int]] = {}
-    for j in columns:
-        groups.setdefault(_coding(domains[j]), []).append(j)
-    return tuple(CodedAlike(domains[group[0]], np.array(group, dtype=np.intp)) for group in groups.values())
+class Coding:
+    """The columns of a space in groups of those that are coded alike.
+
+    Attributes:
+        groups: of all columns.
+        group_of: (d,) in which of them each column is.
+    """
+
+    def __init__(self, domains: Sequence[Domain]) -> None:
+        columns: dict[Hashable, list[int]] = {}
+        for j, domain in enumerate(domains):
+            columns.setdefault(_coding(domain), []).append(j)
+        self.groups = tuple(CodedAlike(domains[js[0]], np.array(js, dtype=np.intp)) for js in columns.values())
+        place = {j: position for position, group in enumerate(self.groups) for j in group.columns.tolist()}
+        self.group_of = tuple(place[j] for j in range(len(domains)))
 
 
 def _coding(domain: Domain) -> Hashable:
