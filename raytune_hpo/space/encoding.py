@@ -9,7 +9,7 @@ splits its rows among its options. No configuration is walked on its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from raytune_hpo.arrays import Array
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.space.coding import Coding
-from raytune_hpo.space.conditions import holds, tested
+from raytune_hpo.space.conditions import Condition, holds
 from raytune_hpo.space.drawing import drawable
 from raytune_hpo.space.functions import name_of
 from raytune_hpo.space.tree import Branch, Column, Const, Derived, Gated, Leaf, Node, Record, Series
@@ -99,7 +99,7 @@ class Decoder:
     def _build_branch(self, node: Branch, rows: Array) -> list[Any]:
         codes = self._codes_of(node.column, rows)
         built: list[Any] = [None] * len(rows)
-        for position in np.unique(codes).tolist():
+        for position in sorted(set(codes.tolist())):
             here = np.flatnonzero(codes == position)
             for place, value in zip(here.tolist(), self._build(node.options[position], rows[here]), strict=True):
                 built[place] = value
@@ -169,7 +169,7 @@ class Encoder:
             raise SpaceError(f"{show(values[positions.index(None)])} fits none of the {len(node.options)} options")
         codes = np.array(positions, dtype=np.int64)
         self._note(node.column, rows, codes)
-        for position in np.unique(codes).tolist():
+        for position in sorted(set(codes.tolist())):
             here = np.flatnonzero(codes == position)
             self._read(node.options[position], [values[place] for place in here.tolist()], rows[here])
 
@@ -194,11 +194,22 @@ def put_derived(derived: Derived, config: dict[str, Any]) -> None:
 def active_columns(columns: Sequence[Column], unit: Array) -> Array:
     """Where each column is active, (n, d) of bool; coordinates that are not active may be NaN."""
     n = len(unit)
-    wanted = frozenset().union(*(tested(column.condition) for column in columns)) if columns else frozenset()
     active: dict[int, Array] = {}
-    codes: dict[int, Array] = {}
+    codes = _TestedCodes(columns, unit, active)
+    known: dict[Condition | None, Array] = {}  # the columns of one branch have the same
     for number, column in enumerate(columns):
-        active[number] = holds(column.condition, codes, active, n)
-        if number in wanted:
-            codes[number] = column.domain.codes(np.where(active[number], unit[:, number], 0.5))
-    return np.column_stack(list(active.values())) if columns else np.ones((n, 0), dtype=bool)
+        if column.condition not in known:
+            known[column.condition] = holds(column.condition, codes, active, n)
+        active[number] = known[column.condition]
+    return np.array(list(active.values())).T if columns else np.ones((n, 0), dtype=bool)
+
+
+class _TestedCodes(dict[int, Array]):
+    """The codes (n,) of columns, once a condition asks for them; anything where they are not active."""
+
+    def __init__(self, columns: Sequence[Column], unit: Array, active: Mapping[int, Array]) -> None:
+        self._columns, self._unit, self._active = columns, unit, active
+
+    def __missing__(self, column: int) -> Array:
+        unit = np.where(self._active[column], self._unit[:, column], 0.5)
+        return self.setdefault(column, self._columns[column].domain.codes(unit))
