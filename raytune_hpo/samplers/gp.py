@@ -195,11 +195,8 @@ class GP(ModelBased):
         if len(self._goals) > 1 or self._constraints:
             return self._of_goals(observed, running, rng)
         training = self._training(observed)
-        posteriors, known, listed = (
-            self._posteriors(observed, training),
-            np.concatenate([observed.X, running]),
-            self._cube.listed,
-        )
+        posteriors = self._posteriors(observed, training)
+        known, listed = np.concatenate([observed.X, running]), self._cube.listed
         if self._has_one_model and isinstance(posterior := posteriors[0], Posterior):
             return self._with_fantasies(posterior, training, known, running, rng)
         bests = [float(posterior.means.min()) for posterior in posteriors]
