@@ -68,7 +68,7 @@ class Embedding:
 
 def squared_distances(A: Array, B: Array) -> Array:
     """|a - b|^2 for all rows of A (n, q) and B (m, q), (n, m), never below 0."""
-    r2 = A @ (-2 * B.T)
+    r2 = (-2 * A) @ B.T if len(A) < len(B) else A @ (-2 * B.T)
     r2 += np.einsum("ij,ij->i", A, A)[:, None]
     r2 += np.einsum("ij,ij->i", B, B)
     np.maximum(r2, 0.0, out=r2)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import ClassVar, NamedTuple, TypeVar
@@ -25,8 +25,9 @@ from raytune_hpo.numerics.acquisition import (
     MeanAcquisition,
     Predictor,
     averaged,
+    values_at,
 )
-from raytune_hpo.numerics.axes import row_keys
+from raytune_hpo.numerics.axes import KnownRows
 from raytune_hpo.numerics.beliefs import Leaning
 from raytune_hpo.numerics.cached_predictions import CachedPredictions
 from raytune_hpo.numerics.cokriging import Cokriging, Correction
@@ -239,7 +240,7 @@ class GP(ModelBased):
         X = found.ranked.X
         scores = averaged(self.acquisition, outlook.means, outlook.sd, best, self._noise(found.posterior))
         scores = self._leaning(found.training, len(observed) + len(running))(scores, X)
-        taken = set(row_keys(np.concatenate([ended, running])))
+        taken = KnownRows(np.concatenate([ended, running]))
         scores[self._is_taken(X, taken, self._kept_apart(found.posterior, running))] = -np.inf
         return Ranked.of(X, scores, _RETURNED)
 
@@ -431,7 +432,7 @@ class GP(ModelBased):
         known, listed = np.concatenate([observed.X, running]), self._cube.listed
         if listed is not None:
             rows = listed[self._cube.untried(known)]
-            return Ranked.of(rows, self._models.values(acquisition, rows), _RETURNED)
+            return Ranked.of(rows, values_at(acquisition, self._embedding, rows), _RETURNED)
         order = front_first(observed)
         best = np.argsort(order, kind="stable")[: max(_PARENTS, int((order == 0).sum()))]
         near = perturbed(filled(observed.X[best], rng), _NEAR, self._cube.axes, rng, most=_MOST_CHANGED)
@@ -523,12 +524,12 @@ class GP(ModelBased):
 
     def _objective(self, acquisition: Acquisition, known: Array, apart: Array, believed: Leaning) -> Objective:
         """The acquisition function, -inf where a row is taken."""
-        embedding, seen = self._embedding, set(row_keys(known))
+        embedding, seen = self._embedding, KnownRows(known)
 
         # The values are -inf at taken rows, the gradients know nothing of it: L-BFGS follows the smooth function
         # underneath, and where it ends too close to a taken row, ``maximised`` keeps the row that it began at.
         def values(X: Array) -> Array:
-            value = believed(acquisition.values(embedding(X)), X)
+            value = believed(values_at(acquisition, embedding, X), X)
             return np.where(self._is_taken(X, seen, apart), -np.inf, value)
 
         def values_and_gradients(X: Array) -> tuple[Array, Array]:
@@ -546,9 +547,9 @@ class GP(ModelBased):
             exponent *= beliefs.credibility(training.X, training.losses)
         return Leaning(beliefs, exponent, is_log)
 
-    def _is_taken(self, X: Array, known: Set[bytes], apart: Array) -> Array:
+    def _is_taken(self, X: Array, known: KnownRows, apart: Array) -> Array:
         """Which rows (n,) have been tried, are running, or lie close to some that are to be kept apart from."""
-        taken = np.array([key in known for key in row_keys(X)], dtype=bool)
+        taken = known.among(X)
         return taken | crowded(self._cube.axes, X, apart) if len(apart) else taken
 
     def _by_front(
