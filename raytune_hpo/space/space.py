@@ -412,7 +412,7 @@ class Space:
 
     def __getstate__(self) -> dict[str, Any]:
         return {
-            name: value for name, value in self.__dict__.items() if name not in ("_packer", "beliefs")
+            name: value for name, value in self.__dict__.items() if name not in ("_packer", "beliefs", "coding")
         }  # what is live is so here only, and tables are large
 
     def to_send(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
