@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import ClassVar, NamedTuple, TypeVar
@@ -25,8 +25,9 @@ from raytune_hpo.numerics.acquisition import (
     MeanAcquisition,
     Predictor,
     averaged,
+    values_at,
 )
-from raytune_hpo.numerics.axes import row_keys
+from raytune_hpo.numerics.axes import KnownRows
 from raytune_hpo.numerics.beliefs import Leaning
 from raytune_hpo.numerics.cached_predictions import CachedPredictions
 from raytune_hpo.numerics.cokriging import Cokriging, Correction
@@ -81,21 +82,27 @@ class _Fit(NamedTuple):
     transform: str
 
 
-class _Found(NamedTuple):
+@dataclass(frozen=True)
+class _Found:
     """What a search has found.
 
     Attributes:
         training: what the posterior has learned from.
         best: the best loss, by the posterior's means.
         ranked: rows, the best first.
-        shortlist: the same under the posterior.
+        Z: (m, q) their features.
     """
 
     posterior: Posterior
     training: Training
     best: float
     ranked: Ranked
-    shortlist: Shortlist
+    Z: Array
+
+    @cached_property
+    def shortlist(self) -> Shortlist:
+        """The rows under the posterior, once a further suggestion is taken from them."""
+        return Shortlist(self.posterior, self.Z)
 
 
 @dataclass(frozen=True)
@@ -189,11 +196,8 @@ class GP(ModelBased):
         if len(self._goals) > 1 or self._constraints:
             return self._of_goals(observed, running, rng)
         training = self._training(observed)
-        posteriors, known, listed = (
-            self._posteriors(observed, training),
-            np.concatenate([observed.X, running]),
-            self._cube.listed,
-        )
+        posteriors = self._posteriors(observed, training)
+        known, listed = np.concatenate([observed.X, running]), self._cube.listed
         if self._has_one_model and isinstance(posterior := posteriors[0], Posterior):
             return self._with_fantasies(posterior, training, known, running, rng)
         bests = [float(posterior.means.min()) for posterior in posteriors]
@@ -236,7 +240,7 @@ class GP(ModelBased):
         X = found.ranked.X
         scores = averaged(self.acquisition, outlook.means, outlook.sd, best, self._noise(found.posterior))
         scores = self._leaning(found.training, len(observed) + len(running))(scores, X)
-        taken = set(row_keys(np.concatenate([ended, running])))
+        taken = KnownRows(np.concatenate([ended, running]))
         scores[self._is_taken(X, taken, self._kept_apart(found.posterior, running))] = -np.inf
         return Ranked.of(X, scores, _RETURNED)
 
@@ -256,8 +260,7 @@ class GP(ModelBased):
         known = np.concatenate([observed.X, stage.running])
         ranked = self._with_fantasies(posterior, training, known, stage.running, rng, _LISTED)
         ranked = Ranked(self._cube.settled(ranked.X), ranked.scores)  # to be known again once they run
-        shortlist = Shortlist(posterior, self._embedding(ranked.X))
-        return _Found(posterior, training, float(posterior.means.min()), ranked, shortlist)
+        return _Found(posterior, training, float(posterior.means.min()), ranked, self._embedding(ranked.X))
 
     def _with_fantasies(
         self,
@@ -429,7 +432,7 @@ class GP(ModelBased):
         known, listed = np.concatenate([observed.X, running]), self._cube.listed
         if listed is not None:
             rows = listed[self._cube.untried(known)]
-            return Ranked.of(rows, self._models.values(acquisition, rows), _RETURNED)
+            return Ranked.of(rows, values_at(acquisition, self._embedding, rows), _RETURNED)
         order = front_first(observed)
         best = np.argsort(order, kind="stable")[: max(_PARENTS, int((order == 0).sum()))]
         near = perturbed(filled(observed.X[best], rng), _NEAR, self._cube.axes, rng, most=_MOST_CHANGED)
@@ -521,12 +524,12 @@ class GP(ModelBased):
 
     def _objective(self, acquisition: Acquisition, known: Array, apart: Array, believed: Leaning) -> Objective:
         """The acquisition function, -inf where a row is taken."""
-        embedding, seen = self._embedding, set(row_keys(known))
+        embedding, seen = self._embedding, KnownRows(known)
 
         # The values are -inf at taken rows, the gradients know nothing of it: L-BFGS follows the smooth function
         # underneath, and where it ends too close to a taken row, ``maximised`` keeps the row that it began at.
         def values(X: Array) -> Array:
-            value = believed(acquisition.values(embedding(X)), X)
+            value = believed(values_at(acquisition, embedding, X), X)
             return np.where(self._is_taken(X, seen, apart), -np.inf, value)
 
         def values_and_gradients(X: Array) -> tuple[Array, Array]:
@@ -544,9 +547,9 @@ class GP(ModelBased):
             exponent *= beliefs.credibility(training.X, training.losses)
         return Leaning(beliefs, exponent, is_log)
 
-    def _is_taken(self, X: Array, known: Set[bytes], apart: Array) -> Array:
+    def _is_taken(self, X: Array, known: KnownRows, apart: Array) -> Array:
         """Which rows (n,) have been tried, are running, or lie close to some that are to be kept apart from."""
-        taken = np.array([key in known for key in row_keys(X)], dtype=bool)
+        taken = known.among(X)
         return taken | crowded(self._cube.axes, X, apart) if len(apart) else taken
 
     def _by_front(

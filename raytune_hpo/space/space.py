@@ -18,6 +18,7 @@ from raytune_hpo.rng import derive
 from raytune_hpo.space import counting
 from raytune_hpo.space.beliefs import beliefs_of, without_beliefs
 from raytune_hpo.space.candidates import Listing, MissingListing, records
+from raytune_hpo.space.coding import Coding
 from raytune_hpo.space.derived import discretised, unnumbered, without_functions
 from raytune_hpo.space.drawing import drawn
 from raytune_hpo.space.encoding import Decoder, Encoder, active_columns
@@ -120,6 +121,11 @@ class Space:
     def is_conditional(self) -> bool:
         """Whether some parameters exist only in some configurations."""
         return any(column.condition is not None for column in self.columns)
+
+    @cached_property
+    def coding(self) -> Coding:
+        """Which columns can be encoded and decoded together."""
+        return Coding([column.domain for column in self.columns])
 
     @property
     def has_constraints(self) -> bool:
@@ -231,7 +237,7 @@ class Space:
             raise SpaceError(f"unit coordinates of this space have shape (n, {self.num_columns}), got {unit.shape}")
         if (listing := self.candidates) is not None:
             return [listing.config(i) for i in listing.nearest(np.where(self.active(unit), unit, np.nan)).tolist()]
-        return Decoder(self.columns, unit).configs(self.root)
+        return Decoder(self.columns, self.coding, unit).configs(self.root)
 
     def encode(self, configs: Sequence[Mapping[str, Any]]) -> Array:
         """Configurations as coordinates in the unit cube, (n, d); NaN where a parameter is not active.
@@ -245,14 +251,14 @@ class Space:
         """
         if not configs:  # of pending trials, often
             return np.empty((0, self.num_columns))
-        encoder = Encoder(len(configs), self.num_columns)
+        encoder = Encoder(len(configs), self.coding)
         try:
-            encoder.read(self.root, configs, np.arange(len(configs)))
+            unit = encoder.unit(self.root, configs)
         except (SpaceError, LookupError, TypeError, ValueError):
             for config in configs:  # say which parameter of which configuration it is
                 self._check_shape(config)
             raise
-        return encoder.unit
+        return unit
 
     def active(self, unit: Array) -> Array:
         """Where each column is active, (n, d) of bool, given coordinates (n, d)."""
@@ -404,7 +410,7 @@ class Space:
 
     def __getstate__(self) -> dict[str, Any]:
         return {
-            name: value for name, value in self.__dict__.items() if name not in ("_packer", "beliefs")
+            name: value for name, value in self.__dict__.items() if name not in ("_packer", "beliefs", "coding")
         }  # what is live is so here only, and tables are large
 
     def to_send(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
