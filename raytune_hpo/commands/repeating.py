@@ -1,9 +1,10 @@
-"""Repeats where they decide: a configuration runs again while it looks about as good as the best one, or better, as luck may
-have it.
+"""Repeats where they decide: a configuration runs again while it looks about as good as the best one.
 
-What is farther from the best than half the interval of the difference is let go, as in the racing of SMAC: with noise of
-20 % nearly nothing "can be told from the best one", and repeating all of that took half of a search's runs. Where a relative
-error is asked for, it is as said: repeated until it is known that well, or known to be worse.
+What is farther from the best than half the interval of the difference runs once, as in the racing of SMAC: with noise of
+20 % nearly nothing "can be told from the best one", and repeating all of that took half of a search's runs. What is as far
+ahead of the best runs once as well: that it is better is decided, and in a small space the first few, each better than the
+one before and all of them slow, took a third of the time. Where a relative error is asked for, it is as said: repeated until
+it is known that well, or known to be worse.
 
 Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration. LION 2011 (intensify).
 
@@ -30,7 +31,7 @@ from raytune_hpo.options import is_integral, is_real
 
 LEVEL = 0.9  # of the intervals that are compared
 PRIOR_SD, PRIOR_FREEDOM = 0.05, 3  # of programs in general: their runs differ by a twentieth
-CLOSE = 0.5  # of the interval of the difference to the best: what is farther from it is let go after one run
+CLOSE = 0.5  # of the interval of the difference to the best: what is farther from it, on either side, runs once
 UNSTABLE = 0.1  # from this jitter on, a configuration is said to be unstable
 
 
@@ -84,20 +85,23 @@ class Contest:
         if n >= self.rule.high:
             return False
         noise = self._noise(values)
-        if noise.freedom == 0:
-            return True  # nothing has run twice: the next run tells how much values differ
-        if noise.squares == 0:
+        if noise.freedom > 0 and noise.squares == 0:
             return False  # what is measured is no time: it is the same in each run
+        if noise.freedom == 0 and not (noise.is_share and self.rule.rel_error is None):
+            return True  # nothing has run twice: the next run tells how much values differ
         if self.rule.rel_error is None:
-            return bool(self._best) and self._is_within(CLOSE, values, noise)
+            return bool(self._best) and abs(self._behind(values)) < CLOSE * self._margin(values, noise)
         if n > 2 and noise.half(1 / n) <= self.rule.rel_error:
             return False
-        return not self._best or self._is_within(1.0, values, noise)
+        return not self._best or self._behind(values) < self._margin(values, noise)
 
-    def _is_within(self, share: float, values: Sequence[float], noise: _Noise) -> bool:
-        """Whether these are better than the best ones, or worse by less than a share of the interval of the difference."""
-        margin = share * noise.half(1 / len(values) + 1 / len(self._best))
-        return self._loss(values) - self._loss(self._best) < margin
+    def _behind(self, values: Sequence[float]) -> float:
+        """How much worse than the best ones these are; below 0 where they are better."""
+        return self._loss(values) - self._loss(self._best)
+
+    def _margin(self, values: Sequence[float], noise: _Noise) -> float:
+        """Half the width of the interval of the difference to the best ones."""
+        return noise.half(1 / len(values) + 1 / len(self._best))
 
     def settle(self, values: Sequence[float]) -> None:
         """Take note of a configuration that has run often enough."""
