@@ -346,8 +346,9 @@ def played_by_peer(python: Path, table: Table, num_replays: int) -> list[list[Tu
         "seconds": table.seconds, "grid": table.program.grid, "default": table.program.default, "limit_s": table.whole_s,
         "replays": num_replays,
     }  # fmt: skip
-    command = [str(python), str(HERE / "opentuner_runs.py")]
-    done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, check=False)
+    command = [os.path.abspath(python), str(HERE / "opentuner_runs.py")]
+    with tempfile.TemporaryDirectory() as folder:  # it writes a log into the folder where it is
+        done = subprocess.run(command, cwd=folder, input=json.dumps(task), capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-4_000:]}")
     return [[Turn(*turn) for turn in turns] for turns in json.loads(done.stdout)]
