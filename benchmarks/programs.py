@@ -344,6 +344,7 @@ def played_by_peer(python: Path, table: Table, num_replays: int) -> list[list[Tu
     """OpenTuner's replays, in its own environment."""
     task = {
         "seconds": table.seconds, "grid": table.program.grid, "default": table.program.default, "limit_s": table.whole_s,
+        "near": sorted(table.near), "budget_s": BUDGET * table.whole_s,
         "replays": num_replays,
     }  # fmt: skip
     command = [os.path.abspath(python), str(HERE / "opentuner_runs.py")]
