@@ -169,7 +169,7 @@ def answer_of(
         NoCompletedTrial: there is nothing to recommend.
     """
     goal = results.goals[0]
-    candidate = None if confirmation is None else _preferred(confirmation, preference)
+    candidate = None if confirmation is None else _preferred(confirmation, results, preference)
     if candidate is not None:
         trial, value, n = results[candidate.numbers[0]], candidate.mean, candidate.n
         interval = _interval(candidate, len(confirmation.candidates) if confirmation is not None else 1)
@@ -218,9 +218,29 @@ def _preferred_trial(results: Results, preference: Preference | None) -> Trial:
     return results.best_trial if preference is None else tied(results, preference)
 
 
-def _preferred(confirmation: Confirmation, preference: Preference | None) -> ConfirmedCandidate:
+def mean_of_all(fresh: float, num_fresh: int, searched: float, num_searched: int) -> float:
+    """The mean of a configuration over its runs in the search and at the end, by which the best is chosen.
+
+    The value that is reported for it is the mean of the fresh runs alone: those of the search are biased by the choice.
+    """
+    return (num_fresh * fresh + num_searched * searched) / (num_fresh + num_searched)
+
+
+def _best(confirmation: Confirmation, results: Results) -> ConfirmedCandidate:
+    """The best candidate that does not fail more often than not."""
+
+    def loss(candidate: ConfirmedCandidate) -> float:
+        num_searched = sum(int(results[number].metrics.get("runs", 1)) for number in candidate.numbers)
+        mean = mean_of_all(candidate.mean, candidate.n, candidate.search_value, num_searched)
+        return confirmation.goals[0].loss(mean)
+
+    sound = [candidate for candidate in confirmation.candidates if candidate.n and candidate.n >= candidate.num_failed]
+    return min(sound, key=loss, default=confirmation.best)
+
+
+def _preferred(confirmation: Confirmation, results: Results, preference: Preference | None) -> ConfirmedCandidate:
     """The best candidate, or the preferred one among those tied with it."""
-    best, goal = confirmation.best, confirmation.goals[0]
+    best, goal = _best(confirmation, results), confirmation.goals[0]
     if preference is None:
         return best
     reach = abs(best.mean) * preference.share

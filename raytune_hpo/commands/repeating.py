@@ -1,8 +1,10 @@
-"""Adaptive repeats: a configuration runs again while it looks about as good as the best one, or better.
+"""Adaptive repeats: a configuration runs again while it looks about as good as the best one.
 
-One that is worse by more than half the interval of the difference is dropped, as in the racing of SMAC: with noise of 20 %,
-hardly any configuration differs significantly from the best, and repeating all of them took half of a search's runs. If a
-relative error is given, a configuration is repeated until its value is known that well, or known to be worse.
+One that is farther from the best, on either side, than half the interval of the difference runs once. If it is worse, it is
+dropped, as in the racing of SMAC: with noise of 20 %, hardly any configuration differs significantly from the best, and
+repeating all of them took half of a search's runs. If it is better, that is settled, too: in a small space the first few
+configurations, each better than the one before and all of them slow, took a third of the time. If a relative error is
+given, a configuration is repeated until its value is known that well, or known to be worse.
 
 Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration. LION 2011 (intensify).
 
@@ -29,7 +31,7 @@ from raytune_hpo.options import is_integral, is_real
 
 LEVEL = 0.9  # of the intervals that are compared
 PRIOR_SD, PRIOR_FREEDOM = 0.05, 3  # prior of the noise: runs of programs differ by about 5 %
-CLOSE = 0.5  # of the interval of the difference to the best: configurations farther away are dropped after one run
+CLOSE = 0.5  # of the interval of the difference to the best: configurations farther away, on either side, run once
 UNSTABLE = 0.1  # from this jitter on, a configuration is reported as unstable
 
 
@@ -83,20 +85,23 @@ class Contest:
         if n >= self.rule.high:
             return False
         noise = self._noise(values)
-        if noise.freedom == 0:
-            return True  # nothing has run twice: the next run tells how much values differ
-        if noise.squares == 0:
+        if noise.freedom > 0 and noise.squares == 0:
             return False  # what is measured is no time: it is the same in each run
+        if noise.freedom == 0 and not (noise.is_share and self.rule.rel_error is None):
+            return True  # nothing has run twice: the next run tells how much values differ
         if self.rule.rel_error is None:
-            return bool(self._best) and self._is_within(CLOSE, values, noise)
+            return bool(self._best) and abs(self._behind(values)) < CLOSE * self._margin(values, noise)
         if n > 2 and noise.half(1 / n) <= self.rule.rel_error:
             return False
-        return not self._best or self._is_within(1.0, values, noise)
+        return not self._best or self._behind(values) < self._margin(values, noise)
 
-    def _is_within(self, share: float, values: Sequence[float], noise: _Noise) -> bool:
-        """Whether these values are better than the best, or worse by less than a share of the interval of the difference."""
-        margin = share * noise.half(1 / len(values) + 1 / len(self._best))
-        return self._loss(values) - self._loss(self._best) < margin
+    def _behind(self, values: Sequence[float]) -> float:
+        """By how much the mean loss of these values exceeds that of the best ones; negative if they are better."""
+        return self._loss(values) - self._loss(self._best)
+
+    def _margin(self, values: Sequence[float], noise: _Noise) -> float:
+        """Half the width of the interval of the difference between these values and the best ones."""
+        return noise.half(1 / len(values) + 1 / len(self._best))
 
     def settle(self, values: Sequence[float]) -> None:
         """Record a configuration that has run often enough."""
