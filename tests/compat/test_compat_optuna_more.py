@@ -15,7 +15,7 @@ from raytune_hpo.compat.optuna.terminator import Terminator, TerminatorCallback,
 MODULES = """
     samplers pruners trial trial._state study storages storages.journal distributions logging exceptions visualization
     visualization.matplotlib importance integration integration.lightgbm terminator terminator.callback terminator.erroreval
-    artifacts search_space
+    terminator.terminator terminator.improvement.evaluator terminator.improvement.emmr artifacts search_space
 """.split()
 
 

@@ -31,10 +31,12 @@ from raytune_hpo.compat.ray_tune.search import ConcurrencyLimiter, Repeater, Sea
 from raytune_hpo.compat.ray_tune.search.ax import AxSearch
 from raytune_hpo.compat.ray_tune.search.bayesopt import BayesOptSearch
 from raytune_hpo.compat.ray_tune.search.bohb import TuneBOHB
+from raytune_hpo.compat.ray_tune.search.dragonfly import DragonflySearch
 from raytune_hpo.compat.ray_tune.search.hyperopt import HyperOptSearch
 from raytune_hpo.compat.ray_tune.search.nevergrad import NevergradSearch
 from raytune_hpo.compat.ray_tune.search.optuna import OptunaSearch
 from raytune_hpo.compat.ray_tune.search.zoopt import ZOOptSearch
+from raytune_hpo.compat.ray_tune.syncer import Syncer
 from raytune_hpo.compat.ray_tune.utils import validate_save_restore
 
 
@@ -513,8 +515,6 @@ def test_what_cannot_be_carried_says_so_by_name():
         PopulationBasedTrainingReplay("policy.txt")
     with pytest.raises(tune.NotCarried, match="RLlib"):
         tune.Tuner("PPO")
-    with pytest.raises(tune.NotCarried, match="of Ray 1.x"):
-        tune.Tuner(lambda config, checkpoint_dir=None: None)
     with pytest.raises(tune.NotCarried, match="storage_path is a folder"):
         tune.RunConfig(storage_path="s3://bucket")
     with pytest.raises(tune.NotCarried, match="ZOOptSearch"):
@@ -525,3 +525,16 @@ def test_what_cannot_be_carried_says_so_by_name():
         ASHAScheduler(reduction_factor=2.4)
     with pytest.warns(UserWarning, match="keep the resources"):
         ResourceChangingScheduler(ASHAScheduler()).rule()
+
+
+def test_what_means_nothing_here_is_taken():
+    class Copies(Syncer):
+        def sync_up(self, local_dir, remote_dir, exclude=None):
+            return True
+
+    assert tune.SyncConfig(syncer=Copies(sync_period=60)).syncer.sync_period == 60
+    with pytest.warns(UserWarning, match="no effect here of domain='euclidean'"):
+        search = DragonflySearch(space={"x": tune.uniform(0, 1)}, metric="loss", mode="min", domain="euclidean")
+    search.set_search_properties(config={"time_budget_s": 30})
+    results = run(lambda config: {"loss": config["x"]}, num_samples=2, search_alg=search)
+    assert len(results) == 2 and not results.errors

@@ -36,7 +36,7 @@ from raytune_hpo.compat.ray_tune.result import Result
 from raytune_hpo.compat.ray_tune.result_grid import ResultGrid
 from raytune_hpo.compat.ray_tune.schedulers import create_scheduler
 from raytune_hpo.compat.ray_tune.search import create_searcher
-from raytune_hpo.compat.ray_tune.session import get_checkpoint, report
+from raytune_hpo.compat.ray_tune.session import checkpoint_dir, get_checkpoint, report
 from raytune_hpo.compat.ray_tune.space import (
     choice,
     grid_search,
@@ -83,6 +83,7 @@ __all__ = [
     "Tuner",
     "air",
     "callback",
+    "checkpoint_dir",
     "choice",
     "create_scheduler",
     "create_searcher",

@@ -49,6 +49,7 @@ class TrialSession:
 
     Attributes:
         last: the newest result; None before there is one.
+        written: a checkpoint for the next report, see ``session.checkpoint_dir``.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class TrialSession:
     ) -> None:
         self.trial, self.record = trial, TrialRecord(trial.path, trial.config)
         self.last: dict[str, Any] | None = None
+        self.written: Checkpoint | None = None
         self._experiment, self._listener, self._run = experiment, listener, run
         self._lock = threading.RLock()
         self._is_over = False
