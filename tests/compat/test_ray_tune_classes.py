@@ -538,3 +538,20 @@ def test_what_means_nothing_here_is_taken():
     search.set_search_properties(config={"time_budget_s": 30})
     results = run(lambda config: {"loss": config["x"]}, num_samples=2, search_alg=search)
     assert len(results) == 2 and not results.errors
+
+
+@pytest.mark.parametrize("max_t", [2, 4], ids=["stopped early", "stopped at its last round"])
+def test_a_boosted_model_is_saved_where_its_training_is_stopped(max_t):
+    xgb = pytest.importorskip("xgboost")
+    from raytune_hpo.compat.ray_tune.integration.xgboost import TuneReportCheckpointCallback
+
+    X = np.random.default_rng(0).random((40, 3))
+    data = xgb.DMatrix(X, (X[:, 0] > 0.5).astype(int))
+
+    def objective(config):
+        xgb.train({"objective": "binary:logistic", "nthread": 1, **config}, data, 4, evals=[(data, "train")],
+                  callbacks=[TuneReportCheckpointCallback({"loss": "train-logloss"})], verbose_eval=False)  # fmt: skip
+
+    (result,) = run(objective, {"eta": 0.3}, metric="loss", mode="min", scheduler=ASHAScheduler(max_t=max_t))
+    model = TuneReportCheckpointCallback.get_model(result.checkpoint)
+    assert model.num_boosted_rounds() == result.metrics["training_iteration"] == max_t

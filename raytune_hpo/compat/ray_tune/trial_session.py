@@ -173,6 +173,13 @@ class TrialSession:
             if self._experiment.checkpoints.checkpoint_at_end and not self._is_over:
                 self._save(write)
 
+    def save_stopped(self, write: Write) -> None:
+        """A trial that goes on no more has been stopped at a report without a checkpoint: this is the one of its result."""
+        experiment = self._experiment
+        with self._lock:
+            if experiment.population is None and not experiment.pauses and self.last is not None:
+                self._save(write)
+
     def _save(self, write: Write) -> Path:
         """Keep a checkpoint of the newest result, and no more than are to be kept."""
         assert self.last is not None, "a trial saves with a result"
