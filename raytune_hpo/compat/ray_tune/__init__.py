@@ -92,6 +92,7 @@ __all__ = [
     "experiment",
     "get_checkpoint",
     "get_context",
+    "get_trial_dir",
     "get_trial_id",
     "get_trial_name",
     "get_trial_resources",
@@ -127,4 +128,4 @@ __all__ = [
 
 _context = get_context()
 get_trial_id, get_trial_name = _context.get_trial_id, _context.get_trial_name  # functions of earlier releases
-get_trial_resources = _context.get_trial_resources
+get_trial_dir, get_trial_resources = _context.get_trial_dir, _context.get_trial_resources

@@ -11,7 +11,7 @@ from raytune_hpo.compat.optuna.integration.pruning import LightGBMPruningCallbac
 
 __all__ = ["LightGBMPruningCallback", "OptunaSearchCV", "XGBoostPruningCallback"]
 
-_MODULES = ("lightgbm",)
+_MODULES = ("dask", "lightgbm")
 _found = find_spec("optuna_integration")
 if (
     _found is not None and _found.submodule_search_locations is not None

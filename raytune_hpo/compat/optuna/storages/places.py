@@ -44,7 +44,12 @@ class BaseStorage:
 
     Args:
         url: an SQLAlchemy URL; None: in memory, for as long as this object lives.
+
+    Attributes:
+        is_shared: whether its studies stay in this process where they are pickled, and are asked from elsewhere.
     """
+
+    is_shared = False
 
     def __init__(self, url: str | None = None) -> None:
         self.url = None if url in _IN_MEMORY else url
