@@ -70,6 +70,9 @@ class _Router(io.TextIOBase):
         if _capture.get() is None:
             self.original.flush()
 
+    def close(self) -> None:
+        """Nothing: the original stays open. Python calls this at its exit, when what ``flush`` needs is gone."""
+
     def isatty(self) -> bool:
         return _capture.get() is None and self.original.isatty()
 

@@ -7,7 +7,6 @@ effect, as in Ray.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.space.choices import Choice, Ordinal
 from raytune_hpo.space.functions import SampleFrom
-from raytune_hpo.space.numbers import ON_GRID, integer, number
+from raytune_hpo.space.numbers import integer, multiples_within, no_multiple
 from raytune_hpo.space.numeric import Float, Int, Normal
 from raytune_hpo.space.rounded import Quantised
 
@@ -32,13 +31,13 @@ def loguniform(lower: float, upper: float, base: object = None) -> Float:
 
 def quniform(lower: float, upper: float, q: float) -> Quantised:
     """A uniform float rounded to a multiple of q; the first and last are half as likely as the others."""
-    return Quantised(Float(*_inwards(lower, upper, q)), q)
+    return Quantised(Float(*multiples_within(lower, upper, q)), q)
 
 
 def qloguniform(lower: float, upper: float, q: float, base: object = None) -> Quantised:
     """A log-uniform float rounded to a multiple of q; lower must be above 0."""
     Float(lower, upper, log=True)  # the bounds as they were given must make a log range
-    return Quantised(Float(*_inwards(lower, upper, q), log=True), q)
+    return Quantised(Float(*multiples_within(lower, upper, q), log=True), q)
 
 
 def randn(mean: float = 0.0, sd: float = 1.0) -> Normal:
@@ -176,20 +175,5 @@ def _multiples(lower: int, upper: int, q: int, *, log: bool) -> Int:
     Int(lower, upper, log=log)  # the bounds as they were given must make a range
     first, last = -(-integer(lower, "lower") // q) * q, integer(upper, "upper") // q * q
     if first > last:
-        raise _no_multiple(lower, upper, q)
+        raise no_multiple(lower, upper, q)
     return Int(first, last, log=log, step=q if first < last else None)
-
-
-def _inwards(lower: float, upper: float, q: float) -> tuple[float, float]:
-    """The first and last multiple of q within the bounds."""
-    lower, upper, q = number(lower, "the lower bound"), number(upper, "the upper bound"), number(q, "the quantum q")
-    if lower > upper or q <= 0:
-        raise SpaceError(f"a quantised domain needs lower <= upper and q > 0, got lower={lower}, upper={upper}, q={q}")
-    first, last = math.ceil(lower / q - ON_GRID), math.floor(upper / q + ON_GRID)
-    if first > last:
-        raise _no_multiple(lower, upper, q)
-    return first * q, last * q
-
-
-def _no_multiple(lower: float, upper: float, q: float) -> SpaceError:
-    return SpaceError(f"no multiple of q={q} lies in [{lower}, {upper}]; use a smaller q or wider bounds")

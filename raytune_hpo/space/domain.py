@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from raytune_hpo.arrays import Array
+from raytune_hpo.rng import fresh_seed
 
 
 class Domain(ABC):
@@ -114,6 +115,20 @@ class Domain(ABC):
     def encode(self, values: Sequence[Any]) -> Array:
         """Values as unit coordinates (n,)."""
         return self.units(self.codes_of(values))
+
+    def sample(self, config: object = None, size: int = 1, random_state: Any = None) -> Any:
+        """A value, or a list of ``size`` of them, as a random search draws them: for a look, and for functions of one's own.
+
+        Named as in ``ray.tune``, where ``config`` has no effect either.
+
+        Args:
+            random_state: a generator of numpy's, or a seed; None: another one each time.
+        """
+        generator = fresh_seed() if random_state is None else random_state
+        if not hasattr(generator, "uniform"):
+            generator = np.random.default_rng(generator)
+        drawn = self.decode(generator.uniform(size=size))
+        return drawn[0] if size == 1 else drawn
 
     def quantiles(self, points: int) -> list[Any]:
         """``points`` representative values of the domain, from the first to the last; fewer if some coincide."""

@@ -90,3 +90,18 @@ def whole_problem(value: Any) -> str | None:
 def grid_problem(value: float, origin: float, step: float) -> str | None:
     off = math.remainder(value - origin, step)
     return None if abs(off) <= slack(step, value, origin) else f"must be {origin:g} plus a multiple of {step:g}"
+
+
+def multiples_within(lower: float, upper: float, q: float) -> tuple[float, float]:
+    """The first and last multiple of q within the bounds."""
+    lower, upper, q = number(lower, "the lower bound"), number(upper, "the upper bound"), number(q, "the quantum q")
+    if lower > upper or q <= 0:
+        raise SpaceError(f"a quantised domain needs lower <= upper and q > 0, got lower={lower}, upper={upper}, q={q}")
+    first, last = math.ceil(lower / q - ON_GRID), math.floor(upper / q + ON_GRID)
+    if first > last:
+        raise no_multiple(lower, upper, q)
+    return first * q, last * q
+
+
+def no_multiple(lower: float, upper: float, q: float) -> SpaceError:
+    return SpaceError(f"no multiple of q={q} lies in [{lower}, {upper}]; use a smaller q or wider bounds")

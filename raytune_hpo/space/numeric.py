@@ -21,11 +21,13 @@ from raytune_hpo.space.numbers import (
     count_steps,
     grid_problem,
     integer,
+    multiples_within,
     number,
     number_problem,
     whole_problem,
 )
 from raytune_hpo.space.priors import Prior, checked_prior
+from raytune_hpo.space.rounded import Quantised
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,11 @@ class Float(Continuous):
             return problem
         return grid_problem(value, self.lo, self.step)
 
+    def quantized(self, q: float) -> Quantised:
+        """The same range in multiples of q, as ``quniform`` and ``qloguniform`` have it."""
+        lo, hi = multiples_within(self.lo, self.hi, q)
+        return Quantised(Float(lo, hi, log=self.log), q)
+
     def to_json(self) -> dict[str, Any]:
         form = {"lo": self.lo, "hi": self.hi, "log": self.log, "step": self.step}
         return form if self.prior is None else {**form, "prior": self.prior.to_json()}
@@ -203,6 +210,11 @@ class Int(Domain):
         off_grid = (int(value) - self.lo) % self._step
         return f"must be {self.lo} plus a multiple of {self.step}" if off_grid else None
 
+    def quantized(self, q: int) -> Int:
+        """The multiples of q in the same range."""
+        lo, hi = map(int, multiples_within(self.lo, self.hi, q))
+        return Int(lo, hi, log=self.log, step=q if lo < hi else None)
+
     def to_json(self) -> dict[str, Any]:
         form = {"lo": self.lo, "hi": self.hi, "log": self.log, "step": self.step}
         return form if self.prior is None else {**form, "prior": self.prior.to_json()}
@@ -263,6 +275,10 @@ class Normal(Continuous):
 
     def quantiles(self, points: int) -> list[float]:
         return self.decode((np.arange(points) + 0.5) / points)
+
+    def quantized(self, q: float) -> Quantised:
+        """Rounded to multiples of q, as ``qrandn`` has it."""
+        return Quantised(self, q)
 
     def to_json(self) -> dict[str, Any]:
         return {"mean": self.mean, "sd": self.sd, "log": self.log}
