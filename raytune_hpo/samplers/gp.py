@@ -47,7 +47,7 @@ from raytune_hpo.samplers.features import FeaturedEmbedding
 from raytune_hpo.samplers.goal_models import GoalModels, ThetaMemos, front_first
 from raytune_hpo.samplers.history import Memo, Observed, Training, last_due, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
-from raytune_hpo.samplers.sources import SourcedEmbedding, most_probable
+from raytune_hpo.samplers.sources import Anchors, SourcedEmbedding, most_probable
 from raytune_hpo.samplers.supply import Pending, Searches, Stage
 from raytune_hpo.space import Space
 
@@ -151,7 +151,7 @@ class GP(ModelBased):
     """
 
     traits: ClassVar[Traits] = replace(
-        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, recalls=True, version=4
+        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, recalls=True, version=5
     )
 
     def __init__(
@@ -204,7 +204,7 @@ class GP(ModelBased):
         posteriors = [posterior.fantasised(self._embedding(running)) for posterior in posteriors]
         if self.acquisition == "thompson":
             if listed is None:
-                candidates = self._candidates(training, _MOST_SAMPLED // 2, _MOST_SAMPLED // 2, rng)
+                candidates = self._candidates(training.best(_PARENTS), _MOST_SAMPLED // 2, _MOST_SAMPLED // 2, rng)
             else:
                 candidates = listed[self._cube.untried(known)]
             # In the order of one sample of the loss. (Thompson, Biometrika 25, 1933)
@@ -213,7 +213,7 @@ class GP(ModelBased):
             return Ranked.of(some, -posterior.draw(self._embedding(some), rng))
         believed = self._leaning(training, len(known))
         if listed is None:
-            candidates = self._candidates(training, _DRAWN, _NEAR, rng)
+            candidates = self._candidates(training.best(_PARENTS), _DRAWN, _NEAR, rng)
             searched = partial(self._searched, candidates, known, running, believed)
         else:
             searched = partial(self._looked_up, posteriors, listed, self._cube.untried(known), believed)
@@ -277,7 +277,7 @@ class GP(ModelBased):
         )
         best, noise = float(posterior.means.min()), self._noise(posterior)
         acquisition = FantasyAcquisition(fantasies, best, self.acquisition, noise)
-        candidates = self._candidates(training, _DRAWN, _NEAR, rng)
+        candidates = self._candidates(training.best(_PARENTS), _DRAWN, _NEAR, rng)
         believed = self._leaning(training, len(known))
         return self._searched(candidates, known, self._kept_apart(posterior, running), believed, acquisition, most)
 
@@ -315,7 +315,8 @@ class GP(ModelBased):
         if observed.curves is not None:
             return self._cokriged(observed)
         Z, owner = self._embedding(training.X), self._embedding.owner
-        return [Posterior.of(theta, Z, owner, training.y) for theta in self._fit(observed).thetas]
+        posterior_of = self._anchors.posterior if self.sources else Posterior.of
+        return [posterior_of(theta, Z, owner, training.y) for theta in self._fit(observed).thetas]
 
     def _fit(self, observed: Observed) -> _Fit:
         """What was fitted to the newest prefix that is due."""
@@ -363,10 +364,8 @@ class GP(ModelBased):
         theta = most_probable(Z, owner, y, self._prior_of, 0 if self.marginalize == "slice" else len(self.sources))
         if self.marginalize != "slice":
             return theta[None, :]
-        rng = derive(self._seed, stream, n)
-        return slice_samples(
-            gaussian.log_density(Z, owner, y, prior), theta, np.minimum(prior.sd, 1.0), _NUM_SLICES, rng
-        )
+        density, rng = gaussian.log_density(Z, owner, y, prior), derive(self._seed, stream, n)
+        return slice_samples(density, theta, np.minimum(prior.sd, 1.0), _NUM_SLICES, rng)
 
     @cached_property
     def _prior(self) -> gaussian.Prior:
@@ -435,8 +434,7 @@ class GP(ModelBased):
             return Ranked.of(rows, values_at(acquisition, self._embedding, rows), _RETURNED)
         order = front_first(observed)
         best = np.argsort(order, kind="stable")[: max(_PARENTS, int((order == 0).sum()))]
-        near = perturbed(filled(observed.X[best], rng), _NEAR, self._cube.axes, rng, most=_MOST_CHANGED)
-        candidates = np.concatenate([self._cube.scattered(_DRAWN, rng), self._cube.proper(near)])
+        candidates = self._candidates(observed.X[best], _DRAWN, _NEAR, rng)
         believed = self._leaning(None, len(known))
         return self._searched(candidates, known, running, believed, acquisition)  # kept apart, noise or not
 
@@ -463,6 +461,10 @@ class GP(ModelBased):
         return SourcedEmbedding(embedding, self.sources) if self.sources else embedding
 
     @cached_property
+    def _anchors(self) -> Anchors:
+        return Anchors.of(self._cube, self._embedding, len(self.sources), derive(self._seed, "gp/anchors"))
+
+    @cached_property
     def _listed_features(self) -> Array:
         """The features of all rows that the space is restricted to."""
         assert self._cube.listed is not None
@@ -470,12 +472,10 @@ class GP(ModelBased):
 
     # -------------------------------------------------------------------------------------------- the acquisition
 
-    def _candidates(self, training: Training, num_drawn: int, num_near: int, rng: np.random.Generator) -> Array:
-        """Proper rows from the prior and, after those, near the best trials; they may break constraints."""
-        cube = self._cube
-        parents = filled(training.X[np.argsort(training.y, kind="stable")[:_PARENTS]], rng)
-        near = cube.proper(perturbed(parents, num_near, cube.axes, rng, most=_MOST_CHANGED))
-        return np.concatenate([cube.scattered(num_drawn, rng), near])
+    def _candidates(self, best: Array, num_drawn: int, num_near: int, rng: np.random.Generator) -> Array:
+        """Proper rows from the prior and, after those, near the best rows; they may break constraints."""
+        near = perturbed(filled(best, rng), num_near, self._cube.axes, rng, most=_MOST_CHANGED)
+        return np.concatenate([self._cube.scattered(num_drawn, rng), self._cube.proper(near)])
 
     def _looked_up(
         self,
