@@ -1,4 +1,4 @@
-"""Search spaces: domains, conditions, constraints, and the way between configurations and the unit cube."""
+"""Search spaces: domains, conditions, constraints, and the mapping between configurations and the unit cube."""
 
 from raytune_hpo.space.choices import Choice, Ordinal
 from raytune_hpo.space.constructors import (

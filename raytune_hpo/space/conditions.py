@@ -1,4 +1,4 @@
-"""Conditions: when a column is active. A test of another column, or several of them joined.
+"""Conditions: when a column is active. A condition tests another column, or joins several such tests.
 
 A condition holds only where the columns that it tests are active themselves, so a chain of branches needs no more than
 the nearest one.
@@ -24,7 +24,7 @@ _TESTS: dict[str, Callable[[Array, tuple[float, ...]], Array]] = {
 
 @dataclass(frozen=True)
 class Test:
-    """Whether the code of a column passes.
+    """A test of a column's code.
 
     Attributes:
         column: the number of the column that is tested.
@@ -59,11 +59,11 @@ Condition: TypeAlias = Test | AllOf | AnyOf
 
 
 def holds(condition: Condition | None, codes: Mapping[int, Array], active: Mapping[int, Array], n: int) -> Array:
-    """Where a condition holds, (n,) of bool; no condition holds everywhere.
+    """Where a condition holds, (n,) of bool; None holds everywhere.
 
     Args:
-        codes: of the columns that are tested, (n,) each; anything where they are not active.
-        active: where those columns are active, (n,) of bool each.
+        codes: the codes of each tested column, (n,); of no meaning in rows where the column is not active.
+        active: the rows in which each of those columns is active, (n,) of bool.
     """
     if condition is None:
         return np.ones(n, dtype=bool)
@@ -90,6 +90,6 @@ def map_tests(condition: Condition, change: Callable[[Test], Condition]) -> Cond
 
 
 def both(left: Condition | None, right: Condition | None) -> Condition | None:
-    """The condition that both hold; None stands for always."""
+    """The condition that holds if both do; None stands for always."""
     parts: Sequence[Condition] = [part for part in (left, right) if part is not None]
     return AllOf(tuple(parts)) if len(parts) == 2 else next(iter(parts), None)

@@ -1,7 +1,7 @@
-"""Functions that make domains, named and bounded exactly as those of ``ray.tune``, and ``ordinal`` with lists of its own.
+"""Functions that make domains: those of ``ray.tune``, with the same names and bounds, and ``ordinal`` with its lists.
 
 ``randint`` excludes its upper bound; quantised ones include theirs (``qrandint`` and ``qlograndint`` with q=1 do not,
-as in Ray). Bounds that are no multiples of q are moved inwards to the next ones. ``base`` is accepted and has no
+as in Ray). Bounds that are not multiples of q are moved inwards to the nearest ones. ``base`` is accepted and has no
 effect, as in Ray.
 """
 
@@ -84,10 +84,10 @@ def ordinal(values: Iterable[Any], *more: Any) -> Ordinal:
 
 
 def fibonacci(lower: int, upper: int) -> Ordinal:
-    """The Fibonacci numbers 1, 2, 3, 5, 8, 13 ... in [lower, upper], in order: counts that are the closer the smaller.
+    """The Fibonacci numbers 1, 2, 3, 5, 8, 13 ... in [lower, upper], in order: small counts lie close together.
 
     Raises:
-        SpaceError: none lies there.
+        SpaceError: no Fibonacci number lies in that range.
     """
     lower, upper = integer(lower, "the lower bound of fibonacci"), integer(upper, "the upper bound of fibonacci")
     numbers, here, following = [], 1, 2
@@ -101,7 +101,7 @@ def powers(base: int, lower: int, upper: int) -> Ordinal:
     """The powers of ``base`` in [lower, upper], 1 among them, in order.
 
     Raises:
-        SpaceError: a base below 2, or none lies there.
+        SpaceError: the base is below 2, or no power lies in that range.
     """
     base, upper = integer(base, "the base of powers"), integer(upper, "the upper bound of powers")
     lower = integer(lower, "the lower bound of powers")
@@ -118,7 +118,7 @@ def cores(count: int | None = None) -> Ordinal:
     """Counts around the number n of CPUs: 1, n/2, n, 2n - 1, 2n, 2n + 1, each once, in order.
 
     Args:
-        count: n; by default how many CPUs this process may use, here and now. The study keeps the counts themselves.
+        count: n; by default, the number of CPUs that this process may use. The study stores the counts themselves.
     """
     if count is None:
         count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -143,14 +143,14 @@ def grid_search(values: Iterable[Any], *more: Any) -> Choice:
 def sample_from(func: Callable[[dict[str, Any]], Any]) -> SampleFrom:
     """A value derived from the rest of the configuration: ``func(config)``, called when all parameters are drawn.
 
-    Several are derived in the order in which they stand in the space. A function should depend on nothing else than
-    the configuration, or a study cannot be repeated.
+    Several such values are computed in the order in which they appear in the space. The function should depend on
+    nothing but the configuration, or the study cannot be reproduced.
     """
     return SampleFrom(func)
 
 
 def _check_one_list(maker: str, first: Any, more: tuple[Any, ...]) -> None:
-    """Refuse values that are not in one list.
+    """Refuse values that were not given as one list.
 
     Raises:
         TypeError: there is more than one argument.

@@ -8,10 +8,10 @@ values       a list of n plain Python values
 value, and encodes to their centres, so that the round trip is exact. A continuous one returns exactly what it has
 decoded (see ``grids.settle``), and any other number to within rounding.
 
-What a domain must have is abstract here: ``codes``, ``units``, ``size``, ``nth``, ``index_of``, ``problem`` and
-``to_json``. The rest has defaults that are right for numbers spread evenly: ``is_ordered``, ``log``, ``step``,
-``bounds`` and ``options`` tell models, figures and other libraries what the numbers mean. A domain of one's own is a
-subclass in one file, see docs/how-to/own-domain.md.
+A domain must define the abstract methods: ``codes``, ``units``, ``size``, ``nth``, ``index_of``, ``problem`` and
+``to_json``. The rest has defaults that suit evenly spread numbers: ``is_ordered``, ``log``, ``step``, ``bounds`` and
+``options`` tell models, figures and other libraries what the numbers mean. For writing a domain of your own, see
+docs/how-to/own-domain.md.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from raytune_hpo.arrays import Array
 
 
 class Domain(ABC):
-    """What one parameter may be, and how likely.
+    """The values that one parameter may take, and how likely each is.
 
     Attributes:
-        kind: what the domain is called in the JSON form of a space: ``module:Class`` where the class does not say.
+        kind: the domain's name in the JSON form of a space; ``module:Class`` if the class does not set it.
         is_ordered: whether neighbouring values are alike; those of a ``Choice`` are not.
-        log: whether its numbers are spread over decades, evenly on a logarithmic scale.
-        step: the distance from one number to the next, where it is the same everywhere; None where it is not.
-        options: the values, where they are listed one by one and codes are their positions; empty where codes are numbers.
+        log: whether its numbers are spread evenly on a logarithmic scale.
+        step: the distance from one number to the next if it is the same everywhere, otherwise None.
+        options: the listed values, if codes are their positions; empty if codes are numbers.
     """
 
     kind: ClassVar[str]
@@ -56,12 +56,12 @@ class Domain(ABC):
 
     @abstractmethod
     def units(self, codes: Array) -> Array:
-        """Codes (n,) as unit coordinates (n,), those of the cells' centres where there are cells."""
+        """Codes (n,) as unit coordinates (n,): the centres of cells if the domain is finite."""
 
     @property
     @abstractmethod
     def size(self) -> int | None:
-        """How many values there are; None if they are infinitely many."""
+        """The number of values; None if there are infinitely many."""
 
     @abstractmethod
     def nth(self, index: int) -> Any:
@@ -88,7 +88,7 @@ class Domain(ABC):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Between which numbers its values lie; infinite where there is no bound."""
+        """The lower and upper bound of its values; infinite where there is none."""
         return -math.inf, math.inf
 
     def values(self, codes: Array) -> list[Any]:
@@ -96,7 +96,7 @@ class Domain(ABC):
         return codes.tolist()  # type: ignore[no-any-return]
 
     def codes_of(self, values: Sequence[Any]) -> Array:
-        """Values as codes. They are trusted to be in the domain."""
+        """Values as codes; the values are trusted to be in the domain."""
         return np.asarray(values, dtype=np.float64)
 
     def unit_at(self, position: int) -> float:
@@ -116,7 +116,7 @@ class Domain(ABC):
         return self.units(self.codes_of(values))
 
     def quantiles(self, points: int) -> list[Any]:
-        """``points`` values that stand for the domain, from the first to the last, fewer where some coincide."""
+        """``points`` values that represent the domain, from the first to the last; fewer if some coincide."""
         unit = np.linspace(0, 1, points) if points > 1 else np.array([0.5])
         return list(dict.fromkeys(self.decode(unit)))
 
@@ -131,7 +131,7 @@ class Continuous(Domain):
     @property
     @abstractmethod
     def bounds(self) -> tuple[float, float]:
-        """Between which numbers its values lie; infinite where there is no bound."""
+        """The lower and upper bound of its values; infinite where there is none."""
 
     @abstractmethod
     def below(self, codes: Array) -> Array:

@@ -3,8 +3,8 @@
 unit    (n, d)  float64, one column per parameter; NaN where a parameter is not active
 rows    (k,)    the rows in which a subtree exists
 
-Both directions go down the tree once, a whole set of rows at a time: columns are computed as arrays, and a branch
-splits its rows among its options. No configuration is walked on its own.
+Both directions walk the tree once for all rows: columns are computed as arrays, and a branch splits its rows among its
+options.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Decoder:
         keys, made = [], []
         for key, item in node.items:
             values = self._build(item, rows)
-            if not isinstance(item, Derived):  # its key stays away until its turn, so that no one reads it too early
+            if not isinstance(item, Derived):  # its key comes later, so that no function reads it too early
                 keys.append(key)
                 made.append(values)
         return [dict(zip(keys, values)) for values in zip(*made)] if keys else [{} for _ in rows]  # noqa: B905
@@ -121,7 +121,7 @@ class Encoder:
         self.unit = np.full((n, d), np.nan, order="F")
 
     def read(self, node: Node, values: Sequence[Any], rows: Array) -> None:
-        """Note the coordinates of a subtree's columns, given its values in ``rows``."""
+        """Store the coordinates of a subtree's columns, given its values in ``rows``."""
         if isinstance(node, Leaf):
             self.unit[rows, node.column] = node.domain.encode(values)
         elif isinstance(node, Record):
@@ -153,7 +153,7 @@ class Encoder:
 
 
 def put_derived(derived: Derived, config: dict[str, Any]) -> None:
-    """Put a derived value where it belongs in a configuration."""
+    """Compute a derived value and put it at its path in the configuration."""
     try:
         value = derived.function(config)
     except SpaceError:

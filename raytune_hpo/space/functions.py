@@ -1,7 +1,7 @@
 """Functions inside a space: values derived from the rest of a configuration, and constraints.
 
-JSON cannot carry a function. It carries its name and a digest of its source, which tells whether two are the same; a
-space read from JSON holds stand-ins that know what is missing and say so when they are called.
+JSON cannot hold a function, so the JSON form has its name and a digest of its source, which tells whether two functions
+are the same. A space read from JSON has stand-ins instead, which raise an error when they are called.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Function: TypeAlias = Callable[[dict[str, Any]], Any]
 
 @dataclass(frozen=True)
 class SampleFrom:
-    """A value that ``function(config)`` derives from the rest of the configuration; it is no parameter of its own."""
+    """A value that ``function(config)`` derives from the rest of the configuration; it is not a parameter."""
 
     function: Function
 
@@ -34,7 +34,7 @@ class SampleFrom:
 
 @dataclass(frozen=True)
 class MissingFunction:
-    """Stands where a function stood that JSON could not carry."""
+    """Stands in for a function that the JSON form of a space could not hold."""
 
     function: str
     source: str
@@ -48,7 +48,7 @@ class MissingFunction:
 
 @dataclass(frozen=True)
 class Lifted:
-    """A constraint of a part of a configuration, applied to the whole."""
+    """A constraint on a part of a configuration, as a function of the whole."""
 
     function: Function
     path: tuple[str | int, ...]
@@ -61,7 +61,7 @@ class Lifted:
 
 
 def name_of(function: Any) -> str:
-    """What to call a function in a message; a lambda by the place where it stands."""
+    """The name of a function in a message; for a lambda, its file and line."""
     if isinstance(function, MissingFunction):
         return function.function
     if isinstance(function, Lifted):
@@ -93,7 +93,7 @@ def _qualname(function: Any) -> str:
 
 
 def _texts(function: Any) -> list[str]:
-    """What tells a function from others of its name."""
+    """The texts that distinguish a function from others of the same name."""
     if isinstance(function, functools.partial):
         return [*_texts(function.func), stable_repr(function.args), stable_repr(sorted(function.keywords.items()))]
     code = getattr(function, "__code__", None)

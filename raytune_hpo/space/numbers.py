@@ -1,4 +1,4 @@
-"""Checks of the arguments of numeric domains, and the rules that their values keep."""
+"""Checks of the arguments of numeric domains, and of their values."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from raytune_hpo.space.values import show
 
 MOST_CELLS = 2**52  # more cannot be told apart by a float in [0, 1]
 MOST_LOG_CELLS = 2**40  # cells of a log domain are narrower at the upper end
-ON_GRID = 1e-6  # in steps: how far off its grid a value may lie, for sums of floats
+ON_GRID = 1e-6  # in steps: how far off its grid a value may lie, to allow for sums of floats
 
 
 def number(value: Any, what: str) -> float:
     """A finite float from any real number.
 
     Raises:
-        SpaceError: naming what it is for.
+        SpaceError: it is not; the message names what the number is for.
     """
     try:
         finite = float(value) if is_real(value) else math.nan
-    except OverflowError:  # a whole number that no float holds
+    except OverflowError:  # an integer too large for a float
         finite = math.inf
     if not math.isfinite(finite):
         raise SpaceError(f"{what} must be a finite number, got {show(value)}")
@@ -30,10 +30,10 @@ def number(value: Any, what: str) -> float:
 
 
 def integer(value: Any, what: str) -> int:
-    """An int from any whole number, 3.0 too.
+    """An int from any whole number, including 3.0.
 
     Raises:
-        SpaceError: naming what it is for.
+        SpaceError: it is not; the message names what the number is for.
     """
     whole = number(value, what)
     if whole != int(whole) or abs(whole) >= 2**63:
@@ -42,7 +42,7 @@ def integer(value: Any, what: str) -> int:
 
 
 def check_bounds(name: str, lo: float, hi: float, log: bool) -> None:
-    """Refuse bounds that make no range."""
+    """Refuse bounds that do not form a range."""
     if lo > hi:
         raise SpaceError(f"{name} needs lo <= hi, got lo={lo}, hi={hi}; swap them")
     if log and lo <= 0:
@@ -52,7 +52,7 @@ def check_bounds(name: str, lo: float, hi: float, log: bool) -> None:
 
 
 def slack(step: float, *numbers: float) -> float:
-    """How far off a grid a number may lie, for sums and differences that were rounded: 0.3 - 0.2 is less than 0.1."""
+    """How far off a grid a number may lie, to allow for rounding in sums and differences: 0.3 - 0.2 is less than 0.1."""
     return ON_GRID * step + 4 * math.ulp(max(map(abs, numbers)))
 
 
@@ -75,7 +75,7 @@ def count_steps(name: str, lo: float, hi: float, step: float, log: bool) -> int:
 def number_problem(value: Any, lo: float, hi: float) -> str | None:
     try:
         as_float = float(value) if is_real(value) else math.nan
-    except OverflowError:  # a whole number that no float holds
+    except OverflowError:  # an integer too large for a float
         as_float = math.copysign(math.inf, value > 0 or -1)
     if math.isnan(as_float):
         return "must be a number"
@@ -83,7 +83,7 @@ def number_problem(value: Any, lo: float, hi: float) -> str | None:
 
 
 def whole_problem(value: Any) -> str | None:
-    """The rule of whole numbers: 3 and numpy's are, 3.0 and True are not."""
+    """The rule for integers, if the value breaks it: 3 and numpy integers pass, 3.0 and True do not."""
     return None if is_integral(value) else "must be a whole number"
 
 

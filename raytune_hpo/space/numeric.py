@@ -84,7 +84,7 @@ class Float(Continuous):
         unit = unit.clip(0.0, 1.0)
         width = self._width
         codes = self.lo * np.exp(unit * width) if self.log else self.lo + unit * width
-        # At 1 rounding may stop short of the bound, elsewhere it may step over it.
+        # Rounding may fall short of the upper bound at 1, and overshoot it elsewhere.
         return np.where(unit >= 1.0, self.hi, codes.clip(self.lo, self.hi))
 
     def units(self, codes: Array) -> Array:
@@ -144,7 +144,7 @@ class Int(Domain):
         prior: where good values are thought to lie, ``hpo.Normal(mean, sd)`` or ``hpo.Beta(a, b)``; None: anywhere.
 
     Raises:
-        SpaceError: bounds that are reversed, no whole numbers or too far apart to be told apart by a float in [0, 1]
+        SpaceError: bounds that are reversed, not whole, or too far apart for a float in [0, 1] to tell all values apart
             (2**52 values; 2**40 on a log scale), a step that is below 1 or exceeds the range, or a prior that does not fit
             it.
     """
@@ -212,7 +212,7 @@ class Int(Domain):
 class Normal(Continuous):
     """A normally distributed float without bounds; with ``log``, the exponential of one (a lognormal).
 
-    Decoded values lie within 7.9 standard deviations. Values farther out are legal, and encode to that end.
+    Decoded values lie within 7.9 standard deviations of the mean. Values farther out are legal, and encode to that limit.
 
     Raises:
         SpaceError: a mean or standard deviation that is not finite, or a deviation that is not above 0.
@@ -243,7 +243,7 @@ class Normal(Continuous):
     def codes(self, unit: Array) -> Array:
         standard = NormalDist()
         unit = snap(unit)
-        # One call per value: still microseconds, and no scipy where only the standard library is at hand.
+        # One call per value takes only microseconds, and avoids scipy.
         codes = self.mean + self.sd * np.array([standard.inv_cdf(u) for u in unit.tolist()])
         return np.exp(codes) if self.log else codes
 
