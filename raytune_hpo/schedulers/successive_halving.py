@@ -184,7 +184,7 @@ class _Bracket:
     def __init__(self, size: int, eta: int, num_rungs: int, num_goals: int) -> None:
         self._size, self._eta = size, eta
         self.rungs = [Rung(num_goals) for _ in range(num_rungs)]
-        self._lost: list[set[int]] = [set() for _ in range(num_rungs)]  # by rung, the trials that ended without a result
+        self._lost: list[set[int]] = [set() for _ in range(num_rungs)]  # trials without a result, by rung
         self._is_cut_short = False
 
     def enter(self, rung: int, number: int, losses: Losses | None, *, paused: bool) -> None:
@@ -201,7 +201,7 @@ class _Bracket:
         return self.rungs[rung].is_paused(number)
 
     def go_on(self, rung: int, number: int) -> None:
-        """Mark a trial as resumed from a rung; from the first rung of a bracket that is not full, only if it never will be."""
+        """Mark a trial as resumed from a rung. If the bracket is not full yet, it never will be."""
         self._is_cut_short |= rung == 0 and self._num_arrived(0) < self._size
         self.rungs[rung].leave(number, promoted=True)
 

@@ -21,7 +21,7 @@ FoldOutcome = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class FitContext:
-    """What all fits of a search share. It is sent to the workers once.
+    """The data and settings that all fits of a search share, sent to the workers once.
 
     Attributes:
         splits: the train and test rows of each fold.
