@@ -1,7 +1,6 @@
-"""JSON records of trials, studies and errors: the one form in which every face hands them out.
+"""JSON records of trials, studies and errors, shared by the command line, the service and exports.
 
-Every record can be written as strict JSON once it has gone through ``plain``, which makes None of numbers that are not
-finite.
+``plain`` turns a record into strict JSON types; numbers that are not finite become None.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
-        return number(value)  # more digits than Python writes
+        return number(value)  # may have more digits than Python writes
     if value is None or isinstance(value, (str, int)):
         return value
     if isinstance(value, Mapping):
@@ -47,7 +46,7 @@ def plain(value: Any) -> Any:
 
 
 def trial_record(trial: Trial) -> dict[str, Any]:
-    """The record of a trial without its reports, as it stands in lists."""
+    """The record of a trial without its reports, for lists of trials."""
     return {
         "number": trial.number,
         "status": trial.status.value,
@@ -67,7 +66,7 @@ def full_trial_record(trial: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
     """The full record of a trial, with its reports and attempts.
 
     Args:
-        facts: those about this trial, of which attempts know more than the trial does.
+        facts: the facts about this trial, which hold more about its attempts than the trial itself.
     """
     return {
         **trial_record(trial),
@@ -82,7 +81,7 @@ def full_trial_record(trial: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
 
 
 def attempt_records(facts: Sequence[Fact]) -> list[dict[str, Any]]:
-    """The records of a trial's attempts: their workers, what they went on from, ends, outputs and errors."""
+    """The records of a trial's attempts: their workers, the checkpoints they began with, ends, outputs and errors."""
     attempts: dict[int, dict[str, Any]] = {}
     for fact in facts:
         if isinstance(fact, Started):
@@ -106,7 +105,7 @@ def attempt_records(facts: Sequence[Fact]) -> list[dict[str, Any]]:
 
 
 def study_record(row: StudyRow) -> dict[str, Any]:
-    """The record of a study as it stands in a list of studies."""
+    """The record of a study for a list of studies."""
     return {"name": row.name, "created_at": row.created_at, "facts": row.num_facts}
 
 
@@ -142,7 +141,7 @@ def summary_record(results: Results) -> dict[str, Any]:
 
 
 def _bounds_record(results: Results) -> dict[str, Any]:
-    """What a summary says of thresholds and outcome constraints, where there are any."""
+    """The part of a summary about thresholds and outcome constraints, if there are any."""
     record: dict[str, Any] = {}
     if thresholds := {goal.metric: goal.threshold for goal in results.goals if goal.threshold is not None}:
         past = [trial.number for trial in results.best_past_thresholds]
@@ -154,7 +153,7 @@ def _bounds_record(results: Results) -> dict[str, Any]:
 
 
 def settings_record(ledger: Ledger, now: float) -> dict[str, Any]:
-    """The settings of a study, how it has ended, and for how long it ran; ``now`` in epoch seconds."""
+    """The settings of a study, how it ended, and how long it ran; ``now`` is in epoch seconds."""
     spec = ledger.spec
     return {
         "sampler": str(spec.sampler),
