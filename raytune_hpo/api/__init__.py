@@ -1,1 +1,1 @@
-"""What a user calls."""
+"""Public interface: Tuner, Study, Run, callbacks, and access to stored studies."""

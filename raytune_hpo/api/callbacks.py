@@ -1,12 +1,12 @@
-"""Callbacks: told the facts of a study, in order, from threads beside it.
+"""Callbacks, which receive the facts of a study, in order, in their own threads.
 
-They are called in the process that called ``fit``, ``start`` or ``follow``, wherever the trials run, and each of them in
-a thread of its own: neither the study nor another callback waits for one. One that raises gets no more facts. A study
-that has ended waits a while for those that are behind, not for ever.
+They are called in the process that called ``fit``, ``start`` or ``follow``, wherever the trials run, and each in its own
+thread: neither the study nor another callback waits for one. A callback that raises gets no more facts. A study that has
+ended waits for callbacks that are behind, but only for a limited time.
 
-A function hears what happens in this session: when a study is taken up again, it is not told the old facts once more.
-A ``Recorder`` keeps a record elsewhere, which is a fold over all facts; it hears them from the first on in every session,
-and leaves out what its record holds already.
+A function receives the facts of this session only: when a study is resumed, earlier facts are not passed again. A
+``Recorder`` keeps a record elsewhere, which is a fold over all facts; in every session it receives them from the first
+on, and skips those that its record already holds.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from raytune_hpo.spec import StudySpec
 
 Callback = Callable[[Fact], object]
 POLL_S = 0.5
-GRACE_S = 60.0  # how long a study that has ended waits for its callbacks
+GRACE_S = 60.0  # how long an ended study waits for its callbacks
 CHUNK = 1_000  # facts that are read at a time
 _log = logging.getLogger("raytune_hpo")
 
 
 @runtime_checkable
 class Recorder(Protocol):
-    """A callback that keeps a record of a study: told every fact from its beginning, and when no more will come."""
+    """A callback that keeps a record of a study: it receives every fact from the first, and learns when no more follow."""
 
     def open(self, spec: StudySpec | None) -> None:
-        """Called before the first fact, with the live spec where this process has it: its space has functions."""
+        """Called before the first fact; with the live spec if this process has it, whose space has functions."""
         ...
 
     def __call__(self, fact: Fact, /) -> object: ...
 
     def close(self) -> None:
-        """Called after the last fact, also where the study runs on and only this process stops listening."""
+        """Called after the last fact, or when this process stops listening although the study runs on."""
         ...
 
 
@@ -53,10 +53,10 @@ class Source(Protocol):
 
 
 class Follower:
-    """Tells callbacks a study's facts as they come, until the study stops or ``finish`` is called.
+    """Passes a study's facts to callbacks as they arrive, until the study stops or ``finish`` is called.
 
     Args:
-        spec: the live one, where this process has it.
+        spec: the live spec, if this process has it.
     """
 
     def __init__(self, callbacks: Sequence[Callback], source: Source, spec: StudySpec | None = None) -> None:
@@ -65,7 +65,7 @@ class Follower:
             listener.start()
 
     def finish(self, grace_s: float = GRACE_S) -> None:
-        """Let the callbacks hear what there is by now, for at most ``grace_s`` seconds in all, or until Ctrl-C."""
+        """Wait until the callbacks have received all facts so far, for at most ``grace_s`` seconds, or until Ctrl-C."""
         for listener in self._listeners:
             listener.over.set()
         deadline = time.monotonic() + grace_s
@@ -80,7 +80,7 @@ class Follower:
 
 
 class _Listener(threading.Thread):
-    """One callback, and how far it has heard. It reads for itself, so that one that hangs piles nothing up."""
+    """The thread of one callback. It reads facts itself, so that no queue grows if the callback hangs."""
 
     def __init__(self, callback: Callback, source: Source, spec: StudySpec | None) -> None:
         super().__init__(name=f"raytune_hpo-callback-{_called(callback)}", daemon=True)
@@ -95,13 +95,13 @@ class _Listener(threading.Thread):
             try:
                 self._heard = 0 if recorder is not None else self._source.status().session_start
                 self._follow()
-            except Exception as error:  # whatever keeps the facts away keeps them from a callback, not from the study
+            except Exception as error:  # a failure to read facts affects the callback, not the study
                 _log.warning("callback %s misses the rest of the study: %s", _called(self._callback), error)
         if recorder is not None:
             self._call(recorder.close)
 
     def give_up(self) -> None:
-        """Say so if it is behind, and have it stop after the fact that it is busy with."""
+        """Warn if it is behind, and make it stop after the current fact."""
         self._given_up = True
         if self.is_alive():
             _log.warning(
@@ -113,7 +113,7 @@ class _Listener(threading.Thread):
     def _follow(self) -> None:
         has_stopped = False
         while not self._given_up and not has_stopped:
-            is_over = self.over.is_set()  # before reading: what is there by then is all it shall hear
+            is_over = self.over.is_set()  # before reading: it receives only the facts that exist by then
             facts = list(islice(self._source.facts(self._heard), CHUNK))
             for fact in facts:
                 if self._given_up or not self._call(self._callback, fact):
@@ -126,7 +126,7 @@ class _Listener(threading.Thread):
                 self.over.wait(POLL_S)
 
     def _call(self, function: Callable[..., object], *args: Any) -> bool:
-        """Whether a stranger's code went well. Whatever it raises must not reach the study, SystemExit neither."""
+        """Whether the user's code succeeded. Nothing that it raises may reach the study, not even SystemExit."""
         try:
             function(*args)
         except BaseException:

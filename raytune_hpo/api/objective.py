@@ -1,4 +1,4 @@
-"""Objectives, looked at before anything runs: what no trial could ever call is refused at once."""
+"""Checks of objectives before a study starts: one that no trial could call is refused at once."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _WIDTH = 60  # characters of a constant in a warning
 
 
 def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
-    """Refuse what cannot be called with a configuration and, where there are several, an instance.
+    """Refuse an objective that cannot be called with a configuration and, with several instances, an instance.
 
-    Builtins and the like, whose signature cannot be seen, are taken as they are.
+    Builtins and other callables without a visible signature are accepted.
 
     Raises:
-        SpecError: it is no function, a class, takes other arguments, or carries resources of Ray Tune's.
+        SpecError: it is not callable, is a class, takes other arguments, or carries resources of Ray Tune's.
     """
     if not callable(objective):
         raise SpecError(f"an objective is a function of a configuration, got {objective!r}")
@@ -61,25 +61,25 @@ def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
 
 
 def with_brought(objective: Any, settings: Settings, runtime: str) -> Settings:
-    """The settings with those that an objective brings, its ``study_settings(runtime)``, where the user has set none."""
+    """The settings, with defaults replaced by those that the objective provides, its ``study_settings(runtime)``."""
     if not hasattr(objective, "study_settings"):
         return settings
     defaults = {field.name: field.default for field in dataclasses.fields(settings)}
     brought: Mapping[str, Any] = objective.study_settings(runtime)
     new = {name: value for name, value in brought.items() if getattr(settings, name) == defaults[name]}
     if "metric" not in new:
-        new.pop("mode", None)  # which is that of its own metrics
+        new.pop("mode", None)  # it belongs to the objective's own metrics
     return dataclasses.replace(settings, **new)
 
 
 def check_by(objective: Any, spec: StudySpec, *, is_here: bool) -> None:
-    """Have an objective that wants to be asked, by ``check_study``, say whether it can run the study."""
+    """Let an objective with a ``check_study`` check whether it can run the study."""
     if hasattr(objective, "check_study"):
         objective.check_study(spec, is_here=is_here)
 
 
 def over_instances(objective: Callable[..., Any], instances: Sequence[Any] | None) -> Callable[..., Any]:
-    """An objective of a configuration and an instance, as one of a configuration; as it is where there are none."""
+    """An objective of a configuration and an instance as one of a configuration; unchanged without instances."""
     if instances is None:
         return objective
     if isinstance(objective, WithParameters):
@@ -88,7 +88,7 @@ def over_instances(objective: Callable[..., Any], instances: Sequence[Any] | Non
 
 
 def warn_of_lists(given: Any, space: Space) -> None:
-    """Warn where nothing varies and a list stands: elsewhere a list is a choice, or a range."""
+    """Warn if nothing varies and the space has a list, which in other libraries means a choice or a range."""
     if space.columns or not isinstance(given, Mapping):
         return
     for name, value in given.items():

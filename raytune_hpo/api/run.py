@@ -1,4 +1,4 @@
-"""A study that runs: what ``start`` and ``attach`` return, and how ``fit`` waits for one."""
+"""Run: a handle to a running study, which ``start`` and ``attach`` return and ``fit`` waits for."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from raytune_hpo.results import Results
 from raytune_hpo.runtime.plan import Handle, RunPlan
 from raytune_hpo.spec import StudySpec
 
-INTERRUPTED = "interrupted"  # why a study has stopped that Ctrl-C ended
+INTERRUPTED = "interrupted"  # the reason of a study that Ctrl-C stopped
 
 
 class Run:
-    """A running study. It goes on without this object where its runtime lives elsewhere (on a cluster).
+    """A handle to a running study. A study on a cluster continues without this object.
 
-    The last expression of a notebook's cell, it is a card that goes on updating until the study has ended.
+    As the last expression of a notebook's cell, it shows a card that updates itself until the study has ended.
 
     Args:
-        plan: by which it runs, if this process has it: its space has functions that the stored one can only name.
+        plan: the plan by which it runs, if this process has it; its space has functions that the stored one only names.
     """
 
     def __init__(self, handle: Handle, plan: RunPlan | None = None) -> None:
@@ -49,14 +49,14 @@ class Run:
         return self._handle.status()
 
     def snapshot(self) -> Snapshot:
-        """The status with the running trials and the history, thinned: what a picture of the study is drawn from."""
+        """The status with the running trials and the thinned history, from which progress displays are drawn."""
         return self._handle.snapshot()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the study has ended; False if it has not within ``timeout_s`` seconds.
 
         Raises:
-            HpoError: the study cannot go on; what was recorded is safe.
+            HpoError: the study cannot continue; what was recorded is safe.
         """
         ended = self._handle.wait(timeout_s)
         if ended:
@@ -64,9 +64,9 @@ class Run:
         return ended
 
     def follow(self, *callbacks: Callback) -> None:
-        """Have callbacks told the study's facts, by this process and as long as it lives; see ``raytune_hpo.api.callbacks``.
+        """Pass the study's facts to callbacks in this process, while it lives; see ``raytune_hpo.api.callbacks``.
 
-        ``wait`` and ``close`` give those that are behind some time.
+        ``wait`` and ``close`` give callbacks that are behind some time to catch up.
         """
         self._followers.append(Follower(callbacks, self, self._spec))
 
@@ -79,7 +79,7 @@ class Run:
         return Results.from_ledger(self._handle.ledger(self._spec), self._plan)
 
     def stop_trial(self, number: int) -> None:
-        """Stop one trial: it is pruned at its next report, or at once where nobody runs it. The study goes on.
+        """Stop one trial: it is pruned at its next report, or at once if it is not running. The study continues.
 
         Raises:
             SpecError: the study has no such trial.
@@ -87,11 +87,11 @@ class Run:
         self._handle.stop_trial(number)
 
     def stop(self, reason: str = "stopped by the user") -> None:
-        """End the study. Running trials wait until it is taken up again."""
+        """Stop the study. Its running trials wait until it is resumed."""
         self._handle.stop(reason)
 
     def enqueue(self, config: Mapping[str, Any]) -> None:
-        """Have a configuration tried before the next suggestion.
+        """Enqueue a configuration, which is tried before the next suggestion.
 
         Raises:
             SpaceError: it is not in the space.
@@ -99,7 +99,7 @@ class Run:
         self._handle.enqueue(config)
 
     def close(self) -> None:
-        """Let go of what this process holds for the run."""
+        """Release the resources that this process holds for the run."""
         self._finish_callbacks()
         self._live.stop()
         self._handle.close()
@@ -109,7 +109,7 @@ class Run:
             self._followers.pop().finish()
 
     def watch(self, progress: Progress, *callbacks: Callback) -> Results:
-        """Show progress until the study has ended, or until Ctrl-C, which ends it; the results it has by then.
+        """Show progress until the study has ended, and return its results; Ctrl-C ends the study.
 
         Args:
             callbacks: as for ``follow``.
@@ -141,11 +141,11 @@ class Run:
         return f"<Run {self.name!r}: {done} trials finished{paused}, {state}>"
 
     def _repr_html_(self) -> str:
-        """The card as it stands, for whatever shows HTML and cannot update it."""
+        """The current card, for front ends that show HTML but cannot update it."""
         return card(self.snapshot(), None)
 
     def _ipython_display_(self) -> None:
-        """The card that updates itself; where there is no notebook, one line."""
+        """Show the card that updates itself or, outside notebooks, one line."""
         if in_notebook():
             self._live.show()
         else:

@@ -1,4 +1,4 @@
-"""Finding a study again: from its storage, or while it runs on a cluster."""
+"""Access to existing studies: load one from its storage, or attach to one that runs on a cluster."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def load(name: str, storage: Any = None) -> Results:
         storage: as for Tuner.
 
     Raises:
-        StudyNotFound: naming the nearest ones.
+        StudyNotFound: no study has that name; the message gives the nearest ones.
     """
     with opened(storage) as studies:
         return Results.from_ledger(Ledger.fold(studies.read(name)), storage=storage)
@@ -35,12 +35,13 @@ def load(name: str, storage: Any = None) -> Results:
 def opened(
     storage: Any = None, address: str | None = None, *, connect: Callable[[str], None] | None = None
 ) -> Iterator[StoredStudies]:
-    """Stored studies, to read or delete them: the words as for Tuner, understood where the studies are.
+    """Stored studies, to read or delete them. ``storage`` is as for Tuner, on the machine where the studies are.
 
     Args:
-        address: of a cluster, on whose head node they are; where that is this machine and this user's, they are read without
-            Ray. None: on this machine, or on the head node of the cluster that this process reaches from outside.
-        connect: how to get there, if not by ``cluster.connect``.
+        address: of a cluster whose head node has the studies; if that is this machine and this user's, they are read
+            without Ray. None: this machine, or the head node of the cluster to which this process is connected from
+            outside.
+        connect: connects to the cluster, in place of ``cluster.connect``.
     """
     studies: StoredStudies
     if (here := _storage_here(storage, address)) is not None:
@@ -57,11 +58,11 @@ def opened(
 
 
 def _storage_here(storage: Any, address: str | None) -> Any:
-    """What the storage of a cluster is called here, where its head node is this machine; None where only Ray can say."""
+    """The storage of a cluster by its name on this machine, if this is the head node; None if Ray is needed."""
     if address is None:
         return None
     named = storage if storage is not None else os.environ.get(STORAGE_VARIABLE) or None
-    if named is not None and address.startswith("ray://"):  # words that are understood in a folder of the head node's
+    if named is not None and address.startswith("ray://"):  # relative to a folder of the head node
         return None
     head = head_here(address)
     default = None if head is None else head.storage

@@ -1,4 +1,4 @@
-"""Ask and tell: a study in your own loop, without workers, Ray or threads of ours."""
+"""Ask-and-tell interface: a study driven by the caller's own loop, without workers, Ray or extra threads."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ MAX_REFERENCE = 1024  # characters
 
 
 class Study:
-    """A study that you drive: ``ask`` for a trial, run it as you like, ``tell`` the result. Safe for threads.
+    """A study that you drive: ``ask`` for a trial, run it as you like, ``tell`` the result. Thread-safe.
 
-    Trials that an earlier session asked for and never told are handed out again first. The arguments are Tuner's.
+    Trials that an earlier session asked for and never told are handed out again first. The arguments are as for Tuner.
 
     Raises:
-        SpecError, SpaceError: naming the rule, what came, and the way out.
-        StudyExists: someone else is running the study now.
+        SpecError, SpaceError: an argument is not valid; the message gives the rule, the value and the way out.
+        StudyExists: the study is being run elsewhere now.
     """
 
     @explains_keywords
@@ -118,11 +118,11 @@ class Study:
         return self._spec.name
 
     def ask(self) -> Trial:
-        """The next trial to run: a new one, or one that had paused and goes on.
+        """The next trial to run: a new one, or a paused one to resume.
 
         Raises:
-            StudyWaiting: there is none now, and there may be one when a trial that was asked for has been reported or told.
-            StudyEnded: there is none: the limit or the end of a grid is reached.
+            StudyWaiting: there is none now, but there may be one after another trial has been reported or told.
+            StudyEnded: there is none, because a limit or the end of a grid has been reached.
         """
         with self._lock:
             return self._ask()
@@ -147,18 +147,18 @@ class Study:
     def report(
         self, trial: Trial | int, step: int, metrics: Mapping[str, Any] | float, *, checkpoint: str | None = None
     ) -> Verdict:
-        """Report metrics at a step; the scheduler's verdict.
+        """Report metrics at a step, and return the scheduler's verdict.
 
-        ``"continue"``: run on. ``"stop"``: end, and ``tell``. ``"complete"``: this was its last step, and it has ended with
-        this report. ``"pause"``: it has been set aside by this report; a later ``ask`` may return it, to go on after its
-        last report (``trial.reports``) up to ``trial.until``. What that takes is kept by you.
+        ``"continue"``: run on. ``"stop"``: end the trial, and ``tell``. ``"complete"``: this was its last step, and this
+        report has ended it. ``"pause"``: this report has paused it; a later ``ask`` may return it, to be resumed after its
+        last report (``trial.reports``) up to ``trial.until``. Saving its state is up to you.
 
         Args:
-            checkpoint: where you keep what the trial needs to go on after this step, as text of up to 1,024 characters:
-                it is stored, and handed out again as ``trial.checkpoint.record["kept"]``.
+            checkpoint: where you have saved the state of the trial after this step, as text of up to 1,024 characters. It
+                is stored, and returned as ``trial.checkpoint.record["kept"]``.
 
         Raises:
-            ObjectiveError: the metrics are none, or the checkpoint is no such text.
+            ObjectiveError: the metrics are not valid, or the checkpoint is not such a text.
         """
         kept = {"kept": _checked_reference(checkpoint)}
         plain = self._rules.of_report(self._rules.named(metrics))
@@ -195,17 +195,17 @@ class Study:
     def next_step(self, trial: Trial | int) -> int | None:
         """The first step at which a report may be answered by ``"stop"`` or ``"pause"``; None: the trial may run to its end.
 
-        Reports before it are welcome, and change nothing.
+        Earlier reports are accepted, and change nothing.
         """
         with self._lock:
             scheduler = self._optimizer.core.scheduler
             return None if scheduler is None else scheduler.next_step(self._current(trial))
 
     def tell(self, trial: Trial | int, metrics: Mapping[str, Any] | float | None = None) -> Trial:
-        """Tell a result; the trial as it is recorded. Told twice, the first result stays.
+        """Tell a trial's result, and return the trial as recorded. A second result for the same trial is ignored.
 
-        Metrics that are none (NaN, missing ...) are recorded as a failed trial. A trial that was told to stop becomes
-        pruned. Without metrics, the last report is the result.
+        If the metrics are not valid (NaN, missing ...), the trial is recorded as failed. A trial whose verdict was
+        ``"stop"`` becomes pruned. Without metrics, the last report is the result.
         """
         with self._lock:
             current = self._taken(trial)
@@ -225,12 +225,12 @@ class Study:
             return self._end(self._taken(trial), Status.FAILED, error=text, reason=reason)
 
     def stop_trial(self, trial: Trial | int) -> None:
-        """Have a trial answered by ``"stop"`` at its next report; one that nobody runs becomes pruned at once."""
+        """Stop a trial: its next report is answered by ``"stop"``. A trial that is not running is pruned at once."""
         with self._lock:
             self._optimizer.stop_trial(self._current(trial).number)
 
     def enqueue(self, config: Mapping[str, Any]) -> None:
-        """Have a configuration asked next."""
+        """Enqueue a configuration, which comes before the sampler's suggestions."""
         with self._lock:
             self._optimizer.enqueue(config)
 
@@ -239,7 +239,7 @@ class Study:
             return self._optimizer.status()
 
     def snapshot(self) -> Snapshot:
-        """Where it stands, what runs, and how its best came about: what a progress display shows."""
+        """The status, the running trials and the history, as for a progress display."""
         with self._lock:
             return self._optimizer.snapshot()
 
@@ -249,7 +249,7 @@ class Study:
             return Results.from_ledger(Ledger.fold(self._storage.read(self.name), self._spec))
 
     def close(self) -> None:
-        """Let go of the storage; the same name continues the study."""
+        """Release the storage; a Study of the same name continues the study."""
         with self._lock:
             self._optimizer.close()
 
@@ -270,7 +270,7 @@ class Study:
         return self._optimizer.ledger.trials[lease.assignments[0].number]
 
     def _new_worker(self) -> str:
-        """Each ask is a worker of its own: a worker that asks again would get the trial it has not told."""
+        """A new worker name for each ask, since a worker that asks again gets its unfinished trial again."""
         self._num_asked += 1
         return f"ask-{id(self)}-{self._num_asked}"
 
@@ -286,11 +286,11 @@ class Study:
         return self._optimizer.handle([event])[0]
 
     def _taken(self, trial: Trial | int) -> Trial:
-        """The trial, as one that runs: one that was asked for in an earlier session goes on here.
+        """The trial in its running state; a trial that an earlier session asked for is handed out again.
 
         Raises:
-            StudyEnded: it waits, and the study has stopped.
-            HpoError: it has paused.
+            StudyEnded: the trial waits, and the study has stopped.
+            HpoError: the trial is paused.
         """
         current = self._current(trial)
         if current.status is Status.PAUSED:
@@ -310,7 +310,7 @@ class Study:
         return self._current(current)
 
     def _current(self, trial: Trial | int) -> Trial:
-        """The trial as it stands; what the user holds is a snapshot of when it was asked."""
+        """The trial in its current state; the user's object is a snapshot from the time of the ask."""
         number = trial.number if isinstance(trial, Trial) else whole("a trial", trial, least=0)
         trials = self._optimizer.ledger.trials
         if not 0 <= number < len(trials):
@@ -319,7 +319,7 @@ class Study:
 
 
 def _checked_reference(checkpoint: object) -> str:
-    """Where whoever runs the trials keeps a checkpoint, in their own words."""
+    """The user's text for where a checkpoint is kept, after checking its type and length."""
     if checkpoint is None:
         return ""
     if not isinstance(checkpoint, str) or len(checkpoint) > MAX_REFERENCE:

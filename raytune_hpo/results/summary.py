@@ -40,7 +40,7 @@ _SIZE = (640, 240)
 
 
 def results_text(results: Results, *, more: str = "") -> str:
-    """The text of ``print(results)``; ``more`` tells where to find more, by default in the results themselves."""
+    """The text of ``print(results)``; ``more`` says where to find the other trials."""
     lines = summary_lines(results)
     rows = best_rows(results, ROWS)
     if rows:
