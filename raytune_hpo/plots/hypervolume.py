@@ -1,4 +1,4 @@
-"""The figure of the attained hypervolume: how much of the space of metrics was dominated after each trial."""
+"""The figure of the hypervolume of the front after each trial."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def hypervolume_plot(results: Results, reference: Mapping[str, float] | Sequence[float] | None = None) -> Any:
-    """One line; each corner is a trial that the front took in.
+    """One line; each corner is a trial that entered the front.
 
     Args:
         reference: see ``Results.hypervolume``.
 
     Raises:
-        SpecError: the reference names no goal, or has another length.
+        SpecError: the reference names something that is not a goal, or has another length.
     """
     point = reference_point(results.trials, results.goals, reference)
     growth = attained_hypervolume(results.trials, point)

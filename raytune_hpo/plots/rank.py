@@ -14,7 +14,7 @@ _COLUMNS = 3
 
 
 def rank_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
-    """One panel per pair of the parameters, by default of six pairs that matter; better trials stand out."""
+    """One panel per pair of parameters, by default of the six most important pairs; better trials stand out."""
     pairs = view.pairs(parameters, 6)
     if not pairs or not len(view.valued):
         return style.nothing(why_nothing(view))
@@ -24,7 +24,7 @@ def rank_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
     ranks = np.full(len(view.losses), np.nan)
     order = np.argsort(view.losses[view.valued], kind="stable")
     ranks[view.valued[order]] = 100 * np.arange(len(order)) / len(order)
-    titles = [style.short_name(y.name, 32) for _, y in pairs]  # above its panel, where it is in nobody's way
+    titles = [style.short_name(y.name, 32) for _, y in pairs]  # above its panel, where it overlaps nothing
     figure = style.panels(titles, height=360, cols=cols, between=style.WIDE, beside=0.4)
     for panel, (x, y) in enumerate(pairs):
         at, rows = style.place(panel, cols), drawn[x.active[drawn] & y.active[drawn]]

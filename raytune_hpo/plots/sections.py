@@ -1,4 +1,4 @@
-"""Sections of a page: the figures that say something about a study, each with a sentence on how to read it."""
+"""Sections of a page: the figures that are informative for a study, each with a sentence on how to read it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 _MAX_METRICS = 4  # that have figures of their own
 _FEW = 3  # trials below which most figures say nothing
-_TURNS = 10  # of a second arm: before, `auto` has as good as one
+_TURNS = 10  # suggestions of a second arm; with fewer, `auto` has practically one arm
 _CURVES = "What trials reported step by step, and where they were stopped or set aside."
-_ENOUGH = 8  # trials with a value from which on the figures of parameters say something
+_ENOUGH = 8  # trials with a value that the figures of parameters need
 
 
 @dataclass(frozen=True, kw_only=True)
