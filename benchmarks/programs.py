@@ -1,99 +1,196 @@
-"""Search on real programs: ours, random, and a scan as hyperfine does one, by the seconds that they spend measuring.
+"""Search on real programs: ours, OpenTuner, random, and a scan as hyperfine does one, by runs and seconds that they take.
 
-    python benchmarks/programs.py measure --out programs.json     # every setting of every program, many times: minutes
-    python benchmarks/programs.py compare programs.json           # searches on what was measured, drawn again: seconds
+    python benchmarks/programs.py --opentuner PYTHON        # ten minutes of a quiet machine; writes results/programs.json
+    python benchmarks/programs.py --cache FOLDER            # keeps what was measured there, and plays on it the next time
+    python benchmarks/programs.py --quick                   # a few settings of each program: does it run?
 
-Every configuration of a program's grid is run repeatedly, in turns, and its times are kept. A search then draws from these
-times, so that it can be repeated a hundred times, and what it finds is judged by the medians of all. Regret is how much
-slower than the best setting the chosen one is.
+Programs are xz, zstd, sort, gzip under xargs, SQLite, and pytest -n. Every setting of a program's grid is run several times,
+in rounds over all of them, and its times are kept. A search then draws from these times, so that it can be played twenty
+times in seconds; how good its answer is, is judged by the medians of all. Each search begins with the program's defaults (or
+what is next to them in the grid) and answers at any time: with the best that it has seen, or confirmed. Asked is how long it
+takes until that answer is within 2 % of the best setting. A search that has not come to it within the time of the whole grid
+counts with that.
+
+PYTHON is that of an environment with OpenTuner (see opentuner_runs.py); without it, OpenTuner is left out.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
+import math
+import os
 import random
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from common import HERE, Figure, arguments, conduct
+from scipy import stats
+
 import raytune_hpo as hpo
+from raytune_hpo.commands.answering import mean_of_all
 from raytune_hpo.commands.repeating import Contest, RepeatRule
 from raytune_hpo.errors import StudyEnded
 from raytune_hpo.goals import Goal
 
-COUNTS = [1, 2, 3, 5, 8]
-SHARES = (0.125, 0.25, 0.5, 1.0)
+REPLAYS = 20
 NEAR = 0.02  # of the best: as good as found
-LAST_SHARE = 0.25  # of the time: for the best three, by turns
-PROGRAMS: dict[str, tuple[str, dict[str, list[Any]]]] = {
-    "xz": ("xz -k -c -T{threads} --lzma2=preset={preset},nice={nice},dict={dict}KiB text", {
-        "threads": [1, 2], "preset": [0, 1, 2, 3], "nice": [8, 32, 128], "dict": [64, 512, 4096]}),
-    "zstd": ("zstd -q -k -c -T{threads} -{level} --long={long} text", {
-        "threads": [0, 1, 2, 3], "level": [1, 3, 5, 7, 9], "long": [10, 18, 24]}),
-    "sort": ("sort -n --parallel={jobs} -S {buffer}K numbers", {
-        "jobs": COUNTS, "buffer": [64, 256, 1024, 4096, 16384, 65536], }),
-    "gzip": ("xargs -a names -P {jobs} -n {batch} gzip -{level} -k -c", {
-        "jobs": COUNTS, "batch": [1, 2, 5, 13, 34], "level": [1, 2, 4]}),
-    "sqlite": ("sqlite3 :memory: 'PRAGMA cache_size=-{cache}; PRAGMA temp_store={temp}; PRAGMA threads={threads}; "
-               "ATTACH \"data.db\" AS d; SELECT count(*) FROM (SELECT v, count(*) FROM d.t GROUP BY v ORDER BY 2)'", {
-        "cache": [64, 512, 4096, 32768], "temp": [1, 2], "threads": [0, 1, 2, 4]}),
+BUDGET = 0.5  # of the time of the whole grid: when the answers are compared
+CONFIRM_FROM = 0.75  # of the budget: from here on the best three run by turns
+TOP, CONFIRMED = 3, 5
+COUNTS = [1, 2, 3, 5, 8]
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A command.
+
+    Attributes:
+        grid: the values of its parameters, numbers in their order.
+        default: the setting to begin with: what it does when nobody says anything, or what is next to that in the grid.
+        rounds: how often each setting is measured.
+    """
+
+    template: str
+    grid: Mapping[str, Sequence[Any]]
+    default: Mapping[str, Any]
+    rounds: int = 3
+
+    def configs(self) -> list[Config]:
+        return [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
+
+    def cut(self) -> Program:
+        """The default, and one other value of each parameter."""
+        grid = {name: _two_of(values, self.default[name]) for name, values in self.grid.items()}
+        return replace(self, grid=grid, rounds=1)
+
+
+def _two_of(values: Sequence[Any], default: Any) -> list[Any]:
+    other = next(value for value in values if value != default)
+    return [value for value in values if value in (default, other)]
+
+
+PROGRAMS = {
+    "xz": Program(
+        template="xz -k -c -T{threads} -{preset} --block-size={block}KiB page",
+        grid={"threads": [1, 2, 4], "preset": [0, 1, 2, 3, 6], "block": [64, 128, 256, 512, 1024]},
+        default={"threads": 1, "preset": 6, "block": 1024},
+    ),
+    "zstd": Program(
+        template="zstd -q -k -c -T{threads} -{level} --long={long} text",
+        grid={"threads": [0, 1, 2, 3], "level": [1, 3, 5, 7, 9], "long": [10, 18, 24]},
+        default={"threads": 1, "level": 3, "long": 18},
+    ),
+    "sort": Program(
+        template="sort -n --parallel={jobs} -S {buffer}K numbers",
+        grid={"jobs": COUNTS, "buffer": [64, 256, 1024, 4096, 16384, 65536]},
+        default={"jobs": 2, "buffer": 65536},
+    ),
+    "gzip": Program(
+        template="xargs -a names -P {jobs} -n {batch} gzip -{level} -k -c",
+        grid={"jobs": COUNTS, "batch": [1, 2, 5, 13, 34], "level": [1, 2, 4, 6]},
+        default={"jobs": 1, "batch": 34, "level": 6},
+    ),
+    "sqlite": Program(
+        template="sqlite3 :memory: 'PRAGMA cache_size=-{cache}; PRAGMA temp_store={temp}; PRAGMA threads={threads}; "
+        'ATTACH "data.db" AS d; SELECT count(*) FROM (SELECT v, count(*) FROM d.t GROUP BY v ORDER BY 2)\'',
+        grid={"cache": [64, 512, 2000, 8000, 32000], "temp": [1, 2], "threads": [0, 1, 2, 4]},
+        default={"cache": 2000, "temp": 1, "threads": 0},
+    ),
+    "pytest": Program(
+        template=f"env PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 {sys.executable} -m pytest -q -p xdist -p {{cache}} -n {{jobs}} "
+        "--dist {dist} --maxschedchunk {chunk} suite",
+        grid={
+            "jobs": COUNTS, "dist": ["load", "loadfile", "worksteal"], "chunk": [1, 8],
+            "cache": ["no:cacheprovider", "cacheprovider"],
+        },
+        default={"jobs": 1, "dist": "load", "chunk": 8, "cache": "cacheprovider"},
+        rounds=2,
+    ),
 }  # fmt: skip
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    measuring = commands.add_parser("measure")
-    measuring.add_argument("--out", type=Path, required=True)
-    measuring.add_argument("--rounds", type=int, default=3)
-    measuring.add_argument(
-        "--metric", choices=["time", "cpu"], default="time", help="cpu: where others use the machine"
-    )
-    measuring.add_argument("--only", nargs="*", default=list(PROGRAMS))
-    comparing = commands.add_parser("compare")
-    comparing.add_argument("measured", type=Path)
-    comparing.add_argument("--studies", type=int, default=20)
-    given = parser.parse_args()
-    if given.command == "measure":
-        given.out.write_text(json.dumps({name: measured(name, given.rounds, given.metric) for name in given.only}))
-    else:
-        compare(json.loads(given.measured.read_text()), given.studies)
 
 
 # ------------------------------------------------------------------------------------------------ measuring
 
 
-def measured(name: str, rounds: int, metric: str = "time") -> dict[str, list[float]]:
-    """The seconds of every configuration, as JSON text, in rounds over all of them."""
-    template, grid = PROGRAMS[name]
-    folder = Path(tempfile.mkdtemp())
-    make_data(folder)
-    command = hpo.Command(template, metrics=[metric], repeats=1, cwd=folder)
-    found: dict[str, list[float]] = {json.dumps(config): [] for config in configs(grid)}
-    for turn in range(rounds):
-        for text, seconds in found.items():
-            seconds.append(command(json.loads(text))[metric])
-        print(f"{name}: round {turn + 1} of {rounds}, {len(found)} settings", file=sys.stderr, flush=True)
-    return found
+@dataclass(frozen=True)
+class Table:
+    """What was measured: the seconds of every setting, which is named by its JSON text."""
+
+    program: Program
+    seconds: Mapping[str, Sequence[float]]
+
+    @cached_property
+    def medians(self) -> dict[str, float]:
+        return {text: statistics.median(seconds) for text, seconds in self.seconds.items()}
+
+    @cached_property
+    def whole_s(self) -> float:
+        """What it takes to run every setting once."""
+        return sum(self.medians.values())
+
+    def regret(self, text: str) -> float:
+        """How much slower than the best setting, as a share of it."""
+        return self.medians[text] / self._best_s - 1
+
+    @cached_property
+    def _best_s(self) -> float:
+        return min(self.medians.values())
+
+    @cached_property
+    def near(self) -> frozenset[str]:
+        """The settings that are as good as the best."""
+        return frozenset(text for text in self.seconds if self.regret(text) <= NEAR)
 
 
-def configs(grid: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    for values in itertools.product(*grid.values()):
-        yield dict(zip(grid, values, strict=True))
+def measured(name: str, program: Program, metric: str) -> Table:
+    """Every setting of a program, run in rounds over all of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_data(Path(folder))
+        command = hpo.Command(program.template, metrics=[metric], repeats=1, cwd=folder)
+        found: dict[str, list[float]] = {json.dumps(config): [] for config in program.configs()}
+        for turn in range(program.rounds):
+            for text, seconds in found.items():
+                seconds.append(command(json.loads(text))[metric])
+            print(f"{name}: round {turn + 1} of {program.rounds}, {len(found)} settings", file=sys.stderr, flush=True)
+    return Table(program, found)
+
+
+def table_of(name: str, program: Program, metric: str, cache: Path | None) -> Table:
+    """What was measured before of the same, or what is measured now."""
+    if cache is None:
+        return measured(name, program, metric)
+    key = {"template": program.template, "grid": program.grid, "rounds": program.rounds, "metric": metric}
+    path = cache / f"{name}.json"
+    if path.exists() and (kept := json.loads(path.read_text()))["key"] == key:
+        print(f"{name}: measured before, at a load of {kept['load']:.1f}", file=sys.stderr, flush=True)
+        return Table(program, kept["seconds"])
+    table = measured(name, program, metric)
+    cache.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"key": key, "load": os.getloadavg()[0], "seconds": table.seconds}))
+    return table
 
 
 def make_data(folder: Path) -> None:
-    """A text, numbers, many small files and a table, the same every time."""
+    """A text and a part of it, numbers, many small files, a table, and tests, the same every time."""
     import sqlite3
 
     draw = random.Random(0)
     words = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(3_000)]
-    (folder / "text").write_text(" ".join(draw.choices(words, k=400_000)))
+    text = " ".join(draw.choices(words, k=400_000))
+    (folder / "text").write_text(text)
+    (folder / "page").write_text(text[:700_000])
     (folder / "numbers").write_text("\n".join(str(draw.randrange(10**9)) for _ in range(150_000)))
     names = [folder / f"part{index}" for index in range(60)]
     for path in names:
@@ -102,105 +199,282 @@ def make_data(folder: Path) -> None:
     with sqlite3.connect(folder / "data.db") as data:
         data.execute("CREATE TABLE t (v TEXT)")
         data.executemany("INSERT INTO t VALUES (?)", ((word,) for word in draw.choices(words, k=200_000)))
+    make_suite(folder / "suite", draw)
 
 
-# ------------------------------------------------------------------------------------------------ comparing
+def make_suite(folder: Path, draw: random.Random) -> None:
+    """Tests in six files of different length, which compute and wait."""
+    folder.mkdir()
+    for index, num_tests in enumerate([1, 2, 3, 5, 8, 13]):
+        lines = ["import time", ""]
+        for test in range(num_tests):
+            lines += [
+                f"def test_{test}():",
+                f"    assert sum(i * i for i in range({draw.randrange(20_000, 200_000)})) > 0",
+                f"    time.sleep({draw.choice([0.005, 0.02, 0.08])})",
+                "",
+            ]
+        (folder / f"test_part_{index}.py").write_text("\n".join(lines))
+
+
+# ------------------------------------------------------------------------------------------------ searching
 
 
 class Drawn:
     """A program whose times are drawn from those that were measured; what a search has spent is added up."""
 
-    def __init__(self, table: dict[str, list[float]], seed: int) -> None:
-        self._table, self._draw = table, random.Random(seed)
-        self.spent_s = 0.0
+    def __init__(self, table: Table, seed: int) -> None:
+        self._seconds, self._draw = table.seconds, random.Random(seed)
+        self.spent_s, self.runs = 0.0, 0
 
-    def __call__(self, config: dict[str, Any]) -> float:
-        seconds = self._draw.choice(self._table[json.dumps(config)])
+    def __call__(self, config: Mapping[str, Any]) -> float:
+        seconds = self._draw.choice(self._seconds[json.dumps(config)])
         self.spent_s += seconds
+        self.runs += 1
         return seconds
 
 
-def scan(drawn: Drawn, grid: dict[str, list[Any]], budget_s: float, seed: int) -> dict[str, Any]:
-    """As hyperfine scans: settings in order, each ten times and for three seconds at least; the best mean."""
-    best, chosen = float("inf"), next(configs(grid))
-    for config in configs(grid):
-        if drawn.spent_s >= budget_s:
-            break
+# A search runs settings of a program, and yields what it would answer now after each run.
+Search = Callable[[Drawn, Program, float, int], Iterator[Mapping[str, Any]]]
+
+
+def _shuffled(program: Program, seed: int) -> list[Config]:
+    """All settings, the default first, and then in any order: where in a list the best one stands is an accident."""
+    others = [config for config in program.configs() if config != program.default]
+    random.Random(seed).shuffle(others)
+    return [dict(program.default), *others]
+
+
+def scan(drawn: Drawn, program: Program, budget_s: float, seed: int) -> Iterator[Mapping[str, Any]]:
+    """As hyperfine scans: each setting ten times and for three seconds at least; the best mean."""
+    best, chosen = math.inf, program.default
+    for config in _shuffled(program, seed):
         seconds: list[float] = []
         while len(seconds) < 10 or sum(seconds) < 3:
             seconds.append(drawn(config))
+            yield chosen
         if statistics.mean(seconds) < best:
             best, chosen = statistics.mean(seconds), config
-    return chosen
+            yield chosen
 
 
-def at_random(drawn: Drawn, grid: dict[str, list[Any]], budget_s: float, seed: int) -> dict[str, Any]:
+def at_random(drawn: Drawn, program: Program, budget_s: float, seed: int) -> Iterator[Mapping[str, Any]]:
     """Settings at random, each once; the best."""
-    draw, listed = random.Random(seed), list(configs(grid))
-    draw.shuffle(listed)
-    best, chosen = float("inf"), listed[0]
-    for config in listed:
-        if drawn.spent_s >= budget_s:
-            break
+    best, chosen = math.inf, program.default
+    for config in _shuffled(program, seed):
         if (seconds := drawn(config)) < best:
             best, chosen = seconds, config
-    return chosen
+        yield chosen
 
 
-def ours(drawn: Drawn, grid: dict[str, list[Any]], budget_s: float, seed: int) -> dict[str, Any]:
-    """The default sampler, repeats where they decide, and the best three by turns for the quarter of the time at the end."""
-    space = {name: hpo.ordinal(values) for name, values in grid.items()}
-    study = hpo.Study(space, metric="time", storage="memory", seed=seed)
+def ours(drawn: Drawn, program: Program, budget_s: float, seed: int) -> Iterator[Mapping[str, Any]]:
+    """The default sampler, repeats where they decide, and the best three by turns in the last quarter of the time."""
+    study = hpo.Study(
+        space_of(program.grid), metric="time", storage="memory", seed=seed, points_to_evaluate=[dict(program.default)]
+    )
     contest, found = Contest(RepeatRule(), Goal("time")), dict[str, list[float]]()
-    while drawn.spent_s < (1 - LAST_SHARE) * budget_s:
+    chosen, is_confirmed = json.dumps(program.default), False
+    while True:
+        if drawn.spent_s >= CONFIRM_FROM * budget_s and not is_confirmed:
+            is_confirmed = True
+            best = sorted(found, key=lambda text: statistics.median(found[text]))[:TOP]
+            fresh: dict[str, list[float]] = {text: [] for text in best}
+            for text in best * CONFIRMED:
+                fresh[text].append(drawn(json.loads(text)))
+                chosen = min(best, key=lambda text: _mean_of_all(fresh[text], found[text]))
+                yield json.loads(chosen)
+            for text in best:
+                found[text] += fresh[text]
         try:
             trial = study.ask()
         except StudyEnded:
-            break
+            return
         seconds: list[float] = []
         while contest.wants_more(seconds):
-            seconds.append(drawn(dict(trial.config)))
+            seconds.append(drawn(trial.config))
+            yield json.loads(chosen)
         contest.settle(seconds)
         study.tell(trial, statistics.median(seconds))
         found.setdefault(json.dumps(dict(trial.config)), []).extend(seconds)
-    best = sorted(found, key=lambda text: statistics.median(found[text]))[:3]
-    fresh: dict[str, list[float]] = {text: [] for text in best}
-    for text in [text for _ in range(5) for text in best]:
-        if drawn.spent_s < budget_s:
-            fresh[text].append(drawn(json.loads(text)))
-    return dict(json.loads(min(best, key=lambda text: statistics.mean(fresh[text] or found[text]))))
+        chosen = min(found, key=lambda text: statistics.median(found[text]))
+        yield json.loads(chosen)
 
 
-SEARCHES: dict[str, Callable[[Drawn, dict[str, list[Any]], float, int], dict[str, Any]]] = {
-    "ours": ours, "random": at_random, "scan": scan,
-}  # fmt: skip
+def _mean_of_all(fresh: Sequence[float], searched: Sequence[float]) -> float:
+    return mean_of_all(statistics.mean(fresh) if fresh else 0.0, len(fresh), statistics.median(searched), len(searched))
 
 
-def compare(tables: dict[str, dict[str, list[float]]], num_studies: int) -> None:
-    names = "  ".join(f"{name:>13}" for name in SEARCHES)
-    print(f"program  settings  best s  worst/best  budget s  {names}      regret, and budgets that were spent")
+def space_of(grid: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Numbers in their order, words in none."""
+    is_text = {name: isinstance(values[0], str) for name, values in grid.items()}
+    return {name: (hpo.choice if is_text[name] else hpo.ordinal)(list(values)) for name, values in grid.items()}
+
+
+SEARCHES: dict[str, Search] = {"ours": ours, "random": at_random, "scan": scan}
+PEER = "OpenTuner"
+
+
+# ------------------------------------------------------------------------------------------------ playing
+
+
+@dataclass(frozen=True)
+class Turn:
+    """From when on a search gave another answer."""
+
+    runs: int
+    spent_s: float
+    answer: str
+
+
+def played(search: Search, table: Table, seed: int) -> list[Turn]:
+    """A search, until it is near the best and its budget is spent, or the time of the whole grid is."""
+    drawn, budget_s = Drawn(table, seed), BUDGET * table.whole_s
+    turns: list[Turn] = []
+    for config in search(drawn, table.program, budget_s, seed):
+        text = json.dumps(config)
+        if not turns or text != turns[-1].answer:
+            turns.append(Turn(drawn.runs, drawn.spent_s, text))
+        is_near = any(turn.answer in table.near for turn in turns)
+        if drawn.spent_s >= (budget_s if is_near else table.whole_s):
+            break
+    return turns
+
+
+def played_by_peer(python: Path, table: Table, num_replays: int) -> list[list[Turn]]:
+    """OpenTuner's replays, in its own environment."""
+    task = {
+        "seconds": table.seconds, "grid": table.program.grid, "default": table.program.default, "limit_s": table.whole_s,
+        "near": sorted(table.near), "budget_s": BUDGET * table.whole_s,
+        "replays": num_replays,
+    }  # fmt: skip
+    command = [os.path.abspath(python), str(HERE / "opentuner_runs.py")]
+    with tempfile.TemporaryDirectory() as folder:  # it writes a log into the folder where it is
+        done = subprocess.run(command, cwd=folder, input=json.dumps(task), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-4_000:]}")
+    return [[Turn(*turn) for turn in turns] for turns in json.loads(done.stdout)]
+
+
+# ------------------------------------------------------------------------------------------------ figures
+
+
+def compared(tables: Mapping[str, Table], num_replays: int, peer: Path | None) -> list[Figure]:
+    """How long each search takes to a good answer on each program, and on all of them."""
+    figures: list[Figure] = []
+    shares: dict[
+        str, list[list[float]]
+    ] = {}  # by search and program: the time to a good answer, as a share of the grid's
     for name, table in tables.items():
-        medians = {text: statistics.median(seconds) for text, seconds in table.items()}
-        best, whole_s = min(medians.values()), sum(medians.values())
-        sure_s: dict[str, float] = {}  # by search: the least budget with which most studies end within 2 %
-        for share in SHARES:  # of what it takes to run every setting once
-            regrets = []
-            for what, search in SEARCHES.items():
-                chosen, spent = [], []
-                for seed in range(num_studies):
-                    drawn = Drawn(table, seed)
-                    config = search(drawn, PROGRAMS[name][1], share * whole_s, seed)
-                    chosen.append(medians[json.dumps(config)] / best - 1)
-                    spent.append(drawn.spent_s / (share * whole_s))
-                regrets.append(f"{statistics.median(chosen):7.1%} ({statistics.median(spent):.1f})")
-                if statistics.median(chosen) <= NEAR:
-                    sure_s.setdefault(what, share * whole_s)
-            print(
-                f"{name:<7}  {len(table):>8}  {best:6.3f}  {max(medians.values()) / best:10.1f}  {share * whole_s:8.1f}"
-                f"  {'  '.join(regrets)}"
+        medians = table.medians
+        figures.append(
+            Figure(
+                name=f"{name}: settings", what=f"{name}: settings in the grid", measured=len(medians), unit="",
+                detail={
+                    "best": min(medians, key=medians.__getitem__), "best_s": min(medians.values()), "near": len(table.near),
+                    "worst_over_best": max(medians.values()) / min(medians.values()), "whole_s": table.whole_s,
+                    "default_over_best": 1 + table.regret(json.dumps(dict(table.program.default))),
+                },
             )
-        shown = ", ".join(f"{what} {sure_s[what]:.1f} s" if what in sure_s else f"{what} never" for what in SEARCHES)
-        print(f"within {NEAR:.0%} of the best in most studies from: {shown}")
+        )  # fmt: skip
+        replays = {
+            what: [played(search, table, seed) for seed in range(num_replays)] for what, search in SEARCHES.items()
+        }
+        if peer is not None:
+            replays[PEER] = played_by_peer(peer, table, num_replays)
+        for what, runs in replays.items():
+            figures += _figures(name, what, table, runs)
+            shares.setdefault(what, []).append([_time_to_near(table, turns) / table.whole_s for turns in runs])
+        print(f"{name}: played", file=sys.stderr, flush=True)
+    return figures + _over_programs(shares)
+
+
+def _figures(name: str, what: str, table: Table, replays: Sequence[Sequence[Turn]]) -> list[Figure]:
+    firsts = [next((turn for turn in turns if turn.answer in table.near), None) for turns in replays]
+    runs = [len(table.seconds) if first is None else first.runs for first in firsts]
+    answers = [_answer_at(turns, BUDGET * table.whole_s) for turns in replays]
+    regrets = [table.regret(answer) for answer in answers]
+    reached = {"reached": sum(first is not None for first in firsts), "replays": len(replays)}
+    return [
+        Figure(
+            name=f"{name}, {what}: runs", what=f"{name}, {what}: runs to within {NEAR:.0%} of the best",
+            measured=_geomean(runs), unit="", detail={"interval": _interval(runs), **reached},
+        ),
+        Figure(
+            name=f"{name}, {what}: time", what=f"{name}, {what}: seconds to within {NEAR:.0%} of the best",
+            measured=_geomean([_time_to_near(table, turns) for turns in replays]), unit="s",
+            detail={"interval": _interval([_time_to_near(table, turns) for turns in replays]), **reached},
+        ),
+        Figure(
+            name=f"{name}, {what}: answer", what=f"{name}, {what}: behind the best, after {BUDGET:.0%} of the grid's time",
+            measured=100 * statistics.mean(regrets), unit="%",
+            detail={"median": 100 * statistics.median(regrets), "near": sum(regret <= NEAR for regret in regrets)},
+        ),
+    ]  # fmt: skip
+
+
+def _over_programs(shares: Mapping[str, Sequence[Sequence[float]]]) -> list[Figure]:
+    """Times of all programs together; their intervals are over programs and replays."""
+    means = {what: [_geomean(replays) for replays in by_program] for what, by_program in shares.items()}
+    return [
+        Figure(
+            name=f"{what}: share", what=f"{what}: share of the grid's time to within {NEAR:.0%} of the best, all programs",
+            measured=100 * _geomean(means[what]), unit="%",
+            detail={
+                "times_ours": _geomean(ratios := [a / b for a, b in zip(means[what], means["ours"], strict=True)]),
+                "interval": _interval(ratios), "programs_ahead_of_ours": sum(ratio < 1 for ratio in ratios),
+            },
+        )
+        for what in shares
+    ]  # fmt: skip
+
+
+def _time_to_near(table: Table, turns: Sequence[Turn]) -> float:
+    return next((min(turn.spent_s, table.whole_s) for turn in turns if turn.answer in table.near), table.whole_s)
+
+
+def _answer_at(turns: Sequence[Turn], spent_s: float) -> str:
+    return [turn for turn in turns if turn is turns[0] or turn.spent_s <= spent_s][-1].answer
+
+
+def _geomean(values: Sequence[float]) -> float:
+    return statistics.geometric_mean(values)
+
+
+def _interval(values: Sequence[float]) -> list[float]:
+    """95 %, of the geometric mean: Student's, on the logarithms."""
+    logs = np.log(values)
+    if len(logs) < 2:
+        return []
+    half = float(stats.t.ppf(0.975, len(logs) - 1)) * float(np.std(logs, ddof=1)) / math.sqrt(len(logs))
+    return [math.exp(float(np.mean(logs)) + sign * half) for sign in (-1, 1)]
+
+
+def programs(
+    quick: bool, names: Sequence[str], metric: str, cache: Path | None, peer: Path | None, num_replays: int
+) -> list[Figure]:
+    tables = {}
+    for name in names:
+        program = PROGRAMS[name].cut() if quick else PROGRAMS[name]
+        tables[name] = table_of(name, program, metric, cache)
+    return compared(tables, 2 if quick else num_replays, peer)
+
+
+def main() -> None:
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=list(PROGRAMS), default=list(PROGRAMS),
+                        help=", ".join(PROGRAMS))  # fmt: skip
+    parser.add_argument("--cache", type=Path, metavar="FOLDER", help="keep what was measured, and use it again")
+    parser.add_argument("--opentuner", type=Path, metavar="PYTHON", help="of an environment that has OpenTuner")
+    parser.add_argument("--replays", type=int, default=REPLAYS, metavar="N", help="of each search on each program")
+    parser.add_argument("--metric", choices=["time", "cpu"], default="time", help="cpu: where others use the machine")
+    args = parser.parse_args()
+    names = [name for name in args.only if name == "pytest" or shutil.which(name if name != "sqlite" else "sqlite3")]
+    for name in set(args.only) - set(names):
+        print(f"{name}: not installed, left out", file=sys.stderr)
+    conduct(args, {
+        "programs": partial(programs, names=names, metric=args.metric, cache=args.cache, peer=args.opentuner,
+                            num_replays=args.replays),
+    })  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ python benchmarks/summary.py lookup_tables [PART]    # what docs/experiments.md 
 python benchmarks/summary.py sample_efficiency [FILE]    # what docs/samplers.md shows
 python benchmarks/summary.py functions [TRIALS]    # what docs/samplers.md shows
 python benchmarks/summary.py suggestion_time    # what docs/samplers.md shows
+python benchmarks/summary.py programs    # what docs/commands.md may show
 """
 
 from __future__ import annotations
@@ -178,11 +179,30 @@ def suggestion_time() -> list[str]:
     return lines
 
 
+def programs() -> list[str]:
+    """Seconds of running programs until a search is near the best setting, and in how many runs, by program and search."""
+    figures = {figure["name"]: figure for figure in json.loads((RESULTS / "programs.json").read_text())["figures"]}
+    searches = [name.removesuffix(": share") for name in figures if name.endswith(": share")]
+    lines = ["| | settings | " + " | ".join(searches) + " |", "|---|--:|" + "--:|" * len(searches)]
+    for name in (name.removesuffix(": settings") for name in figures if name.endswith(": settings")):
+        cells = [_near(figures[f"{name}, {what}: time"], figures[f"{name}, {what}: runs"]) for what in searches]
+        lines.append(f"| {name} | {figures[f'{name}: settings']['measured']} | {' | '.join(cells)} |")
+    shares = [f"{figures[f'{what}: share']['measured']:.0f} %" for what in searches]
+    return [*lines, f"| share of the grid's time | | {' | '.join(shares)} |"]
+
+
+def _near(time: dict[str, Any], runs: dict[str, Any]) -> str:
+    low, high = time["detail"]["interval"]
+    detail = time["detail"]
+    missed = "" if detail["reached"] == detail["replays"] else f", {detail['reached']} of {detail['replays']}"
+    return f"{number(time['measured'])} s [{number(low)}, {number(high)}], {number(runs['measured'])} runs{missed}"
+
+
 def main() -> None:
     if sys.argv[1:] == ["newcomer"]:
         newcomer()
         return
-    for pages in (early_stopping, lookup_tables, sample_efficiency, functions, suggestion_time):
+    for pages in (early_stopping, lookup_tables, sample_efficiency, functions, suggestion_time, programs):
         if sys.argv[1:2] == [pages.__name__]:
             print("\n".join(pages(*sys.argv[2:])))
             return

@@ -89,7 +89,7 @@ def by_config(trials: Iterable[Trial]) -> list[list[Trial]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """The noise of an objective, as far as a search shows it.
+    """The noise of an objective, estimated from repeated configurations of a search.
 
     Attributes:
         num_repeated: the number of configurations that completed more than once.

@@ -1,4 +1,4 @@
-"""Response surfaces: how the loss depends on the parameters, by a random forest.
+"""Response surfaces: the loss as a function of the parameters, by a random forest.
 
 An inactive parameter has no effect, so any value will do: such coordinates are drawn at random before the forest grows.
 The loss is then a function on the whole unit cube, and the leaves of the forest are boxes in it.

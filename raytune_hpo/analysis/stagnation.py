@@ -9,7 +9,7 @@ import numpy as np
 from raytune_hpo.numerics.pareto import pareto_front
 from raytune_hpo.trial import Trial
 
-_LOOKED_AT = 5  # trials for each parameter
+_LOOKED_AT = 5  # newest trials for each parameter
 _SPARE = 4
 _RANK = 5  # stagnation means that the fifth best of the earlier trials is as good as the best of the newest
 

@@ -111,7 +111,7 @@ def _is_of_ray_tune(resources: Any) -> bool:
 
 
 def _said(resources: Any) -> str:
-    """Resources of Ray Tune's, as ``resources=`` takes them."""
+    """Ray Tune's resources in the form of ``resources=``."""
     words = {"CPU": "cpu", "GPU": "gpu"}
     bundles = [{words.get(k, k): v for k, v in bundle.items()} for bundle in getattr(resources, "bundles", ())]
     return str(bundles[0] if len(bundles) == 1 else bundles or "{...}, the same for all trials")

@@ -70,7 +70,7 @@ def _storage_here(storage: Any, address: str | None) -> Any:
 
 
 def attach(name: str) -> Run:
-    """A study that runs on the cluster, from any process that can reach it.
+    """Attach to a study that runs on the cluster, from any process that can reach it.
 
     Raises:
         StudyNotFound: no such study runs there.

@@ -111,7 +111,7 @@ class Study:
     def __getattr__(self, name: str) -> Any:
         if name in STUDY:
             raise no_attribute("Study", name, STUDY)
-        return object.__getattribute__(self, name)  # which says that there is none
+        return object.__getattribute__(self, name)  # raises AttributeError
 
     @property
     def name(self) -> str:
@@ -193,7 +193,7 @@ class Study:
         return answer.verdict
 
     def next_step(self, trial: Trial | int) -> int | None:
-        """The first step at which a report may be answered by ``"stop"`` or ``"pause"``; None: the trial may run to its end.
+        """The next step at which the verdict may be other than ``"continue"``; None: the trial may run to its end.
 
         Earlier reports are accepted, and change nothing.
         """

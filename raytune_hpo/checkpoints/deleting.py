@@ -1,4 +1,4 @@
-"""Deleting checkpoints beside other work: nobody waits for a disk or a network to forget."""
+"""Deletion of checkpoints in the background, so that nothing waits for a disk or a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = logging.getLogger("raytune_hpo")
 
 
 class Deleter:
-    """Deletes the checkpoints of a study in a thread of its own. Called with one, it does so soon."""
+    """Deletes checkpoints of a study in a background thread. A call queues one."""
 
     def __init__(self, store: CheckpointStore) -> None:
         self._store = store
@@ -28,7 +28,7 @@ class Deleter:
         self._thread.submit(self._delete, checkpoint)
 
     def close(self) -> None:
-        """Wait until all that was asked for is done."""
+        """Wait until all queued checkpoints are deleted."""
         if self._thread is not None:
             self._thread.shutdown()
 
@@ -40,12 +40,12 @@ class Deleter:
 
 
 def delete_all(facts: Iterable[Fact], storage: str, study: str) -> None:
-    """Delete what the checkpoints of a study have left that is no more, and the folder that is its own.
+    """Delete all checkpoints of a study that was deleted, and its own folder.
 
-    What cannot be deleted stays, with a warning: nothing speaks of it any more.
+    What cannot be deleted stays, with a warning, since no record refers to it any more.
 
     Args:
-        facts: of the study, at least all that tell of checkpoints.
+        facts: the study's facts, at least those about checkpoints.
         storage: the URL of the study's storage.
     """
     urls = [str(fact.checkpoint[URL]) for fact in facts if isinstance(fact, Saved) and _is_ours(fact)]
@@ -58,7 +58,7 @@ def delete_all(facts: Iterable[Fact], storage: str, study: str) -> None:
 
 
 def _is_ours(fact: Saved) -> bool:
-    """Whether a checkpoint lies where a store has put it: a journal that was tampered with must not delete anything else."""
+    """Whether a checkpoint is where a store puts it: a journal that was tampered with must not delete anything else."""
     name = str(fact.checkpoint.get(URL, "")).rpartition("/")[2]
     return name == folder_name(fact.number, fact.attempt, fact.step)
 

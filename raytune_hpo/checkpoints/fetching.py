@@ -1,4 +1,4 @@
-"""Fetching a checkpoint to where it can be read: from this disk, from another node's, or from what fsspec knows."""
+"""Fetching of checkpoints to a local folder: from this disk, from another node's, or from a file system of fsspec."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ BYTES, DIGEST, NODE, URL = "bytes", "digest", "node", "url"  # of a record
 
 
 class Nodes(Protocol):
-    """The way to the disks of a cluster's nodes."""
+    """Access to the disks of a cluster's nodes."""
 
     def bring(self, record: Mapping[str, Any], folder: Path) -> None:
         """Copy a checkpoint from the node on which it lies into an empty folder here.
 
         Raises:
-            OSError: it cannot be had.
+            OSError: it cannot be copied.
         """
         ...
 
     def delete(self, record: Mapping[str, Any]) -> None:
-        """Delete it there."""
+        """Delete a checkpoint on its node."""
         ...
 
 
 _ANOTHER = "what is there now is not what was saved"
-nodes: list[Nodes] = []  # at most one: whoever joins a cluster puts it in
-_here: dict[str, Path] = {}  # what was fetched by this process, by digest
-_home: list[tempfile.TemporaryDirectory[str]] = []  # of what was fetched; it goes with the process
+nodes: list[Nodes] = []  # at most one: set when this process joins a cluster
+_here: dict[str, Path] = {}  # folders that this process has fetched, by digest
+_home: list[tempfile.TemporaryDirectory[str]] = []  # the folder of fetched checkpoints, deleted with the process
 
 
 def fetched(record: Mapping[str, Any]) -> Path:
-    """A local folder with what the record stands for.
+    """A local folder with the contents of a checkpoint, fetched if necessary.
 
     Raises:
-        OSError: it cannot be had.
-        ValueError: it is not what was saved.
+        OSError: it cannot be fetched.
+        ValueError: its contents differ from what was saved.
     """
     url = record.get(URL)
     if url is None:
@@ -63,12 +63,12 @@ def fetched(record: Mapping[str, Any]) -> Path:
 
 
 def is_local(url: str) -> bool:
-    """Whether it is the path of a folder on a disk, not the URL of something else."""
+    """Whether it is a path on a disk rather than a URL."""
     return "://" not in url
 
 
 def is_elsewhere(record: Mapping[str, Any]) -> bool:
-    """Whether it may lie on the disk of another node, which can be reached."""
+    """Whether it may be on the disk of another node that can be reached."""
     return record.get(NODE) is not None and bool(nodes)
 
 

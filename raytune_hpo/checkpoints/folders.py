@@ -1,4 +1,4 @@
-"""Folders that are written whole or not at all, and known by a digest of what is in them."""
+"""Folders that are written atomically, and identified by a digest of their contents."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _CHUNK = 1 << 20
 
 
 def written(root: Path, name: str, write: Callable[[Path], object]) -> Path:
-    """Have a folder written, and put it in its place once it is whole and on the disk.
+    """Write a folder under a temporary name, and rename it once it is complete and synced to disk.
 
     Args:
-        write: is called with an empty folder of another name, beside it.
+        write: called with the empty folder of the temporary name.
 
     Raises:
         OSError: it cannot be written.
@@ -43,7 +43,7 @@ def removed(folder: Path) -> None:
 
 
 def swept(root: Path, prefix: str, kept: Callable[[str], bool]) -> None:
-    """Delete the folders below a root, and what was left unfinished, whose names begin with a prefix and are not kept."""
+    """Delete the folders below a root, unfinished ones included, whose names begin with a prefix and are not kept."""
     if not root.is_dir():
         return
     for folder in root.iterdir():
@@ -77,7 +77,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _sync(folder: Path) -> None:
-    """Have everything below a folder on the disk, and the folder itself."""
+    """Sync a folder, and everything in it, to disk."""
     for path in folder.iterdir():
         if path.is_dir():
             _sync(path)

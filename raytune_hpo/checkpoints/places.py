@@ -1,4 +1,4 @@
-"""Places of checkpoints: where a study's are kept if its user names no other."""
+"""Places of checkpoints: the folder or URL of a study's checkpoints, by default or as its user sets it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from raytune_hpo.checkpoints.fetching import is_local
 from raytune_hpo.errors import SpecError
 
-MAX_NAME = 120  # bytes of a folder's name that stand for a study's
+MAX_NAME = 120  # bytes of a study's name in a folder's name
 _SQLITE, _MEMORY = "sqlite:///", "memory"
 _MEMORY_DISK = "/dev/shm"  # on Linux
 _temporary: dict[bool, tempfile.TemporaryDirectory[str]] = {}  # by ``in_memory``; they go with the process
@@ -22,11 +22,11 @@ _count = itertools.count()
 
 
 def place_of(checkpoints: str | None, storage: str, study: str) -> str:
-    """The folder, or URL, that holds the checkpoints of a study, and of no other one.
+    """The folder, or URL, for the checkpoints of one study alone.
 
     Args:
-        checkpoints: what the user said, see ``checked_place``; None: beside an SQLite file, below the home folder for
-            another database, and in a temporary folder, as long as this process lives, for a study in memory.
+        checkpoints: the user's setting, see ``checked_place``; None: beside an SQLite file, below the home folder for
+            another database, and in a temporary folder, which this process deletes at its end, for a study in memory.
         storage: the URL of the study's storage.
     """
     if checkpoints is None and storage.startswith(_SQLITE):
@@ -40,15 +40,15 @@ def place_of(checkpoints: str | None, storage: str, study: str) -> str:
 def is_own_place(place: str, storage: str, study: str) -> bool:
     """Whether a folder, or URL, holds the checkpoints of this study and nothing else."""
     if storage == _MEMORY:
-        return False  # no two studies in memory have one, but which is whose cannot be told
+        return False  # studies in memory have separate places, but which is whose is unknown
     return place == place_of(None, storage, study) or place.rpartition("/")[2] == _shared_name(storage, study)
 
 
 def temporary_place(*, in_memory: bool = False) -> str:
-    """A folder that nobody else uses, and that goes with this process.
+    """A new temporary folder, which is deleted when this process ends.
 
     Args:
-        in_memory: whether it is small enough to be kept there, if there is such a file system.
+        in_memory: whether its contents are small enough for a file system in memory, if there is one.
     """
     if in_memory not in _temporary:
         parent = _MEMORY_DISK if in_memory and os.access(_MEMORY_DISK, os.W_OK) else None
@@ -58,13 +58,13 @@ def temporary_place(*, in_memory: bool = False) -> str:
 
 
 def _shared_name(storage: str, study: str) -> str:
-    """The name of a study's folder below a root that studies of the same name in other storages may have, too."""
+    """The name of a study's folder below a root that is shared with studies of the same name in other storages."""
     whose = secrets.token_hex(4) if storage == _MEMORY else _digest(storage)[:8]
     return f"{_folder_name(study)}-{whose}"
 
 
 def _folder_name(study: str) -> str:
-    """The study's name as that of a folder; a long one is cut, and told apart by a digest."""
+    """A folder name for a study; a long name is cut, and made unique by a digest."""
     quoted = quote(study, safe=" ").replace(".", "%2E")
     if len(quoted) <= MAX_NAME:
         return quoted
@@ -76,10 +76,10 @@ def _digest(text: str) -> str:
 
 
 def checked_place(checkpoints: object) -> str:
-    """The user's word for a folder or URL: an absolute path, or the URL.
+    """Check a user's setting, and return an absolute path or the URL.
 
     Raises:
-        SpecError: it is neither, or nothing installed knows that kind of URL.
+        SpecError: it is neither, or no installed package supports that kind of URL.
     """
     if not isinstance(checkpoints, (str, PathLike)) or not str(checkpoints).strip():
         raise SpecError(

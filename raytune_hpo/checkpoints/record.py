@@ -1,4 +1,4 @@
-"""The record of a checkpoint: what a journal says of it, and the way to its files."""
+"""The record of a checkpoint, as stored in the journal, and access to its files."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Checkpoint:
     """A saved state of a trial: a folder that its objective wrote.
 
     Attributes:
-        number: of the trial that saved it; ``step``: of the report whose state it is.
-        record: ``url`` of the folder, its size in ``bytes``, the ``digest`` of what is in it, and the ``node`` of a cluster
-            on whose disk it lies. A checkpoint that whoever ran the trial keeps to himself has none of them.
+        number: the number of the trial that saved it; ``step``: the step of the report whose state it is.
+        record: ``url`` of the folder, its size in ``bytes``, the ``digest`` of its contents, and the ``node`` of a cluster
+            on whose disk it is. A checkpoint that a worker or user keeps elsewhere has none of these.
     """
 
     number: int
@@ -27,15 +27,15 @@ class Checkpoint:
 
     @property
     def size_bytes(self) -> int:
-        """Of all its files."""
+        """The size of all its files, in bytes."""
         return int(self.record.get(BYTES, 0))
 
     @property
     def path(self) -> Path:
-        """The folder, to read from; fetched where it lies elsewhere.
+        """The folder, to read from; fetched if it is elsewhere.
 
         Raises:
-            CheckpointGone: it cannot be had, or is not what was saved.
+            CheckpointGone: it cannot be fetched, or differs from what was saved.
         """
         try:
             return fetched(self.record)

@@ -9,7 +9,7 @@ from raytune_hpo.errors import SpecError
 
 
 def upload(folder: Path, url: str) -> None:
-    """Copy a folder's files there. What an interrupted copy has left there is no checkpoint: no fact tells of it.
+    """Copy a folder's files to a URL. The rest of an interrupted copy is not a checkpoint, as no fact refers to it.
 
     Raises:
         OSError: they cannot be written.
@@ -24,7 +24,7 @@ def upload(folder: Path, url: str) -> None:
 
 
 def download(url: str, folder: Path) -> None:
-    """Copy its files into an empty folder.
+    """Copy the files at a URL into an empty folder.
 
     Raises:
         OSError: they cannot be read.
@@ -40,14 +40,14 @@ def download(url: str, folder: Path) -> None:
 
 
 def delete(url: str) -> None:
-    """Delete what is there, if anything is: file by file, since deleting a folder would take a ``*`` in it for a pattern."""
+    """Delete the files at a URL, if any: one by one, since deleting a folder would take a ``*`` in it for a pattern."""
     system, root = _opened(url)
     for name in system.find(root):
         system.rm_file(name)
 
 
 def check(url: str) -> None:
-    """See that there is a file system for a URL.
+    """Check that there is a file system for a URL.
 
     Raises:
         SpecError: there is none, or its package is not installed.

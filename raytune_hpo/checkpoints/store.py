@@ -1,4 +1,4 @@
-"""Where the checkpoints of one study are kept: a folder, or the URL of a file system that fsspec knows."""
+"""Stores of checkpoints: a folder, or a URL of a file system that fsspec supports, for the checkpoints of one study."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class CheckpointStore:
     """Keeps the checkpoints of one study.
 
     Args:
-        url: of the folder that holds them, which is made when it is needed.
-        node: of a cluster, on whose disk that is; None: wherever one looks, it is the same.
+        url: the folder for them, which is created when it is needed.
+        node: the id of the cluster's node on whose disk it is; None: it is the same from everywhere.
     """
 
     url: str
     node: str | None = None
 
     def save(self, number: int, attempt: int, step: int, write: Write) -> dict[str, Any]:
-        """Have a checkpoint written; it is whole and durable on return. Its record.
+        """Write a checkpoint, which is complete and durable on return, and return its record.
 
         Args:
             write: called with an empty folder.
@@ -63,7 +63,7 @@ class CheckpointStore:
         self._sweep("", known)
 
     def sweep_of(self, number: int, known: Iterable[Mapping[str, Any]]) -> None:
-        """Delete what earlier attempts of a trial have left, beside the checkpoints with these records."""
+        """Delete what earlier attempts of a trial have left, except the checkpoints with these records."""
         self._sweep(f"{number}-", known)
 
     def _sweep(self, prefix: str, known: Iterable[Mapping[str, Any]]) -> None:
@@ -83,14 +83,14 @@ class CheckpointStore:
 
 
 def folder_name(number: int, attempt: int, step: int) -> str:
-    """The name of a checkpoint's folder: a function of the fact that tells of it."""
+    """The name of a checkpoint's folder, computed from the fields of its fact."""
     return f"{number}-{attempt}-{step}"
 
 
 @dataclass(frozen=True)
 class BriefStore(CheckpointStore):
-    """Keeps checkpoints that live no longer than the process that saves them: in memory where there is such a file system,
-    and without the care that lasting ones take.
+    """A store of checkpoints that live no longer than this process: in memory if there is such a file system, and without
+    syncing.
     """
 
     def save(self, number: int, attempt: int, step: int, write: Write) -> dict[str, Any]:
@@ -112,11 +112,11 @@ class BriefStore(CheckpointStore):
             shutil.rmtree(folder, ignore_errors=True)
 
     def sweep_of(self, number: int, known: Iterable[Mapping[str, Any]]) -> None:
-        """Nothing: no attempt has died without a word."""
+        """Do nothing: an attempt in this process cannot leave unrecorded checkpoints."""
 
 
 def copy_of(folder: Any) -> Write:
-    """A way to write a checkpoint: copy a folder that is there already.
+    """A ``write`` function that copies an existing folder.
 
     Raises:
         OSError: there is no such folder.

@@ -137,7 +137,7 @@ def best(name: str, storage: str | None, address: str | None, as_json: bool) -> 
     if not results.best_trials:
         if as_json:
             say("", [], as_json=True)
-        _ = results.best_trial  # raises, and says why there is none
+        _ = results.best_trial  # raises with the reason if there is none
     blocks = []
     for trial in ranked(results.best_trials)[: 1 if len(results.goals) == 1 else None]:
         values = ", ".join(f"{goal.metric}={trial.metrics[goal.metric]!r}" for goal in results.goals)

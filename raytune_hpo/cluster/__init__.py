@@ -1,7 +1,7 @@
 """Studies on Ray: the only folder that imports it.
 
-A study on a cluster is an OptimizerActor (one, on the head node), a WorkerPool (one) and TrialWorkers (many). Where a study
-ends with its driver, its pool lives there; all else lives in shells (bootstrap.py), which carry this package to machines
+A study on a cluster has one OptimizerActor (on the head node), one WorkerPool and many TrialWorkers. If a study ends with
+its driver, the pool runs in the driver; everything else runs in shells (bootstrap.py), which carry this package to machines
 that do not have it.
 
 Names are resolved when they are first used: importing this package does not load Ray.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from raytune_hpo.cluster.launching import attach, running, start
     from raytune_hpo.cluster.remote import open_remote as remote_storage
 
-# What importing Ray says in notebooks without ipywidgets, which neither Ray's own output nor ours needs.
+# Importing Ray logs that a notebook has no ipywidgets, which neither Ray's own output nor ours needs.
 logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message="IProgress not found")
 

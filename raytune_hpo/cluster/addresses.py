@@ -1,4 +1,4 @@
-"""Addresses of clusters, found without Ray: in the environment, and on this machine."""
+"""Addresses of clusters, found without importing Ray: in the environment, and on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PATIENCE_S = 3.0
 
 
 def find_address(environment: Mapping[str, str]) -> str | None:
-    """Where the environment says that a cluster is; None if it does not."""
+    """The cluster's address according to the environment; None if there is none."""
     if address := environment.get("RAY_ADDRESS"):
         return address
     if host := environment.get("RAY_HEAD_SERVICE_HOST"):
@@ -27,7 +27,7 @@ def find_address(environment: Mapping[str, str]) -> str | None:
 
 
 def host_and_port(address: str) -> tuple[str, int] | None:
-    """Where an address leads; None if it is a word of Ray's, like "auto"."""
+    """The host and port of an address; None if it is one of Ray's keywords, like "auto"."""
     scheme, _, place = address.rpartition("://")
     host, _, port = place.rpartition(":")
     if scheme not in ("", "ray") or (scheme == "" and not host):
@@ -38,7 +38,7 @@ def host_and_port(address: str) -> tuple[str, int] | None:
 
 
 def address_here() -> str:
-    """Address of the cluster on this machine, if it answers: Ray itself would try a dead one for many minutes.
+    """The address of the cluster on this machine, if it answers: Ray itself would try a dead one for many minutes.
 
     Raises:
         ClusterError: no cluster runs on this machine, or several do.
@@ -56,7 +56,7 @@ def address_here() -> str:
 def _noted_here() -> set[str]:
     """Addresses from the note that ``ray start`` leaves, and from the command lines of Ray's own processes (on Linux).
 
-    Only this user's: everybody may write such notes and such command lines, and whoever is asked is shown our token.
+    Only this user's: anyone may write such notes and command lines, and we send our token to the address.
     """
     is_ours = _NOTE.is_file() and _NOTE.lstat().st_uid == os.getuid()
     found = {_NOTE.read_text().strip()} if is_ours else set()

@@ -1,8 +1,8 @@
-"""The shells in which our actors live, and tasks. Sent by value: the process that unpacks them may not have this package.
+"""Bootstrap: shells, the Ray actors that host our objects, and tasks, for processes that may not have this package.
 
-Nothing here may refer to the rest of the package. A shell's constructor makes the package importable, unpacks the real
-object and starts it; it never raises, because an actor whose constructor raises is dead for ever: the error is kept
-for the first call.
+They are pickled by value, so nothing here may refer to the rest of the package. A shell's constructor makes the package
+importable, unpacks the real object and starts it; it never raises, because an actor whose constructor raises is dead for
+ever: the error is raised at the first call.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LEFT_BEHIND = (
 
 
 def digest_of(folder: str) -> str:
-    """What the package's Python files add up to."""
+    """The digest of the package's Python files."""
     total = hashlib.blake2b(digest_size=12)
     for name in sorted(files_of(folder)):
         total.update(name.encode())
@@ -42,7 +42,7 @@ def digest_of(folder: str) -> str:
 
 
 def files_of(folder: str) -> list[str]:
-    """The package's files, relative to its folder, without what Python and editors leave there."""
+    """The package's files, relative to its folder, without caches and editors' files."""
     found = []
     for base, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in _LEFT_BEHIND and not name.startswith(".")]
@@ -51,7 +51,7 @@ def files_of(folder: str) -> list[str]:
 
 
 def make_importable(digest: str, archive: bytes) -> None:
-    """Have ``import raytune_hpo`` find exactly the sender's files."""
+    """Make ``import raytune_hpo`` import exactly the sender's files."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is not None and spec.submodule_search_locations and digest_of(spec.submodule_search_locations[0]) == digest:
         return
@@ -68,7 +68,7 @@ def _unpacked(digest: str, archive: bytes) -> str:
         file.extractall(new)
     _settle(new, folder)
     if not _is_intact(folder, digest):
-        # What has its name is a link, or a cleaner of /tmp or a full disk has taken part of it: away with it.
+        # What is there is a link, or incomplete (a cleaner of /tmp, a full disk): move it away.
         os.rename(folder, os.path.join(tempfile.mkdtemp(dir=_home()), "broken"))
         return _unpacked(digest, archive)
     return folder
@@ -79,7 +79,7 @@ def _is_intact(folder: str, digest: str) -> bool:
 
 
 def _is_own(folder: str) -> bool:
-    """Whether it is a real folder, not a link to one, of this user's, in which nobody else can write."""
+    """Whether it is a real folder, not a link, that belongs to this user and that nobody else can write."""
     try:
         found = os.lstat(folder)
     except FileNotFoundError:
@@ -88,9 +88,9 @@ def _is_own(folder: str) -> bool:
 
 
 def _home() -> str:
-    """A folder for what is unpacked and installed, shared by the processes of this machine and user.
+    """The folder for unpacked packages and installed modules, shared by this user's processes on this machine.
 
-    Its place is known to every user of the machine, any of whom may have been there first.
+    Its path is predictable, so another user may have created it first: its owner and permissions are checked.
     """
     home = os.path.join(tempfile.gettempdir(), f"{PACKAGE}-{os.getuid()}")
     with contextlib.suppress(FileExistsError):
@@ -103,7 +103,7 @@ def _home() -> str:
 
 
 def _settle(new: str, folder: str) -> None:
-    """Give a finished folder its name, unless another process was first."""
+    """Rename a finished folder to its final name, unless another process was first."""
     try:
         os.rename(new, folder)
     except OSError:
@@ -111,7 +111,7 @@ def _settle(new: str, folder: str) -> None:
 
 
 def install(needs: Mapping[str, str]) -> None:
-    """Install those of the needed modules that this Python lacks, into a folder of their own that comes last.
+    """Install needed modules that this Python lacks, into a folder at the end of ``sys.path``.
 
     Not by Ray's ``runtime_env={"pip": ...}``: that needs virtualenv, which a node with plain Ray does not have.
 
@@ -119,7 +119,7 @@ def install(needs: Mapping[str, str]) -> None:
         needs: module to pip requirement.
 
     Raises:
-        RuntimeError: pip could not do it, with its words.
+        RuntimeError: pip failed; the message has its output.
     """
     missing = sorted(needs[module] for module in needs if importlib.util.find_spec(module) is None)
     if not missing:
@@ -145,7 +145,7 @@ def answer(packages: Sequence[Any], target: str, *args: Any) -> Any:
     """A task: call ``module:function`` of the package.
 
     Args:
-        packages: a reference to what ``make_importable`` takes, in a list, so that Ray does not fetch it for nothing.
+        packages: a reference to the arguments of ``make_importable``, in a list, so that Ray fetches it only if needed.
     """
     if PACKAGE not in sys.modules:
         import ray
@@ -156,11 +156,11 @@ def answer(packages: Sequence[Any], target: str, *args: Any) -> Any:
 
 
 class _Shell:
-    """What both shells share.
+    """Base of both shells.
 
     Attributes:
-        package: the digest and the zip file of the sender's package; set on a subclass that is made for the purpose, so
-            that it travels with the class, which Ray keeps for restarts after the sender has gone.
+        package: the digest and the zip file of the sender's package; set on a subclass made for each role, so that it
+            travels with the class, which Ray keeps for restarts after the sender has gone.
     """
 
     package: tuple[str, bytes] = ("", b"")
@@ -186,7 +186,7 @@ class _Shell:
 
 
 def _fetched(args: Any) -> bytes:
-    """Bytes that came along, or the place of more of them: the holder's name, its namespace, and the key there."""
+    """Pickled arguments: the bytes themselves or, if they are big, (holder's name, namespace, key), fetched from there."""
     if isinstance(args, bytes):
         return args
     import ray
@@ -197,14 +197,14 @@ def _fetched(args: Any) -> bytes:
 
 
 class Shell(_Shell):
-    """For objects that do one thing at a time, on the main thread."""
+    """Hosts an object that handles one call at a time, on the main thread."""
 
     def call(self, method: str, *args: Any) -> Any:
         return self._method(method)(*args)
 
 
 class AsyncShell(_Shell):
-    """For objects that serve many callers from an event loop; their ``run`` starts with the shell."""
+    """Hosts an object that serves many callers from an event loop; its ``run`` starts with the shell."""
 
     def __init__(
         self, target: str, args: Any, parcels: Sequence[Any], needs: Mapping[str, str], environ: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Calls as Ray tasks: what they share is put into the object store once, and what they keep stays there."""
+"""Parallel calls as Ray tasks: their shared argument is put into the object store once, and what they keep stays there."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from raytune_hpo.cluster.shipping import cannot_load
 from raytune_hpo.errors import ClusterError, SpecError
 from raytune_hpo.runtime.calls import Function, Settled
 
-WAKE_S = 0.5  # how long Ctrl-C may have to wait
-MAX_RETRIES = 2  # of a call that took its process down
-_AHEAD = 1  # calls beyond those that there is room for: no process waits for the next, and an autoscaler sees demand
+WAKE_S = 0.5  # the longest delay of Ctrl-C
+MAX_RETRIES = 2  # of a call whose process died
+_AHEAD = 1  # calls beyond those that fit: no process waits for the next one, and an autoscaler sees demand
 _RUN = f"{__name__}:run_call"
 
 _untyped: Any = ray
-_Warned = tuple[str, type[Warning], str, int]  # the text, its category, where it came from
+_Warned = tuple[str, type[Warning], str, int]  # the text, its category, its file and line
 
 
 class RayCalls:
-    """See Calls.
+    """``Calls`` as Ray tasks.
 
     Args:
-        resources: of one call.
-        max_slots: calls at the same time; None: as many as there is room for.
+        resources: the resources of one call.
+        max_slots: the most calls at the same time; None: as many as fit.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class RayCalls:
         self._num_threads = max(1, int(options["num_cpus"]))
         self._task = _task().options(num_returns=2, max_retries=MAX_RETRIES, **options)
         self._under_way: dict[Any, tuple[int, Any]] = {}
-        self._heard: dict[Any, Any] = {}  # warnings, so that each is given once
+        self._heard: dict[Any, Any] = {}  # registry of warnings, so that each is shown once
 
     def num_slots(self) -> int:
         fitting = room(self._bundles, _untyped.cluster_resources()) + _AHEAD
@@ -87,7 +87,7 @@ class RayCalls:
 
 
 def run_call(what: bytes, shared: Sequence[Any], kept: Any, num_threads: int) -> tuple[tuple[Any, list[_Warned]], Any]:
-    """One call, in a process of the cluster: the value with what was warned of, and what is kept."""
+    """Run one call, in a process of the cluster; returns ((value, warnings), kept)."""
     function, task, thing = _loaded(what, shared[0])
     _limit_threads_once(num_threads)
     with warnings.catch_warnings(record=True) as heard:
@@ -99,7 +99,7 @@ def _loaded(what: bytes, shared: Any) -> tuple[Function, Any, Any]:
     try:
         function, task = pickle.loads(what)
         return function, task, ray.get(shared)
-    except Exception as error:  # unpickling runs strangers' code
+    except Exception as error:  # unpickling runs users' code, which may raise anything
         raise ClusterError(cannot_load("what was sent to them", error)) from error
 
 
@@ -121,15 +121,15 @@ def _put(shared: Any) -> Any:
 
 
 def _look_at(ref: Any) -> None:
-    """Fetch what is an error too: of errors that nobody has looked at, Ray tells the user."""
+    """Fetch a result that is the same error: Ray prints errors that were never fetched."""
     try:
         ray.get(ref)
     except RayError:
-        pass  # the one that is being told already
+        pass  # it is being raised already
 
 
 def _raised(error: RayTaskError) -> BaseException:
-    """What the function raised, with the traceback of its own process as the cause."""
+    """The exception that the function raised, with the remote traceback as its cause."""
     cause: BaseException | None = error.cause
     if cause is None:
         return error

@@ -1,4 +1,4 @@
-"""Finding the cluster, and saying clearly why it cannot be had."""
+"""Connecting to a cluster, with errors that say clearly why it failed."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _TOKEN = (
 )
 
 
-_asked: list[str | None] = []  # the addresses that this process has connected to, or tried to
+_asked: list[str | None] = []  # the addresses to which this process has connected, or tried to
 
-Say = Callable[[str], object]  # shows somebody who waits one line of text
+Say = Callable[[str], object]  # shows a waiting user one line of text
 
 
 def silence(text: str) -> None:
-    """Nobody waits to be told."""
+    """A ``Say`` that shows nothing."""
 
 
 def connect(address: str | None = None, say: Say = silence) -> None:
@@ -50,7 +50,7 @@ def connect(address: str | None = None, say: Say = silence) -> None:
     Without an address: RAY_ADDRESS, then RAY_HEAD_SERVICE_HOST (as Kubernetes sets it), then a new local cluster.
 
     Args:
-        say: is told what is being waited for.
+        say: shows the user what is being waited for.
 
     Raises:
         ClusterError: it cannot be reached, refuses us, or runs another Python or Ray.
@@ -65,7 +65,7 @@ def connect(address: str | None = None, say: Say = silence) -> None:
             )
         return
     found = address or find_address(os.environ)
-    logging.getLogger(_TOKEN_SETUP).setLevel(logging.ERROR)  # it warns of what is as it should be
+    logging.getLogger(_TOKEN_SETUP).setLevel(logging.ERROR)  # it warns even if all is well
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
     if found is None or found == "local":
         say("starting Ray on this machine (some seconds) ...")
@@ -75,8 +75,8 @@ def connect(address: str | None = None, say: Say = silence) -> None:
         _use_own_token()
         options |= {"address": found}
         if found.startswith("ray://"):
-            # Its server there unpacks what is ours. Elsewhere actors and tasks bring the package along, and a runtime
-            # environment would rule out the idle processes that Ray keeps ready.
+            # The Ray Client server unpickles our objects, so it needs the package. Otherwise actors and tasks carry it, and
+            # a runtime environment would keep Ray from using its idle processes.
             options |= {"runtime_env": {"py_modules": [os.path.dirname(raytune_hpo.__file__)]}}
         _knock(found)
     try:
@@ -89,15 +89,15 @@ def connect(address: str | None = None, say: Say = silence) -> None:
 
 
 def is_connected() -> bool:
-    """Whether this process has asked for a cluster by ``connect``, and has one."""
+    """Whether this process is connected to a cluster by ``connect``."""
     return bool(_asked) and bool(ray.is_initialized())
 
 
 def _enter(options: Mapping[str, Any]) -> None:
-    """``ray.init``, which is tried again where that usually helps.
+    """Call ``ray.init``, and retry errors that are usually transient.
 
-    The head failed to fork a server for this client: Ray's proxy forks while it talks gRPC, and now and then the child
-    dies of that; the next one usually lives. Or a busy machine was too slow to start Ray within Ray's patience.
+    Either the head failed to fork a server for this client: Ray's proxy forks while it uses gRPC, and now and then the child
+    dies of that. Or a busy machine was too slow to start Ray within Ray's own timeout.
     """
     attempts = {_CLIENT_SERVER_DIED: _CLIENT_ATTEMPTS, _START_TIMED_OUT: _LOCAL_ATTEMPTS}
     for attempt in itertools.count(1):
@@ -113,7 +113,7 @@ def _enter(options: Mapping[str, Any]) -> None:
 
 
 def _knock(address: str) -> None:
-    """Say at once when nobody is there: Ray would wait for half a minute, and not know why.
+    """Check that an address accepts connections: Ray would wait for half a minute, and not say why it fails.
 
     Raises:
         ClusterError: nothing listens there.
@@ -128,16 +128,16 @@ def _knock(address: str) -> None:
 
 
 def _use_own_token() -> None:
-    """Show the token of this user's own clusters, if there is one: Ray does so only where it finds the address itself."""
+    """Use the token of this user's own clusters, if there is one: Ray does so only if it finds the address itself."""
     try:
         setup = importlib.import_module(_TOKEN_SETUP)
     except ImportError:
-        return  # a Ray that has no tokens yet
+        return  # this version of Ray has no tokens
     setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def explained(error: Exception, address: str | None) -> str:
-    """What went wrong, and the way out."""
+    """A message that says what went wrong, and the way out."""
     text = " ".join(str(error).split())[:500] or type(error).__name__
     words = text.lower()
     if _START_TIMED_OUT in text:

@@ -1,7 +1,7 @@
-"""Calls as Ray tasks that ask their caller questions while they run.
+"""Conversations: calls as Ray tasks that ask their caller questions while they run.
 
-For faces whose optimizer lives in the caller's process: what a call needs to know on the way, it asks through a mailbox,
-an actor without CPUs, and one thread of the caller answers.
+For studies whose optimizer is in the caller's process: a call sends its questions through a mailbox, an actor without CPUs,
+and one thread of the caller answers them.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from raytune_hpo.errors import ClusterError
 Question = tuple[int, Any, Any]  # the number of the question, the key of the call that asks, and what it asks
 Ask = Callable[[Any], Any]
 MAILBOX = "mailbox"
-WAIT_S = 5.0  # how long the caller's thread waits for questions before it looks whether it is still wanted
+WAIT_S = 5.0  # how long the caller's thread waits for questions before it checks whether it is to end
 _RUN = f"{__name__}:run_call"
 
 
 class Mailbox:
-    """Carries questions to whoever answers them, and the answers back. Lives in an actor that serves many."""
+    """Carries questions of calls to the caller, and the answers back. Runs in an AsyncShell."""
 
     def __init__(self) -> None:
         self._questions: asyncio.Queue[Question] = asyncio.Queue()
@@ -39,17 +39,17 @@ class Mailbox:
         self._numbers = itertools.count()
 
     async def run(self) -> None:
-        """Nothing goes on by itself."""
+        """Nothing runs in the background."""
 
     async def ask(self, key: Any, question: Any) -> Any:
-        """A question of a call; its answer, once there is one."""
+        """Ask a question of a call, and return the answer once there is one."""
         number = next(self._numbers)
         future = self._answers[number] = asyncio.get_running_loop().create_future()
         self._questions.put_nowait((number, key, question))
         return await future
 
     async def take(self) -> list[Question]:
-        """The questions that wait; none if none has come for a while."""
+        """The open questions; empty if none comes for a while."""
         try:
             taken = [await asyncio.wait_for(self._questions.get(), WAIT_S)]
         except asyncio.TimeoutError:
@@ -59,7 +59,7 @@ class Mailbox:
         return taken
 
     async def answer(self, number: int, reply: Any) -> None:
-        """The answer to a question."""
+        """Answer a question."""
         self._answers.pop(number).set_result(reply)
 
 
@@ -67,8 +67,8 @@ class Conversations:
     """Runs calls on the cluster. Each takes one of the caller's threads.
 
     Args:
-        function: is called there with a key and a function that asks; what it returns or raises comes back.
-        answer: is called here with the key and what is asked. What it raises is raised there.
+        function: called on the cluster with a key and a function that asks; its result or exception is passed back.
+        answer: called in this process with the key and the question. Its exceptions are raised in the call.
     """
 
     def __init__(self, function: Callable[[Any, Ask], Any], answer: Callable[[Any, Any], Any]) -> None:
@@ -81,10 +81,10 @@ class Conversations:
         self._answering.start()
 
     def call(self, key: Any) -> Any:
-        """Call the function there, and wait for what comes of it.
+        """Call the function on the cluster, and wait for its result.
 
         Raises:
-            Exception: whatever it raises.
+            Exception: whatever the function raises.
             ClusterError: its process was lost.
         """
         ref = (
@@ -101,7 +101,7 @@ class Conversations:
             raise ClusterError(reason) from error
 
     def close(self) -> None:
-        """Let go of the mailbox."""
+        """End the mailbox."""
         self._is_over = True
         ray.kill(self._mailbox)
 
@@ -110,7 +110,7 @@ class Conversations:
             try:
                 questions = get(self._mailbox.call.remote("take"))
             except RayError:
-                return  # it was killed by ``close``, or with the cluster: the calls say so
+                return  # it was killed by ``close``, or with the cluster: the calls raise
             for number, key, question in questions:
                 self._mailbox.call.remote("answer", number, self._reply(key, question))
 
@@ -122,7 +122,7 @@ class Conversations:
 
 
 def run_call(function: bytes, key: Any, mailbox: Any) -> Any:
-    """One call, in a process of the cluster."""
+    """Run one call, in a process of the cluster."""
     (called,) = pickle.loads(function)
 
     def ask(question: Any) -> Any:

@@ -1,14 +1,14 @@
-"""Direct connections from workers, and from commands on its machine, to the optimizer: TCP, beside Ray.
+"""Direct TCP connections to the optimizer, bypassing Ray: from workers, and from commands on its machine.
 
 A call of an actor goes through Ray's own threads and bookkeeping on both sides; a frame on a connection does not.
-So what a worker says over and over, ``exchange`` and ``report``, goes over its connection while there is one. When that
-breaks, whatever broke it, the worker says the same again through Ray, which knows whether the optimizer is dead, restarted
-or elsewhere; every message may be repeated.
+So a worker's frequent messages, ``exchange`` and ``report``, go over its connection while there is one. When that breaks,
+for whatever reason, the worker sends the message again through Ray, which knows whether the optimizer is dead, restarted or
+elsewhere; every message may be repeated.
 
-Both sides know a secret, which travelled through Ray, and prove it to each other on a challenge (HMAC) before anything is
-unpickled: a port may have passed on to somebody else. Each frame then carries a seal (HMAC) of the connection, its sender
-and its turn, so that whoever sits between the two can neither change one nor add, leave out or repeat one. Messages have a
-largest size; bigger ones go through Ray. Like Ray's own, the traffic is not encrypted; where Ray is told to use TLS, there
+Both sides share a secret, sent through Ray, and prove it to each other by challenge and response (HMAC) before anything is
+unpickled: another process may have taken over the port. Each frame then carries a seal (HMAC) over the connection, its
+sender and its sequence number, so that a man in the middle can neither change, add, drop nor repeat one. Messages have a
+maximum size; bigger ones go through Ray. Like Ray's own traffic, it is not encrypted; if Ray is configured to use TLS, there
 are no direct connections.
 """
 
@@ -29,11 +29,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CONNECT_S = 3.0
-SILENCE_S = 60.0  # without an answer, and the connection counts as broken; waiting workers are answered far sooner
+SILENCE_S = 60.0  # without an answer for so long, the connection counts as broken; usual waits are far shorter
 MAX_MESSAGE = 1 << 26  # bytes, pickled: 64 MiB
 MAX_UNPROVEN = 256  # connections at a time; each holds a file descriptor, of which the journal needs some, too
-_CALLER, _OPTIMIZER = b"caller", b"optimizer"  # who proves; so that no proof can be given back as one's own
-_SESSION = b"session"  # of which the key of a connection's frames is derived
+_CALLER, _OPTIMIZER = b"caller", b"optimizer"  # part of each proof, so that it cannot be reflected to its sender
+_SESSION = b"session"  # the label with which the key of a connection's frames is derived
 _NONCE = 32
 _PROOF = hashlib.sha256().digest_size  # bytes of a proof, and of a seal
 _LENGTH = struct.Struct(">Q")
@@ -42,7 +42,7 @@ _log = logging.getLogger("raytune_hpo")
 
 @dataclass(frozen=True)
 class Address:
-    """Where the optimizer listens, and the secret that proves that one may talk to it."""
+    """Where the optimizer listens, and the secret by which callers authenticate."""
 
     host: str
     port: int
@@ -53,8 +53,8 @@ class Listener:
     """The optimizer's end of all direct connections.
 
     Args:
-        answer: what a call's method and arguments lead to.
-        dumps: how answers become bytes that ``pickle`` loads.
+        answer: called with the method and arguments of a call, returns the answer.
+        dumps: pickles answers.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Listener:
 
     @property
     def address(self) -> Address | None:
-        """Where it listens; None where it does not."""
+        """Where it listens; None if it does not."""
         if self._server is None:
             return None
         host, port = self._server.sockets[0].getsockname()[:2]
@@ -89,14 +89,14 @@ class Listener:
                 writer.write(frames.closed(_OPTIMIZER, await self._answer(method, args)))
                 await writer.drain()
         except (asyncio.IncompleteReadError, OSError):
-            pass  # who called has gone; if that was a worker, the pool tells the optimizer of it
+            pass  # the caller has gone; if it was a worker, the pool tells the optimizer
         except Exception:
             _log.debug("a direct connection is cut; who called will hear of the error through Ray", exc_info=True)
         finally:
             writer.close()
 
     async def _let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Frames | None:
-        """The frames of a caller that has proved itself; None of anybody else."""
+        """Authenticate a caller, and return its frames; None if it fails."""
         if self._num_unproven == MAX_UNPROVEN:
             return None
         nonce = secrets.token_bytes(_NONCE)
@@ -114,13 +114,13 @@ class Listener:
 
 
 class Connection:
-    """The end of a worker, or of a command. One call at a time.
+    """A caller's end of a connection: that of a worker or a command. One call at a time.
 
     Args:
-        dumps: how calls become bytes that ``pickle`` loads.
+        dumps: pickles calls.
 
     Raises:
-        OSError: nobody answers at that address, or somebody who does not know the secret.
+        OSError: nothing answers at that address, or the other side does not know the secret.
     """
 
     def __init__(self, address: Address, dumps: Callable[[Any], bytes] = pickle.dumps) -> None:
@@ -142,11 +142,11 @@ class Connection:
         return _Frames(secret, nonce + challenge, self._dumps)
 
     def call(self, method: str, args: tuple[Any, ...]) -> Any:
-        """What the optimizer answers.
+        """Call a method of the optimizer, and return its answer.
 
         Raises:
-            OSError: the connection is broken, now and from now on.
-            MessageTooBig: it was not sent; the connection is as good as before.
+            OSError: the connection is broken for good.
+            MessageTooBig: the call was not sent; the connection is still usable.
         """
         with self._lock:
             self._socket.sendall(self._frames.closed(_CALLER, (method, args)))
@@ -167,14 +167,14 @@ class Connection:
 
 
 class MessageTooBig(Exception):
-    """A message beyond MAX_MESSAGE."""
+    """A message is larger than ``MAX_MESSAGE``."""
 
 
 class _Frames:
     """Messages of one connection as frames, and back: length, pickle, seal.
 
     Args:
-        session: what both sides have drawn for this connection, so that no frame of another one has its seals.
+        session: the random bytes that both sides have drawn for this connection, so that seals of others are invalid here.
     """
 
     def __init__(self, secret: bytes, session: bytes, dumps: Callable[[Any], bytes]) -> None:
@@ -186,7 +186,7 @@ class _Frames:
         """The frame of the sender's next message.
 
         Raises:
-            MessageTooBig: it is none.
+            MessageTooBig: it is too large.
         """
         data = self._dumps(message)
         if len(data) > MAX_MESSAGE:
@@ -194,10 +194,10 @@ class _Frames:
         return _LENGTH.pack(len(data)) + data + self._seal(sender, data)
 
     def opened(self, sender: bytes, sealed: bytes) -> Any:
-        """The sender's next message; nothing is unpickled before its seal is found to be right.
+        """The sender's next message; its seal is verified before anything is unpickled.
 
         Raises:
-            ConnectionAbortedError: another one than was sent, or not from the sender.
+            ConnectionAbortedError: the seal is wrong: the frame was altered, or is not from the sender.
         """
         data, seal = sealed[:-_PROOF], sealed[-_PROOF:]
         if not hmac.compare_digest(seal, self._seal(sender, data)):
@@ -211,10 +211,10 @@ class _Frames:
 
 
 def _length(header: bytes) -> int:
-    """The length of a frame, which whoever sends it says.
+    """The length of a frame, which comes unverified from the sender.
 
     Raises:
-        ConnectionAbortedError: nobody of ours sends such frames.
+        ConnectionAbortedError: it is larger than any of our frames.
     """
     length: int = _LENGTH.unpack(header)[0]
     if length > MAX_MESSAGE:

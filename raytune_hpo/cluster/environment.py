@@ -1,4 +1,4 @@
-"""What the optimizer's process needs: a storage that means the same there as here, and packages beyond this one."""
+"""The environment of the optimizer's process: the storage's address as seen from there, and the packages that it needs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from raytune_hpo.journal.opening import STORAGE_VARIABLE, default_storage, stora
 from raytune_hpo.journal.storage import BaseStorage
 from raytune_hpo.protocols import Sampler
 
-_LEARNING = {"scipy": "scipy", "threadpoolctl": "threadpoolctl"}  # by which core.asking keeps algebra in one thread
+_LEARNING = {"scipy": "scipy", "threadpoolctl": "threadpoolctl"}  # core.asking limits threads with it
 
 
 def storage_words(storage: Any) -> str | None:
-    """The storage as words that mean the same on the head node, and on this machine in every folder.
+    """The storage as a URL or path that means the same on the head node, and in every folder of this machine.
 
-    Seen through Ray Client, the head is another machine, and a relative path is its own business. None is the default
-    of the head node's user.
+    Through Ray Client, the head is another machine, and a relative path is left for it to resolve. None is the default of
+    the head node's user.
 
     Raises:
-        SpecError: a storage that is not named by words, or by words that no storage understands.
+        SpecError: the storage is not given as a URL or path, or as one that no storage understands.
     """
     if storage is None:
         storage = os.environ.get(STORAGE_VARIABLE) or None
@@ -43,7 +43,7 @@ def is_movable(storage: str | None) -> bool:
 
 
 def optimizer_needs(storage: str | None, sampler: Sampler | None) -> dict[str, str]:
-    """Modules beyond numpy, and the pip requirements that bring them in the versions that this process has."""
+    """The modules that the optimizer needs beyond numpy, with pip requirements for the versions of this process."""
     needed = dict(_class_of(storage).needs)
     if sampler is not None:
         needed |= {} if sampler.traits.history_free else _LEARNING
@@ -53,7 +53,7 @@ def optimizer_needs(storage: str | None, sampler: Sampler | None) -> dict[str, s
         try:
             requirements[module] = f"{package}=={version(package)}"
         except PackageNotFoundError:
-            pass  # one of two drivers, say: what this process does without, the other one can do without
+            pass  # a package that this process does without, such as one of two database drivers, is not needed there
     return requirements
 
 
@@ -62,8 +62,8 @@ def _class_of(storage: str | None) -> type[BaseStorage]:
 
 
 def _module_of(package: str) -> str:
-    """What is imported of a package: ``sklearn`` of ``scikit-learn``; its own name where that cannot be told."""
+    """The module that a package installs: ``sklearn`` for ``scikit-learn``; the package's name if unknown."""
     if find_spec(package):
         return package
-    by_module = packages_distributions()  # reads what every installed package says of itself, which takes a second
+    by_module = packages_distributions()  # reads the metadata of all installed packages, which takes a second
     return next((module for module, packages in by_module.items() if package in packages), package)

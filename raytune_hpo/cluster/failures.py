@@ -12,11 +12,11 @@ from raytune_hpo.errors import HpoError
 MAX_CHARS = 600
 _DETAIL = re.compile(r"Worker exit detail: (.*)", re.DOTALL)
 _SUDDENLY = "its process crashed, exited, or was killed (by the kernel, for one, when memory runs out)"
-_GONE = "connection error code 2. End of file"  # all that Ray knows of a process that is suddenly not there
+_GONE = "connection error code 2. End of file"  # all that Ray says about a process that has vanished
 
 
 def cause_of(error: Exception) -> tuple[str, bool]:
-    """A readable reason, and whether the worker's trial has nothing to do with it."""
+    """A readable reason, and whether it is blameless: the worker's trial had nothing to do with it."""
     own = plain(error)
     if isinstance(own, HpoError):
         return str(own), False

@@ -1,4 +1,4 @@
-"""A study on a cluster, as a driver holds it."""
+"""The driver's handle of a study on a cluster."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from raytune_hpo.space import Space
 from raytune_hpo.spec import StudySpec
 
 POLL_S = 10.0  # how long one call waits for the study's end
-WAKE_S = 0.5  # how long Ctrl-C may have to wait
+WAKE_S = 0.5  # the longest delay of Ctrl-C
 CHUNK = 5_000  # facts per call
 CLOSE_S = 5.0
 
 
 class ClusterHandle:
-    """See Handle.
+    """The handle of a study on a cluster; see ``Handle``.
 
     Args:
-        storage: where the study is read after its actors have gone; ``node``: the id of the node where that is.
-        owned: the actors that ``close`` ends, by role, the pool first; none where the study outlives its driver.
-        pool: that of this process, which ``close`` ends as well.
-        space: that of the study, where this process has made it; None where it has only found the study.
+        storage: where the study is read after its actors have gone; ``node``: the id of the storage's node.
+        owned: the actors that ``close`` ends, by role, the pool first; empty if the study outlives its driver.
+        pool: the pool in this process, if there is one, which ``close`` ends as well.
+        space: the study's space, if this process has started the study; None if it is attached to it.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ClusterHandle:
         self._is_here = not is_remote() and (is_movable(storage) or ray.get_runtime_context().get_node_id() == node)
         self._owned, self._pool = dict(owned or {}), pool
         self._end: Any = None  # the call that waits for the end
-        self._num_notes = 0  # that were told already
+        self._num_notes = 0  # that were shown already
         self._reader: RemoteStorage | Storage | None = None
 
     @property
@@ -70,13 +70,13 @@ class ClusterHandle:
         return status
 
     def snapshot(self) -> Snapshot:
-        if not ray.is_initialized():  # a call would start a cluster of its own, for nothing but a picture
+        if not ray.is_initialized():  # a call would start a new cluster
             raise ClusterError(f"this process has left the cluster; follow the study with hpo.attach({self._name!r})")
         try:
             snapshot: Snapshot = pickle.loads(self._call("snapshot"))
         except RayError as error:
             ledger = self._folded(error)
-            if ledger.stopped is None:  # it would be folded again for each picture, and no picture would differ
+            if ledger.stopped is None:  # a stopped study does not change: fold it once only
                 raise self._lost() from error
             snapshot = snapshot_of(ledger, time.time())
         return snapshot
@@ -91,7 +91,7 @@ class ClusterHandle:
                 return False
 
     def _has_ended(self, timeout_s: float) -> bool:
-        """Whether the study ends within a moment: short, because Ray keeps Ctrl-C waiting as long."""
+        """Whether the study ends within ``timeout_s``, which should be short: Ray delays Ctrl-C that long."""
         if self._end is None:
             self._end = self._optimizer.call.remote("wait", POLL_S, self._num_notes)
         try:
@@ -102,7 +102,7 @@ class ClusterHandle:
             self._end = None
             if not is_gone(error):
                 raise
-            if self.status().is_running:  # the optimizer is no more, and it is not because the study had ended
+            if self.status().is_running:  # the optimizer is gone, though the study had not ended
                 raise self._lost() from error
             return True
         except HpoError:
@@ -133,7 +133,7 @@ class ClusterHandle:
             start += len(rows)
             is_last = len(rows) < CHUNK
             if not is_last:
-                coming = self._ask_for_facts(start)  # under way while these are decoded
+                coming = self._ask_for_facts(start)  # requested while these are decoded
             yield from (decode(*row) for row in rows)
             if is_last:
                 return
@@ -153,7 +153,7 @@ class ClusterHandle:
     def enqueue(self, config: Mapping[str, Any]) -> None:
         if self._space is None:
             self._call("enqueue", config)
-        else:  # a copy of an option that has no name, a lambda say, would be no option of the optimizer's space
+        else:  # a copy of an unnamed option, such as a lambda, would not be in the optimizer's space
             self._call("enqueue", self._space.to_send(self._space.complete(config)), True)
 
     def close(self) -> None:
@@ -176,7 +176,7 @@ class ClusterHandle:
         return answer_of(self._optimizer.call.remote(method, *args))
 
     def _stored(self, error: RayError) -> RemoteStorage | Storage:
-        """The storage, where the optimizer has gone: read here if it is here, since its node may be dying."""
+        """The storage, once the optimizer has gone: opened here if it is on this node, since the node may be dying."""
         if not is_gone(error):
             raise error
         if self._storage == "memory":

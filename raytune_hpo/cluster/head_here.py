@@ -1,4 +1,4 @@
-"""Head nodes that run on this machine as this user, found without Ray, which takes seconds to import and to enter."""
+"""Head nodes that run on this machine as this user, found without Ray, which takes seconds to import and to connect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CLIENT_SERVER = "ray.util.client.server"
 def own_commands() -> Iterator[tuple[Path, list[str]]]:
     """The folders in /proc and the command lines of this user's processes (on Linux).
 
-    Nobody else's: everybody may write any command line, and whoever is asked is shown our token.
+    Only this user's: anyone may write any command line, and we send our token to the address.
     """
     for path in _PROCESSES.glob("[0-9]*"):
         with suppress(OSError):  # it has just ended
@@ -31,7 +31,7 @@ class HeadHere:
     """A head node on this machine, whose files are those of this process.
 
     Attributes:
-        gcs: the address by which the nodes of its cluster know it, ``host:port``.
+        gcs: its address within the cluster, ``host:port``.
         environ: the environment that its processes inherit.
     """
 
@@ -40,7 +40,7 @@ class HeadHere:
 
     @property
     def storage(self) -> Path | str | None:
-        """Where a process of its keeps studies by default; None where that depends on the folder it is in."""
+        """The default storage of its processes; None if that depends on their working directory."""
         storage = self.environ.get(STORAGE_VARIABLE)
         if storage:
             return storage if "://" in storage or storage.startswith("/") else None
@@ -54,8 +54,8 @@ def head_here(address: str) -> HeadHere | None:
         address: ``host:port``, ``ray://host:port`` or "auto".
 
     Returns:
-        None where the head node is another machine, another user's or in a container, or where that cannot be told: only
-        Ray can answer then.
+        None if the head node is on another machine, another user's or in a container, or if that is unknown: then only Ray
+        can reach it.
     """
     commands = list(own_commands())
     # `ray start --head --block` has "--head" in its own command, too, but no address.
@@ -85,17 +85,17 @@ def _value(command: list[str], option: str) -> str:
 
 
 def _leads_to(address: str, port: str, host: str) -> bool:
-    """Whether an address that somebody typed is this port of this machine."""
+    """Whether an address that a user gave is this port of this machine."""
     typed, _, typed_port = address.rpartition(":")
     if not typed_port or typed_port != port:
         return False
-    with suppress(OSError):  # a name that nobody knows
+    with suppress(OSError):  # a name that cannot be resolved
         return bool({found[4][0] for found in socket.getaddrinfo(typed.strip("[]"), None)} & {host, "127.0.0.1", "::1"})
     return False
 
 
 def _environ_of(process: Path) -> Mapping[str, str] | None:
-    """The environment of a process in /proc; None where its files are not ours, or where it has just ended."""
+    """The environment of a process in /proc; None if its files are not ours, or it has just ended."""
     try:
         if (process / "ns/mnt").stat().st_ino != Path("/proc/self/ns/mnt").stat().st_ino:
             return None

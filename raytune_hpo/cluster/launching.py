@@ -1,4 +1,4 @@
-"""Starting a study on the cluster, and finding one that runs."""
+"""Launching: starts a study on the cluster, or attaches to a running one."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ from raytune_hpo.errors import ClusterError, HpoError, StudyExists, StudyNotFoun
 from raytune_hpo.runtime.plan import RunPlan, not_called
 
 LINGER_S = 5.0  # how long the actors of a detached study stay after its end
-LINGER_MEMORY_S = 3600.0  # and where they are the only ones that have its results
-STARVING_S = 60.0  # of silence from all trials, before it is asked whether they take up the room that they wait for
+LINGER_MEMORY_S = 3600.0  # the same if only they have its results
+STARVING_S = 60.0  # of silence from all trials, before a check whether they occupy the room that they wait for
 LAUNCH_S = 10.0  # between the first and the last actor of a study, big parameters apart; and for actors to leave
-ORPHAN_S = 60.0  # how often the optimizer of a detached study looks whether it has a pool
+ORPHAN_S = 60.0  # how often the optimizer of a detached study checks whether it has a pool
 ORPHAN_HOLDER_S = 600.0  # the same for a holder: between two big parameters, their driver may be busy packing
 
 
 def start(plan: RunPlan, *, detached: bool, say: Say = silence) -> ClusterHandle:
-    """Run a study on the cluster. Detached: it goes on when this process has gone.
+    """Start a study on the cluster. A detached one goes on after this process has ended.
 
     Args:
-        say: is told what is being waited for.
+        say: shows the user what is being waited for.
 
     Raises:
         StudyExists: a study of this name runs there already.
@@ -70,10 +70,10 @@ def start(plan: RunPlan, *, detached: bool, say: Say = silence) -> ClusterHandle
 
 
 def _make_room(name: str) -> None:
-    """See to it that no actors of a study have its name.
+    """Make a study's name free: end the actors that have it.
 
-    One that has ended is asked to leave: it would stay for a while, for questions. What a driver has left that ended
-    while it started the study is cleared away.
+    Those of an ended study, which linger for a while to answer calls, are asked to leave. Those of a driver that ended while
+    it started the study are removed.
 
     Raises:
         StudyExists: the study runs, or is being started.
@@ -95,7 +95,7 @@ def _make_room(name: str) -> None:
 
 
 def _has_driver(name: str) -> bool:
-    """Whether the optimizer ends with its driver, which has the pool itself."""
+    """Whether the optimizer ends with its driver, in which the pool runs."""
     try:
         return bool(get(find(OPTIMIZER, name).call.remote("has_driver"), LAUNCH_S))
     except GetTimeoutError:
@@ -122,7 +122,7 @@ def _ask_to_leave(name: str) -> None:
 
 
 def _is_being_started(name: str) -> bool:
-    """Whether parameters are still on their way to the holder."""
+    """Whether a driver is still sending parameters to the holder."""
     try:
         return float(get(find(HOLDER, name).call.remote("idle_s"), 1.0)) < LAUNCH_S
     except GetTimeoutError:
@@ -136,12 +136,12 @@ def _end(role: str, name: str) -> None:
         actor = find(role, name)
         if role == OPTIMIZER:
             with suppress(RayError):
-                ray.get(actor.call.remote("close"), timeout=5.0)  # which gives the journal back
+                ray.get(actor.call.remote("close"), timeout=5.0)  # which releases the journal
         ray.kill(actor)
 
 
 class _Launch:
-    """The actors of one study, as they come into being."""
+    """The actors of one study while it is being started."""
 
     def __init__(self, plan: RunPlan, detached: bool) -> None:
         self._plan, self._detached = plan, detached
@@ -174,7 +174,7 @@ class _Launch:
     def _optimizer(self) -> Any:
         plan = replace(self._plan, objective=not_called)
         if plan.settings.storage == "memory" and plan.settings.checkpoints is None:
-            # The results are read by this process, when the optimizer's is gone.
+            # This process reads the results after the optimizer's has gone.
             plan = replace(plan, settings=replace(plan.settings, checkpoints=temporary_place()))
         args: Any = packed(plan, ORPHAN_S if self._detached else None)
         if len(args) > MAX_INLINE:
@@ -258,7 +258,7 @@ def attach(name: str) -> ClusterHandle:
     """The handle of a study that runs on the cluster.
 
     Raises:
-        StudyNotFound: naming the nearest of those that run.
+        StudyNotFound: no study of this name runs; the message has the running one with the most similar name.
     """
     connect()
     try:

@@ -1,7 +1,7 @@
-"""Running studies on this machine, spoken to without Ray, which takes seconds to import and to enter.
+"""Connections to running studies on this machine without Ray, which takes seconds to import and to connect.
 
-An optimizer leaves a note, for its own user's eyes, of where it listens and of the secret that lets one in (see direct.py).
-A note outlives an optimizer that is killed; nobody answers then, or somebody who does not know the secret.
+An optimizer writes a note, which only its own user can read, with its address and the secret for authentication (direct.py).
+The note of a killed optimizer stays behind; then nothing answers there, or a process that does not know the secret.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _FOLDER = Path(".raytune_hpo/lines")  # below the user's home
 
 
 def leave_note(study: str, gcs: str, address: Address) -> Path:
-    """Write down where the optimizer of a study listens, and take away the notes of processes that are no more.
+    """Write the note of a study's optimizer, and delete those of processes that have ended.
 
     Args:
-        gcs: the address by which the nodes of its cluster know the head node.
+        gcs: the head node's address within the cluster.
 
     Raises:
-        HpoError, OSError: it cannot be written.
+        HpoError, OSError: the note cannot be written.
     """
     folder = Path("~").expanduser() / _FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -43,10 +43,10 @@ def leave_note(study: str, gcs: str, address: Address) -> Path:
 
 
 def line_to(study: str, cluster: str) -> LineHere | None:
-    """The line to a study that runs on a cluster whose head node is on this machine; None where only Ray finds it.
+    """The connection to a running study of a cluster whose head node is on this machine; None if only Ray can reach it.
 
     Args:
-        cluster: its address, as for ``head_here``.
+        cluster: the cluster's address, as for ``head_here``.
     """
     head = head_here(cluster)
     if head is None or not head.environ.get("HOME"):
@@ -60,7 +60,7 @@ def line_to(study: str, cluster: str) -> LineHere | None:
 
 
 class LineHere:
-    """What a command says to a running study; each as the method of ``Run`` that has its name."""
+    """Commands to a running study; each method does what that of ``Run`` with its name does."""
 
     def __init__(self, study: str, connection: Connection) -> None:
         self._study, self._connection = study, connection
@@ -77,7 +77,7 @@ class LineHere:
     def _say(self, method: str, *args: Any) -> None:
         try:
             error: HpoError | None = self._connection.call(method, args)
-        except OSError as reason:  # it may have heard
+        except OSError as reason:  # the command may have taken effect
             raise ClusterError(
                 f"the optimizer of study {self._study!r} was told, and has not answered ({reason}); "
                 f"`raytune-hpo show {self._study}` says what became of it"
@@ -89,7 +89,7 @@ class LineHere:
 
 
 def _digest(study: str, gcs: str) -> str:
-    """Of a study's name, which may not be fit for a file's."""
+    """A file name for a study, whose own name may not be a valid one."""
     return hashlib.sha256(f"{gcs}\0{study}".encode(errors="surrogatepass")).hexdigest()[:32]
 
 

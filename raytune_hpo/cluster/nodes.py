@@ -1,4 +1,4 @@
-"""The disks of a cluster's nodes: checkpoints that lie on one are read, and deleted, by a task that Ray runs there."""
+"""Checkpoints on the disks of a cluster's nodes, read and deleted by Ray tasks on those nodes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from raytune_hpo.checkpoints.folders import removed
 
 
 class ClusterNodes:
-    """See ``checkpoints.fetching.Nodes``."""
+    """Access to the nodes' disks by Ray tasks; see ``checkpoints.fetching.Nodes``."""
 
     def bring(self, record: Mapping[str, Any], folder: Path) -> None:
         try:
@@ -32,11 +32,11 @@ class ClusterNodes:
             archive.extractall(folder)
 
     def delete(self, record: Mapping[str, Any]) -> None:
-        _on(record[NODE], _removed, record[URL])  # nobody waits for it; where the node is gone, so is the checkpoint
+        _on(record[NODE], _removed, record[URL])  # not awaited; if the node is gone, so is the checkpoint
 
 
 def know_nodes() -> None:
-    """Have this process, which has joined a cluster, find its way to the disks of all nodes."""
+    """Give this process, which is connected to a cluster, access to the disks of all nodes."""
     if not fetching.nodes:
         fetching.nodes.append(ClusterNodes())
 
@@ -53,7 +53,7 @@ def _on(node: str, function: Callable[..., Any], *args: Any) -> Any:
 
 
 def _packed(path: str) -> bytes | None:
-    """A folder as a tar archive; None where there is none."""
+    """A folder as a tar archive; None if it does not exist."""
     if not Path(path).is_dir():
         return None
     packed = io.BytesIO()

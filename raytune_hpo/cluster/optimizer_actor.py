@@ -1,4 +1,4 @@
-"""The optimizer of one study as an actor: what workers, pool and drivers call."""
+"""The optimizer of one study as a Ray actor, which workers, the pool and drivers call."""
 
 from __future__ import annotations
 
@@ -53,20 +53,20 @@ from raytune_hpo.runtime.wire import (
     unpack_ended,
 )
 
-TICK_S = 1.0  # how closely time budgets are kept, and workers listened to
+TICK_S = 1.0  # the interval of checks of time limits and of silent workers
 REOPEN_S = 600.0  # how long a restarted optimizer waits for its journal
 _log = logging.getLogger("raytune_hpo")
 
 
 class OptimizerActor:
-    """Lives in an AsyncShell. Restarted by Ray after a crash, it replays the journal and goes on.
+    """The optimizer of one study. Runs in an AsyncShell; if Ray restarts it after a crash, it replays the journal.
 
-    Every method waits until the study is open. When it cannot go on, drivers get the error, and workers are told that
-    the study is over.
+    Every method waits until the study is open. If the study cannot go on, drivers get the error, and workers are told that
+    it is over.
 
     Args:
-        orphan_s: how often to look whether there is a pool; without one, which its driver did not live to create, the
-            actor ends. None: its driver ends it, or takes it along.
+        orphan_s: how often to check whether there is a pool; if there is none, because the driver died before creating it,
+            the actor ends. None: it ends with its driver.
     """
 
     def __init__(self, plan: RunPlan, orphan_s: float | None = None) -> None:
@@ -74,7 +74,7 @@ class OptimizerActor:
         self._notes: list[str] = []
         self._hung: list[str] = []
         self._quiet_s = 0.0
-        self._unusual: set[tuple[str, tuple[int, ...]]] = set()  # silences that were warned of
+        self._unusual: set[tuple[str, tuple[int, ...]]] = set()  # silences that were reported
         self._clock = WallClock()
         self._open = asyncio.Event()
         self._failure: HpoError | None = None
@@ -85,7 +85,7 @@ class OptimizerActor:
         self._has_told_of_nodes = self._has_told_of_full_disk = False
         know_nodes()
 
-    # -------------------------------------------------------------------------------------------- its own life
+    # -------------------------------------------------------------------------------------------- life cycle
 
     async def run(self) -> None:
         if self._orphan_s is not None:
@@ -108,7 +108,7 @@ class OptimizerActor:
             self.fail_with(error)
 
     async def _opened(self) -> Optimizer:
-        # A space that grows is known here first: another process would suggest in an older one.
+        # A growing space is up to date only here: another process would suggest in an older one.
         ahead = not self._plan.sampler.traits.history_free and not self._plan.spec.grows
         if not was_restarted():
             optimizer = await self._desk.commit.do(self._take_up, partial(open_study, suspect=True), ahead)
@@ -131,7 +131,7 @@ class OptimizerActor:
         return take_up(self._plan, self._storage, self._clock, ahead=ahead, delete=self._deleter)
 
     def _noted(self) -> Path | None:
-        """The note by which commands on this machine find the listener; None where there is none."""
+        """Write the note by which commands on this machine find the listener; its path, or None."""
         if self._listener.address is None:
             return None
         try:
@@ -142,7 +142,7 @@ class OptimizerActor:
             return None
 
     def fail_with(self, error: BaseException) -> None:
-        """The study cannot go on."""
+        """End the study with an error."""
         if self._failure is None:
             text = "".join(traceback.format_exception(error)).rstrip()
             unknown = HpoError(f"the optimizer cannot go on; what was recorded is safe. {text}")
@@ -174,7 +174,7 @@ class OptimizerActor:
             self._warn_of_unusual(silences)
 
     def _warn_of_unusual(self, silences: Mapping[str, tuple[float, tuple[int, ...]]]) -> None:
-        """Once for each silence."""
+        """Warn of unusual silences, once for each."""
         longest_s = self._desk.attendance.longest_s
         for worker, (silence_s, numbers) in silences.items():
             if longest_s > 0.0 and is_unusual(silence_s, longest_s) and (worker, numbers) not in self._unusual:
@@ -185,14 +185,14 @@ class OptimizerActor:
                 )
 
     def add_note(self, text: str) -> None:
-        """Something that whoever follows the study should know."""
+        """Add a note, which is shown to the users who follow the study."""
         _log.warning("%s", text)
         self._notes.append(text)
 
     # -------------------------------------------------------------------------------------------- for workers
 
     async def address(self) -> Address | None:
-        """Where workers reach this optimizer without Ray; None where they cannot."""
+        """The address at which workers reach this optimizer directly; None if there is none."""
         return self._listener.address
 
     async def checkpoint_place(self) -> str:
@@ -201,7 +201,7 @@ class OptimizerActor:
         return self._store.url
 
     async def _on_call(self, method: str, args: tuple[Any, ...]) -> Any:
-        """What is said on a direct connection. The errors of commands are answers; workers' break the connection."""
+        """Handle a call on a direct connection. Errors of commands are sent as answers; those of workers close it."""
         commands: dict[str, Callable[..., Awaitable[Any]]] = {
             "stop": self.stop,
             "stop_trial": self.stop_trial,
@@ -234,12 +234,12 @@ class OptimizerActor:
         return pack_lease(await self._desk.exchange(worker, told, returned, limit, holding))
 
     async def tell(self, worker: str, ended: Sequence[EndedRow], returned: Sequence[int]) -> None:
-        """Take in the results of a worker that wants nothing more."""
+        """Record the last results of a worker that leaves."""
         await self._open.wait()
         await self._desk.leave(worker, unpack_ended(ended), returned)
 
     async def leave(self, worker: str, ended: Sequence[EndedRow], reason: str) -> None:
-        """A worker ends itself because of one trial; the rest of its lease goes back unspent."""
+        """A worker ends itself because of one trial; the others of its lease are requeued without using up a retry."""
         await self.tell(worker, ended, ())
         await self.lost(worker, reason, True)
 
@@ -270,7 +270,7 @@ class OptimizerActor:
         return await self._desk.hold()
 
     def _look_where_it_lies(self, checkpoint: Mapping[str, Any] | None) -> None:
-        """Tell once that checkpoints lie on nodes that may be lost."""
+        """Warn once that checkpoints are on the disks of nodes that may be lost."""
         if checkpoint is None or URL not in checkpoint or self._has_told_of_nodes or not is_local(str(checkpoint[URL])):
             return
         if checkpoint.get(NODE) != self._store.node and not Path(str(checkpoint[URL])).is_dir():
@@ -291,7 +291,7 @@ class OptimizerActor:
         holding: Sequence[int],
         wait_s: float,
     ) -> LeaseRows:
-        """``exchange`` for whoever need not know the objects in configurations: these are packed."""
+        """``exchange`` with packed configurations, for callers that may lack the classes of the objects in them."""
         await self._open.wait()
         lease = await self._desk.exchange(worker, unpack_ended(ended), returned, limit, holding, wait_s)
         pack = self._plan.spec.space.pack
@@ -313,7 +313,7 @@ class OptimizerActor:
     # -------------------------------------------------------------------------------------------- for the pool
 
     async def replace_workers(self, prefix: str) -> None:
-        """A new pool has come; workers whose names do not begin with ``prefix`` are gone."""
+        """A new pool has started; workers whose names do not begin with ``prefix`` are gone."""
         await self._open.wait()
         await self._desk.replace_workers(prefix)
 
@@ -322,7 +322,7 @@ class OptimizerActor:
         await self._desk.lose(worker, reason, blameless=blameless)
 
     async def pulse(self, timeout_s: float) -> Pulse:
-        """How the study stands after the time, or as soon as it is over."""
+        """The pulse of the study, after ``timeout_s`` seconds or as soon as it is over."""
         await self._open.wait()
         over = await self._over_within(timeout_s)
         if over or self._optimizer is None:
@@ -331,7 +331,7 @@ class OptimizerActor:
         return Pulse(False, num_waiting, tuple(self._hung), self._quiet_s)
 
     def _num_waiting(self, optimizer: Optimizer) -> int | None:
-        """How many trials wait for a worker; None where there is no end of them."""
+        """How many trials wait for a worker; None if their number is unlimited."""
         ledger, core = optimizer.ledger, optimizer.core
         if ledger.num_left is None:
             return None
@@ -344,17 +344,17 @@ class OptimizerActor:
         self.add_note(text)
 
     async def fail(self, error: HpoError) -> None:
-        """The pool cannot go on, so the study cannot."""
+        """End the study with an error of the pool."""
         self.fail_with(error)
 
     # -------------------------------------------------------------------------------------------- for drivers
 
     async def has_driver(self) -> bool:
-        """Whether it ends with a driver, rather than by itself."""
+        """Whether it ends with its driver."""
         return self._orphan_s is None
 
     async def opened(self) -> tuple[Any, str]:
-        """The storage, once the study is open there, and the id of the node where that is.
+        """The storage and the id of its node, once the study is open.
 
         Raises:
             HpoError: it cannot be opened.
@@ -367,11 +367,11 @@ class OptimizerActor:
         return await self._desk.commit.do((await self._opened_study()).status)
 
     async def snapshot(self) -> bytes:
-        """A Snapshot, pickled: Ray's client server, which may have another version of this package, passes bytes on as
-        they are.
+        """A pickled Snapshot: Ray Client's server, which may have another version of this package, passes bytes on
+        unchanged.
         """
         optimizer = await self._opened_study()
-        self._raise_failure()  # a picture that goes on changing would say that all is well
+        self._raise_failure()  # further snapshots would suggest that all is well
         return pickle.dumps(await self._desk.commit.do(optimizer.snapshot))
 
     async def _opened_study(self) -> Optimizer:
@@ -416,10 +416,10 @@ class OptimizerActor:
         self._desk.waiting.wake()
 
     async def enqueue(self, config: Mapping[str, Any], is_sent: bool = False) -> None:
-        """Have a configuration tried next.
+        """Enqueue a configuration, to be tried next.
 
         Args:
-            is_sent: it comes from ``Space.to_send``.
+            is_sent: whether it comes from ``Space.to_send``.
 
         Raises:
             SpaceError: it is not in the space.
@@ -432,7 +432,7 @@ class OptimizerActor:
         self._desk.waiting.wake()
 
     async def close(self) -> None:
-        """Give the journal back; the actor is killed next."""
+        """Release the journal; the actor is killed next."""
         if self._note is not None:
             self._note.unlink(missing_ok=True)
         if self._optimizer is not None:
@@ -440,7 +440,7 @@ class OptimizerActor:
             await asyncio.to_thread(self._deleter.close)
 
     async def _over_within(self, timeout_s: float) -> bool:
-        if self._desk.over.is_set():  # which wait_for would not notice in no time
+        if self._desk.over.is_set():  # which wait_for does not notice with a timeout of 0
             return True
         try:
             await asyncio.wait_for(self._desk.over.wait(), timeout_s)

@@ -1,4 +1,4 @@
-"""The line to a study's optimizer from an event loop, which nothing that Ray does may block."""
+"""The connection to a study's optimizer through Ray, from an event loop that Ray must not block."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from raytune_hpo.cluster.connecting import connect
 from raytune_hpo.cluster.shells import OPTIMIZER, find, plain
 from raytune_hpo.errors import ClusterError
 
-PATIENCE_S = 5.0  # for an answer, beyond what the optimizer was allowed
+PATIENCE_S = 5.0  # for an answer, beyond the time that the call itself may take
 AGAIN_S = 0.5
 
 
 class OptimizerLine:
-    """See Line.
+    """A ``Line`` through Ray.
 
     Args:
-        address: of the cluster; see ``connect``.
+        address: the cluster's address; see ``connect``.
     """
 
     def __init__(self, study: str, address: str | None) -> None:
@@ -47,7 +47,7 @@ class OptimizerLine:
             except ActorUnavailableError:  # it is being restarted, or the network has a bad moment
                 await asyncio.sleep(AGAIN_S)
             except RayError as error:
-                self._optimizer = None  # the next one of this name is another one
+                self._optimizer = None  # a later actor of this name is another one
                 raise self._gone() from error
 
     def _found(self) -> Any:
@@ -66,13 +66,13 @@ class OptimizerLine:
 
 @functools.cache
 def _thread() -> ThreadPoolExecutor:
-    """The one that waits where a cluster does not answer, so that there are never many."""
+    """The single thread for Ray's blocking calls: with an unresponsive cluster, threads must not pile up."""
     return ThreadPoolExecutor(1, thread_name_prefix="raytune_hpo-cluster")
 
 
 async def _awaited(answering: asyncio.Future[Any], timeout_s: float) -> Any:
-    """The answer; where it does not come in time, it is not taken back, as it may be in a transaction already."""
-    answering.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait for it any more
+    """Wait for the answer. After a timeout the call is not cancelled, as it may be in a transaction already."""
+    answering.add_done_callback(lambda done: done.cancelled() or done.exception())  # or asyncio logs its error
     if not (await asyncio.wait([answering], timeout=max(timeout_s, 0.0)))[0]:
         raise asyncio.TimeoutError
     return answering.result()

@@ -1,4 +1,4 @@
-"""Big arguments of an objective, which travel once."""
+"""Big arguments of an objective, sent to the cluster once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class WithParameters:
 def with_parameters(objective: Callable[..., Any], **parameters: Any) -> Objective:
     """The objective with big arguments filled in: ``hpo.with_parameters(objective, X=X, y=y)``.
 
-    They travel once through Ray's object store, and workers of one node share them in memory: treat arrays as read-only.
+    They are put into Ray's object store once, and workers of one node share their memory: treat arrays as read-only.
 
     Raises:
         SpecError: the objective cannot be called.

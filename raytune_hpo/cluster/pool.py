@@ -1,4 +1,4 @@
-"""The workers of one study: as many as there is room for, replaced when they die."""
+"""The worker pool of one study: as many workers as fit, replaced when they die."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ from raytune_hpo.cluster.shipping import holder_lost
 from raytune_hpo.cluster.trial_worker import WorkerSettings
 from raytune_hpo.errors import ClusterError, HpoError
 
-PULSE_S = 1.0  # how often the pool looks for more room
+PULSE_S = 1.0  # how often the pool checks for more room
 PREFIX_CHARS = 8
 LEAVE_S = 5.0
-MAX_BAD_STARTS = 3  # in a row, before the study is given up
+MAX_BAD_STARTS = 3  # in a row, before the study fails
 _log = logging.getLogger("raytune_hpo")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoolSettings:
-    """What a pool must know.
+    """The settings of a pool.
 
     Attributes:
-        study: its name.
+        study: the study's name.
         has_holder: whether a Holder has part of the objective.
-        starving_s: how long no trial may report or end before it is asked whether they wait for room that they take up.
-        linger_s: how long after the study's end a detached one stays for questions; None: until its driver ends it.
+        starving_s: how long all trials may be silent before a check whether they wait for room that they occupy.
+        linger_s: how long after the study's end a detached pool stays to answer calls; None: until its driver ends it.
     """
 
     study: str
@@ -65,7 +65,7 @@ class PoolSettings:
 
 @dataclass
 class _Member:
-    """A worker that was asked for; ``ready`` once it has a place and its process is up."""
+    """A worker that was requested; ``ready`` once it is placed and its process is up."""
 
     actor: Any = None
     group: PlacementGroup | None = None
@@ -74,10 +74,10 @@ class _Member:
 
 
 class WorkerPool:
-    """Lives in an AsyncShell, or in the driver. Owns the workers: they die with it, and a restarted one hires new ones.
+    """The pool, in an AsyncShell or in the driver. Owns the workers: they die with it, and a restarted one hires new ones.
 
     Args:
-        has_process: it has a process of its own, which Ray starts again where it dies.
+        has_process: whether it has its own process, which Ray restarts if it dies.
     """
 
     def __init__(self, settings: PoolSettings, *, has_process: bool = True) -> None:
@@ -88,13 +88,13 @@ class WorkerPool:
         self._members: dict[str, _Member] = {}
         self._hired = 0
         self._bad_starts = 0
-        self._waiting: int | None = 0  # trials that nobody has yet; None: no end of them
+        self._waiting: int | None = 0  # trials that wait for a worker; None: unlimited
         self._resizing = asyncio.Lock()
         self._closed = False
         self._leaving = asyncio.Event()
         self._has_told_of_starving = False
 
-    # -------------------------------------------------------------------------------------------- its own life
+    # -------------------------------------------------------------------------------------------- life cycle
 
     async def run(self) -> None:
         try:
@@ -102,9 +102,9 @@ class WorkerPool:
                 await asyncio.to_thread(_remove_groups, self._settings.study)
             self._refs = await self._held()
             if not (self._has_process and was_restarted()):
-                self._hire()  # while the optimizer opens the study: it will hardly have nothing to do
+                self._hire()  # while the optimizer opens the study, which will almost surely have trials
             await self._tell("replace_workers", self._prefix)
-            pause_s = 0.0  # the first workers are wanted at once
+            pause_s = 0.0  # the first workers are needed at once
             while not self._closed:
                 if self._has_process:
                     set_title(POOL, self._settings.study)  # again and again: Ray changes it, too
@@ -128,9 +128,9 @@ class WorkerPool:
         try:
             await asyncio.wait_for(self._leaving.wait(), linger_s)
         except asyncio.TimeoutError:
-            pass  # nobody wants its name
+            pass  # no other study needs its name
         try:
-            await asyncio.wait_for(self._tell("close"), LEAVE_S)  # whoever comes next finds the journal free
+            await asyncio.wait_for(self._tell("close"), LEAVE_S)  # so that the next process finds the journal free
         except (asyncio.TimeoutError, RayError):
             pass  # it is killed all the same
         roles = (HOLDER, OPTIMIZER, POOL) if self._settings.has_holder else (OPTIMIZER, POOL)
@@ -139,7 +139,7 @@ class WorkerPool:
                 ray.kill(find(role, self._settings.study))
 
     async def leave(self) -> None:
-        """Do not linger after the study's end: someone wants its name."""
+        """Do not linger after the study's end: another study needs its name."""
         self._leaving.set()
 
     async def close(self) -> None:
@@ -167,7 +167,7 @@ class WorkerPool:
         await self._tell("fail", error)
 
     async def _look_for_starving(self, quiet_s: float) -> None:
-        """Tell once where trials may be waiting for Ray tasks of their own, for which they themselves leave no room."""
+        """Warn once if trials seem to wait for their own Ray tasks, for which they themselves leave no room."""
         if self._has_told_of_starving or quiet_s < self._settings.starving_s or len(self._settings.bundles) > 1:
             return
         num_own = sum(not member.ready for member in self._members.values())
@@ -184,7 +184,7 @@ class WorkerPool:
     # -------------------------------------------------------------------------------------------- how many
 
     async def _resize(self) -> None:
-        """Ask for as many workers as fit now, and for one more: an autoscaler sees only what is asked for."""
+        """Request as many workers as fit now, and one more: an autoscaler sees only requests."""
         async with self._resizing:
             if self._waiting == 0:
                 for name in [name for name, member in self._members.items() if not member.ready]:
@@ -194,10 +194,10 @@ class WorkerPool:
                     self._hire()
 
     async def _wanted(self) -> int:
-        """How many workers to ask for beyond those that were asked for already.
+        """How many further workers to request.
 
-        What is free now tells how many more would fit. One more is asked for all the same, while trials wait: an autoscaler
-        adds a node only for what does not fit, and where nothing grows, the extra request just stays pending.
+        Free resources tell how many more fit. While trials wait, one more is requested all the same: an autoscaler adds a
+        node only for requests that do not fit; without an autoscaler, the extra request just stays pending.
         """
         available = await asyncio.to_thread(ray.available_resources)
         num_ready = sum(member.ready for member in self._members.values())
@@ -206,7 +206,7 @@ class WorkerPool:
             wanted = min(wanted, self._waiting)
         if self._settings.max_concurrent is not None:
             wanted = min(wanted, self._settings.max_concurrent - num_ready)
-        return wanted - (len(self._members) - num_ready)  # those that have been asked for already
+        return wanted - (len(self._members) - num_ready)  # those that were requested already
 
     def _hire(self) -> None:
         name = f"{self._prefix}-{self._hired}"
@@ -226,10 +226,10 @@ class WorkerPool:
         for name in list(self._members):
             self._dismiss(name)
 
-    # -------------------------------------------------------------------------------------------- one of them
+    # -------------------------------------------------------------------------------------------- one worker
 
     async def _tend(self, name: str, member: _Member) -> None:
-        """The life of a worker, from the asking to its end."""
+        """Look after a worker, from its request to its end."""
         try:
             await asyncio.sleep(min(0.5 * 2**self._bad_starts, 30.0) if self._bad_starts else 0.0)
             if name not in self._members:
@@ -281,10 +281,10 @@ class WorkerPool:
 
 
 async def _call(actor: Any, method: str, name: str) -> None:
-    """Call a worker. Where Ray has lost touch with it, call again: then it is dead, or the calls queue up behind it.
+    """Call a worker. If Ray finds it unavailable, call again: then it is dead, or the call is queued behind the first.
 
     Args:
-        name: of its process meanwhile.
+        name: the name of its process during the call.
     """
     while True:
         try:
@@ -295,7 +295,7 @@ async def _call(actor: Any, method: str, name: str) -> None:
 
 
 def worker_environment(bundle: Mapping[str, float]) -> dict[str, str]:
-    """The environment of workers, beside what the job's runtime environment sets."""
+    """The environment variables of workers, in addition to those of the job's runtime environment."""
     already = ray.get_runtime_context().runtime_env.get("env_vars") or {}
     return thread_limits(bundle, already)
 
@@ -305,9 +305,9 @@ def _group_name(study: str, worker: str) -> str:
 
 
 def _remove_groups(study: str) -> None:
-    """Those of an earlier pool, which Ray keeps while the pool may come back."""
+    """Remove the placement groups of an earlier pool, which Ray keeps while that pool may be restarted."""
     for entry in ray.util.placement_group_table().values():
         worker = entry["name"].rpartition(":")[2]  # a study's name may hold colons, a worker's does not
         if _group_name(study, worker) == entry["name"] and entry["state"] != "REMOVED":
-            with suppress(ValueError):  # another namespace's, that of a driver that has gone: it goes with its pool
+            with suppress(ValueError):  # in the namespace of a driver that has gone: Ray removes it with its pool
                 remove_placement_group(ray.util.get_placement_group(entry["name"]))

@@ -1,4 +1,4 @@
-"""The worker pool of a study that ends with its driver: in the driver, where no process has to be started for it."""
+"""The worker pool in the driver's process, for a study that ends with its driver: no process has to be started for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PoolHere:
 
     def close(self) -> None:
         """End all workers, whatever they are doing."""
-        with suppress(RuntimeError):  # it has come to its end by itself
+        with suppress(RuntimeError):  # it has ended by itself
             self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join(_CLOSE_S)
 

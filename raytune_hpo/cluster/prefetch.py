@@ -1,4 +1,4 @@
-"""Prefetching of suggestions: those of slow samplers are computed in another process, ahead of need."""
+"""Prefetching of suggestions: slow samplers compute them in another process, ahead of need."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from raytune_hpo.runtime.plan import RunPlan
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
-LOOK_S = 30.0  # how often it is asked whether a suggestion takes unusually long
-MAX_CRASHES = 5  # in a row, before the study is given up
+LOOK_S = 30.0  # the interval of checks whether a suggestion takes unusually long
+MAX_CRASHES = 5  # in a row, before the study fails
 Sent = TypeVar("Sent", Trial, Suggestion)
 Outcome = Suggestion | Continue | Signal
 _log = logging.getLogger("raytune_hpo")
 
 
 class SamplerReplica:
-    """A replica of the sampler. Lives in a Shell of its own, beside the optimizer."""
+    """A replica of the sampler. Runs in its own Shell, on the optimizer's node."""
 
     def __init__(self, spec: StudySpec, sampler: Sampler, earlier: Sequence[Recalled] = ()) -> None:
         self._seed, self._space = spec.seed, spec.space
@@ -49,7 +49,7 @@ class SamplerReplica:
             self._sampler.recall(source)
 
     def suggest(self, request: SuggestionRequest, told: Sequence[Trial]) -> list[Outcome]:
-        """The suggestions that are asked for, after these further pauses and ends, up to the first that is none."""
+        """Learn from further pauses and ends of trials, then compute suggestions, until an outcome is not a suggestion."""
         for trial in _of_space(told, self._space.received):
             self._tell(trial)
         pending, outcomes = _of_space(request.pending, self._space.received), list[Outcome]()
@@ -64,20 +64,20 @@ class SamplerReplica:
 
 
 def _of_space(things: Sequence[Sent], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> list[Sent]:
-    """Trials or suggestions on their way, their configurations as the space sends or receives them."""
+    """Trials or suggestions with their configurations converted for sending or after receiving."""
     changed = [change(thing.config) for thing in things]
     return [t if t.config is config else replace(t, config=config) for t, config in zip(things, changed, strict=True)]
 
 
 class Prefetcher:
-    """Has suggestions computed while workers wait, and ahead of need.
+    """Has the replica compute suggestions, ahead of need and for workers that wait.
 
     A suggestion computed ahead misses the results that came after it. That costs quality, so only as many are prepared as
-    may be handed out while the next one is computed; none when there is one worker; and one that has missed more results
-    than there are workers is thrown away (``Suggestions.drop_stale``).
+    may be handed out while the next one is computed; none if there is one worker; and one that has missed more results than
+    there are workers is discarded (``Suggestions.drop_stale``).
 
     Args:
-        note: tells whoever follows the study.
+        note: called with notes for users who follow the study.
     """
 
     def __init__(self, plan: RunPlan, desk: AsyncDesk, note: Callable[[str], None]) -> None:
@@ -85,7 +85,7 @@ class Prefetcher:
         self._replica: Any = None
         self._known = 0  # results that the replica knows
         self._duration_s = 0.0
-        self._pace: deque[tuple[float, int]] = deque(maxlen=16)  # when there were how many results
+        self._pace: deque[tuple[float, int]] = deque(maxlen=16)  # (time, number of results)
 
     async def run(self, optimizer: Optimizer) -> None:
         if self._plan.sampler.traits.history_free:
@@ -98,7 +98,7 @@ class Prefetcher:
                 pass
 
     async def _prepare(self, optimizer: Optimizer) -> bool:
-        """Compute suggestions, if any are wanted."""
+        """Compute suggestions, if any are needed."""
         request = await self._desk.commit.do(self._wanted, optimizer)
         if request is None:
             return False
@@ -127,7 +127,7 @@ class Prefetcher:
         return core.suggestions.request(len(self._desk.waiting))
 
     def _num_ahead(self, num_workers: int) -> int:
-        """As many as results come in while suggestions are computed once, and a standard deviation more, for bursts."""
+        """The expected number of results during one computation of suggestions, plus one standard deviation for bursts."""
         (begin, first), (end, last) = self._pace[0], self._pace[-1]
         if self._plan.settings.max_concurrent == 1 or num_workers < 2 or end <= begin:
             return 0

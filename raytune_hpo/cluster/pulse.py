@@ -1,4 +1,4 @@
-"""The pulse of a study: what its optimizer tells its pool."""
+"""The pulse of a study: the status that its optimizer sends to its pool."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 
 class Pulse(NamedTuple):
-    """What a pool must know of its study, every second.
+    """The status of a study that its pool gets every second.
 
     Attributes:
         is_over: the study has ended.
-        num_waiting: trials that wait to be handed out; None: no end of them.
-        hung: workers whose trials were taken from them, and whose processes are to be ended.
-        quiet_s: for how many seconds no trial that runs has reported or ended; 0 while none runs.
+        num_waiting: trials that wait to be handed out; None: unlimited.
+        hung: workers whose trials were ended because they hang, and whose processes are to be ended.
+        quiet_s: for how many seconds no running trial has reported or ended; 0 while none runs.
     """
 
     is_over: bool

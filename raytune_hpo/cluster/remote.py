@@ -1,4 +1,4 @@
-"""Stored studies, read through Ray on the machine that has them."""
+"""Remote storages: stored studies, read through Ray on the machine that has them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROWS_PER_CALL = 5_000
 
 
 class StorageReader:
-    """Opens a storage on its own machine. Lives in a Shell."""
+    """Reads a storage on its own machine. Runs in a Shell."""
 
     def __init__(self, storage: Any) -> None:
         self._storage = open_storage(storage)
@@ -41,7 +41,7 @@ class StorageReader:
 
 
 class RemoteStorage:
-    """The reading half of a Storage, through Ray. Its errors are those of the storage."""
+    """The reading methods of a Storage, through Ray. Raises the errors of the storage."""
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
@@ -51,7 +51,7 @@ class RemoteStorage:
         return rows
 
     def read(self, name: str, start: int = 0) -> Iterator[Fact]:
-        first = self._call("read", name, start, ROWS_PER_CALL)  # at once, so that a missing study is told at once
+        first = self._call("read", name, start, ROWS_PER_CALL)  # at once, so that a missing study raises at once
         return self._rest(name, start, first)
 
     def _rest(self, name: str, start: int, rows: list[Row]) -> Iterator[Fact]:
@@ -78,7 +78,7 @@ class RemoteStorage:
 
 
 def open_remote(storage: Any) -> RemoteStorage:
-    """Stored studies, read where the optimizer would write them: on the cluster's head node."""
+    """Open a storage where the optimizer would write it: on the cluster's head node."""
     connect()
     storage = storage_words(storage)
     reader = hire(

@@ -1,4 +1,4 @@
-"""What a trial needs, in Ray's words, and how many of them fit."""
+"""Resources of trials as Ray's bundles, and how many trials fit."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def actor_options(bundle: Mapping[str, float]) -> dict[str, Any]:
 
 
 def thread_limits(bundle: Mapping[str, float], already: Mapping[str, str]) -> dict[str, str]:
-    """Environment that keeps numeric libraries to the trial's CPUs; what the user set stays."""
+    """Environment variables that limit numeric libraries to the trial's CPUs; those set by the user stay."""
     threads = str(max(1, int(bundle.get("CPU", 1))))
     return {name: threads for name in _THREAD_LIMITS if name not in already}
 
 
 def limit_threads(number: int) -> None:
-    """Libraries that read the environment before us are limited where threadpoolctl is installed."""
+    """Limit the threads of numeric libraries that are loaded already, if threadpoolctl is installed."""
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:
@@ -55,7 +55,7 @@ def limit_threads(number: int) -> None:
 
 
 def room(bundles: Bundles, available: Mapping[str, float]) -> int:
-    """How many trials fit into what is available; a trial that needs nothing counts as one CPU."""
+    """How many trials fit into the available resources; a trial that needs none counts as one CPU."""
     needed: dict[str, float] = {}
     for bundle in bundles:
         for name, amount in bundle.items():
@@ -65,7 +65,7 @@ def room(bundles: Bundles, available: Mapping[str, float]) -> int:
 
 
 def warn_if_infeasible(what: str, resources: Mapping[str, float] | Bundles) -> None:
-    """Say where some bundle fits on no node of the cluster as it is now, were that node empty."""
+    """Warn if some bundle fits on no node of the current cluster, even on an empty one."""
     untyped: Any = ray
     nodes = [node["Resources"] for node in untyped.nodes() if node["Alive"]]
     has_room = [
@@ -78,11 +78,11 @@ def warn_if_infeasible(what: str, resources: Mapping[str, float] | Bundles) -> N
 
 
 def num_requests() -> int:
-    """How many tasks and actors of the whole cluster wait for room; 0 where this Ray does not say."""
+    """How many tasks and actors of the whole cluster wait for room; 0 if this version of Ray does not say."""
     try:
         sdk = importlib.import_module("ray.autoscaler.v2.sdk")
         state = sdk.get_cluster_resource_state(sdk.GcsClient(ray.get_runtime_context().gcs_address))
         return sum(request.count for request in state.pending_resource_requests)
-    except Exception:  # no promise of Ray's: where it is not kept, one hint is missing
+    except Exception:  # not a public API of Ray: without it, only a hint is missing
         _log.debug("this Ray does not say what waits for room", exc_info=True)
         return 0

@@ -1,4 +1,4 @@
-"""Making actors: packing this package, and creating shells with something in them."""
+"""Creation of actors: packs this package, and creates shells with an object in them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from raytune_hpo.cluster import bootstrap
 from raytune_hpo.errors import ClusterError, HpoError
 
 NAMESPACE = "raytune_hpo"
-pickler: Any = ray.cloudpickle  # which has no types
+pickler: Any = ray.cloudpickle  # it is untyped
 OPTIMIZER, POOL, HOLDER = "optimizer", "pool", "holder"  # the roles of a study's named actors
-WORKER, PREFETCHER, READER = "worker", "prefetcher", "reader"  # those of the others
+WORKER, PREFETCHER, READER = "worker", "prefetcher", "reader"  # the roles of the other actors
 HEAD = "node:__internal_head__"
 MAX_INLINE = 60_000  # bytes; Ray keeps arguments below 100 kB with the actor, where a restart finds them
 MAX_CALLS = 10_000  # at the same time, on actors that serve many
-ANSWER_S = 900.0  # longer than a restarted optimizer waits for its journal; then nobody is there
+ANSWER_S = 900.0  # longer than a restarted optimizer waits for its journal; after that, the actor is taken for gone
 
 
 @functools.cache
 def package() -> tuple[str, bytes]:
-    """This package, as what its files add up to and as a zip file."""
+    """This package: the digest of its files, and a zip file."""
     folder = os.path.dirname(raytune_hpo.__file__)
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -41,7 +41,7 @@ def package() -> tuple[str, bytes]:
 
 @functools.cache
 def _shell(kind: type, role: str) -> Any:
-    """A class per role, after which Ray names the process. Not per study: Ray keeps classes, and this package with each."""
+    """The shell class of a role; Ray names processes after it. Not one per study: each class holds the package's bytes."""
     pickler.register_pickle_by_value(bootstrap)
     return ray.remote(type(role.capitalize(), (kind,), {"package": package(), "__module__": bootstrap.__name__}))
 
@@ -60,16 +60,16 @@ def hire(
     """Create an actor.
 
     Args:
-        role: see above; the process's name.
-        target: ``module:Class`` of what lives in it.
+        role: one of the roles above; the process's name.
+        target: ``module:Class`` of the object in it.
         args: its positional arguments, pickled by ``packed``.
-        parcels: further arguments that Ray must see because they hold its references or handles; nothing in them may
-            need this package.
-        needs: what pip shall install where it is missing, see ``bootstrap.install``.
-        environ: set before anything is imported. Not by Ray's ``runtime_env={"env_vars": ...}``: that rules out the
-            idle processes which Ray keeps ready, and starting one takes a second.
-        serves_many: its methods are coroutines, and its ``run`` goes on beside them.
-        options: Ray's.
+        parcels: further arguments that Ray itself must serialise, because they hold its references or handles; nothing in
+            them may need this package.
+        needs: modules to install by pip if they are missing, see ``bootstrap.install``.
+        environ: variables set before anything is imported. Not by Ray's ``runtime_env={"env_vars": ...}``: that rules out
+            the idle processes which Ray keeps ready, and starting one takes a second.
+        serves_many: whether its methods are coroutines, and its ``run`` runs beside them.
+        options: options of the Ray actor.
     """
     kind = bootstrap.AsyncShell if serves_many else bootstrap.Shell
     if serves_many:
@@ -101,12 +101,12 @@ def exists(role: str, study: str) -> bool:
 
 
 def title(role: str, study: str) -> str:
-    """What the system's list of processes shall say after "ray::"."""
+    """The process title, as ``ps`` shows it after "ray::"."""
     return f"{role.capitalize()}:{study}"
 
 
 def set_title(role: str, study: str) -> None:
-    """Have the system's list of processes say what this one is, where Ray can do that."""
+    """Set the title of this process, if this version of Ray can do that."""
     untyped: Any = ray
     if hasattr(untyped._raylet, "setproctitle"):
         untyped._raylet.setproctitle(f"ray::{title(role, study)}")
@@ -126,10 +126,10 @@ def get(ref: Any, timeout_s: float | None = None) -> Any:
 
 
 def answer_of(ref: Any) -> Any:
-    """``get`` of what is answered at once where all is well.
+    """``get`` with a timeout, for calls that are normally answered at once.
 
     Raises:
-        ClusterError: there is no answer, because a node has died, say.
+        ClusterError: there is no answer, for example because a node has died.
     """
     try:
         return get(ref, ANSWER_S)
@@ -141,19 +141,19 @@ def answer_of(ref: Any) -> Any:
 
 
 def plain(error: BaseException) -> BaseException:
-    """The error of ours inside what Ray raised, if there is one, or else what Ray raised."""
+    """Our own error inside an exception of Ray's, if there is one, or else that exception."""
     cause = error.cause if isinstance(error, RayTaskError) else None
     return cause if isinstance(cause, HpoError) else error
 
 
 def is_gone(error: BaseException) -> bool:
-    """Whether Ray says that an actor is dead, rather than that something in it raised."""
+    """Whether an exception of Ray's says that the actor is dead, rather than that its method raised."""
     return isinstance(error, RayError) and not isinstance(error, RayTaskError)
 
 
 def was_restarted() -> bool:
-    """Whether Ray has started the actor that asks again, after a crash."""
-    with warnings.catch_warnings():  # Ray's own code uses what Ray has deprecated
+    """Whether Ray has restarted the current actor after a crash."""
+    with warnings.catch_warnings():  # Ray's own code calls what Ray has deprecated
         warnings.simplefilter("ignore")
         return bool(ray.get_runtime_context().was_current_actor_reconstructed)
 

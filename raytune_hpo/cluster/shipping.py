@@ -1,4 +1,4 @@
-"""How objectives and other big things travel: once, and kept by someone who stays."""
+"""Shipping of objectives and other big objects: sent once, and kept by an actor that outlives the driver."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ CODE = "code"
 
 
 class Holder:
-    """Owns the big things of a study, so that they outlive their driver and every restart. Lives in a Shell.
+    """Owns a study's big objects, so that they outlive their driver and every restart. Runs in a Shell.
 
     Args:
-        orphan_s: after so long without a call it ends, unless there is a pool; its driver did not live to create one.
-            None: its driver ends it, or takes it along.
+        orphan_s: after so long without a call it ends, unless there is a pool: its driver died before creating one.
+            None: it ends with its driver.
     """
 
     def __init__(self, study: str, orphan_s: float | None = None) -> None:
@@ -42,12 +42,12 @@ class Holder:
                 ray.kill(find(HOLDER, self._study))
 
     def idle_s(self) -> float:
-        """For how many seconds nothing has been brought here."""
+        """Seconds since the last call."""
         last = self._last_call
         return 0.0 if last is None else time.monotonic() - last
 
     def keep(self, key: str, borrowed: list[Any]) -> None:
-        """Put the value behind a driver's reference again, as one's own."""
+        """Put the value behind a driver's reference into the object store again, owned by this actor."""
         self._last_call = None
         try:
             self._refs[key] = ray.put(ray.get(borrowed[0]))
@@ -62,10 +62,10 @@ class Holder:
 
 
 class Keeper:
-    """A driver's way to a study's Holder, which is created when there is something to hold.
+    """A driver's access to a study's Holder, which is created when it is first needed.
 
     Args:
-        create: creates it.
+        create: creates the Holder.
     """
 
     def __init__(self, create: Callable[[], Any]) -> None:
@@ -88,11 +88,11 @@ class Keeper:
 
 @dataclass(frozen=True, kw_only=True)
 class Parcel:
-    """An objective on its way.
+    """An objective, packed for sending.
 
     Attributes:
-        code: pickled; None where it is big, and the holder has it.
-        parameters: the names of what the holder has for ``with_parameters``.
+        code: the pickled objective; None if it is big, and the holder has it.
+        parameters: the names of the arguments of ``with_parameters``, which the holder has.
     """
 
     code: bytes | None
@@ -100,7 +100,7 @@ class Parcel:
 
 
 def pack_objective(objective: Any, keeper: Keeper) -> Parcel:
-    """The objective as a parcel; what is big goes to the holder.
+    """Pack an objective as a parcel; big objects go to the holder.
 
     Raises:
         SpecError: something in it cannot be sent to another process.
@@ -141,7 +141,7 @@ def unpack_objective(parcel: Parcel, refs: Mapping[str, Any]) -> Objective:
 
 
 def cannot_load(what: str, error: Exception) -> str:
-    """Why workers cannot load something, and the way out."""
+    """A message that says why workers cannot load something, and the way out."""
     return (
         f"workers cannot load {what}: {type(error).__name__}: {_first_line(error)}; what it imports must be installed on "
         f"every node, or sent there with ray.init(runtime_env={{'py_modules': [...], 'pip': [...]}})"
@@ -158,7 +158,7 @@ def holder_lost() -> ClusterError:
 def _pickled(objective: Any) -> bytes:
     try:
         data: bytes = pickler.dumps(objective)
-    except Exception as error:  # pickling runs strangers' code
+    except Exception as error:  # pickling runs users' code, which may raise anything
         culprit = _culprit(objective)
         raise SpecError(
             f"the objective is sent to other processes, which {culprit or 'something in it'} does not allow "
@@ -168,7 +168,7 @@ def _pickled(objective: Any) -> bytes:
 
 
 def _culprit(objective: Any) -> str | None:
-    """The name of what cannot be pickled, among what a function refers to."""
+    """The name of an object that cannot be pickled, among those to which a function refers."""
     function = getattr(objective, "__func__", objective)
     code = getattr(function, "__code__", None)
     if code is None:
@@ -180,7 +180,7 @@ def _culprit(objective: Any) -> str | None:
     for name, value in held.items():
         try:
             pickler.dumps(value)
-        except Exception:  # whatever its pickling raises: this is the one
+        except Exception:  # its pickling raises: this is the one
             return f"{name!r} (a {type(value).__name__})"
     return None
 

@@ -1,4 +1,4 @@
-"""A worker as an actor: the loop of runtime.worker, a channel through Ray, and a watch over each trial's time."""
+"""A worker as a Ray actor: the loop of runtime.worker, a channel through Ray, and a watchdog for each trial's time limit."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from raytune_hpo.runtime.trial_run import timed_out
 from raytune_hpo.runtime.wire import ReportRow, pack_ended, unpack_answer, unpack_lease, unpack_parameter
 from raytune_hpo.runtime.worker import MAX_LEASE, Worker
 
-BACKSTOP_S = 10.0  # how much later a trial is ended that does not even let the watch run
-TELL_S = 10.0  # how long the watch tries to say why
+BACKSTOP_S = 10.0  # how much later a trial is ended that keeps even the watchdog from running
+TELL_S = 10.0  # how long the watchdog tries to tell why
 TIMED_OUT, TERMINATED = 3, 143  # exit codes
 _STDERR = 2
 _UNAVAILABLE_S = 0.5
@@ -38,12 +38,12 @@ _log = logging.getLogger("raytune_hpo")
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings:
-    """What a worker must know.
+    """The settings of a worker.
 
     Attributes:
-        once: it runs a single trial and ends.
+        once: whether it runs a single trial and ends.
         checkpoint_every_s: see ``Tuner``.
-        num_threads: for numeric libraries that were loaded before the environment could limit them.
+        num_threads: the limit for numeric libraries that were loaded before the environment could limit them.
     """
 
     parcel: Parcel
@@ -55,11 +55,11 @@ class WorkerSettings:
 
 
 class TrialWorker:
-    """Lives in a Shell.
+    """Runs trials in a Shell.
 
     Args:
-        optimizer: the handle of its actor.
-        refs: to what the holder has.
+        optimizer: the optimizer's actor handle.
+        refs: references to the objects of the holder.
     """
 
     def __init__(self, name: str, settings: WorkerSettings, optimizer: Any, refs: Mapping[str, Any]) -> None:
@@ -90,8 +90,8 @@ class TrialWorker:
     def work(self) -> None:
         """Run trials until the study is over."""
         assert self._worker is not None
-        # Ray ends workers so when their node or pool goes. Its own handler would raise SystemExit inside the objective,
-        # which would look like a failure of the trial; this way it is handed out again.
+        # Ray sends SIGTERM when a worker's node or pool goes. Its own handler would raise SystemExit inside the objective,
+        # which would look like a failure of the trial; this way the trial is handed out again.
         signal.signal(signal.SIGTERM, lambda number, frame: os._exit(TERMINATED))
         if self._settings.trial_timeout_s is not None:
             watch = _Watch(self._worker, self._channel, self._settings.trial_timeout_s)
@@ -106,7 +106,7 @@ class RayChannel:
     Ray repeats them while the optimizer is being restarted; each is safe to repeat.
 
     Args:
-        once: after the first trial the study is over, as far as this worker is concerned.
+        once: whether to tell the worker after its first trial that the study is over.
     """
 
     def __init__(self, optimizer: Any, *, once: bool) -> None:
@@ -141,7 +141,7 @@ class RayChannel:
         return bool(self._say("hold", number))
 
     def call(self, method: str, *args: Any, timeout_s: float | None = None) -> Any:
-        """Through Ray."""
+        """Call the optimizer through Ray."""
         while True:
             try:
                 return get(self._optimizer.call.remote(method, *args), timeout_s)
@@ -149,7 +149,7 @@ class RayChannel:
                 time.sleep(_UNAVAILABLE_S)
 
     def _say(self, method: str, *args: Any) -> Any:
-        """Over the direct connection. Where it breaks, through Ray, and the next time over a new one."""
+        """Call the optimizer over the direct connection; if it breaks, through Ray, and next time over a new connection."""
         if self._connection is None and self._wants_connection:
             self._connect()
         connection = self._connection
@@ -173,14 +173,14 @@ class RayChannel:
 
 
 class _Watch:
-    """Ends this process when a trial takes too long; the others of its lease are handed out again."""
+    """A watchdog, which ends this process when a trial takes too long; the others of its lease are handed out again."""
 
     def __init__(self, worker: Worker, channel: RayChannel, limit_s: float) -> None:
         self._worker, self._channel, self._limit_s = worker, channel, limit_s
 
     def run(self) -> None:
         while True:
-            # A dead man's handle: an objective that holds the interpreter's lock keeps this thread from pulling it.
+            # The backstop: an objective that holds the interpreter's lock keeps this thread from running.
             faulthandler.dump_traceback_later(self._limit_s + BACKSTOP_S, exit=True, file=_STDERR)
             run = self._worker.run
             left_s = self._limit_s if run is None else self._limit_s - run.elapsed_s

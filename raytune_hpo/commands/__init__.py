@@ -1,16 +1,16 @@
-"""Programs as objectives: launched, limited and measured, by the command line and by ``hpo.Command``.
+"""Programs as objectives: launched, limited and measured, for ``hpo.Command`` and ``raytune-hpo command``.
 
-template, shell_text      the command, and how values get into it
-launcher, launching       one run: a small process that starts the program, and the call that has it do so
+template, shell_text      the command line, and the substitution of values into it
+launcher, launching       one run: a small process that starts the program, and the call that starts that process
 control_groups            cgroups, where a folder has been delegated
-program                   a command with all that is around it, and why a run is a failure
-metric_specs              what is measured of it
-repeating                 how often it runs
-surroundings              what else the machine does; measuring_slots: one measurement at a time
+program                   a command with its hooks, and why a run is a failure
+metric_specs              the metrics of a run
+repeating                 how often a configuration runs
+surroundings              other load on the machine; measuring_slots: one measurement at a time
 command_values            names, values, the environment
 command                   ``Command``, the objective
-parameters, inputs        spaces and instances as they are typed; aggregating: other than means over the latter
-answering                 what a search says: the command to use, and by how much it is better
+parameters, inputs        spaces and inputs as they are typed; aggregating: aggregates over inputs other than means
+answering                 the answer of a search: the command to use, and by how much it is better
 searching                 the whole of ``raytune-hpo command``
 """
 

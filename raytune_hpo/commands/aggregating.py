@@ -1,4 +1,4 @@
-"""Aggregates over inputs that are no plain means: weighted ones, sums, geometric means, the worst."""
+"""Aggregates over inputs other than plain means: weighted means, sums, geometric means, the worst."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAYS = ("mean", "geomean", "sum", "worst")
 
 
 class OverInputs:
-    """A command on all its inputs, as an objective of a configuration alone: its metrics are aggregates over them.
+    """An objective that runs a command on all its inputs, and aggregates its metrics over them.
 
     After each input the aggregate so far is reported, as a step.
 

@@ -1,4 +1,4 @@
-"""Answers: the command to use, what it is worth, and by how much it beats the baseline."""
+"""Answers of searches: the command to use, its value, and by how much it beats the baseline."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ _PREFERENCE = re.compile(r"\s*(?P<name>[^=]+?)\s*=\s*(?P<end>small|large)\s*(?:,
 
 @dataclass(frozen=True, kw_only=True)
 class Preference:
-    """Which of several configurations that are tied to recommend: that with the smallest, or largest, value of a parameter.
+    """How ties are broken: recommend the configuration with the smallest, or largest, value of a parameter.
 
     Attributes:
-        share: how much worse than the best a configuration may be to count as tied, beside those that noise ties.
+        share: how much worse than the best a configuration may be and still count as tied, as a share; those that cannot be
+            told apart by their noise are tied in any case.
     """
 
     name: str
@@ -68,11 +69,11 @@ class Preference:
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """How many times better than the baseline; of two values in one metric.
+    """The ratio of the baseline's value and a configuration's in one metric: how many times better it is.
 
     Attributes:
-        interval: at 95 %, from pairs that ran one after the other; None where there are too few.
-        n: how many pairs.
+        interval: at 95 %, from pairs of runs one after the other; None if there are too few.
+        n: the number of pairs.
     """
 
     value: float
@@ -86,16 +87,16 @@ class Ratio:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a search over the configurations of a command found.
+    """The answer of a search over the configurations of a command.
 
     Attributes:
-        trial: that of the recommended configuration; with several goals one of the front.
-        words: the command to use.
-        value: in the first metric; ``interval`` at 95 %, None where it was measured only once; ``n`` fresh measurements.
-        ratio: to the baseline, None where there is none.
-        scaling: of a preferred count.
+        trial: the trial of the recommended configuration; with several goals, one of the front.
+        words: the command to use, as a list of words.
+        value: its value in the first metric; ``interval`` at 95 %, None if measured only once; ``n`` fresh measurements.
+        ratio: the ratio to the baseline; None if there is none.
+        scaling: the scaling law of the preferred parameter, if that is a count.
         by_size: the best trial for each class of inputs by size, and its value there.
-        notes: what a reader should know, in sentences.
+        notes: remarks for the reader, in sentences.
     """
 
     results: Results
@@ -162,13 +163,13 @@ def answer_of(
     """The answer of a search, after its repeats if there are any.
 
     Args:
-        baseline: the number of its trial.
+        baseline: the number of the baseline's trial.
 
     Raises:
         NoCompletedTrial: there is nothing to recommend.
     """
     goal = results.goals[0]
-    candidate = None if confirmation is None else _preferred(confirmation, preference)
+    candidate = None if confirmation is None else _preferred(confirmation, results, preference)
     if candidate is not None:
         trial, value, n = results[candidate.numbers[0]], candidate.mean, candidate.n
         interval = _interval(candidate, len(confirmation.candidates) if confirmation is not None else 1)
@@ -195,7 +196,7 @@ def _span(interval: tuple[float, float]) -> str:
 
 
 def _interval(candidate: ConfirmedCandidate, k: int) -> tuple[float, float] | None:
-    """The interval of a candidate; on the logarithmic scale for what cannot be negative, as a time."""
+    """The interval of a candidate; computed on the logarithmic scale for metrics that cannot be negative, such as times."""
     values = list(candidate.by_repeat.values())
     if not values or min(values) <= 0:
         return candidate.interval
@@ -204,7 +205,7 @@ def _interval(candidate: ConfirmedCandidate, k: int) -> tuple[float, float] | No
 
 
 def tied(results: Results, preference: Preference) -> Trial:
-    """The preferred one of the feasible trials that are within the preference's share of the best."""
+    """The preferred trial among the feasible ones within the preference's share of the best."""
     goal, best = results.goals[0], results.best_trial
     reach = abs(best.metrics[goal.metric]) * preference.share
     near = [t for t in results.feasible if goal.loss(t.metrics[goal.metric] - best.metrics[goal.metric]) <= reach]
@@ -217,9 +218,29 @@ def _preferred_trial(results: Results, preference: Preference | None) -> Trial:
     return results.best_trial if preference is None else tied(results, preference)
 
 
-def _preferred(confirmation: Confirmation, preference: Preference | None) -> ConfirmedCandidate:
-    """The best candidate, or the preferred one of those that are tied with it."""
-    best, goal = confirmation.best, confirmation.goals[0]
+def mean_of_all(fresh: float, num_fresh: int, searched: float, num_searched: int) -> float:
+    """The mean of a configuration over its runs in the search and at the end, by which the best is chosen.
+
+    The value that is reported for it is the mean of the fresh runs alone: those of the search are biased by the choice.
+    """
+    return (num_fresh * fresh + num_searched * searched) / (num_fresh + num_searched)
+
+
+def _best(confirmation: Confirmation, results: Results) -> ConfirmedCandidate:
+    """The best candidate that does not fail more often than not."""
+
+    def loss(candidate: ConfirmedCandidate) -> float:
+        num_searched = sum(int(results[number].metrics.get("runs", 1)) for number in candidate.numbers)
+        mean = mean_of_all(candidate.mean, candidate.n, candidate.search_value, num_searched)
+        return confirmation.goals[0].loss(mean)
+
+    sound = [candidate for candidate in confirmation.candidates if candidate.n and candidate.n >= candidate.num_failed]
+    return min(sound, key=loss, default=confirmation.best)
+
+
+def _preferred(confirmation: Confirmation, results: Results, preference: Preference | None) -> ConfirmedCandidate:
+    """The best candidate, or the preferred one among those tied with it."""
+    best, goal = _best(confirmation, results), confirmation.goals[0]
     if preference is None:
         return best
     reach = abs(best.mean) * preference.share
@@ -246,7 +267,7 @@ def _ratio(
 
 
 def _scaling(results: Results, preference: Preference, goal: Goal) -> Scaling | None:
-    """The law of a count, over the best that each of its values came to; of times only."""
+    """The scaling law of a count, fitted to the best time for each of its values; None if the goal is not a time."""
     if goal.metric != "time":
         return None
     best: dict[float, float] = {}
@@ -258,9 +279,9 @@ def _scaling(results: Results, preference: Preference, goal: Goal) -> Scaling | 
 
 
 def best_by_size(results: Results, inputs: Sequence[Any]) -> dict[str, tuple[Trial, float]]:
-    """The best trial for each class of inputs whose sizes have one order of magnitude, and its mean value there.
+    """The best trial for each size class of inputs (one order of magnitude), and its mean value there.
 
-    Empty where all inputs are of one class. A trial counts in a class when it was measured on all of it.
+    Empty if all inputs are in one class. A trial counts in a class if it was measured on all inputs of it.
     """
     classes: dict[int, list[str]] = {}
     for item in inputs:

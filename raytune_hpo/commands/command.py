@@ -1,4 +1,4 @@
-"""Command: a program as an objective, measured as often as it takes to tell it from the best."""
+"""Command: a program as an objective, run as often as needed to tell a configuration from the best."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _SHOWN = 4_000  # characters of each stream that are kept with a trial
 class Command:
     """A program as an objective: ``hpo.tune(hpo.Command("xz -{level} -T{threads} ...", metrics="time"), space)``.
 
-    A trial is one configuration, run once, and again only while its metric cannot be told from the best one's (at most as
-    often as ``repeats`` says); it has the median. Only the command itself is measured, by a launcher process of its own,
-    which also ends what it has started and left.
+    A trial runs one configuration once, and again only while its metric cannot be told from the best one's (at most
+    ``repeats`` times); its value is the median. Only the command itself is measured, by a separate launcher process, which
+    also ends processes that the command leaves behind.
 
     Args:
         template: the command, as a text that is split as a shell would do it, or as a list of words. ``{name}`` inside a
@@ -47,28 +47,28 @@ class Command:
             ``NAME=A/B``, ``throughput=N/time``, ``p50 p99 max jitter``, ``size_mb:PATH``; the goals of a study.
         mode: "min" or "max", or a list; by default that of each metric (throughput is maximised).
         constraints: outcome constraints on metrics, like ``["peak_mb <= 2000"]``.
-        measured: further metrics, which are no goals.
-        work: how much one run gets done, for the metric ``throughput``.
-        shell: run the text by a shell ("bash"); values are quoted, and refused where quotes would not hold.
-        stdin: a file that it reads, with places as in the template.
-        setup, prepare, check, cleanup: commands around it: once for a trial, before each run, after each run with its output
-            as input (a failure is the trial's failure), after each run whatever happened.
+        measured: further metrics, which are not goals.
+        work: the amount of work of one run, for the metric ``throughput``.
+        shell: the shell that runs the text ("bash"); values are quoted, and refused where quoting would not be safe.
+        stdin: a file for its standard input, with placeholders as in the template.
+        setup, prepare, check, cleanup: hooks: commands that run once for a trial; before each run; after each run, with its
+            output as input (if it fails, so does the trial); and after each run in any case.
         warmup: runs of each trial that are not measured.
         repeats: 5, or "1..3": at least, and at most.
-        rel_error: the half-width of a value's interval, as a share of it, at which repeating ends.
-        ok_exit: exit codes that are no failures.
-        timeout_s: seconds after which a run is ended, and failed.
-        cap: end a run that takes so many times as long as the best one, as pruned; for the metric ``time``.
-        memory_mb, cpus, nice, files: limits: memory in 10^6 bytes, of all its processes together; how many CPUs; how much it
-            stands back behind others; open files.
+        rel_error: the half-width of a value's interval, as a share of the value, at which repeating ends.
+        ok_exit: exit codes that are not failures.
+        timeout_s: seconds after which a run is ended, and fails.
+        cap: prune a run once it takes this many times as long as the best one; for the metric ``time``.
+        memory_mb, cpus, nice, files: limits: memory in 10^6 bytes, of all its processes together; the number of CPUs; the
+            niceness; the number of open files.
         when_busy: "measure" (flag disturbed runs, and run them once more), "wait:60s", or "fail".
         parallel: how many measurements one machine takes at a time, of all studies together.
-        uses: what runs must not share, like "port:8080" or "file:{out}": no two measurements that use the same run at once.
-        cwd, env: its folder, and what is added to its environment.
-        reads_environment: it takes parameters from its environment, so that they need not be in the template.
+        uses: exclusive resources, like "port:8080" or "file:{out}": two measurements that use the same never run at once.
+        cwd, env: its working directory, and additions to its environment.
+        reads_environment: whether it reads parameters from its environment, so that they need not be in the template.
 
     Raises:
-        SpecError: naming the rule, what came, and the way out.
+        SpecError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
 
     def __init__(
@@ -128,13 +128,13 @@ class Command:
         self._lock = threading.Lock()
         self.__name__ = os.path.basename(self.program.template.text.split()[0])
 
-    # -------------------------------------------------------------------------------------------- what a Tuner asks
+    # -------------------------------------------------------------------------------------------- for the Tuner
 
     def study_settings(self, runtime: str) -> dict[str, Any]:
-        """Keywords of Tuner that follow from it; the user's own come first.
+        """Default keyword arguments of Tuner for this command; the user's take precedence.
 
         Args:
-            runtime: on Ray each machine sees to it that it measures one thing at a time, so that many may be under way.
+            runtime: on Ray, each machine limits its own measurements, so that many trials may run at once.
         """
         return {
             "metric": [metric.name for metric in self._goals],
@@ -150,7 +150,7 @@ class Command:
             is_here: whether it will run on this machine, where its programs must be.
 
         Raises:
-            SpecError: a parameter is not known or not used, or a program is missing.
+            SpecError: a parameter is unknown or unused, or a program is missing.
         """
         self.program.check_names(spec.space)
         if is_here:
@@ -165,7 +165,7 @@ class Command:
         return "peak_mb" in about or self.program.limits.memory_mb is not None
 
     def warnings(self, spec: StudySpec) -> list[str]:
-        """What may go wrong with it, in sentences."""
+        """Warnings about the command, in sentences."""
         found = list(self.program.template.warnings)
         for name in self.program.option_like(spec.space):
             found.append(f"values of {name!r} begin with '-' and would be taken for options; write --option={{{name}}}")
@@ -181,12 +181,12 @@ class Command:
         return self._metrics
 
     def words(self, config: Mapping[str, Any]) -> list[str]:
-        """The command of a configuration, ready to be run; what only a run knows stays a name in braces."""
+        """The command for a configuration, as a list of words; placeholders that only a run can fill stay in braces."""
         own = {name: f"{{{name}}}" for name in command_values.OWN_NAMES}
         return self.program.template.filled({**own, **command_values.values_of(config)})
 
     def once(self) -> Command:
-        """The same command, run once for each call, with nothing capped."""
+        """The same command, run once for each call, without a cap."""
         other = Command.__new__(Command)
         other.__dict__.update(self.__dict__, _rule=RepeatRule(low=1, high=1), _cap=None, _contests={})
         return other
@@ -202,7 +202,7 @@ class Command:
 
         Raises:
             ObjectiveError: it failed.
-            TrialStopped: it was stopped by what it reported, or because it took too long beside the best.
+            TrialStopped: it was stopped at a report, or because it took too long compared with the best.
         """
         with tempfile.TemporaryDirectory(prefix="raytune-hpo-") as folder:
             measurement = _Measurement(self, config, instance, seed, Path(folder))
@@ -210,7 +210,7 @@ class Command:
                 return measurement.result()
 
     def contest(self, instance: Any) -> Contest:
-        """What has been measured on an instance by this process."""
+        """The contest of all configurations that this process has measured on an instance."""
         with self._lock:
             goal = make_goals(self._goals[0].name, self._mode[0])[0]
             return self._contests.setdefault(str(instance), Contest(self._rule, goal))
@@ -226,7 +226,7 @@ class Command:
 
 
 class _Measurement:
-    """One configuration on one instance: its runs, one after the other."""
+    """The measurement of one configuration on one instance: its runs, one after the other."""
 
     def __init__(
         self, command: Command, config: Mapping[str, Any], instance: Any, seed: int | None, scratch: Path
@@ -245,10 +245,10 @@ class _Measurement:
         self._samples: dict[str, list[float]] = {metric.name: [] for metric in command.metrics}
         self._peak_by, self._num_disturbed, self._others = "", 0, list[float]()
         self._num_left = 0
-        self._num_first: dict[str, int] = {}  # samples of the first run
+        self._num_first: dict[str, int] = {}  # the number of samples of the first run
 
     def resources(self) -> list[str]:
-        """What this configuration must not share with another one that is measured."""
+        """The exclusive resources of this configuration."""
         return [] if self._program.uses is None else self._program.uses.filled(self._of_repeat(0)[0])
 
     def result(self) -> dict[str, Any]:
@@ -271,12 +271,12 @@ class _Measurement:
         return self._metrics(around, num_runs)
 
     def _forget_first(self) -> None:
-        """Leave out the first run, which others disturbed while the second was not."""
+        """Discard the first run, which was disturbed by other load, while the second was not."""
         for name, num in self._num_first.items():
             del self._samples[name][:num]
 
     def _of_repeat(self, repeat: int) -> tuple[dict[str, Any], dict[str, str]]:
-        """The values and the environment of a run."""
+        """The placeholders' values and the environment of a run."""
         seed = self._seed
         if seed is None or repeat:
             seed = int(derive(self._seed or 0, "command", repeat).integers(_SEEDS))
@@ -288,7 +288,7 @@ class _Measurement:
         )
 
     def _measure(self, repeat: int, contest: Contest) -> bool:
-        """Run once; whether others disturbed it."""
+        """Run once, and return whether other load disturbed the run."""
         command = self._command
         command._when_busy(surroundings.load_now)
         values, env = self._of_repeat(repeat)
@@ -329,7 +329,7 @@ class _Measurement:
         return is_disturbed
 
     def _heard(self, line: str) -> None:
-        """A report of the running program, which may end it."""
+        """Pass on a report of the running program; the verdict may end it."""
         if self._run is None:
             return
         if self._instance is not None:
@@ -338,7 +338,7 @@ class _Measurement:
         report(metrics, step=step)
 
     def _stop_at(self, limit: float) -> None:
-        """End the trial as pruned: it took longer than the best ones allow."""
+        """End the trial as pruned: it ran into the cap."""
         if self._run is not None and self._instance is None:
             report({self._command.metrics[0].name: limit, "capped": True})
         raise TrialStopped(f"the command took longer than {limit:g} s")
@@ -360,7 +360,7 @@ class _Measurement:
         return {**found, **({"limits": limits} if limits else {}), "context": around}
 
     def _keep_output(self, values: Mapping[str, Any], ran: Ran) -> None:
-        """Show the command and the end of what it printed, where the output of a trial is kept."""
+        """Print the command and the end of its output, which go into the trial's output."""
         if self._run is None:
             return
         words = self._program.template.filled(values)
@@ -406,12 +406,12 @@ def _checked_cap(cap: float | None, metric: str) -> float | None:
 def _with_constrained(
     goals: Sequence[MetricSpec], constraints: Sequence[str], measured: Sequence[str], work: float | None
 ) -> tuple[MetricSpec, ...]:
-    """All that is measured: the goals, what else was asked for, and what constraints are about, each once."""
+    """All metrics: the goals, the further ones that were asked for, and those of constraints, each once."""
     further = parsed_metrics(measured, work) if measured else ()
     found = {metric.name: metric for metric in (*goals, *further)}
     for constraint in make_constraints(constraints):
         if constraint.metric not in found:
             found[constraint.metric] = parsed_metrics(constraint.metric, work)[0]
-    for spec in ("time", "cpu", "peak_mb"):  # which are there for nothing
+    for spec in ("time", "cpu", "peak_mb"):  # they cost nothing to measure
         found.setdefault(spec, parsed_metrics(spec)[0])
     return tuple(found.values())

@@ -1,4 +1,4 @@
-"""Values by the names that a command may use for them, and the environment that it gets."""
+"""Names and values of parameters for commands, and their environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OWN_NAMES = ("instance", "seed", "repeat", "trial", "attempt")
 def values_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a configuration by name.
 
-    What stands below another parameter is ``codec/crf``, and ``crf`` as well, unless two are called that.
+    A parameter below another one is ``codec/crf``, and also ``crf`` unless two have that name.
     """
     found = dict(flattened(config))
     lasts = [name.rpartition("/")[2] for name in found]
@@ -50,12 +50,12 @@ def _paths(node: Node, path: str) -> Iterator[str]:
 def environment(
     values: Mapping[str, Any], config: Mapping[str, Any], scratch: Path, base: Mapping[str, str]
 ) -> dict[str, str]:
-    """The environment of a program: each value as ``HPO_<name>``, what is known of the run as ``HPO_TRIAL`` and so on, and
-    ``HPO_CONFIG``, a file with the configuration as JSON.
+    """The environment of a program: values as ``HPO_<name>``, the run's number and so on as ``HPO_TRIAL`` ..., and
+    ``HPO_CONFIG``, the path of a JSON file with the configuration.
 
     Args:
         scratch: the folder in which the file is written.
-        base: what it has beside.
+        base: the environment to which these are added.
     """
     file = scratch / "config.json"
     file.write_text(json.dumps(config, default=str), encoding="utf-8")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-FOLDER_VARIABLE = "RAYTUNE_HPO_CGROUP"  # a delegated folder, where it is not this process's own group
+FOLDER_VARIABLE = "RAYTUNE_HPO_CGROUP"  # names a delegated folder other than this process's own group
 ROOT = Path("/sys/fs/cgroup")
 _PERIOD_US = 100_000
 
 
 def delegated(root: Path = ROOT, own: Path = Path("/proc/self/cgroup")) -> Path | None:
-    """A folder below which this process may make groups that limit and count memory; None where there is none."""
+    """A folder in which this process may create groups that limit and account memory; None if there is none."""
     named = os.environ.get(FOLDER_VARIABLE)
     if named is not None:
         folder = Path(named)
@@ -29,7 +29,7 @@ def delegated(root: Path = ROOT, own: Path = Path("/proc/self/cgroup")) -> Path 
 
 
 def made(name: str, memory_mb: float | None, cpus: int | None) -> str | None:
-    """A group for one run, with its limits; None where there can be none."""
+    """Create a group for one run, with its limits; None if that is not possible."""
     folder = delegated()
     if folder is None:
         return None
@@ -41,16 +41,16 @@ def made(name: str, memory_mb: float | None, cpus: int | None) -> str | None:
             (group / "memory.swap.max").write_text("0")
         if cpus is not None:
             (group / "cpu.max").write_text(f"{cpus * _PERIOD_US} {_PERIOD_US}")
-    except OSError:  # a controller that was not delegated: the other limits are there
+    except OSError:  # this controller was not delegated; the other limits still hold
         remove(str(group))
         return None
     return str(group)
 
 
 def remove(group: str | None) -> None:
-    """Remove a group whose processes have ended."""
+    """Remove a group, after its processes have ended."""
     if group is not None:
         try:
             os.rmdir(group)
         except OSError:
-            return  # something in it is still ending; an empty group costs nothing
+            return  # a process in it is still ending; an empty group that stays costs nothing

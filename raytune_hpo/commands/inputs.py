@@ -17,9 +17,9 @@ class Input(str):
     """An input that a command is measured on: its name, which a study keeps.
 
     Attributes:
-        path: what ``{instance}`` stands for; by default the name.
-        size: how large it is, in whatever unit; None where nobody knows.
-        weight: how much it counts in means and sums.
+        path: the value of ``{instance}``; by default the name.
+        size: its size, in any unit; None if unknown.
+        weight: its weight in means and sums.
     """
 
     path: str
@@ -36,11 +36,11 @@ class Input(str):
 
 
 def read_inputs(texts: Sequence[str], cwd: str | os.PathLike[str] = ".") -> list[Input] | int:
-    """The inputs that were typed: patterns of files (``data/*.txt``), ``@FILE`` with an input on each line (a JSON object
-    of ``name``, ``path``, ``size`` and ``weight``, or a path), or a number of seeds.
+    """Read inputs as they were typed: patterns of files (``data/*.txt``), ``@FILE`` with an input on each line (a path, or
+    a JSON object of ``name``, ``path``, ``size`` and ``weight``), or a number of seeds.
 
     Raises:
-        SpecError: a pattern that no file matches, a list that cannot be read, or a number beside others.
+        SpecError: no file matches a pattern, a list cannot be read, or a number is mixed with other inputs.
     """
     if len(texts) == 1 and texts[0].isdigit() and not os.path.exists(os.path.join(cwd, texts[0])):
         return int(texts[0])
@@ -87,6 +87,6 @@ def _entry(line: str, where: str, cwd: str | os.PathLike[str]) -> Input:
 
 
 def _size(path: str, cwd: str | os.PathLike[str]) -> float | None:
-    """The size of a file in bytes; None where there is none, and the input is something else."""
+    """The size of a file in bytes; None if the input is not a file."""
     place = os.path.join(cwd, path)
     return float(os.path.getsize(place)) if os.path.isfile(place) else None

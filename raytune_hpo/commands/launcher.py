@@ -1,13 +1,13 @@
-"""Launcher: a small process of its own that starts one program, watches it, ends it and measures it.
+"""Launcher: a small separate process that starts one program, watches it, ends it and measures it.
 
-It must be small, because a child's peak memory as the kernel counts it begins with that of the process it was forked from: a
-program of 8 MB started from a Python of 400 MB has "used" 400. So this file imports the standard library only, and little of
-that; ``launching`` sends it as compiled code to ``python -I -S``.
+It must be small, because the kernel's peak memory of a child starts at that of the process from which it was forked: a
+program of 8 MB started from a Python of 400 MB has "used" 400. So this file imports only a little of the standard library;
+``launching`` sends it as compiled code to ``python -I -S``.
 
-File descriptor 0 is the control pipe: a job comes first, later single bytes that ask to end the program, and its end means
-that whoever asked is gone, so the program ends too. File descriptor 1 carries the frames that answer. The launcher is the
-sub-reaper of everything that the program starts: what leaves its group or its session is found all the same, and signals go
-only to processes that have not been reaped, so that no number can have been given to somebody else meanwhile.
+File descriptor 0 is the control pipe: a job comes first, later single bytes that ask to end the program; when it closes, the
+caller is gone, so the program is ended too. File descriptor 1 carries the answers, as frames. The launcher is the sub-reaper
+of everything that the program starts: processes that leave its group or session are found all the same, and signals go only
+to processes that have not been reaped, so that no process id can have been reused meanwhile.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-STOP = b"s"  # on the control pipe: end the program, first politely
+STOP = b"s"  # on the control pipe: end the program, first with SIGTERM
 HEAD_BYTES = TAIL_BYTES = 65_536  # of each stream that are kept
-LEFTOVER_GRACE_S = 1.0  # for what a program has left running when it ends by itself
-SAMPLE_S = 0.05  # between two looks at the memory of the tree
+LEFTOVER_GRACE_S = 1.0  # for processes that a program has left running when it ends by itself
+SAMPLE_S = 0.05  # between two samples of the memory of the process tree
 MAX_LINE = 65_536  # bytes of a report
-MAX_FILE = 2**30  # bytes of a stream that are written to a file for a check
+MAX_FILE = 2**30  # bytes of a stream that are written to a file for the hook ``check``
 _CHUNK = 65_536
 _SUBREAPER, _PARENT_DEATH_SIGNAL = 36, 1  # of prctl
 _LIBC: Any = None
@@ -39,27 +39,27 @@ _LIBC: Any = None
 
 def main(job: dict[str, Any]) -> None:
     """Run a job (see ``launching.Job``) and answer with frames."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is heard by whoever asked, who then says so
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller handles Ctrl-C, and then ends the program
     launch = _Launch(job)
     try:
         launch.run()
     finally:
-        launch.kill_all()  # of which there are none, unless something went wrong here
+        launch.kill_all()  # processes are left only after an error here
 
 
 def send(kind: str, content: Any) -> None:
-    """Send a frame: its length in four bytes, and the pair as ``marshal`` has it; both ends are the same Python."""
+    """Send a frame: its length in four bytes, and the pair in ``marshal``'s format; both ends are the same Python."""
     data = marshal.dumps((kind, content))
     data = len(data).to_bytes(4, "big") + data
     try:
         while data:
             data = data[os.write(1, data) :]
     except BrokenPipeError:
-        return  # whoever asked is gone, which the control pipe says as well
+        return  # the caller is gone, which the control pipe shows as well
 
 
 class _Kept:
-    """The first and the last bytes of a stream; all of it also goes to a file, if there is one."""
+    """Keeps the first and the last bytes of a stream; all of it also goes to a file, if there is one."""
 
     def __init__(self, path: str | None) -> None:
         self.head = bytearray()
@@ -77,7 +77,7 @@ class _Kept:
             data = data[room:]
         if data:
             self.tail += data
-            if len(self.tail) > 2 * TAIL_BYTES:  # cut seldom: each cut copies
+            if len(self.tail) > 2 * TAIL_BYTES:  # cut rarely, since each cut copies
                 del self.tail[:-TAIL_BYTES]
 
     def content(self) -> bytes:
@@ -88,7 +88,7 @@ class _Kept:
 
 
 class _Launch:
-    """One run, as a loop over whatever happens first."""
+    """One run, as an event loop."""
 
     def __init__(self, job: dict[str, Any]) -> None:
         self._job = job
@@ -132,13 +132,13 @@ class _Launch:
         """Kill every process below this one."""
         while pids := children_of_ours():
             for pid in pids:
-                os.kill(pid, signal.SIGKILL)  # it is ours, and not reaped: the number is still its own
+                os.kill(pid, signal.SIGKILL)  # it is ours and not reaped, so its process id is not reused
             os.waitpid(pids[0], 0)
 
     # -------------------------------------------------------------------------------------------- the program
 
     def _spawn(self) -> None:
-        """Start the program; when it began is stamped by the child, right before it becomes the program.
+        """Start the program; the child itself takes the start time, right before ``exec``.
 
         Raises:
             OSError: it could not be started.
@@ -156,7 +156,7 @@ class _Launch:
         for fd in (stdin, pipes[0][1], pipes[1][1], tell):
             os.close(fd)
         words = b""
-        while data := os.read(told, 64):  # until it has become the program, which closes the pipe
+        while data := os.read(told, 64):  # until exec closes the pipe
             words += data
         os.close(told)
         began, failed, number = words.partition(b"!")
@@ -171,13 +171,13 @@ class _Launch:
             self._streams[fd] = _Kept(path)
 
     def _become(self, stdin: int, out: int, err: int, tell: int) -> None:
-        """Become the program, in the child. What goes wrong is told through the pipe, by its number."""
+        """Run ``exec`` in the child. Errors are sent through the pipe, as numbers."""
         job = self._job
         try:
             os.setsid()
             prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
             for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
-                signal.signal(number, signal.SIG_DFL)  # what Python ignores, programs do not expect to be ignored
+                signal.signal(number, signal.SIG_DFL)  # Python ignores some signals, which programs do not expect
             for name, (soft, hard) in job["rlimits"].items():
                 resource.setrlimit(getattr(resource, name), (soft, hard))
             if job["cpus"]:
@@ -197,20 +197,20 @@ class _Launch:
             os.write(tell, b"!%d" % (error.errno or errno.EIO))
         os._exit(127)
 
-    # -------------------------------------------------------------------------------------------- what happens
+    # -------------------------------------------------------------------------------------------- events
 
     def _deadline(self) -> float:
         limit = self._job["timeout_s"]
         return float("inf") if limit is None or self._cause else self._began + limit
 
     def _look(self, until: float) -> None:
-        """Wait for something to happen, and take note of it; the program's end comes first, since its time is taken."""
+        """Wait for events and handle them; the program's end first, since its time is measured."""
         wait_ms = None if until == float("inf") else max(0.0, (until - time.monotonic()) * 1000)
         happened = dict(self._poller.poll(wait_ms))
         if self._wake in happened:
             self._reap()
             os.read(self._wake, 512)
-            self._reap()  # of what ended between the first look and the reading of its wake-up
+            self._reap()  # again, for processes that ended before the wake-up was read
         for fd in happened:
             if fd in self._streams:
                 self._read(fd)
@@ -224,21 +224,21 @@ class _Launch:
                     self._end("stopped")
 
     def _mind(self) -> None:
-        """Do what is due by now, unless the program has ended."""
+        """Enforce limits that are due, unless the program has ended."""
         now = time.monotonic()
         if self._status is not None:
             return
         if now >= self._deadline():
             self._end("timeout")
         if now >= self._kill_at:
-            self._kill_at = now + SAMPLE_S  # again and again: new ones may have been forked meanwhile
+            self._kill_at = now + SAMPLE_S  # repeatedly, since new processes may have been forked meanwhile
             self._signal(signal.SIGKILL)
         if now >= self._sample_at:
             self._sample()
             self._sample_at = time.monotonic() + self._job["sample_s"]
 
     def _end(self, cause: str) -> None:
-        """Ask the program to end; it is made to when its grace is over."""
+        """Ask the program to end; it is killed after its grace period."""
         if not self._cause:
             self._cause = cause
             self._kill_at = time.monotonic() + self._job["grace_s"]
@@ -246,11 +246,11 @@ class _Launch:
 
     def _signal(self, number: int) -> None:
         """Signal the program's group, and every process outside it whose parent we are by now: each once, as a second signal
-        would break into what a program does about the first.
+        would interrupt its handling of the first.
         """
         if number == signal.SIGKILL and self._job["cgroup"]:
             _kill_group(self._job["cgroup"])
-        is_there = self._status is None  # not reaped: nobody else can have its number
+        is_there = self._status is None  # not reaped, so its process id is not reused
         others = [pid for pid in children_of_ours() if not is_there or group_of(pid) != self._pid]
         if is_there:
             send_signal(-self._pid, number)
@@ -258,7 +258,7 @@ class _Launch:
             send_signal(pid, number)
 
     def _reap(self) -> None:
-        """Take note of everything that has ended, and of what it used."""
+        """Reap all processes that have ended, and record the resources that they used."""
         while True:
             try:
                 pid, status, used = os.wait4(-1, os.WNOHANG)
@@ -273,7 +273,7 @@ class _Launch:
             self._usage["max_rss"] = max(self._usage["max_rss"], used.ru_maxrss)
 
     def _end_the_rest(self) -> int:
-        """End what the program has left running; how many processes that were."""
+        """End processes that the program has left running, and return how many there were."""
         self._reap()
         left = len(children_of_ours()) if self._is_reaper else 0
         if not self._is_reaper:
@@ -293,7 +293,7 @@ class _Launch:
     # -------------------------------------------------------------------------------------------- output and reports
 
     def _read(self, fd: int) -> None:
-        """Read what a stream holds now; a program must never wait because nobody does."""
+        """Read what a stream holds now; a program must never block on a full pipe."""
         data = read_now(fd)
         if data:
             self._streams[fd].add(data)
@@ -301,7 +301,7 @@ class _Launch:
             self._poller.unregister(fd)
 
     def _drain(self) -> None:
-        """Read what is left in the pipes, without waiting for whoever might still hold them open."""
+        """Read what is left in the pipes, without waiting for processes that may still hold them open."""
         for fd, kept in self._streams.items():
             while (data := read_now(fd)) and kept.num_bytes < MAX_FILE:
                 kept.add(data)
@@ -320,7 +320,7 @@ class _Launch:
     # -------------------------------------------------------------------------------------------- measuring
 
     def _sample(self) -> None:
-        """Look at the memory of the whole tree, and end it where it has more than it may."""
+        """Sample the memory of the process tree, and end it if it exceeds its limit."""
         resident = sum(map(resident_bytes, tree_of_ours()))
         self._peak_sampled = max(self._peak_sampled, resident)
         if self._job["max_bytes"] is not None and resident > self._job["max_bytes"]:
@@ -349,20 +349,20 @@ class _Launch:
 
 
 def prctl(option: int, value: int) -> bool:
-    """Set something of this process that Python has no function for; False where the system has none either."""
+    """Call prctl(2), which Python does not wrap; False if the system does not have it."""
     return _LIBC is not None and _LIBC.prctl(option, value, 0, 0, 0) == 0
 
 
 def send_signal(pid: int, number: int) -> None:
-    """Signal a process, or with a negative number the group of that one."""
+    """Signal a process or, with a negative number, a process group."""
     try:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
-        return  # it has just ended, or has become somebody else's (sudo)
+        return  # it has just ended, or now belongs to another user (sudo)
 
 
 def group_of(pid: int) -> int:
-    """The process group of a process; 0 where it has just ended."""
+    """The process group of a process; 0 if it has just ended."""
     try:
         return os.getpgid(pid)
     except ProcessLookupError:
@@ -370,7 +370,7 @@ def group_of(pid: int) -> int:
 
 
 def read_now(fd: int) -> bytes | None:
-    """What can be read without waiting; None where that is nothing yet, and empty at the end."""
+    """What can be read without blocking; None if that is nothing yet, and empty at the end of the stream."""
     try:
         return os.read(fd, _CHUNK)
     except BlockingIOError:
@@ -383,11 +383,11 @@ def _kill_group(group: str) -> None:
         with open(f"{group}/cgroup.kill", "w") as file:
             file.write("1")
     except OSError:
-        return  # signals one by one do it too
+        return  # then the processes are killed one by one
 
 
 def become_subreaper() -> bool:
-    """Become the parent of every descendant whose own parent ends; False where that cannot be (macOS)."""
+    """Become the parent of every descendant whose own parent ends; False where the system cannot do that (macOS)."""
     global _LIBC
     if sys.platform != "linux":
         return False
@@ -398,7 +398,7 @@ def become_subreaper() -> bool:
 
 
 def children_of_ours() -> list[int]:
-    """The processes whose parent is this one, those that have ended and were not reaped among them."""
+    """The child processes, including those that have ended and are not reaped."""
     return _children(os.getpid())
 
 
@@ -418,13 +418,13 @@ def _children(pid: int) -> list[int]:
         for thread in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{thread}/children") as file:
                 found += map(int, file.read().split())
-    except OSError:  # it has ended meanwhile, or the kernel was built without these lists
+    except OSError:  # it has just ended, or the kernel was built without these lists
         return found if os.path.exists("/proc/thread-self/children") else _children_by_scan(pid)
     return found
 
 
 def _children_by_scan(pid: int) -> list[int]:
-    """The same, by looking at every process of the machine."""
+    """The children of a process, found by scanning all processes of the machine."""
     found = []
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         try:
@@ -438,7 +438,7 @@ def _children_by_scan(pid: int) -> list[int]:
 
 
 def resident_bytes(pid: int) -> int:
-    """The memory of a process that is in RAM; 0 where it has ended."""
+    """The resident memory of a process, in bytes; 0 if it has ended."""
     try:
         with open(f"/proc/{pid}/statm") as file:
             return int(file.read().split()[1]) * resource.getpagesize()

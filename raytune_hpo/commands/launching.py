@@ -1,4 +1,4 @@
-"""Launching: one run of a program, by a launcher process, as a call that returns what was measured."""
+"""Launching: runs a program once, by a launcher process, and returns the measurements."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from typing import Any
 from raytune_hpo.commands import control_groups, launcher
 from raytune_hpo.errors import ObjectiveError, SpecError
 
-GRACE_S = 5.0  # between asking a program to end and ending it
-LOOK_S = 0.2  # between two looks at whether anybody wants the run to end
+GRACE_S = 5.0  # between asking a program to end and killing it
+LOOK_S = 0.2  # between two calls of ``is_unwanted``
 _MARK = "HPO_RUN"  # in the environment of everything that a run starts
 _BOOT = (
     "import os,marshal\n"
@@ -32,12 +32,12 @@ _BOOT = (
 
 @dataclass(frozen=True, kw_only=True)
 class StaticLimits:
-    """What a program may use, whatever it does.
+    """The resource limits of a program.
 
     Attributes:
         memory_mb: of all its processes together, in 10^6 bytes.
         cpus: how many CPUs it may run on.
-        nice: how much it stands back behind others, 0 to 19.
+        nice: its niceness, 0 to 19.
         files: how many files each process may have open.
     """
 
@@ -59,10 +59,10 @@ class Job:
     Attributes:
         argv: the program and its arguments; the program is looked up in the PATH of ``env``.
         stdin: a file that it reads; /dev/null without.
-        timeout_s: after which it is ended.
+        timeout_s: the time after which it is ended.
         reports: a named pipe from which reports are read, a line each.
-        samples_memory: whether to look at the memory of all its processes again and again.
-        stdout_file: where its whole output goes as well.
+        samples_memory: whether to sample the memory of all its processes.
+        stdout_file: a file for its whole output.
     """
 
     argv: Sequence[str]
@@ -78,15 +78,15 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """What one run of a program was like.
+    """The measurements of one run of a program.
 
     Attributes:
-        exit_code: None where a signal ended it, ``signal`` is its name.
-        cause: why it was ended before its own end: "timeout", "memory", "stopped", or "" where it was not.
-        wall_s: from the moment at which it became the program until it had ended.
-        user_s, system_s: of it and of all its descendants that have ended.
-        peak_mb: in 10^6 bytes. ``peak_by`` says of what: "cgroup": of all its processes together; "sampled": the same, as it
-            was seen every 50 ms; "wait4": of the largest process.
+        exit_code: None if a signal ended it; ``signal`` is the signal's name.
+        cause: why it was ended early: "timeout", "memory", "stopped", or "" if it ended by itself.
+        wall_s: seconds from ``exec`` to its end.
+        user_s, system_s: CPU seconds of it and of all its descendants that have ended.
+        peak_mb: peak memory in 10^6 bytes. ``peak_by`` says how it was measured: "cgroup": all its processes together;
+            "sampled": the same, sampled every 50 ms; "wait4": the largest process.
         stdout, stderr: their beginnings and ends.
         num_left: processes that it left running, and that were ended.
     """
@@ -108,7 +108,7 @@ def found_program(program: str, env: Mapping[str, str], cwd: str | None = None) 
     """The path of a program.
 
     Raises:
-        SpecError: there is none that can be run, with where it was looked for.
+        SpecError: there is no executable of this name; the message has the places that were searched.
     """
     search = env.get("PATH", os.defpath)
     place = os.path.join(cwd or os.getcwd(), program) if os.path.dirname(program) else program
@@ -129,11 +129,11 @@ def run_program(
 ) -> Ran:
     """Run a program to its end.
 
-    Whatever is raised in the meantime, by ``on_report`` too, ends the program and everything that it has started.
+    Any exception meanwhile, also one of ``on_report``, ends the program and everything that it has started.
 
     Args:
         on_report: called with each line of the program's reports.
-        is_unwanted: asked every LOOK_S seconds whether the run is to end now.
+        is_unwanted: called every ``LOOK_S`` seconds; the run is ended once it returns True.
 
     Raises:
         SpecError: the program cannot be found or started.
@@ -151,7 +151,7 @@ def run_program(
 
 
 def end_all() -> None:
-    """End every program that this process runs, for whoever has stopped listening to its trials."""
+    """End every program that this process runs, for trials whose threads are no longer waited for."""
     for launch in list(_under_way):
         launch.stop()
 
@@ -209,7 +209,7 @@ class _Launch:
         }
 
     def wait(self, on_report: Callable[[str], object] | None, is_unwanted: Callable[[], bool] | None) -> Ran:
-        """Wait for the end, and listen to what the program reports until then."""
+        """Wait for the end, and pass on the program's reports until then."""
         while True:
             while is_unwanted is not None and not self._holds_a_frame():
                 if select.select([self._answers], [], [], LOOK_S)[0]:
@@ -233,7 +233,7 @@ class _Launch:
         return len(self._buffer) >= 4 + int.from_bytes(self._buffer[:4], "big") > 4
 
     def _frame(self) -> tuple[str, Any] | None:
-        """The next frame; None where the launcher is gone."""
+        """The next frame; None if the launcher is gone."""
         size = self._read(4)
         data = None if size is None else self._read(int.from_bytes(size, "big"))
         return None if data is None else marshal.loads(data)
@@ -248,7 +248,7 @@ class _Launch:
         return data
 
     def stop(self) -> None:
-        """Ask for the program to be ended: politely at first."""
+        """Ask the launcher to end the program, first with SIGTERM."""
         try:
             os.write(self._control, launcher.STOP)
         except OSError:
@@ -258,7 +258,7 @@ class _Launch:
         """End the program, and wait until it has."""
         self.stop()
         while (frame := self._frame()) is not None and frame[0] not in ("ended", "refused"):
-            continue  # reports that nobody wants any more
+            continue  # drop the remaining reports
 
     def close(self) -> None:
         _under_way.discard(self)
@@ -269,7 +269,7 @@ class _Launch:
         control_groups.remove(self._cgroup)
 
     def _sweep(self) -> None:
-        """Kill what a killed launcher has left, which is known by its mark: nobody is its parent any more."""
+        """Kill orphans of a launcher that was killed; the mark in their environment identifies them."""
         mark = f"{_MARK}={self._mark}".encode()
         for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
             try:
@@ -282,7 +282,7 @@ class _Launch:
 
 @functools.cache
 def _code() -> Any:
-    """The launcher, compiled: where the package came over a wire, it is no file that could be run."""
+    """The launcher as compiled code: if the package was sent to this machine, there may be no file to run."""
     loader = importlib.util.find_spec(launcher.__name__).loader  # type: ignore[union-attr]
     return loader.get_code(launcher.__name__)  # type: ignore[union-attr]
 
@@ -306,5 +306,5 @@ def _ran(content: Mapping[str, Any]) -> Ran:
 
 
 def own_cpus() -> list[int]:
-    """The CPUs that this process may run on; none where the system does not say which (macOS)."""
+    """The CPUs that this process may run on; empty if the system does not say (macOS)."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []

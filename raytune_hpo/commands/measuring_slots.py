@@ -1,6 +1,4 @@
-"""Measuring slots and resources: at most so many measurements at a time on one machine, and one at a time with what they
-share, whichever process or study they belong to.
-"""
+"""Measuring slots and exclusive resources: locks that limit concurrent measurements on one machine, across processes."""
 
 from __future__ import annotations
 
@@ -18,13 +16,13 @@ _PAUSE_S = 0.05
 
 @contextlib.contextmanager
 def measuring(num_slots: int, folder: Path | None = None) -> Iterator[None]:
-    """Measure inside; waits until one of this user's slots is free.
+    """Context manager: wait for one of this user's measuring slots, and hold it.
 
-    The locks are the kernel's: they go with a process that dies, however it does.
+    The locks are the kernel's, which releases them when a process dies.
 
     Args:
         num_slots: how many measurements may run at the same time.
-        folder: in which the locks are; by default that of temporary files, which all processes of a machine share.
+        folder: the folder of the lock files; by default that of temporary files, which all processes share.
     """
     slots = [_lock(folder, f"measuring-{number}") for number in range(num_slots)]
     try:
@@ -38,9 +36,9 @@ def measuring(num_slots: int, folder: Path | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def holding(resources: Iterable[str], folder: Path | None = None) -> Iterator[None]:
-    """Use resources inside, like ``"port:8080"``; waits until nobody else of this user uses one of them.
+    """Context manager: wait for exclusive resources, like ``"port:8080"``, among this user's processes, and hold them.
 
-    All are taken before a measuring slot is, and in one order, so that nobody waits for somebody who waits for him.
+    All are taken before a measuring slot, and in sorted order, which rules out deadlocks.
     """
     names = [hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16] for name in set(resources)]
     locks = []

@@ -44,7 +44,7 @@ _KINDS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One run as metrics see it: what was measured, and the folder in which its files are."""
+    """The outcome of one run, from which metrics are read: the measurements, and the folder with its files."""
 
     ran: Ran
     folder: Path
@@ -70,8 +70,8 @@ class MetricSpec(ABC):
     """A number by which a program is measured.
 
     Attributes:
-        name: under which a trial has it.
-        mode: the direction that it has unless a user says another.
+        name: the metric's name in a trial.
+        mode: the default direction.
     """
 
     name: str
@@ -85,7 +85,7 @@ class MetricSpec(ABC):
             others: metrics of the same run by name, those that come before it.
 
         Raises:
-            ObjectiveError: the run has no such number, naming the rule and what came.
+            ObjectiveError: the run has no such number.
         """
 
     def over_runs(self, samples: Sequence[float]) -> float:
@@ -172,7 +172,7 @@ class _Spread(MetricSpec):
         lines = [line.strip() for line in outcome.text(f"file:{self.file}").splitlines()]
         lines = [line for line in lines if line and not line.startswith("#")]
         if lines and _NUMBER.fullmatch(lines[0]) is None:
-            lines = lines[1:]  # the head of the column
+            lines = lines[1:]  # the header of the column
         if not lines:
             raise ObjectiveError(
                 f"metric {self.name!r} needs samples, a number on each line, and {self.file!r} has none"
@@ -195,7 +195,7 @@ class _Size(MetricSpec):
 
 
 def jitter_of(samples: Sequence[float]) -> float:
-    """How far samples lie apart: the median distance from their median, as a share of it."""
+    """The jitter of samples: the median absolute deviation from their median, as a share of it."""
     middle = float(np.median(samples))
     return float(np.median(np.abs(np.asarray(samples) - middle))) / abs(middle) if middle else 0.0
 
@@ -217,7 +217,7 @@ def number_in(name: str, value: Any) -> float:
 
 
 def json_in(name: str, text: str) -> Any:
-    """The JSON document of an output: its last line that is one, or all of it.
+    """The JSON document in an output: its last line that is valid JSON, or all of it.
 
     Raises:
         ObjectiveError: there is none.
@@ -242,10 +242,10 @@ def parsed_metrics(specs: str | Sequence[str], work: float | None = None) -> tup
     """Metrics as they are written on a command line.
 
     Args:
-        work: how much one run gets done, for ``throughput``.
+        work: the amount of work of one run, for ``throughput``.
 
     Raises:
-        SpecError: naming the rule, what came, and the way out.
+        SpecError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
     listed = [specs] if isinstance(specs, str) else list(specs)
     if not listed or not all(isinstance(spec, str) for spec in listed):
@@ -291,7 +291,7 @@ def _parsed(spec: str, work: float | None) -> MetricSpec:
 
 
 def _source_of(text: str) -> tuple[str, str]:
-    """Where a number is looked for, and what for."""
+    """Split a spec into the source and the pattern or path."""
     if text.startswith("file:"):
         path, separator, body = text.removeprefix("file:").partition(":")
         if not separator:

@@ -24,7 +24,7 @@ def parsed_space(texts: Sequence[str], when: Sequence[str] = ()) -> dict[str, An
             values with commas between them.
 
     Raises:
-        SpecError: naming the rule, what came, and the way out.
+        SpecError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
     domains: dict[str, Any] = {}
     for text in texts:
@@ -44,7 +44,7 @@ def parsed_domain(text: str) -> Any:
     Arguments are Python literals; bare words are text.
 
     Raises:
-        SpecError: naming the rule, what came, and the way out.
+        SpecError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
     text = text.strip()
     try:
@@ -62,7 +62,7 @@ def parsed_domain(text: str) -> Any:
 
 
 def _number(make: Callable[..., Any]) -> Callable[..., Any]:
-    """A domain of numbers, whose word ``log`` may stand alone."""
+    """A numeric domain's constructor that also takes the bare word ``log``."""
 
     def made(low: Any, high: Any, *words: Any, log: bool = False, step: Any = None) -> Any:
         for word in words:
@@ -105,7 +105,7 @@ def _arguments(text: str) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _literal(text: str) -> Any:
-    """A Python literal; what is none is text."""
+    """The value of a Python literal; anything else is text."""
     text = text.strip()
     try:
         return ast.literal_eval(text)
@@ -116,7 +116,7 @@ def _literal(text: str) -> Any:
 
 
 def _cut_at_commas(text: str) -> list[str]:
-    """The parts between commas that stand neither in quotes nor in brackets."""
+    """Split at commas that are neither in quotes nor in brackets."""
     parts, depth, quote, begin, at = [], 0, "", 0, 0
     while at < len(text):
         char = text[at]
@@ -138,7 +138,7 @@ def _cut_at_commas(text: str) -> list[str]:
 
 
 def _with_conditions(domains: dict[str, Any], when: Sequence[str]) -> dict[str, Any]:
-    """The space in which parameters with a condition stand below the value that they need."""
+    """The space, with conditional parameters nested below the values that they need."""
     below: dict[str, dict[Any, dict[str, Any]]] = {}
     moved = set()
     for text in when:
@@ -166,7 +166,7 @@ def _with_conditions(domains: dict[str, Any], when: Sequence[str]) -> dict[str, 
 
 
 def as_point(space: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration as its study has it, from values by name: those with a condition go below what they need."""
+    """The configuration for values by name: conditional parameters are nested below the values that they need."""
     point = dict(values)
     for name, domain in space.items():
         branches = [

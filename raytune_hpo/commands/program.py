@@ -1,4 +1,4 @@
-"""Programs: a command with everything around it, run once, and why a run is a failure."""
+"""Programs: a command with its hooks, run once, and the reasons of failures."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _LONG = 160  # characters of a line in a reason
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A command, and the commands around it.
+    """A command and its hooks.
 
     Attributes:
-        template: of the command; ``stdin`` of a file that it reads; ``uses`` of what it must not share with another run.
+        template: the template of the command; ``stdin``: of a file that it reads; ``uses``: of its exclusive resources.
         hooks: templates by name: "setup" runs once for a trial, "prepare" and "cleanup" before and after each run, "check"
             after each run, on its output, and must succeed.
-        ok_exit: exit codes that are no failures.
-        env: what is added to this process's environment.
-        reads_environment: whether it takes parameters from its environment, so that none need be named.
+        ok_exit: exit codes that are not failures.
+        env: additions to this process's environment.
+        reads_environment: whether it reads parameters from its environment, so that none need be in the template.
     """
 
     template: Template
@@ -56,10 +56,10 @@ class Program:
                 found_program(template.program, {**os.environ, **self.env}, self.cwd)
 
     def check_names(self, space: Space) -> None:
-        """Check the command against the parameters of a space: each is known, and each is used.
+        """Check the command against a space: every name is a parameter, and every parameter is used.
 
         Raises:
-            SpecError: naming the one that is not.
+            SpecError: a name is unknown, or a parameter is unused.
         """
         parameters = command_values.names_of(space)
         known = {name for names in parameters.values() for name in names} | set(command_values.OWN_NAMES)
@@ -79,7 +79,7 @@ class Program:
                 )
 
     def option_like(self, space: Space) -> list[str]:
-        """Parameters that stand at the beginning of a word and have a value that begins with "-"."""
+        """The parameters at the beginning of a word that have a value beginning with "-"."""
         leading = frozenset().union(
             *(t.leading for t in self._templates() if t not in (self.stdin, self.uses) and t.shell is None)
         )
@@ -92,7 +92,7 @@ class Program:
         return found
 
     def hook(self, name: str, values: Mapping[str, Any], env: Mapping[str, str], stdin: str | None = None) -> None:
-        """Run one of the commands around it, if there is one.
+        """Run a hook, if there is one of this name.
 
         Raises:
             ObjectiveError: it fails.
@@ -114,14 +114,14 @@ class Program:
         on_report: Callable[[str], object] | None = None,
         samples_memory: bool = False,
     ) -> Ran:
-        """Run it once, with what comes before and after each run; only the command itself is measured.
+        """Run the command once, with the hooks of each run; only the command itself is measured.
 
         Args:
             scratch: a folder for the run's own files.
-            timeout_s: an earlier end than its own.
+            timeout_s: a timeout shorter than the command's own.
 
         Raises:
-            ObjectiveError: it failed, or what is around it did. Not where ``timeout_s`` ended it.
+            ObjectiveError: the command or a hook failed. Not if ``timeout_s`` ended it.
         """
         self.hook("prepare", values, env)
         try:
@@ -162,7 +162,7 @@ class Program:
 
 
 class ProgramFailed(ObjectiveError):
-    """A run of a program failed; ``ran`` is what it was like."""
+    """A run of a program failed; ``ran`` has its measurements."""
 
     def __init__(self, ran: Ran, message: str) -> None:
         super().__init__(message)

@@ -18,11 +18,11 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Scaling:
-    """How time falls with a count.
+    """A fitted scaling law.
 
     Attributes:
         contention, coherency: a and b of the law.
-        peak: the count at which most is done; infinite where more is always better.
+        peak: the count with the highest throughput; infinite if more is always better.
     """
 
     contention: float
@@ -38,7 +38,7 @@ class Scaling:
 
 
 def fitted_scaling(counts: Sequence[float], seconds: Sequence[float]) -> Scaling | None:
-    """The law that fits best, relative errors squared; None where fewer than four counts were measured.
+    """Fit the law by least squares of relative errors; None if fewer than four counts were measured.
 
     A fixed amount of work takes T(N) = W / X(N), so that N T(N) = T(1) (1 + a (N - 1) + b N (N - 1)), which is linear in its
     coefficients; none of them is negative.

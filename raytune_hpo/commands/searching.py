@@ -1,4 +1,4 @@
-"""Searching the best configuration of a command: the study, the repeats at its end, and the answer."""
+"""Search for the best configuration of a command: the study, the repeats at its end, and the answer."""
 
 from __future__ import annotations
 
@@ -56,19 +56,20 @@ def search(
     progress: bool = True,
     **settings: Any,
 ) -> Answer:
-    """Search the best configuration of a command.
+    """Search for the best configuration of a command.
 
     Args:
-        baseline: a configuration that is tried first, and that the best one is compared with.
-        repeats: of the best few and of the baseline, at the end and by turns; 0: none, so that a value may be a lucky one.
-        inputs: what the command is measured on, each of them a step.
+        baseline: a configuration that is tried first, and with which the best one is compared.
+        repeats: the number of interleaved repeats of the best few and of the baseline at the end; with 0, the best value
+            may be due to luck.
+        inputs: the inputs on which the command is measured, each of them a step.
         over: how metrics are aggregated over the inputs: see ``OverInputs``.
         on_results: called with the results of the search before anything is repeated.
         settings: further keywords of Tuner.
 
     Raises:
         NoCompletedTrial: no trial has completed.
-        SpecError, SpaceError: naming the rule, what came, and the way out.
+        SpecError, SpaceError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
     listed = checked_instances(inputs) or []
     is_plain = one_of("over", over, WAYS) == "mean" and all(getattr(one, "weight", 1.0) == 1.0 for one in listed)
@@ -79,7 +80,7 @@ def search(
     try:
         results = tuner.fit(watched_by=AlikeFailures)
     finally:
-        end_all()  # of trials that Ctrl-C has left
+        end_all()  # programs of trials that Ctrl-C has left running
     on_results(results)
     number = None if baseline is None else _number_of(results, baseline)
     preferred = None if preference is None or len(results.goals) > 1 else tied(results, preference)

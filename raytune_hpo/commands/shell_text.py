@@ -1,4 +1,4 @@
-"""Programs for a shell: where in one a quoted value stays a value, and where the shell would look into it."""
+"""Shell programs as templates: finds the placeholders in which a quoted value is safe, and refuses those where it is not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Pieces: TypeAlias = list[tuple[str, str | None]]  # text, and the name that foll
 _NAME = r"[A-Za-z_][A-Za-z0-9_./-]*"
 _PLACE = re.compile(rf"\{{({_NAME})\}}")
 _BRACES = re.compile(rf"\{{(\{{{_NAME}\}})\}}")
-_COMPUTED = re.compile(r"<<(?!<)|\(\(|\$\[")  # a here-document, arithmetic: what stands there is expanded once more
+_COMPUTED = re.compile(r"<<(?!<)|\(\(|\$\[")  # a here-document, arithmetic: their contents are expanded once more
 _QUOTES = ("'", '"', "$'")
 _OPENINGS = ("$'", "$(", "${", "'", '"', "`", "(")
 _CLOSINGS = {"$'": "'", "$(": ")", "${": "}", "(": ")"}
@@ -24,10 +24,10 @@ def variable_of(name: str) -> str:
 
 
 def shell_pieces(text: str) -> Pieces:
-    """A program of a shell, cut at its places ``{name}``; ``{{name}}`` is ``{name}``, all other braces are the shell's.
+    """Split a shell program at its placeholders ``{name}``; ``{{name}}`` is a literal ``{name}``, other braces the shell's.
 
     Raises:
-        SpecError: a place where quotes would not keep a value as it is.
+        SpecError: a placeholder is where quoting would not protect a value.
     """
     pieces: Pieces = []
     plain, at = "", 0
@@ -48,7 +48,7 @@ def shell_pieces(text: str) -> Pieces:
 
 
 def _step(text: str, at: int, inside: list[str]) -> int:
-    """How many characters belong together; what they open or close is noted."""
+    """The length of the token at a position; ``inside`` is updated with what it opens or closes."""
     char, top = text[at], inside[-1] if inside else ""
     if top == "#":
         if char == "\n":

@@ -1,4 +1,4 @@
-"""Surroundings: what else the machine does while a program is measured, and what it has left."""
+"""Surroundings: other load on the machine while a program is measured, and the machine's state."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from raytune_hpo.commands.launching import Ran, own_cpus
 from raytune_hpo.display.text import duration, seconds_of
 from raytune_hpo.errors import ObjectiveError, SpecError
 
-WINDOW_S = 0.1  # in which the load before a run is measured
-BUSY_SHARE = 0.1  # of the CPUs: what others may use without being called a disturbance
-FULL_SHARE = 0.9  # of the CPUs: below this, a program had all that it wanted
-_SHORTEST_S = 0.2  # of a run in which the kernel's clock of 10 ms says anything
+WINDOW_S = 0.1  # for measuring the load before a run
+BUSY_SHARE = 0.1  # of the CPUs: load of others up to this is no disturbance
+FULL_SHARE = 0.9  # of the CPUs: if less was in use, the program had all that it could use
+_SHORTEST_S = 0.2  # the shortest run for which the kernel's ticks of 10 ms are precise enough
 
 
 @dataclass(frozen=True, kw_only=True)
 class WhenBusy:
-    """What happens where others are busy before a run: it is measured and flagged, waits for a while, or fails.
+    """The policy for other load before a run: measure and flag it, wait for a while, or fail.
 
     Attributes:
         how: "measure", "wait" or "fail".
@@ -49,13 +49,13 @@ class WhenBusy:
         raise SpecError(f"when_busy is measure, wait:60s or fail, got {text!r}")
 
     def __call__(self, load: Callable[[], float]) -> None:
-        """Wait as long as need be; returns where a run may begin.
+        """Return when a run may begin; wait for that if the policy says so.
 
         Args:
             load: how many CPUs others use now.
 
         Raises:
-            ObjectiveError: others are busy, and it shall not be measured then.
+            ObjectiveError: there is other load, and the policy is to fail.
         """
         if self.how == "measure":
             return
@@ -73,13 +73,13 @@ class WhenBusy:
 
 
 class BusyClock:
-    """The CPU time that the whole machine has used since it was made."""
+    """Measures the CPU time of the whole machine since the clock was created."""
 
     def __init__(self) -> None:
         self._busy, self._at = _busy_s(), time.monotonic()
 
     def others(self, own_cpu_s: float = 0.0) -> float | None:
-        """How many CPUs others have used since then; None where the system does not say, or the time was too short."""
+        """How many CPUs others have used since then; None if the system does not say, or the time was too short."""
         busy, elapsed = _busy_s(), time.monotonic() - self._at
         if busy is None or self._busy is None or elapsed <= 0:
             return None
@@ -87,14 +87,14 @@ class BusyClock:
 
 
 def load_now() -> float:
-    """How many CPUs others use, in the next WINDOW_S seconds in which we do nothing."""
+    """How many CPUs others use, measured by idling for ``WINDOW_S`` seconds."""
     clock = BusyClock()
     time.sleep(WINDOW_S)
     return clock.others() or 0.0
 
 
 def is_disturbed(ran: Ran, others: float | None) -> bool:
-    """Whether others took CPUs that a run could have used."""
+    """Whether other load took CPUs that a run could have used."""
     if others is None or ran.wall_s < _SHORTEST_S:
         return False
     own = (ran.user_s + ran.system_s) / ran.wall_s
@@ -102,10 +102,10 @@ def is_disturbed(ran: Ran, others: float | None) -> bool:
 
 
 def context() -> dict[str, Any]:
-    """What the machine says of itself now; entries that it does not say are left out.
+    """The machine's state now, for the record; unavailable entries are left out.
 
-    ``pressure_cpu``, ``pressure_memory``: the share of the last ten seconds, in percent, in which something waited for it;
-    ``available_mb``: memory that could be had; ``on_battery``; ``cpu_mhz`` of the first CPU.
+    ``pressure_cpu``, ``pressure_memory``: percentage of the last ten seconds in which some process waited for it;
+    ``available_mb``: available memory; ``on_battery``; ``cpu_mhz``: the clock rate of the first CPU.
     """
     battery = [_read(path) for path in glob.glob("/sys/class/power_supply/*/status")]
     clock = _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")
@@ -120,7 +120,7 @@ def context() -> dict[str, Any]:
 
 
 def missing(*, needs_memory: bool) -> list[str]:
-    """What this machine cannot do, in sentences that are said once.
+    """Limitations of this machine, in sentences for warnings.
 
     Args:
         needs_memory: whether peak memory is measured or limited.

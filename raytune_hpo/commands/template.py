@@ -1,4 +1,4 @@
-"""Templates: a command whose words have ``{name}``, filled so that no value can become anything but one argument."""
+"""Command templates: words with placeholders ``{name}``, filled so that a value is never more than part of one argument."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 from raytune_hpo.commands.shell_text import Pieces, shell_pieces
 from raytune_hpo.errors import ObjectiveError, SpecError, nearest
 
-MAX_ARGUMENT = 131_071  # bytes of one argument, as Linux has it
+MAX_ARGUMENT = 131_071  # bytes of one argument, Linux's limit
 _EVALUATING = re.compile(r"(?:^|[\s;|&(])(?:eval|source|let|declare|typeset|\[\[|(?:ba|da|z|k)?sh\s+-\w*c)(?=\s)")
 _WITH_PIPEFAIL = ("bash", "zsh", "ksh")
 
 
 class Template:
-    """A command with places for values.
+    """A command with placeholders for values.
 
     A text is split into words as a shell would do it, and only then are values put in: inside a word, so that a value
     stays part of one argument whatever it holds. With ``shell`` the text is a program for that shell, and values are quoted.
 
     Args:
-        template: a text, or a list of words that are taken as they are; ``{name}`` is a place, ``{{`` and ``}}`` are braces.
-        shell: the shell to run the text by, such as "bash"; None: no shell is involved.
+        template: a text, or a list of words; ``{name}`` is a placeholder, ``{{`` and ``}}`` are braces.
+        shell: the shell that runs the text, such as "bash"; None: no shell is used.
 
     Raises:
-        SpecError: what cannot be split, a place without a name, or a place where no value could be quoted.
+        SpecError: the text cannot be split, or a placeholder has no name or is where no value can be quoted.
     """
 
     def __init__(self, template: str | Sequence[str], *, shell: str | None = None) -> None:
@@ -50,12 +50,12 @@ class Template:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names that it has places for."""
+        """The names of its placeholders."""
         return frozenset(name for pieces in self._words for _, name in pieces if name is not None)
 
     @property
     def program(self) -> str | None:
-        """The program that it starts; None where that is a value's to say."""
+        """The program that it starts; None if that is a parameter."""
         if self.shell is not None:
             return self.shell
         return None if self._words[0][0][1] or len(self._words[0]) > 1 else self._words[0][0][0]
@@ -71,7 +71,7 @@ class Template:
 
     @property
     def warnings(self) -> list[str]:
-        """What in it may read a value as a program, although it is quoted."""
+        """Warnings about programs in it that may run a value as code, although it is quoted."""
         words = _EVALUATING.findall(f"{self.text} ")
         if not words or not self.names:
             return []
@@ -80,10 +80,10 @@ class Template:
         ]
 
     def check(self, known: Iterable[str]) -> None:
-        """Check that every place can be filled.
+        """Check that every placeholder can be filled.
 
         Raises:
-            SpecError: a name is not known.
+            SpecError: a name is unknown.
         """
         known = list(known)
         if unknown := sorted(self.names - set(known)):
@@ -94,8 +94,7 @@ class Template:
     def filled(self, values: Mapping[str, Any]) -> list[str]:
         """The arguments of the command, the program first.
 
-        A word with a place whose parameter is not active, and so has no value, is left out (without a shell; in a shell it
-        is empty).
+        A word with a placeholder of an inactive parameter, which has no value, is left out (in a shell, it is empty).
 
         Raises:
             ObjectiveError: a value cannot be an argument.
@@ -110,10 +109,10 @@ class Template:
 
 
 def as_text(name: str, value: Any) -> str:
-    """A value as the text of an argument: text as it is, all else as JSON has it.
+    """A value as the text of an argument: text as it is, everything else as JSON.
 
     Raises:
-        ObjectiveError: no argument can hold it.
+        ObjectiveError: it cannot be an argument.
     """
     text = value if isinstance(value, str) else json.dumps(value)
     if "\0" in text:

@@ -1,1 +1,1 @@
-"""Deciding: the state machine of a study, the fold of its facts, and the journal around both. Knows no Ray."""
+"""The core: the state machine of a study, the fold of its facts, and the optimizer, which adds a journal and a clock."""

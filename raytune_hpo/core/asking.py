@@ -1,4 +1,4 @@
-"""The one way in which a sampler is asked and told, so that it says the same wherever it is asked again."""
+"""Calls of samplers: the one place that calls ``ask`` and ``tell``, so that a suggestion can be recomputed anywhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raytune_hpo.protocols import Continue, ReportReader, Sampler, Signal, Sugge
 from raytune_hpo.rng import derive
 from raytune_hpo.trial import Trial
 
-_UNREAD = derive(0, "unread")  # for samplers that leave their generator alone
+_UNREAD = derive(0, "unread")  # for samplers that do not use their generator
 
 
 class Telling:
@@ -41,17 +41,17 @@ class Telling:
 def ask(
     sampler: Sampler, number: int | None, pending: Sequence[Trial], seed: int, *, turn: int | None = None
 ) -> Suggestion | Continue | Signal:
-    """What the sampler suggests for a trial; its random numbers are derived from the study's seed.
+    """Ask a sampler for a trial's suggestion, with random numbers derived from the study's seed.
 
     Args:
         number: None: no new trial may begin.
         turn: the number of its random stream; None: the trial's.
 
-    A sampler that learns does its linear algebra in one thread: with more, sums are added in another order, and the
-    difference in the last digit grows into other suggestions where the next process has more cores than the last.
+    A sampler that learns does its linear algebra in one thread: with more, the order of additions depends on the number of
+    cores, and a difference in the last digit grows into other suggestions.
 
     Raises:
-        SpecError: it answers with anything but a suggestion or a signal.
+        SpecError: the sampler returns anything but a suggestion or a signal.
     """
     turn = number if turn is None else turn
     assert turn is not None, "every question has a random stream of its own"
@@ -63,7 +63,7 @@ def ask(
         outcome: object = sampler.ask(number, pending, rng)  # type: ignore[arg-type]  # None only for those that continue
     if isinstance(outcome, Continue) and sampler.traits.continues:
         return outcome
-    if not isinstance(outcome, Suggestion | Signal):  # a study would take it for a sampler that waits, and hang
+    if not isinstance(outcome, Suggestion | Signal):  # else the study would wait for ever
         raise SpecError(
             f"ask of {type(sampler).__name__} returns a Suggestion or a Signal, got {outcome!r}; "
             "wrap a configuration: Suggestion(config)"
@@ -73,7 +73,7 @@ def ask(
 
 @functools.cache
 def _libraries() -> Any:
-    """The libraries for linear algebra of this process; looking for them takes longer than limiting them."""
+    """The linear algebra libraries of this process; cached, since finding them takes longer than limiting them."""
     import scipy.linalg  # noqa: F401 - it brings its own
     from threadpoolctl import ThreadpoolController
 

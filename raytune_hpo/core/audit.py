@@ -2,10 +2,10 @@
 
 A suggestion is a function of the spec, the seed, its number, the results behind its basis and what was pending then;
 a verdict is one of the reports before it, and so is a scheduler's choice of the paused trial that goes on. One pass over
-the facts is enough: the sampler is told each result where it stands, and what it suggested is recomputed where the pass
-reaches its basis, which lies before the fact that tells of it.
+the facts is enough: the sampler is told each result at its place, and a suggestion is recomputed when the pass reaches its
+basis, which lies before the fact that records it.
 
-Results cannot be recomputed. Whether they are those that were written is for the journal's digests to say.
+Results cannot be recomputed. Whether they are unchanged since they were written is checked by the journal's digests.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from raytune_hpo.trial import Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Something that the journal says and the recomputation does not.
+    """A difference between the journal and the recomputation.
 
     Attributes:
-        position: of the fact in the journal, from 0.
+        position: the fact's position in the journal, from 0.
         what: "config", "meta", "parent", "until", "basis", "verdict", "promotion", "checkpoint", or the parameter that was
             drawn.
     """
@@ -62,14 +62,14 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditReport:
-    """What an audit found.
+    """The result of an audit.
 
     Attributes:
         num_suggestions, num_verdicts, num_promotions: how many were recomputed.
-        num_enqueued: the user's own points, which nothing can be said about.
+        num_enqueued: the user's own points, which cannot be recomputed.
         differences: in the order of the journal.
-        integrity: whether the facts are those that were written; None where nobody asked the storage.
-        versions: of packages that computed the study in other versions than those here, which are named last.
+        integrity: whether the facts are unchanged since they were written; None if the storage was not asked.
+        versions: by package, the versions that computed the study, where they differ from the one here, which is last.
     """
 
     name: str
@@ -101,7 +101,7 @@ class AuditReport:
         return "\n  ".join(lines)
 
     def _hints(self) -> Iterator[str]:
-        """What may have rounded differently."""
+        """Possible causes of differences in rounding."""
         for package, (*journalled, here) in self.versions.items():
             yield f"computed with {package} {' and '.join(journalled)}, recomputed with {here}: it may round differently"
 
@@ -118,14 +118,14 @@ def audit(
 
     Args:
         facts: all of them, in order.
-        space: the one the study was built with, where it has functions: a journal keeps only their names.
-        sampler, scheduler: the ones of the study, with their options, where the registry cannot rebuild them.
-        integrity: what ``raytune_hpo.journal.integrity_of`` says of the study, to be part of the report.
+        space: the study's space, if it has functions: a journal has only their names.
+        sampler, scheduler: those of the study, with their options, if the registry cannot rebuild them.
+        integrity: the result of ``raytune_hpo.journal.integrity_of``, to be included in the report.
 
     Raises:
         SpaceError: a function of the space is needed, and none was passed.
-        SpecMismatch: what was passed, or what is installed, is not what the study was made with.
-        JournalCorrupt: the facts are those of no study.
+        SpecMismatch: what was passed, or what is installed, differs from what the study was made with.
+        JournalCorrupt: the facts are not those of a study.
     """
     journal = list(facts)
     spec = _spec(journal, space)
@@ -151,10 +151,10 @@ class _Auditor:
         starts = [(p, f) for p, f in enumerate(journal) if isinstance(f, Started)]
         self._num_first = sum(fact.attempt == 1 for _, fact in starts)
         continues = self._fold.sampler.traits.continues
-        # What the sampler decided, in the order in which that was handed out.
+        # The sampler's decisions, in the order in which they were handed out.
         self._decided = {p: f for p, f in starts if f.basis is not None and (f.attempt == 1 or continues)}
         self._positions = list(self._decided)
-        self._asked: dict[int, tuple[int, int]] = {}  # the number of a new trial, and that of the random stream
+        self._asked: dict[int, tuple[int, int]] = {}  # (number of the new trial, number of its random stream)
         num_new = num_continued = 0
         for position, fact in starts:
             self._asked[position] = num_new, num_new + num_continued
@@ -222,14 +222,14 @@ class _Auditor:
             yield "config", fact.config, str(getattr(outcome, "value", outcome))
             return
         space = self._spec.space
-        # Functions of the user's may use chance of their own, so derived values are not compared.
+        # Users' functions may be random themselves, so derived values are not compared.
         yield "config", space.chosen(fact.config or {}), space.chosen(space.pack(outcome.config))
         yield "meta", fact.meta, outcome.meta
         yield "parent", fact.parent, outcome.parent
         yield "until", fact.until, outcome.until
 
     def _pending(self, position: int) -> tuple[Trial, ...]:
-        """What the ask was told: the trials that were open, and what had been decided and was not handed out yet."""
+        """The pending trials of an ask: those that were unfinished, and suggestions that were not handed out yet."""
         if not self._fold.sampler.traits.reads_pending:
             return ()
         first, end = bisect_left(self._positions, self._ledger.seen), bisect_left(self._positions, position)
@@ -246,7 +246,7 @@ class _Auditor:
         return to_pending(request, Suggestion(config, meta=fact.meta, parent=fact.parent))
 
     def _check_drawn(self, position: int, fact: Drawn) -> None:
-        """What a parameter is that an objective asked for; nothing can be said about one that somebody else chose."""
+        """Recompute a parameter that an objective asked for, unless a user chose its value."""
         if fact.is_given or fact.number >= len(self._ledger.trials):
             return
         trial = self._ledger.trials[fact.number]
@@ -257,7 +257,7 @@ class _Auditor:
     # -------------------------------------------------------------------------------------------- going on
 
     def _check_beginning(self, position: int, fact: Started) -> None:
-        """What a trial goes on from; and, where the scheduler chose it to go on, that it did."""
+        """Check from which checkpoint a trial resumes, and the scheduler's choice to promote it."""
         if fact.attempt > 1 and fact.basis is not None and position not in self._decided:
             self._num_promotions += 1
             chosen = self._fold.promotion(final=False) or self._fold.promotion(final=True)
@@ -290,7 +290,7 @@ class _Auditor:
 
 
 def _chosen(outcome: Any) -> Any:
-    """Which trial was to go on, and until when; None where nothing was."""
+    """The trial that was chosen to go on, and until which step; None if there was none."""
     return [outcome.number, outcome.until] if isinstance(outcome, Continue) else None
 
 
@@ -301,7 +301,7 @@ def _spec(journal: Sequence[Fact], space: Space | None) -> StudySpec:
     if not journal:
         raise JournalCorrupt("a study begins with StudyCreated, got no facts; restore it from a copy")
     stored = registry.current_spec(stored_spec(journal[0]))
-    if space is None:  # derived values are not compared, so their functions are not missed
+    if space is None:  # derived values are not compared, so their functions are not needed
         return replace(stored, space=stored.space.without_functions())
     live = replace(stored, space=space)
     live.require_same(stored)
@@ -309,7 +309,7 @@ def _spec(journal: Sequence[Fact], space: Space | None) -> StudySpec:
 
 
 def _other_versions(journal: Sequence[Fact]) -> dict[str, tuple[str, ...]]:
-    """By package: the versions that sessions had, in order, and the one here; packages of which all are one are left out."""
+    """By package: the versions of the sessions, in order, and the one here; packages with a single version are left out."""
     sessions = [fact.versions for fact in journal if isinstance(fact, SessionOpened)]
     here = installed_versions()
     found = {}
@@ -325,7 +325,7 @@ def _rebuilt(role: str, part: Part) -> Any:
 
 
 def _require(role: str, live: object, part: Part) -> None:
-    """Another version or other options would suggest other things, and prove nothing about the study."""
+    """Check that a part is the study's own: another version or other options would give other suggestions."""
     found = registry.describe(role, live)
     if (str(found), found.version) != (str(part), part.version):
         raise SpecMismatch(
@@ -335,5 +335,5 @@ def _require(role: str, live: object, part: Part) -> None:
 
 
 def _canonical(value: Any) -> str:
-    """Equal for equal JSON: bit for bit in floats, 1 and 1.0 told apart, tuples as lists, keys in any order."""
+    """A text that is the same for equal JSON: floats compare bit for bit, 1 differs from 1.0, tuples equal lists."""
     return json.dumps(to_jsonable(value), sort_keys=True)

@@ -1,4 +1,4 @@
-"""The garbage collector, where there is nothing for it to find."""
+"""Fewer garbage collections, while objects are created that form no cycles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _THRESHOLDS = (100_000, 20, 100)
 
 @contextlib.contextmanager
 def rarely_collected() -> Iterator[None]:
-    """Facts and trials form no cycles and stay: walking through them at Python's own pace costs a sixth to a third."""
+    """Context manager in which Python collects rarely: facts and trials form no cycles, and scanning them takes long."""
     before = gc.get_threshold()
     gc.set_threshold(*_THRESHOLDS)
     try:

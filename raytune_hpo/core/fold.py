@@ -1,4 +1,4 @@
-"""The one fold of a study's facts that learns: live, in a replay, and in an audit."""
+"""The study's fold: the ledger with the learning sampler and scheduler; the same live, in a replay, and in an audit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StudyFold:
         sampler, scheduler: as made with their options; the fold binds fresh ones to the study.
 
     Raises:
-        SpecError: what ``bind`` returns is no such part.
+        SpecError: ``bind`` returns something that is not a sampler or scheduler.
     """
 
     def __init__(self, spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None = None) -> None:
@@ -39,7 +39,7 @@ class StudyFold:
         self.sampler: Sampler = _checked(sampler, bound, "ask")
         self._growing = GrowingSampler(sampler, spec) if spec.grows else None
         if self._growing is not None:
-            self.sampler = cast(Sampler, self._growing)  # its traits are those of what it wraps
+            self.sampler = cast(Sampler, self._growing)  # it has the traits of the sampler that it wraps
         self.scheduler: Scheduler | None = (
             None if scheduler is None else _checked(scheduler, scheduler.bind(spec.goals), "judge")
         )
@@ -49,7 +49,7 @@ class StudyFold:
         self._tell = Telling(self.sampler)
 
     def apply(self, fact: Fact) -> None:
-        """Take in a fact."""
+        """Apply a fact."""
         space = self.ledger.spec.space
         trial = self.ledger.apply(fact)
         kind = type(fact)
@@ -66,7 +66,7 @@ class StudyFold:
             self._tell(trial)
 
     def judge(self, report: Reported) -> Verdict:
-        """The verdict on a report that has not been applied yet: a user's, or else the scheduler's."""
+        """The verdict on a report that has not been applied yet: STOP if a user asked for it, else the scheduler's."""
         if report.number in self.ledger.stop_asked:
             return Verdict.STOP
         if self.scheduler is None:
@@ -81,10 +81,10 @@ class StudyFold:
         return Verdict.COMPLETE if has_ended and verdict is not Verdict.STOP else verdict
 
     def promotion(self, *, final: bool) -> Continue | None:
-        """The paused trial that the scheduler would have go on now.
+        """The paused trial that the scheduler promotes now.
 
         Raises:
-            SpecError: it names one that has not paused.
+            SpecError: the scheduler names a trial that has not paused.
         """
         if self.promoter is None or not self.ledger.paused:
             return None
@@ -99,7 +99,7 @@ class StudyFold:
     def next_step(self, trial: Trial) -> int | None:
         """The next step at which the verdict may be anything but CONTINUE; None if there is none.
 
-        After the end of a segment below the last step there is one, which whoever goes on from it will come to.
+        After the end of a segment there is one too, unless that was the last step: trials that go on from it reach it.
         """
         if self._last_step is not None and trial.reports and trial.reports[-1].step >= self._last_step:
             return None
@@ -114,7 +114,7 @@ _OF_THE_SAMPLER = frozenset((Finished, Paused))
 
 
 def _checked(part: Any, bound: Any, needed: str) -> Any:
-    """What ``bind`` of a part has returned."""
+    """Check what ``bind`` of a part has returned."""
     if not callable(getattr(bound, needed, None)):
         raise SpecError(
             f"bind of {type(part).__name__} returns a fresh one for a study, with {needed}, got {bound!r}; return it"

@@ -1,8 +1,8 @@
-"""Sampling in a space that grows: parameters become known when an objective asks for them.
+"""Sampling in growing spaces, whose parameters become known when an objective asks for them.
 
-A parameter that is new, or may suddenly be more than before, is drawn from its domain for the trial that asks, by a
-generator of its own; from the next suggestion on it is a column like any other. The sampler is then bound anew, to the
-space as it is, and told everything again, so that what it knows is a function of the facts, as ever.
+A parameter that is new, or whose domain has become larger, is drawn from its domain for the trial that asks, by a separate
+generator; from the next suggestion on it is a column like any other. The sampler is then bound anew, to the current space,
+and told everything again, so that its knowledge is a function of the facts, as always.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from raytune_hpo.trial import Trial
 
 
 def drawn_value(seed: int, trial: Trial, name: str, domain: Domain) -> Any:
-    """The value of a parameter in a trial that asks for it: the one suggested, if it lies in the domain; a user's own, if
-    it can stand for one; or else one drawn from the domain.
+    """The value of a parameter in a trial that asks for it: the suggested one, if it is in the domain; a user's, if it can
+    be converted; or else one drawn from the domain.
     """
     if name in trial.config:
         value = trial.config[name]
@@ -34,14 +34,13 @@ def drawn_value(seed: int, trial: Trial, name: str, domain: Domain) -> Any:
 
 
 class GrowingSampler:
-    """A study's sampler, bound anew whenever the space has grown. See Sampler.
+    """A wrapper of a study's sampler that binds it anew whenever the space has grown. See ``Sampler``.
 
-    What a trial was suggested with in a smaller space (``meta``) means nothing in a larger one: such a trial is told like
-    a user's own point.
+    The ``meta`` of a suggestion in a smaller space is meaningless in a larger one: such a trial is told like a user's point.
 
     Args:
         sampler: as made with its options.
-        spec: of the study, with its space as it is now.
+        spec: the study's spec, with the current space.
     """
 
     def __init__(self, sampler: Sampler, spec: StudySpec) -> None:
@@ -53,22 +52,22 @@ class GrowingSampler:
         self._num_read = 0
 
     def grow(self, space: Space, seen: int) -> None:
-        """The space is this one now, after so many facts."""
+        """Set the current space, as of the first ``seen`` facts."""
         self._space, self._since = space, seen
         self._bound, self._num_read = None, 0
 
     def bind(self, space: Space, goals: Sequence[Any], seed: int) -> GrowingSampler:
-        """A fresh one."""
+        """A fresh wrapper."""
         return GrowingSampler(self._unbound, self._spec)
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Continue | Signal:
-        """What the sampler suggests in the space as it is."""
+        """The sampler's suggestion in the current space."""
         if not self._space.num_columns:
             return Suggestion({})
         return self._current().ask(number, [self._seen(trial) for trial in pending], rng)
 
     def tell(self, trial: Trial) -> None:
-        """Note the trial; the sampler hears of it before it is asked next."""
+        """Note the trial; the sampler is told of it before it is asked next."""
         self._told.append((trial, True))
 
     def observe(self, trial: Trial) -> None:
@@ -76,7 +75,7 @@ class GrowingSampler:
         self._told.append((trial, False))
 
     def _current(self) -> Sampler:
-        """The sampler, bound to the space as it is, and told all."""
+        """The sampler, bound to the current space, and told everything."""
         spec = self._spec
         if self._bound is None:
             self._bound = bound_sampler(self._unbound, self._space, spec.goals, spec.seed, spec.constraints)
@@ -90,7 +89,7 @@ class GrowingSampler:
         return self._bound
 
     def _seen(self, trial: Trial) -> Trial:
-        """The trial as it looks in the space as it is."""
+        """The trial with its configuration in the current space."""
         is_older = trial.basis is not None and trial.basis < self._since
         config = fitting(self._space, trial.config)
         return changed(trial, config=config, **({"meta": {}} if is_older and trial.meta else {}))

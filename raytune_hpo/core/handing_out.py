@@ -1,4 +1,4 @@
-"""Handing out: which trial a worker gets next, and when a study is over."""
+"""Handing out of trials: which one a worker gets next, and when the study is over."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _OVER = Lease(is_over=True)
 
 
 class HandingOut(StudyFold):
-    """A fold that says what comes next: trials for the workers that ask, or the end of the study.
+    """A fold that also decides what comes next: trials for the workers that ask, or the end of the study.
 
-    In this order: what a worker owns and has lost; trials that came back; those that the scheduler promotes; what the user
-    enqueued; what the sampler suggests, new trials or paused ones; trials that may have killed a session; and when nothing
-    else is left, what the scheduler promotes then.
+    Trials are handed out in this order: those that the worker owns and has lost; those that came back; those that the
+    scheduler promotes; those that the user enqueued; those that the sampler suggests, new or paused; those that may have
+    killed a session; and when nothing else is left, those that the scheduler promotes then.
 
     Args:
         sampler, scheduler, ahead: see OptimizerCore.
@@ -74,10 +74,10 @@ class HandingOut(StudyFold):
     def _share(self, command: AskTrials) -> int:
         """How many new trials a worker may have at once.
 
-        One where the sampler learns: the next suggestion would miss the results of those that wait in the lease; and one
-        where trials report and may be paused: what is promoted would wait for those in the lease. Otherwise
-        what it asks for, but no more than half of an even share of what is left: leases shrink towards the end, so that
-        no worker is still busy with a long one when the others have nothing to do.
+        One if the sampler learns: the next suggestion would miss the results of those that wait in the lease; and one if
+        trials report and may be paused: promoted ones would wait for those in the lease. Otherwise what it asks for, but no
+        more than half of an even share of what is left: leases shrink towards the end, so that no worker is still busy with
+        a long one when the others are idle.
         """
         may_pause = self.promoter is not None and self.ledger.num_steps > 0
         if may_pause or not self.sampler.traits.history_free:
@@ -100,7 +100,7 @@ class HandingOut(StudyFold):
         return self._start_again(trial, command.worker, command.at, begin, until=chosen.until, basis=basis)
 
     def _hand_out_as_it_is(self, trial: Trial, worker: str, at: float) -> Trial:
-        """A trial that waits goes on after its last report: whoever takes it has what that takes."""
+        """Hand out a waiting trial so that it goes on after its last report, since the worker has its state."""
         return self._start_again(trial, worker, at, (None, trial.last_step), until=trial.until)
 
     def _start_again(
@@ -131,8 +131,8 @@ class HandingOut(StudyFold):
     def _next_suspect(self) -> int | None:
         """The next of the trials that were running when a session died; None if none may go out now.
 
-        They come after everything new. One that has been there twice comes alone among its like: of several that run when
-        the next session dies nobody would know which it was.
+        They come after everything new. Those to which that happened twice run one at a time: if the session dies again, it
+        is known which one it was.
         """
         ledger = self.ledger
         wary = any(ledger.session_deaths(trial.number) > 1 for trial in ledger.running())
@@ -189,7 +189,7 @@ class HandingOut(StudyFold):
         return ledger.trials[number]
 
     def _hear(self, signal: Signal, request: SuggestionRequest, at: float) -> None:
-        """A sampler that has nothing to suggest now, or never again."""
+        """Handle the signal of a sampler that has nothing to suggest now, or is exhausted."""
         ledger = self.ledger
         if not ledger.is_settled or self.promotion(final=True) is not None:
             return
@@ -202,7 +202,7 @@ class HandingOut(StudyFold):
             )
 
     def _owes_a_suspect(self) -> bool:
-        """Whether suspects would wait for ever if new trials came first: where nothing limits these, one is enough."""
+        """Whether a suspect must go out although new trials are left: without a limit of trials, it would wait for ever."""
         ledger = self.ledger
         is_endless = ledger.spec.limits.num_trials is None
         return is_endless and bool(ledger.suspects) and len(ledger.finished) > ledger.num_finished_before
@@ -228,7 +228,7 @@ class HandingOut(StudyFold):
         )
 
     def _domains(self) -> Mapping[str, Mapping[str, Any]] | None:
-        """The parameters that are known of a growing space."""
+        """The known parameters of a growing space."""
         if not self.ledger.spec.grows:
             return None
         space = self.ledger.spec.space
@@ -273,7 +273,7 @@ class HandingOut(StudyFold):
         return self.promotion(final=False) is None and self.promotion(final=True) is None
 
     def _num_failed(self) -> int:
-        """In this session: whoever takes a study up again has seen to what was wrong."""
+        """The number of failures in this session: before resuming a study, its user has presumably fixed their cause."""
         return self.ledger.counts[Status.FAILED] - self.ledger.num_failed_before
 
     def _has_reached(self, target: float) -> bool:
@@ -281,14 +281,14 @@ class HandingOut(StudyFold):
         return best is not None and best.losses is not None and best.losses[0] <= goal.loss(target)
 
     def _is_stagnant(self) -> bool:
-        """Asked at every command, computed once for each number of finished trials."""
+        """Whether the search stagnates; checked at every command, computed once for each number of finished trials."""
         num = len(self.ledger.finished)
         if self._stagnant is None or self._stagnant[0] != num:
             self._stagnant = num, has_stagnated(self.ledger.finished, self.ledger.spec.space.num_columns)
         return self._stagnant[1]
 
     def _stop(self, reason: str, at: float) -> None:
-        """End the session; what runs waits to be taken up again."""
+        """End the session; running trials wait until the study is taken up again."""
         if self.ledger.stopped is not None:
             return
         for trial in self.ledger.running():

@@ -1,4 +1,4 @@
-"""Instances as the core knows them: the order in which trials meet them, and what several of them add up to."""
+"""Instances in the core: the order in which trials run them, and the means over them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from raytune_hpo.trial import INSTANCE
 
 
 def order_of(num_instances: int, seed: int) -> tuple[int, ...]:
-    """The order in which all trials of a study meet the instances: indices of these."""
+    """The order in which all trials of a study run the instances, as indices."""
     return tuple(int(index) for index in derive(seed, "order of instances").permutation(num_instances))
 
 
 def means_so_far(own: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The mean of each metric over the steps that have it; what is no number is that of the last step."""
+    """The mean of each metric over the steps that have it; for values that are not numbers, the last one."""
     newest = own[-1]
     means = {name: value for name, value in newest.items() if name != INSTANCE}
     for name, value in newest.items():

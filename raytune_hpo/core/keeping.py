@@ -1,4 +1,4 @@
-"""Which checkpoints are kept, and which one a trial goes on from."""
+"""Retention of checkpoints: which ones are kept, and from which one a trial resumes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _SWEEP_EVERY = 16  # checkpoints more than after the last sweep, and as many aga
 
 
 class Keeping:
-    """Says of each checkpoint whether anybody may still want it.
+    """Decides of each checkpoint whether it may still be needed.
 
-    Wanted are the newest one of every trial that runs, waits, or may go on; what a running child began with; and those of
-    the best completed trials.
+    Needed are the newest one of every trial that runs, waits, or may go on; the one from which a running child began; and
+    those of the best completed trials.
 
     Args:
-        promoter: says which trials may go on; None: all that have paused, and none that has completed.
-        num_best: of how many completed trials the last checkpoint is kept.
+        promoter: decides which trials may go on; None: all that have paused, and none that has completed.
+        num_best: the number of best completed trials whose last checkpoint is kept.
     """
 
     def __init__(self, ledger: Ledger, promoter: Promoter | None, num_best: int) -> None:
@@ -43,7 +43,7 @@ class Keeping:
         return is_good or (self._promoter is not None and self._promoter.keeps(trial))
 
     def unwanted(self, number: int) -> Iterator[tuple[int, int]]:
-        """The numbers and steps of checkpoints that nobody may want any more, now that a fact about a trial has come."""
+        """(trial, step) of the checkpoints that are no longer needed after a fact about a trial."""
         ledger = self._ledger
         trial = ledger.trials[number]
         looked_at = {number} if trial.from_trial is None else {number, trial.from_trial}
@@ -69,7 +69,7 @@ class Keeping:
     def _may_go_on(self, trial: Trial) -> bool:
         if trial.status in (Status.RUNNING, Status.WAITING):
             return True
-        if self._promoter is None:  # where something pauses, a sampler says what goes on: it may be any
+        if self._promoter is None:  # with pauses, it is the sampler that decides which goes on: any may
             return trial.status is Status.PAUSED
         return self._promoter.keeps(trial)
 
@@ -84,7 +84,7 @@ class Keeping:
         return self._best
 
     def _entered(self, trial: Trial) -> set[int]:
-        """The trials that this one, which has completed with a checkpoint, has driven from among the best."""
+        """The trials that are no longer among the best, now that this one has completed with a checkpoint."""
         before = {number for _, number in self._of_best()}
         self._enter(trial)
         return before - {number for _, number in self._of_best()}
@@ -98,7 +98,7 @@ class Keeping:
 
 
 def resume_point(ledger: Ledger, trial: Trial) -> tuple[int | None, int | None]:
-    """What a trial goes on from: whose checkpoint, and of which step; (None, None) from the start.
+    """From where a trial resumes: (trial whose checkpoint it is, step); (None, None): from the start.
 
     Its own newest one, or else that of the nearest ancestor that has one. Where steps are instances, it goes on with the
     next one.

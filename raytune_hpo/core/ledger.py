@@ -1,6 +1,6 @@
 """The fold of a study's facts: trials, queues, owners, counts and running time.
 
-The optimizer decides by it, and everything that shows a study reads it. It decides nothing.
+The optimizer bases its decisions on it, and everything that shows a study reads it. It decides nothing itself.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _TRIAL_FACTS = frozenset(get_args(TrialFact))
 
 @dataclass(frozen=True, kw_only=True)
 class StudyStatus:
-    """A study at a glance, small enough to be asked for several times a second.
+    """The status of a study, small enough to be fetched several times a second.
 
     Attributes:
         counts: number of trials by status.
@@ -81,7 +81,7 @@ class StudyStatus:
 
     @property
     def num_at_rest(self) -> int:
-        """How many have finished or are paused: nothing is to be done for them now."""
+        """How many trials have finished or are paused."""
         return self.num_finished + self.num_paused
 
     @property
@@ -95,7 +95,7 @@ class StudyStatus:
 
 
 def damaged_at(position: int, fact: Fact, error: InvalidTransition) -> JournalCorrupt:
-    """What is wrong with a journal of which a fact cannot follow those before it: nobody of ours wrote it like that."""
+    """The error for a journal in which a fact cannot follow those before it: it was damaged or changed after writing."""
     return JournalCorrupt(
         f"the journal is damaged at fact {position}, a {type(fact).__name__}: {error}; `raytune-hpo audit` says which facts "
         f"are not those that were written; restore the study from a copy"
@@ -103,31 +103,31 @@ def damaged_at(position: int, fact: Fact, error: InvalidTransition) -> JournalCo
 
 
 class Ledger:
-    """The state that the facts of one study add up to.
+    """The state of one study, as a fold of its facts.
 
     Attributes:
-        spec: with the limits in force; its space unpacks the configurations, and is what it has grown to.
+        spec: the spec with the current limits and, if it grows, the current space.
         notes: what users have noted about the study, by name; those about a trial are in the trial.
         seen: how many facts were applied.
         trials: by number.
         unfinished: those that run or wait; ``paused``: those that may go on; ``finished``: the others, in the order in which
             they finished.
-        told: the trials at each pause and end, in order: what samplers have heard.
+        told: the trials at each pause and end, in order: what samplers were told.
         checkpoints: the numbers of trials of which checkpoints are kept.
         parents: the numbers of trials from which others were derived.
-        num_continued: how often a paused trial went on because it was chosen to.
+        num_continued: how often a paused trial was chosen to go on.
         num_steps: how many steps all trials have made; those that were lost and made again count twice.
         requeued: the queue of numbers that wait to be handed out again (the keys; a trial may leave from its middle).
-        suspects: those that wait and were running when a session died, with how often that happened to them.
+        suspects: waiting trials that were running when a session died, with how often that happened to them.
         enqueued: the queue of what the user wants tried, the configurations packed, by position: how many were enqueued
             before it in all (one may leave from the middle). ``num_enqueued``: how many have been enqueued in all.
         retried: the failed trials that were enqueued again; these do not count against ``num_trials``.
         stop_asked: the trials that a user wants stopped, and that have not finished.
-        recalled: what earlier studies have said.
+        recalled: the results of earlier studies.
         owned: the numbers of running trials by worker.
         best: the completed trial of the lowest loss, for each goal, of those that keep the outcome constraints.
         num_infeasible: how many completed trials break one.
-        front: of several goals, the feasible trials that no other one beats.
+        front: with several goals, the feasible trials that no other one dominates.
         first_failure: the trial that failed first.
         improved: for each goal the trials that were the best when they finished, and how long ``told`` was by then.
         stopped: the reason of the last StudyStopped, None while a session is open.
@@ -176,7 +176,7 @@ class Ledger:
 
     @classmethod
     def fold(cls, facts: Iterable[Fact], spec: StudySpec | None = None) -> Ledger:
-        """The ledger of a whole journal; ``spec`` is the live one, where there is one, for its functions.
+        """The ledger of a whole journal; ``spec`` is the live one, if there is one, which has the space's functions.
 
         Raises:
             JournalCorrupt: the first fact is not StudyCreated, or a later one cannot follow.
@@ -195,7 +195,7 @@ class Ledger:
         return ledger
 
     def apply(self, fact: Fact) -> Trial | None:
-        """Take a fact in; the trial it is about, after it, if it is about one."""
+        """Apply a fact, and return the trial that it is about, as it then is, if it is about one."""
         self._pass_time(fact)
         self.seen += 1
         if type(fact) in _TRIAL_FACTS:
@@ -252,7 +252,7 @@ class Ledger:
         return None if limit is None else max(0, limit + len(self.retried) - len(self.trials))
 
     def running(self) -> list[Trial]:
-        """The trials that workers have in hand, by number."""
+        """The trials that workers run, by number."""
         return [trial for trial in self.pending() if trial.status is Status.RUNNING]
 
     def pending(self) -> list[Trial]:
@@ -260,7 +260,7 @@ class Ledger:
         return [self.unfinished[number] for number in sorted(self.unfinished)]
 
     def session_deaths(self, number: int) -> int:
-        """How many sessions died without a word while this trial was running."""
+        """How many sessions crashed while this trial was running."""
         return self._session_deaths.get(number, 0)
 
     def elapsed_s(self, now: float) -> float:
@@ -360,9 +360,9 @@ class Ledger:
     def _move(self, old: Trial | None, trial: Trial, fact: TrialFact) -> None:
         """Keep counts, queues and owners right when a trial changes its status.
 
-        A trial is in exactly one place: owned by a worker (running), in a queue (waiting), set aside (paused), or among the
-        finished. It leaves the place of its old status, whatever took it there, and enters the place of its new one; so a
-        new status needs one line for leaving and one for entering.
+        A trial is in exactly one place: owned by a worker (running), in a queue (waiting), paused, or among the finished. It
+        leaves the place of its old status, and enters that of its new one; so a new status needs one line for leaving and
+        one for entering.
         """
         number = trial.number
         if old is not None:
@@ -415,7 +415,7 @@ class Ledger:
                 self.improved[index].append((len(self.told), trial))
 
     def _enter_front(self, trial: Trial, losses: tuple[float, ...]) -> None:
-        """The front with the trial, if none of it is better; without those that the trial beats."""
+        """Add the trial to the front unless it is dominated, and remove those that it dominates."""
         fronted = [other.losses or () for other in self.front]
         for other in fronted:
             if other != losses and all(theirs <= own for theirs, own in zip(other, losses, strict=True)):

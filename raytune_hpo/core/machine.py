@@ -71,7 +71,7 @@ from raytune_hpo.space.growing import domain_of, grown
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import INSTANCE, Trial
 
-ADOPTED = "adopted"  # stands for the worker of a trial whose result came when it was handed out to nobody
+ADOPTED = "adopted"  # recorded as the worker of a trial whose result came while it waited to be handed out again
 _STOP = Answer(verdict=Verdict.STOP)
 _NOTED = Noted()
 _NOTHING: Mapping[str, Any] = {}
@@ -84,10 +84,10 @@ class OptimizerCore(HandingOut):
         sampler, scheduler: as made with their options; the core binds them to the study.
         ahead: suggestions that depend on results are computed by the caller, ahead of need (see Suggestions). Otherwise
             ``step`` computes them.
-        keep_checkpoints: of how many of the best trials the last checkpoint is kept.
+        keep_checkpoints: the number of best trials whose last checkpoint is kept.
 
     Attributes:
-        released: the checkpoints that are not kept any more, for whoever deletes them.
+        released: the checkpoints that are no longer kept, to be deleted by the caller.
     """
 
     def __init__(
@@ -124,10 +124,10 @@ class OptimizerCore(HandingOut):
         """Take the study up (again): adopt the spec's limits and requeue what an earlier session left running.
 
         Args:
-            suspect: whether these may have killed that session: they are handed out last.
-            blame: whether one that ran alone did kill it, and spends a retry: trials run in the optimizer's own process.
+            suspect: whether these may have killed that session, and so are handed out last.
+            blame: whether one that ran alone did kill it, and uses up a retry; for trials in the optimizer's own process.
             retry_failed: whether the configurations of failed trials are enqueued again.
-            versions: of what computes the suggestions of this session.
+            versions: the versions of packages that compute the suggestions of this session.
         """
         self._facts = []
         if spec.limits != self.ledger.spec.limits:
@@ -145,7 +145,7 @@ class OptimizerCore(HandingOut):
         return tuple(self._facts)
 
     def _release_unwanted(self, number: int, at: float) -> None:
-        """Let go of the checkpoints that nobody may want any more, after something happened to a trial."""
+        """Release checkpoints that are no longer needed after a fact about a trial."""
         if not self.ledger.checkpoints:
             return
         for owner, step in self._keeping.unwanted(number):
@@ -184,7 +184,7 @@ class OptimizerCore(HandingOut):
         return Answer(verdict=verdict, next_step=self.next_step(self.ledger.trials[command.number]))
 
     def _own(self, command: ReportMetrics) -> Mapping[str, Any]:
-        """What a step has measured by itself, with the name of its instance; nothing where there are no instances."""
+        """The step's own metrics, with the name of its instance; empty if the study has no instances."""
         if not 1 <= command.step <= len(self._order):
             return {}
         name = self.ledger.spec.instances[self._order[command.step - 1]]
@@ -215,7 +215,7 @@ class OptimizerCore(HandingOut):
                 )
             )
         if space is not spec.space:
-            self.suggestions.clear()  # they know less
+            self.suggestions.clear()  # they were computed with fewer results
         return Parameter(value=value)
 
     def _annotate(self, command: Annotate) -> Noted:
@@ -285,7 +285,7 @@ class OptimizerCore(HandingOut):
         return Told(trial=self.ledger.trials[trial.number], is_news=True)
 
     def _begin_before(self, trial: Trial, command: EndTrial) -> None:
-        """A trial's checkpoint cannot be read: it begins with the one before, or at the start.
+        """A trial's checkpoint cannot be read: let it resume from the previous one, or start over.
 
         One that began with none has failed over another's: it would do so again.
         """
@@ -315,7 +315,7 @@ class OptimizerCore(HandingOut):
         )
 
     def _adopted(self, command: EndTrial) -> Trial | None:
-        """A trial that waits, if this is how its last attempt ended after all: the result came late, but it came."""
+        """Adopt a late result: if it is that of a waiting trial's last attempt, record it and return the trial."""
         trials, number = self.ledger.trials, command.number
         if self.ledger.stopped is not None or number >= len(trials):
             return None
@@ -337,13 +337,13 @@ class OptimizerCore(HandingOut):
 
     def _lose_worker(self, command: LoseWorker) -> Noted:
         owned = [self.ledger.trials[number] for number in self.ledger.owned.get(command.worker, ())]
-        is_to_blame = len(owned) == 1 and not command.blameless  # of several, nobody knows which it was
+        is_to_blame = len(owned) == 1 and not command.blameless  # of several, it is unknown which one it was
         for trial in owned:
             self._take_back(trial, command.reason, command.at, spent=is_to_blame)
         return _NOTED
 
     def _take_back(self, trial: Trial, reason: str, at: float, *, spent: bool, suspect: bool = False) -> None:
-        """A trial came back unfinished: it is handed out again, or fails if it is to blame and has no retry left."""
+        """Requeue a trial that came back unfinished; if it is to blame and has no retry left, it fails."""
         max_retries = self.ledger.spec.max_retries
         if not spent or trial.retries < max_retries:
             self._requeue(trial, reason, at, spent=spent, suspect=suspect)
@@ -382,7 +382,7 @@ class OptimizerCore(HandingOut):
         return _NOTED
 
     def _record_observations(self, command: RecordObservations) -> Recorded:
-        """A user's own points that have been tried already: they pass those that wait in the queue."""
+        """Record points of the user that were measured elsewhere, ahead of those in the queue."""
         ledger = self.ledger
         is_full = ledger.num_left is not None and len(command.observations) > ledger.num_left
         if ledger.stopped is not None or is_full:

@@ -22,7 +22,7 @@ from raytune_hpo.trial import Trial
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AskTrials:
-    """A worker asks for up to ``limit`` trials. What it owns and is not ``holding`` it never received, or has lost."""
+    """Hand out up to ``limit`` trials to a worker. It never received, or has lost, those it owns and is not ``holding``."""
 
     worker: str
     at: float
@@ -34,7 +34,7 @@ class AskTrials:
 class ReportMetrics:
     """Record an objective's metrics at a step; of a study of several instances, those of the step's own instance.
 
-    They were checked where they came from. ``saves``: see ``Reported``.
+    The sender has checked them. ``saves``: see ``Reported``.
     """
 
     number: int
@@ -47,9 +47,9 @@ class ReportMetrics:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DrawParameter:
-    """Say what a parameter is in a running trial whose objective asks for it. See ``Drawn``.
+    """Draw a parameter for which a running trial's objective asks. See ``Drawn``.
 
-    ``value``: of one that somebody else has chosen (``is_given``).
+    ``value``: the value, if it was chosen elsewhere (``is_given``).
     """
 
     number: int
@@ -63,7 +63,7 @@ class DrawParameter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Annotate:
-    """Note something about a trial, or about the study. See ``Annotated``."""
+    """Record a note about a trial, or about the study. See ``Annotated``."""
 
     number: int | None
     name: str
@@ -84,7 +84,7 @@ class KeepCheckpoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OfferCheckpoint:
-    """Say whether a trial that is about to end with these metrics shall save a checkpoint of its last report."""
+    """Decide whether a trial that is about to end with these metrics shall save a checkpoint of its last report."""
 
     number: int
     attempt: int
@@ -127,7 +127,7 @@ class ReturnTrials:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoseWorker:
-    """Take note that a worker is gone. ``blameless``: for a reason that has nothing to do with the trial it ran."""
+    """Take note that a worker is gone. ``blameless``: whether the reason has nothing to do with the trial that it ran."""
 
     worker: str
     at: float
@@ -139,7 +139,7 @@ class LoseWorker:
 class ReplaceWorkers:
     """Let new workers take over. Those whose names do not begin with ``prefix`` are gone, without blame.
 
-    ``spared``: names that begin with this belong to workers who come and go by themselves; they stay.
+    ``spared``: workers whose names begin with this belong to no pool; they stay.
     """
 
     prefix: str
@@ -149,7 +149,7 @@ class ReplaceWorkers:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnqueueConfig:
-    """Have a configuration tried before the sampler's next suggestion. ``is_next``: see ``Enqueued``."""
+    """Enqueue a configuration, to be tried before the sampler's next suggestion. ``is_next``: see ``Enqueued``."""
 
     config: Mapping[str, Any]
     at: float
@@ -158,7 +158,7 @@ class EnqueueConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WithdrawConfig:
-    """Take a configuration back that was enqueued and has not been handed out; see ``Withdrawn`` for its position."""
+    """Remove a configuration from the queue, if it has not been handed out; see ``Withdrawn`` for its position."""
 
     position: int
     at: float
@@ -178,7 +178,7 @@ class Observation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordObservations:
-    """Take in trials that nobody here has run, all of them or none; they count as trials of the study."""
+    """Record trials that were run elsewhere, all of them or none; they count as trials of the study."""
 
     worker: str
     observations: tuple[Observation, ...]
@@ -187,7 +187,7 @@ class RecordObservations:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TakeTrial:
-    """Give a trial that waits to this very worker, which has it already: it was asked for in an earlier session, say."""
+    """Assign a waiting trial to this worker, which has it already, for example from an earlier session."""
 
     worker: str
     number: int
@@ -196,7 +196,7 @@ class TakeTrial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StopTrial:
-    """Stop one trial, as a user asks: it is pruned at its next report, or at once where nobody runs it."""
+    """Stop one trial, as a user asks: it is pruned at its next report, or at once if it is not running."""
 
     number: int
     at: float
@@ -204,7 +204,7 @@ class StopTrial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExtendStudy:
-    """Let other limits hold from now on, while the study runs."""
+    """Change the limits of a running study."""
 
     limits: Limits
     at: float
@@ -220,7 +220,7 @@ class StopStudy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tick:
-    """Look at the time: a budget may be spent."""
+    """Check time limits."""
 
     at: float
 
@@ -254,13 +254,13 @@ class Assignment:
     """A trial for a worker.
 
     Attributes:
-        next_step: reports before it need no answer; None: none of them does.
-        from_step: the step after which it goes on; None: it begins at the start.
-        checkpoint: what it begins with; None where there is none.
-        order: of the study's instances, as indices; empty where there are none.
-        domains: of an objective that makes its own space: the JSON forms of the parameters that are known; None: it is
+        next_step: the next step whose report needs an answer; None: no report does.
+        from_step: the step after which it resumes; None: it starts from scratch.
+        checkpoint: the checkpoint from which it resumes; None if there is none.
+        order: the order of the study's instances, as indices; empty if there are none.
+        domains: for an objective that defines its own space: the known parameters in their JSON form; None: the objective is
             called with a configuration.
-        slot: of the member of a population that it is a segment of; None where its sampler says nothing of one.
+        slot: the slot of the population's member of which it is a segment; None if its sampler gives none.
     """
 
     number: int
@@ -289,7 +289,7 @@ class Answer:
     COMPLETE with a next step is the end of a segment: another trial may go on from it, so the objective ends there.
 
     Attributes:
-        is_last_call: the study is about to be left; what the trial can save, it saves at its next report.
+        is_last_call: the study is about to stop; the trial should save a checkpoint at its next report, if it can.
     """
 
     verdict: Verdict
@@ -299,11 +299,11 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parameter:
-    """What a parameter is in a trial.
+    """The value of a parameter in a trial.
 
     Attributes:
-        problem: why it cannot be what was asked for; None: it can.
-        is_held: whether the trial is still run by whoever asked.
+        problem: why the parameter cannot have the domain that was asked for; None: it can.
+        is_held: whether the trial still belongs to the worker that asked.
     """
 
     value: Any = None
@@ -313,14 +313,14 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """Whether the checkpoint that was offered shall be saved."""
+    """Whether the offered checkpoint shall be saved."""
 
     is_wanted: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Noted:
-    """Done; there is nothing more to say."""
+    """Acknowledgement of a command."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -329,7 +329,7 @@ class Told:
 
     Attributes:
         trial: as it is now; None: there is no trial of that number.
-        is_news: whether this told it. Otherwise it had ended before, or whoever tells does not own it.
+        is_news: whether this message ended it. Otherwise it had ended before, or the sender does not own it.
     """
 
     trial: Trial | None
@@ -338,7 +338,7 @@ class Told:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
-    """The numbers of the trials that observations became; none where the study has ended, or no room for all of them."""
+    """The numbers of the recorded trials; empty if the study has ended, or has no room for all of them."""
 
     numbers: tuple[int, ...]
 
@@ -348,7 +348,7 @@ Reply = Lease | Answer | Parameter | Wanted | Noted | Told | Recorded
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """What a command led to: the reply, valid once the facts are in the journal."""
+    """The result of a command: facts, and the reply, which is valid once they are in the journal."""
 
     reply: Reply
     facts: tuple[Fact, ...] = ()
@@ -359,15 +359,14 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuggestionRequest:
-    """A suggestion to be computed: everything that ``Sampler.ask`` is a function of; or several, each with those before it
-    pending.
+    """A request to compute a suggestion: all inputs of ``Sampler.ask``; or several, each with those before it pending.
 
     Attributes:
-        number: of the trial it is for; None: no new one may begin.
+        number: the trial's number; None: no new one may begin.
         turn: the number of its random stream: the trial's, and one more for each continuation decided before.
         basis: how many facts precede it; ``history``: how many pauses and ends of trials these contain.
         pending: trials without a result, prepared suggestions among them.
-        generation: of the prepared suggestions that ``pending`` contains; see ``core.suggestions``.
+        generation: the generation of the prepared suggestions in ``pending``; see ``core.suggestions``.
         count: how many are wanted.
     """
 
@@ -380,7 +379,7 @@ class SuggestionRequest:
     count: int = 1
 
     def following(self, index: int) -> SuggestionRequest:
-        """That of one suggestion of several, by its position."""
+        """The request for one of several suggestions, by its position."""
         assert self.number is not None or index == 0, "what goes on is asked for one by one"
         number = None if self.number is None else self.number + index
         return replace(self, number=number, turn=self.turn + index, count=1)

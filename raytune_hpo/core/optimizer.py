@@ -1,4 +1,4 @@
-"""The core, its journal and a clock: decide and apply, append in one transaction, and only then answer."""
+"""The optimizer: the core with a journal and a clock. It decides, appends in one transaction, and only then replies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from raytune_hpo.spec import StudySpec
 
 
 class WallClock:
-    """The time of day when it was made, and what has passed since: setting the computer's clock makes no difference."""
+    """The time of day, in epoch seconds; read once, then advanced by a monotonic clock, so that clock changes do no harm."""
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
@@ -30,12 +30,12 @@ class WallClock:
 
 
 class Optimizer:
-    """A study that can be talked to. Not thread-safe: one thread talks to it at a time.
+    """A running study: the core with its journal and a clock. Not thread-safe.
 
     Args:
-        spec: the live one, whose space has its functions.
+        spec: the live spec, whose space has its functions.
         ahead, keep_checkpoints: see OptimizerCore.
-        delete: is given the checkpoints that are not kept any more, once the journal says so.
+        delete: called with the checkpoints that are no longer kept, once that is in the journal.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class Optimizer:
 
     @property
     def core(self) -> OptimizerCore:
-        """The state machine. It is forgotten when an append fails, and then replayed before it is used again."""
+        """The state machine. It is dropped when an append fails, and then replayed before it is used again."""
         if self._core is None:
             self.replay()
         assert self._core is not None
         return self._core
 
     def replay(self) -> None:
-        """Make the state anew from what the journal holds.
+        """Rebuild the state from the journal.
 
         Raises:
             JournalError: the journal cannot be read, or is damaged.
@@ -88,7 +88,7 @@ class Optimizer:
         return self.clock.now()
 
     def create(self, points: Iterable[Mapping[str, Any]] = (), recalled: Iterable[Recalled] = ()) -> None:
-        """Begin a study in an empty journal, with what earlier ones say, and the points that the user wants tried first."""
+        """Begin a study in an empty journal, with results of earlier ones, and the user's points to try first."""
         at = self.now()
         spec = self._spec
         self._journal.append(
@@ -118,12 +118,12 @@ class Optimizer:
         self._append(facts)
 
     def handle(self, commands: Sequence[Command]) -> list[Reply]:
-        """Decide on all commands, in order, in one transaction; nobody is told what the journal does not hold.
+        """Decide on all commands, in order and in one transaction, and return the replies once it is committed.
 
         Raises:
-            JournalError: the facts could not be written; none of the commands has had any effect, each may be sent again.
+            JournalError: the facts could not be written; the commands have had no effect, and may be sent again.
         """
-        if os.getpid() != self._process:  # a copy of the state, and of the right to write, which only one may use
+        if os.getpid() != self._process:  # in a fork, all of this is a copy, which must not write
             raise HpoError(
                 f"study {self._spec.name!r} was opened in process {self._process}, this is process {os.getpid()}, a fork "
                 f"of it; ask and tell in the process that opened it, or close it there and open it here"
@@ -132,13 +132,13 @@ class Optimizer:
         try:
             decisions = [core.step(command) for command in commands]
         except BaseException:
-            self._core = None  # half-applied: what is true stands in the journal
+            self._core = None  # it may be half applied: rebuild it from the journal
             raise
         self._append([fact for decision in decisions for fact in decision.facts])
         return [decision.reply for decision in decisions]
 
     def enqueue(self, config: Mapping[str, Any]) -> None:
-        """Have a configuration tried before the sampler's next suggestion; constants and derived values may be left out.
+        """Enqueue a configuration, to be tried before the next suggestion; constants and derived values may be left out.
 
         Raises:
             SpaceError: it is not in the space.
@@ -146,7 +146,7 @@ class Optimizer:
         self.handle([EnqueueConfig(config=self.ledger.spec.packed_point(config), at=self.now())])
 
     def stop_trial(self, number: int) -> None:
-        """Stop one trial: it is pruned at its next report, or at once where nobody runs it.
+        """Stop one trial: it is pruned at its next report, or at once if it is not running.
 
         Raises:
             SpecError: the study has no such trial.

@@ -1,6 +1,6 @@
-"""A picture of a running study: where it stands, what runs, and how its best came about.
+"""The snapshot of a running study: its status, its running trials, and the history of its best value.
 
-Small whatever the study's size, so that it may be asked for several times a second, and over a slow line too.
+Small, whatever the study's size, so that it may be fetched several times a second, even over a slow connection.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from raytune_hpo.trial import Trial
 
 MAX_RUNNING = 6  # trials that are described
 MAX_POINTS = 128  # of a history
-MAX_CORNERS = 64  # of the line of the best so far
+MAX_CORNERS = 64  # of the step line of the best so far
 MAX_HISTORIES = 3  # goals that have one
 _CONFIG_WIDTH, _NAME_WIDTH, _REASON_WIDTH = 200, 60, 160  # characters
-_HUGE = 1e300  # what is larger, infinite or NaN has no place in a picture
+_HUGE = 1e300  # larger values, infinity and NaN are not drawn
 
 
 class Point(NamedTuple):
-    """The value of a trial that has finished or paused, by how many had by then; without a result, its last report's."""
+    """A finished or paused trial: how many had finished or paused by then, and its value, or else its last report's."""
 
     place: int
     value: float
@@ -38,12 +38,12 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """One metric in the order in which trials finished or paused; who pauses and goes on again has several places there.
+    """One metric in the order in which trials finished or paused; a trial appears once for each pause, and for its end.
 
     Attributes:
         points: trials that have finished or are paused, evenly thinned.
-        best: the best so far by places: the corners of a staircase, thinned.
-        length: the last place.
+        best: the best so far: the corners of a step line, thinned.
+        length: the last position.
     """
 
     metric: str
@@ -77,12 +77,12 @@ class Front:
 
 @dataclass(frozen=True, kw_only=True)
 class RunningTrial:
-    """A trial that a worker has in hand.
+    """A running trial.
 
     Attributes:
-        config: on one line, cut short.
-        age_s: since it was handed out, by the optimizer's clock.
-        step, value: of its last report, the value in the first metric; None where there is none.
+        config: its configuration on one line, cut short.
+        age_s: seconds since it was handed out, by the optimizer's clock.
+        step, value: those of its last report, the value in the first metric; None if there is none.
     """
 
     number: int
@@ -95,7 +95,7 @@ class RunningTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """A study as it can be drawn.
+    """The data of a study's card or progress line.
 
     Attributes:
         running: those that were handed out first; ``status.counts`` says how many there are.
@@ -116,7 +116,7 @@ class Snapshot:
 
 
 def snapshot_of(ledger: Ledger, now: float) -> Snapshot:
-    """The picture at a moment, in epoch seconds."""
+    """The snapshot at a time in epoch seconds."""
     status, best = ledger.status(now), ledger.best[0]
     running = ledger.running()[: MAX_RUNNING if status.is_running else 0]
     goals = ledger.spec.goals[:MAX_HISTORIES]

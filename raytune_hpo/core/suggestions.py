@@ -1,7 +1,7 @@
-"""Queue of prepared suggestions: computed when a trial is asked for, or ahead of need in another process.
+"""The queue of prepared suggestions: computed when a trial is asked for, or ahead of need in another process.
 
-A prepared suggestion was computed with those before it in mind: they are pending, though nobody runs them yet. So when one
-of them goes, all after it go too. Nothing here is durable: what is lost is computed again from facts.
+A prepared suggestion was computed with those before it as pending. So when one is dropped, all after it are dropped too.
+Nothing here is durable: what is lost is computed again from facts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Suggestions:
             anywhere, and brings the outcome to ``put``. Otherwise ``take`` computes them.
 
     Attributes:
-        num_ahead: how many to have ready before anyone asks.
+        num_ahead: how many to keep ready.
     """
 
     def __init__(self, ledger: Ledger, sampler: Sampler, *, ahead: bool) -> None:
@@ -37,13 +37,13 @@ class Suggestions:
         self._ledger, self._sampler = ledger, sampler
         self._computes_here = sampler.traits.history_free or not ahead
         self._prepared: deque[PreparedSuggestion] = deque()
-        self._generation = 0  # grows when suggestions are thrown away: what was computed with them in mind is void
+        self._generation = 0  # grows when suggestions are dropped: those computed with them as pending are void
         self._nothing_at: tuple[int, bool] | None = (
             None  # when the sampler had nothing to say, and about what it was asked
         )
 
     def take(self) -> PreparedSuggestion | None:
-        """What the sampler says for the next trial; None if that has still to be computed."""
+        """The suggestion, or signal, for the next trial; None if it has still to be computed."""
         if self._computes_here:
             return self.compute(self._next_request())
         return self._prepared.popleft() if self._prepared else None
@@ -71,7 +71,7 @@ class Suggestions:
         return PreparedSuggestion(request=request, outcome=outcome)
 
     def put(self, prepared: PreparedSuggestion) -> None:
-        """Keep a suggestion until someone asks, unless what it was computed for has changed meanwhile."""
+        """Queue a computed suggestion, unless its inputs have changed meanwhile."""
         request = prepared.request
         if request.generation != self._generation or request.turn != self._next_turn():
             return
@@ -80,12 +80,12 @@ class Suggestions:
         self._prepared.append(prepared)
 
     def drop_stale(self, max_age: int) -> None:
-        """Forget all if the first one misses more than ``max_age`` results."""
+        """Drop all if the first one misses more than ``max_age`` results."""
         if self._prepared and len(self._ledger.told) - self._prepared[0].request.history > max_age:
             self.clear()
 
     def clear(self) -> None:
-        """Throw everything away, and what is being computed with it in mind."""
+        """Drop all suggestions, and invalidate those being computed with them as pending."""
         self._prepared.clear()
         self._generation += 1
 
@@ -118,7 +118,7 @@ class Suggestions:
         )
 
     def _prepared_trials(self) -> Iterator[Trial]:
-        """What was prepared, as the next asks see it: nobody has been handed it yet."""
+        """The prepared suggestions as pending trials, for the next asks."""
         for prepared in self._prepared:
             outcome = prepared.outcome
             if isinstance(outcome, Suggestion):
@@ -128,7 +128,7 @@ class Suggestions:
 
 
 def to_pending(request: SuggestionRequest, suggestion: Suggestion) -> Trial:
-    """A suggestion that nobody has been handed yet, as the next asks see it."""
+    """A suggestion that is not handed out yet as a pending trial, for the next asks."""
     assert request.number is not None
     return Trial(
         number=request.number,

@@ -1,4 +1,4 @@
-"""Versions of what computes suggestions: the same study may come out otherwise under another numpy."""
+"""Versions of the packages that compute suggestions: under another numpy, the same study may come out differently."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PACKAGES = ("numpy", "scipy", "scikit-learn")
 
 @cache
 def installed_versions() -> Mapping[str, str]:
-    """Of Python, of this package, and of the packages for arithmetic that are installed; none of them is imported."""
+    """The versions of Python, this package, and the installed numeric packages, none of which is imported."""
     found = {"python": platform.python_version(), "raytune_hpo": raytune_hpo.__version__}
     for package in _PACKAGES:
         try:

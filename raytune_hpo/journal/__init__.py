@@ -1,7 +1,7 @@
-"""Where studies are kept: in memory, in a SQLite file, in PostgreSQL, or wherever a registered storage keeps them.
+"""Storages of studies and their journals: in memory, in a SQLite file, in PostgreSQL, or any registered storage.
 
-``open_storage`` turns what a user typed into a Storage; its ``journal`` is the right to write one study, and its ``read``
-lets anyone follow. SQLAlchemy is imported when a database is opened, not before. Storages of others derive from
+``open_storage`` makes a Storage from a URL or path; its ``journal`` is the right to write one study, and its ``read`` lets
+anyone follow it. SQLAlchemy is imported when a database is opened, not before. Storages of plug-ins derive from
 ``BaseStorage``; the functions below are the checks and messages that all storages share.
 """
 

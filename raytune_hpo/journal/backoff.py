@@ -13,12 +13,12 @@ _FIRST_S, _LONGEST_S = 0.05, 5.0
 
 
 class Backoff:
-    """The pauses between the tries of one append. Logs once when the waiting begins, and once when it is over.
+    """The pauses between the tries of one append. Logs once when waiting begins, and once when it is over.
 
     Args:
         limit_s: counted from the first failure.
-        what: who waits, for the messages.
-        closing: set when nobody wants the append any more.
+        what: what waits, for messages.
+        closing: set when the journal is being closed.
     """
 
     def __init__(self, limit_s: float, what: str, closing: threading.Event) -> None:
@@ -44,7 +44,7 @@ class Backoff:
         self._delay_s = min(2 * self._delay_s, _LONGEST_S)
 
     def succeeded(self) -> None:
-        """Tell that the last try was the last."""
+        """Take note that the last try succeeded."""
         if self._since is not None:
             waited_s = time.monotonic() - self._since
             _log.warning("%s can be written again after %.1f s, nothing was lost", self._what, waited_s)

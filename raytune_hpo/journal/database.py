@@ -12,30 +12,30 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from raytune_hpo.errors import JournalError
 
-FAILURES = (SQLAlchemyError, OSError)  # what may come out of a database; OSError is the lock file's
+FAILURES = (SQLAlchemyError, OSError)  # exceptions of a database; OSError comes from the lock file
 
 
 class Right(Protocol):
     """The right to write one study, until it is released or the process is gone."""
 
     def claim(self, connection: Connection) -> bool:
-        """Take it, or make sure of it after a new connection; whether it is ours."""
+        """Take the right, or verify it after a new connection; returns whether we have it."""
         ...
 
     def holder(self) -> str:
-        """Who has it if not we, as far as one can know."""
+        """The other process that has it, as far as is known."""
         ...
 
     def check(self) -> None:
-        """Make sure, before an append, that what is written will be found later.
+        """Check, before an append, that the database is still the one that readers will open.
 
         Raises:
-            JournalError: it would not.
+            JournalError: it is not.
         """
         ...
 
     def confirm(self) -> None:
-        """Make sure, before an append is acknowledged, that what was written is where it belongs.
+        """Check, before an append is acknowledged, that it was written to that database.
 
         Raises:
             JournalError: it is not.
@@ -71,26 +71,26 @@ class Database(ABC):
 
     @abstractmethod
     def settle(self, connection: Connection) -> None:
-        """Bring what was committed to where it outlives an accident; called when a study is taken up, and now and then.
+        """Move committed data to the main file (checkpoint the log); called when a study is taken up, and now and then.
 
-        Never fails: what was committed is safe without it, as long as nobody meddles with the files.
+        Never raises: committed data is safe without it, as long as the files are not tampered with.
         """
 
     @abstractmethod
     def passes(self, error: BaseException) -> bool:
-        """Whether the failure may go away if one waits."""
+        """Whether the failure may be transient."""
 
     @abstractmethod
     def explain(self, error: BaseException) -> JournalError:
-        """The failure in our words."""
+        """The failure as an error of this package."""
 
     @contextmanager
     def speaking_our_words(self) -> Iterator[None]:
-        """No exception of a driver leaves this package."""
+        """Context manager that turns exceptions of the driver into our own."""
         try:
             yield
         except FAILURES as error:
-            raise self.explain(error) from None  # the driver's own words may repeat a password
+            raise self.explain(error) from None  # the driver's message may contain a password
 
 
 def cause(error: BaseException) -> BaseException:

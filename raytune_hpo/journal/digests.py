@@ -1,8 +1,8 @@
-"""Digests of batches: what an audit needs to see that a fact was changed, taken away or added after it was written.
+"""Digests of batches, by which an audit finds facts that were changed, removed or added after they were written.
 
-Each append leaves one digest, of the digest before it and of its facts as they are stored. A copy of a study has the same
-digests wherever it lies. They guard against accidents and edits, not against someone who computes them anew, and whoever
-takes away the last batches together with their digests is not seen.
+Each append adds one digest, of the previous digest and its facts as they are stored. A copy of a study has the same digests
+in any storage. They guard against accidents and edits, not against someone who recomputes them; and the removal of the last
+batches together with their digests goes undetected.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _SIZE = 16  # bytes: forgery is not the concern, accidents and edits are
 
 @dataclass(frozen=True, kw_only=True)
 class Integrity:
-    """What the digests of a study say about its facts.
+    """The result of verifying a study by its digests.
 
     Attributes:
-        num_batches: appends whose facts are those that were written.
-        num_untold: the first so many facts have no digest, so that nothing can be said about them.
-        broken: stretches of facts that are not those that were written: positions of the first one and the last, from 0.
+        num_batches: the number of batches that are unchanged.
+        num_untold: the number of facts at the beginning that have no digest, and so cannot be verified.
+        broken: ranges of changed facts: positions of the first and the last, from 0.
     """
 
     num_batches: int
@@ -78,7 +78,7 @@ def verify(batches: Sequence[Batch], facts: Iterable[StoredFact], length: int) -
 
 
 def _ends(batches: Sequence[Batch], length: int) -> Iterator[int]:
-    """A batch ends where the next one begins: a fact that came without a digest spoils the batch before it."""
+    """The ends of batches, each where the next one begins: a fact without a digest invalidates the batch before it."""
     yield from (min(first, length) for first, _ in batches[1:])
     yield length
 

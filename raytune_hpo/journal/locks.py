@@ -1,7 +1,7 @@
-"""A lock that dies with its process: ``flock`` on a file of its own.
+"""File locks that are released when their process dies: ``flock`` on a separate file.
 
-The kernel lets go of it when the last descriptor of its open file is closed, kill -9 included. A child process inherits
-descriptors by fork, and would keep the lock when its parent has died: so children close theirs first thing.
+The kernel releases it when the last descriptor of its open file is closed, kill -9 included. A forked child inherits
+descriptors, and would keep the lock after its parent's death: so children close theirs at once.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 
 
 class FileLock:
-    """An exclusive lock named by a path; the file exists while someone holds it, and says who.
+    """An exclusive lock named by a path; the file exists while the lock is held, and names the holder.
 
     Args:
-        mode: of the file. Whoever may open it may hold the lock.
+        mode: the file's mode. Every user who may open the file may hold the lock.
 
     Raises:
         OSError: the file cannot be created, or its file system has no locks.
@@ -29,7 +29,7 @@ class FileLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        """Take the lock if nobody has it; whether it is ours."""
+        """Take the lock if it is free; returns whether we hold it."""
         while self._descriptor is None:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode)
             try:
@@ -40,7 +40,7 @@ class FileLock:
             except BaseException:
                 os.close(descriptor)
                 raise
-            # The holder before us may have removed the file between our open and our lock: then we locked a ghost.
+            # The previous holder may have removed the file between our open and our lock: then we locked a deleted file.
             if self._is_at_path(descriptor):
                 self._take(descriptor)
             else:
@@ -48,7 +48,7 @@ class FileLock:
         return True
 
     def holder(self) -> str:
-        """Who says in the file that he holds the lock."""
+        """The holder's name, as written in the file."""
         with contextlib.suppress(OSError, ValueError):
             return self._path.read_text("utf-8") or "another process"
         return "another process"
@@ -56,7 +56,7 @@ class FileLock:
     def release(self) -> None:
         if self._descriptor is None:
             return
-        if self._is_at_path(self._descriptor):  # someone may have cleaned up, and another holds a new file by now
+        if self._is_at_path(self._descriptor):  # the file may have been deleted, and another process hold a new one
             with contextlib.suppress(OSError):
                 self._path.unlink()  # while we still hold it, or we might remove the next holder's
         self.forget()
@@ -68,7 +68,7 @@ class FileLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def __del__(self) -> None:  # a journal that nobody closed must not keep its study for as long as the process lives
+    def __del__(self) -> None:  # a journal that was not closed must not hold its study until the process ends
         self.forget()
 
     def _take(self, descriptor: int) -> None:

@@ -1,4 +1,4 @@
-"""From the words that name a storage to the storage: the one door to stored studies."""
+"""Opening of storages by URL or path."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9_+.-]*", re.IGNORECASE)
 
 
 def open_storage(storage: str | os.PathLike[str] | Storage | None = None, *, patience_s: float = PATIENCE_S) -> Storage:
-    """The storage that the words stand for; a Storage comes back as it is.
+    """Open the storage of a URL or path; a Storage is returned unchanged.
 
     Nothing is created or connected to before the storage is used, the folder of the default excepted.
 
@@ -34,7 +34,7 @@ def open_storage(storage: str | os.PathLike[str] | Storage | None = None, *, pat
 
     Raises:
         SpecError: another kind of database or a misspelt option; no message repeats a password.
-        JournalError: a place where studies would not be safe.
+        JournalError: studies would not be safe there.
     """
     if storage is None:
         storage = os.environ.get(STORAGE_VARIABLE) or _private(default_storage())
@@ -47,10 +47,10 @@ def open_storage(storage: str | os.PathLike[str] | Storage | None = None, *, pat
 
 
 def storage_class(storage: str | os.PathLike[str]) -> tuple[type[BaseStorage], str]:
-    """The class of a storage that is named by words, and the words as that class understands them.
+    """The class of the storage for a URL or path, and the URL in the form that this class takes.
 
     Raises:
-        SpecError: nothing installed has that scheme, with the nearest one that has.
+        SpecError: no installed storage has that scheme; the message has the most similar one.
     """
     if isinstance(storage, str):
         scheme, words = _scheme_of(storage), storage
@@ -66,7 +66,7 @@ def storage_class(storage: str | os.PathLike[str]) -> tuple[type[BaseStorage], s
 
 
 def _scheme_of(words: str) -> str:
-    """The URL scheme of the words. What looks like a misspelt URL is no file: its password would become a file's name."""
+    """The URL scheme. A misspelt URL must not be taken for a file: its password would become part of a file's name."""
     if words in registry.installed("journal"):
         return words
     if words == ":memory:":
@@ -90,7 +90,7 @@ def _scheme_of(words: str) -> str:
 
 
 def default_storage() -> Path:
-    """Where studies are kept if nobody says where: a file below the user's home."""
+    """The path of the default storage: a file below the user's home."""
     return default_storage_of("~").expanduser()
 
 
@@ -100,12 +100,12 @@ def default_storage_of(home: str) -> Path:
 
 
 def _private(path: Path) -> Path:
-    """The default's path, in a folder that is nobody else's: results, outputs and tracebacks are private."""
+    """Create the folder of the default storage for this user alone: results, outputs and tracebacks are private."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.parent.lstat()  # of a link: what it leads to is another's business
         if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and found.st_mode & 0o077:
             path.parent.chmod(0o700)
     except OSError:
-        pass  # whoever writes is told by the database's own message, and whoever reads finds no study
+        pass  # writers then get the database's own error, and readers find no study
     return path

@@ -1,4 +1,4 @@
-"""Storage in PostgreSQL: for optimizers that may move between machines."""
+"""PostgreSQL storage, for optimizers that may move between machines."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _DRIVERS = {"psycopg": "psycopg", "psycopg2": "psycopg2-binary"}  # and their pa
 # SQLSTATE classes: connection, transaction rolled back, resources (a full disk), lock, operator, system.
 _PASSING = {"08", "40", "53", "55", "57", "58"}
 _UNIQUE = "23505"  # a transaction of ours that was in doubt has come through: look again
-_SCHEMA_LOCK = 0x7261_7974_756E_65  # any number that nobody else uses
+_SCHEMA_LOCK = 0x7261_7974_756E_65  # any number that no other program uses
 _GHOST_S = 1.0  # how long the session of a process that is gone may take to end
 _SETTINGS = {"connect_timeout": "10", "application_name": "raytune_hpo", "client_encoding": "utf8"}
 # Options of a URL that messages may show; any other one may be a secret.
 _SHOWN = {"application_name", "dbname", "host", "options", "port", "service", "sslmode", "target_session_attrs", "user"}
-# A machine that lost its power says nothing: its session, and with it the right to write, ends after a minute.
+# A machine that loses power closes no connection: its session, and with it the right to write, ends after a minute.
 _KEEPALIVE = (
     "SET tcp_keepalives_idle = 30",
     "SET tcp_keepalives_interval = 10",
@@ -41,7 +41,7 @@ _connections: weakref.WeakSet[Any] = weakref.WeakSet()  # the drivers' own
 
 
 def _cut_off_child() -> None:
-    """In a fork: whoever closes a copy of a connection says goodbye to the server, who would end the parent's session."""
+    """In a fork: keep copies of connections from being closed, which would end the parent's session on the server."""
     if not len(_connections):
         return
     nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -128,7 +128,7 @@ class PostgresDatabase(Database):
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
 
     def settle(self, connection: Connection) -> None:
-        """The server does, in its own time."""
+        """Do nothing: the server checkpoints by itself."""
 
     def passes(self, error: BaseException) -> bool:
         driver = cause(error)
@@ -169,13 +169,13 @@ class SessionRight:
         return self._holder
 
     def check(self) -> None:
-        """The server looks after its files."""
+        """Do nothing: the server is responsible for its files."""
 
     def confirm(self) -> None:
-        """Its commit does."""
+        """Do nothing: the server's commit is sufficient."""
 
     def release(self) -> None:
-        """Closing the connection does."""
+        """Do nothing: closing the connection releases the lock."""
 
     def _try(self, connection: Connection) -> bool:
         # The facts' table is the lock's first half: studies in other schemas of this database have the same ids.
@@ -188,7 +188,7 @@ class SessionRight:
         return bool(got)
 
     def _look_at_holder(self, connection: Connection) -> None:
-        """Remember who has the right. A session of our own, left over from a connection that broke, is ended."""
+        """Find out which session has the right. One of our own, left over from a broken connection, is ended."""
         row = connection.execute(
             text(
                 "SELECT pid, (SELECT owner FROM raytune_writers WHERE study_id = :study ORDER BY id DESC LIMIT 1) "

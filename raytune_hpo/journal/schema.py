@@ -1,7 +1,7 @@
-"""The tables, the statements on them, and their version.
+"""The database schema: tables, statements on them, and the schema's version.
 
 raytune_studies   a row for each study
-raytune_writers   a row for each time someone took the right to write one
+raytune_writers   a row for each time the right to write one was taken
 raytune_facts     a row for each fact: position, what it is, which writer's which batch it came in, and its JSON body
 raytune_digests   a row for each batch of facts: the position of its first one, and its digest
 """
@@ -44,7 +44,7 @@ studies = Table(
     Column("id", Integer, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("created_at", Double, nullable=False),
-    sqlite_autoincrement=True,  # never the id of a study that was deleted: someone may still hold its lock
+    sqlite_autoincrement=True,  # never reuses the id of a deleted study, whose lock may still be held
 )
 writers = Table(
     "raytune_writers",
@@ -111,7 +111,7 @@ STUDIES = select(
 
 
 def end(connection: Connection, study_id: int) -> tuple[int, str]:
-    """The study's length, and its last digest, which is empty if there is none. In the driver's words, as ``append``."""
+    """The study's length, and its last digest, which is empty if there is none. By the driver's own API, as ``append``."""
     marker = _marker(connection)
     length, digest = connection.exec_driver_sql(
         f"SELECT (SELECT max(seq) + 1 FROM {facts.name} WHERE study_id = {marker}), "
@@ -124,7 +124,7 @@ def end(connection: Connection, study_id: int) -> tuple[int, str]:
 def append(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert whole rows into ``facts``, in the order of its columns.
 
-    In the driver's own words: what SQLAlchemy does to the parameters of each row costs more than the database's work.
+    By the driver's own API: SQLAlchemy's processing of each row's parameters costs more than the database's work.
     """
     _insert(connection, facts, list(rows))
 

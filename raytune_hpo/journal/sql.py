@@ -54,7 +54,7 @@ class SqlStorage(BaseStorage):
         return (_fact(name, position, *row) for position, row in enumerate(self.rows(name, start), start))
 
     def rows(self, name: str, start: int = 0) -> Iterator[Row]:
-        study_id, length = self._locate(name)  # at once, so that a missing study is told at once
+        study_id, length = self._locate(name)  # at once, so that a missing study raises at once
         return ((kind, version, body) for _, kind, version, body, _ in self._rows(name, study_id, start, length))
 
     def trial_facts(self, name: str, number: int) -> list[Fact]:
@@ -104,7 +104,7 @@ class SqlStorage(BaseStorage):
                 right.release()
 
     def _journal(self, connection: Connection, name: str, owner: str) -> SqlJournal:
-        """Tables and study, created where they are missing; the right to write; the writer's name in the list."""
+        """Create the tables and the study if they are missing, take the right to write, and list the writer."""
         with connection.begin():
             self._database.serialize(connection)
             schema.prepare(connection, self.url)
@@ -113,7 +113,7 @@ class SqlStorage(BaseStorage):
                 study_id = _enter(connection, schema.studies, name=name, created_at=time.time())
         right = self._claim(connection, study_id, name, owner)
         try:
-            with connection.begin():  # his number in the list of writers marks what he writes
+            with connection.begin():  # its rows are marked with its number in the list of writers
                 if connection.execute(schema.STUDY_ID, {"study_name": name}).scalar() != study_id:
                     raise self._vanished(name)
                 writer = _enter(connection, schema.writers, study_id=study_id, owner=owner, since=time.time())
@@ -156,7 +156,7 @@ class SqlStorage(BaseStorage):
         """The study's id and length.
 
         Raises:
-            StudyNotFound: naming those that are there.
+            StudyNotFound: there is none; the message lists others.
         """
         with self._reading() as connection:
             if connection is None:
@@ -169,7 +169,8 @@ class SqlStorage(BaseStorage):
     def _rows(self, name: str, study_id: int, start: int, length: int) -> Iterator[Any]:
         """Rows of position, kind, version, body and number.
 
-        In pages of a prefix that no longer changes: no transaction outlives one, and a slow reader holds up nobody.
+        They are read in pages, from a prefix that no longer changes: each page is a transaction, so a slow reader blocks no
+        writer.
         """
         with self._reading() as connection:
             if connection is None:
@@ -205,7 +206,7 @@ def _enter(connection: Connection, table: Table, **values: Any) -> int:
 
 
 def _readable(name: str, rows: Iterable[Any]) -> Iterator[Fact]:
-    """The facts in rows, without those that are damaged: they keep nobody from deleting a study."""
+    """The facts in rows, without damaged ones, which must not prevent the deletion of a study."""
     for position, kind, version, body, _ in rows:
         with suppress(JournalCorrupt):
             yield _fact(name, position, kind, version, body)

@@ -1,4 +1,4 @@
-"""Storage in SQLite: a file with a write-ahead log, so that one writes while others read."""
+"""SQLite storage: a file with a write-ahead log, so that one process writes while others read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from raytune_hpo.journal.sql import SqlStorage
 from raytune_hpo.journal.sqlite_files import FileRight, create_private, file_size, network_file_system
 from raytune_hpo.journal.storage import PATIENCE_S
 
-_BUSY_S = 2.0  # how long SQLite itself waits for a lock before it says so
+_BUSY_S = 2.0  # how long SQLite itself waits for a lock before it fails
 _WAY_OUT = "use storage=... or RAYTUNE_HPO_STORAGE for another place: a local path, or postgresql://..."
 # By message: Python 3.10 does not know SQLite's error codes. "disk I/O error" is also what a full disk or quota says.
 _PASSING = ("locked", "is full", "no space left", "quota exceeded", "disk i/o error")
@@ -101,10 +101,10 @@ class SqliteDatabase(Database):
         return FileRight(self._path, study_id, owner)
 
     def serialize(self, connection: Connection) -> None:
-        """BEGIN IMMEDIATE does."""
+        """Do nothing: BEGIN IMMEDIATE locks out other writers."""
 
     def settle(self, connection: Connection) -> None:
-        """Copy the log into the database, as far as no reader needs it: a log that is lost then takes seconds with it."""
+        """Checkpoint the log into the database, as far as readers allow: losing the log then loses only seconds."""
         try:
             # The driver's own connection, since SQLAlchemy would begin a transaction, inside which there are no checkpoints.
             connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # type: ignore[union-attr]
@@ -127,7 +127,7 @@ class SqliteDatabase(Database):
         return JournalError(f"{self._path} cannot be used: {what}; if it is no study file, {_WAY_OUT}")
 
     def _check_pieces(self) -> None:
-        # SQLite would throw the log away without a word.
+        # SQLite would silently discard the log.
         if file_size(self._path) == 0 and file_size(self._wal) > 0:
             raise JournalCorrupt(
                 f"{self._path} is empty or gone while its log {self._wal.name} is not: they belong together; "
@@ -146,7 +146,7 @@ class SqliteDatabase(Database):
         return connection
 
     def _connect_reader(self) -> sqlite3.Connection:
-        # Where no log can be created, a file without one can still be read: nobody is writing to it.
+        # If no log can be created, a file without one can still be read: no process is writing to it.
         frozen = not os.access(self._path.parent, os.W_OK) and not self._wal.exists()
         return self._connect("immutable=1" if frozen else "mode=ro")
 

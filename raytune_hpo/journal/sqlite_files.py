@@ -1,4 +1,4 @@
-"""The files of a SQLite database: whether they are still those that were opened, who may read them, and on what disk."""
+"""Checks of a SQLite database's files: not replaced since they were opened, private, and on a local disk."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _creating = threading.Lock()
 class FileRight:
     """The right to write a study in a SQLite file: a lock on a file beside it.
 
-    What is appended is in the log first. An open file that was removed takes everything that is written to it, and
-    forgets it when it is closed: so the database, its log and the log's index must stay the files that were opened.
+    Appends go to the log first. A file that was deleted while it is open accepts writes, and loses them when it is closed:
+    so the database, its log and the log's index must still be the files that were opened.
     """
 
     def __init__(self, database: Path, study_id: int, owner: str) -> None:
@@ -56,7 +56,7 @@ class FileRight:
         self._lock.release()
 
     def _check_log(self) -> None:
-        """The log may be emptied by whoever checkpoints it, and is filled anew from its beginning, with a new salt."""
+        """Check the log, which any process may checkpoint; it is then refilled from its beginning, with a new salt."""
         log = self._pieces[1]
         try:
             descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
@@ -86,8 +86,8 @@ class FileRight:
 
 def create_private(path: Path) -> None:
     """Create the database, unless it is there, for its user alone. SQLite gives its log and the index the same mode."""
-    # Closing a descriptor drops all locks of this process on its file. So nobody here may connect between the two calls.
-    with _creating, contextlib.suppress(OSError):  # SQLite says it better
+    # Closing a descriptor drops all locks of this process on its file. So no thread may connect between the two calls.
+    with _creating, contextlib.suppress(OSError):  # SQLite's own error is clearer
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
@@ -112,10 +112,10 @@ def network_file_system(path: Path, mounts: str | None = None) -> str | None:
 
 
 def file_size(path: Path) -> int:
-    """In bytes; 0 of a file that is not there.
+    """The size of a file in bytes; 0 if it does not exist.
 
     Raises:
-        JournalError: it lies in a folder that this user may not look into.
+        JournalError: this user may not access its folder.
     """
     try:
         return path.stat().st_size
@@ -129,7 +129,7 @@ def file_size(path: Path) -> int:
 
 
 def _lock_mode(database: Path) -> int:
-    """Whoever may open a lock's file may hold the lock: those who may write the database, and nobody else."""
+    """The mode of the lock's file: whoever may open it may hold the lock, so only users who may write the database may."""
     try:
         mode = database.stat().st_mode
     except OSError:

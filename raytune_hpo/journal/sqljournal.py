@@ -1,4 +1,4 @@
-"""Journal in a database: the right to write one study, and the way its facts get there exactly once."""
+"""Journal in a database: the right to write one study, and appends that take effect exactly once."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ SETTLE_S = 2.0  # at least this long between two calls of Database.settle, which
 class SqlJournal:
     """One study, held for writing. Any thread may append; one does so at a time.
 
-    Every row carries the writer's id and the batch's. Where the connection breaks during a commit, nobody knows whether
-    it happened: the next try looks first at what stands where the batch should. Ours means success, another's a conflict,
-    nothing means try again.
+    Every row has the writer's id and the batch's. If the connection breaks during a commit, its outcome is unknown: the next
+    try first looks at the rows in the batch's place. Ours mean success, another's a conflict, none mean try again.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class SqlJournal:
 
     def close(self) -> None:
         if os.getpid() != self._process:
-            return  # what a fork has is the other process's
+            return  # in a fork, all of this belongs to the parent
         self._closing.set()  # an append that waits gives up
         with self._mutex:
             if self._connection is not None:
@@ -89,14 +88,14 @@ class SqlJournal:
             self._right.release()
 
     def _is_appended(self, rows: list[tuple[Any, ...]], expect: int, backoff: Backoff) -> bool:
-        """One try: whether the rows are there after it. A failure that may pass is waited for, others are raised."""
+        """Try once, and return whether the rows are there. After a transient failure, wait; raise others."""
         if self._closing.is_set():
             raise closed(self._name)
         try:
             self._right.check()
             connection = self._connected()
             self._write(connection, rows, expect)
-            self._right.confirm()  # what was taken away meanwhile must not be acknowledged
+            self._right.confirm()  # rows in a file that was replaced meanwhile must not be acknowledged
         except FAILURES as error:
             if self._connection is not None:  # it may be in any state: the next try starts with a new one
                 self._discard(self._connection)
@@ -112,7 +111,7 @@ class SqlJournal:
         return True
 
     def _rows(self, facts: Sequence[Fact], expect: int) -> list[tuple[Any, ...]]:
-        """In the order of the columns of ``schema.facts``."""
+        """The rows of a batch, in the order of the columns of ``schema.facts``."""
         study, writer, batch = self._study_id, self._writer, self._batch
         rows: list[tuple[Any, ...]] = []
         for position, fact in enumerate(facts, expect):
@@ -162,14 +161,14 @@ class SqlJournal:
     # -------------------------------------------------------------------------------------------- forks
 
     def pause(self) -> bool:
-        """Let no append be under way while the process forks; whether that could be had soon."""
+        """Hold off appends while the process forks; returns False if one in progress takes too long."""
         return self._mutex.acquire(timeout=_FORK_S)
 
     def resume(self) -> None:
         self._mutex.release()
 
     def forsake(self) -> None:
-        """In a fork: keep the copy of the connection for ever. To close it would speak to the database in another's name."""
+        """In a fork: never close the copy of the connection, since that would end the parent's session."""
         self._mutex = threading.Lock()
         if self._connection is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))  # beyond the end of the interpreter, too

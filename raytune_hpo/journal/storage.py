@@ -31,7 +31,7 @@ class StudyRow:
 
 
 class StoredStudies(Protocol):
-    """The half of a Storage that needs no right to write; all there is of one on another machine."""
+    """The methods of a Storage that need no right to write; a storage on another machine has only these."""
 
     def read(self, name: str, start: int = 0) -> Iterator[Fact]:
         """The study's facts from position ``start`` on, as they were when the reading began; disturbs no writer.
@@ -51,15 +51,15 @@ class StoredStudies(Protocol):
         ...
 
     def delete(self, name: str) -> None:
-        """Forget a study, and delete its checkpoints (``checkpoints.deleting.delete_all``).
+        """Delete a study and its checkpoints (``checkpoints.deleting.delete_all``).
 
         Raises:
-            StudyExists: someone has the right to write it.
+            StudyExists: a process has the right to write it.
         """
         ...
 
     def close(self) -> None:
-        """Let go of what the storage itself holds; its journals are closed by who opened them."""
+        """Release the storage's own resources; journals are closed by their users."""
         ...
 
 
@@ -74,32 +74,32 @@ class Storage(StoredStudies, Protocol):
     url: str
 
     def journal(self, name: str, *, create: bool, owner: str) -> Journal:
-        """The right to write one study: nobody else has it until the journal is closed or its process is gone.
+        """Acquire the right to write one study, exclusively until the journal is closed or its process has ended.
 
         Args:
-            create: whether a study that does not exist is begun, or refused.
-            owner: who writes, for the message that others get.
+            create: whether a study that does not exist is created, or refused.
+            owner: the writer's name, for the message that others get.
 
         Raises:
-            StudyExists: someone else has the right, here or in another process.
-            StudyNotFound: it does not exist, and is not to be created.
+            StudyExists: another writer has the right, here or in another process.
+            StudyNotFound: it does not exist, and ``create`` is False.
         """
         ...
 
     def rows(self, name: str, start: int = 0) -> Iterator[Row]:
-        """What ``read`` gives, in the stored form, for those who pass it on: nothing is decoded."""
+        """The facts of ``read`` in their stored form, not decoded, for passing them on."""
         ...
 
 
 class BaseStorage(ABC):
-    """Base class of the storages that users name by a URL; see ``Storage`` for what the methods owe.
+    """Base class of the storages that users name by a URL; see ``Storage`` for the contract of the methods.
 
     A subclass is registered under its URL scheme as an entry point of ``raytune_hpo.journals``.
 
     Attributes:
-        is_movable: whether every node of a cluster reaches the same studies by the same words, so that the optimizer may
-            move from one node to another.
-        needs: what the optimizer's process needs beyond this package: modules, and the packages that bring them.
+        is_movable: whether every node of a cluster reaches the same studies by the same URL, so that the optimizer may move
+            from one node to another.
+        needs: modules that the optimizer's process needs beyond this package, and the packages that provide them.
     """
 
     is_movable: ClassVar[bool] = False
@@ -109,19 +109,19 @@ class BaseStorage(ABC):
     @classmethod
     @abstractmethod
     def open(cls, words: str, *, patience_s: float = PATIENCE_S) -> BaseStorage:
-        """The storage that a user named. Creates nothing and connects to nothing before it is used.
+        """Open the storage of a URL. Creates nothing and connects to nothing before it is used.
 
         Args:
-            words: as they were typed, with the scheme.
+            words: the URL as it was typed, with the scheme.
             patience_s: how long an append waits for a place that is gone, slow or full.
 
         Raises:
-            SpecError: the words name no such storage; the message repeats no password.
+            SpecError: the URL names no such storage; the message repeats no password.
         """
 
     @classmethod
     def absolute(cls, words: str) -> str:
-        """The words in a form that means the same from every folder of this machine."""
+        """The URL in a form that means the same from every folder of this machine."""
         return words
 
     @abstractmethod
@@ -137,7 +137,7 @@ class BaseStorage(ABC):
     def delete(self, name: str) -> None: ...
 
     def integrity(self, name: str) -> Integrity:
-        """Whether the study's facts are those that were written, as far as this storage keeps digests.
+        """Whether the study's facts are unchanged since they were written, as far as this storage keeps digests.
 
         Raises:
             StudyNotFound: it does not exist.
@@ -151,17 +151,17 @@ class BaseStorage(ABC):
         return [fact for fact in self.read(name) if getattr(fact, "number", None) == number]
 
     def close(self) -> None:
-        """Let go of what the storage itself holds, if it holds anything."""
+        """Release the storage's own resources, if it has any."""
         return
 
 
 def integrity_of(studies: StoredStudies, name: str) -> Integrity:
-    """Whether a study's facts are those that were written, as far as they have digests.
+    """Whether a study's facts are unchanged since they were written, as far as they have digests.
 
     Raises:
         StudyNotFound: it does not exist.
     """
-    # Not a part of the contract: storages of others, and those of earlier versions of this package, keep no digests.
+    # Not part of the contract: storages of plug-ins, and those of earlier versions of this package, keep no digests.
     verify = getattr(studies, "integrity", None)
     if verify is None:
         return Integrity(num_batches=0, num_untold=sum(1 for _ in studies.read(name)))
@@ -170,7 +170,7 @@ def integrity_of(studies: StoredStudies, name: str) -> Integrity:
 
 
 def check_name(name: str) -> str:
-    """The name, if a study can have it.
+    """Check a study's name, and return it.
 
     Raises:
         SpecError: it is empty, or has characters that no database keeps.
@@ -187,7 +187,7 @@ def taken(name: str, holder: str) -> StudyExists:
 
 
 def missing(name: str, url: str, known: Sequence[str]) -> StudyNotFound:
-    """Says which studies there are: those with a similar name, or the newest ones."""
+    """The error for a missing study; its message lists studies with a similar name, or the newest ones."""
     close = difflib.get_close_matches(name, known, n=_SHOWN)
     if close:
         hint = f"did you mean {' or '.join(map(repr, close))}?"

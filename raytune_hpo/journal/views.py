@@ -1,7 +1,7 @@
 """The views for people who use plain SQL: studies, trials, reports and checkpoints. Described in docs/storage.md.
 
-They say of every trial what ``trial.evolve`` says. The text is the same for all databases but for a few words: how a
-text, a number, a whole number and an object are taken out of a fact's body, and how a view is put in another one's place.
+They agree with ``trial.evolve`` on every trial. The SQL is the same for all databases except how a text, a number, a whole
+number and an object are extracted from a fact's body, and how a view is replaced.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ VIEW_NAMES = ("studies", "trials", "reports", "checkpoints")
 
 @dataclass(frozen=True, kw_only=True)
 class _Dialect:
-    """The words of one kind of database; a key with a dot leads into an object."""
+    """The SQL dialect of one kind of database; a key with a dot leads into an object."""
 
     text: Callable[[str, str], str]
     number: Callable[[str, str], str]
@@ -102,7 +102,7 @@ def statements(dialect: str, taken: Collection[str] = ()) -> list[str]:
     """The statements that create the views, in order, or put them in the place of those of an earlier version.
 
     Args:
-        taken: names that something else has by now; there will be no such view.
+        taken: names that something else in the database has; views of these names are left out.
     """
     db = _DIALECTS[dialect]
     views = {"trials": _trials(db), "reports": _reports(db), "checkpoints": _checkpoints(db), "studies": _studies(db)}
@@ -192,7 +192,7 @@ WHERE f.kind = 'Reported'"""
 
 
 def _checkpoints(db: _Dialect) -> str:
-    """Those that are kept: nothing that came after it released or replaced it."""
+    """The checkpoints that are kept: those that no later fact released or replaced."""
     return f"""
 SELECT
   s.name AS study,

@@ -1,25 +1,25 @@
-"""Tuning of running systems: a baseline, guards, a canary group, and a way back at any time.
+"""Live tuning of running systems: a baseline, guards, a canary group, and rollback at any time.
 
-plan         what a live study may do: guards, shares, budgets
-contexts     classes of context: each has a promoted configuration of its own
+plan         the rules of a live study: guards, shares, budgets
+contexts     classes of context: each has its own promoted configuration
 rolling      sums over the last hours, for budgets
-fold         the state that the facts of a live study add up to
-timeline     what it did, when and why
+fold         the state of a live study as a fold of its facts
+timeline     its history: what happened, when and why
 deciding     what is due: which windows come next, and whether to freeze
 machine      commands in, facts and effects out; no clock, disk or network
-replaying    every decision once more, from the facts alone
-appliers     how a configuration gets into the running system, and measurements out of it
-seat         what an applier remembers by itself: the newest change, the lease, and whether it is frozen
-requests     what people ask of a controller that runs in another process
+replaying    every decision computed again, from the facts alone
+appliers     the contract of appliers, which change and measure the running system
+seat         the state that an applier keeps in a folder: the newest change, the lease, and the freeze
+requests     people's commands to a controller that runs in another process
 controller   the loop around the machine: clock, journal, applier
-stored       a stored live study, and what people ask of it
-choosing     choices inside of a service: ``live.decide``
+stored       a stored live study, and people's commands to it
+choosing     the applier for ``live.decide``, inside a service
 live         ``hpo.Live``
 spec_file    a live study as a TOML file
 telling      a live study in words
-command_applier, file_applier, http_applier, pull_applier    appliers that run programs, write files, talk HTTP or ask
-             Prometheus, and for systems that ask
-pull_board   where a system that asks and its controller leave word for each other
+command_applier, file_applier, http_applier, pull_applier    appliers that run programs, write files, use HTTP and
+             Prometheus, and for systems that poll
+pull_board   the folder through which a polling system and its controller exchange data
 """
 
 from __future__ import annotations

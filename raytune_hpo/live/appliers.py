@@ -1,4 +1,4 @@
-"""What a live study needs of a running system: to apply a configuration, to read back what runs, and to measure."""
+"""The contract of appliers: apply a configuration to a running system, read back what it runs, and measure it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class StaleChange(HpoError):
 class Applier(Protocol):
     """Changes and measures a running system. Groups are ``"control"`` and ``"canary"``.
 
-    Whatever a method raises is taken for what it is: nothing is known, so the study goes back and freezes.
+    If a method raises, the state of the system is unknown, so the study rolls back and freezes.
     """
 
     def apply(self, config: Mapping[str, Any], group: str, seq: int) -> None:
-        """Have a group run a configuration; return when it does. Applied twice, it makes no difference.
+        """Make a group run a configuration, and return when it does. Idempotent.
 
         Args:
-            seq: grows with every decision. What is older than the newest that was seen has to be refused.
+            seq: grows with every decision. A change older than the newest one must be refused.
 
         Raises:
             StaleChange: a newer change has been seen.
@@ -33,13 +33,13 @@ class Applier(Protocol):
         ...
 
     def read(self, group: str) -> Mapping[str, Any]:
-        """What a group runs, as it says itself; parameters that nobody tunes may be missing."""
+        """The configuration that a group reports to run; parameters that are not tuned may be missing."""
         ...
 
     def measure(self, group: str, start: float, end: float) -> Measurement:
         """The metrics of a group and the context, from ``start`` to ``end`` in epoch seconds.
 
-        What failed has to be among them: requests without an answer have no latency, and would be forgotten.
+        They must account for failures: requests without an answer have no latency, so a mean latency hides them.
         """
         ...
 
@@ -55,8 +55,8 @@ class Splitter(Protocol):
 
 @runtime_checkable
 class Sitter(Protocol):
-    """An applier that keeps something in the folder of its live study."""
+    """An applier that keeps files in the folder of its live study."""
 
     def sit(self, folder: Path) -> None:
-        """Take this folder; called before anything else."""
+        """Use this folder; called before all other methods."""
         ...

@@ -1,4 +1,4 @@
-"""Choices inside of a service: for each request a configuration, and what came of it, without a network in between."""
+"""In-process choices of a service: a configuration for each request, and the request's outcome, without a network."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from raytune_hpo.live.appliers import Measurement
 from raytune_hpo.live.fold import CANARY, CONTROL
 
 _KEPT_S = 3_600.0
-_MOST_KEPT = 1_000_000  # requests
+_MOST_KEPT = 1_000_000  # outcomes of requests
 
 
 class _Outcome(NamedTuple):
-    """What came of a request."""
+    """The outcome of a request."""
 
     group: str
     at: float
@@ -27,7 +27,7 @@ class _Outcome(NamedTuple):
 
 
 class Choice:
-    """A configuration for one request, as a context manager: what it raises counts as a failed request.
+    """A configuration for one request, as a context manager: an exception inside it counts as a failed request.
 
     Attributes:
         config: what to use.
@@ -42,7 +42,7 @@ class Choice:
         self._metrics: dict[str, float] = {}
 
     def feedback(self, **metrics: float) -> None:
-        """What was measured of this request."""
+        """Record metrics of this request."""
         self._metrics.update(metrics)
 
     def __enter__(self) -> Choice:
@@ -55,8 +55,8 @@ class Choice:
 class RequestApplier:
     """An applier for a service that asks for its configuration request by request.
 
-    What a window measures: of each metric that was fed back its mean and, as ``NAME_p50`` and ``NAME_p99``, its percentiles;
-    ``requests`` and ``errors``, the share of those that raised. Of each column of the context the mean.
+    A window's metrics: the mean of each metric that was fed back and, as ``NAME_p50`` and ``NAME_p99``, its percentiles;
+    the number of ``requests``; and ``errors``, the share of those that raised. Its context: the mean of each column.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -77,7 +77,7 @@ class RequestApplier:
             return Choice(self, self._runs.get(group, fallback), group, context)
 
     def note(self, group: str, failed: bool, metrics: Mapping[str, float], context: Mapping[str, float]) -> None:
-        """Keep what came of a request until its window is measured."""
+        """Keep the outcome of a request until its window is measured."""
         at = self._now()
         with self._lock:
             self._outcomes.append(_Outcome(group, at, failed, dict(metrics), dict(context)))
@@ -90,17 +90,17 @@ class RequestApplier:
             self._share = share
 
     def apply(self, config: Mapping[str, Any], group: str, seq: int) -> None:
-        """The next request of the group gets it."""
+        """Use the configuration from the group's next request on."""
         with self._lock:
             self._runs[group] = dict(config)
 
     def read(self, group: str) -> Mapping[str, Any]:
-        """What the group gets."""
+        """The configuration that the group's requests get."""
         with self._lock:
             return self._runs.get(group, {})
 
     def measure(self, group: str, start: float, end: float) -> Measurement:
-        """What the requests of the group came to."""
+        """Aggregate the outcomes of the group's requests."""
         with self._lock:
             found = [o for o in self._outcomes if o.group == group and start <= o.at <= end]
         if not found:

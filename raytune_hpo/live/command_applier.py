@@ -1,4 +1,4 @@
-"""Applier that runs programs: one to apply, one to read back, one to measure. They speak JSON and environment variables."""
+"""Applier that runs programs: one to apply, one to read back, one to measure, by JSON and environment variables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHOWN = 300
 
 
 class CommandApplier:
-    """Runs a program for each thing to do. Values never meet a shell.
+    """Runs a program for each operation, without a shell.
 
     Each gets ``HPO_GROUP``; to apply also ``HPO_CONFIG`` (JSON), ``HPO_SEQ`` and ``HPO_SHARE``; to measure ``HPO_START`` and
     ``HPO_END`` (epoch seconds). ``apply`` returns when the group runs the configuration. ``read`` prints the configuration
@@ -24,10 +24,10 @@ class CommandApplier:
 
     Args:
         apply, read, measure: programs with their arguments.
-        timeout_s: after which one is killed, and counts as failed.
+        timeout_s: the time after which a program is killed, and counts as failed.
 
     Raises:
-        SpecError: a program that is no list of words.
+        SpecError: a program is not a list of words.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class CommandApplier:
         self._share = 0.0
 
     def split(self, share: float, seq: int) -> None:
-        """Told to the program with the next configuration."""
+        """Keep the share, which the program gets with the next configuration."""
         self._share = share
 
     def apply(self, config: Mapping[str, Any], group: str, seq: int) -> None:

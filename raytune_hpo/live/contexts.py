@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 
-PREFIX = "context/"  # before the names of context columns among a window's metrics
+PREFIX = "context/"  # prefix of context columns among a window's metrics
 
 
 def class_of(context: Mapping[str, float], columns: Mapping[str, tuple[float, ...] | None]) -> str:
@@ -31,5 +31,5 @@ def measured_context(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def with_context(metrics: Mapping[str, float], context: Mapping[str, float]) -> dict[str, float]:
-    """What was measured in a window, as its trial's metrics."""
+    """The metrics of a window's trial: its measurements, and its context under prefixed names."""
     return {**metrics, **{f"{PREFIX}{name}": value for name, value in context.items()}}

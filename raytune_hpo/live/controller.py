@@ -1,6 +1,6 @@
 """The loop around the machine of a live study: decide, append to the journal, and only then change the running system.
 
-It is told the time, and says when it wants to be called next, so that the same loop runs in days of a simulation.
+Times are arguments, and each turn returns when the next one is due, so that the same loop runs in simulated time.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Controller:
     """Runs a live study against a running system.
 
     Args:
-        journal: of the study, with its StudyCreated.
-        tell: is given every alarm.
-        now: the time at which an effect that takes time is over; by default it takes none.
+        journal: the study's journal, with its StudyCreated.
+        tell: called with every alarm.
+        now: the clock, read when an effect has been carried out; by default, effects take no time.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Controller:
         self._plan, self._journal, self._applier, self.tell, self._now = plan, journal, applier, tell, now
         self._machine = LiveMachine(spec, plan, sampler)
         self._measures: list[Measure] = []
-        self._looks: dict[int, float] = {}  # when each window is looked at next
+        self._looks: dict[int, float] = {}  # the time of the next measurement of each window
         for position, fact in enumerate(journal.read()):
             try:
                 self._machine.apply(fact)
@@ -65,15 +65,15 @@ class Controller:
         return self._machine.fold
 
     def open(self, at: float) -> None:
-        """Begin a session. Nothing is assumed of what runs: everything is applied and read back."""
+        """Begin a session. Nothing is assumed about what runs: everything is applied and read back."""
         self._append(self._machine.open(at))
 
     def record_baseline(self, config: Mapping[str, Any], by: str, at: float) -> None:
-        """Put the first baseline on record. It is applied when the study takes its first turn."""
+        """Record the first baseline, which is applied in the first turn."""
         self._append(self._machine.record_baseline(config, by, at))
 
     def settle(self, at: float) -> None:
-        """End what is under way, and take the canary group back to what is promoted; nothing begins after it."""
+        """End all windows, and return the canary group to what is promoted; no window begins after it."""
         decision = self._machine.settle(at)
         self._append(decision)
         self._measures.clear()
@@ -82,7 +82,7 @@ class Controller:
             self._carry_out(effect, at)
 
     def turn(self, at: float) -> float:
-        """Do what is due; the time at which to call next, which is ``at`` when there is more to do now."""
+        """Do what is due, and return the time of the next turn, which is ``at`` if there is more to do now."""
         due = [measure for measure in self._measures if self._looks[measure.number] <= at]
         if due:
             if any(measure.end <= at for measure in due):  # what ran in it is known before its result counts
@@ -94,11 +94,11 @@ class Controller:
         return min(self._looks.values(), default=at + self._plan.check_s)
 
     def obey(self, command: LiveCommand) -> None:
-        """Decide on a command, and do what follows from it. Facts are durable before anything is changed.
+        """Decide on a command, and carry out its effects. Facts are durable before the system is changed.
 
         Raises:
-            SpecError, SpaceError: what a person asks for cannot be.
-            JournalError: the decision could not be written; nothing was changed. This controller is of no more use.
+            SpecError, SpaceError: a person's command is invalid.
+            JournalError: the decision could not be written; nothing was changed. This controller must not be used further.
         """
         waiting = deque([command])
         while waiting:
@@ -130,7 +130,7 @@ class Controller:
                 self._applier.split(change.share, change.seq)
             self._applier.apply(change.config, change.group, change.seq)
             read = self._applier.read(change.group)
-        except Exception as error:  # whatever an applier raises means that nothing is known
+        except Exception as error:  # whatever an applier raises, the state of the system is unknown
             return NoteNotApplied(group=change.group, error=_said(error), at=self._after(at))
         return NoteApplied(group=change.group, read=read, at=self._after(at))
 
@@ -149,13 +149,13 @@ class Controller:
         is_final = end >= measure.end
         self._looks[measure.number] = min(at + self._plan.check_s, measure.end)
         note = NoteMeasured(number=measure.number, metrics=metrics, context=context, at=at, is_final=is_final)
-        if is_final:  # measured once: whoever is its pair ends with it
+        if is_final:  # measured once: its partner ends with it
             self._measures.remove(measure)
             del self._looks[measure.number]
         self.obey(note)
 
     def _read(self) -> dict[str, Mapping[str, Any]]:
-        """What the groups run now. Who cannot say is asked again when something is applied."""
+        """What the groups run now. A group that cannot be read is left out; it is read again at the next change."""
         found = {}
         for group in self._machine.applied:
             try:

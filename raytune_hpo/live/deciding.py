@@ -1,4 +1,4 @@
-"""What is due: a pure function of the folded facts and the time, so that a replay decides the same."""
+"""Decisions of a live study: pure functions of the fold and the time, so that a replay decides the same."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from raytune_hpo.protocols import Sampler, Signal, Suggestion, Traits
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
-CONTROLLER = "controller"  # stands for this program where a person might have decided
-HOLDS = "holds"  # in the meta of a suggestion that says: nothing better is known to be safe
+CONTROLLER = "controller"  # recorded as the author of a decision that no person made
+HOLDS = "holds"  # in the meta of a suggestion to stay: nothing better is known to be safe
 
 
 @runtime_checkable
 class Forecaster(Sampler, Protocol):
-    """A sampler that says what it expects of a window."""
+    """A sampler that predicts the loss of a window."""
 
     def forecast(
         self, config: Mapping[str, Any], context: Mapping[str, float], at: float
     ) -> tuple[float, float] | None:
-        """Mean and standard deviation of the loss that will be measured; None where too little is known."""
+        """The predicted mean and standard deviation of the loss; None if too little is known."""
         ...
 
 
 class Deaf:
-    """A sampler that neither learns nor suggests, for whoever only reads what was decided."""
+    """A sampler that neither learns nor suggests, for folds that are only read."""
 
     traits: ClassVar[Traits] = Traits(history_free=True, reads_pending=False, reads_rng=False)
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Deaf:
-        """Itself: it has nothing to forget."""
+        """Return itself, since it has no state."""
         return self
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Signal:
-        """Nothing."""
+        """Suggest nothing."""
         return Signal.WAIT
 
     def tell(self, trial: Trial) -> None:
@@ -53,9 +53,9 @@ class Window:
     """A window that is due.
 
     Attributes:
-        number: its trial's.
-        basis: of a candidate that the sampler has just suggested, how many facts there were; None for all others.
-        begins: False for a candidate that waits for a person.
+        number: its trial's number.
+        basis: for a new candidate from the sampler, the basis of the suggestion; None for all others.
+        begins: False for a candidate that waits for approval.
     """
 
     number: int
@@ -66,7 +66,7 @@ class Window:
 
 
 def windows_due(fold: LiveFold, at: float) -> list[Window]:
-    """The windows that begin next, when the groups run what they have to."""
+    """The windows that begin next, once the groups run the desired configurations."""
     if fold.baseline is None or fold.frozen is not None:
         return []
     candidate, number = fold.candidate, len(fold.study.ledger.trials)
@@ -103,7 +103,7 @@ def _window(fold: LiveFold, group: str, role: str, number: int, at: float, **mor
 
 
 def _proposal(fold: LiveFold, number: int) -> Window | None:
-    """The sampler's candidate; None where it would rather hold, or can say nothing."""
+    """The window of the sampler's candidate; None if the sampler prefers to stay, or suggests nothing."""
     ledger = fold.study.ledger
     outcome = ask(fold.study.sampler, number, (), ledger.spec.seed)
     if not isinstance(outcome, Suggestion) or outcome.meta.get(HOLDS) or outcome.config == fold.incumbent():
@@ -114,7 +114,7 @@ def _proposal(fold: LiveFold, number: int) -> Window | None:
 
 
 def due_facts(fold: LiveFold, at: float) -> list[Fact]:
-    """What the controller itself has to put on record now: that the system has drifted, or is frozen."""
+    """The facts that are due without a command: that the system has drifted, or is frozen."""
     facts: list[Fact] = []
     if fold.alarm is not None:
         number, statistic = fold.alarm

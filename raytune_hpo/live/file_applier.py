@@ -15,7 +15,7 @@ from raytune_hpo.live.appliers import Measurement
 
 
 class Meter(Protocol):
-    """Measures a group, where an applier cannot."""
+    """Measures a group, for an applier that cannot."""
 
     def measure(self, group: str, start: float, end: float) -> Measurement:
         """See ``Applier.measure``."""
@@ -23,16 +23,15 @@ class Meter(Protocol):
 
 
 class FileApplier:
-    """Writes each group's configuration as a JSON file, and has its process read it.
+    """Writes each group's configuration to a JSON file, and signals the group's process to read it.
 
-    The files are written atomically; what is read back is what they hold, so a process that reads nothing is noticed by what
-    it measures only.
+    The files are written atomically. Reading back reads the file, so a process that ignores it shows only in measurements.
 
     Args:
-        path: of the file, with ``{group}`` in it.
-        meter: who measures.
-        pid_file: where the process of a group keeps its number, with ``{group}``; None sends no signal.
-        signal_name: which one, SIGHUP by default.
+        path: the path of the file, with ``{group}`` in it.
+        meter: measures the groups.
+        pid_file: the path of the file with the process id of a group, with ``{group}``; None sends no signal.
+        signal_name: the signal to send, SIGHUP by default.
 
     Raises:
         SpecError: a path without ``{group}``, or an unknown signal.
@@ -56,13 +55,13 @@ class FileApplier:
             os.kill(int(path.read_text(encoding="utf-8")), self._signal)
 
     def read(self, group: str) -> Mapping[str, Any]:
-        """What the file holds."""
+        """Read the file."""
         path = self._file(group)
         with reading("a group's file is a JSON object", path, error=HpoError):
             return json_object(path)
 
     def measure(self, group: str, start: float, end: float) -> Measurement:
-        """As the meter does."""
+        """Measure with the meter."""
         return self._meter.measure(group, start, end)
 
     def _file(self, group: str) -> Path:

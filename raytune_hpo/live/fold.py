@@ -1,4 +1,4 @@
-"""The state that the facts of a live study add up to: what runs where, what was shown, and which budgets are left.
+"""The state of a live study as a fold of its facts: what runs where, the candidate's evidence, and the budgets left.
 
 Like every fold it decides nothing. A window is a trial; its ``meta`` says on which group it ran, in which role, and in which
 context. A trial that the sampler suggested is a candidate, and its first window.
@@ -37,7 +37,7 @@ from raytune_hpo.numerics.sequential import Judgement, judged
 from raytune_hpo.trial import Trial
 
 CONTROL, CANARY = "control", "canary"
-VOID = "no usable measurement"  # how the reason of a window begins that says nothing about its configuration
+VOID = "no usable measurement"  # the beginning of the reason of a void window
 _LEAST_NOISE = 0.01  # of a guard's metric, relative
 _MOST_KEPT = 200  # pairs from which noise is estimated, losses of which the median is taken
 _MAD = 1.4826
@@ -48,13 +48,13 @@ class Candidate:
     """A configuration under trial.
 
     Attributes:
-        number: of the trial that proposed it, which is its first window.
-        place: the class of context it is tried in.
+        number: the number of its first window, the trial that proposed it.
+        place: the class of context in which it is tried.
         is_approved: False while it waits for a person.
         stage: index among the plan's shares.
-        differences: loss minus the control group's, of each pair of windows of this stage.
-        overruns: of each relative guard, pair by pair, over all stages.
-        last_judgement, judged: what the newest look said, and the differences that it was about.
+        differences: loss minus the control group's, for each pair of windows of this stage.
+        overruns: the overrun of each relative guard, pair by pair, over all stages.
+        last_judgement, judged: the result of the newest test, and the differences that it used.
     """
 
     number: int
@@ -69,21 +69,21 @@ class Candidate:
 
 
 class LiveFold:
-    """A study's fold, and what its facts mean for the running system.
+    """The fold of a live study: that of the study, and the state of the running system.
 
     Attributes:
-        baseline: what the system falls back to; None before a person has said it.
+        baseline: the configuration to fall back to; None before a person has set it.
         frozen: the fact that froze it; None while changes are allowed.
-        promoted: by class of context, the promoted configurations, each on top of the one it replaced.
+        promoted: by class of context, a stack of promoted configurations, the newest on top.
         observed: by class, how many windows the model may rely on.
-        context, place: as measured last, and its class.
-        candidate: what is under trial.
-        is_rolling_back: a candidate or promotion was refused by a guard, and what replaces it is not confirmed yet.
-        cool_down_until: nothing is tried before.
+        context, place: the context as measured last, and its class.
+        candidate: the candidate under trial.
+        is_rolling_back: whether a guard has ended a candidate or promotion whose replacement is not confirmed yet.
+        cool_down_until: the time before which nothing is tried.
         epoch: how often the system has drifted.
-        detectors: of drift, by class: what the model gets wrong in all windows of a class is no drift.
-        alarm: the window after which a detector rang, and its statistic; None where all are silent.
-        voids: windows in a row without a usable measurement.
+        detectors: drift detectors by class, so that a constant error of the model in one class is not taken for drift.
+        alarm: the window after which a detector fired, and its statistic; None if none has.
+        voids: the number of void windows in a row.
         at: the time of the newest fact.
     """
 
@@ -105,22 +105,22 @@ class LiveFold:
         self.at = -math.inf
         self._coming_place = ""
         self._cool_down_s = plan.cool_down_s
-        self._pairs: dict[int, int] = {}  # the canary's window to the control group's, while they run
+        self._pairs: dict[int, int] = {}  # the canary's running window -> that of the control group
         self._noise: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_MOST_KEPT))
-        self._breaches: deque[bool] = deque(maxlen=plan.observe)  # of guards by the baseline
+        self._breaches: deque[bool] = deque(maxlen=plan.observe)  # whether the baseline broke a guard
         self._newest: deque[float] = deque(maxlen=plan.observe)  # losses of what runs on most of the traffic
-        self._losses, self._regrets = Rolling(), Rolling()  # without sign
+        self._losses, self._regrets = Rolling(), Rolling()  # absolute values
         self._tried: defaultdict[str, Rolling] = defaultdict(
             Rolling
-        )  # tries, and the control group's windows, by class
+        )  # windows with a candidate, and those of the control group, by class
         self._held: defaultdict[str, Rolling] = defaultdict(Rolling)
-        self._spread: deque[float] = deque(maxlen=_MOST_KEPT)  # of standardised residuals, without sign
+        self._spread: deque[float] = deque(maxlen=_MOST_KEPT)  # absolute standardised residuals
         self._changes, self._rollbacks = Rolling(), Rolling()
 
     # -------------------------------------------------------------------------------------------- taking facts in
 
     def apply(self, fact: Fact) -> None:
-        """Take in a fact."""
+        """Apply a fact."""
         self.at = fact.at
         self.study.apply(fact)
         space = self.study.ledger.spec.space
@@ -160,7 +160,7 @@ class LiveFold:
             self.candidate = Candidate(trial.number, trial.config, self.place, not self.plan.approve)
             self._changes.add(at)
         else:
-            self.is_rolling_back = False  # windows begin when what they run has been read back
+            self.is_rolling_back = False  # windows begin only after the configuration has been read back
         pair = trial.meta.get("pair")
         if pair is not None:
             self._pairs[pair] = trial.number
@@ -196,7 +196,7 @@ class LiveFold:
         return self.candidate is not None and self.candidate.number in (trial.number, trial.meta.get("candidate"))
 
     def _refuse(self, trial: Trial, at: float, is_canary: bool) -> None:
-        """A guard tripped: back to what ran before, and a longer pause each time."""
+        """A guard was broken: return to what ran before, with a longer cool-down each time."""
         if is_canary:
             if self._is_of_candidate(trial):
                 self.candidate = None
@@ -211,7 +211,7 @@ class LiveFold:
         self._rollbacks.add(at)
 
     def _measured(self, trial: Trial, at: float) -> None:
-        """A window of what runs on most of the traffic has its result."""
+        """A window of the control group has its result."""
         loss = self._loss(trial)
         self._newest.append(loss)
         self._losses.add(at, abs(loss))
@@ -275,7 +275,7 @@ class LiveFold:
             self.candidate = None
 
     def _move_to(self, context: dict[str, float]) -> None:
-        """Follow the context: at once to a class never seen, where the baseline is right; else when it stays there."""
+        """Follow the context: at once to a class never seen, where the baseline applies; otherwise once it stays there."""
         if not context:
             return
         self.context = context
@@ -305,12 +305,12 @@ class LiveFold:
 
     @property
     def is_observing(self) -> bool:
-        """Whether the class of context that is at hand is not known well enough to try anything in it."""
+        """Whether the current class of context is not known well enough yet to try anything in it."""
         return self.observed.get(self.place, 0) < self.plan.observe
 
     @property
     def state(self) -> str:
-        """Where the study stands, in a word or two."""
+        """The state of the study, in a word or two."""
         if self.frozen is not None:
             return "frozen"
         if self.is_rolling_back:
@@ -322,12 +322,12 @@ class LiveFold:
         return "observing" if self.is_observing else "holding"
 
     def incumbent(self) -> Mapping[str, Any] | None:
-        """What was promoted in the context at hand, or else the baseline."""
+        """The configuration promoted in the current class of context, or else the baseline."""
         stack = self.promoted.get(self.place)
         return stack[-1] if stack else self.baseline
 
     def desired(self, group: str) -> Mapping[str, Any] | None:
-        """What a group has to run; None before there is a baseline."""
+        """The configuration that a group is to run; None before there is a baseline."""
         candidate = self.candidate
         if group == CANARY and candidate is not None and candidate.is_approved:
             return candidate.config
@@ -339,12 +339,12 @@ class LiveFold:
         return self.plan.shares[self.candidate.stage if self.candidate is not None else 0]
 
     def noise(self, metric: str) -> float:
-        """By how much a metric differs between two groups that run the same, relative: a robust standard deviation."""
+        """The noise of a metric: a robust standard deviation of relative differences between groups that run the same."""
         seen = self._noise[metric]
         return max(_LEAST_NOISE, _MAD * median(map(abs, seen))) if seen else 0.1
 
     def usual_loss(self) -> float | None:
-        """The median of the newest losses of what runs on most of the traffic; None where there are too few."""
+        """The median of the control group's newest losses; None if there are too few."""
         return median(self._newest) if len(self._newest) >= 5 else None
 
     def may_try(self, at: float) -> bool:
@@ -363,18 +363,18 @@ class LiveFold:
         )
 
     def regret(self, at: float) -> tuple[float, float]:
-        """What tries have cost in the last day, and the budget; both in units of the loss times windows."""
+        """The regret of candidates in the last day, and its budget; both in units of the loss times windows."""
         begin = at - DAY_S
         num, a_day = self._losses.count(begin), DAY_S / self.plan.window_s
         budget = self.plan.regret * a_day * self._losses.total(begin) / num if num else math.inf
         return self._regrets.total(begin), budget
 
     def spent(self, at: float) -> tuple[int, int]:
-        """Changes of what the canary group runs in the last hour, and roll-backs in the last day."""
+        """The number of changes of the canary group in the last hour, and of rollbacks in the last day."""
         return self._changes.count(at - HOUR_S), self._rollbacks.count(at - DAY_S)
 
     def reason_to_freeze(self, at: float) -> str | None:
-        """Why the system must not be changed any more; None where all is well."""
+        """Why the system must be frozen; None if it need not be."""
         plan = self.plan
         if self.voids >= plan.void_windows:
             return f"{self.voids} windows in a row without a usable measurement"
@@ -392,7 +392,7 @@ class LiveFold:
         return None
 
     def _forget_before_a_day(self, at: float) -> None:
-        """Let go of what no budget reads any more."""
+        """Drop amounts older than the period of any budget."""
         by_class = (*self._tried.values(), *self._held.values())
         for amounts in (self._losses, self._regrets, self._changes, self._rollbacks, *by_class):
             amounts.forget(at - DAY_S)

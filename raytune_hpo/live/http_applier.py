@@ -1,4 +1,4 @@
-"""Applier that talks HTTP, and a meter that asks Prometheus."""
+"""Applier over HTTP, and a meter that queries Prometheus."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class HttpApplier:
         token: sent as a bearer token.
 
     Raises:
-        SpecError: an address that is not http or https.
+        SpecError: the URL is not http or https.
     """
 
     def __init__(
@@ -38,23 +38,23 @@ class HttpApplier:
         self._share = 0.0
 
     def split(self, share: float, seq: int) -> None:
-        """Sent with the canary group's next configuration."""
+        """Keep the share, which is sent with the canary group's next configuration."""
         self._share = share
 
     def apply(self, config: Mapping[str, Any], group: str, seq: int) -> None:
-        """PUT it."""
+        """PUT the configuration."""
         body: dict[str, Any] = {"config": dict(config), "seq": seq}
         if group == "canary":
             body["share"] = self._share
         _called(self._address("config", group=group), self._headers, self._timeout_s, body)
 
     def read(self, group: str) -> Mapping[str, Any]:
-        """GET it."""
+        """GET the configuration."""
         found: Mapping[str, Any] = _called(self._address("config", group=group), self._headers, self._timeout_s)
         return found
 
     def measure(self, group: str, start: float, end: float) -> Measurement:
-        """As the meter does, or GET it."""
+        """Measure with the meter, or GET the measurements."""
         if self._meter is not None:
             return self._meter.measure(group, start, end)
         address = self._address("measure", group=group, start=start, end=end)
@@ -66,15 +66,15 @@ class HttpApplier:
 
 
 class PrometheusMeter:
-    """Measures by queries to Prometheus, each of which has to answer one number.
+    """Measures by queries to Prometheus, each of which must return one number.
 
     Args:
-        queries: by metric. ``{group}`` and ``{window}`` (like ``300s``) in them are replaced; each is
+        queries: queries by metric. ``{group}`` and ``{window}`` (like ``300s``) in them are replaced; each is
             evaluated at the window's end.
-        context: the same, by column of the context.
+        context: queries by column of the context.
 
     Raises:
-        SpecError: an address that is not http or https, or no query.
+        SpecError: the URL is not http or https, or there is no query.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class PrometheusMeter:
         self._timeout_s = timeout_s
 
     def measure(self, group: str, start: float, end: float) -> Measurement:
-        """The answers to all queries; what has none, or several, is left out."""
+        """The results of all queries; those without a result, or with several, are left out."""
         window = f"{max(1, round(end - start))}s"
 
         def asked(queries: Mapping[str, str]) -> dict[str, float]:
@@ -114,11 +114,11 @@ def _checked_url(url: str) -> str:
 
 
 def _called(address: str, headers: Mapping[str, str], timeout_s: float, body: Any = None) -> dict[str, Any]:
-    """What an address answers, a JSON object.
+    """Send a request, and return the answer, a JSON object.
 
     Raises:
-        StaleChange: it refuses a change because a newer one has been there.
-        HpoError: it cannot be reached, refuses, or answers something else.
+        StaleChange: the server refuses a change because it has seen a newer one.
+        HpoError: the server cannot be reached, refuses, or answers something else.
     """
     data = None if body is None else json.dumps(body).encode()
     request = Request(address, data, {"Content-Type": "application/json", **headers}, method="PUT" if data else "GET")

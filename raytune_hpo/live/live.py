@@ -1,4 +1,4 @@
-"""``hpo.Live``: a running system, tuned while it works."""
+"""``hpo.Live``: live tuning of a running system."""
 
 from __future__ import annotations
 
@@ -31,37 +31,37 @@ from raytune_hpo.rng import fresh_seed
 from raytune_hpo.space import Space
 from raytune_hpo.spec import StudySpec, stored_spec
 
-_POLL_S = 0.5  # between two looks at what people ask
+_POLL_S = 0.5  # between two checks for people's requests
 _OF_THE_SAMPLER = ("tunable", "step", "safe", "beta", "history")
 
 
 def default_seat(name: str) -> Path:
-    """Where the applier of a live study remembers, if nobody says where."""
+    """The default folder in which the applier of a live study keeps its state."""
     return Path("~/.raytune_hpo/live").expanduser() / name
 
 
 class Live:
-    """A running system that is tuned while it works: a baseline, guards, a canary group, and a way back at any time.
+    """Live tuning of a running system: a baseline, guards, a canary group, and rollback at any time.
 
-    Limits harm; it cannot promise that none is done.
+    It limits harm; it cannot rule it out.
 
     Args:
-        space: of the parameters; those that are not to be changed are left out of ``tunable``.
+        space: the parameters; those that are not to be changed are left out of ``tunable``.
         goal: like ``"min cost"`` or ``"max throughput"``; a metric alone is minimised.
         guards: bounds that hold at any time: ``"p99_ms <= 200"``, or ``"p99_ms <= 1.1x"`` of the control group.
         baseline: the configuration to fall back to.
-        applier: how configurations get into the system, and measurements out of it; None where requests call ``decide``.
+        applier: applies configurations to the system, and measures it; None for a service whose requests call ``decide``.
         context: columns of the context, like the load: a list of names, or a dict of names and edges of classes.
-        name: of the study; the same name goes on.
+        name: the study's name; a study of this name is continued.
         storage: as for ``Tuner``.
-        seat: the folder in which the applier remembers; by default below the user's home.
-        seed: of the sampler.
-        tell: is given every alarm; by default stderr is.
+        seat: the folder in which the applier keeps its state; by default below the user's home.
+        seed: the seed of the sampler.
+        tell: called with every alarm; by default, alarms go to stderr.
         settings: those of ``LivePlan`` (``window_s``, ``observe``, ``shares`` ...), and of the sampler ``live``
             (``tunable``, ``step``, ``safe`` ...).
 
     Raises:
-        SpecError, SpaceError: naming the rule, what came, and the way out.
+        SpecError, SpaceError: an argument breaks a rule; the message has the rule, the value, and the way out.
         StudyExists: another process runs it.
     """
 
@@ -109,7 +109,7 @@ class Live:
         self._open(spec, made, seated, tell or _to_stderr, has_seed=seed is not None)
 
     def _open(self, spec: StudySpec, sampler: Any, applier: Applier, tell: Any, *, has_seed: bool) -> None:
-        """Begin the study or take it up, with the baseline on record."""
+        """Create the study or take it up, and record the baseline."""
         self._journal = self._storage.journal(self.name, create=True, owner="hpo.Live")
         try:
             first = next(iter(self._journal.read()), None)
@@ -136,10 +136,10 @@ class Live:
     # -------------------------------------------------------------------------------------------- running
 
     def run(self, duration_s: float | None = None) -> None:
-        """Tune until ``stop`` is called, or for so many seconds. The applier gets a sign of life all the while.
+        """Tune until ``stop`` is called, or for ``duration_s`` seconds, and renew the applier's lease all the while.
 
         Raises:
-            JournalError: decisions cannot be written any more; the dead man brings the baseline back.
+            JournalError: decisions can no longer be written; the applier's dead man's switch restores the baseline.
         """
         begin = due = self._clock.now()
         while not self._stop.is_set():
@@ -155,14 +155,14 @@ class Live:
             self._stop.wait(max(0.0, min(_POLL_S, due - self._clock.now())))
 
     def _heed(self, at: float) -> None:
-        """Do what people ask: by the flag at the applier, and by requests."""
+        """Carry out people's commands: the freeze flag at the applier, and requests."""
         flag, frozen = self._seat.frozen, self._controller.fold.frozen
         if flag is not None and frozen is None:
             said = Freeze(by=str(flag.get("by", "somebody")), reason=str(flag.get("reason", "")), at=at)
             self._controller.obey(said)
         for request in taken(self._seat.folder / "requests"):
             if isinstance(request, Freeze) and self._controller.fold.frozen is not None:
-                continue  # the flag was quicker
+                continue  # the flag has frozen it already
             try:
                 self._controller.obey(request)
             except HpoError as error:
@@ -193,7 +193,7 @@ class Live:
     def decide(self, context: Mapping[str, float] | None = None) -> Choice:
         """A configuration for one request, as a context manager: ``with live.decide({"rps": 80}) as c: ...``.
 
-        Takes microseconds: nothing is computed, written or sent. ``c.feedback(latency=...)`` says what came of it.
+        Takes microseconds: nothing is computed, written or sent. ``c.feedback(latency=...)`` records the outcome.
 
         Raises:
             HpoError: the system has an applier of its own.
@@ -205,11 +205,11 @@ class Live:
     # -------------------------------------------------------------------------------------------- people
 
     def status(self) -> LiveStatus:
-        """Where it stands, as the journal has it."""
+        """The status of the study, from the journal."""
         return self._stored.status()
 
     def freeze(self, reason: str = "", by: str | None = None) -> None:
-        """Change nothing more, until ``thaw``; the canary group goes back to what is promoted."""
+        """Stop all changes until ``thaw``; the canary group returns to what is promoted."""
         at, who = self._clock.now(), by or getpass.getuser()
         self._seat.freeze(who, reason, at)
         self._asked(Freeze(by=who, reason=reason, at=at))
@@ -220,16 +220,16 @@ class Live:
         self._asked(Thaw(by=by or getpass.getuser(), at=self._clock.now()))
 
     def roll_back(self, reason: str = "", by: str | None = None) -> None:
-        """The baseline everywhere; what was promoted is forgotten."""
+        """Apply the baseline everywhere, and discard all promoted configurations."""
         self._asked(SetBaseline(by=by or getpass.getuser(), at=self._clock.now(), reason=reason))
 
     def adopt(self, reason: str = "", by: str | None = None) -> None:
-        """Make what somebody changed by hand, for which the system was frozen, the baseline, and go on."""
+        """Make a manual change, for which the system was frozen, the baseline, and go on."""
         self._seat.thaw()
         self._asked(Adopt(by=by or getpass.getuser(), at=self._clock.now(), reason=reason))
 
     def replay(self) -> LiveReplay:
-        """Decide everything once more, and compare."""
+        """Compute all decisions again, and compare them with the journal."""
         return self._stored.replay()
 
     def _asked(self, request: Any) -> None:

@@ -1,7 +1,7 @@
 """The state machine of a live study: commands in, facts and effects out. No clock, disk, network or thread here.
 
-What is not a fact, it forgets when it dies: what the groups were found to run, and measurements on the way. Its successor
-has everything applied and read back again before the first window begins.
+State that is not a fact is lost with the process: what the groups were found to run, and partial measurements. After a
+restart, everything is applied and read back again before the first window begins.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ from raytune_hpo.live.plan import LivePlan
 from raytune_hpo.protocols import Sampler
 from raytune_hpo.spec import StudySpec
 
-GROUPS = (CANARY, CONTROL)  # in this order: what is tried is taken back before anything else is done
-ENDED = "ended with"  # how the reason of a window begins that was cut short
-_UNUSUAL = 10.0  # times the usual loss: a measurement error
+GROUPS = (CANARY, CONTROL)  # in this order, so that a candidate is withdrawn before any other change
+ENDED = "ended with"  # the beginning of the reason of a window that was cut short
+_UNUSUAL = 10.0  # from this multiple of the usual loss on, it is taken for a measurement error
 
 
 @dataclass
@@ -78,18 +78,18 @@ class LiveMachine:
         sampler: as made with its options.
 
     Attributes:
-        fold: the state that is durable.
+        fold: the durable state.
     """
 
     def __init__(self, spec: StudySpec, plan: LivePlan, sampler: Sampler) -> None:
         self.plan = plan
         self.fold = LiveFold(plan, StudyFold(spec, sampler))
         self._space = spec.space
-        self._runs: dict[str, Mapping[str, Any]] = {}  # by group, as read back
-        self._share = 0.0  # that was applied with it
+        self._runs: dict[str, Mapping[str, Any]] = {}  # by group, the configuration as read back
+        self._share = 0.0  # the canary group's share, as applied last
         self._coming: dict[str, Apply] = {}
         self._windows: dict[int, _Running] = {}
-        self._num_failures = 0  # to apply, since the last thaw
+        self._num_failures = 0  # of changes, since the last thaw
         self._facts: list[Fact] = []
         self._effects: list[Effect] = []
 
@@ -104,28 +104,28 @@ class LiveMachine:
 
     @property
     def applied(self) -> tuple[str, ...]:
-        """The groups of which is known what they run."""
+        """The groups whose running configuration is known."""
         return tuple(self._runs)
 
     def apply(self, fact: Fact) -> None:
-        """Take in a fact of the journal."""
+        """Apply a fact of the journal."""
         self.fold.apply(fact)
 
     def open(self, at: float) -> LiveDecision:
-        """Take the study up (again): windows that were under way have no result, and nothing is known to be applied."""
+        """Begin a session: windows of an earlier session end without a result, and nothing is assumed to be applied."""
         self._facts, self._effects = [], []
         self._record(SessionOpened(at=at, versions=installed_versions()))
         self._end_windows("its controller", at)
         return LiveDecision(facts=tuple(self._facts))
 
     def record_baseline(self, config: Mapping[str, Any], by: str, at: float) -> LiveDecision:
-        """The first baseline, before anything is applied."""
+        """Record the first baseline, before anything is applied."""
         self._facts, self._effects = [], []
         self._record(BaselineSet(config=self._space.pack(config), by=by, at=at))
         return LiveDecision(facts=tuple(self._facts))
 
     def settle(self, at: float) -> LiveDecision:
-        """End the windows that are under way, and have the canary group run what is promoted."""
+        """End the running windows, and return the canary group to what is promoted."""
         self._facts, self._effects = [], []
         self._end_windows("the session", at)
         config = self.fold.incumbent()
@@ -134,10 +134,10 @@ class LiveMachine:
         return LiveDecision(facts=tuple(self._facts), effects=tuple(self._effects))
 
     def step(self, command: LiveCommand) -> LiveDecision:
-        """Decide on a command and apply what was decided.
+        """Decide on a command, and apply the resulting facts.
 
         Raises:
-            SpecError, SpaceError: what a person asks for cannot be.
+            SpecError, SpaceError: a person's command is invalid.
         """
         self._facts, self._effects = [], []
         if isinstance(command, LookAround):
@@ -187,7 +187,7 @@ class LiveMachine:
         if self.fold.frozen is not None:
             self._record(Thawed(by=by, at=at))
             self._num_failures = 0
-            self._runs.clear()  # who knows what happened meanwhile: everything is applied and read back again
+            self._runs.clear()  # the system may have changed meanwhile: apply and read back everything again
 
     # -------------------------------------------------------------------------------------------- the running system
 
@@ -217,7 +217,7 @@ class LiveMachine:
             self._share = change.share
 
     def _refuse_change(self, reason: str, at: float) -> None:
-        """A change went wrong. Nothing is assumed: back to what ran before, once, and no further change."""
+        """A change failed, so the state of the system is unknown: freeze it, and try once to restore what ran before."""
         self._effects.append(Alarm(text=reason))
         self._runs.clear()
         self._num_failures += 1
@@ -234,10 +234,10 @@ class LiveMachine:
         try:
             return self._space.pack(self._space.complete(config))
         except SpaceError:
-            return None  # nobody's baseline
+            return None  # it cannot become the baseline
 
     def _go_on(self, at: float) -> None:
-        """Record what is due, apply what has to run, and begin the next windows when it does."""
+        """Record facts that are due, apply the desired configurations, and begin the next windows once they run."""
         for fact in due_facts(self.fold, at):
             self._end_windows("a drift" if not isinstance(fact, Frozen) else "the freeze", at)
             self._record(fact)
@@ -249,17 +249,17 @@ class LiveMachine:
             return
         for window in windows_due(self.fold, at):
             self._begin(window, at)
-        self._apply_desired()  # of a candidate that has just been suggested
+        self._apply_desired()  # a candidate may just have been suggested
 
     def _let_go_of_proposal(self, at: float) -> None:
-        """End the trial of a candidate that waited, if it is a candidate no more."""
+        """End the trial of a waiting candidate that is no longer one."""
         candidate = self.fold.candidate
         for trial in self.fold.study.ledger.running():
             if trial.number not in self._windows and (candidate is None or candidate.number != trial.number):
                 self._end(trial.number, Status.PRUNED, at, metrics=None, reason=f"{ENDED} its context")
 
     def _apply_desired(self) -> None:
-        """Have each group run what it has to. While the system is frozen, what a person's hand has changed stays."""
+        """Apply the desired configuration to each group. While the system is frozen, manual changes stay."""
         frozen = self.fold.frozen
         if frozen is not None and self._num_failures > 1:
             return
@@ -270,7 +270,7 @@ class LiveMachine:
             has_share = group == CONTROL or self._share == self.fold.share
             if not (group in self._runs and _is_same(self._runs[group], config) and has_share):
                 if any(window.group == group for window in self._windows.values()):
-                    continue  # a window of another class of context ends first
+                    continue  # its window in another class of context must end first
                 change = Apply(group=group, config=config, share=self.fold.share, seq=self.seen)
                 self._coming[group] = change
                 self._effects.append(change)
@@ -286,7 +286,7 @@ class LiveMachine:
         )
         self._record(started)
         if window.basis is not None:
-            return  # it is measured from when the canary group runs it
+            return  # its measurement begins once the canary group runs it
         pair = window.meta.get("pair")
         if pair is not None and pair not in self._windows:
             self._measure(pair, CANARY, None, at)
@@ -324,7 +324,7 @@ class LiveMachine:
             self._finish([number for number in numbers if number in self._windows], command.at)
 
     def _keep_late(self, command: NoteMeasured) -> None:
-        """A measurement of a window that is over is kept, and not used."""
+        """Record a measurement that comes after its window's end; it is not used."""
         trials = self.fold.study.ledger.trials
         if not command.is_final or not 0 <= command.number < len(trials):
             return
@@ -337,7 +337,7 @@ class LiveMachine:
         return tuple(guard.metric for guard in self.plan.guards)
 
     def _broken(self, number: int, window: _Running, partner: _Running | None) -> str | None:
-        """Which guard a window breaks, in words; None where all hold. The baseline by itself is judged after observing."""
+        """The guard that a window breaks, in words; None if all hold. The baseline is judged only after observing."""
         assert window.metrics is not None
         trial = self.fold.study.ledger.trials[number]
         is_try = window.group == CANARY and trial.meta.get("role") != "observe"
@@ -352,7 +352,7 @@ class LiveMachine:
         return None
 
     def _tolerance(self, guard: Guard, elapsed_share: float) -> float:
-        """How far beyond a relative guard chance alone may take a window; an absolute one holds as it is."""
+        """The tolerance for noise of a relative guard; that of an absolute guard is 0."""
         if not guard.is_relative:
             return 0.0
         return 3.0 * self.fold.noise(guard.metric) / math.sqrt(max(elapsed_share, 0.01))
@@ -363,7 +363,7 @@ class LiveMachine:
         self._end_windows("its pair", at)
 
     def _finish(self, numbers: list[int], at: float) -> None:
-        """Windows that are over, a pair at once. One that was not measured makes its pair void."""
+        """Finish windows, both of a pair at once. If one has no measurement, the pair is void."""
         usual = self.fold.usual_loss()
         void = ""
         for number in numbers:
@@ -379,7 +379,7 @@ class LiveMachine:
             self._end(number, Status.PRUNED if void else Status.COMPLETED, at, metrics=metrics, reason=void or None)
 
     def _end_windows(self, what: str, at: float) -> None:
-        """Cut short every window that is under way, and let go of a candidate that waits."""
+        """Cut short all running windows, and drop a waiting candidate."""
         for trial in self.fold.study.ledger.running():
             window = self._windows.get(trial.number)
             metrics = None if window is None else window.metrics
@@ -409,10 +409,10 @@ class LiveMachine:
 
 
 def adoptable(fold: LiveFold) -> Mapping[str, Any]:
-    """What somebody's hand has set, packed.
+    """The configuration that a manual change has set, packed.
 
     Raises:
-        SpecError: nobody's has, or what it has set is not in the space.
+        SpecError: there is no manual change, or it is not in the space.
     """
     frozen = fold.frozen
     if frozen is None or frozen.group is None:
@@ -425,7 +425,7 @@ def adoptable(fold: LiveFold) -> Mapping[str, Any]:
 
 
 def _is_same(read: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether a group runs a configuration, as far as it says what it runs."""
+    """Whether a group runs a configuration, judged by the parameters that it reports."""
     return all(name in read and _equal(read[name], value) for name, value in config.items())
 
 

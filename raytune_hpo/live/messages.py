@@ -1,7 +1,7 @@
-"""What the machine of a live study is told, and what it wants done.
+"""Commands to the state machine of a live study, and the effects that it asks for.
 
-Commands are in the imperative, as everywhere; those that tell of the running system are named after what is told. Effects
-are carried out by the controller, or by a simulation.
+Commands are in the imperative; those that report on the running system begin with ``Note``. Effects are carried out by the
+controller, or by a simulation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from raytune_hpo.facts import Fact
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LookAround:
-    """Do what is due at this time. ``read``: what the groups were found to run just now, by group, where somebody looked."""
+    """Do what is due at this time. ``read``: the configuration that each group was just found to run, if it was read."""
 
     at: float
     read: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class LookAround:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoteApplied:
-    """Take note that a group was changed, and of what it was found to run afterwards."""
+    """Take note that a group was changed, and of the configuration that was read back."""
 
     group: str
     read: Mapping[str, Any]
@@ -34,7 +34,7 @@ class NoteApplied:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoteNotApplied:
-    """Take note that a change could not be made, or not be read back."""
+    """Take note that a change failed, or could not be read back."""
 
     group: str
     error: str
@@ -43,9 +43,9 @@ class NoteNotApplied:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoteMeasured:
-    """Take note of a measurement of a window: of its part up to now, or of all of it.
+    """Take note of a measurement of a window, up to now or complete.
 
-    ``metrics``: None where nothing could be measured.
+    ``metrics``: None if nothing could be measured.
     """
 
     number: int
@@ -66,7 +66,7 @@ class Approve:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Freeze:
-    """Take the canary group back to what was promoted, and change nothing more until a person thaws it."""
+    """Return the canary group to what was promoted, and change nothing more until a person thaws the system."""
 
     by: str
     reason: str
@@ -83,7 +83,7 @@ class Thaw:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SetBaseline:
-    """Fall back to this configuration from now on, and forget what was promoted. None: the one that is the baseline now."""
+    """Set the baseline, and discard what was promoted. None: keep the current baseline."""
 
     by: str
     at: float
@@ -93,7 +93,7 @@ class SetBaseline:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adopt:
-    """Take what somebody's hand has set, for which the system was frozen, as the baseline, and allow changes again."""
+    """Make a manual change, for which the system was frozen, the baseline, and allow changes again."""
 
     by: str
     at: float
@@ -107,11 +107,11 @@ LiveCommand = LookAround | NoteApplied | NoteNotApplied | NoteMeasured | Approve
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Apply:
-    """Have a group run a configuration, and read back what it runs then.
+    """Apply a configuration to a group, and read back what it then runs.
 
     Attributes:
-        share: of the traffic, that the canary group is to get.
-        seq: the number of facts behind this change; an applier refuses what is older than its newest.
+        share: the canary group's share of the traffic.
+        seq: the number of facts at this change; an applier refuses changes older than its newest.
     """
 
     group: str
@@ -122,7 +122,7 @@ class Apply:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measure:
-    """Measure a group from ``start`` to ``end``, and on the way every ``check_s`` seconds what there is by then."""
+    """Measure a group from ``start`` to ``end``, and meanwhile, every ``check_s`` seconds, from ``start`` to now."""
 
     number: int
     group: str
@@ -132,7 +132,7 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alarm:
-    """Tell people."""
+    """Alert people."""
 
     text: str
 
@@ -142,7 +142,7 @@ Effect = Apply | Measure | Alarm
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LiveDecision:
-    """What a command led to. The effects may be carried out once the facts are in the journal."""
+    """The result of a command: facts and effects. The effects may be carried out once the facts are in the journal."""
 
     facts: tuple[Fact, ...] = ()
     effects: tuple[Effect, ...] = ()

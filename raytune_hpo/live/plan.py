@@ -1,4 +1,4 @@
-"""What a live study may do to a running system: guards, shares, budgets and times, as stored in its spec."""
+"""The plan of a live study: its guards, shares, budgets and times, as stored in its spec."""
 
 from __future__ import annotations
 
@@ -17,30 +17,29 @@ HOUR_S = 3_600.0
 
 @dataclass(frozen=True, kw_only=True)
 class LivePlan:
-    """The rules of a live study. They hold whatever its sampler says.
+    """The rules of a live study, which hold whatever its sampler suggests.
 
     Attributes:
         guards: bounds that hold at any time, on partial windows too.
-        context: by column of the context, the edges of its classes; None for a class of each octave.
+        context: by column of the context, the edges of its classes; None: each octave is a class.
         window_s: seconds of a window, in which one configuration is measured on one group.
         warm_up_s: the part of a window that is not measured, because it still shows what ran before.
-        check_s: seconds between two looks at the guards within a window.
-        observe: windows of a class of context before anything is tried there.
-        shares: of the traffic that the canary group gets, stage by stage; then everything.
-        looks: after how many pairs of windows a stage is judged.
-        alpha: how often a stage may promote what is no better than the control group.
-        regret: the most that a day's tries may cost, as a share of a day's loss.
-        exploration: the most windows of a day, in each class of context, in which something is tried, as a share; what has
-            begun is brought to its end.
-        changes_per_hour: of what the canary group runs.
-        cool_down_s: after a candidate that was rolled back; twice as long each time, at most a day.
-        rollbacks_per_day: so many freeze the system.
-        void_windows: so many in a row, without a usable measurement, freeze the system.
+        check_s: seconds between two checks of the guards within a window.
+        observe: the number of windows of a class of context before anything is tried there.
+        shares: the canary group's share of the traffic, stage by stage; after the last, a candidate is promoted.
+        looks: the numbers of pairs of windows after which a stage is judged.
+        alpha: the largest probability with which a stage passes a candidate that is no better than the control group.
+        regret: the most that a day's candidates may cost, as a share of a day's loss.
+        exploration: the largest share of a day's windows, in each class of context, in which a candidate is tried; one that
+            has begun is brought to its end.
+        changes_per_hour: the most changes of what the canary group runs.
+        cool_down_s: the pause after a candidate that was rolled back; twice as long each time, at most a day.
+        rollbacks_per_day: the number of rollbacks that freezes the system.
+        void_windows: the number of void windows in a row that freezes the system.
         quiet_hours: hours of the day (UTC) in which nothing is tried, as pairs (from, to).
         approve: whether every candidate waits for a person.
-        term_s: seconds of a lease: after one without a word from the controller an applier worries, after two it applies
-            the baseline.
-        drift: the threshold of the test for drift; None for the calibrated one.
+        term_s: seconds of a lease: after two without a heartbeat from the controller, the applier applies the baseline.
+        drift: the threshold of the drift test; None for the calibrated one.
     """
 
     guards: tuple[Guard, ...] = ()
@@ -103,7 +102,7 @@ class LivePlan:
         """The plan from a user's settings, or from its stored form.
 
         Raises:
-            SpecError: a setting that no plan has, or with a value out of range.
+            SpecError: a setting is unknown, or its value is out of range.
         """
         known = [f.name for f in fields(cls)]
         for name in settings:

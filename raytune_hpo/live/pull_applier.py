@@ -1,4 +1,4 @@
-"""Applier for a system that asks: it fetches its configuration over HTTP, and posts what it runs and measures."""
+"""Applier for a system that polls: it fetches its configuration over HTTP, and posts what it runs and measures."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LOOK_S = 0.05
 
 
 class PullApplier:
-    """Nobody calls the running system; it asks ``raytune-hpo serve`` for its configuration, and posts its measurements.
+    """Leaves configurations for a running system that polls ``raytune-hpo serve`` for them, and posts its measurements.
 
-    ``GET /v1/live/NAME/config?group=`` waits until there is another configuration than the one that the system has;
+    ``GET /v1/live/NAME/config?group=`` waits until the configuration differs from the one that the system has;
     ``POST /v1/live/NAME/measurements`` says what a group runs and what it measured. The service has to run on the machine of
-    the controller, or share the folder in which the applier remembers.
+    the controller, or share the folder of the applier.
 
     Args:
-        patience_s: how long a change may take until the group says that it runs it.
+        patience_s: how long a change may take until the group reports to run it.
     """
 
     def __init__(self, *, patience_s: float = 20.0) -> None:
@@ -34,26 +34,26 @@ class PullApplier:
         self._board: PullBoard | None = None
 
     def sit(self, folder: Path) -> None:
-        """The folder in which the applier remembers: what is offered lies there as well."""
+        """Use the applier's folder for offers as well."""
         self._board = PullBoard(folder)
 
     @property
     def board(self) -> PullBoard:
-        """Where word is left.
+        """The board for offers and measurements.
 
         Raises:
-            HpoError: the applier belongs to no live study yet.
+            HpoError: the applier does not belong to a live study yet.
         """
         if self._board is None:
             raise HpoError("a PullApplier leaves word in the folder of its live study; give it to hpo.Live")
         return self._board
 
     def split(self, share: float, seq: int) -> None:
-        """Offered with the canary group's next configuration."""
+        """Keep the share, which is offered with the canary group's next configuration."""
         self._share = share
 
     def apply(self, config: Mapping[str, Any], group: str, seq: int) -> None:
-        """Offer it, and wait until the group says that it runs it."""
+        """Offer the configuration, and wait until the group reports to run it."""
         self.board.offer(group, config, seq, self._share if group == "canary" else None)
         for _ in range(ceil(self._patience_s / _LOOK_S)):
             running = self.board.running(group)
@@ -66,12 +66,12 @@ class PullApplier:
         )
 
     def read(self, group: str) -> Mapping[str, Any]:
-        """What the group said last that it runs."""
+        """The configuration that the group last reported to run."""
         running = self.board.running(group)
         if running is None:
             raise HpoError(f"{group} has not said yet what it runs; it posts that to /measurements")
         return running
 
     def measure(self, group: str, start: float, end: float) -> Measurement:
-        """All that was posted of this time."""
+        """Aggregate the measurements that were posted for this period."""
         return together(self.board.measured(group, start, end))

@@ -1,5 +1,6 @@
-"""Where a running system and its controller leave word for each other, in the applier's folder: the system fetches its
-configuration when it likes, and says what it runs and what it has measured.
+"""The board of a system that polls: files in the applier's folder, with which system and controller exchange data.
+
+The system fetches its configuration at any time, and posts what it runs and what it has measured.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from typing import Any
 from raytune_hpo.errors import HpoError, SpecError
 from raytune_hpo.files import json_object, reading, write_whole
 
-_FILE_S = 3_600.0  # of measurements that share a file
+_FILE_S = 3_600.0  # seconds of measurements in one file
 _KEPT_FILES = 3
 _PERCENTS = (50, 99)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Histogram:
-    """How often values of a metric lay in which range.
+    """A histogram of a metric.
 
     Attributes:
-        bounds: ascending upper bounds; ``counts``: of each range, and of what lay above the last bound.
+        bounds: ascending upper bounds; ``counts``: the count of each bin, the last of them above the last bound.
     """
 
     bounds: Sequence[float]
@@ -43,7 +44,7 @@ class Histogram:
             )
 
     def percentile(self, percent: float) -> float:
-        """The upper bound of the range in which it lies; infinite beyond the last, NaN where nothing was counted."""
+        """The upper bound of the bin with a percentile; infinite above the last bound, NaN if the histogram is empty."""
         wanted, seen = percent / 100 * sum(self.counts), 0.0
         if not wanted:
             return math.nan
@@ -56,10 +57,10 @@ class Histogram:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What a system measured of a group from ``start`` to ``end``, in epoch seconds.
+    """The measurements of a group from ``start`` to ``end``, in epoch seconds.
 
     Attributes:
-        count: of requests, by which means are weighted.
+        count: the number of requests, which is the weight in means.
     """
 
     start: float
@@ -72,7 +73,7 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
-    """What a group is to run. ``version`` grows with each; ``share``: of the traffic, for the canary group."""
+    """A configuration that a group is to run. ``version`` grows with each; ``share``: the canary's share of the traffic."""
 
     config: Mapping[str, Any]
     version: int
@@ -81,34 +82,34 @@ class Offer:
 
 
 class PullBoard:
-    """Offers, what runs, and measurements, as files in a folder."""
+    """Offers, running configurations, and measurements, as files in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "pull"
 
     def offer(self, group: str, config: Mapping[str, Any], seq: int, share: float | None) -> Offer:
-        """Have a group run a configuration as soon as it asks."""
+        """Offer a configuration, which the group gets when it next polls."""
         before = self.offered(group)
         made = Offer(config=dict(config), version=before.version + 1 if before is not None else 1, seq=seq, share=share)
         self._write(f"{group}.json", asdict(made))
         return made
 
     def offered(self, group: str) -> Offer | None:
-        """What the group is to run; None before anything was offered."""
+        """The newest offer for a group; None if there was none yet."""
         found = self._read(f"{group}.json")
         return None if found is None else Offer(**found)
 
     def tell_running(self, group: str, config: Mapping[str, Any], at: float) -> None:
-        """The group runs this now."""
+        """Record the configuration that a group reports to run."""
         self._write(f"{group}.runs.json", {"config": dict(config), "at": at})
 
     def running(self, group: str) -> Mapping[str, Any] | None:
-        """What the group said last that it runs; None where it has said nothing yet."""
+        """The configuration that the group last reported to run; None if it has reported none yet."""
         found = self._read(f"{group}.runs.json")
         return None if found is None else dict(found["config"])
 
     def note(self, group: str, rows: Sequence[Measured]) -> None:
-        """Keep measurements. One that comes again, of the same group and start, takes the place of the first."""
+        """Store measurements. A repeated one, with the same group and start, replaces the first."""
         if not rows:
             return
         self._make()
@@ -125,7 +126,7 @@ class PullBoard:
             path.unlink(missing_ok=True)
 
     def measured(self, group: str, start: float, end: float) -> list[Measured]:
-        """What was measured within a time, in order."""
+        """The measurements of a period, in order."""
         found: dict[float, Measured] = {}
         for hour in range(int(start // _FILE_S), int(end // _FILE_S) + 1):
             path = self._measured_in(group, hour * _FILE_S)
@@ -163,9 +164,9 @@ def _rows(path: Path) -> Iterator[Measured]:
 
 
 def together(rows: Sequence[Measured]) -> tuple[dict[str, float], dict[str, float]]:
-    """Metrics and context of several measurements: means by the number of requests, and percentiles of what was counted.
+    """Aggregate measurements to metrics and context: means weighted by requests, and percentiles of pooled histograms.
 
-    A mean of percentiles is none, so ``NAME_p50`` and ``NAME_p99`` are those of all histograms of NAME added up.
+    A mean of percentiles is not a percentile, so ``NAME_p50`` and ``NAME_p99`` are those of the sum of NAME's histograms.
     """
     metrics, context = (_means([(row.count, getattr(row, what)) for row in rows]) for what in ("metrics", "context"))
     for name in dict.fromkeys(name for row in rows for name in row.histograms):

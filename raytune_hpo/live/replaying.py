@@ -1,7 +1,7 @@
-"""Replay of a live study: every decision once more, from the facts alone, compared with what the journal says.
+"""Replay of a live study: every decision computed again, from the facts alone, and compared with the journal.
 
-What people did, what was measured and how the appliers fared cannot be computed again. What follows from it can: which
-window came next, with which configuration, when the system had drifted, and when it had to freeze.
+People's commands, measurements and the results of changes are inputs. Recomputed is what follows from them: which window
+came next, with which configuration, when the system had drifted, and when it had to freeze.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from raytune_hpo.spec import StudySpec, stored_spec
 
 @dataclass(frozen=True, kw_only=True)
 class OtherDecision:
-    """A decision that the replay makes otherwise. ``position``: of the fact in the journal, from 0."""
+    """A decision that differs in the replay. ``position``: the fact's position in the journal, from 0."""
 
     position: int
     what: str
@@ -38,7 +38,7 @@ class OtherDecision:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveReplay:
-    """What a replay found. ``num_decisions``: windows, candidates, drifts and freezes that were computed again."""
+    """The result of a replay. ``num_decisions``: windows, candidates, drifts and freezes that were computed again."""
 
     name: str
     num_facts: int
@@ -53,7 +53,7 @@ class LiveReplay:
 
 
 def stored_plan(facts: Sequence[Fact]) -> tuple[StudySpec, LivePlan]:
-    """What a stored live study is, and what it may do.
+    """The spec and the plan of a stored live study.
 
     Raises:
         SpecError: it is no live study.
@@ -65,10 +65,10 @@ def stored_plan(facts: Sequence[Fact]) -> tuple[StudySpec, LivePlan]:
 
 
 def live_parts(facts: Sequence[Fact], without_context: Sequence[str] = ()) -> tuple[StudySpec, LivePlan, Sampler]:
-    """The parts of a stored live study, made anew; without some columns of its context, to see what they changed.
+    """The spec, plan and sampler of a stored live study; without some columns of its context, to see their effect.
 
     Raises:
-        SpecError: it is no live study, has no such column, or has a sampler that is not installed.
+        SpecError: it is not a live study, has no such column, or has a sampler that is not installed.
     """
     spec, plan = stored_plan(facts)
     for column in without_context:
@@ -85,7 +85,7 @@ def live_parts(facts: Sequence[Fact], without_context: Sequence[str] = ()) -> tu
 def replayed(
     facts: Sequence[Fact], spec: StudySpec, plan: LivePlan, sampler: Sampler, until: int | None = None
 ) -> LiveReplay:
-    """Decide once more, up to fact number ``until``.
+    """Compute all decisions again, up to fact number ``until``.
 
     Raises:
         JournalCorrupt: a fact cannot follow those before it.

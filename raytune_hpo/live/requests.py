@@ -1,4 +1,4 @@
-"""What people ask of a controller that runs in another process: a file for each request, taken in order and once."""
+"""Requests of people to a controller in another process: a file for each, taken in order and once."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def leave(folder: Path, request: Request) -> None:
 
 
 def taken(folder: Path) -> list[Request]:
-    """The requests that were left, in order; they are gone then.
+    """Take the requests that were left, in order, and delete them.
 
     Raises:
-        SpecError: one that nobody of ours has left; it is gone, too.
+        SpecError: a file is not a request of ours; it is deleted, too.
     """
     found: list[Request] = []
     for path in sorted(folder.glob("[0-9]*.json")):

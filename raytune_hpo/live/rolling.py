@@ -1,7 +1,7 @@
-"""Sums over the last hours: what a budget is held against, read as often as somebody looks.
+"""Rolling sums over the last hours, with which budgets are compared.
 
-A sum since a time is the difference of two running totals, so that it depends on what was added alone, and not on how often
-it was read or what was let go of in between: a replay must come to the very same number.
+A sum since a time is the difference of two running totals, so that it depends on the amounts alone, and not on reads or on
+what was dropped in between: a replay must compute exactly the same number.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Rolling:
         self._totals: list[float] = [0.0]  # before each amount, and after the last
 
     def add(self, at: float, amount: float = 1.0) -> None:
-        """Note an amount; times never fall."""
+        """Add an amount; times must not decrease."""
         self._times.append(at)
         self._totals.append(self._totals[-1] + amount)
 
@@ -32,11 +32,11 @@ class Rolling:
         return self._totals[-1] - self._totals[bisect_right(self._times, begin)]
 
     def forget(self, end: float) -> None:
-        """Let go of what came until a time; nobody asks for it any more."""
+        """Drop amounts up to a time, which will not be read any more."""
         num = bisect_right(self._times, end)
         if num > max(_LEAST_KEPT, len(self._times) // 2):  # rarely, since it moves all others
             del self._times[:num], self._totals[:num]
 
     def clear(self) -> None:
-        """As if nothing had been added."""
+        """Drop all amounts."""
         self._times, self._totals = [], [0.0]

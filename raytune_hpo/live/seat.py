@@ -1,4 +1,4 @@
-"""What an applier remembers by itself, in a folder beside the running system: the newest change, the lease, the freeze.
+"""The seat: the state that an applier keeps in a folder beside the running system: newest change, lease, freeze.
 
 It needs no database and no controller, so that a freeze works when both are gone, and a second controller is refused.
 """
@@ -18,15 +18,15 @@ from raytune_hpo.journal.locks import FileLock
 from raytune_hpo.live.appliers import Applier, Measurement, Sitter, Splitter, StaleChange
 
 _PATIENCE_S = 30.0
-_HEED_S = 3.0  # in which a controller that is alive heeds the flag
-_TERMS = 2  # without a word, until the baseline comes back
+_HEED_S = 3.0  # within which a running controller acts on the freeze flag
+_TERMS = 2  # without a heartbeat, until the baseline is applied
 
 
 class Seat:
-    """The memory of an applier in a folder; processes that share it see the same.
+    """The state of an applier in a folder, which processes may share.
 
     Raises:
-        HpoError: the folder cannot be made.
+        HpoError: the folder cannot be created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,26 +40,26 @@ class Seat:
 
     @property
     def seq(self) -> int:
-        """The number of facts behind the newest change."""
+        """The number of facts at the newest change."""
         return int(self._state().get("seq", -1))
 
     @property
     def baseline(self) -> Mapping[str, Any] | None:
-        """What to fall back to, as the controller said last."""
+        """The baseline that the controller set last."""
         return self._state().get("baseline")
 
     @property
     def control(self) -> Mapping[str, Any] | None:
-        """What most of the traffic was given last."""
+        """The configuration that was last applied to the control group."""
         return self._state().get("control")
 
     @contextmanager
     def changing(self, seq: int) -> Iterator[None]:
-        """Context of a change: nobody else changes the system meanwhile.
+        """Context manager of a change, which locks out all other changes.
 
         Raises:
             StaleChange: a newer change has been seen.
-            HpoError: somebody else has been changing it for long.
+            HpoError: another change has held the lock for too long.
         """
         with self._locked():
             newest = self.seq
@@ -67,14 +67,14 @@ class Seat:
                 raise StaleChange(
                     f"a change of fact {seq} came after one of fact {newest}: another controller is newer; stop one of them"
                 )
-            self._note(seq=seq)  # before it is made: what is half done must not be undone by what is older
+            self._note(seq=seq)  # before the change: an older one must not undo it halfway
             yield
 
     def keep_control(self, config: Mapping[str, Any]) -> None:
         self._note(control=dict(config))
 
     def keep_baseline(self, config: Mapping[str, Any]) -> None:
-        """Remember what to fall back to."""
+        """Store the baseline."""
         if self.baseline != dict(config):
             with self._locked():
                 self._note(baseline=dict(config))
@@ -82,12 +82,12 @@ class Seat:
     # -------------------------------------------------------------------------------------------- the lease
 
     def give_word(self, at: float) -> None:
-        """The controller is alive at this time."""
+        """Record a heartbeat of the controller."""
         write_whole(self.folder / "word.json", json.dumps({"at": at}), private=True)
 
     @property
     def word_at(self) -> float | None:
-        """When the controller gave its last word; None before the first one, and after the dead man has acted."""
+        """The time of the controller's last heartbeat; None before the first, and after the dead man's switch has acted."""
         path = self.folder / "word.json"
         if not path.exists():
             return None
@@ -100,7 +100,7 @@ class Seat:
     # -------------------------------------------------------------------------------------------- the freeze
 
     def freeze(self, by: str, reason: str, at: float) -> None:
-        """Raise the flag: no candidate is applied while it is up."""
+        """Set the freeze flag: no candidate is applied while it is set."""
         write_whole(self.folder / "frozen.json", json.dumps({"by": by, "reason": reason, "at": at}), private=True)
 
     def thaw(self) -> None:
@@ -108,7 +108,7 @@ class Seat:
 
     @property
     def frozen(self) -> Mapping[str, Any] | None:
-        """Who raised the flag, why and when; None where it is down. One that cannot be read is up."""
+        """Who set the freeze flag, why and when; None if it is not set. An unreadable flag counts as set."""
         path = self.folder / "frozen.json"
         if not path.exists():
             return None
@@ -145,7 +145,7 @@ class Seat:
 
 
 class SeatedApplier:
-    """An applier with its memory: what is stale is refused, and while the flag is up, every candidate."""
+    """An applier with its seat: stale changes are refused, and while the freeze flag is set, every candidate."""
 
     def __init__(self, applier: Applier, seat: Seat) -> None:
         self._applier, self._seat = applier, seat
@@ -174,10 +174,10 @@ class SeatedApplier:
 
 
 def fall_back(applier: Applier, seat: Seat, at: float, term_s: float) -> str | None:
-    """The dead man: what had to be done at this time, in words; None where all is well.
+    """The dead man's switch: does what is due at this time, and returns it in words; None if nothing was.
 
-    Two terms after the controller's last word the baseline is applied everywhere. Where the flag is up and the controller
-    has not heeded it, the canary group goes back to what most of the traffic runs.
+    Two terms after the controller's last heartbeat, the baseline is applied everywhere. If the freeze flag is set and the
+    controller has not acted on it, the canary group gets the control group's configuration.
     """
     if isinstance(applier, Sitter):
         applier.sit(seat.folder)

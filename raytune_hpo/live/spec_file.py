@@ -27,10 +27,10 @@ _RULE = "a live study is described by a TOML file"
 
 
 def read_spec(path: Path) -> dict[str, Any]:
-    """The keywords of ``Live`` that a file says.
+    """The keyword arguments of ``Live`` that a file gives.
 
     Raises:
-        SpecError: it cannot be read, or says something that no live study has.
+        SpecError: it cannot be read, or has an unknown entry.
     """
     with reading(_RULE, path):
         data = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""A stored live study: what it says, and what people ask of it, whether its controller runs or not."""
+"""A stored live study: reads its state, and carries out people's commands, whether its controller runs or not."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from raytune_hpo.live.seat import Seat
 from raytune_hpo.live.timeline import Timeline
 from raytune_hpo.trial import Trial
 
-SEAT = "seat"  # in the spec's settings: where the applier remembers
+SEAT = "seat"  # key of the applier's folder in the spec's settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveStatus:
-    """A live study at a glance.
+    """The status of a live study.
 
     Attributes:
         state: observing, proposing, canary, promoting, holding, rolling back or frozen.
-        why: it is frozen, and by whom; empty otherwise.
-        place: the class of the context at hand.
-        promoted: by class of context, what is promoted there.
-        candidate: the number of the trial that proposed what is under trial, and its configuration.
-        regret, budget: of the last day, in units of the loss times windows.
+        why: why and by whom it is frozen; empty if it is not.
+        place: the current class of context.
+        promoted: by class of context, the promoted configuration.
+        candidate: the number of the trial that proposed the candidate, and its configuration.
+        regret, budget: those of the last day, in units of the loss times windows.
         windows: how many have ended.
     """
 
@@ -54,7 +54,7 @@ class LiveStatus:
 
 
 def status_of(fold: LiveFold) -> LiveStatus:
-    """A live study at a glance, from its state."""
+    """The status of a live study, from its fold."""
     ledger = fold.study.ledger
     spent, budget = fold.regret(fold.at)
     frozen, candidate = fold.frozen, fold.candidate
@@ -76,10 +76,10 @@ def status_of(fold: LiveFold) -> LiveStatus:
 
 
 class StoredLive:
-    """A live study by its name.
+    """A stored live study.
 
     Args:
-        seat: the applier's folder, where the study's spec is not to be relied on, because its storage is gone.
+        seat: the applier's folder, if it cannot be read from the spec because the storage is gone.
     """
 
     def __init__(self, name: str, storage: Any = None, *, seat: Path | None = None) -> None:
@@ -92,11 +92,11 @@ class StoredLive:
         return list(self._storage.read(self.name))
 
     def fold(self, at: float | None = None) -> LiveFold:
-        """The state now, or as it was at a time."""
+        """The fold now, or as it was at a time."""
         return self.timeline(at).fold
 
     def timeline(self, at: float | None = None) -> Timeline:
-        """What it did, and when, up to now or to a time."""
+        """The timeline, up to now or to a time."""
         facts = self.facts()
         told = Timeline(*stored_plan(facts))
         for fact in facts:
@@ -105,7 +105,7 @@ class StoredLive:
         return told
 
     def status(self) -> LiveStatus:
-        """Where it stands."""
+        """The status now."""
         return status_of(self.fold())
 
     def ran_at(self, at: float) -> dict[str, Trial]:
@@ -125,14 +125,14 @@ class StoredLive:
         return trials[number]
 
     def replay(self, *, until: int | None = None, without_context: Sequence[str] = ()) -> LiveReplay:
-        """Decide everything once more, up to a fact, and without some columns of the context."""
+        """Compute all decisions again, up to a fact, and without some columns of the context."""
         facts = self.facts()
         return replayed(facts, *live_parts(facts, without_context), until)
 
     # -------------------------------------------------------------------------------------------- people
 
     def freeze(self, by: str, at: float, reason: str = "") -> None:
-        """Change nothing more. The flag at the applier comes first: it needs neither controller nor database."""
+        """Stop all changes. The flag at the applier is set first: it needs neither controller nor database."""
         seat = self.seat()
         seat.freeze(by, reason, at)
         self._ask(Freeze(by=by, reason=reason, at=at), seat)
@@ -159,7 +159,7 @@ class StoredLive:
         self._ask(Approve(number=number, by=by, at=at), self.seat())
 
     def set_baseline(self, config: Mapping[str, Any] | None, by: str, at: float, reason: str = "") -> None:
-        """Fall back to this configuration from now on; None goes back to the baseline there is.
+        """Set the baseline, and discard what was promoted; None keeps the current baseline.
 
         Raises:
             SpaceError: it is not in the space.
@@ -168,10 +168,10 @@ class StoredLive:
         self._ask(SetBaseline(config=complete, by=by, at=at, reason=reason), self.seat())
 
     def adopt(self, by: str, at: float, reason: str = "") -> Mapping[str, Any]:
-        """Make what somebody changed by hand the baseline, and allow changes again; the configuration.
+        """Make a manual change the baseline, and allow changes again; returns the configuration.
 
         Raises:
-            SpecError: nobody has changed anything, or not to what is in the space.
+            SpecError: there is no manual change, or it is not in the space.
         """
         fold = self.fold()
         found = fold.study.ledger.spec.space.unpack(adoptable(fold))
@@ -181,7 +181,7 @@ class StoredLive:
         return found
 
     def seat(self) -> Seat:
-        """The applier's memory."""
+        """The applier's seat."""
         if self._seat is not None:
             return Seat(self._seat)
         first = next(iter(self._storage.read(self.name)), None)
@@ -191,7 +191,7 @@ class StoredLive:
         return Seat(Path(settings[SEAT]))
 
     def _ask(self, request: Request, seat: Seat) -> None:
-        """Have a request carried out: by the controller where one runs, else put on record here and now."""
+        """Carry out a request: leave it to the controller if one runs, else record it here."""
         try:
             with self._writing() as (machine, append):
                 append(machine.step(request).facts)

@@ -1,4 +1,4 @@
-"""A live study in words: where it stands, what ran, and how two windows differ."""
+"""A live study in words: its status, its windows, and how two windows differ."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raytune_hpo.trial import Trial
 
 
 def status_text(status: LiveStatus) -> str:
-    """A live study at a glance."""
+    """The status of a live study, as text."""
     lines = [f"{status.name}: {status.state}{f' by {status.why}' if status.why else ''}"]
     lines.append(
         f"  context    {_numbers(status.context) or 'not measured yet'}{f' ({status.place})' if status.place else ''}"
@@ -54,7 +54,7 @@ def window_text(trial: Trial) -> str:
 
 
 def event_text(event: Event) -> str:
-    """A turn of the story, on one line."""
+    """An event of the timeline, on one line."""
     when = datetime.fromtimestamp(event.at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
     return f"{when}  {event.said}{f'  {event.why}' if event.why else ''}"
 

@@ -1,7 +1,7 @@
-"""What a live study did, when and why: the story that its facts tell, one event for each turn of it.
+"""The timeline of a live study: what it did, when and why, as events computed from its facts.
 
-Most of what people ask about (a promotion, a candidate that is let go) is no fact of its own but follows from facts. So the
-facts are folded, and what changes between one and the next is written down.
+Most of what people ask about (a promotion, a candidate that is dropped) is not a fact itself but follows from facts. So the
+facts are folded, and changes of state between one and the next become events.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ GUARD = "guard"  # the kind of event in which a guard was broken
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """A turn of the story.
+    """An event of the timeline.
 
     Attributes:
-        seq: how many facts there were before the one that brought it.
+        seq: the position of the fact that caused it.
         kind: proposed, canary, promoting, promoted, let go, guard, rolled back, context, baseline, approved, frozen,
             thawed or drifted.
-        said, why: in words.
-        number: of the candidate's trial, where it is about one.
+        said, why: the event and its reason, in words.
+        number: the number of the candidate's trial, if it is about one.
     """
 
     seq: int
@@ -49,10 +49,10 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """From a time on: what runs.
+    """What runs from a time on.
 
     Attributes:
-        share: of the traffic that the candidate has; 0 where none is under trial.
+        share: the candidate's share of the traffic; 0 if none is under trial.
         candidate, promoted: numbers of the trials that proposed them; None for none, and for the baseline.
     """
 
@@ -63,7 +63,7 @@ class Share:
 
 
 class Timeline:
-    """A live study's state, and how it came to be.
+    """A live study's state and history.
 
     Args:
         spec, plan: as stored.
@@ -84,23 +84,23 @@ class Timeline:
 
     @property
     def promoted_number(self) -> int | None:
-        """The trial that proposed what is promoted in the context at hand; None for the baseline."""
+        """The number of the trial that proposed what is promoted in the current context; None for the baseline."""
         stack = self._promoted[self.fold.place]
         return stack[-1] if stack else None
 
     def events_between(self, begin: float, end: float) -> list[Event]:
-        """The events from a time on, before another one."""
+        """The events of a period; its end is excluded."""
         first, last = (bisect_left(self.events, at, key=lambda event: event.at) for at in (begin, end))
         return self.events[first:last]
 
     def windows_between(self, begin: float, end: float) -> list[Trial]:
-        """The windows that began from a time on, before another one."""
+        """The windows that began in a period; its end is excluded."""
         trials = self.fold.study.ledger.trials
         first, last = (bisect_left(trials, at, key=lambda trial: trial.started_at or 0.0) for at in (begin, end))
         return [trials[i] for i in range(first, last)]
 
     def take(self, fact: Fact) -> None:
-        """Take in the next fact."""
+        """Apply the next fact."""
         fold = self.fold
         before, stage = fold.candidate, fold.candidate.stage if fold.candidate is not None else 0
         was_rolling_back, place = fold.is_rolling_back, fold.place
@@ -140,7 +140,7 @@ class Timeline:
             )
 
     def _of_candidate(self, before: Any, heights: Mapping[str, int]) -> None:
-        """A candidate came, went a stage up, was promoted, or is no more."""
+        """Record that a candidate was proposed, passed a stage, was promoted, or was dropped."""
         fold, now = self.fold, self.fold.candidate
         if now is not None and now is not before:
             if now.is_approved:
@@ -167,13 +167,13 @@ class Timeline:
         self._say("canary", said, f"{self._changes(candidate)}{safe}", candidate)
 
     def _changes(self, candidate: int) -> str:
-        """What a candidate changes of what runs, in words."""
+        """The changes of a candidate against what runs, in words."""
         config, now = self.fold.study.ledger.trials[candidate].config, self.fold.incumbent() or {}
         names = [name for name in config if config[name] != now.get(name)]
         return ", ".join(f"{name} {_value(now.get(name))} to {_value(config[name])}" for name in names) + "."
 
     def _gain(self, candidate: Any) -> str:
-        """By how much the goal was better in the pairs that were judged last."""
+        """The improvement of the goal in the pairs that were judged last, in words."""
         usual = self.fold.usual_loss()
         if not candidate.judged or not usual:
             return ""

@@ -24,10 +24,12 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.fantasies import Fantasies
+from raytune_hpo.numerics.kernels import Embedding
 
 _LOG_SQRT_2PI = math.log(2 * math.pi) / 2
 _LOG_SQRT_HALF_PI = math.log(math.pi / 2) / 2
 _LONGEST = 1e150  # its square is a float
+_AT_ONCE = 256  # rows
 _FAR = -1e6  # below, 1 - erfcx(...) has lost all but a few of its digits, and its first term is exact
 
 
@@ -85,11 +87,12 @@ def log_h(u: Array) -> Array:
     left = np.clip(u, _FAR, -1.0)
     far = np.minimum(u, _FAR)
     rest = np.log(erfcx(-left / math.sqrt(2)) * -left) + _LOG_SQRT_HALF_PI
-    return np.select(
-        [u > -1, u > _FAR],
-        [np.log(_density(near) + near * ndtr(near)), -(left**2) / 2 - _LOG_SQRT_2PI + np.log(-np.expm1(rest))],
+    falling: Array = np.where(
+        u > _FAR,
+        -(left**2) / 2 - _LOG_SQRT_2PI + np.log(-np.expm1(rest)),
         -(far**2) / 2 - _LOG_SQRT_2PI - 2 * np.log(-far),
     )
+    return np.where(u > -1.0, np.log(_density(near) + near * ndtr(near)), falling)
 
 
 def _improvement(mean: Array, sd: Array, best: float) -> tuple[Array, Array]:
@@ -181,6 +184,12 @@ class Acquisition(Protocol):
     def values_and_gradients(self, Z: Array) -> tuple[Array, Array]:
         """Values (n,), and their gradients (n, q)."""
         ...
+
+
+def values_at(acquisition: Acquisition, embedding: Embedding, X: Array) -> Array:
+    """Values (n,) at rows X (n, d), some of them at a time, so that what is computed on the way needs no new memory."""
+    parts = [X[at : at + _AT_ONCE] for at in range(0, max(len(X), 1), _AT_ONCE)]
+    return np.concatenate([acquisition.values(embedding(part)) for part in parts])
 
 
 class Predictor(Protocol):

@@ -8,14 +8,17 @@ has values in no order; both are cut into cells, and coordinates of theirs stand
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from raytune_hpo.arrays import Array
+
+_NARROWEST = 1e-300  # of cells: its logarithm is a number
 
 
 class Kind(Enum):
@@ -57,8 +60,14 @@ class Axis:
         widths: Array = np.diff(self.edges)
         return widths
 
+    @cached_property
+    def log_widths(self) -> Array:
+        """Of the cells (k,); cells far out may be as narrow as nothing, and count as a little more. Not for real axes."""
+        logs: Array = np.log(np.maximum(self.widths, _NARROWEST))
+        return logs
+
     def levels(self, x: Array) -> Array:
-        """The positions (n,) of the values whose centres are nearest; -1 where x (n,) is NaN. Not for real axes."""
+        """The positions of the values whose centres are nearest, in the shape of x; -1 where x is NaN. Not for real axes."""
         return np.where(np.isnan(x), -1, self._middles.searchsorted(x))
 
     @cached_property
@@ -69,15 +78,89 @@ class Axis:
         return middles
 
 
+class Axes(tuple[Axis, ...]):
+    """The axes of all columns, with what is asked of them again and again."""
+
+    @classmethod
+    def of(cls, axes: Iterable[Axis]) -> Axes:
+        """These axes; the same object, with all that it knows already, where it is of this class."""
+        return axes if isinstance(axes, Axes) else cls(axes)
+
+    @cached_property
+    def real(self) -> Array:
+        """The numbers of the real ones."""
+        return of_kind(self, Kind.REAL)
+
+    @cached_property
+    def celled(self) -> Array:
+        """The numbers of those that have cells."""
+        return of_kind(self, Kind.GRID, Kind.NOMINAL)
+
+    @cached_property
+    def is_nominal(self) -> Array:
+        """Which are nominal, (d,) of bool."""
+        return np.array([axis.kind is Kind.NOMINAL for axis in self], dtype=bool)
+
+    @cached_property
+    def half_cells(self) -> Array:
+        """Half of a mean cell of each grid (d,), 0 of others."""
+        return np.array([0.5 / axis.size if axis.kind is Kind.GRID else 0.0 for axis in self])
+
+
 def of_kind(axes: Sequence[Axis], *kinds: Kind) -> Array:
     """The numbers of the axes of these kinds."""
     return np.array([j for j, axis in enumerate(axes) if axis.kind in kinds], dtype=np.intp)
+
+
+class Alike(NamedTuple):
+    """Columns whose axes have the same kind and the same cells, so that they can be computed together.
+
+    Attributes:
+        axis: what each of them means.
+        columns: (g,) their numbers, rising.
+    """
+
+    axis: Axis
+    columns: Array
+
+
+def alike(axes: Sequence[Axis], *kinds: Kind) -> tuple[Alike, ...]:
+    """The columns of these kinds, which are not real, in groups: of many columns there are few groups."""
+    groups: dict[tuple[Kind, bytes], list[int]] = {}
+    for j in of_kind(axes, *kinds).tolist():
+        centres = axes[j].centres
+        assert centres is not None
+        groups.setdefault((axes[j].kind, centres.tobytes()), []).append(j)
+    return tuple(Alike(axes[columns[0]], np.array(columns, dtype=np.intp)) for columns in groups.values())
 
 
 def row_keys(X: Array) -> list[bytes]:
     """A key for each row (n, d) of coordinates: equal for equal rows, NaN being equal to NaN."""
     rows = np.ascontiguousarray(np.where(np.isnan(X), -1.0, X))
     return [row.tobytes() for row in rows]
+
+
+class KnownRows:
+    """Rows (n, d) of coordinates, for the question which of many others are among them; NaN equals NaN.
+
+    They are compared in full only where a sum of theirs is the same: keys of thousands of wide rows take long.
+    """
+
+    def __init__(self, rows: Array) -> None:
+        self._keys, self._sums = set(row_keys(rows)), self._summed(rows)
+
+    def among(self, X: Array) -> Array:
+        """Which rows X (k, d) are known, (k,) of bool."""
+        known = np.isin(self._summed(X), self._sums)
+        likely = np.flatnonzero(known)
+        known[likely] = [key in self._keys for key in row_keys(X[likely])]
+        return known
+
+    @staticmethod
+    def _summed(X: Array) -> Array:
+        """A sum of each row, the same to the last bit for equal ones: row by row, whatever rows stand beside it."""
+        weights = np.sqrt(np.arange(2.0, X.shape[1] + 2))
+        return np.asarray((np.ascontiguousarray(np.nan_to_num(X, nan=-1.0)) * weights).sum(axis=1))
 
 
 def is_among(x: Array, rows: Array) -> bool:

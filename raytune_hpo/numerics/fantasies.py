@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -61,4 +62,8 @@ class Fantasies:
 
     def slopes(self, Z: Array) -> tuple[Array, Array, Array, Array]:
         """As ``predict``, and the gradients (S, m, q) and (m, q) of both."""
-        return self.base.slopes_of(Z, self.A)
+        return self.base.slopes_of(Z, self.A, self._weighted)
+
+    @cached_property
+    def _weighted(self) -> Array:
+        return self.base.weighted(self.A)

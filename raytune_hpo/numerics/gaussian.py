@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +24,7 @@ from raytune_hpo.numerics.kernels import matern52, matern52_slope, squared_dista
 
 _LOG_2PI = math.log(2 * math.pi)
 _MANY = 256  # observations
+_BAND = 32  # rows
 _LEAST_VARIANCE = 1e-12  # of a prediction, in units of the signal's: what rounding leaves of no doubt at all
 
 
@@ -180,9 +180,7 @@ class Posterior:
         scale = np.exp(-theta[:-2])[owner]
         B = Z * scale
         s2, t2 = np.exp(theta[-2:])
-        K = s2 * matern52(squared_distances(B, B))
-        K.flat[:: len(y) + 1] += t2
-        L = factor(K)
+        L = factor(_covariance(B, s2, t2))
         return Posterior(theta=theta, scale=scale, B=B, L=L, a=backward(L, forward(L, y)), y=y)
 
     def mean(self, Z: Array) -> Array:
@@ -210,11 +208,11 @@ class Posterior:
         k, slope = matern52_slope(squared_distances(A, self.B))
         k *= s2
         slope *= s2
-        v, b = self._explaining(k)
+        v = forward(self.L, k.T)
         sd = standard_deviation(s2, np.einsum("ij,ij->j", v, v))
         # d k(z, z_i) / dz = 2 slope (z - z_i) in units of the length scales; var = s2 - k K^-1 k
         dmean = 2 * self._pulled(A, slope * self.a)
-        dsd = -2 * self._pulled(A, slope * b) / sd[:, None]
+        dsd = -2 * self._pulled(A, slope * backward(self.L, v).T) / sd[:, None]
         return k @ self.a, sd, dmean, dsd
 
     def covariances(self, Z: Array) -> tuple[Array, Array]:
@@ -224,41 +222,28 @@ class Posterior:
         v = forward(self.L, k.T)
         return k, standard_deviation(s2, np.einsum("ij,ij->j", v, v))
 
-    def slopes_of(self, Z: Array, weights: Array) -> tuple[Array, Array, Array, Array]:
+    def weighted(self, weights: Array) -> Array:
+        """B times several weights (n, S) of the observations, (n, S q), as ``slopes_of`` needs it."""
+        return np.asarray((weights[:, :, None] * self.B[:, None, :]).reshape(len(weights), -1))
+
+    def slopes_of(self, Z: Array, weights: Array, weighted: Array) -> tuple[Array, Array, Array, Array]:
         """Means (S, m) for several weights of the observations (n, S), standard deviations (m,), and the gradients
-        (S, m, q), (m, q) of both by the features; see ``slopes``.
+        (S, m, q), (m, q) of both by the features; see ``slopes`` and ``weighted``.
         """
         s2 = math.exp(self.theta[-2])
         A = Z * self.scale
         k, slope = matern52_slope(squared_distances(A, self.B))
         k *= s2
         slope *= s2
-        v, b = self._explaining(k)
+        v = forward(self.L, k.T)
         sd = standard_deviation(s2, np.einsum("ij,ij->j", v, v))
-        num, width = weights.shape[1], A.shape[1]  # all weights at once: many small products would take longer
-        drawn = slope @ (weights[:, :, None] * self.B[:, None, :]).reshape(len(weights), -1)
-        towards = (slope @ weights)[:, :, None] * A[:, None, :] - drawn.reshape(len(A), num, width)
+        drawn = (slope @ weighted).reshape(
+            len(A), weights.shape[1], -1
+        )  # all at once: many small products would take longer
+        towards = (slope @ weights)[:, :, None] * A[:, None, :] - drawn
         dmean = 2 * (towards * self.scale).transpose(1, 0, 2)
-        dsd = -2 * self._pulled(A, slope * b) / sd[:, None]
+        dsd = -2 * self._pulled(A, slope * backward(self.L, v).T) / sd[:, None]
         return (k @ weights).T, sd, dmean, dsd
-
-    def _explaining(self, k: Array) -> tuple[Array, Array]:
-        """L^-1 k' (n, m) and k K^-1 (m, n) of the covariances k (m, n) of a few rows.
-
-        A large factor is inverted once: it takes less to multiply by its inverse a hundred times than to solve as often.
-        """
-        if len(self.y) < _MANY:
-            v = forward(self.L, k.T)
-            return v, backward(self.L, v).T
-        v = self._inverse @ k.T
-        return v, v.T @ self._inverse
-
-    @cached_property
-    def _inverse(self) -> Array:
-        """L^-1, lower triangular (n, n)."""
-        from scipy.linalg import lapack
-
-        return np.asarray(lapack.dtrtri(self.L, lower=1)[0])
 
     def _pulled(self, A: Array, weights: Array) -> Array:
         """sum_i weights_mi (a_m - b_i), (m, q), by the features without units."""
@@ -307,8 +292,27 @@ def standard_deviation(s2: float, explained: Array) -> Array:
     return np.sqrt(np.maximum(s2 - explained, _LEAST_VARIANCE * s2))
 
 
+def _covariance(B: Array, s2: float, t2: float) -> Array:
+    """K (n, n). Of many observations the lower triangle alone, which takes half the time: a band of rows of its transpose at
+    a time, as LAPACK lays it out.
+    """
+    n = len(B)
+    if n < _MANY:
+        K = s2 * matern52(squared_distances(B, B))
+    else:
+        transposed = np.zeros((n, n))
+        for at in range(0, n, _BAND):
+            transposed[at : at + _BAND, at:] = s2 * matern52(squared_distances(B[at : at + _BAND], B[at:]))
+        K = transposed.T
+    diagonal = np.arange(n)
+    K[diagonal, diagonal] += t2
+    return K
+
+
 def factor(K: Array) -> Array:
-    """The lower Cholesky factor of K (n, n), or of K with as much more on its diagonal as it takes."""
+    """The lower Cholesky factor of K (n, n), or of K with as much more on its diagonal as it takes; what is above K's
+    diagonal is not looked at.
+    """
     from scipy.linalg import lapack
 
     jitter = 0.0

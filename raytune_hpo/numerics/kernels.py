@@ -23,10 +23,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from raytune_hpo.arrays import Array
-from raytune_hpo.numerics.axes import Axis, Kind, of_kind
+from raytune_hpo.numerics.axes import Axis, Kind, alike, of_kind
 
 _SQRT5 = math.sqrt(5)
 _MEAN_SQUARE = 1 / 6  # of the difference of two random coordinates
+_AT_ONCE = 2**14  # numbers: with what is computed on the way they stay in a processor's cache
 
 
 class Embedding:
@@ -41,18 +42,20 @@ class Embedding:
         widths = [axis.size if axis.kind is Kind.NOMINAL else 1 for axis in axes]
         self.owner = np.repeat(np.arange(len(axes)), widths)
         self.slots = np.cumsum([0, *widths[:-1]]) if widths else np.empty(0, dtype=np.intp)
-        self._nominal = [(j, axes[j]) for j in of_kind(axes, Kind.NOMINAL)]
+        self._on_lines = of_kind(axes, Kind.REAL, Kind.GRID)
+        self._nominal = alike(axes, Kind.NOMINAL)
 
     def __call__(self, X: Array) -> Array:
         """The features (n, q) of rows (n, d)."""
-        Z = np.zeros((len(X), len(self.owner)))
-        Z[:, self.slots] = np.where(np.isnan(X), 0.5, X)
-        for j, axis in self._nominal:
-            corners = Z[:, self.slots[j] : self.slots[j] + axis.size]
-            # Not active, it stays at the origin, from which all corners are equally far.
+        Z, lines = np.zeros((len(X), len(self.owner))), X[:, self._on_lines]
+        Z[:, self.slots[self._on_lines]] = np.where(np.isnan(lines), 0.5, lines)
+        for axis, columns in self._nominal:
+            levels = axis.levels(X[:, columns])
             k = axis.size  # corners are root of two times as far from each other as from the origin
             distance = math.sqrt(_MEAN_SQUARE / 2 / (1 - 1 / k)) if k > 1 else 0.0
-            corners[:] = (axis.levels(X[:, j])[:, None] == np.arange(k)) * distance
+            # Not active, it stays at the origin, from which all corners are equally far.
+            corners = levels + self.slots[columns] + np.arange(0, Z.size, Z.shape[1])[:, None]
+            Z.reshape(-1)[corners[levels >= 0]] = distance
         return Z
 
     def by_column(self, X: Array, gradient: Array) -> Array:
@@ -65,7 +68,7 @@ class Embedding:
 
 def squared_distances(A: Array, B: Array) -> Array:
     """|a - b|^2 for all rows of A (n, q) and B (m, q), (n, m), never below 0."""
-    r2 = A @ (-2 * B.T)
+    r2 = (-2 * A) @ B.T if len(A) < len(B) else A @ (-2 * B.T)
     r2 += np.einsum("ij,ij->i", A, A)[:, None]
     r2 += np.einsum("ij,ij->i", B, B)
     np.maximum(r2, 0.0, out=r2)
@@ -74,8 +77,18 @@ def squared_distances(A: Array, B: Array) -> Array:
 
 def matern52(r2: Array) -> Array:
     """Matern correlations of smoothness 5/2. (Rasmussen and Williams 2006, eq. 4.17)"""
-    r = _SQRT5 * np.sqrt(r2)
-    return (1 + r + r * r / 3) * np.exp(-r)
+    k = np.empty(np.shape(r2))
+    into, out_of = k.reshape(-1), np.reshape(r2, -1)
+    for start in range(0, len(into), _AT_ONCE):
+        r = np.sqrt(out_of[start : start + _AT_ONCE])
+        r *= _SQRT5
+        falling = np.exp(-r)
+        square = r * r
+        square /= 3
+        r += 1
+        r += square
+        np.multiply(r, falling, out=into[start : start + _AT_ONCE])
+    return k
 
 
 def matern52_slope(r2: Array) -> tuple[Array, Array]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from raytune_hpo.arrays import Array
-from raytune_hpo.numerics.axes import Axis, Kind, of_kind
+from raytune_hpo.numerics.axes import Alike, Axis, Kind, alike, of_kind
 
 _WIDEST = 8  # a grid of at most this many values is tried as a whole, a longer one near the current value
 _STEPS = (-8, -4, -2, -1, 1, 2, 4, 8)
@@ -69,10 +69,10 @@ def perturbed(F: Array, num: int, axes: Sequence[Axis], rng: np.random.Generator
 
 def maximised(objective: Objective, F: Array, *, rounds: int = 3, max_steps: int = 20) -> tuple[Array, Array]:
     """Full rows (k, d) found by local search from F, and their values (k,): never lower than before."""
-    best = objective.values(objective.proper(F))
+    best, celled = objective.values(objective.proper(F)), alike(objective.axes, Kind.GRID, Kind.NOMINAL)
     for _ in range(rounds):
         F, best = _along_gradients(objective, F, best, max_steps)
-        F, best, moved = _to_neighbours(objective, F, best)
+        F, best, moved = _to_neighbours(objective, celled, F, best)
         if not moved:
             break
     return F, best
@@ -80,7 +80,7 @@ def maximised(objective: Objective, F: Array, *, rounds: int = 3, max_steps: int
 
 def _along_gradients(objective: Objective, F: Array, best: Array, max_steps: int) -> tuple[Array, Array]:
     """All rows at once by L-BFGS on the real columns: the sum of their values is highest where each of them is."""
-    from scipy.optimize import minimize
+    from scipy.optimize import fmin_l_bfgs_b
 
     real = of_kind(objective.axes, Kind.REAL)
     if not len(real) or not np.isfinite(best).any():
@@ -94,20 +94,19 @@ def _along_gradients(objective: Objective, F: Array, best: Array, max_steps: int
         return -float(value.sum()), -gradient[:, real].ravel()
 
     bounds = [(0.0, 1.0)] * (len(F) * len(real))
-    options = {"maxiter": max_steps, "maxfun": 2 * max_steps}
-    found = minimize(negated, F[:, real].ravel(), method="L-BFGS-B", jac=True, bounds=bounds, options=options)
+    found = fmin_l_bfgs_b(negated, F[:, real].ravel(), bounds=bounds, maxiter=max_steps, maxfun=2 * max_steps)[0]
     moved = F.copy()
-    moved[:, real] = found.x.reshape(len(F), -1)
+    moved[:, real] = found.reshape(len(F), -1)
     reached = objective.values(objective.proper(moved))
     up = reached > best
     return np.where(up[:, None], moved, F), np.where(up, reached, best)
 
 
-def _to_neighbours(objective: Objective, F: Array, best: Array) -> tuple[Array, Array, bool]:
+def _to_neighbours(objective: Objective, celled: Sequence[Alike], F: Array, best: Array) -> tuple[Array, Array, bool]:
     """Every row to the highest of its neighbours and of their mixtures, again and again until none is higher."""
     ever, moving = False, np.arange(len(F))
     for _ in range(len(objective.axes)):
-        neighbours, owner, column = _neighbours(objective.axes, F[moving])
+        neighbours, owner, column = _neighbours(celled, F[moving])
         if not len(neighbours):
             break
         reached = objective.values(objective.proper(neighbours))
@@ -152,25 +151,27 @@ def _mixtures(F: Array, neighbours: Array, owner: Array, column: Array, gain: Ar
     return np.concatenate(rows), np.array(owners, dtype=np.intp)
 
 
-def _neighbours(axes: Sequence[Axis], F: Array) -> tuple[Array, Array, Array]:
+def _neighbours(celled: Sequence[Alike], F: Array) -> tuple[Array, Array, Array]:
     """Rows that differ from one of F in one column that is not real, (m, d), the number of that one, and the column (m,)."""
-    rows, owners, columns = [np.empty((0, F.shape[1]))], [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.intp)]
-    for j in of_kind(axes, Kind.GRID, Kind.NOMINAL):
-        centres = axes[j].centres
-        assert centres is not None
-        levels = _levels_nearby(axes[j], axes[j].levels(F[:, j]))
-        owner, step = np.nonzero(levels >= 0)
-        moved = F[owner]
-        moved[:, j] = centres[levels[owner, step]]
-        rows.append(moved)
+    owners, columns, coordinates = [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.intp)], [np.empty(0)]
+    for axis, together in celled:
+        assert axis.centres is not None
+        levels = _levels_nearby(axis, axis.levels(F[:, together].T))  # (columns, rows, steps)
+        which, owner, step = np.nonzero(levels >= 0)
         owners.append(owner)
-        columns.append(np.full(len(owner), j))
-    return np.concatenate(rows), np.concatenate(owners), np.concatenate(columns)
+        columns.append(together[which])
+        coordinates.append(axis.centres[levels[which, owner, step]])
+    column = np.concatenate(columns)
+    by_column = np.argsort(column, kind="stable")
+    owner, column = np.concatenate(owners)[by_column], column[by_column]
+    rows = F[owner]
+    rows[np.arange(len(rows)), column] = np.concatenate(coordinates)[by_column]
+    return rows, owner, column
 
 
 def _levels_nearby(axis: Axis, levels: Array) -> Array:
-    """Other values to try instead of these levels (k,), (k, steps); -1 where there is none."""
+    """Other values to try instead of these levels, in one more dimension; -1 where there is none."""
     if axis.kind is Kind.NOMINAL or axis.size <= _WIDEST:
-        return np.asarray((levels[:, None] + np.arange(1, axis.size)) % axis.size)
-    near = levels[:, None] + np.array(_STEPS)
+        return np.asarray((levels[..., None] + np.arange(1, axis.size)) % axis.size)
+    near = levels[..., None] + np.array(_STEPS)
     return np.where((near >= 0) & (near < axis.size), near, -1)

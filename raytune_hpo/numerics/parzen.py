@@ -29,10 +29,12 @@ from typing import NamedTuple
 import numpy as np
 
 from raytune_hpo.arrays import Array
-from raytune_hpo.numerics.axes import Axis, Kind, of_kind
+from raytune_hpo.numerics.axes import Axes, Axis, Kind
 
 _LOG_SQRT_2PI = math.log(2 * math.pi) / 2
 _LEAST = 1e-300  # smaller masses are as good as none, and this one has a logarithm
+_AT_ONCE = 2**13  # densities of components
+_LOWEST = -700.0  # of a logarithm: its exponential is nothing beside 1, and lower ones take many times as long
 _LEAST_LEAVE = 0.02  # however often a nominal value was seen, others stay possible
 
 
@@ -65,8 +67,9 @@ class Parzen:
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """n points (n, d), active in all columns; on axes with cells they stand at centres."""
         picked = np.searchsorted(np.cumsum(self.weights)[:-1], rng.random(n), side="right")
-        X, R = rng.random((n, len(self.axes))), of_kind(self.axes, Kind.REAL)
-        X[:, R] = _draw(self.centres[picked[:, None], R], self.widths[R], X[:, R])
+        X, R = rng.random((n, len(self.axes))), Axes.of(self.axes).real
+        low, high = self._ends
+        X[:, R] = _draw(self.centres[picked[:, None], R], self.widths[R], low[picked], high[picked], X[:, R])
         for j, kernels in self._kernels.items():
             axis = self.axes[j]
             assert axis.centres is not None
@@ -76,27 +79,44 @@ class Parzen:
         return X
 
     def _log_density(self, places: _Places) -> Array:
-        logs = places.powers @ self._loadings()
-        for j, kernels in self._kernels.items():
-            logs += kernels.log_densities(self.axes[j])[:, kernels.own][places.levels[j]]
-        top = logs.max(axis=1)
-        logs -= top[:, None]  # in place: new pages for so many numbers cost as much as their exponentials
-        found: Array = top + np.log(np.exp(logs, out=logs) @ self.weights)
+        loadings, K = self._loadings(), len(self.weights)
+        tables = [(kernels.of_components(self.axes[j]), places.levels[j]) for j, kernels in self._kernels.items()]
+        found, step = np.empty(len(places.powers)), max(1, _AT_ONCE // K)
+        # In one place that stays in a processor's cache: new memory for all of it takes longer than the arithmetic.
+        room = np.empty((step, K))
+        for start in range(0, len(found), step):
+            part = slice(start, start + step)
+            logs = np.matmul(places.powers[part], loadings, out=room[: len(found) - start])
+            for table, levels in tables:
+                logs += table[levels[part]]
+            top = logs.max(axis=1)
+            logs -= top[:, None]
+            np.maximum(logs, _LOWEST, out=logs)
+            found[part] = top + np.log(np.exp(logs, out=logs) @ self.weights)
         return found
 
     def _loadings(self) -> Array:
         """L (q, K): -x^2 / 2 s^2 + x m / s^2 - (m^2 / 2 s^2 + log normaliser)."""
-        real = of_kind(self.axes, Kind.REAL)
+        real = Axes.of(self.axes).real
         M, s = self.centres[:, real], self.widths[real]
-        low, high = _ends(M, s)
+        low, high = self._ends
         m, known = M - 0.5, ~np.isnan(M)
         powers = (-0.5 / s**2 * known, m / s**2, -(m**2) / (2 * s**2) - np.log(s * (high - low)) - _LOG_SQRT_2PI)
         return np.concatenate([np.where(known, power, 0.0).T for power in powers])
 
     @cached_property
+    def _ends(self) -> tuple[Array, Array]:
+        """How much of the normal distribution of each component lies below 0, and how much below 1, on real axes (K, r)."""
+        from scipy.special import ndtr
+
+        real = Axes.of(self.axes).real
+        M, s = self.centres[:, real], self.widths[real]
+        return ndtr(-M / s), ndtr((1 - M) / s)
+
+    @cached_property
     def _kernels(self) -> dict[int, _Kernels]:
         """Those of each axis that has cells, by its column."""
-        celled = of_kind(self.axes, Kind.GRID, Kind.NOMINAL).tolist()
+        celled = Axes.of(self.axes).celled.tolist()
         return {j: _Kernels.of(self.axes[j], self.centres[:, j], float(self.widths[j])) for j in celled}
 
 
@@ -113,18 +133,19 @@ class _Places(NamedTuple):
 
     @classmethod
     def of(cls, axes: Sequence[Axis], X: Array) -> _Places:
-        real = X[:, of_kind(axes, Kind.REAL)]
+        axes = Axes.of(axes)
+        real = X[:, axes.real]
         active = ~np.isnan(real)
         x = np.where(active, real - 0.5, 0.0)
-        celled = of_kind(axes, Kind.GRID, Kind.NOMINAL).tolist()
-        return cls(np.concatenate([x * x, x, active], axis=1), {j: axes[j].levels(X[:, j]) for j in celled})
+        levels = {j: axes[j].levels(X[:, j]) for j in axes.celled.tolist()}
+        return cls(np.concatenate([x * x, x, active], axis=1), levels)
 
 
 class _Kernels(NamedTuple):
     """Those on one axis that has cells. Components that stand in the same cell have the same one.
 
     Attributes:
-        table: (u, k) the masses of all cells under the u different ones.
+        table: (u, k) the masses of all cells under u different ones.
         own: (K,) which of them is a component's own; -1 for the prior.
     """
 
@@ -134,18 +155,19 @@ class _Kernels(NamedTuple):
     @classmethod
     def of(cls, axis: Axis, centres: Array, s: float) -> _Kernels:
         levels = axis.levels(centres)
+        if axis.size <= len(centres):  # all of them: so few that looking for those that differ takes longer
+            return cls(masses(axis, s), levels)
         stood_in = np.bincount(levels[levels >= 0], minlength=axis.size) > 0
         own = np.append(np.cumsum(stood_in) - 1, -1)[levels]
         return cls(masses(axis, s, np.flatnonzero(stood_in)), own)
 
-    def log_densities(self, axis: Axis) -> Array:
-        """(k + 1, u + 1): of a cell, under a kernel. The last row is for points that are not active, the last column
-        for the prior.
+    def of_components(self, axis: Axis) -> Array:
+        """The logarithms (k + 1, K) of the densities of cells under the components; the last row is for points that are not
+        active.
         """
         logs = np.zeros((axis.size + 1, len(self.table) + 1))
-        least = np.maximum(axis.widths, _LEAST)  # cells far out may be as narrow as nothing
-        logs[:-1, :-1] = (np.log(np.maximum(self.table, _LEAST)) - np.log(least)).T
-        return logs
+        logs[:-1, :-1] = (np.log(np.maximum(self.table, _LEAST)) - axis.log_widths).T  # the last column is the prior's
+        return logs[:, self.own]
 
 
 def masses(axis: Axis, s: float, around: Array | None = None) -> Array:
@@ -160,7 +182,8 @@ def masses(axis: Axis, s: float, around: Array | None = None) -> Array:
     levels = np.arange(axis.size) if around is None else around
     rows = np.arange(len(levels))
     if axis.kind is Kind.NOMINAL:
-        table: Array = np.tile(s * axis.widths, (len(levels), 1))
+        table: Array = np.empty((len(levels), axis.size))
+        table[:] = s * axis.widths
         table[rows, levels] += 1 - s
         return table
     # Beyond each edge, away from the centre: small masses keep their digits.
@@ -171,18 +194,14 @@ def masses(axis: Axis, s: float, around: Array | None = None) -> Array:
     return table
 
 
-def _ends(M: Array, s: Array) -> tuple[Array, Array]:
-    """How much of a normal distribution lies below 0, and how much below 1."""
-    from scipy.special import ndtr
+def _draw(M: Array, s: Array, low: Array, high: Array, U: Array) -> Array:
+    """Normal variables cut off at 0 and 1, from uniform ones; where the mean is NaN, the uniform one itself.
 
-    return ndtr(-M / s), ndtr((1 - M) / s)
-
-
-def _draw(M: Array, s: Array, U: Array) -> Array:
-    """Normal variables cut off at 0 and 1, from uniform ones; where the mean is NaN, the uniform one itself."""
+    Args:
+        low, high: how much of the distributions lies below 0, and how much below 1.
+    """
     from scipy.special import ndtri
 
-    low, high = _ends(M, s)
     return np.where(np.isnan(M), U, np.clip(M + s * ndtri(low + U * (high - low)), 0.0, 1.0))
 
 
@@ -209,10 +228,9 @@ class Bandwidths:
         active = ~np.isnan(M)
         n = np.maximum((w @ active) ** 2 / np.maximum(w**2 @ active, _LEAST), 1.0)
         d = max(active.sum() / max(len(M), 1), 1.0)
-        half_cell = np.array([0.5 / axis.size if axis.kind is Kind.GRID else 0.0 for axis in axes])
-        s = np.maximum(self.spread * n ** (-1 / (d + 4)), np.maximum(self.least, half_cell))
-        nominal = np.array([axis.kind is Kind.NOMINAL for axis in axes])
-        widths: Array = np.where(nominal, np.maximum(self.leave / np.sqrt(1.0 + n), _LEAST_LEAVE), s)
+        axes = Axes.of(axes)
+        s = np.maximum(self.spread * n ** (-1 / (d + 4)), np.maximum(self.least, axes.half_cells))
+        widths: Array = np.where(axes.is_nominal, np.maximum(self.leave / np.sqrt(1.0 + n), _LEAST_LEAVE), s)
         return widths
 
 

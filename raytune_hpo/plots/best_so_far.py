@@ -40,7 +40,7 @@ def best_so_far_plot(results: Results, against: str = "trials") -> Any:
             mode="lines+markers",
             showlegend=False,
             line={"color": style.ORANGE, "width": 2.5, "shape": "hv"},
-            marker={"color": style.ORANGE, "size": np.append(np.full(len(x) - 1, 7), 0)},  # nothing happened at the end
+            marker={"color": style.ORANGE, "size": np.append(np.full(len(x) - 1, 7), 0)},  # no trial at the end
             hovertemplate=f"{at}: %{{y:.6g}}<extra></extra>",
         )
         figure.add_trace(trace, row=row, col=1)

@@ -36,7 +36,7 @@ def importances_plot(view: View, method: str = "ped_anova", pairs: int = 0) -> A
     found = importances(view.tried, view.losses, rng, method=method)
     if not found:
         return style.nothing(f"importances need {MIN_TRIALS} trials that have a value of {view.goal.metric}")
-    groups: dict[str, list[Importance]] = {}  # by the trials that they speak of: all, then those of each branch
+    groups: dict[str, list[Importance]] = {}  # by their trials: all, then those of each branch
     for importance in sorted(found, key=lambda importance: importance.when != ""):
         trials = f"{importance.num_trials:,} trials"
         where = f"among the {trials} where {importance.when}" if importance.when else f"among all {trials}"

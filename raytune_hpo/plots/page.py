@@ -32,7 +32,7 @@ _MAX_COLUMNS = 12  # parameters in the table
 
 
 def write_page(results: Results, path: str | PathLike[str], *, refresh_s: float | None = None) -> None:
-    """Write the page atomically: a reader sees the old one or the new one, never half of it.
+    """Write the page atomically, so that readers never see a partial one.
 
     Args:
         refresh_s: seconds after which an open page reloads itself.

@@ -42,7 +42,7 @@ class Section:
 
     Attributes:
         says: how to read it.
-        metric: the position of the metric that it is about; None if it is about the study.
+        metric: the index of its metric; None if it is about the whole study.
     """
 
     title: str

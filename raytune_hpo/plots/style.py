@@ -52,7 +52,7 @@ _ROW_OF_LABELS = 30  # characters below a panel as wide as a third of a figure
 _SHORTEST, _LONGEST, _UPRIGHT = 5, 16, 10  # characters of a label below a panel, and of one beside it
 _FEW_DECADES, _PART_OF_A_DECADE = 1.3, 0.6
 _JITTER = 0.22  # to either side of an option's place
-_TURNS = (0.7548776662466927, 0.5698402909980532)  # Roberts 2018: the plane's answer to the golden ratio
+_TURNS = (0.7548776662466927, 0.5698402909980532)  # Roberts 2018: the R2 sequence, the golden ratio's analogue in 2-d
 _UNITS = ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"), (1e-3, "ms"))
 
 

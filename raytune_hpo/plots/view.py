@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _MOST_FAILED = 200
-_PAIRED = 16  # parameters among which pairs are looked for
+_PAIRED = 16  # parameters whose pairs are considered
 
 
 @dataclass(frozen=True, eq=False)

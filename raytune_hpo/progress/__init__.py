@@ -1,4 +1,4 @@
-"""The progress of a running study: one line of a terminal, one card of a notebook, plain lines of a log.
+"""Progress display of a running study: a line in a terminal, a card in a notebook, or plain lines in a log.
 
 A terminal's line and a notebook's card update in place; anything else (a log file, a job's output) gets a plain line now
 and then, and the last one.

@@ -79,7 +79,7 @@ class Results(Sequence[Trial]):
     def __getattr__(self, name: str) -> Any:
         if name in RESULTS:
             raise no_attribute("Results", name, RESULTS)
-        return object.__getattribute__(self, name)  # which says that there is none
+        return object.__getattribute__(self, name)  # raises AttributeError
 
     # -------------------------------------------------------------------------------------------- trials
 

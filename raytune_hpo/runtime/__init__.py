@@ -1,1 +1,1 @@
-"""Running: workers and what they say, and two places where trials run. Ray has a room of its own."""
+"""Runtimes: the worker loop, its messages to the optimizer, and two runtimes, local and simulated; Ray's is ``cluster``."""

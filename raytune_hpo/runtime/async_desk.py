@@ -1,4 +1,4 @@
-"""A desk on an event loop: group commit, and workers that wait until there is something to do."""
+"""The asynchronous desk: serves many workers on an event loop, with group commit and long polling."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from raytune_hpo.runtime.trial_run import timed_out
 from raytune_hpo.runtime.waiting_workers import WAIT_S, WaitingWorkers
 from raytune_hpo.runtime.wire import ReportRow
 
-_LOOK_S = 0.05  # how often it is looked whether running trials have saved
+_LOOK_S = 0.05  # the interval of checks whether running trials have saved
 
 
 class AsyncDesk:
-    """Serves many workers at once, whatever carries their messages.
+    """Serves many workers at once, over any transport.
 
     Attributes:
         commit: the optimizer's thread.
-        waiting: workers that have nothing to do now.
-        attendance: how long each worker has said nothing.
+        waiting: workers that wait for a trial.
+        attendance: how long each worker has been silent.
         over: set once the study has ended, or cannot go on.
     """
 
@@ -39,7 +39,7 @@ class AsyncDesk:
         self._desk = Desk()
         self._clock = clock
         self._optimizer: Optimizer | None = None
-        self._pauses = False  # whether trials are set aside, and chosen to go on
+        self._pauses = False  # whether the scheduler pauses and promotes trials
 
     @property
     def at_work(self) -> Collection[str]:
@@ -47,7 +47,7 @@ class AsyncDesk:
         return self._desk.at_work
 
     async def serve(self, optimizer: Optimizer) -> None:
-        """Let an optimizer handle what arrives, until something goes wrong for good."""
+        """Let an optimizer handle the commands that arrive, until an error that cannot be retried."""
         self._optimizer = optimizer
         self._pauses = optimizer.core.promoter is not None
         await self.commit.work(self._decide)
@@ -58,7 +58,7 @@ class AsyncDesk:
         return self._optimizer.handle(commands)
 
     def note_end(self) -> None:
-        """Let everyone know if the study has stopped."""
+        """If the study has stopped, set ``over`` and wake all waiting workers."""
         if self._optimizer is not None and self._optimizer.ledger.stopped is not None:
             self.close()
 
@@ -69,7 +69,7 @@ class AsyncDesk:
         self.waiting.wake()
 
     async def handle(self, commands: Sequence[Command]) -> list[Reply]:
-        """The optimizer's replies, once the journal holds what the commands led to."""
+        """Hand commands to the optimizer, and return its replies once their facts are in the journal."""
         replies = await self.commit.handle(commands)
         self.note_end()
         return replies
@@ -85,7 +85,7 @@ class AsyncDesk:
         holding: Sequence[int],
         wait_s: float = WAIT_S,
     ) -> Lease:
-        """Take in results, give out a lease; a worker that is holding no trial waits for one, but not for ever."""
+        """Record results and return a lease; a worker that holds no trial waits up to ``wait_s`` for one."""
         if not self._desk.serves(worker):
             return OVER
         with self.attendance.talking(worker):
@@ -121,7 +121,7 @@ class AsyncDesk:
         return self._desk.lease(await self.handle(commands))
 
     async def tell(self, ended: Sequence[EndTrial]) -> list[bool]:
-        """Take in how trials ended, whoever tells it; of each, whether it was news (see ``Told``)."""
+        """Record how trials ended, no matter who reports it; for each, whether it was news (see ``Told``)."""
         if not ended:
             return []
         replies = await self.handle([replace(end, at=self._clock.now()) for end in ended])
@@ -129,26 +129,26 @@ class AsyncDesk:
         return [told.is_news for told in self._desk.told(replies)]
 
     async def leave(self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int]) -> None:
-        """Take in the results of a worker that wants nothing more."""
+        """Record the last results of a worker that leaves."""
         if self._desk.serves(worker):
             await self.handle(self._desk.leave(worker, ended, returned, self._clock.now()))
             self.waiting.wake()
 
     async def report(self, number: int, attempt: int, reports: Sequence[ReportRow]) -> Answer:
-        """Take in a trial's reports; the first final answer, or the answer to the last of them."""
+        """Record a trial's reports; returns the first final answer, or else the answer to the last report."""
         replies = await self._during_trial(number, self._desk.report(number, attempt, reports, self._clock.now()))
         if replies and self._pauses:
-            self.waiting.wake(1)  # where it stands now, another trial may be the one to go on
+            self.waiting.wake(1)  # this report may have made another trial due for promotion
         return self._desk.answer(replies) if replies else STOP
 
     async def adopt(self, worker: str, number: int, attempt: int, reports: Sequence[ReportRow]) -> Answer | None:
-        """Take in the reports of a trial that was thought to be lost; it goes on with this worker, as its next attempt.
+        """Record the reports of a trial that was taken for lost; it goes on with this worker, as its next attempt.
 
         Args:
-            attempt: that in which it was lost.
+            attempt: the attempt in which it was lost.
 
         Returns:
-            As ``report``; None where the trial does not wait any more.
+            As ``report``; None if the trial no longer waits to be handed out.
         """
         if self._desk.is_over or self._optimizer is None:
             return None
@@ -159,7 +159,7 @@ class AsyncDesk:
     def _adopt(
         self, optimizer: Optimizer, worker: str, number: int, attempt: int, reports: Sequence[ReportRow]
     ) -> Answer | None:
-        """In the optimizer's thread, so that nobody takes the trial in between."""
+        """Runs in the optimizer's thread, so that the trial is not handed out in between."""
         trial = optimizer.ledger.trials[number]
         if trial.status is not Status.WAITING or trial.attempt != attempt or optimizer.ledger.stopped is not None:
             return None
@@ -168,13 +168,13 @@ class AsyncDesk:
         return self._desk.answer(optimizer.handle([taken, *self._desk.report(number, attempt + 1, reports, at)]))
 
     async def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> Answer:
-        """Take note of a checkpoint."""
+        """Record a checkpoint of a running trial."""
         commands = self._desk.keep(number, attempt, step, checkpoint, self._clock.now())
         replies = await self._during_trial(number, commands)
         return self._desk.answer(replies) if replies else STOP
 
     async def draw(self, number: int, attempt: int, name: str, domain: Mapping[str, Any]) -> Parameter:
-        """What a parameter is in a trial whose objective asks for it."""
+        """The value of a parameter for which a trial's objective asks."""
         commands = self._desk.draw(number, attempt, name, domain, self._clock.now())
         return self._desk.parameter(await self._during_trial(number, commands))
 
@@ -184,21 +184,21 @@ class AsyncDesk:
         return self._desk.is_wanted(await self._during_trial(number, commands))
 
     async def hold(self) -> bool:
-        """Hand out nothing for a while, as the disk is full; whether the study goes on."""
+        """Hand out no trials for a while, because a disk is full; returns whether the study goes on."""
         self._desk.hold(self._clock.now())
         return not self._desk.is_over
 
     async def _during_trial(self, number: int, commands: Sequence[Command]) -> Sequence[Reply]:
-        """The replies to what an objective says while it runs; none when the study is over."""
+        """The replies to commands of a running trial; none if the study is over."""
         if self._desk.is_over or self._optimizer is None:
             return []
         with self.attendance.talking(str(self._optimizer.ledger.trials[number].worker)):
             return await self.handle(commands)
 
-    # -------------------------------------------------------------------------------------------- who works
+    # -------------------------------------------------------------------------------------------- workers
 
     async def call_last(self) -> None:
-        """Hand out nothing more, and give running trials some seconds to save what they have done."""
+        """Hand out no more trials, and give running ones some seconds to save checkpoints."""
         if self._optimizer is None or self._desk.is_over:
             return
         ledger = self._optimizer.ledger
@@ -210,7 +210,7 @@ class AsyncDesk:
             await asyncio.sleep(_LOOK_S)
 
     async def lose(self, worker: str, reason: str, *, blameless: bool) -> None:
-        """A worker is gone; its trials are handed out again."""
+        """Requeue the trials of a worker that is gone."""
         commands = self._desk.lose(worker, reason, self._clock.now(), blameless=blameless)
         self.waiting.dismiss(worker)
         self.attendance.forget(worker)
@@ -219,9 +219,9 @@ class AsyncDesk:
             self.waiting.wake()
 
     async def silences(self) -> dict[str, tuple[float, tuple[int, ...]]]:
-        """By worker that has trials: for how many seconds it has said nothing, and the numbers of its trials.
+        """By worker that has trials: for how many seconds it has been silent, and the numbers of its trials.
 
-        Of workers that belong to no pool, nobody here can tell: whoever keeps their leases hears their signs of life.
+        Workers that belong to no pool are left out: their heartbeats go to the service that keeps their leases.
         """
         return await self.commit.do(self._silences)
 
@@ -234,11 +234,11 @@ class AsyncDesk:
         }
 
     async def end_hung(self, limit_s: float, grace_s: float) -> list[str]:
-        """Take their trials from workers that should have ended these themselves, and no longer can.
+        """End the trials of hung workers, which should have ended these trials themselves.
 
         Args:
-            limit_s: what one trial may take; a worker may have one behind it and one before it when it falls silent.
-            grace_s: how much later the worker itself would have ended it.
+            limit_s: the time limit of one trial; a silent worker may have finished one and be in the next.
+            grace_s: how long after the limit the worker itself ends a trial.
 
         Returns:
             The names of those workers, whose processes are to be ended.
@@ -249,7 +249,7 @@ class AsyncDesk:
                 continue
             hung.append(worker)
             reason = f"its worker said nothing for {silence_s:.0f} s, and was ended"
-            if len(numbers) == 1:  # so it is known which of them hangs
+            if len(numbers) == 1:  # with several, it is unknown which one hangs
                 attempt = self._attempt(numbers[0])
                 late = timed_out(numbers[0], attempt, limit_s, self._clock.now() - silence_s)
                 await self.leave(worker, [late], ())
@@ -261,7 +261,7 @@ class AsyncDesk:
         return self._optimizer.ledger.trials[number].attempt
 
     async def replace_workers(self, prefix: str) -> None:
-        """New workers have come, whose names begin with ``prefix``; all others are gone."""
+        """Requeue the trials of all workers whose names do not begin with ``prefix``: a new pool has replaced them."""
         commands = self._desk.replace_workers(prefix, self._clock.now())
         if not self._desk.is_over:
             await self.handle(commands)

@@ -1,20 +1,19 @@
-"""Attendance: how long each worker has said nothing."""
+"""Attendance: for how long each worker has been silent."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-UNUSUAL_S = 600.0  # a silence is worth a warning when it is this long,
-UNUSUAL = 10  # and so many times as long as what is usual: some objectives train for hours without a report
-MAX_STEP_S = 2.0  # whoever listens was away for longer than this, and heard nobody
+UNUSUAL_S = 600.0  # a silence is worth a warning if it is this long,
+UNUSUAL = 10  # and so many times as long as is usual: some objectives train for hours without a report
+MAX_STEP_S = 2.0  # after a longer gap between two calls, the listener itself was stopped
 
 
 class Attendance:
-    """When each worker was last heard, on a clock that stands still while nobody listens.
+    """When each worker was last heard from, on a clock that stands still while this process is stopped.
 
-    A listener that was stopped for a while (a paused machine, a busy one) finds all messages waiting; nobody is silent for
-    that.
+    After a stop (a suspended or overloaded machine) the messages are still waiting: workers must not count as silent then.
 
     Attributes:
         longest_s: the longest silence that has ended, in seconds: what is usual in this study.
@@ -27,7 +26,7 @@ class Attendance:
         self._talking: dict[str, int] = {}
 
     def pass_time(self, elapsed_s: float) -> None:
-        """So much time has passed since the last call, in seconds."""
+        """Advance the clock by ``elapsed_s`` seconds, at most by ``MAX_STEP_S``."""
         self._now_s += min(elapsed_s, MAX_STEP_S)
 
     @contextmanager
@@ -45,14 +44,14 @@ class Attendance:
                 del self._talking[worker]
 
     def silence_s(self, worker: str) -> float:
-        """How long the worker has said nothing; one that was never heard, since listening began."""
+        """Seconds since the worker was last heard from; if never, since listening began."""
         return 0.0 if worker in self._talking else self._now_s - self._heard_s.get(worker, 0.0)
 
     def forget(self, worker: str) -> None:
-        """The worker is gone."""
+        """Drop a worker that is gone."""
         self._heard_s.pop(worker, None)
 
 
 def is_unusual(silence_s: float, usual_s: float) -> bool:
-    """Whether somebody should be told of a silence."""
+    """Whether a silence is long enough for a warning."""
     return silence_s > max(UNUSUAL_S, UNUSUAL * usual_s)

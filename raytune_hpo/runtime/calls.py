@@ -1,7 +1,7 @@
-"""Calls of one function in parallel, on something big that all of them share.
+"""Parallel calls of one function, with a large argument that all of them share.
 
-For faces that drive a ``Study`` themselves and need other processes for nothing but the work: they begin calls, wait for
-some to end, and decide what comes next. Here the calls are threads of this process; ``cluster.calls`` has Ray.
+For code that drives a ``Study`` itself and needs workers for the computation only: it begins calls, waits for some to end,
+and decides what comes next. Here the calls run in threads of this process; ``cluster.calls`` runs them on Ray.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Settled:
     Attributes:
         key: the number that it was begun under.
         value: the first thing that the function returned.
-        kept: stands for the second one, which stays where it was made until another call is given it.
+        kept: a handle of the second one, which stays in the process where it was made, for a later call.
         error: what the function raised, or why it could not be called.
-        lost: how its process died, again and again.
+        lost: how its process died, in every try.
     """
 
     key: int
@@ -37,7 +37,7 @@ class Calls(Protocol):
     """Runs calls of one function."""
 
     def num_slots(self) -> int:
-        """How many calls are worth having under way now."""
+        """How many calls should be in flight now."""
         ...
 
     def begin(self, key: int, task: Any, kept: Any = None) -> None:
@@ -45,7 +45,7 @@ class Calls(Protocol):
 
         Args:
             task: small; it travels with the call.
-            kept: of an earlier call, whose work this one goes on with.
+            kept: the ``Settled.kept`` of an earlier call, whose work this one continues.
         """
         ...
 
@@ -54,12 +54,12 @@ class Calls(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of everything; calls that are under way are ended if they can be."""
+        """Release all resources; calls in flight are cancelled if possible."""
         ...
 
 
 class LocalCalls:
-    """See Calls. One slot: each call runs in ``begin``, on the caller's own thread; several: on as many threads."""
+    """``Calls`` in threads of this process. With one slot, each call runs in ``begin``, on the caller's own thread."""
 
     def __init__(self, function: Function, shared: Any, num_slots: int) -> None:
         self._function, self._shared, self._num_slots = function, shared, num_slots
@@ -78,13 +78,13 @@ class LocalCalls:
         return [_settled(self._under_way.pop(future), future) for future in done]
 
     def close(self) -> None:
-        """Threads inside a call end with it."""
+        """Release the threads; those in a call end after it."""
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._under_way.clear()
 
 
 class _AtOnce(Executor):
-    """Runs what is submitted before it returns."""
+    """An executor whose ``submit`` runs the call before it returns."""
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **keywords: Any) -> Future[Any]:
         future: Future[Any] = Future()

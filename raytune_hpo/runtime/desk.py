@@ -1,8 +1,8 @@
-"""The desk: where workers say what became of their trials, and ask for more. Without I/O.
+"""The desk: the optimizer's side of the protocol with workers. No I/O.
 
-Threads of this process, Ray's workers and workers elsewhere say the same things. Whoever carries their messages turns them
-into commands here, lets the optimizer handle these, and reads the answer off its replies; how messages travel, and how a
-worker waits for work, is the carrier's own business.
+Threads of this process, Ray's workers and workers over HTTP send the same messages. Each transport turns them into commands
+here, lets the optimizer handle these, and makes the answer from its replies; how messages travel, and how a worker waits for
+work, is up to the transport.
 """
 
 from __future__ import annotations
@@ -36,19 +36,17 @@ from raytune_hpo.runtime.wire import ReportRow
 OVER = Lease(is_over=True)
 STOP = Answer(verdict=Verdict.STOP)
 LAST_CALL_S = 3.0  # how long a study that is stopped waits for running trials to save
-HELD_S = (
-    15.0  # how long nothing is handed out after a worker has told of a full disk, if none saves; it tells more often
-)
+HELD_S = 15.0  # how long no trial is handed out after a worker has reported a full disk; workers repeat it more often
 NOBODYS = Parameter(is_held=False)
-FREE = "http-"  # begins the names of workers that belong to no pool: they come and go over HTTP
+FREE = "http-"  # prefix of the names of workers that belong to no pool: they connect over HTTP
 
 
 class Desk:
-    """Turns what workers say into commands, and replies into answers. Times are stamped here: workers' clocks may differ.
+    """Turns workers' messages into commands, and replies into answers. Timestamps are set here: workers' clocks may differ.
 
     Attributes:
-        is_over: nothing is handed out or taken in any more: the study has ended, or cannot go on.
-        is_last_call: nothing is handed out any more, and running trials are told to save, as the study is about to stop.
+        is_over: the study has ended, or cannot go on: no trials are handed out, and no results recorded.
+        is_last_call: the study is about to stop: no trials are handed out, and running ones are told to save.
         at_work: the workers that have asked for trials and have not left.
     """
 
@@ -58,10 +56,10 @@ class Desk:
         self.at_work: set[str] = set()
         self._held_until = 0.0
         self._gone: set[str] = set()
-        self._prefix = ""  # of the names of workers that have not been replaced
+        self._prefix = ""  # of the current pool's workers' names
 
     def serves(self, worker: str) -> bool:
-        """Whether this worker may still talk: the study goes on, and the worker was neither lost nor replaced."""
+        """Whether this worker's messages still count: the study goes on, and the worker was neither lost nor replaced."""
         return not self.is_over and worker not in self._gone and worker.startswith((self._prefix, FREE))
 
     def exchange(
@@ -83,7 +81,7 @@ class Desk:
         return [*told, AskTrials(worker=worker, at=at, limit=limit, holding=frozenset(holding))]
 
     def leave(self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int], at: float) -> list[Command]:
-        """A worker tells how trials ended, and wants nothing more."""
+        """A worker tells how trials ended, and asks for no more."""
         self.at_work.discard(worker)
         return _told(worker, ended, returned, at)
 
@@ -100,7 +98,7 @@ class Desk:
         return [KeepCheckpoint(number=number, attempt=attempt, step=step, checkpoint=checkpoint, at=at)]
 
     def hold(self, at: float) -> None:
-        """A worker finds the disk full: nothing is handed out for a while, as every trial would run into it."""
+        """A worker finds the disk full: no trial is handed out for a while, as each would find it full."""
         self._held_until = at + HELD_S
 
     def draw(self, number: int, attempt: int, name: str, domain: Mapping[str, Any], at: float) -> list[Command]:
@@ -112,20 +110,20 @@ class Desk:
         return [OfferCheckpoint(number=number, attempt=attempt, metrics=metrics, at=at)]
 
     def lose(self, worker: str, reason: str, at: float, *, blameless: bool) -> list[Command]:
-        """A worker is gone, and is not listened to any more."""
+        """A worker is gone; its later messages are ignored."""
         self._gone.add(worker)
         self.at_work.discard(worker)
         return [LoseWorker(worker=worker, reason=reason, blameless=blameless, at=at)]
 
     def replace_workers(self, prefix: str, at: float) -> list[Command]:
-        """From now on, only workers whose names begin with ``prefix`` are listened to, and those that belong to no pool."""
+        """From now on, only workers whose names begin with ``prefix``, and those that belong to no pool, are served."""
         self._prefix = prefix
         self.at_work = {worker for worker in self.at_work if worker.startswith(FREE)}
         return [ReplaceWorkers(prefix=prefix, at=at, spared=FREE)]
 
     @staticmethod
     def lease(replies: Sequence[Reply]) -> Lease:
-        """The lease that answers an exchange; an empty one where nothing is handed out now."""
+        """The lease that answers an exchange; an empty one if no trial is handed out now."""
         return next((reply for reply in replies if isinstance(reply, Lease)), Lease())
 
     @staticmethod
@@ -135,7 +133,7 @@ class Desk:
 
     @staticmethod
     def parameter(replies: Sequence[Reply]) -> Parameter:
-        """The parameter that was asked for; nobody's where the study is over."""
+        """The parameter that was asked for; a placeholder if the study is over."""
         return next((reply for reply in replies if isinstance(reply, Parameter)), NOBODYS)
 
     @staticmethod
@@ -150,23 +148,23 @@ class Desk:
         return replace(answer, is_last_call=True) if self.is_last_call else answer
 
     def call_last(self, ledger: Ledger) -> LastCall:
-        """Have running trials save, and hand out nothing more."""
+        """Tell running trials to save, and hand out no more."""
         self.is_last_call = True
         return LastCall({trial.number: trial.last_step or 0 for trial in ledger.running() if trial.saves})
 
 
 class LastCall:
-    """Which running trials could still save what they have reported.
+    """The running trials that could still save what they have reported.
 
     Args:
-        steps: the step of the newest report of each, by its number.
+        steps: the step of each one's newest report, by trial number.
     """
 
     def __init__(self, steps: Mapping[int, int]) -> None:
         self._steps = steps
 
     def is_waited_for(self, ledger: Ledger) -> bool:
-        """Whether any of them still runs and has not saved as much."""
+        """Whether any of them still runs and has no checkpoint of that step."""
         trials = (ledger.trials[number] for number in self._steps)
         return any(
             trial.status is Status.RUNNING and max(trial.checkpoints, default=-1) < self._steps[trial.number]

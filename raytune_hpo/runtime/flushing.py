@@ -1,6 +1,6 @@
-"""Flushing: a thread that sends what has been collected for long enough, one for all trials of a worker.
+"""Flushing of buffered reports: one thread, for all trials of a worker, that sends each buffer when it is due.
 
-Starting a thread takes longer than many a trial: it is started once, and ends when nothing has been asked of it for a while.
+Starting a thread takes longer than a short trial, so it is started once, and ends when it has been idle for a while.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ _IDLE_S = 2.0
 
 
 class Collecting(Protocol):
-    """Whatever collects for a while.
+    """A buffer that is sent some time after the first item has come in.
 
     Attributes:
-        is_closed: whether it has sent everything by itself.
+        is_closed: whether it has sent everything already.
     """
 
     is_closed: bool
 
     def flush_late(self) -> None:
-        """Send what has been collected."""
+        """Send the buffer's contents."""
         ...
 
 
 class Flushing:
-    """Calls ``flush_late`` of each that was added, FLUSH_S after that, in a thread of its own."""
+    """Calls ``flush_late`` of each buffer ``FLUSH_S`` after it was added, in a background thread."""
 
     def __init__(self) -> None:
-        self._due: deque[tuple[float, Collecting]] = deque()  # in the order of their times, since each waits as long
+        self._due: deque[tuple[float, Collecting]] = deque()  # in the order of their times, since all wait equally long
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def add(self, collecting: Collecting) -> None:
         with self._changed:
             self._due.append((time.monotonic() + FLUSH_S, collecting))
-            if self._thread is not None and self._thread.is_alive():  # it is not, in a fork
+            if self._thread is not None and self._thread.is_alive():  # in a fork, it is not alive
                 self._changed.notify()
                 return
             self._thread = threading.Thread(target=self._run, name="raytune_hpo-flushing", daemon=True)
-            contextvars.Context().run(self._thread.start)  # it is no thread of the trial that happens to be the first
+            contextvars.Context().run(self._thread.start)  # it belongs to no trial, so its context is empty
 
     def _run(self) -> None:
         while (found := self._next()) is not None:
@@ -55,7 +55,7 @@ class Flushing:
             collecting.flush_late()
 
     def _next(self) -> tuple[float, Collecting] | None:
-        """The next one; None where there has been none for long, and the thread is to end."""
+        """The next buffer that is due; None if the thread has been idle for long, and is to end."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._due, _IDLE_S):
                 self._thread = None

@@ -1,4 +1,4 @@
-"""Group commit: what arrives while a transaction is under way goes into the next one."""
+"""Group commit: all commands that arrive while a transaction is under way go into the next one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 
 
 class GroupCommit:
-    """The one thread that touches an optimizer, beside the event loop so that messages keep arriving.
+    """The only thread that touches an optimizer; the event loop meanwhile receives further messages.
 
     Attributes:
         num_unanswered: messages that wait for their replies.
@@ -26,7 +26,7 @@ class GroupCommit:
         self._arrived = asyncio.Event()
 
     async def handle(self, commands: Sequence[Command]) -> list[Reply]:
-        """The replies to the commands, once the journal holds what they led to."""
+        """Submit commands, and return the replies once their facts are in the journal."""
         answer: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
         self._inbox.append((commands, answer))
         self._arrived.set()
@@ -41,13 +41,13 @@ class GroupCommit:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
 
     async def work(self, decide: Callable[[Sequence[Command]], list[Reply]]) -> None:
-        """Handle what arrives, until something goes wrong for good.
+        """Handle the commands that arrive, until ``decide`` raises.
 
         Args:
             decide: handles commands in one transaction; called in the optimizer's thread.
 
         Raises:
-            Exception: what ``decide`` raised; those who wait get it too.
+            Exception: what ``decide`` raised; all waiting callers get it too.
         """
         while True:
             await self._arrived.wait()
@@ -63,6 +63,6 @@ class GroupCommit:
             begin = 0
             for commands, answer in batch:
                 end = begin + len(commands)
-                if not answer.done():  # its caller may have gone
+                if not answer.done():  # its caller may have been cancelled
                     answer.set_result(replies[begin:end])
                 begin = end

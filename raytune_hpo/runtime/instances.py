@@ -16,16 +16,16 @@ from raytune_hpo.runtime.trial_run import copied, current_run
 
 _SEEDS = 2**31
 _MOST = 10_000
-_LONG = 60  # characters of a name
+_LONG = 60  # the most characters of a name
 
 
 class OverInstances:
-    """An objective of a configuration and an instance, as one of a configuration alone: each instance is a step.
+    """Adapts an objective of (configuration, instance) to one of a configuration, in which each instance is a step.
 
-    A trial that goes on begins at the next instance; what was measured before stands in its reports.
+    A resumed trial begins at the next instance; the values of earlier ones are in its reports.
 
     Args:
-        instances: in the order of their names in the spec; a trial's assignment says in which order they come.
+        instances: in the order of their names in the spec; a trial's assignment says in which order they are run.
     """
 
     def __init__(self, objective: Callable[..., Any], instances: Sequence[Any]) -> None:
@@ -47,7 +47,7 @@ class OverInstances:
 
 
 def instance_names(instances: Sequence[Any]) -> tuple[str, ...]:
-    """A name for each instance, by which the spec knows it: short text and numbers as they are, all else by a digest.
+    """A name for each instance, as stored in the spec: short text and numbers as they are, everything else as a digest.
 
     Raises:
         SpecError: an instance has no digest, or two have the same name.
@@ -63,7 +63,7 @@ def checked_instances(instances: Any) -> list[Any] | None:
     """The instances that a user gave: a list, or how many seeds.
 
     Raises:
-        SpecError: naming the rule, what came, and the way out.
+        SpecError: they are neither a list of inputs nor a number of seeds.
     """
     if instances is None:
         return None

@@ -1,4 +1,4 @@
-"""Trials in threads of this process: no Ray, nothing to set up, and a slow objective shares the interpreter's lock."""
+"""The local runtime: trials in threads of this process. Nothing to set up; objectives share the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from raytune_hpo.runtime.wire import ReportRow
 from raytune_hpo.runtime.worker import Worker
 from raytune_hpo.spec import StudySpec
 
-TICK_S = 0.2  # how closely time limits are kept
-WAIT_S = 1.0  # how long a worker waits for something to do before it asks again
+TICK_S = 0.2  # the interval of checks of time limits
+WAIT_S = 1.0  # how long a worker waits for a trial before it asks again
 
 
 class LocalHandle:
-    """A study whose workers are threads; one lock guards its optimizer. See Handle."""
+    """The handle of a study whose workers are threads; one lock guards its optimizer. See ``Handle``."""
 
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
@@ -53,7 +53,7 @@ class LocalHandle:
             for _ in range(self._num_workers()):
                 self._hire()
             self._timekeeper.start()
-        except BaseException:  # Ctrl-C: the threads would go on with a study that nobody holds
+        except BaseException:  # Ctrl-C: else the threads would go on without a handle
             self.close()
             raise
 
@@ -103,7 +103,7 @@ class LocalHandle:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Stop, and give the journal back. Threads inside an objective end with it, or with this process."""
+        """Stop, and release the journal. Threads inside an objective end when it returns, or with this process."""
         with self._changed:
             self._end()
             self._workers.clear()
@@ -111,7 +111,7 @@ class LocalHandle:
         self._deleter.close()
 
     def _end(self) -> None:
-        """Nobody waits any more, neither for work nor for objectives whose results are not wanted."""
+        """Wake everything that waits, and wait no longer for objectives whose results are not wanted."""
         self._desk.is_over = True
         self._ended.set()
         self._changed.notify_all()
@@ -136,7 +136,7 @@ class LocalHandle:
         with self._changed:
             replies = self._during_trial(self._desk.report(number, attempt, reports, self._optimizer.now()))
             if self._pauses:
-                self._changed.notify_all()  # where it stands now, another trial may be the one to go on
+                self._changed.notify_all()  # this report may have made another trial due for promotion
             return self._desk.answer(replies) if replies else STOP
 
     def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> Answer:
@@ -164,7 +164,7 @@ class LocalHandle:
             return not self._desk.is_over and self._optimizer.ledger.stopped is None
 
     def _during_trial(self, commands: Sequence[Command]) -> Sequence[Reply]:
-        """The replies to what an objective says while it runs; none when the study is over, or cannot go on."""
+        """The replies to commands of a running trial; none if the study is over, or cannot go on."""
         if self._desk.is_over:
             return []
         try:
@@ -214,7 +214,7 @@ class LocalHandle:
             self._end()
 
     def _keep_time(self) -> None:
-        """Keep the study's time limit by Tick, and the trials' by watching what runs."""
+        """Enforce the time limits: that of the study by ``Tick``, those of trials by watching the running ones."""
         try:
             while not self._ended.wait(TICK_S):
                 with self._changed:
@@ -226,7 +226,7 @@ class LocalHandle:
             self._fail(error)
 
     def _dismiss_late(self) -> None:
-        """A thread cannot be killed: its trial fails, another thread takes its place, and it ends when it returns."""
+        """Fail trials that exceed their time limit. Their threads cannot be killed: new ones take their place."""
         limit = self._plan.settings.trial_timeout_s
         if limit is None:
             return

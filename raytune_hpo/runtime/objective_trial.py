@@ -1,7 +1,6 @@
-"""The trial that an objective is called with which makes its own space: it asks for parameters one by one.
+"""Define-by-run trials: an objective that defines its own space gets one, and asks it for parameters one by one.
 
-The methods are Optuna's, since that is what people have written such objectives for (Akiba, Sano, Yanase, Ohta, Koyama:
-Optuna, KDD 2019).
+The methods are Optuna's, for which most such objectives are written (Akiba, Sano, Yanase, Ohta, Koyama: Optuna, KDD 2019).
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ Draw = Callable[[str, Mapping[str, Any]], Parameter]
 
 
 class Parameters:
-    """The parameters of one trial: what was suggested, what is known of the space, and what was asked for.
+    """The parameters of one define-by-run trial: those suggested, and those asked for so far.
 
     Args:
-        config: what the optimizer suggested, or a user wants tried.
-        known: the JSON forms of the domains that it was suggested in.
-        draw: asks the optimizer for a parameter that the suggestion has no value for.
+        config: the suggested, or enqueued, values.
+        known: the domains in which they were suggested, in their JSON form.
+        draw: asks the optimizer for a parameter that is not in ``config``.
     """
 
     def __init__(self, config: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]], draw: Draw) -> None:
@@ -35,10 +34,10 @@ class Parameters:
         self.asked: dict[str, Any] = {}
 
     def value(self, name: str, domain: Domain) -> Any:
-        """The value of a parameter; asked for again, it is the same.
+        """The value of a parameter; the same each time it is asked for.
 
         Raises:
-            SpaceError: the parameter was of another kind before.
+            SpaceError: the parameter had a domain of another kind before.
             TrialStopped: the trial has ended meanwhile.
         """
         if name in self.asked:
@@ -58,11 +57,11 @@ class Parameters:
 
 
 class ObjectiveTrial:
-    """A running trial, as an objective that makes its own space sees it.
+    """A running trial, for an objective that defines its own space.
 
     Attributes:
-        number: of the trial, from 0.
-        user_attrs: what ``set_user_attr`` has noted.
+        number: the trial's number, from 0.
+        user_attrs: the attributes set by ``set_user_attr``.
     """
 
     def __init__(self, number: int, parameters: Parameters, report: Callable[[float, int], None]) -> None:
@@ -73,7 +72,7 @@ class ObjectiveTrial:
 
     @property
     def params(self) -> dict[str, Any]:
-        """The parameters that were asked for, in that order."""
+        """The parameters asked for so far, in that order."""
         return dict(self._parameters.asked)
 
     def suggest_float(
@@ -109,7 +108,7 @@ class ObjectiveTrial:
         return self._parameters.value(name, Choice(choices))
 
     def report(self, value: float, step: int) -> None:
-        """Report the metric at a step; ``should_prune`` says what the scheduler thinks of it.
+        """Report the metric at a step; afterwards ``should_prune`` has the scheduler's verdict.
 
         Raises:
             TrialStopped: the trial was stopped at an earlier report, or has ended.
@@ -126,7 +125,7 @@ class ObjectiveTrial:
         return self._is_stopped
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Note something about the trial; the journal keeps it when the trial ends.
+        """Set an attribute of the trial, which is journalled when the trial ends.
 
         Raises:
             SpecError: JSON cannot hold the value.

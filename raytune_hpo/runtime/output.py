@@ -1,4 +1,4 @@
-"""What a trial prints is kept for later instead of flooding whoever runs the study.
+"""Capture of what trials print: it is kept with the trial instead of flooding the terminal.
 
 While a trial runs, its thread's writes to ``sys.stdout`` and ``sys.stderr`` go to a bounded text; other threads' writes
 go where they went before. Long output loses its middle, because both how it began and how it ended matter.
@@ -54,7 +54,7 @@ _capture: contextvars.ContextVar[BoundedText | None] = contextvars.ContextVar("r
 
 
 class _Router(io.TextIOBase):
-    """A stream that writes to the running trial's text where there is one, else to the stream it stands for."""
+    """A stream that writes to the text of the current thread's trial, if there is one, else to the stream it replaces."""
 
     def __init__(self, original: TextIO) -> None:
         self.original = original
@@ -70,6 +70,9 @@ class _Router(io.TextIOBase):
         if _capture.get() is None:
             self.original.flush()
 
+    def close(self) -> None:
+        """Nothing: the original stays open. Python calls this at its exit, when what ``flush`` needs is gone."""
+
     def isatty(self) -> bool:
         return _capture.get() is None and self.original.isatty()
 
@@ -81,19 +84,19 @@ class _Router(io.TextIOBase):
         return self.original.encoding
 
     def __getattr__(self, name: str) -> Any:
-        """What a stream has beside the usual: a notebook's kernel tells its own to which cell output belongs."""
+        """Delegate all other attributes: a notebook's kernel sets some that say to which cell output belongs."""
         return getattr(self.original, name)
 
 
 _installed = 0
 _lock = threading.Lock()
-# Kept and used again: print() does not hold on to sys.stdout, so a stream that goes while another thread prints is a crash.
+# Kept and reused: print() holds no reference to sys.stdout, so freeing a stream while another thread prints would crash.
 _routers: deque[_Router] = deque(maxlen=16)
 
 
 @contextlib.contextmanager
 def routed() -> Iterator[None]:
-    """Make stdout and stderr heed ``captured``, for as long as any runtime of this process is inside."""
+    """Route stdout and stderr to ``captured`` texts, for as long as any runtime of this process is inside."""
     global _installed
     with _lock:
         _installed += 1
@@ -121,7 +124,7 @@ def _unrouted(stream: TextIO) -> TextIO:
 
 @contextlib.contextmanager
 def captured() -> Iterator[BoundedText]:
-    """What this thread writes inside is kept in the text that is yielded; needs ``routed`` around it."""
+    """Capture what this thread writes in the text that is yielded; needs ``routed`` around it."""
     text = BoundedText()
     token = _capture.set(text)
     try:

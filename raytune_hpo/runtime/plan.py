@@ -1,4 +1,4 @@
-"""What a runtime is given, and what it gives back."""
+"""The contract of runtimes: the plan that a runtime is given, and the handle that it returns."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from raytune_hpo.spec import StudySpec
 
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    """A study to be run: what it is (the spec and its live parts), and how it shall run.
+    """A study to be run: its spec with the live parts, its objective, and the user's settings.
 
     Attributes:
-        sampler, scheduler: with their options, not bound yet.
-        settings: as the user gave them.
+        sampler, scheduler: with their options, not bound to the study yet.
+        settings: the user's settings.
     """
 
     objective: Objective
@@ -33,13 +33,13 @@ class RunPlan:
 
     @classmethod
     def of(cls, space: Any, settings: Settings, objective: Objective | None = None) -> RunPlan:
-        """The plan that a user's settings lead to.
+        """The plan for a space and a user's settings.
 
         Args:
-            objective: None for a study whose trials are run by someone else.
+            objective: None for a study whose trials are run elsewhere.
 
         Raises:
-            SpecError, SpaceError: naming the rule, what came, and the way out.
+            SpecError, SpaceError: an argument breaks a rule; the message has the rule, the value, and the way out.
         """
         sampler, scheduler = settings.make_parts()
         spec = settings.make_spec(space, sampler, scheduler, default_name=default_name(objective or cls))
@@ -49,22 +49,22 @@ class RunPlan:
 
     @property
     def rules(self) -> MetricRules:
-        """What metrics must keep."""
+        """The checks of the study's metrics."""
         return rules_of(self.spec)
 
 
 def rules_of(spec: StudySpec) -> MetricRules:
-    """What metrics must keep; where a scheduler judges, or a mean is taken, every report carries the goals."""
+    """The checks of a study's metrics; with a scheduler or instances, every report must have the goals' metrics."""
     is_needed = spec.scheduler is not None or bool(spec.instances)
     return MetricRules(spec.goals, spec.valid_ranges, every_report=is_needed, constraints=spec.constraints)
 
 
 def not_called(config: dict[str, Any]) -> None:
-    """Stands for an objective where it is never called."""
+    """A placeholder for an objective that is never called."""
 
 
 class Handle(Protocol):
-    """A study that runs somewhere."""
+    """A running study, whatever its runtime."""
 
     @property
     def name(self) -> str: ...
@@ -74,7 +74,7 @@ class Handle(Protocol):
         ...
 
     def snapshot(self) -> Snapshot:
-        """The status, what runs, and how the best came about: one call, and small whatever the study's size.
+        """The status, the running trials, and the history of the best value; small, whatever the study's size.
 
         Raises:
             HpoError: the study cannot go on; what was recorded is safe.
@@ -82,7 +82,7 @@ class Handle(Protocol):
         ...
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the study has ended; False if it has not within the time.
+        """Wait until the study has ended; False if it has not by the timeout.
 
         Raises:
             HpoError: the study cannot go on; what was recorded is safe.
@@ -94,11 +94,11 @@ class Handle(Protocol):
         ...
 
     def ledger(self, spec: StudySpec | None) -> Ledger:
-        """What the facts up to now add up to, under the live spec where there is one; it is read, and not changed."""
+        """The fold of all facts up to now, under the live spec if there is one; read-only."""
         ...
 
     def stop(self, reason: str) -> None:
-        """End the study; running trials are left waiting for it to be taken up again."""
+        """End the study; its running trials wait until it is taken up again."""
         ...
 
     def stop_trial(self, number: int) -> None:
@@ -106,9 +106,9 @@ class Handle(Protocol):
         ...
 
     def enqueue(self, config: Mapping[str, Any]) -> None:
-        """Have a configuration tried next."""
+        """Enqueue a configuration, to be tried next."""
         ...
 
     def close(self) -> None:
-        """Let go of everything that was taken for the run. The study stays in its storage."""
+        """Release all resources of the run. The study stays in its storage."""
         ...

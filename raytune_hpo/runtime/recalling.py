@@ -1,4 +1,4 @@
-"""Recalling: what earlier studies in a storage say of a new one."""
+"""Recalling: transfer of results from earlier studies in a storage to a new one."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from raytune_hpo.options import is_real
 from raytune_hpo.space import Domain, Float, Int
 from raytune_hpo.spec import StudySpec
 
-_MOST = 200  # rows of a study
-_LEAST = 5  # completed trials of a study that has anything to say
-_FARTHEST = 0.5  # of a range, that a number may lie outside of it
+_MOST = 200  # rows taken from a study
+_LEAST = 5  # completed trials that an earlier study needs
+_FARTHEST = 0.5  # how far outside its new range a number may lie, as a share of the range
 
 
 def recalled(storage: StoredStudies, spec: StudySpec, at: float) -> Iterator[Recalled]:
-    """The facts that a new study begins with, one for each of its earlier studies.
+    """The ``Recalled`` facts of a new study, one for each earlier study that its spec names.
 
     Raises:
         StudyNotFound: one is not in the storage.
-        SpecError: one has hardly any completed trial with the metric.
+        SpecError: one has fewer than ``_LEAST`` completed trials with the metric.
     """
     for name in spec.earlier:
         ledger = Ledger.fold(storage.read(name))
@@ -45,7 +45,7 @@ def recalled(storage: StoredStudies, spec: StudySpec, at: float) -> Iterator[Rec
 
 
 def _rows_of(ledger: Ledger, goal: Goal, spec: StudySpec) -> tuple[list[Array], list[float]]:
-    """Where the completed trials of an earlier study stand in the cube of a new one, and their losses."""
+    """The completed trials of an earlier study: coordinates (d,) in the cube of the new study, and losses."""
     rows, losses = list[Array](), list[float]()
     for trial in ledger.finished:
         if trial.status is not Status.COMPLETED or not is_real(value := trial.metrics.get(goal.metric)):
@@ -72,7 +72,7 @@ def _row(spec: StudySpec, values: Mapping[str, Any]) -> Array | None:
 
 
 def _coordinate(domain: Domain, value: Any) -> float | None:
-    """Where a value stands, beyond 0 and 1 where it lies outside a range; None where the domain has no such value."""
+    """A value's unit coordinate, beyond 0 and 1 if it is outside the range; None if the domain has no such value."""
     if domain.problem(value) is None:
         return float(domain.encode([value])[0])
     if not isinstance(domain, (Float, Int)) or not is_real(value) or domain.lo == domain.hi:
@@ -83,7 +83,7 @@ def _coordinate(domain: Domain, value: Any) -> float | None:
 
 
 def _kept(losses: Array) -> Array:
-    """Positions of at most 200 trials that stand for all: the best half, and others from all over the rest."""
+    """Positions of at most ``_MOST`` representative trials: half of them the best, the others spread over the rest."""
     order = np.argsort(losses, kind="stable")
     if len(order) <= _MOST:
         return np.sort(order)

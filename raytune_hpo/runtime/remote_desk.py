@@ -1,4 +1,4 @@
-"""The desk of an optimizer in another process, for whoever brings workers to it that are none of its own pool."""
+"""Proxy of the desk of an optimizer in another process, for workers outside its pool."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from raytune_hpo.space import Space
 
 
 class Line(Protocol):
-    """Brings messages to an optimizer."""
+    """A connection that calls methods of an optimizer in another process."""
 
     async def __call__(self, method: str, *args: Any, wait_s: float = 0.0) -> Any:
-        """What it answers.
+        """Call a method of the optimizer, and return its answer.
 
         Args:
-            wait_s: how long it may take its time before it answers.
+            wait_s: how long the method itself may wait, in addition to the usual time for an answer.
 
         Raises:
-            HpoError: its own; or that there is no answer, and then it may have heard.
+            HpoError: raised by the method; or no answer came, and then the call may still have taken effect.
         """
         ...
 
 
 class RemoteDesk:
-    """Says what is said at an ``AsyncDesk``, by methods of the same names and meanings, to one that is elsewhere.
+    """A proxy of the ``AsyncDesk`` of another process, with methods of the same names and meanings.
 
-    Configurations come packed: the objects in them may be unknown to this process.
+    Configurations arrive packed, since this process may lack the classes of the objects in them.
 
     Args:
-        space: of the study, as it is stored.
+        space: the study's space, as stored.
     """
 
     def __init__(self, line: Line, space: Space) -> None:

@@ -1,4 +1,4 @@
-"""An objective run again for configurations that were chosen: with fresh randomness, where it takes any."""
+"""Repeats: the objective run again for chosen configurations, with a fresh seed if it takes one."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from raytune_hpo.rng import derive
 from raytune_hpo.runtime.trial_run import copied
 
 TRIAL, REPEAT = "trial", "repeat"  # the parameters of a study of repeats
-KEYWORDS = ("seed", "repeat")  # under which an objective may take its randomness
+KEYWORDS = ("seed", "repeat")  # parameters by which an objective may take its seed
 _STREAM, _SEEDS = "confirm", 2**31
 
 
 class Repeated:
-    """Runs the configuration of a trial of the search; the repeats of one number share their seed.
+    """An objective that runs configurations of the search again; repeat ``i`` has the same seed for all of them.
 
-    The same seeds for all configurations mean the same folds and starts for all of them: what these add to a value they
-    add to all, so that the comparison is closer than with seeds of their own.
+    With common seeds, folds and initialisations are the same for all configurations: their effect on a value is shared and
+    cancels in the comparison (common random numbers).
 
     Args:
-        configs: by the trial's number in the search.
-        keyword: under which the objective takes the seed; None: it takes none.
-        seed: from which those of the repeats derive.
-        avoid: the seed that the search used, if it is known.
+        configs: configurations by trial number in the search.
+        keyword: the parameter by which the objective takes the seed; None: it takes none.
+        seed: the seed from which the repeats' seeds are derived.
+        avoid: the seed that the search used, if known.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Repeated:
 
 
 def fresh_seed(seed: int, repeat: int, avoid: Any = None) -> int:
-    """The seed of a repeat: derived, and not the one to avoid."""
+    """The seed of a repeat, derived from ``seed`` and different from ``avoid``."""
     rng = derive(seed, _STREAM, repeat)
     found = int(rng.integers(_SEEDS))
     while found == avoid:
@@ -56,10 +56,10 @@ def fresh_seed(seed: int, repeat: int, avoid: Any = None) -> int:
 
 
 def seed_keyword(objective: Callable[..., Any]) -> tuple[str | None, Any]:
-    """The keyword under which an objective takes a seed, and its default; None where it takes none."""
+    """The parameter by which an objective takes a seed, and its default; None if it takes none."""
     try:
         parameters = list(inspect.signature(objective).parameters.values())
-    except (TypeError, ValueError):  # some builtins do not say what they take
+    except (TypeError, ValueError):  # some builtins have no signature
         return None, None
     kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     taken = {p.name: p.default for p in parameters[1:] if p.kind in kinds}

@@ -1,4 +1,4 @@
-"""Taking a study up: new, again, or after its optimizer was lost."""
+"""Opening a study: creating it, resuming it, or recovering it after its optimizer was lost."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def open_study(
 
     Args:
         ahead, delete: see Optimizer.
-        suspect, blame: what a dead session's trials are held for; see ``OptimizerCore.open``.
+        suspect, blame: how trials of a session that crashed are treated; see ``OptimizerCore.open``.
 
     Raises:
-        StudyExists: it is there and ``resume="never"``, or someone else is running it.
-        SpecMismatch: it is there with another spec.
+        StudyExists: it exists and ``resume="never"``, or another process is running it.
+        SpecMismatch: it exists with another spec.
     """
     journal = storage.journal(plan.spec.name, create=True, owner=_owner())
     try:
@@ -64,7 +64,7 @@ def reopen_study(
     """Go on in the session of an optimizer that was lost: its workers still run their trials.
 
     Raises:
-        StudyNotFound, JournalError: the journal is not where it was; starting anew would lose what it holds.
+        StudyNotFound, JournalError: the journal is missing or cannot be read; a new one would hide what it holds.
     """
     journal = storage.journal(plan.spec.name, create=False, owner=_owner())
     stored = _stored_spec(journal)

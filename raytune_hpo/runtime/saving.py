@@ -1,4 +1,4 @@
-"""The checkpoints of one run of an objective: what it begins with, and what it saves on the way."""
+"""The checkpoints of one attempt: the one that it resumes from, and those that it saves."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from raytune_hpo.core.messages import Assignment
 from raytune_hpo.display.text import cut
 from raytune_hpo.errors import ObjectiveError
 
-RETRY_S = 5.0  # how often a full disk is tried again
+RETRY_S = 5.0  # the interval of retries on a full disk
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _log = logging.getLogger("raytune_hpo")
 
 
 class DiskFull(Exception):
-    """A checkpoint finds no room."""
+    """There is no room on the disk for a checkpoint."""
 
 
 class Saving:
-    """Saves the checkpoints of one run.
+    """Saves the checkpoints of one attempt.
 
     Args:
-        store: where to; None where checkpoints are not kept here.
-        every_s: how often, in seconds, beside when it is needed; None: only when it is.
+        store: where they are saved; None if checkpoints are not supported here.
+        every_s: the interval of periodic checkpoints in seconds; None: only when one is needed.
 
     Attributes:
-        was_asked: whether the objective has asked for the checkpoint that it begins with.
+        was_asked: whether the objective has asked for the checkpoint that it resumes from.
     """
 
     def __init__(self, assignment: Assignment, store: CheckpointStore | None, every_s: float | None) -> None:
@@ -41,22 +41,22 @@ class Saving:
         self._assignment, self._store, self._every_s = assignment, store, every_s
         self._saved_at = time.monotonic()
         if store is not None and assignment.attempt > 1:
-            begun_with = assignment.checkpoint  # all else is without a fact: an attempt died between the two
+            begun_with = assignment.checkpoint  # others have no fact: an attempt died between saving and journalling
             store.sweep_of(assignment.number, [] if begun_with is None else [begun_with.record])
 
     @property
     def begun_with(self) -> Checkpoint | None:
-        """What the run begins with; None on a fresh start."""
+        """The checkpoint that the attempt resumes from; None on a fresh start."""
         self.was_asked = True
         return self._assignment.checkpoint
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to save, if the objective can."""
+        """Whether a periodic checkpoint is due."""
         return self._every_s is not None and time.monotonic() - self._saved_at >= self._every_s
 
     def save(self, step: int, save: Callable[[Path], object]) -> dict[str, Any] | None:
-        """Save the state of a step; its record.
+        """Save the state of a step, and return the checkpoint's record.
 
         Raises:
             DiskFull: there is no room for it now.
@@ -77,11 +77,11 @@ class Saving:
 
 
 class Offer(NamedTuple):
-    """What an objective may say with a report, beside its metrics.
+    """The arguments of a report other than its metrics.
 
     Attributes:
-        step: None: the next one.
-        save: writes a checkpoint; ``is_taken``: whether that is to be done in any case.
+        step: the step; None: the next one.
+        save: writes a checkpoint; ``is_taken``: whether it is saved in any case.
     """
 
     step: int | None = None
@@ -89,14 +89,14 @@ class Offer(NamedTuple):
     is_taken: bool = False
 
 
-NAMES = frozenset(("step", "save", "checkpoint"))  # in a dict of metrics these are no metrics
+NAMES = frozenset(("step", "save", "checkpoint"))  # keys of a dict of metrics that are not metrics
 
 
 def offered(step: Any = None, save: Any = None, checkpoint: Any = None) -> Offer:
-    """What came under these names, checked.
+    """Check these arguments of a report.
 
     Raises:
-        ObjectiveError: ``save`` or ``checkpoint`` is something else, a metric probably.
+        ObjectiveError: ``save`` or ``checkpoint`` has another type; it is probably a metric of that name.
     """
     if save is not None and not callable(save):
         raise ObjectiveError(

@@ -1,4 +1,4 @@
-"""The settings of a study as a user gives them, checked: the door of ``Tuner`` and ``Study``."""
+"""The settings of a study, validated: what users pass to ``Tuner`` and ``Study``."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _RESOURCE_WORDS = {"cpus": "cpu", "num_cpus": "cpu", "gpus": "gpu", "num_gpus": 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything that a user may set of a study beside its objective and its space; see ``Tuner`` for the meaning of each.
+    """All settings of a study except its objective and its space; ``Tuner`` documents each of them.
 
     Attributes:
-        recorded: what later readers may want to know (the objective's name, the runtime ...); never compared.
+        recorded: information for later readers (the objective's name, the runtime ...); never compared.
 
     Raises:
-        SpecError: naming the rule, what came, and the way out.
+        SpecError: an argument breaks a rule; the message has the rule, the value, and the way out.
     """
 
     metric: str | Sequence[str] = "loss"
@@ -121,7 +121,7 @@ class Settings:
         )
 
     def _space(self, given: Any) -> Space:
-        """The space as it is searched; empty where the objective makes it."""
+        """The space to search; an empty one if the objective defines it."""
         space = empty_space() if given is None else Space.of(given).weighed(self.prior_weight)
         if self.features is None:
             return space
@@ -144,14 +144,14 @@ class Settings:
         return sampler, with_brought(sampler, scheduler)
 
     def make_spec(self, space: Any, sampler: Any, scheduler: Any, *, default_name: str) -> StudySpec:
-        """The spec of a study; parts, space and goals have been tried on each other.
+        """The spec of a study; sampler, scheduler, space and goals are checked against each other.
 
         Args:
-            space: whatever ``Space.of`` takes; None: the objective makes it.
+            space: whatever ``Space.of`` takes; None: the objective defines it.
             sampler, scheduler: from ``make_parts``.
 
         Raises:
-            SpecError, SpaceError: naming the rule, what came, and the way out.
+            SpecError, SpaceError: an argument breaks a rule; the message has the rule, the value, and the way out.
         """
         if space is None and self.instances is not None:
             raise SpecError(
@@ -192,26 +192,26 @@ class Settings:
 
 
 def _checked_names(names: Any) -> tuple[str, ...]:
-    """The names of earlier studies, each once."""
+    """Check the names of earlier studies, and drop repeated ones."""
     if isinstance(names, (str, bytes)) or not all(isinstance(name, str) and name for name in names):
         raise SpecError(f'earlier is a list of names of studies, like ["study-a", "study-b"], got {names!r}')
     return tuple(dict.fromkeys(names))
 
 
 def one_of(what: str, value: Any, known: Sequence[str]) -> str:
-    """A word that is one of those known."""
+    """Check that a value is one of the known words, and return it."""
     if value not in known:
         raise SpecError(f"unknown {what} {value!r}; {nearest(str(value), known)}")
     return str(value)
 
 
 def in_seconds(value: float | timedelta | None) -> float | None:
-    """A span of time in seconds."""
+    """A duration in seconds."""
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def default_name(objective: object) -> str:
-    """The objective's name and the time, to the millisecond: good enough to tell studies apart in a list."""
+    """The default name of a study: the objective's name and the time to the millisecond."""
     inner = getattr(objective, "func", objective)
     label = getattr(inner, "__name__", type(inner).__name__).strip("<>")
     now = time.time()
@@ -227,10 +227,10 @@ def _checked_resources(resources: Any) -> Mapping[str, float] | list[Mapping[str
 
 
 def checked_bundle(bundle: Any) -> dict[str, float]:
-    """The resources of one process.
+    """Check the resources of one process.
 
     Raises:
-        SpecError: naming the rule and what came.
+        SpecError: they are invalid; the message has the rule and the value.
     """
     if not isinstance(bundle, Mapping):
         raise SpecError(f'a bundle of resources is a dict like {{"cpu": 1}}, got {bundle!r}')

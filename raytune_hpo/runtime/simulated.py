@@ -1,6 +1,6 @@
-"""Trials on a virtual clock: an event heap in which a day of tuning on a thousand workers takes seconds.
+"""The simulated runtime: a discrete-event simulation in which a day of tuning on a thousand workers takes seconds.
 
-The objective is called when its trial starts and says how long it takes: each report and the result carry a metric
+The objective is called when its trial starts, and says how long it takes: each report and the result have a metric
 (``cost``) of virtual seconds since the trial began. Its reports reach the optimizer at their virtual times, between those
 of the other workers, so everything asynchronous happens as it would on a cluster, and the same way every time. An objective
 that saves checkpoints is run in stretches, each when its time has come.
@@ -65,14 +65,14 @@ class VirtualClock:
 
 @dataclass(slots=True)
 class _Running:
-    """A trial under way: its events still to come, in the order of their times, and the worker it occupies.
+    """A running trial: its future events, in the order of their times, and the worker that it occupies.
 
-    Its objective is run stretch by stretch: up to the next step at which it may be looked at, if it can go on from there,
-    and otherwise to its end. A stretch that was run to the end has an EndTrial as its last event.
+    The objective runs stretch by stretch: up to the next step at which there may be a verdict, if it can resume there, and
+    otherwise to its end. The last event of a stretch that reached the end is an EndTrial.
 
     Attributes:
-        begun: as its worker took it; ``assignment``: of the stretch; ``checkpoint``: that it saved where it was left.
-        started_at: virtual time; ``base_s``: the trial's seconds before that, of which reports tell as well; ``passed_s``:
+        begun: the assignment that its worker got; ``assignment``: that of the stretch; ``checkpoint``: saved at its end.
+        started_at: virtual time; ``base_s``: seconds of the trial before that, which its reports include; ``passed_s``:
             those up to the end of the newest stretch.
     """
 
@@ -92,14 +92,14 @@ class _Running:
         return self.next
 
     def goes_on(self, answer: Answer) -> bool:
-        """Whether it runs on after its newest report was answered; not if it reports although it has said its last."""
+        """Whether it goes on after the answer to its newest report; not if it reports after its last step."""
         was, self.verdict = self.verdict, answer.verdict
         if was is Verdict.COMPLETE or answer.verdict in (Verdict.STOP, Verdict.PAUSE):
             return False
         return answer.verdict is not Verdict.COMPLETE or (self.checkpoint is None and answer.next_step is None)
 
     def left_at(self, at: float) -> EndTrial:
-        """How it ends where it does not run on."""
+        """The trial's end, if it does not go on."""
         return EndTrial(
             number=self.assignment.number,
             attempt=self.assignment.attempt,
@@ -112,10 +112,10 @@ class _Running:
 
 
 class SimulatedHandle:
-    """A study whose workers and clock are simulated, in the thread that waits for it. See Handle.
+    """The handle of a study whose workers and clock are simulated, in the thread that calls ``wait``. See ``Handle``.
 
     Args:
-        cost: the metric in which the objective says how many virtual seconds have passed in its trial.
+        cost: the name of the metric that has the virtual seconds since the trial began.
         on_suggestion, checkpoint_cost_s: see ``simulate``.
     """
 
@@ -135,8 +135,8 @@ class SimulatedHandle:
         self._optimizer = open_study(plan, self._storage, self._clock, delete=self._delete)
         self._clock.set(self._optimizer.ledger.elapsed_s(0.0))
         self._heap: list[tuple[float, int, _Running]] = []
-        self._lock = threading.Lock()  # pictures are taken from other threads
-        self._order = 0  # breaks ties in the order in which things were put on the heap
+        self._lock = threading.Lock()  # snapshots are taken from other threads
+        self._order = 0  # breaks ties of time by the order of insertion
         self._idle = [f"virtual-{index}" for index in range(plan.settings.max_concurrent or 1, 0, -1)]
 
     @property
@@ -167,7 +167,7 @@ class SimulatedHandle:
         return self._storage.read(self.name, start)
 
     def ledger(self, spec: StudySpec | None) -> Ledger:
-        return self._optimizer.ledger  # nothing goes on while nobody waits
+        return self._optimizer.ledger  # the simulation only advances inside ``wait``
 
     def stop(self, reason: str) -> None:
         self._optimizer.stop(reason)
@@ -184,7 +184,7 @@ class SimulatedHandle:
     # -------------------------------------------------------------------------------------------- the event loop
 
     def _next_moment(self) -> None:
-        """Everything that happens at the next time on the heap."""
+        """Process all events of the next time on the heap."""
         at = self._heap[0][0]
         self._clock.set(at)
         running = []
@@ -203,7 +203,7 @@ class SimulatedHandle:
         self._put_to_work()
 
     def _leave(self, left: list[_Running], at: float) -> None:
-        """Trials do not run on; those that save something keep their workers for as long as that takes."""
+        """End trials that do not go on; those that save a checkpoint occupy their workers until it is saved."""
         at_once = []
         for run in left:
             if run.checkpoint is not None and run.verdict is Verdict.STOP:
@@ -219,7 +219,7 @@ class SimulatedHandle:
             self._optimizer.handle(at_once)
 
     def _as_wanted(self, event: Command) -> Command:
-        """A trial's end without the last checkpoint, where nobody wants that."""
+        """A trial's end, without its last checkpoint if that is not wanted."""
         if not isinstance(event, EndTrial) or event.checkpoint is None or event.status is Status.PAUSED:
             return event
         metrics = event.metrics or self._optimizer.ledger.trials[event.number].metrics
@@ -233,7 +233,7 @@ class SimulatedHandle:
         self._store.delete(checkpoint.record)
 
     def _put_to_work(self) -> None:
-        """Give the idle workers something to do; when one gets nothing, the others would get nothing either."""
+        """Hand trials to idle workers; once one gets none, the others would get none either."""
         while self._idle and self._optimizer.ledger.stopped is None:
             at = self._clock.now()
             begin = 0.0 if self._on_suggestion is None else time.thread_time()
@@ -259,7 +259,7 @@ class SimulatedHandle:
             self._push(run)
 
     def _push(self, run: _Running, reply: Reply | None = None) -> None:
-        """Have a trial's next event come in its time; where its objective was left, it is taken up again first."""
+        """Put a trial's next event on the heap; if its stretch is over, run the next one first."""
         last = run.next
         event = run.advance()
         if event is None and isinstance(last, ReportMetrics) and isinstance(reply, Answer):
@@ -272,7 +272,7 @@ class SimulatedHandle:
             )
             self._run_stretch(run)
             if saved is not None:
-                self._store.delete(saved)  # it stood for a trial that never stopped
+                self._store.delete(saved)  # it was only needed to resume the simulated trial, which never paused
             event = run.advance()
         if event is not None:
             self._order += 1
@@ -281,10 +281,10 @@ class SimulatedHandle:
     # -------------------------------------------------------------------------------------------- a trial's script
 
     def _run_stretch(self, run: _Running) -> None:
-        """Run the objective now; its events come at the virtual times it gave, up to the time limit."""
+        """Run the objective for one stretch; its events get the virtual times that it reports, up to the time limit."""
         recorder, ended = self._run(run.assignment)
         if ended.status is Status.WAITING and run.assignment is not run.begun:
-            # The checkpoint that stood for a trial which never stopped is gone: it runs again, up to where it stood.
+            # The checkpoint of the simulated trial, which never paused, is gone: run it again, up to where it was.
             from_step, checkpoint = run.begun.from_step, run.begun.checkpoint
             again = replace(run.assignment, from_step=from_step, checkpoint=checkpoint)
             recorder, ended = self._run(again, said=run.assignment.from_step)
@@ -297,12 +297,12 @@ class SimulatedHandle:
         run.events = iter(events)
 
     def _run(self, assignment: Assignment, said: int | None = None) -> tuple[_Recorder, EndTrial]:
-        """The objective, run up to where it is left, and what it says after the step ``said``."""
+        """Run the objective up to the end of the stretch, and record what it reports after the step ``said``."""
         recorder = _Recorder(assignment, last_step(self._plan.scheduler), self._drawn, said)
         return recorder, TrialRun(assignment, self._plan.objective, self._plan.rules, recorder, self._store)()
 
     def _drawn(self, assignment: Assignment, name: str, domain: Mapping[str, Any]) -> Parameter:
-        """A parameter that an objective asks for: at once, though virtual time has not come to it yet."""
+        """Draw a parameter that an objective asks for: at once, though the virtual clock is not there yet."""
         desk = Desk()
         asked = desk.draw(assignment.number, assignment.attempt, name, domain, self._clock.now())
         return desk.parameter(self._optimizer.handle(asked))
@@ -340,7 +340,7 @@ class SimulatedHandle:
         return events
 
     def _passed_before(self, assignment: Assignment) -> float:
-        """The virtual seconds of what a trial goes on from."""
+        """The virtual seconds of the steps before the one from which a trial resumes."""
         if assignment.from_step is None:
             return 0.0
         owner = assignment.number if assignment.checkpoint is None else assignment.checkpoint.number
@@ -363,17 +363,17 @@ _Drawn = Callable[[Assignment, str, Mapping[str, Any]], Parameter]
 
 
 class _Recorder:
-    """Takes down what an objective says instead of sending it.
+    """A reporter that records reports instead of sending them.
 
     Args:
-        drawn: answers what the objective asks for.
-        said: what it says up to this step, it has said before.
+        drawn: draws the parameters that the objective asks for.
+        said: reports up to this step are repetitions.
 
     Attributes:
-        was_left: whether the objective was left at a report that may be answered by something else than to go on.
+        was_left: whether the stretch ended at a report whose verdict may be other than "continue".
     """
 
-    is_last_call = False  # a study that is stopped has the checkpoints of its own time
+    is_last_call = False  # no last checkpoints: a stopped study has those of its virtual time
 
     def __init__(self, assignment: Assignment, last_step: int | None, drawn: _Drawn, said: int | None = None) -> None:
         self.commands: list[ReportRow | KeepCheckpoint] = []
@@ -392,7 +392,7 @@ class _Recorder:
         if self._last_step is None or step < self._last_step:
             return Verdict.CONTINUE
         self.next_step = None
-        return Verdict.COMPLETE  # an objective without end would be run for ever
+        return Verdict.COMPLETE  # otherwise an objective with an endless loop would never return
 
     def keep(self, step: int, checkpoint: Mapping[str, Any]) -> None:
         assignment = self._assignment
@@ -406,7 +406,7 @@ class _Recorder:
         return self._drawn(self._assignment, name, domain)
 
     def offer(self, metrics: Mapping[str, Any]) -> bool:
-        return True  # whether it is wanted is asked when its time has come
+        return True  # the optimizer decides at the virtual time of the trial's end
 
     def hold(self) -> bool:
         return True

@@ -1,8 +1,8 @@
-"""Threads that a trial starts belong to it: they report for it, and what they print is kept with it.
+"""Context of threads: those that a trial starts belong to it, so that they report for it and their output is kept with it.
 
 Python's threads begin with an empty context (until 3.14, where a flag changes that). While a runtime is at work here, a
 thread that a trial starts begins with a copy of its context, and a call that a trial submits to a pool of threads runs in
-one: a pool that several trials share reports for the right one. Threads of others are left alone.
+one: a pool that several trials share reports for the right one. Other threads are not affected.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _submit = ThreadPoolExecutor.submit
 
 @contextlib.contextmanager
 def inherited() -> Iterator[None]:
-    """Have threads inherit contexts, for as long as any runtime of this process is inside."""
+    """Make threads inherit contexts, for as long as any runtime of this process is inside."""
     global _installed
     with _lock:
         _installed += 1

@@ -30,7 +30,7 @@ MAX_ERROR_CHARS = 8_000
 MAX_REASON_CHARS = 300
 _NO_OFFER = Offer()
 
-Objective = Callable[[Any], Any]  # of a configuration, or of a trial that it asks for parameters
+Objective = Callable[[Any], Any]  # called with a configuration, or with a trial that it asks for parameters
 
 
 class Reporter(Protocol):
@@ -38,7 +38,7 @@ class Reporter(Protocol):
 
     @property
     def next_step(self) -> int | None:
-        """The first step at which there may be another verdict than to go on; None: there is none."""
+        """The next step at which the verdict may be other than "continue"; None: there is none."""
         ...
 
     @property
@@ -47,15 +47,15 @@ class Reporter(Protocol):
         ...
 
     def report(self, step: int, metrics: Mapping[str, Any], saves: bool) -> Verdict:
-        """Send a report; waits for the verdict only where there may be one."""
+        """Send a report; wait for the verdict only at a step at which one is possible."""
         ...
 
     def keep(self, step: int, checkpoint: Mapping[str, Any]) -> None:
-        """Say that a checkpoint has been saved."""
+        """Tell that a checkpoint has been saved."""
         ...
 
     def draw(self, name: str, domain: Mapping[str, Any]) -> Parameter:
-        """What a parameter is that the objective asks for, and that its suggestion has no value for."""
+        """Ask for the value of a parameter that is not in the suggestion."""
         ...
 
     def offer(self, metrics: Mapping[str, Any]) -> bool:
@@ -63,12 +63,12 @@ class Reporter(Protocol):
         ...
 
     def hold(self) -> bool:
-        """Say that this trial waits for room on a full disk; whether the study goes on."""
+        """Tell that this trial waits for room on a full disk; returns whether the study goes on."""
         ...
 
 
 _current: contextvars.ContextVar[TrialRun | None] = contextvars.ContextVar("raytune_hpo_trial", default=None)
-_under_way: set[TrialRun] = set()  # of this process
+_under_way: set[TrialRun] = set()  # the running trials of this process
 
 
 def is_in_trial() -> bool:
@@ -114,33 +114,33 @@ def report(
 
 
 def checkpoint() -> Checkpoint | None:
-    """The checkpoint that the running trial goes on from: its ``path``, a folder to read, and its ``step``.
+    """The checkpoint from which the running trial resumes: its ``path``, a folder to read, and its ``step``.
 
-    None where the trial begins at its start, and outside a trial.
+    None if the trial starts from scratch, and outside a trial.
     """
     run = _current.get() or _only_one()
     return None if run is None else run.saving.begun_with
 
 
 def until() -> int | None:
-    """The first step of the running trial that will be looked at: it may be stopped there, or set aside, and not before.
+    """The next step at which the scheduler may stop or pause the running trial.
 
-    None where there is none, and outside a trial. An objective that has called this and returns without having reported
-    that step has reported its result there.
+    None if there is none, and outside a trial. If an objective has called this and returns without having reported that
+    step, its result counts as the report of that step.
     """
     run = _current.get() or _only_one()
     return None if run is None else run.until()
 
 
 def current_run() -> TrialRun | None:
-    """The run of the trial that this thread belongs to; None where it belongs to none."""
+    """The run of the trial to which this thread belongs; None if it belongs to none."""
     return _current.get()
 
 
 def _only_one() -> TrialRun | None:
-    """The trial of a thread that inherited none (see ``runtime.threads``): the only one here, if there is just one.
+    """The trial of a thread that inherited none (see ``runtime.threads``): the one that runs here, if it is the only one.
 
-    The main thread belongs to whoever runs the study, or has a trial of its own.
+    The main thread is excluded: it drives the study, or has a trial of its own.
     """
     running = [] if threading.current_thread() is threading.main_thread() else list(_under_way)
     if len(running) > 1:
@@ -156,9 +156,8 @@ class TrialRun:
     """Runs one assignment.
 
     Attributes:
-        started_at: epoch seconds when the objective was called; ``elapsed_s``: how long ago that was, whatever became of
-            the clock.
-        output: what the objective has printed up to now.
+        started_at: epoch seconds when the objective was called; ``elapsed_s``: seconds since then, by a monotonic clock.
+        output: what the objective has printed so far.
     """
 
     def __init__(
@@ -180,19 +179,19 @@ class TrialRun:
         self._store, self._checkpoint_every_s = store, checkpoint_every_s
         self._last: dict[str, Any] = {}
         self._step: int | None = None
-        self._until: int | None = None  # what the objective was told
-        self._save: Callable[[Path], object] | None = None  # that the newest report offered, and nobody has called
+        self._until: int | None = None  # what ``until`` last returned to the objective
+        self._save: Callable[[Path], object] | None = None  # offered by the newest report, and not called yet
         self._saved: Mapping[str, Any] | None = None  # the checkpoint of the newest report, to go with the end
         self._verdict = Verdict.CONTINUE
         self._is_over = False
-        self._trial: ObjectiveTrial | None = None  # of an objective that makes its own space
+        self._trial: ObjectiveTrial | None = None  # of an objective that defines its own space
 
     @property
     def elapsed_s(self) -> float:
         return time.monotonic() - self._begin
 
     def __call__(self) -> EndTrial:
-        """Call the objective and say how it ended; nothing that it raises, but for SystemExit and Ctrl-C, comes out."""
+        """Call the objective and return how it ended; of what it raises, only SystemExit and Ctrl-C get through."""
         token = _current.set(self)
         _under_way.add(self)
         begin = time.perf_counter()
@@ -225,12 +224,12 @@ class TrialRun:
         return Saving(self.assignment, self._store, self._checkpoint_every_s)
 
     def until(self) -> int | None:
-        """The first step that will be looked at."""
+        """See the function ``until``."""
         self._until = self._reporter.next_step
         return self._until
 
     def report(self, metrics: dict[str, Any], step: int | None = None) -> None:
-        """Send a report: metrics by name, among them what an ``Offer`` holds."""
+        """Send a report: metrics by name, and among them the arguments that become an ``Offer``."""
         offer = _NO_OFFER
         if not NAMES.isdisjoint(metrics):
             offer = offered(**{name: metrics.pop(name) for name in NAMES if name in metrics})
@@ -253,7 +252,7 @@ class TrialRun:
             raise TrialStopped(f"trial {self.assignment.number} was stopped at step {step}")
 
     def _save_if_wanted(self, step: int, *, always: bool) -> None:
-        """Save the checkpoint of the newest report if somebody wants it now; otherwise it may still be wanted at the end."""
+        """Save the checkpoint of the newest report if it is needed now; otherwise it may still be needed at the end."""
         assert self._save is not None
         is_last = self._verdict.is_final
         is_wanted = always or self._verdict is Verdict.PAUSE or self._reporter.is_last_call or self.saving.is_due
@@ -262,18 +261,18 @@ class TrialRun:
         record = self._saved_now(step, self._save)
         self._save = None
         if record is not None and is_last:
-            self._saved = record  # one transaction with the end
+            self._saved = record  # journalled in one transaction with the end
         elif record is not None:
             self._reporter.keep(step, record)
 
     def _save_at_end(self, metrics: Mapping[str, Any]) -> None:
-        """Save the last checkpoint, if nobody has yet, and this trial is good enough."""
+        """Save the last checkpoint if it is not saved yet and the optimizer wants it."""
         save, self._save = self._save, None
         if save is not None and self._step is not None and self._reporter.offer(metrics):
             self._saved = self._saved_now(self._step, save)
 
     def _saved_now(self, step: int, save: Callable[[Path], object]) -> Mapping[str, Any] | None:
-        """The record of the checkpoint; while the disk is full, this trial waits.
+        """Save a checkpoint and return its record; while the disk is full, the trial waits.
 
         Raises:
             TrialStopped: the study has stopped meanwhile.
@@ -309,7 +308,7 @@ class TrialRun:
         try:
             returned = self._returned()
             while self._was_only_a_stretch(returned):
-                self._step = None  # it may begin anew, or where a checkpoint of its own stands
+                self._step = None  # it may start over, or resume from its own checkpoint
                 returned = self._returned()
             if self._verdict in (Verdict.STOP, Verdict.PAUSE):
                 return self._stopped()
@@ -327,8 +326,8 @@ class TrialRun:
             return Status.FAILED, self._last, _failure(error)
 
     def _returned(self) -> dict[str, Any]:
-        """What the objective returns."""
-        # It gets a dict of its own: what it does to it must not reach the journal or the next attempt.
+        """Call the objective, again if it returned after one stretch, and return its metrics."""
+        # It gets a copy: its changes must not reach the journal or the next attempt.
         result = self._call(self._argument())
         if result is None and not self._last:
             hint = "; where it calls tune.report, write hpo.report" if "ray.tune" in sys.modules else ""
@@ -338,7 +337,7 @@ class TrialRun:
         return {} if result is None else self.rules.named(result)
 
     def _argument(self) -> Any:
-        """What the objective is called with."""
+        """The argument of the objective."""
         assignment = self.assignment
         if assignment.domains is None:
             return copied(assignment.config)
@@ -350,7 +349,7 @@ class TrialRun:
         self.report(self.rules.named(value), step)
 
     def _was_only_a_stretch(self, returned: Mapping[str, Any]) -> bool:
-        """Whether the objective is to be called again: it asked until when, returned what it had reached, and may go on."""
+        """Whether to call the objective again: it trained up to the step that ``until`` gave, returned, and may go on."""
         if self._until is None or not returned or (self._step is not None and self._step >= self._until):
             return False
         self.report(dict(returned), self._until)
@@ -358,7 +357,7 @@ class TrialRun:
         return self._verdict is Verdict.CONTINUE and self._reporter.next_step is not None
 
     def _stopped(self) -> tuple[Status, dict[str, Any], _Failure | None]:
-        """The trial was stopped, set aside, or has gone on after its last step."""
+        """The end of a trial that was stopped or paused, or that reported after its last step."""
         if self._verdict is Verdict.PAUSE:
             return Status.PAUSED, {}, None
         if self._verdict is Verdict.COMPLETE:
@@ -372,7 +371,7 @@ class TrialRun:
         return result
 
     def _drain(self, generator: Iterator[Any]) -> Any:
-        """Every yielded value is a report; what the generator returns is the result."""
+        """Run a generator objective: each yielded value is a report, and its return value is the result."""
         try:
             while True:
                 try:
@@ -385,7 +384,7 @@ class TrialRun:
 
 
 def timed_out(number: int, attempt: int, limit: float, started_at: float) -> EndTrial:
-    """How a trial ends that ran longer than ``trial_timeout_s``."""
+    """The end of a trial that ran longer than ``trial_timeout_s``."""
     text = f"the trial ran longer than trial_timeout_s={limit:g}"
     return EndTrial(
         number=number,
@@ -400,7 +399,7 @@ def timed_out(number: int, attempt: int, limit: float, started_at: float) -> End
 
 
 def copied(value: Any) -> Any:
-    """Dicts and lists copied, all the rest shared: deep enough to protect a configuration, cheap enough for each trial."""
+    """A copy of nested dicts and lists that shares all other objects: it protects a configuration, and is cheap."""
     if isinstance(value, dict):
         return {key: copied(child) for key, child in value.items()}
     if isinstance(value, list):
@@ -409,14 +408,14 @@ def copied(value: Any) -> Any:
 
 
 class _Failure(NamedTuple):
-    """Why an objective failed: a traceback, and its point in one line."""
+    """Why an objective failed: the traceback, and a summary in one line."""
 
     text: str
     reason: str
 
 
 def _failure(error: BaseException) -> _Failure:
-    """The traceback from the objective on, without our own frames, shortened in the middle."""
+    """The failure for an exception; its traceback omits our own frames, and is shortened in the middle."""
     tb = error.__traceback__
     while tb is not None and tb.tb_frame.f_globals.get("__name__") == __name__:
         tb = tb.tb_next
@@ -432,7 +431,7 @@ def _failure(error: BaseException) -> _Failure:
 
 
 def reason_of(error: BaseException) -> str:
-    """An exception in one line: its type, and the first line of its message that says something."""
+    """An exception in one line: its type, and the first non-empty line of its message."""
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     name = type(error).__name__
     return cut(f"{name}: {line}" if line else name, MAX_REASON_CHARS)

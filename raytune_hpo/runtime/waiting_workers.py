@@ -1,19 +1,19 @@
-"""Workers that wait for something to do, on an event loop."""
+"""Long polling: workers that wait for a trial, on an event loop."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 
-WAIT_S = 10.0  # then a worker is sent back to ask again, so that a lost reply costs no more than this
+WAIT_S = 10.0  # then a worker is told to ask again, so that a lost reply costs no more than this
 
 
 class WaitingWorkers:
-    """Workers without work, in the order in which they came; each waits once.
+    """Idle workers, in the order in which they began to wait; each waits in one call only.
 
     Attributes:
-        changes: counts what may have made work; a worker that asked before a change asks again instead of waiting.
-        changed: set whenever someone comes or there is a change, for whoever makes work.
+        changes: counts events that may have made a trial available; a worker that asked before one asks again.
+        changed: set whenever a worker begins to wait or there is a change; the prefetcher waits for it.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class WaitingWorkers:
         return len(self._waiting)
 
     async def wakings(self, worker: str, seen: int, wait_s: float = WAIT_S) -> AsyncIterator[None]:
-        """Yields whenever there may be something to do; ends after ``wait_s``, or when the worker is dismissed.
+        """Yield whenever a trial may be available; end after ``wait_s``, or when the worker is dismissed.
 
         Args:
             seen: ``changes`` as it was before the worker asked in vain.
@@ -51,16 +51,16 @@ class WaitingWorkers:
                 del self._waiting[worker]
 
     def wake(self, count: int | None = None) -> None:
-        """Let all of them ask again, or those ``count`` that have waited longest."""
+        """Have all waiting workers ask again, or the ``count`` that have waited longest."""
         woken = list(self._waiting)[:count]
         for worker in woken:
             self._answer(worker, True)
-        if count is None or len(woken) < count:  # someone may be asking right now, and be told that there is nothing
+        if count is None or len(woken) < count:  # a worker may be asking right now, and get nothing
             self.changes += 1
         self.changed.set()
 
     def dismiss(self, worker: str) -> None:
-        """The worker does not wait any more."""
+        """End a worker's wait."""
         if worker in self._waiting:
             self._answer(worker, False)
 

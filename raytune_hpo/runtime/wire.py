@@ -1,7 +1,7 @@
 """Messages between processes, as plain tuples: several times cheaper to pickle than the records they stand for.
 
-One pair of functions for each message knows the places of its row. Times are not sent: the optimizer's clock stamps what
-arrives.
+One pair of functions packs and unpacks each kind of message. Timestamps are not sent: the optimizer's clock sets them on
+arrival.
 """
 
 from __future__ import annotations

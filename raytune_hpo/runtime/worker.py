@@ -17,20 +17,20 @@ from raytune_hpo.runtime.trial_run import Objective, TrialRun
 from raytune_hpo.runtime.wire import ReportRow
 
 LEASE_S = 0.25  # a lease holds about this much work: short enough to lose, long enough to hide a round trip
-LONG_S = 0.05  # trials that take longer are handed out one at a time: a round trip is nothing to them
+LONG_S = 0.05  # trials that take longer are handed out one at a time: a round trip is negligible for them
 MAX_LEASE = 512
 
 
 class Channel(Protocol):
-    """How a worker reaches the optimizer. Every call may be repeated by whoever carries it."""
+    """A worker's connection to the optimizer. The transport may repeat every call."""
 
     def exchange(
         self, worker: str, ended: Sequence[EndTrial], returned: Sequence[int], limit: int, holding: Sequence[int]
     ) -> Lease:
         """Tell how trials ended, give back others, and ask for up to ``limit`` new ones.
 
-        A worker that is ``holding`` no trials waits while there is nothing to do yet, but not for ever: an empty lease
-        that is not over means ask again.
+        A worker that is ``holding`` no trials waits for some, but not for ever: an empty lease that is not over means that
+        it should ask again.
         """
         ...
 
@@ -39,11 +39,11 @@ class Channel(Protocol):
         ...
 
     def keep(self, number: int, attempt: int, step: int, checkpoint: Mapping[str, Any]) -> Answer:
-        """Say that a running trial has saved a checkpoint of a step that it has reported."""
+        """Tell that a running trial has saved a checkpoint of a step that it has reported."""
         ...
 
     def draw(self, number: int, attempt: int, name: str, domain: Mapping[str, Any]) -> Parameter:
-        """What a parameter is in a running trial whose objective asks for it."""
+        """Ask for the value of a parameter of a running trial."""
         ...
 
     def offer(self, number: int, attempt: int, metrics: Mapping[str, Any]) -> bool:
@@ -51,7 +51,7 @@ class Channel(Protocol):
         ...
 
     def hold(self, number: int) -> bool:
-        """Say that a trial waits for room on a full disk, so that nothing new is handed out; whether the study goes on."""
+        """Tell that a trial waits for room on a full disk, so that no more are handed out; whether the study goes on."""
         ...
 
 
@@ -62,7 +62,7 @@ class Worker:
         store, checkpoint_every_s: see ``Saving``.
 
     Attributes:
-        run: the trial that runs now, for whoever watches over its time; None between trials.
+        run: the current trial, for the thread that enforces time limits; None between trials.
     """
 
     def __init__(
@@ -87,8 +87,8 @@ class Worker:
     def loop(self) -> None:
         """Work until the study is over.
 
-        Several trials in a lease mean that they are short, and that the sampler needs no results. Then the next lease is
-        asked for while the worker is busy with this one, and the results of the one before are told in the same breath.
+        Several trials in a lease mean that they are short, and that the sampler needs no results. Then the worker asks for
+        the next lease while it runs this one, and tells the results of the previous one in the same call.
         """
         lease, ended, returned = Lease(), list[EndTrial](), list[int]()
         with ThreadPoolExecutor(1, thread_name_prefix="raytune_hpo-ahead") as aside:
@@ -109,7 +109,7 @@ class Worker:
         return self._channel.exchange(self.name, ended, returned, self._limit, holding)
 
     def _work(self, assignments: Sequence[Assignment]) -> tuple[list[EndTrial], list[int]]:
-        """Run the lease's trials; what is not begun after twice the time that was meant goes back."""
+        """Run the lease's trials; those not begun after twice the intended time of a lease are returned."""
         begin = time.perf_counter()
         ended: list[EndTrial] = []
         for index, assignment in enumerate(assignments):
@@ -119,7 +119,7 @@ class Worker:
                 return ended, [a.number for a in assignments[index:]]
             ended.append(self._run(assignment))
         # As many trials next time as fill a lease at this speed, but no more than twice as many as before: a few quick
-        # trials may be chance, and what a long lease holds too much has to go back.
+        # trials may be chance, and a lease that is too long has to be returned in part.
         trial_s = (time.perf_counter() - begin) / len(assignments)
         fitting = int(LEASE_S / max(trial_s, 1e-9)) if trial_s <= LONG_S else 1
         self._limit = max(1, min(fitting, 2 * self._limit, self._max_lease))
@@ -137,13 +137,13 @@ class Worker:
 
 
 class BufferedReporter:
-    """Sends a trial's reports, waiting for an answer only where there may be a verdict.
+    """Sends a trial's reports, and waits for an answer only at steps at which a verdict is possible.
 
     The others are collected for at most FLUSH_S and sent from another thread.
 
     Attributes:
         is_closed: whether the trial has ended.
-        is_last_call: see Reporter; heard once, and until a checkpoint is kept.
+        is_last_call: see Reporter; set by the first answer that says so, and until a checkpoint is saved.
     """
 
     def __init__(self, channel: Channel, assignment: Assignment, flushing: Flushing) -> None:
@@ -156,7 +156,7 @@ class BufferedReporter:
         self.is_last_call = False
         self._error: BaseException | None = None
         self._lock = threading.RLock()  # held while sending, so that reports stay in order
-        self._is_due = False  # whether what is collected will be sent by itself
+        self._is_due = False  # whether the flushing thread will send the buffer
 
     @property
     def next_step(self) -> int | None:
@@ -194,7 +194,7 @@ class BufferedReporter:
         return self._channel.hold(self._assignment.number)
 
     def close(self) -> None:
-        """Send what is left; the trial has ended."""
+        """Send the rest of the buffer; the trial has ended."""
         with self._lock:
             self.is_closed = True
             self._flush()
@@ -213,10 +213,10 @@ class BufferedReporter:
             self._verdict = answer.verdict
 
     def flush_late(self) -> None:
-        """Send what has been collected for long enough."""
+        """Send the buffer, if it is due."""
         with self._lock:
             self._is_due = False
             try:
                 self._flush()
-            except BaseException as error:  # raised at the next report, in the thread that can do something about it
+            except BaseException as error:  # raised at the next report, in the trial's own thread
                 self._error = error

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.arrays import Array
-from raytune_hpo.numerics.axes import Axis, is_among, row_keys
+from raytune_hpo.numerics.axes import Axes, is_among, row_keys
 from raytune_hpo.numerics.quasi import sobol
 from raytune_hpo.space import Space
 from raytune_hpo.space.axis import axis_of
+from raytune_hpo.space.coding import CodedAlike
 from raytune_hpo.trial import Trial
 
 _SOBOL_BATCH = 64
@@ -29,17 +30,15 @@ class Cube:
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self.axes: tuple[Axis, ...] = tuple(axis_of(column.domain) for column in space.columns)
+        self.axes = Axes(axis_of(column.domain) for column in space.columns)
 
     def proper(self, X: Array) -> Array:
         """Any rows as proper ones: snapped to cells, NaN where not active."""
         X = np.clip(X, 0.0, 1.0)
         if (listing := self.space.candidates) is not None:
             return listing.unit[listing.nearest(np.where(self.space.active(X), X, np.nan))]
-        for j in self._celled:
-            domain = self.space.columns[j].domain
-            known = ~np.isnan(X[:, j])
-            X[known, j] = domain.units(domain.codes(X[known, j]))
+        for alike in self._celled:
+            alike.snap(X)
         if self.space.is_conditional:
             X[~self.space.active(X)] = np.nan
         return X
@@ -47,9 +46,8 @@ class Cube:
     def settled(self, X: Array) -> Array:
         """Proper rows as they come back from configurations: coordinates of a real axis may differ in their last digits."""
         X = np.array(X)
-        for j, column in enumerate(self.space.columns):
-            known = ~np.isnan(X[:, j])
-            X[known, j] = column.domain.units(column.domain.codes(X[known, j]))
+        for alike in self.space.coding.groups:
+            alike.snap(X)
         return X
 
     def draw(self, n: int, rng: np.random.Generator) -> Array:
@@ -132,5 +130,6 @@ class Cube:
         return self.space.decode(x[None, :])[0]
 
     @cached_property
-    def _celled(self) -> tuple[int, ...]:
-        return tuple(j for j, column in enumerate(self.space.columns) if column.domain.size is not None)
+    def _celled(self) -> Sequence[CodedAlike]:
+        """The columns that have cells."""
+        return [alike for alike in self.space.coding.groups if alike.domain.size is not None]

@@ -44,7 +44,6 @@ _NUM_FANTASIES = 8
 _WIDE = 30  # trials, while the volume counts as far as the worst of them; after as many more it does no longer
 _NUM_NORMALS = 64  # of an expectation without a closed form
 _LEAST_SUCCESS = 0.02  # where a model is sure of failure: one worker that was lost must not close a region
-_CHUNK = 1024  # rows that are looked at together
 
 Fit = Callable[[Array, Array, int], Array]  # theta (d + 2,) of scores y (n,) at rows X (n, d), and n of the history
 
@@ -130,11 +129,6 @@ class GoalModels:
         else:
             improvements = self._scalarised(means, turn)
         return FrontAcquisition(models, improvements, bounds)
-
-    def values(self, acquisition: FrontAcquisition, rows: Array) -> Array:
-        """Of many rows (k, d), some at a time."""
-        chunks = [rows[at : at + _CHUNK] for at in range(0, len(rows), _CHUNK)]
-        return np.concatenate([acquisition.values(self.embedding(chunk)) for chunk in chunks])
 
     # -------------------------------------------------------------------------------------------- what is modelled
 

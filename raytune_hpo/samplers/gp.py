@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import ClassVar, NamedTuple, TypeVar
@@ -25,8 +25,9 @@ from raytune_hpo.numerics.acquisition import (
     MeanAcquisition,
     Predictor,
     averaged,
+    values_at,
 )
-from raytune_hpo.numerics.axes import row_keys
+from raytune_hpo.numerics.axes import KnownRows
 from raytune_hpo.numerics.beliefs import Leaning
 from raytune_hpo.numerics.cached_predictions import CachedPredictions
 from raytune_hpo.numerics.cokriging import Cokriging, Correction
@@ -46,7 +47,7 @@ from raytune_hpo.samplers.features import FeaturedEmbedding
 from raytune_hpo.samplers.goal_models import GoalModels, ThetaMemos, front_first
 from raytune_hpo.samplers.history import Memo, Observed, Training, last_due, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
-from raytune_hpo.samplers.sources import SourcedEmbedding, most_probable
+from raytune_hpo.samplers.sources import Anchors, SourcedEmbedding, most_probable
 from raytune_hpo.samplers.supply import Pending, Searches, Stage
 from raytune_hpo.space import Space
 
@@ -81,21 +82,27 @@ class _Fit(NamedTuple):
     transform: str
 
 
-class _Found(NamedTuple):
+@dataclass(frozen=True)
+class _Found:
     """What a search has found.
 
     Attributes:
         training: what the posterior has learned from.
         best: the best loss, by the posterior's means.
         ranked: rows, the best first.
-        shortlist: the same under the posterior.
+        Z: (m, q) their features.
     """
 
     posterior: Posterior
     training: Training
     best: float
     ranked: Ranked
-    shortlist: Shortlist
+    Z: Array
+
+    @cached_property
+    def shortlist(self) -> Shortlist:
+        """The rows under the posterior, once a further suggestion is taken from them."""
+        return Shortlist(self.posterior, self.Z)
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ class GP(ModelBased):
     """
 
     traits: ClassVar[Traits] = replace(
-        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, recalls=True, version=4
+        ModelBased.traits, multi_goal=True, constraints=True, in_batches=True, recalls=True, version=5
     )
 
     def __init__(
@@ -189,18 +196,15 @@ class GP(ModelBased):
         if len(self._goals) > 1 or self._constraints:
             return self._of_goals(observed, running, rng)
         training = self._training(observed)
-        posteriors, known, listed = (
-            self._posteriors(observed, training),
-            np.concatenate([observed.X, running]),
-            self._cube.listed,
-        )
+        posteriors = self._posteriors(observed, training)
+        known, listed = np.concatenate([observed.X, running]), self._cube.listed
         if self._has_one_model and isinstance(posterior := posteriors[0], Posterior):
             return self._with_fantasies(posterior, training, known, running, rng)
         bests = [float(posterior.means.min()) for posterior in posteriors]
         posteriors = [posterior.fantasised(self._embedding(running)) for posterior in posteriors]
         if self.acquisition == "thompson":
             if listed is None:
-                candidates = self._candidates(training, _MOST_SAMPLED // 2, _MOST_SAMPLED // 2, rng)
+                candidates = self._candidates(training.best(_PARENTS), _MOST_SAMPLED // 2, _MOST_SAMPLED // 2, rng)
             else:
                 candidates = listed[self._cube.untried(known)]
             # In the order of one sample of the loss. (Thompson, Biometrika 25, 1933)
@@ -209,7 +213,7 @@ class GP(ModelBased):
             return Ranked.of(some, -posterior.draw(self._embedding(some), rng))
         believed = self._leaning(training, len(known))
         if listed is None:
-            candidates = self._candidates(training, _DRAWN, _NEAR, rng)
+            candidates = self._candidates(training.best(_PARENTS), _DRAWN, _NEAR, rng)
             searched = partial(self._searched, candidates, known, running, believed)
         else:
             searched = partial(self._looked_up, posteriors, listed, self._cube.untried(known), believed)
@@ -236,7 +240,7 @@ class GP(ModelBased):
         X = found.ranked.X
         scores = averaged(self.acquisition, outlook.means, outlook.sd, best, self._noise(found.posterior))
         scores = self._leaning(found.training, len(observed) + len(running))(scores, X)
-        taken = set(row_keys(np.concatenate([ended, running])))
+        taken = KnownRows(np.concatenate([ended, running]))
         scores[self._is_taken(X, taken, self._kept_apart(found.posterior, running))] = -np.inf
         return Ranked.of(X, scores, _RETURNED)
 
@@ -256,8 +260,7 @@ class GP(ModelBased):
         known = np.concatenate([observed.X, stage.running])
         ranked = self._with_fantasies(posterior, training, known, stage.running, rng, _LISTED)
         ranked = Ranked(self._cube.settled(ranked.X), ranked.scores)  # to be known again once they run
-        shortlist = Shortlist(posterior, self._embedding(ranked.X))
-        return _Found(posterior, training, float(posterior.means.min()), ranked, shortlist)
+        return _Found(posterior, training, float(posterior.means.min()), ranked, self._embedding(ranked.X))
 
     def _with_fantasies(
         self,
@@ -274,7 +277,7 @@ class GP(ModelBased):
         )
         best, noise = float(posterior.means.min()), self._noise(posterior)
         acquisition = FantasyAcquisition(fantasies, best, self.acquisition, noise)
-        candidates = self._candidates(training, _DRAWN, _NEAR, rng)
+        candidates = self._candidates(training.best(_PARENTS), _DRAWN, _NEAR, rng)
         believed = self._leaning(training, len(known))
         return self._searched(candidates, known, self._kept_apart(posterior, running), believed, acquisition, most)
 
@@ -312,7 +315,8 @@ class GP(ModelBased):
         if observed.curves is not None:
             return self._cokriged(observed)
         Z, owner = self._embedding(training.X), self._embedding.owner
-        return [Posterior.of(theta, Z, owner, training.y) for theta in self._fit(observed).thetas]
+        posterior_of = self._anchors.posterior if self.sources else Posterior.of
+        return [posterior_of(theta, Z, owner, training.y) for theta in self._fit(observed).thetas]
 
     def _fit(self, observed: Observed) -> _Fit:
         """What was fitted to the newest prefix that is due."""
@@ -360,10 +364,8 @@ class GP(ModelBased):
         theta = most_probable(Z, owner, y, self._prior_of, 0 if self.marginalize == "slice" else len(self.sources))
         if self.marginalize != "slice":
             return theta[None, :]
-        rng = derive(self._seed, stream, n)
-        return slice_samples(
-            gaussian.log_density(Z, owner, y, prior), theta, np.minimum(prior.sd, 1.0), _NUM_SLICES, rng
-        )
+        density, rng = gaussian.log_density(Z, owner, y, prior), derive(self._seed, stream, n)
+        return slice_samples(density, theta, np.minimum(prior.sd, 1.0), _NUM_SLICES, rng)
 
     @cached_property
     def _prior(self) -> gaussian.Prior:
@@ -429,11 +431,10 @@ class GP(ModelBased):
         known, listed = np.concatenate([observed.X, running]), self._cube.listed
         if listed is not None:
             rows = listed[self._cube.untried(known)]
-            return Ranked.of(rows, self._models.values(acquisition, rows), _RETURNED)
+            return Ranked.of(rows, values_at(acquisition, self._embedding, rows), _RETURNED)
         order = front_first(observed)
         best = np.argsort(order, kind="stable")[: max(_PARENTS, int((order == 0).sum()))]
-        near = perturbed(filled(observed.X[best], rng), _NEAR, self._cube.axes, rng, most=_MOST_CHANGED)
-        candidates = np.concatenate([self._cube.scattered(_DRAWN, rng), self._cube.proper(near)])
+        candidates = self._candidates(observed.X[best], _DRAWN, _NEAR, rng)
         believed = self._leaning(None, len(known))
         return self._searched(candidates, known, running, believed, acquisition)  # kept apart, noise or not
 
@@ -460,6 +461,10 @@ class GP(ModelBased):
         return SourcedEmbedding(embedding, self.sources) if self.sources else embedding
 
     @cached_property
+    def _anchors(self) -> Anchors:
+        return Anchors.of(self._cube, self._embedding, len(self.sources), derive(self._seed, "gp/anchors"))
+
+    @cached_property
     def _listed_features(self) -> Array:
         """The features of all rows that the space is restricted to."""
         assert self._cube.listed is not None
@@ -467,12 +472,10 @@ class GP(ModelBased):
 
     # -------------------------------------------------------------------------------------------- the acquisition
 
-    def _candidates(self, training: Training, num_drawn: int, num_near: int, rng: np.random.Generator) -> Array:
-        """Proper rows from the prior and, after those, near the best trials; they may break constraints."""
-        cube = self._cube
-        parents = filled(training.X[np.argsort(training.y, kind="stable")[:_PARENTS]], rng)
-        near = cube.proper(perturbed(parents, num_near, cube.axes, rng, most=_MOST_CHANGED))
-        return np.concatenate([cube.scattered(num_drawn, rng), near])
+    def _candidates(self, best: Array, num_drawn: int, num_near: int, rng: np.random.Generator) -> Array:
+        """Proper rows from the prior and, after those, near the best rows; they may break constraints."""
+        near = perturbed(filled(best, rng), num_near, self._cube.axes, rng, most=_MOST_CHANGED)
+        return np.concatenate([self._cube.scattered(num_drawn, rng), self._cube.proper(near)])
 
     def _looked_up(
         self,
@@ -521,12 +524,12 @@ class GP(ModelBased):
 
     def _objective(self, acquisition: Acquisition, known: Array, apart: Array, believed: Leaning) -> Objective:
         """The acquisition function, -inf where a row is taken."""
-        embedding, seen = self._embedding, set(row_keys(known))
+        embedding, seen = self._embedding, KnownRows(known)
 
         # The values are -inf at taken rows, the gradients know nothing of it: L-BFGS follows the smooth function
         # underneath, and where it ends too close to a taken row, ``maximised`` keeps the row that it began at.
         def values(X: Array) -> Array:
-            value = believed(acquisition.values(embedding(X)), X)
+            value = believed(values_at(acquisition, embedding, X), X)
             return np.where(self._is_taken(X, seen, apart), -np.inf, value)
 
         def values_and_gradients(X: Array) -> tuple[Array, Array]:
@@ -544,9 +547,9 @@ class GP(ModelBased):
             exponent *= beliefs.credibility(training.X, training.losses)
         return Leaning(beliefs, exponent, is_log)
 
-    def _is_taken(self, X: Array, known: Set[bytes], apart: Array) -> Array:
+    def _is_taken(self, X: Array, known: KnownRows, apart: Array) -> Array:
         """Which rows (n,) have been tried, are running, or lie close to some that are to be kept apart from."""
-        taken = np.array([key in known for key in row_keys(X)], dtype=bool)
+        taken = known.among(X)
         return taken | crowded(self._cube.axes, X, apart) if len(apart) else taken
 
     def _by_front(

@@ -103,6 +103,10 @@ class Training(NamedTuple):
     y: Array
     losses: Array
 
+    def best(self, most: int) -> Array:
+        """The rows of the best trials, the best first."""
+        return self.X[np.argsort(self.y, kind="stable")[:most]]
+
 
 class _Note(NamedTuple):
     """What is noted of a trial: its row, configuration, losses, the losses (k, m) at k steps, whether it completed, by how

@@ -65,7 +65,7 @@ class HyperTune(GP):
             min_completed < 1.
     """
 
-    traits: ClassVar[Traits] = replace(ModelBased.traits, version=3)  # the ensemble is one of one goal
+    traits: ClassVar[Traits] = replace(ModelBased.traits, version=4)  # the ensemble is one of one goal
 
     def __init__(
         self,

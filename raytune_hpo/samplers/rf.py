@@ -29,6 +29,7 @@ from raytune_hpo.samplers.model_based import ModelBased, Ranked
 _DRAWN = 1000  # candidates from the prior
 _STARTS = 10  # local searches begin at this many of the best trials, and of the best candidates
 _STEPS = 6
+_MOST_ASKED = 100  # of the draws whether they meet the constraints
 _RETURNED = 64
 
 _ACQUISITIONS: Mapping[str, Callable[..., Array]] = {
@@ -86,7 +87,7 @@ class RF(ModelBased):
             random_share outside [0, 1).
     """
 
-    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True)
+    traits: ClassVar[Traits] = replace(ModelBased.traits, multi_goal=True, constraints=True, version=3)
 
     def __init__(
         self,
@@ -132,14 +133,15 @@ class RF(ModelBased):
             rows, values = listed[untried], self._acquired(mean[untried], variance[untried], best)
         else:
 
-            def acquired(X: Array) -> Array:  # a row that breaks a constraint is never the best, nor a way to the best
-                return np.where(self._cube.feasible(X), self._acquired(*forest.predict(X), best), -np.inf)
+            def acquired(X: Array) -> Array:
+                return self._acquired(*forest.predict(X), best)
 
             rows, values = self._searched(acquired, X[np.argsort(y, kind="stable")], rng)
             if len(running):  # what is too close to a running trial is not taken
                 values[crowded(self._cube.axes, rows, running)] = -np.inf
         mixed = rng.permutation(len(rows))  # so that a tie is broken by chance: forests are flat in places
-        return Ranked.of(rows[mixed], values[mixed], _RETURNED)
+        # Constraints are asked of one row after the other, from the best on: here of all, since few may meet them.
+        return Ranked.of(rows[mixed], values[mixed], None if self._cube.space.has_constraints else _RETURNED)
 
     def expect(self, observed: Observed, rows: Array) -> Array:
         """The losses (k,) that the forest expects at rows (k, d), in their own units."""
@@ -198,6 +200,9 @@ class RF(ModelBased):
     ) -> tuple[Array, Array]:
         """The rows met in draws from the space and in local searches, and their values. (Hutter et al. 2011, sect. 4.3)
 
+        A row that breaks a constraint is never the best, nor a way to the best. Constraints may take long, and are asked of
+        those rows alone that a search would begin at or move to; where one refused, the value is -inf.
+
         Args:
             acquired: values (n,) of rows (n, d), larger is better.
             incumbents: rows of the trials, the best first.
@@ -205,7 +210,7 @@ class RF(ModelBased):
         cube = self._cube
         drawn = cube.scattered(_DRAWN, rng)
         met, values = [drawn], [acquired(drawn)]
-        top = np.argsort(-values[0], kind="stable")[:_STARTS]
+        top = self._best_feasible(drawn, values[0])
         at = np.concatenate([incumbents[:_STARTS], drawn[top]])
         value = np.concatenate([acquired(incumbents[:_STARTS]), values[0][top]])
         for _ in range(_STEPS):
@@ -214,12 +219,42 @@ class RF(ModelBased):
             reached = acquired(rows)
             met.append(rows)
             values.append(reached)
-            best = _best_of_each(start, reached)
-            best = best[reached[best] > value[start[best]]]
+            best = self._best_feasible_of_each(start, rows, reached, value)
             if not len(best):
                 break
             at[start[best]], value[start[best]] = rows[best], reached[best]
         return np.concatenate(met), np.concatenate(values)
+
+    def _best_feasible(self, rows: Array, values: Array) -> Array:
+        """The positions of the ten best rows that meet the constraints; fewer where few of the best hundred do."""
+        found: list[int] = []
+        order = np.argsort(-values, kind="stable")[:_MOST_ASKED]
+        for start in range(0, len(order), _STARTS):
+            asked = order[start : start + _STARTS]
+            fits = self._cube.feasible(rows[asked])
+            values[asked[~fits]] = -np.inf
+            found += asked[fits].tolist()
+            if len(found) >= _STARTS:
+                break
+        return np.array(found[:_STARTS], dtype=np.intp)
+
+    def _best_feasible_of_each(self, start: Array, rows: Array, reached: Array, value: Array) -> Array:
+        """The position of the best row of each start that meets the constraints and is better than the start itself.
+
+        Args:
+            start: (n,) to which each of the rows belongs, and ``reached`` (n,) their values.
+            value: of the starts.
+        """
+        found, left = [np.empty(0, dtype=np.intp)], np.flatnonzero(reached > value[start])
+        while len(left):
+            asked = left[_best_of_each(start[left], reached[left])]
+            fits = self._cube.feasible(rows[asked])
+            reached[asked[~fits]] = -np.inf
+            found.append(asked[fits])
+            is_open = np.ones(len(value), dtype=bool)
+            is_open[start[asked[fits]]] = False
+            left = left[is_open[start[left]] & np.isfinite(reached[left])]
+        return np.concatenate(found)
 
 
 def _ranks(y: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Access: whose request it is, whether they may, and how often."""
+"""Access control: authentication by token, authorisation by role, and rate limits."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class RateLimit:
-    """At most so many events in so many seconds, for each key. Sans clock: the time comes in, in seconds."""
+    """A rate limit for each key: so many events in so many seconds. Reads no clock; callers pass the time in seconds."""
 
     def __init__(self, most: int, within_s: float) -> None:
         self._most, self._within_s = most, within_s
         self._events: dict[str, deque[float]] = {}
 
     def wait_s(self, key: str, now: float) -> float:
-        """How long to wait until another event is within the limit; 0 where it is now."""
+        """Seconds until another event is within the limit; 0 if it is within it now."""
         events = self._events.get(key)
         while events and events[0] <= now - self._within_s:
             events.popleft()
@@ -39,7 +39,7 @@ class RateLimit:
         return 0.0 if len(events) < self._most else events[0] + self._within_s - now
 
     def count(self, key: str, now: float) -> None:
-        """Another event has happened."""
+        """Count an event."""
         self._events.setdefault(key, deque()).append(now)
 
 
@@ -47,7 +47,7 @@ class Access:
     """Finds the token of a request, from its bearer header or its cookie.
 
     Args:
-        now: seconds on any even clock.
+        now: seconds on a monotonic clock.
     """
 
     def __init__(self, tokens: TokenStore, now: Callable[[], float], *, is_secure: bool = False) -> None:
@@ -59,13 +59,13 @@ class Access:
         self._link: tuple[str, float] | None = None
 
     def new_link_secret(self) -> str:
-        """The secret of a log-in link that is good once, and for a few minutes."""
+        """The secret of a log-in link, which is valid for one use and a few minutes."""
         secret = secrets.token_urlsafe(32)
         self._link = hashlib.sha256(secret.encode()).hexdigest(), self._now() + LINK_S
         return secret
 
     def log_in(self, secret: str, address: str) -> str:
-        """The value of a cookie, for the secret of a link or of a token.
+        """The value of the session cookie, in exchange for the secret of a link or of a token.
 
         Raises:
             Problem: it is neither, or was tried too often.
@@ -96,7 +96,7 @@ class Access:
             _check_same_site(connection, method)
         else:
             raise _no_token("a request has the header Authorization: Bearer TOKEN; there is none")
-        if token is None:  # whoever has one is let in, whatever others at the same address try
+        if token is None:  # only then: failed log-ins from the same address must not lock out holders of a token
             address = connection.client.host if connection.client else ""
             self._check_failures(address)
             raise self._failed(address, "the token is unknown or has expired; make one with raytune-hpo token create")
@@ -114,7 +114,7 @@ class Access:
         limit.count(token.id, self._now())
 
     def revoke(self, key: str) -> None:
-        """Let a token be valid no more.
+        """Revoke a token.
 
         Raises:
             Problem: there is none of this id, or no admin would be left.
@@ -146,7 +146,7 @@ def _too_many(wait_s: float, what: str) -> Problem:
 
 
 def _check_same_site(connection: HTTPConnection, method: str) -> None:
-    """A browser sends our cookie: was it a page of ours that asked?
+    """Check that a request with our cookie was sent by one of our own pages (no cross-site request forgery).
 
     Raises:
         Problem: it was not, or nothing says so where something would change.
@@ -163,10 +163,10 @@ def _check_same_site(connection: HTTPConnection, method: str) -> None:
 
 
 def check_role(token: Token, role: str, study: str | None) -> None:
-    """Whether a token may do what a role may, with a study.
+    """Check that a token grants a role, for a study if one is given.
 
     Raises:
-        Problem: it may not. A study that a token is not for does not exist, as far as its holder can tell.
+        Problem: it does not. A study outside the token's scope is answered like one that does not exist.
     """
     if study is not None and token.study is not None and token.study != study:
         raise Problem("not-found", f"there is no study {study!r} here")

@@ -1,4 +1,4 @@
-"""Answers, and those that are kept: a request with an idempotency key that comes again is answered as before."""
+"""Answers to requests, and the cache of answers by idempotency key: a repeated request gets its first answer again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_KEPT = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What is answered, as JSON."""
+    """An answer as JSON."""
 
     body: Any = None
     status: int = 200
@@ -35,7 +35,7 @@ class KeptAnswers:
         self._kept: dict[tuple[str, str, str], tuple[float, str, Answer | None]] = {}
 
     def begin(self, key: tuple[str, str, str], digest: str, now: float) -> Answer | None:
-        """The answer that was given to this request before; None: it is to be answered now.
+        """The answer that this request got before; None: it is new, and the caller must answer it and call ``end``.
 
         Raises:
             Problem: the key came with another body, or its answer is still being made.
@@ -53,7 +53,7 @@ class KeptAnswers:
         return answer
 
     def end(self, key: tuple[str, str, str], answer: Answer | None) -> None:
-        """Keep an answer; None: nothing came of it, so that it may be tried again."""
+        """Keep an answer; None: the request failed, so that it may be tried again."""
         if answer is None:
             self._kept.pop(key, None)
         elif key in self._kept:

@@ -1,4 +1,4 @@
-"""The ASGI application: the table of endpoints as routes, inside the guards."""
+"""The ASGI application: the routes of all endpoints, wrapped in the guards."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ENDPOINTS = (
 
 
 def application(service: Service, hosts: Collection[str], *, root_path: str = "") -> ASGIApp:
-    """The application of a service that answers to these values of Host."""
+    """The ASGI application of a service, which accepts these values of the Host header."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -61,7 +61,7 @@ def application(service: Service, hosts: Collection[str], *, root_path: str = ""
 
 
 def _route(path: str, endpoints: Sequence[Endpoint], service: Service) -> Route:
-    """The route of all methods of a resource, which carries the name of the first: whoever uses another hears of all."""
+    """One route for all methods of a resource, so that a 405 lists them all; it has the name of the first."""
     by_method = {endpoint.method: endpoint for endpoint in endpoints}
 
     async def answer(request: Request) -> Response:
@@ -72,7 +72,7 @@ def _route(path: str, endpoints: Sequence[Endpoint], service: Service) -> Route:
 
 
 def _description(root_path: str) -> Endpoint:
-    """The document of all endpoints, which is one itself."""
+    """The endpoint that serves the OpenAPI document."""
 
     async def answer(call: Call) -> Answer:
         return Answer(body=document(ENDPOINTS, root_path))
@@ -86,7 +86,7 @@ async def _health(request: Request) -> Response:
 
 
 async def _problem_page(request: Request) -> Response:
-    """What a kind of problem means: where the ``type`` of a problem leads to."""
+    """The page that explains a kind of problem; the ``type`` of a problem is its URL."""
     kind = KINDS.get(request.path_params["kind"])
     if kind is None:
         return problem_response(Problem("not-found", "there is no such kind of problem"), request)
@@ -94,7 +94,7 @@ async def _problem_page(request: Request) -> Response:
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:
-    """What Starlette refuses by itself, in our words."""
+    """Starlette's own HTTP errors, as problems."""
     assert isinstance(error, HTTPException)
     kind = "method-not-allowed" if error.status_code == 405 else "not-found"
     problem = Problem(kind, f"{request.method} is not answered here; see /v1/openapi.json", headers=error.headers)

@@ -1,4 +1,4 @@
-"""Bodies: JSON and forms from outside, read with limits and without leniency."""
+"""Reading of request bodies, JSON and forms, strictly and within limits of size and time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 @asynccontextmanager
 async def form_of(request: Request, limit: int) -> AsyncIterator[FormData]:
-    """What a form brings, files on the disk; gone when the context ends.
+    """The data of a form, its files on disk; a context manager, which deletes them at its end.
 
     Raises:
         Problem: it is too large, comes too slowly, or is no form.
@@ -99,7 +99,7 @@ def parse(raw: bytes) -> Any:
     """Strict JSON: UTF-8, no NaN, no key twice, not nested too deeply.
 
     Raises:
-        Problem: it is none.
+        Problem: it is not.
     """
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_doubles, parse_constant=_refuse_constant)
@@ -129,7 +129,7 @@ def _refuse_constant(word: str) -> Any:
 
 
 def _depth(value: Any) -> int:
-    """How deeply it is nested, without recursion."""
+    """The depth of nesting, computed without recursion."""
     level, deepest = [value], 0
     while level:
         deepest += 1

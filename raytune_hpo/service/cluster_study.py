@@ -1,4 +1,4 @@
-"""Studies on a Ray cluster, which have workers over HTTP beside their own: the optimizer is there, their leases are here."""
+"""Workers over HTTP for studies on a Ray cluster: the optimizer runs there, the leases of these workers are kept here."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _log = logging.getLogger("raytune_hpo")
 
 
 class ClusterStudy:
-    """One study whose optimizer is on a cluster, and whose journal is read here.
+    """A study whose optimizer runs on a Ray cluster, and whose journal is read here.
 
-    What it knows of trials is read from the journal: whatever the optimizer has told a worker was there before.
+    The state of trials is read from the journal, which is never behind: the optimizer journals facts before it replies.
 
     Args:
-        desk: where the optimizer is spoken to.
+        desk: the connection to the optimizer.
 
     Attributes:
-        workers: those over HTTP.
+        workers: the study's workers over HTTP.
     """
 
     def __init__(self, spec: StudySpec, desk: Desk, reads: ReadModel) -> None:
@@ -41,17 +41,17 @@ class ClusterStudy:
         return await self._reads.read(self.name, lambda fold: function(fold.ledger))
 
     async def open(self) -> None:
-        """Give whole new terms to the workers that have trials, and listen for those that fall silent."""
+        """Start the full term of the lease of each worker that has trials, and begin to watch for leases that expire."""
         self.workers.leases.find_again(await self._look(lambda ledger: list(ledger.owned)))
         self._time = asyncio.get_running_loop().create_task(self._keep_time())
 
     async def ended(self) -> None:
-        """Wait for the study's end, or for that of the listening."""
+        """Wait until the study ends, or until it is no longer watched."""
         assert self._time is not None
         await asyncio.wait([self._time])
 
     async def close(self) -> None:
-        """Listen no more. Trials that run go on at their workers; whoever opens the study here again hears of them."""
+        """Stop watching leases. Running trials go on; their workers are served again once the study is reopened."""
         if self._time is not None:
             self._time.cancel()
             await asyncio.gather(self._time, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Code: the best configuration as what goes into somebody's program, script or command line."""
+"""Code: the best configuration as Python, a script or command-line arguments, ready to copy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from raytune_hpo.service.models.script import script
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.trial import Trial
 
-# By the word in the address: what people call it, the name of the file, and its media type.
+# By the name in the URL: the label, the name of the file, and its media type.
 LANGUAGES: Mapping[str, tuple[str, str, str]] = {
     "sklearn": ("scikit-learn script", "best.py", "text/x-python"),
     "python": ("Python dict", "best_config.py", "text/x-python"),
@@ -28,7 +28,7 @@ LANGUAGES: Mapping[str, tuple[str, str, str]] = {
 
 
 def languages(model: ModelObjective | None) -> list[str]:
-    """The languages in which a study's best can be had: a script only where it is known what was trained."""
+    """The languages in which a study's best configuration is available; a script only for studies of models on tables."""
     return [name for name in LANGUAGES if model is not None or name != "sklearn"]
 
 
@@ -36,7 +36,7 @@ def code(fold: Fold, trial: Trial, language: str, model: ModelObjective | None) 
     """A trial's configuration in one of the languages.
 
     Raises:
-        Problem: there is no such code of this study.
+        Problem: this language is not available for the study.
     """
     goal = fold.ledger.spec.goals[0]
     about = f"{fold.name}, trial {trial.number}: {goal.metric} {number(trial.metrics[goal.metric])}"

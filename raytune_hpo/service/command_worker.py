@@ -23,10 +23,10 @@ _OWN = ("number", "attempt", "seed")
 
 
 def work(url: str, name: str, command: Sequence[str], *, say: Callable[[str], None], worker: str | None = None) -> int:
-    """Run trials of a study until it has ended; how many were run.
+    """Run trials of a study until it has ended, and return how many were run.
 
     Args:
-        say: told what happens, a line at a time.
+        say: called with each line of progress.
 
     Raises:
         SpecError: the command names what the trials do not have, or cannot be run.
@@ -36,7 +36,7 @@ def work(url: str, name: str, command: Sequence[str], *, say: Callable[[str], No
         while True:
             try:
                 trial = study.ask()
-            except StudyWaiting:  # which has waited
+            except StudyWaiting:  # no pause needed: ask has waited
                 continue
             except StudyEnded as ended:
                 say(str(ended))
@@ -46,7 +46,7 @@ def work(url: str, name: str, command: Sequence[str], *, say: Callable[[str], No
 
 
 def _run(study: RemoteStudy, trial: RemoteTrial, template: Template) -> str:
-    """Run a trial and tell how it ended; that in a word or two."""
+    """Run a trial, tell its result, and return a word or two on how it ended."""
     values = {**values_of(trial.config), **{name: getattr(trial, name) for name in _OWN}}
     template.check(values)
     begin = time.monotonic()
@@ -55,7 +55,7 @@ def _run(study: RemoteStudy, trial: RemoteTrial, template: Template) -> str:
             env = _environment(values, trial, Path(folder))
             job = Job(argv=template.filled(values), env=env)
             ran = run_program(job, is_unwanted=lambda: study.is_stopping(trial))
-    except ObjectiveError as error:  # a value that no command can be given
+    except ObjectiveError as error:  # a value that cannot be a command-line argument
         why = str(error)
         return _recorded(lambda: study.fail(trial, why))
     outcome = {"output": ran.stdout + ran.stderr, "duration_s": time.monotonic() - begin}
@@ -89,6 +89,6 @@ def _told(study: RemoteStudy, trial: RemoteTrial, ran: Ran, outcome: Mapping[str
 
 
 def _environment(values: Mapping[str, Any], trial: RemoteTrial, folder: Path) -> dict[str, str]:
-    """The parameters as ``HPO_<name>``; the token is none of the command's business."""
+    """The environment of the command: parameters as ``HPO_<name>``, and no token."""
     base = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
     return {**environment(values, trial.config, folder, base), "HPO_TRIAL": str(trial.number)}

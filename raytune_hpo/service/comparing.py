@@ -1,4 +1,4 @@
-"""Comparing studies: how the best of each came about, by trials and by running time, and what each of them searches."""
+"""Comparison of studies: the best value of each over trials and over running time, and the space that each searches."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _OPTIONS = 8  # of a choice that are named
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """Where a study stands, in its first goal.
+    """A study in a comparison, by its first goal.
 
     Attributes:
         best, best_number: the best value, and the trial that has it; None where none has completed.
         by_trials: (how many trials had finished or paused, the best value by then), where it changed.
         by_time: the same with the running time in seconds.
-        length, elapsed_s: where the two lines end.
-        parameters: what is searched, in words, by the parameters' names.
+        length, elapsed_s: where the two curves end.
+        parameters: the domain of each parameter in words, by name.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Standing:
 
 
 def standing(fold: Fold, now: float) -> Standing:
-    """Where a study stands at a moment, in epoch seconds."""
+    """The standing of a study at a time in epoch seconds."""
     ledger, spec = fold.ledger, fold.ledger.spec
     goal, best = spec.goals[0], ledger.best[0]
     improved = [(at, float(trial.metrics[goal.metric])) for at, trial in ledger.improved[0]]
@@ -80,14 +80,14 @@ def standing(fold: Fold, now: float) -> Standing:
 
 
 def leader(standings: Sequence[Standing]) -> Standing | None:
-    """The study whose best is the best of all; None where they have no goal in common, or no result."""
+    """The study with the best value of all; None if the studies have no goal in common, or none has a result."""
     goals = {(standing.goal.metric, standing.goal.mode) for standing in standings}
     with_best = [(standing.goal.loss(standing.best), standing) for standing in standings if standing.best is not None]
     return min(with_best, key=lambda pair: pair[0])[1] if len(goals) == 1 and with_best else None
 
 
 def in_words(domain: Domain) -> str:
-    """What a parameter may be."""
+    """A parameter's domain in words."""
     if isinstance(domain, (Float, Int)):
         step = f", step {number(domain.step)}" if domain.step not in (None, 1) else ""
         return f"{number(domain.lo)} to {number(domain.hi)}{step}{', log' if domain.log else ''}"

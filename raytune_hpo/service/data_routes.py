@@ -1,4 +1,4 @@
-"""Routes for what the service measures by itself: tables, models, installed objectives."""
+"""Routes for tables, models and installed objectives: what studies need whose trials the service runs itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LONGEST = 100
 
 
 async def estimators(call: Call) -> Answer:
-    """The models, by task, and the scores by which they may be judged."""
+    """The models and the scores, by task."""
     tasks = ("classification", "regression")
     items = {e.name: e.record() for task in tasks for e in estimators_of(task)}
     scores = [{"name": s.name, "mode": s.mode, "task": s.task} for task in tasks for s in scores_of(task)]
@@ -41,7 +41,7 @@ async def objectives(call: Call) -> Answer:
 
 
 def _objective(name: str, call: Call) -> dict[str, Any]:
-    """An objective in a line; one that cannot be loaded says why not."""
+    """An objective in the list; the error instead, if it cannot be loaded."""
     try:
         found = installed.load(name, call.service.studies.folder)
     except HpoError as error:
@@ -64,7 +64,7 @@ async def add_dataset(call: Call) -> Answer:
 
 
 async def uploaded_table(tables: Tables, file: object) -> Any:
-    """The table that a form brings, taken in.
+    """Store the table that was uploaded with a form.
 
     Raises:
         Problem: the form has no file, or it is too large. NotATable, NoRoom: see ``Tables.add``.

@@ -1,7 +1,6 @@
-"""Endpoints: one table says of each route what it is called, who may use it, and what goes in and comes out.
+"""Endpoints: one table gives each route's name, required role, and the shapes of its request and response.
 
-Routing, the check of roles, the checks of what comes in and the OpenAPI document are made of it, so that none of them can
-say something else than the others.
+Routing, authorisation, validation and the OpenAPI document are all made from it, so that they cannot disagree.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _log = logging.getLogger("raytune_hpo")
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A request that was let in: what it says, checked."""
+    """A request that was authorised, with its validated contents."""
 
     service: Service
     request: Request
@@ -75,10 +74,10 @@ class Endpoint:
 
     Attributes:
         path: below ``/v1``, with parameters in braces; ``{study}`` is a study's name.
-        role: the least that a token must be.
-        body, query: the shapes of what comes in.
-        form: the file that a form brings, where no JSON comes in.
-        errors: the kinds of problems beside those that any request may meet.
+        role: the lowest role that is allowed.
+        body, query: the shapes of the body and of the query.
+        form: the name of the form's file, for an endpoint that takes a form instead of JSON.
+        errors: the kinds of problems in addition to those that every request may get.
         is_creating: whether it takes an Idempotency-Key.
     """
 
@@ -99,7 +98,7 @@ class Endpoint:
 
 
 async def serve(endpoint: Endpoint, service: Service, request: Request) -> Response:
-    """Answer a request at an endpoint, or say why not."""
+    """The response of an endpoint to a request, or a problem."""
     try:
         answer = await _answer(endpoint, service, request)
         return answer if isinstance(answer, Response) else answer.response()
@@ -122,7 +121,7 @@ async def serve(endpoint: Endpoint, service: Service, request: Request) -> Respo
 
 
 def problem_response(problem: Problem, request: Request) -> Response:
-    """A problem as it is sent."""
+    """The HTTP response for a problem."""
     root = str(request.scope.get("app_root_path", request.scope.get("root_path", "")))
     document = problem.document(request.url.path, root)
     return Response(to_bytes(document), problem.status, problem.headers, "application/problem+json")
@@ -154,10 +153,10 @@ async def _answer(endpoint: Endpoint, service: Service, request: Request) -> Ans
 
 
 def _query_of(request: Request, shape: type[Shape]) -> dict[str, Any]:
-    """The query, in which each name stands once, but for those that the shape has a list for.
+    """The query as a dict. Only names for which the shape has a list may be repeated.
 
     Raises:
-        Problem: one stands twice, or it is a token, which would end in logs.
+        Problem: a name is repeated, or is that of a token, which would end up in logs.
     """
     items = request.query_params.multi_items()
     lists = {name for name, field in shape.model_fields.items() if get_origin(field.annotation) is list}

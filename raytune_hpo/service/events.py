@@ -1,4 +1,4 @@
-"""Events: a study as it goes on, as server-sent events whose ids are numbers of facts."""
+"""Events of a study as server-sent events, whose ids are numbers of facts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.records import dumped, fact_record
 
-LOOK_S = 0.5  # at most so often is something sent
+LOOK_S = 0.5  # between two looks at the study
 COMMENT_S = 15.0  # a comment keeps proxies from closing a quiet stream
 RETRY_MS = 3_000
 MAX_FACTS = 1_000  # of one look
@@ -26,15 +26,15 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 async def stream(call: Call) -> StreamingResponse:
-    """The events of a study: ``snapshot`` whenever it has changed, or its facts, and ``end``.
+    """The event stream of a study: ``snapshot`` whenever it has changed, or each of its facts, and at last ``end``.
 
     Raises:
-        Problem: the Last-Event-ID is none, or there are too many streams.
+        Problem: the Last-Event-ID is invalid, or too many streams are open.
     """
     last = call.request.headers.get("last-event-id")
     if last is not None and not (last.isascii() and last.isdigit() and len(last) < 16):
         raise Problem("bad-request", f"Last-Event-ID is the id of an event, got {last[:40]!r}")
-    await call.service.read(call.study, lambda fold: fold.seq)  # or there is no such study
+    await call.service.read(call.study, lambda fold: fold.seq)  # raises if there is no such study
     call.service.streams.enter(call.token.id)
     seen = -1 if last is None else int(last)
     events = _facts(call, max(0, seen)) if call.query.facts else _snapshots(call, seen)
@@ -42,7 +42,7 @@ async def stream(call: Call) -> StreamingResponse:
 
 
 async def _guarded(call: Call, events: AsyncIterator[str | None]) -> AsyncIterator[str]:
-    """The events as text, with comments in between, as long as the token is good."""
+    """The events as text, with comments to keep the connection alive, as long as the token is valid."""
     try:
         yield f"retry: {RETRY_MS}\n\n"
         quiet_s = 0.0
@@ -65,7 +65,7 @@ async def _guarded(call: Call, events: AsyncIterator[str | None]) -> AsyncIterat
 
 
 async def _snapshots(call: Call, seen: int) -> AsyncIterator[str | None]:
-    """Snapshots of what is new; None in between, for a pause."""
+    """A snapshot whenever the study has changed; None where it has not, so that the caller can check and pause."""
     while True:
         found = await call.service.read(call.study, partial(_snapshot, call, seen))
         if found is not None:
@@ -86,7 +86,7 @@ def _snapshot(call: Call, seen: int, fold: Fold) -> tuple[int, str, str | None] 
 
 
 async def _facts(call: Call, seen: int) -> AsyncIterator[str | None]:
-    """The facts after a number of them; an event's id is how many have been sent."""
+    """The facts after the first ``seen``; an event's id is the number of facts up to and including it."""
     storage = call.service.studies.storage
     while True:
         stopped = await call.service.read(call.study, lambda fold: (fold.ledger.stopped, fold.seq))

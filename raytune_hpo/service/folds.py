@@ -1,4 +1,4 @@
-"""Warm folds: the read model. For each study that somebody looks at, its ledger, advanced by what is new."""
+"""The read model: warm folds, the ledgers of studies that are read, which stay in memory and are advanced by new facts."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Fold:
         by_duration: (seconds, number) of finished trials.
         failed: the numbers of failed trials, in order; ``by_reason``: the same by why they failed, as they did so.
         improved_s: the running time, in seconds, at which each of ``ledger.improved`` came, in the first goal.
-        last: the newest facts, with the places that they have in the journal.
-        live: what a live study did, which has the ledger then; None for every other study.
+        last: the newest facts, with their positions in the journal.
+        live: the timeline of a live study, which then holds the ledger; None for every other study.
     """
 
     def __init__(self, name: str, first: StudyCreated) -> None:
@@ -65,12 +65,12 @@ class Fold:
 
     @property
     def seq(self) -> int:
-        """How many facts it has taken in: the clock of everything that is said of it."""
+        """The number of facts taken in so far, which serves as the version of the study."""
         return self.ledger.seen
 
     @property
     def results(self) -> Results:
-        """The results as they are now. What figures read of every trial is kept until that trial changes."""
+        """The results as they are now. Arrays that figures read are cached, and updated for trials that have changed."""
         known, spec = self._results, self.ledger.spec
         if known is None or known.spec.space is not spec.space:  # or it has grown: all coordinates are new
             self._results = Results.from_ledger(self.ledger)
@@ -82,7 +82,7 @@ class Fold:
         return self._results
 
     def once(self, key: Hashable, make: Callable[[], _T]) -> _T:
-        """What is made of the study as it is now, made once for each number of facts."""
+        """The cached value of ``make``, computed anew only after further facts."""
         if self._made_at != self.seq:
             self._made.clear()
             self._made_at = self.seq
@@ -92,7 +92,7 @@ class Fold:
         return made
 
     def warm(self) -> None:
-        """Read of all trials what most figures begin with, so that nobody waits for it."""
+        """Fill the cache that most figures read, so that no request waits for it."""
         arrays = self.results.arrays
         values = [ValuesOf(goal.metric) for goal in self.ledger.spec.goals]
         columns: list[Column] = [status_codes, feasible_ones, *values]
@@ -119,7 +119,7 @@ class Fold:
                 self.improved_s.append(self.ledger.elapsed_s(fact.at))
 
     def _applied(self, fact: Fact) -> Trial | None:
-        """The trial that a fact is about, after it."""
+        """Apply a fact, and return the trial that it is about, as it then is."""
         if self.live is None:
             return self.ledger.apply(fact)
         self.live.take(fact)
@@ -139,7 +139,7 @@ class StillReading(Exception):
 
 
 class _Shelf:
-    """One study's place: its fold once there is one, and the lock under which it is read and advanced."""
+    """One study's entry: its fold, once there is one, and the lock under which it is read and advanced."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -149,11 +149,11 @@ class _Shelf:
 
 
 class ReadModel:
-    """The folds of a storage's studies, those that were not used for longest dropped first.
+    """The folds of a storage's studies, in a least-recently-used cache.
 
     Args:
-        now: seconds on any even clock.
-        memory_bytes: what the folds may hold together, about.
+        now: seconds on a monotonic clock.
+        memory_bytes: roughly how much memory the folds may take together.
     """
 
     def __init__(self, storage: Storage, now: Callable[[], float], *, memory_bytes: float = 2**30) -> None:
@@ -163,11 +163,11 @@ class ReadModel:
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="raytune_hpo-fold")
 
     async def read(self, name: str, function: Callable[[Fold], _T]) -> _T:
-        """What a function makes of a study as it is now; called beside the event loop, alone with the fold.
+        """Call a function with a study's up-to-date fold, in a thread that holds its lock, and return the result.
 
         Raises:
             StudyNotFound: there is none.
-            StillReading: it takes long to read for the first time; what was begun goes on.
+            StillReading: the first read takes longer than ``PATIENCE_S``; it goes on in the background.
         """
         shelf = self._shelves.setdefault(name, _Shelf())
         shelf.used = self._now()
@@ -175,20 +175,20 @@ class ReadModel:
         try:
             return await asyncio.wait_for(asyncio.shield(work), PATIENCE_S if shelf.fold is None else None)
         except asyncio.TimeoutError:
-            work.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody waits for it any more
+            work.add_done_callback(lambda done: done.cancelled() or done.exception())  # or asyncio logs its error
             raise StillReading(*shelf.progress) from None
 
     def read_now(self, name: str, function: Callable[[Fold], _T]) -> _T:
-        """``read``, in the thread that asks, however long it takes."""
+        """``read`` in the calling thread, however long it takes."""
         return self._read(self._shelves.setdefault(name, _Shelf()), name, function)
 
     @property
     def folds(self) -> list[Fold]:
-        """Those that are in memory, as they were when they were last read."""
+        """The folds in memory, as of their last read."""
         return [shelf.fold for shelf in list(self._shelves.values()) if shelf.fold is not None]
 
     def forget(self, name: str) -> None:
-        """The study is no more, or another one of that name."""
+        """Drop a study that was deleted, or replaced by another of that name."""
         self._shelves.pop(name, None)
 
     def _read(self, shelf: _Shelf, name: str, function: Callable[[Fold], _T]) -> _T:

@@ -1,4 +1,4 @@
-"""Guards around the whole application, in pure ASGI: which hosts it answers to, and the headers that every answer has."""
+"""ASGI middleware around the whole application: the check of the Host header, and security headers on every response."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _HEADERS = {
 
 
 def allowed_hosts(port: int, more: Collection[str] = ()) -> frozenset[str]:
-    """The values of Host that are answered: loopback with the port, and what the starter names.
+    """The allowed values of the Host header: loopback with the port, and those that the user adds.
 
     Args:
         more: ``name`` for the usual ports, or ``name:port``.
 
     Raises:
-        SpecError: one of them is no host.
+        SpecError: one of them is not a host.
     """
     hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
     for entry in more:
@@ -48,7 +48,7 @@ def _has_port(host: str) -> bool:
 
 
 class HostGuard:
-    """Answers only to known values of Host, whatever the method: a page elsewhere may point a name of its own here."""
+    """Refuses requests with an unknown Host header: the defence against DNS rebinding."""
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
         self._app, self._hosts = app, frozenset(hosts)
@@ -69,7 +69,7 @@ class HostGuard:
 
 
 class SafeHeaders:
-    """Puts the headers on every answer that keep a browser from doing more than it should."""
+    """Adds security headers, such as a content security policy, to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Hosted studies: the service is their optimizer, and their workers come over HTTP."""
+"""Hosted studies: their optimizer runs in the service, and their workers connect over HTTP."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from raytune_hpo.spec import Limits, StudySpec
 
 RUNTIME = "http"  # in the settings of a study's spec
 TICK_S = 0.5
-GOODBYE_S = 2.0  # how long a study that closes waits for those who have spoken to be answered
+GOODBYE_S = 2.0  # how long a study that closes waits until requests in progress are answered
 _T = TypeVar("_T")
 _log = logging.getLogger("raytune_hpo")
 
 
 def plan_of(spec: StudySpec) -> RunPlan:
-    """The plan of a stored study that came over HTTP, all of which is in its spec."""
+    """The plan of a stored study that was created over HTTP, rebuilt from its spec alone."""
     brought = spec.scheduler
     scheduler = None if brought is None else registry.make("scheduler", {"name": brought.name, **brought.options})
     return RunPlan(
@@ -56,7 +56,7 @@ class HostedStudy:
     """One study whose optimizer lives here.
 
     Attributes:
-        workers: those who run its trials.
+        workers: the workers over HTTP that run its trials.
     """
 
     def __init__(self, plan: RunPlan, storage: Storage) -> None:
@@ -87,11 +87,11 @@ class HostedStudy:
         return function(self.optimizer.ledger)
 
     async def ended(self) -> None:
-        """Wait for its end."""
+        """Wait until the study has ended."""
         await self._desk.over.wait()
 
     async def open(self, *, again: bool = False) -> None:
-        """Take the study up: begin a session, or ``again`` go on in that of a service that was there before.
+        """Take the study up in a new session or, with ``again``, in the session of an earlier process of the service.
 
         Raises:
             HpoError: someone else writes it, or its storage cannot be written.
@@ -108,11 +108,11 @@ class HostedStudy:
         return optimizer
 
     async def close(self) -> None:
-        """Give the journal back. Trials that run go on at their workers; whoever opens the study again hears of them."""
+        """Release the journal. Running trials go on; their results are taken once the study is reopened."""
         self._desk.close()
         deadline = time.monotonic() + GOODBYE_S
         while self._desk.commit.num_unanswered and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)  # whoever speaks at this moment is answered
+            await asyncio.sleep(0.01)  # let requests in progress be answered
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -124,7 +124,7 @@ class HostedStudy:
         while True:
             try:
                 await self._desk.serve(self.optimizer)
-            except JournalError as error:  # whoever waited has been told; what was not written has had no effect
+            except JournalError as error:  # callers that waited got the error; what was not written has had no effect
                 if isinstance(error, (JournalCorrupt, SequenceConflict)):
                     _log.error("study %r cannot go on here: %s", self.name, error)
                     self._desk.close()
@@ -154,7 +154,7 @@ class HostedStudy:
         self._desk.waiting.wake()
 
     async def enqueue(self, configs: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Have configurations tried next, in order; their positions in the queue.
+        """Enqueue configurations to be tried next, and return their positions in the queue.
 
         Raises:
             SpaceError: one of them is not in the space; none is enqueued.
@@ -173,14 +173,14 @@ class HostedStudy:
         return await self._desk.commit.do(self._withdraw, position)
 
     def _withdraw(self, position: int) -> bool:
-        """In the optimizer's thread, so that nobody is given it in between."""
+        """Runs in the optimizer's thread, so that the configuration is not handed out in between."""
         if position not in self.optimizer.ledger.enqueued:
             return False
         self.optimizer.handle([WithdrawConfig(position=position, at=self._clock.now())])
         return True
 
     async def observe(self, source: str, observations: Sequence[Observation]) -> tuple[int, ...]:
-        """Take in trials that were measured elsewhere; their numbers, none where there is no room for all of them."""
+        """Add trials that were measured elsewhere, and return their numbers; empty if the limits leave no room for all."""
         recording = RecordObservations(worker=source, observations=tuple(observations), at=self._clock.now())
         (recorded,) = await self._desk.handle([recording])
         self._desk.waiting.wake()
@@ -188,7 +188,7 @@ class HostedStudy:
         return recorded.numbers
 
     async def extend(self, limits: Limits) -> None:
-        """Let other limits hold from now on."""
+        """Change the study's limits."""
         await self._desk.handle([ExtendStudy(limits=limits, at=self._clock.now())])
         self._desk.waiting.wake()
 

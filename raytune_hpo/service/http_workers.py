@@ -1,4 +1,4 @@
-"""Workers over HTTP of one study, here or on a cluster: their leases, and what follows from what they say."""
+"""Workers over HTTP of one study, whose optimizer is here or on a cluster: leases, quarantine, and what requests lead to."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from raytune_hpo.service.quarantine import Quarantine
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
-KEPT = "kept"  # in the record of a checkpoint that its worker keeps: where that is, in the worker's words
+KEPT = "kept"  # key in the record of a checkpoint that its worker keeps: the worker's own reference to it
 _T = TypeVar("_T")
 
 
 class Desk(Protocol):
-    """Where workers are listened to: an ``AsyncDesk``, or a ``RemoteDesk`` in front of one on a cluster."""
+    """The optimizer's side of the conversation with workers: an ``AsyncDesk``, or a ``RemoteDesk`` for one on a cluster."""
 
     async def exchange(
         self,
@@ -48,37 +48,37 @@ class Desk(Protocol):
 
 
 class Look(Protocol):
-    """Reads a study's ledger, which knows at least what any worker has been told."""
+    """Read access to a study's ledger, which includes at least all facts that any worker has learned of."""
 
     def __call__(self, function: Callable[[Ledger], _T], /) -> Awaitable[_T]:
-        """What a function makes of it."""
+        """The result of a function of the ledger."""
         ...
 
 
 class HttpWorkers:
-    """What is said between a study and its workers over HTTP.
+    """The workers over HTTP of one study: their requests become commands, and their leases are kept here.
 
     Attributes:
-        spec: of the study; ``rules``: what its metrics must keep.
-        leases, quarantine: of these workers.
-        look: reads the study.
+        spec: the study's spec; ``rules``: the checks of its metrics.
+        leases, quarantine: those of these workers.
+        look: read access to the study's ledger.
     """
 
     def __init__(self, spec: StudySpec, desk: Desk, look: Look) -> None:
         self.spec, self.rules, self.look = spec, rules_of(spec), look
         self.leases, self.quarantine = LeaseBook(), Quarantine()
         self._desk = desk
-        self._gone: dict[str, tuple[str, bool]] = {}  # why, and whether it is blameless; nobody could be told of it yet
+        self._gone: dict[str, tuple[str, bool]] = {}  # (why, whether it is blameless); not passed on yet
 
     async def trial(self, number: int) -> Trial | None:
         """A trial as it is now; None: there is none of that number."""
         return await self.look(lambda ledger: _trial(ledger, number))
 
     async def pass_time(self, elapsed_s: float) -> None:
-        """So much time has passed since the last call, in seconds: trials of workers whose terms are over go to others.
+        """Advance the clock of the leases by ``elapsed_s`` seconds; trials of workers whose leases expire are requeued.
 
         Raises:
-            HpoError: nobody could be told; the next call tries again.
+            HpoError: the optimizer could not be told; the next call tries again.
         """
         self.leases.pass_time(elapsed_s)
         for lease in self.leases.expire():
@@ -86,7 +86,7 @@ class HttpWorkers:
         await self._lose_gone()
 
     async def give_back(self, key: str) -> bool:
-        """A worker leaves; its trials are handed out again, and cost nobody a retry. False: there is no such lease."""
+        """End a lease; its trials are handed out again, without using up a retry. False: there is no such lease."""
         lease = self.leases.end(key)
         if lease is not None:
             self._gone[lease.name] = "its worker left", True
@@ -101,18 +101,18 @@ class HttpWorkers:
     async def exchange(
         self, name: str, ended: Sequence[EndTrial], limit: int, holding: Sequence[int], wait_s: float
     ) -> tuple[list[Told], Given]:
-        """Take in how trials of a worker ended, and give out others; both in one transaction, if it can be.
+        """Record how a worker's trials ended, and hand out others; in one transaction, if possible.
 
         Args:
             name: of the worker in the journal.
         """
-        # The ends go with both messages: else, if the second comes first, it is given again what it has just ended.
+        # The ends go with both messages: else, if the second arrives first, the worker gets trials that it has just ended.
         asking = self._desk.exchange(name, ended, (), limit, holding, wait_s)
         told, given = await asyncio.gather(self.tell(name, ended), asking)
         return told, given
 
     async def tell(self, name: str | None, ended: Sequence[EndTrial]) -> list[Told]:
-        """Take in how trials ended; what became of each.
+        """Record how trials ended, and return what became of each.
 
         Args:
             name: of the worker in the journal, where it is known.
@@ -142,7 +142,7 @@ class HttpWorkers:
         duration_s: float | None = None,
         checkpoint: str | None = None,
     ) -> EndTrial:
-        """What a worker says of a trial's end, as the core takes it. Metrics that break a rule fail the trial."""
+        """A worker's message about a trial's end as a command. Metrics that break a rule fail the trial."""
         ending = Status(status)
         plain: Mapping[str, Any] = {}
         if ending is Status.COMPLETED:
@@ -169,14 +169,14 @@ class HttpWorkers:
     async def report(
         self, trial: Trial, attempt: int, rows: Sequence[tuple[int, Mapping[str, Any]]], kept: str | None, late: str
     ) -> tuple[Answer, int, Lease | None]:
-        """Take in reports; the answer, the attempt under which the trial goes on, and the lease under which it does.
+        """Record reports; return the answer, and the attempt and the lease under which the trial goes on.
 
-        A trial that was thought to be lost, and that nobody has taken over, goes on with whoever reports it.
+        A trial that was requeued as lost, and not yet handed out again, goes on with the worker that reports it.
 
         Args:
             trial: as it was when the reports came.
-            kept: where the worker keeps what it needs to go on after the last of the steps.
-            late: what a worker is called that goes on with a trial for which it has no lease any more.
+            kept: the worker's reference to its checkpoint of the last of the steps.
+            late: the name for a worker that goes on with a trial after its lease has ended.
         """
         reports = [(step, metrics, kept is not None) for step, metrics in rows]
         if trial.status is Status.WAITING and trial.attempt == attempt:
@@ -193,7 +193,7 @@ class HttpWorkers:
     async def _follow(
         self, number: int, attempt: int, last: tuple[int, Mapping[str, Any]], answer: Answer, kept: str | None
     ) -> None:
-        """What follows from a verdict: a trial that pauses or is complete has ended with this report."""
+        """Carry out a verdict: a trial that pauses or is complete ends with this report."""
         step, metrics = last
         record = {KEPT: kept or ""}
         if answer.verdict is Verdict.PAUSE:

@@ -1,4 +1,4 @@
-"""Routes that say what a study has come to: best, front, importances, figures, whether to stop, comparisons, code."""
+"""Routes for a study's results: best, front, importances, figures, whether to stop, comparisons, code."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from raytune_hpo.results.records import error_record, plain
 from raytune_hpo.service.models.measuring import end_with_parent
 
 MAX_JOBS = 100  # that are remembered
-AT_ONCE = 1  # the others wait: a machine that tunes has other things to do
+AT_ONCE = 1  # the others wait, so that trials on the same machine are not slowed down
 _log = logging.getLogger("raytune_hpo")
 
 
@@ -46,7 +46,7 @@ class Job:
 
 
 class Jobs:
-    """The jobs of one service, in memory: they begin anew where it does."""
+    """The jobs of one service, in memory only: a restart forgets them."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -55,10 +55,10 @@ class Jobs:
         self._process: ProcessPoolExecutor | None = None
 
     def begin(self, kind: str, study: str, work: Callable[..., Any], *args: Any, is_aside: bool = True) -> Job:
-        """Have a function called in another process, which its arguments and its result must be able to get to.
+        """Begin a job: call a function in another process. Arguments and result must be picklable.
 
         Args:
-            is_aside: False: in a thread of this process, for what no other process can reach.
+            is_aside: False: in a thread of this process instead, for data that no other process can reach.
         """
         job = Job(id=secrets.token_hex(8), kind=kind, study=study, begun_at=self._clock.now())
         while len(self._jobs) >= MAX_JOBS:
@@ -96,7 +96,7 @@ class Jobs:
             job.state = "done"
         except HpoError as error:
             job.state, job.result = "failed", error_record(error)
-        except BrokenExecutor:  # such a pool takes nothing more
+        except BrokenExecutor:  # a broken pool takes no further work
             self._process = None
             job.state, job.result = "failed", error_record(HpoError("the process that did it was lost; begin again"))
         except Exception:
@@ -109,7 +109,7 @@ def audited(storage: Any, name: str) -> dict[str, Any]:
     """The audit of a stored study as JSON.
 
     Args:
-        storage: the words that it is found by, or the storage itself.
+        storage: a URL or path, or the storage itself.
     """
     store = open_storage(storage)
     try:

@@ -1,8 +1,8 @@
-"""Leases: the time within which a worker shows a sign of life. Without I/O; in memory only.
+"""Leases of workers over HTTP: the time within which a worker must send a heartbeat. No I/O; in memory only.
 
 A lease's id is part of the name under which its worker stands in the journal, ``http-NAME.LEASE``: after a restart of the
-service, leases are found again in the facts, and each gets a whole new term. The clock stands still while nobody listens,
-so that no lease ends because the service was away.
+service, leases are recovered from the facts, and each gets its full term. The clock stands still while the service is down,
+so that no lease ends because of that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from raytune_hpo.runtime.attendance import MAX_STEP_S
 from raytune_hpo.runtime.desk import FREE
 
 TERM_S = 60.0
-SIGNS = 3  # of life in a term
+SIGNS = 3  # heartbeats in a term
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Lease:
 
     @property
     def heartbeat_s(self) -> float:
-        """How often a sign of life should come."""
+        """The interval at which heartbeats should be sent, in seconds."""
         return self.ttl_s / SIGNS
 
 
@@ -48,7 +48,7 @@ class LeaseBook:
 
     Attributes:
         now_s: the book's clock.
-        num_expired: how many leases have ended without a word.
+        num_expired: how many leases have expired.
     """
 
     def __init__(self) -> None:
@@ -58,11 +58,11 @@ class LeaseBook:
         self._by_worker: dict[str, Lease] = {}
 
     def pass_time(self, elapsed_s: float) -> None:
-        """So much time has passed since the last call, in seconds."""
+        """Advance the book's clock by ``elapsed_s`` seconds."""
         self.now_s += min(elapsed_s, MAX_STEP_S)
 
     def find_again(self, names: Iterable[str]) -> None:
-        """Give a whole new term to the workers that the journal says have trials."""
+        """Recover the leases of workers from their names in the journal, each with its full term."""
         for name in names:
             if worker := worker_of(name):
                 self._enter(Lease(name.rpartition(".")[2], worker, TERM_S, self.now_s + TERM_S))
@@ -76,7 +76,7 @@ class LeaseBook:
         return self._renewed(lease, ttl_s)
 
     def renew(self, key: str, ttl_s: float | None = None) -> Lease | None:
-        """A lease after a sign of life; None: there is no such lease, or it has ended."""
+        """Renew a lease after a heartbeat; None: there is no such lease, or it has ended."""
         lease = self._leases.get(key)
         return None if lease is None else self._renewed(lease, lease.ttl_s if ttl_s is None else ttl_s)
 
@@ -92,7 +92,7 @@ class LeaseBook:
         return lease
 
     def expire(self) -> list[Lease]:
-        """End the leases whose terms are over; these."""
+        """End the leases whose terms are over, and return them."""
         over = [lease for lease in self._leases.values() if lease.ends_at <= self.now_s]
         for lease in over:
             self.end(lease.id)
@@ -111,5 +111,5 @@ class LeaseBook:
 
 
 def worker_of(name: str) -> str | None:
-    """What a worker over HTTP calls itself, by its name in the journal; None of another worker."""
+    """A worker's own name, from its name in the journal; None if it is not a worker over HTTP."""
     return name.removeprefix(FREE).rpartition(".")[0] or None if name.startswith(FREE) else None

@@ -1,4 +1,4 @@
-"""Lists of trials: filters, orders, and cursors that keep their place while the study goes on."""
+"""Lists of trials: filters, sort orders, and cursors that stay valid while the study goes on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from raytune_hpo.trial import Trial
 
 _WHERE = re.compile(r"\s*(\S.*?)\s*(<=|>=|==|!=|<|>|=)\s*(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*")
 _HUGE = 1e308  # whole numbers may lie beyond all floats
-_Place = tuple[float, int]  # by what trials are sorted, and a trial's number
+_Place = tuple[float, int]  # the sort key, and the trial's number
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -40,7 +40,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What is asked of a list.
+    """A query for a list of trials.
 
     Attributes:
         where: ``column op number``; None: no such filter.
@@ -53,17 +53,17 @@ class Listing:
 
     @property
     def digest(self) -> str:
-        """Tells lists apart: a cursor is good for one."""
+        """A digest of the query, which its cursors carry: a cursor is valid for one query only."""
         return hashlib.sha256(repr((self.status, self.where, self.sort)).encode()).hexdigest()[:10]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A part of a list.
+    """A page of a list.
 
     Attributes:
-        next: the cursor of the part after it; None at the end.
-        seq: how many facts there were.
+        next: the cursor of the next page; None at the end.
+        seq: how many facts the study had.
     """
 
     trials: tuple[Trial, ...]
@@ -173,5 +173,5 @@ def _place(cursor: str, listing: Listing) -> _Place:
         if digest == listing.digest:
             return float(place[0]), int(place[1])
     except (ValueError, TypeError, IndexError, KeyError):
-        pass  # it says so below
+        pass  # the error is raised below
     raise Problem("bad-cursor", "a cursor is the `next` of a page of the same list; begin again without one")

@@ -1,4 +1,4 @@
-"""Routes of running systems: what they did, what people ask of them, and systems that ask for their configuration."""
+"""Routes of live studies: their timeline, people's commands, and running systems that poll for their configuration."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from raytune_hpo.service.reading_routes import existing, of_study, viewed
 from raytune_hpo.service.records import trial_line
 from raytune_hpo.trial import Trial
 
-LOOK_S = 0.2  # between two looks whether there is another configuration
+LOOK_S = 0.2  # between two checks for another configuration
 
 
 def status_record(live: Timeline) -> dict[str, Any]:
-    """Where a live study stands."""
+    """The status of a live study, as JSON."""
     found: dict[str, Any] = plain(asdict(status_of(live.fold)))
     return {**found, "promoted_by": live.promoted_number, "seq": live.fold.study.ledger.seen}
 
@@ -82,7 +82,7 @@ async def diff(call: Call) -> Answer:
 
 
 async def _done(call: Call) -> Answer:
-    """What the study says after a word to it, which its controller may still have to take."""
+    """The answer to a person's command: 202 and the study's status, which the controller may still have to change."""
     return Answer(body=await call.service.live.read(call.study, status_record), status=202)
 
 
@@ -123,9 +123,9 @@ async def adopt(call: Call) -> Answer:
 
 
 async def begin_replay(call: Call) -> Answer:
-    """Compute all decisions again, which may take long: the answer is the job that does."""
+    """Begin a job that computes all decisions again, which may take long; the answer is the job."""
     live = call.service.live
-    await live.read(call.study, lambda told: None)  # or there is no such live study
+    await live.read(call.study, lambda told: None)  # raises if there is no such live study
     job = call.service.jobs.begin("replay", call.study, live_replayed, live.words, call.study, is_aside=live.is_shared)
     location = call.request.url_for("get_job", job=job.id).path
     return Answer(body=job.record(), status=202, headers={"Location": location})
@@ -135,7 +135,7 @@ async def begin_replay(call: Call) -> Answer:
 
 
 async def config(call: Call) -> Answer:
-    """What a group is to run: at once, or when it is another than the system has."""
+    """The configuration that a group is to run: at once, or once it differs from the one that the system has."""
     board, group = await call.service.live.board(call.study), call.query.group
     known = {tag.strip() for tag in call.request.headers.get("if-none-match", "").split(",")}
     clock = asyncio.get_running_loop().time
@@ -156,7 +156,7 @@ async def config(call: Call) -> Answer:
 
 
 async def measurements(call: Call) -> Answer:
-    """What a group runs, and what it measured."""
+    """Take the configuration that a group runs, and its measurements."""
     given: shapes.SystemMeasurements = call.body
     board, now = await call.service.live.board(call.study), call.service.clock.now()
     rows = [_measured(window, index) for index, window in enumerate(given.windows)]
@@ -172,10 +172,10 @@ async def measurements(call: Call) -> Answer:
 
 
 def _measured(window: shapes.SystemWindow, index: int) -> Measured:
-    """A window as it is kept.
+    """A window of measurements, in the form in which it is stored.
 
     Raises:
-        Problem: it ends before it begins, or a histogram is none.
+        Problem: it ends before it begins, or a histogram is invalid.
     """
     if window.end <= window.start:
         where = [(f"/windows/{index}/end", "after its start")]
@@ -192,7 +192,7 @@ def _measured(window: shapes.SystemWindow, index: int) -> Measured:
 
 
 def _told(path: str, role: str, name: str, summary: str, handler: Any, **more: Any) -> Endpoint:
-    """Something that is said to a live study."""
+    """An endpoint for a command to a live study."""
     return Endpoint(
         method="POST", path=f"/live/{{study}}/{path}", role=role, name=name, summary=summary, handler=handler,
         **{"status": 202, "errors": ["elsewhere", "study-busy", "unavailable"], **more},

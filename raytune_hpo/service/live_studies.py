@@ -1,4 +1,4 @@
-"""Live studies as the service reaches them: their journals, and the folder in which each applier remembers."""
+"""Access of the service to live studies: their journals, and the folder in which each applier keeps its state."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class LiveStudies:
 
     @property
     def are_there(self) -> bool:
-        """Whether there are any among the studies that somebody has looked at."""
+        """Whether any of the studies in memory is a live study."""
         return any(fold.live is not None for fold in self._studies.reads.folds)
 
     async def names(self, token: Token) -> list[str]:
-        """Those that a token may see, the newest first."""
+        """The names of the live studies that a token may see, the newest first."""
         rows = await asyncio.to_thread(self._studies.storage.studies)
         for row in rows:
             if row.name not in self._known:
@@ -51,28 +51,28 @@ class LiveStudies:
         self._known[fold.name] = fold.live is not None
 
     async def read(self, name: str, function: Callable[[Timeline], _T]) -> _T:
-        """What a function makes of a live study as it is now.
+        """The result of a function of a live study's up-to-date timeline.
 
         Raises:
             StudyNotFound, StillReading: as ``ReadModel.read``.
-            Problem: it is no live study.
+            Problem: it is not a live study.
         """
         return await self._studies.reads.read(name, lambda fold: function(live_of(fold)))
 
     async def do(self, name: str, act: Callable[[StoredLive], _T]) -> _T:
-        """Have a person's word carried out, by the controller where one runs.
+        """Carry out a person's command, through the controller if one runs.
 
         Raises:
-            Problem: it is no live study, or its applier remembers on another machine.
+            Problem: it is not a live study, or its applier's folder is on another machine.
         """
         await self.seat(name)
         return await asyncio.to_thread(act, StoredLive(name, self._studies.storage))
 
     async def seat(self, name: str) -> Path:
-        """The folder in which the applier remembers.
+        """The folder in which the applier keeps its state.
 
         Raises:
-            Problem: it is no live study, or the folder is on another machine.
+            Problem: it is not a live study, or the folder is on another machine.
         """
         folder = await self.read(name, lambda live: Path(live.fold.study.ledger.spec.settings[SEAT]))
         if not await asyncio.to_thread(folder.is_dir):
@@ -83,12 +83,12 @@ class LiveStudies:
         return folder
 
     async def board(self, name: str) -> PullBoard:
-        """Where word is left for a system that asks. Raises Problem, as ``seat``."""
+        """The board on which a system that polls finds its configuration. Raises Problem, as ``seat``."""
         return PullBoard(await self.seat(name))
 
     @property
     def words(self) -> Any:
-        """What a job in another process finds the studies by; the storage itself, where no other process can."""
+        """The storage as a job in another process can open it; the storage itself, if no other process can."""
         return self._studies.words if self._studies.is_shared else self._studies.storage
 
     @property
@@ -108,7 +108,7 @@ def live_of(fold: Fold) -> Timeline:
 
 
 def person(token: Token) -> str:
-    """Who says something, for the journal: what a token is labelled with, or its role and id."""
+    """The name of a token's holder for the journal: the token's label, or its role and id."""
     return token.label if token.label and token.label != BROWSER else f"{token.role} {token.id}"
 
 
@@ -116,7 +116,7 @@ def live_replayed(storage: Any, name: str) -> Mapping[str, Any]:
     """All decisions of a live study computed again, as JSON.
 
     Args:
-        storage: the words that it is found by, or the storage itself.
+        storage: a URL or path, or the storage itself.
     """
     store = open_storage(storage)
     try:

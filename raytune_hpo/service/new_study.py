@@ -1,4 +1,4 @@
-"""New studies: from what a request asks for to the plan of a study, whoever is going to measure it."""
+"""New studies: the plan of a study from the request that asks for it, for every kind of objective."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _HERE = {"num_workers", "trial_timeout_s", "memory_mb"}
 
 
 def plan_for(new: NewStudy, tables: Tables, folder: Path | None) -> RunPlan:
-    """The plan of a study that was asked for.
+    """The plan of the study that a request asks for.
 
     Raises:
-        Problem: with all that is wrong with the objective, or the space. SpecError, SpaceError: another rule is broken.
+        Problem: with all errors of the objective or the space. SpecError, SpaceError: another rule is broken.
     """
     asked = new.objective
     if isinstance(asked, ModelsOnTable):

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made of the table of endpoints."""
+"""The OpenAPI document, generated from the table of endpoints."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WITH_BODY = ("too-large", "invalid")
 
 
 def document(endpoints: Sequence[Endpoint], root_path: str = "") -> dict[str, Any]:
-    """OpenAPI 3.1 of these endpoints."""
+    """The OpenAPI 3.1 document of these endpoints."""
     schemas: dict[str, Any] = {"Problem": _PROBLEM}
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
@@ -108,7 +108,7 @@ def _in_headers(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def _schema(shape: type[Shape], schemas: dict[str, Any]) -> dict[str, str]:
-    """A reference to a shape's schema, which is entered with those that it needs."""
+    """A reference to a shape's schema; the schema and those it refers to are added to ``schemas``."""
     made = shape.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(made.pop("$defs", {}))
     schemas[shape.__name__] = made

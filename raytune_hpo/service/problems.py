@@ -1,4 +1,4 @@
-"""Problems: every refusal as RFC 9457 has it, in one table."""
+"""Problems: errors over HTTP in the format of RFC 9457, with one table of their kinds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from raytune_hpo.service.models.tables import NoRoom, NotATable
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of problem: its HTTP status, and what it means to whoever gets it."""
+    """A kind of problem: its HTTP status, and what it means to the client."""
 
     status: int
     title: str
@@ -69,14 +69,14 @@ KINDS: Mapping[str, Kind] = {
 
 
 class Problem(Exception):
-    """A request that is refused.
+    """The request is refused.
 
     Args:
         kind: a key of KINDS.
-        detail: one sentence in our style.
-        errors: what is wrong in the body, each with the JSON pointer to it.
-        headers: of the answer.
-        more: further members of the document.
+        detail: one sentence: the rule, what came, and the way out.
+        errors: the errors in the body, each with its JSON pointer.
+        headers: further headers of the response.
+        more: further members of the problem document.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Problem(Exception):
         return KINDS[self.kind].status
 
     def document(self, instance: str, root: str = "") -> dict[str, Any]:
-        """The body of the answer; ``instance``: the path that was asked for."""
+        """The body of the response; ``instance`` is the path of the request."""
         return {
             "type": f"{root}/problems/{self.kind}",
             "title": KINDS[self.kind].title,
@@ -110,7 +110,7 @@ class Problem(Exception):
 
 
 def problem_of(error: HpoError) -> Problem:
-    """An error of the package as the problem that a client is told."""
+    """The problem for an error of the package."""
     for kind, name in _OF_ERRORS:
         if isinstance(error, kind):
             headers = {"Retry-After": "2"} if name == "unavailable" else {}

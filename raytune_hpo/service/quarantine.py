@@ -1,4 +1,4 @@
-"""Quarantine: a worker that fails everything at once, while others complete, gets nothing for a while. Without I/O."""
+"""Quarantine: a worker that fails every trial quickly, while others complete theirs, gets none for a while. No I/O."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class _Record:
 
 @dataclass
 class Quarantine:
-    """Who is in quarantine, on a clock that comes in, in seconds."""
+    """The workers in quarantine. Reads no clock; the caller passes the time in seconds."""
 
     _records: dict[str, _Record] = field(default_factory=dict)
     _completed_by: set[str] = field(default_factory=set)
 
     def note(self, worker: str, *, has_failed: bool, duration_s: float | None, now_s: float) -> None:
-        """A worker's trial has ended."""
+        """Take note that a worker's trial has ended."""
         record = self._records.setdefault(worker, _Record())
         if not has_failed:
             self._completed_by.add(worker)
@@ -38,11 +38,11 @@ class Quarantine:
             record.in_a_row = 0
 
     def left_s(self, worker: str, now_s: float) -> float:
-        """For how long the worker gets nothing; 0: it gets trials."""
+        """Seconds until the worker gets trials again; 0 if it is not in quarantine."""
         record = self._records.get(worker)
         return 0.0 if record is None else max(0.0, record.until_s - now_s)
 
     def lift(self, worker: str) -> bool:
-        """Let the worker have trials again; whether it was in quarantine."""
+        """End a worker's quarantine, and return whether it was in one."""
         record = self._records.pop(worker, None)
         return record is not None and record.until_s > 0

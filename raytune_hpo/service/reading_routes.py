@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 
 async def root(call: Call) -> Answer:
-    """Versions, and where to go on."""
+    """The package's version, and the path of the OpenAPI document."""
     return Answer(body={"name": "raytune-hpo", "version": __version__, "api": "v1", "openapi": "/v1/openapi.json"})
 
 
@@ -74,7 +74,7 @@ def _offset(cursor: str | None) -> int:
 
 
 async def _line(call: Call, name: str, num_facts: int) -> dict[str, Any]:
-    """A study in the list; one that is still being read shows what is known without."""
+    """A study in the list; one that is still being read has fewer fields."""
     try:
         return await call.service.read(name, lambda fold: call.service.line(fold))
     except (StillReading, StudyNotFound):
@@ -82,7 +82,7 @@ async def _line(call: Call, name: str, num_facts: int) -> dict[str, Any]:
 
 
 async def _versioned(call: Call, function: Callable[[Fold], _T]) -> tuple[str, _T | None]:
-    """What a function makes of the study, and its ETag; None where the client has that already."""
+    """The study's ETag, and the result of a function of its fold; None if the client has this version already."""
     known = {tag.strip() for tag in call.request.headers.get("if-none-match", "").split(",")}
 
     def read(fold: Fold) -> tuple[str, _T | None]:
@@ -93,7 +93,7 @@ async def _versioned(call: Call, function: Callable[[Fold], _T]) -> tuple[str, _
 
 
 async def of_study(call: Call, function: Callable[[Fold], Any]) -> Answer:
-    """The answer that a function makes of the study, or 304."""
+    """The answer to a GET: the result of a function of the study's fold, or 304."""
     tag, body = await _versioned(call, function)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     return Answer(status=304, headers=headers) if body is None else Answer(body=body, headers=headers)
@@ -126,7 +126,7 @@ async def trials(call: Call) -> Answer | Response:
 
 
 def _csv(trials: Sequence[Trial]) -> str:
-    """A page as a table; text that a spreadsheet would compute is marked as text."""
+    """A page of trials as CSV; text that a spreadsheet would run as a formula is escaped."""
     names = list(dict.fromkeys(f"metrics/{m}" for t in trials for m in t.metrics))
     parameters = list(dict.fromkeys(p for t in trials for p in _flat(t)))
     out = io.StringIO()
@@ -203,7 +203,7 @@ async def events(call: Call) -> Response:
 
 
 async def parts(call: Call) -> Answer:
-    """The samplers or schedulers that are installed, with their options."""
+    """The installed samplers or schedulers, with their options."""
     role = str(call.request.url.path).rstrip("/").rpartition("/")[2].removesuffix("s")
     items = await asyncio.to_thread(lambda: [_part(role, name) for name in registry.installed(role)])
     return Answer(body={"items": items, "next": None})

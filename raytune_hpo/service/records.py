@@ -1,4 +1,4 @@
-"""Records: what the API says of studies, trials and facts, as strict JSON."""
+"""Records: studies, trials and facts as the API returns them, in strict JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from raytune_hpo.trial import Trial
 
 
 def study_line(fold: Fold, kind: str, now: float) -> dict[str, Any]:
-    """A study as it stands in a list."""
+    """A study in a list."""
     ledger = fold.ledger
     status = ledger.status(now)
     goal = ledger.spec.goals[0]
@@ -52,7 +52,7 @@ def study_resource(fold: Fold, kind: str, now: float) -> dict[str, Any]:
 
 
 def stopping_record(fold: Fold, now: float) -> dict[str, Any]:
-    """Whether a study still finds anything better, and what is left of its limits; ``now`` in epoch seconds."""
+    """Whether a study still improves, and what is left of its limits; ``now`` is in epoch seconds."""
     ledger, spec = fold.ledger, fold.ledger.spec
     limits, elapsed_s = spec.limits, ledger.elapsed_s(now)
     improved = ledger.improved[0]
@@ -74,7 +74,7 @@ def _budget(limit: float | None, used: float) -> dict[str, float | None]:
 
 
 def trial_line(trial: Trial) -> dict[str, Any]:
-    """A trial as it stands in a list."""
+    """A trial in a list."""
     return {
         **trial_record(trial),
         "parent": trial.parent,
@@ -88,7 +88,7 @@ def trial_line(trial: Trial) -> dict[str, Any]:
 
 
 def trial_resource(trial: Trial, facts: list[Fact]) -> dict[str, Any]:
-    """A trial in full: its reports, attempts, output, checkpoints by reference, and what it was suggested from."""
+    """A trial in full: its reports, attempts, output, references to its checkpoints, and the basis of its suggestion."""
     return {
         **trial_line(trial),
         **full_trial_record(trial, facts),
@@ -98,7 +98,7 @@ def trial_resource(trial: Trial, facts: list[Fact]) -> dict[str, Any]:
 
 
 def fact_record(position: int, fact: Fact) -> dict[str, Any]:
-    """A fact as it is stored, with its place in the journal."""
+    """A fact as it is stored, with its position in the journal."""
     kind, version, body = to_row(fact)
     return {"seq": position, "kind": kind, "version": version, **json.loads(body)}
 

@@ -1,4 +1,4 @@
-"""Serving: the application in uvicorn, on a socket that is there before anything is said about it."""
+"""Serving: runs the application in uvicorn, on a socket that listens before its address is announced."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ServeSettings:
     """How the service is reached; see ``raytune-hpo serve``.
 
     Attributes:
-        is_secure: it is reached over https, through a proxy.
+        is_secure: whether it is reached over https, through a proxy.
         data, objectives: see Service.
     """
 
@@ -47,10 +47,10 @@ def serve_forever(settings: ServeSettings, say: Callable[[str], None]) -> None:
     """Serve until the process is told to end.
 
     Args:
-        say: told once where to log in.
+        say: called once with the log-in link.
 
     Raises:
-        SpecError: the address cannot be had, or a host is none.
+        SpecError: the address is not available, or a host is invalid.
     """
     if not _is_loopback(settings.host) and not settings.allowed_hosts:
         raise SpecError(
@@ -98,7 +98,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # or asyncio sets no TCP_NODELAY
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-        listening.listen(2_048)  # whoever is told of it may come at once
+        listening.listen(2_048)  # clients may connect as soon as the address is announced
     except (OSError, OverflowError) as error:
         raise SpecError(f"{host}:{port} cannot be listened at: {error}; choose another --port") from error
     return listening

@@ -1,4 +1,4 @@
-"""Shapes of what comes in: bodies and queries as pydantic models, from which the OpenAPI document takes their schemas."""
+"""Shapes of requests: bodies and queries as pydantic models, from which the OpenAPI document takes its schemas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Count = int | None
 
 
 class Shape(BaseModel):
-    """Nothing but the fields that are named."""
+    """Base of all shapes: fields that it does not declare are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -319,10 +319,10 @@ NewStudy.model_rebuild()
 
 
 def checked(shape: type[Shape], data: Any, *, is_query: bool = False) -> Any:
-    """The data as the shape has it; numbers in queries are text, those in bodies are numbers.
+    """Validate data against a shape. Queries have numbers as text, bodies must have them as numbers.
 
     Raises:
-        Problem: with a pointer to everything that is wrong.
+        Problem: with the JSON pointer to each error.
     """
     try:
         return shape.model_validate(data, strict=not is_query)
@@ -334,7 +334,7 @@ def checked(shape: type[Shape], data: Any, *, is_query: bool = False) -> Any:
 
 
 def _pointer(path: tuple[int | str, ...], data: Any) -> str:
-    """The JSON pointer to a place; the words for alternatives that pydantic puts in between are no part of it."""
+    """The JSON pointer to an error, without the names of union members that pydantic puts in its path."""
     kept, here = [], data
     for place, key in enumerate(path):
         is_last = place == len(path) - 1
@@ -349,7 +349,7 @@ def _pointer(path: tuple[int | str, ...], data: Any) -> str:
 
 
 def check_metrics(metrics: dict[str, Any]) -> None:
-    """Refuse what no objective means to say.
+    """Refuse an absurd number of metrics, or absurdly long names.
 
     Raises:
         Problem: there are too many metrics, or names are too long.

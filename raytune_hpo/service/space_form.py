@@ -1,4 +1,4 @@
-"""The JSON of a space that people write: parameters by name, read with a pointer to what is wrong."""
+"""The JSON form of a space that people write: parameters by name; errors have a JSON pointer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def space_of(form: Mapping[str, Any]) -> Space:
     everything else is a constant. Of a branch a configuration has ``{"name": option, **its parameters}``.
 
     Raises:
-        Problem: naming the rule, what came, and where.
+        Problem: the JSON breaks a rule; the problem has the rule, what came instead, and where.
     """
     try:
         return Space(_group(form, "/space"))

@@ -1,4 +1,4 @@
-"""What all requests to a service share."""
+"""The state of a service, which all requests share."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _T = TypeVar("_T")
 
 
 class Service:
-    """What all requests share.
+    """The state of a service: studies, tokens, tables, jobs and streams.
 
     Args:
         storage: as for Tuner.
-        tokens: who may do what.
-        address: of the Ray cluster whose studies are controlled, if there is one.
+        tokens: the tokens and their roles.
+        address: the address of the Ray cluster whose studies are controlled, if there is one.
         data: the folder of uploaded tables; by default beside the tokens.
         objectives: the folder of installed objectives, if there is one.
 
     Attributes:
-        is_closing: streams end, so that the server can.
+        is_closing: whether the server is shutting down, so that streams end.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class Service:
         self.is_closing = False
 
     async def read(self, name: str, function: Callable[[Fold], _T]) -> _T:
-        """What a function makes of a study as it is now; see ``ReadModel.read``."""
+        """The result of a function of a study's up-to-date fold; see ``ReadModel.read``."""
         return await self.studies.reads.read(name, function)
 
     def line(self, fold: Fold) -> dict[str, Any]:
-        """A study as it stands in a list."""
+        """A study in a list."""
         return study_line(fold, self.studies.kind(fold), self.clock.now())

@@ -1,4 +1,4 @@
-"""Streams of events: how many are open."""
+"""The count of open event streams, with its limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MAX_STREAMS, MAX_OF_TOKEN = 500, 8
 
 
 class Streams:
-    """How many streams are open, in all and for each token."""
+    """Counts open streams, in all and for each token."""
 
     def __init__(self) -> None:
         self._open: dict[str, int] = {}
@@ -17,7 +17,7 @@ class Streams:
         """Count one more.
 
         Raises:
-            Problem: there are too many.
+            Problem: too many are open.
         """
         if sum(self._open.values()) >= MAX_STREAMS or self._open.get(token, 0) >= MAX_OF_TOKEN:
             raise Problem(

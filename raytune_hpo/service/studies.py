@@ -1,4 +1,4 @@
-"""The studies that the service knows: those that it hosts, those on a cluster, and those that are stored."""
+"""The studies of a service: those that it hosts, those that run on a cluster, and those that are only stored."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from raytune_hpo.service.problems import Problem
 from raytune_hpo.service.shapes import NewStudy
 from raytune_hpo.spec import Limits, StudySpec
 
-PATIENCE_S = 5.0  # how long a write waits for the storage, before its sender is told to come again
+PATIENCE_S = 5.0  # how long a write waits for the storage, before the client is told to try again
 CLUSTER_S = 5.0
-START_S = 0.5  # how long a service that is started waits for its studies before it answers
-_MEMORY = "memory"  # the URL of studies that only this process has
+START_S = 0.5  # how long a service that starts waits for its studies before it serves requests
+_MEMORY = "memory"  # the URL of a storage in this process only
 _log = logging.getLogger("raytune_hpo")
 
 
@@ -44,13 +44,13 @@ class Studies:
     """All studies of one storage.
 
     Args:
-        address: of the Ray cluster whose studies are controlled from here; None: there is none.
-        now: seconds on any even clock.
-        tables, folder: what the service's own workers train on, and where installed objectives lie.
+        address: the address of the Ray cluster whose studies are controlled from here; None: there is none.
+        now: seconds on a monotonic clock.
+        tables, folder: the tables that the service's own workers train on, and the folder of installed objectives.
 
     Attributes:
-        storage, reads: where they are kept, and how they are read.
-        words, is_shared: what the storage was opened by, and whether another process finds the same studies by it.
+        storage, reads: where the studies are stored, and the read model.
+        words, is_shared: the URL or path of the storage, and whether another process can open the same studies by it.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class Studies:
         self._address = address
         self.tables, self.folder = tables, folder
         self._hosted: dict[str, HostedStudy] = {}
-        self._on_ray: dict[str, ClusterStudy] = {}  # of those on the cluster, what has or had workers over HTTP
+        self._on_ray: dict[str, ClusterStudy] = {}  # studies on the cluster with present or past workers over HTTP
         self._workers: dict[str, LocalWorkers] = {}
-        self._coming: set[str] = set()  # hosted before the service was started, and not taken up yet
+        self._coming: set[str] = set()  # hosted by an earlier process, and not taken up yet
         self._opening = asyncio.Lock()
         self._waiting: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Begin to take up again what this kind of service hosted, and what has not ended; long studies take longer."""
+        """Begin to take up the unfinished studies that an earlier process hosted; long ones are ready later."""
         hosted, on_ray = await asyncio.to_thread(self._left_before)
         self._coming = set(hosted)
         coming = asyncio.get_running_loop().create_task(self._take_up(hosted, on_ray))
@@ -86,7 +86,7 @@ class Studies:
         await asyncio.wait([coming], timeout=START_S)
 
     def _left_before(self) -> tuple[dict[str, StudySpec], list[str]]:
-        """The studies that a service has made, by name; and the names of those that may run on the cluster."""
+        """The stored studies that a service hosts, by name; and the names of unfinished ones that may run on the cluster."""
         hosted, on_ray = dict[str, StudySpec](), list[str]()
         for row in self.storage.studies():
             try:
@@ -103,7 +103,7 @@ class Studies:
         return self._address is not None and spec.settings.get("runtime") == "ray"
 
     def _ends_with_stop(self, row: StudyRow) -> bool:
-        """Whether a study has ended, as far as its last fact tells: long ones need not be read for it."""
+        """Whether a study has ended, judged by its last fact alone, so that long studies need not be read."""
         return isinstance(next(self.storage.read(row.name, row.num_facts - 1), None), StudyStopped)
 
     async def _take_up(self, hosted: Mapping[str, StudySpec], on_ray: Sequence[str]) -> None:
@@ -119,7 +119,7 @@ class Studies:
             await self._watch_left(name)
 
     async def _watch_left(self, name: str) -> None:
-        """Look after the workers over HTTP that a study on the cluster has, though none of them may say a word."""
+        """Watch the leases of a cluster study's workers over HTTP, which may all have died while the service was down."""
         try:
             if await asyncio.to_thread(self.reads.read_now, name, lambda fold: any(map(worker_of, fold.ledger.owned))):
                 await self.workers_of(name)
@@ -153,7 +153,7 @@ class Studies:
         return study
 
     async def _measure_here(self, study: HostedStudy) -> None:
-        """Begin the workers of a study that the service measures by itself."""
+        """Start the local workers of a study whose trials the service runs itself."""
         settings = study.plan.spec.settings
         model = model_of(study.plan.spec)
         table = None if model is None else self.tables.find(model.table)
@@ -164,7 +164,7 @@ class Studies:
             self._workers[study.name] = LocalWorkers(study, table=path, folder=self.folder)
 
     def _retire_later(self, study: HostedStudy | ClusterStudy) -> None:
-        """Once it has ended; others may write it then."""
+        """Close the study here once it has ended, so that others may write it."""
         waiting = asyncio.get_running_loop().create_task(self._retire_at_end(study))
         self._waiting.add(waiting)
         waiting.add_done_callback(self._waiting.discard)
@@ -200,7 +200,7 @@ class Studies:
 
         Raises:
             StudyNotFound: there is none.
-            Problem: such workers could not run its trials; or it is being read, as the service has just been started.
+            Problem: such workers could not run its trials; or the service has just been started, and is still reading it.
         """
         study = self.hosted(name)
         if study is not None:
@@ -224,7 +224,7 @@ class Studies:
             return self._on_ray[name].workers
 
     def _line_to(self, name: str) -> Line:
-        from raytune_hpo.cluster.optimizer_line import OptimizerLine  # with which Ray is loaded
+        from raytune_hpo.cluster.optimizer_line import OptimizerLine  # imported here, because it loads Ray
 
         return OptimizerLine(name, self._address)
 
@@ -237,7 +237,7 @@ class Studies:
         return await self.workers_of(name) or (await self.require_hosted(name)).workers
 
     async def table(self, key: str) -> Table:
-        """The table of an id.
+        """The table of this id.
 
         Raises:
             Problem: there is none.
@@ -264,7 +264,7 @@ class Studies:
         return [name for name, model in models.items() if model is not None and model.table == table]
 
     def kind(self, fold: Fold) -> str:
-        """ "hosted", "cluster" or "stored"."""
+        """The kind of a study: "hosted", "cluster" or "stored"."""
         if fold.name in self._coming or self.hosted(fold.name) is not None:
             return "hosted"
         return "cluster" if self._may_be_on_ray(fold.ledger.spec) and fold.ledger.stopped is None else "stored"
@@ -285,10 +285,10 @@ class Studies:
     # -------------------------------------------------------------------------------------------- making, changing
 
     async def create(self, new: NewStudy) -> bool:
-        """Make a study; False where the very same one is there.
+        """Create a study; False if one with this name and spec exists.
 
         Raises:
-            Problem, SpecMismatch, SpecError: it is there with another spec, or breaks a rule.
+            Problem, SpecMismatch, SpecError: it exists with another spec, or breaks a rule.
         """
         plan = await asyncio.to_thread(plan_for, new, self.tables, self.folder)
         async with self._opening:
@@ -305,7 +305,7 @@ class Studies:
         return False
 
     async def extend(self, name: str, limits: Mapping[str, Any]) -> None:
-        """Let limits hold from now on; one that had ended goes on, where its workers come over HTTP.
+        """Change a study's limits; an ended study goes on, if its workers connect over HTTP.
 
         Raises:
             Problem: a limit is below what has begun, or the study cannot be continued from here.
@@ -360,7 +360,7 @@ class Studies:
             await self._on_cluster(name, lambda run: run.stop_trial(number))
 
     async def enqueue(self, name: str, configs: Sequence[Mapping[str, Any]]) -> list[int] | None:
-        """Have configurations tried next; their positions in the queue, as far as they are known here."""
+        """Enqueue configurations to be tried next; returns their positions in the queue, or None if unknown here."""
         study = self.hosted(name)
         if study is not None:
             return await study.enqueue(configs)
@@ -371,7 +371,7 @@ class Studies:
         """Take a configuration out of the queue.
 
         Raises:
-            Problem: it does not wait there: it was handed out, or taken out before.
+            Problem: it is not in the queue: it was handed out, or withdrawn before.
         """
         study = await self.require_hosted(name)
         if await study.withdraw(position):
@@ -381,7 +381,7 @@ class Studies:
         raise Problem("handed-out", f"the configuration at position {position} waits no more; stop its trial instead")
 
     async def observe(self, name: str, source: str, observations: Sequence[Observation]) -> tuple[int, ...]:
-        """Take in trials that were measured elsewhere; the numbers that they got.
+        """Add trials that were measured elsewhere, and return their numbers.
 
         Raises:
             Problem: the study does not run here, or has no room for all of them.
@@ -398,7 +398,7 @@ class Studies:
         return numbers
 
     async def confirming(self, name: str, top: int, repeats: int) -> Confirming:
-        """What confirms the best of a study that is measured here.
+        """The job that confirms the best configurations of a study whose trials the service runs itself.
 
         Raises:
             Problem: its objective or its table is elsewhere, or nothing has completed. StudyNotFound: there is none.
@@ -436,7 +436,7 @@ class Studies:
         self.reads.forget(name)
 
     async def _retire(self, name: str) -> None:
-        """Give back the journal of a study that has ended here, or listen no more for the workers of one on the cluster."""
+        """Release the journal of a study that has ended here, or stop watching the workers of one on the cluster."""
         study, workers = self._hosted.pop(name, None), self._workers.pop(name, None)
         on_ray = self._on_ray.pop(name, None)
         if workers is not None:
@@ -446,7 +446,7 @@ class Studies:
                 await ended.close()
 
     async def _on_cluster(self, name: str, do: Callable[[Any], object]) -> None:
-        """Do something with a study that runs on Ray, which may take its time.
+        """Carry out a command on a study that runs on Ray, in a thread, since it may take long.
 
         Raises:
             Problem: it does not run, or the cluster does not answer.

@@ -65,10 +65,10 @@ async def delete(call: Call) -> Answer:
 
 
 async def _check_unchanged(call: Call, *, is_needed: bool) -> None:
-    """Whether the study is as the client last saw it, where the client says how that was.
+    """Check the If-Match header: the study must be unchanged since the client last read it.
 
     Raises:
-        Problem: it has changed, or the client has to say.
+        Problem: it has changed, or the header is required and missing.
     """
     given = call.request.headers.get("if-match")
     if given is None:
@@ -133,10 +133,10 @@ async def observe(call: Call) -> Answer:
 
 
 def _observation(study: HostedStudy, row: shapes.Measured) -> Observation:
-    """A row as the core takes it.
+    """A row of a request as an observation.
 
     Raises:
-        ValueError, Problem: it is not in the space, or is no result.
+        ValueError, Problem: it is not in the space, or not a valid result.
     """
     shapes.check_metrics(row.metrics)
     space, rules, status = study.plan.spec.space, study.workers.rules, Status(row.status)
@@ -153,8 +153,8 @@ def _observation(study: HostedStudy, row: shapes.Measured) -> Observation:
 
 
 async def begin_audit(call: Call) -> Answer:
-    """Recompute the study, which may take long: the answer is the job that does."""
-    await call.service.read(call.study, lambda fold: fold.seq)  # or there is no such study
+    """Begin an audit of the study, which may take long; the answer is the job."""
+    await call.service.read(call.study, lambda fold: fold.seq)  # raises if there is no such study
     studies = call.service.studies
     words = studies.words if studies.is_shared else studies.storage
     job = call.service.jobs.begin("audit", call.study, audited, words, call.study, is_aside=studies.is_shared)
@@ -163,7 +163,7 @@ async def begin_audit(call: Call) -> Answer:
 
 
 async def begin_confirming(call: Call) -> Answer:
-    """Run the best configurations again: the answer is the job that does."""
+    """Begin to run the best configurations again; the answer is the job."""
     given: shapes.Repeats = call.body
     job = await confirmed(call.service, call.study, given)
     location = call.request.url_for("get_job", job=job.id).path
@@ -171,7 +171,7 @@ async def begin_confirming(call: Call) -> Answer:
 
 
 async def confirmed(service: Service, name: str, given: shapes.Repeats) -> Job:
-    """The job that confirms the best of a study; the one that runs already, if there is one.
+    """Begin the job that confirms the best of a study, or return the one that runs already.
 
     Raises:
         Problem: the study cannot be confirmed here.

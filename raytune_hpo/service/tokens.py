@@ -1,4 +1,4 @@
-"""Tokens: who they are for, kept as digests in a file that only its owner may read.
+"""Tokens: roles and scopes, stored with digests of the secrets in a file that only its owner may read.
 
 The file is read again when it has changed, so that ``raytune-hpo token`` works beside a running service.
 """
@@ -20,16 +20,16 @@ from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.errors import SpecError
 from raytune_hpo.files import json_object, write_whole
 
-ROLES = ("viewer", "worker", "editor", "admin")  # each may do what those before it may
-BROWSER = "browser"  # the label of tokens that live in a cookie
+ROLES = ("viewer", "worker", "editor", "admin")  # each includes those before it
+BROWSER = "browser"  # the label of tokens for browsers, whose secret is a cookie
 
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """What is known of a token. The secret itself is known to its holder alone.
+    """A token without its secret, which only its holder has.
 
     Attributes:
-        study: the only one that it is for; None: all.
+        study: the only study that it grants access to; None: all.
         expires_at: epoch seconds; None: never.
     """
 
@@ -42,16 +42,16 @@ class Token:
     label: str = ""
 
     def may(self, role: str) -> bool:
-        """Whether it may do what a role may."""
+        """Whether the token's role includes ``role``."""
         return ROLES.index(self.role) >= ROLES.index(role)
 
     def record(self) -> dict[str, Any]:
-        """What others may know of it."""
+        """The token as JSON, without its digest."""
         return {key: value for key, value in asdict(self).items() if key != "digest"}
 
 
 def default_path() -> Path:
-    """Where tokens are kept if nobody says where."""
+    """The default path of the file of tokens."""
     return Path(os.environ.get("RAYTUNE_HPO_TOKENS") or "~/.raytune_hpo/tokens.json").expanduser()
 
 
@@ -68,7 +68,7 @@ class TokenStore:
     def create(
         self, role: str, *, study: str | None = None, expires_in_s: float | None = None, label: str = ""
     ) -> tuple[str, Token]:
-        """A new token: the secret, which is not kept, and what is.
+        """Create a token, and return its secret, which is stored nowhere, and its record.
 
         Raises:
             SpecError: there is no such role, or the role is not for one study.
@@ -109,7 +109,7 @@ class TokenStore:
             return list(self._tokens.values())
 
     def revoke(self, key: str) -> bool:
-        """Let a token be valid no more; whether there was one of this id."""
+        """Revoke a token, and return whether there was one of this id."""
         with self._lock:
             self._read()
             if key not in self._tokens:
@@ -136,5 +136,5 @@ class TokenStore:
 
 
 def _digest(secret: str) -> str:
-    """Of 256 random bits: no slow hash is needed against guessing."""
+    """The digest of a secret. Secrets are 256 random bits, so a slow password hash is not needed."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

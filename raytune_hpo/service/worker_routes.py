@@ -1,4 +1,4 @@
-"""Routes for workers: leases, signs of life, reports and results. Every message may be repeated."""
+"""Routes for workers: leases, heartbeats, reports and results. Every message may be repeated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from raytune_hpo.trial import Trial
 
 
 async def lease(call: Call) -> Answer:
-    """Results in, trials out; waits a while where there are none."""
+    """Take results and hand out trials; waits a while if there are none."""
     asking: shapes.Asking = call.body
     workers = await call.service.studies.workers_of(call.study)
     if workers is None:
@@ -42,7 +42,7 @@ async def lease(call: Call) -> Answer:
         shapes.check_metrics(outcome.metrics)
     ended = [await _end_of(workers, outcome.number, outcome) for outcome in asking.finished]
     held = workers.leases.of_worker(asking.worker, asking.ttl_s)
-    wait_s = 0.0 if left_s > 0 else min(asking.wait_s, held.ttl_s / 2)  # or its lease ends while it waits
+    wait_s = 0.0 if left_s > 0 else min(asking.wait_s, held.ttl_s / 2)  # else its lease could end while it waits
     told, given = await workers.exchange(held.name, ended, asking.limit, asking.holding, wait_s)
     workers.leases.renew(held.id)
     body = {
@@ -55,7 +55,7 @@ async def lease(call: Call) -> Answer:
 
 
 async def _over(call: Call) -> Answer:
-    """What a worker hears of a study that does not run here.
+    """The answer to a worker whose study does not run here.
 
     Raises:
         Problem: it may run elsewhere.
@@ -83,7 +83,7 @@ def _term(call: Call, workers: HttpWorkers, held: Lease) -> dict[str, Any]:
 
 
 def _assignment(workers: HttpWorkers, given: Assignment) -> dict[str, Any]:
-    """A trial as its worker gets it; ``seed`` is for whatever the objective draws."""
+    """A trial as its worker gets it; ``seed`` is for the objective's own random numbers."""
     return {
         "number": given.number,
         "attempt": given.attempt,
@@ -96,13 +96,13 @@ def _assignment(workers: HttpWorkers, given: Assignment) -> dict[str, Any]:
 
 
 def _reference(checkpoint: Checkpoint | None) -> str | None:
-    """Where a checkpoint is: in the words of the worker that keeps it, or the folder or URL where one on Ray saved it."""
+    """Where a checkpoint is: the reference that an HTTP worker gave, or the folder or URL where a Ray worker saved it."""
     record = {} if checkpoint is None else checkpoint.record
     return str(record.get(KEPT) or record.get(URL) or "") or None
 
 
 async def renew(call: Call) -> Answer:
-    """A sign of life; the trials that are to end."""
+    """Take a heartbeat, and answer with the trials that are to end."""
     workers = await _with_leases(call)
     held = workers.leases.renew(_key(call), call.body.ttl_s)
     if held is None:
@@ -123,10 +123,10 @@ async def give_back(call: Call) -> Answer:
 
 
 async def _with_leases(call: Call) -> HttpWorkers:
-    """The study's workers; one that has ended has no leases any more."""
+    """The study's workers; raises a problem if the study has ended, and its leases with it."""
     workers = await call.service.studies.workers_of(call.study)
     if workers is None:
-        await call.service.read(call.study, lambda fold: fold.seq)  # or there is no such study
+        await call.service.read(call.study, lambda fold: fold.seq)  # raises if there is no such study
         raise _expired()
     return workers
 
@@ -140,7 +140,7 @@ def _expired() -> Problem:
 
 
 async def report(call: Call) -> Answer:
-    """Metrics at steps; whether to go on."""
+    """Take metrics at steps, and answer with the verdict."""
     given: shapes.ReportsOfAttempt = call.body
     workers, number = await call.service.studies.require_workers(call.study), call.number
     trial = await _known(workers, number, given.attempt)
@@ -169,13 +169,13 @@ async def report(call: Call) -> Answer:
 
 
 def _renewed(call: Call, workers: HttpWorkers, held: Lease | None) -> dict[str, Any]:
-    """When a lease ends, of which there was a sign of life."""
+    """Renew a lease, and return when it ends."""
     renewed = None if held is None else workers.leases.renew(held.id)
     return {"expires_at": None if renewed is None else call.service.clock.now() + renewed.ttl_s}
 
 
 def _check_steps(trial: Trial, given: shapes.ReportsOfAttempt) -> None:
-    """Whether the steps rise; those that were reported before are repetitions, and say the same.
+    """Check that the steps rise, and that repeated reports are the same as before.
 
     Raises:
         Problem: they do not.
@@ -189,7 +189,7 @@ def _check_steps(trial: Trial, given: shapes.ReportsOfAttempt) -> None:
     begun_at = -1 if trial.from_step is None else trial.from_step
     for row in given.reports:
         if row.step <= begun_at:
-            continue  # whoever cannot read the checkpoint starts over, and need not measure the same
+            continue  # a worker that cannot read the checkpoint starts over, and need not measure the same
         before = known.get(row.step)
         falls = before is None and row.step <= trial.reports[-1].step
         if falls or (before is not None and any(before.get(k) != v for k, v in row.metrics.items() if k in before)):
@@ -213,7 +213,7 @@ async def _known(workers: HttpWorkers, number: int, attempt: int) -> Trial:
 
 
 async def result(call: Call) -> Answer:
-    """How a trial has ended."""
+    """Take a trial's result."""
     outcome: shapes.Outcome = call.body
     number = call.number
     workers = await call.service.studies.workers_of(call.study)
@@ -231,7 +231,7 @@ async def result(call: Call) -> Answer:
 
 
 async def _late_result(call: Call, number: int, outcome: shapes.Outcome) -> Answer:
-    """A result that comes when the study has ended: perhaps the repetition of one that was recorded."""
+    """Answer a result that comes after the study's end: it may repeat one that was recorded."""
     trial = await call.service.read(
         call.study, lambda fold: fold.ledger.trials[number] if number < len(fold.ledger.trials) else None
     )
@@ -245,7 +245,7 @@ async def _late_result(call: Call, number: int, outcome: shapes.Outcome) -> Answ
 
 
 def refusal(end: EndTrial, told: Told) -> Problem | None:
-    """Why a result was not recorded; None where it was, now or when it came first."""
+    """Why a result was not recorded; None if it was, now or earlier."""
     trial = told.trial
     if told.is_news:
         return None
@@ -270,7 +270,7 @@ def refusal(end: EndTrial, told: Told) -> Problem | None:
 
 
 def _became(end: EndTrial, told: Told) -> dict[str, Any]:
-    """What became of a result that came with a request for more."""
+    """What became of a result that came with a request for trials."""
     problem = refusal(end, told)
     status = None if told.trial is None else told.trial.status.value
     return {

@@ -17,7 +17,7 @@ from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.numeric import Float, Int
 from raytune_hpo.space.tree import Branch, Entry, Gated, Leaf, Node, Record, Series
 
-_SHARE = 0.95  # of a belief of weight 1; even draws have the rest
+_SHARE = 0.95  # of draws that follow a belief of weight 1; the rest are uniform
 
 
 def beliefs_of(domains: Iterable[Domain], weight: float) -> Beliefs:

@@ -19,7 +19,7 @@ from raytune_hpo.space.values import key_of, plain, same, show
 
 
 class _Listed(Domain):
-    """What Choice and Ordinal share: a code is the position of an option."""
+    """Base of Choice and Ordinal: a code is the position of an option."""
 
     options: tuple[Any, ...]
 

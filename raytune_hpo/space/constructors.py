@@ -1,13 +1,12 @@
-"""Functions that make domains: those of ``ray.tune``, with the same names and bounds, and ``ordinal`` with its lists.
+"""Functions that make domains, named and bounded exactly as those of ``ray.tune``, and ``ordinal`` with lists of its own.
 
 ``randint`` excludes its upper bound; quantised ones include theirs (``qrandint`` and ``qlograndint`` with q=1 do not,
-as in Ray). Bounds that are not multiples of q are moved inwards to the nearest ones. ``base`` is accepted and has no
+as in Ray). Bounds that are no multiples of q are moved inwards to the next ones. ``base`` is accepted and has no
 effect, as in Ray.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.space.choices import Choice, Ordinal
 from raytune_hpo.space.functions import SampleFrom
-from raytune_hpo.space.numbers import ON_GRID, integer, number
+from raytune_hpo.space.numbers import integer, multiples_within, no_multiple
 from raytune_hpo.space.numeric import Float, Int, Normal
 from raytune_hpo.space.rounded import Quantised
 
@@ -32,13 +31,13 @@ def loguniform(lower: float, upper: float, base: object = None) -> Float:
 
 def quniform(lower: float, upper: float, q: float) -> Quantised:
     """A uniform float rounded to a multiple of q; the first and last are half as likely as the others."""
-    return Quantised(Float(*_inwards(lower, upper, q)), q)
+    return Quantised(Float(*multiples_within(lower, upper, q)), q)
 
 
 def qloguniform(lower: float, upper: float, q: float, base: object = None) -> Quantised:
     """A log-uniform float rounded to a multiple of q; lower must be above 0."""
     Float(lower, upper, log=True)  # the bounds as they were given must make a log range
-    return Quantised(Float(*_inwards(lower, upper, q), log=True), q)
+    return Quantised(Float(*multiples_within(lower, upper, q), log=True), q)
 
 
 def randn(mean: float = 0.0, sd: float = 1.0) -> Normal:
@@ -84,10 +83,10 @@ def ordinal(values: Iterable[Any], *more: Any) -> Ordinal:
 
 
 def fibonacci(lower: int, upper: int) -> Ordinal:
-    """The Fibonacci numbers 1, 2, 3, 5, 8, 13 ... in [lower, upper], in order: small counts lie close together.
+    """The Fibonacci numbers 1, 2, 3, 5, 8, 13 ... in [lower, upper], in order: counts that are the closer the smaller.
 
     Raises:
-        SpaceError: no Fibonacci number lies in that range.
+        SpaceError: none lies there.
     """
     lower, upper = integer(lower, "the lower bound of fibonacci"), integer(upper, "the upper bound of fibonacci")
     numbers, here, following = [], 1, 2
@@ -101,7 +100,7 @@ def powers(base: int, lower: int, upper: int) -> Ordinal:
     """The powers of ``base`` in [lower, upper], 1 among them, in order.
 
     Raises:
-        SpaceError: the base is below 2, or no power lies in that range.
+        SpaceError: a base below 2, or none lies there.
     """
     base, upper = integer(base, "the base of powers"), integer(upper, "the upper bound of powers")
     lower = integer(lower, "the lower bound of powers")
@@ -118,7 +117,7 @@ def cores(count: int | None = None) -> Ordinal:
     """Counts around the number n of CPUs: 1, n/2, n, 2n - 1, 2n, 2n + 1, each once, in order.
 
     Args:
-        count: n; by default, the number of CPUs that this process may use. The study stores the counts themselves.
+        count: n; by default how many CPUs this process may use, here and now. The study keeps the counts themselves.
     """
     if count is None:
         count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -143,14 +142,14 @@ def grid_search(values: Iterable[Any], *more: Any) -> Choice:
 def sample_from(func: Callable[[dict[str, Any]], Any]) -> SampleFrom:
     """A value derived from the rest of the configuration: ``func(config)``, called when all parameters are drawn.
 
-    Several such values are computed in the order in which they appear in the space. The function should depend on
-    nothing but the configuration, or the study cannot be reproduced.
+    Several are derived in the order in which they stand in the space. A function should depend on nothing else than
+    the configuration, or a study cannot be repeated.
     """
     return SampleFrom(func)
 
 
 def _check_one_list(maker: str, first: Any, more: tuple[Any, ...]) -> None:
-    """Refuse values that were not given as one list.
+    """Refuse values that are not in one list.
 
     Raises:
         TypeError: there is more than one argument.
@@ -176,20 +175,5 @@ def _multiples(lower: int, upper: int, q: int, *, log: bool) -> Int:
     Int(lower, upper, log=log)  # the bounds as they were given must make a range
     first, last = -(-integer(lower, "lower") // q) * q, integer(upper, "upper") // q * q
     if first > last:
-        raise _no_multiple(lower, upper, q)
+        raise no_multiple(lower, upper, q)
     return Int(first, last, log=log, step=q if first < last else None)
-
-
-def _inwards(lower: float, upper: float, q: float) -> tuple[float, float]:
-    """The first and last multiple of q within the bounds."""
-    lower, upper, q = number(lower, "the lower bound"), number(upper, "the upper bound"), number(q, "the quantum q")
-    if lower > upper or q <= 0:
-        raise SpaceError(f"a quantised domain needs lower <= upper and q > 0, got lower={lower}, upper={upper}, q={q}")
-    first, last = math.ceil(lower / q - ON_GRID), math.floor(upper / q + ON_GRID)
-    if first > last:
-        raise _no_multiple(lower, upper, q)
-    return first * q, last * q
-
-
-def _no_multiple(lower: float, upper: float, q: float) -> SpaceError:
-    return SpaceError(f"no multiple of q={q} lies in [{lower}, {upper}]; use a smaller q or wider bounds")

@@ -8,10 +8,10 @@ values       a list of n plain Python values
 value, and encodes to their centres, so that the round trip is exact. A continuous one returns exactly what it has
 decoded (see ``grids.settle``), and any other number to within rounding.
 
-A domain must define the abstract methods: ``codes``, ``units``, ``size``, ``nth``, ``index_of``, ``problem`` and
-``to_json``. The rest has defaults that suit evenly spread numbers: ``is_ordered``, ``log``, ``step``, ``bounds`` and
-``options`` tell models, figures and other libraries what the numbers mean. For writing a domain of your own, see
-docs/how-to/own-domain.md.
+What a domain must have is abstract here: ``codes``, ``units``, ``size``, ``nth``, ``index_of``, ``problem`` and
+``to_json``. The rest has defaults that are right for numbers spread evenly: ``is_ordered``, ``log``, ``step``,
+``bounds`` and ``options`` tell models, figures and other libraries what the numbers mean. A custom domain is a subclass in
+one file, see docs/how-to/own-domain.md.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from raytune_hpo.arrays import Array
+from raytune_hpo.rng import fresh_seed
 
 
 class Domain(ABC):
-    """The values that one parameter may take, and how likely each is.
+    """The values of one parameter, and their prior distribution.
 
     Attributes:
-        kind: the domain's name in the JSON form of a space; ``module:Class`` if the class does not set it.
+        kind: the domain's name in the JSON form of a space: ``module:Class`` unless the class sets another.
         is_ordered: whether neighbouring values are alike; those of a ``Choice`` are not.
         log: whether its numbers are spread evenly on a logarithmic scale.
-        step: the distance from one number to the next if it is the same everywhere, otherwise None.
-        options: the listed values, if codes are their positions; empty if codes are numbers.
+        step: the distance between neighbouring numbers, if it is constant; None if it is not.
+        options: the values, if they are listed and codes are their positions; empty if codes are numbers.
     """
 
     kind: ClassVar[str]
@@ -56,12 +57,12 @@ class Domain(ABC):
 
     @abstractmethod
     def units(self, codes: Array) -> Array:
-        """Codes (n,) as unit coordinates (n,): the centres of cells if the domain is finite."""
+        """Codes (n,) as unit coordinates (n,): the centres of cells, if the domain has cells."""
 
     @property
     @abstractmethod
     def size(self) -> int | None:
-        """The number of values; None if there are infinitely many."""
+        """How many values there are; None if they are infinitely many."""
 
     @abstractmethod
     def nth(self, index: int) -> Any:
@@ -88,7 +89,7 @@ class Domain(ABC):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The lower and upper bound of its values; infinite where there is none."""
+        """Between which numbers its values lie; infinite where there is no bound."""
         return -math.inf, math.inf
 
     def values(self, codes: Array) -> list[Any]:
@@ -96,7 +97,7 @@ class Domain(ABC):
         return codes.tolist()  # type: ignore[no-any-return]
 
     def codes_of(self, values: Sequence[Any]) -> Array:
-        """Values as codes; the values are trusted to be in the domain."""
+        """Values as codes. They are trusted to be in the domain."""
         return np.asarray(values, dtype=np.float64)
 
     def unit_at(self, position: int) -> float:
@@ -115,8 +116,22 @@ class Domain(ABC):
         """Values as unit coordinates (n,)."""
         return self.units(self.codes_of(values))
 
+    def sample(self, config: object = None, size: int = 1, random_state: Any = None) -> Any:
+        """A value, or a list of ``size`` of them, as a random search draws them: for a look, and for functions of one's own.
+
+        Named as in ``ray.tune``, where ``config`` has no effect either.
+
+        Args:
+            random_state: a generator of numpy's, or a seed; None: another one each time.
+        """
+        generator = fresh_seed() if random_state is None else random_state
+        if not hasattr(generator, "uniform"):
+            generator = np.random.default_rng(generator)
+        drawn = self.decode(generator.uniform(size=size))
+        return drawn[0] if size == 1 else drawn
+
     def quantiles(self, points: int) -> list[Any]:
-        """``points`` values that represent the domain, from the first to the last; fewer if some coincide."""
+        """``points`` representative values of the domain, from the first to the last; fewer if some coincide."""
         unit = np.linspace(0, 1, points) if points > 1 else np.array([0.5])
         return list(dict.fromkeys(self.decode(unit)))
 
@@ -131,7 +146,7 @@ class Continuous(Domain):
     @property
     @abstractmethod
     def bounds(self) -> tuple[float, float]:
-        """The lower and upper bound of its values; infinite where there is none."""
+        """Between which numbers its values lie; infinite where there is no bound."""
 
     @abstractmethod
     def below(self, codes: Array) -> Array:

@@ -36,7 +36,7 @@ class Undrawn:
         Raises:
             SpaceError: its domains break a rule; the message names the parameter.
         """
-        # Space draws, and a space decodes what may be drawn: imported here, or the two would import each other.
+        # Imported here, since ``space`` imports this module.
         space: Any = import_module("raytune_hpo.space.space").Space
         try:
             return space({"value": self._thing}).sample(1, rng)[0]["value"]

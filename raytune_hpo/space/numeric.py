@@ -21,11 +21,13 @@ from raytune_hpo.space.numbers import (
     count_steps,
     grid_problem,
     integer,
+    multiples_within,
     number,
     number_problem,
     whole_problem,
 )
 from raytune_hpo.space.priors import Prior, checked_prior
+from raytune_hpo.space.rounded import Quantised
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Float(Continuous):
         unit = unit.clip(0.0, 1.0)
         width = self._width
         codes = self.lo * np.exp(unit * width) if self.log else self.lo + unit * width
-        # Rounding may fall short of the upper bound at 1, and overshoot it elsewhere.
+        # At 1 rounding may stop short of the bound, elsewhere it may step over it.
         return np.where(unit >= 1.0, self.hi, codes.clip(self.lo, self.hi))
 
     def units(self, codes: Array) -> Array:
@@ -129,6 +131,11 @@ class Float(Continuous):
             return problem
         return grid_problem(value, self.lo, self.step)
 
+    def quantized(self, q: float) -> Quantised:
+        """The same range in multiples of q, as ``quniform`` and ``qloguniform`` have it."""
+        lo, hi = multiples_within(self.lo, self.hi, q)
+        return Quantised(Float(lo, hi, log=self.log), q)
+
     def to_json(self) -> dict[str, Any]:
         form = {"lo": self.lo, "hi": self.hi, "log": self.log, "step": self.step}
         return form if self.prior is None else {**form, "prior": self.prior.to_json()}
@@ -144,7 +151,7 @@ class Int(Domain):
         prior: where good values are thought to lie, ``hpo.Normal(mean, sd)`` or ``hpo.Beta(a, b)``; None: anywhere.
 
     Raises:
-        SpaceError: bounds that are reversed, not whole, or too far apart for a float in [0, 1] to tell all values apart
+        SpaceError: bounds that are reversed, no whole numbers or too far apart to be told apart by a float in [0, 1]
             (2**52 values; 2**40 on a log scale), a step that is below 1 or exceeds the range, or a prior that does not fit
             it.
     """
@@ -203,6 +210,11 @@ class Int(Domain):
         off_grid = (int(value) - self.lo) % self._step
         return f"must be {self.lo} plus a multiple of {self.step}" if off_grid else None
 
+    def quantized(self, q: int) -> Int:
+        """The multiples of q in the same range."""
+        lo, hi = map(int, multiples_within(self.lo, self.hi, q))
+        return Int(lo, hi, log=self.log, step=q if lo < hi else None)
+
     def to_json(self) -> dict[str, Any]:
         form = {"lo": self.lo, "hi": self.hi, "log": self.log, "step": self.step}
         return form if self.prior is None else {**form, "prior": self.prior.to_json()}
@@ -212,7 +224,7 @@ class Int(Domain):
 class Normal(Continuous):
     """A normally distributed float without bounds; with ``log``, the exponential of one (a lognormal).
 
-    Decoded values lie within 7.9 standard deviations of the mean. Values farther out are legal, and encode to that limit.
+    Decoded values lie within 7.9 standard deviations. Values farther out are legal, and encode to that end.
 
     Raises:
         SpaceError: a mean or standard deviation that is not finite, or a deviation that is not above 0.
@@ -243,7 +255,7 @@ class Normal(Continuous):
     def codes(self, unit: Array) -> Array:
         standard = NormalDist()
         unit = snap(unit)
-        # One call per value takes only microseconds, and avoids scipy.
+        # One call per value: still microseconds, and no scipy where only the standard library is at hand.
         codes = self.mean + self.sd * np.array([standard.inv_cdf(u) for u in unit.tolist()])
         return np.exp(codes) if self.log else codes
 
@@ -263,6 +275,10 @@ class Normal(Continuous):
 
     def quantiles(self, points: int) -> list[float]:
         return self.decode((np.arange(points) + 0.5) / points)
+
+    def quantized(self, q: float) -> Quantised:
+        """Rounded to multiples of q, as ``qrandn`` has it."""
+        return Quantised(self, q)
 
     def to_json(self) -> dict[str, Any]:
         return {"mean": self.mean, "sd": self.sd, "log": self.log}

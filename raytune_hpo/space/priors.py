@@ -1,4 +1,4 @@
-"""Priors: where a user thinks that the good values of a number lie.
+"""Priors: a user's belief about where the good values of a number lie.
 
 A prior is an argument of a domain, as in ``Float(1e-5, 1e-1, log=True, prior=Normal(1e-3, 0.25))``. It changes neither the
 domain's values nor their unit coordinates.

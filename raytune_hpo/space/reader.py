@@ -22,7 +22,7 @@ from raytune_hpo.space.values import plain, show
 _DEEPEST = 100  # a deeper tree would exceed Python's recursion limit
 
 Path = tuple[str | int, ...]
-Options = tuple[tuple[Path, int], ...]  # the choices on the way to a part, and the option of each that it is in
+Options = tuple[tuple[Path, int], ...]  # the choices on the path to a part, and the option of each that it is in
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Space: the search space, that is every configuration that may be tried, and the prior over them."""
+"""Space: the set of all configurations that may be tried, and their prior distribution."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from raytune_hpo.rng import derive
 from raytune_hpo.space import counting
 from raytune_hpo.space.beliefs import beliefs_of, without_beliefs
 from raytune_hpo.space.candidates import Listing, MissingListing, records
+from raytune_hpo.space.coding import Coding
 from raytune_hpo.space.derived import discretised, unnumbered, without_functions
 from raytune_hpo.space.drawing import drawn
 from raytune_hpo.space.encoding import Decoder, Encoder, active_columns
@@ -36,26 +37,26 @@ _BATCH = 4096
 
 
 class Space:
-    """A search space, immutable.
+    """A search space; immutable.
 
     Args:
-        domains: a dict of constants and domains, nested to any depth in dicts, lists and choices; domains of
-            ``ray.tune``, hyperopt, Optuna, ConfigSpace and ``scipy.stats`` may be used anywhere, and whole spaces of
-            these libraries are accepted as well.
+        domains: a dict of constants and domains, nested as deep as you like in dicts, lists and choices; domains of
+            ``ray.tune``, hyperopt, Optuna, ConfigSpace and ``scipy.stats`` may stand anywhere, and their whole spaces
+            may be given as they are.
         constraints: functions of a configuration that say whether it is feasible.
         candidates: the only configurations that may be tried, as a list of dicts or a pandas DataFrame; None: all that
-            the domains allow. A space with candidates is finite: coordinates decode to the nearest candidate.
+            the domains allow. A space with candidates is finite: coordinates stand for the nearest of them.
 
     Attributes:
         root: the tree, see ``raytune_hpo.space.tree``.
         columns: one per parameter, those of all branches; column j of the unit cube is ``columns[j]``.
-        constraints: those given, and those that came with a space of another library.
-        listing: the candidates, or None.
-        prior_weight: how much the priors of its domains count, see ``weighed``.
-        features: a function of a configuration that returns numbers for models to use, see ``featured``; or None.
+        constraints: those given, and those that came with a foreign space.
+        listing: the candidates; None without.
+        prior_weight: the weight of its domains' priors, see ``weighed``.
+        features: a function of a configuration whose numbers models may use, see ``featured``; None without.
 
     Raises:
-        SpaceError: a rule is broken; the message names the parameter, the rule and the value.
+        SpaceError: a parameter breaks a rule; the message has the parameter, the rule, and the value.
     """
 
     root: Node
@@ -80,7 +81,7 @@ class Space:
 
     @staticmethod
     def of(space_like: Any) -> Space:
-        """The Space that a dict or another library's space describes; a Space is returned as it is."""
+        """The Space for a dict or another library's space; a Space is returned unchanged."""
         return space_like if isinstance(space_like, Space) else Space(space_like)
 
     @classmethod
@@ -91,12 +92,12 @@ class Space:
 
     def _set(self, root: Node, constraints: tuple[Function, ...], name: str) -> None:
         numbered, columns = number_columns(root, name)
-        # Through __dict__, since a Space does not allow its attributes to be set.
+        # Through __dict__, since a Space refuses to be changed.
         self.__dict__.update(root=numbered, columns=columns, constraints=constraints, _name=name)
         self.__dict__.update(listing=None, prior_weight=1.0, features=None)
 
     def _listed(self, configs: list[dict[str, Any]]) -> Listing:
-        """The feasible candidates.
+        """The feasible ones of the candidates.
 
         Raises:
             SpaceError: one lies outside the domains, or two are the same.
@@ -109,17 +110,22 @@ class Space:
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a Space cannot be changed, got {name}={show(value)}; make another one")
 
-    # -------------------------------------------------------------------------------------------- properties
+    # -------------------------------------------------------------------------------------------- what it is like
 
     @property
     def num_columns(self) -> int:
-        """The number of parameters in all branches together: the width of the unit cube."""
+        """How many parameters there are in all branches together: the width of the unit cube."""
         return len(self.columns)
 
     @cached_property
     def is_conditional(self) -> bool:
         """Whether some parameters exist only in some configurations."""
         return any(column.condition is not None for column in self.columns)
+
+    @cached_property
+    def coding(self) -> Coding:
+        """Which columns can be encoded and decoded together."""
+        return Coding([column.domain for column in self.columns])
 
     @property
     def has_constraints(self) -> bool:
@@ -128,20 +134,20 @@ class Space:
 
     @property
     def plain(self) -> bool:
-        """Whether all its values are JSON values, so that packing has nothing to do."""
+        """Whether all values it can yield are JSON values, so that packing has nothing to do."""
         return self.root.is_plain
 
     @cached_property
     def cardinality(self) -> int | None:
-        """The number of different configurations, feasible or not; None if infinitely many."""
+        """How many different configurations there are, feasible or not; None if infinitely many."""
         return counting.count(self.root) if self.listing is None else len(self.listing)
 
     @property
     def candidates(self) -> Listing | None:
-        """The only configurations that may be tried; None if all that the domains allow may be.
+        """The only configurations that may be tried; None if the domains alone define them.
 
         Raises:
-            SpaceError: this space was read from a journal, which keeps only a digest of its candidates.
+            SpaceError: this space was read from a journal, which has only a digest of its candidates.
         """
         if isinstance(self.listing, MissingListing):
             raise SpaceError(
@@ -149,17 +155,15 @@ class Space:
             )
         return self.listing
 
-    # -------------------------------------------------------------------------------------------- beliefs
+    # -------------------------------------------------------------------------------------------- what is believed of it
 
     @cached_property
     def beliefs(self) -> Beliefs:
-        """Where good configurations are thought to lie: the priors of numbers, and the weights of options."""
+        """The beliefs about where good configurations lie: the priors of numbers, and the weights of options."""
         return beliefs_of([column.domain for column in self.columns], self.prior_weight)
 
     def weighed(self, prior_weight: float) -> Space:
-        """This space with another weight for its beliefs: 1 as they are, less to doubt them, more to trust them; with 0 it
-        is the space without priors and weights.
-        """
+        """This space with another weight of its beliefs: 1 as they are, less or more; 0 removes priors and weights."""
         if prior_weight == self.prior_weight or not self.beliefs:
             return self
         root = unnumbered(self.root)
@@ -170,8 +174,8 @@ class Space:
         return space
 
     def featured(self, features: Function | None) -> Space:
-        """This space with a feature function: it maps a configuration to a dict of numbers with the same keys for every
-        configuration, which models may use as inputs. It must depend on nothing but the configuration.
+        """This space with a feature function: it returns a dict of numbers for a configuration, with the same keys for each,
+        as further inputs of models. It must depend on nothing but the configuration.
         """
         space = Space._made(unnumbered(self.root), self.constraints, self._name)
         space.__dict__.update(listing=self.listing, prior_weight=self.prior_weight, features=features)
@@ -188,8 +192,7 @@ class Space:
         """n independent feasible configurations from the prior.
 
         Raises:
-            SpaceError: hardly any is feasible (fewer than one in 10,000); the message names the constraint that rejects
-                most.
+            SpaceError: hardly any is feasible (fewer than one in 10,000); names the constraint that refuses most.
         """
         if (listing := self.candidates) is not None:
             return [listing.config(i) for i in rng.integers(len(listing), size=n).tolist()]
@@ -227,35 +230,35 @@ class Space:
             unit: (n, d) in [0, 1], clipped to it. Columns that are not active are ignored, and may be NaN.
 
         Raises:
-            SpaceError: the width is not d, or an active column is NaN.
+            SpaceError: another width, or NaN in an active column.
         """
         unit = np.asarray(unit, dtype=np.float64)
         if unit.ndim != 2 or unit.shape[1] != self.num_columns:
             raise SpaceError(f"unit coordinates of this space have shape (n, {self.num_columns}), got {unit.shape}")
         if (listing := self.candidates) is not None:
             return [listing.config(i) for i in listing.nearest(np.where(self.active(unit), unit, np.nan)).tolist()]
-        return Decoder(self.columns, unit).configs(self.root)
+        return Decoder(self.columns, self.coding, unit).configs(self.root)
 
     def encode(self, configs: Sequence[Mapping[str, Any]]) -> Array:
         """Configurations as coordinates in the unit cube, (n, d); NaN where a parameter is not active.
 
-        ``decode(encode(c))`` equals c exactly for every configuration that came from ``decode``. In other configurations,
-        listed, whole and quantised values come back exactly; a continuous value comes back to within 2**-52 of its range
-        (of the range of its logarithm), and exactly from then on. Numbers outside a domain encode to its nearest bound.
+        ``decode(encode(c))`` is c, exactly, for every configuration that was decoded. Of others, it is for all that is
+        listed, whole or quantised; a continuous value comes back to within 2**-52 of its range (of its logarithm's),
+        and from then on exactly. Numbers outside a domain encode to its nearest end.
 
         Raises:
-            SpaceError: a configuration does not have this space's shape.
+            SpaceError: a configuration that does not have this space's shape.
         """
-        if not configs:  # frequent, for pending trials
+        if not configs:  # of pending trials, often
             return np.empty((0, self.num_columns))
-        encoder = Encoder(len(configs), self.num_columns)
+        encoder = Encoder(len(configs), self.coding)
         try:
-            encoder.read(self.root, configs, np.arange(len(configs)))
+            unit = encoder.unit(self.root, configs)
         except (SpaceError, LookupError, TypeError, ValueError):
-            for config in configs:  # for an error that names the parameter and the configuration
+            for config in configs:  # say which parameter of which configuration it is
                 self._check_shape(config)
             raise
-        return encoder.unit
+        return unit
 
     def active(self, unit: Array) -> Array:
         """Where each column is active, (n, d) of bool, given coordinates (n, d)."""
@@ -265,7 +268,7 @@ class Space:
         """Which configurations meet all constraints, (n,) of bool.
 
         Raises:
-            SpaceError: a constraint raised; the message names it and shows the configuration.
+            SpaceError: a constraint raised; names it and shows the configuration.
         """
         if not self.constraints:
             return np.ones(len(configs), dtype=bool)
@@ -275,8 +278,8 @@ class Space:
         """Refuse a configuration that is not in the space.
 
         Raises:
-            SpaceError: a value is missing, unknown, out of range, of a wrong type, off its grid or not the constant, or
-                a constraint is broken; the message names the parameter, the rule and the value, or the constraint.
+            SpaceError: a parameter is missing, unknown, out of range, of a wrong type, off its grid, or another constant; or
+                a constraint is broken. The message has the parameter, the rule and the value, or the constraint.
         """
         self._check_shape(config)
         for constraint in self.constraints:
@@ -286,25 +289,24 @@ class Space:
             raise SpaceError(f"a configuration must be one of the {len(listing)} candidates, got {show(dict(config))}")
 
     def complete(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """The full configuration for a point given by a user.
+        """Complete a point from a user to the configuration that a trial gets.
 
-        Constants and derived values that the point leaves out are filled in; a derived value that it gives is kept.
-        Numpy numbers become Python's, and a list is accepted for the tuple with the same items.
+        Constants and derived values are filled in where the point leaves them out; a derived value that it names is kept.
+        Numbers of numpy become Python's, and a list is taken for the tuple that it equals.
 
         Raises:
-            SpaceError: as ``check``, and for a value that a stored study could not keep or a dict that fits several
-                options.
+            SpaceError: as ``check``; a value that a stored study could not keep; a dict that fits several options.
         """
         config: dict[str, Any] = Completer().config(self.root, point)
         self.check(config)
         if self.plain:
             return config
-        # The random numbers for a point are seeded by the point alone.
+        # What is drawn for a point depends on nothing but the point.
         digest = hashlib.blake2b(self.encode([config]).tobytes(), digest_size=8).digest()
         return drawn(config, derive(int.from_bytes(digest, "little") >> 1, "point"))
 
     def drawn(self, config: Mapping[str, Any], rng: np.random.Generator) -> Mapping[str, Any]:
-        """A decoded configuration in which domains inside derived values are drawn; usually the same object."""
+        """A decoded configuration, with domains in its derived values replaced by draws; usually the same object."""
         return config if self.plain else drawn(dict(config), rng)
 
     def _check_shape(self, config: Mapping[str, Any]) -> None:
@@ -315,7 +317,7 @@ class Space:
 
     def at(self, index: int) -> dict[str, Any]:
         """Configuration number ``index`` of a finite space, in the order of ``itertools.product``: the last entry of
-        the space varies fastest; the options of a choice come one after another, each with everything below it.
+        the space runs fastest; the options of a choice follow each other, each with everything below it.
 
         Raises:
             SpaceError: the space is infinite, or the index is not in [0, cardinality).
@@ -381,23 +383,23 @@ class Space:
     def flatten(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The active parameters by the names of their columns, for tables.
 
-        The value of a choice among dicts is the option's label, as in the names of the columns below it.
+        A choice among dicts shows the option's name, as it stands in the names of the columns below it.
         """
         return {self.columns[column].name: value for column, value in flat(self.root, config)}
 
     def pack(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The configuration as JSON values; the same object if the space is plain.
+        """The configuration as JSON values; the same object where the space is plain.
 
-        Options that JSON cannot hold (classes, functions, tuples) become ``{"$option": position}``, derived values take
+        Options that JSON cannot carry (classes, functions, tuples) travel as ``{"$option": position}``, derived values in
         the form of ``raytune_hpo.space.stored``.
         """
         packed: Mapping[str, Any] = config if self.plain else self._packer.pack(self.root, config)
         return packed
 
     def unpack(self, packed: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The configuration that was packed; the same object if the space is plain.
+        """The configuration that was packed; the same object where the space is plain.
 
-        A derived value is the one that was packed. If it has no stored form, other processes get a stand-in for it.
+        A derived value is what it was when it was packed; if it cannot be stored, other processes get a stand-in.
         """
         config: Mapping[str, Any] = packed if self.plain else self._packer.unpack(self.root, packed)
         return config
@@ -408,21 +410,21 @@ class Space:
 
     def __getstate__(self) -> dict[str, Any]:
         return {
-            name: value for name, value in self.__dict__.items() if name not in ("_packer", "beliefs")
-        }  # live values belong to this process, and tables are large
+            name: value for name, value in self.__dict__.items() if name not in ("_packer", "beliefs", "coding")
+        }  # what is live is so here only, and tables are large
 
     def to_send(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A configuration for another process that has this space: options are sent as positions, not as copies."""
+        """A configuration for another process with this space: options whose copies would not match become positions."""
         sent: Mapping[str, Any] = config if self.plain else Packer(None).pack(self.root, config)
         return sent
 
     def received(self, sent: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The configuration that another process passed to ``to_send``, with this space's own option objects."""
+        """The configuration that another process gave to ``to_send``, of this space's own options."""
         config: Mapping[str, Any] = sent if self.plain else Packer(None).unpack(self.root, sent)
         return config
 
     def without_functions(self) -> Space:
-        """This space with None for every derived value; unchanged if it has constraints, which may read these values."""
+        """This space with None for every derived value. A space with constraints stays: they may read these values."""
         if self.constraints or self.plain:
             return self
         space = Space._made(without_functions(unnumbered(self.root)), (), self._name)
@@ -430,12 +432,12 @@ class Space:
         return space
 
     def chosen(self, packed: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The part of a packed configuration that a sampler chose: without derived values."""
+        """The parts of a packed configuration that a sampler chose: without derived values."""
         parts: Mapping[str, Any] = packed if self.plain else chosen(self.root, packed)
         return parts
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form, equal for equal spaces. It has functions by name and digest, and candidates by digest."""
+        """A JSON form that is equal for equal spaces. Functions and candidates are in it by name and digest."""
         more: dict[str, Any] = {} if self.listing is None else {"candidates": self.listing.to_json()}
         if self.prior_weight != 1:
             more["prior_weight"] = self.prior_weight
@@ -451,7 +453,7 @@ class Space:
 
     @property
     def functions(self) -> dict[str, dict[str, str]]:
-        """The functions of the space in JSON form, by the names that messages use for them."""
+        """The functions of the space as its JSON form has them, by what a message calls them."""
         derived = {f"sample_from at {name!r}": function for name, function in derived_functions(self.root)}
         forms = [function_to_json(constraint) for constraint in self.constraints]
         if self.features is not None:
@@ -462,11 +464,11 @@ class Space:
     def from_json(cls, data: Mapping[str, Any]) -> Space:
         """The space of a JSON form.
 
-        Functions, candidates and objects that JSON cannot hold are replaced by stand-ins, which raise SpaceError when
-        they are used.
+        Functions, candidates and objects that JSON cannot hold are replaced by stand-ins, which raise SpaceError when they
+        are used.
 
         Raises:
-            SpaceError: it is not the JSON form of a space, or one of a later release.
+            SpaceError: it is no JSON form of a space, or a newer one.
         """
         if not isinstance(data, Mapping) or data.get("version") != VERSION:
             raise SpaceError(f"the JSON of a space must be of version {VERSION}, got {show(data)}")

@@ -33,7 +33,7 @@ UNNUMBERED = -1
 
 @dataclass(frozen=True)
 class Column:
-    """One parameter of a space, with a place in its unit cube.
+    """One parameter of a space, a column of its unit cube.
 
     Attributes:
         name: unique in the space: the keys on the way to it, joined by ``/``. Below a choice comes the chosen option:

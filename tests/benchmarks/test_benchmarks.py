@@ -204,3 +204,16 @@ def test_compat(tmp_path: Path) -> None:
     figures = measured(tmp_path, "compat")
     assert set(figures) == {"optuna", "optuna_reporting", "hyperopt", "ray_tune"}
     assert all({"layer"} < set(figure["detail"]["ms_a_trial"]) for figure in figures.values())
+
+
+def test_programs(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "programs", "--only", "sort", "pytest")
+    assert {"sort: settings", "pytest, random: time", "pytest, scan: runs", "ours: share"} <= set(figures)
+    assert figures["pytest: settings"]["measured"] == 16
+    assert figures["ours: share"]["detail"]["times_ours"] == 1
+
+
+def test_launcher(tmp_path: Path) -> None:
+    figures = measured(tmp_path, "launcher")
+    assert set(figures) == {"cpu", "bias", "memory"}
+    assert figures["cpu"]["measured"] > 0 and figures["memory"]["measured"] < 3

@@ -6,11 +6,13 @@ import json
 import pickle
 import sys
 import warnings
+from dataclasses import replace
 
 import pytest
 
 import raytune_hpo as hpo
 from raytune_hpo.commands import surroundings
+from raytune_hpo.commands.answering import answer_of
 from raytune_hpo.errors import SpecError
 from tests.commands.programs import python
 
@@ -235,3 +237,18 @@ def test_a_command_can_be_sent_elsewhere():
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(SpecError):
         hpo.Command("true", **settings)
+
+
+def test_the_best_is_chosen_by_all_of_its_runs_and_its_value_is_that_of_fresh_ones():
+    command = hpo.Command(["echo", "{x}"], metrics=["regex:out=(.+)"], mode="min", repeats=1)
+    results = tuned(command, {"x": hpo.ordinal([1, 2])})
+    confirmation = results.confirm(2, 2, objective=command.once(), progress=False)
+    fresh = {1: 1.5, 2: 1.45}  # after 1 and 2 in the search: together 1.33 and 1.63
+    candidates = [
+        replace(one, estimates={"out": replace(one.estimates["out"], mean=fresh[one.config["x"]])})
+        for one in confirmation.candidates
+    ]
+    confirmation = replace(confirmation, candidates=tuple(sorted(candidates, key=lambda one: one.mean)))
+    assert confirmation.best_config == {"x": 2}
+    answer = answer_of(command, results, confirmation)
+    assert (answer.words, answer.value, answer.n) == (["echo", "1"], 1.5, 2)

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import functools
 import pickle
+import threading
+import time
 
 import numpy as np
 import pytest
 
 import raytune_hpo.compat.hyperopt as hyperopt
-from raytune_hpo.compat.hyperopt import STATUS_FAIL, STATUS_OK, Trials, early_stop, fmin, hp, rand, space_eval, tpe
+from raytune_hpo.compat.hyperopt import (
+    STATUS_FAIL,
+    STATUS_OK,
+    SparkTrials,
+    Trials,
+    early_stop,
+    fmin,
+    hp,
+    rand,
+    space_eval,
+    tpe,
+)
+from raytune_hpo.compat.hyperopt.exceptions import AllTrialsFailed
 from raytune_hpo.compat.hyperopt.pyll.stochastic import sample
 
 SPACE = hp.choice(
@@ -163,3 +177,27 @@ def test_a_value_may_stand_in_the_place_of_a_distribution():
     trials = Trials()
     best = fmin(lambda x: x, fixed, algo=tpe.suggest, max_evals=8, trials=trials, show_progressbar=False)
     assert set(trials.vals["a"]) == {1} and 0 <= best["b"] <= 1
+
+
+def test_spark_trials_run_beside_each_other_without_spark():
+    together = threading.Barrier(3, timeout=30)  # which three trials have to reach at the same time
+
+    def loss(x):
+        together.wait()
+        if x > 3:
+            raise ValueError("too far")
+        return {"status": STATUS_OK, "loss": (x - 1) ** 2}
+
+    trials = SparkTrials(parallelism=3)
+    best = minimised(loss, hp.uniform("x", -5, 5), trials=trials, max_evals=12, verbose=False)
+    assert trials.count_total_trials() == 12 and trials.count_unfinished_trials() == 0
+    assert 0 < trials.count_failed_trials() == 12 - trials.count_successful_trials()
+    assert best == trials.argmin == pickle.loads(pickle.dumps(trials)).argmin
+
+
+def test_spark_trials_end_with_their_time():
+    trials = SparkTrials(parallelism=2, timeout=0.2)
+    minimised(lambda x: time.sleep(0.01) or x, hp.uniform("x", 0, 1), trials=trials, max_evals=None, verbose=False)
+    assert 0 < trials.count_successful_trials() < 100
+    with pytest.raises(AllTrialsFailed):
+        minimised(lambda x: 1 / 0, hp.uniform("x", 0, 1), trials=SparkTrials(), max_evals=3, verbose=False)

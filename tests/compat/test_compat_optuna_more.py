@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from raytune_hpo.compat.optuna.terminator import Terminator, TerminatorCallback,
 MODULES = """
     samplers pruners trial trial._state study storages storages.journal distributions logging exceptions visualization
     visualization.matplotlib importance integration integration.lightgbm terminator terminator.callback terminator.erroreval
-    artifacts search_space
+    terminator.terminator terminator.improvement.evaluator terminator.improvement.emmr artifacts search_space
 """.split()
 
 
@@ -200,3 +203,30 @@ def test_what_is_not_there_says_so():
         _ = optuna.integration.NoSuchCallback
     with pytest.raises(AttributeError):
         _ = optuna.no_such_thing
+
+
+def test_modules_of_optuna_integration_have_these_names_too(tmp_path):
+    package = tmp_path / "optuna_integration"
+    package.mkdir()
+    (package / "__init__.py").write_text("class SkorchPruningCallback: pass")
+    (package / "tensorboard.py").write_text("class TensorBoardCallback: pass")
+    code = (
+        "from raytune_hpo.compat.optuna.integration import SkorchPruningCallback\n"
+        "from raytune_hpo.compat.optuna.integration.tensorboard import TensorBoardCallback\n"
+        "print(TensorBoardCallback.__name__, SkorchPruningCallback.__name__)"
+    )
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    said = subprocess.check_output([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, text=True)
+    assert said.split() == ["TensorBoardCallback", "SkorchPruningCallback"]
+
+
+def test_a_line_is_written_once_where_optuna_is_loaded_too():
+    pytest.importorskip("optuna")
+    code = (
+        "import raytune_hpo.compat.optuna as ours\n"
+        "ours.create_study(study_name='first')\n"
+        "import optuna\n"
+        "ours.create_study(study_name='second')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stderr.count("first"), done.stderr.count("second")) == (1, 1)

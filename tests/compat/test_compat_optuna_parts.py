@@ -340,6 +340,21 @@ def test_one_storage_for_several_studies(tmp_path):
         optuna.storages.GrpcStorageProxy()
 
 
+def test_a_storage_knows_its_studies_by_their_names():
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(study_name="a", storage=storage, directions=["minimize", "maximize"])
+    study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), 0.0), n_trials=2)
+    study.enqueue_trial({"x": 0.5})
+    (found,) = storage.get_all_studies()
+    assert (found.study_name, found.directions) == ("a", study.directions)
+    assert found._study_id == study._study_id == storage.get_study_id_from_name("a")
+    assert storage.get_study_name_from_id(study._study_id) == "a"
+    assert storage.get_study_directions(study._study_id) == study.directions
+    assert storage.get_n_trials(study._study_id) == 3
+    with pytest.raises(KeyError, match="no study 'b'"):
+        storage.get_study_id_from_name("b")
+
+
 def test_another_sampler_for_a_stored_study_is_named():
     storage = optuna.storages.InMemoryStorage()
     optuna.create_study(study_name="a", storage=storage, sampler=S.RandomSampler())

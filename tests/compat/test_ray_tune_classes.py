@@ -31,10 +31,12 @@ from raytune_hpo.compat.ray_tune.search import ConcurrencyLimiter, Repeater, Sea
 from raytune_hpo.compat.ray_tune.search.ax import AxSearch
 from raytune_hpo.compat.ray_tune.search.bayesopt import BayesOptSearch
 from raytune_hpo.compat.ray_tune.search.bohb import TuneBOHB
+from raytune_hpo.compat.ray_tune.search.dragonfly import DragonflySearch
 from raytune_hpo.compat.ray_tune.search.hyperopt import HyperOptSearch
 from raytune_hpo.compat.ray_tune.search.nevergrad import NevergradSearch
 from raytune_hpo.compat.ray_tune.search.optuna import OptunaSearch
 from raytune_hpo.compat.ray_tune.search.zoopt import ZOOptSearch
+from raytune_hpo.compat.ray_tune.syncer import Syncer
 from raytune_hpo.compat.ray_tune.utils import validate_save_restore
 
 
@@ -513,8 +515,6 @@ def test_what_cannot_be_carried_says_so_by_name():
         PopulationBasedTrainingReplay("policy.txt")
     with pytest.raises(tune.NotCarried, match="RLlib"):
         tune.Tuner("PPO")
-    with pytest.raises(tune.NotCarried, match="of Ray 1.x"):
-        tune.Tuner(lambda config, checkpoint_dir=None: None)
     with pytest.raises(tune.NotCarried, match="storage_path is a folder"):
         tune.RunConfig(storage_path="s3://bucket")
     with pytest.raises(tune.NotCarried, match="ZOOptSearch"):
@@ -525,3 +525,33 @@ def test_what_cannot_be_carried_says_so_by_name():
         ASHAScheduler(reduction_factor=2.4)
     with pytest.warns(UserWarning, match="keep the resources"):
         ResourceChangingScheduler(ASHAScheduler()).rule()
+
+
+def test_what_means_nothing_here_is_taken():
+    class Copies(Syncer):
+        def sync_up(self, local_dir, remote_dir, exclude=None):
+            return True
+
+    assert tune.SyncConfig(syncer=Copies(sync_period=60)).syncer.sync_period == 60
+    with pytest.warns(UserWarning, match="no effect here of domain='euclidean'"):
+        search = DragonflySearch(space={"x": tune.uniform(0, 1)}, metric="loss", mode="min", domain="euclidean")
+    search.set_search_properties(config={"time_budget_s": 30})
+    results = run(lambda config: {"loss": config["x"]}, num_samples=2, search_alg=search)
+    assert len(results) == 2 and not results.errors
+
+
+@pytest.mark.parametrize("max_t", [2, 4], ids=["stopped early", "stopped at its last round"])
+def test_a_boosted_model_is_saved_where_its_training_is_stopped(max_t):
+    xgb = pytest.importorskip("xgboost")
+    from raytune_hpo.compat.ray_tune.integration.xgboost import TuneReportCheckpointCallback
+
+    X = np.random.default_rng(0).random((40, 3))
+    data = xgb.DMatrix(X, (X[:, 0] > 0.5).astype(int))
+
+    def objective(config):
+        xgb.train({"objective": "binary:logistic", "nthread": 1, **config}, data, 4, evals=[(data, "train")],
+                  callbacks=[TuneReportCheckpointCallback({"loss": "train-logloss"})], verbose_eval=False)  # fmt: skip
+
+    (result,) = run(objective, {"eta": 0.3}, metric="loss", mode="min", scheduler=ASHAScheduler(max_t=max_t))
+    model = TuneReportCheckpointCallback.get_model(result.checkpoint)
+    assert model.num_boosted_rounds() == result.metrics["training_iteration"] == max_t

@@ -367,6 +367,12 @@ def test_the_script_may_keep_its_own_working_folder(monkeypatch):
     assert result.metrics["where"] == os.getcwd()
 
 
+def test_a_trial_finds_the_folder_that_its_script_was_started_in(monkeypatch):
+    monkeypatch.delenv("TUNE_ORIG_WORKING_DIR", raising=False)
+    (result,) = run(lambda config: {"from": os.environ["TUNE_ORIG_WORKING_DIR"]})
+    assert result.metrics["from"] == os.getcwd()
+
+
 def test_names_are_the_scripts_to_make():
     made = run(descent, {"lr": 0.5}, trial_name_creator=lambda trial: f"t-{trial.trial_id}",
                trial_dirname_creator=lambda trial: f"d-{trial.trainable_name}")  # fmt: skip
@@ -411,6 +417,31 @@ def test_parameters_and_resources_nest_in_either_order():
         ),
     ):
         assert run(trainable)[0].metrics["sum"] == 10
+
+
+def test_resources_of_the_users_own_stand_in_a_dict_of_theirs():
+    (result,) = run(
+        tune.with_resources(
+            lambda config: {"all": tune.get_trial_resources().required_resources},
+            {"cpu": 1, "custom_resources": {"disk": 2}},
+        )
+    )
+    assert result.metrics["all"] == {"CPU": 1, "disk": 2}
+
+
+def test_functions_of_ray_1_get_a_reporter_and_the_folder_of_their_checkpoint():
+    def objective(config, checkpoint_dir=None, reporter=None):
+        begin = int(Path(checkpoint_dir, "step").read_text()) + 1 if checkpoint_dir else 0
+        for step in range(begin, 4):
+            with tune.checkpoint_dir(step=step) as folder:
+                Path(folder, "step").write_text(str(step))
+            reporter(step=step, begin=begin)
+            if step == 1 and begin == 0:
+                raise OSError("once")
+
+    (result,) = run(objective, {"x": tune.uniform(0, 1)}, failures=tune.FailureConfig(max_failures=1))
+    assert (result.metrics["begin"], result.metrics["step"]) == (2, 3)
+    assert Path(result.checkpoint.path, "step").read_text() == "3"
 
 
 def test_checkpoints_that_are_kept():

@@ -320,13 +320,21 @@ MODULES = """
     integration.xgboost integration.lightgbm integration.keras integration.pytorch_lightning utils tuner tune_config
     syncer trainable callback error resources result_grid train train.torch train.tensorflow train.xgboost train.horovod
     train.huggingface train.batch_predictor train.predictor air air.session air.config air.checkpoint
-    air.integrations.mlflow air.integrations.keras air.integrations.wandb
+    air.integrations.mlflow air.integrations.keras air.integrations.wandb suggest suggest.hyperopt suggest.optuna
 """.split()
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_that_scripts_import_is_there(module):
     assert importlib.import_module(f"raytune_hpo.compat.ray_tune.{module}").__doc__
+
+
+def test_searchers_by_their_names_of_ray_1_are_the_same_ones():
+    from raytune_hpo.compat.ray_tune.suggest.hyperopt import HyperOptSearch as Former
+
+    from raytune_hpo.compat.ray_tune.search.hyperopt import HyperOptSearch
+
+    assert Former is HyperOptSearch
 
 
 def test_names_that_cannot_be_carried_can_be_imported_and_say_so_on_use():

@@ -181,3 +181,15 @@ def test_slice_samples_of_length_scales_lie_where_the_density_is_high(data):
     samples = slice_samples(density, mode, np.ones(5), 10, np.random.default_rng(0), burn_in=2)
     assert all(density(theta) > density(mode) - 15 for theta in samples)
     assert density(prior.high + 1) == -np.inf
+
+
+def test_many_observations_are_believed_as_few_are():
+    rng = np.random.default_rng(5)
+    Z, new = rng.random((300, 3)), rng.random((4, 3))
+    y = np.sin(5 * Z[:, 0]) + 0.1 * rng.standard_normal(300)
+    kernel = S2 * Matern(LENGTHS, nu=2.5)
+    inverse = np.linalg.inv(kernel(Z) + T2 * np.eye(300))
+    mean, sd, *_ = Posterior.of(THETA, Z, OWNER, y).slopes(new)
+    np.testing.assert_allclose(mean, kernel(new, Z) @ inverse @ y, atol=1e-8)
+    wanted = np.diagonal(kernel(new) - kernel(new, Z) @ inverse @ kernel(Z, new))
+    np.testing.assert_allclose(sd**2, wanted, atol=1e-8)

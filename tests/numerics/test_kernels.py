@@ -77,3 +77,21 @@ def test_the_slope_is_the_difference_quotient():
 
 def test_a_space_without_columns_has_no_features():
     assert Embedding(())(np.empty((3, 0))).shape == (3, 0)
+
+
+def test_columns_with_the_same_cells_are_embedded_as_each_is_alone():
+    rng = np.random.default_rng(0)
+    other = Axis(Kind.NOMINAL, np.array([0.25, 0.75]))
+    axes = (NOMINAL, REAL, other, NOMINAL, GRID, NOMINAL)
+    X = np.column_stack(
+        [axis.centres[rng.integers(axis.size, size=50)] if axis.size else rng.random(50) for axis in axes]
+    )
+    X[rng.random(X.shape) < 0.2] = np.nan
+    alone = [Embedding((axis,))(X[:, [j]]) for j, axis in enumerate(axes)]
+    np.testing.assert_array_equal(Embedding(axes)(X), np.column_stack(alone))
+
+
+def test_correlations_are_the_same_whatever_stands_beside_them():
+    r2 = np.random.default_rng(0).random((300, 200)) * 9
+    np.testing.assert_array_equal(matern52(r2)[:, ::7], matern52(np.ascontiguousarray(r2[:, ::7])))
+    np.testing.assert_array_equal(matern52(r2.T), matern52(r2).T)

@@ -111,3 +111,22 @@ def test_filled_rows_keep_what_was_there():
     F = filled(X, np.random.default_rng(0))
     assert ((F >= 0) & (F <= 1)).all()
     np.testing.assert_array_equal(F[~np.isnan(X)], [0.1, 0.2])
+
+
+def test_columns_with_the_same_cells_find_their_way_beside_others():
+    axes = (NOMINAL, REAL, NOMINAL, SHORT, NOMINAL, SHORT)
+    top = np.array([1 / 6, 0.4, 5 / 6, 0.9, 0.5, 0.1])
+
+    def proper(F):
+        centred = [
+            F[:, j] if axis.centres is None else axis.centres[axis.levels(F[:, j])] for j, axis in enumerate(axes)
+        ]
+        return np.column_stack(centred)
+
+    def values(X):
+        return -((X - top) ** 2).sum(axis=1)
+
+    objective = Objective(axes, proper, values, lambda X: (values(X), -2 * (X - top)))
+    found, reached = maximised(objective, np.random.default_rng(0).random((3, 6)))
+    np.testing.assert_allclose(proper(found), np.tile(top, (3, 1)), atol=1e-3)
+    np.testing.assert_allclose(reached, 0, atol=1e-5)

@@ -149,3 +149,13 @@ def test_a_value_that_the_prior_never_draws_has_a_density_all_the_same():
     points = np.array([[0.25], [0.75]])
     estimate = mixture([axis], points, np.ones(2), 1.0, Bandwidths(spread=0.2, least=0.01, leave=0.5))
     assert np.isfinite(estimate.log_density(np.array([[0.25], [0.5], [0.75]]))).all()
+
+
+def test_the_density_of_many_points_is_that_of_each():
+    rng = np.random.default_rng(0)
+    centres = np.column_stack([rng.random(400), rng.choice(GRID.centres, 400), rng.choice(NOMINAL.centres, 400)])
+    estimate = mixture(AXES, centres, np.ones(400), 1.0, Bandwidths(spread=0.01, least=0.001, leave=0.5))
+    X = np.column_stack([rng.random(90), rng.choice(GRID.centres, 90), rng.choice(NOMINAL.centres, 90)])
+    X[rng.random(X.shape) < 0.2] = np.nan
+    each = [estimate.log_density(x[None, :])[0] for x in X]
+    np.testing.assert_allclose(estimate.log_density(X), each, rtol=1e-12, atol=1e-12)

@@ -175,3 +175,21 @@ def test_constraints_that_few_configurations_meet_are_not_asked_hundreds_of_thou
     calls = 0
     assert is_large(loop.ask().config)
     assert calls < 8_000
+
+
+@pytest.mark.parametrize("most", [0.3, 0.02])
+def test_a_constraint_is_asked_of_few_rows_and_kept(most):
+    """Of those that a search would begin at or move to; not of all that it meets on its way."""
+    num_calls = 0
+
+    def is_close(config):
+        nonlocal num_calls
+        num_calls += 1
+        return abs(config["x"] - config["y"]) < most
+
+    cube = {"x": Float(0, 1), "y": Float(0, 1), "z": Float(0, 1)}
+    loop = testing.Loop.of(lambda: RF(random_share=0.0), Space(cube, constraints=[is_close])).run(10)
+    num_calls = 0  # the even design had to look for rows everywhere
+    loop.run(8)
+    assert 0 < num_calls < 8 * 600
+    assert all(abs(trial.config["x"] - trial.config["y"]) < most for trial in loop.finished)

@@ -117,6 +117,23 @@ def test_bounds_are_those_of_ray() -> None:
     assert min(draw(uniform(-1, 1))) >= -1 and max(draw(uniform(-1, 1))) <= 1
 
 
+def test_values_can_be_drawn_for_a_look() -> None:
+    for domain in (uniform(0, 1), randint(0, 5), qrandn(0, 1, 0.5), Choice(["a", "b"])):
+        values = domain.sample(size=20, random_state=3)
+        assert all(domain.problem(value) is None for value in [*values, domain.sample()])
+        assert values == domain.sample(size=20, random_state=np.random.default_rng(3))
+    assert uniform(0, 1).sample() != uniform(0, 1).sample()
+
+
+def test_a_range_can_be_had_in_multiples() -> None:
+    assert uniform(0, 1).quantized(0.25) == quniform(0, 1, 0.25)
+    assert loguniform(0.01, 1).quantized(0.01) == qloguniform(0.01, 1, 0.01)
+    assert randn(1, 2).quantized(0.5) == qrandn(1, 2, 0.5)
+    assert set(draw(randint(1, 14).quantized(4))) == {4, 8, 12}
+    with pytest.raises(SpaceError, match="no multiple of q=7"):
+        randint(1, 6).quantized(7)
+
+
 def test_ends_of_the_unit_interval_are_the_bounds() -> None:
     for domain in (Float(0.1, 0.7), Float(1e-5, 0.3, log=True), Int(-3, 9), Int(1, 1000, log=True)):
         assert domain.decode(np.array([0.0, 1.0])) == [domain.lo, domain.hi]

@@ -20,7 +20,6 @@ from hyperopt import (
     Ctrl,
     Domain,
     FMinIter,
-    SparkTrials,
     Trials,
     __version__,
     fmin_pass_expr_memo_ctrl,
@@ -31,6 +30,7 @@ from hyperopt import (
 
 from raytune_hpo.compat.hyperopt import anneal, atpe, auto, base, early_stop, exceptions, hp, mix, pyll, rand, tpe
 from raytune_hpo.compat.hyperopt.fmin import fmin
+from raytune_hpo.compat.hyperopt.spark import SparkTrials
 
 __all__ = [
     "JOB_STATES",

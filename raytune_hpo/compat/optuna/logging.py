@@ -45,9 +45,12 @@ _default = _ToStandardError()
 
 
 def library_logger() -> logging.Logger:
-    """The logger ``optuna``, set up when it is first used."""
+    """The logger ``optuna``, set up when it is first used. Where Optuna is loaded too, each line is written once."""
     logger = logging.getLogger(_NAME)
+    optunas = getattr(sys.modules.get("optuna.logging"), "_default_handler", None)
     with _lock:
+        if optunas is not None:
+            logger.removeHandler(optunas)
         if not getattr(logger, "_raytune_hpo", False):
             logger.addHandler(_default)
             logger.setLevel(INFO)

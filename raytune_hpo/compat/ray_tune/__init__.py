@@ -36,7 +36,7 @@ from raytune_hpo.compat.ray_tune.result import Result
 from raytune_hpo.compat.ray_tune.result_grid import ResultGrid
 from raytune_hpo.compat.ray_tune.schedulers import create_scheduler
 from raytune_hpo.compat.ray_tune.search import create_searcher
-from raytune_hpo.compat.ray_tune.session import get_checkpoint, report
+from raytune_hpo.compat.ray_tune.session import checkpoint_dir, get_checkpoint, report
 from raytune_hpo.compat.ray_tune.space import (
     choice,
     grid_search,
@@ -83,6 +83,7 @@ __all__ = [
     "Tuner",
     "air",
     "callback",
+    "checkpoint_dir",
     "choice",
     "create_scheduler",
     "create_searcher",
@@ -91,6 +92,7 @@ __all__ = [
     "experiment",
     "get_checkpoint",
     "get_context",
+    "get_trial_dir",
     "get_trial_id",
     "get_trial_name",
     "get_trial_resources",
@@ -126,4 +128,4 @@ __all__ = [
 
 _context = get_context()
 get_trial_id, get_trial_name = _context.get_trial_id, _context.get_trial_name  # functions of earlier releases
-get_trial_resources = _context.get_trial_resources
+get_trial_dir, get_trial_resources = _context.get_trial_dir, _context.get_trial_resources

@@ -59,8 +59,14 @@ class Checkpoint:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Checkpoint:
         """A checkpoint that holds a dict, as before Ray 2.7."""
+        made = cls.temporary()
+        (Path(made.path) / DICT).write_bytes(cloudpickle.dumps(dict(data)))
+        return made
+
+    @classmethod
+    def temporary(cls) -> Checkpoint:
+        """A checkpoint in an empty folder, which is there as long as this object."""
         folder = tempfile.TemporaryDirectory(prefix="checkpoint_", ignore_cleanup_errors=True)
-        (Path(folder.name) / DICT).write_bytes(cloudpickle.dumps(dict(data)))
         made = cls(folder.name)
         made._temporary = folder
         return made

@@ -64,6 +64,9 @@ class SyncConfig:
     sync_timeout: int = 1800
     sync_artifacts: bool = False
     sync_artifacts_on_checkpoint: bool = True
+    upload_dir: str | None = None
+    syncer: Any = "auto"
+    sync_on_checkpoint: bool = True
 
 
 @dataclass

@@ -41,8 +41,10 @@ def gathered(experiment: Experiment, study: Results, plan: SearchPlan, driver: D
     results, trials = [], []
     for number in sorted(newest):
         ours = newest[number]
-        made = experiment.trial(number, experiment.config_of(ours.config, goes_on=ours.from_step is not None))
-        trial = driver.trials.get(made.trial_id) or _found(made, ours, is_over=is_over)
+        trial = driver.trials.get(experiment.trial_id(number))
+        if trial is None:
+            config = experiment.config_of(ours.config, goes_on=ours.from_step is not None)
+            trial = _found(experiment.trial(number, config), ours, is_over=is_over)
         if trial is not None:
             metrics = {**trial.last_result, "config": trial.config}  # as the trainable had it, not as JSON has it
             results.append(Result(trial.path, trial.config, metrics, _error_of(trial, ours)))
@@ -85,6 +87,8 @@ def _took_its_worker_down(ours: OurTrial) -> bool:
 
 
 def _error_of(trial: Trial, ours: OurTrial) -> BaseException | None:
+    if trial.status != Trial.ERROR and not _took_its_worker_down(ours):
+        return None
     error: Any = TrialFolder(trial.path).error()
     if error is None and _took_its_worker_down(ours):
         return TuneError(ours.error or "the trial failed")

@@ -5,15 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.error import NotCarried, TuneError
 from raytune_hpo.compat.ray_tune.trainable import Trainable
 
-_FORMER = {
-    "reporter": "call tune.report instead",
-    "checkpoint_dir": "call tune.get_checkpoint instead",
-}
+_FORMER = ("reporter", "checkpoint_dir")  # arguments of a function that Ray 1.x filled in
 _registered: dict[str, Any] = {}
 
 
@@ -40,6 +38,15 @@ class Prepared:
     @property
     def is_class(self) -> bool:
         return isinstance(self.trainable, type) and issubclass(self.trainable, Trainable)
+
+    @cached_property
+    def former_arguments(self) -> tuple[str, ...]:
+        """Those of ``reporter`` and ``checkpoint_dir`` that the function takes, as scripts for Ray 1.x have them."""
+        try:
+            names = list(inspect.signature(self.trainable).parameters)[1:]
+        except (TypeError, ValueError):  # something built in
+            return ()
+        return tuple(name for name in _FORMER if name in names and name not in self.parameters)
 
     def __call__(self, config: dict[str, Any]) -> Any:
         """Call the function as it is; of a class, make an object."""
@@ -71,8 +78,6 @@ def prepared(trainable: Any) -> Prepared:
             f"a trainable is a function of a configuration or a subclass of tune.Trainable, got {trainable!r}; "
             f"what Ray Train trains with several workers stays with Ray Tune"
         )
-    if not isinstance(trainable, type):
-        _check_signature(trainable)
     return Prepared(trainable)
 
 
@@ -104,15 +109,3 @@ def register_env(name: str, env_creator: Any) -> None:
         NotCarried: always.
     """
     raise NotCarried(f"register_env({name!r}) is for RLlib, which has no counterpart here; run RLlib under Ray Tune")
-
-
-def _check_signature(function: Callable[..., Any]) -> None:
-    try:
-        names = list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):  # something built in
-        return
-    for name, way_out in _FORMER.items():
-        if name in names[1:]:
-            raise NotCarried(
-                f"trainables with an argument {name!r} are of Ray 1.x and have no counterpart here; {way_out}"
-            )

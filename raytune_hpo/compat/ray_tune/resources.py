@@ -69,7 +69,9 @@ def resolved(request: Any, config: Callable[[], dict[str, Any]]) -> PlacementGro
         return PlacementGroupFactory(request.bundles())
     if isinstance(request, Mapping):
         upper = {our: theirs for theirs, our in _WORDS.items()}
-        return PlacementGroupFactory([{upper.get(str(name), str(name)): amount for name, amount in request.items()}])
+        listed = {**request, **request.get("custom_resources", {})}
+        listed.pop("custom_resources", None)
+        return PlacementGroupFactory([{upper.get(str(name), str(name)): amount for name, amount in listed.items()}])
     if hasattr(request, "bundles"):  # ours, or Ray's own
         return PlacementGroupFactory(request.bundles)
     raise ValueError(

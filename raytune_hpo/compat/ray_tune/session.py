@@ -55,10 +55,22 @@ def report(
     if session is None:
         _log.warning("tune.report was called outside a trial; nothing was reported")
         return
+    if checkpoint is None:
+        checkpoint, session.written = session.written, None
     given = (
         {DEFAULT_METRIC: metrics} if metrics is not None and not isinstance(metrics, Mapping) else dict(metrics or {})
     )
     session.report({**given, **named}, checkpoint)
+
+
+@contextmanager
+def checkpoint_dir(step: int | None = None) -> Iterator[str]:
+    """A folder whose files are the checkpoint of the next report, as before Ray 2; ``step`` has no effect."""
+    made = Checkpoint.temporary()
+    yield made.path
+    session = current()
+    if session is not None:
+        session.written = made
 
 
 def get_checkpoint() -> Checkpoint | None:

@@ -8,10 +8,12 @@ import os
 import pickle
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from io import FileIO, StringIO
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 import numpy as np
@@ -34,7 +36,11 @@ class TrialFolder:
     """Reads a trial's folder; what is not there is empty."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
+        self._root = os.fspath(path)
+
+    @cached_property
+    def path(self) -> Path:
+        return Path(self._root)
 
     def params(self) -> dict[str, Any]:
         """The configuration, as far as JSON holds it."""
@@ -89,38 +95,25 @@ class TrialRecord(TrialFolder):
 
     def __init__(self, path: str | PathLike[str], config: Mapping[str, Any]) -> None:
         super().__init__(path)
-        self._root = os.fspath(path)
-        try:
-            os.makedirs(self._root)
-            self._is_new = True
-        except FileExistsError:
-            self._is_new = False
-        with open(f"{self._root}/{PARAMS}", "w", encoding="utf-8") as file:
-            file.write(_dumped(config))
-        self._rows: TextIO | None = None
-        self._table: TextIO | None = None
+        self._is_new = _made(self._root)
+        with open(f"{self._root}/{PARAMS}", "wb", buffering=0) as file:
+            file.write(_dumped(config).encode())
+        self._rows: FileIO | None = None
+        self._table: FileIO | None = None
         self._columns: list[str] = []
 
     def append(self, result: Mapping[str, Any], flat: Mapping[str, Any]) -> None:
         """Add a result to the rows, and ``flat`` to the table: this has the columns of its first row."""
         if self._rows is None or self._table is None:
-            self._rows = open(f"{self._root}/{ROWS}", "a", encoding="utf-8")  # noqa: SIM115  # until the trial ends
-            self._table = open(f"{self._root}/{TABLE}", "a+", encoding="utf-8", newline="")  # noqa: SIM115
-            self._columns = self._header(self._table, flat)
-        self._rows.write(f"{_dumped(result)}\n")
-        self._rows.flush()
-        csv.writer(self._table, lineterminator="\n").writerow([flat.get(column, "") for column in self._columns])
-        self._table.flush()
-
-    def _header(self, table: TextIO, flat: Mapping[str, Any]) -> list[str]:
-        """The columns of a table that is there, or else of a new one."""
-        if not self._is_new:
-            table.seek(0)
-            if (columns := next(csv.reader(table), None)) is not None:
-                table.seek(0, os.SEEK_END)
-                return columns
-        csv.writer(table, lineterminator="\n").writerow(flat)
-        return list(flat)
+            self._rows = open(f"{self._root}/{ROWS}", "ab", buffering=0)  # noqa: SIM115  # until the trial ends
+            self._table = open(f"{self._root}/{TABLE}", "ab", buffering=0)  # noqa: SIM115
+            self._columns = [] if self._is_new else _header(f"{self._root}/{TABLE}")
+        line = ""
+        if not self._columns:
+            self._columns = list(flat)
+            line = _csv_line(self._columns)
+        self._rows.write(f"{_dumped(result)}\n".encode())
+        self._table.write(f"{line}{_csv_line([flat.get(column, '') for column in self._columns])}".encode())
 
     def fail(self, error: BaseException, text: str) -> None:
         """Keep the exception that ended the trial, or one of its attempts."""
@@ -164,6 +157,29 @@ class TrialRecord(TrialFolder):
             if file is not None:
                 file.close()
         self._rows = self._table = None
+
+
+def _made(path: str) -> bool:
+    """Make a folder; whether it had not been there."""
+    try:
+        os.mkdir(path)
+    except FileNotFoundError:  # a name with slashes, or the experiment's folder was removed
+        os.makedirs(path, exist_ok=True)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _header(table: str) -> list[str]:
+    """The columns of a table; none where it is empty."""
+    with open(table, encoding="utf-8", newline="") as file:
+        return next(csv.reader(file), [])
+
+
+def _csv_line(values: Sequence[Any]) -> str:
+    line = StringIO(newline="")
+    csv.writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue()
 
 
 def state_of(checkpoint: Path) -> dict[str, Any]:

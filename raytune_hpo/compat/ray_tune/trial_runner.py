@@ -19,7 +19,7 @@ from raytune_hpo.compat.ray_tune.error import TrialDone, TuneError
 from raytune_hpo.compat.ray_tune.listener import Listener
 from raytune_hpo.compat.ray_tune.prepared import Prepared
 from raytune_hpo.compat.ray_tune.result import DEFAULT_METRIC
-from raytune_hpo.compat.ray_tune.session import entered
+from raytune_hpo.compat.ray_tune.session import entered, report
 from raytune_hpo.compat.ray_tune.trainable import Trainable
 from raytune_hpo.compat.ray_tune.trial_session import TrialSession
 from raytune_hpo.compat.ray_tune.trials import Experiment, Trial
@@ -28,6 +28,7 @@ from raytune_hpo.runtime.trial_run import TrialRun, current_run
 
 _CLONE_FS = 0x200  # of Linux' sched.h: what threads share of file systems, among it the working folder
 _STDOUT = "stdout"
+_FROM_FOLDER = "TUNE_ORIG_WORKING_DIR"  # the folder that the script was started in, as trainables read it
 _thread = threading.local()
 
 
@@ -126,7 +127,10 @@ class TrialRunner:
 
     def _call(self, session: TrialSession, parameters: dict[str, Any]) -> None:
         """Call a function; what it yields are reports, and what it returns is one more."""
-        returned = self._trainable.trainable(session.trial.config, **parameters)
+        begun_with = session.begun_with
+        former = {"reporter": report, "checkpoint_dir": None if begun_with is None else begun_with.path}
+        filled_in = {name: former[name] for name in self._trainable.former_arguments}
+        returned = self._trainable.trainable(session.trial.config, **filled_in, **parameters)
         if inspect.isgenerator(returned):
             returned = _drained(returned, session)
         if returned is not None:
@@ -195,6 +199,7 @@ def _in_folder(path: str, way: str) -> Iterator[None]:
 
     Threads share the working folder of their process, but for Linux, where one can have its own.
     """
+    os.environ.setdefault(_FROM_FOLDER, os.getcwd())
     if way == "none" or (way == "thread" and not _unshared()):
         yield
         return

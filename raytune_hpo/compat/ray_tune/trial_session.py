@@ -49,6 +49,7 @@ class TrialSession:
 
     Attributes:
         last: the newest result; None before there is one.
+        written: a checkpoint for the next report, see ``session.checkpoint_dir``.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class TrialSession:
     ) -> None:
         self.trial, self.record = trial, TrialRecord(trial.path, trial.config)
         self.last: dict[str, Any] | None = None
+        self.written: Checkpoint | None = None
         self._experiment, self._listener, self._run = experiment, listener, run
         self._lock = threading.RLock()
         self._is_over = False
@@ -169,6 +171,13 @@ class TrialSession:
         """A trainable that is a class has been stopped."""
         with self._lock:
             if self._experiment.checkpoints.checkpoint_at_end and not self._is_over:
+                self._save(write)
+
+    def save_stopped(self, write: Write) -> None:
+        """A trial that goes on no more has been stopped at a report without a checkpoint: this is the one of its result."""
+        experiment = self._experiment
+        with self._lock:
+            if experiment.population is None and not experiment.pauses and self.last is not None:
                 self._save(write)
 
     def _save(self, write: Write) -> Path:

@@ -24,12 +24,12 @@ KIND = "confirm"  # of the job
 
 @dataclass(frozen=True, kw_only=True)
 class Confirming:
-    """What is to be confirmed, as a process beside the service is told.
+    """The job of confirming a study's best configurations, as it is sent to another process.
 
     Attributes:
-        storage: the words that it is found by, or the storage itself.
+        storage: a URL or path, or the storage itself.
         top, repeats: see ``Results.confirm``.
-        table, folder: the file of the table that models are trained on, and where installed objectives lie.
+        table, folder: the file of the table that models are trained on, and the folder of installed objectives.
     """
 
     storage: Any
@@ -40,7 +40,7 @@ class Confirming:
     folder: Path | None
 
     def __call__(self) -> dict[str, Any]:
-        """Run the repeats, or those that are missing; what they say, as JSON.
+        """Run the repeats that are missing, and return the confirmation as JSON.
 
         Raises:
             HpoError: there is nothing to confirm, or no repeat completed.
@@ -66,7 +66,7 @@ class Confirming:
 
 
 def is_measured_here(spec: StudySpec) -> bool:
-    """Whether the service can call the objective of a study."""
+    """Whether the service runs the study's trials itself, and so can call its objective."""
     return model_of(spec) is not None or installed.stored_name(spec.settings) is not None
 
 

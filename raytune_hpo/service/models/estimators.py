@@ -1,6 +1,6 @@
-"""Estimators: the models of scikit-learn that a form may ask for, with bounds that cannot take a machine down.
+"""Estimators: the scikit-learn models that a form may ask for, with bounds that protect the machine.
 
-They are built by name from this table, never from a path that came in.
+They are built by name from this table, never from an import path in a request.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class Parameter:
 
     Attributes:
         kind: "float", "int" or "choice".
-        low, high, log: the range that is proposed.
+        low, high, log: the proposed range and scale.
         least, most: the widest range that is allowed.
-        values: of a choice; those that are proposed are all of them.
-        default: what scikit-learn takes where it is not tuned.
-        is_of_rows: whether it counts rows of the table, of which there must be so many.
+        values: the values of a choice, all of which are proposed.
+        default: scikit-learn's value if it is not tuned.
+        is_of_rows: whether it is a number of rows, which the table limits.
     """
 
     name: str
@@ -40,19 +40,19 @@ class Parameter:
     is_of_rows: bool = False
 
     def on(self, num_rows: int) -> Parameter:
-        """The parameter where a model learns from so many rows."""
+        """The parameter with its bounds for a model that learns from ``num_rows`` rows."""
         if not self.is_of_rows:
             return self
         return replace(self, high=min(self.high, num_rows), most=min(self.most, num_rows))
 
     def form(self, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The parameter in the JSON of spaces, with what a user has changed.
+        """The parameter in the JSON of spaces, with a user's changes.
 
         Args:
             changes: "low", "high" and "log" of a number, "values" of a choice.
 
         Raises:
-            ValueError: a change is not allowed here, naming the rule.
+            ValueError: a change is not allowed; the message names the rule.
         """
         given = dict(changes or {})
         if self.kind == "choice":
@@ -74,10 +74,10 @@ class Parameter:
         return form
 
     def _checked(self, value: Any) -> float:
-        """An end of the range.
+        """Check one end of the range.
 
         Raises:
-            ValueError: it is no number of this kind, or lies beyond what is allowed.
+            ValueError: it is not a number of this kind, or outside the allowed range.
         """
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{self.name}: an end of its range is a number; got {value!r}")
@@ -93,11 +93,11 @@ class Estimator:
     """A model.
 
     Attributes:
-        name, label: in requests, and as people call it.
-        classes: by task, its class as ``module:Class``.
+        name, label: its name in requests, and for people.
+        classes: its class as ``module:Class``, by task.
         fixed: arguments that are always the same; ``seeded``: it takes a ``random_state``.
-        has_probabilities: whether it says how probable each class is.
-        max_rows: beyond which it would take too long.
+        has_probabilities: whether it predicts the probability of each class.
+        max_rows: the most rows with which training does not take too long.
     """
 
     name: str
@@ -110,12 +110,12 @@ class Estimator:
     max_rows: int | None = None
 
     def arguments(self, config: Mapping[str, Any], seed: int) -> dict[str, Any]:
-        """What its class is made with for a configuration."""
+        """The keyword arguments of its class for a configuration."""
         seeded = {"random_state": seed} if self.seeded else {}
         return {**{name: value for name, value in config.items() if name != "name"}, **self.fixed, **seeded}
 
     def build(self, task: str, config: Mapping[str, Any], seed: int) -> Any:
-        """The model, not trained."""
+        """The untrained model."""
         module, _, name = self.classes[task].partition(":")
         return getattr(import_module(module), name)(**self.arguments(config, seed))
 

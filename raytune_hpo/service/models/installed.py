@@ -1,7 +1,7 @@
-"""Installed objectives: by name, from entry points and from a folder that whoever starts the service names.
+"""Installed objectives by name: from entry points, and from a folder that is named when the service starts.
 
 Each is a module like those of ``raytune-hpo run FILE.py``: it has ``objective`` and ``space``, and may have ``settings``.
-From outside comes only a name.
+Requests can only name them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KIND = "entry_point"
 
 @dataclass(frozen=True, kw_only=True)
 class Installed:
-    """An objective that is there.
+    """An installed objective.
 
     Attributes:
         summary: the first line of its module's docstring, or of its function's.
@@ -55,7 +55,7 @@ def load(name: str, folder: Path | None) -> Installed:
     where = known[name]
     try:
         module = _module(where, where.stat().st_mtime_ns if isinstance(where, Path) else 0)
-    except Exception as error:  # somebody else's code: whatever it raises
+    except Exception as error:  # it is the user's code, which may raise anything
         cause = error.__cause__ if isinstance(error, HpoError) and error.__cause__ is not None else error
         raise SpecError(f"the objective {name!r} cannot be loaded: {type(cause).__name__}: {cause}") from error
     for needed in ("objective", "space"):
@@ -71,11 +71,11 @@ def load(name: str, folder: Path | None) -> Installed:
 
 @lru_cache(maxsize=64)
 def _module(where: Path | str, changed_at: int) -> Any:
-    """The module of a file, run once for each time that it was changed, or of a package."""
+    """The module of a file, loaded again whenever the file has changed, or of a package."""
     return load_file(where) if isinstance(where, Path) else import_module(where)
 
 
 def stored_name(settings: Mapping[str, Any]) -> str | None:
-    """The name of the objective that a stored study measures; None where it is no such study."""
+    """The name of the installed objective of a stored study; None if it has none."""
     stored = settings.get("objective")
     return str(stored["name"]) if isinstance(stored, Mapping) and stored.get("kind") == KIND else None

@@ -1,4 +1,4 @@
-"""Local workers: those of a study that the service measures by itself, on the machine where it runs."""
+"""Local workers: they run the trials of a study on the service's own machine."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from raytune_hpo.errors import HpoError, JournalError
 from raytune_hpo.service.hosting import HostedStudy
 from raytune_hpo.service.models.measuring import Measurer, NotReady
 
-WAIT_S = 10.0  # for a trial, before it is asked again
-AGAIN_S = 2.0  # after the storage was away
-SPARE_S = 60.0  # of a lease beyond the longest trial
+WAIT_S = 10.0  # how long one request waits for a trial
+AGAIN_S = 2.0  # until the next try after the storage has failed
+SPARE_S = 60.0  # by how much a lease is longer than the longest trial
 _log = logging.getLogger("raytune_hpo")
 
 
@@ -26,7 +26,7 @@ class LocalWorkers:
 
     Args:
         table: the file of the table that models are trained on, if there is one.
-        folder: where installed objectives lie, if there is one.
+        folder: the folder of installed objectives, if there is one.
     """
 
     def __init__(self, study: HostedStudy, *, table: Path | None, folder: Path | None) -> None:
@@ -49,7 +49,7 @@ class LocalWorkers:
         ]
 
     async def close(self) -> None:
-        """End the workers; what they run waits until the study is taken up again."""
+        """End the workers; their trials are run again once the study is taken up."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -73,7 +73,7 @@ class LocalWorkers:
             held = workers.leases.of_worker(worker, self._timeout_s + SPARE_S)
             try:
                 _, lease = await workers.exchange(held.name, ended, 1, [], WAIT_S)
-            except JournalError:  # nothing was written, and what was said may be said again
+            except JournalError:  # nothing was written, so the message may be repeated
                 await asyncio.sleep(AGAIN_S)
                 continue
             ended = []

@@ -1,7 +1,7 @@
-"""Measuring: a process that gets everything ready once, and then runs each trial in a fork of its own, within limits.
+"""Measuring: a process that imports and loads everything once, then runs each trial in a fork, within limits.
 
-A trial cannot take the service with it, nor the next trial: a fork that grows too large or is killed is one failed trial.
-Messages are lines of JSON. In come the task, trials, and verdicts; out go reports and ends.
+A trial can harm neither the service nor the next trial: a fork that grows too large or is killed is one failed trial.
+Messages are lines of JSON. The process reads the task, trials and verdicts, and writes reports and ends.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ Report = Callable[[int, Mapping[str, Any]], Awaitable[Answer]]
 
 
 class NotReady(HpoError):
-    """The process cannot run any trial: what it needs is not there."""
+    """The process failed to load what the study needs, so it can run none of its trials."""
 
 
 # ------------------------------------------------------------------------------------------------ in the service
 
 
 class Measurer:
-    """The process that measures trials of one study, begun when the first is measured, and anew when it was lost.
+    """The process that runs the trials of one study: started for the first trial, and again whenever it was lost.
 
     Args:
-        task: what ``main`` is told: the study's spec, and where what it needs lies.
-        timeout_s, memory_bytes: of one trial.
+        task: the first message to ``main``: the study's spec, and the paths of what it needs.
+        timeout_s, memory_bytes: the limits of one trial.
     """
 
     def __init__(self, task: Mapping[str, Any], *, timeout_s: float, memory_bytes: int) -> None:
@@ -58,7 +58,7 @@ class Measurer:
         self._process: asyncio.subprocess.Process | None = None
 
     async def measure(self, trial: Assignment, report: Report) -> EndTrial:
-        """Run a trial; how it ended.
+        """Run a trial, and return how it ended.
 
         Raises:
             NotReady: no trial of this study can run here.
@@ -105,7 +105,7 @@ class Measurer:
         return process
 
     async def _followed(self, process: asyncio.subprocess.Process, trial: Assignment, report: Report) -> EndTrial:
-        """A trial's end; on the way its reports are passed on, and answered."""
+        """Wait for a trial's end; meanwhile, pass on its reports and send it the answers."""
         said: Mapping[str, Any] = {
             "number": trial.number,
             "attempt": trial.attempt,
@@ -127,7 +127,7 @@ class Measurer:
 
 
 async def _exchanged(process: asyncio.subprocess.Process, said: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to a message.
+    """Send a message, and return the answer.
 
     Raises:
         EOFError, ConnectionError: the process is gone.
@@ -152,12 +152,12 @@ def _lost(trial: Assignment, reason: str) -> EndTrial:
 
 
 class _Pipes:
-    """Lines in and out. Nothing is read ahead: a fork reads on where its parent stopped."""
+    """Lines in and out. Unbuffered, so that a fork reads on where its parent stopped."""
 
     def __init__(self) -> None:
         self._in = io.FileIO(0, closefd=False)
         self._out = os.fdopen(os.dup(1), "w", buffering=1)
-        os.dup2(2, 1)  # what others print is no message
+        os.dup2(2, 1)  # so that prints of other code do not mix with messages
 
     def hear(self) -> dict[str, Any] | None:
         line = self._in.readline()
@@ -168,7 +168,7 @@ class _Pipes:
 
 
 class _Reporter:
-    """Sends a trial's reports, and waits for each answer. Nothing is saved, and a form's space does not grow."""
+    """Sends a trial's reports, and waits for each answer. Checkpoints and growing spaces are not supported here."""
 
     is_last_call = False
 
@@ -178,7 +178,7 @@ class _Reporter:
     def report(self, step: int, metrics: Mapping[str, Any], saves: bool) -> Verdict:
         self._pipes.say({"report": [step, metrics]})
         answer = self._pipes.hear()
-        if answer is None:  # the service is gone, and whoever asks next begins anew
+        if answer is None:  # the service is gone; its next process starts the trial anew
             os._exit(1)
         self.next_step = answer["next_step"]
         return Verdict(answer["verdict"])
@@ -197,7 +197,7 @@ class _Reporter:
 
 
 def main() -> None:
-    """Get ready, then run what comes in until nothing more does."""
+    """Load what the task needs, then run trials until standard input ends."""
     end_with_parent()
     pipes = _Pipes()
     task = pipes.hear() or {}
@@ -223,7 +223,7 @@ def main() -> None:
 
 
 def _objective(spec: StudySpec, task: Mapping[str, Any]) -> tuple[Objective, Space]:
-    """What is called, and the space of what it is called with, as it is where it was written."""
+    """The objective to call, and the space whose configurations it is called with, as its author wrote it."""
     model = model_of(spec)
     if model is not None:
         return Training(model, None if task["table"] is None else Path(task["table"])), spec.space
@@ -234,7 +234,7 @@ def _objective(spec: StudySpec, task: Mapping[str, Any]) -> tuple[Objective, Spa
 
 
 def _run(pipes: _Pipes, trial: Mapping[str, Any], objective: Objective, rules: MetricRules) -> None:
-    """Run a trial, in the fork, which ends here."""
+    """Run a trial in the fork, and end the fork."""
     code = 1
     try:
         end_with_parent()
@@ -249,13 +249,13 @@ def _run(pipes: _Pipes, trial: Mapping[str, Any], objective: Objective, rules: M
 
 
 def end_with_parent() -> None:
-    """Leave nothing behind where the service is killed, on systems that can promise it; elsewhere, at the next report."""
+    """Have the kernel end this process when its parent dies (Linux); elsewhere it ends at its next report."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _limit_memory(more: int) -> None:
-    """Let the fork have so much more than it has, where the system can tell."""
+    """Limit the fork's memory to ``more`` bytes above what it has, where the system reports that."""
     status = Path("/proc/self/status")
     if not status.exists():
         return

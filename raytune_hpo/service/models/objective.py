@@ -19,7 +19,7 @@ from raytune_hpo.spec import StudySpec
 
 KIND = "sklearn"
 FOLDS = (2, 20)
-_SHARE = 4  # of the machine's memory, one part of so many for a table whose texts have become columns
+_SHARE = 4  # a one-hot encoded table may take 1/4 of the machine's memory
 _FLOAT_BYTES = 8
 _MANY_CLASSES = 200
 _Errors = list[tuple[str, str]]
@@ -27,12 +27,12 @@ _Errors = list[tuple[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelObjective:
-    """What is trained, on what, and how it is judged.
+    """The models to train, the table to train them on, and the score.
 
     Attributes:
         table, title, separator: the table's id, the name of its file, and what separates its columns.
         score: a key of SCORES.
-        seed: of the folds and of the models.
+        seed: the seed of the folds and of the models.
         estimators: keys of ESTIMATORS.
         numbers, one_hot, codes: the columns that are numbers, those that become a column for each value, and those whose
             values become numbers.
@@ -65,19 +65,19 @@ class ModelObjective:
 
 
 def model_of(spec: StudySpec) -> ModelObjective | None:
-    """What a stored study trains; None where it is no such study."""
+    """The model objective of a stored study; None if it has none."""
     stored = spec.settings.get("objective")
     return ModelObjective.from_json(stored) if isinstance(stored, Mapping) and stored.get("kind") == KIND else None
 
 
 def planned(asked: ModelsOnTable, table: Table, metric: str | None, seed: int) -> tuple[ModelObjective, dict[str, Any]]:
-    """The objective that was asked for, and the space that follows, in the JSON of spaces.
+    """The objective that a request asks for, and its space in the JSON of spaces.
 
     Args:
-        metric: None: the usual one of the task.
+        metric: None: the default of the task.
 
     Raises:
-        Problem: with all that is wrong, each with the pointer to its field.
+        Problem: with all errors, each with the JSON pointer to its field.
     """
     errors: _Errors = []
     target = table.column(asked.target)
@@ -119,7 +119,7 @@ def _score(task: str, metric: str | None, errors: _Errors) -> Score | None:
 
 
 def _check_target(target: Column, table: Table, asked: ModelsOnTable, score: Score | None, errors: _Errors) -> None:
-    """Whether the target can be predicted so."""
+    """Check that the target suits the task, the folds and the score."""
     where = "/objective/target"
 
     def wrong(message: str) -> None:
@@ -153,7 +153,7 @@ def _check_target(target: Column, table: Table, asked: ModelsOnTable, score: Sco
 
 
 def _options(asked: ModelsOnTable, table: Table, score: Score | None, errors: _Errors) -> dict[str, Any]:
-    """The options of the space: for each model its hyperparameters."""
+    """The options of the space: each model's hyperparameters."""
     known = {estimator.name: estimator for estimator in estimators_of(asked.task)}
     options = {}
     for name, changes in asked.estimators.items():
@@ -195,7 +195,7 @@ def _parameters(
 
 
 def _grouped(table: Table, asked: ModelsOnTable, errors: _Errors) -> dict[str, tuple[str, ...]]:
-    """The columns that are learned from, by what becomes of them."""
+    """The feature columns, by their encoding."""
     left_out = {asked.target, *asked.left_out}
     if unknown := [name for name in asked.left_out if table.column(name) is None]:
         errors.append(("/objective/left_out", f"Left out: there is no column {unknown[0]!r}"))
@@ -220,7 +220,7 @@ def _grouped(table: Table, asked: ModelsOnTable, errors: _Errors) -> dict[str, t
 
 
 def learned_from(table: Table, folds: int) -> int:
-    """How many rows a model learns from at least, the largest fold left out."""
+    """The smallest number of rows that a model is trained on: all but the largest fold."""
     return table.num_rows - math.ceil(table.num_rows / max(folds, FOLDS[0]))
 
 

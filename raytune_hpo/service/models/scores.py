@@ -1,4 +1,4 @@
-"""Scores: by what a model from a form is judged, in the units and the direction that people know."""
+"""Scores by which models are judged, with the sign and the units that people know."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class Score:
     """A score.
 
     Attributes:
-        name: of the metric in the study.
-        scoring: scikit-learn's word; there, larger is better.
-        mode: of the study's goal; where it is "min", scikit-learn has the negative.
+        name: the metric's name in the study.
+        scoring: scikit-learn's name of the score; there, larger is better.
+        mode: the direction of the study's goal; if it is "min", scikit-learn's score is the negative.
         task: "classification" or "regression".
         is_binary: whether it needs exactly two classes; ``is_of_probabilities``: whether it needs their probabilities.
     """
@@ -27,7 +27,7 @@ class Score:
 
     @property
     def sign(self) -> int:
-        """What scikit-learn's value is multiplied with."""
+        """The factor by which scikit-learn's value is multiplied."""
         return -1 if self.scoring.startswith("neg_") else 1
 
 
@@ -45,5 +45,5 @@ SCORES: Mapping[str, Score] = {score.name: score for score in _ALL}
 
 
 def scores_of(task: str) -> list[Score]:
-    """The scores of a task, the usual one first."""
+    """The scores of a task, the default first."""
     return [score for score in _ALL if score.task == task]

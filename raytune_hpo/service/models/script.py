@@ -1,4 +1,4 @@
-"""A configuration as a program: scikit-learn and pandas, nothing of ours, and it prints the value that was measured."""
+"""A configuration as a stand-alone program, which needs scikit-learn and pandas only and prints the measured value."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def script(objective: ModelObjective, config: Mapping[str, Any], about: str, val
     """The program for a configuration.
 
     Args:
-        about: a line about it.
-        value: what it was measured at, in the study.
+        about: a line for its head, as a comment.
+        value: the score that the study measured.
     """
     chosen = config["model"]
     module, _, name = ESTIMATORS[chosen["name"]].classes[objective.task].partition(":")

@@ -1,6 +1,6 @@
-"""Reading a CSV file: what is in it, column by column, in a process of its own that has limits.
+"""Reading of CSV files: a profile of each column, made in a separate process with limits.
 
-The file is UTF-8 with one line of names. It is read once, a row at a time; what is kept of a column does not grow with it.
+The file is UTF-8 with one line of names. It is read once, row by row; the memory for a column does not grow with its length.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from pathlib import Path
 from typing import Any
 
 MAX_ROWS, MAX_COLUMNS, MAX_CELLS = 1_000_000, 2_000, 10_000_000
-MAX_LEVELS = 200  # of a column that are counted
+MAX_LEVELS = 200  # distinct values of a column that are counted
 MAX_NAME = 200
 SHOWN_ROWS = 20
-SAMPLED_CELLS = 200_000  # of the first rows, by which columns are judged
-MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))  # what a missing number is written as, in any case
+SAMPLED_CELLS = 200_000  # cells of the first rows that are kept as a sample
+MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))  # spellings of a missing number, in any case
 _SEPARATORS = ",;\t|"
 MAX_CPU_S = 60
 _SPARE_BYTES, _TIMES = 256 << 20, 4  # of memory: what any file may take, and more by its size
 
 
 class TableError(ValueError):
-    """The file is no table; with the number of the line, from 1."""
+    """The file is not a table; the message has the number of the line, from 1."""
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """What is in a CSV file, as JSON: separator, number of rows, columns, and the first rows.
+    """The profile of a CSV file, as JSON: separator, number of rows, columns, and the first rows.
 
     Raises:
-        TableError: naming the rule, what came, and the line.
+        TableError: the file breaks a rule; the message has the rule, what came instead, and the line.
     """
     if path.stat().st_size == 0:
         raise TableError("the file is empty; a table has a line of names, and rows")
@@ -52,7 +52,7 @@ def read_table(path: Path) -> dict[str, Any]:
 
 
 def _separator_of(text: str) -> str:
-    """The separator that the line of names has most of."""
+    """The separator that is most frequent in the line of names."""
     names = text.partition("\n")[0]
     return max(_SEPARATORS, key=names.count)
 
@@ -88,7 +88,7 @@ def _read(file: io.TextIOBase, separator: str) -> dict[str, Any]:
 
 
 def _rows(file: io.TextIOBase, separator: str) -> Iterator[list[str]]:
-    """The rows, all of them as long as the first; lines that are empty are none."""
+    """The rows, all as long as the first; empty lines are skipped."""
     reader = csv.reader(file, delimiter=separator, strict=True)
     width = None
     try:
@@ -126,7 +126,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 class _Column:
-    """What is known of a column while it is read."""
+    """The statistics of a column while it is read."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -165,7 +165,7 @@ def _is_missing(text: str) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    """Whether pandas reads a finite number from it: float() takes 1_000 too, which others do not."""
+    """Whether pandas reads a finite number from the text: ``float`` alone would also accept 1_000."""
     try:
         value = float(text)
     except ValueError:
@@ -174,7 +174,7 @@ def _is_number(text: str) -> bool:
 
 
 def main() -> None:
-    """Say what is in the file that is named, or why it is none, as one line of JSON."""
+    """Print the profile of the file that is named on the command line, or the error, as one line of JSON."""
     path = Path(sys.argv[1])
     _limit(path.stat().st_size)
     try:
@@ -187,7 +187,7 @@ def main() -> None:
 
 
 def _limit(size: int) -> None:
-    """Let the process have a little, and some times the size of its file; and an end, whatever becomes of who began it."""
+    """Limit the process's memory, by the size of its file, and its CPU time, so that it ends even if its parent is gone."""
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
     limit = _SPARE_BYTES + _TIMES * size
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)

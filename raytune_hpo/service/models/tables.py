@@ -1,4 +1,4 @@
-"""Tables: those that scikit-learn brings, and those that were uploaded, each known by a digest of its bytes."""
+"""Tables: those bundled with scikit-learn, and uploaded ones, identified by a digest of their bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from raytune_hpo.files import json_object, write_whole
 MAX_BYTES = 50 << 20  # of one file
 QUOTA_BYTES = 2 << 30  # of all
 READ_S = 30.0
-ONE_HOT_LEVELS = 50  # of a text column; with more, they become codes: a column for each would fill the memory
+ONE_HOT_LEVELS = 50  # distinct values of a text column; with more, it becomes codes: one-hot would fill the memory
 SAMPLE = 1_000
 BUNDLED = {  # by the loader's name in sklearn.datasets
     "iris": "three kinds of iris by four measures",
@@ -31,11 +31,11 @@ BUNDLED = {  # by the loader's name in sklearn.datasets
     "diabetes": "the progress of diabetes, a number, by ten measures",
 }
 BUNDLED_PREFIX = "bundled:"
-_TELLING = 0.99  # of the rows whose target a column tells
+_TELLING = 0.99  # share of rows whose target a column gives away
 
 
 class NoRoom(HpoError):
-    """All uploaded tables together would be larger than they may be."""
+    """The uploaded tables together would exceed their quota."""
 
 
 class NotATable(HpoError):
@@ -48,8 +48,8 @@ class Column:
 
     Attributes:
         kind: "number" or "text".
-        missing: how many rows have nothing there.
-        levels: how often each value stands there, where there are not too many to count.
+        missing: the number of rows without a value.
+        levels: the count of each distinct value, unless there are too many.
     """
 
     name: str
@@ -60,13 +60,13 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table.
+    """A table and the profile of its columns.
 
     Attributes:
         id: "bundled:iris", or a digest of the bytes.
-        title: the name of its file, as it came.
-        rows: the first ones as text; ``sample``: more of them, by which columns are judged.
-        path: of the file; None of a bundled one.
+        title: the name of its file, as uploaded.
+        rows: the first rows as text; ``sample``: more of them, for the remarks on columns.
+        path: the file; None for a bundled table.
     """
 
     id: str
@@ -85,7 +85,7 @@ class Table:
         return self.path is None
 
     def column(self, name: str) -> Column | None:
-        """The column of a name."""
+        """The column of this name, or None."""
         return next((column for column in self.columns if column.name == name), None)
 
     def line(self) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Table:
         }
 
     def record(self) -> dict[str, Any]:
-        """As JSON, with what is to be thought of its columns."""
+        """As JSON, with remarks on its columns."""
         return {
             **self.line(),
             "separator": self.separator,
@@ -119,7 +119,7 @@ class Table:
 
 
 def remarks(table: Table, target: str | None = None) -> dict[str, str]:
-    """What a reader should know of columns, by their names: identifiers, many values, missing ones, too good ones."""
+    """Remarks on columns, by name: identifiers, many distinct values, missing values, and target leakage."""
     said: dict[str, str] = {}
     samples = dict(zip((c.name for c in table.columns), zip(*table.sample, strict=True), strict=True))
     for column in table.columns:
@@ -140,14 +140,14 @@ def remarks(table: Table, target: str | None = None) -> dict[str, str]:
 
 
 def is_like_identifier(column: Column, values: Sequence[str]) -> bool:
-    """Whether a column only tells rows apart: text, or whole numbers, that are never the same."""
+    """Whether a column looks like an identifier: text or whole numbers, no two of them the same."""
     if column.levels is not None or len(set(values)) < len(values):
         return False
     return column.kind == "text" or all(value.strip().isdigit() for value in values)
 
 
 def _told(values: Sequence[str], targets: Sequence[str]) -> float:
-    """The share of rows whose target is the usual one of their value; 0 where values hardly repeat, or targets do not."""
+    """The share of rows whose target is the most frequent one for their value; 0 if values or targets hardly repeat."""
     counts: dict[str, dict[str, int]] = {}
     for value, answer in zip(values, targets, strict=True):
         of_value = counts.setdefault(value, {})
@@ -185,10 +185,10 @@ class Tables:
         return sorted(found, key=lambda table: -table.created_at)
 
     async def add(self, file: BinaryIO, title: str) -> Table:
-        """Take a file in.
+        """Store an uploaded file as a table.
 
         Raises:
-            NoRoom: the tables that are there leave no room for it. NotATable: it cannot be read as one.
+            NoRoom: it would exceed the quota. NotATable: it cannot be read as a table.
         """
         draft = await asyncio.to_thread(self._draft, file)
         try:
@@ -208,7 +208,7 @@ class Tables:
         return added
 
     def delete(self, key: str) -> bool:
-        """Delete an uploaded table; whether there was one."""
+        """Delete an uploaded table, and return whether there was one."""
         table = None if key.startswith(BUNDLED_PREFIX) else self.find(key)
         if table is None:
             return False
@@ -217,7 +217,7 @@ class Tables:
         return True
 
     def _draft(self, file: BinaryIO) -> Path:
-        """The file's bytes in the folder, under a name that nobody looks for."""
+        """Write the file's bytes into the folder, under a temporary name."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         kept = sum(path.stat().st_size for path in self._folder.glob("*.csv"))
         size = file.seek(0, os.SEEK_END)
@@ -248,7 +248,7 @@ def _read_record(record: Mapping[str, Any], path: Path) -> Table:
 
 
 async def _in_child(path: Path) -> dict[str, Any]:
-    """What is in a file, read in a process that may neither take long nor grow."""
+    """The profile of a file, made in a child process with limits of time and memory."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -280,7 +280,7 @@ async def _in_child(path: Path) -> dict[str, Any]:
 
 @cache
 def bundled(name: str) -> Table:
-    """A table that scikit-learn brings, described like an uploaded one."""
+    """A table bundled with scikit-learn, with the same profile as an uploaded one."""
     frame = bundled_frame(name)
     texts = frame.astype(str)
     columns = []

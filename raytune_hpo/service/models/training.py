@@ -21,7 +21,7 @@ class Training:
     ``script`` writes a program that does the same; what is changed here is changed there.
 
     Args:
-        path: of the table; None of a bundled one.
+        path: the file of the table; None for a bundled one.
     """
 
     def __init__(self, objective: ModelObjective, path: Path | None) -> None:
@@ -35,7 +35,7 @@ class Training:
         """The mean score over the folds, which are reported one by one.
 
         Args:
-            seed: of the folds and of what the model draws; None: the study's.
+            seed: the seed of the folds and of the model; None: the study's.
         """
         from sklearn.base import clone
 
@@ -60,7 +60,7 @@ def folds(objective: ModelObjective) -> Any:
 
 
 def pipeline(objective: ModelObjective, config: Mapping[str, Any]) -> Any:
-    """The columns as numbers, and the model behind them."""
+    """The scikit-learn pipeline: the columns encoded as numbers, then the model."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
@@ -79,7 +79,7 @@ def pipeline(objective: ModelObjective, config: Mapping[str, Any]) -> Any:
 
 
 def _data(objective: ModelObjective, path: Path | None) -> tuple[Any, Any]:
-    """The columns that are learned from, and the target."""
+    """The feature columns, and the target."""
     import pandas as pd
 
     if path is None:

@@ -1,1 +1,1 @@
-"""Web pages of the service: made whole by the server, and kept up to date by one small script."""
+"""Web pages of the service: rendered by the server, and kept up to date by one small script."""

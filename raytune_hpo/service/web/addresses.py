@@ -1,4 +1,4 @@
-"""Addresses of pages, behind whatever prefix a proxy has taken off; and what a form brings."""
+"""URLs of pages, including a prefix that a proxy strips; and the fields of forms."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from raytune_hpo.service.problems import Problem
 
 
 def root_of(request: Request) -> str:
-    """The prefix of all addresses."""
+    """The URL prefix of all pages."""
     return str(request.scope.get("root_path", ""))
 
 
 def base_of(request: Request) -> str:
-    """The address of a study's page."""
+    """The URL of the page of the study that a request is about."""
     return study_address(request, request.path_params["study"])
 
 
 def study_address(request: Request, name: str) -> str:
-    """The address of the page of a study of this name."""
+    """The URL of the page of the study of this name."""
     return f"{root_of(request)}/studies/{urlpart(name)}"
 
 
 def service_address(request: Request) -> str:
-    """Where the service is, as whoever asks sees it."""
+    """The URL of the service, as the client sees it."""
     return f"{request.url.scheme}://{request.headers['host']}{root_of(request)}"
 
 
 def urlpart(name: str) -> str:
-    """A name as one part of an address."""
+    """A name, quoted as one segment of a URL's path."""
     return quote(name, safe="")
 
 
@@ -40,7 +40,7 @@ async def fields_of(request: Request) -> FormData:
     """The fields of a form without files, in their order; one name may stand several times.
 
     Raises:
-        Problem: there are too many, or too much.
+        Problem: there are too many, or the form is too large.
     """
     text = (await read_body(request, MAX_BODY)).decode("utf-8", "replace")
     try:
@@ -53,6 +53,6 @@ async def fields_of(request: Request) -> FormData:
 
 
 def field(form: FormData, name: str) -> str:
-    """A field's text, without blanks around it; empty where there is none."""
+    """A field's text, stripped; empty if the field is missing."""
     value = form.get(name)
     return value.strip() if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""Pages about the service itself: its tokens, and the system that it runs on."""
+"""Pages about the service itself: its tokens, and the machine that it runs on."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class AdminPages:
         )
 
     async def _make(self, request: Request, token: Token) -> Response:
-        """The page with the new token on it: it is shown nowhere else, and never again."""
+        """Create a token, and show its secret, which cannot be shown again."""
         form = await fields_of(request)
         expires, study = field(form, "expires"), field(form, "study")
         try:

@@ -1,4 +1,4 @@
-"""The page of the best configuration: what it is, where it lies, and as code."""
+"""The page of the best configuration: its values, where they lie in their ranges, and code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of a comparison: who leads, how the bests came about, and in what the spaces differ."""
+"""The page that compares studies: which one leads, the best values over time, and how the spaces differ."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NOT_THERE = "not there"
 
 
 def compared(standings: Sequence[Standing]) -> dict[str, Any]:
-    """What the page shows of some studies."""
+    """The values for the page's template."""
     goals = {(standing.goal.metric, standing.goal.mode) for standing in standings}
     ahead, goal = leader(standings), standings[0].goal if standings else None
     drawn = [s for s in standings if s.by_trials][: len(pictures.KEYS)] if len(goals) == 1 else []
@@ -32,7 +32,7 @@ def compared(standings: Sequence[Standing]) -> dict[str, Any]:
 
 
 def _said(standings: Sequence[Standing], ahead: Standing | None) -> str:
-    """Who leads, and by how much."""
+    """A sentence that says which study leads, and by how much."""
     if ahead is None or ahead.best is None:
         return ""
     best = ahead.goal.loss(ahead.best)
@@ -66,7 +66,7 @@ def _row(standing: Standing, ahead: Standing | None, drawn: Sequence[Standing]) 
 
 
 def _spaces(standings: Sequence[Standing]) -> list[dict[str, Any]]:
-    """The parameters that are not the same in all studies."""
+    """The parameters whose domains are not the same in all studies."""
     names = dict.fromkeys(name for standing in standings for name in standing.parameters)
     rows = [{"name": n, "cells": [s.parameters.get(n, _NOT_THERE) for s in standings]} for n in names]
     return [row for row in rows if len(set(row["cells"])) > 1]

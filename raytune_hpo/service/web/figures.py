@@ -1,4 +1,4 @@
-"""The page of figures: those of ``results.plot`` that say something about a study, each drawn when it comes into view."""
+"""The page of figures: those of ``results.plot`` that apply to the study, each drawn when it is scrolled into view."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from raytune_hpo.core.ledger import Ledger
 from raytune_hpo.service.folds import Fold
 from raytune_hpo.service.web.addresses import urlpart
 
-_ENOUGH = 8  # completed trials from which on figures of parameters say something
+_ENOUGH = 8  # completed trials that figures of parameters need
 
 
 class _Figure(NamedTuple):
@@ -19,7 +19,7 @@ class _Figure(NamedTuple):
     Attributes:
         height: "mid", "high", or "high wide" where several panels stand side by side.
         is_of_metric: whether it takes a metric.
-        lacks: what has to happen before it says anything; empty where it does.
+        lacks: what the study still lacks for this figure; empty if nothing.
     """
 
     name: str
@@ -31,11 +31,11 @@ class _Figure(NamedTuple):
 
 
 def page(fold: Fold, metric: str | None, base: str, api: str) -> dict[str, Any]:
-    """The figures of a study, those that say nothing yet with what they lack.
+    """The figures of a study; those that cannot be drawn yet, with what they lack.
 
     Args:
-        metric: of the figures that show one; by default the first goal.
-        base, api: the addresses of the study's page, and of the interface.
+        metric: the metric of the figures that show one; by default the first goal.
+        base, api: the URLs of the study's page, and of the API.
     """
     ledger = fold.ledger
     goals = [goal.metric for goal in ledger.spec.goals]
@@ -60,7 +60,7 @@ def page(fold: Fold, metric: str | None, base: str, api: str) -> dict[str, Any]:
 
 
 def _is_about(name: str, ledger: Ledger) -> bool:
-    """Whether a figure is about a study of this kind at all."""
+    """Whether a figure applies to this kind of study at all."""
     num_goals = len(ledger.spec.goals)
     if name in ("pareto", "hypervolume", "metrics"):
         return num_goals > 1

@@ -1,4 +1,4 @@
-"""The frame of all pages: who may see one, what every template is given, and pages that say why not."""
+"""The frame of all pages: access by role, the values that every template gets, and error pages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Frame:
         self._templates.filters.update(iso=_iso, clock=_clock, age=age, num=_num, urlpart=urlpart, bytes=size)
 
     def page(self, path: str, role: str, handler: Handler, *, method: str = "GET") -> Route:
-        """The route of a page, or of what a form does, for tokens of a role."""
+        """The route of a page or of a form's action, for tokens of a role."""
 
         async def answer(request: Request) -> Response:
             return await self.let_in(request, role, handler)
@@ -50,7 +50,7 @@ class Frame:
         return Route(path, answer, methods=[method])
 
     async def let_in(self, request: Request, role: str, handler: Handler) -> Response:
-        """The page, for whoever may see it; a page that says why not for others."""
+        """The page if the request's token has the role; otherwise an error page."""
         try:
             token = self.service.access.token_of(request, request.method)
             check_role(token, role, request.path_params.get("study"))
@@ -70,7 +70,7 @@ class Frame:
             return self.problem(request, Problem("internal", unknown))
 
     def problem(self, request: Request, problem: Problem) -> Response:
-        """A page that says why not, with the way back to where a form was sent from."""
+        """An error page, with a link back to the page whose form was sent."""
         name = request.path_params.get("study")
         back = study_address(request, name) if name and request.method == "POST" else ""
         shown = {"title": KINDS[problem.kind].title, "detail": problem.detail}
@@ -90,7 +90,7 @@ class Frame:
         )
 
     def html(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-        """A page made of its template."""
+        """A page rendered from its template."""
         return HTMLResponse(self._rendered(request, template, values), status)
 
     async def of_study(
@@ -103,11 +103,11 @@ class Frame:
         *,
         is_live: bool = True,
     ) -> Response:
-        """A page of a study, made where the study is read.
+        """A page of a study, whose values are computed under the lock of its fold.
 
         Args:
             tab: which of the study's tabs it is.
-            is_live: whether it goes on by itself while the study runs.
+            is_live: whether the page updates itself while the study runs.
         """
         name = request.path_params["study"]
 

@@ -28,7 +28,7 @@ Pair = tuple[float, float]
 def lanes(
     live: Timeline, windows: Sequence[Trial], events: Sequence[Event], begin: float, end: float
 ) -> list[dict[str, Any]]:
-    """The lanes of a time: what they show, in per cent of their width and height."""
+    """The lanes of a period, with coordinates in per cent of their width and height."""
 
     def x(at: float) -> float:
         return round(100 * min(1.0, max(0.0, (at - begin) / (end - begin))), 2)
@@ -55,7 +55,7 @@ def lanes(
 
 
 def _share_lane(live: Timeline, x: Callable[[float], float], begin: float, end: float) -> dict[str, Any]:
-    """The share of the traffic that runs something else than the baseline, and what is under trial."""
+    """The share of the traffic that does not run the baseline, and the candidates under trial."""
     tuned, tried, names = "", "", []
     shares = live.shares
     for index, share in enumerate(shares):
@@ -135,7 +135,7 @@ def _context_lane(column: str, windows: Sequence[Trial], x: Callable[[float], fl
 
 
 def _points(windows: Sequence[Trial], name: str, belongs: Callable[[Trial], bool]) -> list[Pair]:
-    """Times and values, at most so many: means of neighbours."""
+    """(time, value) pairs, at most ``_MOST_POINTS``: neighbours are averaged."""
     found = [
         ((w.started_at or 0.0), float(w.metrics[name]))
         for w in windows
@@ -157,7 +157,7 @@ def _ticks(scale: Scale) -> list[dict[str, str]]:
 
 
 def _path(points: Sequence[Pair], x: Callable[[float], float], scale: Scale, *, is_broken: bool = False) -> str:
-    """A line through the points; broken where far more time lies between two than usual."""
+    """A line through the points; with ``is_broken``, it has a gap where two are much further apart than usual."""
     if not points:
         return ""
     gaps = sorted(b[0] - a[0] for a, b in pairwise(points))

@@ -1,4 +1,4 @@
-"""Pages of running systems: the list, one of them with its story, how two windows differ, and what their forms do."""
+"""Pages of live studies: the list, one study with its history, the difference of two windows, and the forms' actions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REASON = 1_000  # characters
 
 
 class LivePages:
-    """Live tuning, for people: whatever they ask for works without a controller, too."""
+    """Pages of live studies. Every action works without a running controller, too."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame, self._live, self._jobs = frame, frame.service.live, frame.service.jobs
@@ -99,7 +99,7 @@ class LivePages:
         return RedirectResponse(_address(request), 303)
 
     async def _said(self, request: Request, token: Token) -> tuple[str, float, str]:
-        """Who says it, when, and why."""
+        """The person, the time and the reason of a form's action."""
         form = await fields_of(request)
         return person(token), self._live.clock.now(), field(form, "reason")[:_REASON]
 
@@ -108,7 +108,7 @@ class LivePages:
         return await self._do(request, lambda stored: stored.freeze(who, at, reason))
 
     async def _freeze_all(self, request: Request, token: Token) -> Response:
-        """Freeze each of them; one that cannot be frozen must not save the others from it."""
+        """Freeze all live studies; an error in one does not keep the others from being frozen."""
         who, at, reason = await self._said(request, token)
         refused: Problem | HpoError | None = None
         for name in await self._live.names(token):
@@ -139,12 +139,12 @@ class LivePages:
 
     async def _replay(self, request: Request, token: Token) -> Response:
         name, live = request.path_params["study"], self._live
-        await live.read(name, lambda told: None)  # or there is no such live study
+        await live.read(name, lambda told: None)  # raises if there is no such live study
         job = self._jobs.begin("replay", name, live_replayed, live.words, name, is_aside=live.is_shared)
         return RedirectResponse(f"{_address(request)}/replay?job={job.id}", 303)
 
     async def _replayed(self, request: Request, token: Token) -> Response:
-        """What a replay found, or that it goes on."""
+        """The page of a replay: its findings, or that it still runs."""
         job = self._jobs.find(request.query_params.get("job", ""))
         if job is None or job.study != request.path_params["study"]:
             raise Problem("not-found", "this replay is not remembered; compute the decisions again on the study's page")
@@ -158,7 +158,7 @@ def _address(request: Request) -> str:
 
 
 def _ran_at(live: Timeline, asked: str) -> dict[str, Any]:
-    """What ran at a time that somebody typed; words where it is none."""
+    """What ran at the time that was typed in; an error text if it is not a time."""
     if not asked:
         return {"ran": [], "error": ""}
     try:

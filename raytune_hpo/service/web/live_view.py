@@ -1,4 +1,4 @@
-"""What stands on a live study's page: tiles, the log, guards and knobs."""
+"""The values of a live study's page: tiles, the log, guards and parameters."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _MARKS = {
 
 
 def row(live: Timeline, now: float) -> dict[str, Any]:
-    """A live study in the list."""
+    """The row of a live study in the list."""
     fold = live.fold
     return {**_head(live), "last_at": fold.at, "baseline": config_line(fold.baseline or {}, 60), "now": _now(live)}
 
 
 def page(live: Timeline, hours: int, now: float) -> dict[str, Any]:
-    """All of a live study's page."""
+    """The values for the template of a live study's page."""
     end = max(now if now - live.fold.at < hours * HOUR_S else live.fold.at, live.fold.at)
     begin = end - hours * HOUR_S
     windows = [trial for trial in live.windows_between(begin, end) if trial.status.is_finished]
@@ -55,7 +55,7 @@ def page(live: Timeline, hours: int, now: float) -> dict[str, Any]:
 
 
 def ran(trial: Trial) -> dict[str, Any]:
-    """A window that ran at a time, as the page tells it."""
+    """The window that ran at the time that was asked for."""
     return {
         "number": trial.number,
         "group": group_of(trial),
@@ -84,7 +84,7 @@ def _head(live: Timeline) -> dict[str, Any]:
 
 
 def _now(live: Timeline) -> str:
-    """What runs, in a few words."""
+    """What runs now, in a few words."""
     promoted, fold = live.promoted_number, live.fold
     runs = "baseline" if promoted is None else str(promoted)
     candidate = fold.candidate
@@ -118,7 +118,7 @@ def _tiles(live: Timeline, windows: Sequence[Trial], now: float) -> list[dict[st
 
 
 def _gain(live: Timeline, windows: Sequence[Trial]) -> float | None:
-    """Per cent by which the goal lies above what the baseline showed in this class of context; None if one is unknown."""
+    """The change of the goal against the baseline in the same class of context, in per cent; None if either is unknown."""
     fold = live.fold
     promoted, metric = fold.incumbent(), fold.goal.metric
     if promoted is None or promoted == fold.baseline:
@@ -144,7 +144,7 @@ def _line(event: Event, hours: int) -> dict[str, Any]:
 
 
 def _guard_row(guard: Guard, windows: Sequence[Trial]) -> dict[str, Any]:
-    """A guard: its bound, what the newest window shows, and how near it came."""
+    """A guard: its bound, the value in the newest window, and how close it has come to the bound."""
     control = {w.meta.get("pair"): w for w in windows if w.meta.get("pair") is not None}
     seen: list[tuple[float, str, bool]] = []
     for window in windows:
@@ -173,7 +173,7 @@ def _guard_row(guard: Guard, windows: Sequence[Trial]) -> dict[str, Any]:
 
 
 def _knob(fold: LiveFold, column: Column) -> dict[str, Any]:
-    """A parameter: the baseline, what runs, both in its range, and how far a step may go."""
+    """A parameter: the baseline and the running value, both within its range, and the largest step."""
     space, name = fold.study.ledger.spec.space, column.name
     now = fold.incumbent() or {}
     was, runs = (dict(flattened(config or {})).get(name) for config in (fold.baseline, now))
@@ -203,7 +203,7 @@ def _stamp(at: float) -> str:
 
 
 def compared(one: Trial, other: Trial) -> list[dict[str, Any]]:
-    """How two windows differ: configuration, context and measurements, side by side."""
+    """Two windows side by side: configuration, context and measurements."""
     rows = []
     for what, before, after in (("configuration", one.config, other.config), ("measured", one.metrics, other.metrics)):
         for name in dict.fromkeys([*before, *after]):

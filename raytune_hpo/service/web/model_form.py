@@ -1,4 +1,4 @@
-"""The form of a study that trains models: what stands in its fields, and the request that they add up to."""
+"""The form of a study that trains models: the values of its fields, and the API request made from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from raytune_hpo.service.problems import Problem
 
 SAMPLERS = ("auto", "random", "sobol", "tpe", "gp", "rf", "cmaes")
 SCHEDULERS = ("none", "median", "asha")
-_MANY = 20  # values from which on a column of numbers is predicted as a number
+_MANY = 20  # distinct values from which on a column of numbers suggests regression
 _SHOWN_COLUMNS, _SHOWN_ROWS, _LISTED = 12, 5, 60
 _WHOLE = {
     "folds": "Folds",
@@ -50,11 +50,11 @@ _Errors = list[tuple[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelForm:
-    """What stands in the form.
+    """The contents of the form.
 
     Attributes:
-        values: of the fields that have one.
-        ticked: of those with several: ``left_out``, ``model``, ``tune`` and ``log`` ("model.parameter"), and
+        values: the value of each field that has one.
+        ticked: the ticked boxes of each group: ``left_out``, ``model``, ``tune`` and ``log`` ("model.parameter"), and
             ``values.model.parameter`` of a choice.
     """
 
@@ -64,7 +64,7 @@ class ModelForm:
 
     @classmethod
     def first(cls, table: Table, target: str, task: str) -> ModelForm:
-        """The form as it is opened; a target or a task that there is not is chosen."""
+        """The form when it is opened; a target or task that is missing or unknown is chosen."""
         column = table.column(target) or table.columns[-1]
         chosen = task if task in TASKS else _task_of(column)
         samples = dict(zip((c.name for c in table.columns), zip(*table.sample, strict=True), strict=True))
@@ -96,7 +96,7 @@ class ModelForm:
 
     @classmethod
     def sent(cls, table: Table, form: FormData) -> ModelForm:
-        """The form as it came back."""
+        """The form as a browser sent it."""
         names = dict.fromkeys(form.keys())
         every = {name: [str(value).strip() for value in form.getlist(name)] for name in names}
         first = cls.first(table, form.get("target", ""), form.get("task", ""))  # type: ignore[arg-type]
@@ -111,10 +111,10 @@ class ModelForm:
     # -------------------------------------------------------------------------------------------- the request
 
     def request(self) -> dict[str, Any]:
-        """The body of the request that makes this study.
+        """The body of the API request that creates this study.
 
         Raises:
-            Problem: fields that are no numbers.
+            Problem: a field is not a number.
         """
         errors: _Errors = []
         whole = {name: _whole(self.values[name], label, f"/{name}", errors) for name, label in _WHOLE.items()}
@@ -172,10 +172,10 @@ class ModelForm:
     # -------------------------------------------------------------------------------------------- what is shown
 
     def shown(self, errors: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
-        """What the template is given.
+        """The values for the template.
 
         Args:
-            errors: pointers into the request, and what is wrong there.
+            errors: (JSON pointer into the request, message) pairs.
         """
         wrong = {field_of(pointer): message for pointer, message in reversed(errors)}
         target = self.table.column(self.values["target"])
@@ -197,7 +197,7 @@ class ModelForm:
         }
 
     def _columns(self) -> list[dict[str, Any]]:
-        """The columns with what becomes of them, those with a remark first."""
+        """The columns with their encodings, those with a remark first."""
         said = remarks(self.table, self.values["target"])
         used = [column for column in self.table.columns if column.name != self.values["target"]]
         used.sort(key=lambda column: column.name not in said)
@@ -238,7 +238,7 @@ class ModelForm:
 
 
 def field_of(pointer: str) -> str:
-    """The id of the field that a pointer into the request leads to."""
+    """The id of the form field for a JSON pointer into the request."""
     if pointer in _FIELDS:
         return _FIELDS[pointer]
     parts = pointer.strip("/").split("/")
@@ -253,7 +253,7 @@ def _task_of(column: Column) -> str:
 
 
 def _name_of(table: Table) -> str:
-    """A name for a study of a table."""
+    """A default name for a study of a table."""
     stem = table.title.rpartition(".")[0] or table.title
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in stem)[:60].strip("-") or "table"
 

@@ -1,4 +1,4 @@
-"""Pages that make studies: three doors, and behind them models on a table, workers of one's own, installed objectives."""
+"""Pages that create studies, of three kinds: models on a table, your own workers, and installed objectives."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from raytune_hpo.service.web.addresses import field, fields_of, root_of, service
 from raytune_hpo.service.web.frame import Frame
 from raytune_hpo.service.web.model_form import SAMPLERS, SCHEDULERS, ModelForm
 
-CHECK_S = 120.0  # for one configuration that is only tried
+CHECK_S = 120.0  # the limit for a trial run of one configuration
 _EXAMPLE = {
     "lr": {"type": "float", "low": 1e-5, "high": 0.1, "log": True},
     "layers": {"type": "int", "low": 1, "high": 8},
@@ -50,7 +50,7 @@ _FIRST = {
 
 
 class NewPages:
-    """The pages for editors."""
+    """The pages that create studies, for editors."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame, self._studies = frame, frame.service.studies
@@ -99,7 +99,7 @@ class NewPages:
         return self._form(request, token, form)
 
     async def _choose(self, request: Request, token: Token, error: str, status: int = 200) -> Response:
-        """The first step: which table."""
+        """The first step: the choice of a table."""
         uploaded = await asyncio.to_thread(self._studies.tables.uploaded)
         return self._html(
             request, token, "new_table.html", status=status, bundled=catalogue(), uploaded=uploaded, error=error
@@ -112,7 +112,7 @@ class NewPages:
         return self._html(request, token, "new_model.html", status=status, **shown)
 
     async def _start_model(self, request: Request, token: Token) -> Response:
-        """Make the study; or, where the button says so, only try one configuration."""
+        """Create the study; or only try one configuration, depending on the button."""
         sent = await fields_of(request)
         form = ModelForm.sent(await self._studies.table(field(sent, "data")), sent)
         try:
@@ -127,7 +127,7 @@ class NewPages:
             return self._form(request, token, form, errors=errors, status=422)
 
     async def _tried(self, plan: RunPlan, table: Table, new: NewStudy) -> dict[str, str]:
-        """What became of one configuration, drawn at random, and how long a study of them will take about."""
+        """Try one random configuration; its result, and an estimate of how long the study will take."""
         path = None if table.path is None else str(table.path)
         task = {"spec": plan.spec.to_json(), "table": path, "folder": None}
         objective: Any = new.objective
@@ -200,12 +200,12 @@ class NewPages:
 
 
 async def _go_on(step: int, metrics: Any) -> Answer:
-    """A configuration that is only tried is never stopped."""
+    """Answers every report of a trial run with "continue"."""
     return Answer(verdict=Verdict.CONTINUE)
 
 
 def _common(sent: FormData) -> dict[str, Any]:
-    """What all studies have."""
+    """The fields that all kinds of studies have."""
     scheduler = field(sent, "scheduler")
     num_trials = _whole_of(field(sent, "num_trials"), "/limits/num_trials", "Trials")
     return {
@@ -256,7 +256,7 @@ def _errors_of(error: Problem | HpoError) -> Sequence[tuple[str, str]]:
 
 
 def _wrong(errors: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Errors as the templates of the smaller forms take them."""
+    """Errors in the form that the templates of the smaller forms take."""
     fields = [
         (pointer.strip("/").split("/")[-1] if not pointer.startswith("/space") else "space", m) for pointer, m in errors
     ]
@@ -264,7 +264,7 @@ def _wrong(errors: Sequence[tuple[str, str]]) -> dict[str, Any]:
 
 
 def _python(request: Request, body: dict[str, Any]) -> str:
-    """The program that makes the same study."""
+    """A Python program that creates the same study."""
     settings = {name: value for name, value in body.items() if name != "name"}
     arguments = ",\n    ".join(
         f"{name}={pformat(value, width=64, sort_dicts=False)}" for name, value in settings.items()

@@ -1,4 +1,4 @@
-"""Pages: all of their routes, and the door, where a link or a token becomes a cookie."""
+"""Pages: their routes, and the log-in, which exchanges a link or a token for a cookie."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Pages:
         ]
 
     async def _front(self, request: Request) -> Response:
-        """The list of studies; or a cookie, for the secret in a log-in link."""
+        """The list of studies; for a log-in link, set the cookie."""
         secret = request.query_params.get("token")
         if secret is None:
             return await self._frame.let_in(request, "viewer", self._studies.studies)

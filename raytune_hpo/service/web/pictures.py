@@ -1,4 +1,4 @@
-"""Pictures of a page: numbers as attributes of SVG, since the pages allow no inline styles."""
+"""Small figures as SVG: geometry is in attributes, since the pages' security policy forbids inline styles."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from raytune_hpo.facts import Status
 from raytune_hpo.goals import Goal
 from raytune_hpo.trial import Trial
 
-KEYS = "abcd"  # of the lines that have a colour and a dash of their own
+KEYS = "abcd"  # keys of the lines' styles, each with its own colour and dash
 _NAME = 24  # characters at the end of a line
 _DRAWN = (Status.COMPLETED, Status.PRUNED, Status.PAUSED, Status.FAILED)  # the parts of a bar, from the left
 
 
 def bar(counts: Mapping[str, int], total: int | None) -> list[dict[str, Any]]:
-    """The parts of a progress bar in per cent; without a limit, they fill it."""
+    """The segments of a progress bar in per cent; without a limit of trials, they fill the bar."""
     whole = max(total or 0, sum(counts.get(status, 0) for status in _DRAWN)) or 1
     parts, x = [], 0.0
     for status in _DRAWN:
@@ -32,7 +32,7 @@ def bar(counts: Mapping[str, int], total: int | None) -> list[dict[str, Any]]:
 
 
 def spark(history: History, goal: Goal) -> str:
-    """The best so far as a small staircase; empty where there is none."""
+    """The best value so far as a small step line; empty if there is none."""
     corners = [(at, value) for at, value in history.best if math.isfinite(value)]
     if not corners:
         return ""
@@ -104,7 +104,7 @@ def _ends(first: float, last: float) -> Sequence[dict[str, Any]]:
 
 
 class Line(NamedTuple):
-    """A staircase of a comparison.
+    """A step line of a comparison.
 
     Attributes:
         corners: (place, value) where the value changes; ``end``: the place where it ends.
@@ -116,7 +116,7 @@ class Line(NamedTuple):
 
 
 def lines(drawn: Sequence[Line], goal: Goal, *, in_time: bool = False) -> dict[str, Any]:
-    """The figure of several staircases, with their names at their ends."""
+    """The figure of several step lines, labelled at their ends."""
     scale = scale_of([v for line in drawn for _, v in line.corners], lower_is_better=goal.lower_is_better)
     last = max([line.end for line in drawn] + [1e-9])
 

@@ -1,4 +1,4 @@
-"""Facts in words: what a study did last, one sentence each."""
+"""Facts in words: what a study did last, one sentence for each fact."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _LONG = 120
 
 
 def worker_name(worker: str | None) -> str:
-    """A worker's name as it gave itself one."""
+    """A worker's own name, without the lease that its name in the journal includes."""
     name = worker or ""
     return worker_of(name) or name
 
 
 def last_facts(facts: Iterable[tuple[int, Fact]], goal: Goal) -> list[dict[str, Any]]:
-    """The newest facts that say something to people, the newest first."""
+    """The newest facts that matter to people, the newest first."""
     found: list[dict[str, Any]] = []
     for _, fact in facts:
         sentence, why = _sentence(fact, goal)
@@ -54,7 +54,7 @@ def last_facts(facts: Iterable[tuple[int, Fact]], goal: Goal) -> list[dict[str, 
 
 
 def _sentence(fact: Fact, goal: Goal) -> tuple[str, str]:
-    """What a fact says, and the reason; empty for what would say nothing to people."""
+    """A sentence for a fact, and the reason; empty for facts that are not shown."""
     if isinstance(fact, Started):
         again = f" again, attempt {fact.attempt}," if fact.attempt > 1 else ""
         return f"Trial {fact.number} began{again} on {worker_name(fact.worker)}.", ""

@@ -1,4 +1,4 @@
-"""Static files: ours, and the plotly.js that plotly brings; each under a version, so that browsers keep it for ever."""
+"""Static files: ours, and plotly's own plotly.js; URLs include a version, so that browsers may cache them for ever."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def version() -> str:
 
 @cache
 def plotly_version() -> str | None:
-    """The version of plotly that is installed; None where none is."""
+    """The version of the installed plotly; None if it is not installed."""
     try:
         return version_of("plotly")
     except PackageNotFoundError:
@@ -54,7 +54,7 @@ def plotly_version() -> str | None:
 
 @cache
 def _plotly() -> bytes:
-    """plotly.js, deflated: a third of its size, and every browser inflates it."""
+    """plotly.js, deflated to a third of its size."""
     from plotly.offline import get_plotlyjs
 
     return gzip.compress(get_plotlyjs().encode(), mtime=0)

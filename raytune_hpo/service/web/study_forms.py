@@ -1,4 +1,4 @@
-"""What the forms on a study's pages do; each answers by going back to the page."""
+"""Actions of the forms on a study's pages; each redirects back to the page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from raytune_hpo.service.web.frame import Frame
 
 
 class StudyForms:
-    """The forms that change a study."""
+    """The actions that change a study."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame, self._studies = frame, frame.service.studies

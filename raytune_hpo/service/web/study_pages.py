@@ -1,4 +1,4 @@
-"""Pages that show studies: their list, one of them, its trials, figures and best, several side by side; and workers."""
+"""Pages that show studies: the list, one study, its trials, figures and best, a comparison; and the workers."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class StudyPages:
             except StillReading:
                 rows.append({**_UNREAD, "name": row.name})
             except StudyNotFound:
-                continue  # it was deleted just now
+                continue  # it has just been deleted
         wanted, part = query.get("state", ""), query.get("q", "")
         states = ("running", "ended")
 
@@ -153,7 +153,7 @@ class StudyPages:
 
         def read(fold: Fold) -> dict[str, Any]:
             job = self._service.jobs.newest(KIND, fold.name)
-            is_own = job is not None and job.begun_at >= fold.created_at  # and not of a deleted study of that name
+            is_own = job is not None and job.begun_at >= fold.created_at  # not that of a deleted study
             shown = best(fold, language, job if is_own else None)
             may_confirm = token.may("editor") and is_measured_here(fold.ledger.spec)
             return {"s": views.head(fold, self._service.studies.kind(fold)), **shown, "may_confirm": may_confirm}

@@ -1,4 +1,4 @@
-"""Views: what each page shows of a study, as plain values for its template."""
+"""Views: the values that each page of a study passes to its template."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def study_row(fold: Fold, now: float) -> dict[str, Any]:
 
 
 def head(fold: Fold, kind: str) -> dict[str, Any]:
-    """What stands at the top of all pages of a study."""
+    """The head of all pages of a study."""
     ledger, spec = fold.ledger, fold.ledger.spec
     is_running = ledger.stopped is None
     goal = spec.goals[0]
@@ -159,7 +159,7 @@ def trials(fold: Fold, kind: str, page: Page, listing: Listing, base: str) -> di
 
 
 def _heads(fold: Fold, page: Page, names: Sequence[str], sort: str, link: Link) -> list[dict[str, Any]]:
-    """The heads of the columns; those by which the table can be sorted are links."""
+    """The headers of the columns; those by which the table can be sorted are links."""
     goal = fold.ledger.spec.goals[0]
     best_first = "ascending" if goal.lower_is_better else "descending"
     by_number = "number" if sort == "-number" else "-number"
@@ -197,7 +197,7 @@ def _row(fold: Fold, found: Trial, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _chips(fold: Fold, chosen: str | None, link: Link) -> list[dict[str, Any]]:
-    """The statuses that there are, with how many trials have them; one is a filter."""
+    """The statuses with the number of trials in each; a click filters by it."""
     ledger = fold.ledger
     everything = {"word": "All", "n": f"{len(ledger.trials):,}", "href": link(status=None), "on": chosen is None}
     return [everything] + [

@@ -147,7 +147,7 @@ class FrozenInts(_Scipy):
 
 @dataclass(frozen=True)
 class Shaped(Continuous):
-    """A bounded Float whose coordinates are not uniform but distributed on [0, 1] as ``shape`` says."""
+    """A bounded Float whose coordinates are not uniform but have the distribution ``shape`` on [0, 1]."""
 
     kind = "shaped"
 

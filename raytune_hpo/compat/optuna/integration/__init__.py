@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from typing import Any
 
 from raytune_hpo.compat.optuna.exceptions import NotCarried
@@ -10,7 +11,12 @@ from raytune_hpo.compat.optuna.integration.pruning import LightGBMPruningCallbac
 
 __all__ = ["LightGBMPruningCallback", "OptunaSearchCV", "XGBoostPruningCallback"]
 
-_MODULES = ("lightgbm",)
+_MODULES = ("dask", "lightgbm")
+_found = find_spec("optuna_integration")
+if (
+    _found is not None and _found.submodule_search_locations is not None
+):  # its modules may be imported by these names, too
+    __path__ = [*__path__, *_found.submodule_search_locations]
 
 
 def __getattr__(name: str) -> Any:

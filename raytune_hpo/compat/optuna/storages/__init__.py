@@ -6,7 +6,12 @@ from typing import Any
 
 from raytune_hpo.compat.optuna.exceptions import NotCarried
 from raytune_hpo.compat.optuna.storages import journal
-from raytune_hpo.compat.optuna.storages.journal import JournalFileBackend, JournalStorage
+from raytune_hpo.compat.optuna.storages.journal import (
+    JournalFileBackend,
+    JournalFileOpenLock,
+    JournalFileSymlinkLock,
+    JournalStorage,
+)
 from raytune_hpo.compat.optuna.storages.places import BaseStorage, InMemoryStorage, RDBStorage, storage_of
 from raytune_hpo.compat.optuna.storages.retrying import RetryFailedTrialCallback, RetryHeartbeatStaleTrialCallback
 
@@ -15,7 +20,9 @@ __all__ = [
     "GrpcStorageProxy",
     "InMemoryStorage",
     "JournalFileBackend",
+    "JournalFileOpenLock",
     "JournalFileStorage",
+    "JournalFileSymlinkLock",
     "JournalStorage",
     "RDBStorage",
     "RetryFailedTrialCallback",

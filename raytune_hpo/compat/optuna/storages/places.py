@@ -6,17 +6,37 @@ import atexit
 import sqlite3
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from raytune_hpo.codec import decode
+from raytune_hpo.compat.optuna.directions import StudyDirection, direction_of_mode
 from raytune_hpo.compat.optuna.exceptions import StorageInternalError
 from raytune_hpo.compat.optuna.record import Record
 from raytune_hpo.errors import HpoError, StudyNotFound
+from raytune_hpo.facts import StudyCreated
 from raytune_hpo.journal import MemoryStorage, Storage, open_storage
 
 _IN_MEMORY = ("sqlite://", "sqlite:///:memory:")  # what SQLAlchemy takes for a database that is not kept
 _THEIRS = frozenset(("studies", "trials", "version_info"))  # tables that Optuna makes
+
+
+@dataclass(frozen=True)
+class FrozenStudy:
+    """A study that is kept somewhere, by its name and the directions of its goals."""
+
+    study_name: str
+    directions: list[StudyDirection]
+
+    @property
+    def _study_id(self) -> str:
+        return self.study_name
+
+    @property
+    def direction(self) -> StudyDirection:
+        """Of the first goal."""
+        return self.directions[0]
 
 
 class BaseStorage:
@@ -24,7 +44,12 @@ class BaseStorage:
 
     Args:
         url: an SQLAlchemy URL; None: in memory, for as long as this object lives.
+
+    Attributes:
+        is_shared: whether its studies stay in this process where they are pickled, and are asked from elsewhere.
     """
+
+    is_shared = False
 
     def __init__(self, url: str | None = None) -> None:
         self.url = None if url in _IN_MEMORY else url
@@ -52,9 +77,51 @@ class BaseStorage:
     def remove_session(self) -> None:
         """Nothing to do: there are no sessions."""
 
-    def get_all_studies(self) -> list[str]:
-        """The names of the studies."""
+    def study_names(self) -> list[str]:
+        """Of all studies that are kept here."""
         return [row.name for row in self.studies.storage.studies()]
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        """The studies that are kept here."""
+        return [self._frozen(name) for name in self.study_names()]
+
+    def get_study_id_from_name(self, study_name: str) -> str:
+        """The id of a study, which is its name.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        return self._frozen(study_name)._study_id
+
+    def get_study_name_from_id(self, study_id: str) -> str:
+        """The name of a study.
+
+        Raises:
+            KeyError: there is none of that id.
+        """
+        return self._frozen(study_id).study_name
+
+    def get_study_directions(self, study_id: str) -> list[StudyDirection]:
+        """Of each goal of a study.
+
+        Raises:
+            KeyError: there is none of that id.
+        """
+        return self._frozen(study_id).directions
+
+    def get_n_trials(self, study_id: str) -> int:
+        """How many trials a study has, those that wait included.
+
+        Raises:
+            KeyError: there is none of that id.
+        """
+        ledger = self.studies.record(study_id).ledger
+        return len(ledger.trials) + len(ledger.enqueued)
+
+    def _frozen(self, name: str) -> FrozenStudy:
+        created = next(iter(self.studies.storage.read(name)))
+        assert isinstance(created, StudyCreated), "a journal begins with it"
+        return FrozenStudy(name, [direction_of_mode(goal["mode"]) for goal in created.spec["goals"]])
 
 
 class InMemoryStorage(BaseStorage):

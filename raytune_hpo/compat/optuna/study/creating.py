@@ -108,7 +108,7 @@ def copy_study(
 
 def get_all_study_names(storage: str | BaseStorage) -> list[str]:
     """The names of the studies in a storage."""
-    return get_storage(storage).get_all_studies()
+    return get_storage(storage).study_names()
 
 
 def get_all_study_summaries(storage: str | BaseStorage, include_best_trial: bool = True) -> list[StudySummary]:
@@ -116,7 +116,7 @@ def get_all_study_summaries(storage: str | BaseStorage, include_best_trial: bool
     place = get_storage(storage)
     return [
         summary_of(load_study(study_name=name, storage=place), include_best_trial=include_best_trial)
-        for name in place.get_all_studies()
+        for name in place.study_names()
     ]
 
 
@@ -171,7 +171,7 @@ def _opened(place: BaseStorage, name: str, sampler: BaseSampler | None, pruner: 
 
 
 def _one_name(place: BaseStorage) -> str:
-    names = place.get_all_studies()
+    names = place.study_names()
     if len(names) != 1:
         raise ValueError(f"the name of a study may be left out where there is one study, the storage has {len(names)}")
     return names[0]

@@ -38,9 +38,8 @@ class Optimizing:
     def __init__(
         self,
         study: Study,
-        objective: Objective,
         *,
-        call: Callable[[Objective, Trial], Any],
+        call: Callable[[Trial], Any],
         n_trials: int | None,
         timeout: float | None,
         n_jobs: int,
@@ -49,7 +48,7 @@ class Optimizing:
         gc_after_trial: bool,
         show_progress_bar: bool,
     ) -> None:
-        self._study, self._objective, self._call = study, objective, call
+        self._study, self._call = study, call
         self._n_trials, self._timeout, self._n_jobs = n_trials, timeout, n_jobs
         self._catch, self._callbacks, self._collects = catch, callbacks, gc_after_trial
         self._shows = show_progress_bar
@@ -124,7 +123,7 @@ class Optimizing:
         """
         study = self._study
         try:
-            value = self._call(self._objective, trial)
+            value = self._call(trial)
         except TrialPruned as pruned:
             return _told_pruned(study, trial, pruned)
         except BaseException as error:
@@ -157,11 +156,6 @@ def _is_pruning_of_optunas(error: BaseException) -> bool:
     """Whether a callback of Optuna's own integrations has raised this."""
     kind = type(error)
     return kind.__name__ == "TrialPruned" and kind.__module__.startswith("optuna")
-
-
-def call_here(objective: Objective, trial: Trial) -> Any:
-    """Call the objective in this thread."""
-    return objective(trial)
 
 
 def checked_catch(catch: Any) -> tuple[type[BaseException], ...]:

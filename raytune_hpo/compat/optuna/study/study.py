@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import warnings
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raytune_hpo.compat.optuna.directions import StudyDirection, direction_of_mode
@@ -18,12 +19,12 @@ from raytune_hpo.compat.optuna.storages import BaseStorage
 from raytune_hpo.compat.optuna.study.adding import add
 from raytune_hpo.compat.optuna.study.by_id import StudyById
 from raytune_hpo.compat.optuna.study.dataframe import ATTRS, table
+from raytune_hpo.compat.optuna.study.distant import distant
 from raytune_hpo.compat.optuna.study.frozen import STATES, SYSTEM, USER, FrozenTrials, split_notes
 from raytune_hpo.compat.optuna.study.optimizing import (
     Callback,
     Objective,
     Optimizing,
-    call_here,
     checked_catch,
     checked_values,
     num_jobs,
@@ -58,6 +59,9 @@ class Study:
         self._stop_flag = False
         self._num_loops = 0
         self._frozen_trials = FrozenTrials(record)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return distant(self) if self._place.is_shared else super().__reduce_ex__(protocol)
 
     def __getstate__(self) -> dict[str, Any]:
         """A study is what its journal says, and the parts that the script gave it."""
@@ -243,24 +247,46 @@ class Study:
             runtime: "local" or "ray"; None: Ray where ``hpo.connect`` was called.
         """
         with call_of(self, func, runtime) as call:
-            loop = Optimizing(
-                self,
-                func,
-                call=call or call_here,
-                n_trials=n_trials,
-                timeout=timeout,
-                n_jobs=num_jobs(n_jobs),
-                catch=checked_catch(catch),
-                callbacks=list(callbacks or ()),
-                gc_after_trial=gc_after_trial,
-                show_progress_bar=show_progress_bar,
+            self._optimize_by(
+                func if call is None else functools.partial(call, func),
+                n_trials,
+                timeout,
+                n_jobs,
+                catch,
+                callbacks,
+                gc_after_trial,
+                show_progress_bar,
             )
-            self._stop_flag = False
-            self._num_loops += 1
-            try:
-                loop.run()
-            finally:
-                self._num_loops -= 1
+
+    def _optimize_by(
+        self,
+        call: Callable[[Trial], Any],
+        n_trials: int | None = None,
+        timeout: float | None = None,
+        n_jobs: int = 1,
+        catch: Iterable[type[BaseException]] | type[BaseException] = (),
+        callbacks: Iterable[Callback] | None = None,
+        gc_after_trial: bool = False,
+        show_progress_bar: bool = False,
+    ) -> None:
+        """Run trials by a function that calls the objective, here or elsewhere; the rest is as for ``optimize``."""
+        loop = Optimizing(
+            self,
+            call=call,
+            n_trials=n_trials,
+            timeout=timeout,
+            n_jobs=num_jobs(n_jobs),
+            catch=checked_catch(catch),
+            callbacks=list(callbacks or ()),
+            gc_after_trial=gc_after_trial,
+            show_progress_bar=show_progress_bar,
+        )
+        self._stop_flag = False
+        self._num_loops += 1
+        try:
+            loop.run()
+        finally:
+            self._num_loops -= 1
 
     def stop(self) -> None:
         """Let ``optimize`` begin no further trial.

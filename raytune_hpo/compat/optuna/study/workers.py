@@ -40,7 +40,7 @@ def call_of(study: Study, objective: Callable[[Any], Any], runtime: str | None) 
         return
     trials: dict[int, Trial] = {}
     conversations = cluster.start_conversations(
-        functools.partial(call_there, objective), lambda number, question: _answer(trials[number], question)
+        functools.partial(call_there, objective), lambda number, question: answered(trials[number], question)
     )
 
     def call(objective: Callable[[Any], Any], trial: Trial) -> Any:
@@ -61,7 +61,8 @@ def call_there(objective: Callable[[Any], Any], number: int, ask: Callable[[Any]
     return objective(DistantTrial(number, ask))
 
 
-def _answer(trial: Trial, question: tuple[str, tuple[Any, ...]]) -> Any:
+def answered(trial: Trial, question: tuple[str, tuple[Any, ...]]) -> Any:
+    """What a trial says to a question of its DistantTrial."""
     method, args = question
     return getattr(trial, method)(*args)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raytune_hpo.compat.optuna.terminator.callback import BaseTerminator, Terminator, TerminatorCallback
+from raytune_hpo.compat.optuna.terminator.callback import TerminatorCallback
 from raytune_hpo.compat.optuna.terminator.erroreval import (
     BaseErrorEvaluator,
     CrossValidationErrorEvaluator,
@@ -16,6 +16,7 @@ from raytune_hpo.compat.optuna.terminator.improvement import (
     EMMREvaluator,
     RegretBoundEvaluator,
 )
+from raytune_hpo.compat.optuna.terminator.terminator import BaseTerminator, Terminator
 
 __all__ = [
     "BaseErrorEvaluator",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from raytune_hpo.compat.optuna.directions import StudyDirection
-from raytune_hpo.compat.optuna.terminator.improvement import BaseImprovementEvaluator, completed
+from raytune_hpo.compat.optuna.terminator.improvement.evaluator import BaseImprovementEvaluator, completed
 from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
 
 _SCORES = "terminator:cv_scores"

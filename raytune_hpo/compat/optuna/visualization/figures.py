@@ -11,7 +11,7 @@ from raytune_hpo.compat.optuna.directions import StudyDirection
 from raytune_hpo.compat.optuna.importance import BaseImportanceEvaluator, get_param_importances
 from raytune_hpo.compat.optuna.seen import NAME, Target, seen, seen_values
 from raytune_hpo.compat.optuna.terminator.erroreval import BaseErrorEvaluator, CrossValidationErrorEvaluator
-from raytune_hpo.compat.optuna.terminator.improvement import (
+from raytune_hpo.compat.optuna.terminator.improvement.evaluator import (
     BaseImprovementEvaluator,
     RegretBoundEvaluator,
     completed,

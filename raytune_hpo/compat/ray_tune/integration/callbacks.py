@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
-from raytune_hpo.compat.ray_tune.error import TuneError
-from raytune_hpo.compat.ray_tune.session import report
+from raytune_hpo.compat.ray_tune.error import TrialDone, TuneError
+from raytune_hpo.compat.ray_tune.session import current, report
+from raytune_hpo.errors import TrialStopped
 
 
 class RoundReports:
@@ -45,10 +46,23 @@ class RoundReports:
         """Whether a model is saved after a round, counted from 1."""
         return self._frequency > 0 and round_ % self._frequency == 0
 
-    def tell(self, values: Mapping[str, Any], save: Callable[[str], object] | None, filename: str) -> None:
-        """Report, with a checkpoint where ``save`` writes a model to a path."""
-        if save is None:
-            report(self.chosen(values))
+    def tell(
+        self, values: Mapping[str, Any], save: Callable[[str], object] | None, filename: str, *, saves: bool
+    ) -> None:
+        """Report a round.
+
+        Args:
+            save: writes the model to a path; None: it cannot be written.
+            saves: whether it is saved now. It is saved at the end as well where the trial is stopped by this report.
+        """
+        if save is None or not saves:
+            try:
+                report(self.chosen(values))
+            except (TrialDone, TrialStopped):
+                session = current()
+                if self._at_end and save is not None and session is not None:
+                    session.save_stopped(lambda folder: save(str(folder / filename)))
+                raise
             return
         with tempfile.TemporaryDirectory() as folder:
             save(str(Path(folder) / filename))

@@ -56,8 +56,8 @@ class TuneReportCheckpointCallback:
         values = values if self._postprocess is None else self._postprocess(values)
         round_ = env.iteration - env.begin_iteration + 1
         is_last = self._at_end and env.iteration == env.end_iteration - 1
-        saves = (self._rounds.is_due(round_) or is_last) and hasattr(env.model, "save_model")
-        self._rounds.tell(values, env.model.save_model if saves else None, self._filename)
+        save = getattr(env.model, "save_model", None)
+        self._rounds.tell(values, save, self._filename, saves=self._rounds.is_due(round_) or is_last)
 
 
 class TuneReportCallback(TuneReportCheckpointCallback):

@@ -55,13 +55,13 @@ class TuneReportCheckpointCallback(TrainingCallback):  # type: ignore[misc]  # t
         values = {name: value[0] if isinstance(value, tuple) else value for name, value in newest.items()}
         self._last = values if self._postprocess is None else self._postprocess(values)
         self._is_saved = self._rounds.is_due(epoch + 1) and hasattr(model, "save_model")
-        self._rounds.tell(self._last, model.save_model if self._is_saved else None, self._filename)
+        self._rounds.tell(self._last, getattr(model, "save_model", None), self._filename, saves=self._is_saved)
         return False  # go on
 
     def after_training(self, model: Any) -> Any:
         """Save the model with the last round's metrics, where that has not been done."""
         if self._at_end and not self._is_saved and self._last is not None and hasattr(model, "save_model"):
-            self._rounds.tell(self._last, model.save_model, self._filename)
+            self._rounds.tell(self._last, model.save_model, self._filename, saves=True)
         return model
 
 

@@ -34,7 +34,7 @@ class _Other(Searcher):
     ) -> None:
         super().__init__(metric, mode)
         for name in ("dim_dict", "domain"):
-            if options.get(name) is not None:
+            if not isinstance(options.get(name), str | None):  # text is the kind of a space, not the space
                 raise NotCarried(
                     f"{type(self).__name__}({name}=) is not read here; write the space with tune.uniform and so on"
                 )

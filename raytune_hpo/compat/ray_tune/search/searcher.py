@@ -61,9 +61,12 @@ class Searcher:
             f"ours (docs/how-to/own-sampler.md) and give that as search_alg="
         )
 
-    def set_search_properties(self, metric: Any, mode: Any, config: Mapping[str, Any], **spec: Any) -> bool:
-        """Take on a metric, a mode and a space, where it has none."""
+    def set_search_properties(
+        self, metric: Any = None, mode: Any = None, config: Mapping[str, Any] | None = None, **spec: Any
+    ) -> bool:
+        """Take on a metric, a mode and a space, where it has none. A time budget is no space, and belongs in TuneConfig."""
         self.metric, self.mode = self.metric or metric, self.mode or mode
+        config = {name: part for name, part in (config or {}).items() if name != "time_budget_s"}
         if self.space is None and config:
             self.space = config
         return True

@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
 import numpy as np
 
 from raytune_hpo.compat.optuna.directions import StudyDirection, mode_of
 from raytune_hpo.compat.optuna.distributions import domain_and_form, to_stored
-from raytune_hpo.compat.optuna.exceptions import NotCarried
 from raytune_hpo.compat.optuna.search_space import intersection_search_space
 from raytune_hpo.compat.optuna.trial._state import TrialState
 from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
@@ -83,13 +81,6 @@ class BestValueStagnationEvaluator(BaseImprovementEvaluator):
         sign = -1.0 if study_direction is StudyDirection.MAXIMIZE else 1.0
         losses = [sign * (trial.value or 0.0) for trial in known]
         return float(self._most - (len(losses) - 1 - losses.index(min(losses))))
-
-
-class EMMREvaluator(BaseImprovementEvaluator):
-    """Not carried."""
-
-    def __new__(cls, *args: Any, **options: Any) -> NoReturn:
-        raise NotCarried("EMMREvaluator is not carried; use RegretBoundEvaluator or BestValueStagnationEvaluator")
 
 
 def completed(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -1,0 +1,158 @@
+"""``SparkTrials`` without Spark: trials that run beside each other, in threads of this process."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import hyperopt
+from hyperopt.base import (
+    JOB_STATE_CANCEL,
+    JOB_STATE_DONE,
+    JOB_STATE_ERROR,
+    JOB_STATE_NEW,
+    JOB_STATE_RUNNING,
+    Ctrl,
+    spec_from_misc,
+)
+from hyperopt.exceptions import AllTrialsFailed
+from hyperopt.utils import coarse_utcnow
+
+__all__ = ["SparkTrials"]
+
+_POLL_S = 0.01  # how often hyperopt's loop looks for trials that have ended
+
+
+class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no types
+    """Trials of which several run at the same time. Each that raises has failed, and ends nothing.
+
+    Args:
+        parallelism: how many at the same time; None, or below 1: one for each processor, at most 128.
+        timeout: seconds after which no trial begins.
+        loss_threshold: a loss at which the search ends.
+        spark_session, resource_profile: of Spark; they mean nothing here.
+    """
+
+    asynchronous = True
+    MAX_CONCURRENT_JOBS_ALLOWED = 128
+    _spark = None  # hyperopt's loop then pickles no objective
+
+    def __init__(
+        self,
+        parallelism: int | None = None,
+        timeout: float | None = None,
+        loss_threshold: float | None = None,
+        spark_session: Any = None,
+        resource_profile: Any = None,
+    ) -> None:
+        wanted = parallelism if parallelism is not None and parallelism > 0 else os.cpu_count() or 1
+        self.parallelism = min(wanted, self.MAX_CONCURRENT_JOBS_ALLOWED)
+        self.timeout, self.loss_threshold = timeout, loss_threshold
+        self._begin: Callable[[dict[str, Any]], object] | None = (
+            None  # a trial that has been suggested; between runs None
+        )
+        super().__init__()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_begin": None}
+
+    def _insert_trial_docs(self, docs: Sequence[dict[str, Any]]) -> Any:
+        inserted = super()._insert_trial_docs(docs)
+        if self._begin is not None:
+            for doc in docs:
+                self._begin(doc)
+        return inserted
+
+    def fmin(
+        self,
+        fn: Callable[..., Any],
+        space: Any,
+        algo: Callable[..., Any],
+        max_evals: int | None = None,
+        timeout: float | None = None,
+        loss_threshold: float | None = None,
+        max_queue_len: int = 1,
+        rstate: Any = None,
+        verbose: bool = True,
+        pass_expr_memo_ctrl: bool | None = None,
+        catch_eval_exceptions: bool = False,
+        return_argmin: bool = True,
+        show_progressbar: Any = True,
+        early_stop_fn: Callable[..., Any] | None = None,
+        trials_save_file: str = "",
+    ) -> Any:
+        """Minimise, as ``fmin`` does; it calls this."""
+        domain = hyperopt.Domain(fn, space, pass_expr_memo_ctrl=pass_expr_memo_ctrl)
+        seconds = self.timeout if self.timeout is not None else timeout
+        ends_at = None if seconds is None else time.monotonic() + seconds
+        options = {} if max_evals is None else {"max_evals": max_evals}
+        loop = hyperopt.FMinIter(
+            algo,
+            domain,
+            self,
+            rstate=rstate,
+            asynchronous=True,
+            max_queue_len=max_queue_len,
+            poll_interval_secs=_POLL_S,
+            timeout=seconds,
+            loss_threshold=self.loss_threshold if self.loss_threshold is not None else loss_threshold,
+            verbose=verbose,
+            show_progressbar=show_progressbar,
+            early_stop_fn=early_stop_fn,
+            trials_save_file=trials_save_file,
+            **options,
+        )
+        with ThreadPoolExecutor(self.parallelism, thread_name_prefix="raytune_hpo-hyperopt") as pool:
+            self._begin = lambda trial: pool.submit(self._evaluate, trial, domain, ends_at)
+            try:
+                loop.exhaust()
+            finally:
+                self._begin = None
+        if not return_argmin:
+            return None if not self.trials else hyperopt.space_eval(space, self.argmin)
+        if not self.count_successful_trials():
+            raise AllTrialsFailed
+        return self.argmin
+
+    def _evaluate(self, trial: dict[str, Any], domain: Any, ends_at: float | None) -> None:
+        if ends_at is not None and time.monotonic() >= ends_at:
+            trial["state"] = JOB_STATE_CANCEL
+            return
+        trial["book_time"] = trial["refresh_time"] = coarse_utcnow()
+        trial["state"] = JOB_STATE_RUNNING
+        try:
+            trial["result"] = domain.evaluate(spec_from_misc(trial["misc"]), Ctrl(self, current_trial=trial))
+            state = JOB_STATE_DONE
+        except Exception as error:  # whatever an objective raises
+            trial["misc"]["error"] = (str(type(error)), str(error))
+            state = JOB_STATE_ERROR
+        trial["refresh_time"] = coarse_utcnow()
+        trial["state"] = state
+
+    # -------------------------------------------------------------------------------------------- counts
+
+    def count_successful_trials(self) -> int:
+        """How many have a result."""
+        return self._count(JOB_STATE_DONE)
+
+    def count_failed_trials(self) -> int:
+        """How many have raised."""
+        return self._count(JOB_STATE_ERROR)
+
+    def count_cancelled_trials(self) -> int:
+        """How many did not begin, since the time was over."""
+        return self._count(JOB_STATE_CANCEL)
+
+    def count_total_trials(self) -> int:
+        """How many have ended."""
+        return self._count(JOB_STATE_DONE, JOB_STATE_ERROR, JOB_STATE_CANCEL)
+
+    def count_unfinished_trials(self) -> int:
+        """How many run, or wait for a thread."""
+        return self._count(JOB_STATE_NEW, JOB_STATE_RUNNING)
+
+    def _count(self, *states: int) -> int:
+        return int(self.count_by_state_unsynced(list(states)))

@@ -1,0 +1,141 @@
+"""Studies in other processes: ``optimize`` calls its objective there, and asks the process that holds them for the rest."""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+import threading
+from collections.abc import Callable
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, Listener
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from raytune_hpo.compat.optuna.study.workers import answered, call_there
+
+if TYPE_CHECKING:
+    from raytune_hpo.compat.optuna.study.study import Study
+    from raytune_hpo.compat.optuna.trial.live import Trial
+
+_PATIENCE = 128  # processes that may knock at the same time
+
+
+class DistantStudy:
+    """A study that another process holds: it can be optimised here, and asked for its values.
+
+    Args:
+        address, key: where that process listens, and what it believes.
+        name: of the study, there.
+    """
+
+    def __init__(self, address: tuple[str, int], key: bytes, name: str) -> None:
+        self._address, self._key, self._name = address, key, name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DistantStudy, (self._address, self._key, self._name)
+
+    def optimize(self, func: Callable[[Any], Any], *args: Any, **options: Any) -> None:
+        """As ``Study.optimize``, with ``func`` called here."""
+        self._optimize_by(func, *args, **options)
+
+    def _optimize_by(self, func: Callable[[Any], Any], *args: Any, **options: Any) -> None:
+        """What ``Study.optimize`` calls: Dask pickles it as a function of its class, with this in place of the study."""
+        with Client(self._address, authkey=self._key) as line:
+            line.send_bytes(cloudpickle.dumps(("optimize", self._name, args, options)))
+            while True:
+                kind, content = line.recv()
+                if kind != "run":
+                    _result(kind, content)
+                    return
+                try:
+                    outcome: tuple[str, Any] = "value", call_there(func, content, functools.partial(_asked, line))
+                except BaseException as error:  # whatever an objective raises: the study decides what that means
+                    outcome = "error", error
+                line.send_bytes(cloudpickle.dumps(outcome))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        with Client(self._address, authkey=self._key) as line:
+            line.send_bytes(cloudpickle.dumps(("get", self._name, (name,), {})))
+            return _result(*line.recv())
+
+
+def distant(study: Study) -> tuple[Any, ...]:
+    """What makes the study in another process, as ``__reduce__`` returns it."""
+    server = _server()
+    server.studies[study.study_name] = study
+    return DistantStudy, (server.address, server.key, study.study_name)
+
+
+class _Server:
+    """Listens for processes that have studies of this one, each in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.studies: dict[str, Study] = {}
+        self.key = os.urandom(32)
+        try:
+            host = socket.gethostbyname(socket.gethostname())
+        except OSError:  # a name that nobody resolves
+            host = "127.0.0.1"
+        self._listener = Listener((host, 0), backlog=_PATIENCE, authkey=self.key)
+        self.address: tuple[str, int] = self._listener.address
+        threading.Thread(target=self._listen, name="raytune_hpo-studies", daemon=True).start()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                line = self._listener.accept()
+            except (AuthenticationError, EOFError, OSError):  # a stranger who does not know the key, or has gone again
+                continue
+            threading.Thread(target=self._serve, args=(line,), daemon=True).start()
+
+    def _serve(self, line: Connection) -> None:
+        try:
+            kind, name, args, options = cloudpickle.loads(line.recv_bytes())
+            study = self.studies[name]
+            try:
+                answer: tuple[str, Any] = "value", None
+                if kind == "get":
+                    answer = "value", getattr(study, *args)
+                else:
+                    study._optimize_by(functools.partial(_called, line), *args, **options)
+            except Exception as error:  # of the objective or of the study: raised where it was asked for
+                answer = "error", error
+            line.send_bytes(cloudpickle.dumps(answer))
+        except (EOFError, OSError):  # the other process has gone: its trial has failed
+            return
+        finally:
+            line.close()
+
+
+@functools.cache
+def _server() -> _Server:
+    return _Server()
+
+
+def _called(line: Connection, trial: Trial) -> Any:
+    """Have the objective called at the other end, and answer what it asks of its trial."""
+    line.send(("run", trial.number))
+    while True:
+        kind, content = cloudpickle.loads(line.recv_bytes())
+        if kind != "ask":
+            return _result(kind, content)
+        try:
+            answer = "value", answered(trial, content)
+        except Exception as error:  # raised in the objective, by what it has called
+            answer = "error", error
+        line.send_bytes(cloudpickle.dumps(answer))
+
+
+def _asked(line: Connection, question: Any) -> Any:
+    line.send_bytes(cloudpickle.dumps(("ask", question)))
+    return _result(*line.recv())
+
+
+def _result(kind: str, content: Any) -> Any:
+    if kind == "error":
+        raise content
+    return content
