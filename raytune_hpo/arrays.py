@@ -1,4 +1,4 @@
-"""The array type that the whole package annotates with; docstrings say shapes and units."""
+"""The array type for annotations in the whole package; docstrings give shapes and units."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""Codec of facts: JSON with a version, upcast when it is read; unknown kinds are refused.
+"""Codec of facts: versioned JSON, upcast when it is read; unknown kinds are refused.
 
-JSON has no NaN or infinity, and databases refuse Python's extension that has: they travel as ``{"$float": "nan"}``, and
-a dict that looks like that travels with one more ``$`` before its key. Configurations come here packed by their space,
-which carries everything else that JSON cannot.
+JSON has no NaN or infinity, and databases refuse Python's extension that has them. They are written as
+``{"$float": "nan"}``, and a dict that looks like that gets one more ``$`` before its key. Configurations arrive here packed
+by their space, which handles everything else that JSON cannot hold.
 
-Version 2 knows trials that pause, are saved and go on, and what they go on from; a retried trial's number, suspects,
-reasons, stops of single trials, the verdict ``complete`` and the versions of a session; and it sends back dicts that look
-like floats as they were. Version 3 knows what earlier studies say, spaces that grow by what was drawn, notes,
-configurations that enter the queue at its head or leave it from its middle, and what happens to running systems: baselines,
-approvals, freezes and drifts.
+Version 2 added trials that pause, save checkpoints and resume, and what they resume from; the number of a retried trial,
+suspects, reasons, stops of single trials, the verdict ``complete`` and the versions of a session; it also restores dicts
+that look like floats unchanged. Version 3 added facts from earlier studies, growing spaces, notes, configurations that
+enter the queue at its head or leave it from its middle, and events of running systems: baselines, approvals, freezes and
+drifts.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ def _fields_of(kind: type) -> tuple[tuple[str, ...], tuple[Any, ...], Callable[[
 
 
 _FIELDS = {kind: _fields_of(kind) for kind in KINDS.values()}
-# Upcasts by the version they start from; a body of version v passes all of v, v+1, ... on its way in.
+# Upcasts by the version they start from; a body of version v is passed through those of v, v+1, ...
 _UPCASTS: dict[int, Callable[[str, dict[str, Any]], dict[str, Any]]] = {
     1: lambda kind, data: data,  # what version 2 added has a default
     2: lambda kind, data: data,  # so has what version 3 added
 }
 _LIKE_FLOAT = re.compile(r"\$+float")
 
-Row = tuple[str, int, str]  # a fact on its way: kind, version and body
+Row = tuple[str, int, str]  # an encoded fact: kind, version and body
 
 
 def to_row(fact: Fact) -> Row:
     """The fact as it is stored and sent.
 
     Raises:
-        TypeError, ValueError: it holds what JSON cannot; a journal turns that into JournalError.
+        TypeError, ValueError: it holds a value that JSON cannot; a journal turns this into JournalError.
     """
     return type(fact).__name__, VERSION, encode(fact)
 
 
 def encode(fact: Fact) -> str:
-    """The body of a fact: its fields as compact JSON, defaults left out. The kind travels beside it."""
+    """The body of a fact: its fields as compact JSON without defaults. The kind is stored separately."""
     names, defaults, values = _FIELDS[type(fact)]
     body = {
         name: value
@@ -82,7 +82,7 @@ def decode(kind: str, version: int, body: str) -> Fact:
             f"{', '.join(KINDS)}; read it with the release that wrote it"
         )
     try:
-        # Calling back for each object would cost more than all the rest: only where there is something to revive.
+        # A callback for each object costs more than all the rest, so it is used only if there is something to revive.
         reader = _PLAIN if '$float"' not in body else _REVIVING if version > 1 else _REVIVING_FLOATS
         data: Any
         data, end = reader.raw_decode(body)
@@ -102,7 +102,7 @@ def decode(kind: str, version: int, body: str) -> Fact:
 
 
 def _share(data: dict[str, Any]) -> None:
-    """The same few names come with every trial: one string for all of them takes a third off a trial's memory."""
+    """Intern the keys: the same few names occur in every trial, and sharing them saves a third of a trial's memory."""
     for name in ("config", "metrics"):
         if values := data.get(name):
             data[name] = {sys.intern(key): value for key, value in values.items()}

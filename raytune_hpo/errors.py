@@ -6,11 +6,11 @@
     │   └── SpecMismatch               the stored study was created with another spec
     ├── ObjectiveError (ValueError)    the objective reported or returned an invalid result; fails the trial, never the study
     ├── StudyNotFound (KeyError)       the storage has no study of that name
-    ├── CheckpointGone                 a checkpoint cannot be had, or is not what was saved
+    ├── CheckpointGone                 a checkpoint is not available, or is not what was saved
     ├── TrialPruned                    an objective ends its own trial as hopeless
     ├── NoCompletedTrial               a study without a completed trial has no best one
     ├── StudyEnded                     there is nothing left to ask for
-    │   └── StudyWaiting               there is nothing to ask for now, and there may be later
+    │   └── StudyWaiting               there is nothing to ask for now, but there may be later
     ├── StudyExists                    the name is taken, or someone else is running the study
     ├── JournalError
     │   ├── SequenceConflict           another writer appended first
@@ -63,11 +63,11 @@ class StudyEnded(HpoError):
 
 
 class StudyWaiting(StudyEnded):
-    """There is nothing to ask for until a trial that is under way has reported or ended."""
+    """There is nothing to ask for until a running trial has reported or ended."""
 
 
 class CheckpointGone(HpoError):
-    """A checkpoint cannot be had any more, or is not what was saved."""
+    """A checkpoint is no longer available, or is not what was saved."""
 
 
 class StudyExists(HpoError):
@@ -79,7 +79,7 @@ class JournalError(HpoError):
 
 
 class SequenceConflict(JournalError):
-    """Another writer appended to the study since we last read it."""
+    """Another writer has appended to the study since it was last read."""
 
 
 class JournalCorrupt(JournalError):
@@ -91,7 +91,7 @@ class ClusterError(HpoError):
 
 
 class InvalidTransition(HpoError):
-    """A fact cannot follow the current state: a bug in this package, please report it. Of a stored fact: JournalCorrupt."""
+    """A fact cannot follow the current state: a bug in this package, please report it. For stored facts: JournalCorrupt."""
 
 
 class TrialStopped(BaseException):
@@ -102,9 +102,7 @@ class TrialStopped(BaseException):
 
 
 class TrialPruned(HpoError):
-    """Raised by an objective that makes its own space, or calls itself hopeless: its trial ends as pruned, with what it has
-    reported.
-    """
+    """Raised by an objective to prune its own trial, which keeps what it has reported."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

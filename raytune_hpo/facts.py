@@ -1,7 +1,7 @@
-"""Facts: what happened to a study and its trials.
+"""Facts: records of what happened to a study and its trials.
 
-A fact is something that happened, in the past tense, with its time ``at`` (epoch seconds, UTC). Facts are appended to a
-journal and never changed.
+A fact is an event, named in the past tense, with its time ``at`` (epoch seconds, UTC). Facts are appended to a journal and
+never changed.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ else:
 
 
 class Status(StrEnum):
-    """Where a trial stands."""
+    """The status of a trial."""
 
     WAITING = "waiting"  # was handed out, came back unfinished, will be handed out again
     RUNNING = "running"
-    PAUSED = "paused"  # set aside by the scheduler, and may go on
+    PAUSED = "paused"  # paused by the scheduler, and may be resumed
     COMPLETED = "completed"
     PRUNED = "pruned"  # stopped early by the scheduler
     FAILED = "failed"
@@ -40,18 +40,18 @@ class Status(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a scheduler says to a trial's newest report."""
+    """A scheduler's answer to a trial's newest report."""
 
     CONTINUE = "continue"
-    STOP = "stop"  # it ends now, as pruned
-    PAUSE = "pause"  # it is set aside with what it has, and may go on later
-    # This was its last step: it may return, and is completed with this report if it goes on. At the end of a segment, from
-    # which another trial goes on, it ends at once.
+    STOP = "stop"  # the trial ends now, as pruned
+    PAUSE = "pause"  # the trial is paused, and may be resumed later
+    # This was the trial's last step: it may return its result, and is completed with this report if it runs on. At the end
+    # of a segment, from which another trial continues, it ends at once.
     COMPLETE = "complete"
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing that the trial reports after it counts."""
+        """Whether later reports of the trial do not count."""
         return self is not Verdict.CONTINUE
 
 
@@ -59,7 +59,7 @@ Record = TypeVar("Record")
 
 
 def changed(record: Record, **changes: Any) -> Record:
-    """``dataclasses.replace`` for a record with slots, without its checks: ten times faster, on the hottest path of all.
+    """``dataclasses.replace`` for a record with slots, without its checks: ten times faster, on the hottest path.
 
     Raises:
         AttributeError: the record has no such field.
@@ -75,7 +75,7 @@ def changed(record: Record, **changes: Any) -> Record:
 
 @functools.cache
 def _draft_of(kind: type) -> tuple[Callable[..., Any], Callable[[Any], tuple[Any, ...]]]:
-    """A class with the slots of a record's and so of its layout, but not frozen; and what reads all fields of a record."""
+    """An unfrozen class with a record's slots, and so its memory layout, and a function that reads all its fields."""
     names = [field.name for field in fields(kind)]
     return make_dataclass(kind.__name__, names, slots=True), attrgetter(*names)
 
@@ -93,11 +93,11 @@ class StudyCreated:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recalled:
-    """What an earlier study says of this one, from its beginning on: the earlier one may grow or be deleted afterwards.
+    """Results of an earlier study, copied at this study's beginning, since the earlier one may grow or be deleted.
 
     Attributes:
         source: the name of the earlier study.
-        rows: of some of its trials the coordinates in this study's unit cube (None where a parameter has none), and the
+        rows: for some of its trials, the coordinates in this study's unit cube (None if a parameter has none), and the
             normal score of the rank of its loss among all of them.
     """
 
@@ -108,12 +108,12 @@ class Recalled:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionOpened:
-    """An optimizer took the study up (again); time between sessions is not running time.
+    """An optimizer started or resumed the study; time between sessions is not running time.
 
-    Whatever the session before left running is requeued by facts that follow this one.
+    Trials that the previous session left running are requeued by the facts that follow.
 
     Attributes:
-        versions: of the packages whose arithmetic the suggestions depend on, by their names.
+        versions: of the packages whose arithmetic affects suggestions, by name.
     """
 
     at: float
@@ -122,7 +122,7 @@ class SessionOpened:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyExtended:
-    """The study's limits are now these: the JSON form of its Limits."""
+    """The study got new limits, in the JSON form of Limits."""
 
     limits: Mapping[str, Any]
     at: float
@@ -130,11 +130,11 @@ class StudyExtended:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Enqueued:
-    """A user asked for this configuration to be tried; it comes before what the sampler suggests.
+    """A user enqueued a configuration; it comes before the sampler's suggestions.
 
     Attributes:
-        retry_of: the failed trial whose configuration this is, tried once more.
-        is_next: whether it comes before those that were asked for earlier.
+        retry_of: the failed trial that is retried with this configuration.
+        is_next: whether it comes before those that were enqueued earlier.
     """
 
     config: Mapping[str, Any]
@@ -145,10 +145,10 @@ class Enqueued:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Withdrawn:
-    """A user took a configuration back before it was handed out.
+    """A user removed a configuration from the queue before it was handed out.
 
     Attributes:
-        position: how many configurations had been enqueued in this study before it.
+        position: the number of configurations that had been enqueued in this study before it.
     """
 
     position: int
@@ -161,16 +161,18 @@ class Started:
 
     Attributes:
         attempt: 1 at first; a requeued trial is handed out again with the next attempt.
-        config: in the packed form of ``Space.pack``; None from the second attempt on, where it is what it was.
-        basis: how many of the study's facts the sampler had seen when it suggested this, so that the suggestion can be
-            recomputed; None for an enqueued configuration and for a trial that is handed out again after a loss. Of a
-            paused trial that goes on: how many facts there were when that was decided.
-        position: of an enqueued configuration that overtook those before it: see ``Withdrawn``. None: it was the first.
-        meta: whatever the sampler wants back when it is told the result.
-        parent: the trial from which the sampler derived this one; its steps go on from that one's.
-        until: the step at which this stretch is to be looked at; None: none in particular.
-        from_trial, from_step: the checkpoint that it begins with: whose, and of which step. Its own reports up to that step
-            still hold. ``from_step`` alone: it goes on after that step without a checkpoint of ours. None: from the start.
+        config: in the packed form of ``Space.pack``; None from the second attempt on, since it does not change.
+        basis: the number of the study's facts that the sampler had seen when it suggested this, so that the suggestion can
+            be recomputed; None for an enqueued configuration and for a trial that is handed out again after a loss. For a
+            resumed trial, the number of facts when that was decided.
+        position: for an enqueued configuration that overtook earlier ones, its position as in ``Withdrawn``. None: it was
+            the first in the queue.
+        meta: data that the sampler gets back when it is told the result.
+        parent: the trial from which the sampler derived this one; its steps continue the parent's.
+        until: the step at which the trial is to be decided on again; None: no particular one.
+        from_trial, from_step: the checkpoint that it begins with, by trial and step. Its own reports up to that step remain
+            valid. ``from_step`` alone: it resumes after that step without a checkpoint of this package. None: from the
+            start.
     """
 
     number: int
@@ -193,7 +195,7 @@ class Reported:
 
     Attributes:
         saves: whether the report offered to save a checkpoint.
-        own: of a step that is one of several inputs: its own values, where ``metrics`` are the means so far.
+        own: if the step is one of several inputs, the step's own values; ``metrics`` are then the means so far.
     """
 
     number: int
@@ -208,10 +210,10 @@ class Reported:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Saved:
-    """A trial's checkpoint of a step is complete, and may be gone on from.
+    """A trial's checkpoint of a step was saved completely, and may be resumed from.
 
     Attributes:
-        checkpoint: the JSON form of a ``Checkpoint``: where it is, how large, its digest.
+        checkpoint: the JSON form of a ``Checkpoint``: its place, size and digest.
     """
 
     number: int
@@ -223,10 +225,10 @@ class Saved:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Paused:
-    """A trial was set aside at its newest report; its worker is free.
+    """A trial was paused at its newest report; its worker is free.
 
     Attributes:
-        duration_s: seconds inside the objective, of this attempt; None if the worker never said.
+        duration_s: seconds inside the objective in this attempt; None if the worker did not report it.
     """
 
     number: int
@@ -238,14 +240,14 @@ class Paused:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drawn:
-    """An objective that makes its own space asked for a parameter that was not known to it, or not all of it.
+    """An objective that defines its space asked for a parameter that was not in it yet, or for a wider range of one.
 
-    From the next suggestion on, the space knows the parameter, as widely as it was asked for.
+    From the next suggestion on, the space has the parameter with that range.
 
     Attributes:
-        domain: the JSON form of what was asked for.
-        value: what it is in this trial: suggested, a user's own, or drawn.
-        is_given: whether somebody else than this study's sampler chose the value.
+        domain: the requested domain in JSON form.
+        value: the parameter's value in this trial: suggested, a user's own, or drawn.
+        is_given: whether the value was chosen by someone other than this study's sampler.
     """
 
     number: int
@@ -259,11 +261,11 @@ class Drawn:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Annotated:
-    """A user noted something about a trial, whether it runs or not, or about the study. Nothing is decided by it.
+    """A user attached a note to a trial, running or not, or to the study. It affects no decision.
 
     Attributes:
-        number: of the trial; None: it is about the study.
-        value: JSON; noted again under the same name, the newest one holds.
+        number: the trial's number; None for a note about the study.
+        value: JSON; a newer note of the same name replaces it.
     """
 
     number: int | None
@@ -274,7 +276,7 @@ class Annotated:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Released:
-    """A checkpoint is not kept any more: its files may be deleted, or are gone."""
+    """A checkpoint was released: its files may be deleted, or are gone."""
 
     number: int
     step: int
@@ -284,7 +286,7 @@ class Released:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Printed:
-    """What a trial wrote to its output, shortened in the middle when it was long. No state depends on it."""
+    """A trial printed output, shortened in the middle if it was long. No state depends on it."""
 
     number: int
     attempt: int
@@ -297,8 +299,8 @@ class Requeued:
     """A trial came back unfinished and waits to be handed out again.
 
     Attributes:
-        spent: whether this cost the trial one of its retries: only a trial that its worker had to itself is suspected.
-        suspect: whether it was running when a session died without a word, which may have been its doing.
+        spent: whether this used up one of the trial's retries: only a trial alone on its worker counts as the cause.
+        suspect: whether it was running when a session died without notice, which the trial may have caused.
     """
 
     number: int
@@ -315,10 +317,11 @@ class Finished:
 
     Attributes:
         metrics: the result, or the last report of a trial that has none.
-        error: of a failed trial, with its traceback; ``reason``: the exception's type and the first line of its message.
-        started_at, duration_s: measured by the worker around the objective; None if it never said.
-        asked: of an objective that makes its own space: the parameters that it asked for, which are the configuration;
-            None: all of it holds.
+        error: the traceback of a failed trial.
+        reason: the exception's type and the first line of its message.
+        started_at, duration_s: measured by the worker around the objective; None if it did not report them.
+        asked: if the objective defines the space, the parameters that it asked for, to which the configuration is reduced;
+            None keeps the whole configuration.
     """
 
     number: int
@@ -335,7 +338,7 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StopAsked:
-    """A user asked for one trial to be stopped: it is pruned at its next report, or at once where nobody runs it."""
+    """A user asked to stop one trial: it is pruned at its next report, or at once if it is not running."""
 
     number: int
     at: float
@@ -343,7 +346,7 @@ class StopAsked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyStopped:
-    """Nothing more will be handed out, unless the study is extended or taken up again."""
+    """The study stopped: no trial is handed out unless it is extended or resumed."""
 
     reason: str
     at: float
@@ -354,11 +357,11 @@ class StudyStopped:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BaselineSet:
-    """A person said which configuration a running system falls back to; what was promoted before counts no more.
+    """A person set the configuration that a running system falls back to; earlier promotions no longer count.
 
     Attributes:
         config: in the packed form of ``Space.pack``.
-        by: who said so.
+        by: the person.
     """
 
     config: Mapping[str, Any]
@@ -369,7 +372,7 @@ class BaselineSet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Approved:
-    """A person let a candidate that waited for it go to the canary group. ``number``: of its trial."""
+    """A person approved a waiting candidate for the canary group; ``number`` is that of its trial."""
 
     number: int
     by: str
@@ -378,12 +381,12 @@ class Approved:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frozen:
-    """A running system is not changed any more until a person thaws it.
+    """A running system was frozen: it is not changed until a person thaws it.
 
     Attributes:
         by: a person, or the controller itself.
-        group: that somebody has changed by hand: it is left as it is.
-        found: what it was found to run, in the packed form of ``Space.pack``; None where that is not in the space.
+        group: the group that was changed by hand, which is left as it is.
+        found: the configuration found on that group, in the packed form of ``Space.pack``; None if it is not in the space.
     """
 
     by: str
@@ -403,11 +406,11 @@ class Thawed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drifted:
-    """A running system answers differently than its model expects, its context taken into account.
+    """A running system drifted: it behaves differently than its model predicts, given the context.
 
     Attributes:
-        number: of the window after which that was noticed.
-        statistic: of the test, above its ``threshold``.
+        number: the window after which the drift was detected.
+        statistic: the statistic of the test, above its ``threshold``.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""Reading and writing of files: nobody ever sees half of one, and what is not of the expected kind is refused by name."""
+"""Reading and writing of files: writes are atomic, and errors about unexpected content name the file."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _MOST_TOLD = 200  # characters of what was wrong
 
 @contextmanager
 def reading(rule: str, path: str | Path, way_out: str = "", *, error: type[HpoError] = SpecError) -> Iterator[None]:
-    """Context in which a file that someone else may have written is read: whatever breaks over it is told with its name.
+    """Context for reading a file that may be malformed: exceptions become an error that names the file.
 
     Args:
-        rule: what such a file is, as in "settings are YAML or JSON".
+        rule: what such a file must be, as in "settings are YAML or JSON".
 
     Raises:
-        error: instead of what came; errors of ours pass.
+        error: in place of the original exception; errors of this package pass through.
     """
     try:
         yield
     except HpoError:
         raise
-    # Parsers raise ValueError; a value in another's place, everything else that a wrong type can lead to.
+    # Parsers raise ValueError; values of a wrong type may cause any of the others.
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as reason:
         raise error(f"{rule}, {path} is not: {_told(reason)}{way_out and f'; {way_out}'}") from reason
 
@@ -43,7 +43,7 @@ def _told(reason: Exception) -> str:
 
 
 def json_object(path: Path) -> dict[str, Any]:
-    """What is in a JSON file, which has to be an object; to be called while ``reading``."""
+    """The content of a JSON file, which must be an object; to be called inside ``reading``."""
     data = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(data, dict):
         raise TypeError(f"a {type(data).__name__} stands where an object should")
@@ -51,23 +51,23 @@ def json_object(path: Path) -> dict[str, Any]:
 
 
 def write_whole(path: Path, text: str, *, private: bool = False) -> None:
-    """Write a file atomically: whoever reads it meanwhile gets the old one or the new one, even after a crash.
+    """Write a file atomically: a reader gets either the old or the new content, even after a crash.
 
     Args:
-        private: nobody but this user may read it.
+        private: only this user may read it.
 
     Raises:
         HpoError: it cannot be written there.
     """
     try:
-        # Beside the file itself, since a file can be put in another's place only within one file system.
+        # In the same folder, since a file can replace another only within one file system.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
         try:
             with open(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
                 file.write(text)
                 file.flush()
-                os.fsync(file.fileno())  # before the new name is: or a crash may leave an empty file under it
-            if not private:  # as the draft is
+                os.fsync(file.fileno())  # before the rename, or a crash may leave an empty file under the new name
+            if not private:  # as temporary files are
                 Path(name).chmod(0o666 & ~_umask())
             Path(name).replace(path)
             _sync_folder(path.parent)
@@ -79,7 +79,7 @@ def write_whole(path: Path, text: str, *, private: bool = False) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk. Some file systems know no such thing: there the file's own sync must do."""
+    """Sync the names in a folder to disk. File systems without this must rely on the sync of the file itself."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):
@@ -89,7 +89,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _umask() -> int:
-    """The permissions that new files do not get; they can only be read by setting them."""
+    """The process's umask, which can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,4 +1,4 @@
-"""What a study optimises and what must hold: its goals and outcome constraints, and the only sign flip in the house."""
+"""Goals, outcome constraints and guards, and the only place in the package where the sign of a metric is flipped."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Goal:
     Attributes:
         metric: the key under which the objective reports it.
         mode: ``"min"`` or ``"max"``.
-        threshold: where the interesting part of a Pareto front begins, in the metric's own units: what is worse is worth
-            nothing, though it is not forbidden. Of an outcome constraint the bound: what is worse is infeasible.
+        threshold: the value beyond which a Pareto front is interesting, in the metric's own units; worse values are not
+            forbidden, but count for nothing. For an outcome constraint, the bound: worse values are infeasible.
         valid_range: closed interval outside which a value fails its trial.
     """
 
@@ -60,7 +60,7 @@ class Goal:
         return self.loss(loss)
 
     def excess(self, value: _T) -> _T:
-        """By how much a value of the metric is worse than the threshold, in its own units; 0 or less where it is not."""
+        """By how much a value of the metric is worse than the threshold, in its own units; 0 or less if it is not."""
         assert self.threshold is not None, "only what has a threshold has an excess"
         return self.loss(value) - self.loss(self.threshold)  # type: ignore[operator, return-value]
 
@@ -74,7 +74,7 @@ def goal_of(words: str | Goal) -> Goal:
     """A goal from words like ``"min cost"`` and ``"max throughput"``; a metric alone is minimised.
 
     Raises:
-        SpecError: no words.
+        SpecError: the words are empty.
     """
     if isinstance(words, Goal):
         return words
@@ -90,15 +90,15 @@ def make_goals(
     valid_range: ValidRange | Mapping[str, ValidRange] | None = None,
     thresholds: Mapping[str, float] | None = None,
 ) -> tuple[Goal, ...]:
-    """Goals from the keywords of a Tuner; one mode serves for all metrics, or one is given for each.
+    """Goals from the keywords of a Tuner, with one mode for all metrics or one for each.
 
     Args:
-        valid_range: see ``ranges_of``; those of other metrics are passed over.
-        thresholds: by metric, of some of the goals.
+        valid_range: see ``ranges_of``; ranges of other metrics are ignored.
+        thresholds: by metric, for some of the goals.
 
     Raises:
-        SpecError: no metric, a metric twice, as many modes as metrics are not given, a range that is not valid, or a
-            threshold that is no number or of no goal.
+        SpecError: there is no metric, a metric occurs twice, the numbers of modes and metrics differ, a range is not
+            valid, or a threshold is not a number or belongs to no goal.
     """
     metrics = _listed("metric", metric)
     modes = [mode] * len(metrics) if isinstance(mode, str) else _listed("mode", mode)
@@ -132,7 +132,7 @@ def make_constraints(texts: str | Sequence[str]) -> tuple[Goal, ...]:
     """Outcome constraints from their texts, like ``"size_mb <= 100"`` and ``"recall >= 0.8"``.
 
     Raises:
-        SpecError: a text that is no such comparison, or a bound that is given twice.
+        SpecError: a text is not such a comparison, or a bound is given twice.
     """
     if isinstance(texts, str) or not isinstance(texts, Sequence):
         raise SpecError(f'outcome_constraints is a list like ["size_mb <= 100", "recall >= 0.8"], got {texts!r}')
@@ -148,11 +148,11 @@ def make_constraints(texts: str | Sequence[str]) -> tuple[Goal, ...]:
 
 @dataclass(frozen=True)
 class Guard:
-    """A bound that a running system has to keep while it is tuned.
+    """A bound that a running system must keep while it is tuned.
 
     Attributes:
-        bound: a goal with its threshold: the bound itself or, of a relative guard, the factor.
-        is_relative: whether the bound is the threshold times what the control group shows at the same time.
+        bound: a goal whose threshold is the bound or, for a relative guard, the factor.
+        is_relative: whether the bound is the threshold times the control group's value at the same time.
     """
 
     bound: Goal
@@ -166,14 +166,14 @@ class Guard:
         return self.bound.metric
 
     def limit(self, control: float | None) -> float | None:
-        """The bound in the metric's units; None where it takes a control group's value, which has to be positive."""
+        """The bound in the metric's units; None if it needs a control group's value and there is no positive one."""
         assert self.bound.threshold is not None
         if not self.is_relative:
             return self.bound.threshold
         return self.bound.threshold * control if control is not None and control > 0 else None
 
     def overrun(self, value: float, control: float | None = None) -> float:
-        """By how much a value is beyond the bound, as a share of it; 0 or less where it is kept, or nothing can be said."""
+        """By how much a value exceeds the bound, as a share of it; 0 or less if the bound is kept or unknown."""
         limit = self.limit(control)
         if limit is None:
             return 0.0
@@ -182,10 +182,10 @@ class Guard:
 
 
 def make_guards(texts: str | Sequence[str]) -> tuple[Guard, ...]:
-    """Guards from their texts: ``"p99_ms <= 200"``, and ``"p99_ms <= 1.1x"`` of what the control group shows.
+    """Guards from their texts: ``"p99_ms <= 200"``, or ``"p99_ms <= 1.1x"``, relative to the control group's value.
 
     Raises:
-        SpecError: a text that is no such comparison.
+        SpecError: a text is not such a comparison.
     """
     if isinstance(texts, str) or not isinstance(texts, Sequence):
         raise SpecError(f'guards is a list like ["p99_ms <= 200", "p99_ms <= 1.1x"], got {texts!r}')
@@ -221,13 +221,13 @@ def _constraint(text: Any) -> Goal:
 
 
 def violations_of(metrics: Mapping[str, Any], constraints: Sequence[Goal]) -> dict[str, float]:
-    """By how much each broken constraint is broken, by metric and in its units; empty where all hold.
+    """The violation of each broken constraint, by metric and in its units; empty if all hold.
 
-    A metric that is missing, because its trial was ended at the scheduler's last step, say, is broken by NaN: what is not
-    known to hold does not count as if it did.
+    If a metric is missing, for instance because the scheduler ended the trial at its last step, the violation is NaN: a
+    constraint that is not known to hold counts as broken.
     """
     excesses = [(c.metric, c.excess(metrics.get(c.metric, nan))) for c in constraints]
-    return {metric: excess for metric, excess in excesses if not excess <= 0}  # of two bounds one can be broken
+    return {metric: excess for metric, excess in excesses if not excess <= 0}  # of two bounds only one can be broken
 
 
 def _listed(what: str, value: Any) -> list[Any]:
@@ -241,14 +241,14 @@ def _listed(what: str, value: Any) -> list[Any]:
 def ranges_of(
     valid_range: ValidRange | Mapping[str, ValidRange] | None, metrics: Sequence[str]
 ) -> dict[str, ValidRange]:
-    """Closed intervals by metric: of goals, and of any other metric that the objective gives.
+    """Closed intervals by metric, for goals and any other metric that the objective returns.
 
     Args:
-        valid_range: one interval where there is one goal, otherwise a dict.
-        metrics: of the goals.
+        valid_range: one interval if there is one goal, otherwise a dict.
+        metrics: the metrics of the goals.
 
     Raises:
-        SpecError: it is none of these, or not an interval.
+        SpecError: ``valid_range`` is neither, or an interval is not valid.
     """
     if valid_range is None:
         return {}
@@ -269,7 +269,7 @@ def ranges_of(
 
 
 def to_losses(metrics: Mapping[str, Any], goals: Sequence[Goal]) -> tuple[float, ...] | None:
-    """The goals' values as losses to be minimised, or None where one of them is not among the metrics."""
+    """The goals' values as losses to be minimised; None if the metrics lack one of them."""
     try:
         return tuple([g.loss(metrics[g.metric]) for g in goals])
     except KeyError:

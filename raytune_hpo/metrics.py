@@ -1,7 +1,7 @@
-"""The door for metrics: what an objective reports or returns, as plain values checked against the study's goals.
+"""Validation of metrics: what an objective reports or returns, as plain values checked against the study's goals.
 
-Only what the study is about can fail a trial: the goals, and metrics that have a valid range. Everything else that comes
-along is kept where JSON can hold it, and otherwise left out with a warning: the training is what was paid for.
+Only goals, outcome constraints and metrics with a valid range can fail a trial. All other metrics are kept if JSON can hold
+them, and otherwise left out with a warning, since a finished training is too expensive to discard.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from raytune_hpo.goals import Goal, ValidRange
 
 MAX_TEXT = 10_000  # characters of a metric that is text
 MAX_VALUES = 1_000  # of a metric that is a list
-_MAX_WHOLE = 2**63  # whole numbers of this size and beyond become floats, as in databases, arrays and other languages
+_MAX_WHOLE = 2**63  # larger integers become floats, as in databases, arrays and other languages
 _FAILED = "fail"  # hyperopt's STATUS_FAIL
 _AS_THEY_ARE = frozenset((float, bool, type(None)))
 
 
 @dataclass(frozen=True)
 class MetricRules:
-    """What metrics must keep.
+    """The rules that metrics must satisfy.
 
     Attributes:
-        goals: every result has a finite number for each.
+        goals: every result must have a finite number for each.
         ranges: closed intervals of other metrics; a value outside fails the trial.
-        constraints: outcome constraints; every result has a finite number for the metric of each.
+        constraints: outcome constraints; every result must have a finite number for the metric of each.
         every_report: whether every report must have the goals too, because a scheduler judges by them.
     """
 
@@ -57,10 +57,10 @@ class MetricRules:
         object.__setattr__(self, "_of_result", self._of_goals | set(constrained))
 
     def named(self, result: Any) -> dict[str, Any]:
-        """What an objective gave, as a dict of metrics: a lone number is the value of the first goal.
+        """An objective's result as a dict of metrics; a single number is the value of the first goal.
 
         Raises:
-            ObjectiveError: neither a dict nor a number.
+            ObjectiveError: the result is neither a dict nor a number.
         """
         if isinstance(result, Mapping):
             return dict(result)
@@ -79,7 +79,7 @@ class MetricRules:
         """A report's metrics as plain values.
 
         Raises:
-            ObjectiveError: naming the metric, the rule and what came.
+            ObjectiveError: a rule is broken; the message names the metric, the rule and the value.
         """
         return self._checked(metrics, self._of_goals if self.every_report else frozenset())
 
@@ -87,7 +87,7 @@ class MetricRules:
         """A result's metrics as plain values.
 
         Raises:
-            ObjectiveError: naming the metric, the rule and what came.
+            ObjectiveError: a rule is broken; the message names the metric, the rule and the value.
         """
         return self._checked(metrics, self._of_result)
 
@@ -136,7 +136,7 @@ def _number(name: str, value: Any) -> float:
 
 
 def _kept(name: str, value: Any, bound: Mapping[str, Any]) -> dict[str, Any]:
-    """A metric that no rule is about, as JSON can hold it: nothing where it cannot, with a warning.
+    """A metric without a rule, as JSON can hold it; if JSON cannot, nothing, with a warning.
 
     Dicts are flattened, so that their numbers have names: ``per_class/cat/f1``.
     """
@@ -164,10 +164,10 @@ def _kept(name: str, value: Any, bound: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def json_value(value: Any) -> Any:
-    """The value in JSON's types, a copy; numbers of numpy become Python's, tuples lists.
+    """A copy of the value in JSON's types; numpy numbers become Python's, tuples become lists.
 
     Raises:
-        TypeError: JSON has nothing for it.
+        TypeError: JSON has no type for it.
     """
     if isinstance(value, Mapping):
         return {str(key): json_value(child) for key, child in value.items()}
@@ -182,11 +182,11 @@ def json_value(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A Python value for everything that stands for one; what is something else comes back as it is."""
+    """The Python value of a scalar of numpy, torch or another library; anything else is returned unchanged."""
     kind = type(value)
     if kind is float or kind is bool or value is None or kind is str:
         return value
-    if hasattr(value, "filled") and _size(value) == 1 and bool(value.mask):  # numpy.ma: a value that is not there
+    if hasattr(value, "filled") and _size(value) == 1 and bool(value.mask):  # numpy.ma: a masked value
         return math.nan
     if hasattr(value, "item") and _size(value) == 1:  # numpy, torch, jax: one number
         value = value.item()
@@ -201,7 +201,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (Real, decimal.Decimal)):
         try:
             return float(value)
-        except (OverflowError, ValueError):  # a whole number beyond all floats, a signalling NaN
+        except (OverflowError, ValueError):  # an integer too large for a float, a signalling NaN
             return (
                 math.inf if isinstance(value, int) and value > 0 else -math.inf if isinstance(value, int) else math.nan
             )
@@ -213,7 +213,7 @@ def _plain(value: Any) -> Any:
 
 
 def _size(value: Any) -> float:
-    """How many values an array has; nothing else has a size here."""
+    """The number of values in an array; infinity for anything else."""
     try:
         return float(math.prod(value.shape))
     except (AttributeError, TypeError):

@@ -1,6 +1,6 @@
 """Checks of settings and options.
 
-Each returns the value, numpy's numbers as Python's, or raises with the rule, what came, and the way out.
+Each returns the value, with numpy numbers as Python's, or raises an error with the rule, the value and the way out.
 """
 
 from __future__ import annotations
@@ -124,10 +124,10 @@ def flag_option(part: str, option: str, value: Any) -> bool:
 
 
 def named_option(part: str, option: str, value: Named, known: Iterable[str | None]) -> Named:
-    """An option that is one of several names; None is allowed where it is among them.
+    """An option that is one of several names; None is allowed if it is among them.
 
     Raises:
-        SpecError: it is another one, with the nearest.
+        SpecError: it is another name; the message gives the nearest.
     """
     known = tuple(known)
     if value not in known:
@@ -140,10 +140,10 @@ def named_option(part: str, option: str, value: Named, known: Iterable[str | Non
 
 
 def renamed_options(**renamed: str) -> Callable[[PartClass], PartClass]:
-    """A decorator of a sampler's or scheduler's class whose options had other names in earlier releases.
+    """Class decorator for a sampler or scheduler whose options had other names in earlier releases.
 
-    Its constructor takes them by either name. The table, former name to name, stays on the class as ``renamed``: by it
-    the options of stored studies are read.
+    The constructor accepts either name. The table from former names to names is kept on the class as ``renamed``, to read
+    the options of stored studies.
     """
 
     def decorated(cls: PartClass) -> PartClass:
@@ -161,10 +161,10 @@ def renamed_options(**renamed: str) -> Callable[[PartClass], PartClass]:
 
 
 def with_new_names(options: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    """Options by the names that they have now, in the same order.
+    """Options under their current names, in the same order.
 
     Raises:
-        SpecError: one of them came by both its names.
+        SpecError: an option was given under both names.
     """
     for former, name in renamed.items():
         if former in options and name in options:

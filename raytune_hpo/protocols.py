@@ -1,9 +1,8 @@
-"""The contracts between the core and its parts.
+"""Protocols of samplers, schedulers, journals and clocks, by which the core uses them.
 
-The core knows samplers, schedulers and journals by these contracts only, never by name. A part is made with its options
-(``Sobol(scramble=True)``: the constructor's keywords, kept as attributes of the same names) and bound to a study by
-``bind``, which returns a fresh part of the same options that has learned nothing yet. ``raytune_hpo.testing`` holds the
-suites that every part must pass.
+The core never refers to a part by name. A part is created with its options (``Sobol(scramble=True)``: the constructor's
+keywords, kept as attributes of the same names) and bound to a study by ``bind``, which returns a fresh part with the same
+options that has learned nothing yet. ``raytune_hpo.testing`` has the contract suites that every part must pass.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ class Suggestion:
     """A configuration to try next.
 
     Attributes:
-        config: inside the space, as the objective will get it.
-        meta: JSON-able; comes back as ``trial.meta`` when the sampler is told.
+        config: the configuration, inside the space, as the objective will get it.
+        meta: JSON values for the sampler, returned as ``trial.meta`` when the sampler is told.
         parent: the number of the trial it was derived from.
         from_step: the step of the parent's checkpoint that it begins with; None: it begins at the start.
-        until: the step at which it is to be looked at; comes back as ``trial.until``.
+        until: the step at which the trial is to be decided on again; returned as ``trial.until``.
     """
 
     config: Mapping[str, Any]
@@ -42,11 +41,11 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """A paused trial is to go on next.
+    """A decision to resume a paused trial next.
 
     Attributes:
-        number: of the trial.
-        until: the step at which it is to be looked at again; None: none in particular.
+        number: the trial's number.
+        until: the step at which it is to be decided on again; None: no particular one.
     """
 
     number: int
@@ -54,31 +53,33 @@ class Continue:
 
 
 class Signal(Enum):
-    """What a sampler may say instead of a suggestion."""
+    """A sampler's answer when it has no suggestion."""
 
-    WAIT = "wait"  # not before something that is pending has finished
-    EXHAUSTED = "exhausted"  # never again
+    WAIT = "wait"  # until a pending trial has finished
+    EXHAUSTED = "exhausted"  # there will be no more suggestions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Traits:
-    """What a sampler can do, as data: a bad pairing is refused when the study is built.
+    """What a sampler needs and can do, as data, so that a bad pairing is refused when the study is built.
 
     Attributes:
         history_free: suggestions do not depend on results, so workers may be handed several trials at once.
-        reads_pending: ``ask`` wants the trials that run or wait; others get an empty sequence.
-        reads_rng: ``ask`` draws from its generator; for others none is made, which would take longer than their answer.
-        reads_reports: it has ``observe``, and learns from trials that have paused.
-        continues: ``ask`` may answer with a Continue, and is asked for one, with the number None, where no new trial may
-            begin. It decides alone which paused trials go on: a Promoter beside it is refused.
-        whole_space: it must know all parameters before the first trial: refused where the objective makes the space.
-        in_batches: several suggestions that are asked for together cost little more than one.
-        ahead: suggestions may be computed before anyone asks; False where one may name a trial that is let go meanwhile.
+        reads_pending: ``ask`` needs the trials that run or wait; other samplers get an empty sequence.
+        reads_rng: ``ask`` draws from its generator; for other samplers none is created, since that would take longer than
+            their answer.
+        reads_reports: it has ``observe``, and learns from paused trials.
+        continues: ``ask`` may answer with a Continue, and is asked for one, with the number None, when no new trial may
+            begin. It alone decides which paused trials are resumed: a Promoter is refused with it.
+        whole_space: it must know all parameters before the first trial: refused if the objective defines the space.
+        in_batches: several suggestions requested together cost little more than one.
+        ahead: suggestions may be computed ahead of need; False if one may refer to a trial whose checkpoint is released
+            meanwhile.
         multi_goal: learns from several goals.
         constraints: learns from outcome constraints: ``bind`` takes them as a keyword, see ConstraintReader.
         recalls: learns from earlier studies: it has ``recall``.
-        needs: packages, by their names for pip, that the process which computes suggestions must have besides numpy:
-            on a cluster it is another one than the user's.
+        needs: packages besides numpy, by their names for pip, in the process that computes suggestions, which on a cluster
+            is not the user's.
         version: raised when the same history would give other suggestions than before; part of the spec.
     """
 
@@ -107,7 +108,7 @@ class Sampler(Protocol):
     traits: ClassVar[Traits]
 
     def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int) -> _Self:
-        """A fresh sampler of the same options for one study.
+        """A fresh sampler with the same options for one study.
 
         Raises:
             SpecError: the options do not fit the space or the goals.
@@ -115,11 +116,11 @@ class Sampler(Protocol):
         ...
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Continue | Signal:
-        """The suggestion for trial ``number``. Reads only: asked twice, it says the same.
+        """The suggestion for trial ``number``. Read-only: a second call returns the same.
 
         Args:
-            number: of the trial to come. None, to samplers that continue: no new one may begin.
-            pending: trials that run or wait, by number, with their reports; never those that are paused.
+            number: the number of the new trial. None, for samplers with ``continues``, if no new trial may begin.
+            pending: trials that run or wait, by number, with their reports; never paused ones.
             rng: derived from the study's seed and the number; the only source of randomness.
         """
         ...
@@ -127,7 +128,7 @@ class Sampler(Protocol):
     def tell(self, trial: Trial) -> None:
         """Learn from a finished trial (completed, pruned or failed): each once, in journal order. O(1) bookkeeping.
 
-        Without ``reads_reports``, of a trial that pauses before it has finished it is told then, and not again.
+        A sampler without ``reads_reports`` is told about a trial when it first pauses, and not again.
         """
         ...
 
@@ -137,7 +138,7 @@ class ReportReader(Sampler, Protocol):
     """A sampler that learns from paused trials (``reads_reports``)."""
 
     def observe(self, trial: Trial) -> None:
-        """Learn from a trial that has paused, by its reports: each time it does; what is newest replaces what was before."""
+        """Learn from the reports of a paused trial, each time that it pauses; newer reports replace earlier ones."""
         ...
 
 
@@ -146,7 +147,7 @@ class Recaller(Sampler, Protocol):
     """A sampler that learns from earlier studies (``recalls``)."""
 
     def recall(self, earlier: Recalled) -> None:
-        """Learn what one earlier study says: before the first trial, in the order in which they were named."""
+        """Learn from one earlier study; called before the first trial, in the order in which the studies were named."""
         ...
 
 
@@ -156,7 +157,8 @@ class ConstraintReader(Sampler, Protocol):
     def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int, *, constraints: Sequence[Goal] = ()) -> _Self:
         """As ``Sampler.bind``; the constraints are goals whose thresholds are bounds.
 
-        What a completed trial is told with has their metrics; what breaks one has ``violations`` and is never the best.
+        A completed trial has the metrics of all constraints; one that breaks a constraint has ``violations``, and is never
+        the best.
         """
         ...
 
@@ -164,7 +166,7 @@ class ConstraintReader(Sampler, Protocol):
 def bound_sampler(
     sampler: Sampler, space: Space, goals: Sequence[Goal], seed: int, constraints: Sequence[Goal] = ()
 ) -> Sampler:
-    """A fresh sampler of the same options for one study; outcome constraints are for those that learn from them.
+    """A fresh sampler with the same options for one study; outcome constraints go to samplers that learn from them.
 
     Raises:
         SpecError: the options do not fit the space or the goals.
@@ -185,31 +187,31 @@ class BringsScheduler(Sampler, Protocol):
 
 @runtime_checkable
 class Scheduler(Protocol):
-    """Decides which trials are worth going on with.
+    """Decides which trials continue.
 
-    One that knows the last step of a trial keeps it as ``max_steps``: a trial that has reported it is complete, and one
-    whose objective goes on all the same is ended.
+    A scheduler that knows the last step of a trial keeps it as ``max_steps``: a trial that has reported that step is
+    complete, and is ended if its objective runs on.
     """
 
     version: ClassVar[int]
 
     def bind(self: _Self, goals: Sequence[Goal]) -> _Self:
-        """A fresh scheduler of the same options for one study."""
+        """A fresh scheduler with the same options for one study."""
         ...
 
     def judge(self, trial: Trial) -> Verdict:
-        """The verdict on the newest report of a running trial. Reads only, and ignores what it knows of the trial itself.
+        """The verdict on the newest report of a running trial. Read-only, and independent of what it observed of this trial.
 
         The report is in ``trial.reports`` already, and has not been observed yet.
         """
         ...
 
     def observe(self, trial: Trial) -> None:
-        """Take note of a trial after each of its facts (started, reported, requeued, finished)."""
+        """Record the state of a trial after each of its facts (started, reported, requeued, finished)."""
         ...
 
     def next_step(self, trial: Trial) -> int | None:
-        """The next step from which on ``judge`` may say anything but CONTINUE; None if there is none.
+        """The next step from which on ``judge`` may return anything but CONTINUE; None if there is none.
 
         A worker waits for the verdict on reports at that step or later, and sends the ones before it without waiting.
         """
@@ -218,21 +220,21 @@ class Scheduler(Protocol):
 
 @runtime_checkable
 class Promoter(Scheduler, Protocol):
-    """A scheduler that pauses trials, and says which of them go on.
+    """A scheduler that pauses trials, and decides which of them are resumed.
 
-    One whose options decide whether it does says so by an attribute ``promotes``.
+    If its options decide whether it does so, it has an attribute ``promotes``.
     """
 
     def promote(self, *, final: bool) -> Continue | None:
-        """The paused trial that is to go on now; None if there is none. Reads only, in O(log n): asked for each free worker.
+        """The paused trial to resume now, or None. Read-only, and in O(log n), since it is called for each free worker.
 
         Args:
-            final: no new trial may begin, and none runs or waits: whatever was waited for will not come.
+            final: no new trial may begin, and none runs or waits, so that no further results will come.
         """
         ...
 
     def keeps(self, trial: Trial) -> bool:
-        """Whether this trial, paused or completed, may still be gone on from, so that its checkpoint is worth keeping."""
+        """Whether this paused or completed trial may still be continued, so that its checkpoint is worth keeping."""
         ...
 
 
@@ -242,7 +244,7 @@ def as_promoter(scheduler: Scheduler | None) -> Promoter | None:
 
 
 def last_step(scheduler: Scheduler | None) -> int | None:
-    """The step after which a scheduler calls a trial complete: its option ``max_steps``, if it has one."""
+    """The step after which a trial is complete to a scheduler: its option ``max_steps``, if it has one."""
     return getattr(scheduler, "max_steps", None)
 
 
@@ -253,22 +255,22 @@ class Journal(Protocol):
         """Write all facts or none, after the first ``expect`` ones; durable on return.
 
         Raises:
-            SequenceConflict: the journal does not hold exactly ``expect`` facts: someone else wrote.
+            SequenceConflict: the journal does not hold exactly ``expect`` facts, since another writer has appended.
             JournalError: they could not be written.
         """
         ...
 
     def read(self, start: int = 0) -> Iterator[Fact]:
-        """The facts from position ``start`` on, as they were when the reading began."""
+        """The facts from position ``start`` on, as of the time when the reading began."""
         ...
 
     def close(self) -> None:
-        """Let go of files, connections and the right to write."""
+        """Release files, connections and the right to write."""
         ...
 
 
 class Clock(Protocol):
-    """Where times come from: the wall clock, or a simulation's."""
+    """The source of times: the wall clock, or a simulation's."""
 
     def now(self) -> float:
         """Epoch seconds, UTC."""

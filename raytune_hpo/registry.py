@@ -1,8 +1,8 @@
-"""Samplers and schedulers by name, journals by URL scheme.
+"""Registry of samplers and schedulers by name, and of journals by URL scheme.
 
 Parts are found through the entry points ``raytune_hpo.samplers``, ``raytune_hpo.schedulers`` and ``raytune_hpo.journals``;
-our own register there like a stranger's. Where the package runs from a bare folder (shipped to a cluster, say), there are
-no entry points to read, so our own are listed here as well; a test holds the lists together.
+built-in parts register there like those of other packages. If the package runs from a bare folder, as on a cluster, there
+are no entry points to read, so built-in parts are listed here as well; a test keeps both lists equal.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def load(role: str, name: str) -> type:
     """The class behind a name.
 
     Raises:
-        SpecError: no such part, with the nearest name; or its package does not import.
+        SpecError: there is no such part (the message gives the nearest name), or its package cannot be imported.
     """
     parts = installed(role)
     if name not in parts:
@@ -97,10 +97,10 @@ def load(role: str, name: str) -> type:
 
 
 def make(role: str, wanted: str | Mapping[str, Any] | object) -> Any:
-    """The part a user asked for by a name, a dict ``{"name": ..., option: ...}``, or an object, which is returned as it is.
+    """The part given by a name, a dict ``{"name": ..., option: ...}``, or an object, which is returned as it is.
 
     Raises:
-        SpecError: unknown name or option, with the nearest one; or an object that is no such part.
+        SpecError: a name or option is unknown (the message gives the nearest one), or the object is not such a part.
     """
     if isinstance(wanted, str):
         wanted = {"name": wanted}
@@ -114,13 +114,13 @@ def make(role: str, wanted: str | Mapping[str, Any] | object) -> Any:
 
 
 def check_part(role: str, part: object) -> None:
-    """Refuse an object that lacks a member of its contract, before a study stumbles over it.
+    """Refuse an object that lacks a member of its protocol, before a study fails because of it.
 
     Args:
         role: "sampler" or "scheduler".
 
     Raises:
-        SpecError: it is a class, or no part at all, or names the member that is missing or of a wrong kind.
+        SpecError: it is a class or not a part, or a member is missing or of a wrong kind; the message names the member.
     """
     *methods, last = _METHODS[role]
     rule = f'a {role} is a name, a dict {{"name": ..., option: ...}} or an object with {", ".join(methods)} and {last}'
@@ -133,7 +133,7 @@ def check_part(role: str, part: object) -> None:
         if not callable(getattr(part, method, None)):
             raise SpecError(f"{rule}; {cls.__name__} has no method {method!r}: define it")
     if role == "sampler":
-        from raytune_hpo.protocols import Traits  # needs numpy; whoever only opens a storage does without
+        from raytune_hpo.protocols import Traits  # needs numpy, which opening a storage does not
 
         if not isinstance(getattr(cls, "traits", None), Traits):
             raise SpecError(
@@ -162,7 +162,7 @@ def _build(role: str, name: str, options: Mapping[str, Any]) -> Any:
             raise SpecError(f"{role} {name!r} has no option {option!r}; {nearest(str(option), known)}")
     try:
         return cls(**options)
-    except TypeError as error:  # the option is compared with what it should be before anyone asks what it is
+    except TypeError as error:  # an option was compared with its bounds before its type was checked
         raise SpecError(
             f"{role} {name!r} has an option of a wrong type, got {config_line(options)}: {error}"
         ) from error
@@ -174,7 +174,7 @@ def option_names(cls: type) -> list[str]:
 
 
 def kept_under(cls: type, option: str) -> str:
-    """The attribute that keeps an option: of its own name, but where the class says otherwise in ``kept_as``.
+    """The attribute that keeps an option: of the same name, unless the class says otherwise in ``kept_as``.
 
     (a method may need that name)
     """
@@ -190,15 +190,15 @@ def option_value(part: object, option: str) -> Any:
 def renamed(cls: type) -> Mapping[str, str]:
     """The options of a part that had other names in earlier releases, former name to name."""
     table: Mapping[str, str] = getattr(cls, "renamed", {})
-    known = option_names(cls)  # a subclass may have an option of an old name for a purpose of its own
+    known = option_names(cls)  # a subclass may use a former name for another option
     return {former: name for former, name in table.items() if former not in known and name in known}
 
 
 def current_options(role: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Stored options as the installed part has them today; those of a part that is not installed as they are.
+    """Stored options in the form of the installed part; unchanged if the part is not installed.
 
-    By the names that they have now, and with the defaults of options that did not exist then: a new option has a default
-    with which the part does what it did before.
+    They get their current names, and the defaults of options that did not exist then: the default of a new option keeps
+    the part's earlier behaviour.
     """
     if name not in installed(role):
         return dict(options)
@@ -210,7 +210,7 @@ def current_options(role: str, name: str, options: Mapping[str, Any]) -> dict[st
 
 
 def current_spec(stored: StudySpec) -> StudySpec:
-    """A stored spec with its parts' options by the names that they have now."""
+    """A stored spec with its parts' options in their current form."""
 
     def current(role: str, part: Part) -> Part:
         return replace(part, options=current_options(role, part.name, part.options))
@@ -220,12 +220,12 @@ def current_spec(stored: StudySpec) -> StudySpec:
 
 
 def describe(role: str, part: object) -> Part:
-    """A part as the spec records it. Options that JSON cannot carry are recorded by their repr.
+    """A part as the spec records it. Options that JSON cannot hold are recorded by their repr.
 
     Raises:
-        SpecError: an object that is no such part.
+        SpecError: the object is not such a part.
     """
-    from raytune_hpo.spec import Part  # needs numpy; whoever only opens a storage does without
+    from raytune_hpo.spec import Part  # needs numpy, which opening a storage does not
 
     check_part(role, part)
     cls = type(part)
@@ -238,12 +238,12 @@ def describe(role: str, part: object) -> Part:
 
 
 def with_brought(sampler: Sampler, scheduler: Scheduler | None) -> Scheduler | None:
-    """The scheduler of a study: the one that its sampler brings, or else the one that was given.
+    """The scheduler of a study: the one that its sampler requires, or else the one that was given.
 
     Raises:
-        SpecError: the sampler brings one, and another one was given.
+        SpecError: the sampler requires one, and another one was given.
     """
-    from raytune_hpo.protocols import BringsScheduler  # needs numpy; whoever only opens a storage does without
+    from raytune_hpo.protocols import BringsScheduler  # needs numpy, which opening a storage does not
 
     if not isinstance(sampler, BringsScheduler):
         return scheduler
@@ -257,13 +257,13 @@ def with_brought(sampler: Sampler, scheduler: Scheduler | None) -> Scheduler | N
 
 
 def check_pairing(spec: StudySpec, sampler: Sampler, scheduler: Scheduler | None = None) -> None:
-    """Refuse a sampler that cannot learn from what the study measures, or would decide what its scheduler decides.
+    """Refuse a sampler that cannot learn from what the study measures, or that conflicts with its scheduler.
 
     Raises:
-        SpecError: several metrics for a sampler of one, or outcome constraints for one that would not heed them, which names
-            those that do; or both a sampler and a scheduler that say which paused trials go on.
+        SpecError: the sampler does not support several metrics or outcome constraints (the message names samplers that do),
+            or both the sampler and the scheduler decide which paused trials are resumed.
     """
-    from raytune_hpo.protocols import (  # needs numpy; whoever only opens a storage does without
+    from raytune_hpo.protocols import (  # needs numpy, which opening a storage does not
         BringsScheduler,
         as_promoter,
     )
@@ -297,7 +297,7 @@ def _samplers_with(trait: str) -> str:
     for name in installed("sampler"):
         try:
             traits = getattr(load("sampler", name), "traits", None)
-        except SpecError:  # a plug-in that cannot be imported has no place in the advice
+        except SpecError:  # a plug-in that cannot be imported is not recommended
             continue
         if traits is not None and getattr(traits, trait):
             able.append(name)

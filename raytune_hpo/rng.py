@@ -22,7 +22,7 @@ def _key(seed: int, stream: str) -> int:
 
 
 class _Key(ISeedSequence):
-    """A Philox key as it is. Given as ``key=``, numpy would gather entropy from the system and throw it away."""
+    """A seed sequence that returns a given Philox key. With ``key=``, numpy would gather system entropy for nothing."""
 
     __slots__ = ("_words",)
 
@@ -34,10 +34,10 @@ class _Key(ISeedSequence):
 
 
 def derive(seed: int, stream: str, number: int = 0) -> np.random.Generator:
-    """The generator of one purpose: ``stream`` names what it is for, ``number`` counts within it (>= 0)."""
+    """The generator for one purpose, which ``stream`` names; ``number`` (>= 0) counts within it."""
     return np.random.Generator(np.random.Philox(cast(Any, _Key(_key(seed, stream), number))))
 
 
 def fresh_seed() -> int:
-    """A seed for a study whose user gave none; drawn once, then journalled in its spec."""
+    """A random seed for a study without one; it is drawn once, then journalled in the study's spec."""
     return secrets.randbits(31)

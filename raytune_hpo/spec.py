@@ -1,4 +1,4 @@
-"""What a study is: its frozen spec, the limits within which it runs, and how two specs are compared."""
+"""The spec of a study: frozen settings and limits, their JSON form, and the comparison of two specs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from raytune_hpo.space.values import same, show
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """When a study ends: whichever comes first. They may be changed when it is taken up again.
+    """The limits of a study, which ends when the first is reached. They may be changed when it is resumed.
 
     Attributes:
-        num_trials: how many trials are started, the user's own points included.
+        num_trials: the number of trials that are started, the user's own points included.
         time_budget_s: seconds of running time, over all sessions.
         target: ends the study once the first metric is at least this good, in the metric's own units.
         max_failures: how many trials may fail in one session.
-        num_steps: how many steps all trials may make together; those that were lost and made again count twice.
-        stagnation: whether a study ends where its newest trials have brought nothing, see ``Results.stagnation``.
+        num_steps: how many steps all trials may make together; steps that were lost and repeated count twice.
+        stagnation: whether the study ends when its newest trials have brought no progress, see ``Results.stagnation``.
     """
 
     num_trials: int | None = None
@@ -77,15 +77,15 @@ class StudySpec:
     """Everything that suggestions and verdicts depend on, and the limits. Frozen; the first fact of a study holds it.
 
     Attributes:
-        seed: from which every random draw of the study derives.
-        max_retries: how often a trial may take its worker down before it fails.
-        constraints: the bounds that metrics of a result must keep, each a goal with its threshold; what breaks one is
-            infeasible. Empty where there are none.
-        valid_ranges: closed intervals of metrics that are no goals; a value outside fails its trial.
-        grows: whether the objective makes the space: it begins empty, and grows by what is asked for.
-        earlier: the names of earlier studies, from which the sampler has learned before the first trial.
-        instances: the names of the inputs on which each trial is measured, one after the other; empty where there are none.
-        settings: what later readers may want to know (the objective's name, resources ...); never compared.
+        seed: the seed from which every random draw of the study derives.
+        max_retries: how often a trial may crash its worker before it fails.
+        constraints: the outcome constraints, each a goal with its bound as threshold; a trial that breaks one is
+            infeasible.
+        valid_ranges: closed intervals of metrics that are not goals; a value outside fails its trial.
+        grows: whether the objective defines the space, which begins empty and grows by the parameters it asks for.
+        earlier: the names of earlier studies, from which the sampler learns before the first trial.
+        instances: the names of the inputs on which each trial is measured, in turn; empty if there are none.
+        settings: further information for readers (the objective's name, resources ...); never compared.
     """
 
     name: str
@@ -145,7 +145,7 @@ class StudySpec:
         return replace(self, limits=limits)
 
     def packed_point(self, point: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A point that a user wants tried, as a fact holds it; where the space grows, any parameters by their names.
+        """A user's point in the form of facts; in a growing space, it may have any parameters.
 
         Raises:
             SpaceError: it is not in the space.
@@ -158,10 +158,10 @@ class StudySpec:
         return dict(point)
 
     def require_same(self, stored: StudySpec) -> None:
-        """Check that a stored study may go on under this spec; limits and settings may differ.
+        """Check that a stored study may continue under this spec; limits and settings may differ.
 
         Raises:
-            SpecMismatch: naming the first difference and the ways out.
+            SpecMismatch: it may not; the message names the first difference and the ways out.
         """
         if changed := _changed_function(stored.space, self.space):
             raise SpecMismatch(
@@ -177,10 +177,10 @@ class StudySpec:
 
 
 def stored_spec(first: Fact) -> StudySpec:
-    """The spec that a study's first fact holds.
+    """The spec in a study's first fact.
 
     Raises:
-        JournalCorrupt: it holds none.
+        JournalCorrupt: the fact has no valid spec.
     """
     if not isinstance(first, StudyCreated):
         raise JournalCorrupt(
@@ -188,7 +188,7 @@ def stored_spec(first: Fact) -> StudySpec:
         )
     try:
         return StudySpec.from_json(first.spec)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:  # whatever comes of keys that are other words
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # the possible effects of wrong keys
         raise JournalCorrupt(
             f"the journal is damaged at fact 0, a StudyCreated whose spec cannot be read: {error!r}; restore the study from "
             f"a copy, or read it with the release that wrote it"
@@ -225,7 +225,7 @@ def _compared(stored: StudySpec, spec: StudySpec) -> list[tuple[str, Any, Any]]:
 
 
 def _told_apart(stored: Part | None, part: Part | None) -> tuple[str, str]:
-    """Two parts by what tells them apart: their names, or those options in which they differ."""
+    """The texts of two parts, reduced to what distinguishes them: their names, or the options that differ."""
     if stored is None or part is None or str(stored) == str(part):
         return str(stored), str(part)
     if stored.name != part.name:
@@ -240,7 +240,7 @@ def _told_apart(stored: Part | None, part: Part | None) -> tuple[str, str]:
 
 
 def _changed_function(stored: Space, space: Space) -> str | None:
-    """In words which function of a space has another source or name; None where that is not what differs."""
+    """A text about the function of a space that has another source or name; None if the difference is elsewhere."""
     before, now = stored.functions, space.functions
     if before.keys() != now.keys():
         return None

@@ -1,6 +1,6 @@
-"""A trial: what the facts about one number add up to.
+"""A trial: the fold of the facts about one trial number.
 
-``evolve(trial, fact)`` is the one transition table, used live, in replay and by everything that shows a study.
+``evolve(trial, fact)`` is the only transition table, used live, in replay and by everything that shows a study.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from raytune_hpo.space import Space
 # ------------------------------------------------------------------------------------------------ trials
 
 
-INSTANCE = "instance"  # in what a step itself has measured: the instance's name
+INSTANCE = "instance"  # the key of the instance's name in a step's own values
 
 
 class Report(NamedTuple):
     """One report of a trial: its step, metrics, time, the goals' losses (None where a goal is missing), and the verdict.
 
-    ``own``: of a step that is one of several inputs, its own values, where ``metrics`` are the means so far.
+    If the step is one of several inputs, ``own`` has the step's own values, and ``metrics`` the means so far.
     """
 
     step: int
@@ -52,7 +52,7 @@ class Report(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """The time that one attempt at a trial spent in its objective before it paused: on which worker, and when."""
+    """The time that one attempt of a trial spent in its objective before it paused, with its worker."""
 
     worker: str | None
     began_at: float
@@ -78,7 +78,7 @@ class Reports(Sequence[Report]):
             return Reports([report])
         if length == len(rows):
             rows.append(report)
-        elif rows[length] != report:  # another future of the same past was tried: branch off
+        elif rows[length] != report:  # the store already has another continuation: branch off
             rows = [*rows[:length], report]
         return Reports(rows, length + 1)
 
@@ -100,7 +100,7 @@ class Reports(Sequence[Report]):
             raise IndexError(index)
         return self._rows[index % self._length]
 
-    def __iter__(self) -> Iterator[Report]:  # what Sequence brings asks for each by its index: ten times as long
+    def __iter__(self) -> Iterator[Report]:  # Sequence's own goes by index, and takes ten times as long
         return islice(self._rows, self._length)
 
     def __eq__(self, other: object) -> bool:
@@ -111,7 +111,7 @@ class Reports(Sequence[Report]):
     def __repr__(self) -> str:
         return f"<{self._length} reports>"
 
-    def __reduce__(self) -> tuple[Any, ...]:  # others must not share the store
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy elsewhere must not share the store
         return Reports, (self._rows[: self._length],)
 
 
@@ -121,12 +121,13 @@ _NOTHING: Mapping[Any, Any] = {}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Course:
-    """The course of a trial that is not run in one go. See Started for the first three.
+    """The course of a trial that runs in several parts. For the first three attributes, see Started.
 
     Attributes:
-        checkpoints: the records of those that are kept, by their steps, the newest last.
-        saves: whether a report of this trial has offered to save one.
-        stretches: of the attempts that paused, in order; the trial's ``started_at`` and ``worker`` are of the newest one.
+        checkpoints: the records of kept checkpoints, by step, the newest last.
+        saves: whether a report of this trial has offered to save a checkpoint.
+        stretches: those of the attempts that paused, in order; ``started_at`` and ``worker`` of the trial belong to the
+            newest attempt.
     """
 
     until: int | None = None
@@ -147,19 +148,20 @@ class Trial:
     Attributes:
         number: counts from 0 in the order in which trials were first handed out.
         config: the configuration, as the objective got it.
-        metrics: the result; of a pruned or failed trial its last report.
-        losses: the goals' values of a completed trial, all to be minimised; None until there are some.
-        violations: of a completed trial, by how much each outcome constraint is broken, by metric and in its units; empty
-            where all hold.
-        reports: those that hold, in order of their steps: of the current attempt, and of earlier ones up to ``from_step``.
-        attempt: how often it was handed out; ``retries`` how many of these count against ``max_retries``.
-        notes: what users have noted about it, by name.
+        metrics: the result; for a pruned or failed trial, its last report.
+        losses: the goals' values of a completed trial, all to be minimised; None for any other trial.
+        violations: for a completed trial, by how much it breaks each outcome constraint, by metric and in its units; empty
+            if all hold.
+        reports: the valid reports, in order of their steps: of the current attempt, and of earlier ones up to ``from_step``.
+        attempt: how often it was handed out; ``retries`` is how many of these count against ``max_retries``.
+        notes: the notes of users, by name.
         basis: see Started; ``is_suggested`` tells the sampler's suggestions from the user's own points.
         parent: the trial from which its sampler derived it.
-        course: what it goes on from, and until when. Its attributes are the trial's, too: ``until``, ``from_step`` ...
-        error: of a failed trial, with its traceback; ``reason``: the exception's type and the first line of its message.
-        created_at, started_at, finished_at: epoch seconds, UTC. ``duration_s``: seconds inside the objective, over all
-            attempts that were paused or ended.
+        course: the checkpoint it begins with, the step it runs to, and more. Its attributes are also the trial's:
+            ``until``, ``from_step`` ...
+        error: the traceback of a failed trial; ``reason``: the exception's type and the first line of its message.
+        created_at, started_at, finished_at: epoch seconds, UTC.
+        duration_s: seconds inside the objective, over all attempts that paused or ended.
     """
 
     number: int
@@ -191,7 +193,7 @@ class Trial:
 
     @property
     def is_feasible(self) -> bool:
-        """Whether it has completed and keeps all outcome constraints, so that it may be the best."""
+        """Whether it has completed and meets all outcome constraints, so that it may be the best."""
         return self.losses is not None and not self.violations
 
     @property
@@ -224,19 +226,19 @@ class Trial:
 
     @property
     def arm(self) -> str | None:
-        """Which arm of a portfolio suggested it: what its sampler put into ``meta["arm"]``; None where there is none."""
+        """The arm of a portfolio that suggested it, from ``meta["arm"]``; None if there is none."""
         arm = self.meta.get("arm")
         return None if arm is None else str(arm)
 
     @property
     def slot(self) -> int | None:
-        """Which member of a population it is a segment of: what its sampler put into ``meta["slot"]``; None otherwise."""
+        """The slot of the population's member that it is a segment of, from ``meta["slot"]``; None if there is none."""
         slot = self.meta.get("slot")
         return None if slot is None else int(slot)
 
     @property
     def last_step(self) -> int | None:
-        """The step of the newest report; None where there is none."""
+        """The step of the newest report; None if there is none."""
         return self.reports[-1].step if self.reports else None
 
     @property
@@ -249,7 +251,7 @@ class Trial:
 
     @property
     def per_instance(self) -> dict[str, Mapping[str, Any]]:
-        """What was measured on each instance, by the instance's name; empty where there are none."""
+        """The metrics measured on each instance, by the instance's name; empty if there are none."""
         own = [report.own for report in self.reports if INSTANCE in report.own]
         return {values[INSTANCE]: {k: v for k, v in values.items() if k != INSTANCE} for values in own}
 
@@ -262,18 +264,18 @@ class Trial:
 
 
 def member_of(trial: Trial, population: int) -> int | None:
-    """The slot of the member that a trial is a segment of, in a population of this size; None where it is of none.
+    """The slot of the member that a trial belongs to, in a population of this size; None if it belongs to none.
 
-    A user's point whose number is below that size founds the member of its number.
+    A user's point whose number is below that size founds the member with that slot.
     """
     return trial.number if trial.slot is None and trial.number < population else trial.slot
 
 
 def unpacked(fact: TrialFact, space: Space) -> TrialFact:
-    """The fact as ``evolve`` takes it: a Started holds its configuration as JSON, see ``Space.pack``.
+    """The fact as ``evolve`` takes it, with the packed configuration of a Started unpacked, see ``Space.pack``.
 
     Raises:
-        InvalidTransition: no configuration of the space is packed like that.
+        InvalidTransition: it is not a packed configuration of the space.
     """
     if not isinstance(fact, Started) or fact.config is None or space.plain:
         return fact
@@ -289,7 +291,7 @@ def evolve(trial: Trial | None, fact: TrialFact, goals: Sequence[Goal], constrai
 
     Args:
         trial: None before the trial's first Started.
-        fact: with its configuration ``unpacked``.
+        fact: the fact, with its configuration ``unpacked``.
         constraints: the study's outcome constraints.
 
     Raises:
@@ -315,7 +317,7 @@ def evolve(trial: Trial | None, fact: TrialFact, goals: Sequence[Goal], constrai
 
 
 def _stops_paused(trial: Trial, fact: TrialFact) -> bool:
-    """Whether this is how a paused trial ends: a user stops it."""
+    """Whether the fact ends a paused trial that a user stopped."""
     return trial.status is Status.PAUSED and isinstance(fact, Finished) and fact.status is Status.PRUNED
 
 
@@ -352,7 +354,7 @@ def _started(trial: Trial | None, fact: Started) -> Trial:
 
 
 def _begun(course: Course, fact: Started) -> Course:
-    """The course with what an attempt begins with."""
+    """The course at the beginning of an attempt."""
     if course is _IN_ONE_GO and fact.until is None and fact.from_step is None:
         return course
     return changed(course, until=fact.until, from_trial=fact.from_trial, from_step=fact.from_step)
@@ -371,7 +373,7 @@ def _drawn(trial: Trial, fact: Drawn, goals: Sequence[Goal]) -> Trial:
 
 
 def _saved(trial: Trial, fact: Saved, goals: Sequence[Goal]) -> Trial:
-    """A checkpoint beyond where the attempt began is progress: only deaths without any count."""
+    """The trial with a saved checkpoint. One beyond the attempt's beginning is progress, and resets the retries."""
     has_progressed = trial.from_step is None or fact.step > trial.from_step
     course = changed(trial.course, checkpoints={**trial.checkpoints, fact.step: fact.checkpoint})
     return changed(trial, course=course, retries=0 if has_progressed else trial.retries)
@@ -395,7 +397,7 @@ def _requeued(trial: Trial, fact: Requeued, goals: Sequence[Goal]) -> Trial:
 def _finished(trial: Trial, fact: Finished, goals: Sequence[Goal]) -> Trial:
     completed = fact.status is Status.COMPLETED
     config = trial.config
-    if fact.asked is not None:  # what was suggested and not asked for was no part of it
+    if fact.asked is not None:  # suggested parameters that were not asked for do not belong to it
         config = {name: config[name] for name in fact.asked if name in config}
     return changed(
         trial,
@@ -411,7 +413,7 @@ def _finished(trial: Trial, fact: Finished, goals: Sequence[Goal]) -> Trial:
     )
 
 
-# What may follow while a trial runs.
+# The facts that may follow while a trial runs.
 _FOLLOWING: Mapping[type, Callable[[Trial, Any, Sequence[Goal]], Trial]] = {
     Reported: _reported,
     Drawn: _drawn,
@@ -423,7 +425,7 @@ _FOLLOWING: Mapping[type, Callable[[Trial, Any, Sequence[Goal]], Trial]] = {
 
 
 def _total(before_s: float | None, more_s: float | None) -> float | None:
-    """Seconds in all, of what is known."""
+    """The sum of the seconds that are known; None if neither is."""
     return before_s if more_s is None else more_s + (before_s or 0.0)
 
 

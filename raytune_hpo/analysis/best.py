@@ -1,4 +1,4 @@
-"""The best trials of a study, and how many each arm of a portfolio has suggested."""
+"""The best trials of a study, the Pareto front, and the number of trials from each arm of a portfolio."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from raytune_hpo.trial import Trial
 
 
 def ranked(trials: Sequence[Trial], most: int | None = None) -> list[Trial]:
-    """The completed trials, feasible ones before others, best in the first goal first; of equals, the one of the lower
+    """The completed trials, feasible ones before others, best in the first goal first; of equals, the one with the lower
     number first.
 
     Args:
-        most: how many of them; None: all.
+        most: the number of trials to return; None: all.
     """
     arrays = TrialArrays.over(trials)
     losses = arrays.of(first_losses)
@@ -30,7 +30,7 @@ def ranked(trials: Sequence[Trial], most: int | None = None) -> list[Trial]:
 
 
 def by_last_loss(trials: Iterable[Trial]) -> list[Trial]:
-    """The trials that have reported something, best in the first goal first, by their results or last reports."""
+    """The trials that have reported, best in the first goal first, by their results or last reports."""
     return sorted((trial for trial in trials if trial.last_losses is not None), key=_last_loss)
 
 
@@ -49,7 +49,7 @@ def best_trial(trials: Sequence[Trial]) -> Trial | None:
 
 
 def best_trials(trials: Sequence[Trial]) -> list[Trial]:
-    """The Pareto front: feasible trials that no other one beats. With one goal, all that share the best loss."""
+    """The Pareto front: feasible trials that no other trial dominates. With one goal, all trials with the best loss."""
     candidates = feasible(trials)
     if not candidates:
         return []
@@ -58,22 +58,22 @@ def best_trials(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def feasible(trials: Iterable[Trial]) -> list[Trial]:
-    """The completed trials that keep all outcome constraints: all of them, where there are none."""
+    """The completed trials that meet all outcome constraints; all completed trials if there are none."""
     return [trial for trial in trials if trial.is_feasible]
 
 
 def past_thresholds(trials: Iterable[Trial], goals: Sequence[Goal]) -> list[Trial]:
-    """The completed trials that are past the thresholds of all goals that have one: at least as good as these."""
+    """The completed trials that are at least as good as the threshold of every goal that has one."""
     bounds = [(goal.metric, goal) for goal in goals if goal.threshold is not None]
     completed = [trial for trial in trials if trial.losses is not None]
     return [trial for trial in completed if all(goal.excess(trial.metrics[metric]) <= 0 for metric, goal in bounds)]
 
 
 def best_so_far(trials: Sequence[Trial]) -> Trial | None:
-    """The best of the trials that got farthest: of those that reached the highest step, the one of the lowest loss there.
+    """The best of the trials that got farthest: among those that reached the highest step, the one with the lowest loss.
 
-    Unfinished and stopped trials count with their last report, and completed ones with their result; failed ones do not.
-    None where nothing has been reported.
+    Unfinished and stopped trials count with their last report, completed ones with their result; failed ones do not
+    count. None if nothing has been reported.
     """
     reached = [(_last_step(t), t) for t in trials if t.status is not Status.FAILED and t.last_losses is not None]
     highest = max((step for step, _ in reached), default=0)
@@ -81,7 +81,7 @@ def best_so_far(trials: Sequence[Trial]) -> Trial | None:
 
 
 def num_unfinished_with_reports(trials: Iterable[Trial]) -> int:
-    """How many trials have not finished, but have reported something that can be compared."""
+    """The number of unfinished trials that have reported a value to compare."""
     return sum(not trial.status.is_finished and trial.last_losses is not None for trial in trials)
 
 
@@ -89,7 +89,7 @@ class FrontPoint(NamedTuple):
     """A trial of the Pareto front.
 
     Attributes:
-        role: what it is there: the best in a metric, or the knee; empty for a point between.
+        role: in words, whether it is the best in a metric or the knee; empty for a point in between.
     """
 
     trial: Trial
@@ -97,7 +97,7 @@ class FrontPoint(NamedTuple):
 
 
 def front_points(front: Sequence[Trial], goals: Sequence[Goal], num: int) -> list[FrontPoint]:
-    """At most ``num`` points that stand for a front, best in the first goal first: its ends, its knee, and points between.
+    """At most ``num`` points that represent a front, best in the first goal first: its ends, its knee, and points between.
 
     The knee is the point nearest to the best values of all goals at once, each goal scaled from 0 to 1 over the front. The
     points between are those farthest from all that were chosen before.
@@ -117,7 +117,7 @@ def front_points(front: Sequence[Trial], goals: Sequence[Goal], num: int) -> lis
     chosen = list(roles)[:num] or [0]
     distance = np.min([((scaled - scaled[place]) ** 2).sum(axis=1) for place in chosen], axis=0)
     while len(chosen) < min(num, len(ordered)):
-        distance[chosen] = -1.0  # equal points stand at no distance, and are points all the same
+        distance[chosen] = -1.0  # so that points equal to chosen ones, at distance 0, can still be chosen
         chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, ((scaled - scaled[chosen[-1]]) ** 2).sum(axis=1))
     return [FrontPoint(ordered[place], ", ".join(roles.get(place, []))) for place in sorted(chosen)]
@@ -133,7 +133,7 @@ def _last_step(trial: Trial) -> int:
 
 
 def num_by_arm(trials: Sequence[Trial]) -> dict[str, int]:
-    """How many trials each arm has suggested, in the order in which arms came first; empty where there are none."""
+    """The number of trials that each arm has suggested, in the order in which the arms first appear."""
     return dict(Counter(arm for arm in TrialArrays.over(trials).of(arms).tolist() if arm is not None))
 
 

@@ -1,4 +1,4 @@
-"""Parameters whose best values lie at an end of their range, so that better ones may lie beyond it."""
+"""Parameters whose best values lie at a bound of their range, so that better ones may lie beyond it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.jsonform import MissingDomain
 from raytune_hpo.trial import Trial
 
-_FEWEST = 10  # completed trials that are needed
-_BEST = 3  # trials, all of which must lie at the end: a single one does by chance in a tenth of all studies
+_FEWEST = 10  # completed trials needed for a statement
+_BEST = 3  # best trials, which must all lie there: a single one does so by chance in a tenth of all studies
 _NEAR = 0.05  # of the range, on its scale
-_FEWEST_VALUES = 5  # of a domain; of few, the best one is often the first or the last
+_FEWEST_VALUES = 5  # of a domain: among few values, the best is often the first or the last
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Border:
-    """An end of a parameter's range at which the best trials lie.
+    """A bound of a parameter's range at which the best trials lie.
 
     Attributes:
         end: "lower" or "upper".
@@ -34,7 +34,7 @@ class Border:
 
 
 def borders(space: Space, trials: Sequence[Trial]) -> list[Border]:
-    """The ends of ranges at which the best three trials lie, in the order of the space; none of a study of few trials."""
+    """The bounds of ranges at which the best three trials lie, in the order of the space; none for a short study."""
     completed = ranked(trials)
     if len(completed) < _FEWEST:
         return []
@@ -54,7 +54,7 @@ def borders(space: Space, trials: Sequence[Trial]) -> list[Border]:
 
 
 def _ends(domain: Domain) -> tuple[tuple[float, float], tuple[float, float]] | None:
-    """The lowest number and the highest, each with its coordinate; None where there are no such ends, or few values."""
+    """The lowest and the highest number, each with its coordinate; None if the domain has no bounds or few values."""
     if domain.options or not domain.is_ordered or isinstance(domain, MissingDomain):
         return None
     if domain.size is None:

@@ -1,4 +1,4 @@
-"""The empirical distribution of a metric: which share of trials is at least this good."""
+"""The empirical distribution of a metric: the share of trials up to each value."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Distribution:
     """An empirical distribution, as a step function.
 
     Attributes:
-        values: (k,) rising.
-        shares: (k,) of all values, those that are at most this.
-        num: how many values there were.
+        values: (k,) in increasing order.
+        shares: (k,) the share of all values that are at most this.
+        num: the number of values.
     """
 
     values: Floats
@@ -37,7 +37,7 @@ def empirical_distribution(values: Floats, points: int = 500) -> Distribution:
 
 
 def halves(values: Floats) -> list[tuple[str, Distribution]]:
-    """The distribution of all values and, from 20 values on, those of the first and the second half of the study."""
+    """The distribution of all values and, given at least 20, those of the first and the second half of the study."""
     known = values[np.isfinite(values)]
     found = [("all trials", empirical_distribution(known))]
     if len(known) >= _MIN_FOR_HALVES:

@@ -13,7 +13,7 @@ from raytune_hpo.display.ranges import LOG_DECADES
 from raytune_hpo.facts import Status
 from raytune_hpo.trial import Trial
 
-_LEAST_S = 1e-7  # of a clock: shorter durations cannot be told from it
+_LEAST_S = 1e-7  # the resolution of a clock; shorter durations count as this
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +21,8 @@ class Durations:
     """A histogram of durations.
 
     Attributes:
-        edges: (k + 1,) of the bins, in seconds.
-        counts: (k,) by status, those that have any.
+        edges: (k + 1,) the edges of the bins, in seconds.
+        counts: (k,) by status, for the statuses that occur.
         is_log: whether the bins are of equal ratio rather than of equal width.
     """
 
@@ -32,12 +32,12 @@ class Durations:
 
 
 def durations_of(trials: Sequence[Trial]) -> Floats:
-    """Seconds inside the objective (n,); NaN where nothing was measured."""
+    """Seconds inside the objective (n,); NaN if not measured."""
     return np.array([np.nan if t.duration_s is None else max(t.duration_s, _LEAST_S) for t in trials], dtype=np.float64)
 
 
 def histogram(trials: Sequence[Trial], most_bins: int = 40) -> Durations:
-    """The durations of finished trials, in about as many bins as the root of their number."""
+    """The durations of finished trials, in about as many bins as the square root of their number."""
     arrays = TrialArrays.over(trials)
     seconds = arrays.of(durations_of)
     known = seconds[~np.isnan(seconds)]
@@ -50,7 +50,7 @@ def histogram(trials: Sequence[Trial], most_bins: int = 40) -> Durations:
         edges = np.geomspace(low, high, num + 1)
     else:
         edges = np.linspace(low, high, num + 1) if high > low else np.array([low * 0.95, high * 1.05])
-    edges[-1] *= 1 + 1e-9  # rounding must not leave the longest trial out
+    edges[-1] *= 1 + 1e-9  # so that rounding never leaves the longest trial out
     edges[0] *= 1 - 1e-9
     by_status = {s: own[~np.isnan(own)] for s in Status if len(own := seconds[arrays.which(s)])}
     counts = {s: np.histogram(own, edges)[0].astype(np.float64) for s, own in by_status.items() if len(own)}

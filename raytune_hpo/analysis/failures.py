@@ -1,4 +1,4 @@
-"""Reasons of failures in one line, for displays without room for a traceback."""
+"""Reasons of failures in one line, for places without room for a traceback."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def reason_of_failure(trial: Trial) -> str:
     """The reason why a trial failed: the exception's type and the first line of its message; empty if it did not."""
     if trial.error is None:
         return ""
-    # Journals of earlier versions have the traceback alone.
+    # Journals of earlier versions have only the traceback.
     return visible(trial.reason or _reason_in(trial.error) or "no message")
 
 
 def _reason_in(error: str) -> str:
-    """The line of a traceback where the exception's own text begins; what follows it is the rest of its message."""
+    """The line of a traceback at which the exception's own text begins; later lines are the rest of its message."""
     lines = [line.rstrip() for line in error.strip().splitlines() if line.strip()]
     if len(lines) < 2 or not lines[0].startswith("Traceback"):
         return lines[0] if lines else ""

@@ -1,4 +1,4 @@
-"""Fronts of several goals: their hypervolume, how it grew, and what one goal costs in terms of another."""
+"""Pareto fronts of several goals: hypervolume, its growth, and the trade-offs between goals."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from raytune_hpo.numerics.hypervolume import distinct_front, hypervolume, refere
 from raytune_hpo.numerics.pareto import first_fronts
 from raytune_hpo.trial import Trial
 
-FRONT = "front"  # the name by which all goals together are asked for
+FRONT = "front"  # the name that stands for all goals together
 
 
 def reference_point(
     trials: Sequence[Trial], goals: Sequence[Goal], given: Mapping[str, float] | Sequence[float] | None = None
 ) -> Floats | None:
-    """The reference point (m,) of the hypervolume, as losses; None if it would be derived from a front, and there is none.
+    """The reference point (m,) of the hypervolume, as losses; None if it depends on a front and there is none.
 
     Args:
-        given: values of the metrics, by metric or in the order of the goals. Missing ones default to the goal's threshold
-            or, without one, to a tenth of the front's extent beyond the front's worst.
+        given: values of the metrics, by metric or in the order of the goals. The default for a goal is its threshold or,
+            without one, a tenth of the front's extent beyond the front's worst value.
 
     Raises:
-        SpecError: it names no goal, or has another length.
+        SpecError: ``given`` names something that is not a goal, or has another length.
     """
     values = _given(given, goals)
     bounds = [goal.threshold if values.get(goal.metric) is None else values[goal.metric] for goal in goals]
@@ -54,7 +54,7 @@ def _given(given: Mapping[str, float] | Sequence[float] | None, goals: Sequence[
 
 
 def hypervolume_of(trials: Sequence[Trial], reference: Floats | None) -> float:
-    """The hypervolume of feasible trials, in the product of the metrics' units; 0 if none is past the reference."""
+    """The hypervolume of feasible trials, in the product of the metrics' units; 0 if none is better than the reference."""
     if reference is None:
         return 0.0
     losses = [trial.losses for trial in trials if trial.is_feasible]
@@ -62,10 +62,10 @@ def hypervolume_of(trials: Sequence[Trial], reference: Floats | None) -> float:
 
 
 class Growth(NamedTuple):
-    """How the hypervolume grew.
+    """The growth of the hypervolume over a study.
 
     Attributes:
-        numbers: (k,) of the trials that made it grow, in the order in which they count.
+        numbers: (k,) the numbers of the trials that increased it, in order.
         volumes: (k,) the hypervolume from each of them on.
     """
 
@@ -74,7 +74,7 @@ class Growth(NamedTuple):
 
 
 def attained_hypervolume(trials: Sequence[Trial], reference: Floats | None) -> Growth:
-    """The hypervolume of the feasible trials up to each, by number. Computed anew only where a trial enters the front."""
+    """The hypervolume of the feasible trials so far, by trial number. It is recomputed only if a trial enters the front."""
     numbers, volumes = [], []
     if reference is not None:
         front = np.empty((0, len(reference)))
@@ -90,9 +90,9 @@ def attained_hypervolume(trials: Sequence[Trial], reference: Floats | None) -> G
 
 
 def front_ranks(trials: Sequence[Trial], goals: Sequence[Goal]) -> Floats:
-    """The front (n,) that each completed trial is in, 0 for the best, infeasible ones behind all others; NaN for the rest.
+    """The front (n,) of each completed trial: 0 is the best, infeasible trials come after all others; NaN for the rest.
 
-    It stands for all goals at once where one number is asked for, as in importances.
+    It replaces the loss where all goals must be one number, as in importances.
     """
     losses = np.array([t.losses if t.losses is not None else [np.nan] * len(goals) for t in trials], dtype=np.float64)
     ranks, feasible = np.full(len(trials), np.nan), np.array([t.is_feasible for t in trials], dtype=bool)
@@ -105,13 +105,13 @@ def front_ranks(trials: Sequence[Trial], goals: Sequence[Goal]) -> Floats:
 
 
 class Step(NamedTuple):
-    """From one trial of a front to the next.
+    """A step from one trial of a front to the next.
 
     Attributes:
-        trial: at which the step ends.
-        changes: by metric, in its own units: by how much it is higher than one step before; empty for the first.
-        price: what one unit gained in the first goal costs in the second, in the second's units; None for the first, or
-            where nothing was gained.
+        trial: the trial at the end of the step.
+        changes: by metric, the increase over the trial before, in the metric's units; empty for the first step.
+        price: the loss in the second goal, in its units, for each unit gained in the first; None for the first step, or
+            if nothing was gained.
     """
 
     trial: Trial
@@ -120,7 +120,7 @@ class Step(NamedTuple):
 
 
 def trade_offs(trials: Sequence[Trial], goals: Sequence[Goal]) -> list[Step]:
-    """The steps along a front, from the worst in the first goal to the best, with the cost of each gain."""
+    """The steps along a front, from the worst trial in the first goal to the best, with the price of each gain."""
     ordered, steps = ranked(trials)[::-1], []
     for before, trial in zip([None, *ordered], ordered, strict=False):
         if before is None:

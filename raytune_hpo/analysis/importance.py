@@ -1,12 +1,12 @@
-"""Importances of parameters: the shares of a metric's differences that come from each of them.
+"""Importances of parameters: the share of a metric's differences that each parameter explains.
 
 A conditional parameter is judged among the trials in which it is active, and its share is one of their differences. The
-trials that a parameter is active in are its realm; parameters of one realm are judged together.
+trials in which a parameter is active are its realm; parameters of one realm are judged together.
 
-PED-ANOVA  What distinguishes the best trials from the others? By the distributions of single parameters; fast, and robust
-           to noise and in very long studies. Shares of all parameters that are always active in a realm add up to 1.
-fANOVA     How much of the variance does one parameter explain alone? By a random forest. The rest up to 1 is explained by
-           interactions, by conditional parameters of narrower realms, and by noise.
+PED-ANOVA  What distinguishes the best trials from the others? Compares the distributions of single parameters; fast, and
+           suited to noise and very long studies. Shares of all parameters that are always active in a realm add up to 1.
+fANOVA     How much of the variance does one parameter explain alone? Uses a random forest. The rest up to 1 is explained
+           by parameters together, by conditional ones of narrower realms, and by noise.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from raytune_hpo.analysis.tried import Tried, TriedParameter
 from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.numerics.pearson import divergence
 
-MIN_TRIALS = 8  # trials that a realm needs
-_LEAST_BEST = 8  # the least number of trials that count as the best, if there are twice as many
-_PAIRED = 8  # most important parameters, whose pairs are examined
+MIN_TRIALS = 8  # of a realm; fewer trials say nothing
+_LEAST_BEST = 8  # at least so many trials count as the best, given twice as many
+_PAIRED = 8  # the most important parameters, whose pairs are examined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +36,11 @@ class Importance:
     """The importance of one parameter, or of a pair.
 
     Attributes:
-        name: of the parameter; ``pair``: of the second one, where two of them act together.
+        name: the parameter's name.
+        pair: the name of the second parameter of a pair; None for a single parameter.
         share: in [0, 1].
-        when: which trials were looked at, in words; empty for all.
-        num_trials: how many.
+        when: in words, the trials that were used; empty for all.
+        num_trials: the number of these trials.
     """
 
     name: str
@@ -87,12 +88,12 @@ def importances(
 
 
 def ped_anova(tried: Tried, losses: Floats, quantile: float = 0.1, region: float = 1.0) -> list[Importance]:
-    """Importances by PED-ANOVA: how much a parameter distinguishes the best trials from the others.
+    """Importances by PED-ANOVA: how strongly each parameter distinguishes the best trials from the others.
 
     Args:
-        quantile: the share of trials that counts as the best, gamma' in the paper; at least 8 trials do, or half.
-        region: only this share of trials is used, the best ones, gamma in the paper: below 1, it is the importance for
-            further improvement.
+        quantile: the share of trials that counts as the best, gamma' in the paper; at least 8 trials, or half of them.
+        region: the share of trials that is used, the best ones, gamma in the paper; below 1, the result is the importance
+            for improving further.
     """
     if not 0 < quantile < region <= 1:
         raise SpecError(f"PED-ANOVA needs 0 < quantile < region <= 1, got quantile={quantile}, region={region}")
@@ -125,7 +126,7 @@ METHODS = ("ped_anova", "fanova")
 def interactions(tried: Tried, losses: Floats, rng: np.random.Generator) -> list[Importance]:
     """Interactions of pairs of parameters by fANOVA: what a pair explains beyond each alone, the highest first.
 
-    Looked at are the pairs of the eight most important parameters of every realm.
+    Only the pairs of the eight most important parameters of every realm are examined.
     """
     found, place = [], _places(tried)
     for realm in _realms(tried, losses):
@@ -178,6 +179,6 @@ def _places(tried: Tried) -> dict[str, int]:
 
 
 def _threshold(y: Floats, share: float) -> float:
-    """The loss up to which that share of trials lies; ties count as well, else chance would choose among them."""
+    """The loss up to which that share of trials lies; ties are included, since choosing among them would be arbitrary."""
     num = max(ceil(len(y) * share), min(_LEAST_BEST, len(y) // 2))
     return float(np.partition(y, num - 1)[num - 1])

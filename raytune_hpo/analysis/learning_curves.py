@@ -1,4 +1,4 @@
-"""Learning curves: what trials reported, step by step."""
+"""Learning curves: the values that trials reported, step by step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Curve:
     pauses: tuple[tuple[int, float], ...] = ()
 
     def thinned(self, points: int) -> Curve:
-        """At most ``points`` (>= 2) of the reports, evenly spread, the first and the last among them."""
+        """At most ``points`` (>= 2) of the reports, evenly spread, including the first and the last."""
         if len(self.steps) <= points:
             return self
         kept = evenly_spaced(len(self.steps), points)
@@ -38,7 +38,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class _HasReported:
-    """The column of whether a trial has reported a metric as a number."""
+    """The column that tells which trials have reported a metric as a number."""
 
     metric: str
 

@@ -1,4 +1,4 @@
-"""Lineage: the chain of trials from which a trial went on, and the schedule of settings that trained its weights."""
+"""Lineage: the trials that a trial continues, and the schedule of settings under which its weights were trained."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from raytune_hpo.trial import Trial
 
 
 def lineage_of(trials: Sequence[Trial], number: int) -> list[Trial]:
-    """The chain of trials that led to one, by their parents: the oldest first, itself last.
+    """The chain of a trial's ancestors, the oldest first and the trial itself last.
 
     Raises:
         SpecError: there is no such trial.
@@ -21,9 +21,9 @@ def lineage_of(trials: Sequence[Trial], number: int) -> list[Trial]:
 
 
 def schedule_of(trials: Sequence[Trial], number: int) -> list[tuple[Trial, int]]:
-    """The segments in which a trial's state was trained, each with the step at which it ended, the oldest first.
+    """The segments in which the state of a trial was trained, each with the step at which it ended, the oldest first.
 
-    If a donor's checkpoint was gone, and training went on from an earlier one, the lost steps are excluded.
+    If a donor's checkpoint was gone and training continued from an earlier one, the lost part is left out.
 
     Raises:
         SpecError: there is no such trial, or it has reported nothing.
@@ -40,10 +40,10 @@ def schedule_of(trials: Sequence[Trial], number: int) -> list[tuple[Trial, int]]
 
 
 def _begun_with(trials: Sequence[Trial], trial: Trial) -> tuple[Trial | None, int | None]:
-    """The trial, and the step, from which one went on in its first attempt."""
+    """The trial and the step from which a trial continued in its first attempt."""
     if (
         trial.from_trial == trial.number and trial.parent is not None
-    ):  # it was lost, and went on from its own checkpoint
+    ):  # it was lost, and resumed from its own checkpoint
         return trials[trial.parent], trials[trial.parent].last_step
     if trial.from_trial is None or trial.from_trial == trial.number:
         return None, None

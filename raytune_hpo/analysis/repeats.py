@@ -1,7 +1,7 @@
 """Estimates from repeats of a configuration: its mean with an interval, and the noise of the objective.
 
-values  (n,)  of one configuration in one metric, in the metric's own units
-k             configurations that are compared with each other
+values  (n,)  the values of one configuration in one metric, in the metric's own units
+k             the number of configurations that are compared with each other
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from raytune_hpo.analysis.columns import flattened
 from raytune_hpo.trial import Trial
 
 LEVEL = 0.95
-# Values that differ by less, relative to their size, are the same: sums are not always added in one order.
+# Values that differ by less, relative to their size, count as equal, since sums may be added in another order.
 _ROUNDING = 1e-12
 
 
@@ -23,10 +23,10 @@ class Estimate:
     """The value of one configuration in one metric.
 
     Attributes:
-        mean: NaN if there are no values.
-        sd: the standard deviation of one evaluation; None with fewer than two values.
+        mean: NaN where there are no values.
+        sd: the standard deviation of one evaluation; None if there are fewer than two values.
         n: the number of values.
-        interval: the confidence interval of the mean; None with fewer than two values, or if all are the same.
+        interval: the confidence interval of the mean; None if there are fewer than two values, or they are all the same.
     """
 
     mean: float
@@ -36,11 +36,11 @@ class Estimate:
 
 
 def estimate(values: Sequence[float], *, k: int = 1, level: float = LEVEL) -> Estimate:
-    """The mean of repeats, with Student's interval, which assumes that they are independent and about normal.
+    """The mean of repeats with Student's confidence interval, which assumes them independent and roughly normal.
 
-    With k configurations, each interval is at level 1 - (1 - level) / k, so that all of them hold simultaneously with
-    probability ``level`` at least, whatever their dependence (Bonferroni; Dunn 1961, JASA 56, 52-64). So it also holds for
-    the one that is selected for its best mean, for which a single interval would not.
+    With k configurations each interval has level 1 - (1 - level) / k, so that all of them hold together with probability
+    ``level`` at least, however they depend on each other (Bonferroni; Dunn 1961, JASA 56, 52-64). The interval is
+    therefore valid even for the configuration that was picked for its best mean, which a single interval is not.
     """
     from scipy.special import stdtrit
 
@@ -63,7 +63,7 @@ def vary(values: Sequence[float]) -> bool:
 
 
 def pooled_sd(samples: Iterable[Sequence[float]]) -> float | None:
-    """The noise of one evaluation: the pooled standard deviation of the samples; None if none has two finite values.
+    """The standard deviation of one evaluation, pooled over samples; None if no sample has two finite values.
 
     Each sample counts with its degrees of freedom, n - 1.
     """
@@ -77,11 +77,11 @@ def pooled_sd(samples: Iterable[Sequence[float]]) -> float | None:
 
 
 def by_config(trials: Iterable[Trial]) -> list[list[Trial]]:
-    """The completed trials, those of one configuration together, in the order of their first ones."""
+    """The completed trials grouped by configuration, in the order in which the configurations first appear."""
     groups: dict[str, list[Trial]] = {}
     for trial in trials:
         if trial.losses is not None:
-            # The same for equal configurations, whatever kind of values they hold.
+            # A key that is the same for equal configurations, even with values that cannot be hashed.
             key = repr(sorted(flattened(trial.config).items(), key=lambda item: item[0]))
             groups.setdefault(key, []).append(trial)
     return list(groups.values())
@@ -92,8 +92,9 @@ class Noise:
     """The noise of an objective, estimated from repeated configurations of a search.
 
     Attributes:
-        num_repeated: configurations that completed more than once; ``num_differing``: those with different values.
-        sd: of one evaluation, in the metric's own units.
+        num_repeated: the number of configurations that completed more than once.
+        num_differing: the number of those with different values.
+        sd: the standard deviation of one evaluation, in the metric's own units.
     """
 
     num_repeated: int
@@ -102,9 +103,9 @@ class Noise:
 
 
 def noise_among(trials: Iterable[Trial], metric: str) -> Noise | None:
-    """The noise among trials of the same configuration; None where no configuration was repeated.
+    """The noise among trials of the same configuration; None if no configuration was repeated.
 
-    Segments of a population are no repeats: each goes on from another state.
+    Segments of a population are not repeats, since each continues from another state.
     """
     groups = by_config(trial for trial in trials if trial.slot is None)
     samples = [[trial.metrics[metric] for trial in group] for group in groups if len(group) > 1]

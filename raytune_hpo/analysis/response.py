@@ -1,7 +1,7 @@
 """Response surfaces: the loss as a function of the parameters, by a random forest.
 
-A parameter that is not active has no effect, so any value is as good as another there: before the forest grows, such
-coordinates are drawn at random. So the loss is a function on the whole unit cube, and its leaves are boxes in it.
+An inactive parameter has no effect, so any value will do: such coordinates are drawn at random before the forest grows.
+The loss is then a function on the whole unit cube, and the leaves of the forest are boxes in it.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from raytune_hpo.numerics.transforms import standardised
 
 _TREES = 32
 _CUTS = 20
-_LEAST_LEAF = 3  # trials: a leaf of one would take noise for an effect
-_MOST_ROWS = 1_500  # trials that a forest grows from
+_LEAST_LEAF = 3  # trials; a leaf of one trial would take noise for an effect
+_MOST_ROWS = 1_500  # trials that a forest is grown from
 _RESOLUTION = 40  # points of a continuum at which a surface is drawn
 
 
 @dataclass(frozen=True, kw_only=True)
 class Surface:
-    """The expected value where two parameters are known, over all the others.
+    """The expected loss as a function of two parameters, averaged over all others.
 
     Attributes:
-        xs, ys: coordinates in the unit interval: the cells' centres of a parameter with few values.
+        xs, ys: coordinates in the unit interval; for a parameter with few values, the centres of its cells.
         losses: (len(ys), len(xs)).
-        num_trials: how many trials it is fitted to: those in which both parameters are active.
+        num_trials: the number of trials that it is fitted to, those in which both parameters are active.
     """
 
     xs: Floats
@@ -44,9 +44,9 @@ class Surface:
 def response(
     parameters: Sequence[TriedParameter], rows: Positions, losses: Floats, rng: np.random.Generator
 ) -> Marginals:
-    """The marginals of a forest grown from the trials ``rows``, or from an even choice of them where they are many.
+    """The marginals of a forest grown from the trials ``rows``, or from an even selection if there are many.
 
-    Losses far worse than most are clipped: else they would dominate.
+    Outliers among the losses are clipped to the end of the usual range, since they would hide all other differences.
 
     Args:
         losses: (n,) of all trials; those of the rows are finite.
@@ -57,7 +57,7 @@ def response(
     axes = [parameter.axis for parameter in parameters]
     for j, axis in enumerate(axes):
         if axis.centres is not None:
-            X[:, j] = axis.centres[axis.levels(X[:, j])]  # what was drawn at random stands at a centre too
+            X[:, j] = axis.centres[axis.levels(X[:, j])]  # randomly drawn coordinates move to a centre too
     y = np.minimum(losses[rows], usual_range(losses[rows])[1])
     forest = grow(axes, X, standardised(y), rng, num_trees=_TREES, num_cuts=_CUTS, min_leaf=_LEAST_LEAF)
     return Marginals(forest, [measure(axis, X[:, j]) for j, axis in enumerate(axes)])
@@ -66,7 +66,7 @@ def response(
 def surfaces_over(
     parameters: Sequence[TriedParameter], pairs: Sequence[tuple[int, int]], losses: Floats, rng: np.random.Generator
 ) -> list[Surface | None]:
-    """The surface over each pair of the parameters; None where too few trials have both and a value.
+    """The surface over each pair of parameters; None if too few trials have both parameters and a value.
 
     Pairs that were tried by the same trials share a forest.
     """
@@ -89,7 +89,7 @@ def surfaces_over(
 
 
 def _points(parameter: TriedParameter, rows: Positions) -> Floats:
-    """Where a surface is drawn: at cells' centres, or evenly over the range that was tried."""
+    """The coordinates at which a surface is drawn: the centres of cells, or points spread evenly over the tried range."""
     x = parameter.x[rows]
     if parameter.axis.centres is not None:
         return parameter.axis.centres

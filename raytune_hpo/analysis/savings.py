@@ -1,4 +1,4 @@
-"""Savings of early stopping, and of pausing trials."""
+"""Savings from early stopping and from pausing trials."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from raytune_hpo.trial import Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Savings:
-    """How many trials were stopped early or paused, and an estimate of the time that this saved.
+    """The number of trials that were stopped early or paused, and an estimate of the time that this saved.
 
     Attributes:
-        num_pruned, num_paused: how many; paused ones may go on yet.
-        saved_s: worker seconds; None if no trial has completed, so that there is no estimate.
-        share: saved_s as a share of the time that would have been spent without stopping; None likewise.
+        num_pruned, num_paused: the numbers of trials; paused ones may still be resumed.
+        saved_s: saved worker seconds; None if no trial has completed, so that there is no estimate.
+        share: saved_s as a share of the time that all trials would have taken without stopping; None likewise.
     """
 
     num_pruned: int
@@ -30,8 +30,8 @@ class Savings:
 def early_stopping_savings(trials: Sequence[Trial]) -> Savings:
     """The savings of early stopping, estimated.
 
-    A trial that was pruned, or has paused, would have gone on at its own pace, to the step at which completed trials end:
-    the median of their last steps.
+    A pruned or paused trial is assumed to have continued at its own pace to the median of the last steps of completed
+    trials.
     """
     cut_short = [trial for trial in trials if trial.status in (Status.PRUNED, Status.PAUSED)]
     num_paused = sum(trial.status is Status.PAUSED for trial in cut_short)

@@ -1,4 +1,4 @@
-"""One metric of a study, trial by trial: values, losses, and the best so far.
+"""One metric of a study as a series over its trials: values, losses, and the best so far.
 
 values  (n,)  of n trials in the metric's own units; NaN where a trial has none
 losses  (n,)  the same, minimised
@@ -32,16 +32,16 @@ from raytune_hpo.trial import Trial
 Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
 
-_HUGE = 1e308  # whole numbers may lie beyond all floats
-_MARGIN = 0.06  # of an axis beyond the values, at either end
-_VALUED = (Status.COMPLETED, Status.PRUNED, Status.PAUSED)  # values of running trials are still to change
+_HUGE = 1e308  # an int may be larger than any float
+_MARGIN = 0.06  # share of an axis that extends beyond the values, at either end
+_VALUED = (Status.COMPLETED, Status.PRUNED, Status.PAUSED)  # the values of running trials will still change
 
 
 class AxisRange(NamedTuple):
     """The part of an axis that a figure shows.
 
     Attributes:
-        low, high: its ends; on a logarithmic axis the extreme values themselves.
+        low, high: its ends; on a logarithmic axis, the extreme values themselves.
     """
 
     low: float
@@ -51,7 +51,7 @@ class AxisRange(NamedTuple):
 
 @dataclass(frozen=True)
 class ValuesOf:
-    """The column of a metric: of completed trials, and of pruned and paused ones as they last reported it; else NaN."""
+    """The column of a metric: of completed trials, and as last reported of pruned and paused ones; else NaN."""
 
     metric: str
 
@@ -62,11 +62,11 @@ class ValuesOf:
 
 @dataclass(frozen=True, eq=False)
 class MetricSeries:
-    """One metric of a study's trials; everything is computed once, when it is first asked for.
+    """One metric of a study's trials; everything is computed once, on first access.
 
     Attributes:
         goal: the metric and its direction.
-        trials: all of them; positions count from 0 and are those of this sequence.
+        trials: all trials; positions are indices into this sequence.
     """
 
     goal: Goal
@@ -74,12 +74,12 @@ class MetricSeries:
 
     @cached_property
     def arrays(self) -> TrialArrays:
-        """The trials, and what has been read of them."""
+        """The trials, with the columns read from them so far."""
         return TrialArrays.over(self.trials)
 
     @cached_property
     def values(self) -> Floats:
-        """The metric (n,): of completed trials, and of pruned and paused ones as they last reported it; else NaN."""
+        """The metric (n,): of completed trials, and as last reported of pruned and paused ones; else NaN."""
         return self.arrays.of(ValuesOf(self.goal.metric))
 
     @cached_property
@@ -94,12 +94,12 @@ class MetricSeries:
 
     @cached_property
     def axis(self) -> AxisRange | None:
-        """The range in which the values are drawn; None where fewer than two of them differ."""
+        """The range in which the values are drawn; None if they are all the same or absent."""
         return axis_range(self.values, self.goal)
 
     @property
     def num_outside(self) -> int:
-        """How many values lie outside the axis: outliers."""
+        """The number of outliers, that is values outside the axis."""
         if self.axis is None or self.axis.is_log:
             return 0
         return int(((self.values < self.axis.low) | (self.values > self.axis.high)).sum())
@@ -112,16 +112,16 @@ class MetricSeries:
 
     @cached_property
     def feasible(self) -> NDArray[np.bool_]:
-        """Whether each trial has completed and keeps all outcome constraints, (n,)."""
+        """Whether each trial has completed and meets all outcome constraints, (n,)."""
         return self.arrays.of(feasible_ones)
 
     def sample(self, most: int) -> Positions:
-        """At most ``most`` positions of trials with a value, in order: the best ones, and others from all the study."""
+        """At most ``most`` positions of trials with a value, in order: the best ones, and others spread over the study."""
         return self.valued[best_and_others(self.losses[self.valued], most)]
 
     @cached_property
     def best(self) -> int | None:
-        """The position of the best feasible trial, the first of equals; None if none has a value."""
+        """The position of the best feasible trial, the first of equals; None if no feasible trial has a value."""
         found = np.where(self.feasible, self.losses, np.nan)
         return None if np.isnan(found).all() else int(np.nanargmin(found))
 
@@ -152,7 +152,7 @@ def lowest_so_far(losses: Floats) -> Floats:
 
 
 def improvements(losses: Floats) -> list[int]:
-    """Where the lowest loss so far becomes lower, the first loss included."""
+    """The positions at which the lowest loss so far decreases, the first loss included."""
     lowest = lowest_so_far(losses)
     before = np.append(np.nan, lowest)[: len(lowest)]
     found: list[int] = np.flatnonzero((lowest < before) | (np.isnan(before) & ~np.isnan(lowest))).tolist()
@@ -160,7 +160,7 @@ def improvements(losses: Floats) -> list[int]:
 
 
 def axis_range(values: Floats, goal: Goal) -> AxisRange | None:
-    """A logarithmic range where the values (n,) span decades, else one that leaves outliers on the worse side out."""
+    """A logarithmic range if the values (n,) span decades, otherwise one without the outliers on the worse side."""
     finite = values[np.isfinite(values)]
     if len(finite) < 2 or finite.min() == finite.max():
         return None
@@ -172,7 +172,7 @@ def axis_range(values: Floats, goal: Goal) -> AxisRange | None:
 
 
 def usual_range(losses: Floats) -> tuple[float, float]:
-    """From the lowest loss to the highest, or to where most end if the highest ones are outliers.
+    """The range from the lowest loss to the highest, or to the highest that is not an outlier.
 
     Args:
         losses: (n,), n >= 1, finite.

@@ -1,4 +1,4 @@
-"""Stagnation: whether a search has stopped finding anything better."""
+"""Stagnation: whether a search has stopped finding better trials."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from raytune_hpo.trial import Trial
 
 _LOOKED_AT = 5  # newest trials for each parameter
 _SPARE = 4
-_RANK = 5  # the fifth best of the earlier trials must be as good as the best of the newest
+_RANK = 5  # stagnation means that the fifth best of the earlier trials is as good as the best of the newest
 
 
 def has_stagnated(finished: Sequence[Trial], num_parameters: int) -> bool:
-    """Whether the newest 5 d trials have brought no improvement, with d parameters, conditional ones included.
+    """Whether the newest 5 d trials have brought no progress; d is the number of parameters, conditional ones included.
 
-    With one goal: the fifth best of those before is at least as good as the best of the newest. With several: none of the
-    newest is on the front. What has failed or is infeasible counts as worst. Before 5 d + 5 trials nothing has stagnated.
-    (SigOpt's rule)
+    With one goal: the fifth best of the earlier trials is at least as good as the best of the newest. With several: none
+    of the newest is on the front. Failed and infeasible trials count as worst. A study of fewer than 5 d + 5 trials never
+    counts as stagnated. (SigOpt's rule)
 
     Args:
-        finished: in the order in which they finished.
+        finished: the finished trials, in the order in which they finished.
     """
     recent = _LOOKED_AT * num_parameters
     if len(finished) <= recent + _SPARE or not recent:

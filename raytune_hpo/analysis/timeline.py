@@ -1,6 +1,6 @@
 """The timeline of a study: when workers were busy, and how well they were used.
 
-A trial that has paused was on a worker several times: each time is a bar of its own.
+A trial that paused has occupied a worker several times; each time is a bar of its own.
 
 Times are seconds since the study's first trial was handed out.
 """
@@ -26,12 +26,12 @@ from raytune_hpo.trial import Trial
 class Timeline:
     """The times that trials spent in their objectives, on lanes.
 
-    A lane is a slot in which one trial runs at a time: a worker, and after its end the one that replaced it.
+    A lane runs one trial at a time: it is a worker, and after its end the worker that replaced it.
 
     Attributes:
-        trials: those that were on a worker, in the order in which they were there; a trial comes as often as it was.
-        lanes: (n,) where each of them ran, from 0 on.
-        begin, end: (n,); a running trial ends at the last time that is known of the study.
+        trials: the trial of each bar, in the order in which the bars begin; a trial that paused may occur several times.
+        lanes: (n,) the lane of each bar, from 0.
+        begin, end: (n,) in seconds; the bar of a running trial ends at the last known time of the study.
     """
 
     trials: tuple[Trial, ...]
@@ -45,7 +45,7 @@ class Timeline:
 
     @property
     def span(self) -> tuple[float, float]:
-        """The first beginning and the last end."""
+        """The time of the first beginning and of the last end."""
         return (float(self.begin.min()), float(self.end.max())) if len(self.begin) else (0.0, 0.0)
 
     @cached_property
@@ -59,7 +59,7 @@ class Timeline:
         return np.linspace(*self.span, num + 1)
 
     def shares(self, num: int) -> Floats:
-        """What share of each of ``num`` equal parts of the span each lane was busy, (lanes, num)."""
+        """The share of each of ``num`` equal parts of the span for which each lane was busy, (lanes, num)."""
         edges = self.edges(num)
         width = (edges[-1] - edges[0]) / num
         if not width > 0:
@@ -70,14 +70,14 @@ class Timeline:
         """The seconds for which a lane was busy before each of the times."""
         own = self.lanes == lane
         ends = np.stack([self.begin[own], self.end[own]], axis=1).ravel()
-        ends = np.maximum.accumulate(ends)  # clocks of machines differ: a worker may seem to begin before it ended
+        ends = np.maximum.accumulate(ends)  # machines' clocks differ: a bar may seem to begin before the last one ended
         worked = np.diff(ends, prepend=ends[0])
         worked[::2] = 0.0  # the time before a beginning is idle
         return np.asarray(np.interp(times, ends, np.cumsum(worked)))
 
 
 def timeline_of(trials: Sequence[Trial]) -> Timeline:
-    """The timeline of trials: attempts that paused, and last attempts; the times at which others were lost are unknown."""
+    """The timeline of trials: of attempts that paused and of last attempts. The end of a lost attempt is not known."""
     arrays = TrialArrays.over(trials)
     if not len(arrays):
         return Timeline(trials=(), lanes=np.empty(0, np.intp), begin=np.empty(0), end=np.empty(0))
@@ -89,7 +89,7 @@ def timeline_of(trials: Sequence[Trial]) -> Timeline:
     end = np.concatenate([spans[newest, 1], [s.paused_at for _, s in earlier]])
     names = [*last_ones[newest].tolist(), *(s.worker for _, s in earlier)]
     order, origin = np.lexsort((rows, begin)), arrays.of(creation_times).min()
-    last = np.nanmax(spans[:, 2], initial=0.0)  # the last time that is known of the study
+    last = np.nanmax(spans[:, 2], initial=0.0)  # the last known time of the study
     begin = begin[order] - origin
     end = np.maximum(np.where(np.isnan(end), last, end)[order] - origin, begin)
     lanes = _lanes([names[i] for i in order.tolist()], begin, end)
@@ -97,9 +97,9 @@ def timeline_of(trials: Sequence[Trial]) -> Timeline:
 
 
 def _last_attempts(trials: Sequence[Trial]) -> Floats:
-    """The begin and the end of each trial's last attempt, and the last time that is known of it, in epoch seconds, (n, 3).
+    """The begin and end of each trial's last attempt, and the trial's last known time, in epoch seconds, (n, 3).
 
-    NaN: it was on no worker, or is still there.
+    NaN means that the trial was on no worker, or is still running.
     """
     return np.array([_last_attempt(trial) for trial in trials], dtype=np.float64).reshape(-1, 3)
 
@@ -119,19 +119,21 @@ def _last_attempt(trial: Trial) -> tuple[float, float, float]:
 
 
 def _have_paused(trials: Sequence[Trial]) -> NDArray[np.bool_]:
-    """Whether they were on a worker before their last attempt, (n,)."""
+    """Whether each trial paused before its last attempt, (n,)."""
     return np.array([bool(trial.stretches) for trial in trials], dtype=bool)
 
 
 def _lanes(workers: Sequence[str | None], begin: Floats, end: Floats) -> NDArray[np.intp]:
-    """A lane for each worker's life, from its first beginning to its last end; the one that has been free for longest."""
+    """The lane of each bar. A worker keeps a lane from its first beginning to its last end; the next takes the free lane
+    that has been idle for longest.
+    """
     lives: dict[str | None, tuple[float, float]] = {}
     for worker, start, stop in zip(workers, begin.tolist(), end.tolist(), strict=True):
         first, last = lives.get(worker, (start, stop))
         lives[worker] = (first, max(last, stop))
     free: list[tuple[float, int]] = []
     place: dict[str | None, int] = {}
-    for worker, (first, last) in lives.items():  # in the order of their beginnings, as the bars are
+    for worker, (first, last) in lives.items():  # in the order in which they begin, like the bars
         lane = heappop(free)[1] if free and free[0][0] <= first else len(free)
         place[worker] = lane
         heappush(free, (last, lane))

@@ -1,7 +1,7 @@
-"""Trials as arrays: cached columns, computed by functions of single trials, and updated for trials that have changed.
+"""Trials as arrays: functions of single trials, evaluated into one row per trial and cached until the trial changes.
 
-Figures and importances read values of every trial. With 100,000 trials that takes most of their time, and between two
-drawings of a growing study hardly any of them change.
+Figures and importances read something from every trial. For 100,000 trials that takes most of their time, and a page that
+redraws a growing study has read nearly all of it before.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from raytune_hpo.arrays import Array
 from raytune_hpo.facts import Status
 from raytune_hpo.trial import Trial
 
-STATUSES = tuple(Status)  # what the numbers of ``statuses`` stand for
+STATUSES = tuple(Status)  # ``status_codes`` are positions in it
 
 
 class Column(Protocol):
-    """A function of each trial by itself, computed for many at once. It must be hashable."""
+    """A function whose value for a trial does not depend on the other trials. It is hashable, as a key of the cache."""
 
     def __call__(self, trials: Sequence[Trial]) -> Array:
-        """The values (n, ...) of n trials."""
+        """The values for n trials, (n, ...)."""
         ...
 
     def __hash__(self) -> int: ...
 
 
 class TrialArrays(Sequence[Trial]):
-    """The trials of a study, with cached columns.
+    """The trials of a study, with the columns evaluated for them.
 
     Args:
-        trials: by number.
+        trials: the trials, in the order of their numbers.
     """
 
     def __init__(self, trials: Sequence[Trial]) -> None:
@@ -42,11 +42,11 @@ class TrialArrays(Sequence[Trial]):
 
     @classmethod
     def over(cls, trials: Sequence[Trial]) -> TrialArrays:
-        """The trials as TrialArrays; unchanged if they already are."""
+        """The argument itself if it has arrays already, otherwise new arrays over the trials."""
         return trials if isinstance(trials, TrialArrays) else cls(trials)
 
     def after(self, trials: Sequence[Trial], changed: Collection[int]) -> TrialArrays:
-        """The current trials, with the cached values of unchanged ones.
+        """Arrays over the newer trials, which reuse the values of those that have not changed.
 
         Args:
             changed: the numbers of changed and new trials.
@@ -63,7 +63,7 @@ class TrialArrays(Sequence[Trial]):
         return grown
 
     def of(self, column: Column) -> Array:
-        """The values of a column, (n, ...); read-only."""
+        """The values of a column, (n, ...), read-only."""
         found = self._arrays.get(column)
         if found is None:
             found = self._arrays[column] = column(self._trials)
@@ -88,13 +88,13 @@ class TrialArrays(Sequence[Trial]):
 
 
 def status_codes(trials: Sequence[Trial]) -> NDArray[np.int8]:
-    """The places of their statuses in STATUSES, (n,)."""
+    """The position of each trial's status in STATUSES, (n,)."""
     code = {status: place for place, status in enumerate(STATUSES)}
     return np.array([code[trial.status] for trial in trials], dtype=np.int8)
 
 
 def feasible_ones(trials: Sequence[Trial]) -> NDArray[np.bool_]:
-    """Whether each has completed and keeps all outcome constraints, (n,)."""
+    """Whether each trial has completed and meets all outcome constraints, (n,)."""
     return np.array([trial.status is Status.COMPLETED and not trial.violations for trial in trials], dtype=bool)
 
 
@@ -104,22 +104,22 @@ def first_losses(trials: Sequence[Trial]) -> NDArray[np.float64]:
 
 
 def finishing_times(trials: Sequence[Trial]) -> NDArray[np.float64]:
-    """When they finished, in epoch seconds, (n,); NaN for those that have not."""
+    """When each trial finished, in epoch seconds, (n,); NaN if it has not."""
     return np.array([np.nan if t.finished_at is None else t.finished_at for t in trials], dtype=np.float64)
 
 
 def creation_times(trials: Sequence[Trial]) -> NDArray[np.float64]:
-    """When they were first handed out, in epoch seconds, (n,)."""
+    """When each trial was first handed out, in epoch seconds, (n,)."""
     return np.array([trial.created_at for trial in trials], dtype=np.float64)
 
 
 def arms(trials: Sequence[Trial]) -> NDArray[np.object_]:
-    """The arms that suggested them, (n,); None where there is none."""
+    """The arm that suggested each trial, (n,), or None."""
     return _objects([trial.arm for trial in trials])
 
 
 def workers(trials: Sequence[Trial]) -> NDArray[np.object_]:
-    """The workers that have or had them last, (n,)."""
+    """The worker that has or last had each trial, (n,)."""
     return _objects([trial.worker for trial in trials])
 
 

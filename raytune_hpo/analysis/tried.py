@@ -1,4 +1,4 @@
-"""The tried values of each parameter, as columns of numbers.
+"""The values that trials tried of each parameter, as columns of numbers.
 
 X  (n, d)  coordinates of n trials in the unit cube; NaN where a parameter is not active
 """
@@ -27,13 +27,13 @@ _WIDTH = 24  # characters of a label
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TriedParameter:
-    """One parameter, and its values in the trials.
+    """One parameter and the values that the trials tried.
 
     Attributes:
         name: the name of its column in the space.
-        domain: its domain.
+        domain: the values that it may take.
         x: (n,) coordinates in the unit interval; NaN where it is not active.
-        when: in which trials it is active, in words; empty for all.
+        when: in words, the trials in which it is active; empty for all.
     """
 
     name: str
@@ -43,7 +43,7 @@ class TriedParameter:
 
     @cached_property
     def active(self) -> NDArray[np.bool_]:
-        """The trials that have it, (n,)."""
+        """The trials in which it is active, (n,) of bool."""
         return ~np.isnan(self.x)
 
     @cached_property
@@ -55,12 +55,12 @@ class TriedParameter:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """The labels of a choice's options; empty for numbers."""
+        """The labels of the options of a choice; empty for numbers."""
         return tuple(short(option, _WIDTH) or repr(option) for option in self.domain.options)
 
     @cached_property
     def is_log(self) -> bool:
-        """Whether its domain is logarithmic, and all its numbers are above 0, so that a log axis can show them."""
+        """Whether its numbers are spread over decades and fit a logarithmic axis, since none is 0 or less."""
         return self.domain.log and not bool((self.numbers <= 0).any())
 
     @cached_property
@@ -81,10 +81,10 @@ class Tried:
         return np.stack([parameter.x for parameter in self.parameters], axis=1)
 
     def named(self, name: str) -> TriedParameter:
-        """The parameter of a name.
+        """The parameter of that name.
 
         Raises:
-            SpecError: there is none of that name, or it has one value only.
+            SpecError: no parameter has that name, or it has only one value.
         """
         found = {parameter.name: parameter for parameter in self.parameters}
         if name not in found:
@@ -94,7 +94,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class _Coordinates:
-    """The columns of a space: the coordinates of each configuration."""
+    """The coordinates of each configuration, as a column of trials."""
 
     space: Space
 
@@ -103,7 +103,7 @@ class _Coordinates:
 
 
 def tried_in(space: Space, trials: Sequence[Trial]) -> Tried:
-    """The values of parameters that trials of a space tried."""
+    """The values of each parameter that the trials tried."""
     X = TrialArrays.over(trials).of(_Coordinates(space))
     return Tried(
         parameters=tuple(

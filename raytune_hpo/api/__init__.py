@@ -1,1 +1,1 @@
-"""The user's API: ``Tuner``, ``tune``, ``simulate``, ``Study``, ``Run``, ``load``, ``attach`` and callbacks."""
+"""Public interface: Tuner, Study, Run, callbacks, and access to stored studies."""

@@ -1,12 +1,12 @@
-"""Callbacks: functions that are called with the facts of a study, in order, in background threads.
+"""Callbacks, which receive the facts of a study, in order, in their own threads.
 
-They are called in the process that called ``fit``, ``start`` or ``follow``, wherever the trials run, each in its own thread:
-neither the study nor another callback waits for one. One that raises gets no more facts. A study that has ended waits a
-while for those that are behind, but not for ever.
+They are called in the process that called ``fit``, ``start`` or ``follow``, wherever the trials run, and each in its own
+thread: neither the study nor another callback waits for one. A callback that raises gets no more facts. A study that has
+ended waits for callbacks that are behind, but only for a limited time.
 
-A function gets the facts of this session: when a study is taken up again, it does not get the old ones once more. A
-``Recorder`` keeps a record elsewhere, which is a fold over all facts; it gets them from the first on in every session, and
-skips those that its record holds already.
+A function receives the facts of this session only: when a study is resumed, earlier facts are not passed again. A
+``Recorder`` keeps a record elsewhere, which is a fold over all facts; in every session it receives them from the first
+on, and skips those that its record already holds.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from raytune_hpo.spec import StudySpec
 
 Callback = Callable[[Fact], object]
 POLL_S = 0.5
-GRACE_S = 60.0  # how long a study that has ended waits for its callbacks
+GRACE_S = 60.0  # how long an ended study waits for its callbacks
 CHUNK = 1_000  # facts that are read at a time
 _log = logging.getLogger("raytune_hpo")
 
 
 @runtime_checkable
 class Recorder(Protocol):
-    """A callback that keeps a record of a study: it gets every fact from the first on, and a call when no more will come."""
+    """A callback that keeps a record of a study: it receives every fact from the first, and learns when no more follow."""
 
     def open(self, spec: StudySpec | None) -> None:
-        """Called before the first fact, with the live spec if this process has it: its space has functions."""
+        """Called before the first fact; with the live spec if this process has it, whose space has functions."""
         ...
 
     def __call__(self, fact: Fact, /) -> object: ...
 
     def close(self) -> None:
-        """Called after the last fact, also if the study runs on and only this process stops following it."""
+        """Called after the last fact, or when this process stops listening although the study runs on."""
         ...
 
 
@@ -53,7 +53,7 @@ class Source(Protocol):
 
 
 class Follower:
-    """Calls callbacks with a study's facts as they come, until the study stops or ``finish`` is called.
+    """Passes a study's facts to callbacks as they arrive, until the study stops or ``finish`` is called.
 
     Args:
         spec: the live spec, if this process has it.
@@ -65,7 +65,7 @@ class Follower:
             listener.start()
 
     def finish(self, grace_s: float = GRACE_S) -> None:
-        """Let the callbacks catch up, for at most ``grace_s`` seconds in all, or until Ctrl-C."""
+        """Wait until the callbacks have received all facts so far, for at most ``grace_s`` seconds, or until Ctrl-C."""
         for listener in self._listeners:
             listener.over.set()
         deadline = time.monotonic() + grace_s
@@ -80,7 +80,7 @@ class Follower:
 
 
 class _Listener(threading.Thread):
-    """One callback, and its position in the facts. It reads facts itself, so that a hung one queues nothing up."""
+    """The thread of one callback. It reads facts itself, so that no queue grows if the callback hangs."""
 
     def __init__(self, callback: Callback, source: Source, spec: StudySpec | None) -> None:
         super().__init__(name=f"raytune_hpo-callback-{_called(callback)}", daemon=True)
@@ -95,7 +95,7 @@ class _Listener(threading.Thread):
             try:
                 self._heard = 0 if recorder is not None else self._source.status().session_start
                 self._follow()
-            except Exception as error:  # an error of reading affects the callback only, not the study
+            except Exception as error:  # a failure to read facts affects the callback, not the study
                 _log.warning("callback %s misses the rest of the study: %s", _called(self._callback), error)
         if recorder is not None:
             self._call(recorder.close)
@@ -113,7 +113,7 @@ class _Listener(threading.Thread):
     def _follow(self) -> None:
         has_stopped = False
         while not self._given_up and not has_stopped:
-            is_over = self.over.is_set()  # checked before reading, so that all facts up to then are read
+            is_over = self.over.is_set()  # before reading: it receives only the facts that exist by then
             facts = list(islice(self._source.facts(self._heard), CHUNK))
             for fact in facts:
                 if self._given_up or not self._call(self._callback, fact):
@@ -126,7 +126,7 @@ class _Listener(threading.Thread):
                 self.over.wait(POLL_S)
 
     def _call(self, function: Callable[..., object], *args: Any) -> bool:
-        """Call user code, and return whether it succeeded. No exception may reach the study, not even SystemExit."""
+        """Whether the user's code succeeded. Nothing that it raises may reach the study, not even SystemExit."""
         try:
             function(*args)
         except BaseException:

@@ -1,4 +1,4 @@
-"""Checks of objectives before anything runs: one that no trial could call is refused at once."""
+"""Checks of objectives before a study starts: one that no trial could call is refused at once."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _WIDTH = 60  # characters of a constant in a warning
 
 
 def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
-    """Refuse an objective that cannot be called with a configuration and, with instances, an instance.
+    """Refuse an objective that cannot be called with a configuration and, with several instances, an instance.
 
-    Callables without a signature, such as some builtins, are accepted unchecked.
+    Builtins and other callables without a visible signature are accepted.
 
     Raises:
-        SpecError: it is not callable, is a class, takes other arguments, or has resources set by Ray Tune.
+        SpecError: it is not callable, is a class, takes other arguments, or carries resources of Ray Tune's.
     """
     if not callable(objective):
         raise SpecError(f"an objective is a function of a configuration, got {objective!r}")
@@ -61,7 +61,7 @@ def check_objective(objective: Any, *, takes_instance: bool = False) -> None:
 
 
 def with_brought(objective: Any, settings: Settings, runtime: str) -> Settings:
-    """The settings, with an objective's own, ``study_settings(runtime)``, in place of those at their defaults."""
+    """The settings, with defaults replaced by those that the objective provides, its ``study_settings(runtime)``."""
     if not hasattr(objective, "study_settings"):
         return settings
     defaults = {field.name: field.default for field in dataclasses.fields(settings)}
@@ -73,13 +73,13 @@ def with_brought(objective: Any, settings: Settings, runtime: str) -> Settings:
 
 
 def check_by(objective: Any, spec: StudySpec, *, is_here: bool) -> None:
-    """Let an objective that has ``check_study`` check whether it can run the study."""
+    """Let an objective with a ``check_study`` check whether it can run the study."""
     if hasattr(objective, "check_study"):
         objective.check_study(spec, is_here=is_here)
 
 
 def over_instances(objective: Callable[..., Any], instances: Sequence[Any] | None) -> Callable[..., Any]:
-    """Adapt an objective of (configuration, instance) to one of a configuration; unchanged without instances."""
+    """An objective of a configuration and an instance as one of a configuration; unchanged without instances."""
     if instances is None:
         return objective
     if isinstance(objective, WithParameters):
@@ -88,7 +88,7 @@ def over_instances(objective: Callable[..., Any], instances: Sequence[Any] | Non
 
 
 def warn_of_lists(given: Any, space: Space) -> None:
-    """Warn of a space in which nothing varies but that has lists: in other tuners, a list is a choice or a range."""
+    """Warn if nothing varies and the space has a list, which in other libraries means a choice or a range."""
     if space.columns or not isinstance(given, Mapping):
         return
     for name, value in given.items():

@@ -1,4 +1,4 @@
-"""Runs: the handle of a running study, which ``start`` and ``attach`` return and with which ``fit`` waits."""
+"""Run: a handle to a running study, which ``start`` and ``attach`` return and ``fit`` waits for."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from raytune_hpo.results import Results
 from raytune_hpo.runtime.plan import Handle, RunPlan
 from raytune_hpo.spec import StudySpec
 
-INTERRUPTED = "interrupted"  # the reason of a study's end by Ctrl-C
+INTERRUPTED = "interrupted"  # the reason of a study that Ctrl-C stopped
 
 
 class Run:
-    """The handle of a running study. On a cluster, the study goes on without this object.
+    """A handle to a running study. A study on a cluster continues without this object.
 
-    As the last expression of a notebook's cell, it is shown as a card that updates until the study has ended.
+    As the last expression of a notebook's cell, it shows a card that updates itself until the study has ended.
 
     Args:
-        plan: the study's plan, if this process has it: its space has functions, of which the stored one has only names.
+        plan: the plan by which it runs, if this process has it; its space has functions that the stored one only names.
     """
 
     def __init__(self, handle: Handle, plan: RunPlan | None = None) -> None:
@@ -49,14 +49,14 @@ class Run:
         return self._handle.status()
 
     def snapshot(self) -> Snapshot:
-        """The status with the running trials and the thinned history: the data of a progress display."""
+        """The status with the running trials and the thinned history, from which progress displays are drawn."""
         return self._handle.snapshot()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the study has ended; False if it has not within ``timeout_s`` seconds.
 
         Raises:
-            HpoError: the study cannot go on; what was recorded is safe.
+            HpoError: the study cannot continue; what was recorded is safe.
         """
         ended = self._handle.wait(timeout_s)
         if ended:
@@ -64,9 +64,9 @@ class Run:
         return ended
 
     def follow(self, *callbacks: Callback) -> None:
-        """Call callbacks with the study's facts, as long as this process lives; see ``raytune_hpo.api.callbacks``.
+        """Pass the study's facts to callbacks in this process, while it lives; see ``raytune_hpo.api.callbacks``.
 
-        ``wait`` and ``close`` give those that are behind some time.
+        ``wait`` and ``close`` give callbacks that are behind some time to catch up.
         """
         self._followers.append(Follower(callbacks, self, self._spec))
 
@@ -79,7 +79,7 @@ class Run:
         return Results.from_ledger(self._handle.ledger(self._spec), self._plan)
 
     def stop_trial(self, number: int) -> None:
-        """Stop one trial: it is pruned at its next report, or at once if it is not running. The study goes on.
+        """Stop one trial: it is pruned at its next report, or at once if it is not running. The study continues.
 
         Raises:
             SpecError: the study has no such trial.
@@ -87,11 +87,11 @@ class Run:
         self._handle.stop_trial(number)
 
     def stop(self, reason: str = "stopped by the user") -> None:
-        """End the study. Running trials wait until it is taken up again."""
+        """Stop the study. Its running trials wait until it is resumed."""
         self._handle.stop(reason)
 
     def enqueue(self, config: Mapping[str, Any]) -> None:
-        """Enqueue a configuration, to be tried before the next suggestion.
+        """Enqueue a configuration, which is tried before the next suggestion.
 
         Raises:
             SpaceError: it is not in the space.
@@ -99,7 +99,7 @@ class Run:
         self._handle.enqueue(config)
 
     def close(self) -> None:
-        """Release this process's resources of the run."""
+        """Release the resources that this process holds for the run."""
         self._finish_callbacks()
         self._live.stop()
         self._handle.close()
@@ -109,7 +109,7 @@ class Run:
             self._followers.pop().finish()
 
     def watch(self, progress: Progress, *callbacks: Callback) -> Results:
-        """Show progress until the study has ended, or until Ctrl-C, which ends it; returns the results.
+        """Show progress until the study has ended, and return its results; Ctrl-C ends the study.
 
         Args:
             callbacks: as for ``follow``.
@@ -145,7 +145,7 @@ class Run:
         return card(self.snapshot(), None)
 
     def _ipython_display_(self) -> None:
-        """The card that updates itself; where there is no notebook, one line."""
+        """Show the card that updates itself or, outside notebooks, one line."""
         if in_notebook():
             self._live.show()
         else:

@@ -1,4 +1,4 @@
-"""Access to existing studies: in their storage, or while they run on a cluster."""
+"""Access to existing studies: load one from its storage, or attach to one that runs on a cluster."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def load(name: str, storage: Any = None) -> Results:
         storage: as for Tuner.
 
     Raises:
-        StudyNotFound: there is none; the message has similar names.
+        StudyNotFound: no study has that name; the message gives the nearest ones.
     """
     with opened(storage) as studies:
         return Results.from_ledger(Ledger.fold(studies.read(name)), storage=storage)
@@ -35,12 +35,13 @@ def load(name: str, storage: Any = None) -> Results:
 def opened(
     storage: Any = None, address: str | None = None, *, connect: Callable[[str], None] | None = None
 ) -> Iterator[StoredStudies]:
-    """Context manager: stored studies, to read or delete. ``storage`` is as for Tuner, resolved where the studies are.
+    """Stored studies, to read or delete them. ``storage`` is as for Tuner, on the machine where the studies are.
 
     Args:
-        address: the address of the cluster on whose head node they are; if that is this machine and user, they are read
-            without Ray. None: on this machine, or on the head node of the cluster to which Ray Client is connected.
-        connect: connects to the cluster, instead of ``cluster.connect``.
+        address: of a cluster whose head node has the studies; if that is this machine and this user's, they are read
+            without Ray. None: this machine, or the head node of the cluster to which this process is connected from
+            outside.
+        connect: connects to the cluster, in place of ``cluster.connect``.
     """
     studies: StoredStudies
     if (here := _storage_here(storage, address)) is not None:
@@ -57,11 +58,11 @@ def opened(
 
 
 def _storage_here(storage: Any, address: str | None) -> Any:
-    """The storage of a cluster as a path or URL here, if its head node is this machine; None if only Ray can tell."""
+    """The storage of a cluster by its name on this machine, if this is the head node; None if Ray is needed."""
     if address is None:
         return None
     named = storage if storage is not None else os.environ.get(STORAGE_VARIABLE) or None
-    if named is not None and address.startswith("ray://"):  # a relative path is resolved on the head node
+    if named is not None and address.startswith("ray://"):  # relative to a folder of the head node
         return None
     head = head_here(address)
     default = None if head is None else head.storage

@@ -1,4 +1,4 @@
-"""Ask and tell: a study in your own loop, without Ray, workers or background threads."""
+"""Ask-and-tell interface: a study driven by the caller's own loop, without workers, Ray or extra threads."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ MAX_REFERENCE = 1024  # characters
 class Study:
     """A study that you drive: ``ask`` for a trial, run it as you like, ``tell`` the result. Thread-safe.
 
-    Trials that an earlier session asked for and never told are handed out again first. The arguments are Tuner's.
+    Trials that an earlier session asked for and never told are handed out again first. The arguments are as for Tuner.
 
     Raises:
-        SpecError, SpaceError: an argument breaks a rule; the message has the rule, the value, and the way out.
-        StudyExists: another process is running the study now.
+        SpecError, SpaceError: an argument is not valid; the message gives the rule, the value and the way out.
+        StudyExists: the study is being run elsewhere now.
     """
 
     @explains_keywords
@@ -118,11 +118,11 @@ class Study:
         return self._spec.name
 
     def ask(self) -> Trial:
-        """The next trial to run: a new one, or one that had paused and goes on.
+        """The next trial to run: a new one, or a paused one to resume.
 
         Raises:
-            StudyWaiting: there is none now, but there may be one after a running trial has been reported or told.
-            StudyEnded: there will be none: the limit or the end of a grid is reached.
+            StudyWaiting: there is none now, but there may be one after another trial has been reported or told.
+            StudyEnded: there is none, because a limit or the end of a grid has been reached.
         """
         with self._lock:
             return self._ask()
@@ -149,16 +149,16 @@ class Study:
     ) -> Verdict:
         """Report metrics at a step, and return the scheduler's verdict.
 
-        ``"continue"``: go on. ``"stop"``: end, and ``tell``. ``"complete"``: this was its last step, and it has ended with
-        this report. ``"pause"``: it has paused with this report; a later ``ask`` may return it, to go on after its last
-        report (``trial.reports``) up to ``trial.until``. You keep the state that this needs.
+        ``"continue"``: run on. ``"stop"``: end the trial, and ``tell``. ``"complete"``: this was its last step, and this
+        report has ended it. ``"pause"``: this report has paused it; a later ``ask`` may return it, to be resumed after its
+        last report (``trial.reports``) up to ``trial.until``. Saving its state is up to you.
 
         Args:
-            checkpoint: where your checkpoint of this step is, as text of up to 1,024 characters: it is stored, and handed
-                out again as ``trial.checkpoint.record["kept"]``.
+            checkpoint: where you have saved the state of the trial after this step, as text of up to 1,024 characters. It
+                is stored, and returned as ``trial.checkpoint.record["kept"]``.
 
         Raises:
-            ObjectiveError: the metrics are invalid, or the checkpoint is not such a text.
+            ObjectiveError: the metrics are not valid, or the checkpoint is not such a text.
         """
         kept = {"kept": _checked_reference(checkpoint)}
         plain = self._rules.of_report(self._rules.named(metrics))
@@ -195,17 +195,17 @@ class Study:
     def next_step(self, trial: Trial | int) -> int | None:
         """The next step at which the verdict may be other than ``"continue"``; None: the trial may run to its end.
 
-        Reports before it are recorded, and always get ``"continue"``.
+        Earlier reports are accepted, and change nothing.
         """
         with self._lock:
             scheduler = self._optimizer.core.scheduler
             return None if scheduler is None else scheduler.next_step(self._current(trial))
 
     def tell(self, trial: Trial | int, metrics: Mapping[str, Any] | float | None = None) -> Trial:
-        """Tell a trial's result, and return the trial as recorded. If told twice, the first result stays.
+        """Tell a trial's result, and return the trial as recorded. A second result for the same trial is ignored.
 
-        Invalid metrics (NaN, missing ...) are recorded as a failed trial. A trial that was told to stop becomes pruned.
-        Without metrics, the last report is the result.
+        If the metrics are not valid (NaN, missing ...), the trial is recorded as failed. A trial whose verdict was
+        ``"stop"`` becomes pruned. Without metrics, the last report is the result.
         """
         with self._lock:
             current = self._taken(trial)
@@ -225,12 +225,12 @@ class Study:
             return self._end(self._taken(trial), Status.FAILED, error=text, reason=reason)
 
     def stop_trial(self, trial: Trial | int) -> None:
-        """Stop a trial: its next report gets ``"stop"``; one that is not running becomes pruned at once."""
+        """Stop a trial: its next report is answered by ``"stop"``. A trial that is not running is pruned at once."""
         with self._lock:
             self._optimizer.stop_trial(self._current(trial).number)
 
     def enqueue(self, config: Mapping[str, Any]) -> None:
-        """Enqueue a configuration, which the next ``ask`` returns."""
+        """Enqueue a configuration, which comes before the sampler's suggestions."""
         with self._lock:
             self._optimizer.enqueue(config)
 
@@ -239,7 +239,7 @@ class Study:
             return self._optimizer.status()
 
     def snapshot(self) -> Snapshot:
-        """The status, the running trials, and the history of the best value: the data of a progress display."""
+        """The status, the running trials and the history, as for a progress display."""
         with self._lock:
             return self._optimizer.snapshot()
 
@@ -249,7 +249,7 @@ class Study:
             return Results.from_ledger(Ledger.fold(self._storage.read(self.name), self._spec))
 
     def close(self) -> None:
-        """Release the study in its storage; it can be continued under the same name."""
+        """Release the storage; a Study of the same name continues the study."""
         with self._lock:
             self._optimizer.close()
 
@@ -270,7 +270,7 @@ class Study:
         return self._optimizer.ledger.trials[lease.assignments[0].number]
 
     def _new_worker(self) -> str:
-        """A new worker name for each ask: a worker that asks again would get the trial that it has not told yet."""
+        """A new worker name for each ask, since a worker that asks again gets its unfinished trial again."""
         self._num_asked += 1
         return f"ask-{id(self)}-{self._num_asked}"
 
@@ -286,11 +286,11 @@ class Study:
         return self._optimizer.handle([event])[0]
 
     def _taken(self, trial: Trial | int) -> Trial:
-        """The trial in the state running; one that was asked for in an earlier session is taken over.
+        """The trial in its running state; a trial that an earlier session asked for is handed out again.
 
         Raises:
-            StudyEnded: it waits, and the study has stopped.
-            HpoError: it has paused.
+            StudyEnded: the trial waits, and the study has stopped.
+            HpoError: the trial is paused.
         """
         current = self._current(trial)
         if current.status is Status.PAUSED:
@@ -310,7 +310,7 @@ class Study:
         return self._current(current)
 
     def _current(self, trial: Trial | int) -> Trial:
-        """The current trial; the user's object is a snapshot from when it was asked for."""
+        """The trial in its current state; the user's object is a snapshot from the time of the ask."""
         number = trial.number if isinstance(trial, Trial) else whole("a trial", trial, least=0)
         trials = self._optimizer.ledger.trials
         if not 0 <= number < len(trials):
@@ -319,7 +319,7 @@ class Study:
 
 
 def _checked_reference(checkpoint: object) -> str:
-    """Check a user's reference to a checkpoint."""
+    """The user's text for where a checkpoint is kept, after checking its type and length."""
     if checkpoint is None:
         return ""
     if not isinstance(checkpoint, str) or len(checkpoint) > MAX_REFERENCE:

@@ -1,4 +1,4 @@
-"""The tuner: one study, from keywords to results."""
+"""Tuner: runs one study, from keywords to results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from raytune_hpo.runtime.simulated import COST, SimulatedHandle
 from raytune_hpo.spec import Limits
 
 RUNTIMES = ("ray", "local", "simulated")
-_ENDING = {"Grid", "PBT", "PB2", "Schedule"}  # classes of samplers that end by themselves
+_ENDING = {"Grid", "PBT", "PB2", "Schedule"}  # samplers that run out of suggestions, so that a study needs no limit
 
 
 class Tuner:
@@ -29,57 +29,60 @@ class Tuner:
 
     Args:
         objective: takes a configuration (a dict of plain Python values) and returns the metric, or a dict of metrics.
-            It may ``report`` on the way, or yield its reports. One that has ``study_settings(runtime)`` (a dict of these
-            keywords) brings what the user leaves at its default, and one that has ``check_study(spec, is_here=...)`` is
-            asked whether it can run the study: ``hpo.Command`` has both.
-        space: a dict of constants and domains, nested at will, a Space, or a space written for another tuner. None: the
-            objective defines it, and is called with a trial (``ObjectiveTrial``), which it asks for parameters one by one.
-        instances: inputs (of any kind), or a number of seeds, on each of which a configuration is measured: the objective is
-            called as ``objective(config, instance)`` and returns its metrics there. Each instance is a step, in one
+            It may ``report`` on the way, or yield its reports. If it has ``study_settings(runtime)`` (a dict of these
+            keywords), that replaces settings that the user leaves at their defaults; if it has
+            ``check_study(spec, is_here=...)``, that checks whether it can run the study. ``hpo.Command`` has both.
+        space: a dict of constants and domains, nested to any depth, a Space, or a space written for another tuner. None:
+            the objective defines it, and is called with a trial (``ObjectiveTrial``) that it asks for parameters one by
+            one.
+        instances: inputs (of any kind), or a number of seeds, on each of which a configuration is measured: the objective
+            is called as ``objective(config, instance)`` and returns its metrics there. Each instance is a step, in one
             shuffled order for all trials, and the result is the mean; with the scheduler "race", only good configurations
-            are run on all of them.
+            are measured on all of them.
         metric, mode: what to optimise, "min" or "max"; lists for several.
         sampler, scheduler: a name, a dict ``{"name": ..., option: ...}``, or an object of ``hpo.samplers`` or
-            ``hpo.schedulers``; no scheduler: every trial runs to its end.
+            ``hpo.schedulers``; without a scheduler, every trial runs to its end.
         num_trials, time_budget_s, target: when to stop; whichever comes first. Times are seconds, or a timedelta.
-        max_failures: how many trials may fail in one session before the study stops; the same call goes on.
-        num_steps: the total number of steps of all trials, for a training budget.
-        stagnation: whether to stop when the newest trials, five for each parameter, have brought no improvement.
-        max_concurrent: trials at the same time; None: as many as fit.
-        resources: the resources of one trial: ``{"cpu": 1, "gpu": 0.5, "memory": bytes, ...}``, or a list of such bundles.
+        max_failures: how many trials may fail in one session before the study stops; the same call continues it.
+        num_steps: how many steps all trials may make together, as a budget of training.
+        stagnation: whether to stop when the newest trials, five for each parameter, have brought no progress.
+        max_concurrent: trials at the same time; None: as many as there is room for.
+        resources: of one trial: ``{"cpu": 1, "gpu": 0.5, "memory": bytes, ...}``, or a list of such bundles.
         isolation: "actor" reuses worker processes, "process" gives each trial a fresh one.
         max_retries: how often a trial may crash its worker before it fails.
-        retry_failed: try the configurations of trials that failed in earlier sessions again; they come first, and do not
+        retry_failed: retry the configurations of trials that failed in earlier sessions; they come first, and do not
             count against ``num_trials``.
         trial_timeout_s: seconds after which a trial is ended and fails.
         points_to_evaluate: configurations to try first.
-        seed: the seed of all random numbers; None draws one, and matches any seed of a stored study.
+        seed: the seed of everything random; None draws one, and accepts the seed of a stored study.
         name: the study's name in its storage; the same name and settings continue it.
         storage: an SQLAlchemy URL, a path of an SQLite file, or "memory"; by default SQLite below the home folder of
             the machine that runs the optimizer.
         resume: "auto" continues a stored study of the same name, "never" refuses.
-        checkpoints: a folder, or a URL that fsspec knows (``s3://bucket/path``), for what trials save; by default beside an
-            SQLite file, below ``~/.raytune_hpo`` for PostgreSQL, and for as long as this process lives for "memory".
-        checkpoint_every_s: have a running trial that offers it save a checkpoint when so many seconds have passed since the
-            last one: after a crash it goes on from there. None: only where the scheduler needs one.
+        checkpoints: a folder, or a URL that fsspec knows (``s3://bucket/path``), for the trials' checkpoints; by default
+            next to an SQLite file, below ``~/.raytune_hpo`` for PostgreSQL, and temporary, until this process ends, for
+            "memory".
+        checkpoint_every_s: save a checkpoint of a running trial that offers one when this many seconds have passed since
+            the last one, to resume from it after a crash. None: only when the scheduler needs one.
         keep_checkpoints: the number of best trials whose last checkpoint is kept.
         valid_range: interval (or dict of intervals by metric) outside which a value fails its trial.
-        thresholds: by metric, where the interesting part of several goals' front begins, in the metric's own units; nothing
-            is forbidden by them.
-        outcome_constraints: what metrics of a result must keep, like ``["size_mb <= 100", "recall >= 0.8"]``; what breaks
-            one completes, and is infeasible: never the best.
-        prior_weight: how much the space's priors and weights are trusted: 1 as they are, less or more; 0 ignores them.
-        earlier: names of studies in the same storage from which the sampler learns before the first trial: where good
-            configurations lay, by parameters of the same names and the same metric.
-        features: a function of a configuration that returns a dict of numbers, with the same keys for each: further inputs
-            of Gaussian processes. It must depend on nothing else; another function is another study.
-        callbacks: called with each fact of the study, in order, beside it and by this process: they can neither slow
-            nor break it. See ``raytune_hpo.api.callbacks``, and ``raytune_hpo.integrations`` for loggers.
-        progress: whether ``fit`` shows a line that updates itself, in a notebook a card.
+        thresholds: by metric, the value beyond which the front of several goals is interesting, in the metric's own units;
+            worse values are not forbidden.
+        outcome_constraints: bounds on metrics of a result, like ``["size_mb <= 100", "recall >= 0.8"]``; a trial that
+            breaks one completes, but is infeasible and never the best.
+        prior_weight: how much the space's priors and weights count: 1 as they are, less to doubt them, more to trust
+            them; with 0 they have no effect.
+        earlier: names of studies in the same storage from which the sampler learns before the first trial where good
+            configurations lie, by parameters of the same names and the same metric.
+        features: a function from a configuration to a dict of numbers, with the same keys for each, as additional inputs
+            of Gaussian processes. It must depend on nothing else; a study with another function is another study.
+        callbacks: called with each fact of the study, in order, in threads of this process, so that they neither slow
+            down nor break the study. See ``raytune_hpo.api.callbacks``, and ``raytune_hpo.integrations`` for loggers.
+        progress: whether ``fit`` shows a progress line, or in a notebook a card, that updates itself.
         runtime: "ray", "local" (threads of this process) or "simulated" (see ``simulate``).
 
     Raises:
-        SpecError, SpaceError: an argument breaks a rule; the message has the rule, the value, and the way out.
+        SpecError, SpaceError: an argument is not valid; the message gives the rule, the value and the way out.
     """
 
     @explains_keywords
@@ -150,21 +153,21 @@ class Tuner:
 
     @property
     def plan(self) -> RunPlan:
-        """The plan of the study, as a runtime takes it."""
+        """The plan that is passed to a runtime."""
         return self._plan
 
     def fit(self, *, watched_by: Callable[[Run], Callback] | None = None) -> Results:
-        """Run the study to its end and return its results; Ctrl-C ends it, and returns what there is.
+        """Run the study to its end and return its results; Ctrl-C ends it early, and returns the results so far.
 
-        While it is being started, Ctrl-C undoes the start, and raises KeyboardInterrupt.
+        During the start, Ctrl-C undoes what has begun, and raises KeyboardInterrupt.
 
         Args:
-            watched_by: given the run, returns one more callback, which may stop the run.
+            watched_by: a function from the run to one more callback, which may stop the run.
 
         Raises:
-            StudyExists: another process is running it.
+            StudyExists: it is being run elsewhere now.
             SpecMismatch: it is stored with other settings.
-            HpoError: it cannot go on; what was recorded is safe, and the same call continues.
+            HpoError: it cannot continue; what was recorded is safe, and the same call continues it.
         """
         progress = Progress(enabled=self._progress)
         with progress, self._run(detached=False, say=lambda text: progress.say(f"{self.name}: {text}")) as run:
@@ -172,7 +175,7 @@ class Tuner:
             return run.watch(progress, *self._callbacks, *more)
 
     def start(self) -> Run:
-        """Run the study in the background; on Ray, it goes on after this process has ended."""
+        """Run the study in the background; on Ray it stays alive on the cluster after this process has ended."""
         run = self._run(detached=True)
         run.follow(*self._callbacks)
         return run
@@ -199,17 +202,17 @@ def simulate(
     checkpoint_cost_s: tuple[float, float] = (0.0, 0.0),
     **settings: Any,
 ) -> Results:
-    """Tune on a virtual clock: the objective says how long it takes instead of taking that long.
+    """Tune on a virtual clock: the objective reports how long it takes instead of taking that long.
 
     Args:
-        num_workers: virtual workers.
-        cost: the metric of every report and result that has the virtual seconds since its trial began.
-        on_suggestion: called with the number of each trial that is handed out and the CPU seconds that this took, which do
-            not count in virtual time. ``on_suggestion=seconds.__setitem__`` collects them in a dict.
-        checkpoint_cost_s: the virtual seconds that saving a checkpoint takes, and going on from one.
+        num_workers: the number of virtual workers.
+        cost: the metric in which every report and result gives the virtual seconds since its trial began.
+        on_suggestion: called with the number of each trial that is handed out and the CPU seconds that this took, which
+            do not count as the study's time. ``on_suggestion=seconds.__setitem__`` collects them in a dict.
+        checkpoint_cost_s: the virtual seconds that it takes to save a checkpoint, and to resume from one.
         settings: as for Tuner; times and ``time_budget_s`` are virtual. An objective that saves checkpoints is called again
-            wherever its trial goes on; its metric ``cost`` counts from the trial's first beginning (of a trial that goes
-            on from another's checkpoint: from that one's). With instances, it is what each of them takes.
+            each time its trial resumes; its metric ``cost`` counts from the first beginning of the trial (or of the trial
+            from whose checkpoint it continues). With instances, it is the time of each instance.
     """
     given = {
         "num_workers": num_workers,
@@ -234,9 +237,9 @@ def start_simulation(
     checkpoint_cost_s: tuple[float, float] = (0.0, 0.0),
     **settings: Any,
 ) -> Run:
-    """Begin the simulation of ``simulate`` and return its run, for callers that handle Ctrl-C themselves.
+    """The run of ``simulate``, for callers for which Ctrl-C must end more than one study.
 
-    Virtual time passes only inside ``wait``.
+    Its virtual time passes only while a caller waits for it.
     """
     if "max_concurrent" in settings:
         raise TypeError("simulate has no keyword 'max_concurrent'; did you mean num_workers?")
@@ -261,10 +264,10 @@ def _started(plan: RunPlan, runtime: str, *, detached: bool, say: Callable[[str]
 
 
 def _check_end(settings: Settings, sampler: object, runtime: str) -> None:
-    """Check that a study comes to an end, and that its trials can be ended as they are to be.
+    """Check that a study comes to an end, and that the runtime can end its trials as the settings require.
 
     Raises:
-        SpecError: it has no limit, or ``isolation="process"`` on a runtime without processes.
+        SpecError: it has no limit, or its settings need processes and the runtime has none.
     """
     ends_by_itself = not _ENDING.isdisjoint(kind.__name__ for kind in type(sampler).__mro__)
     if settings.limits == Limits() and not ends_by_itself:

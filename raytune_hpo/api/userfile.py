@@ -12,24 +12,24 @@ from raytune_hpo.errors import HpoError, SpecError
 
 
 def load_file(path: Path) -> ModuleType:
-    """Load a user's file as a module.
+    """The user's file as a module.
 
     Raises:
-        HpoError: it raised; the message has the line.
+        HpoError: the file raised; the message gives the line.
     """
     name = f"raytune_hpo_file_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise SpecError(f"FILE is a Python file, got {str(path)!r}")
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))  # as `python FILE.py` does, for the modules beside it
-    sys.modules[name] = module  # dataclasses look their module up while they are made
+    sys.path.insert(0, str(path.resolve().parent))  # as `python FILE.py` does, for modules in the same folder
+    sys.modules[name] = module  # dataclasses look up their module while they are created
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise HpoError(f"{path} cannot be run: {_where(error, path)}") from error
     finally:
-        # Ray sends functions of modules that cannot be imported by value, which is what other machines need.
+        # If a module cannot be imported, Ray sends its functions by value, as other machines need them.
         del sys.modules[name]
     return module
 

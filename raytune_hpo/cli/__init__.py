@@ -1,9 +1,9 @@
-"""Command line, ``raytune-hpo``. Heavy packages are imported by the commands that need them.
+"""Command line, ``raytune-hpo``. Heavy modules are imported by the commands that need them.
 
-app             the group of commands, common options, output as text or JSON
+app             the command group, common options, output as text or JSON
 control         run, stop, enqueue
 commands        command
-study_options   options of every command that runs a study
+study_options   options shared by the commands that run a study
 stored          studies, show, best, trials, export, report, audit, delete
 checkpoints     checkpoint
 trials          one trial in full: attempts, reports, output

@@ -1,4 +1,4 @@
-"""``python -m raytune_hpo.cli``, for where the script is not installed."""
+"""``python -m raytune_hpo.cli``, for use when the script is not installed."""
 
 from raytune_hpo.cli import main
 

@@ -1,4 +1,4 @@
-"""The group of commands, and their common parts: errors, options, output, and access to stored studies."""
+"""The command group, and the errors, options, output and access to stored studies that all commands share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class _Failure(click.ClickException):
-    """An error of ours as one line on stderr."""
+    """An error of this package as one line on stderr."""
 
     exit_code = BAD_USAGE
 
@@ -54,7 +54,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(version)s")
 def cli() -> None:
-    """Tune hyperparameters on Ray, and look at what came out.
+    """Tune hyperparameters on Ray, and inspect the results.
 
     Exit codes: 0 done, 1 the study has no completed trial, 2 bad usage.
     """
@@ -90,7 +90,7 @@ def seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> fl
         raise click.BadParameter(str(error)) from error
 
 
-# ---------------------------------------------------------------------------------------------- saying
+# ---------------------------------------------------------------------------------------------- output
 
 
 def say(text: str, data: Any, *, as_json: bool) -> None:
@@ -101,7 +101,7 @@ def say(text: str, data: Any, *, as_json: bool) -> None:
 
 
 def more_about(name: str) -> str:
-    """A hint at further commands; in a job on a cluster, with ``--address``, since the job's own files are deleted."""
+    """Where to look next; in a job on a cluster, how to get there from outside, since the job's files vanish with it."""
     there = " --address ADDRESS" if _OF_A_JOB in os.environ else ""
     text = f"more: raytune-hpo show {name}{there}, raytune-hpo report {name} OUT.html{there}"
     return f"{text}, from your machine" if there else text
@@ -118,7 +118,7 @@ def opened(storage: str | None, address: str | None) -> AbstractContextManager[S
 
 
 def connect(address: str | None) -> None:
-    """Connect to a cluster, and tell users at a terminal what is being waited for."""
+    """Connect to a cluster, and say in a terminal that this takes a while."""
     from raytune_hpo.cluster.connecting import connect, silence
 
     connect(address, say=partial(click.echo, err=True) if sys.stderr.isatty() else silence)

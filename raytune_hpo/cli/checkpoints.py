@@ -1,4 +1,4 @@
-"""The command checkpoint, which copies what a trial has saved."""
+"""The command checkpoint, which copies a trial's newest checkpoint."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def checkpoint(
 ) -> None:
     """Copy the newest checkpoint of a trial to DIR.
 
-    DIR is made, or is an empty folder. It then holds the files that the objective has saved.
+    DIR is created unless it is an empty folder. It then holds the files that the objective saved.
     """
     from raytune_hpo.results import Results
 

@@ -25,7 +25,7 @@ _UNITS = {"": 1.0, "MB": 1.0, "GB": 1e3, "M": 1.0, "G": 1e3, "MiB": 2**20 / 1e6,
 
 
 def _share(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """The share that ``2%`` or ``0.02`` is."""
+    """Parse a share such as ``2%`` or ``0.02``."""
     if value is None:
         return None
     try:
@@ -35,7 +35,7 @@ def _share(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
 
 
 def _times(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """The factor that ``3x`` is."""
+    """Parse a factor such as ``3x``."""
     if value is None:
         return None
     try:
@@ -45,7 +45,7 @@ def _times(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
 
 
 def _megabytes(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """The megabytes of ``500``, ``2GB`` or ``2GiB``."""
+    """Parse a size such as ``500``, ``2GB`` or ``2GiB``, in megabytes."""
     if value is None:
         return None
     found = re.fullmatch(r"([\d.]+)\s*([A-Za-z]*)", value)
@@ -55,7 +55,7 @@ def _megabytes(ctx: click.Context, param: click.Parameter, value: str | None) ->
 
 
 def _codes(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
-    """The exit codes of ``0,1``."""
+    """Parse a list of exit codes such as ``0,1``."""
     try:
         return [int(code) for code in value.split(",")]
     except ValueError:
@@ -63,7 +63,7 @@ def _codes(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 
 
 def _from_file(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
-    """Take options that were not typed from a spec file."""
+    """Take options that were not given on the command line from a spec file."""
     if path is None:
         return
     if sys.version_info < (3, 11):
@@ -143,14 +143,14 @@ def _from_file(ctx: click.Context, param: click.Parameter, path: Path | None) ->
 @says_json
 @click.pass_context
 def command(ctx: click.Context, /, words: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Tune a program: find the values with which a command is best.
+    """Tune a program: find the parameter values for which a command performs best.
 
     TEMPLATE is a command with {name} for each parameter: one text, or words after --. Domains are
     float(a, b[, log][, step]), int(...), choice(a, b), ordinal(a, b), bool, fibonacci(a, b), powers(2, a, b), cores(), or
     [1, 2, 4]. Metrics are time, user, system, cpu, peak_mb, exit, p50, p99, max, jitter, throughput, size_mb:FILE,
     regex:NAME=PATTERN, json:NAME=.path, NAME=A/B.
 
-    The best few and the baseline are repeated at the end, by turns; the answer is a command line.
+    At the end, the best few and the baseline are repeated in turn; the answer is a command line.
     """
     from raytune_hpo.commands.searching import search
     from raytune_hpo.errors import NoCompletedTrial
@@ -175,12 +175,12 @@ def command(ctx: click.Context, /, words: tuple[str, ...], as_json: bool, **opti
 
 
 def _show_warning(message: Warning | str, *more: Any, **named: Any) -> None:
-    """Show a warning as a plain line, without its file and source line."""
+    """Show a warning as one line for users, without its place in the code."""
     click.echo(f"raytune-hpo: {message}", err=True)
 
 
 def _split(words: Sequence[str], options: dict[str, Any], *, as_json: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options as the settings of a study, and as the arguments of a search."""
+    """Split options into the settings of a study and the arguments of a search."""
     from raytune_hpo.commands.answering import Preference
     from raytune_hpo.commands.command import Command
     from raytune_hpo.commands.inputs import read_inputs
@@ -189,7 +189,7 @@ def _split(words: Sequence[str], options: dict[str, Any], *, as_json: bool) -> t
     take = options.pop
     shell, mode, prefer = take("shell"), take("mode"), take("prefer")
     if shell is not None and shell not in _SHELLS and not words:
-        words, shell = (shell,), "bash"  # `--shell 'a | b'`: what follows is the text
+        words, shell = (shell,), "bash"  # `--shell 'a | b'`: the text follows the flag
     if not words:
         raise SpecError("what is to be tuned? give a command, like 'xz -{level} data' --param level='int(0, 9)'")
     space = parsed_space(take("params"), take("when"))
@@ -226,7 +226,7 @@ def _split(words: Sequence[str], options: dict[str, Any], *, as_json: bool) -> t
 
 
 def _why_nothing(results: Results, command: Command) -> str:
-    """Why a search has no result, with the command that failed and its output."""
+    """Why a search has no result, with a command that failed and its output."""
     from raytune_hpo.facts import Status
 
     failed = next((trial for trial in results if trial.status is Status.FAILED), None)

@@ -79,9 +79,9 @@ def stop(name: str, number: int | None, reason: str, address: str | None, as_jso
 @click.option("--address", help="Address of the Ray cluster it runs on.")
 @says_json
 def enqueue(name: str, config: str, address: str | None, as_json: bool) -> None:
-    """Have a running study try a configuration.
+    """Enqueue a configuration in a running study.
 
-    It comes before the next suggestion. JSON is like '{"lr": 0.1, "depth": 3}'.
+    It is tried before the next suggestion. JSON is like '{"lr": 0.1, "depth": 3}'.
     """
     point = json_argument(config)
     attached(name, address).enqueue(point)
@@ -89,7 +89,7 @@ def enqueue(name: str, config: str, address: str | None, as_json: bool) -> None:
 
 
 def attached(name: str, address: str | None) -> Run | LineHere:
-    """The study that runs on a cluster, without Ray where both are on this machine. No cluster is started to look for it.
+    """The study that runs on a cluster, reached without Ray if it is on this machine. No cluster is started for this.
 
     Raises:
         HpoError: the study does not run there, or no cluster was found.
@@ -142,7 +142,7 @@ def defined(module: ModuleType, path: Path, name: str) -> Any:
 
 
 def live_parts(path: Path) -> dict[str, Any]:
-    """What an audit takes from the user's file: the space, and samplers and schedulers that are given as objects."""
+    """The parts that an audit takes from the user's file: the space, and sampler and scheduler objects."""
     from raytune_hpo.space import Space
 
     module = load_file(path)

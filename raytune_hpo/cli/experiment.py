@@ -69,7 +69,7 @@ def experiment(
     virtual seconds as `cost_s`, or a task of a folder with a tasks.py, like bench/lcbench_167201 (its name alone where
     $RAYTUNE_HPO_BENCH is the folder).
 
-    Every repeat is kept when it ends. The same command goes on after a crash, and a larger REPEATS extends it.
+    Every repeat is saved when it ends. The same command continues after a crash, and a larger REPEATS extends it.
     """
     from raytune_hpo.experiments import run_experiment
     from raytune_hpo.experiments.settings import ExperimentSettings
@@ -108,7 +108,7 @@ def experiments(
 ) -> None:
     """Compare experiments, in one table and one picture.
 
-    A FOLDER is one experiment's or has several of them.  [default: experiments]
+    A FOLDER holds one experiment, or folders of several.  [default: experiments]
     """
     from raytune_hpo.experiments.comparing import Comparison, load_all
     from raytune_hpo.experiments.settings import horizons_of

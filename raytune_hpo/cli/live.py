@@ -1,4 +1,4 @@
-"""Commands of `live`: run, watch, status, show, log, approve, freeze, thaw, adopt, rollback, diff, replay, baseline."""
+"""Commands about live studies: run, status, show, log, approve, freeze, thaw, adopt, rollback, diff, replay, baseline."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def run(
 ) -> None:
     """Tune the system that SPEC.toml describes, until Ctrl-C.
 
-    A process of its own watches: without a word from this one for two terms, it applies the baseline.
+    A separate process watches this one and applies the baseline if it is silent for two terms.
     """
     from raytune_hpo.live.live import Live, default_seat
     from raytune_hpo.live.spec_file import read_spec
@@ -84,9 +84,9 @@ def run(
 @click.option("--once", is_flag=True, help="Look once, and leave.")
 @says_json
 def watch(spec: Path, seat: str | None, once: bool, as_json: bool) -> None:
-    """Watch over the controller: apply the baseline when it is silent for two terms, and heed the freeze.
+    """Watch the controller: apply the baseline if it is silent for two terms, and obey the freeze.
 
-    `live run` starts one by itself; run another where the system is.
+    `live run` starts one itself; run another next to the system.
     """
     from raytune_hpo.files import write_whole
     from raytune_hpo.live.live import default_seat
@@ -103,7 +103,7 @@ def watch(spec: Path, seat: str | None, once: bool, as_json: bool) -> None:
     while mine.read_text(encoding="utf-8") == number:  # until another watch takes over
         try:
             done = fall_back(said["applier"], place, time.time(), term_s)
-        except Exception as error:  # an applier may raise anything: the next check tries again
+        except Exception as error:  # an applier may raise anything; the next check tries again
             done = f"the watch could not help: {error}"
         if done:
             helped.append(done)
@@ -121,7 +121,7 @@ def watch(spec: Path, seat: str | None, once: bool, as_json: bool) -> None:
 @live.command()
 @_of_a_study
 def status(name: str, storage: str | None, as_json: bool) -> None:
-    """Say where a live study stands."""
+    """Show the state of a live study."""
     from raytune_hpo.live.telling import status_text
 
     found = _stored(name, storage).status()
@@ -133,7 +133,7 @@ def status(name: str, storage: str | None, as_json: bool) -> None:
 @click.option("--at", "at", metavar="TIME", help='What ran then: "2026-11-28 14:30" (UTC) or epoch seconds.')
 @click.option("--trial", "number", type=int, metavar="N", help="This window.")
 def show(name: str, at: str | None, number: int | None, storage: str | None, as_json: bool) -> None:
-    """Show what runs, what ran at a time, or one window."""
+    """Show the current configuration, the one at a given time, or one window."""
     from raytune_hpo.live.telling import window_text
 
     stored = _stored(name, storage)
@@ -150,7 +150,7 @@ def show(name: str, at: str | None, number: int | None, storage: str | None, as_
 @click.argument("number", type=int)
 @_BY
 def approve(name: str, number: int, by: str, storage: str | None, as_json: bool) -> None:
-    """Let a candidate that waits for a person go to the canary group."""
+    """Approve a waiting candidate for the canary group."""
     _stored(name, storage).approve(number, by, time.time())
     say(f"approved trial {number} of {name}", {"name": name, "approved": number}, as_json=as_json)
 
@@ -161,7 +161,7 @@ def approve(name: str, number: int, by: str, storage: str | None, as_json: bool)
 @_BY
 @click.option("--seat", type=click.Path(file_okay=False), help="The applier's folder, where the storage is gone.")
 def freeze(name: str, reason: str, by: str, seat: str | None, storage: str | None, as_json: bool) -> None:
-    """Change nothing more. Works without a controller, and without its database."""
+    """Stop all changes. Works without a controller and without its database."""
     from raytune_hpo.errors import JournalError, StudyNotFound
     from raytune_hpo.live.live import default_seat
     from raytune_hpo.live.seat import Seat
@@ -192,7 +192,7 @@ def thaw(name: str, by: str, storage: str | None, as_json: bool) -> None:
 @_REASON
 @_BY
 def adopt(name: str, reason: str, by: str, storage: str | None, as_json: bool) -> None:
-    """Make what somebody changed by hand the baseline, and go on."""
+    """Make a configuration that was set by hand the baseline, and resume tuning."""
     from raytune_hpo.display.text import config_line
 
     found = _stored(name, storage).adopt(by, time.time(), reason)
@@ -204,7 +204,7 @@ def adopt(name: str, reason: str, by: str, storage: str | None, as_json: bool) -
 @click.option("--from", "begin", metavar="TIME", help="Events from then on (UTC). [default: the last day]")
 @click.option("--to", "end", metavar="TIME", help="Events before then.")
 def log(name: str, begin: str | None, end: str | None, storage: str | None, as_json: bool) -> None:
-    """Say what it did, when, and why."""
+    """List what the study did, when, and why."""
     from raytune_hpo.live.telling import event_text
 
     last = time.time() if end is None else _time(end)
@@ -219,14 +219,14 @@ def log(name: str, begin: str | None, end: str | None, storage: str | None, as_j
 @_REASON
 @_BY
 def rollback(name: str, reason: str, by: str, storage: str | None, as_json: bool) -> None:
-    """Go back to the baseline everywhere, and forget what was promoted."""
+    """Go back to the baseline everywhere, and forget promoted configurations."""
     _stored(name, storage).set_baseline(None, by, time.time(), reason or "rolled back")
     say(f"rolled {name} back", {"name": name, "rolled_back": True}, as_json=as_json)
 
 
 @live.group()
 def baseline() -> None:
-    """Set what a running system falls back to."""
+    """Set the configuration that a running system falls back to."""
 
 
 @baseline.command("set")
@@ -235,7 +235,7 @@ def baseline() -> None:
 @_REASON
 @_BY
 def baseline_set(name: str, config: str, reason: str, by: str, storage: str | None, as_json: bool) -> None:
-    """Fall back to this configuration from now on; what was promoted is forgotten."""
+    """Fall back to this configuration from now on, and forget promoted ones."""
     point = json_argument(config)
     _stored(name, storage).set_baseline(point, by, time.time(), reason)
     say(f"set the baseline of {name}", {"name": name, "baseline": point}, as_json=as_json)
@@ -246,7 +246,7 @@ def baseline_set(name: str, config: str, reason: str, by: str, storage: str | No
 @click.argument("one", type=int)
 @click.argument("other", type=int)
 def diff(name: str, one: int, other: int, storage: str | None, as_json: bool) -> None:
-    """Say how two windows differ: what they ran, and what was measured."""
+    """Show how two windows differ: their configurations and measurements."""
     from raytune_hpo.live.telling import difference_text
 
     stored = _stored(name, storage)
@@ -267,7 +267,7 @@ def replay(
     storage: str | None,
     as_json: bool,
 ) -> None:
-    """Compute every decision again, and compare. Exit code 1: some differ."""
+    """Recompute every decision and compare. Exit code 1: some differ."""
     found = _stored(name, storage).replay(until=until, without_context=without_context)
     differences = [vars(difference) for difference in found.differences]
     say(str(found), {**vars(found), "differences": differences}, as_json=as_json)

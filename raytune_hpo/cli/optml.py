@@ -41,7 +41,7 @@ def optml(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Tune an algorithm that is written as four functions.
+    """Tune an algorithm written as four functions.
 
     ALGORITHM.py defines generate_data(), initialization(data, hyperparameters), train(model, data, hyperparameters) and
     test_error(model, data), and may define valid_range = (low, high). PARAMETERS.txt either names the parameters in its

@@ -60,7 +60,7 @@ def serve(
 ) -> None:
     """Serve studies over HTTP.
 
-    Prints a link to log in with, good once and for ten minutes. The API is below /v1; workers come over HTTP.
+    Prints a log-in link, which works once within ten minutes. The API is below /v1; workers connect over HTTP.
     """
     try:
         from raytune_hpo.service.serving import ServeSettings, serve_forever
@@ -84,7 +84,7 @@ def serve(
 
 @click.group()
 def token() -> None:
-    """Make, list and revoke tokens of the service, also beside a running one."""
+    """Create, list and revoke tokens of the service, even while it runs."""
 
 
 @token.command("create")
@@ -99,7 +99,7 @@ def token() -> None:
 def create_token(
     role: str, study: str | None, expires_in_s: float | None, label: str, tokens: Path | None, as_json: bool
 ) -> None:
-    """Make a token. It is shown once: only a digest is kept."""
+    """Create a token. It is shown once: only a digest is stored."""
     from raytune_hpo.service.tokens import TokenStore
 
     secret, made = TokenStore(tokens).create(role, study=study, expires_in_s=expires_in_s, label=label)
@@ -124,7 +124,7 @@ def list_tokens(tokens: Path | None, as_json: bool) -> None:
 @_TOKENS
 @says_json
 def revoke_token(key: str, tokens: Path | None, as_json: bool) -> None:
-    """Let a token be valid no more."""
+    """Revoke a token."""
     from raytune_hpo.service.tokens import TokenStore
 
     if not TokenStore(tokens).revoke(key):
@@ -141,8 +141,8 @@ def revoke_token(key: str, tokens: Path | None, as_json: bool) -> None:
 def worker(url: str, study: str, command: tuple[str, ...], worker: str | None, as_json: bool) -> None:
     """Run a command for each trial of a study, as a worker over HTTP.
 
-    URL is the service's, its token is in RAYTUNE_HPO_TOKEN. {name} in the words after -- is replaced by the parameter; the
-    last line that the command prints is its result, a JSON object of metrics or a number.
+    URL is the service's address; RAYTUNE_HPO_TOKEN holds its token. {name} in the words after -- is replaced by the
+    parameter's value. The last line that the command prints is its result: a JSON object of metrics, or a number.
     """
     from raytune_hpo.service.command_worker import work
 

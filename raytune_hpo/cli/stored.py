@@ -44,7 +44,7 @@ def studies(is_long: bool, storage: str | None, address: str | None, as_json: bo
         if is_long or (address is None and not as_json and sum(row["facts"] for row in rows) <= _QUICK):
             rows = [{**row, **_outcome(store, row["name"])} for row in rows]
     clocks = [time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created_at"])) for row in rows]
-    # The number of facts is shown if trials were not counted.
+    # The number of facts is shown only for studies whose trials were not counted.
     names = [name for name in (list(rows[0])[2:] if rows else []) if name != "facts" or len(rows[0]) == _SHORT]
     if not any(row.get(_KEPT) for row in rows):
         names = [name for name in names if name != _KEPT]
@@ -64,7 +64,7 @@ def _cell(name: str, value: Any) -> Any:
 
 
 def _check_exists(storage: str) -> None:
-    """Check that a storage's file exists, so that a misspelt path is not shown as an empty storage.
+    """Tell a misspelt file from one that holds no studies.
 
     Raises:
         SpecError: there is no such file.
@@ -80,7 +80,7 @@ def _check_exists(storage: str) -> None:
 
 
 def _outcome(store: StoredStudies, name: str) -> dict[str, Any]:
-    """The outcome of one study; one that is broken must not hide the others."""
+    """The outcome of one study, or its error, since a broken study must not hide the others."""
     from raytune_hpo.core.ledger import Ledger
     from raytune_hpo.results.records import outcome_record, unreadable_record
 
@@ -127,7 +127,7 @@ def show(name: str, number: int | None, storage: str | None, address: str | None
 def best(name: str, storage: str | None, address: str | None, as_json: bool) -> None:
     """Print the best configuration.
 
-    With several metrics, the whole Pareto front, best in the first metric first. Exit code 1 where no trial has completed.
+    With several metrics, the whole Pareto front, best in the first metric first. Exit code 1 if no trial has completed.
     """
     from raytune_hpo.analysis.best import ranked
     from raytune_hpo.results import Results
@@ -170,7 +170,7 @@ def trials(
 
 
 def _trials_text(results: Results) -> str:
-    """A table for people: without times, workers, attempts, and metrics that are not goals."""
+    """A table for the terminal: without times, workers, attempts, and metrics that are not goals."""
     from raytune_hpo.analysis.failures import reason_of_failure
 
     goals = {f"metrics/{goal.metric}" for goal in results.goals}
@@ -223,8 +223,8 @@ def report(
 ) -> None:
     """Write one HTML page about a study.
 
-    It opens anywhere, offline too: best configuration, figures, table of trials. With --watch, a page that is open shows
-    a running study as it goes on; Ctrl-C leaves it as it is then.
+    It works offline: best configuration, figures, table of trials. With --watch, an open page follows a running study;
+    Ctrl-C leaves the page as it then is.
     """
     from raytune_hpo.core.ledger import Ledger
     from raytune_hpo.results import Results
@@ -239,7 +239,7 @@ def report(
 
 
 def _write_until_ended(store: StoredStudies, name: str, out: Path, every_s: float) -> Ledger:
-    """Rewrite the page whenever there are new facts, until the study has ended or until Ctrl-C."""
+    """Write the page again whenever the study has new facts, until it has ended or until Ctrl-C."""
     from raytune_hpo.core.ledger import Ledger
     from raytune_hpo.progress.terminal import InPlace
     from raytune_hpo.results import Results
@@ -304,8 +304,8 @@ def audit(
 ) -> None:
     """Recompute a study from its journal.
 
-    Every suggestion and verdict is compared with what was journalled, and the journal with its digests, which show what was
-    changed after it was written. Exit code 1 where something differs.
+    Every suggestion and verdict is compared with the journal, and the journal with its digests, which reveal changes made
+    after it was written. Exit code 1 if anything differs.
     """
     from dataclasses import asdict
 

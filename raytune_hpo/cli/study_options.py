@@ -1,4 +1,4 @@
-"""Common options of the commands that run a study."""
+"""Options shared by all commands that run a study."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def part(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
-    """Callback of an option that takes a part: its name, or a JSON object of its name and options."""
+    """Callback of an option for a sampler or scheduler: its name, or a JSON object of its name and options."""
     return json_argument(value) if value is not None and value.lstrip().startswith("{") else value
 
 
@@ -35,7 +35,7 @@ def json_argument(text: str) -> dict[str, Any]:
 
 
 def runs_a_study(*, runtimes: tuple[str, ...], default: str) -> Callable[[_Command], _Command]:
-    """The options of a command that runs a study: its limits, parts, and where it runs and is kept."""
+    """The options of a command that runs a study: limits, sampler and scheduler, runtime and storage."""
     options = (
         click.option("--num-trials", type=int, help="Maximum number of trials."),
         click.option(

@@ -54,8 +54,8 @@ def tabulate(
     """Make a lookup table of the objective in FILE.py.
 
     FILE.py is one that `raytune-hpo run` takes. N configurations, spread evenly over its space, are trained to their
-    ends; the table has what they reported and how long they took, so that searches can be tried without training.
-    The same command goes on after a crash, and with a larger N it adds rows, as long as FILE.py stays as it is.
+    ends; the table has their reports and how long they took, so that searches can be tried without training.
+    The same command continues after a crash, and with a larger N it adds rows, as long as FILE.py does not change.
     """
     from raytune_hpo.tables import LookupTable
     from raytune_hpo.tables.design import run_design, settings_for_rows
@@ -87,12 +87,12 @@ def tabulate(
 
 
 def name_for(file: Path) -> str:
-    """A study name that includes a digest of the file, so that rows of a changed objective are not mixed with old ones."""
+    """A study name that changes when the file does, so that rows of another objective are never taken for its own."""
     return f"{file.stem}-table-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
 
 
 def _text(results: Results, table: LookupTable | None, out: Path) -> str:
-    """A text that says what was written, how many rows can be looked up, and how to use them; or why none can."""
+    """A summary of the table that was written and how to use it, or why there is none."""
     from raytune_hpo.display.text import counts_line, duration
     from raytune_hpo.results.summary import first_error
 

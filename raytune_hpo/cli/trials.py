@@ -1,4 +1,4 @@
-"""One trial, read from its facts: its configuration, reports, and the output and end of each attempt."""
+"""The record of one trial, read from its facts: configuration, reports, and the output and end of each attempt."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_trial(name: str, number: int, first: Sequence[Fact], facts: Sequence[Fa
     spec = stored_spec(first[0])
     trial: Trial | None = None
     for fact in facts:
-        if isinstance(fact, TrialFact):  # a user's wish to stop it is about it, but does not change it
+        if isinstance(fact, TrialFact):  # a request to stop the trial concerns it, but does not change it
             trial = evolve(trial, unpacked(fact, spec.space), spec.goals, spec.constraints)
     assert trial is not None
     return full_trial_record(trial, facts)

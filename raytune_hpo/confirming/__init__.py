@@ -1,7 +1,7 @@
-"""Confirmation of a search's winner: the best configurations are run again, in a separate study.
+"""Confirming the winner of a search: the best configurations are run again, as a separate study.
 
-The best value of a search is too good: of many noisy values, the best is a lucky one (the winner's curse). Fresh repeats of
-the few best configurations estimate their values without that bias, and which of them is best.
+The best value of a search is too optimistic: the best of many noisy values is a lucky one (the winner's curse). Fresh
+repeats of the few best configurations show their true values, and which of them is best.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def confirm(
 def _repeated(objective: Any, candidates: Sequence[Chosen], seed: int) -> tuple[Any, str | None]:
     """The objective of the repeats, over (trial, repeat), and the keyword under which the objective takes its seed."""
     inner, parameters = objective, {}
-    if isinstance(objective, WithParameters):  # on Ray its big arguments go through the object store
+    if isinstance(objective, WithParameters):  # on Ray, large arguments go through the object store
         inner, parameters = objective.objective, objective.parameters
     if not callable(inner):
         raise SpecError(f"an objective is a function of a configuration, got {objective!r}")
@@ -80,9 +80,9 @@ def _repeated(objective: Any, candidates: Sequence[Chosen], seed: int) -> tuple[
 def _run(
     search: str, name: str | None, repeated: Any, candidates: Sequence[Chosen], settings: dict[str, Any]
 ) -> Results:
-    """Run the study of repeats, new or resumed."""
-    # The grid's last parameter runs fastest: every candidate gets its first repeat before any gets its second, and
-    # more repeats than last time simply extend the study.
+    """Begin or continue the study of repeats."""
+    # The grid's last parameter varies fastest: every candidate gets its first repeat before any gets its second, and a
+    # larger number of repeats simply extends the study.
     grid = {
         REPEAT: randint(0, MAX_REPEATS),
         TRIAL: choice([candidate.number for candidate in candidates]),

@@ -24,7 +24,7 @@ class Chosen:
     """A configuration that was chosen to be repeated, with its trials in the search.
 
     Attributes:
-        number: the number of its first trial, by which it is named.
+        number: the number of its first trial, which identifies it.
         losses: the mean losses over its trials, one for each goal.
     """
 
@@ -35,17 +35,17 @@ class Chosen:
 
 
 def chosen(results: Results, top: int, also: Sequence[int] = ()) -> list[Chosen]:
-    """The best feasible configurations by the means over their trials; with several goals, by the Pareto front of the means.
+    """The best feasible configurations, by the means over their trials or, with several goals, by the means' Pareto front.
 
-    The configuration of the search's best trial is always among them (with several goals, that of the best in each, within
-    ``top``): it is the one by which the search's optimism is estimated.
+    The configuration of the search's best trial is always included, since the search's optimism is computed for it; with
+    several goals, those of the best trials in each goal, as far as ``top`` allows.
 
     Args:
         also: numbers of trials whose configurations are repeated in any case.
 
     Raises:
         NoCompletedTrial: there is nothing to confirm.
-        SpecError: one of ``also`` is not a feasible completed trial.
+        SpecError: one of ``also`` is not the number of a feasible completed trial.
     """
     first = results.best_trial.number
     groups: dict[int, Chosen] = {}

@@ -1,4 +1,4 @@
-"""The records of a confirmation: its candidates, their estimates, and the search's optimism."""
+"""The result of a confirmation: immutable records, with conversions to a table and to text."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ConfirmedCandidate:
 
     Attributes:
         numbers: the numbers of its trials in the search.
-        searched: its values in the search by metric, averaged if it was tried more than once.
-        estimates: its fresh values by metric.
-        num_failed: fresh repeats that failed; estimates exclude them.
-        by_repeat: the fresh values of the first metric by repeat; those of one repeat ran one after the other and share
-            their seed, so that candidates are best compared within it (common random numbers).
+        searched: its values in the search by metric; the mean if it was tried more than once.
+        estimates: the estimates from its fresh repeats, by metric.
+        num_failed: the number of fresh repeats that failed; they are in no estimate.
+        by_repeat: the fresh values of the first metric by repeat number; repeats with the same number ran close together
+            and share a seed, so candidates are best compared within a number.
         metric: the first metric, to which ``search_value``, ``mean``, ``sd`` and ``interval`` refer.
     """
 
@@ -57,18 +57,20 @@ class ConfirmedCandidate:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """A confidence interval for the mean, simultaneous with those of the other candidates."""
+        """A confidence interval for the mean; the intervals of all candidates hold simultaneously."""
         return self.estimates[self.metric].interval
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimism:
-    """The optimism of a search: by how much its best value was too good, in one metric.
+    """The optimism of a search: how much better its best trial looked than it is, in one metric.
 
     Attributes:
-        number: the search's best trial in the metric; ``searched`` its value, ``confirmed`` the mean of its repeats.
-        value: by how much it was too good, in the metric's own units; negative if it is better than it looked.
-        interval: the confidence interval of ``value``; None if there are too few repeats.
+        number: the number of the search's best trial in the metric.
+        searched: the value of that trial.
+        confirmed: the mean of its repeats.
+        value: the difference, in the metric's own units; positive if the trial looked better than it is.
+        interval: a confidence interval for ``value``; None if there are too few repeats.
     """
 
     number: int
@@ -83,13 +85,15 @@ class Confirmation:
     """A confirmation: the best configurations of a search after fresh repeats.
 
     Attributes:
-        name: the name of the search; ``study``: that of the study of repeats, in the same storage.
-        candidates: by mean in the first metric, the best first; those that fail more often than not come last.
-        level: the simultaneous confidence level of the intervals.
-        optimisms: by metric; without an entry if the search's best has no completed repeat.
-        noises: the standard deviation of one evaluation by metric, pooled over the candidates; None without repeated values.
-        keyword: the parameter by which the objective took its fresh seeds; None: it takes none.
-        front: the numbers of the candidates whose means no other one dominates.
+        name: the name of the search.
+        study: the name of the study of repeats, in the same storage.
+        candidates: the candidates, best mean in the first metric first; those that fail in most repeats come last.
+        level: the probability with which all intervals hold together.
+        optimisms: by metric; a metric is missing if the search's best trial in it has no completed repeat.
+        noises: the standard deviation of one evaluation by metric, pooled over the candidates; None if no candidate
+            completed twice.
+        keyword: the keyword under which the objective received its fresh seeds; None: it takes none.
+        front: the numbers of the candidates whose means no other candidate dominates.
     """
 
     name: str
@@ -104,7 +108,7 @@ class Confirmation:
 
     @property
     def best(self) -> ConfirmedCandidate:
-        """The candidate of the best mean in the first metric."""
+        """The candidate with the best mean in the first metric."""
         return self.candidates[0]
 
     @property
@@ -118,12 +122,12 @@ class Confirmation:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """An interval for the best value; it allows for the best having been picked among the candidates."""
+        """A confidence interval for the best value, which accounts for its selection among the candidates."""
         return self.best.interval
 
     @property
     def optimism(self) -> float | None:
-        """The optimism of the search: by how much its best value was too good, in the first metric."""
+        """The optimism of the search in the first metric: how much better its best value looked than it is."""
         found = self.optimisms.get(self.goals[0].metric)
         return None if found is None else found.value
 
@@ -134,7 +138,7 @@ class Confirmation:
 
     @property
     def is_noisy(self) -> bool | None:
-        """Whether repeats of a configuration differ, in any metric; None without repeated values."""
+        """Whether repeats of a configuration differ in any metric; None if no configuration completed twice."""
         known = [noise for noise in self.noises.values() if noise is not None]
         return any(known) if known else None
 
@@ -144,7 +148,7 @@ class Confirmation:
 
     @property
     def rivals(self) -> tuple[ConfirmedCandidate, ...]:
-        """The other candidates whose intervals overlap that of the best: the repeats do not tell them apart."""
+        """The other candidates whose intervals overlap that of the best, so that the repeats do not decide between them."""
         if self.interval is None:
             return ()
         low, high = self.interval

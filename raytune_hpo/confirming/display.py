@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from raytune_hpo.confirming.confirmation import Confirmation
 
 _WIDTH, _ROW_HEIGHT = 640, 26
-_MAX_RIVALS = 8  # that are named
+_MAX_RIVALS = 8  # shown by name
 
 
 def confirmation_text(confirmation: Confirmation) -> str:
@@ -26,7 +26,7 @@ def confirmation_text(confirmation: Confirmation) -> str:
 
 
 def confirmation_html(confirmation: Confirmation) -> str:
-    """The HTML that a notebook shows; everything that came from a user is escaped."""
+    """The HTML for a notebook; all text from the user is escaped."""
     head = "<br>".join(html.escape(line) for line in _lines(confirmation))
     return f"<p>{head}</p>{notebook_table(*_table_of(confirmation))}{_picture(confirmation)}"
 
@@ -55,7 +55,7 @@ def _lines(confirmation: Confirmation) -> list[str]:
 
 
 def _optimism_line(confirmation: Confirmation, metric: str) -> str:
-    """A line on the search's optimism in a metric; empty if the objective is deterministic."""
+    """A line on the optimism of the search's best value; empty if the objective is deterministic."""
     found = confirmation.optimisms[metric]
     if confirmation.is_noisy is False and found.value == 0:
         return ""
@@ -107,7 +107,7 @@ def _table_of(confirmation: Confirmation) -> tuple[list[str], list[list[Any]]]:
 
 
 def _picture(confirmation: Confirmation) -> str:
-    """Each candidate's interval and mean in the first metric, and its value in the search as a hollow dot."""
+    """A picture of each candidate's interval and mean in the first metric, and its value in the search as a hollow dot."""
     spans = [
         Span(f"trial {candidate.numbers[0]}", candidate.mean, candidate.interval, candidate.search_value)
         for candidate in confirmation.candidates

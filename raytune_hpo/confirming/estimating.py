@@ -85,15 +85,15 @@ def _candidate(one: Chosen, repeats: Sequence[Trial], goals: Sequence[Goal], val
 
 
 def _rank(candidate: ConfirmedCandidate, goal: Goal) -> tuple[bool, float]:
-    """The rank of a candidate: by its mean, those that fail more often than not behind all others."""
+    """The rank of a candidate: by its mean, with candidates that fail in most repeats behind all others."""
     loss = goal.loss(candidate.mean)
     return candidate.num_failed > candidate.n, math.inf if math.isnan(loss) else loss
 
 
 def _optimism(goal: Goal, chosen: Sequence[Chosen], values: _Values) -> Optimism | None:
-    """The optimism of the search's best single trial among the chosen, which was picked before its repeats were seen.
+    """The optimism of the search's best single trial, which was picked before its repeats were run.
 
-    So the interval is that of a single mean: nothing was selected by these values.
+    Its interval is therefore that of a single mean: nothing was selected by these values.
     """
     trials = [
         (goal.loss(float(trial.metrics[goal.metric])), trial.number, one) for one in chosen for trial in one.trials

@@ -1,4 +1,4 @@
-"""Replaying the schedule of settings that led to a trial."""
+"""Replay of the schedule of settings that led to a trial."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def replay(
 
 
 def _seeded(objective: Any, seed: int) -> Any:
-    """The objective with this seed, where it takes one as a keyword."""
+    """The objective with this seed, if it takes one as a keyword."""
     inner, parameters = objective, {}
     if isinstance(objective, WithParameters):
         inner, parameters = objective.objective, objective.parameters

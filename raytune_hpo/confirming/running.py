@@ -1,4 +1,4 @@
-"""Follow-up studies: they run configurations of a search again, with its settings, under a separate name."""
+"""Studies that rerun parts of a search with the same settings, under a new name."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
-    """The settings that a follow-up study takes over from its search; those of the runtime only if that is the same.
+    """The settings that another study inherits from a search, including those of its runtime if the runtime is the same.
 
     Raises:
-        SpecError: the objective defined the space, so that it cannot be called with a configuration.
+        SpecError: the objective defined the space, so it cannot be called with a configuration.
     """
     if results.spec.grows:
         raise SpecError(
@@ -41,14 +41,14 @@ def as_searched(results: Results, runtime: str | None) -> dict[str, Any]:
 
 
 def run_named(objective: Any, space: Any, search: str, suffix: str, name: str | None, **settings: Any) -> Results:
-    """Run a study of this name, new or resumed; None: under the first derived name that is free or has the same spec."""
+    """Begin or continue a study of that name; without a name, under the first suitable name derived from the search."""
     attempt = 1
     while True:
         ending = suffix if attempt == 1 else f"{suffix}-{attempt}"
         own = name or f"{search[: MAX_NAME - len(ending)]}{ending}"
         try:
             return Tuner(objective, space, name=own, **settings).fit()
-        except SpecMismatch:  # something else was run again under this name: the search has gone on since, say
+        except SpecMismatch:  # another study has this name, say from before the search was continued
             if name is not None:
                 raise
             attempt += 1

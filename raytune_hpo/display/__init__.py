@@ -1,1 +1,1 @@
-"""Text, HTML and pictures for people: numbers and strings go in, nothing here knows trials or goals."""
+"""Formatting as text, HTML and SVG: functions of numbers and strings, independent of trials and goals."""

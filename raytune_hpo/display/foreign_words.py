@@ -1,6 +1,6 @@
-"""Names from other tuners and their equivalents here, as hints in errors for users of those tuners.
+"""Names from other tuners with their equivalents in this package, as hints in errors for users who switch.
 
-A hint says what to write instead. No name in these tables is one of this package's own.
+A hint is what to write instead. No name in these tables is one of this package's own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _table(**words: str) -> dict[str, str]:
-    """Theirs to ours, from ours to theirs."""
+    """A table from other tuners' names to ours, built from one of our names to theirs."""
     return {word: ours for ours, theirs in words.items() for word in theirs.split()}
 
 
@@ -147,10 +147,10 @@ SCHEDULERS: Mapping[str, str] = _table(
 
 
 def explains_keywords(function: _Function) -> _Function:
-    """Decorator that names the equivalent keyword in the error for an unknown one.
+    """Decorator that answers an unknown keyword with a hint at the one that was probably meant.
 
     Raises:
-        TypeError: by the decorated function; the message has the keyword and its equivalent.
+        TypeError: from the decorated function; the message names the keyword and its equivalent here.
     """
     parameters = inspect.signature(function).parameters
     known = [
@@ -178,7 +178,7 @@ def _keyword_hint(word: str, known: Iterable[str], *, passes_on: bool) -> str:
 
 
 def no_attribute(owner: str, name: str, hints: Mapping[str, str], known: Iterable[str] = ()) -> AttributeError:
-    """The error for an unknown name: its equivalent here, or the most similar known name."""
+    """The error for a missing attribute, with its equivalent here or the nearest existing name."""
     if name in hints:
         return AttributeError(f"{owner} has no attribute {name!r}; here it is {hints[name]}")
     listed = "" if name.startswith("_") or not known else f"; {nearest(name, known)}"

@@ -1,13 +1,13 @@
-"""Ranges of axes: which values are shown, by one rule for plotly's figures and for inline SVG."""
+"""Ranges of axes: the rule for excluding outliers, shared by plotly figures and inline SVG."""
 
 from __future__ import annotations
 
-LOG_DECADES = 2.0  # values that span more decades stand on a logarithmic axis
+LOG_DECADES = 2.0  # values that span more decades get a logarithmic axis
 _FAR = 8.0  # an outlier is this many times farther from the best than most values are
 
 
 def end_without_outliers(best: float, most: float, worst: float) -> float:
-    """The worst value that an axis shows: the worst of all, unless it is far beyond most of the others.
+    """The worst value that an axis shows: the worst of all, unless it lies far beyond most others.
 
     Args:
         best: the lowest loss.

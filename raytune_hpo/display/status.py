@@ -1,8 +1,8 @@
-"""The table of statuses and verdicts: the word, the mark and the colour by which every face shows them.
+"""The table of statuses and verdicts: the word, mark and colour with which all displays show them.
 
-Rows are found by the value of the enum (``Status.PRUNED`` is ``"pruned"``), since nothing here knows trials. A new status
-needs one row in ``STATUSES``, a new verdict one in ``VERDICTS``; lines, cards, figures and pages then show it. Their
-order is that in which counts are listed and parts are stacked.
+Rows are found by the value of the enum (``Status.PRUNED`` is ``"pruned"``), since this package does not import trials. A
+new status needs one row in ``STATUSES``, a new verdict one in ``VERDICTS``; lines, cards, figures and pages then show it.
+The order of rows is the order of lists and stacks.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class StatusRow:
         word: for people, in counts and legends.
         mark: plotly's marker of its trials.
         line: plotly's line of its learning curves.
-        fill: colour of an area that stands for its trials; by default that of the mark.
+        fill: colour of areas that represent its trials; by default that of the mark.
         bright: colour that is readable on white and on black.
-        at_rest: whether nothing is to be done for its trials now, since they have ended or may go on later: they are parts
-            of the progress bar and of the histogram of durations.
+        at_rest: whether its trials have ended or are paused, so that they appear in the progress bar and in the histogram
+            of durations.
         ends_early: whether learning curves of its trials end in a mark.
-        drawn_as: the status as which figures of values draw its trials; by default itself.
+        drawn_as: the status under which figures of values draw its trials; by default itself.
         layer: figures of learning curves draw lower layers first.
     """
 
@@ -52,8 +52,8 @@ class VerdictRow:
     """The look of one verdict.
 
     Attributes:
-        word: what became of the trial, for people.
-        mark: plotly's marker of the report that it was said to; empty for none.
+        word: the effect on the trial, in a word for people.
+        mark: plotly's marker of the report that received it; empty for none.
         bright: colour that is readable on white and on black.
     """
 
@@ -128,11 +128,11 @@ VERDICTS: Mapping[str, VerdictRow] = {
 
 
 def drawn_status(status: str) -> str:
-    """The status as which figures of values draw trials of a status."""
+    """The status under which figures of values draw trials of a status."""
     return STATUSES[status].drawn_as or status
 
 
 def by_layer() -> list[str]:
-    """The statuses that figures of learning curves tell apart, those drawn first at the beginning."""
+    """The statuses that figures of learning curves distinguish, in the order in which they are drawn."""
     shown = [status for status, row in STATUSES.items() if not row.drawn_as]
     return sorted(shown, key=lambda status: STATUSES[status].layer)

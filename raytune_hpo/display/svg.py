@@ -1,7 +1,7 @@
-"""Pictures as inline SVG: no script, nothing to install, and the text takes its colour from the page around it.
+"""Pictures as inline SVG, without scripts or dependencies; text takes its colour from the surrounding page.
 
-The colours are readable on white and on black. Dots are strokes of no length with round ends: one path holds them all,
-which keeps a picture of hundreds of them to a few kilobytes.
+The colours are readable on white and on black. Dots are strokes of zero length with round ends, all in one path, so that
+hundreds of them take only a few kilobytes.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from raytune_hpo.display.colours import BRIGHT_BLUE, BRIGHT_GREY, BRIGHT_ORANGE
 from raytune_hpo.display.ranges import LOG_DECADES, end_without_outliers
 from raytune_hpo.display.text import cut, number
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 8.0, 9.0, 18.0  # margins, of which labels take the left and the lower one
-_NAMES = 14  # the line below, where it has a name
-_LABELS = 3  # of an axis, about
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 8.0, 9.0, 18.0  # margins; labels are in the left and the bottom one
+_NAMES = 14  # extra height below for the name of the axis, if it has one
+_LABELS = 3  # approximate number for an axis
 _MARGIN = 0.05  # of an axis beyond the values
 _TINY, _HUGE = 1e-300, 1e300  # beyond, differences and ratios leave the range of floats
 
@@ -31,14 +31,14 @@ class Dot(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """The scale of an axis: an interval of values; what lies outside is drawn at its ends."""
+    """The scale of an axis: an interval of values; values outside are drawn at its ends."""
 
     low: float
     high: float
     is_log: bool = False
 
     def at(self, value: float) -> float:
-        """Where a value stands, from 0 to 1."""
+        """The position of a value, from 0 to 1."""
         value, low, high = min(max(value, self.low), self.high), self.low, self.high
         if self.is_log:
             value, low, high = math.log(value), math.log(low), math.log(high)
@@ -59,7 +59,7 @@ class Scale(NamedTuple):
 
 
 def scale_of(values: Sequence[float], *, lower_is_better: bool) -> Scale:
-    """The scale of drawable values of a metric: logarithmic where they span decades, else cut to where most of them are."""
+    """The scale for drawable values of a metric: logarithmic if they span decades, otherwise without outliers."""
     low, high = min(values), max(values)
     decades = math.log10(high) - math.log10(low) if low > _TINY else 0.0
     if decades > LOG_DECADES:
@@ -84,13 +84,13 @@ def draw_history(
     size: tuple[int, int],
     title: str,
 ) -> str:
-    """A picture of values in their order, with the staircase of the best so far; empty without drawable values.
+    """A picture of values in order, with the staircase of the best value so far; empty without drawable values.
 
     Args:
-        dots: those of completed trials are bold.
+        dots: the values; those of completed trials are bold.
         best: the corners of the staircase, which is drawn up to ``end``.
         size: width and height in pixels.
-        title: for people who cannot see the picture.
+        title: the description for screen readers.
     """
     dots = [dot for dot in dots if _is_drawable(dot.y)]
     best = [corner for corner in best if _is_drawable(corner[1])]
@@ -122,7 +122,7 @@ def draw_scatter(
         scale_of([dot.y for dot in dots], lower_is_better=lower_is_better[1]),
     )
     front = sorted((dot.x, dot.y) for dot in dots if dot.is_bold)
-    # The corner lies on the worse side: a point between two of the front is as bad as both allow.
+    # The corner lies on the worse side, since the edge bounds what the front dominates.
     edge = frame.staircase(front, rise_first=not lower_is_better[0]) if front else ""
     shapes = [_path(edge, BRIGHT_ORANGE, 1.5), _dots(frame, dots, bold=BRIGHT_ORANGE, other=BRIGHT_BLUE)]
     return frame.drawn(shapes, title, names)
@@ -138,7 +138,7 @@ class Span(NamedTuple):
 
 
 def draw_intervals(spans: Sequence[Span], *, width: int, row_height: int, title: str) -> str:
-    """A picture of intervals, one line for each, the first on top: interval and value filled, the other value hollow."""
+    """A picture of intervals, one per row, the first on top: the value is a filled dot, the other value a hollow one."""
     values = [v for span in spans for v in (span.value, span.other, *(span.interval or ())) if _is_drawable(v)]
     if not values:
         return ""
@@ -161,7 +161,7 @@ def draw_intervals(spans: Sequence[Span], *, width: int, row_height: int, title:
 
 
 class _Frame:
-    """The plotting area: from values to pixels, and the labels around it."""
+    """The plotting area: maps values to pixels, and draws labels."""
 
     def __init__(self, size: tuple[int, int], x: Scale, y: Scale) -> None:
         self._width, self._height = size
@@ -183,7 +183,7 @@ class _Frame:
         """The picture with labels on both axes.
 
         Args:
-            names: of the axes; that of x takes a line below the picture.
+            names: the names of the axes; that of x takes a line below the picture.
         """
         right = _pixel(self._width - _RIGHT)
         levels = [(self.y(tick), tick) for tick in self._y.ticks()]
@@ -199,7 +199,7 @@ class _Frame:
         return self._whole(shapes, title, _NAMES)
 
     def drawn_by_rows(self, shapes: Sequence[str], title: str) -> str:
-        """The picture with labels below, and lines upwards from them."""
+        """The picture with labels below, and vertical lines above them."""
         foot = _pixel(self._height - _BOTTOM)
         grid = _grid(f"M{self.x(tick)} {_pixel(_TOP)}V{foot}" for tick in self._x.ticks())
         return self._whole([grid, *self._below(), *shapes], title)
@@ -244,7 +244,7 @@ def _text(text: str, x: float, y: float, anchor: str, more: str = "") -> str:
 
 
 def _is_drawable(value: float) -> bool:
-    """Whether a value is neither NaN nor infinite, nor so large that differences would be."""
+    """Whether a value is finite, and small enough that differences are finite too."""
     return abs(value) < _HUGE
 
 

@@ -1,4 +1,4 @@
-"""Numbers, durations and values as people read them: short, and safe to put on one line."""
+"""Readable text for numbers, durations and values: short, and safe to put on one line."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from raytune_hpo.display.status import STATUSES
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _ELLIPSIS = "..."
-# C0 and C1, marks that turn the direction of what follows them, and halves of characters, which cannot be printed at all.
+# C0 and C1 controls, marks that change the direction of text, and lone surrogates, which cannot be printed.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_FLOAT_BITS = 1023  # of a whole number that is also a float
-MAX_BITS = 14_000  # of a whole number that Python writes out: 4,300 digits
+_FLOAT_BITS = 1023  # size of the largest int that fits a float
+MAX_BITS = 14_000  # size of the largest int that Python writes out: 4,300 digits
 
 
 def number(value: float) -> str:
@@ -52,7 +52,7 @@ def size(num_bytes: float) -> str:
 
 
 def seconds_of(text: str) -> float:
-    """The seconds of a duration as people write it: 90, 10m, 1h30m, 1.5h, 10d.
+    """Parse a duration such as 90, 10m, 1h30m, 1.5h or 10d, in seconds.
 
     Raises:
         ValueError: the text is not a duration.
@@ -74,7 +74,7 @@ def short(value: Any, width: int = 40) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """The text, or its beginning and an ellipsis where it is longer than ``width``."""
+    """The text, or its beginning and an ellipsis if it is longer than ``width``."""
     if len(text) <= width:
         return text
     return text[: max(0, width - len(_ELLIPSIS))] + _ELLIPSIS[:width]
@@ -91,24 +91,24 @@ def counts_line(counts: Mapping[str, int]) -> str:
 
 
 def unfinished_text(num: int) -> str:
-    """Where the reports of unfinished trials are to be had."""
+    """A hint on where to find the reports of unfinished trials."""
     return f"{num} unfinished trial{' has' if num == 1 else 's have'} reports: results.best_so_far"
 
 
 def first_line(text: str) -> str:
-    """The first line of a text that says something."""
+    """The first line of a text that is not blank."""
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
 def writable(text: str) -> str:
-    """The text with what no file can hold written out: undecodable bytes of file names, as backslash escapes."""
+    """The text with lone surrogates, which stand for undecodable bytes of file names, as backslash escapes."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def visible(text: str) -> str:
-    """The text with control characters written out, except for line ends and tabs.
+    """The text with control characters escaped, except for line ends and tabs.
 
-    A terminal obeys them: what a trial prints could clear the screen, change its title, or hide a line.
+    A terminal would obey them: a trial's output could clear the screen, change the title, or hide a line.
     """
     if text.isprintable():
         return text

@@ -1,12 +1,12 @@
-"""Experiments: a whole search, repeated many times on a virtual clock.
+"""Experiments: a whole search repeated many times on a virtual clock.
 
     plan = Plan(sampler=preset("GP", "EI"), until=Until.read(["goal=0.99", "time=12h"]))
     found = run_experiment("table.csv", 100, plan, folder="experiments")
     print(found)
     found.to_dataframe()
 
-A task is a space and an objective that says how long it takes; a lookup table makes one, or a Python file. ``search`` is
-one repeat alone.
+A task is a space and an objective that reports how long it takes; it comes from a lookup table or a Python file.
+``search`` runs a single repeat.
 """
 
 from raytune_hpo.experiments.comparing import Comparison, load_all

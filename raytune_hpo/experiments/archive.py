@@ -2,9 +2,9 @@
 
     experiment.json        the task and the plan, which must stay the same
     repeat-00017.csv       the steps of one search
-    estimates-00017.csv    the model's predictions before each of them, if that was asked for
+    estimates-00017.csv    the model's estimates before each of them, if requested
 
-Each file is written atomically, the steps last: a repeat has ended if its steps are there.
+Each file is written atomically, the steps last: a repeat has ended if the file of its steps exists.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Archive:
         self.folder = Path(folder)
 
     def open(self, spec: Mapping[str, Any]) -> None:
-        """Begin the experiment, or go on with it.
+        """Begin the experiment, or continue it.
 
         Raises:
-            SpecMismatch: another experiment is in the folder; names what differs.
+            SpecMismatch: the folder holds another experiment; the message names the differences.
             HpoError: the folder cannot be written.
         """
         if (self.folder / SPEC_FILE).exists():
@@ -103,7 +103,7 @@ class Archive:
         return sorted(int(found[1]) for path in self.folder.iterdir() if (found := _STEPS_FILE.match(path.name)))
 
     def keep(self, repeat: int, outcome: SearchOutcome) -> None:
-        """Write the tables of a repeat."""
+        """Write the outcome of a repeat."""
         if outcome.estimates is not None:
             write_whole(self._place("estimates", repeat), outcome.estimates.to_csv(index=False))
         write_whole(self._place("repeat", repeat), outcome.steps.to_csv(index=False))
@@ -118,7 +118,7 @@ class Archive:
         return SearchOutcome(_table(steps, TYPES), _table(estimates, ESTIMATES) if estimates.exists() else None)
 
     def clear(self) -> None:
-        """Delete the spec if no repeat has ended, so that another experiment may have the folder."""
+        """Delete the spec if no repeat has ended, so that another experiment may use the folder."""
         if not self.repeats():
             (self.folder / SPEC_FILE).unlink(missing_ok=True)
 
@@ -127,7 +127,7 @@ class Archive:
 
 
 def _table(path: Path, types: Mapping[str, str]) -> pd.DataFrame:
-    """A table as it was written. Numbers are read as text first: pandas' own way may miss their last digit."""
+    """A table exactly as it was written. Numbers are read as text first, since pandas may miss their last digit."""
     import pandas as pd
 
     with _intact(path, "delete it, and the same command runs this repeat again"):
@@ -143,7 +143,7 @@ def _intact(path: Path, way_out: str) -> AbstractContextManager[None]:
 
 
 def _identity(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What must stay the same: the task, the plan, and the parts with all their options, so that new defaults show."""
+    """The part of the spec that must not change: task, plan, and parts with all options, so that new defaults count."""
     plan = {key: value for key, value in spec["plan"].items() if key not in spec["parts"]}
     parts = {
         role: part and {**part, "options": current_options(role, part["name"], part["options"])}
@@ -154,7 +154,7 @@ def _identity(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _differences(old: Any, new: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
-    """Where two JSON values differ, and what stands there in each."""
+    """The places where two JSON values differ, each with both values."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in dict.fromkeys([*old, *new]):
             yield from _differences(old.get(key), new.get(key), f"{where}.{key}")

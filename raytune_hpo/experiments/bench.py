@@ -1,7 +1,7 @@
 """Benchmark tasks in a folder: a module ``tasks.py`` whose ``load(name)`` gives objects with ``space``, ``tags``,
 ``fidelity``, ``objective(config)`` and, where ``tags`` has "curve", ``curve(config)`` and ``curve_time(config)``.
 
-The folder is no part of this package. A process of a cluster loads it for itself, from the same path.
+The folder is not part of this package. Each process of a cluster loads it from the same path.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 from raytune_hpo.errors import SpecError, nearest
 
 MODULE = "tasks.py"
-VARIABLE = "RAYTUNE_HPO_BENCH"  # the folder of tasks that are named without one
-_TRIAL_S = 1.0  # the duration of a trial if its task gives none: seconds then count trials
-_WALL_CLOCK = "train"  # the tag of tasks that are timed by the wall clock, and so are not reproducible
+VARIABLE = "RAYTUNE_HPO_BENCH"  # the folder of tasks that are given by name alone
+_TRIAL_S = 1.0  # duration of a trial if the task gives none, so that seconds count trials
+_WALL_CLOCK = "train"  # the tag of tasks that measure wall-clock time, which differs from run to run
 
 
 def has_tasks(folder: Path) -> bool:
@@ -29,7 +29,7 @@ def has_tasks(folder: Path) -> bool:
 
 
 def default_folder() -> Path | None:
-    """The folder of tasks that the environment names, if it names one."""
+    """The folder of tasks set by the environment variable, if any."""
     folder = Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
     return folder if folder is not None and has_tasks(folder) else None
 
@@ -55,7 +55,7 @@ def load_task(folder: Path, name: str) -> Any:
     """One task of a folder.
 
     Raises:
-        SpecError: the folder has no task of that name; gives the nearest.
+        SpecError: the folder has no task of that name; the message gives the nearest one.
     """
     if (known := task_names(folder)) and name not in known:
         raise SpecError(f"no task {name!r} in {folder}; {nearest(name, known)}")
@@ -63,7 +63,7 @@ def load_task(folder: Path, name: str) -> Any:
 
 
 def evaluation(folder: Path, name: str, config: Mapping[str, Any]) -> tuple[float, float]:
-    """The loss of a configuration, NaN where it failed, and how many seconds a trial of it takes."""
+    """The loss of a configuration, NaN if it failed, and the seconds that a trial of it takes."""
     task = load_task(folder, name)
     metrics = task.objective(config)
     time = None if _WALL_CLOCK in task.tags else metrics.get("time")
@@ -71,7 +71,7 @@ def evaluation(folder: Path, name: str, config: Mapping[str, Any]) -> tuple[floa
 
 
 def learning_curve(folder: Path, name: str, config: Mapping[str, Any]) -> list[tuple[float, float]]:
-    """The loss after each epoch of a configuration, and how many seconds have passed by then."""
+    """The loss after each epoch of a configuration, and the seconds passed by then."""
     task = load_task(folder, name)
     losses = [float(loss) for loss in task.curve(config)]
     if _WALL_CLOCK in task.tags:
@@ -80,5 +80,5 @@ def learning_curve(folder: Path, name: str, config: Mapping[str, Any]) -> list[t
 
 
 def _seconds(time: float) -> float:
-    """A duration that is not negative: surrogates may predict negative ones."""
+    """A valid duration; surrogate models may predict a negative one."""
     return max(float(time), 0.0) if math.isfinite(time) else 0.0

@@ -17,7 +17,7 @@ from raytune_hpo.experiments.experiment import Experiment
 
 
 def load_all(folders: Iterable[str | PathLike[str]]) -> list[Experiment]:
-    """The experiments of folders, each of which is that of an experiment or has several of these.
+    """The experiments in folders; each folder is that of one experiment, or contains several such folders.
 
     Raises:
         SpecError: one of the folders has no experiment.
@@ -42,7 +42,7 @@ class Comparison:
         horizons_s: the times at which success rates are computed; empty: fractions of the shortest time limit.
 
     Raises:
-        SpecError: a horizon that an experiment has not reached.
+        SpecError: an experiment has not reached one of the horizons.
     """
 
     def __init__(self, experiments: Sequence[Experiment], horizons_s: Sequence[float] = ()) -> None:
@@ -53,12 +53,12 @@ class Comparison:
 
     @cached_property
     def horizons_s(self) -> tuple[float, ...]:
-        """The times at which success rates are computed, in seconds."""
+        """The times at which success rates are computed."""
         asked = [experiment.horizons() for experiment in self.experiments if experiment.plan.until.goal is not None]
         return self._given or tuple(min(asked, key=max, default=[]))
 
     def to_json(self) -> dict[str, Any]:
-        """All numbers."""
+        """All figures of the comparison, in plain JSON types."""
         return {
             "horizons_s": list(self.horizons_s),
             "experiments": [experiment.to_json(self.horizons_s) for experiment in self.experiments],
@@ -66,12 +66,12 @@ class Comparison:
 
     @property
     def header(self) -> list[str]:
-        """What the columns of ``rows`` are."""
+        """The headings of the columns of ``rows``."""
         within = [f"in {duration(horizon)}" for horizon in self.horizons_s]
         return ["experiment", "repeats", "goal", *within, "to goal", "best", "trials", "thinking"]
 
     def rows(self) -> list[list[str]]:
-        """A row of texts for each experiment that has a repeat, under ``header``."""
+        """A row of texts for each experiment that has repeats, in the columns of ``header``."""
         return [self._row(experiment) for experiment in self.experiments if len(experiment)]
 
     def _row(self, experiment: Experiment) -> list[str]:
@@ -100,7 +100,7 @@ class Comparison:
         return [f"{each.name}: {line}" for each in ended for line in each.summary.cut_short_line(self.horizons_s)]
 
     def page(self, path: str | PathLike[str]) -> None:
-        """Write the table and all figures as one HTML page that opens anywhere, offline too."""
+        """Write the table and all figures as one self-contained HTML page, which works offline."""
         from raytune_hpo.experiments.comparison_page import write_page
 
         write_page(self, path)

@@ -1,4 +1,4 @@
-"""HTML page of a comparison: the plans of experiments, their table and their figures."""
+"""HTML page of a comparison: the experiments' plans, the table and the figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def write_page(compared: Comparison, path: str | PathLike[str]) -> None:
-    """Write the page, whole."""
+    """Write the page atomically."""
     sections = list(_sections(compared))
     names = [experiment.name for experiment in compared.experiments]
     title = names[0] if len(names) == 1 else f"{len(names)} experiments"
@@ -49,7 +49,7 @@ def _sections(compared: Comparison) -> Iterator[Section]:
 
 
 def _results(compared: Comparison) -> str:
-    """The section with the table, and what is not known to the last search."""
+    """The section with the table and the notes on searches that were cut short."""
     right = [False, *[True] * (len(compared.header) - 1)]
     table = page_table(compared.header, compared.rows(), right)
     note = (

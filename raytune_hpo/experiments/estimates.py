@@ -1,6 +1,6 @@
 """Estimates of a model before each step: mean, variance and acquisition of the rows among which a suggestion was chosen.
 
-They are stored in the ``meta`` of trials, and change nothing about the search.
+They are stored in the ``meta`` of trials, so a search with estimates is otherwise identical to one without.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
 KEY = "estimates"  # in ``meta``
-_SHORTLIST = 64  # ranked rows of which estimates are kept
+_SHORTLIST = 64  # the number of best ranked rows whose estimates are kept
 
 
 @runtime_checkable
 class RankingSampler(Protocol):
-    """A sampler that exposes the ranked candidates of a suggestion. See ``samplers.model_based``."""
+    """A sampler that can return the ranking from which a suggestion was chosen. See ``samplers.model_based``."""
 
     def select(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Selection: ...
 
@@ -50,7 +50,7 @@ class EstimatingSampler:
         return bound
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
-        """The sampler's suggestion, with estimates if a model made it."""
+        """The sampler's suggestion, with estimates if a model was used."""
         selection: Selection = self.sampler.select(number, pending, rng)
         suggestion, ranked = selection.suggestion, selection.ranked
         if ranked is None or isinstance(suggestion, Signal):
@@ -77,7 +77,7 @@ class EstimatingSampler:
 
 
 class EstimatingReader(EstimatingSampler):
-    """An ``EstimatingSampler`` for a sampler that also learns from paused trials."""
+    """An EstimatingSampler whose sampler also learns from paused trials."""
 
     traits: ClassVar[Traits] = Traits(reads_reports=True)
 

@@ -26,9 +26,9 @@ class Experiment:
     """Repeats of a search.
 
     Attributes:
-        name: of the experiment.
+        name: the experiment's name.
         task: the name of the task that is searched.
-        metric, mode: of the task.
+        metric, mode: the metric of the task, and its direction.
         plan: how each repeat was run.
         outcomes: the tables of each repeat, by its number.
         folder: where the experiment is kept; None: it is not kept.
@@ -82,7 +82,7 @@ class Experiment:
         """The estimates of models before each step, of the repeats that were run with estimates.
 
         Raises:
-            SpecError: no repeat was.
+            SpecError: no repeat was run with estimates.
         """
         kept = {repeat: o.estimates for repeat, o in self.outcomes.items() if o.estimates is not None}
         if not kept:
@@ -97,14 +97,14 @@ class Experiment:
         return max((float(o.steps["total_s"].iloc[-1]) for o in self.outcomes.values() if len(o.steps)), default=0.0)
 
     def horizons(self) -> list[float]:
-        """The default times at which success rates are computed, in seconds: fractions of ``longest_s``."""
+        """The default horizons in seconds, at which success rates are computed: fractions of ``longest_s``."""
         return [share * self.longest_s for share in _HORIZONS]
 
     def checked(self, horizons_s: Sequence[float]) -> list[float]:
-        """The horizons, none of which may come after the repeats had to end.
+        """The horizons, after checking that none is later than the end of the repeats.
 
         Raises:
-            SpecError: one comes later.
+            SpecError: one is later.
         """
         return self.plan.until.checked(horizons_s, f"repeats of {self.name!r}")
 
@@ -123,7 +123,7 @@ class Experiment:
         }
 
     def text(self, horizons_s: Sequence[float] = ()) -> str:
-        """The summary for people."""
+        """The summary as text."""
         if not len(self):
             return f"{self.name}: no repeat has ended"
         horizons = self.checked(horizons_s) or self.horizons()
@@ -133,14 +133,14 @@ class Experiment:
         return self.text()
 
     def page(self, path: str | PathLike[str]) -> None:
-        """Write all figures as one HTML page that opens anywhere, offline too."""
+        """Write all figures as one self-contained HTML page, which works offline."""
         from raytune_hpo.experiments.comparing import Comparison
 
         Comparison([self]).page(path)
 
 
 def _stacked(frames: Mapping[int, pd.DataFrame], types: Mapping[str, str]) -> pd.DataFrame:
-    """Tables below each other, with the number of the repeat in front."""
+    """The tables concatenated, with the number of the repeat as the first column."""
     import pandas as pd
 
     numbered = [frame.assign(repeat=repeat) for repeat, frame in frames.items()]

@@ -1,6 +1,6 @@
 """Figures of experiments: the progress of repeated searches over time. Pure functions; each experiment has a colour.
 
-One panel for each task, since values of different tasks cannot be compared.
+Each task has its own panel, since results on one task say nothing about another.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _POINTS = 240  # of a line
 _BANDED = 4  # experiments in one panel, up to which their bands can be told apart
 _BESIDE = 3  # experiments whose names fit beside the title
 _NAME_PX, _NAMES_IN_A_ROW = 22, 2  # of those that do not
-_NO_ARM = "random"  # shown for trials that no arm suggested
-_BINS = 24  # of the time, in which the turns of arms are counted
+_NO_ARM = "random"  # the label of trials that no arm suggested
+_BINS = 24  # of the time axis, in which the suggestions of arms are counted
 
 
 def best_with_time(experiments: Sequence[Experiment]) -> Any:
-    """The best value over time: the median of the repeats, and the band between the 10th and 90th percentiles."""
+    """The best value over time: the median repeat, and the band from the 10th to the 90th percentile."""
     titles = (
         "best {metric} so far on {task}: the median, and 80% of repeats",
         "best {metric} so far on {task}: the median",
@@ -42,7 +42,7 @@ def best_with_time(experiments: Sequence[Experiment]) -> Any:
         for experiment in panel.experiments:
             low, middle, high = experiment.summary.best_so_far(panel.times.tolist()).values()
             panel.add(experiment.name, looks[experiment.name], middle, low, high, "%{y:.6g}")
-            # The axis shows where most of the lines are: what came in the first minutes may be far off.
+            # The axis shows the range of most values, since those of the first minutes may be far off.
             times = np.linspace(0.0, experiment.longest_s, _POINTS).tolist()
             values += experiment.summary.best_so_far(times).values()
         goal = Goal(panel.experiments[0].metric, panel.experiments[0].mode)
@@ -58,7 +58,7 @@ def best_with_time(experiments: Sequence[Experiment]) -> Any:
 
 
 def share_with_time(experiments: Sequence[Experiment]) -> Any:
-    """The share of repeats that had reached the goal, over time, with a 95 % interval."""
+    """The share of repeats that have reached the goal, over time, with a 95 % interval."""
     titles = (
         "repeats that reached the goal on {task}, and the 95% interval",
         "repeats that reached the goal on {task}",
@@ -117,7 +117,7 @@ class _TaskPanel:
     """The panel of one task.
 
     Attributes:
-        place: as plotly takes it.
+        place: plotly's row and column.
         times: (n,) seconds at which lines have points.
         unit: seconds of one step on the time axis.
     """
@@ -152,10 +152,10 @@ class _TaskPanel:
 
 
 def _by_task(experiments: Sequence[Experiment], titles: tuple[str, str], draw: Callable[[_TaskPanel], None]) -> Any:
-    """A figure with a panel for each task; tasks of one name with different metrics are two.
+    """A figure with a panel for each task; tasks with the same name and different metrics are different tasks.
 
     Args:
-        titles: of a panel with bands, and of one without.
+        titles: the title of a panel with bands, and of one without.
     """
     groups: dict[tuple[str, str], list[Experiment]] = {}
     for experiment in experiments:

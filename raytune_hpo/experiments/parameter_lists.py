@@ -1,11 +1,11 @@
-"""Spaces from lists of parameters, each of which is a dict, and their configurations made flat again.
+"""Spaces from lists of parameter descriptions, and their configurations flattened again.
 
-A parameter has name, type (float, int, categorical), low, high, log, choices, ordered (choices are a grid of numbers),
-condition {parent: [values]} (active where all of several parents have one of the values). Parents come first.
+A parameter is a dict of name, type (float, int, categorical), low, high, log, choices, ordered (choices are a grid of
+numbers), and condition {parent: [values]} (active if every parent has one of its values). Parents come first.
 
-Two forms say the same. "flat" is one dict whose entries come and go by conditions, as in ConfigSpace and as peers that
-suggest by name see it; "nested" has choices among dicts, as users of this package write it, where a parameter below
-several options of a parent becomes one parameter for each.
+There are two equivalent forms. "flat" is one dict whose entries are active under conditions, as in ConfigSpace and in
+libraries that suggest parameters by name. "nested" has choices among dicts, as users of this package write them; a
+parameter below several options of a parent becomes one parameter for each option.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def space_from_list(parameters: Sequence[ParameterDescription], form: str = "fla
     """The space of a list of parameters, in one of the two forms.
 
     Raises:
-        ValueError: the form is nested, and some parameter has parents that do not lie on one path.
+        ValueError: the form is nested, and the parents of some parameter do not lie on one path.
     """
     return {"flat": _flat, "nested": _nested}[form](parameters)
 
@@ -82,7 +82,7 @@ def _nested(parameters: Sequence[ParameterDescription]) -> Space:
 
 
 def _parent(parameter: ParameterDescription, named: Mapping[str, ParameterDescription]) -> str | None:
-    """The parent under which a parameter stands: the one whose own conditions imply those on the others."""
+    """The parent below which a parameter is nested: the one whose own conditions imply those on the others."""
     condition = parameter.get("condition") or {}
     for parent in condition:
         implied = named[parent].get("condition") or {}

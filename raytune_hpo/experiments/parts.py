@@ -1,4 +1,4 @@
-"""Sampler and scheduler of a plan, completed for a task with its truth and the last step of its trials."""
+"""Sampler and scheduler of a plan, completed with options of the task: its true values, and the last step of its trials."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from raytune_hpo.experiments.tasks import Task
 from raytune_hpo.registry import installed, load, option_names
 from raytune_hpo.schedulers.presets import PRESETS
 
-TRUTH = "truth"  # an option that the task provides, since it is not JSON
+TRUTH = "truth"  # an option that comes from the task, and is not JSON
 _LAST = "max_steps"
 
 
 def sampler_for(wanted: Any, task: Task) -> Any:
-    """The sampler as ``Tuner`` takes it, with the truth of the task if it can use that.
+    """The sampler as ``Tuner`` takes it, with the task's true values if it can use them.
 
     Raises:
-        SpecError: it is unknown, or an object, which an experiment could not record.
+        SpecError: it is unknown, or an object, which an experiment cannot record.
     """
     named = _named("sampler", wanted)
     if task.truth is None or TRUTH not in option_names(load("sampler", named["name"])):
@@ -30,7 +30,7 @@ def scheduler_for(wanted: Any, task: Task) -> Any:
     """The scheduler as ``Tuner`` takes it, with presets expanded; ``max_steps`` defaults to the task's.
 
     Raises:
-        SpecError: it is unknown, or an object, or the task has no steps at which a trial could be stopped.
+        SpecError: it is unknown or an object, or the task has no steps at which a trial could be stopped.
     """
     if wanted is None:
         return None
@@ -43,14 +43,14 @@ def scheduler_for(wanted: Any, task: Task) -> Any:
 
 
 def _named(role: str, wanted: Any) -> dict[str, Any]:
-    """A part as a dict of its name and options; presets of schedulers may stand in the place of names."""
+    """A part as a dict of its name and options; the name of a scheduler may be a preset."""
     presets: Mapping[str, Mapping[str, Any]] = PRESETS if role == "scheduler" else {}
     given = {"name": wanted} if isinstance(wanted, str) else wanted
     if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
         raise SpecError(
             f'an experiment records its {role}: give a name or a dict {{"name": ..., option: ...}}, got {wanted!r}'
         )
-    # Options win over those of a preset, and its name gives way: {"name": "deca", "min_trials": 8} is a tercet.
+    # Given options override those of a preset, whose name is replaced: {"name": "deca", "min_trials": 8} is a tercet.
     preset = presets.get(given["name"], {})
     named = {**preset, **given, "name": preset.get("name", given["name"])}
     if named["name"] not in installed(role):

@@ -1,4 +1,4 @@
-"""The plan of an experiment: a sampler, a scheduler, workers, and when a search ends."""
+"""The plan of an experiment: sampler, scheduler, number of workers, and the end condition of a search."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ NUM_TRIALS = 10_000  # of one search, unless the user says otherwise
 
 @dataclass(frozen=True, kw_only=True)
 class Until:
-    """When a search ends: whichever comes first.
+    """The end conditions of a search, which ends with the first that is met.
 
     Attributes:
-        goal: a value of the metric; None: not by value.
-        time_s: virtual seconds of trials plus CPU seconds of the optimizer; None: no limit.
-        num_trials: how many trials a search may have.
+        goal: a value of the metric to reach, or None.
+        time_s: a limit on the sum of the trials' virtual seconds and the optimizer's CPU seconds, or None.
+        num_trials: the largest number of trials.
     """
 
     goal: float | None = None
@@ -28,7 +28,7 @@ class Until:
 
     @classmethod
     def read(cls, words: Sequence[str]) -> Until:
-        """From ``["goal=0.99", "time=12h", "trials=500"]``.
+        """Parse words such as ``["goal=0.99", "time=12h", "trials=500"]``.
 
         Raises:
             SpecError: a word is not one of these, or its value is not valid.
@@ -50,7 +50,7 @@ class Until:
         return cls(**found)
 
     def checked(self, horizons_s: Sequence[float], whose: str = "searches") -> list[float]:
-        """Check the times at which success rates are computed: none may be later than the time limit of a search.
+        """The horizons, after checking that none is later than the time limit of a search.
 
         Raises:
             SpecError: one is later, when the result of a search is unknown.
@@ -70,8 +70,8 @@ class Plan:
 
     Attributes:
         sampler, scheduler: as ``Tuner`` takes them, in JSON types.
-        num_workers: virtual workers.
-        seed: of the experiment; search number i has a seed derived from it and i.
+        num_workers: the number of virtual workers.
+        seed: the experiment's seed; the seed of search number i is derived from it and i.
     """
 
     sampler: Any = "auto"

@@ -14,9 +14,9 @@ from raytune_hpo.progress.terminal import line_on
 
 
 class ExperimentProgress:
-    """A line that says how many repeats have ended and reached the goal, and how long the others will take.
+    """A line with the number of repeats that have ended and reached the goal, and the time that the others will take.
 
-    A context manager, at whose end the line stays as it is.
+    It is a context manager; at its end, the line stays as it is.
     """
 
     def __init__(self, name: str, num_repeats: int, goal: float | None, mode: str, *, enabled: bool) -> None:
@@ -26,15 +26,15 @@ class ExperimentProgress:
         self._ended = self._reached = 0
 
     def begin(self, before: Iterable[SearchOutcome]) -> None:
-        """Count those of earlier runs."""
+        """Count the repeats of earlier runs."""
         for outcome in before:
             self._count(outcome)
         self._write()
 
     def note(self, outcome: SearchOutcome) -> None:
-        """Count one that has just ended."""
+        """Count a repeat that has just ended."""
         self._count(outcome)
-        self._meter.note(self._ended)  # the pace counts from the first one on, without what it took to begin
+        self._meter.note(self._ended)  # the rate counts from the first repeat on, without the start-up time
         self._write()
 
     def __enter__(self) -> ExperimentProgress:

@@ -1,4 +1,4 @@
-"""Runner of experiments: repeats one after the other in this process or spread over Ray, each kept when it has ended."""
+"""Runner of experiments: repeats run one by one in this process or in parallel on Ray, and each is kept when it ends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WARM_UP_TRIALS = 12  # enough that a model has been fitted
 
 @dataclass(frozen=True, kw_only=True)
 class RepeatedSearch:
-    """The task and settings that all repeats of an experiment share."""
+    """The data that all repeats of an experiment share."""
 
     task: Task
     plan: Plan
@@ -39,7 +39,7 @@ class RepeatedSearch:
 
 @dataclass(frozen=True)
 class PackedSearch:
-    """A pickled search for other processes, each of which unpickles it once: a table of 20,000 rows takes a while."""
+    """A pickled search for other processes. Each unpacks it only once, since a table of 20,000 rows takes a while."""
 
     digest: str
     data: bytes = field(compare=False, repr=False)
@@ -59,22 +59,22 @@ def run_experiment(
 ) -> Experiment:
     """Repeat a search with derived seeds; Ctrl-C ends it, and returns the repeats that have ended.
 
-    The same call goes on where an earlier one was interrupted, and a larger ``num_repeats`` extends it.
+    The same call continues an interrupted experiment, and a larger ``num_repeats`` extends it.
 
     Args:
         task: a task, or the path or name of one, see ``find_task``.
         plan: how each repeat is run.
-        name: of the experiment; by default after the task and the sampler.
+        name: the experiment's name; by default made from the task and the sampler.
         folder: where experiments are kept, each in a folder of its name; None: this one is not kept.
-        estimates: whether to record the model's predictions before each step.
-        runtime: "ray", or "local": one repeat after the other in this process. Both give the same tables, except for the
-            optimizer's own seconds.
-        max_jobs: repeats at the same time on Ray; None: as many as fit.
+        estimates: whether to record the model's estimates before each step.
+        runtime: "ray", or "local": one repeat after the other in this process. Both give the same tables, apart from the
+            seconds that the optimizer took.
+        max_jobs: repeats at the same time on Ray; None: as many as there is room for.
 
     Raises:
-        SpecMismatch: an experiment of the same name has another task or plan, or has kept no estimates so far.
+        SpecMismatch: an experiment of the same name has another task or plan, or was run without estimates.
         SpecError: the plan does not fit the task.
-        NoCompletedTrial: in a whole repeat no trial had a value; the repeats before it are kept.
+        NoCompletedTrial: no trial of a repeat had a value; the repeats before it are kept.
     """
     whole("the number of repeats", num_repeats, least=1)
     if max_jobs is not None:
@@ -85,7 +85,7 @@ def run_experiment(
         raise SpecError(f"the name of an experiment is that of its folder, got {name!r}; give the way there as folder")
     task = task if isinstance(task, Task) else find_task(task)
     plan = Plan() if plan is None else plan
-    # The study of any repeat shows what all of them are: only the seed differs.
+    # Any repeat's study describes all of them, since only the seed differs.
     spec = Tuner(**search_settings(task, plan, 0), runtime="simulated").plan.spec
     name = default_experiment_name(task, plan, spec) if name is None else name
     archive = None if folder is None else Archive(Path(folder) / name)
@@ -107,7 +107,7 @@ def run_experiment(
                 line.note(outcome)
     except NoCompletedTrial:
         if archive is not None:
-            archive.clear()  # what mends the task makes another one of it, which may have the name
+            archive.clear()  # a repaired task is another task, which may then take the name
         raise
     return Experiment(
         name=name,
@@ -122,7 +122,7 @@ def run_experiment(
 
 
 def _require_estimates(name: str, outcomes: Mapping[int, SearchOutcome], estimates: bool) -> None:
-    """Refuse to add estimates to repeats that have ended without."""
+    """Refuse to add estimates to an experiment whose repeats have none."""
     without = [repeat for repeat, outcome in outcomes.items() if outcome.estimates is None]
     if estimates and without:
         raise SpecMismatch(
@@ -132,7 +132,7 @@ def _require_estimates(name: str, outcomes: Mapping[int, SearchOutcome], estimat
 
 
 def default_experiment_name(task: Task, plan: Plan, spec: StudySpec) -> str:
-    """A name after the task, the sampler and the scheduler."""
+    """A name made from the task, the sampler and the scheduler."""
     words = [task.name, spec.sampler.name]
     words += [str(spec.sampler.options[key]) for key in ("strategy", "acquisition") if key in spec.sampler.options]
     if isinstance(plan.scheduler, str):
@@ -143,10 +143,10 @@ def default_experiment_name(task: Task, plan: Plan, spec: StudySpec) -> str:
 
 
 def archive_spec(task: Task, plan: Plan, spec: StudySpec) -> dict[str, Any]:
-    """The spec on which two runs of one experiment must agree, including parts with all their options and versions.
+    """The spec on which all runs of an experiment must agree, including parts with all their options and versions.
 
     Args:
-        spec: of one repeat's study.
+        spec: the spec of one repeat's study.
     """
     options = {option: value for option, value in spec.sampler.options.items() if option != TRUTH}
     parts = {
@@ -231,7 +231,7 @@ def _unpacked(parcel: PackedSearch) -> RepeatedSearch:
 
 
 def _warm_up(search: RepeatedSearch) -> None:
-    """Import everything before the optimizer's seconds are counted, which should not include imports."""
+    """Import everything beforehand, so that imports do not count as the optimizer's time."""
     num_trials = min(_WARM_UP_TRIALS, search.plan.until.num_trials)
     settings = search_settings(search.task, search.plan, 0)
     with start_simulation(**{**settings, "num_trials": num_trials}, num_workers=search.plan.num_workers) as run:

@@ -37,7 +37,7 @@ ESTIMATES = {
 
 
 class SearchOutcome(NamedTuple):
-    """The tables of one repeat: its steps and, if they were asked for, the estimates before them."""
+    """The tables of one repeat: its steps and, on request, the estimates before them."""
 
     steps: pd.DataFrame
     estimates: pd.DataFrame | None = None
@@ -46,18 +46,18 @@ class SearchOutcome(NamedTuple):
 def search(task: Task, plan: Plan, repeat: int) -> pd.DataFrame:
     """Run search number ``repeat`` to its end.
 
-    Times are in seconds. With one worker ``total_s`` is what trials and the optimizer have taken up to a step; with several,
-    when the step was over on the virtual clock, and what the optimizer has taken.
+    Times are in seconds. With one worker, ``total_s`` is the time that trials and the optimizer have taken up to a step;
+    with several, it is the virtual time at which the step ended, plus the time that the optimizer has taken.
 
     Raises:
         SpecError: the plan does not fit the task.
-        NoCompletedTrial: trials ended, and none of them with a value.
+        NoCompletedTrial: no trial ended with a value.
     """
     return outcome_of(task, plan, repeat).steps
 
 
 def outcome_of(task: Task, plan: Plan, repeat: int, *, estimates: bool = False) -> SearchOutcome:
-    """Run a search as ``search`` does, with the model's estimates before each step if they are asked for.
+    """Run a search as ``search`` does, on request with the model's estimates before each step.
 
     Raises:
         SpecError: the plan does not fit the task.
@@ -82,10 +82,10 @@ def outcome_of(task: Task, plan: Plan, repeat: int, *, estimates: bool = False) 
 
 
 def search_settings(task: Task, plan: Plan, repeat: int, *, estimates: bool = False) -> dict[str, Any]:
-    """The study of one search, as keywords of ``Tuner`` and ``simulate``, except the number of workers.
+    """The study of one search, as keywords of ``Tuner`` and ``simulate``; the number of workers is in the plan.
 
     Args:
-        estimates: whether trials include the model's predictions, whose computation counts as the optimizer's time.
+        estimates: whether trials carry the model's estimates, which count as the optimizer's time.
 
     Raises:
         SpecError: the plan does not fit the task.
@@ -109,7 +109,7 @@ def search_settings(task: Task, plan: Plan, repeat: int, *, estimates: bool = Fa
 
 
 def typed(frame: pd.DataFrame, types: Mapping[str, str] = TYPES) -> pd.DataFrame:
-    """The columns with the same types however short the table is, and whether it was made or read; no arm is None."""
+    """The table with its columns in fixed types, even if it is empty or was read from a file; a missing arm is None."""
     for name, type_ in types.items():
         column: Any = frame[name]
         if type_ == "object":
@@ -120,7 +120,7 @@ def typed(frame: pd.DataFrame, types: Mapping[str, str] = TYPES) -> pd.DataFrame
 
 
 def _require_values(ended: Sequence[Trial], task: Task, repeat: int) -> None:
-    """Refuse a search in which no trial has a value, with a reason, which its table would not show."""
+    """Refuse a search without any value, since its table would not show the reason."""
     if not ended or any(t.status is not Status.FAILED and task.metric in t.metrics for t in ended):
         return
     failed = next((trial for trial in ended if trial.error is not None), None)
@@ -137,7 +137,7 @@ def _steps(ended: Sequence[Trial], task: Task, thinking_s: Mapping[int, float]) 
     metrics = [{} if trial.status is Status.FAILED else trial.metrics for trial in ended]
     values = np.array([metric.get(task.metric, np.nan) for metric in metrics], dtype=float)
     is_completed = np.array([trial.status is Status.COMPLETED for trial in ended], dtype=bool)
-    # What a stopped trial had reached is not a result. fmin passes over NaN, and is NaN before the first value.
+    # The last value of a stopped trial is not a result. fmin skips NaN, and is NaN before the first value.
     best = goal.value(np.fmin.accumulate(goal.loss(np.where(is_completed, values, np.nan))))
     keys = [repr(sorted(trial.config.items(), key=str)) for trial in ended]
     first = {key: i for i, key in reversed(list(enumerate(keys)))}
@@ -162,12 +162,12 @@ def _steps(ended: Sequence[Trial], task: Task, thinking_s: Mapping[int, float]) 
 
 
 def _ended_at(trial: Trial) -> float | None:
-    """When a trial finished, or paused if it did not go on after that; None while it runs or waits."""
+    """When a trial finished, or paused if it was not resumed; None while it runs or waits."""
     return trial.stretches[-1].paused_at if trial.status is Status.PAUSED else trial.finished_at
 
 
 def _epochs(trial: Trial, task: Task) -> int:
-    """How many steps it was trained; a trial that reports none was trained to its end."""
+    """The number of steps that it was trained; a trial without reports was trained to its end."""
     if trial.reports:
         return trial.reports[-1].step
     return task.num_steps or 0 if trial.status is Status.COMPLETED else 0

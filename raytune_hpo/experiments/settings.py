@@ -27,14 +27,14 @@ from raytune_hpo.samplers.arms import SIX_ARMS
 from raytune_hpo.samplers.presets import preset
 from raytune_hpo.samplers.strategies import STRATEGIES
 
-FOLDER = "experiments"  # in which experiments are kept unless the user says otherwise
+FOLDER = "experiments"  # the default folder of experiments
 _PORTFOLIO = ("arms", "strategy", "failover", "penalty", "penalty_weight", "n_initial")
-# Three ways to choose a sampler: by name, by a mode of the literature, or as a portfolio of arms.
+# Three ways to name the sampler: directly, as a mode of the literature, or as a portfolio of arms.
 _WAYS = (("sampler",), ("mode", "spec"), _PORTFOLIO)
 _OF_PLAN = ("scheduler", "until", "workers", "seed", "warm_up")
 _OF_RUN = ("repeats", "conf", "metric", "minimise", "name", "out", "horizons", "estimates", "jobs", "serial")
 KEYS = (*(key for way in _WAYS for key in way), *_OF_PLAN, *_OF_RUN)
-# Types of the values that are not checked elsewhere.
+# Types of the values that are checked nowhere else.
 _TYPES: tuple[tuple[tuple[str, ...], type | tuple[type, ...], str], ...] = (
     (("mode", "spec", "metric", "name", "out", "conf"), str, "text"),
     (("minimise", "estimates", "serial"), bool, "true or false"),
@@ -46,15 +46,15 @@ _TYPES: tuple[tuple[tuple[str, ...], type | tuple[type, ...], str], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentSettings:
-    """Everything that one call of ``raytune-hpo experiment`` asks for.
+    """All settings of one call of ``raytune-hpo experiment``.
 
     Attributes:
         task, plan, num_repeats: the experiment.
-        name: of the experiment; None: after the task and the sampler.
-        folder: in which experiments are kept.
-        estimates: whether to record the model's predictions before each step.
+        name: the experiment's name; None: made from the task and the sampler.
+        folder: where experiments are kept.
+        estimates: whether to record the model's estimates before each step.
         runtime: "ray" or "local".
-        max_jobs: repeats at the same time on Ray; None: as many as fit.
+        max_jobs: repeats at the same time on Ray; None: as many as there is room for.
         horizons_s: the times at which success rates are computed; empty: fractions of the time limit.
     """
 
@@ -70,7 +70,7 @@ class ExperimentSettings:
 
     @classmethod
     def read(cls, task: str | Path, given: Mapping[str, Any], file: str | Path | None = None) -> ExperimentSettings:
-        """The settings that were given on the command line, and under them those of a file.
+        """The settings from the command line, which override those of a file.
 
         Raises:
             SpecError: the file, a setting or the task is not valid.
@@ -100,7 +100,8 @@ def read_file(path: str | Path) -> dict[str, Any]:
     """The settings of a YAML or JSON file.
 
     Raises:
-        SpecError: the file is neither, or has an unknown key (gives the nearest one), or a value of a wrong type.
+        SpecError: the file is neither, or has a value of a wrong type or an unknown key, for which the message gives the
+            nearest one.
     """
     import yaml
 
@@ -127,7 +128,7 @@ def read_file(path: str | Path) -> dict[str, Any]:
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Two sets of settings as one, in which those above win; a sampler named there, in whichever way, is the only one."""
+    """Two sets of settings merged, ``above`` taking precedence; a sampler named there in any way replaces the other."""
     named = [way for way in _WAYS if any(key in above for key in way)]
     dropped = {key for way in _WAYS for key in way if named and way not in named}
     return {**{key: value for key, value in below.items() if key not in dropped}, **above}
@@ -150,7 +151,7 @@ def plan_of(settings: Mapping[str, Any]) -> Plan:
 
 
 def horizons_of(horizons: Any) -> list[float]:
-    """The times at which success rates are computed, in seconds, from a list of durations or "1h,6h,12h"; empty for None.
+    """The horizons in seconds, from a list of durations or from "1h,6h,12h"; None gives an empty list.
 
     Raises:
         SpecError: one of them is not a duration.
@@ -187,14 +188,14 @@ def _sampler(settings: Mapping[str, Any]) -> Any:
 
 
 def _num_workers(sampler: Any) -> int:
-    """One worker; but where the strategy keeps one for each arm, these and one that draws at random."""
+    """One worker; if the strategy has a worker for each arm, these and one that draws at random."""
     options = sampler if isinstance(sampler, Mapping) and sampler.get("name") == "portfolio" else {}
     strategy = STRATEGIES.get(options.get("strategy", ""))
     return len(options.get("arms", SIX_ARMS)) + 1 if strategy is not None and strategy.with_random else 1
 
 
 def _until(said: Any) -> Until:
-    """The end of a search, from a mapping, a word like "goal=0.99", or a list of such words."""
+    """The end condition of a search, from a mapping, a word like "goal=0.99", or a list of such words."""
     if not said:
         raise SpecError("when does a search end? give until: goal=0.99, time=12h, trials=500, or several of them")
     if isinstance(said, Mapping):

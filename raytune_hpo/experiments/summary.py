@@ -21,19 +21,19 @@ from raytune_hpo.goals import Goal
 if TYPE_CHECKING:
     import pandas as pd
 
-_BANDS = (0.1, 0.5, 0.9)  # of the best so far
+_BANDS = (0.1, 0.5, 0.9)  # quantiles of the best value so far
 _Z = 1.959964  # of a 95 % interval
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Searches of one plan.
+    """Summary of searches with the same plan.
 
     Attributes:
         searches: their tables, see ``search.search``.
         goal: the value to be reached; None: there is no goal.
         mode: "min" or "max".
-        num_trials: how many trials a search could have; None: no search ended because of that.
+        num_trials: the limit on the trials of a search; None if no search ended because of it.
     """
 
     searches: Sequence[pd.DataFrame]
@@ -43,7 +43,7 @@ class Summary:
 
     @cached_property
     def times_to_goal_s(self) -> Array:
-        """(r,) when each search reached the goal; infinite where it did not."""
+        """The time (r,) at which each search reached the goal; infinite if it did not."""
         times = [time_to_goal_s(frame, self.goal, self.mode) for frame in self.searches]
         return np.array([math.inf if time is None else time for time in times])
 
@@ -56,25 +56,25 @@ class Summary:
         return p, max(0.0, middle - half), min(1.0, middle + half)
 
     def num_cut_short(self, within_s: float) -> int:
-        """How many searches used up their trials before that time, so that their result then is unknown."""
+        """The number of searches that used up their trials before that time, so that their result there is unknown."""
         return sum(
             math.isinf(time) and len(frame) == self.num_trials and float(frame["total_s"].iloc[-1]) < within_s
             for frame, time in zip(self.searches, self.times_to_goal_s.tolist(), strict=True)
         )
 
     def of_independent(self, num: int, within_s: float) -> float:
-        """The rate at which at least one of ``num`` independent searches reaches the goal in time."""
+        """The probability that at least one of ``num`` independent searches reaches the goal in time."""
         return 1 - (1 - self.success_rate(within_s)[0]) ** num
 
     @property
     def mean_time_to_goal_s(self) -> float:
-        """The mean over the searches that reached the goal; NaN if none did."""
+        """The mean time of the searches that reached the goal; NaN if none did."""
         reached = self.times_to_goal_s[np.isfinite(self.times_to_goal_s)]
         return float(reached.mean()) if len(reached) else math.nan
 
     @property
     def median_best(self) -> float:
-        """The median of the best values at the end; NaN where no search has any."""
+        """The median of the final best values; NaN if no search has any."""
         ends = [float(frame["best"].iloc[-1]) for frame in self.searches if len(frame)]
         known = [end for end in ends if math.isfinite(end)]
         return float(np.median(known)) if known else math.nan
@@ -83,7 +83,7 @@ class Summary:
         """The 10th, 50th and 90th percentile (h,) of the best values up to each time; NaN before a trial has ended."""
         rows = []
         for frame in self.searches:
-            # Before the first end position -1 is looked up, where a NaN stands.
+            # Before the first trial ends, position -1 is looked up, which holds NaN.
             best = np.append(frame["best"].to_numpy(float), np.nan)
             rows.append(best[np.searchsorted(frame["total_s"].to_numpy(), times_s, side="right") - 1])
         by_time = np.array(rows).T
@@ -121,7 +121,7 @@ class Summary:
         ]
 
     def turns_of_arms(self) -> Mapping[str, int]:
-        """How many trials each arm has suggested, over all searches."""
+        """The number of trials that each arm suggested, over all searches."""
         arms = [arm for frame in self.searches for arm in frame["arm"].dropna()]
         return {str(arm): arms.count(arm) for arm in dict.fromkeys(arms)}
 
@@ -149,7 +149,7 @@ class Summary:
 
 
 def time_to_goal_s(steps: pd.DataFrame, goal: float | None, mode: str) -> float | None:
-    """The seconds after which a search was as good as the goal; None if it never was, or if there is no goal."""
+    """The seconds until a search reached the goal; None if it never did, or if there is no goal."""
     if goal is None:
         return None
     best = Goal("best", mode)

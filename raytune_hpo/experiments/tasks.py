@@ -1,6 +1,6 @@
-"""Tasks of experiments: a space, and an objective that says how long it takes.
+"""Tasks of experiments: a space, and an objective that reports how long it takes.
 
-They are made of lookup tables, of Python files, and of folders of tasks.
+They come from lookup tables, Python files, and folders of tasks.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Task:
     """A space and an objective on which searches are repeated.
 
     Attributes:
-        objective: the objective, whose reports and result have virtual seconds as ``cost_s``.
-        num_steps: the steps of a whole trial; None: it reports none.
-        truth: the metric of a configuration, if it can be looked up.
-        final: the objective without reports, which is quicker if they are not needed.
-        digest: the digest of the file or table behind the objective.
+        objective: its reports and its result carry virtual seconds as ``cost_s``.
+        num_steps: the number of steps of a whole trial; None: it reports none.
+        truth: a function that looks up the metric of a configuration; None if that is not possible.
+        final: the objective without its reports, which is faster if no one needs them.
+        digest: a digest of the file or table behind the objective.
     """
 
     name: str
@@ -88,11 +88,11 @@ def find_task(
     ("min"), ``num_steps``, ``truth`` and ``final``; see Task.
 
     Args:
-        conf: the ``hp_conf`` file of a table's space.
-        metric, mode: override those of a table or a Python file.
+        conf: the ``hp_conf`` file with the space of a table.
+        metric, mode: replace those of a table or a Python file.
 
     Raises:
-        SpecError: there is no such task, or an argument does not go with it.
+        SpecError: there is no such task, or an argument does not fit it.
         HpoError: the Python file cannot be run.
     """
     file = Path(path)
@@ -107,7 +107,7 @@ def find_task(
     if bench.has_tasks(file.parent):
         folder = file.parent
     else:
-        # A bare name may be a task of the folder that the environment names.
+        # A bare name may be a task in the folder set by the environment variable.
         default = bench.default_folder()
         names = bench.task_names(default) if default is not None else []
         if default is None or file != Path(file.name) or file.name not in names:
@@ -164,13 +164,13 @@ def _table_result(table: LookupTable, config: dict[str, Any]) -> dict[str, float
 
 
 def _bench_curve(folder: Path, name: str, config: dict[str, Any]) -> Iterator[dict[str, float]]:
-    """Every epoch of a task with learning curves; a loss that is not finite fails the trial at its time."""
+    """Report every epoch of a task with learning curves; a loss that is not finite fails the trial at its time."""
     for step, (loss, spent) in enumerate(bench.learning_curve(folder, name, flatten(config)), start=1):
         yield {COST: spent, "loss": loss, "step": step}
 
 
 def _bench_result(folder: Path, name: str, config: dict[str, Any]) -> Iterator[dict[str, float]]:
-    """The last epoch alone; of a curve that breaks off, its last finite point and the one that fails the trial."""
+    """Report only the last epoch; if a curve breaks off, its last finite point and the one that fails the trial."""
     points = list(enumerate(bench.learning_curve(folder, name, flatten(config)), start=1))
     num_finite = len(list(takewhile(lambda point: math.isfinite(point[1][0]), points)))
     for step, (loss, spent) in points[max(num_finite - 1, 0) : num_finite + 1]:
@@ -180,7 +180,7 @@ def _bench_result(folder: Path, name: str, config: dict[str, Any]) -> Iterator[d
 def _bench_evaluation(
     folder: Path, name: str, config: dict[str, Any]
 ) -> Generator[dict[str, float], None, dict[str, float]]:
-    """A task without curves. A trial that fails has taken its time all the same, so the time is reported first."""
+    """Run a task without curves. A failing trial takes time too, so the time is reported first."""
     loss, spent = bench.evaluation(folder, name, flatten(config))
     yield {COST: spent, "step": 0}
     return {COST: spent, "loss": loss}

@@ -6,10 +6,10 @@ ray_tune                                    ``Searcher``: our samplers inside Ra
 lightgbm, xgboost, keras, lightning         ``reporter``: a callback for their training loops that reports each step
 partial_fit                                 ``train``: scikit-learn's estimators step by step
 
-What they stand on:
+Shared by them:
 
-recording                                   ``TrialRecorder``, base of the loggers; ``record``, for studies that are over
-checklist                                   which attempts a record on disk holds already
+recording                                   ``TrialRecorder``, base of the loggers; ``record``, for studies that have ended
+checklist                                   which attempts a record on disk already holds
 reporting                                   ``Reporting``, base of the reporters: which metrics, and how often
 optuna_export, optuna_import                results to an Optuna study, and back
 optuna_distributions                        domains as Optuna's distributions

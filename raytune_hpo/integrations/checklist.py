@@ -1,4 +1,4 @@
-"""Checklist of recorded attempts: a small text file beside a record that cannot itself be queried."""
+"""Checklist of recorded attempts: a small text file next to a record that cannot be queried itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FILE = "raytune_hpo.txt"
 
 
 class Checklist:
-    """The attempts that were recorded to their end, one line each, written when they ended."""
+    """The attempts that were recorded to their end, in a file with one line for each, added when it ended."""
 
     def __init__(self, path: Path, study: str) -> None:
         self._path = path
@@ -32,7 +32,7 @@ class Checklist:
 
 
 def identity(name: str, created_at: float) -> str:
-    """What tells a study from an earlier one of the same name."""
+    """A text that distinguishes a study from an earlier one of the same name."""
     return json.dumps({"study": name, "created_at": created_at})
 
 

@@ -16,9 +16,9 @@ def reporter(metrics: Metrics = None, *, every: int = 1, save: Save | None = Non
 
     Args:
         metrics: which to report: all by default, a list of names such as "val_loss", or {your name: Keras' name}.
-        every: how many epochs lie between two reports.
-        save: ``save(model, folder)`` writes what the trial needs to go on; see ``hpo.report``. A training that goes on
-            counts its epochs from ``fit(initial_epoch=...)``, the ``step`` of its checkpoint.
+        every: the number of epochs from one report to the next.
+        save: ``save(model, folder)`` writes what the trial needs to resume; see ``hpo.report``. A resumed training counts
+            its epochs from ``fit(initial_epoch=...)``, the ``step`` of its checkpoint.
     """
     from keras.callbacks import Callback
 

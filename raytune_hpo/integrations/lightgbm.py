@@ -21,9 +21,9 @@ def reporter(
 
     Args:
         metrics: which to report: all by default, a list of names, or {your name: LightGBM's name}.
-        every: how many rounds lie between two reports.
-        save: ``save(booster, folder)`` writes what the trial needs to go on; see ``hpo.report``.
-        after: the rounds of the model that this training goes on from, the ``step`` of its checkpoint.
+        every: the number of rounds from one report to the next.
+        save: ``save(booster, folder)`` writes what the trial needs to resume; see ``hpo.report``.
+        after: the rounds already trained in the model that this training continues, the ``step`` of its checkpoint.
     """
     reporting = Reporting(metrics, every, save, after)
 

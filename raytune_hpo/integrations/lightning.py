@@ -18,14 +18,14 @@ _PACKAGES = ("lightning.pytorch", "pytorch_lightning")  # the same library under
 def reporter(metrics: Metrics = None, *, every: int = 1, save: Save | None = None) -> Any:
     """A callback for a Trainer that trains in this process, on one device.
 
-    An epoch is reported at its end, with what was logged in training and validation. Where validation does not run in
+    An epoch is reported at its end, with the metrics logged in training and validation. If validation does not run in
     every epoch, epochs without it are not reported.
 
     Args:
         metrics: which to report: all by default, a list of logged names, or {your name: the logged name}.
-        every: how many epochs lie between two reports.
-        save: ``save(trainer, folder)`` writes what the trial needs to go on; see ``hpo.report``. A training that goes on
-            by ``fit(ckpt_path=...)`` counts its epochs from there.
+        every: the number of epochs from one report to the next.
+        save: ``save(trainer, folder)`` writes what the trial needs to resume; see ``hpo.report``. A training resumed with
+            ``fit(ckpt_path=...)`` counts its epochs from there.
     """
     loaded = [name for name in _PACKAGES if name in sys.modules]
     found = [name for name in _PACKAGES if importlib.util.find_spec(name.partition(".")[0]) is not None]

@@ -1,4 +1,4 @@
-"""MLflow: a run for the study, and below it a run for every attempt at a trial; one that paused and goes on has one run."""
+"""MLflow: a run for the study with a child run for every attempt at a trial; a resumed attempt continues its run."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ MAX_TAG_TEXT = 4_000  # characters of a tag or parameter
 MAX_BATCH = 100  # entries of one call of log_batch
 _WORDS = ("study", "created_at", "number", "attempt", "first_attempt", "status")
 _STUDY, _CREATED, _NUMBER, _ATTEMPT, _FIRST, _STATUS = (f"raytune_hpo.{word}" for word in _WORDS)
-# All others were ended from outside: KILLED.
+# Trials with any other status were ended from outside: KILLED.
 _STATUSES = {Status.COMPLETED: "FINISHED", Status.PAUSED: "FINISHED", Status.FAILED: "FAILED"}
 
 
 class Logger(TrialRecorder):
-    """Logger for MLflow: parameters, metrics by step, statuses and errors, and the best so far on the study's own run.
+    """Logger for MLflow: parameters, metrics by step, statuses and errors, and the best trial so far in the study's run.
 
-    ``mlflow-skinny`` is enough. Runs are made through a separate client: your own active run is not touched.
+    ``mlflow-skinny`` is enough. Runs are created through a separate client, so your own active run is not affected.
 
     Args:
         experiment: name of the experiment; by default MLFLOW_EXPERIMENT_NAME, or "raytune_hpo".
-        tracking_uri: where to record; by default what MLflow itself would use.
+        tracking_uri: where to record; by default the one that MLflow itself would use.
         tags: tags of the study's run.
     """
 
@@ -93,7 +93,7 @@ class Logger(TrialRecorder):
         if trial.status is not Status.PAUSED:
             del self._runs[self.run_key(trial)]
         began = trial.started_at or 0.0
-        # Later than the last report, to the millisecond: of equal times MLflow takes the larger value for the newer.
+        # A millisecond after the last report, since for equal times MLflow takes the larger value as the newer one.
         at = max(trial.finished_at or began, trial.reports[-1].at + 0.001 if trial.reports else began)
         step, metrics = result_of(trial)
         tags = {_STATUS: trial.status.value, "raytune_hpo.worker": trial.worker or ""}
@@ -119,7 +119,7 @@ class Logger(TrialRecorder):
     # -------------------------------------------------------------------------------------------- MLflow's side
 
     def _find_attempts(self) -> set[AttemptKey]:
-        """The attempts that are recorded up to their ends. Runs that are open or have paused are continued."""
+        """The attempts that are recorded to their end. Runs that are open or paused are continued."""
         held = set()
         for run in self._search("mlflow.parentRunId", self._parent):
             tags, is_open = run.data.tags, run.info.status == "RUNNING"
@@ -153,7 +153,7 @@ class Logger(TrialRecorder):
         metrics: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Everything in as few calls as MLflow allows; metrics that are not numbers become tags."""
+        """Log everything in as few calls as MLflow allows; metrics that are not numbers become tags."""
         from mlflow.entities import Metric, Param, RunTag
 
         given = metrics or {}

@@ -1,4 +1,4 @@
-"""Optuna: studies exported for optuna-dashboard, and Optuna's studies imported to be continued here."""
+"""Optuna: export of studies, for instance for optuna-dashboard, and import of Optuna's studies to continue them here."""
 
 from __future__ import annotations
 

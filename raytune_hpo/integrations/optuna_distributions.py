@@ -1,4 +1,4 @@
-"""Domains as Optuna's distributions, and values as those distributions take them."""
+"""Conversion of domains to Optuna's distributions, and of values to the form that those expect."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class OptunaParameter:
     """A parameter in Optuna's terms: its distribution; calling it converts a value.
 
     Args:
-        seen: values that the parameter has had. Optuna has no unbounded domains: an unbounded one is cut off beyond
-            nearly all of its values, and beyond those that it has had.
+        seen: values that the parameter has had. Optuna has no unbounded domains, so an unbounded one gets bounds that
+            contain nearly all of its distribution and all values seen.
     """
 
     def __init__(self, domain: Domain, seen: Sequence[Any] = ()) -> None:
@@ -34,7 +34,7 @@ class OptunaParameter:
 
 
 def choices_for(options: Sequence[Any]) -> list[Any]:
-    """Options as Optuna stores them: as scalars where all differ by ``==`` (1 and True do not), otherwise as text."""
+    """Options as Optuna stores them: as scalars if all differ by ``==`` (1 and True do not), otherwise as text."""
     if all(map(is_scalar, options)) and all(
         left != right for index, left in enumerate(options) for right in options[:index]
     ):
@@ -54,7 +54,7 @@ def _numeric_distribution(domain: Domain, seen: Sequence[Any]) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         stepped = FloatDistribution(lo, hi, log=is_log, step=step)
-    # By Optuna's arithmetic the last value may be off the grid, and be left out.
+    # By Optuna's arithmetic the last value may be off the grid and so be left out.
     return stepped if stepped.high == hi else FloatDistribution(lo, hi, log=is_log)
 
 

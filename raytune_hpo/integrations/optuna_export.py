@@ -18,11 +18,11 @@ from raytune_hpo.trial import Trial
 
 OWN = "raytune_hpo:"  # prefix of user attributes that are not metrics
 _STATES = {
-    Status.WAITING: "RUNNING",  # it has parameters, which Optuna's waiting trials need not have
+    Status.WAITING: "RUNNING",  # not WAITING, whose trials in Optuna need not have parameters
     Status.RUNNING: "RUNNING",
     Status.COMPLETED: "COMPLETE",
     Status.PRUNED: "PRUNED",
-    Status.PAUSED: "PRUNED",  # Optuna's samplers learn from pruned trials' last reports, not from running trials
+    Status.PAUSED: "PRUNED",  # Optuna's samplers learn from the last report of pruned trials, and nothing from running ones
     Status.FAILED: "FAIL",
 }
 
@@ -116,7 +116,9 @@ class _TrialConverter:
         )
 
     def _values(self, trial: Trial) -> list[float] | None:
-        """A trial that was cut short has its last report as its value, as in Optuna; with several goals none."""
+        """A trial's values. A pruned or paused trial has its last report as its value, as in Optuna; none with several
+        goals.
+        """
         is_cut_short = trial.status in (Status.PRUNED, Status.PAUSED)
         has_values = trial.status is Status.COMPLETED or (is_cut_short and len(self._goals) == 1)
         if not has_values or any(metric not in trial.metrics for metric in self._goals):

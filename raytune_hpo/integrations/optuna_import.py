@@ -1,4 +1,4 @@
-"""Import from Optuna: its trials become facts of a study, which can be shown and continued here."""
+"""Import from Optuna: its trials become facts of a study, which can then be inspected and continued here."""
 
 from __future__ import annotations
 
@@ -49,28 +49,28 @@ def from_optuna(
     name: str | None = None,
     storage: Any = None,
 ) -> Results:
-    """Results with the trials of an Optuna study, under the same numbers where all of them can be taken over.
+    """Results with the trials of an Optuna study, under the same numbers if all of them can be imported.
 
-    Given a storage, the study is kept there, and a Tuner with the same name, space, metric, sampler and storage continues
+    With a storage, the study is stored there, and a Tuner with the same name, space, metric, sampler and storage continues
     it; trials that were running are then run again, and trials that were enqueued come next. Trials that lack some of
-    their parameters are left out. Trials that break a constraint have failed here.
+    their parameters are left out. Trials that break a constraint count as failed.
 
     Args:
         space: by default the space of the trials' distributions; a range that changed is widened to hold them all. A
-            parameter that only some trials have becomes a choice, None where it is absent; "/" in names becomes ".".
+            parameter that only some trials have becomes a choice with the option None; "/" in names becomes ".".
         config: makes a configuration of ``space`` from a trial's flat parameters; by default they are the configuration.
-        metric: what to call the values; by default what the study calls them, or "value".
-        sampler, scheduler: those with which the study is continued, as for Tuner.
+        metric: the names of the values; by default the study's own metric names, or "value".
+        sampler, scheduler: those that continue the study, as for Tuner.
         name: by default the study's own.
-        storage: as for Tuner, on this machine; with None the study is kept nowhere.
+        storage: as for Tuner, on this machine; with None the study is not stored.
 
     Raises:
         SpaceError: a trial is not in the space.
         StudyExists: the storage already has a study of that name.
 
     Warns:
-        UserWarning: user attributes are lists or dicts, which metrics cannot be, or points in the queue have no
-            configuration in the space; they are left out.
+        UserWarning: user attributes that are lists or dicts, which metrics cannot be, and enqueued points that are not
+            in the space are left out.
     """
     trials = study.get_trials(deepcopy=False)
     found = _space_of(trials) if space is None else Space.of(space)
@@ -141,7 +141,7 @@ def _merged(distributions: Sequence[Any]) -> Any:
 
 
 def _dotted(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters under names that are allowed here: "." in place of "/"."""
+    """Parameters under names that are allowed here, with "." in place of "/"."""
     dotted = {name.replace("/", "."): value for name, value in params.items()}
     if len(dotted) < len(params):
         raise SpaceError(
@@ -166,7 +166,7 @@ def _facts(spec: StudySpec, trials: Sequence[Any], config: Callable[[dict[str, A
     begun = [trial for trial in trials if trial.datetime_start is not None]
     pairs = [(trial, made) for trial in begun if (made := _config_of(spec.space, trial, config)) is not None]
     # Trials are numbered here in the order in which they are handed out, but in Optuna a trial may start after one with
-    # a higher number. So each is said to be handed out no later than all those that follow it.
+    # a higher number. So each gets a start time no later than those of all that follow it.
     starts = [trial.datetime_start.timestamp() for trial, _ in pairs]
     handed_out = list(accumulate(reversed(starts), min))[::-1]
     histories = [
@@ -185,7 +185,7 @@ def _facts(spec: StudySpec, trials: Sequence[Any], config: Callable[[dict[str, A
 def _queue(
     spec: StudySpec, trials: Sequence[Any], config: Callable[[dict[str, Any]], Any], at: float
 ) -> Iterator[Enqueued]:
-    """What was enqueued in Optuna and not begun."""
+    """The facts of trials that were enqueued in Optuna and had not begun."""
     waiting = [trial for trial in trials if trial.state.name == "WAITING"]
     made = [_config_of(spec.space, trial, config) for trial in waiting]
     if unfit := [trial.number for trial, point in zip(waiting, made, strict=True) if point is None]:
@@ -200,7 +200,7 @@ def _queue(
 
 
 def _config_of(space: Space, trial: Any, config: Callable[[dict[str, Any]], Any]) -> Any:
-    """A trial's configuration; None where it has not ended, or failed, and has none in the space."""
+    """A trial's configuration; None if it is not in the space and the trial failed or has not ended."""
     try:
         return space.complete(config({**trial.system_attrs.get("fixed_params", {}), **trial.params}))
     except (SpaceError, LookupError) as error:
@@ -256,7 +256,7 @@ def _outcome(spec: StudySpec, number: int, trial: Any, at: float) -> Fact:
 
 
 def _broken_constraints(trial: Any) -> list[str]:
-    """The constraints that a trial does not satisfy: those of ``set_constraint``, and of ``constraints_func`` by place."""
+    """The constraints that a trial breaks: those of ``set_constraint``, and those of ``constraints_func`` by position."""
     prefix, attributes = "constraints:", trial.system_attrs
     listed = {str(place): value for place, value in enumerate(attributes.get("constraints") or ())}
     named = {key.removeprefix(prefix): value for key, value in attributes.items() if key.startswith(prefix)}

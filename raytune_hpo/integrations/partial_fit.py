@@ -1,4 +1,4 @@
-"""scikit-learn: training in steps with a report after each, so that a hopeless trial can be stopped."""
+"""scikit-learn: training in steps with a report after each, so that a scheduler can stop the trial early."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def train(
 ) -> dict[str, float]:
     """Train an estimator in steps, report its score on the validation data after each, and return the last one.
 
-    With ``partial_fit`` a step is one pass over the data. Otherwise ``warm_start`` is used: in each step an ensemble grows
-    by the number of members it was made with (``n_estimators``; ``max_iter`` of histogram gradient boosting), and other
-    estimators train on for their own ``max_iter``. The estimator itself is trained, so it can be used afterwards.
+    With ``partial_fit`` a step is one pass over the data. Otherwise ``warm_start`` is used: each step adds the initial
+    number of members to an ensemble (``n_estimators``; ``max_iter`` of histogram gradient boosting), or trains another
+    estimator for ``max_iter`` more iterations. The estimator is trained in place, so it can be used afterwards.
 
     Args:
         validation: X and y to score on.
         scoring: a scorer or its name; by default the estimator's own ``score``.
-        metric: the name under which the score is reported and returned; it is to be maximised.
+        metric: the name under which the score is reported and returned; higher is better.
         batch_size: rows passed to one call of ``partial_fit``; by default all.
         seed: seed of the order of rows, which changes from pass to pass.
-        every: how many steps lie between two reports.
+        every: the number of steps from one report to the next.
 
     Raises:
-        TrialStopped: the scheduler stops the trial; let it pass.
+        TrialStopped: the scheduler stops the trial; do not catch it.
         SpecError: the estimator cannot be trained in steps.
     """
     if scoring is None:
@@ -89,7 +89,7 @@ def _at(data: Any, rows: slice) -> Any:
 
 
 def _growth(estimator: Any, X: Any, y: Any) -> Callable[[int], None]:
-    """Steps of ``warm_start``: each ``fit`` goes on from the last one."""
+    """Steps of ``warm_start``: each ``fit`` continues the last one."""
     from sklearn.exceptions import ConvergenceWarning
 
     params = estimator.get_params()

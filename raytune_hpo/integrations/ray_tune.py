@@ -31,7 +31,7 @@ VERSION = 1  # of the file that ``save`` writes
 
 
 def __getattr__(name: str) -> Any:
-    """Makes ``Searcher`` when it is first asked for, since its base class comes with Ray."""
+    """Create ``Searcher`` when it is first accessed, since its base class comes with Ray."""
     if name != "Searcher":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return _searcher_class()
@@ -45,14 +45,14 @@ def _searcher_class() -> type:
 
 
 class Conversation:
-    """A study that is asked and told by the ids of Ray Tune's trials. Its journal is a list of facts.
+    """A study with an ask and tell interface by the ids of Ray Tune's trials; its history is a list of facts.
 
     Args:
         points: configurations to suggest first.
-        facts: those of a study with the same settings, which is continued; empty: a new study.
+        facts: the facts of a study with the same settings, which is continued; without any, a new study begins.
 
     Raises:
-        SpecMismatch: facts of other settings.
+        SpecMismatch: the facts belong to other settings.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Conversation:
         self._clock = WallClock()
         self._core = OptimizerCore(self._spec, plan.sampler)
         self._facts: list[Fact] = []
-        self._numbers: dict[str, int] = {}  # by Ray Tune's id, of the trials under way
+        self._numbers: dict[str, int] = {}  # of the running trials, by Ray Tune's id
         for fact in facts or [StudyCreated(spec=self._spec.to_json(), at=self._clock.now())]:
             self._core.apply(fact)
             self._facts.append(fact)
@@ -81,7 +81,7 @@ class Conversation:
             self._facts += self._core.open(self._clock.now(), self._spec)
 
     def suggest(self, trial_id: str) -> Mapping[str, Any] | None:
-        """A configuration for a trial; None if there is none until another trial has ended, or if ``is_over``."""
+        """A trial's configuration; None if another trial must end first, or if ``is_over``."""
         if self._points and trial_id not in self._numbers:
             self._enqueue(self._points.pop(0))
         lease = self._step(AskTrials(worker=trial_id, at=self._clock.now()))
@@ -93,13 +93,13 @@ class Conversation:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing will be suggested any more, as at the end of a grid."""
+        """Whether there are no more suggestions, as at the end of a grid."""
         return self._core.ledger.stopped is not None
 
     def tell(self, trial_id: str, metrics: Mapping[str, Any] | None, error: str | None = None) -> None:
-        """Record how a trial ended; one that was never suggested, or has been told before, is ignored.
+        """Record how a trial ended; a trial that was never suggested or was told before is ignored.
 
-        Without a finite value of each goal it has failed.
+        A trial without a finite value of each goal has failed.
         """
         number = self._numbers.pop(trial_id, None)
         if number is None:
@@ -117,7 +117,7 @@ class Conversation:
         """Learn from a trial that was run elsewhere.
 
         Raises:
-            SpaceError: it is not in the space.
+            SpaceError: the configuration is not in the space.
         """
         self._enqueue(config)
         elsewhere = f"elsewhere-{len(self._facts)}"
@@ -134,11 +134,11 @@ class Conversation:
 
     @classmethod
     def load(cls, path: Path, space: Any, settings: Mapping[str, Any]) -> Conversation:
-        """The conversation that was saved, of the same settings.
+        """The conversation that was saved with the same settings.
 
         Raises:
-            SpecMismatch: other settings; names the difference.
-            HpoError: another version's file.
+            SpecMismatch: it has other settings; the message names the difference.
+            HpoError: the file is of another version.
         """
         state = json.loads(path.read_text(encoding="utf-8"))
         if state["version"] != VERSION:
@@ -172,7 +172,7 @@ class _Searching:
     """Our samplers as a search algorithm for Ray Tune. ConcurrencyLimiter and Repeater may wrap it.
 
     Args:
-        space: a space of ours or of ``ray.tune``, nested and conditional at will; by default Ray Tune's ``param_space``.
+        space: a space of this package or of ``ray.tune``, nested or conditional; by default Ray Tune's ``param_space``.
         sampler: as for Tuner.
         metric, mode: as for Tuner; required with a ``space``, otherwise taken from ``TuneConfig``. Nested results are
             named by their path, such as "eval/loss".
@@ -194,14 +194,14 @@ class _Searching:
         self._metric, self._mode = metric, mode
         self._space, self._sampler, self._seed, self._points = space, sampler, seed, points_to_evaluate
         self._conversation: Conversation | None = None
-        self._saved: Path | None = None  # what to go on from, once the space is known
+        self._saved: Path | None = None  # the file to continue from once the space is known
         if space is not None:
             self._begin()
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: Mapping[str, Any], **spec: Any
     ) -> bool:
-        """Take over Ray Tune's own settings; False where the Searcher already has a space."""
+        """Adopt Ray Tune's own settings; False if the Searcher already has a space."""
         if self._space is not None:
             return False
         self._metric, self._mode = metric or self._metric or DEFAULT_METRIC, mode or self._mode

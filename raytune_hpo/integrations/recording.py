@@ -1,4 +1,4 @@
-"""Base of the loggers: facts are folded into attempts that begin, report and end, and each is recorded once."""
+"""Base class of the loggers: facts are folded into attempts that begin, report and end, and each is recorded once."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from raytune_hpo.facts import (
 from raytune_hpo.spec import StudySpec, stored_spec
 from raytune_hpo.trial import Report, Trial, evolve, unpacked
 
-_OF_NO_ATTEMPT = (Printed, Saved, Released)  # facts that loggers do not get; checkpoints are not copied
+_OF_NO_ATTEMPT = (Printed, Saved, Released)  # facts not passed to loggers; checkpoints stay where they are
 
 
 class AttemptKey(NamedTuple):
-    """Names one attempt at a trial. One that came back unfinished is kept beside the next, not overwritten."""
+    """The key of one attempt at a trial. An attempt that came back unfinished is kept, not overwritten by the next."""
 
     number: int
     attempt: int
@@ -46,10 +46,10 @@ def attempt_key(trial: Trial) -> AttemptKey:
 
 
 class TrialRecorder(ABC):
-    """Base class of loggers: a Recorder that records each attempt in order, and only what its record lacks.
+    """Base class of loggers: a Recorder that receives each attempt in order, unless its record already holds it.
 
-    It follows one study at a time. Recording must be idempotent: after a crash, an attempt that is not recorded up to its
-    end is recorded again from its beginning.
+    It follows one study at a time. Recording must be repeatable: after a crash, an attempt whose end is not in the record
+    is passed again from its beginning.
 
     Attributes:
         best: the best completed trial so far, by the first metric.
@@ -64,7 +64,7 @@ class TrialRecorder(ABC):
     def _forget(self) -> None:
         self._spec: StudySpec | None = None
         self._open: dict[int, Trial] = {}  # by number, the trials that have not finished
-        self._begun: dict[int, int] = {}  # by number, the attempt with which the newest stretch of training began
+        self._begun: dict[int, int] = {}  # by number, the attempt with which the current run began
         self._held: Collection[AttemptKey] = ()
         self._stop: StudyStopped | None = None
         self.best = None
@@ -88,7 +88,7 @@ class TrialRecorder(ABC):
             self._follow(fact)
 
     def close(self) -> None:
-        if self._stop is not None:  # only now is it certain that no other session follows
+        if self._stop is not None:  # not earlier, since another session might have followed
             self.end_study(self._stop)
         self.release()
 
@@ -100,17 +100,17 @@ class TrialRecorder(ABC):
         return self._spec
 
     def run_key(self, trial: Trial) -> AttemptKey:
-        """Names the run that an attempt belongs to: where it goes on from a pause, that of the attempt that has paused."""
+        """The key of the run that an attempt belongs to; an attempt resumed after a pause shares the paused one's run."""
         return AttemptKey(trial.number, self._begun[trial.number])
 
     @abstractmethod
     def begin_study(self, spec: StudySpec, created_at: float) -> Collection[AttemptKey]:
-        """Begin the record, or find it again.
+        """Begin the record, or find an existing one.
 
         Returns the attempts that it already holds up to their end.
 
         Args:
-            created_at: tells studies of the same name apart.
+            created_at: the study's creation time, which distinguishes studies of the same name.
         """
 
     @abstractmethod
@@ -123,7 +123,7 @@ class TrialRecorder(ABC):
 
     @abstractmethod
     def end(self, trial: Trial) -> None:
-        """The attempt has finished, or its trial is paused or waits for the next one."""
+        """The attempt has ended: its trial has finished, is paused, or waits for the next attempt."""
 
     @abstractmethod
     def end_study(self, stop: StudyStopped) -> None:
@@ -136,7 +136,7 @@ class TrialRecorder(ABC):
     # -------------------------------------------------------------------------------------------- the fold
 
     def _follow(self, fact: Any) -> None:
-        """Take a trial's fact into the fold, and pass it on to the logger unless the record holds that attempt."""
+        """Apply a trial's fact to the fold, and pass it to the logger unless the record holds that attempt."""
         before = self._open.get(fact.number)
         trial = evolve(before, unpacked(fact, self.spec.space), self.spec.goals, self.spec.constraints)
         self._open[trial.number] = trial
@@ -158,12 +158,12 @@ class TrialRecorder(ABC):
 
 
 def _goes_on(before: Trial, trial: Trial) -> bool:
-    """Whether an attempt takes up a trial where it has paused."""
+    """Whether an attempt resumes a paused trial."""
     return before.status is Status.PAUSED and trial.from_step is not None and trial.from_step == before.last_step
 
 
 def record(name: str, recorder: Recorder, storage: Any = None) -> None:
-    """Complete a logger's record of a stored study, or make one after the fact.
+    """Complete a logger's record of a stored study, or create one afterwards.
 
     Args:
         storage: as for Tuner.
@@ -182,7 +182,7 @@ def record(name: str, recorder: Recorder, storage: Any = None) -> None:
 
 
 def require(module: str, package: str) -> None:
-    """Check at once, without importing it, that a package is there, instead of failing in the middle of a study.
+    """Check early, without importing it, that a package is installed, instead of failing in the middle of a study.
 
     Raises:
         ModuleNotFoundError: it is missing; the message says what to install.
@@ -215,7 +215,7 @@ def result_of(trial: Trial) -> tuple[int, dict[str, Any]]:
 
 
 def parameters_of(spec: StudySpec, trial: Trial, width: int = 500) -> dict[str, Any]:
-    """The active parameters by column name; values other than numbers and text are written out."""
+    """The active parameters by column name; values other than numbers and text become text."""
     return {
         name: value if isinstance(value, (bool, int, float, str)) else cut(repr(value), width)
         for name, value in spec.space.flatten(trial.config).items()

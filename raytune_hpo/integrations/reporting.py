@@ -11,7 +11,7 @@ from raytune_hpo.errors import ObjectiveError
 from raytune_hpo.options import whole
 from raytune_hpo.runtime.trial_run import report
 
-# None: all, by the library's names; names: only these; {ours: theirs}: only these, by names of our own.
+# None: all, by the library's names; names: only these; {your name: the library's name}: only these, renamed.
 Metrics: TypeAlias = str | Sequence[str] | Mapping[str, str] | None
 # Writes what is being trained into an empty folder: ``save(model, folder)``.
 Save: TypeAlias = Callable[[Any, Path], object]
@@ -23,8 +23,8 @@ class Reporting:
     Args:
         metrics: which to report, see ``Metrics``.
         every: only steps that are multiples of it are reported.
-        save: offered with each report, as ``hpo.report(save=...)`` is.
-        after: the steps that were trained before the library began to count.
+        save: passed with each report, like ``hpo.report(save=...)``.
+        after: the number of steps that were trained before the library began to count.
     """
 
     def __init__(self, metrics: Metrics, every: int = 1, save: Save | None = None, after: int = 0) -> None:
@@ -37,13 +37,13 @@ class Reporting:
         """Report a step.
 
         Args:
-            step: as the library counts, from 1.
-            values: all metrics that it gives.
-            model: what ``save`` is called with.
+            step: the step as the library counts it, from 1.
+            values: all metrics that the library provides.
+            model: the first argument for ``save``.
 
         Raises:
             TrialStopped: the scheduler stops the trial.
-            ObjectiveError: the library lacks a metric that was asked for, or gives no metrics at all.
+            ObjectiveError: the library does not provide a requested metric, or no metrics at all.
         """
         step += self._after
         if step % self._every != 0:

@@ -21,7 +21,7 @@ from raytune_hpo.integrations.recording import (
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Report, Trial
 
-MAX_LAG_S = 1.0  # how far files may lag behind, in the study's own time
+MAX_LAG_S = 1.0  # how long facts may stay unwritten, in the study's time
 
 
 class Logger(TrialRecorder):
@@ -63,7 +63,7 @@ class Logger(TrialRecorder):
         self._checklist.add(key)
 
     def end_study(self, stop: StudyStopped) -> None:
-        """Nothing to do: TensorBoard knows only the folders of trials."""
+        """Do nothing: TensorBoard knows only the folders of trials."""
 
     def release(self) -> None:
         for file in self._files.values():
@@ -72,7 +72,7 @@ class Logger(TrialRecorder):
 
 
 class _EventFile:
-    """TensorBoard's event file of one attempt. A file that was cut off by a crash is written anew."""
+    """TensorBoard's event file of one attempt. A file that was cut off by a crash is rewritten."""
 
     def __init__(self, folder: Path, at: float) -> None:
         from tensorboardX import RecordWriter

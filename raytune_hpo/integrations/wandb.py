@@ -1,4 +1,4 @@
-"""Weights & Biases: a run for every attempt at a trial, grouped by study; one that paused and goes on has one run."""
+"""Weights & Biases: a run for every attempt at a trial, grouped by study; a resumed attempt continues its run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Logger(TrialRecorder):
 
     Args:
         project: name of the project; by default WANDB_PROJECT, or "raytune_hpo".
-        mode: "online", or "offline", which writes below ``dir`` what ``wandb sync`` uploads later; by default WANDB_MODE.
+        mode: "online", or "offline", which writes below ``dir`` for a later ``wandb sync``; by default WANDB_MODE.
         dir: folder in which runs are kept; by default WANDB_DIR, or the current folder.
         settings: more keywords for ``wandb.init``, such as ``entity`` or ``tags``.
     """
@@ -69,7 +69,7 @@ class Logger(TrialRecorder):
                 "config": parameters_of(self.spec, trial),
                 "dir": str(self._dir),
                 "resume": "allow",
-                "reinit": "create_new",  # other runs of this process, the user's own included, go on
+                "reinit": "create_new",  # other runs of this process, including the user's own, stay active
                 "settings": wandb.Settings(silent=True, console="off", x_disable_stats=True),
                 **self._settings,
             }
@@ -90,7 +90,7 @@ class Logger(TrialRecorder):
         self._checklist.add(attempt_key(trial))
 
     def end_study(self, stop: StudyStopped) -> None:
-        """Nothing to do: a group of runs is never closed."""
+        """Do nothing: a group of runs is never closed."""
 
     def release(self) -> None:
         for run in self._runs.values():

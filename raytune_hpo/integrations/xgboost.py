@@ -18,9 +18,9 @@ def reporter(metrics: Metrics = None, *, every: int = 1, save: Save | None = Non
 
     Args:
         metrics: which to report: all by default, a list of names, or {your name: XGBoost's name}.
-        every: how many rounds lie between two reports.
-        save: ``save(booster, folder)`` writes what the trial needs to go on; see ``hpo.report``.
-        after: the rounds of the model that this training goes on from, the ``step`` of its checkpoint.
+        every: the number of rounds from one report to the next.
+        save: ``save(booster, folder)`` writes what the trial needs to resume; see ``hpo.report``.
+        after: the rounds already trained in the model that this training continues, the ``step`` of its checkpoint.
     """
     from xgboost.callback import TrainingCallback
 
@@ -35,6 +35,6 @@ def reporter(metrics: Metrics = None, *, every: int = 1, save: Save | None = Non
             }
             means = {name: value[0] if isinstance(value, tuple) else value for name, value in newest.items()}
             reporting(epoch + 1, means, model)
-            return False  # go on
+            return False  # continue training
 
     return Reporter()

@@ -98,7 +98,7 @@ def _check_signature(algorithm: str, name: str, function: Any, arguments: tuple[
         raise SpecError(f"{algorithm} needs a function {wanted}, its {name} is a {type(function).__name__}")
     try:
         signature = inspect.signature(function)
-    except ValueError:  # a builtin without a signature
+    except ValueError:  # a built-in function whose signature is not available
         return
     try:
         signature.bind(*arguments)

@@ -1,4 +1,4 @@
-"""Result of tuning an algorithm: the configurations by error, and the times of the serial and the parallel pass."""
+"""Result of tuning an algorithm: the best configurations, and how long the search took serially and in parallel."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Leg:
         seconds: running time of the study, from its start (which includes starting workers) to its end.
         start_s: the part of it that had passed when the first configuration was handed out: what starting workers costs.
         num_workers: how many workers tried configurations.
-        is_whole: False where it was interrupted, so that its seconds mean nothing.
+        is_whole: False if the pass was interrupted, so that its seconds mean nothing.
     """
 
     results: Results
@@ -49,7 +49,7 @@ class SpeedComparison:
 
     Attributes:
         name: name of the algorithm.
-        serial, parallel: the two passes; None where one was not asked for, or an interrupt came before it.
+        serial, parallel: the two passes; None for a pass that was not requested, or that an interrupt prevented.
     """
 
     name: str
@@ -58,7 +58,7 @@ class SpeedComparison:
 
     @property
     def results(self) -> Results:
-        """The parallel pass's study, or the serial one's where that is the only one."""
+        """The parallel pass's study, or the serial one's if that is the only one."""
         leg = self.parallel or self.serial
         assert leg is not None, "a comparison has at least one leg"
         return leg.results

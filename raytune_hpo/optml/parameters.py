@@ -77,7 +77,7 @@ class Parameters:
 
 
 class _Line(NamedTuple):
-    """A line that is not blank, and where it stands."""
+    """A line that is not blank, with its number."""
 
     where: str
     text: str
@@ -87,7 +87,7 @@ class _Line(NamedTuple):
 
 
 def parse(text: str, source: str = "parameters") -> Parameters:
-    """Parse a text of hyperparameters; ``source`` is what messages call it.
+    """Parse a text of hyperparameters; ``source`` names it in messages.
 
     Raises:
         SpecError: a line breaks a rule; the message names the line.

@@ -30,7 +30,7 @@ _RANGE_SAMPLER = "sobol"  # needs no results to go on, so both passes try the sa
 
 @dataclass(frozen=True, kw_only=True)
 class _StudyPlan:
-    """What both passes share.
+    """The settings of both passes.
 
     Attributes:
         settings: keywords of Tuner for both passes.
@@ -45,7 +45,7 @@ class _StudyPlan:
 
     def tuner(self, way: str, data: Any, callbacks: Sequence[Callback] = ()) -> Tuner:
         """The study of one pass, not started."""
-        # generate_data may depend on this machine, so it is not sent to the workers.
+        # generate_data may need files of this machine, so it is not sent to the workers.
         travels = replace(self.algorithm, generate_data=_already_generated)
         objective: Any = cluster.with_parameters(error_of, algorithm=travels, data=data)
         if way == "serial":

@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 class Plots:
-    """What ``results.plot`` offers; each returns a plotly figure, which a notebook shows by itself.
+    """The figures of ``results.plot``; each method returns a plotly figure, which a notebook shows by itself.
 
-    A ``metric`` is by default the first goal, and may be any that trials reported. ``parameters`` are by default the most
-    important ones. Of very many trials, the best and an even selection of the others are drawn, and the figure says so;
-    computed values use all of them.
+    A ``metric`` is the first goal by default, and may be any metric that trials reported. ``parameters`` are by default
+    the most important ones. If there are very many trials, the best and an even selection of the others are drawn, and the
+    figure says so; computed values always use all trials.
 
     Raises:
         HpoError: plotly is not installed; ``pip install "raytune_hpo[plots]"``.
-        SpecError: there is no such metric, parameter or method; names the nearest.
+        SpecError: there is no such metric, parameter or method; the message names the nearest.
     """
 
     def __init__(self, results: Results) -> None:
@@ -28,7 +28,7 @@ class Plots:
     def history(self) -> Any:
         """Every trial's value by its number, and the best so far; one panel per metric.
 
-        Where a portfolio suggested the trials, the completed ones have the colours of its arms.
+        If a portfolio suggested the trials, the completed ones have the colours of its arms.
         """
         from raytune_hpo.plots.history import history_plot
 
@@ -47,13 +47,13 @@ class Plots:
         return best_so_far_plot(self._results, against)
 
     def curves(self, metric: str | None = None) -> Any:
-        """Learning curves: the metric by step; pruned ones end in a mark."""
+        """Learning curves: the values reported step by step; those of pruned trials end in a mark."""
         from raytune_hpo.plots.curves import curves_plot
 
         return curves_plot(self._results, metric)
 
     def parallel_coordinates(self, metric: str | None = None, *, parameters: Sequence[str] | None = None) -> Any:
-        """Every trial a line through its parameters to its value; better ones stand out."""
+        """Parallel coordinates: every trial is a line through its parameters to its value; better ones stand out."""
         from raytune_hpo.plots.parallel_coordinates import parallel_coordinates_plot
         from raytune_hpo.plots.view import view
 
@@ -67,14 +67,14 @@ class Plots:
         return slice_plot(view(self._results, metric), parameters)
 
     def contour(self, metric: str | None = None, *, parameters: Sequence[str] | None = None) -> Any:
-        """The expected value over each pair of the parameters, by default of the three that matter most."""
+        """The expected value over each pair of parameters, by default of the three most important."""
         from raytune_hpo.plots.contour import contour_plot
         from raytune_hpo.plots.view import view
 
         return contour_plot(view(self._results, metric), parameters)
 
     def rank(self, metric: str | None = None, *, parameters: Sequence[str] | None = None) -> Any:
-        """The trials on each pair of the parameters, by default of the four that matter most; better ones stand out."""
+        """The trials in the plane of each pair of parameters, by default of the four most important, coloured by rank."""
         from raytune_hpo.plots.rank import rank_plot
         from raytune_hpo.plots.view import view
 
@@ -84,7 +84,7 @@ class Plots:
         """How much each parameter matters, by ``"ped_anova"`` or ``"fanova"``; see ``results.importances``.
 
         Args:
-            pairs: how many pairs of parameters are shown as well: those that explain most beyond each alone.
+            pairs: how many pairs of parameters are shown as well: those with the largest interactions.
         """
         from raytune_hpo.plots.importances import importances_plot
         from raytune_hpo.plots.view import view
@@ -94,7 +94,7 @@ class Plots:
     def lineage(self, number: int | None = None) -> Any:
         """The segments of a population by member and step, and the schedule of each parameter below.
 
-        A segment that copied another member's begins at that one. What led to a trial, by default the best, stands out.
+        A segment that copied another member's begins at that one. The lineage of a trial, by default the best, stands out.
         """
         from raytune_hpo.plots.lineage import lineage_plot
 
@@ -107,13 +107,13 @@ class Plots:
         return timeline_plot(self._results)
 
     def duration(self) -> Any:
-        """How long trials took."""
+        """The durations of trials, as a histogram and by trial number."""
         from raytune_hpo.plots.duration import duration_plot
 
         return duration_plot(self._results)
 
     def distribution(self, metric: str | None = None) -> Any:
-        """Which share of the completed trials is at least this good, in all and in each half of the study."""
+        """The share of completed trials that are at least this good, overall and in each half of the study."""
         from raytune_hpo.plots.distribution import distribution_plot
         from raytune_hpo.plots.view import view
 
@@ -126,25 +126,25 @@ class Plots:
         return pareto_plot(self._results)
 
     def pareto_3d(self, metrics: Sequence[str] | None = None) -> Any:
-        """The same for three metrics at once, by default the first three: a figure to turn."""
+        """Three metrics against each other, by default the first three, and the front: a rotatable figure."""
         from raytune_hpo.plots.pareto_3d import pareto_3d_plot
 
         return pareto_3d_plot(self._results, metrics)
 
     def hypervolume(self, reference: Mapping[str, float] | Sequence[float] | None = None) -> Any:
-        """The hypervolume dominated by the front after each trial; ``reference`` as for ``results.hypervolume``."""
+        """The hypervolume of the front after each trial; ``reference`` as for ``results.hypervolume``."""
         from raytune_hpo.plots.hypervolume import hypervolume_plot
 
         return hypervolume_plot(self._results, reference)
 
     def metrics(self) -> Any:
-        """Every completed trial a line through its metrics; those of the front stand out."""
+        """Parallel coordinates of metrics: every completed trial is a line; those of the front stand out."""
         from raytune_hpo.plots.metric_coordinates import metric_coordinates_plot
 
         return metric_coordinates_plot(self._results)
 
     def page(self, path: str | PathLike[str], *, refresh_s: float | None = None) -> None:
-        """Write all figures that apply to this study as one self-contained HTML page, which also works offline.
+        """Write all figures that are informative for this study as one self-contained HTML page, which works offline.
 
         Args:
             refresh_s: seconds after which an open page reloads itself, for a study that still runs.

@@ -1,4 +1,4 @@
-"""The figure of a portfolio's arms: how many trials each suggested, and which of them were the best so far."""
+"""The figure of a portfolio's arms: the number of trials that each suggested, and its improvements of the best value."""
 
 from __future__ import annotations
 

@@ -57,13 +57,13 @@ def best_so_far_plot(results: Results, against: str = "trials") -> Any:
 
 
 def _is_early(corners: Floats) -> bool:
-    """Whether nearly all that a study found came right at its beginning, where a linear axis shows one upright line."""
+    """Whether nearly all improvements came at the very beginning, which a linear axis would show as one vertical line."""
     found = corners[:-1]  # the last one is where the line ends
     return len(found) >= _MANY and float(np.mean(found <= _EARLY * corners[-1])) >= _NEARLY_ALL
 
 
 def _line(series: MetricSeries, against: str) -> tuple[Floats, Floats]:
-    """Where the best value changed, and where the line ends; what the best value was there."""
+    """The places at which the best value changed and the line ends, and the best values there."""
     if against == "time":
         x, lowest = series.lowest_over_time()
     else:

@@ -1,4 +1,4 @@
-"""The contours figure: the expected value where two parameters are known, averaged over all others."""
+"""The contour figure: the expected value as a function of two parameters, averaged over all others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLUMNS = 3
 
 
 def contour_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
-    """One panel per pair of the parameters, by default of three that matter, by a forest; better values stand out."""
+    """One panel per pair of parameters, by default of the three most important, fitted by a random forest."""
     pairs = view.pairs(parameters, 3)
     if not pairs or not len(view.valued):
         return style.nothing(why_nothing(view))
@@ -30,7 +30,7 @@ def contour_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
     surfaces = surfaces_over(tried, [(tried.index(x), tried.index(y)) for x, y in pairs], view.losses, rng)
     cols = min(_COLUMNS, len(pairs))
     known = ["too few trials have both" if s is None else f"{s.num_trials:,} trials" for s in surfaces]
-    # Above its panel: beside it, a long name would stand on the panel to the left.
+    # Above its panel, since a long name beside it would overlap the panel to the left.
     titles = [f"{style.short_name(y.name, 24)} ({num})" for (_, y), num in zip(pairs, known, strict=True)]
     figure = style.panels(titles, height=420, cols=cols, between=style.WIDE, beside=0.4)
     for panel, (pair, found) in enumerate(zip(pairs, surfaces, strict=True)):
@@ -71,7 +71,7 @@ def _trials(
 
 
 def _range(parameter: TriedParameter, found: Surface | None) -> dict[str, Any]:
-    """An axis that ends where the field does."""
+    """An axis that ends where the coloured cells do."""
     if found is None:
         return {}
     if parameter.labels:

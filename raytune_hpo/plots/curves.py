@@ -1,4 +1,4 @@
-"""The figure of learning curves: what trials reported, step by step."""
+"""The figure of learning curves: the values that trials reported, step by step."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _BEST = 30  # of many curves, the best ones are always drawn
 def curves_plot(results: Results, metric: str | None = None) -> Any:
     """All learning curves of one metric; the best in colour, pruned and failed ones muted and ending in a mark.
 
-    Where a trial has paused, there is a mark as well.
+    Pauses are marked as well.
 
-    Of more than 300 curves the 30 best and an even choice of the others are drawn.
+    Of more than 300 curves, the 30 best and an even selection of the others are drawn.
 
     Raises:
         SpecError: the study has no such metric.
@@ -54,7 +54,7 @@ def curves_plot(results: Results, metric: str | None = None) -> Any:
 
 
 def _traces(results: Results, drawn: Sequence[Curve], goal: Goal) -> list[Any]:
-    """Few traces, each of many curves with gaps between them: a trace per curve makes a browser slow."""
+    """A few traces, each of many curves with gaps between them, since one trace per curve makes a browser slow."""
     best = ranked(results.arrays, 1)
     top = [curve for curve in drawn if best and curve.trial.number == best[0].number]
     rest = [curve for curve in drawn if curve not in top]

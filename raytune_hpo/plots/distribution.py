@@ -1,4 +1,4 @@
-"""The figure of the empirical distribution: which share of trials is at least this good."""
+"""The figure of the empirical distribution: the share of trials that are at least this good."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LINES = {
 
 
 def distribution_plot(view: View) -> Any:
-    """The completed trials, and those of each half of the study: the further apart, the more was learnt."""
+    """The distributions of all completed trials and of each half of the study; the gap between the halves shows learning."""
     losses = np.where(view.completed, view.losses, np.nan)
     if not np.isfinite(losses).any():
         return style.nothing("no trial has completed yet")

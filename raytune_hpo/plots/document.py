@@ -44,7 +44,7 @@ def document(title: str, body: str, *, note: str = "", refresh_s: float | None =
 
 @cache
 def _plotly_js() -> str:
-    """plotly.js, deflated, in base64: a third of its size; browsers inflate it with what they have."""
+    """plotly.js, deflated, in base64: a third of its size; browsers inflate it without a library."""
     return base64.b64encode(gzip.compress(style.plotly("offline").get_plotlyjs().encode(), mtime=0)).decode()
 
 
@@ -71,7 +71,7 @@ def figure_section(section: Section) -> str:
 
 
 def _is_wide(figure: dict[str, Any]) -> bool:
-    """Whether a figure needs some width to be read: axes or panels beside each other, or titles of panels that are long."""
+    """Whether a figure is unreadable on a narrow screen: it has axes or panels side by side, or long panel titles."""
     if any(trace["type"] == "parcoords" for trace in figure["data"]):
         return True
     titles = figure["layout"].get("annotations", ())
@@ -103,7 +103,7 @@ def anchor(title: str, metric: int | None = None) -> str:
 
 
 class Cell(NamedTuple):
-    """A table cell with a sort key other than its text."""
+    """A cell that is sorted by another value than it shows."""
 
     text: str
     value: float
@@ -117,12 +117,12 @@ def page_table(
     anchors: str = "",
     has_filter: bool = False,
 ) -> str:
-    """A table of a page, which scrolls where it is wider; a click on a name sorts it.
+    """A table of a page, which scrolls if it is too wide; a click on a column's name sorts it.
 
     Args:
         right: which columns are aligned to the right.
-        anchors: how the ids of rows begin, to which points of figures lead; they end with the first cell.
-        has_filter: whether there is a field for words that rows must have.
+        anchors: the prefix of the rows' ids, to which points of figures link; the first cell completes the id.
+        has_filter: whether there is a field to filter rows by words.
     """
     ids = [f' id="{anchors}-{row[0]}"' if anchors else "" for row in rows]
     body = "".join(_row("td", row, right, id_) for row, id_ in zip(rows, ids, strict=True))
@@ -132,7 +132,7 @@ def page_table(
 
 
 def is_empty(cell: Any) -> bool:
-    """Whether there is nothing in a cell; arrays compare value by value."""
+    """Whether a cell is empty; a plain comparison fails for arrays, which compare value by value."""
     return isinstance(cell, str) and not cell
 
 

@@ -21,7 +21,7 @@ _STACKED = [(Status(status), row) for status, row in STATUSES.items() if row.at_
 
 
 def duration_plot(results: Results) -> Any:
-    """How many trials took how long, by status; and below the duration of each by its number."""
+    """A histogram of durations by status and, below it, the duration of each trial by number."""
     seconds = results.arrays.of(durations_of)
     known = np.flatnonzero(~np.isnan(seconds))
     if not len(known):

@@ -24,7 +24,7 @@ _MOST_AT_FOOT = 200
 
 
 def history_plot(results: Results) -> Any:
-    """One panel per metric: completed trials, pruned, paused and running ones at their last report, failed at the foot."""
+    """One panel per metric: completed trials; pruned, paused and running ones at their last report; failed ones below."""
     figure = style.panels([f"{goal.metric} by trial" for goal in results.goals])
     for panel, goal in enumerate(results.goals):
         _panel(figure, panel, results, MetricSeries(goal, results.arrays))
@@ -68,7 +68,7 @@ def _panel(figure: Any, panel: int, results: Results, series: MetricSeries) -> N
 
 
 def _drawn(series: MetricSeries, most: int) -> Positions:
-    """Positions of the trials that are drawn: completed ones before the others, the best and an even choice of all."""
+    """Positions of the trials to draw: completed ones before the others, the best and an even selection of the rest."""
     completed = series.completed[series.valued]
     ordered = np.concatenate([series.valued[completed], series.valued[~completed]])
     return ordered[best_and_others(series.losses[ordered], most)]
@@ -91,7 +91,7 @@ def _best_line(series: MetricSeries) -> Any:
 
 
 def _add_failed(figure: Any, panel: int, failed: Sequence[Trial]) -> None:
-    """Failed trials have no value: they stand at the foot of the panel."""
+    """Draw failed trials, which have no value, at the foot of the panel."""
     if not failed:
         return
     kept, row = evenly_chosen(failed, _MOST_AT_FOOT), STATUSES[Status.FAILED]

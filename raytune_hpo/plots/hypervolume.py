@@ -1,4 +1,4 @@
-"""The hypervolume figure: the hypervolume that the front dominates after each trial."""
+"""The figure of the hypervolume of the front after each trial."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def hypervolume_plot(results: Results, reference: Mapping[str, float] | Sequence[float] | None = None) -> Any:
-    """One step line; each corner is a trial that joined the front.
+    """One line; each corner is a trial that entered the front.
 
     Args:
         reference: see ``Results.hypervolume``.
 
     Raises:
-        SpecError: the reference names no goal, or has another length.
+        SpecError: the reference names something that is not a goal, or has another length.
     """
     point = reference_point(results.trials, results.goals, reference)
     growth = attained_hypervolume(results.trials, point)

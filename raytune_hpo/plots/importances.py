@@ -1,4 +1,4 @@
-"""The importances figure: which parameters matter."""
+"""The figure of importances: how much each parameter matters."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _ASKED = {
 
 
 def importances_plot(view: View, method: str = "ped_anova", pairs: int = 0) -> Any:
-    """One panel for the parameters of all trials, and one for those of each branch, computed from its trials alone.
+    """One panel for the parameters of all trials, and one for those of each branch, judged among its trials only.
 
     Args:
-        pairs: how many pairs of parameters are shown as well: those that explain most beyond each alone.
+        pairs: how many pairs of parameters are shown as well: those with the largest interactions.
 
     Raises:
         SpecError: there is no such method.

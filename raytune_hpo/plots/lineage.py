@@ -1,4 +1,4 @@
-"""The lineage figure of a population: which segment went on from which, and the resulting schedule of settings."""
+"""The figure of a population: which segment continued which, and the resulting schedule of settings."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _schedule(results: Results, parameter: TriedParameter, numbers: Sequence[int
         values = parameter.numbers[list(chosen)]
         begins = [_begin(results, results[number]) for number in chosen]
         ends = [results[number].last_step for number in chosen]
-        gap = [] if label == "lineage" else [None]  # one schedule, or many pieces
+        gap = [] if label == "lineage" else [None]  # the lineage is one line, the segments are many
         traces.append(
             style.plotly().Scatter(
                 x=[step for begin, end in zip(begins, ends, strict=True) for step in (begin, end, *gap)],

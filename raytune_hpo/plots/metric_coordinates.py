@@ -1,4 +1,4 @@
-"""The parallel-coordinates figure of metrics: every completed trial is a line through its metrics."""
+"""The parallel coordinates of metrics: every completed trial is a line through its metrics."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def metric_coordinates_plot(results: Results) -> Any:
 
 
 def _dimension(goal: Goal, trials: list[Trial]) -> dict[str, Any]:
-    """The axis of one metric, its better end up; what is far worse than most stands at the lower end."""
+    """The axis of one metric, its better end up; outliers on the worse side are drawn at the lower end."""
     losses = np.nan_to_num(MetricSeries(goal, trials).losses)
     values = goal.value(np.minimum(losses, usual_range(losses)[1]))
     low, high = float(values.min()), float(values.max())

@@ -1,4 +1,4 @@
-"""The page of a study: one HTML file that opens anywhere, with plotly.js in it once."""
+"""The report page of a study: one self-contained HTML file, which includes plotly.js once."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_page(results: Results, path: str | PathLike[str], *, refresh_s: float 
 
 
 def page_text(results: Results, shown: Sequence[Section], refresh_s: float | None = None) -> str:
-    """The page as text; everything that came from a user is escaped."""
+    """The page as text; all text from the user is escaped."""
     links = contents([*(section.title for section in shown), "Trials"]) if shown else ""
     best = _front(results) if len(results.goals) > 1 and results.best_trials else _best(results)
     body = (
@@ -55,7 +55,7 @@ def page_text(results: Results, shown: Sequence[Section], refresh_s: float | Non
 
 
 def _choice(results: Results, shown: Sequence[Section]) -> str:
-    """Buttons that say which of several metrics the figures are about."""
+    """Buttons that select one of several metrics for the figures."""
     if not any(section.metric for section in shown) or len(results.goals) < 2:
         return ""
     buttons = "".join(
@@ -107,7 +107,7 @@ def _best(results: Results) -> str:
 
 
 def _front(results: Results) -> str:
-    """The Pareto front as a table: its ends, its knee, and points between."""
+    """The Pareto front as a table: its ends, its knee, and points in between."""
     front, goals = results.best_trials, results.goals
     points = front_points(front, goals, _MAX_FRONT)
     parameters = summary.differing([point.trial.config for point in points], _MAX_COLUMNS)

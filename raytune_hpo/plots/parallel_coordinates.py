@@ -61,7 +61,7 @@ def parallel_coordinates_plot(view: View, parameters: Sequence[str] | None = Non
 
 
 def _dimension(parameter: TriedParameter, rows: Positions, width: int) -> dict[str, Any]:
-    """An axis: decades of a logarithmic parameter, places of options, and a place below for where it is not active."""
+    """The axis of a parameter: in decades if logarithmic, by position for options, with room below for inactive trials."""
     values = np.log10(parameter.numbers[rows]) if parameter.is_log else parameter.numbers[rows]
     known = values[~np.isnan(values)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
@@ -83,7 +83,7 @@ def _dimension(parameter: TriedParameter, rows: Positions, width: int) -> dict[s
 
 
 def _ticks(parameter: TriedParameter, low: float, high: float, width: int) -> tuple[list[float], list[str]]:
-    """Where an axis from low to high has ticks, and what they say; in decades where the parameter is logarithmic."""
+    """The positions and labels of ticks on an axis from low to high, in decades if the parameter is logarithmic."""
     if parameter.labels:
         step = -(-len(parameter.labels) // _MAX_LABELS)
         places = range(0, len(parameter.labels), step)
@@ -103,7 +103,7 @@ def _ticks(parameter: TriedParameter, low: float, high: float, width: int) -> tu
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
-    """About five round numbers from one to the other, or the number itself where they are the same."""
+    """About five round numbers from low to high, or the number itself if they are equal."""
     if not high > low:
         return [low]
     rough = (high - low) / _TICKS
@@ -117,7 +117,7 @@ def _short(value: float) -> str:
 
 
 def _metric(view: View, rows: Positions) -> dict[str, Any]:
-    """The last axis: the metric in its own units; what is far worse than most stands at the end."""
+    """The last axis: the metric in its own units; outliers on the worse side are drawn at its end."""
     losses = view.losses[rows]
     values = view.goal.value(np.minimum(losses, usual_range(losses)[1]))
     low, high = float(values.min()), float(values.max())

@@ -83,7 +83,7 @@ def _draw_thresholds(figure: Any, x: Goal, y: Goal, values: tuple[Floats, Floats
 
 
 def _notes(results: Results, num: tuple[int, int, int]) -> str:
-    """What is not drawn: some of many trials, and those that failed, which stand nowhere."""
+    """A note on trials that are not drawn: some of many, and failed ones, which have no values."""
     of_front, drawn, others = num
     notes = [f"the whole front of {of_front:,} trials, and {drawn:,} of {others:,} others"] if drawn < others else []
     if failed := results.num_by_status[Status.FAILED.value]:
@@ -92,7 +92,7 @@ def _notes(results: Results, num: tuple[int, int, int]) -> str:
 
 
 def _stairs(x: Floats, y: Floats, *, rises_last: bool) -> Any:
-    """The edge of what the front dominates."""
+    """The edge of the region that the front dominates."""
     order = np.argsort(x)
     return style.plotly().Scatter(
         x=x[order],
@@ -100,6 +100,6 @@ def _stairs(x: Floats, y: Floats, *, rises_last: bool) -> Any:
         mode="lines",
         showlegend=False,
         hoverinfo="skip",
-        # The corner lies on the worse side: a point between two of the front is as bad as both allow.
+        # The corner lies on the worse side, since the edge bounds what the front dominates.
         line={"color": style.ORANGE, "width": 1.5, "shape": "hv" if rises_last else "vh"},
     )

@@ -14,7 +14,7 @@ _COLUMNS = 3
 
 
 def rank_plot(view: View, parameters: Sequence[str] | None = None) -> Any:
-    """One panel per pair of the parameters, by default of six pairs that matter; better trials stand out."""
+    """One panel per pair of parameters, by default of the six most important pairs; better trials stand out."""
     pairs = view.pairs(parameters, 6)
     if not pairs or not len(view.valued):
         return style.nothing(why_nothing(view))

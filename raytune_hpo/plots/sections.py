@@ -1,4 +1,4 @@
-"""Sections of a page: the figures that apply to a study, each with a sentence on how to read it."""
+"""Sections of a page: the figures that are informative for a study, each with a sentence on how to read it."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from raytune_hpo.results import Results
 
 _MAX_METRICS = 4  # that have figures of their own
-_FEW = 3  # trials that most figures need
-_TURNS = 10  # of a second arm: before, `auto` has as good as one
+_FEW = 3  # trials below which most figures say nothing
+_TURNS = 10  # suggestions of a second arm; with fewer, `auto` has practically one arm
 _CURVES = "What trials reported step by step, and where they were stopped or set aside."
-_ENOUGH = 8  # trials with a value that figures of parameters need
+_ENOUGH = 8  # trials with a value that the figures of parameters need
 
 
 @dataclass(frozen=True, kw_only=True)

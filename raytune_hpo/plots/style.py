@@ -83,10 +83,10 @@ def panels(
     """An empty figure with panels below each other, or in ``cols`` columns.
 
     Args:
-        height: of a row with what is around it, in pixels.
-        between: pixels between rows: for ticks, a title of the next row, and titles of axes if there are any.
-        beside: what part of the width lies between columns.
-        more: for plotly's make_subplots.
+        height: the height of a row with its surroundings, in pixels.
+        between: pixels between rows: for ticks, the title of the next row, and titles of axes if there are any.
+        beside: the share of the width between columns.
+        more: further arguments of plotly's make_subplots.
     """
     rows = -(-len(titles) // cols)
     gap = beside / cols
@@ -123,7 +123,7 @@ def retitle(figure: Any, panel: int, title: str) -> None:
 
 
 def nothing(why: str) -> Any:
-    """A figure without data, whose title says why there are none."""
+    """A figure without data, whose title gives the reason."""
     figure = panels([why], height=200)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
@@ -136,12 +136,12 @@ def place(panel: int, cols: int) -> dict[str, int]:
 
 
 def note_on_trials(shown: int, total: int) -> str:
-    """What a title says about trials that were left out; empty if all are drawn."""
+    """The note in a title about trials that were left out; empty if all are drawn."""
     return "" if shown >= total else f" ({shown:,} of {total:,} trials: the best, and others from all over the study)"
 
 
 def note_on_parameters(shown: int, total: int) -> str:
-    """What a title says about parameters that were left out; empty if all are drawn."""
+    """The note in a title about parameters that were left out; empty if all are drawn."""
     return "" if shown >= total else f" ({shown} of {total} parameters)"
 
 
@@ -158,7 +158,7 @@ def caption(figure: Any, text: str) -> None:
 
 
 def metric_axis(goal: Goal, shown: AxisRange | None) -> dict[str, Any]:
-    """An axis for a metric, over the range that a figure shows of it; plotly's own choice where that is None."""
+    """An axis for a metric over the given range; None leaves the range to plotly."""
     title = {"title": {"text": html.escape(cut(goal.metric, 40))}}
     if shown is None:
         return title
@@ -181,7 +181,7 @@ def value_axis(values: np.ndarray, goal: Goal, *, is_log: bool = False) -> dict[
 
 
 def log_ticks(low: float, high: float) -> dict[str, Any]:
-    """A log axis: labels at powers of ten, 0.1 and 0.01, and at 2 and 5 times one only where there are few of them."""
+    """A log axis: labels at powers of ten, 0.1 and 0.01, and at 2 and 5 times one only if there are few of them."""
     powers = floor(log10(high) + 1e-9) - ceil(log10(low) - 1e-9) + 1
     decades = log10(high / low)
     ticks: dict[str, Any] = {"nticks": 5}
@@ -194,7 +194,7 @@ def log_ticks(low: float, high: float) -> dict[str, Any]:
 
 
 def parameter_axis(parameter: TriedParameter, *, title: bool = True, is_upright: bool = False) -> dict[str, Any]:
-    """An axis for a parameter: logarithmic where its domain is, with names where it is a choice."""
+    """An axis for a parameter: logarithmic if its domain is, with names if it is a choice."""
     named = {"title": {"text": html.escape(short_name(parameter.name, 36))}} if title else {}
     if parameter.labels:
         # Labels lie flat and are cut to their share of the panel: turned ones run into what is below. Hovers have all of it.
@@ -216,10 +216,10 @@ def parameter_axis(parameter: TriedParameter, *, title: bool = True, is_upright:
 
 
 def jittered(parameter: TriedParameter, rows: Any, *, is_upright: bool = False) -> np.ndarray:
-    """Where trials are drawn: at their values, or jittered around the place of an option so that none hides another.
+    """The coordinates of trials: their values, or jittered around the place of an option so that none hides another.
 
     Args:
-        is_upright: along the other axis: two choices against each other then fill squares and not diagonals.
+        is_upright: jitter for the vertical axis, so that two choices against each other fill squares, not diagonals.
     """
     values: np.ndarray = parameter.numbers[rows]
     if not parameter.labels:
@@ -229,17 +229,17 @@ def jittered(parameter: TriedParameter, rows: Any, *, is_upright: bool = False) 
 
 
 def count_axis(most: float) -> dict[str, Any]:
-    """An axis of counts: ticks at whole numbers where there are few."""
+    """An axis of counts, with ticks at whole numbers if there are few."""
     return {"dtick": 1} if most <= 12 else {}
 
 
 def time_axis(longest_s: float) -> tuple[float, str]:
-    """The unit in which times up to this one are drawn: how many seconds it has, and its name."""
+    """The unit for times up to this one: its length in seconds, and its name."""
     return next(((size, name) for size, name in _UNITS if longest_s >= 2 * size), _UNITS[-1])
 
 
 def short_name(name: str, width: int) -> str:
-    """A name cut at its beginning: it is by their ends that nested names differ."""
+    """A name shortened at its beginning, since nested names differ in their ends."""
     return name if len(name) <= width else "..." + name[3 - width :]
 
 
@@ -247,7 +247,7 @@ def short_name(name: str, width: int) -> str:
 
 
 def most_of_a_panel(num_panels: int) -> int:
-    """How many points are drawn in each panel: ``MOST`` together, but not too few in any."""
+    """The number of points drawn in each panel: together at most MOST, but enough in each."""
     return max(_FEWEST, MOST // num_panels)
 
 
@@ -257,8 +257,8 @@ def dots(
     """A trace of trials as points, with their hover texts.
 
     Args:
-        among: how many points the figure has in all; many are drawn small.
-        more: for plotly's Scatter.
+        among: the number of points in the whole figure; many are drawn small.
+        more: further arguments of plotly's Scatter.
     """
     brief = max(among, len(trials)) > _SMALL
     marker = {"size": 5 if brief else 7, **more.pop("marker", {})}
@@ -288,12 +288,12 @@ def arm_marks(arms: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def arm_name(arm: str) -> str:
-    """An arm as it stands in a legend."""
+    """The text of an arm in a legend."""
     return html.escape(cut(arm, 24))
 
 
 def foot(figure: Any, panel: int, cols: int, trace: Any) -> None:
-    """Add a trace to the foot of a panel: trials without a value, on an axis of their own from 0 to 1."""
+    """Add a trace to the foot of a panel, for trials without a value, on a separate axis from 0 to 1."""
     number = "" if panel == 0 else str(panel + 1)
     own = {"overlaying": f"y{number}", "range": [0, 1], "visible": False, "fixedrange": True}
     figure.update_layout({f"yaxis{100 + panel}": own})
@@ -302,7 +302,7 @@ def foot(figure: Any, panel: int, cols: int, trace: Any) -> None:
 
 
 def name_once(figure: Any) -> Any:
-    """The figure with one entry in the legend for all traces of a name."""
+    """The figure with one legend entry for all traces of the same name."""
     seen: set[str] = set()
     for trace in figure.data:
         if trace.legendgroup is not None:
@@ -312,7 +312,7 @@ def name_once(figure: Any) -> Any:
 
 
 def hover(trial: Trial, goals: Sequence[Goal], *, brief: bool = False) -> str:
-    """The hover text of a trial; everything from a user is escaped."""
+    """The hover text of a trial; all text from the user is escaped."""
     head = f"<b>trial {trial.number}</b> {STATUSES[trial.status].word}" + (
         f", by {arm_name(trial.arm)}" if trial.arm else ""
     )

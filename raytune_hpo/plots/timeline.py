@@ -1,4 +1,4 @@
-"""The timeline figure: which worker was busy when."""
+"""The timeline figure: when each worker was busy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LANE = 22  # pixels
 
 
 def timeline_plot(results: Results) -> Any:
-    """How many workers were busy, and below one row per worker with its trials, or with its share of busy time."""
+    """The number of busy workers and, below it, one row per worker with its trials or its share of busy time."""
     found = timeline_of(results.arrays)
     if not found.trials:
         return style.nothing("no trial has been handed out yet")
@@ -65,7 +65,7 @@ def _busy(found: Timeline, unit: float) -> Any:
 
 
 def _bars(found: Timeline, unit: float) -> list[Any]:
-    """A bar for each time that a trial was on a worker, in the colour of its status, at least a hair wide to be seen."""
+    """A bar for each time that a trial was on a worker, in the colour of its status, wide enough to be visible."""
     hair = (found.span[1] - found.span[0]) / 1_500
     traces = []
     for status in Status:

@@ -1,4 +1,4 @@
-"""The view of a study for figures of parameters: one metric, and the tried values of each parameter."""
+"""The view of a study shared by figures of parameters: one metric, and the tried values of each parameter."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PAIRED = 16  # parameters whose pairs are considered
 
 @dataclass(frozen=True, eq=False)
 class View(MetricSeries):
-    """One metric of a study, and the tried values of each parameter.
+    """One metric of a study, and the values of each parameter that its trials tried.
 
     Attributes:
         goal: the metric; one that is not among the study's goals is drawn as if it were minimised.
@@ -48,12 +48,12 @@ class View(MetricSeries):
 
     @cached_property
     def failed(self) -> Positions:
-        """Positions of the failed trials, or of an even choice of them where they are many."""
+        """Positions of the failed trials, or of an even selection if there are many."""
         failed = self.arrays.which(Status.FAILED)
         return failed[evenly_spaced(len(failed), _MOST_FAILED)]
 
     def parameters(self, names: Sequence[str] | None, most: int) -> list[TriedParameter]:
-        """The parameters of these names, or at most ``most`` of those that matter most.
+        """The parameters of these names, or at most ``most`` of the most important ones.
 
         Raises:
             SpecError: one of the names is not that of a parameter that varies.
@@ -64,7 +64,7 @@ class View(MetricSeries):
         return [by_name[name] for name in dict.fromkeys([*self._shares, *by_name])][:most]
 
     def pairs(self, names: Sequence[str] | None, most: int) -> list[tuple[TriedParameter, TriedParameter]]:
-        """All pairs of the named parameters, or the ``most`` most important pairs of what was tried together.
+        """All pairs of the named parameters, or the ``most`` most important pairs that were tried together.
 
         Raises:
             SpecError: one of the names is not that of a parameter that varies.
@@ -113,7 +113,7 @@ def rows_by_status(view: View, rows: Positions) -> list[tuple[Status, Positions]
 
 
 def why_nothing(view: View) -> str:
-    """The text in place of a figure of parameters that cannot be drawn."""
+    """The reason why there is no figure of parameters."""
     if not view.tried.parameters:
         return "no parameter of this study varies"
     if len(view.valued):

@@ -17,28 +17,28 @@ from raytune_hpo.progress.terminal import StudyLine
 
 
 class Display(Protocol):
-    """A display of the newest state of a study."""
+    """A display that shows the newest state of a study."""
 
     def say(self, text: str) -> None:
-        """Show a sentence, until there is a state to be shown."""
+        """Show a sentence until there is a state to show."""
         ...
 
     def unsay(self) -> None:
-        """Remove the sentence: there will be no state."""
+        """Remove the sentence, since there will be no state."""
         ...
 
     def show(self, snapshot: Snapshot, rate: float | None) -> None: ...
 
     def close(self, snapshot: Snapshot, rate: float | None) -> None:
-        """Leave the last state behind."""
+        """Show the last state, which remains."""
         ...
 
 
 class Progress:
-    """The progress display of a running study; a context manager, which leaves the last state behind.
+    """The progress display of a running study; a context manager, after which the last state remains.
 
     Args:
-        enabled: False: nothing is shown at all.
+        enabled: False shows nothing.
         stream: for terminals and logs; by default stderr, so that a program's own output stays clean.
     """
 
@@ -50,7 +50,7 @@ class Progress:
         self._meter = Meter()
 
     def say(self, text: str) -> None:
-        """Show a sentence before there is a study to show: what the caller is waiting for."""
+        """Show what the caller is waiting for, before there is a study to show."""
         if self._display is not None and self._last is None:
             self._display.say(text)
 

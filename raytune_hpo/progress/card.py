@@ -1,7 +1,7 @@
 """The card of a running study: plain HTML with one small picture for each metric.
 
-Colours come from the page around it, except for a few that are readable on white and on black; every style is inline,
-because notebooks strip style sheets from untrusted output. Text from users is escaped.
+Colours come from the surrounding page, apart from a few that are readable on white and on black. Every style is inline,
+because notebooks strip style sheets from untrusted output. All text from the user is escaped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROW = "display: flex; flex-wrap: wrap; align-items: center; justify-content: sp
 _MUTED = "opacity: 0.7"
 _CODE = "font-family: ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace; font-size: 12px"
 _BULLET = "display: inline-block; width: 8px; height: 8px; border-radius: 4px; margin-right: 5px"
-_PICTURES = {1: (440, 120), 2: (350, 120), 3: (240, 110)}  # sizes, by how many there are
+_PICTURES = {1: (440, 120), 2: (350, 120), 3: (240, 110)}  # sizes, by the number of pictures
 _FRONT_PICTURES = {2: (350, 180), 3: (240, 160)}  # likewise
 _CONFIG_WIDTH = 76  # characters in the table
 _NAME_WIDTH = 80
@@ -38,7 +38,7 @@ def card(snapshot: Snapshot, rate: float | None, note: str = "") -> str:
 
     Args:
         rate: trials per second that finish or pause; None if unknown.
-        note: something that went wrong with the card itself.
+        note: a problem with the card itself.
     """
     status = snapshot.status
     name = f'<b style="font-size: 14px; overflow-wrap: anywhere">{html.escape(cut(status.name, _NAME_WIDTH))}</b>'
@@ -71,12 +71,12 @@ def card(snapshot: Snapshot, rate: float | None, note: str = "") -> str:
 
 
 def message_card(text: str) -> str:
-    """A card that says one sentence, as long as there is no study to show."""
+    """A card with one sentence, while there is no study to show."""
     return _div(f'<span style="{_MUTED}">{html.escape(text)}</span>', _BOX)
 
 
 def _progress_bar(status: StudyStatus) -> str:
-    """The progress bar, with the trials that have finished or are paused; empty where the study has no limit."""
+    """The progress bar of trials that have finished or are paused; empty if the study has no limit."""
     done = share(status)
     if done is None:
         return ""
@@ -134,7 +134,7 @@ def _picture(snapshot: Snapshot, history: History, num: int) -> str:
 
 
 def _front_picture(front: Front, num: int) -> str:
-    """The first two metrics against each other; those of the front are bold."""
+    """The first two metrics against each other; trials of the front are bold."""
     dots = [Dot(dot.x, dot.y, dot.is_front) for dot in front.dots]
     x_is_low, y_is_low = (
         Goal(metric, mode).lower_is_better for metric, mode in zip(front.metrics, front.modes, strict=True)
@@ -148,7 +148,7 @@ def _front_picture(front: Front, num: int) -> str:
 
 
 def _running_trials(snapshot: Snapshot) -> str:
-    """A table of the running trials that were handed out first, and how many more there are."""
+    """A table of the running trials that were handed out first, and the number of others."""
     with_reports = any(trial.step is not None for trial in snapshot.running)
     names = ["trial", "for", *(["last report"] if with_reports else []), "configuration"]
     head = "".join(_cell(name, "th", _MUTED) for name in names)

@@ -1,4 +1,4 @@
-"""Progress in a notebook: one display that is updated in place, from the cell that waits or from a thread beside it."""
+"""Progress in a notebook: one display that is updated in place, by the waiting cell or by a background thread."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _log = logging.getLogger("raytune_hpo")
 
 
 class Card:
-    """A study's card, which every front end that knows ``update_display_data`` keeps in its place."""
+    """A study's card, updated in place by every front end that supports ``update_display_data``."""
 
     def __init__(self) -> None:
         self._id, self._last = f"raytune_hpo-{uuid.uuid4().hex}", ""
 
     def show(self, snapshot: Snapshot, rate: float | None, note: str = "") -> None:
-        """Update the card if it looks different; the first time, put it below the cell that runs."""
+        """Update the card if it looks different; the first time, put it below the running cell."""
         self._put(card(snapshot, rate, note), line_of(snapshot, rate))
 
     def say(self, text: str) -> None:
-        """Put a sentence where the card will be."""
+        """Show a sentence in the card's place."""
         self._put(message_card(text), text)
 
     def unsay(self) -> None:
@@ -38,7 +38,7 @@ class Card:
     def _put(self, text: str, plain: str) -> None:
         if text != self._last:
             shown: Any = sys.modules["IPython"].display
-            both = {"text/html": text, "text/plain": plain}  # not every front end has HTML
+            both = {"text/html": text, "text/plain": plain}  # not every front end renders HTML
             shown.display(both, raw=True, display_id=self._id, update=bool(self._last))
             self._last = text
 
@@ -46,7 +46,7 @@ class Card:
         self.show(snapshot, rate)
 
     def forget_place(self) -> None:
-        """Make the next ``show`` put a card below the cell that then runs; earlier cards are updated with it."""
+        """Make the next ``show`` put the card below the running cell; older copies are updated with it."""
         self._last = ""
 
 
@@ -54,7 +54,7 @@ class Live:
     """A card that follows a study from a daemon thread, until the study has ended or ``stop`` is called.
 
     Args:
-        look: fetches the newest snapshot.
+        look: returns the newest snapshot.
     """
 
     def __init__(self, look: Callable[[], Snapshot]) -> None:
@@ -66,7 +66,7 @@ class Live:
         self._last: Snapshot | None = None
 
     def show(self) -> None:
-        """Put the card below the cell that runs; it goes on updating there, and where it was shown before."""
+        """Put the card below the running cell; it is updated there and where it was shown before."""
         snapshot = self._look()
         with self._lock:
             self._card.forget_place()
@@ -77,7 +77,7 @@ class Live:
             self._thread.start()
 
     def stop(self) -> None:
-        """Leave the card as it is."""
+        """Stop updating the card, and leave it as it is."""
         self._stopped.set()
 
     def _follow(self) -> None:
@@ -90,10 +90,10 @@ class Live:
                         self._update(snapshot)
                 is_running = snapshot.status.is_running
         except HpoError as error:
-            if self._last is not None:  # the card itself says why it does not change any more
+            if self._last is not None:  # the card itself shows why it no longer changes
                 with self._lock:
                     self._card.show(self._last, None, note=str(error))
-        except Exception:  # the kernel or Ray is shutting down: a card must not print a traceback into a cell
+        except Exception:  # the kernel or Ray is shutting down: a card must not print a traceback into a user's cell
             _log.debug("a card is not updated any more", exc_info=True)
 
     def _update(self, snapshot: Snapshot) -> None:

@@ -1,4 +1,4 @@
-"""The rate at which trials finish or pause, and the polling interval of progress displays."""
+"""The rate at which trials finish or pause, and the intervals between updates of a display."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import TracebackType
 
 RATE_OVER_S = 60.0  # the rate is that of the last minute
 MIN_PAUSE_S, MAX_PAUSE_S = 0.3, 5.0
-_SHARE = 0.1  # of the time may go into fetching and drawing
+_SHARE = 0.1  # of the time may be spent on reading and drawing
 
 
 class Meter:
@@ -23,7 +23,7 @@ class Meter:
             self._seen.popleft()
 
     def rate(self) -> float | None:
-        """Trials per second that have finished or paused since the oldest state kept; None if none has."""
+        """Trials per second that finished or paused since the oldest remembered state; None if none did."""
         if not self._seen:
             return None
         (begin, before), (now, after) = self._seen[0], self._seen[-1]
@@ -31,10 +31,10 @@ class Meter:
 
 
 class Pace:
-    """The polling interval: three polls a second, fewer if a poll takes long. A context manager around each poll.
+    """The interval between two updates: three a second, fewer if an update takes long. A context manager around each one.
 
     Attributes:
-        pause_s: to wait before the next.
+        pause_s: seconds to wait before the next update.
     """
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.progress.words import line_of
 
 LOG_EVERY_S = 10.0
-_COLUMNS = 80  # of a terminal that does not say
+_COLUMNS = 80  # of a terminal that does not tell its width
 
 
 class InPlace:
@@ -23,7 +23,7 @@ class InPlace:
     def write(self, line: str) -> None:
         try:
             columns = os.get_terminal_size(self._stream.fileno()).columns or _COLUMNS
-        except (OSError, ValueError, AttributeError):  # no file behind it, or no terminal
+        except (OSError, ValueError, AttributeError):  # the stream has no file, or is not a terminal
             columns = _COLUMNS
         # One column stays free: a full line makes some terminals wrap.
         text = cut_to_columns(line, columns - 1)
@@ -33,7 +33,7 @@ class InPlace:
             self._last = text
 
     def wipe(self) -> None:
-        """Leave nothing behind."""
+        """Erase the line."""
         if self._last:
             self.write("")
             self._stream.write("\r")
@@ -58,7 +58,7 @@ class LogLines:
             self.end(line)
 
     def end(self, line: str) -> None:
-        """Write it whatever the time is, but not twice in a row."""
+        """Write the line at once, but not twice in a row."""
         self._said_at = time.monotonic()
         if line != self._last:
             self._stream.write(line + "\n")
@@ -66,11 +66,11 @@ class LogLines:
             self._last = line
 
     def wipe(self) -> None:
-        """A log keeps what was said."""
+        """Do nothing: a log keeps its lines."""
 
 
 def line_on(stream: TextIO) -> InPlace | LogLines:
-    """The writer for a stream: terminals are written in place, everything else gets lines of a log."""
+    """The writer for a stream: in place on a terminal, as lines of a log anywhere else."""
     return InPlace(stream) if stream.isatty() else LogLines(stream)
 
 

@@ -1,4 +1,4 @@
-"""Progress in words: how far a study is, its rate, and the time left."""
+"""Progress as text: the state of a study, its rate, and the time left."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from raytune_hpo.core.snapshot import Snapshot
 from raytune_hpo.display.status import STATUSES
 from raytune_hpo.display.text import cut, duration, number, unfinished_text, visible
 
-COUNTED = tuple(status for status in STATUSES if status != "completed")  # beside the number that have finished
+COUNTED = tuple(status for status in STATUSES if status != "completed")  # counted next to the number of finished trials
 _REASON_WIDTH = 80  # characters
 
 
 def line(status: StudyStatus, rate: float | None, *, first_failure: str = "", num_reporting: int = 0) -> str:
-    """The progress line of a study, the most important first: terminals cut it at their width.
+    """The progress line of a study, the most important first, since terminals cut it at their width.
 
     Args:
         rate: trials per second that finish or pause; None if unknown.
-        first_failure: why the first trial that failed did so; it stands where terminals do not cut it.
-        num_reporting: of a study that has ended without a completed trial, how many unfinished ones have reports.
+        first_failure: the reason of the first failure; it is placed where terminals do not cut it.
+        num_reporting: for a study that ended without a completed trial, the number of unfinished ones with reports.
     """
     parts = [f"{progress(status)} trials"]
     parts += [f"best {metric}={number(value)}" for metric, value in status.best.items()]
@@ -38,13 +38,13 @@ def line_of(snapshot: Snapshot, rate: float | None) -> str:
 
 
 def progress(status: StudyStatus) -> str:
-    """The number of trials that have finished or are paused, and of how many."""
+    """The number of trials that have finished or are paused, and the total."""
     total = status.limits.num_trials
     return f"{status.num_at_rest}{'' if total is None else f'/{total}'}"
 
 
 def times(status: StudyStatus, rate: float | None) -> list[str]:
-    """The rate, how long the study has been running, how long it will; or why it has ended."""
+    """The rate, the running time and the time left, or why the study has ended."""
     if not status.is_running:
         return [duration(status.elapsed_s), f"ended by {status.stopped}"]
     speed = [f"{rate:.3g}/s" if rate >= 1 else f"{rate * 60:.3g}/min"] if rate else []
@@ -53,7 +53,7 @@ def times(status: StudyStatus, rate: float | None) -> list[str]:
 
 
 def time_left(status: StudyStatus, rate: float | None) -> float | None:
-    """An estimate of the seconds until the nearest of the study's limits; None if unknown."""
+    """The estimated seconds until the nearest of the study's limits; None if there is no estimate."""
     limits, ends = status.limits, []
     if limits.time_budget_s is not None:
         ends.append(max(0.0, limits.time_budget_s - status.elapsed_s))
@@ -63,7 +63,7 @@ def time_left(status: StudyStatus, rate: float | None) -> float | None:
 
 
 def share(status: StudyStatus) -> float | None:
-    """How far the study is towards the nearest of its limits, from 0 to 1; None where it has none."""
+    """The progress towards the nearest of the study's limits, from 0 to 1; None if it has none."""
     limits, shares = status.limits, []
     if limits.num_trials is not None:
         shares.append(status.num_at_rest / limits.num_trials)
@@ -73,5 +73,5 @@ def share(status: StudyStatus) -> float | None:
 
 
 def age(seconds: float) -> str:
-    """A duration that changes once a second at most, so that what shows it is not redrawn for nothing."""
+    """The text of a duration, which changes at most once a second, so that displays are not redrawn needlessly."""
     return f"{int(seconds)}s" if seconds < 60 else duration(seconds)

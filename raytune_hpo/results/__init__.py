@@ -1,4 +1,4 @@
-"""Results of studies: the trials, the best of them, their records, displays and exports."""
+"""Results of studies: the trials, the best of them, summaries, JSON records and exports."""
 
 from raytune_hpo.results.results import Results
 

@@ -1,4 +1,4 @@
-"""Recommendation: the trial that is best by a model of all results, which corrects for lucky values under noise."""
+"""Recommendation: the trial that is best by a model of all results, which noise misleads less than the best value."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from raytune_hpo.samplers.gp import GP
 from raytune_hpo.spec import StudySpec
 from raytune_hpo.trial import Trial
 
-_FEWEST = 5  # trials that a model needs
+_FEWEST = 5  # trials needed for a model
 
 
 def recommended(spec: StudySpec, trials: Sequence[Trial], candidates: Sequence[Trial]) -> Trial:
-    """The candidate of the lowest posterior mean, by a Gaussian process of all finished trials.
+    """The candidate with the lowest posterior mean under a Gaussian process fitted to all finished trials.
 
     Args:
-        candidates: at least one completed trial; of equals, the first is taken. With fewer than five, the best is returned.
+        candidates: at least one completed trial; of equals the first is taken. With fewer than five, it is the best one.
     """
     best = min(candidates, key=lambda trial: trial.losses or ())
     if len(candidates) < _FEWEST or not spec.space.num_columns:

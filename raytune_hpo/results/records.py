@@ -1,6 +1,6 @@
-"""JSON records of trials, studies and errors, the same on the command line, over HTTP and in exports.
+"""JSON records of trials, studies and errors, shared by the command line, the service and exports.
 
-``plain`` turns every record into strict JSON: numbers that are not finite become None.
+``plain`` turns a record into strict JSON types; numbers that are not finite become None.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
-        return number(value)  # more digits than Python writes
+        return number(value)  # may have more digits than Python writes
     if value is None or isinstance(value, (str, int)):
         return value
     if isinstance(value, Mapping):
@@ -46,7 +46,7 @@ def plain(value: Any) -> Any:
 
 
 def trial_record(trial: Trial) -> dict[str, Any]:
-    """The record of a trial without its reports, for lists."""
+    """The record of a trial without its reports, for lists of trials."""
     return {
         "number": trial.number,
         "status": trial.status.value,
@@ -66,7 +66,7 @@ def full_trial_record(trial: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
     """The full record of a trial, with its reports and attempts.
 
     Args:
-        facts: the facts about this trial, which have details of its attempts.
+        facts: the facts about this trial, which hold more about its attempts than the trial itself.
     """
     return {
         **trial_record(trial),
@@ -81,7 +81,7 @@ def full_trial_record(trial: Trial, facts: Sequence[Fact]) -> dict[str, Any]:
 
 
 def attempt_records(facts: Sequence[Fact]) -> list[dict[str, Any]]:
-    """The records of a trial's attempts: workers, resume points, ends, outputs and errors."""
+    """The records of a trial's attempts: their workers, the checkpoints they began with, ends, outputs and errors."""
     attempts: dict[int, dict[str, Any]] = {}
     for fact in facts:
         if isinstance(fact, Started):
@@ -141,7 +141,7 @@ def summary_record(results: Results) -> dict[str, Any]:
 
 
 def _bounds_record(results: Results) -> dict[str, Any]:
-    """What a summary says of thresholds and outcome constraints, where there are any."""
+    """The part of a summary about thresholds and outcome constraints, if there are any."""
     record: dict[str, Any] = {}
     if thresholds := {goal.metric: goal.threshold for goal in results.goals if goal.threshold is not None}:
         past = [trial.number for trial in results.best_past_thresholds]
@@ -153,7 +153,7 @@ def _bounds_record(results: Results) -> dict[str, Any]:
 
 
 def settings_record(ledger: Ledger, now: float) -> dict[str, Any]:
-    """The settings of a study, how it has ended, and for how long it ran; ``now`` in epoch seconds."""
+    """The settings of a study, how it ended, and how long it ran; ``now`` is in epoch seconds."""
     spec = ledger.spec
     return {
         "sampler": str(spec.sampler),

@@ -52,13 +52,13 @@ if TYPE_CHECKING:
 
 
 class Results(Sequence[Trial]):
-    """The results of a study: its trials by number, the best of them, and ways to take them elsewhere.
+    """The results of a study: its trials by number, the best of them, analyses, figures and exports.
 
     Args:
-        spec: the study's spec; its goals define what is best.
-        trials: the trials at the time of these results.
-        plan: the study's plan, if this process has it; ``confirm`` runs repeats in the same way.
-        storage: where the study is stored, if there is no plan.
+        spec: the study's spec, whose goals define what is best.
+        trials: the trials as they were when the results were taken.
+        plan: the plan by which they were run, if this process has it; ``confirm`` runs repeats by the same plan.
+        storage: where they are stored, if there is no plan that says so.
     """
 
     def __init__(
@@ -94,12 +94,12 @@ class Results(Sequence[Trial]):
 
     @property
     def plan(self) -> RunPlan | None:
-        """The plan by which the study was run, if this process has it."""
+        """The plan by which the study was run; None if this process does not have it."""
         return self._plan
 
     @property
     def storage(self) -> Any:
-        """The study's storage, as ``Tuner`` takes it; None: the default, or unknown here."""
+        """Where the study is stored, as for ``Tuner``; None for the default, or if it is not known here."""
         return self._storage if self._plan is None else self._plan.settings.storage
 
     @property
@@ -113,11 +113,11 @@ class Results(Sequence[Trial]):
 
     @property
     def arrays(self) -> TrialArrays:
-        """Cached columns of values of all trials, for figures and importances."""
+        """The trials as cached arrays, for figures and importances."""
         return self._arrays
 
     def after(self, ledger: Ledger, changed: Collection[int]) -> Results:
-        """Newer results of the same study; cached values of unchanged trials are kept.
+        """The results of a newer state of the fold, which reuse cached values of unchanged trials.
 
         Args:
             changed: the numbers of changed and new trials.
@@ -154,12 +154,12 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def savings(self) -> Savings:
-        """The savings of early stopping and pausing: of how many trials, and an estimate of the worker time saved."""
+        """The savings from early stopping and pausing: the number of trials, and an estimate of the worker time saved."""
         return early_stopping_savings(self._trials)
 
     @cached_property
     def tried(self) -> Tried:
-        """The values of each parameter that were tried, as columns of numbers; only of those that vary."""
+        """The tried values of each parameter that can vary, as columns of numbers."""
         return tried_in(self._spec.space, self.arrays)
 
     def importances(
@@ -172,18 +172,19 @@ class Results(Sequence[Trial]):
     ) -> dict[str, float]:
         """The importance of each parameter for a metric, by default the first one; the most important ones come first.
 
-        ``"front"`` is for all goals at once: what tells the trials of the first fronts from the others.
+        ``"front"`` stands for all goals at once: what distinguishes the trials of the first Pareto fronts from the others.
 
         Completed trials count, and pruned and paused ones with their last report. A conditional parameter is judged
         among the trials in which it is active: its share is a share of their differences only. A parameter that is
         active in fewer than 8 trials with a value is left out.
 
         Args:
-            method: ``"ped_anova"``: what tells the best trials from the others; shares add up to 1 among all trials, and
-                within each branch. ``"fanova"``: the share of the variance that a parameter explains by itself.
+            method: ``"ped_anova"``: what distinguishes the best trials from the others; shares add up to 1 among all
+                trials, and within each branch. ``"fanova"``: the share of the variance that a parameter explains by
+                itself.
             quantile: for PED-ANOVA, the share of trials that counts as the best.
-            region: for PED-ANOVA, the share of trials that are looked at, the best ones; below 1, what matters for
-                becoming better still.
+            region: for PED-ANOVA, the share of trials that is used, the best ones; below 1, the result is the importance
+                for improving further.
 
         Raises:
             SpecError: there is no such metric or method, or the quantiles are not valid.
@@ -195,7 +196,7 @@ class Results(Sequence[Trial]):
     def interactions(self, metric: str | None = None) -> dict[tuple[str, str], float]:
         """The interactions of pairs of parameters: the share of the variance they explain beyond each alone, by fANOVA.
 
-        Pairs of the eight most important parameters are looked at, and of those in each branch, among its trials.
+        Pairs of the eight most important parameters are examined, both among all trials and within each branch.
 
         Raises:
             SpecError: there is no such metric.
@@ -207,11 +208,12 @@ class Results(Sequence[Trial]):
 
     @property
     def best_trial(self) -> Trial:
-        """The completed trial that is best in the first metric, of those that keep all outcome constraints; of equals, the
-        first.
+        """The completed trial that is best in the first metric among those that meet all outcome constraints; of equals,
+        the first.
 
         Raises:
-            NoCompletedTrial: with the counts by status, the first error, and where reports of unfinished trials are.
+            NoCompletedTrial: there is none; the message has the counts by status, the first error, and where to find the
+                reports of unfinished trials.
         """
         best = self._best
         if best is None:
@@ -229,10 +231,10 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def best_so_far(self) -> Trial | None:
-        """The best trial so far, unfinished ones included: the lowest loss among those that reached the highest step.
+        """The best trial so far, unfinished ones included: the one with the lowest loss at the highest step reached.
 
         Completed trials count with their result, stopped and unfinished ones with their last report. None if there is
-        neither. It may be less reliable than a completed trial: its metrics may be those of its last report.
+        neither. The metrics of an unfinished trial are those of its last report, and its result may turn out worse.
         """
         return best_so_far(self._trials)
 
@@ -249,10 +251,10 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def recommended(self) -> Trial:
-        """The completed trial whose value is best by a model of all results.
+        """The completed trial whose value is best according to a model of all results.
 
-        Under noise, ``best_trial`` is partly the luckiest one, and its value does not come again. Here a Gaussian process
-        separates noise from values; without noise, both are usually the same. Outcome constraints are kept.
+        Under noise, ``best_trial`` is partly the luckiest trial, and its value will not be reached again. Here a Gaussian
+        process separates noise from signal; without noise both usually agree. The trial meets all outcome constraints.
 
         Raises:
             NoCompletedTrial: as ``best_trial`` does.
@@ -271,7 +273,7 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def best_trials(self) -> tuple[Trial, ...]:
-        """The Pareto front: feasible trials that no other one dominates; with one metric, all those with the best value.
+        """The Pareto front: feasible trials that no other trial dominates; with one metric, all trials of its best value.
 
         Outcome constraints make trials infeasible, thresholds do not: see ``best_past_thresholds``.
         """
@@ -279,33 +281,35 @@ class Results(Sequence[Trial]):
 
     @cached_property
     def feasible(self) -> tuple[Trial, ...]:
-        """The completed trials that keep all outcome constraints."""
+        """The completed trials that meet all outcome constraints."""
         return tuple(feasible(self._trials))
 
     @cached_property
     def best_past_thresholds(self) -> tuple[Trial, ...]:
-        """The trials of ``best_trials`` that are past the thresholds of all goals; without thresholds, all of them."""
+        """The trials of ``best_trials`` that reach the thresholds of all goals; without thresholds, all of them."""
         return tuple(past_thresholds(self.best_trials, self.goals))
 
     def hypervolume(self, reference: Mapping[str, float] | Sequence[float] | None = None) -> float:
-        """How much of the space of metrics the front dominates, in the product of the metrics' units; larger is better.
+        """The hypervolume: the volume of the metric space that the front dominates, in the product of the metrics' units.
+        Larger is better.
 
         Args:
-            reference: the values from which on nothing counts, by metric or in the order of the goals. By default, and for
-                metrics that it leaves out, these are the thresholds and, for a goal without one, a tenth of the front's
-                extent beyond the front's worst value. To compare studies, give all of them the same one.
+            reference: the reference point, by metric or in the order of the goals; worse values do not count. By default,
+                and for metrics that it leaves out, it is the goal's threshold or, without one, a tenth of the front's
+                extent beyond the front's worst value. To compare studies, give all of them the same point.
 
         Raises:
-            SpecError: it names no goal, or has another length.
+            SpecError: ``reference`` names something that is not a goal, or has another length.
         """
         return hypervolume_of(self._trials, reference_point(self._trials, self.goals, reference))
 
     @cached_property
     def stagnation(self) -> bool:
-        """Whether the newest 5 d of the finished trials have brought nothing, of d parameters, as SigOpt has it.
+        """Whether the newest 5 d finished trials have brought no progress, by SigOpt's rule; d is the number of parameters.
 
-        With one metric: the fifth best of those before is at least as good as the best of the newest; with several, none of
-        the newest is on the front. Before 5 d + 5 trials it is False. ``stagnation=True`` ends a study there.
+        With one metric: the fifth best of the earlier trials is at least as good as the best of the newest; with several,
+        none of the newest is on the front. Before 5 d + 5 trials it is False. The setting ``stagnation=True`` ends a study
+        when this becomes True.
         """
         finished = [trial for trial in self._trials if trial.status.is_finished]
         finished.sort(key=lambda trial: trial.finished_at or 0.0)
@@ -320,11 +324,11 @@ class Results(Sequence[Trial]):
             return front_ranks(self._trials, self.goals)
         return MetricSeries(goal_named(metric, self.goals, self._trials), self.arrays).losses
 
-    # -------------------------------------------------------------------------------------------- how sure it is
+    # -------------------------------------------------------------------------------------------- noise
 
     @cached_property
     def noise(self) -> Noise | None:
-        """The noise of the first metric, from trials of the same configuration; None where none was repeated."""
+        """The noise of the first metric, from trials of the same configuration; None if none was repeated."""
         return noise_among(self._trials, self.goals[0].metric)
 
     def confirm(
@@ -342,20 +346,20 @@ class Results(Sequence[Trial]):
         resources: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
         progress: bool = True,
     ) -> Confirmation:
-        """Run the best configurations again, and estimate their values and how optimistic the search was.
+        """Run the best configurations again, to estimate their true values and how optimistic the search was.
 
-        The repeats are a separate study: journaled, parallel, resumed by the same call, and extended by more repeats. An
-        objective that takes ``seed`` (or ``repeat``) as a keyword gets a fresh one in each.
+        The repeats form a separate study: it is journaled and parallel, the same call continues it, and a larger
+        ``repeats`` extends it. An objective that takes ``seed`` (or ``repeat``) as a keyword gets a fresh one each time.
 
         Args:
-            top: how many configurations; trials of the same one count once. With several goals, points of the front.
-            repeats: of each.
-            also: numbers of further trials that are repeated as well, such as that of a baseline.
+            top: the number of configurations; trials of the same one count once. With several goals, points of the front.
+            repeats: the number of repeats of each.
+            also: numbers of further trials to repeat as well, such as that of a baseline.
             objective: by default the search's own, which loaded results do not have.
-            seed: the seed from which the repeats' are derived; by default, derived from the search's.
+            seed: the seed from which those of the repeats derive; by default it derives from the search's.
             name: the name of the study of repeats, by default ``NAME-confirm``.
-            storage, runtime, max_concurrent, resources: by default those of the search, as far as known here.
-            progress: whether to show it.
+            storage, runtime, max_concurrent, resources: by default those of the search, as far as they are known here.
+            progress: whether to show progress.
 
         Raises:
             NoCompletedTrial: there is nothing to confirm, or no repeat completed.
@@ -381,9 +385,11 @@ class Results(Sequence[Trial]):
     # -------------------------------------------------------------------------------------------- populations
 
     def lineage(self, number: int) -> tuple[Trial, ...]:
-        """The lineage of a trial, itself included, the oldest first: each trial went on from, or was derived from, the last.
+        """The chain of a trial's ancestors, the oldest first and the trial last; each continues the one before, or was
+        derived from it.
 
-        For a segment of a population (``pbt``, ``pb2``), it is the schedule of settings with which its weights were trained.
+        For a segment of a population (``pbt``, ``pb2``) it is the schedule of settings under which its weights were
+        trained.
 
         Raises:
             SpecError: there is no such trial.
@@ -402,19 +408,20 @@ class Results(Sequence[Trial]):
         resources: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
         progress: bool = True,
     ) -> Results:
-        """Train again from scratch, by the schedule of settings that led to a trial.
+        """Train again from the start with the schedule of settings that led to a trial.
 
-        A population's schedule was selected by its scores in one run; a replay shows whether it is good without that luck,
-        or on other data. It is a separate study with the sampler ``schedule``: one trial for each segment, which go on from
-        each other's checkpoints; its last trial is the result. The same call resumes it.
+        A population chooses its schedule by the scores of one run; a replay shows whether the schedule is good without
+        that luck, or on other data. It is a separate study with the sampler ``schedule``: a chain of segments, one for each
+        segment of the schedule, each continuing from the checkpoint of the one before; its last trial is the result. The
+        same call continues it.
 
         Args:
             objective: by default the search's own, which loaded results do not have.
-            seed: the replay's seed; an objective that takes ``seed`` as a keyword gets it. By default, derived from the
-                search's.
-            name: the study's name, by default ``NAME-replay-NUMBER``.
-            storage, runtime, resources: by default those of the search, as far as known here.
-            progress: whether to show it.
+            seed: the seed of the replay, passed to an objective that takes ``seed`` as a keyword. By default it derives
+                from the search's.
+            name: the name of the study, by default ``NAME-replay-NUMBER``.
+            storage, runtime, resources: by default those of the search, as far as they are known here.
+            progress: whether to show progress.
 
         Raises:
             SpecError: there is no such trial, it has reported nothing, or there is no objective.
@@ -433,19 +440,20 @@ class Results(Sequence[Trial]):
             progress=progress,
         )
 
-    # -------------------------------------------------------------------------------------------- elsewhere
+    # -------------------------------------------------------------------------------------------- export
 
     def columns(self) -> dict[str, list[Any]]:
         """The table's columns by name: number, status, config/<name>, metrics/<name>, started_at, duration_s, ...
 
-        The last one is the arm, where the sampler has arms.
+        The last one is the arm, if the sampler has arms.
         """
         return columns_of(self._trials, [goal.metric for goal in self.goals])
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One row for each trial; nested parameters are named ``config/outer/inner``, times are epoch seconds (UTC).
+        """A data frame with one row for each trial; nested parameters are named ``config/outer/inner``, times are epoch
+        seconds (UTC).
 
-        Values that a trial does not have (a parameter of another branch) are missing values of pandas: NaN or None.
+        Values that a trial does not have, such as parameters of another branch, are NaN or None, as usual in pandas.
         """
         import pandas as pd
 
@@ -453,10 +461,10 @@ class Results(Sequence[Trial]):
         return frame
 
     def to_csv(self, path: str | PathLike[str]) -> None:
-        """Write the table; values that a trial does not have are empty cells.
+        """Write the table of trials as CSV; values that a trial does not have are empty cells.
 
-        Text that a spreadsheet would run as a formula (it begins with ``=``, ``+``, ``-`` or ``@``, and is not a number)
-        gets an apostrophe before it; characters that UTF-8 cannot encode become backslash escapes.
+        Text that a spreadsheet would evaluate (it begins with ``=``, ``+``, ``-`` or ``@``, and is not a number) gets an
+        apostrophe before it; characters that cannot be written as UTF-8 become backslash escapes.
         """
         columns = self.columns()
         with Path(path).open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
@@ -465,12 +473,12 @@ class Results(Sequence[Trial]):
             writer.writerows(map(csv_cell, row) for row in zip(*columns.values(), strict=True))
 
     def to_json(self, path: str | PathLike[str]) -> None:
-        """Write the summary and all trials, with nested configurations; numbers that are not finite become null."""
+        """Write the summary and all trials as JSON, without flattening; numbers that are not finite become null."""
         data = {**summary_record(self), "trials": [trial_record(trial) for trial in self._trials]}
         Path(path).write_text(json.dumps(data, indent=1), encoding="utf-8")
 
     def summary(self) -> dict[str, Any]:
-        """The summary of the study in plain JSON types: goals, counts, and the best trial if there is one."""
+        """The summary of the study, in plain JSON types: goals, counts, and the best trial if there is one."""
         return summary_record(self)
 
     @property
@@ -480,7 +488,7 @@ class Results(Sequence[Trial]):
 
         return Plots(self)
 
-    # -------------------------------------------------------------------------------------------- shown
+    # -------------------------------------------------------------------------------------------- display
 
     def __str__(self) -> str:
         return summary.results_text(self)

@@ -1,4 +1,4 @@
-"""The summary of results for a terminal and for a notebook: short whatever the study's size."""
+"""The summary of results for a terminal and for a notebook, short for studies of any size."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SIZE = (640, 240)
 
 
 def results_text(results: Results, *, more: str = "") -> str:
-    """The text of ``print(results)``; ``more`` names where to find more, by default methods of the results."""
+    """The text of ``print(results)``; ``more`` says where to find the other trials."""
     lines = summary_lines(results)
     rows = best_rows(results, ROWS)
     if rows:
@@ -51,7 +51,7 @@ def results_text(results: Results, *, more: str = "") -> str:
 
 
 def results_html(results: Results) -> str:
-    """The HTML that a notebook shows; everything that came from a user is escaped."""
+    """The HTML for a notebook; all text from the user is escaped."""
     head = "<br>".join(html.escape(line) for line in summary_lines(results))
     rows = best_rows(results, ROWS)
     if not rows:
@@ -109,7 +109,7 @@ def _captioned(drawn: str, caption: str) -> str:
 
 
 def summary_lines(results: Results) -> list[str]:
-    """The summary of a study in a few lines: counts, what stopping saved, the best value and its configuration."""
+    """The summary of a study in a few lines: counts, savings from stopping, the best value and its configuration."""
     took, times = "", [t.finished_at for t in results if t.finished_at is not None]
     if times:
         took = f", {duration(max(times) - min(trial.created_at for trial in results))} from first to last"
@@ -141,7 +141,7 @@ def summary_lines(results: Results) -> list[str]:
 
 
 def violations_text(results: Results) -> str:
-    """How many completed trials break outcome constraints, and which; empty where none does."""
+    """The number of completed trials that break outcome constraints, and which constraints; empty if there are none."""
     broken = [trial for trial in results if trial.violations]
     if not broken:
         return ""
@@ -152,7 +152,7 @@ def violations_text(results: Results) -> str:
 
 
 def thresholds_line(results: Results) -> str:
-    """A line on the thresholds: how much of the front is past them."""
+    """A line on the thresholds: how much of the front reaches them."""
     bounds = ", ".join(visible(str(goal)) for goal in results.goals if goal.threshold is not None)
     num = len(results.best_past_thresholds)
     return f"past the thresholds ({bounds}): {num} of {len(results.best_trials)} of the front"
@@ -166,14 +166,14 @@ def best_line(results: Results, index: int) -> str:
 
 
 def arms_line(results: Results) -> str:
-    """A line on the arms of a portfolio: how many trials each suggested, and which one the best."""
+    """A line on the arms of a portfolio: the number of trials that each suggested, and which arm suggested the best."""
     best = results.best_trial.arm if len(results.goals) == 1 and results.best_trials else None
     found = [f"{short(arm)} {num}{' (the best)' if arm == best else ''}" for arm, num in results.arms.items()]
     return cut(f"suggested by: {', '.join(found)}", 400)
 
 
 def border_line(results: Results) -> str:
-    """A line on the ends of ranges at which the best trials lie; empty where there are none, or several metrics."""
+    """A line on the bounds of ranges at which the best trials lie; empty if there are none, or with several metrics."""
     found = borders(results.spec.space, results.trials) if len(results.goals) == 1 else []
     if not found:
         return ""
@@ -182,7 +182,7 @@ def border_line(results: Results) -> str:
 
 
 def noise_lines(results: Results) -> list[str]:
-    """A line on noise, if the study shows it: the same configuration had different values."""
+    """A line on noise, if the same configuration had different values."""
     noise = results.noise
     if noise is None or not noise.num_differing:
         return []
@@ -197,7 +197,7 @@ def goal_text(results: Results, index: int = 0) -> str:
 
 
 def savings_line(results: Results) -> str:
-    """A line on trials that were cut short, and the time saved; empty if there are none."""
+    """A line on the savings from trials that were cut short; empty if there are none."""
     savings = results.savings
     told = (("stopping", savings.num_pruned), ("pausing", savings.num_paused))
     how = [f"{word} {num} trial{'' if num == 1 else 's'} early" for word, num in told if num]
@@ -210,7 +210,7 @@ def savings_line(results: Results) -> str:
 
 
 def first_error(results: Results) -> str:
-    """A line on why there is no result, as far as known."""
+    """A line on why there is no result, as far as it is known."""
     failed = next((trial for trial in results if trial.status is Status.FAILED), None)
     if failed is None:
         return "no trial has completed yet"
@@ -218,7 +218,7 @@ def first_error(results: Results) -> str:
 
 
 def best_rows(results: Results, num: int) -> list[Trial]:
-    """The trials that a short table shows: points from all over the front, or the best in the only metric."""
+    """The trials of a short table: points spread over the front or, with one metric, the best trials."""
     if len(results.goals) > 1:
         return [point.trial for point in front_points(results.best_trials, results.goals, num)]
     return ranked(results.arrays, num)
@@ -246,7 +246,7 @@ def row_of(results: Results, trial: Trial, rows: list[Trial]) -> list[Any]:
 
 
 def _has_arms(rows: list[Trial]) -> bool:
-    """Whether a column of arms would say something: the rows come from different ones."""
+    """Whether a column of arms is informative, since the rows come from different arms."""
     return len({trial.arm for trial in rows}) > 1
 
 
@@ -255,7 +255,7 @@ def _parameters(rows: list[Trial]) -> list[str]:
 
 
 def differing(configs: Sequence[Mapping[str, Any]], most: int = MAX_PARAMETERS) -> list[str]:
-    """The parameters of a table, at most so many: those that differ among the configurations before the others."""
+    """At most ``most`` parameters for a table: those that differ among the configurations come before the others."""
     seen: dict[str, set[str]] = {}
     for config in configs:
         for name, value in flattened(config).items():

@@ -2,7 +2,7 @@
 
 Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar: A System for Massively Parallel Hyperparameter
 Tuning. MLSys 2020, section 3 and algorithm 2. The paper pauses trials at a rung and promotes the best 1/eta of them;
-the stopping variant, which needs no checkpoints, lets a trial run on and stops it where it is not among that share.
+the stopping variant, which needs no checkpoints, stops a trial that is not among that share and lets the others run on.
 Delayed promotion: Li, Shen, Jiang, Zhang, Yang, Liu, Zhang, Zhang, Cui: Hyper-Tune. VLDB 15(6), 2022, section 4.2.
 """
 
@@ -27,25 +27,25 @@ from raytune_hpo.trial import Trial
 class ASHA:
     """Stops a trial that is not in the best 1/eta at a rung, or pauses it there (asynchronous successive halving).
 
-    Rungs stand at the steps min_steps, min_steps * eta, min_steps * eta**2 ... A trial's first report at a rung's step
-    or beyond enters that rung; if one report passes several rungs, it enters the highest: in the lower ones it would be
-    compared with trials that had fewer steps. The trial is stopped if, of the n entries with its own, at least n // eta
-    others are strictly better: with several metrics, in an earlier Pareto front. With fewer than eta entries no trial is
-    stopped, and ties do not count as better.
+    The rungs are at the steps min_steps, min_steps * eta, min_steps * eta**2 ... A trial's first report at a rung's step
+    or beyond enters that rung. A report that passes several rungs enters the highest, since in the lower ones the trial
+    would be compared with trials that had fewer steps. The trial is stopped if, among the n entries of the rung (its own
+    included), at least n // eta others are strictly better; with several metrics, in an earlier Pareto front. With fewer
+    than eta entries no trial is stopped, and a tie never stops one.
 
-    With ``promote``, every trial pauses at every rung. A free worker promotes the best paused trial at the highest rung
-    where one is among the best n // eta of all that came there, and begins a new trial if there is none anywhere. A trial
-    that would be promoted at once runs on. This costs fewer steps than stopping, where the first trials run on however bad
-    they are, and needs an objective that saves checkpoints: one that does not starts over each time.
+    With ``promote``, every trial pauses at every rung. A free worker resumes the best paused trial of the highest rung at
+    which that trial is among the best n // eta of all that reached it; if no rung has such a trial, the worker begins a
+    new one. A trial that would be promoted at once runs on. This costs fewer steps than stopping, where the first trials
+    always run on, but it needs an objective that saves checkpoints: without them, a trial starts over each time.
 
     Args:
         eta: one trial in eta survives a rung.
         min_steps: the first rung: no trial is stopped or paused before.
         max_steps: the last step of a trial, which is completed there; there is no rung at this step or above. None: the
-            number of rungs is unlimited.
+            rungs never end.
         promote: pause and promote trials instead of stopping them.
-        delay: promote later: only while those that have been promoted from a rung are at most 1/eta of those that came
-            there, and once enough have come there to fill all rungs above. It needs ``promote`` and ``max_steps``.
+        delay: promote later: only while at most 1/eta of the trials that reached a rung have been promoted from it, and
+            only after enough have reached it to fill all rungs above. It needs ``promote`` and ``max_steps``.
 
     Raises:
         SpecError: eta < 2, min_steps < 1, max_steps not above min_steps, or ``delay`` without what it needs.
@@ -91,7 +91,7 @@ class ASHA:
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
-        """STOP where the newest report enters a rung and is not among its best 1/eta; with ``promote``, PAUSE there."""
+        """STOP if the newest report enters a rung and is not among its best 1/eta; with ``promote``, PAUSE there."""
         if self._promotion is not None:
             return self._promotion.judge(trial)
         entry = self._ladder.entry(trial)
@@ -104,7 +104,7 @@ class ASHA:
         return Verdict.STOP
 
     def observe(self, trial: Trial) -> None:
-        """Enter the newest report into the rung that it reaches; a trial that starts over replaces what it left."""
+        """Enter the newest report into the rung that it reaches; a trial that starts over replaces its old entries."""
         if self._promotion is not None:
             self._promotion.observe(trial)
             return
@@ -113,13 +113,13 @@ class ASHA:
             self._rungs[entry.step].put(trial.number, entry.losses)
 
     def next_step(self, trial: Trial) -> int | None:
-        """The first rung above the newest report; the next step where that report, lacking losses, entered none."""
+        """The first rung above the newest report; the next step if that report has no losses and so entered no rung."""
         return self._ladder.next_step(trial) if self._promotion is None else self._promotion.next_step(trial)
 
     def promote(self, *, final: bool) -> Continue | None:
-        """The best trial that has paused at the highest rung that one may be promoted from."""
+        """The best paused trial of the highest rung that allows a promotion."""
         return None if self._promotion is None else self._promotion.promote(final=final)
 
     def keeps(self, trial: Trial) -> bool:
-        """Whether a paused trial is still near enough to the best 1/eta of its rung to get there."""
+        """Whether a paused trial is still close enough to the best 1/eta of its rung to become one of them."""
         return self._promotion is not None and self._promotion.keeps(trial)

@@ -1,6 +1,6 @@
-"""The automatic scheduler: it learns from the first trials whether, and how early, trials can be stopped.
+"""Automatic choice of an early stopping rule, made from the learning curves of the first trials.
 
-It uses asynchronous successive halving (Li et al. 2020, see ``asha``). How early trials can be judged is estimated from
+The rule is asynchronous successive halving (Li et al. 2020, see ``asha``). How early a trial can be judged is taken from
 complete learning curves, as in Domhan, Springenberg, Hutter: Speeding up Automatic Hyperparameter Optimization of Deep
 Neural Networks by Extrapolation of Learning Curves. IJCAI 2015, section 4, but by ranks instead of a model.
 """
@@ -24,16 +24,16 @@ from raytune_hpo.schedulers.race import Race
 from raytune_hpo.schedulers.ranking import Losses
 from raytune_hpo.trial import INSTANCE, NO_REPORTS, Report, Trial
 
-_FEWEST = 4  # complete curves before anything is decided by them
-_SPARED = 1 / 3  # until then, the share of all steps that goes to trials which run to their end in any case
+_FEWEST = 4  # complete curves needed for a decision
+_SPARED = 1 / 3  # until then, the share of all steps that is spent on trials that no rule judges
 _AGREEMENT = 2 / 3  # share of the pairs of trials whose order at a rung is that of their results
-_MOST_RUNGS = 3  # at which trials are looked at before their last step
-_MOST_COMPARED = 500  # complete curves, the newest ones
+_MOST_RUNGS = 3  # below the last step
+_MOST_COMPARED = 500  # the newest complete curves
 _GROWTH = 4 / 3  # by which a complete trial must be longer than all before it to change the rule
 
 
 class _Rule(NamedTuple):
-    """The successive halving that trials go through; ``first``: the first rung."""
+    """The parameters of successive halving; ``first`` is the first rung."""
 
     last: int
     first: int
@@ -41,17 +41,17 @@ class _Rule(NamedTuple):
 
 
 class Auto:
-    """Chooses an early stopping rule by what the objective does, or leaves its trials alone.
+    """Chooses an early stopping rule from the learning curves that it sees, or stops no trial.
 
-    Trials go through asynchronous successive halving (``asha``), whose last step is ``max_steps`` or, without that, the
-    length of the longest complete trial. Learning curves of trials that were not judged show how early trials can be
-    compared: the first rung is at 1/eta**3 of the way, at 1/eta**2 or at 1/eta, the first of these at which two pairs in
-    three are in the order of their results. If that holds at none of them, early values mislead, and the trials that begin
-    from then on run to their end. Until four such curves are complete, the first rung is at 1/eta**3, and trials that are
-    not judged take a third of all steps; without ``max_steps``, none is judged.
+    Trials go through asynchronous successive halving (``asha``), whose last step is ``max_steps`` or else the length of
+    the longest complete trial. The complete curves of trials that no rule has judged show how early a trial can be judged.
+    The first rung is at 1/eta**3, 1/eta**2 or 1/eta of the last step: the earliest at which two pairs of trials in three
+    are in the order of their results. If none of these qualifies, early values are misleading, and all trials that begin
+    from then on run to their end. Until four such curves are complete, the first rung is at 1/eta**3, and a third of all
+    steps goes to trials that no rule judges; without ``max_steps``, no trial is judged until then.
 
-    Trials that save checkpoints are paused at the rungs, and promoted; others are stopped there. Trials over several
-    instances are raced (``race``). An objective that reports nothing before its result is left alone.
+    Trials that save checkpoints are paused at the rungs and promoted; others are stopped there. Trials over several
+    instances are raced (``race``). If an objective reports nothing before its result, all its trials run to their end.
 
     Args:
         max_steps: the last step of a trial, which is completed there. None: trials end by themselves.
@@ -68,31 +68,31 @@ class Auto:
         self.eta = integer_option("auto", "eta", eta, least=2)
         self._goals: Sequence[Goal] = ()
         self._trials: dict[int, Trial] = {}  # those that have reported
-        self._yardsticks: dict[int, Trial] = {}  # those of one attempt that no rule judged, and that have completed
-        self._num_spared = 0  # attempts that no rule judged, though there was one
-        self._num_judged_steps = 0  # of the others
+        self._yardsticks: dict[int, Trial] = {}  # completed in one attempt that no rule judged
+        self._num_spared = 0  # attempts that no rule judged, although there was one
+        self._num_judged_steps = 0  # of the other attempts
         self._longest = 0  # steps of a complete trial
         self._saves = False
-        self._misleads = False  # whether early values mislead
+        self._misleads = False  # early values
         self._decided_at = 0  # how many yardsticks there were when the rule was chosen
         self._rule: _Rule | None = None
         self._is_race = False
-        self._parts: list[Promoter] = []  # the schedulers of the rules, the newest last
+        self._parts: list[Promoter] = []  # the schedulers made from the rules, the newest last
         self._judged_by: dict[int, tuple[int, Promoter | None]] = {}  # a trial's attempt, and the rule when it began
 
     def bind(self, goals: Sequence[Goal]) -> Auto:
-        """A fresh one for one study."""
+        """A fresh Auto for one study."""
         bound = Auto(max_steps=self.max_steps, eta=self.eta)
         bound._goals = tuple(goals)
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
-        """The verdict of the rule that held when this attempt began."""
+        """The verdict of the rule that was in force when this attempt began."""
         part = self._part_of(trial)
         return Verdict.CONTINUE if part is None else part.judge(trial)
 
     def observe(self, trial: Trial) -> None:
-        """Take note of the trial; choose a rule again if it is one on which the choice depends."""
+        """Record the trial, and choose a rule again if the choice depends on it."""
         number = trial.number
         if self.max_steps is not None and not self._parts:
             self._take_halving(_Rule(self.max_steps, self._rungs(self.max_steps)[0], promotes=False))
@@ -122,23 +122,23 @@ class Auto:
             del self._judged_by[number]
 
     def next_step(self, trial: Trial) -> int | None:
-        """The next step at which the rule that held when this attempt began may stop or pause the trial."""
+        """The next step at which the rule in force when this attempt began may stop or pause the trial."""
         part = self._part_of(trial)
         return None if part is None else part.next_step(trial)
 
     def promote(self, *, final: bool) -> Continue | None:
-        """What the rule of now says."""
+        """The promotion by the current rule."""
         return self._parts[-1].promote(final=final) if self._parts else None
 
     def keeps(self, trial: Trial) -> bool:
-        """What the rule of now says."""
+        """Whether the current rule may still resume the trial."""
         return bool(self._parts) and self._parts[-1].keeps(trial)
 
     def _spares(self) -> bool:
         """Whether an attempt that begins now is not judged.
 
-        Steps are counted, not trials: judged trials end so soon that, with one trial in three spared, nearly all workers
-        would run spared ones.
+        The share is one of steps, not of trials: judged trials end so soon that, with one trial in three not judged, those
+        would soon occupy all workers.
         """
         if not self._parts or self._misleads:
             return True
@@ -152,7 +152,7 @@ class Auto:
         return part if attempt == trial.attempt else None
 
     def _choose(self) -> None:
-        """Choose a rule for the attempts that begin from now on, if there are more complete curves, or a longer one."""
+        """Choose a rule for attempts that begin from now on, if there are more complete curves or a longer one."""
         if self._is_race:
             return
         num, last = len(self._yardsticks), self.max_steps or self._longest
@@ -166,12 +166,12 @@ class Auto:
                 self._take_halving(rule)
 
     def _rungs(self, last: int) -> list[int]:
-        """Where the first rung may stand, below the last step."""
+        """The candidates for the first rung, below the last step."""
         steps = {ceil(last * float(self.eta) ** -k) for k in range(1, _MOST_RUNGS + 1)}
         return sorted(step for step in steps if step < last)
 
     def _first_rung(self, last: int) -> int | None:
-        """The first step at which the order of the yardsticks is that of their results, more or less; None: nowhere."""
+        """The first rung at which the order of the yardsticks agrees well enough with that of their results; or None."""
         yardsticks = list(self._yardsticks.values())[-_MOST_COMPARED:]
         results = np.array([trial.losses for trial in yardsticks])
         for rung in self._rungs(last):
@@ -181,12 +181,12 @@ class Auto:
         return None
 
     def _take_halving(self, rule: _Rule) -> None:
-        """Have trials go through successive halving from now on."""
+        """Apply successive halving to attempts from now on."""
         self._rule = rule
         self._take(ASHA(eta=self.eta, min_steps=rule.first, max_steps=rule.last, promote=rule.promotes))
 
     def _take(self, unbound: Promoter) -> None:
-        """A rule that has seen all trials so far at its rungs."""
+        """Adopt a rule, after showing it all trials so far at its rungs."""
         part = unbound.bind(self._goals)
         for trial in self._trials.values():
             view = changed(trial, reports=NO_REPORTS, status=Status.RUNNING)
@@ -198,7 +198,7 @@ class Auto:
 
 
 def _num_new_steps(trial: Trial, before: Trial | None) -> int:
-    """By how many steps a trial's newest report is further than any that was seen of it."""
+    """The number of steps by which a trial's newest report goes beyond the newest one seen before."""
     known = 0 if before is None else before.reports[-1].step
     return max(0, trial.reports[-1].step - known)
 
@@ -209,7 +209,7 @@ def _first_from(trial: Trial, step: int) -> Report:
 
 
 def _losses_at(trial: Trial, rung: int) -> Losses:
-    """The losses with which a complete trial would have entered a rung: of its result, where it ended below."""
+    """The losses with which a complete trial would have entered a rung; those of its result if it ended below."""
     assert trial.losses is not None
     if trial.reports[-1].step < rung:
         return trial.losses
@@ -218,20 +218,20 @@ def _losses_at(trial: Trial, rung: int) -> Losses:
 
 
 def _agreement(early: Array, results: Array) -> float:
-    """Of the pairs in which one result is better, the share in which it was better early on; ties count half.
+    """The share of pairs with different results in which the better trial was better early on too; ties count half.
 
     Args:
-        early, results: (n, goals) losses. With several goals, better is what dominates.
+        early, results: (n, goals) losses. With several goals, "better" means dominating.
     """
     final = _better(results)
     if not final.any():
-        return 1.0  # all the same in the end: nothing can mislead
+        return 1.0  # all results are equal: early values cannot mislead
     then = _better(early)
     return float(0.5 + 0.5 * (then[final].mean() - then.T[final].mean()))
 
 
 def _better(Y: Array) -> Array:
-    """Which row dominates which, (n, n)."""
+    """Which row dominates which, (n, n) of bool."""
     at_most = (Y[:, None] <= Y[None]).all(axis=2)
     better: Array = np.greater(at_most, np.transpose(at_most))
     return better

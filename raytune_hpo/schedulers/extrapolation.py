@@ -19,22 +19,22 @@ from raytune_hpo.options import integer_option, share_option
 from raytune_hpo.schedulers.ranking import LAST_STEP, Losses
 from raytune_hpo.trial import Trial
 
-_MOST_POINTS = 100  # of a curve that are looked at, evenly spread
+_MOST_POINTS = 100  # of a curve that are used, evenly spread
 
 
 class Extrapolation:
-    """Stops a trial that is unlikely to end better than the best others already are.
+    """Stops a trial that is unlikely to end better than the best other trial already is.
 
     The trial's losses are extrapolated to its last step by a mixture of power laws. It is stopped if the probability that
-    it ends below the best of the others is less than ``probability``; with several metrics, if there is another one
-    than which it will hardly be better in any of them. The others are those that have completed, as they ended, and
-    those that run, by their newest report: with many workers, trials can be stopped before the first one has ended.
+    it ends below the best of the others is less than ``probability``; with several metrics, if some other trial exists
+    than which it is that unlikely to be better in any of them. The others are the completed trials with their final
+    losses, and the running trials with their newest ones, so that the rule works before the first trial has completed.
 
     Args:
         max_steps: the last step of a trial.
         probability: see above.
         min_reports: how many reports a curve needs before it is extrapolated.
-        every: steps between two checks of a trial, each of a fraction of a millisecond; None: a twentieth of max_steps.
+        every: steps between two extrapolations, which take a fraction of a millisecond; None: a twentieth of max_steps.
 
     Raises:
         SpecError: no max_steps, or below 2; probability outside (0, 1); min_reports < 3 or every < 1.
@@ -58,7 +58,7 @@ class Extrapolation:
         self.probability = share_option("extrapolation", "probability", probability)
         self.min_reports = integer_option("extrapolation", "min_reports", min_reports, least=3)
         self.every = None if every is None else integer_option("extrapolation", "every", every, least=1)
-        self._completed: dict[int, Losses] = {}  # those that no other one beats
+        self._completed: dict[int, Losses] = {}  # those that no other trial beats
         self._running: dict[int, Losses] = {}  # by their newest reports
 
     def bind(self, goals: Sequence[Goal]) -> Extrapolation:
@@ -68,7 +68,7 @@ class Extrapolation:
         )
 
     def judge(self, trial: Trial) -> Verdict:
-        """STOP if a check is due, and the curve's predicted end is hopeless."""
+        """STOP if an extrapolation is due and the trial is unlikely to beat the best other one."""
         if not trial.reports or trial.reports[-1].losses is None:
             return Verdict.CONTINUE
         rows = [(report.step, report.losses) for report in trial.reports if report.losses is not None]
@@ -83,7 +83,7 @@ class Extrapolation:
         return Verdict.STOP if hopeless else Verdict.CONTINUE
 
     def observe(self, trial: Trial) -> None:
-        """Keep a running trial's newest losses and, unless it is dominated, a completed trial's result."""
+        """Keep the newest losses of a running trial, and the final ones of a completed trial that no other beats."""
         self._running.pop(trial.number, None)
         if trial.status is Status.RUNNING and trial.reports and trial.reports[-1].losses is not None:
             self._running[trial.number] = trial.reports[-1].losses
@@ -109,7 +109,7 @@ class Extrapolation:
         return self.every or max(1, self._end // 20)
 
     def _hardly_below(self, rows: Sequence[tuple[int, Losses]], goal: int, value: float) -> bool:
-        """Whether one loss of the curve will hardly end below a value."""
+        """Whether one loss of the curve is unlikely to end below a value."""
         kept = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _MOST_POINTS)).astype(int))
         t = np.array([rows[i][0] for i in kept], dtype=float) + (rows[0][0] <= 0)  # shapes begin after step 0
         y = np.array([rows[i][1][goal] for i in kept])
@@ -117,7 +117,7 @@ class Extrapolation:
 
 
 def _unbeaten(rows: Sequence[Losses]) -> list[Losses]:
-    """Those that no other one beats; of equals the first."""
+    """The rows that no other row beats; of equal rows, the first."""
     kept: list[Losses] = []
     for row in rows:
         if not any(_beats(other, row) for other in kept):

@@ -1,4 +1,4 @@
-"""Hyperband, asynchronously: several ASHAs that begin to judge at different steps.
+"""Asynchronous Hyperband: several ASHA brackets that begin to judge at different steps.
 
 Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar: Hyperband. JMLR 18(185), 2018 (the brackets). Li et al.: A System for
 Massively Parallel Hyperparameter Tuning. MLSys 2020, section 3 (asynchronous halving, also in brackets).
@@ -21,12 +21,12 @@ from raytune_hpo.trial import Trial
 
 
 class Hyperband:
-    """Hedges between early and late stopping: trials are dealt to brackets, of which some stop early and others late.
+    """Spreads trials over brackets, some of which stop trials early and others late (asynchronous Hyperband).
 
-    Bracket s is an ASHA whose first rung is at min_steps * eta**s, up to one that stops no trial; with ``promote``, one
-    that pauses and promotes. Trials are compared within their bracket. The brackets get trials in the proportions that
-    give each about the same budget, by trial number: always the same for the same number. A sampler that says in a trial's
-    ``meta`` which ``bracket`` it belongs to, from 0 for the one that stops earliest, is heeded.
+    Bracket s is an ASHA whose first rung is at min_steps * eta**s; the last bracket stops no trial. With ``promote``, the
+    brackets pause and promote. Trials are compared within their bracket. Trials go to brackets by their number, in
+    proportions that give each bracket about the same budget. A sampler may choose the bracket instead: ``bracket`` in the
+    trial's ``meta``, from 0 for the one that stops earliest.
 
     Args:
         max_steps: the last step of a trial, which is completed there.
@@ -79,11 +79,11 @@ class Hyperband:
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
-        """What the trial's bracket says."""
+        """The verdict of the trial's bracket."""
         return self._bracket(trial).judge(trial)
 
     def observe(self, trial: Trial) -> None:
-        """Pass the trial on to its bracket."""
+        """Pass the trial to its bracket."""
         self._has_completed |= trial.status is Status.COMPLETED
         self._bracket(trial).observe(trial)
 
@@ -94,7 +94,7 @@ class Hyperband:
     def promote(self, *, final: bool) -> Continue | None:
         """The promotion of the first bracket that has one.
 
-        At the end, if no trial of any bracket has completed, the best that has paused at the highest rung goes on.
+        At the end, if no trial of any bracket has completed, the best paused trial of the highest rung resumes.
         """
         chosen = (bracket.promote(final=False) for bracket in self._brackets)
         due = next((choice for choice in chosen if choice is not None), None)
@@ -104,7 +104,7 @@ class Hyperband:
         return max(last, key=lambda choice: choice.until or 0, default=None)
 
     def keeps(self, trial: Trial) -> bool:
-        """What the trial's bracket says."""
+        """Whether the trial's bracket may still promote it."""
         return self._bracket(trial).keeps(trial)
 
     def _bracket(self, trial: Trial) -> ASHA:
@@ -127,7 +127,7 @@ class Hyperband:
 
 
 class _Everyone(ASHA):
-    """The last bracket: its trials run to their end."""
+    """The last bracket: its trials run to their last step."""
 
     def judge(self, trial: Trial) -> Verdict:
         return Verdict.CONTINUE
@@ -140,7 +140,7 @@ class _Everyone(ASHA):
 
 
 def bracket_size(s: int, num_brackets: int, eta: int) -> int:
-    """How many trials bracket s gets in one round: ceil((s_max + 1) / (k + 1) eta^k) with k = s_max - s halvings.
+    """The number of trials of bracket s in one round: ceil((s_max + 1) / (k + 1) eta^k) with k = s_max - s halvings.
 
     (Li et al. 2018, algorithm 1, whose brackets count down)
     """
@@ -149,7 +149,7 @@ def bracket_size(s: int, num_brackets: int, eta: int) -> int:
 
 
 def _deal(sizes: Sequence[int]) -> list[int]:
-    """The brackets of consecutive trials, such that each gets its share, and all of them some early."""
+    """The brackets of consecutive trials: each bracket gets its share, spread evenly from the beginning."""
     dealt: list[int] = []
     counts = [0] * len(sizes)
     for _ in range(sum(sizes)):

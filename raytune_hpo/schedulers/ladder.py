@@ -1,4 +1,4 @@
-"""The ladder of rungs at geometrically growing steps, and where a trial stands on it."""
+"""The ladder of rungs at geometrically growing steps, and the position of a trial on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from raytune_hpo.trial import Trial
 
 
 class Entry(NamedTuple):
-    """A trial's entry into a rung: the step at which the rung stands, and the losses there."""
+    """A trial's entry into a rung: the rung's step, and the trial's losses there."""
 
     step: int
     losses: Losses
@@ -26,7 +26,7 @@ class Ladder:
     max_steps: int | None = None
 
     def entry(self, trial: Trial) -> Entry | None:
-        """The rung that the newest report is the trial's first to reach; None where it reaches none, or has no losses."""
+        """The highest rung that the trial first reaches with its newest report; None if there is none, or no losses."""
         newest = trial.reports[-1] if trial.reports else None
         if newest is None or newest.losses is None:
             return None
@@ -37,7 +37,7 @@ class Ladder:
         return Entry(rung, newest.losses)
 
     def next_step(self, trial: Trial) -> int | None:
-        """The first rung above the newest report; the next step where that report, lacking losses, entered none."""
+        """The first rung above the newest report; the next step if that report has no losses and so entered no rung."""
         if not trial.reports:
             return self.min_steps
         scored = newest_scored(trial)
@@ -60,12 +60,12 @@ class Ladder:
         return None if reached is not None and self._is_over(rung) else rung
 
     def stop_after(self, rung: int) -> int | None:
-        """Where a trial is to be looked at that is promoted from a rung: at the next rung, or at its last step."""
+        """The step up to which a trial promoted from a rung runs: the next rung, or its last step."""
         following = self.above(rung)
         return self.max_steps if following is None else following
 
     def rungs(self) -> Iterator[int]:
-        """All rungs, the lowest first; without max_steps there is no end of them."""
+        """All rungs, the lowest first; endless without max_steps."""
         rung: int | None = self.min_steps
         while rung is not None:
             yield rung

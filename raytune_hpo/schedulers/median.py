@@ -25,7 +25,7 @@ _MEDIAN = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Curve:
-    """A trial's running sums, and how many of its reports have been read."""
+    """The number of a trial's reports that have been read, and the sum of their losses."""
 
     attempt: int
     num_read: int = 0
@@ -48,13 +48,13 @@ class _Curve:
 class Median:
     """Stops a trial whose best loss so far is worse than the median of the others' running averages.
 
-    With several metrics: one whose best losses so far are in a later Pareto front than most of these averages.
+    With several metrics, it stops a trial whose best losses so far are in a later Pareto front than most of these averages.
 
-    A trial at step s is compared with the others that reported at step s, each by the mean of its losses up to there.
+    A trial at step s is compared with the others that reported at step s, each by the mean of its losses up to that step.
 
     Args:
         grace_steps: no trial is stopped before this step.
-        min_trials: how many others must have reported at a step before a trial is stopped there.
+        min_trials: how many others must have reported at a step before any trial is stopped there.
 
     Raises:
         SpecError: grace_steps < 1 or min_trials < 1.
@@ -75,20 +75,20 @@ class Median:
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
-        """STOP where the best loss so far is strictly worse than the median at the newest report's step."""
+        """STOP if the best loss so far is strictly worse than the median at the newest report's step."""
         if not trial.reports or trial.reports[-1].losses is None:
             return Verdict.CONTINUE
         step = trial.reports[-1].step
         means = self._means.get(step)
         if step < self.grace_steps or means is None or means.num_others(trial.number) < self.min_trials:
             return Verdict.CONTINUE
-        curve = self._start(trial)  # read on from where ``observe`` left it
+        curve = self._start(trial)  # continue where ``observe`` stopped reading
         for index in range(curve.num_read, len(trial.reports)):
             curve = curve.then(trial.reports[index])
         return Verdict.STOP if means.is_behind(trial.number, curve.best, _MEDIAN) else Verdict.CONTINUE
 
     def observe(self, trial: Trial) -> None:
-        """Add the reports not read yet. A trial that starts over begins a new curve, which replaces the old one."""
+        """Add the reports not read yet. If a trial starts over, its new curve replaces the old one."""
         curve = self._start(trial)
         for index in range(curve.num_read, len(trial.reports)):
             report = trial.reports[index]

@@ -1,4 +1,4 @@
-"""PASHA: promotion over rungs that are opened only as long as the ranking of the trials still changes.
+"""PASHA: promotion over rungs, of which a higher one opens only while the ranking of the trials still changes.
 
 Bohdal, Balles, Wistuba, Ermis, Archambeau, Zappella: PASHA: Efficient HPO and NAS with Progressive Resource Allocation.
 ICLR 2023, sections 3 and 4.
@@ -24,21 +24,20 @@ from raytune_hpo.trial import Trial
 
 
 class PASHA:
-    """Promotes as ASHA does, but no further than to where the ranking of the trials has become stable.
+    """Promotes like ASHA, but only up to the rung at which the ranking of the trials has become stable.
 
-    At first only the rungs at min_steps and min_steps * eta exist, and trials stay paused at the upper one. Of the trials
-    that came there, the order at both rungs is compared. If it differs, the next rung is opened: the best third (with
-    eta = 3) of those at the top go on to it, it is the top from then on, and is compared with the one below. Where the
-    order is settled early, no trial but one is run to max_steps: the best at the end of the study.
+    At first only the rungs at min_steps and min_steps * eta exist, and trials stay paused at the upper one. The order of
+    the trials that reached it is compared between both rungs. If it differs, the next rung opens: the best third (with
+    eta = 3) of the trials at the top are promoted to it, and it becomes the top, which is compared with the rung below.
+    If the order settles early, only one trial runs to max_steps: the best, at the end of the study.
 
-    Two trials are out of order if one was better at the lower rung by more than a tolerance, and is worse at the upper one.
-    The tolerance is what two trials differ by that overtake each other back and forth: the 90th percentile of the
-    differences at the top between those whose curves have crossed twice. For that, every step must be reported; of
-    objectives that report less often the tolerance is 0, and rungs are opened sooner. With several metrics, "better" means
-    better in all of them.
+    Two trials are out of order if one was better at the lower rung by more than a tolerance, and is worse at the upper
+    one. The tolerance is the noise of the curves: the 90th percentile of the differences at the top between trials whose
+    curves have crossed twice. This needs a report at every step; if an objective reports less often, the tolerance is 0
+    and rungs open sooner. With several metrics, "better" means better in all of them.
 
-    It sees no more than the steps up to the top: where all trials keep their order for long, and change it late, it stops
-    short, and ASHA is the better choice.
+    The rule sees only the steps up to the top. If trials keep their order for long and change it late, it stops too soon,
+    and ASHA is the better choice.
 
     Args:
         max_steps: the last step of a trial, which is completed there.
@@ -70,11 +69,11 @@ class PASHA:
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
-        """PAUSE where the newest report enters a rung; not of a trial that was promoted from there, or would be at once."""
+        """PAUSE if the newest report enters a rung, unless the trial was promoted from there or would be at once."""
         return self._promotion.judge(trial)
 
     def observe(self, trial: Trial) -> None:
-        """Take note of trials that enter, pause, go on and end; open the next rung if the order at the top has changed."""
+        """Keep track of entries, pauses, resumes and ends; open the next rung if the order at the top has changed."""
         self._promotion.observe(trial)
         entry, top = self._ladder.entry(trial), self._promotion.top
         if trial.status is not Status.RUNNING or entry is None or top is None or entry.step < top:
@@ -82,7 +81,7 @@ class PASHA:
         below = next(
             (r for r in trial.reports if r.losses is not None and self._is_just_below(r.step, entry.step)), None
         )
-        if below is None:  # its reports pass over rungs: there is nothing to compare with but what comes
+        if below is None:  # its reports skipped the rung below, so there is nothing to compare with
             self._open_above(entry.step)
         elif entry.step == top:
             curve = np.full((top + 1, len(entry.losses)), np.nan)
@@ -95,22 +94,22 @@ class PASHA:
                 self._open_above(top)
 
     def next_step(self, trial: Trial) -> int | None:
-        """The first rung above the newest report; the next step where that report, lacking losses, entered none."""
+        """The first rung above the newest report; the next step if that report has no losses and so entered no rung."""
         return self._promotion.next_step(trial)
 
     def promote(self, *, final: bool) -> Continue | None:
-        """The best trial that has paused at the highest rung below the top that one may be promoted from.
+        """The best paused trial of the highest rung below the top that allows a promotion.
 
-        At the end, if no trial has completed, the best that has paused at the highest rung goes on.
+        At the end, if no trial has completed, the best paused trial of the highest rung resumes.
         """
         return self._promotion.promote(final=final)
 
     def keeps(self, trial: Trial) -> bool:
-        """Whether a paused trial is still near enough to the best 1/eta of its rung to get there."""
+        """Whether a paused trial is still close enough to the best 1/eta of its rung to become one of them."""
         return self._promotion.keeps(trial)
 
     def _is_just_below(self, step: int, rung: int) -> bool:
-        """Whether a report at the step belongs to the rung before this one."""
+        """Whether a report at the step belongs to the rung just below this one."""
         return step < rung and self._ladder.reached(step) == rung // self.eta
 
     def _open_above(self, rung: int) -> None:

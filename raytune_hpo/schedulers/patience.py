@@ -15,13 +15,13 @@ from raytune_hpo.trial import Trial
 
 
 class Patience:
-    """Stops a trial whose last reports brought nothing better. It is compared with itself only.
+    """Stops a trial whose last reports brought no improvement. A trial is compared only with itself.
 
-    With several metrics, a report is better if one of them is.
+    With several metrics, a report is an improvement if one of them improves.
 
     Args:
-        patience: how many reports in a row may bring nothing better.
-        min_delta: by how much a report has to be better to count, in the metric's units.
+        patience: how many reports in a row may bring no improvement.
+        min_delta: by how much a report must be better to count as an improvement, in the metric's units.
         min_steps: no trial is stopped before this step.
 
     Raises:
@@ -40,7 +40,7 @@ class Patience:
         return Patience(patience=self.patience, min_delta=self.min_delta, min_steps=self.min_steps)
 
     def judge(self, trial: Trial) -> Verdict:
-        """STOP where the newest ``patience`` reports brought nothing better."""
+        """STOP if the newest ``patience`` reports brought no improvement."""
         rows = [report.losses for report in trial.reports if report.losses is not None]
         if not rows or trial.reports[-1].losses is None or trial.reports[-1].step < self.min_steps:
             return Verdict.CONTINUE
@@ -52,8 +52,8 @@ class Patience:
         return Verdict.CONTINUE if better else Verdict.STOP
 
     def observe(self, trial: Trial) -> None:
-        """Nothing to remember: a trial's own reports are all it is judged by."""
+        """Remember nothing: a trial is judged by its own reports alone."""
 
     def next_step(self, trial: Trial) -> int | None:
-        """The next step, or the first at which the trial may be stopped."""
+        """The next step, or the first at which a trial may be stopped."""
         return max(self.min_steps, trial.reports[-1].step + 1) if trial.reports else self.min_steps

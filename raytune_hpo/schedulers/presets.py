@@ -1,4 +1,4 @@
-"""Presets: the stopping rules of the literature by their names.
+"""Presets: stopping rules under the names that the literature gives them.
 
 Cho et al., IEEE Access 8, 2020: the compound rule with beta = 0.1 (Deca), 0.2 (Penta) and 0.25 (Tetra).
 """

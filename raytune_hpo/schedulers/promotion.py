@@ -1,4 +1,4 @@
-"""Asynchronous promotion over the rungs of a ladder: a free worker gets the trial that deserves it at that moment."""
+"""Asynchronous promotion over the rungs of a ladder: a free worker resumes the best trial that may be promoted now."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from raytune_hpo.schedulers.ranking import newest_scored
 from raytune_hpo.schedulers.rungs import Rung
 from raytune_hpo.trial import Trial
 
-_DEVIATIONS = 3.0  # of the number of those promoted, by which a paused trial may yet rise
+_DEVIATIONS = 3.0  # standard deviations by which a paused trial may still rise among those promoted
 
 
 class Promotion:
-    """Pauses every trial at every rung, and promotes the best 1/eta of those that came there.
+    """Pauses every trial at every rung, and promotes the best 1/eta of those that reached it.
 
     Args:
         delay: see ASHA.
 
     Attributes:
-        top: the rung from which, and above which, no trial is promoted; None: there is no such rung.
+        top: no trial is promoted from this rung or a higher one; None: there is no such limit.
     """
 
     def __init__(self, ladder: Ladder, num_goals: int, *, delay: bool = False) -> None:
         self._ladder, self._num_goals, self._delay = ladder, num_goals, delay
-        self._rungs: dict[int, Rung] = {}  # by their steps
-        self._steps: list[int] = []  # of these, the highest first
+        self._rungs: dict[int, Rung] = {}  # by step
+        self._steps: list[int] = []  # of the rungs, the highest first
         self._paused_at: dict[int, int] = {}  # the rung at which a trial has paused
         self._has_completed = False
         self.top: int | None = None
 
     def judge(self, trial: Trial) -> Verdict:
-        """PAUSE where the newest report enters a rung; not of a trial that was promoted from there, or would be at once."""
+        """PAUSE if the newest report enters a rung, unless the trial was promoted from there or would be at once."""
         entry = self._ladder.entry(trial)
         if entry is None:
             return Verdict.CONTINUE
@@ -43,7 +43,7 @@ class Promotion:
         return Verdict.CONTINUE if self._would_be_next(trial.number, entry) else Verdict.PAUSE
 
     def observe(self, trial: Trial) -> None:
-        """Enter the newest report into its rung, and take note of trials that pause, go on and end."""
+        """Enter the newest report into its rung, and keep track of pauses, resumes and ends."""
         number = trial.number
         if trial.status is Status.PAUSED:
             scored = newest_scored(trial)
@@ -52,14 +52,14 @@ class Promotion:
                 self._paused_at[number] = step
                 self._rungs[step].pause(number)
             return
-        if number in self._paused_at:  # it goes on, or was stopped by a user
+        if number in self._paused_at:  # it was resumed, or stopped by a user
             self._rungs[self._paused_at.pop(number)].leave(number, promoted=trial.status is Status.RUNNING)
         entry = self._ladder.entry(trial)
         if trial.status is Status.RUNNING and entry is not None:
             rung = self._rung(entry.step)
             rung.put(number, entry.losses)
             newest = trial.reports[-1]
-            # A worker that is lost between the verdict and the pause leaves a trial that goes on from there unasked.
+            # If a worker is lost between the verdict and the pause, its trial is resumed from there without a promotion.
             if newest.verdict is Verdict.CONTINUE or newest.step == trial.from_step:
                 rung.promoted.add(number)
         elif trial.status is Status.COMPLETED and trial.losses is not None:
@@ -67,8 +67,8 @@ class Promotion:
             self._enter_above(trial)
 
     def next_step(self, trial: Trial) -> int | None:
-        """The first rung above the newest report from which the trial has not been promoted: one that starts over passes the
-        others.
+        """The first rung above the newest report from which the trial has not been promoted; a trial that starts over
+        skips the rungs from which it has been.
         """
         step = self._ladder.next_step(trial)
         rung = None if step is None else self._rungs.get(step)
@@ -78,9 +78,9 @@ class Promotion:
         return step
 
     def promote(self, *, final: bool) -> Continue | None:
-        """The best trial that has paused at the highest rung that one may be promoted from.
+        """The best paused trial of the highest rung that allows a promotion.
 
-        At the end, if no trial has completed, the best that has paused at the highest rung goes on.
+        At the end, if no trial has completed, the best paused trial of the highest rung resumes.
         """
         for step in self._steps:
             best = self._rungs[step].best_paused()
@@ -92,10 +92,10 @@ class Promotion:
         return None
 
     def keeps(self, trial: Trial) -> bool:
-        """Whether a paused trial is near enough to those that are promoted to become one of them, or the best that waits.
+        """Whether a paused trial is close enough to the promoted ones to be promoted later, or is the best paused trial.
 
-        New entries raise the number of promotions, but some of them are better. On average these effects cancel at the
-        threshold, and below it the trial falls behind, so what counts is the deviation.
+        New entries raise the number of promotions, but some rank before the trial. At the threshold the two cancel on
+        average and below it the trial loses ground, so only random deviations can still lift it.
         """
         step = self._paused_at.get(trial.number)
         if step is None:
@@ -121,13 +121,13 @@ class Promotion:
             if best is not None and self._is_due(step, self._rungs[step].num_before(best)):
                 return False
         rung = self._rungs.get(entry.step)
-        if rung is None:  # of one alone none is promoted
+        if rung is None:  # a trial alone in its rung is never promoted
             return False
         num_before = rung.place_if_next(number, entry.losses)
         return num_before is not None and self._is_due(entry.step, num_before, newcomer=number not in rung)
 
     def _is_due(self, step: int, num_before: int, *, newcomer: bool = False) -> bool:
-        """Whether a trial with so many before it may be promoted from the rung at a step."""
+        """Whether a trial with ``num_before`` others before it may be promoted from the rung at a step."""
         if self.top is not None and step >= self.top:
             return False
         rung, eta = self._rungs[step], self._ladder.eta
@@ -137,12 +137,12 @@ class Promotion:
         return not self._delay or ((len(rung.promoted) + 1) * eta <= num_entries and num_entries >= self._needed(step))
 
     def _needed(self, step: int) -> int:
-        """How many trials must have come to a rung to fill all rungs above it: max_steps / step."""
+        """The number of trials that must have reached a rung to fill all rungs above: max_steps / step."""
         assert self._ladder.max_steps is not None
         return self._ladder.max_steps // step
 
     def _enter_above(self, trial: Trial) -> None:
-        """A trial that ends below its next rung counts there with its result, and is never promoted."""
+        """Enter a trial that ended below its next rung there with its result; it is never promoted."""
         assert trial.losses is not None
         scored = newest_scored(trial)
         step = self._ladder.min_steps if scored is None else self._ladder.above(scored.step)

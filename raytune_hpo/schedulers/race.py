@@ -1,4 +1,4 @@
-"""Racing over inputs: trials are compared on shared inputs, in pairs, and those that are behind get no more inputs.
+"""Racing: trials are compared on the inputs they share, and those that are significantly worse are eliminated.
 
 Birattari, Stuetzle, Paquete, Varrentrapp: A Racing Algorithm for Configuring Metaheuristics. GECCO 2002 (the test).
 Lopez-Ibanez, Dubois-Lacoste, Perez Caceres, Birattari, Stuetzle: The irace package. Operations Research Perspectives 3,
@@ -26,27 +26,27 @@ from raytune_hpo.schedulers.ranking import newest_scored
 from raytune_hpo.schedulers.rungs import Rung
 from raytune_hpo.trial import Trial
 
-_ETA = 3  # while new trials come, one in so many goes on from where trials are compared
-_MOST_COMPARED = 500  # trials, the newest ones
+_ETA = 3  # while new trials begin, one trial in this many continues after a block
+_MOST_COMPARED = 500  # the number of newest trials that are compared
 
 
 class Race:
-    """Runs each configuration on a few inputs, and only those that are not behind the best on more.
+    """Tries each configuration on a few inputs, and on more only if it is not significantly worse than the best.
 
-    Step k of a trial is the k-th of its inputs, seeds or folds, in an order that is the same for all trials; what it reports
-    there is the mean so far. After each block of ``first`` inputs a trial pauses and is compared with all others that
-    have come there and are still in the race, on the inputs that they share. How hard an input is does not matter, since
-    all have had the same ones. A trial that is behind the best of them is out. "Behind" is what a Friedman test and the
-    comparisons after it say of three or more, and a paired t-test of two; with several metrics, trials are ranked on each
-    input by their Pareto fronts.
+    Step k of a trial is the k-th of its inputs, seeds or folds, in an order that is the same for all trials; the trial
+    reports the mean so far. After each block of ``first`` inputs a trial pauses and is compared with all others that have
+    finished the block and are still in the race, on the inputs that they share. How hard an input is does not matter,
+    since all have had the same inputs. A trial that is significantly worse than the best is eliminated: by a Friedman test
+    with post-hoc comparisons among three or more trials, by a paired t-test between two. With several metrics, trials are
+    ranked on each input by their Pareto fronts.
 
-    As long as new trials come, the best third of those that have come to the end of a block go on to the next. When no
-    more may begin, all that are still in the race go on, block by block, until they are out or have had all inputs. At
-    the end, if no trial has completed, the best that has had the most inputs goes on until one has.
+    While new trials begin, the best third of those that have finished a block continue with the next one. When no new
+    trial may begin, all that are still in the race continue, block by block, until they are eliminated or have had all
+    inputs. At the end, if no trial has completed, the best of those with the most inputs resumes until one completes.
 
     Args:
         first: the number of inputs before trials are compared for the first time, and between two comparisons.
-        alpha: the significance level of a comparison: how often it may find a difference where there is none.
+        alpha: the significance level: how often a comparison may find a difference where there is none.
         max_steps: the number of inputs; a trial is completed with the last one. None: as many as the objective has.
 
     Raises:
@@ -65,13 +65,11 @@ class Race:
                 f"first={first}"
             )
         self._goals: Sequence[Goal] = ()
-        self._blocks: dict[int, Rung] = {}  # by the step at the end of each
-        self._values: dict[
-            int, Array
-        ] = {}  # of those in the race, on each input up to the last block that they have ended
+        self._blocks: dict[int, Rung] = {}  # by the last step of each block
+        self._values: dict[int, Array] = {}  # by trial in the race, on each input of the blocks that it has finished
         self._out: set[int] = set()
         self._paused_at: dict[int, int] = {}
-        self._is_winding_down = False  # whether those go on that would not if new trials were to come
+        self._is_winding_down = False  # whether trials continue that would not while new ones begin
         self._has_completed = False
 
     def bind(self, goals: Sequence[Goal]) -> Race:
@@ -81,14 +79,14 @@ class Race:
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
-        """PAUSE where the newest report ends a block; not of a trial that has gone on from there before."""
+        """PAUSE if the newest report ends a block, unless the trial has been resumed from there before."""
         entry = self._entry(trial)
         if entry is None or (entry.step in self._blocks and trial.number in self._blocks[entry.step].promoted):
             return Verdict.CONTINUE
         return Verdict.PAUSE
 
     def observe(self, trial: Trial) -> None:
-        """Compare trials that have ended a block, and take note of trials that begin, pause, go on and end."""
+        """Compare a trial that has finished a block with the others, and keep track of starts, pauses, resumes and ends."""
         number = trial.number
         if trial.status is Status.PAUSED:
             scored = newest_scored(trial)
@@ -109,7 +107,7 @@ class Race:
             self._paused_at.pop(number, None)
 
     def next_step(self, trial: Trial) -> int | None:
-        """The end of the block that the trial is in; the next step where that was passed without losses."""
+        """The end of the trial's current block; the next step if that end was passed without losses."""
         scored = newest_scored(trial)
         end = self.first if scored is None else self._last_end(scored.step) + self.first
         if self.max_steps is not None and end >= self.max_steps:
@@ -117,10 +115,10 @@ class Race:
         return max(end, trial.reports[-1].step + 1) if trial.reports else end
 
     def promote(self, *, final: bool) -> Continue | None:
-        """The best of those that are still in the race where one may go on.
+        """The best trial in the race that may be resumed.
 
-        While new trials come, the furthest first; after that block by block, so that no trial gets more inputs that may yet
-        fall behind the others of its block.
+        While new trials begin, those with the most inputs come first; afterwards block by block, so that no trial gets
+        more inputs if it may still be eliminated by trials that have yet to finish its block.
         """
         everyone = final or self._is_winding_down
         for end in sorted(self._blocks, reverse=not everyone):
@@ -140,14 +138,14 @@ class Race:
     # -------------------------------------------------------------------------------------------- blocks
 
     def _last_end(self, step: int) -> int:
-        """Where the last block ended that was over at a step; 0 before the first."""
+        """The end of the last block that is finished at a step; 0 before the first."""
         end = step // self.first * self.first
         return (
             end if self.max_steps is None or end < self.max_steps else (self.max_steps - 1) // self.first * self.first
         )
 
     def _entry(self, trial: Trial) -> Entry | None:
-        """The block that the newest report ends, and the losses there; None where it ends none, or has no losses."""
+        """The block that the newest report ends, and its losses; None if it ends none or has no losses."""
         newest = trial.reports[-1] if trial.reports else None
         if newest is None or newest.losses is None or newest.step == trial.from_step:
             return None
@@ -163,7 +161,7 @@ class Race:
         return Continue(number, until if self.max_steps is None else min(until, self.max_steps))
 
     def _furthest(self) -> int | None:
-        """Of the trials that have paused, the best of those with the most inputs, in the race or not."""
+        """The best of the paused trials with the most inputs, in the race or not."""
         if not self._paused_at:
             return None
         end = max(self._paused_at.values())
@@ -173,7 +171,7 @@ class Race:
     # -------------------------------------------------------------------------------------------- the race
 
     def _enter(self, trial: Trial, entry: Entry) -> None:
-        """A trial has ended a block: drop all trials that are now behind the best."""
+        """Enter a trial that has finished a block, and eliminate those that are now significantly worse than the best."""
         number, end = trial.number, entry.step
         block = self._blocks.setdefault(end, Rung(len(self._goals)))
         block.put(number, entry.losses)
@@ -205,7 +203,7 @@ class Race:
         self._blocks[end].leave(number, promoted=True)
 
     def _leave(self, number: int) -> None:
-        """A trial is out of the race."""
+        """Take a trial out of the race."""
         self._out.add(number)
         self._values.pop(number, None)
         if number in self._paused_at:
@@ -215,8 +213,8 @@ class Race:
 def values_by_step(trial: Trial, goals: Sequence[Goal]) -> Array:
     """A trial's losses on each of its inputs (steps, goals), step 0 included; NaN where it has none.
 
-    Where a report does not say what the step's own values are, they follow from the means before and after it; those of
-    steps in between that were not reported are taken together as the value of the last one.
+    If a report does not give the step's own values, they are computed from the means before and after it; steps that were
+    not reported are merged into the next reported one.
     """
     values = np.full(((trial.last_step or 0) + 1, len(goals)), np.nan)
     last_step, last_mean = 0, np.zeros(len(goals))

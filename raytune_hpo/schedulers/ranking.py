@@ -1,7 +1,7 @@
-"""Rankings of trials by their losses, which several schedulers share.
+"""Rankings of trials by their losses, shared by several schedulers.
 
-With one goal trials are in the order of their losses. With several they are ranked by the Pareto front they are in: a
-trial of an earlier front is better, one of the same front is not.
+With one goal, trials are ordered by their losses. With several, they are ranked by Pareto front: a trial of an earlier
+front is better, one of the same front is not.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from raytune_hpo.numerics.pareto import fronts
 from raytune_hpo.trial import Report, Trial
 
 Losses: TypeAlias = tuple[float, ...]
-LAST_STEP = "it is the last step of a trial"  # in errors about max_steps, which has no default
-_MOST_SORTED = 500  # peers that are sorted into fronts, the newest ones: sorting costs the square of their number
+LAST_STEP = "it is the last step of a trial"  # what an error about max_steps suggests, since it has no default
+_MOST_SORTED = 500  # the newest entries, which are sorted into fronts; the cost grows with the square of their number
 
 
 class Ranking(Protocol):
-    """One entry per trial; every question leaves out that of the trial that asks."""
+    """A ranking with one entry per trial; every query leaves out the entry of the trial in question."""
 
     def put(self, number: int, losses: Losses) -> None:
         """Set the trial's entry."""
         ...
 
     def num_others(self, number: int) -> int:
-        """How many others there are."""
+        """The number of other trials."""
         ...
 
     def num_better(self, number: int, losses: Losses) -> int:
-        """How many others are strictly better than the losses."""
+        """The number of other trials that are strictly better than the losses."""
         ...
 
     def is_behind(self, number: int, losses: Losses, share: float) -> bool:
@@ -52,7 +52,7 @@ def ranking(num_goals: int) -> Ranking:
 class Ordered:
     """A ranking by one loss. See Ranking.
 
-    Questions cost O(log n). ``put`` moves pointers inside a list: about 30 microseconds among 100,000 entries.
+    Queries cost O(log n). ``put`` moves pointers inside a list: about 30 microseconds among 100,000 entries.
     """
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class Ordered:
         return losses[0] > self.quantile(number, share)
 
     def quantile(self, number: int, share: float) -> float:
-        """The loss that this share of the others is no worse than, in between two of them by a straight line."""
+        """The loss that this share of the others is no worse than, interpolated linearly between two of them."""
         low, part = divmod(share * (self.num_others(number) - 1), 1.0)
         below = self._other(number, int(low))
         return below + part * (self._other(number, int(low) + 1) - below) if part else below
@@ -93,7 +93,7 @@ class Ordered:
 class Sorted:
     """A ranking by several losses: by Pareto front, among the newest 500 entries. See Ranking.
 
-    A question costs O(n), the first one after a ``put`` O(n^2): about a millisecond.
+    A query costs O(n), the first one after a ``put`` O(n^2): about a millisecond.
     """
 
     def __init__(self, num_goals: int) -> None:
@@ -119,7 +119,7 @@ class Sorted:
         Y, front = self._others(number)
         own = np.asarray(losses)
         above = (own >= Y).all(axis=1) & (own > Y).any(axis=1)
-        # Whom the trial dominates comes after it, with or without it: the others' fronts before its own are as they are.
+        # Trials that this one dominates come after it in any case, so it does not change the fronts before its own.
         return int((front < 1 + front[above].max()).sum()) if above.any() else 0
 
     def is_behind(self, number: int, losses: Losses, share: float) -> bool:
@@ -144,7 +144,7 @@ def newest_scored(trial: Trial, before: int | None = None) -> Report | None:
 
 
 def first_to_reach(trial: Trial, step: int) -> bool:
-    """Whether the newest report, which has losses, is the trial's first one at this step or beyond that has some."""
+    """Whether the newest report, which has losses, is the trial's first report with losses at this step or beyond."""
     if not trial.reports or trial.reports[-1].losses is None or trial.reports[-1].step < step:
         return False
     before = newest_scored(trial, before=len(trial.reports) - 1)

@@ -1,8 +1,8 @@
-"""A rung from which trials are promoted: its entries, the trials paused there, and the next to be promoted.
+"""Rungs for promotion: the trials that have entered a rung, those paused there, and the next to be promoted.
 
-With one goal trials are in the order of their losses. With several, a trial of an earlier Pareto front comes first; of more
-than 500 trials only those that entered last are sorted, since sorting costs the square of their number. Of equals the one
-of the lower number comes first.
+With one goal, trials are ordered by their losses. With several, a trial of an earlier Pareto front comes first; of more
+than 500 trials only those that entered last are sorted, since the cost grows with the square of their number. Of equals,
+the one with the lower number comes first.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _Key = tuple[float, int]
 
 
 class Rung:
-    """The entries of one rung, by the number of their trials. Questions cost O(log n) with one goal.
+    """The entries of one rung, by trial number. Queries cost O(log n) with one goal.
 
     Attributes:
-        promoted: the numbers of those that have gone on from here.
+        promoted: the numbers of the trials that were promoted from here.
     """
 
     def __init__(self, num_goals: int) -> None:
@@ -31,7 +31,7 @@ class Rung:
         self._paused: set[int] = set()
         self.promoted: set[int] = set()
         self._ordered: list[_Key] = []  # of all entries, the best first
-        self._candidates: list[_Key] = []  # of those that have paused here and not gone on
+        self._candidates: list[_Key] = []  # of those that are paused here
         self._keys: dict[int, _Key] = {}
 
     def __len__(self) -> int:
@@ -41,7 +41,7 @@ class Rung:
         return number in self._losses
 
     def put(self, number: int, losses: Losses) -> None:
-        """A trial's entry is now this one."""
+        """Set the entry of a trial."""
         if self._losses.get(number) == losses:
             return
         self._losses[number] = losses
@@ -56,13 +56,13 @@ class Rung:
             self._list_candidates()
 
     def pause(self, number: int) -> None:
-        """The trial, which has entered, has paused here: it may be promoted."""
+        """Mark a trial that has entered as paused here, so that it may be promoted."""
         if number not in self._paused and number in self._keys:
             self._paused.add(number)
             insort(self._candidates, self._keys[number])
 
     def leave(self, number: int, *, promoted: bool) -> None:
-        """The trial is not paused here any more: it has gone on, or ended."""
+        """Mark a trial as no longer paused here, since it was promoted or has ended."""
         if number in self._paused:
             self._paused.discard(number)
             _remove(self._candidates, self._keys[number])
@@ -70,7 +70,7 @@ class Rung:
             self.promoted.add(number)
 
     def drop(self, number: int) -> None:
-        """The trial has no entry here any more, and does not go on."""
+        """Remove a trial's entry; the trial is not promoted."""
         if number in self._losses:
             self.leave(number, promoted=False)
             del self._losses[number]
@@ -80,15 +80,15 @@ class Rung:
                 _remove(self._ordered, self._keys.pop(number))
 
     def is_paused(self, number: int) -> bool:
-        """Whether the trial has paused here and may be promoted."""
+        """Whether the trial is paused here and may be promoted."""
         return number in self._paused
 
     def best_paused(self) -> int | None:
-        """The best of those that may be promoted; None if there is none."""
+        """The best trial that may be promoted; None if there is none."""
         return self._candidates[0][1] if self._candidates else None
 
     def num_before(self, number: int) -> int:
-        """How many of all that have entered come before this one."""
+        """How many of the trials that have entered come before this one."""
         return bisect_left(self._ordered, self._keys[number])
 
     def losses_of(self, number: int) -> Losses:
@@ -96,8 +96,8 @@ class Rung:
         return self._losses[number]
 
     def place_if_next(self, number: int, losses: Losses) -> int | None:
-        """How many would come before the trial if it paused here with these losses; None where another one that has paused
-        comes first."""
+        """How many would come before the trial if it paused here with these losses; None if another paused trial comes
+        first."""
         if self._num_goals > 1:
             rung = Rung(self._num_goals)
             rung._losses, rung._paused = {**self._losses, number: losses}, self._paused | {number}
@@ -111,7 +111,7 @@ class Rung:
     def _sort(self) -> None:
         numbers = sorted(self._losses) if len(self._losses) <= _MOST_SORTED else list(self._losses)[-_MOST_SORTED:]
         front = fronts(np.array([self._losses[number] for number in numbers]).reshape(-1, self._num_goals))
-        late = float(len(self._losses))  # those that are not sorted come last
+        late = float(len(self._losses))  # entries that are not sorted come last
         self._keys = {number: (late, number) for number in self._losses}
         self._keys |= {number: (float(place), number) for number, place in zip(numbers, front, strict=True)}
         self._ordered = sorted(self._keys.values())

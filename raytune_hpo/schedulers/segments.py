@@ -1,4 +1,4 @@
-"""Segments: trials end at the step that their sampler set, and others go on from them.
+"""Segments of populations: a trial ends at the step that its sampler set, and later trials continue from it.
 
 Jaderberg, Dalibard, Osindero, Czarnecki, Donahue, Razavi, Vinyals, Green, Dunning, Simonyan, Fernando, Kavukcuoglu:
 Population Based Training of Neural Networks. arXiv:1711.09846, 2017. A member of a population is here a chain of
@@ -19,17 +19,17 @@ from raytune_hpo.trial import Trial, member_of
 
 
 class Segments:
-    """Completes each trial at the step that its sampler set, and keeps its checkpoint while another may go on from it.
+    """Completes each trial at the step that its sampler set, and keeps its checkpoint while another may continue from it.
 
-    The samplers ``pbt`` and ``pb2`` bring it. Of each member of their population, the newest segment is kept as long as
-    there are steps left, and the one before while some member has not come further: two for each member at most. A trial
-    without a step of its own, which a user enqueued, founds a member and ends after ``interval`` steps if its number is
-    below ``population``; a later one runs to ``max_steps`` by itself.
+    The samplers ``pbt`` and ``pb2`` use it as their scheduler. The checkpoint of each member's newest segment is kept
+    while there are steps left, and the one before it while some member has not come further: at most two per member. A
+    trial that a user enqueued has no step of its own: if its number is below ``population``, it founds a member and ends
+    after ``interval`` steps; otherwise it runs to ``max_steps``.
 
     Args:
-        max_steps: the last step of all: no trial goes on from there.
-        population: how many members there are.
-        interval: steps of the first segment of a member.
+        max_steps: the last step of a member: no trial continues from there.
+        population: the number of members.
+        interval: the number of steps of a member's first segment.
 
     Raises:
         SpecError: an option below 1, or ``interval`` above ``max_steps``.
@@ -45,12 +45,12 @@ class Segments:
         self.interval = integer_option("segments", "interval", interval, least=1)
         if self.interval > self.max_steps:
             raise SpecError(f"segments needs interval <= max_steps, got interval={interval}, max_steps={max_steps}")
-        self._newest: dict[int, Trial] = {}  # the newest segment of each member that has one, by slot
+        self._newest: dict[int, Trial] = {}  # the newest segment of each member, by slot
         self._ended: set[int] = set()  # the slots of members that nothing can follow
-        self._kept: set[int] = set()  # the segments that may be gone on from
+        self._kept: set[int] = set()  # the segments that others may continue from
 
     def bind(self, goals: Sequence[Goal]) -> Segments:
-        """A fresh one for one study."""
+        """A fresh Segments for one study."""
         return Segments(max_steps=self.max_steps, population=self.population, interval=self.interval)
 
     def judge(self, trial: Trial) -> Verdict:
@@ -58,7 +58,7 @@ class Segments:
         return Verdict.COMPLETE if self._has_reached_its_end(trial) else Verdict.CONTINUE
 
     def observe(self, trial: Trial) -> None:
-        """A segment that has completed takes the place of its member's last one."""
+        """Make a segment that has completed its member's newest one."""
         slot = member_of(trial, self.population)
         if slot is None or trial.status is not Status.COMPLETED:
             return
@@ -72,17 +72,17 @@ class Segments:
         return None if self._has_reached_its_end(trial) else self._end(trial)
 
     def promote(self, *, final: bool) -> Continue | None:
-        """None: no trial pauses."""
+        """None, since no trial pauses."""
         return None
 
     def keeps(self, trial: Trial) -> bool:
-        """Whether a member may go on from this segment, which has completed or is about to."""
+        """Whether a member may continue from this segment, which has completed or is about to."""
         if trial.status is Status.RUNNING:
             return member_of(trial, self.population) is not None and self._may_be_gone_on_from(trial)
         return trial.number in self._kept
 
     def _wanted(self) -> set[int]:
-        """The segments that members may go on from: their own newest, and those of the furthest behind from before."""
+        """The segments that members may continue from: the newest of each, and earlier ones for members further behind."""
         training = [slot for slot in range(self.population) if slot not in self._ended]
         if not training:
             return set()

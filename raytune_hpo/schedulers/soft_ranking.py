@@ -1,4 +1,4 @@
-"""Soft ranking: whether trials have kept their order from one rung to the next, but for differences that are noise."""
+"""Soft ranking: whether trials have kept their order from one rung to the next, apart from noise."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.pareto import pareto_front
 
-_MOST_COMPARED = 500  # trials, the newest ones: comparing costs the square of their number
-_NOISE_SHARE = 0.9  # of the differences that are taken for noise; the tolerance is as large as this share of them
+_MOST_COMPARED = 500  # the newest trials; the cost grows with the square of their number
+_NOISE_SHARE = 0.9  # the tolerance is this quantile of the differences that count as noise
 
 
 class SoftRanking:
-    """The trials that came to two rungs, and what has changed in between.
+    """The trials that reached two rungs, and how their order changed in between.
 
     Losses and curves have a column for each goal.
     """
@@ -25,7 +25,7 @@ class SoftRanking:
         self._forget()
 
     def put(self, number: int, below: Array, curve: Array) -> None:
-        """A trial has come to the upper rung; one that comes again, having started over, replaces what it was.
+        """Enter a trial that has reached the upper rung; if it started over and comes again, it replaces its entry.
 
         Args:
             below: its losses (m,) at the lower rung.
@@ -48,8 +48,8 @@ class SoftRanking:
 
     def _forget(self) -> None:
         self._compared: deque[tuple[Array, Array]] = deque(maxlen=_MOST_COMPARED)
-        self._noise: deque[Array] = deque(maxlen=_MOST_COMPARED)  # differences at the top, NaN where they are no noise
-        # The leads (pairs, m) at the lower rung of those that were overtaken; smaller ones are left out.
+        self._noise: deque[Array] = deque(maxlen=_MOST_COMPARED)  # differences at the top; NaN if not noise
+        # The leads (pairs, m) at the lower rung of trials that were overtaken; smaller ones are left out.
         self._overtaken: Array = np.empty((0, 0))
 
     def _compare(self, below: Array, curve: Array) -> None:
@@ -77,7 +77,7 @@ class SoftRanking:
 
 
 def num_crossings(difference: Array) -> Array:
-    """How often differences (n, steps, m) change their sign along the steps, (n, m); zeros and NaN are passed over."""
+    """How often differences (n, steps, m) change their sign along the steps, (n, m); zeros and NaN are skipped."""
     sign = np.nan_to_num(np.sign(difference))
     for before, now in pairwise(range(sign.shape[1])):
         sign[:, now] = np.where(sign[:, now] == 0, sign[:, before], sign[:, now])

@@ -1,8 +1,8 @@
-"""Successive halving in synchronous brackets: a rung is closed before its best trials go on.
+"""Synchronous successive halving: a rung must be complete before its best trials are promoted.
 
 Karnin, Koren, Somekh: Almost Optimal Exploration in Multi-Armed Bandits. ICML 2013. Jamieson, Talwalkar: Non-stochastic
-Best Arm Identification and Hyperparameter Optimization. AISTATS 2016. Whoever is free while a rung is open begins the
-next bracket, as in Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar: Hyperband. JMLR 18(185), 2018, section 3.
+Best Arm Identification and Hyperparameter Optimization. AISTATS 2016. A worker that is free while a rung is open begins
+the next bracket, as in Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar: Hyperband. JMLR 18(185), 2018, section 3.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from raytune_hpo.trial import Trial
 
 
 class SuccessiveHalving:
-    """Pauses all trials of a bracket at each rung, and promotes the best 1/eta of them once all have come there.
+    """Pauses all trials of a bracket at each rung, and promotes the best 1/eta of them once all have reached it.
 
-    Rungs stand at the steps min_steps, min_steps * eta, min_steps * eta**2 ... below max_steps. A bracket is eta to the
-    power of their number of trials, by consecutive numbers, so that one of them runs to max_steps. A trial enters a rung
-    with its first report at the rung's step or beyond. A rung is closed when all trials that belong to it have come there:
-    those that failed or were stopped by the user count as its worst, one that completed earlier counts with its result,
-    and is not promoted. Then the best n // eta of n go on, in the order of their losses; with several metrics, in that of
-    their Pareto fronts. No worker waits for a rung to close: it begins the next bracket.
+    The rungs are at the steps min_steps, min_steps * eta, min_steps * eta**2 ... below max_steps. With r rungs, a bracket
+    has eta**r trials with consecutive numbers, of which one runs to max_steps. A trial enters a rung with its first report
+    at the rung's step or beyond. A rung is closed when all its trials have reached it: those that failed or were stopped
+    by the user count as its worst; one that completed earlier counts with its result, and is not promoted. Then the best
+    n // eta of n are promoted, in the order of their losses or, with several metrics, of their Pareto fronts. No worker
+    waits for a rung to close: it begins the next bracket.
 
-    At the end of a study, a bracket that cannot be filled any more counts as full. If nothing has completed then, the best
-    trial of the highest rung goes on until one has.
+    At the end of a study, a bracket that cannot be filled any more is treated as full. If no trial has completed by then,
+    the best trial of the highest rung resumes until one completes.
 
-    It compares trials more fairly than ASHA, which promotes by what is known at the moment, but takes longer to reach full
-    runs. It needs an objective that saves checkpoints: one that does not starts over at each rung.
+    The comparison is fairer than ASHA's, which promotes on the results known at the moment, but the first full runs come
+    later. The objective must save checkpoints: without them, a trial starts over at each rung.
 
     Args:
         max_steps: the last step of a trial, which is completed there.
@@ -65,7 +65,7 @@ class SuccessiveHalving:
         self._num_goals = 1
         self._brackets: list[_Bracket] = []
         self._due: list[int] = []  # the brackets that have a trial to promote, in order
-        self._heading_for: dict[int, int] = {}  # by trial, the rung to which it is under way or where it stands; else 0
+        self._heading_for: dict[int, int] = {}  # by trial, the rung that it runs towards or is paused at; else 0
         self._has_completed = False
 
     def bind(self, goals: Sequence[Goal]) -> SuccessiveHalving:
@@ -75,14 +75,14 @@ class SuccessiveHalving:
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
-        """PAUSE where the newest report, with losses, comes to the rung that the trial is heading for."""
+        """PAUSE if the newest report, with losses, reaches the rung that the trial is heading for."""
         newest, rung = trial.reports[-1], self._rung_of(trial)
         if rung == len(self._steps) or newest.losses is None or newest.step < self._steps[rung]:
             return Verdict.CONTINUE
         return Verdict.PAUSE
 
     def observe(self, trial: Trial) -> None:
-        """Take note of trials that pause, go on and end; reports on the way to a rung are not used."""
+        """Keep track of pauses, resumes and ends; reports between rungs do not count."""
         number, rung = trial.number, self._rung_of(trial)
         self._has_completed |= trial.status is Status.COMPLETED
         if rung == len(self._steps):
@@ -103,17 +103,17 @@ class SuccessiveHalving:
         self._list_if_due(number // self._size)
 
     def next_step(self, trial: Trial) -> int | None:
-        """The rung that the trial is heading for; the next step where it was passed without losses."""
+        """The rung that the trial is heading for; the next step if that rung was passed without losses."""
         rung = self._rung_of(trial)
         if rung == len(self._steps):
             return None
         return max(self._steps[rung], trial.reports[-1].step + 1) if trial.reports else self._steps[rung]
 
     def promote(self, *, final: bool) -> Continue | None:
-        """The best trial of the first bracket that has closed a rung from which not all have gone on that shall.
+        """The best trial still to be promoted from a closed rung, of the first bracket that has one.
 
-        At the end a bracket that is not full is taken for full; and if no trial has completed, the best of the highest
-        rung goes on.
+        At the end, a bracket that is not full is treated as full; and if no trial has completed, the best of the highest
+        rung resumes.
         """
         if self._due:
             return self._continued(self._brackets[self._due[0]].next())
@@ -125,7 +125,7 @@ class SuccessiveHalving:
         return None if self._has_completed else self._continued(self._highest())
 
     def keeps(self, trial: Trial) -> bool:
-        """Whether a paused trial is among those of its rung that may yet be promoted, or the last hope for a result."""
+        """Whether a paused trial may yet be promoted from its rung, or resumed at the end for want of a completed one."""
         number, rung = trial.number, self._rung_of(trial)
         if trial.status is not Status.PAUSED or rung == len(self._steps):
             return False
@@ -135,7 +135,7 @@ class SuccessiveHalving:
 
     @property
     def _size(self) -> int:
-        """How many trials a bracket has."""
+        """The number of trials of a full bracket."""
         return int(self.eta ** len(self._steps))
 
     def _rung_of(self, trial: Trial) -> int:
@@ -156,7 +156,7 @@ class SuccessiveHalving:
             del self._due[place]
 
     def _highest(self) -> tuple[int, int] | None:
-        """The highest rung at which trials have paused, and the best of these, in whichever bracket it is."""
+        """The highest rung with paused trials, and the best of these in any bracket."""
         for rung in reversed(range(len(self._steps))):
             together = Rung(self._num_goals)
             for bracket in self._brackets:
@@ -178,17 +178,17 @@ class _Bracket:
     """The trials of one bracket on their way through its rungs.
 
     Args:
-        size: how many trials it has when it is full.
+        size: the number of trials of the full bracket.
     """
 
     def __init__(self, size: int, eta: int, num_rungs: int, num_goals: int) -> None:
         self._size, self._eta = size, eta
         self.rungs = [Rung(num_goals) for _ in range(num_rungs)]
-        self._lost: list[set[int]] = [set() for _ in range(num_rungs)]  # that ended without a result, by rung
+        self._lost: list[set[int]] = [set() for _ in range(num_rungs)]  # trials without a result, by rung
         self._is_cut_short = False
 
     def enter(self, rung: int, number: int, losses: Losses | None, *, paused: bool) -> None:
-        """A trial has come to a rung; without losses it counts as the worst there."""
+        """Enter a trial that has reached a rung; without losses it counts as the worst there."""
         if losses is None:
             self.rungs[rung].drop(number)
             self._lost[rung].add(number)
@@ -201,12 +201,12 @@ class _Bracket:
         return self.rungs[rung].is_paused(number)
 
     def go_on(self, rung: int, number: int) -> None:
-        """A trial goes on from a rung; from the first one before the bracket is full only if it will never be."""
+        """Mark a trial as resumed from a rung. If the bracket is not full yet, it never will be."""
         self._is_cut_short |= rung == 0 and self._num_arrived(0) < self._size
         self.rungs[rung].leave(number, promoted=True)
 
     def next(self, *, cut_short: bool = False) -> tuple[int, int] | None:
-        """The rung from which one is to be promoted now, and the number of the trial; None if there is none."""
+        """The rung from which a trial is to be promoted now, and the trial's number; None if there is none."""
         cut_short |= self._is_cut_short
         expected = self._num_arrived(0) if cut_short else self._size
         num_promoted = expected // self._eta

@@ -1,4 +1,4 @@
-"""Tercet: the compound rule of two checkpoints.
+"""Tercet: a compound stopping rule that judges trials at two checkpoints.
 
 Cho et al.: Basic Enhancement Strategies When Using Bayesian Optimization for Hyperparameter Tuning of Deep Neural
 Networks. IEEE Access 8, 2020.
@@ -21,20 +21,20 @@ VARIANTS = ("compound", "recorded")
 
 
 class Tercet:
-    """Looks at a trial twice: at half its steps, where it stops the hopeless, and near the end, where it keeps the best.
+    """Judges a trial twice: at half its steps it stops the worst trials, and near the end all but the best.
 
-    With E = max_steps, the first checkpoint is at step floor(E / 2): a trial is stopped whose loss is worse than what all
-    but the worst ``beta`` of the others had on average over the steps before. The second is at floor(E (1 - beta)): a
-    trial is stopped that is worse than what the best ``beta`` of the others had on average since the first. Cho et al.
-    call the rule Deca with beta = 0.1, Penta with 0.2 and Tetra with 0.25. With several metrics, "worse" means to be in
-    a later Pareto front than that share of the others' averages.
+    With E = max_steps, the first checkpoint is at step floor(E / 2). A trial is stopped there if its loss is worse than
+    the average losses, over the steps before, of all but the worst ``beta`` of the other trials. The second checkpoint is
+    at floor(E (1 - beta)). A trial is stopped there if it is worse than the averages, since the first checkpoint, of the
+    best ``beta`` of the others. Cho et al. call the rule Deca with beta = 0.1, Penta with 0.2 and Tetra with 0.25. With
+    several metrics, "worse" means being in a later Pareto front than that share of the others' averages.
 
     Args:
         max_steps: E, the last step of a trial.
         beta: see above.
         variant: "compound" as described; "recorded" is as strict at the first checkpoint as at the second, as in the
             runs that the paper reports.
-        min_trials: how many others must have come as far before a trial is stopped.
+        min_trials: how many others must have reached a checkpoint before any trial is stopped there.
 
     Raises:
         SpecError: no max_steps, or below 4; beta outside (0, 0.5); an unknown variant; min_trials < 1.
@@ -54,7 +54,7 @@ class Tercet:
         self.min_trials = integer_option("tercet", "min_trials", min_trials, least=1)
         half, late = max_steps // 2, math.floor(max_steps * (1 - beta) + 1e-9)  # or 90 * 0.7 is 62
         first = beta if variant == "recorded" else 1 - beta
-        # Where it looks, from which step on it averages, and the share of the others that may be better.
+        # The checkpoint's step, the first step of the averages, and the share of the others that may be better.
         self._checkpoints = ((half, 0, first), (late, half, beta))
         self._means: tuple[Ranking, ...] = tuple(ranking(1) for _ in self._checkpoints)
 
@@ -65,7 +65,7 @@ class Tercet:
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
-        """STOP where the newest report reaches a checkpoint, and is behind the others' averages."""
+        """STOP if the newest report reaches a checkpoint and is worse than the others' averages."""
         for (step, _, share), means in zip(self._checkpoints, self._means, strict=True):
             losses = trial.reports[-1].losses if first_to_reach(trial, step) else None
             if losses is None or means.num_others(trial.number) < self.min_trials:
@@ -75,13 +75,13 @@ class Tercet:
         return Verdict.CONTINUE
 
     def observe(self, trial: Trial) -> None:
-        """Enter the trial's average where its newest report reaches a checkpoint."""
+        """Enter the trial's average if its newest report reaches a checkpoint."""
         for (step, since, _), means in zip(self._checkpoints, self._means, strict=True):
             if first_to_reach(trial, step) and (mean := _mean(trial, since, step)) is not None:
                 means.put(trial.number, mean)
 
     def next_step(self, trial: Trial) -> int | None:
-        """The next checkpoint; the next step where a report that lacks losses stood in its place."""
+        """The next checkpoint; the next step if the report at a checkpoint had no losses."""
         last = trial.reports[-1].step if trial.reports else -1
         for step, _, _ in self._checkpoints:
             if not any(report.step >= step and report.losses is not None for report in trial.reports):
@@ -90,6 +90,6 @@ class Tercet:
 
 
 def _mean(trial: Trial, since: int, before: int) -> Losses | None:
-    """The mean losses of the reports from one step on and before another; None if there are none."""
+    """The mean losses of the reports from step ``since`` up to, but without, step ``before``; None if there are none."""
     rows = [r.losses for r in trial.reports if since <= r.step < before and r.losses is not None]
     return tuple(sum(column) / len(rows) for column in zip(*rows, strict=True)) if rows else None

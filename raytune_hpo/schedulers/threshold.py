@@ -1,4 +1,4 @@
-"""Thresholds: a value that a trial must have reached by a step."""
+"""Thresholds: values that a trial must have reached by given steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Threshold:
     Args:
         at: by step, the value of the metric that a trial must have reached by then, in the metric's own units:
             ``{5: 0.8, 20: 0.95}``. With several metrics, a dict of values by metric, of which a trial must have reached
-            one at least: ``{5: {"accuracy": 0.8, "latency_ms": 20}}``.
+            at least one: ``{5: {"accuracy": 0.8, "latency_ms": 20}}``.
 
     Raises:
         SpecError: no thresholds, steps below 0, or values that are not numbers.
@@ -43,7 +43,7 @@ class Threshold:
         return bound
 
     def judge(self, trial: Trial) -> Verdict:
-        """STOP where the newest report comes to a threshold's step, and no report has reached its value."""
+        """STOP if the newest report reaches a threshold's step, and no report has reached its value."""
         for step, limit in self._limits.items():
             if first_to_reach(trial, step):
                 rows = [report.losses for report in trial.reports if report.losses is not None]
@@ -52,10 +52,10 @@ class Threshold:
         return Verdict.CONTINUE
 
     def observe(self, trial: Trial) -> None:
-        """Nothing to remember: a trial's own reports are all it is judged by."""
+        """Remember nothing: a trial is judged by its own reports alone."""
 
     def next_step(self, trial: Trial) -> int | None:
-        """The next threshold's step; the next one where a report that lacks losses stood in its place."""
+        """The next threshold's step; the next step if the report at a threshold's step had no losses."""
         last = trial.reports[-1].step if trial.reports else -1
         for step in self._limits:
             if not any(report.step >= step and report.losses is not None for report in trial.reports):
@@ -64,7 +64,7 @@ class Threshold:
 
 
 def _step(step: Any) -> int:
-    """Steps as whole numbers; JSON has only text for keys."""
+    """A step as an int; JSON has only text for keys."""
     try:
         if isinstance(step, bool) or int(step) != float(step) or int(step) < 0:
             raise ValueError(step)

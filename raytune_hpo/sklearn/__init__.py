@@ -12,7 +12,7 @@ folds           fitting and scoring one fold, in other processes
 training        training at once, by ``partial_fit`` or by ``warm_start``
 distributions   ``param_distributions`` as a space
 table           ``cv_results_``
-borrowed        all uses of scikit-learn's private API
+borrowed        the private parts of scikit-learn that are used, which no other module may touch
 """
 
 from raytune_hpo.sklearn.search import TunedSearchCV

@@ -1,6 +1,6 @@
 """Private parts of scikit-learn that the search uses, from version 1.4 on.
 
-scikit-learn's own searches are made of them, and they make ours warn and fail in the same way. The search also uses
+scikit-learn's own searches use them too, so this search warns and fails in the same way. It also uses
 ``_get_routed_params_for_fit``, ``_check_refit_for_multimetric``, ``_select_best_index`` and ``_format_results`` of
 ``BaseSearchCV``, which has the methods of a fitted search.
 """
@@ -62,7 +62,7 @@ def tags_of(estimator: Any) -> Any:
 
 
 def requires_y(estimator: Any) -> bool:
-    """Whether an estimator needs y; False where it does not say."""
+    """Whether an estimator needs y; False if it does not say."""
     try:
         return bool(tags_of(estimator).target_tags.required)
     except ImportError:  # before 1.6

@@ -1,4 +1,4 @@
-"""Loop of a search: ask for candidates, have their folds fitted, stop those that are behind, and tell the results."""
+"""Loop of a search: ask for candidates, fit their folds in parallel, stop poor ones early, and tell the results."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from raytune_hpo.runtime.calls import Calls, Settled
 from raytune_hpo.sklearn.folds import Fit, FitContext, FoldOutcome, failed
 from raytune_hpo.trial import Trial
 
-CUT_SHORT = (Status.PRUNED, Status.PAUSED)  # of candidates that a scheduler kept from going on to the end
+CUT_SHORT = (Status.PRUNED, Status.PAUSED)  # of candidates that a scheduler kept from reaching the end
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepPlan:
-    """The steps of evaluating a candidate: its folds, or, where training is cut into steps, these in all folds at once."""
+    """The steps of evaluating a candidate: its folds, or, if training has steps, each of these in all folds at once."""
 
     num_splits: int
     num_steps: int
@@ -48,7 +48,7 @@ class SearchCandidate:
 
     Attributes:
         outcomes: outcomes by fold; further steps of a training replace the outcome of its fold.
-        models: trained models by fold, where further steps follow.
+        models: trained models by fold, if further steps follow.
         steps: the steps of the plan that are being fitted.
         num_open: fits of these steps that have not ended.
         status: RUNNING until the candidate has ended or paused.
@@ -63,7 +63,7 @@ class SearchCandidate:
 
     @property
     def num_steps(self) -> int:
-        """How many steps the candidate has come."""
+        """The number of steps that the candidate has completed."""
         return self.steps.stop
 
     @property
@@ -79,7 +79,7 @@ class SearchCandidate:
             return dict.fromkeys(goals, _mean(scores))
         rows = [score if isinstance(score, Mapping) else dict.fromkeys(names, score) for score in scores]
         means = {f"mean_test_{name}": _mean([row[name] for row in rows]) for name in names}
-        # A scoring function may turn out to return several scores where one was expected: optimise the first.
+        # If a scoring function turns out to return several scores, optimise the first.
         return {**dict.fromkeys(goals, means[f"mean_test_{names[0]}"]), **means}
 
 
@@ -104,7 +104,7 @@ class Search:
         self._plan = StepPlan(num_splits=len(context.splits), num_steps=context.training.num_steps)
         self._deadline = math.inf if time_budget_s is None else time.monotonic() + time_budget_s
         self._candidates: list[SearchCandidate] = []
-        self._paused: dict[int, SearchCandidate] = {}  # by their trials' numbers, with what they need to go on
+        self._paused: dict[int, SearchCandidate] = {}  # by trial number, with the models to continue from
         self._queue: deque[tuple[SearchCandidate, Fit]] = deque()
         self._under_way: dict[int, tuple[SearchCandidate, Fit]] = {}
         self._num_begun = 0
@@ -117,13 +117,13 @@ class Search:
                     self._receive(settled)
                 progress.update(self._study.snapshot())
         except KeyboardInterrupt:
-            pass  # what is complete by now is the result
+            pass  # the result is what is complete by now
         finally:
             self._calls.close()
         return [candidate for candidate in self._candidates if candidate.status is not Status.RUNNING]
 
     def _fill_slots(self) -> bool:
-        """Begin as many fits as there is room for; False when nothing is running any more."""
+        """Begin as many fits as there is room for; False when no fit is running any more."""
         num_slots = self._calls.num_slots()
         while len(self._under_way) < num_slots and (self._queue or self._ask()):
             candidate, fit = self._queue.popleft()
@@ -133,7 +133,7 @@ class Search:
         return bool(self._under_way)
 
     def _ask(self) -> bool:
-        """Begin another candidate, or go on with one that has paused; False if there is none now."""
+        """Begin another candidate, or resume a paused one; False if there is none now."""
         if time.monotonic() >= self._deadline:
             return False
         try:
@@ -149,7 +149,7 @@ class Search:
         return True
 
     def _advance(self, candidate: SearchCandidate) -> None:
-        """Queue the fits up to the next step with a verdict, ahead of all others: what has begun is finished first."""
+        """Queue the fits up to the next step with a verdict, ahead of all others: candidates that began finish first."""
         stop = self._study.next_step(candidate.trial) or self._plan.length
         candidate.steps = range(candidate.steps.stop, min(stop, self._plan.length))
         fits = self._plan.fits(candidate.trial.config, candidate.steps)
@@ -157,7 +157,7 @@ class Search:
         self._queue.extendleft((candidate, fit) for fit in reversed(fits))
 
     def _receive(self, settled: Settled) -> None:
-        """Handle a fit that has ended."""
+        """Record the outcome of a fit that has ended."""
         candidate, fit = self._under_way.pop(settled.key)
         if settled.error is not None:
             raise settled.error
@@ -189,7 +189,7 @@ class Search:
             self._advance(candidate)
 
     def _report(self, candidate: SearchCandidate) -> Verdict:
-        """Report the mean up to each new fold, or, where training is cut into steps, the mean of all folds."""
+        """Report the mean up to each new fold, or, if training has steps, the mean of all folds."""
         plan, steps = self._plan, candidate.steps
         for step in range(steps.start + 1, steps.stop + 1) if plan.is_over_folds else (steps.stop,):
             means = candidate.means(self._goals, step if plan.is_over_folds else plan.num_splits)

@@ -21,7 +21,7 @@ NUM_DRAWN = 1000  # values drawn to stand for a distribution that can only be sa
 def search_space(distributions: Any, random_state: Any) -> Space:
     """The space of scikit-learn's ``param_distributions``.
 
-    Lists, distributions of scipy.stats, and domains of this and other packages may stand side by side.
+    Lists, distributions of scipy.stats, and domains of this and other packages may be mixed.
 
     Args:
         distributions: a dict of them, a list of such dicts (one of which is chosen first), or a Space.
@@ -44,7 +44,7 @@ def search_space(distributions: Any, random_state: Any) -> Space:
 
 
 def sklearns_candidates(distributions: Any, num: int, random_state: Any) -> list[dict[str, Any]] | None:
-    """The candidates that RandomizedSearchCV draws with this random_state; None where it could not read them."""
+    """The candidates that RandomizedSearchCV draws with this random_state; None if it could not read ``distributions``."""
     branches = [distributions] if isinstance(distributions, Mapping) else distributions
     if isinstance(branches, Space):
         return None
@@ -55,7 +55,7 @@ def sklearns_candidates(distributions: Any, num: int, random_state: Any) -> list
 
 
 def warn_if_few(size: int, num: int) -> None:
-    """Warn as scikit-learn does where there are fewer candidates than were asked for."""
+    """Warn as scikit-learn does if there are fewer candidates than were asked for."""
     if size < num:
         text = f"The total space of parameters {size} is smaller than n_iter={num}. Running {size} iterations."
         warnings.warn(text, UserWarning, stacklevel=2)
@@ -74,7 +74,7 @@ def _domain(name: str, thing: Any, random_state: Any) -> Any:
     if hasattr(thing, "rvs") and not _is_frozen(thing):
         return _drawn(thing, random_state)
     if holds_domains(thing):
-        return copy.deepcopy(thing)  # domains remember what they have computed, and parameters must stay as they are
+        return copy.deepcopy(thing)  # domains cache what they compute, and the user's parameters must not change
     raise SpaceError(
         f"parameter {name!r} is a list, a distribution with a method rvs, or a domain such as hpo.loguniform(1e-3, 1), "
         f"got {show(thing)}; write [{show(thing)}] for a single value"

@@ -37,14 +37,14 @@ _MAX_SEED = 2**31 - 1
 class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
     """Search for the parameters of an estimator by cross-validation; a drop-in replacement for RandomizedSearchCV.
 
-    Folds are fitted in parallel on Ray, with the data in its object store once. With a scheduler, candidates that are
-    behind are stopped before they have seen all folds, or before they are trained to the end.
+    Folds are fitted in parallel on Ray, with the data in its object store once. With a scheduler, poor candidates are
+    stopped before they have seen all folds, or before they are trained to the end.
 
     Args:
         estimator: any estimator, such as a pipeline.
         param_distributions: a dict from names of parameters to lists, distributions of scipy.stats, or domains such as
             ``hpo.loguniform(1e-3, 1)``; or a list of such dicts, one of which is chosen for each candidate.
-        n_iter: number of candidates; None: until ``time_budget_s`` is over, or the whole grid has been tried.
+        n_iter: number of candidates; None: until ``time_budget_s`` is over or the whole grid has been tried.
         scoring, cv, refit, error_score, return_train_score: as for RandomizedSearchCV.
         sampler: chooses the candidates, as for ``hpo.Tuner``; "random" tries the same ones as RandomizedSearchCV.
         scheduler: stops candidates early, as for ``hpo.Tuner``; None: all folds of all candidates are fitted.
@@ -59,12 +59,12 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         verbose: above 0 shows a line of progress.
         name: name of the search's study; None: the class's name and the time.
         storage: where the study is kept, as for ``hpo.Tuner``, so that ``hpo.load`` and ``raytune-hpo show`` find it: the
-            candidates with their mean scores, no data and no models. "memory": nowhere but in ``results_``.
+            candidates with their mean scores, no data and no models. "memory": only in ``results_``.
 
     Attributes:
         cv_results_, best_estimator_, best_params_, best_score_, best_index_, n_splits_, scorer_, multimetric_,
             refit_time_, n_features_in_, feature_names_in_, classes_: as of RandomizedSearchCV. Candidates that were
-            stopped rank behind all others; where a scheduler is set, ``cv_results_`` also has ``n_steps`` and ``status``.
+            stopped rank behind all others; with a scheduler, ``cv_results_`` also has ``n_steps`` and ``status``.
         results_: the study's ``Results``, with plots and tables.
     """
 
@@ -132,7 +132,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
         routed = self._get_routed_params_for_fit(params_of(X, params=params))
         context = self._fit_context(X, y, scorer, routed)
         self.n_splits_ = len(context.splits)
-        # What is optimised: the metric that refit names, or all of them where it names none.
+        # The goals are the metric that refit names, or all metrics if it names none.
         names = named_scorers(scorer)
         if isinstance(self.refit, str) and (names is not None or callable(self.scoring)):
             goals = [f"mean_test_{self.refit}"]
@@ -172,7 +172,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags = copy.deepcopy(tags_of(self.estimator).target_tags)
-        tags.array_api_support = False  # rows are picked and sent as numpy does it
+        tags.array_api_support = False  # rows are selected and sent as numpy arrays
         return tags
 
     # -------------------------------------------------------------------------------------------- settings
@@ -258,7 +258,7 @@ class TunedSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no 
             ) from error
 
     def _calls(self, context: FitContext) -> Calls:
-        """What runs fits in parallel: threads of this process, or Ray."""
+        """The executor of parallel fits: threads of this process, or Ray."""
         if self.runtime == "local":
             num_slots = (os.cpu_count() or 1) if self.n_jobs == -1 else self.n_jobs or 1
             return LocalCalls(fit_and_score, context, num_slots)

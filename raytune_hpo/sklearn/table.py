@@ -34,7 +34,7 @@ def cv_results(
     blank = {key: dict.fromkeys(v, NAN) if isinstance(v, Mapping) else NAN for key, v in seen[0].items()}
     rows: list[FoldOutcome] = []
     for candidate in candidates:
-        # Where training is cut into steps, one that was cut short has an outcome in each fold but has finished none.
+        # If training has steps, a candidate that was cut short has an outcome in each fold but has finished none.
         is_cut = candidate.status in CUT_SHORT and len(candidate.outcomes) == num_splits
         rows += [blank if is_cut else candidate.outcomes.get(split, blank) for split in range(num_splits)]
     steps, statuses = [c.num_steps for c in candidates], [c.status.value for c in candidates]

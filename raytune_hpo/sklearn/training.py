@@ -1,4 +1,4 @@
-"""Training methods: at once, or in steps, after each of which the estimator can be scored and stopped."""
+"""Training methods for estimators: at once, or in steps, after each of which a candidate can be scored and stopped."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def make_training(steps: str | None, num_steps: int, estimator: Any, y: Any) -> 
 
 @dataclass(frozen=True)
 class AtOnce:
-    """One call of ``fit``."""
+    """Training by a single call of ``fit``."""
 
     num_steps: int = 1
 
@@ -101,7 +101,7 @@ class Passes:
 
 @dataclass(frozen=True)
 class Growth:
-    """Training by ``warm_start``: a step is a call of ``fit`` that continues the last one by a part of the whole.
+    """Training by ``warm_start``: each step is a call of ``fit`` that continues the last one by a part of the training.
 
     Attributes:
         parameter: the parameter that says how long to train: ``n_estimators``, ``clf__max_iter`` ...

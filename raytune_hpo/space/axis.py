@@ -1,4 +1,4 @@
-"""Domains as axes: what a model needs to know of a column of the unit cube."""
+"""Axes: what a model needs to know about each column of the unit cube."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy as np
 from raytune_hpo.numerics.axes import Axis, Kind
 from raytune_hpo.space.domain import Domain
 
-_LONGEST_GRID = 64  # a domain of more values in order counts as a continuum
+_LONGEST_GRID = 64  # an ordered domain with more values counts as a continuum
 
 
 def axis_of(domain: Domain) -> Axis:
-    """The axis of a domain: real, a grid of few values in order, or nominal."""
+    """The axis of a domain: real, a grid of a few ordered values, or nominal."""
     size = domain.size
     if size is None or (size > _LONGEST_GRID and domain.is_ordered):
         return Axis(Kind.REAL)

@@ -1,6 +1,6 @@
 """Beliefs about the columns of a space: the priors of its numbers, and the weights of its options.
 
-They influence the first trials and fade with results, and rule nothing out.
+They steer the first trials, fade as results arrive, and never rule a value out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def beliefs_of(domains: Iterable[Domain], weight: float) -> Beliefs:
     """The beliefs about the columns of these domains.
 
     Args:
-        weight: the weight of the beliefs: 1 as they are, 0 none.
+        weight: how much the beliefs count: 1 as they are, 0 not at all.
     """
     share, by_column, of_options = _SHARE * min(weight, 1.0), {}, {}
     for j, domain in enumerate(domains):
@@ -43,7 +43,7 @@ def _log_weights(domain: Choice | Ordinal) -> Array:
 
 
 def without_beliefs(node: Node) -> Node:
-    """A subtree without beliefs about its columns, which have no numbers yet."""
+    """The subtree without priors and weights; its columns have no numbers yet."""
     if isinstance(node, Leaf):
         return replace(node, domain=_unbelieved(node.domain))
     if isinstance(node, Branch):

@@ -28,7 +28,7 @@ class Listing:
         unit: (n, d) their coordinates.
 
     Raises:
-        SpaceError: there are none, or two of them are the same.
+        SpaceError: there are no candidates, or two of them are the same.
     """
 
     def __init__(self, configs: Sequence[Mapping[str, Any]], unit: Array) -> None:
@@ -54,13 +54,13 @@ class Listing:
         return copied
 
     def positions(self, unit: Array) -> Array:
-        """The position (k,) of the candidate with exactly the coordinates of each row (k, d); -1 if there is none."""
+        """The positions (k,) of the candidates whose coordinates equal the rows (k, d) exactly; -1 where none does."""
         return np.array([self._positions.get(key, -1) for key in row_keys(unit)], dtype=np.intp)
 
     def nearest(self, unit: Array) -> Array:
         """The positions (k,) of the candidates that are nearest to rows (k, d).
 
-        A column that only one of both has counts as far apart as the ends of a range.
+        A column that is active in only one of the two counts as far apart as the ends of a range.
         """
         found = np.empty(len(unit), dtype=np.intp)
         step = max(1, _AT_ONCE // len(self))
@@ -78,7 +78,7 @@ class Listing:
         return np.asarray(np.einsum("ij,ij->i", filled, filled))
 
     def to_json(self) -> dict[str, Any]:
-        """Their number, and a digest that is equal for equal candidates: a spec should not hold twenty thousand rows."""
+        """The number of candidates and a digest of them, since twenty thousand rows have no place in a spec."""
         return {"number": len(self), "digest": self._digest}
 
     @cached_property
@@ -87,10 +87,10 @@ class Listing:
 
 
 class MissingListing:
-    """A placeholder for candidates, of which a stored space has only the digest.
+    """Stands in for the candidates of a stored space, of which only a digest was kept.
 
     Attributes:
-        named: the result of ``Listing.to_json``.
+        named: what ``Listing.to_json`` returned for them.
     """
 
     def __init__(self, named: Mapping[str, Any]) -> None:
@@ -104,7 +104,7 @@ class MissingListing:
 
 
 def records(candidates: Any) -> list[dict[str, Any]]:
-    """Candidates as plain dicts: those of a pandas DataFrame by its rows, or a sequence of dicts.
+    """Candidates as plain dicts, from the rows of a pandas DataFrame or from a sequence of dicts.
 
     Raises:
         SpaceError: neither.

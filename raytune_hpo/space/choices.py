@@ -1,4 +1,4 @@
-"""Domains of listed values: Choice, in no order, and Ordinal, in the order given."""
+"""Domains of listed values: Choice, which has no order, and Ordinal, ordered as given."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _listed(options: Iterable[Any], what: str) -> tuple[Any, ...]:
 
 
 def _repeated(options: tuple[Any, ...]) -> Any | None:
-    """A list with the first option that comes twice, if one does."""
+    """A list of the first repeated option; None if no option is repeated."""
     seen: set[Hashable] = set()
     for option in options:
         if (key := key_of(option)) in seen:
@@ -97,8 +97,8 @@ class Choice(_Listed):
     """One of several options, in no order. An option that contains domains is a branch with its own parameters.
 
     Args:
-        options: any values; one that is listed twice becomes one that is twice as likely.
-        weights: how likely each is, in any unit, all above 0; equally likely without.
+        options: any values; a value that is listed twice becomes one option that is twice as likely.
+        weights: how likely each option is, in any unit, all above 0; None makes all equally likely.
         is_grid_axis: made by ``grid_search``: the grid sampler crosses it even when other axes are drawn.
 
     Raises:
@@ -129,7 +129,7 @@ class Choice(_Listed):
 
     @cached_property
     def _edges(self) -> Array:
-        """Where cells end, (n,): the sums of the weights."""
+        """The upper ends of the cells, (n,): the cumulative sums of the weights."""
         weights = np.ones(len(self.options)) if self.weights is None else np.array(self.weights)
         edges: Array = np.cumsum(weights) / weights.sum()
         return edges
@@ -177,7 +177,7 @@ class Ordinal(_Listed):
 
     Args:
         options: any values.
-        weights: how likely each is believed to be a good value, in any unit, all above 0; by default equally likely.
+        weights: how likely each value is thought to be a good one, in any unit, all above 0; None: equally likely.
 
     Raises:
         SpaceError: no values, one that is listed twice, or weights that do not fit them.

@@ -1,4 +1,4 @@
-"""Numbering the configurations of a finite space, in the order of ``itertools.product``: the last entry runs fastest.
+"""Numbering the configurations of a finite space in the order of ``itertools.product``: the last entry varies fastest.
 
 A configuration is a ``Place``: the position of the value of each active column. Options of a branch follow each other,
 each with all configurations below it, and so do the lengths of a list.
@@ -43,7 +43,7 @@ def _parts(node: Node) -> tuple[Node, ...]:
 
 
 def _of_each_length(node: Series) -> list[Series]:
-    """The lists that one of several lengths may be, the shortest first."""
+    """One list of fixed length for each length that the list may have, the shortest first."""
     assert node.length is not None
     return [Series(node.items[:num]) for num in range(node.length.lo, node.length.hi + 1)]
 
@@ -55,7 +55,7 @@ def _finite(node: Node) -> int:
 
 
 def place_of(node: Node, index: int, place: Place) -> None:
-    """Note the positions of the columns of a subtree's value number ``index``."""
+    """Write the column positions of a subtree's value number ``index`` into ``place``."""
     if isinstance(node, Leaf):
         place[node.column] = index
     elif isinstance(node, Branch):
@@ -99,12 +99,12 @@ def index_at(node: Node, place: Place) -> int:
 
 
 # ------------------------------------------------------------------------------------------------ gated entries
-# What an entry contributes depends on entries before it, so their values are tried one by one, as few as can be: only
-# those of entries that others test.
+# What an entry contributes depends on earlier entries, so the values of those are tried one by one, but only of entries
+# that others test.
 
 
 def _count_entries(node: Gated, start: int, place: Place) -> int | None:
-    """How many ways there are to fill the entries from ``start`` on, given those before."""
+    """The number of ways to fill the entries from ``start`` on, given those before."""
     later = [tested(entry.condition) for entry in node.entries]
     memo: dict[Any, int | None] = {}
 

@@ -1,4 +1,4 @@
-"""Spaces derived from other spaces: with their domains discretised, or their columns not numbered."""
+"""Variants of a space's tree: with discretised domains, without functions, or without column numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from raytune_hpo.space.tree import Branch, Derived, Entry, Gated, Leaf, Node, Re
 
 
 def discretised(node: Node, points: int) -> Node:
-    """A subtree, its infinite domains replaced by Ordinals of ``points`` quantiles; columns have no numbers yet."""
+    """The subtree with infinite domains replaced by Ordinals of ``points`` quantiles; columns have no numbers yet."""
     if isinstance(node, Leaf):
         return replace(node, domain=_listed(node.domain, points))
     if isinstance(node, Branch):
@@ -31,7 +31,7 @@ def _listed(domain: Domain, points: int) -> Domain:
 
 
 def without_functions(node: Node) -> Node:
-    """A subtree, its derived values replaced by None, so that only chosen values are left."""
+    """The subtree with derived values replaced by None, for callers that need only what a sampler chooses."""
     if isinstance(node, Derived):
         return replace(node, function=_nothing)
     if isinstance(node, Branch):
@@ -48,7 +48,7 @@ def _nothing(config: dict[str, Any]) -> None:
 
 
 def unnumbered(node: Node) -> Node:
-    """A subtree whose conditions test positions of entries again, as before its columns had numbers."""
+    """The subtree with conditions that test positions of entries again, as before its columns were numbered."""
     if isinstance(node, Branch):
         return replace(node, options=tuple(map(unnumbered, node.options)))
     if isinstance(node, Record):
@@ -70,7 +70,7 @@ def unnumbered(node: Node) -> Node:
 
 
 def _discretised_gated(node: Gated, points: int) -> Gated:
-    """Codes become positions, so a test of numbers becomes one of the positions whose numbers pass it."""
+    """A discretised Gated node. Codes become positions, so a test of numbers becomes a test for the positions that pass."""
     domains = [entry.node.domain if isinstance(entry.node, Leaf) else None for entry in node.entries]
     listed = [domain and _listed(domain, points) for domain in domains]
 

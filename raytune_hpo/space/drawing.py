@@ -1,6 +1,7 @@
-"""Drawing: derived values that are, or hold, domains, as a function given to Ray Tune's ``sample_from`` may return.
+"""Drawing derived values that are or contain domains, which a function given to Ray Tune's ``sample_from`` may return.
 
-A configuration carries them as ``Undrawn`` until its trial is handed out, and its numbers come from the trial's own stream.
+A configuration holds them as ``Undrawn`` until its trial is handed out; they are then drawn from the trial's own random
+stream.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class Undrawn:
 
     Args:
         thing: a domain, or lists and dicts of domains and constants.
-        name: of its parameter.
+        name: the name of its parameter.
     """
 
     def __init__(self, thing: Any, name: str) -> None:
@@ -30,10 +31,10 @@ class Undrawn:
         return f"<drawn from {show(self._thing)}>"
 
     def drawn(self, rng: np.random.Generator) -> Any:
-        """One value.
+        """One drawn value.
 
         Raises:
-            SpaceError: its domains break a rule; names the parameter.
+            SpaceError: its domains break a rule; the message names the parameter.
         """
         # Imported here, since ``space`` imports this module.
         space: Any = import_module("raytune_hpo.space.space").Space
@@ -44,10 +45,10 @@ class Undrawn:
 
 
 def drawable(value: Any, path: tuple[str | int, ...]) -> Any:
-    """The form of a derived value in a configuration: numpy's scalars as Python's, domains to be drawn later.
+    """A derived value as a configuration holds it: numpy scalars as Python's, domains to be drawn later.
 
     Raises:
-        SpaceError: it contains a ``sample_from``, or a number with more digits than Python writes.
+        SpaceError: it contains another ``sample_from``, or an integer too long to be written as text.
     """
     value = tidy(value)
     name = "/".join(map(str, path))

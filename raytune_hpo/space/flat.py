@@ -12,7 +12,7 @@ from raytune_hpo.space.values import show
 
 
 def flat(node: Node, value: Any) -> Iterator[tuple[int, Any]]:
-    """The active columns of a subtree with their displayed values, in order."""
+    """The active columns of a subtree, in order, each with the value to show."""
     if isinstance(node, Leaf):
         yield node.column, value
     elif isinstance(node, Branch):

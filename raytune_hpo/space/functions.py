@@ -1,7 +1,7 @@
 """Functions inside a space: values derived from the rest of a configuration, and constraints.
 
-JSON cannot hold a function. It has its name and a digest of its source, by which functions are compared; a space read from
-JSON has stand-ins, which raise an error that names the missing function when they are called.
+JSON cannot hold a function, so the JSON form has its name and a digest of its source, which tells whether two functions
+are the same. A space read from JSON has stand-ins instead, which raise an error when they are called.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class SampleFrom:
 
 @dataclass(frozen=True)
 class MissingFunction:
-    """A stand-in for a function that JSON could not hold."""
+    """Stands in for a function that the JSON form of a space could not hold."""
 
     function: str
     source: str
@@ -48,7 +48,7 @@ class MissingFunction:
 
 @dataclass(frozen=True)
 class Lifted:
-    """A constraint of a part of a configuration, applied to the whole."""
+    """A constraint on a part of a configuration, as a function of the whole."""
 
     function: Function
     path: tuple[str | int, ...]
@@ -61,7 +61,7 @@ class Lifted:
 
 
 def name_of(function: Any) -> str:
-    """The name of a function in messages; for a lambda, its file and line."""
+    """The name of a function in a message; for a lambda, its file and line."""
     if isinstance(function, MissingFunction):
         return function.function
     if isinstance(function, Lifted):
@@ -93,7 +93,7 @@ def _qualname(function: Any) -> str:
 
 
 def _texts(function: Any) -> list[str]:
-    """The texts that distinguish a function from others of its name."""
+    """The texts that distinguish a function from others of the same name."""
     if isinstance(function, functools.partial):
         return [*_texts(function.func), stable_repr(function.args), stable_repr(sorted(function.keywords.items()))]
     code = getattr(function, "__code__", None)

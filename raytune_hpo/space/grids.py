@@ -19,11 +19,11 @@ _EXACT = 2.0**50
 
 
 def settle(unit: Array, codes: Array, decode: Callable[[Array], Array], apart: float = 0.0) -> Array:
-    """Unit coordinates that decode to exactly these codes, looking among the neighbours of the given ones: the next
-    floats or, for a domain that snaps, the next multiples of ``apart``.
+    """Unit coordinates that decode to exactly these codes, searched among the neighbours of the given ones: the adjacent
+    floats or, for a domain that snaps, the adjacent multiples of ``apart``.
 
-    Computed backwards, a coordinate is right up to a few roundings. Where a code was decoded from some float, that
-    float is within reach. A code that no float decodes to keeps its first coordinate.
+    A coordinate computed by inverting the decoder is off by a few roundings at most, so if a code was decoded from some
+    float, the search finds such a float. A code that no float decodes to keeps the coordinate it came with.
     """
     unit = unit.clip(0.0, 1.0)
     open_rows = np.flatnonzero(decode(unit) != codes)
@@ -41,21 +41,21 @@ def settle(unit: Array, codes: Array, decode: Callable[[Array], Array], apart: f
 
 
 def snap(unit: Array) -> Array:
-    """Coordinates rounded to multiples of 2**-48, the ends left out: 7.9 standard deviations of a normal domain.
+    """Coordinates rounded to multiples of 2**-48, without 0 and 1: a normal domain then ends at 7.9 standard deviations.
 
-    Probabilities computed backwards from values are right to within less than half of that, so a domain that decodes
-    snapped coordinates only gets them back exactly. It is finer than any sampler can tell.
+    Probabilities computed back from values are off by less than half of that, so a domain that decodes only snapped
+    coordinates recovers them exactly. No sampler needs a finer grid.
     """
     return np.clip(np.rint(unit * FINEST), 1, FINEST - 1) / FINEST
 
 
 def equal_cells(unit: Array, num: int) -> Array:
-    """In which of ``num`` cells of equal width each coordinate lies; the last one includes 1."""
+    """The cell, of ``num`` of equal width, in which each coordinate lies; the last cell includes 1."""
     return np.minimum((unit.clip(0.0, 1.0) * num).astype(np.int64), num - 1)
 
 
 def decimals_of(*numbers: float, largest: float) -> int | None:
-    """How many decimals write all the numbers; None if values as large as ``largest`` cannot be rounded to so many."""
+    """The number of decimals that all the numbers need; None if values as large as ``largest`` have no room for them."""
     most = max(-int(Decimal(str(x)).normalize().as_tuple().exponent) for x in numbers)
     return max(most, 0) if most <= _EXACT_DECIMALS and abs(largest) * 10.0**most < _EXACT else None
 

@@ -1,7 +1,6 @@
-"""Growing spaces, whose parameters become known one by one, as an objective asks for them.
+"""Growing spaces: their parameters become known one by one, as an objective asks for them.
 
-Such a space is flat. A configuration holds what its trial has asked for, in any number; every other parameter is not
-active in it.
+Such a space is flat. A configuration has the parameters that its trial asked for; all others are not active in it.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from raytune_hpo.space.space import Space
 from raytune_hpo.space.tree import Entry, Gated, Leaf
 from raytune_hpo.space.values import show
 
-_EVEN = 1e-9  # tolerance, as a share of the step, within which two grids are the same
+_EVEN = 1e-9  # share of a step by which two grids may be apart and still count as one
 
 
 def empty_space() -> Space:
-    """A space without any known parameter."""
+    """A growing space that has no parameters yet."""
     return flat_space({})
 
 
 def grown(space: Space, name: str, domain: Domain) -> Space:
-    """The space with a parameter whose domain also covers ``domain``; the same object if it already does.
+    """The space with a parameter widened to cover the domain; the same object if it covers the domain already.
 
     Raises:
-        SpaceError: it was a parameter of another kind.
+        SpaceError: the space has a parameter of that name and another kind.
     """
     domains = domains_of(space)
     known = domains.get(name)
@@ -45,10 +44,10 @@ def domains_of(space: Space) -> dict[str, Domain]:
 
 
 def widened(name: str, known: Domain, domain: Domain) -> Domain:
-    """A domain with all values of two domains of one kind. A grid stays one if both have the same step and offset.
+    """A domain with all values of two domains of the same kind; a grid if both lie on the same grid.
 
     Raises:
-        SpaceError: they are of two kinds.
+        SpaceError: the domains are of different kinds.
     """
     if isinstance(known, Float) and isinstance(domain, Float):
         lo, hi = min(known.lo, domain.lo), max(known.hi, domain.hi)
@@ -68,14 +67,14 @@ def widened(name: str, known: Domain, domain: Domain) -> Domain:
 
 
 def fits(domain: Domain, value: Any) -> bool:
-    """Whether a value can be placed in the domain: a number beyond its ends can, text instead of a number cannot."""
+    """Whether a value can be placed in the domain: a number outside its bounds can, a text instead of a number cannot."""
     if isinstance(domain, (Choice, Ordinal)):
         return domain.problem(value) is None
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def fitting(space: Space, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a configuration that the space knows and can place."""
+    """The part of a configuration that the space knows and can encode."""
     return {
         column.name: config[column.name]
         for column in space.columns
@@ -92,7 +91,7 @@ def domain_of(form: Mapping[str, Any]) -> Domain:
     """The domain of a JSON form.
 
     Raises:
-        SpaceError: it is no such form.
+        SpaceError: it is not the JSON form of a domain.
     """
     node = node_from_json(form)
     if not isinstance(node, Leaf):
@@ -101,12 +100,12 @@ def domain_of(form: Mapping[str, Any]) -> Domain:
 
 
 def show_domain(domain: Domain) -> str:
-    """A domain in a message."""
+    """The text of a domain in a message."""
     return f"one of {show(list(domain.options))}" if domain.options else f"{type(domain).__name__.lower()}"
 
 
 def flat_space(domains: Mapping[str, Domain]) -> Space:
-    """A space of parameters by name, each of which may be missing in a configuration."""
+    """A flat space in which any parameter may be missing from a configuration."""
     return Space._made(Gated(tuple(Entry(name, Leaf(domain)) for name, domain in domains.items())), (), "")
 
 

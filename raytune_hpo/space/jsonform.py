@@ -1,10 +1,10 @@
 """The JSON form of a space: equal for equal spaces, and enough to rebuild all of it but functions and opaque objects.
 
-A domain of a user's class is named by ``module:Class`` and read back by importing it; if that fails, a stand-in lets the
-study's configurations be read, and raises an error that names the missing class for anything else.
+A domain of a class from outside this package is named by ``module:Class`` and read back by importing it. If the import
+fails, a stand-in still lets the study's configurations be read, and raises an error for anything else.
 
-Every node is a dict with one key, its kind. Dicts are lists of pairs, since the order of the columns is part of a
-space and databases sort keys.
+Every node is a dict with one key, its kind. Dicts are written as lists of pairs, since the order of the columns is part
+of a space and databases sort keys.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ VERSION = 1
 
 
 class MissingDomain(Domain):
-    """A stand-in for a domain whose class cannot be imported here; configurations can be read all the same."""
+    """Stands in for a domain whose class cannot be imported here; configurations can still be read."""
 
     def __init__(self, kind: str, arguments: dict[str, Any]) -> None:
         self.kind = kind  # type: ignore[misc]  # that of the class it stands for
@@ -40,7 +40,7 @@ class MissingDomain(Domain):
         return self._arguments
 
     def problem(self, value: Any) -> str | None:
-        return None  # what was stored had been checked
+        return None  # values were checked before they were stored
 
     def _missing(self) -> SpaceError:
         return SpaceError(
@@ -122,7 +122,7 @@ def node_from_json(data: Any) -> Node:
 
 
 def domain_from_json(kind: str, body: dict[str, Any]) -> Domain:
-    """The domain of a kind, of ours or of a dialect."""
+    """The domain of a kind: built in, from a dialect, or of a class that is imported."""
     if kind in ("quantised", "binned"):
         ((base_kind, base),) = body["base"].items()
         body = {**body, "base": domain_from_json(base_kind, base)}
@@ -137,7 +137,7 @@ def domain_from_json(kind: str, body: dict[str, Any]) -> Domain:
 
 
 def _foreign_domain(kind: str, body: dict[str, Any]) -> Domain:
-    """The domain of a user's class, or a stand-in if that class cannot be imported here."""
+    """The domain of a class from outside this package, or a stand-in if that class cannot be imported here."""
     module, _, name = kind.partition(":")
     try:
         found: Any = functools.reduce(getattr, name.split("."), import_module(module))
@@ -164,7 +164,7 @@ def derived_functions(node: Node) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def function_from_json(data: dict[str, str]) -> MissingFunction:
-    """A stand-in for a function that was described."""
+    """A stand-in for the function that the JSON form describes."""
     return MissingFunction(function=data["function"], source=data["source"])
 
 
@@ -173,7 +173,7 @@ def _branch_from_json(body: dict[str, Any]) -> Branch:
     constants = iter(numbered([option["const"] for option in body["options"] if "const" in option]))
     forms = [{"const": next(constants)} if "const" in option else option for option in body["options"]]
     options = tuple(map(node_from_json, forms))
-    # The options themselves are in the nodes; the domain needs only as many things that are told apart.
+    # The options themselves are in the nodes; the domain only needs as many distinct values.
     domain = Choice(range(len(options)), body["weights"], is_grid_axis=body["is_grid_axis"])
     return Branch(domain, options)
 

@@ -1,9 +1,9 @@
 """Packing: configurations as JSON values and back, for spaces with values that JSON cannot hold.
 
 {"$option": i}                 the option at position i of a choice; with "value", the packed subtree of that option
-{"$opaque": repr}              a constant, which the space has
+{"$opaque": repr}              a constant, whose value is in the space
 stored form                    a derived value, as it was drawn (see ``stored``): its function is never called again
-{"$live": [token, form]}       one that has no stored form, which the process that drew it knows by the token
+{"$live": [token, form]}       a derived value without a stored form, which only the process that drew it has
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ class Packer:
     """Packs and unpacks the configurations of one space.
 
     Args:
-        live: derived values that have no stored form, by token: the process that drew them returns the objects, any other
-            shows their text. None: for sending to another process that has the space; the objects themselves are sent.
+        live: derived values without a stored form, by token: the process that drew them returns the values themselves,
+            any other a stand-in with their text. None packs for another process that has the space, which is sent the
+            values themselves.
     """
 
     def __init__(self, live: dict[str, Any] | None) -> None:
@@ -92,7 +93,7 @@ class Packer:
 
 
 def chosen(node: Node, packed: Any) -> Any:
-    """The chosen parts of a packed value: without derived values, which may vary, and without texts of constants."""
+    """The chosen part of a packed value: without derived values, which may differ each time, and texts of constants."""
     if node.is_plain or isinstance(node, Leaf):
         return packed
     if isinstance(node, (Const, Derived)):

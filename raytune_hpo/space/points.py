@@ -1,7 +1,7 @@
-"""Points: configurations from a user, completed to the form that a trial gets.
+"""Points: configurations that a user enqueues, completed to full configurations.
 
-A point names what may be chosen. Constants are filled in, and what ``sample_from`` derives; a derived value that the point
-names is kept as it is. Numbers of numpy become Python's, and a list stands for the tuple that JSON has made of it.
+A point gives the values that may be chosen. Constants and ``sample_from`` values are filled in, unless the point gives a
+derived value itself. Numpy numbers become Python's, and a list is accepted for a tuple, which JSON turns into a list.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class Completer:
         self._missing: list[Derived] = []
 
     def config(self, root: Node, point: Any) -> Any:
-        """The completed configuration of a point; it has still to be validated with ``problem``.
+        """The completed configuration of a point, not yet validated with ``problem``.
 
         Raises:
-            SpaceError: a value that a stored study could not keep; a dict that several options of a choice fit.
+            SpaceError: a value that a stored study could not keep, or a dict that fits several options of a choice.
         """
         config = self._value(root, point, ())
         if problem(root, config) is None:
             missing = sorted(self._missing, key=lambda item: item.order)
-            for derived in missing:  # a function that reads one of them too early shall not find it
+            for derived in missing:  # so that a function that reads one of them too early fails
                 del _place(config, derived.path)[derived.path[-1]]
             for derived in missing:
                 put_derived(derived, config)
@@ -79,7 +79,7 @@ class Completer:
         return tuple(items) if node.is_tuple else items
 
     def _branch(self, node: Branch, value: Any, path: Path) -> Any:
-        """The value completed by the option that it takes: the one that it names, or the only one that it then fits."""
+        """The value of the option that was taken: the option it equals, or the only one that it fits once completed."""
         tagged = isinstance(value, Mapping) and node.tag is not None and node.tag in value
         position = select(node, tidy(value)) if tagged or not isinstance(value, Mapping) else None
         if position is not None:
@@ -89,7 +89,7 @@ class Completer:
             made = Completer()._value(option, value, path)
             if problem(option, made, path) is None:
                 fitting.append(number)
-        if len(fitting) > 1:  # the one that needs no completion, or which is meant?
+        if len(fitting) > 1:  # prefer the option that needs no completion; otherwise the point is ambiguous
             whole = [number for number in fitting if problem(node.options[number], value) is None]
             if not whole:
                 raise SpaceError(
@@ -112,7 +112,7 @@ def _place(config: Any, path: Path) -> Any:
 
 
 def _gated(node: Node, value: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """A dict whose entries come and go, with those of its constants that are active."""
+    """The dict of a Gated node, with those of its constants that are active."""
     assert isinstance(node, Gated)
     made: dict[str, Any] = {}
     codes: dict[int, Any] = {}
@@ -132,7 +132,7 @@ def _gated(node: Node, value: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _is_fixed(node: Node) -> bool:
-    """Whether there is nothing to choose in it."""
+    """Whether the subtree has nothing to choose."""
     if isinstance(node, Record):
         return all(_is_fixed(item) for _, item in node.items)
     if isinstance(node, Series):
@@ -150,7 +150,7 @@ def _skeleton(node: Node) -> Any:
 
 
 def _in_domain(domain: Domain, value: Any, path: Path) -> Any:
-    """A value of a domain as the domain itself gives it; anything else as it is, to be refused."""
+    """A value of the domain in the domain's own form; anything else unchanged, to be refused later."""
     value = _plain(value)
     if not domain.options:
         return _as_number(value)
@@ -169,8 +169,8 @@ def _is_constant(constant: Any, value: Any) -> bool:
 
 
 def _is_alike(option: Any, value: Any) -> bool:
-    """Whether a value is an option after a round trip through JSON or a table: a list for a tuple or an array, NaN for
-    None, the name of a class or a function, the text of a tuple."""
+    """Whether a value is what JSON or a table turns an option into: a list for a tuple or an array, NaN for None, a name
+    for a class or a function, a text for a tuple in a column."""
     if option is None:
         return isinstance(value, float) and value != value
     if isinstance(value, str):
@@ -194,7 +194,7 @@ def _plain(value: Any) -> Any:
 
 
 def _as_number(value: Any) -> Any:
-    """A number of any library as Python's."""
+    """A number of any library as a Python number."""
     if type(value) in (int, float, bool) or not isinstance(value, Real):
         return value
     return int(value) if isinstance(value, Integral) else float(value)

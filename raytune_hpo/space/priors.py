@@ -28,11 +28,11 @@ class Prior(ABC):
 
     @abstractmethod
     def log_density(self, lo: float, hi: float, log: bool) -> Array:
-        """Its logarithm (4096,) at ``MIDDLES`` of the range from lo to hi, which may be logarithmic; up to a constant."""
+        """The log density (4096,), up to a constant, at ``MIDDLES`` of the range lo to hi, on a log scale if ``log``."""
 
     @abstractmethod
     def problem(self, lo: float, hi: float) -> str | None:
-        """The rule that a range breaks; None if it breaks none."""
+        """The rule of this prior that a range breaks; None if it breaks none."""
 
     def to_json(self) -> dict[str, Any]:
         return {self.kind: [getattr(self, field.name) for field in fields(self)]}  # type: ignore[arg-type]  # dataclasses
@@ -40,10 +40,10 @@ class Prior(ABC):
 
 @dataclass(frozen=True)
 class Normal(Prior):
-    """The belief that good values lie around one, normally distributed on the parameter's scale and cut off at its bounds.
+    """The belief that good values are normally distributed on the parameter's scale, truncated at its bounds.
 
     Args:
-        mean: where, in the parameter's units.
+        mean: the centre, in the parameter's units.
         sd: the standard deviation, as a share of the range on the parameter's scale: 0.25 is a quarter of it, which for
             a logarithmic range of four decades is one decade.
 
@@ -101,10 +101,10 @@ class Beta(Prior):
 
 
 def checked_prior(prior: Any, lo: float, hi: float) -> Prior | None:
-    """The prior of a range, or None; from its JSON form, too.
+    """A prior, given as such or in its JSON form, after checking that it fits the range; None stays None.
 
     Raises:
-        SpaceError: it is no prior, or does not fit the range.
+        SpaceError: it is not a prior, or does not fit the range.
     """
     if isinstance(prior, Mapping) and len(prior) == 1:
         ((kind, arguments),) = prior.items()

@@ -1,4 +1,4 @@
-"""Reader: builds a space's tree from nested dicts and lists of constants and domains, ours and other libraries'."""
+"""Reader: turns nested dicts and lists of constants and domains, ours and other libraries', into a space's tree."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from raytune_hpo.space.stored import check_storable
 from raytune_hpo.space.tree import Branch, Const, Derived, Gated, Leaf, Node, Record, Series
 from raytune_hpo.space.values import plain, show
 
-_DEEPEST = 100  # deeper trees could exceed Python's recursion limit
+_DEEPEST = 100  # a deeper tree would exceed Python's recursion limit
 
 Path = tuple[str | int, ...]
 Options = tuple[tuple[Path, int], ...]  # the choices on the path to a part, and the option of each that it is in
@@ -30,8 +30,8 @@ class Reader:
     """Reads one space.
 
     Attributes:
-        constraints: those that came with its parts.
-        name: of the column at the root, where a whole configuration is chosen among several.
+        constraints: those that came with parts of the space.
+        name: the name of the column at the root, if a whole configuration is chosen among several.
     """
 
     constraints: list[Function] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Reader:
         """The tree of a part of a space.
 
         Args:
-            path: the keys to it; positions in lists, and options of choices, are keys too.
+            path: the keys that lead to it; positions in lists and options of choices are keys too.
         """
         if len(path) > _DEEPEST:
             raise _too_deep(path)
@@ -90,7 +90,7 @@ class Reader:
         return Const(value)
 
     def _claim(self, label: str, path: Path, options: Options) -> None:
-        """Note where a label stands: it may stand again only in another option of a choice that it is in."""
+        """Record where a label is used: it may be used again only in another option of a choice around it."""
         if not path:
             self.name = label
         for before in self._labels.setdefault(label, []):
@@ -120,7 +120,7 @@ class Reader:
 
     def _read_series(self, thing: list[Any] | tuple[Any, ...], path: Path, options: Options) -> Series:
         items = [self.read(item, (*path, i), options) for i, item in enumerate(thing)]
-        # A derived value is put in its place afterwards, which a tuple does not allow.
+        # A derived value is inserted afterwards, which a tuple does not allow.
         return Series(tuple(items), isinstance(thing, tuple) and not any(isinstance(i, Derived) for i in items))
 
 
@@ -134,7 +134,7 @@ def _name(path: Path) -> str:
 
 
 def _translated(thing: Any, path: Path) -> Any:
-    """The translation of an object; errors name its parameter."""
+    """The thing translated from its library's dialect; an error names the parameter."""
     if isinstance(thing, dict) and thing.keys() == {"grid_search"} and _is_listing(thing["grid_search"]):
         translation: Callable[[Any], Any] = lambda grid: grid_search(grid["grid_search"])  # noqa: E731
     else:
@@ -148,12 +148,12 @@ def _translated(thing: Any, path: Path) -> Any:
 
 
 def _is_listing(thing: Any) -> bool:
-    """Whether it can only be the values of a grid: any iterable except a text, a dict or a domain."""
+    """Whether it can only be the values of a grid: any iterable but a text, a dict or a domain."""
     return isinstance(thing, Iterable) and not isinstance(thing, (str, bytes, Mapping)) and translate(thing) is thing
 
 
 def holds_domains(thing: Any) -> bool:
-    """Whether there is anything but constants in it."""
+    """Whether it contains anything but constants."""
     if isinstance(thing, Mapping):
         return thing.keys() == {"grid_search"} or any(map(holds_domains, thing.values()))
     if isinstance(thing, (list, tuple)):
@@ -162,7 +162,7 @@ def holds_domains(thing: Any) -> bool:
 
 
 def holds_derived(thing: Any) -> bool:
-    """Whether there is a ``sample_from`` in it."""
+    """Whether it contains a ``sample_from``."""
     if isinstance(thing, Mapping):
         return any(map(holds_derived, thing.values()))
     if isinstance(thing, (list, tuple)):
@@ -175,11 +175,11 @@ def holds_derived(thing: Any) -> bool:
 
 
 def _checked(thing: Mapping[Any, Any], path: Path) -> Mapping[str, Any]:
-    """A dict whose keys can be part of the names of parameters."""
+    """The dict, after checking that its keys can be part of parameter names."""
     for key in thing:
         if (
             not isinstance(key, str) or not key or "/" in key or key.startswith("$")
-        ):  # "$" begins words of the journal's
+        ):  # keys that begin with "$" are reserved for the journal
             where = f"in {_name(path)}" if path else "in the space"
             raise SpaceError(
                 f'keys {where} must be strings that are not empty, have no "/" and do not begin with "$", got {show(key)}'

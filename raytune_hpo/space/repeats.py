@@ -1,4 +1,4 @@
-"""Repeats: a block of a space that a configuration has several times; how often is a parameter too."""
+"""Repeats: a block of parameters that occurs several times in a configuration; the number of times is a parameter too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST = 100
 class Repeat:
     """A list of ``low`` to ``high`` blocks, each with parameters of its own: layers of a network, steps of a pipeline.
 
-    How many there are is a parameter under the name of the list; block i is there in configurations of more than i blocks.
+    The number of blocks is a parameter with the name of the list; block i is active if there are more than i blocks.
 
     Args:
         block: a domain, or a dict or list of domains and constants.

@@ -1,4 +1,4 @@
-"""Domains that round a continuous one: Quantised to multiples of a number, Binned to whole numbers."""
+"""Domains that round a continuous domain: Quantised to multiples of a number, Binned to whole numbers."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from raytune_hpo.space.domain import Continuous, Domain
 from raytune_hpo.space.grids import decimals_of, on_decimals
 from raytune_hpo.space.numbers import ON_GRID, grid_problem, number, number_problem, whole_problem
 
-_ENDLESS = 1e6  # multiples of q that a domain without bounds is written exactly for
+_ENDLESS = 1e6  # an unbounded domain is written exactly up to this many multiples of q
 
 
 @dataclass(frozen=True)
 class Quantised(Domain):
     """A continuous domain rounded to the nearest multiple of q.
 
-    The first and last value of a bounded base get what rounds to them: half as much as others where the bounds are
-    multiples of q. That is what ``quniform`` and its relatives mean, in Ray Tune and in hyperopt.
+    With a bounded base, less of its range rounds to the first and last value: only half an interval if the bounds are
+    multiples of q. That is what ``quniform`` and its relatives mean in Ray Tune and in hyperopt.
 
     Args:
         base: a Float, a Normal or another continuous domain.
-        whole: the values are ints; q is a whole number.
+        whole: the values are ints; q must be a whole number.
     """
 
     kind = "quantised"
@@ -97,7 +97,7 @@ class Quantised(Domain):
 class Binned(Domain):
     """A bounded continuous domain cut into ``num`` bins of equal width, which stand for first, first + 1, ...
 
-    Optuna and ConfigSpace draw whole numbers on a log scale, or from a normal distribution, in this way.
+    Optuna and ConfigSpace draw integers this way on a log scale, or from a normal distribution.
     """
 
     kind = "binned"

@@ -1,11 +1,12 @@
-"""Stored forms: the JSON encoding of Python values in a journal, and stand-ins for values that it cannot hold.
+"""Stored forms: how a journal keeps values that JSON cannot hold, and the stand-ins for those it cannot keep.
 
 {"$value": [kind, data]}    by value: tuples, arrays and numbers of numpy, bytes, dates, Decimal, paths, ranges, sets, ...
 {"$named": "module:name"}   by name: classes, functions and members of enums that can be imported
 {"$opaque": text}           neither: the text says what it was
 
-Nothing is pickled. Reading a form runs no foreign code: a name is looked up among the modules that this process has already
-imported; otherwise it becomes a ``Named``, which imports its module when it is first called or its attributes are read.
+Nothing is pickled, and reading a form runs no code of others: a name is looked up among the modules that this process has
+imported already. Otherwise a ``Named`` stands in for it, which imports the module when it is first called or asked for an
+attribute.
 """
 
 from __future__ import annotations
@@ -32,17 +33,17 @@ import numpy as np
 from raytune_hpo.errors import SpaceError
 from raytune_hpo.space.values import is_scalar, show, stable_repr, texts_of
 
-_LARGEST_ARRAY = 2**16  # bytes; a journal should not hold data sets
-_SCRIPT = "__main__:"  # names in the script itself: those of no module that others could import
-_LONGEST_NUMBER = 4_300  # digits that Python turns into text and back
+_LARGEST_ARRAY = 2**16  # bytes; a journal is no place for data sets
+_SCRIPT = "__main__:"  # prefix of names in the script itself, which no other process can import
+_LONGEST_NUMBER = 4_300  # digits of the longest int that Python converts to text and back
 
 
 class NotStoredError(SpaceError, AttributeError, TypeError):
-    """A value is needed of which the stored study has only the text."""
+    """A value is needed, but the stored study kept only its text."""
 
 
 class _StandIn(ABC):
-    """Base of stand-ins for values of a stored study: attribute access and calls go to ``_real``."""
+    """A stand-in for a value of a stored study, which forwards every operation to ``_real``."""
 
     __slots__ = ()
 
@@ -51,11 +52,11 @@ class _StandIn(ABC):
         """The value itself.
 
         Raises:
-            NotStoredError: it cannot be restored.
+            NotStoredError: it is not available.
         """
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # what copy, pickle and numpy look for in anything
+        if name.startswith("__"):  # looked up by copy, pickle and numpy on any object
             raise AttributeError(name)
         return getattr(self._real(), name)
 
@@ -78,11 +79,11 @@ for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv"
 
 
 class NotStored(_StandIn):
-    """A stand-in for an object that a journal could not hold; it has the same text, and raises an error when used.
+    """Stands in for an object that a journal could not keep: it has the object's repr, and using it raises an error.
 
     Attributes:
-        text: what it looked like.
-        number: tells it from others of the same text, from 1; 0 where it is the only one.
+        text: the repr of the object.
+        number: distinguishes it from others with the same text, from 1; 0 if it is the only one.
     """
 
     __slots__ = ("number", "text")
@@ -112,7 +113,7 @@ class NotStored(_StandIn):
 
 
 class Named(_StandIn):
-    """A stand-in for a class, a function or an enum member whose module this process has not imported yet.
+    """Stands in for a class, function or enum member whose module this process has not imported yet.
 
     Attributes:
         name: ``module:qualified.name``.
@@ -153,7 +154,7 @@ class Named(_StandIn):
 
 
 def _by_name(name: str) -> Any:
-    """The object of this name, if its module has been imported; a stand-in otherwise."""
+    """The object of that name if its module has been imported, otherwise a stand-in."""
     module = name.partition(":")[0]
     found = _found(name) if module in sys.modules else None
     if found is not None:
@@ -162,15 +163,15 @@ def _by_name(name: str) -> Any:
 
 
 def _of_script(text: str) -> Any:
-    """What stands in the script that this process runs, which another process could not import, or a stand-in."""
+    """The object from the script that this process runs, or a stand-in; other processes cannot import it."""
     found = _found(text.replace(".", ":", 1)) if text.startswith("__main__.") else None
     return NotStored(text) if found is None else found
 
 
 def _found(name: str) -> Any:
-    """The class, function or member of an enum of that name in a module that is imported; None if there is none.
+    """The class, function or enum member of that name in an imported module; None if there is none.
 
-    Attributes are looked up as they stand, so that no code of the module's runs.
+    Attributes are looked up statically, so that no code of the module runs.
     """
     module, _, path = name.partition(":")
     found: Any = sys.modules.get(module)
@@ -264,7 +265,7 @@ _FROM: dict[str, Callable[[Any], Any]] = {
 
 
 def _in_order(values: Any) -> list[Any]:
-    return sorted(map(to_stored, values), key=repr)  # a set has another order in each process
+    return sorted(map(to_stored, values), key=repr)  # the order of a set differs between processes
 
 
 def _partial_back(function: Any, args: Any, keywords: Any) -> Any:
@@ -288,7 +289,7 @@ def to_stored(value: Any) -> Any:
         return value
     try:
         return _form(value)
-    except Exception:  # parts of it cannot be asked for, or it holds itself: it is kept by its text
+    except Exception:  # its parts are not accessible, or it contains itself: only its text is kept
         return {"$opaque": stable_repr(value)}
 
 
@@ -311,7 +312,7 @@ def _form(value: Any) -> Any:
 
 
 def from_stored(data: Any) -> Any:
-    """The value of a stored form, or what stands for it."""
+    """The value of a stored form, or a stand-in for it."""
     if type(data) is list:
         return list(map(from_stored, data))
     if not isinstance(data, dict):
@@ -329,12 +330,12 @@ def from_stored(data: Any) -> Any:
         return {key: from_stored(body)}
     try:
         return _FROM[body[0]](body[1])
-    except Exception:  # a form of a later release: the rest of the study can be read all the same
+    except Exception:  # a form of a later release: the rest of the study can still be read
         return NotStored(f"a {body[0]}" if isinstance(body, list) and body else show(body))
 
 
 def numbered(forms: Any) -> Any:
-    """Stored forms in which values of the same text, which their text cannot tell apart, are numbered from 1."""
+    """The stored forms with values that share the same text numbered from 1, to tell them apart."""
     texts = Counter(_texts(forms))
     seen: Counter[str] = Counter()
 
@@ -361,12 +362,12 @@ def _texts(form: Any) -> Iterator[str]:
 
 
 def in_todays_form(stored: Any, today: Any) -> Any:
-    """Stored forms as this release would write them, where that is known: releases kept more and more by value.
+    """Stored forms as this release would write them, as far as known: each release has kept more kinds by value.
 
     Args:
-        stored: the forms in a journal; a value that its release kept by its text has today's form if today's value has
-            that text.
-        today: the forms of what stands in the same places now.
+        stored: the forms in a journal; a value that an older release kept by its text gets today's form if today's value
+            has that text.
+        today: the forms of today's values in the same places.
     """
     if isinstance(stored, dict) and stored.keys() == {"$opaque"}:
         return today if stored["$opaque"] in texts_of(from_stored(today)) else stored
@@ -378,22 +379,22 @@ def in_todays_form(stored: Any, today: Any) -> Any:
 
 
 def is_form(data: Any) -> bool:
-    """Whether it is the stored form of one value that JSON cannot carry."""
+    """Whether it is the stored form of one value that JSON cannot hold."""
     return isinstance(data, dict) and len(data) == 1 and bool(data.keys() & {"$value", "$named", "$opaque"})
 
 
 def is_kept(form: Any) -> bool:
-    """Whether a stored form gives the value back: nothing in it is kept by its text only."""
+    """Whether the value can be restored from its stored form: no part of it is kept only as text."""
     if isinstance(form, dict):
         return "$opaque" not in form and all(map(is_kept, form.values()))
     return not isinstance(form, list) or all(map(is_kept, form))
 
 
 def check_storable(value: Any, what: str) -> None:
-    """Refuse a whole number with more digits than Python writes.
+    """Refuse a value that cannot be stored: an int with more digits than Python converts to text.
 
     Raises:
-        SpaceError: it is one; the message says what the value is for.
+        SpaceError: it is such an int; the message names what the value is for.
     """
     if type(value) is int and value.bit_length() > _LONGEST_NUMBER / 0.302:
         raise SpaceError(

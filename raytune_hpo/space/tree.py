@@ -2,10 +2,11 @@
 
 Const    a value that is always the same
 Leaf     one column
-Branch   a choice column some of whose options are subtrees: only the chosen one exists
-Record   a dict of subtrees; Series a list or tuple of them, of a length that may be a column too
+Branch   a choice column in which some options are subtrees; only the chosen subtree is active
+Record   a dict of subtrees
+Series   a list or tuple of subtrees, whose length may be a column too
 Derived  a value that a function computes from the rest of the configuration
-Gated    a dict whose entries come and go by conditions on each other, as in ConfigSpace
+Gated    a dict whose entries are active under conditions on other entries, as in ConfigSpace
 
 ``reader.py`` grows a tree from what a user wrote, ``number_columns`` gives each column its number and name, and
 ``encoding.py`` (arrays <-> configurations), ``validation.py``, ``counting.py``, ``packing.py`` and ``jsonform.py`` each
@@ -38,8 +39,8 @@ class Column:
         name: unique in the space: the keys on the way to it, joined by ``/``. Below a choice comes the chosen option:
             its value under the first constant key that tells all dict options apart (``model/svm/C``), or its
             position (``model/0/C``).
-        domain: its domain.
-        condition: when it is active; None for always. A branch's columns test that the choice took that option.
+        domain: the values that it may take.
+        condition: when it is active; None for always. Columns below a branch test that their option was chosen.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Const(_Node):
 
     @property
     def is_shared(self) -> bool:
-        """Whether every configuration may hold the same object: no lists and dicts that an objective could change."""
+        """Whether all configurations may share the object: it has no lists or dicts that an objective could change."""
         return not isinstance(self.value, (list, dict))
 
 
@@ -73,7 +74,7 @@ class Leaf(_Node):
 @dataclass(frozen=True)
 class Derived(_Node):
     function: Function
-    path: tuple[str | int, ...] = ()  # where its value goes in a configuration
+    path: tuple[str | int, ...] = ()  # of its value in a configuration
     order: int = UNNUMBERED
 
 
@@ -86,11 +87,11 @@ class Record(_Node):
 class Series(_Node):
     items: tuple[Node, ...]
     is_tuple: bool = False
-    length: Int | None = None  # of a list that has only the first of its items; None: it has all
+    length: Int | None = None  # the domain of a varying length; None: every item is there
     column: int = UNNUMBERED  # of its length
 
     def first(self, value: Any) -> tuple[Node, ...]:
-        """The subtrees of the items that a value has."""
+        """The subtrees of the items in a value."""
         return self.items if self.length is None else self.items[: len(value)]
 
 
@@ -103,7 +104,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Gated(_Node):
-    entries: tuple[Entry, ...]  # what a condition tests comes before what it gates
+    entries: tuple[Entry, ...]  # an entry comes after those that its condition tests
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Branch(_Node):
 
     @cached_property
     def tag(self) -> str | None:
-        """The key under which every dict option has a constant of its own, if there is one."""
+        """The key under which every dict option has a different constant, if there is one."""
         records = [dict(option.items) for option in self.options if isinstance(option, Record)]
         for key in records[0] if records else ():
             nodes = [record.get(key) for record in records]
@@ -140,16 +141,16 @@ class Branch(_Node):
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """What each option is called in the names of its columns."""
+        """The label of each option in the names of its columns."""
         names = {position: str(value) for position, value in self._tag_values.items()}
-        # Names that cannot be part of a path, or that two options share (1 and "1"), give way to positions.
+        # Positions replace names that cannot be part of a path, or that two options share (1 and "1").
         if len(set(names.values())) < len(names) or any(not name or "/" in name for name in names.values()):
             names = {}
         return tuple(names.get(position, str(position)) for position in range(len(self.options)))
 
     @cached_property
     def shown(self) -> tuple[Any, ...]:
-        """What each option is called in tables: a constant by itself, a dict of parameters by its label."""
+        """How tables show each option: a constant as itself, a dict of parameters by its label."""
         pairs = zip(self.options, self.labels, strict=True)
         names = tuple(option.value if isinstance(option, Const) else label for option, label in pairs)
         return names if len(set(map(key_of, names))) == len(names) else tuple(range(len(names)))
@@ -161,7 +162,7 @@ class Branch(_Node):
 
     @cached_property
     def by_shape(self) -> dict[Hashable, tuple[int, ...]]:
-        """The options that are no constants by the keys or the length of their values; None for any shape."""
+        """The options with subtrees by the shape of their values (keys or length); None for options of any shape."""
         found: dict[Hashable, tuple[int, ...]] = {}
         for position, option in enumerate(self.options):
             if not isinstance(option, Const):
@@ -193,7 +194,7 @@ def _is_plain(node: _Node) -> bool:
 
 
 def shape_of_node(node: Node) -> Hashable:
-    """The keys of a Record, the length of a Series; None where values of several shapes may come."""
+    """The keys of a Record or the length of a Series; None if its values may have several shapes."""
     if isinstance(node, Record):
         return frozenset(key for key, _ in node.items)
     return len(node.items) if isinstance(node, Series) and node.length is None else None
@@ -208,7 +209,7 @@ def shape_of(value: Any) -> Hashable:
 
 @dataclass
 class Numbering:
-    """Gives columns and derived values their numbers, in the order in which they stand."""
+    """Numbers columns and derived values in the order of the tree."""
 
     columns: list[Column] = field(default_factory=list)
     num_derived: int = 0
@@ -219,7 +220,8 @@ class Numbering:
         """The subtree with its columns numbered.
 
         Args:
-            names: the parts of its columns' names so far; ``path``: the keys to it in a configuration.
+            names: the leading parts of its columns' names.
+            path: the keys that lead to it in a configuration.
             condition: when the subtree exists.
         """
         if isinstance(node, Leaf):
@@ -245,7 +247,7 @@ class Numbering:
     def _number_branch(
         self, node: Branch, names: tuple[str, ...], path: tuple[str | int, ...], condition: Condition | None
     ) -> Branch:
-        # What the options are called takes their place: what they are is in the tree.
+        # The domain only needs labels in place of the options, which are in the tree.
         domain = Choice(node.shown, node.domain.weights, is_grid_axis=node.domain.is_grid_axis)
         column = self._add(names, domain, condition)
         options = [
@@ -288,10 +290,10 @@ def number_columns(root: Node, name: str) -> tuple[Node, tuple[Column, ...]]:
     """The tree with its columns numbered, and the columns.
 
     Args:
-        name: of the column at the root, where a whole configuration is chosen among several; otherwise not used.
+        name: the name of the column at the root, if a whole configuration is chosen among several; otherwise unused.
 
     Raises:
-        SpaceError: two columns would have one name.
+        SpaceError: two columns would have the same name.
     """
     numbering = Numbering()
     root = numbering.number(root, (name,) if isinstance(root, Branch) else (), (), None)

@@ -1,4 +1,4 @@
-"""Validation of a configuration against a space: which rule it breaks, and which option of a branch it took."""
+"""Validation of a configuration against a space: the rule it breaks, and the option that it takes in a branch."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def _branch_problem(node: Branch, value: Any, path: Path) -> str | None:
 
 
 def select(node: Branch, value: Any) -> int | None:
-    """The position of the option that a value took; None if it fits none.
+    """The position of the option that a value belongs to; None if it fits none.
 
-    A tag or a shape that only one option has decides, without a look at the rest: ``problem`` does that.
+    A tag or a shape that only one option has is decisive; the rest of the value is left for ``problem`` to check.
     """
     if node.tag is not None and isinstance(value, Mapping):
         position = node.by_tag.get(key_of(plain(value.get(node.tag))))

@@ -1,4 +1,4 @@
-"""Values: whether they are plain JSON, equality, display, and copies."""
+"""Values of parameters: whether one is plain, whether two are equal, how to show one, how to copy one."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _LONGEST = 120  # characters of a value inside a message
 
 
 def is_scalar(value: Any) -> bool:
-    """Whether it is one JSON value that is no container; subclasses (numpy's float64, enums) are not."""
+    """Whether it is a JSON value other than a list or dict; instances of subclasses (numpy's float64, enums) are not."""
     return type(value) in _SCALARS
 
 
 def is_plain(value: Any) -> bool:
-    """Whether JSON carries it and gives the same back."""
+    """Whether the value survives a round trip through JSON unchanged."""
     if type(value) is list:
         return all(map(is_plain, value))
     if type(value) is dict:
-        # "$opaque" is what stands in JSON for what JSON does not carry: a dict that looks like that is carried like that.
+        # "$opaque" marks a value that JSON cannot hold, so a user's dict with that key is not plain.
         return all(type(key) is str and key != "$opaque" and is_plain(item) for key, item in value.items())
     return type(value) in _SCALARS
 
@@ -46,7 +46,7 @@ def fresh(value: Any) -> Any:
 
 
 def key_of(value: Any) -> Hashable:
-    """A key that is equal for values that are the same option: 1, 1.0 and True differ, every NaN is the same."""
+    """A key that is equal for values that count as the same option: 1, 1.0 and True are three, all NaNs are one."""
     if isinstance(value, float) and math.isnan(value):
         return float, "nan"
     if isinstance(value, (list, tuple)):
@@ -61,7 +61,7 @@ def key_of(value: Any) -> Hashable:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Equality that returns a bool also for arrays, distinguishes True from 1, and treats NaN as equal to NaN."""
+    """Equality that never returns an array, distinguishes True from 1, and takes NaN as equal to NaN."""
     if left is right:
         return True
     if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
@@ -92,7 +92,7 @@ def stable_repr(value: Any) -> str:
     """A repr that is the same in every process: without memory addresses, sets in order. It never raises."""
     try:
         return _repr(value)
-    except Exception:  # a repr of a user's class, a whole number too long for text, or a list that holds itself
+    except Exception:  # a foreign class's repr raises, an int is too long for text, or a list contains itself
         return f"<{type(value).__module__}.{type(value).__qualname__} object>"
 
 
@@ -116,7 +116,7 @@ def _without_addresses(value: Any) -> str:
 
 
 def texts_of(value: Any) -> set[str]:
-    """The texts by which releases have kept the value: the first ones did not look into tuples, lists and dicts."""
+    """The texts as which releases have stored the value: the first releases did not look into tuples, lists and dicts."""
     texts = {stable_repr(value)}
     with suppress(Exception):  # see ``stable_repr``
         texts.add(_without_addresses(value))

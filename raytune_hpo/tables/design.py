@@ -1,4 +1,4 @@
-"""Designs for lookup tables: a real objective, trained once on evenly spread configurations, for any number of searches."""
+"""Tabulation: training an objective once on evenly spread configurations, to make a lookup table for later searches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raytune_hpo.tables import layout
 from raytune_hpo.tables.lookup_table import LookupTable
 
 _DESIGN: Mapping[str, Any] = {"sampler": "sobol", "seed": 0}
-# Of an objective's own settings those that say how trials run; which points there are, and when to end, the table decides.
+# The settings of an objective's file that say how trials run; the table itself decides on configurations and limits.
 _KEPT_SETTINGS = (
     "metric", "mode", "seed", "max_concurrent", "resources", "isolation", "max_retries", "trial_timeout_s", "valid_range",
     "storage", "runtime", "callbacks", "progress",
@@ -28,16 +28,16 @@ def tabulate(
     path: str | Path | None = None,
     **settings: Any,
 ) -> LookupTable:
-    """Make a lookup table: run an objective on an even design, and keep what it reported and how long it took.
+    """Make a lookup table: run an objective on an even design, and record its reports and durations.
 
-    It is a study like any other: in parallel on Ray, journalled, continued by the same call with the same ``name``, and
-    extended by more rows. Trials that fail stay in the file, marked, and are not looked up.
+    The table is made by a normal study: in parallel on Ray, journalled, continued by the same call with the same ``name``,
+    and extended with a larger ``rows``. Failed trials stay in the file, marked as such, and are not looked up.
 
     Args:
-        objective, space: as for ``hpo.Tuner``. Every trial runs to its end. If it reports ``cost_s``, the seconds since it
-            began, these are used; otherwise its duration is measured, and divided evenly among its steps.
-        rows: how many configurations; in a small space, some repeat others, and count once.
-        path: the path of the file, ``.parquet`` (which needs ``raytune_hpo[tables]``) or ``.csv``; None: no file.
+        objective, space: as for ``hpo.Tuner``. Every trial runs to its end. If it reports ``cost_s``, the seconds since
+            it began, these are its times; otherwise the whole trial is timed, and each step gets an equal share.
+        rows: the number of configurations; in a small space some may be repeated, and count once.
+        path: the file to write, ``.parquet`` (which needs ``raytune_hpo[tables]``) or ``.csv``; None writes no file.
         settings: metric, mode, seed (0), name, storage, max_concurrent, resources ... as for ``hpo.Tuner``; with
             ``sampler="grid"`` all of a finite space is tried.
 

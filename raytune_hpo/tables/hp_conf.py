@@ -26,7 +26,7 @@ def domains_of(path: str | Path) -> dict[str, Domain]:
     """The domains of a file by parameter, in the order that it gives.
 
     Raises:
-        SpaceError: the file is not of this kind, or a parameter makes no sense; names it.
+        SpaceError: the file is not of this kind, or a parameter is not valid; the message names it.
     """
     data = _loaded(path)
     parameters: Mapping[str, Any] = data["hyperparams"]
@@ -37,18 +37,18 @@ def domains_of(path: str | Path) -> dict[str, Domain]:
 
 
 def last_step(path: str | Path) -> int | None:
-    """The number of epochs of a trial; None where the file does not say.
+    """The number of epochs of a trial; None if the file does not give it.
 
     Raises:
         SpaceError: the file is not of this kind.
-        SpecError: what it gives is not a number of epochs.
+        SpecError: its value is not a number of epochs.
     """
     config = _loaded(path).get("config", {})
     return whole(f"max_epoch of {path}", config["max_epoch"], least=1) if "max_epoch" in config else None
 
 
 def _loaded(path: str | Path) -> Mapping[str, Any]:
-    """The content of a file, in which everything that ought to be an object is one."""
+    """The content of a file, after checking that its parts are JSON objects."""
     with reading("a space file is JSON with an object 'hyperparams', and 'config' is one", path, error=SpaceError):
         data = json_object(Path(path))
         for what, value in (("hyperparams", data["hyperparams"]), ("config", data.get("config", {}))):
@@ -61,7 +61,7 @@ def domain_of(name: str, entry: Any) -> Domain:
     """The domain of one parameter.
 
     Raises:
-        SpaceError: the entry is not valid; names the parameter and the rule.
+        SpaceError: the entry is not valid; the message names the parameter and the rule.
     """
     kind, values = (entry.get("value_type"), entry.get("range")) if isinstance(entry, Mapping) else (None, None)
     if kind not in _KINDS or not isinstance(values, list) or not values:
@@ -75,7 +75,7 @@ def domain_of(name: str, entry: Any) -> Domain:
 
 
 def _interval(values: Sequence[Any], kind: str, base: Any) -> Domain:
-    """The domain between two numbers, or between the powers of which they are the exponents."""
+    """The domain between two numbers, or between the powers with these numbers as exponents."""
     if len(values) != 2 or not all(map(_is_number, values)):
         raise SpaceError(f"a range is two numbers, the lowest and the highest value, got {values}")
     low, high = values

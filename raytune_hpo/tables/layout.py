@@ -1,11 +1,11 @@
-"""File layout of a lookup table made from a study, and reading its rows back.
+"""File layout of a lookup table that was made from a study, and the rows that are read back from it.
 
     config/<name>             a parameter by the name of its column in the space; empty where it is not active
     metrics/<name>            the result
-    metrics/<name>/step_<n>   what was reported after step n
+    metrics/<name>/step_<n>   the value reported after step n
     number status duration_s error
 
-What columns cannot express is stored as metadata (``TableMetadata``): inside a parquet file, and for ``table.csv`` in
+Everything else is metadata (``TableMetadata``): in a parquet file's own metadata, and for ``table.csv`` in
 ``table.about.json``.
 """
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".parquet", ".csv")
 CONFIG, METRICS = "config/", "metrics/"
 _STEP = "/step_"
-_KEY = "raytune_hpo"  # of the metadata of a parquet file
+_KEY = "raytune_hpo"  # in the metadata of a parquet file
 _TEXT_COLUMNS = ("status", "error")
 _VERSION = 1
 
@@ -48,13 +48,13 @@ Cell = str | float | int
 
 @dataclass(frozen=True, kw_only=True)
 class TableMetadata:
-    """Metadata of a table: what its columns cannot express.
+    """Metadata of a table, which its columns do not hold.
 
     Attributes:
-        space: in its JSON form.
-        options: for each column of a choice, the values of its cells, each with the index of its option.
-        metrics: the goals and their modes; the first one is searched unless another is asked for.
-        made: how the table was made, for people.
+        space: the space in its JSON form.
+        options: for each column of a choice, the contents of its cells with the positions of the options that they mean.
+        metrics: the goals and their modes; the first one is searched by default.
+        made: how the table was made, as text for people.
     """
 
     space: Mapping[str, Any]
@@ -69,9 +69,9 @@ class TableRows:
     """Rows of a table that can be looked up: the completed trials, each configuration once.
 
     Attributes:
-        points: the metric (n,) after each step that was reported, and the result after the last; NaN where it is missing.
-        seconds: (n,) that whole trials took.
-        times: seconds (n,) from a trial's beginning to each step; empty where reports did not say.
+        points: the metric (n,) after each reported step, and the result after the last; NaN where it is missing.
+        seconds: (n,) the durations of whole trials.
+        times: seconds (n,) from a trial's beginning to each step; empty if the reports did not give them.
     """
 
     space: Space
@@ -115,7 +115,7 @@ def table_columns(results: Results) -> tuple[pd.DataFrame, TableMetadata]:
 def _parameters(
     space: Space, configs: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[str, list[Any]], dict[str, list[tuple[Cell, int]]]]:
-    """The columns of the parameters, and what the cells of choices mean."""
+    """The columns of the parameters, and the meaning of the cells of choices."""
     rows, X = [space.flatten(config) for config in configs], space.encode(configs)
     columns: dict[str, list[Any]] = {}
     options: dict[str, list[tuple[Cell, int]]] = {}
@@ -129,7 +129,7 @@ def _parameters(
 
 
 def _options(column: Column, x: Array, values: Sequence[Any]) -> tuple[list[tuple[Cell, int]], list[Cell | None]]:
-    """Options as numbers where all of them are, or else as text, with their positions where the texts are not distinct."""
+    """Options as numbers if all are numbers, otherwise as text, with their positions if the texts are not distinct."""
     active = np.flatnonzero(~np.isnan(x))
     codes = dict(zip(active.tolist(), column.domain.codes(x[active]).tolist(), strict=True))
     by_code = {code: values[i] for i, code in codes.items()}
@@ -171,7 +171,7 @@ def check_path(path: Path) -> None:
     """Refuse a path to which no table can be written, before anything is trained for it.
 
     Raises:
-        SpecError: it is one; the message has the rule and the way out.
+        SpecError: the path cannot be written; the message names the rule and the way out.
     """
     if path.suffix not in SUFFIXES:
         raise SpecError(f"a lookup table is a file of {' or '.join(SUFFIXES)}, got {str(path)!r}")
@@ -188,7 +188,7 @@ def _needs_pyarrow(path: Path) -> None:
 
 
 def write_table(results: Results, path: str | Path) -> Path:
-    """Write a study as a table. Failed and pruned trials are included, but not looked up.
+    """Write a study as a table. It includes failed and pruned trials, which are never looked up.
 
     Raises:
         SpecError: the path cannot be written.
@@ -251,7 +251,7 @@ def _metadata(data: Mapping[str, Any], path: Path) -> TableMetadata:
 
 
 def _typed(frame: pd.DataFrame, metadata: TableMetadata) -> pd.DataFrame:
-    """Columns of text with their own types: numbers to the last bit, options that only look like numbers as text."""
+    """The text columns converted to their types: exact numbers, but text for options that only look like numbers."""
     options = metadata.options.items()
     texts = {CONFIG + name for name, means in options if any(isinstance(cell, str) for cell, _ in means)}
     for name in frame.columns:
@@ -269,11 +269,11 @@ def rows_of(
     """The rows of a table that can be looked up.
 
     Args:
-        metric, mode: by default the study's first; any other metric may be asked for, with its mode where the study had
-            none for it.
+        metric, mode: by default the study's first goal; any other metric is allowed, with a mode if the study had none
+            for it.
 
     Raises:
-        SpecError: no trial completed, the metric is not in the table, or its direction is unknown.
+        SpecError: no trial completed, the metric is not in the table, or its mode is unknown.
     """
     metric = next(iter(metadata.metrics)) if metric is None else metric
     if METRICS + metric not in frame:
@@ -285,7 +285,7 @@ def rows_of(
             f'of {metric!r}; say mode="max" or "min", on the command line --maximise or --minimise'
         )
     final, seconds = _floats(frame, METRICS + metric), _floats(frame, "duration_s")
-    if METRICS + COST in frame:  # what a trial says of its time counts more than what was measured
+    if METRICS + COST in frame:  # a trial's own times take precedence over measured ones
         said = _floats(frame, METRICS + COST)
         seconds = np.where(np.isfinite(said), said, seconds)
     completed = (frame["status"] == Status.COMPLETED.value).to_numpy()
@@ -336,7 +336,7 @@ def _coordinates(space: Space, frame: pd.DataFrame, metadata: TableMetadata) -> 
 
 
 def _without_functions(data: Any) -> Any:
-    """The JSON form of a space without its functions: rows meet the constraints, and derived values keep a name."""
+    """The JSON form of a space without functions: rows meet the constraints already, and derived values keep a name."""
     if isinstance(data, Mapping):
         if data.keys() == {"derived"}:
             return {"const": data["derived"]["function"]}

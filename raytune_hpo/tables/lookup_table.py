@@ -1,4 +1,4 @@
-"""Lookup tables: configurations with their learning curves and durations, so that a search takes no training.
+"""A lookup table: configurations with their learning curves and durations, so that a search needs no training.
 
 C  (n, E)  the metric after steps 1 to E      t  (n,)  seconds of a whole trial
 T  (n, E)  seconds from a trial's beginning to the end of each step, where they are known
@@ -30,7 +30,7 @@ DURATION = "duration_s"
 FINAL = "best_acc"
 _STEP = re.compile(r"^(?:(?:acc|metric)_)?(?:epoch|step)_?(0*[1-9]\d*)$")
 _SHIPPED = Path(__file__).resolve().parent / "shipped"
-_ORDERED_UP_TO = 12  # different values of a column of numbers, up to which they are a list in order
+_ORDERED_UP_TO = 12  # a column with at most so many different numbers becomes an Ordinal
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -43,7 +43,7 @@ class LookupTable:
         metric, mode: the metric of the curves, and its direction.
         curves: C.
         seconds: t.
-        times: T; None: all steps of a trial take equally long.
+        times: T; None: all steps of a trial take the same time.
     """
 
     name: str
@@ -60,13 +60,13 @@ class LookupTable:
     ) -> LookupTable:
         """The table of a CSV or parquet file.
 
-        One that was tabulated from an objective knows its space and its metrics; any of them may be asked for.
+        A table made by ``tabulate`` has its space and metrics in its metadata; ``metric`` may be any of these.
 
-        Of others the metric is "accuracy", maximised, unless you say otherwise. Columns ``epoch_1``, ``acc_epoch5``,
-        ``step_20`` ... are points of the curves, those between them are interpolated; a table without any has its final
-        value in ``best_acc`` or in a column named as the metric. ``duration_s`` is what a whole trial takes; ``index``
-        is passed over; all others are parameters, whose domains are those of ``conf``, an ``hp_conf`` file, or else
-        read off their values. Rows without a final value, and those that repeat a configuration, are left out.
+        For other files the metric is "accuracy", maximised, unless you say otherwise. Columns ``epoch_1``, ``acc_epoch5``,
+        ``step_20`` ... are points of the curves, interpolated in between; a table without such columns has its final
+        value in ``best_acc`` or in a column named after the metric. ``duration_s`` is the time of a whole trial; ``index``
+        is ignored; all other columns are parameters, whose domains come from ``conf``, an ``hp_conf`` file, or else from
+        their values. Rows without a final value, and those that repeat a configuration, are left out.
 
         Raises:
             SpecError: the file has no curves, no durations or no such metric, or no row is left.
@@ -93,7 +93,7 @@ class LookupTable:
         """A table that comes with the package.
 
         Raises:
-            SpecError: there is no table of that name; gives the nearest.
+            SpecError: there is no table of that name; the message gives the nearest one.
         """
         if name not in shipped_tables():
             raise SpecError(f"no table {name!r} comes with the package; {nearest(name, shipped_tables())}")
@@ -155,7 +155,7 @@ class LookupTable:
 
     @property
     def num_steps(self) -> int:
-        """E, how many steps a whole trial has."""
+        """E, the number of steps of a whole trial."""
         return int(self.curves.shape[1])
 
     def row(self, config: Mapping[str, Any]) -> int:
@@ -173,11 +173,11 @@ class LookupTable:
 
     @property
     def parts(self) -> list[Array]:
-        """The table's arrays."""
+        """The arrays that make up the table."""
         return [part for part in (self.curves, self.seconds, self.times) if part is not None]
 
     def seconds_by_step(self, row: int) -> Array:
-        """How many seconds after the beginning of a trial each of its steps is over, (E,)."""
+        """The seconds from the beginning of a trial to the end of each of its steps, (E,)."""
         if self.times is None:
             return np.asarray(self.seconds[row] * np.arange(1, self.num_steps + 1) / self.num_steps)
         return np.asarray(self.times[row])
@@ -195,7 +195,7 @@ def shipped_tables() -> list[str]:
 
 
 def interpolated(points: Mapping[int, Array], last: int) -> Array:
-    """Curves (n, last) through points (n,) by step, straight between them and level beyond; NaN points are passed over."""
+    """Curves (n, last) through points (n,) by step, linear between them and constant beyond; NaN points are skipped."""
     steps = np.array(sorted(points))
     Y = np.column_stack([points[step] for step in steps])
     every = np.arange(1, last + 1)
@@ -217,7 +217,7 @@ def _numbers(frame: pd.DataFrame, column: Hashable) -> Array:
     """A column of numbers, NaN where it is empty.
 
     Raises:
-        SpecError: there is something else in it.
+        SpecError: it holds something else.
     """
     try:
         return np.asarray(frame[column], dtype=np.float64)
@@ -239,7 +239,7 @@ def _require_parameters(frame: pd.DataFrame, domains: Mapping[str, Domain], path
 
 
 def _guessed_domain(column: pd.Series) -> Domain:
-    """A domain read off the values of a parameter: options, a few numbers in order, or a range."""
+    """A domain guessed from the values of a parameter: options, a few ordered numbers, or a range."""
     values = [value.item() if hasattr(value, "item") else value for value in column.unique()]
     if column.dtype.kind not in "iuf":
         return Choice(sorted(values, key=str))
@@ -252,7 +252,7 @@ def _guessed_domain(column: pd.Series) -> Domain:
 
 
 def _config(row: Mapping[Any, Any], domains: Mapping[str, Domain]) -> dict[str, Any]:
-    """The configuration of a row; numbers that rounding has put beyond their range are moved to its end."""
+    """The configuration of a row; numbers that rounding put outside their range are moved to its bound."""
     config = {}
     for name, domain in domains.items():
         value = row[name].item() if hasattr(row[name], "item") else row[name]

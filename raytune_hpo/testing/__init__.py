@@ -1,6 +1,6 @@
-"""Contract suites for samplers, schedulers, domains and journals, for our own parts and for those of other packages.
+"""Contract suites for samplers, schedulers, domains and journals, for built-in parts and for those of other packages.
 
-A package that brings a sampler runs all of them with:
+A package that provides a sampler runs all checks with:
 
     from raytune_hpo import testing
     CASES = testing.sampler_cases(MySampler)
@@ -9,9 +9,9 @@ A package that brings a sampler runs all of them with:
     def test_contract(case):
         CASES[case]()
 
-A case is a check bound to what it needs; it returns, or raises AssertionError with what was broken. ``start``,
-``report`` and ``finish`` build trials from facts as the optimizer would, ``Loop`` is an optimizer for one sampler,
-``race`` runs learning curves under a scheduler, and has those go on that it promotes. ``journal_cases`` wants a place to
+A case is a check bound to its arguments; it returns, or raises an AssertionError that names the broken rule. ``start``,
+``report`` and ``finish`` build trials from facts as the optimizer would, ``Loop`` is an optimizer for one sampler, and
+``race`` runs learning curves under a scheduler and resumes those that it promotes. ``journal_cases`` needs a place to
 write to for each check.
 """
 

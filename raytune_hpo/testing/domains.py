@@ -1,4 +1,4 @@
-"""The contract of domains: what every one must keep."""
+"""The contract of domains: rules that every domain must keep."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def domain_cases(domain: Domain) -> dict[str, Callable[[], None]]:
 
 
 def check_round_trip(domain: Domain) -> None:
-    """What was decoded is encoded to coordinates in [0, 1] that decode to exactly the same values."""
+    """Decoded values encode to coordinates in [0, 1] that decode to exactly the same values."""
     values = domain.decode(np.concatenate([_coordinates(_MANY), _near_the_ends()]))
     unit = domain.encode(values)
     assert unit.shape == (len(values),), "one coordinate for each value"
@@ -44,13 +44,13 @@ def check_plain_values(domain: Domain) -> None:
 
 
 def check_values_fit(domain: Domain) -> None:
-    """Every value that is decoded passes the domain's own check."""
+    """Every decoded value passes the domain's own check."""
     for value in domain.decode(_coordinates()):
         assert domain.problem(value) is None, f"{value!r} was decoded, and is refused: {domain.problem(value)}"
 
 
 def check_json_form(domain: Domain) -> None:
-    """The JSON form makes an equal domain, even of a class that cannot be imported from where it stands."""
+    """The JSON form makes an equal domain, even if its class cannot be imported by name."""
     arguments = json.loads(json.dumps(domain.to_json()))
     again = type(domain).from_json(arguments) if ":" in domain.kind else domain_from_json(domain.kind, arguments)
     assert again.to_json() == arguments, f"from_json takes what to_json says, {arguments}; it made {again.to_json()}"
@@ -61,7 +61,7 @@ def check_json_form(domain: Domain) -> None:
 
 
 def check_positions(domain: Domain) -> None:
-    """``nth`` and ``index_of`` are each other's inverse, and no value comes twice."""
+    """``nth`` and ``index_of`` are inverse to each other, and no value occurs twice."""
     values = [domain.nth(position) for position in _positions(domain)]
     for position, value in zip(_positions(domain), values, strict=True):
         found = domain.index_of(value)
@@ -70,7 +70,7 @@ def check_positions(domain: Domain) -> None:
 
 
 def check_cells(domain: Domain) -> None:
-    """Every value of a finite domain stands at a coordinate that decodes to it, and the ends belong to some value."""
+    """Every value of a finite domain has a coordinate that decodes to it, and 0 and 1 decode to some value."""
     for position in _positions(domain):
         unit = domain.unit_at(position)
         found = domain.position_at(unit)
@@ -84,7 +84,7 @@ def _coordinates(num: int = _DRAWN) -> Array:
 
 
 def _near_the_ends() -> Array:
-    """Coordinates of every magnitude beside 0 and 1, where a round trip through log or exp goes wrong first."""
+    """Coordinates at every distance from 0 and 1, where a round trip through log or exp fails first."""
     small = np.ldexp(derive(SEED, "ends").random(_DRAWN * 10) + 1, -derive(SEED, "scales").integers(2, 54, _DRAWN * 10))
     return np.concatenate([small, 1 - small])
 

@@ -1,4 +1,4 @@
-"""Contract suite for storages and their journals."""
+"""The contract of storages and their journals: rules that every storage must keep."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ _ODD_NAMES = (
 
 @dataclass(frozen=True)
 class JournalPlace:
-    """A place for studies, empty at first, and how a storage is opened there.
+    """A place for studies, empty at first, where a storage can be opened.
 
     Attributes:
-        words: name the place; a Storage stands for itself.
-        lasts: whether a second storage opened by the same words finds what the first one wrote.
+        words: the argument that names the place, or a Storage itself.
+        lasts: whether a second storage opened with the same words finds what the first one wrote.
     """
 
     words: Any
@@ -70,7 +70,7 @@ class JournalPlace:
         return self.open_at(self.words)
 
     def other(self, storage: Storage) -> Storage:
-        """The same studies through another object, where there may be one."""
+        """The same studies through another storage object, if the place allows one."""
         return self.open() if self.lasts else storage
 
 
@@ -84,10 +84,10 @@ def journal_cases(
     """Every check of a storage, each in a place of its own.
 
     Args:
-        make_words: gives words for another, empty place each time: a URL in a new folder, say.
-        open_at: opens the storage that words name; by default, whatever is registered for them.
-        lasts: False where studies live as long as the storage object, so that nobody else finds them.
-        impossible: words for a place that cannot be made, such as a folder below a file; they add a case,
+        make_words: returns words that name a new, empty place at each call, such as a URL in a new folder.
+        open_at: opens the storage that the words name; by default, the one registered for them.
+        lasts: False if studies live only as long as the storage object, so that no other object finds them.
+        impossible: words for a place that cannot be created, such as a folder below a file; they add the case
             ``place_that_cannot_be_made``.
     """
 
@@ -108,11 +108,11 @@ def journal_cases(
     return cases
 
 
-# ---------------------------------------------------------------------------------------------- what is written
+# ---------------------------------------------------------------------------------------------- facts
 
 
 def journal_facts(num_trials: int = 3) -> list[Fact]:
-    """The facts of a short study, with values that are hard to keep."""
+    """The facts of a short study, with values that are hard to store."""
     odd = {"text": "a\u0000b\ud800", "nan": float("nan"), "inf": [float("-inf")], "big": 2**70, "tiny": 5e-324}
     facts: list[Fact] = [
         StudyCreated(spec={"name": "mnist", "space": {"lr": [0.1, float("inf")]}}, at=_AT),
@@ -147,7 +147,7 @@ def _started(number: int) -> Started:
 
 
 def _are(found: Iterable[Fact], facts: Iterable[Fact]) -> bool:
-    """Equality that takes NaN for what it is, and tells 1 from 1.0."""
+    """Equality in which NaN equals NaN, and 1 differs from 1.0."""
     return [repr(fact) for fact in found] == [repr(fact) for fact in facts]
 
 
@@ -171,7 +171,7 @@ def _refused(error: type[HpoError], says: str, why: str) -> Iterator[None]:
 
 
 def check_is_a_storage(place: JournalPlace) -> None:
-    """It has the methods of a storage, names its place, and keeps nothing before something is written."""
+    """It has the methods of a storage, names its place, and stores nothing before the first append."""
     storage = place.open()
     assert isinstance(storage, Storage), "a storage has all methods of raytune_hpo.journal.Storage"
     assert storage.url and storage.url.isprintable(), "url says where the studies are, fit for a message"
@@ -180,7 +180,7 @@ def check_is_a_storage(place: JournalPlace) -> None:
 
 
 def check_place_that_cannot_be_made(place: JournalPlace) -> None:
-    """Where no place can be made, a study is refused with an error of raytune_hpo.errors."""
+    """If a place cannot be created, opening a study raises an error of raytune_hpo.errors."""
     try:
         _hold(place.open())
     except HpoError as error:
@@ -190,7 +190,7 @@ def check_place_that_cannot_be_made(place: JournalPlace) -> None:
 
 
 def check_append_and_read(place: JournalPlace) -> None:
-    """What was appended is read as it was, from any position, through the journal and through the storage."""
+    """Appended facts are read back unchanged, from any position, through the journal and through the storage."""
     storage, facts = place.open(), journal_facts()
     journal = _hold(storage)
     journal.append(facts[:5], expect=0)
@@ -206,7 +206,7 @@ def check_append_and_read(place: JournalPlace) -> None:
 
 
 def check_durable(place: JournalPlace) -> None:
-    """What was acknowledged is there for whoever opens the place anew, at once and after the journal was closed."""
+    """Acknowledged facts are found by a newly opened storage, both at once and after the journal was closed."""
     storage, facts = place.open(), journal_facts()
     journal = _hold(storage)
     journal.append(facts, expect=0)
@@ -221,7 +221,7 @@ def check_durable(place: JournalPlace) -> None:
 
 
 def check_closed(place: JournalPlace) -> None:
-    """A closed journal takes nothing, says so, and may be closed again."""
+    """A closed journal refuses appends with an error, and may be closed again."""
     journal = _hold(place.open())
     journal.append([_started(0)], expect=0)
     journal.close()
@@ -231,7 +231,7 @@ def check_closed(place: JournalPlace) -> None:
 
 
 def check_sequence(place: JournalPlace) -> None:
-    """An append must know the journal's length; one that does not leaves nothing behind."""
+    """An append must give the journal's length; an append with another length writes nothing."""
     journal = _hold(place.open())
     journal.append([_started(0)], expect=0)
     for expect in (0, 2):
@@ -243,7 +243,7 @@ def check_sequence(place: JournalPlace) -> None:
 
 
 def check_empty_append(place: JournalPlace) -> None:
-    """An append of nothing changes nothing, and must know the length all the same."""
+    """An append of no facts changes nothing, and must still give the length."""
     journal = _hold(place.open())
     journal.append([], expect=0)
     assert list(journal.read()) == []
@@ -253,7 +253,7 @@ def check_empty_append(place: JournalPlace) -> None:
 
 
 def check_all_or_nothing(place: JournalPlace) -> None:
-    """An append with a fact that cannot be written writes none of them, and the next one goes on."""
+    """An append with a fact that cannot be written writes none of its facts, and the next append succeeds."""
     storage = place.open()
     journal, facts = _hold(storage), [_started(0), _started(1), _started(2)]
     bad = Started(number=1, worker="w", at=_AT, config={"lr": object()})
@@ -269,7 +269,7 @@ def check_all_or_nothing(place: JournalPlace) -> None:
 
 
 def check_big_facts(place: JournalPlace) -> None:
-    """A fact of a megabyte, and a batch of thousands, are facts like others."""
+    """A fact of a megabyte, and a batch of thousands of facts, are stored like any other."""
     storage = place.open()
     journal = _hold(storage)
     big = Printed(number=0, attempt=1, text="数x" * 500_000, at=_AT)
@@ -280,16 +280,16 @@ def check_big_facts(place: JournalPlace) -> None:
     assert [fact.number for fact in storage.read("mnist", 9_000)] == [8_999, 9_000]  # type: ignore[union-attr]
     reading = storage.read("mnist")
     next(reading)
-    del reading  # nobody has to read to the end
+    del reading  # a reader need not read to the end
     journal.append([_started(0)], expect=9_002)
     journal.close()
 
 
-# ---------------------------------------------------------------------------------------------- several at once
+# ---------------------------------------------------------------------------------------------- concurrency
 
 
 def check_reading_is_a_snapshot(place: JournalPlace) -> None:
-    """A reading is of the moment when it began."""
+    """A reader sees the journal as it was when the reading began."""
     storage = place.open()
     journal = _hold(storage)
     journal.append([_started(n) for n in range(5)], expect=0)
@@ -301,7 +301,7 @@ def check_reading_is_a_snapshot(place: JournalPlace) -> None:
 
 
 def check_readers_meanwhile(place: JournalPlace) -> None:
-    """While one writes, others read whole batches, without gaps, and no less than was acknowledged before."""
+    """During writes, readers see whole batches, without gaps, and everything acknowledged before they began."""
     storage = place.open()
     journal = _hold(storage)
     acknowledged, failures, done = [0], [], threading.Event()
@@ -333,7 +333,7 @@ def check_readers_meanwhile(place: JournalPlace) -> None:
 
 
 def check_one_writer(place: JournalPlace) -> None:
-    """One writes a study at a time, by whatever object; another study is free."""
+    """A study has one writer at a time, through whatever object; other studies can be written meanwhile."""
     storage = place.open()
     other = place.other(storage)
     journal = _hold(storage, owner="alice")
@@ -352,7 +352,7 @@ def check_one_writer(place: JournalPlace) -> None:
 
 
 def check_threads_append(place: JournalPlace) -> None:
-    """Any thread may append; of several with the same length, exactly one wins."""
+    """Any thread may append; of several appends with the same length, exactly one succeeds."""
     journal = _hold(place.open())
     won: list[int] = []
     failures: list[Exception] = []
@@ -383,7 +383,7 @@ def check_threads_append(place: JournalPlace) -> None:
 
 
 def check_unknown_study(place: JournalPlace) -> None:
-    """An unknown study is refused at once, with the nearest name, and is not created by asking for it."""
+    """An unknown study raises an error at once, with the nearest name, and is not created by the request."""
     storage = place.open()
     with _refused(StudyNotFound, "no study", "taking up a study that does not exist"):
         _hold(storage, create=False)
@@ -428,7 +428,7 @@ def check_trial_facts(place: JournalPlace) -> None:
 
 
 def check_integrity(place: JournalPlace) -> None:
-    """A storage that keeps digests finds the facts that it holds as they were written."""
+    """A storage that keeps digests confirms that its facts are as they were written."""
     storage, facts = place.open(), journal_facts()
     journal = _hold(storage)
     for position, fact in enumerate(facts):
@@ -446,14 +446,14 @@ def check_list_of_studies(place: JournalPlace) -> None:
         journal = _hold(storage, name)
         journal.append(facts, expect=0)
         journal.close()
-    _hold(storage, "b").close()  # taking a study up again changes no order
+    _hold(storage, "b").close()  # resuming a study does not change the order
     rows = place.other(storage).studies()
     assert [(row.name, row.num_facts) for row in rows] == [("b", 2), ("a", 0)]
     assert 1.7e9 < rows[0].created_at <= rows[1].created_at, "created_at is the time of its creation, in epoch seconds"
 
 
 def check_delete(place: JournalPlace) -> None:
-    """A deleted study is gone, its name is free, and others stay."""
+    """A deleted study is gone, its name is free again, and other studies stay."""
     storage = place.open()
     for name in ("mnist", "cifar"):
         journal = _hold(storage, name)

@@ -1,4 +1,4 @@
-"""The contract of promoters: what a scheduler must keep that pauses trials and has some of them go on."""
+"""The contract of promoters: rules for schedulers that pause trials and resume some of them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from raytune_hpo.testing.trials import GOALS, TWO_GOALS
 
 
 def promoter_cases(make: SchedulerMaker) -> dict[str, Callable[[], None]]:
-    """Every check of a promoter, by name; ``scheduler_cases`` has them too, beside those of every scheduler."""
+    """Every check of a promoter, by name; ``scheduler_cases`` includes them."""
     return {check.__name__.removeprefix("check_"): partial(check, make) for check in PROMOTER_CHECKS}
 
 
 def check_promote_reads_only(make: SchedulerMaker) -> None:
-    """Asking who is to go on, and who is kept, says the same each time, and leaves what comes after as it is."""
+    """``promote`` and ``keeps`` return the same each time, and do not change later answers."""
     live, often = race(make().bind(GOALS), curves()), make().bind(GOALS)
     promoter = _promoter(often)
     for position, trial in enumerate(live.seen):
@@ -33,19 +33,19 @@ def check_promote_reads_only(make: SchedulerMaker) -> None:
 
 
 def check_promoter_replay(make: SchedulerMaker) -> None:
-    """A fresh one that observes what a live one observed has the same trials go on."""
+    """A fresh promoter that observes what a live one observed resumes the same trials."""
     live = race(make().bind(GOALS), curves())
     for position in sorted({asked_at for asked_at, _, _ in live.promotions})[::10]:
         replayed = make().bind(
             GOALS
-        )  # for each question, as one that is taken up again has not been asked those before
+        )  # one for each question, since a resumed study's promoter was not asked the earlier ones
         for trial in live.seen[:position]:
             replayed.observe(trial)
         _same(live, position, _promoter(replayed), "a replay promotes as the live one does: observe alone learns")
 
 
 def check_keeps(make: SchedulerMaker) -> None:
-    """Of every trial that has paused or completed, ``keeps`` says True or False."""
+    """``keeps`` returns True or False for every trial that has paused or completed."""
     live, scheduler = race(make().bind(GOALS), curves()), make().bind(GOALS)
     for trial in live.seen:
         scheduler.observe(trial)
@@ -55,7 +55,7 @@ def check_keeps(make: SchedulerMaker) -> None:
 
 
 def check_nobody_is_stranded(make: SchedulerMaker) -> None:
-    """However few trials there are: asked until it has nobody go on any more, it has had one come to its end."""
+    """However few trials there are, at least one has completed when the promoter resumes no more."""
     for num in (1, 2, 3, 5, 10, 30):
         run = race(make().bind(GOALS), curves()[:num])
         assert run.completed, (
@@ -64,7 +64,7 @@ def check_nobody_is_stranded(make: SchedulerMaker) -> None:
 
 
 def check_promotes_for_several_goals(make: SchedulerMaker) -> None:
-    """With two goals, unless it refuses them: a replay promotes the same, and a trial completes."""
+    """With two goals, unless it refuses them, a replay promotes the same trials, and a trial completes."""
     try:
         scheduler = make().bind(TWO_GOALS)
     except SpecError:  # a scheduler for one goal says so when it is bound
@@ -77,7 +77,7 @@ def check_promotes_for_several_goals(make: SchedulerMaker) -> None:
 
 
 def check_repeated_observations(make: SchedulerMaker) -> None:
-    """A trial that is observed twice as it is counts once."""
+    """A trial that is observed twice in the same state counts once."""
     live, twice = race(make().bind(GOALS), curves()), make().bind(GOALS)
     for position, trial in enumerate(live.seen):
         _same(
@@ -91,7 +91,7 @@ def check_repeated_observations(make: SchedulerMaker) -> None:
 
 
 def check_slow_trials(make: SchedulerMaker) -> None:
-    """A trial that is far behind the others keeps neither them nor itself from coming to an end."""
+    """A trial that is far slower than the others keeps neither them nor itself from ending."""
     run = race(make().bind(GOALS), curves(), slow=(0, 4))
     assert run.completed, "where two trials are slow, none completes"
     started = {trial.number for trial in run.seen}
@@ -119,7 +119,7 @@ def _promoter(scheduler: Scheduler) -> Promoter:
 
 
 def _same(live: Race, position: int, promoter: Promoter, rule: str) -> None:
-    """What was said in the live race after so many observations is what is said now."""
+    """Check that the promoter answers as the live one did after ``position`` observations."""
     for asked_at, final, expected in live.promotions:
         if asked_at == position:
             said = promoter.promote(final=final)

@@ -1,4 +1,4 @@
-"""Races of learning curves, to see by what a scheduler does."""
+"""Simulated studies of given learning curves, which record everything that a scheduler decides."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ SchedulerMaker: TypeAlias = Callable[[], Scheduler]
 
 @dataclass
 class Race:
-    """What happened when learning curves ran under a scheduler.
+    """The record of learning curves that ran under a scheduler.
 
     Attributes:
-        scheduler: as it was at the end.
-        goals: of the study; with several, the metrics are those of ``metrics_of``.
-        seen: the trials it observed, in order.
-        verdicts: by (number, step).
-        expected: what ``next_step`` said before each report, by (number, step).
-        promotions: what ``promote`` said each time when it was asked: after how many observations, whether at the end, and
-            the answer.
+        scheduler: the scheduler in its final state.
+        goals: the goals of the study; with several, the metrics are those of ``metrics_of``.
+        seen: the trials that it observed, in order.
+        verdicts: its verdicts, by (number, step).
+        expected: what ``next_step`` returned before each report, by (number, step).
+        promotions: each call of ``promote``: the number of observations before it, ``final``, and the answer.
         paused: the trials that are paused, by number.
     """
 
@@ -40,7 +39,7 @@ class Race:
 
     @property
     def stopped(self) -> set[int]:
-        """Those that did not come to their end: they were stopped, or paused and never went on."""
+        """The trials that did not complete: they were stopped, or paused and never resumed."""
         ended = {number for (number, _), verdict in self.verdicts.items() if verdict is Verdict.STOP}
         return ended | set(self.paused)
 
@@ -54,7 +53,7 @@ class Race:
         return trial
 
     def report(self, trial: Trial, step: int, loss: float | None) -> tuple[Trial, Verdict]:
-        """One report, judged and observed as the optimizer does it."""
+        """Make one report, which is judged and observed as the optimizer does it."""
         self.expected[trial.number, step] = self.scheduler.next_step(trial)
         metrics = loss if loss is None or len(self.goals) == 1 else metrics_of(trial, loss)
         verdict = self.scheduler.judge(report(trial, step, metrics, goals=self.goals))
@@ -62,7 +61,7 @@ class Race:
         return self.observe(report(trial, step, metrics, verdict=verdict, goals=self.goals)), verdict
 
     def end(self, trial: Trial, loss: float, verdict: Verdict) -> Trial:
-        """A trial does not run on: it is set aside, was stopped, or has come to its end."""
+        """End a trial's attempt: it is paused, stopped or completed."""
         if verdict is Verdict.PAUSE:
             self.paused[trial.number] = self.observe(pause(trial))
             return self.paused[trial.number]
@@ -71,7 +70,7 @@ class Race:
         return self.observe(finish(trial, metrics, status=status, goals=self.goals))
 
     def promote(self, *, final: bool) -> Trial | None:
-        """The paused trial that the scheduler has go on now, running; None where there is none."""
+        """The paused trial that the scheduler resumes now, running again; None if there is none."""
         promoter = as_promoter(self.scheduler)
         if promoter is None:
             return None
@@ -92,12 +91,12 @@ class Race:
 
 
 def metrics_of(trial: Trial, loss: float) -> Mapping[str, Any]:
-    """Metrics for two goals that are at odds for some of the trials."""
+    """Metrics for two goals, which conflict for some of the trials."""
     return {"loss": loss, "size": trial.number % 5 - loss}
 
 
 def has_just_reported(trial: Trial) -> bool:
-    """Whether the trial was observed because of its newest report, which a scheduler has judged."""
+    """Whether the trial was observed because of its newest report, which the scheduler has judged."""
     return trial.status is Status.RUNNING and bool(trial.reports) and trial.reports[-1].step != trial.from_step
 
 
@@ -114,14 +113,14 @@ def race(
     goals: Sequence[Goal] = GOALS,
     slow: Sequence[int] = (),
 ) -> Race:
-    """Run curve i as trial i, one step of each running trial after the other.
+    """Run curve i as trial i, advancing the running trials by one step each in turn.
 
-    Free workers have paused trials go on that are promoted, or begin new ones. When no new one is left and none runs, the
-    scheduler is asked once more, until there is none to go on.
+    A free worker resumes a trial that the scheduler promotes, or else begins a new one. When no new trial is left and none
+    is running, the scheduler is asked for final promotions, until it returns none.
 
     Args:
-        goals: to which the scheduler was bound.
-        slow: the numbers of trials that get to a step only where no others run.
+        goals: the goals to which the scheduler was bound.
+        slow: the numbers of trials that advance only while no others run.
     """
     run = Race(scheduler, goals)
     waiting = [start(number, {}) for number in range(len(losses))]

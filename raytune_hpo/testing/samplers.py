@@ -1,4 +1,4 @@
-"""The contract of samplers: what every one must keep, in every kind of space."""
+"""The contract of samplers: rules that every sampler must keep, in every kind of space."""
 
 from __future__ import annotations
 
@@ -63,17 +63,17 @@ def _x_is_below_y(config: Mapping[str, Any]) -> bool:
 
 
 def sampler_cases(make: SamplerMaker, *, num_trials: int = 40) -> dict[str, Callable[[], None]]:
-    """Every check of a sampler with every space that it does not refuse, by a name for the pair.
+    """Every check of a sampler in every space that it accepts, by a name for the pair.
 
-    What lacks a member of the contract gets the first case alone, ``is_a_sampler``, which says so.
+    If a member of the contract is missing, the only case is ``is_a_sampler``, which reports it.
 
     Args:
-        num_trials: after how many trials a sampler that learns should be clearly better than random.
+        num_trials: the number of trials after which a sampler that learns should be clearly better than random.
     """
     is_a_sampler: dict[str, Callable[[], None]] = {"is_a_sampler": partial(check_is_a_sampler, make)}
     try:
         check_is_a_sampler(make)
-    except AssertionError:  # the other cases would only stumble over what this one says
+    except AssertionError:  # the other cases would only fail for the same reason
         return is_a_sampler
     fitting = {name: space for name, space in spaces().items() if _fits(make, space)}
     cases = is_a_sampler | {
@@ -110,7 +110,7 @@ def check_is_a_sampler(make: SamplerMaker) -> None:
 
 
 def check_bind_is_fresh(make: SamplerMaker, space: Space) -> None:
-    """A sampler bound from one that has learned has the same options, and knows nothing."""
+    """A sampler bound from one that has learned has the same options, and no memory."""
     loop = _taught(make, space)
     again = loop.sampler.bind(space, GOALS, SEED)
     assert type(again) is type(loop.sampler), f"bind returns a sampler of the same class, got {again!r}"
@@ -142,7 +142,7 @@ def check_ask_twice(make: SamplerMaker, space: Space) -> None:
 
 
 def check_ask_changes_nothing(make: SamplerMaker, space: Space) -> None:
-    """A sampler that was asked in between learns what one that was not asked learns."""
+    """A sampler that was asked in between learns the same as one that was not."""
     asked, silent = Loop.of(make, space), Loop.of(make, space)
     for trial in history(space):
         asked.peek()
@@ -153,7 +153,7 @@ def check_ask_changes_nothing(make: SamplerMaker, space: Space) -> None:
 
 
 def check_replay(make: SamplerMaker, space: Space) -> None:
-    """A fresh sampler that is told what a live one was told goes on as the live one does."""
+    """A fresh sampler that is told what a live one was told continues exactly like the live one."""
     live = Loop.of(make, space).run(_LONG, workers=4)
     replayed = Loop.of(make, space)
     for trial in live.finished:
@@ -163,7 +163,7 @@ def check_replay(make: SamplerMaker, space: Space) -> None:
 
 
 def check_pending(make: SamplerMaker, space: Space) -> None:
-    """Eight suggestions at once differ, where the space has room for it."""
+    """Eight suggestions at once differ, if the space is large enough."""
     loop = _taught(make, space)
     if not loop.sampler.traits.reads_pending or space.cardinality is not None:
         return
@@ -185,13 +185,13 @@ def check_survives(make: SamplerMaker, space: Space) -> None:
 
 
 def check_several_goals(make: SamplerMaker, space: Space) -> None:
-    """A sampler that says so can do with two goals: in space, twice the same, and a replay goes on as the live one does."""
+    """A sampler for several goals handles two: in the space, repeatable, and a replay continues like the live one."""
     if make().traits.multi_goal:
         _check_competing(make, space, "two goals", goals=TWO_GOALS)
 
 
 def check_constraints(make: SamplerMaker, space: Space) -> None:
-    """A sampler that says so can do with outcome constraints, with one goal and with two, kept by some trials or by none."""
+    """A sampler for outcome constraints handles them with one goal and two, met by some trials or by none."""
     if not make().traits.constraints:
         return
     for goals in (GOALS, TWO_GOALS) if make().traits.multi_goal else (GOALS,):
@@ -213,7 +213,7 @@ def _check_competing(make: SamplerMaker, space: Space, what: str, **study: Any) 
     says, again, replay_says = live.peek(), live.peek(), replayed.peek()
     assert says == again, f"with {what}, asked twice, it says the same; it said {says}, then {again}"
     assert says == replay_says, f"with {what}, a replay goes on as the live one does; it says {replay_says}, not {says}"
-    for status in (Status.FAILED, Status.PRUNED):  # without anything reported
+    for status in (Status.FAILED, Status.PRUNED):  # without any report
         loop = Loop.of(make, space, **study)
         for trial in history(space, 12):
             loop.learn(finish(start(trial.number, trial.config), status=status))
@@ -252,7 +252,7 @@ def history(space: Space, num: int = _LONG) -> list[Trial]:
 
 
 def histories(space: Space) -> dict[str, list[Trial]]:
-    """Histories that are hard on a model, by what is hard about them."""
+    """Histories that are difficult for a model, named after the difficulty."""
     usual = history(space)
     running = [start(trial.number, trial.config) for trial in usual]
     reported = [report(trial, 1, float(trial.number)) for trial in running]

@@ -1,4 +1,4 @@
-"""The contract of schedulers: what every one must keep."""
+"""The contract of schedulers: rules that every scheduler must keep."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from raytune_hpo.testing.trials import GOALS, check_documented, report, restart,
 def scheduler_cases(make: SchedulerMaker) -> dict[str, Callable[[], None]]:
     """Every check of a scheduler, by name.
 
-    What lacks a member of the contract gets the first case alone, ``is_a_scheduler``, which says so. ``good_survive`` and
-    ``equals_survive`` are for rules that compare trials; all others apply to every rule. One that pauses and promotes gets
-    ``promoter_cases`` as well; of equals it lets some wait, so it is not asked for ``equals_survive``.
+    If a member of the contract is missing, the only case is ``is_a_scheduler``, which reports it. ``good_survive`` and
+    ``equals_survive`` are for rules that compare trials; all others apply to every rule. A scheduler that pauses and
+    promotes gets ``promoter_cases`` as well, but not ``equals_survive``, since it keeps some of several equals paused.
     """
     try:
         check_is_a_scheduler(make)
-    except AssertionError:  # the other cases would only stumble over what this one says
+    except AssertionError:  # the other cases would only fail for the same reason
         return {"is_a_scheduler": partial(check_is_a_scheduler, make)}
     cases: dict[str, Callable[[], None]] = {
         check.__name__.removeprefix("check_"): partial(check, make) for check in SCHEDULER_CHECKS
@@ -49,7 +49,7 @@ def check_is_a_scheduler(make: SchedulerMaker) -> None:
 
 
 def check_scheduler_bind_is_fresh(make: SchedulerMaker) -> None:
-    """A scheduler bound from one that has judged has the same options, and knows nothing."""
+    """A scheduler bound from one that has judged has the same options, and no memory."""
     used = race(make().bind(GOALS), curves()).scheduler
     again = used.bind(GOALS)
     assert type(again) is type(used), f"bind returns a scheduler of the same class, got {again!r}"
@@ -61,7 +61,7 @@ def check_scheduler_bind_is_fresh(make: SchedulerMaker) -> None:
 
 
 def check_judge_reads_only(make: SchedulerMaker) -> None:
-    """Judging three times says the same three times, and leaves later verdicts as they are."""
+    """Judging three times gives the same verdict each time, and does not change later ones."""
     once, often = race(make().bind(GOALS), curves()), make().bind(GOALS)
     for trial in once.seen:
         if has_just_reported(trial):
@@ -111,7 +111,7 @@ def check_next_step(make: SchedulerMaker) -> None:
 
 
 def check_repeat_replaces(make: SchedulerMaker) -> None:
-    """Of a trial that starts over, the first attempt leaves nothing behind at steps that the second one reaches."""
+    """If a trial starts over, nothing of its first attempt remains at steps that the second one reaches."""
     once, twice = race(make().bind(GOALS), curves()), make().bind(GOALS)
     for trial in once.seen:
         if trial.status is Status.RUNNING and not trial.reports:
@@ -126,7 +126,7 @@ def check_repeat_replaces(make: SchedulerMaker) -> None:
 
 
 def check_good_survive(make: SchedulerMaker) -> None:
-    """The best curve is never stopped, some are, and those are worse than the others on average."""
+    """The best curve is never stopped, some curves are, and those are worse than the others on average."""
     losses = curves()
     stopped = race(make().bind(GOALS), losses).stopped
     limits = [curve[-1] for curve in losses]
@@ -139,13 +139,13 @@ def check_good_survive(make: SchedulerMaker) -> None:
 
 
 def check_equals_survive(make: SchedulerMaker) -> None:
-    """Among equal curves nobody is stopped, nor is a trial without company."""
+    """No trial is stopped among equal curves, nor when it is the only one."""
     assert not race(make().bind(GOALS), [curves()[5]] * 20).stopped, "one of twenty equal trials was stopped"
     assert not race(make().bind(GOALS), [curves()[5]]).stopped, "a trial that is alone was stopped"
 
 
 def check_reports_without_losses(make: SchedulerMaker) -> None:
-    """Reports that say nothing about the goal are no reason to stop, and no harm to others."""
+    """Reports without the goal's metric neither stop a trial nor affect others."""
     run = race(make().bind(GOALS), curves())
     trial = run.observe(start(99, {}))
     for step in range(1, 28):
@@ -153,7 +153,7 @@ def check_reports_without_losses(make: SchedulerMaker) -> None:
         assert verdict is Verdict.CONTINUE, (
             f"a report without losses is no reason to stop, got {verdict!r} at step {step}"
         )
-    _answers(run.scheduler)  # nor do they break what comes after them
+    _answers(run.scheduler)  # nor do they break later calls
 
 
 SCHEDULER_CHECKS: tuple[Callable[[SchedulerMaker], None], ...] = (
@@ -172,7 +172,7 @@ SCHEDULER_CHECKS: tuple[Callable[[SchedulerMaker], None], ...] = (
 
 
 def _answers(scheduler: Scheduler) -> list[Verdict | Continue | None]:
-    """Verdicts on newcomers of every quality at every step, none of which is observed; and who is to go on."""
+    """Verdicts on unobserved new trials of every quality at every step, and the promotion."""
     answers: list[Verdict | Continue | None] = []
     for number, curve in enumerate(curves(10), start=1000):
         trial = start(number, {})

@@ -1,4 +1,4 @@
-"""Trials as the optimizer would make them, and a minimal optimizer for one sampler."""
+"""Helpers that build trials from facts as the optimizer does, and a minimal optimizer for one sampler."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def start(
     from_step: int | None = None,
     until: int | None = None,
 ) -> Trial:
-    """A running trial: suggested by a sampler, or enqueued by the user; with a parent's step, from its checkpoint."""
+    """A running trial, suggested by a sampler or enqueued by the user; with a parent, it continues its checkpoint."""
     fact = Started(
         number=number,
         worker="w",
@@ -59,11 +59,11 @@ def report(
     own: Mapping[str, Any] | None = None,
     goals: Sequence[Goal] = GOALS,
 ) -> Trial:
-    """The trial and one more report, and what was answered; without a loss, one that says nothing about the goal.
+    """The trial after one more report and its verdict; with ``loss=None``, the report lacks the goal's metric.
 
     Args:
-        loss: or all metrics, where there are several.
-        own: of a step that is one of several inputs: its own values, where ``loss`` is the mean so far.
+        loss: the goal's value, or a dict of all metrics.
+        own: for a step that is one of several inputs, the step's own values; ``loss`` is then the mean so far.
     """
     said = {"note": 1.0} if loss is None else loss
     fact = Reported(
@@ -79,13 +79,13 @@ def report(
 
 
 def pause(trial: Trial) -> Trial:
-    """The trial, set aside at its newest report."""
+    """The trial, paused at its newest report."""
     step, at = trial.last_step or 0, trial.created_at
     return evolve(trial, Paused(number=trial.number, attempt=trial.attempt, step=step, at=at), GOALS)
 
 
 def go_on(trial: Trial, *, until: int | None = None) -> Trial:
-    """The paused trial, in its next attempt, which goes on after its newest report."""
+    """The paused trial, resumed after its newest report in its next attempt."""
     fact = Started(
         number=trial.number,
         attempt=trial.attempt + 1,
@@ -114,7 +114,7 @@ def finish(
     goals: Sequence[Goal] = GOALS,
     constraints: Sequence[Goal] = (),
 ) -> Trial:
-    """The trial at its end."""
+    """The ended trial."""
     fact = Finished(
         number=trial.number, attempt=trial.attempt, status=status, at=trial.created_at + 1, metrics=metrics or {}
     )
@@ -123,7 +123,7 @@ def finish(
 
 @dataclass
 class Loop:
-    """A study of one sampler: hands out its suggestions, keeps what is pending, tells it what has finished."""
+    """A study of one sampler: hands out suggestions, keeps pending trials, and tells the sampler about finished ones."""
 
     sampler: Sampler
     space: Space
@@ -146,13 +146,13 @@ class Loop:
         return cls(bound_sampler(make(), space, goals, seed, constraints), space, goals, seed, constraints)
 
     def peek(self) -> Suggestion | Continue | Signal:
-        """What the sampler says to the next number."""
+        """The sampler's answer for the next trial number, without starting a trial."""
         number = len(self.pending) + len(self.finished)
         pending = tuple(self.pending) if self.sampler.traits.reads_pending else ()
         return ask(self.sampler, number, pending, self.seed, turn=number)
 
     def ask(self) -> Trial | None:
-        """The next trial, now pending; None where the sampler has nothing to suggest."""
+        """The next trial, now pending; None if the sampler has nothing to suggest."""
         answer = self.peek()
         if not isinstance(answer, Suggestion):
             return None
@@ -167,13 +167,13 @@ class Loop:
         suggested: bool = False,
         **segment: int | None,
     ) -> Trial:
-        """A trial that the user asked for."""
+        """Start a trial with a configuration from the user."""
         number = len(self.pending) + len(self.finished)
         self.pending.append(start(number, config, meta=meta, suggested=suggested, **segment))
         return self.pending[-1]
 
     def tell(self, trial: Trial, metrics: Mapping[str, Any] | None = None) -> None:
-        """A pending trial ends, by default with ``bowl`` as its loss; where it has an ``until``, it has reported there."""
+        """End a pending trial, by default with ``bowl`` as its loss; with an ``until``, it has reported at that step."""
         self.pending = [other for other in self.pending if other.number != trial.number]
         loss = bowl(self.space, trial.config)
         metrics = {"loss": loss, "size": -loss * loss} if metrics is None else metrics
@@ -182,7 +182,7 @@ class Loop:
         self.learn(finish(trial, metrics, goals=self.goals, constraints=self.constraints))
 
     def fail(self, trial: Trial) -> None:
-        """A pending trial fails."""
+        """End a pending trial as failed."""
         self.pending = [other for other in self.pending if other.number != trial.number]
         self.learn(finish(trial, status=Status.FAILED, goals=self.goals))
 
@@ -210,7 +210,7 @@ def bowl(space: Space, config: Mapping[str, Any]) -> float:
 
 
 def check_documented(make: Callable[[], Any]) -> None:
-    """A part has a docstring, keeps its options under their names, has a version, and travels by pickle until bound."""
+    """A part has a docstring, keeps its options under their names, has a version, and can be pickled until it is bound."""
     part = make()
     assert inspect.getdoc(type(part)), "a part says what it does in the docstring of its class"
     pickle.loads(pickle.dumps(part))

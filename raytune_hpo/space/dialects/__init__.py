@@ -1,12 +1,12 @@
-"""Dialects: translators of other libraries' domains and spaces.
+"""Dialects: translation of other libraries' domains and spaces.
 
-Objects are recognised by the module of their type, so that a library is never imported needlessly: it must have been
-imported to make the object. Each dialect has one function, ``translate(thing)``, which returns
+Objects are recognised by the module of their type, so no library is imported unless the user has imported it already.
+Each dialect has one function, ``translate(thing)``, which returns
 
-* a domain or ``SampleFrom`` of ours, or a dict or list of what can be translated in turn;
-* a ``Labelled`` one of these, where the library has its own name for it;
-* a ``Foreign``, where the library's own structure needs a tree and constraints;
-* the same object, if it is not a domain.
+* one of our domains, a ``SampleFrom``, or a dict or list of things that can be translated in turn;
+* a ``Labelled`` one of these, if the library has its own name for it;
+* a ``Foreign``, if the library's structure needs a tree and constraints;
+* the thing itself, if it is not a domain.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Foreign:
 
 @dataclass(frozen=True)
 class Labelled:
-    """A translation with its label. A label active in two places would be one parameter, which a tree cannot express."""
+    """A translation with its label, which names one parameter: no tree can have it active in two places."""
 
     label: str
     thing: Any
@@ -49,7 +49,7 @@ def translate(thing: Any) -> Any:
     """The translation of another library's object; the object itself if it is a constant.
 
     Raises:
-        SpaceError: it is a domain that cannot be translated faithfully.
+        SpaceError: it is a domain that has no exact equivalent.
     """
     for kind in type(thing).__mro__:  # a user's own subclass of a foreign domain is one too
         dialect = _DIALECTS.get(kind.__module__.partition(".")[0])

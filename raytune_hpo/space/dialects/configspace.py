@@ -1,6 +1,6 @@
 """ConfigSpace: hyperparameters, conditions and forbidden clauses. Default values are ignored.
 
-Hyperparameters stay in one flat dict, and come and go by their conditions. Forbidden clauses become constraints.
+Hyperparameters stay in one flat dict, and are active under their conditions. Forbidden clauses become constraints.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from raytune_hpo.space.values import plain, show
 
 
 def translate(thing: Any) -> Any:
-    """A ConfigurationSpace as a tree with constraints, a lone hyperparameter as its domain.
+    """A ConfigurationSpace as a tree with constraints; a single hyperparameter as its domain.
 
     Raises:
-        SpaceError: a hyperparameter or condition that cannot be translated faithfully.
+        SpaceError: a hyperparameter or condition has no exact equivalent.
     """
     library: Any = import_module("ConfigSpace")
     kinds: Any = import_module("ConfigSpace.hyperparameters")
@@ -84,7 +84,7 @@ def _shaped_int(parameter: Any, family: str) -> Domain:
 
 
 def _shape(parameter: Any, family: str) -> Frozen:
-    """The distribution of the parameter's coordinates in [0, 1], which ConfigSpace has as a scipy distribution."""
+    """The distribution of the parameter's coordinates in [0, 1], which ConfigSpace keeps as a scipy distribution."""
     distribution = parameter._vector_dist.rv
     kwds = {key: float(value) for key, value in distribution.kwds.items()}
     return Frozen(family, tuple(map(float, distribution.args)), tuple(sorted(kwds.items())), distribution)
@@ -182,5 +182,5 @@ def _is_forbidden(clause: Any, config: Mapping[str, Any]) -> bool:
         joined = all if kind == "ForbiddenAndConjunction" else any
         return joined(_is_forbidden(part, config) for part in clause.components)
     both_sides = (clause.left, clause.right) if hasattr(clause, "left") else (clause.hyperparameter,)
-    # What is not active breaks no clause.
+    # An inactive parameter breaks no clause.
     return all(side.name in config for side in both_sides) and bool(clause.is_forbidden_value(dict(config)))

@@ -1,7 +1,7 @@
 """hyperopt: ``hp`` expressions, which are graphs of ``Apply`` nodes.
 
 One level is translated at a time. Bounds of log domains are given in the logarithm. As in hyperopt, a choice yields
-the option itself, lists come out as tuples, and what is quantised is rounded, beyond its bounds too.
+the option itself, lists become tuples, and quantised values are rounded, even if that takes them beyond the bounds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MAX_LOG = math.log(sys.float_info.max)
 
 
 def translate(thing: Any) -> Any:
-    """The translation of a hyperopt expression; anything else of hyperopt's is a constant.
+    """The translation of a hyperopt expression; any other hyperopt object is a constant.
 
     Raises:
         SpaceError: an expression that computes with parameters, such as ``1 + hp.uniform(...)``.
@@ -37,10 +37,10 @@ def _pyll() -> Any:
 
 
 def distribution_of(node: Any) -> Domain:
-    """The domain that one of hyperopt's distributions stands for, as it is below a label: a choice is its position.
+    """The domain of a hyperopt distribution as it appears below a label, where a choice is the position of its option.
 
     Raises:
-        SpaceError: it is not known here.
+        SpaceError: the distribution is not supported.
     """
     if node.name == "categorical":
         weights = _value(node.arg["p"])
@@ -83,7 +83,7 @@ def _choice(picked: Any, *options: Any) -> Labelled:
 
 
 def _whole(labelled: Any) -> Any:
-    """The integer domain for ``scope.int`` of a parameter."""
+    """The domain of a parameter inside ``scope.int``."""
     domain = labelled.thing if isinstance(labelled, Labelled) else None
     if isinstance(domain, Quantised) and domain.q == int(domain.q):
         return replace(labelled, thing=replace(domain, whole=True))

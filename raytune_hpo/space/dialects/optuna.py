@@ -11,7 +11,7 @@ from raytune_hpo.space.rounded import Binned
 
 
 def translate(thing: Any) -> Any:
-    """The translation of an Optuna distribution; anything else of Optuna's is a constant."""
+    """The translation of an Optuna distribution; any other Optuna object is a constant."""
     distributions: Any = import_module("optuna.distributions")
 
     if isinstance(thing, distributions.CategoricalDistribution):
@@ -26,6 +26,6 @@ def translate(thing: Any) -> Any:
 
 def _translate_int(low: int, high: int, log: bool, step: int) -> Any:
     if log and low < high:
-        # Optuna rounds a log-uniform float; our own log Int takes its whole part, as Ray does.
+        # Optuna rounds a log-uniform float; our log Int truncates it, as Ray does.
         return Binned(Float(low - 0.5, high + 0.5, log=True), low, high - low + 1)
     return Int(low, high, step=step if step <= high - low else None)

@@ -1,4 +1,4 @@
-"""Our own spaces, inside another one."""
+"""Spaces of this package nested inside another space."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from raytune_hpo.space.values import show
 
 
 def translate(thing: Any) -> Any:
-    """The translation of a ``ray.tune`` domain; anything else of Ray's is a constant."""
+    """The translation of a ``ray.tune`` domain; any other object of Ray's is a constant."""
     if not any(kind.__module__.startswith("ray.tune.search.") for kind in type(thing).__mro__):
         return thing
     tune: Any = import_module("ray.tune.search.sample")
@@ -49,7 +49,7 @@ _MAKERS: dict[tuple[str, str], Callable[[Any, Any, Any], Any]] = {
 
 
 class _Spec(dict[str, Any]):
-    """A dict whose entries are attributes too, which functions given to ``tune.sample_from`` may rely on."""
+    """A dict with its entries as attributes too, which functions given to ``tune.sample_from`` may rely on."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -67,7 +67,7 @@ class TuneFunction:
 
     @property
     def __wrapped__(self) -> Callable[..., Any]:
-        """The original function, from which names and digests are taken."""
+        """The user's function, from which the name and digest are taken."""
         return self.function
 
     def __call__(self, config: dict[str, Any]) -> Any:
@@ -78,7 +78,7 @@ class TuneFunction:
         try:
             return self.function(_Spec(config))
         except (AttributeError, KeyError) as error:
-            # Ray does the same: a function that fails on a configuration is called in the older style.
+            # As in Ray, a function that fails with a configuration is called again in the older style.
             try:
                 return self.function(_Spec(config=config))
             except (AttributeError, KeyError):

@@ -1,6 +1,6 @@
-"""scipy.stats: frozen distributions, such as scikit-learn's random search takes.
+"""scipy.stats: frozen distributions, as scikit-learn's random search accepts them.
 
-The commonest become domains of ours; any other is drawn through its own ``ppf`` and read back through its ``cdf``.
+The most common ones become our own domains; any other decodes with its ``ppf`` and encodes with its ``cdf``.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from raytune_hpo.space.values import is_plain, plain, show
 
 
 def translate(thing: Any) -> Any:
-    """The translation of a frozen distribution; anything else of scipy's is a constant.
+    """The translation of a frozen distribution; any other scipy object is a constant.
 
     Raises:
-        SpaceError: a distribution of scipy's new kind, or one that is not frozen.
+        SpaceError: a distribution of scipy's new infrastructure, or one that is not frozen.
     """
     if hasattr(thing, "icdf") or (hasattr(thing, "ppf") and not hasattr(thing, "dist")):
         raise SpaceError(f"a frozen distribution is needed, such as scipy.stats.uniform(0, 1), got {show(thing)}")
@@ -45,10 +45,10 @@ def translate(thing: Any) -> Any:
 
 
 def from_json(kind: str, body: Mapping[str, Any]) -> Domain:
-    """The domain that the JSON form of a kind of this module describes.
+    """The domain of a JSON form whose kind is one of this module's.
 
     Raises:
-        SpaceError: there is no such kind, or scipy has no such distribution.
+        SpaceError: the kind is unknown, or scipy has no such distribution.
     """
     if kind == "shaped":
         ((inner_kind, inner),) = body["shape"].items()
@@ -72,7 +72,7 @@ def _frozen(name: str, args: tuple[Any, ...], kwds: Mapping[str, Any], distribut
 
 @dataclass(frozen=True)
 class _Scipy(Domain):
-    """Base of both kinds: the name and parameters of a family in ``scipy.stats``, and the distribution itself."""
+    """Base of both domains: the name and parameters of a family in ``scipy.stats``, and the frozen distribution."""
 
     name: str
     args: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""What the table ``digits-mlp`` was made of: small networks that learn handwritten digits, epoch by epoch.
+"""The objective behind the table ``digits-mlp``: small networks that learn handwritten digits, epoch by epoch.
 
     export OMP_NUM_THREADS=1
     cd raytune_hpo/tables/shipped
@@ -6,7 +6,7 @@
 
 scikit-learn's digits are 1,797 pictures of 8 x 8 pixels, the test part of the data that E. Alpaydin and C. Kaynak gave to
 the UCI Machine Learning Repository (doi 10.24432/C50P49, CC BY 4.0). A network learns from 1,000 of them and is judged by
-the other 797. Times are seconds of a processor, so that they do not depend on what else the machine did.
+the other 797. Times are CPU seconds, so that they do not depend on what else the machine did.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from raytune_hpo.space import Choice, Float, Int, Ordinal
 
 NUM_EPOCHS = 20
 NUM_TRAINING = 1_000
-_DIGITS = 5  # of a value that is kept
+_DIGITS = 5  # decimals of a stored value
 
 space = {
     "learning_rate": Float(1e-4, 0.5, log=True),
@@ -34,7 +34,7 @@ settings = {"metric": "accuracy", "mode": "max", "seed": 0}
 
 
 def objective(config: dict[str, Any]) -> Iterator[dict[str, float]]:
-    """Accuracy and log loss on the pictures held out, and the time that it took, after every epoch."""
+    """Accuracy and log loss on the held-out pictures, and the time taken, after every epoch."""
     from sklearn.metrics import log_loss
     from sklearn.neural_network import MLPClassifier
 
@@ -63,7 +63,7 @@ def objective(config: dict[str, Any]) -> Iterator[dict[str, float]]:
 
 @cache
 def _data() -> Any:
-    """Pictures for training and for judging, pixels in [0, 1], and the digits that they show."""
+    """Pictures for training and for testing, with pixels in [0, 1], and the digits that they show."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
