@@ -41,6 +41,7 @@ def misbehaving(config: dict) -> object:
     return results.get(kind, 0.5)
 
 
+@pytest.mark.slow
 def test_whatever_an_objective_does_is_recorded(name: str, storage: str) -> None:
     results = hpo.tune(
         misbehaving,

@@ -89,6 +89,7 @@ def test_the_note_is_for_this_user_and_goes_with_the_study(study: hpo.Run, here:
     wait_until(lambda: line_to(name, here) is None)
 
 
+@pytest.mark.slow
 def test_commands_of_another_process_need_no_ray(study: hpo.Run, here: str, name: str) -> None:
     wait_until(lambda: line_to(name, here) is not None)
     code = (

@@ -37,6 +37,7 @@ def test_fit_returns_the_results_and_leaves_nothing_behind(name: str, storage: s
     assert_each_once(storage, name, 10)
 
 
+@pytest.mark.slow
 def test_two_trials_run_at_the_same_time(name: str, storage: str, tmp_path: Path) -> None:
     meeting = tmp_path / "meeting"
     meeting.mkdir()
@@ -77,6 +78,7 @@ def test_bad_trials_are_stopped_early(name: str) -> None:
     assert statuses[0] == "completed" and "pruned" in statuses
 
 
+@pytest.mark.slow
 def test_failed_trials_carry_their_traceback(name: str) -> None:
     def half_broken(config):
         if config["x"] == 0.5:

@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 SETTINGS = {"sampler": "random", "progress": False}
 
 
+@pytest.mark.slow
 def test_workers_are_used_again(name: str) -> None:
     def pid(config):
         return {"loss": config["x"], "pid": os.getpid()}
@@ -24,6 +25,7 @@ def test_workers_are_used_again(name: str) -> None:
     assert len({trial.metrics["pid"] for trial in results}) <= 3
 
 
+@pytest.mark.slow
 def test_isolation_process_gives_each_trial_a_process_of_its_own(name: str) -> None:
     def pid(config):
         return {"loss": config["x"], "pid": os.getpid()}
@@ -41,6 +43,7 @@ def test_numeric_libraries_keep_to_the_trials_cpus(name: str) -> None:
     assert (trial.metrics["omp"], trial.metrics["blas"]) == ("2", "2")
 
 
+@pytest.mark.slow
 def test_custom_resources_limit_how_many_run_at_once(name: str) -> None:
     def alone(config):
         begin = time.time()
@@ -65,6 +68,7 @@ def test_a_gpu_can_be_shared(name: str) -> None:
     assert len({trial.worker for trial in results}) == 2
 
 
+@pytest.mark.slow
 def test_ray_counts_the_fractions_of_a_gpu_and_has_them_back(name: str) -> None:
     def halves(config):
         import ray

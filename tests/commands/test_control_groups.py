@@ -85,6 +85,7 @@ def real_folder():
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux" or real_folder() is None, reason="no control group can be made here")
 def test_what_a_run_leaves_in_its_group_is_ended_by_the_kernel(monkeypatch, tmp_path):
     """The kernel's groups themselves; whether it counts memory in them depends on the machine, so that is not asked for."""

@@ -190,6 +190,7 @@ tabulate(objective, {"x": hpo.uniform(0, 1)}, rows=8, path="t.csv", **settings)
 """
 
 
+@pytest.mark.slow
 def test_a_design_goes_on_after_its_process_has_died(tmp_path):
     def run():
         command = [sys.executable, "-c", DYING]

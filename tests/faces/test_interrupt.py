@@ -89,11 +89,12 @@ def test_ctrl_c_while_workers_are_started_leaves_nothing_behind(tmp_path, monkey
         slow, SPACE, metric="loss", num_trials=200, runtime="local", progress=False, storage=tmp_path / "s.db", name="s",
         max_concurrent=2,
     )  # fmt: skip
+    before = set(threading.enumerate())
     with monkeypatch.context() as patch:
         patch.setattr(LocalHandle, "_hire", after(1, LocalHandle._hire, interrupt))
         with pytest.raises(KeyboardInterrupt):
             tuner.fit()
-    wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("raytune_hpo")])
+    wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("raytune_hpo") and t not in before])
     assert len(tuner.fit()) == 200  # the name is free
 
 

@@ -96,6 +96,7 @@ def test_forks_in_the_middle_of_appends_find_no_append_under_way(database_url):
     assert storage.integrity("mnist").broken == ()
 
 
+@pytest.mark.slow
 def test_a_child_loads_a_study_that_its_parent_goes_on_with(database_url):
     study = hpo.Study({"x": hpo.uniform(0, 1)}, storage=database_url, name="bowl", sampler="random", seed=0)
     study.tell(study.ask(), 0.5)

@@ -217,6 +217,7 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_a_system_behind_programs_is_run_from_a_file(tmp_path):
     program = tmp_path / "system.py"
     program.write_text(PROGRAM)

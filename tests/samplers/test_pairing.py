@@ -30,6 +30,7 @@ def test_a_plug_in_that_does_not_import_has_no_place_in_the_advice(monkeypatch):
     assert "broken" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_sampler_says_which_packages_it_needs_where_suggestions_are_computed():
     class Learned(TPE):
         traits = Traits(needs=("scikit-learn", "scipy", "not-installed-anywhere"))
