@@ -5,9 +5,9 @@
     python benchmarks/competing_objectives.py --quick    # tiny sizes: does it run?
 
 The script runs functions with known fronts, and those tasks of a folder (--tasks, else RAYTUNE_HPO_BENCH, else
-../shared/bench beside the checkout) that have two goals and recorded runs of peers. The gap of a run is the share of the largest known
-hypervolume that its front lacks. Each run is stored in results/competing_objectives_runs.json as soon as it has ended.
-All of it runs in one process.
+../shared/bench beside the checkout) that have two goals and recorded runs of peers. The gap of a run is the share of
+the largest known hypervolume that its front lacks. Each run is stored in results/competing_objectives_runs.json as soon
+as it has ended. All of it runs in one process.
 """
 
 from __future__ import annotations
