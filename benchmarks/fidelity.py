@@ -7,9 +7,9 @@
 The script runs tasks with learning curves on a virtual clock, by the module ``fidelity.py`` in a folder of tasks
 (--tasks, else RAYTUNE_HPO_BENCH, else ../shared/bench beside the checkout). A time of 1 is what one worker needs on
 average to train a random configuration to its end; all workers share the clock. A run is judged by the final loss of
-the configuration with the lowest loss so far, scaled so that 0 is the best known and 1 that of a random one. "Within 1
-%" is the time until this distance is at most a hundredth, or the horizon if it never is. A contender is a sampler and a
-scheduler, "-" for none.
+the configuration with the lowest loss so far, scaled so that 0 is the best known and 1 that of a random one. "Within
+1 %" is the time until this distance is at most a hundredth, or the horizon if it never is. A contender is a sampler and
+a scheduler, "-" for none.
 
 Peers were recorded by the same module, with ``fidelity.py record PEER TASK SEED WORKERS HORIZON`` in a separate
 environment. Their runs are read from its folder peers_fidelity and from the folders given with --peers, and cut off
