@@ -1,13 +1,13 @@
-"""raytune_hpo as an optimizer of Bayesmark, the benchmark of the NeurIPS 2020 challenge. Runs in an environment of its own.
+"""raytune_hpo as an optimizer of Bayesmark, the benchmark of the NeurIPS 2020 challenge. Needs its own environment.
 
     pip install bayesmark 'numpy<2' 'scikit-learn<1.5' 'pandas<3' 'setuptools<81' raytune_hpo
     PYTHON benchmarks/bayesmark_runs.py                # about an hour; writes results/bayesmark.json
-    PYTHON benchmarks/bayesmark_runs.py --quick        # a problem, three calls: does it run?
+    PYTHON benchmarks/bayesmark_runs.py --quick        # one problem, three calls: does it run?
 
-``RaytuneHpo`` is an optimizer as Bayesmark wants them, over ``hpo.Study``, for its launcher as well. What is run here are
-its problems that need no downloads: models of scikit-learn's, cross-validated on data that scikit-learn comes with, by the
-log loss. Bayesmark's own random search stands beside it. Bayesmark 0.0.8 was written for a scikit-learn that still had the
-Boston housing data, which it names at import; nothing here uses them.
+``RaytuneHpo`` implements Bayesmark's optimizer interface with ``hpo.Study``, and can be used with Bayesmark's launcher,
+too. This script runs the problems that need no downloads: models of scikit-learn, cross-validated on data that comes
+with scikit-learn, by log loss; and it compares with Bayesmark's own random search. Bayesmark 0.0.8 was written for a
+version of scikit-learn that still had the Boston housing data, which it names at import; nothing here uses that data.
 """
 
 from __future__ import annotations

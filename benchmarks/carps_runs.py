@@ -1,13 +1,13 @@
-"""raytune_hpo as an optimizer of CARP-S, the benchmark harness of automl.org. Runs in an environment of its own.
+"""raytune_hpo as an optimizer of CARP-S, the benchmark harness of automl.org. Needs its own environment.
 
     pip install carps ioh raytune_hpo
-    PYTHON benchmarks/carps_runs.py                    # some minutes; writes results/carps.json
-    PYTHON benchmarks/carps_runs.py --quick            # a task, ten trials: does it run?
+    PYTHON benchmarks/carps_runs.py                    # a few minutes; writes results/carps.json
+    PYTHON benchmarks/carps_runs.py --quick            # one task, ten trials: does it run?
 
-``RaytuneHpo`` is an optimizer as CARP-S wants them, over ``hpo.Study``. It serves every task of one objective that CARP-S
-has, and asks for full fidelity where there are several; with hydra it is chosen by ``optimizer._target_``. What is run here
-are tasks of BBOB (Hansen et al. 2009, "Real-parameter black-box optimization benchmarking 2009: noiseless functions
-definitions"), which need no downloads, as CARP-S configures them; CARP-S's own random search stands beside it.
+``RaytuneHpo`` implements CARP-S's optimizer interface with ``hpo.Study``. It can run every single-objective task of
+CARP-S, and uses the full fidelity of tasks that have several; with hydra it is chosen by ``optimizer._target_``. This
+script runs tasks of BBOB (Hansen et al. 2009, "Real-parameter black-box optimization benchmarking 2009: noiseless
+functions definitions"), which need no downloads, as configured by CARP-S, and compares with CARP-S's own random search.
 """
 
 from __future__ import annotations

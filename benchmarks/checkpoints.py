@@ -1,10 +1,10 @@
-"""Checkpoints: what pausing costs, what a crash costs, and how much of a disk a study takes up.
+"""The cost of checkpoints: of pausing, of a crash, and of the disk space that a study takes up.
 
     python benchmarks/checkpoints.py            # about ten minutes
     python benchmarks/checkpoints.py --quick    # tiny sizes: does it run?
 
-``pausing`` runs on the virtual clock, ``disk`` in threads, the others on Ray. ``resume`` compares with writing, syncing,
-renaming and reading the same file in the same worker.
+``pausing`` runs on a virtual clock, ``disk`` in threads, and the other measures on Ray. ``resume`` is compared with
+writing, syncing, renaming and reading the same file in the same worker.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""What the benchmarks share: circumstances, figures, tables, JSON, clusters, and looking at processes.
+"""Code shared by the benchmarks: circumstances, figures, tables, JSON, clusters, and inspecting processes.
 
-A benchmark is a script with a table of measures: functions from ``quick`` (tiny sizes: does it run?) to figures. It calls
-``run``, which gives it the options --quick, --only and --out, prints a table and writes ``results/<script>.json``. A run
-with --only replaces its own figures in that file and leaves the others, each of which says when and how it was taken.
+A benchmark is a script with a table of measures: functions that take ``quick`` (tiny sizes: does it run?) and return
+figures. It calls ``run``, which adds the options --quick, --only and --out, prints a table and writes
+``results/<script>.json``. A run with --only replaces its own figures in that file and keeps the others; each figure
+records when and how it was measured.
 """
 
 from __future__ import annotations

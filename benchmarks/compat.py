@@ -1,12 +1,13 @@
-"""What the layers for scripts of other tuners cost: the processor's time for a trial that does nothing.
+"""The cost of the compatibility layers for other tuners' scripts: CPU time per empty trial.
 
     python benchmarks/compat.py            # a minute or two
     python benchmarks/compat.py --quick    # tiny sizes: does it run?
 
-Random search over two parameters in this process, by turns through a layer, through ``hpo.tune``, and through the library
-that the names belong to, so that all three have the same machine. Ray Tune itself is not among them: it starts processes.
-Beside its layer stand our own search with a journal in a file, as the layer has, and the layer's files by themselves: a file
-takes from 5 microseconds in memory to 500 on a disk where free inodes are far to seek. TMPDIR says where they are made.
+Each round runs a random search over two parameters in this process: through a layer, through ``hpo.tune``, and through
+the original library. The three are interleaved, so that the machine is the same for all. Ray Tune itself is left out,
+because it starts processes. Its layer is compared with ``hpo.tune`` with a journal in a file, as the layer has, and
+with writing the layer's files alone: creating a file takes from 5 microseconds in memory to 500 on a disk where free
+inodes are far to seek. TMPDIR says where the files are created.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""How much of the space of metrics do our samplers dominate in few trials, with several goals and constraints?
+"""Several goals and constraints: how much of the best known hypervolume do our samplers dominate in few trials?
 
-    python benchmarks/competing_objectives.py            # hours on one core; what was played before is not played again
+    python benchmarks/competing_objectives.py            # hours on one core; runs that were kept are not repeated
     python benchmarks/competing_objectives.py --seeds 3 --only tasks --samplers auto
     python benchmarks/competing_objectives.py --quick    # tiny sizes: does it run?
 
-Functions with known fronts, and the tasks of a folder that have two goals and peers' recorded runs (--tasks, else
-RAYTUNE_HPO_BENCH, else ../shared/bench beside the checkout). The gap of a run is the share of the largest known hypervolume
-that it lacks. Each run is kept in results/competing_objectives_runs.json as soon as it has ended. One process.
+The script runs functions with known fronts, and those tasks of a folder (--tasks, else RAYTUNE_HPO_BENCH, else
+../shared/bench beside the checkout) that have two goals and recorded runs of peers. The gap of a run is the share of
+the largest known hypervolume that its front lacks. Each run is stored in results/competing_objectives_runs.json as soon
+as it has ended. All of it runs in one process.
 """
 
 from __future__ import annotations

@@ -1,21 +1,21 @@
-"""Samplers where objectives are noisy, spaces wide, or something is known beforehand.
+"""Samplers under special conditions: noisy objectives, wide spaces, prior knowledge, earlier studies.
 
     python benchmarks/conditions.py --only noise
     python benchmarks/conditions.py --only width beliefs earlier
     python benchmarks/conditions.py --quick                 # tiny sizes: does it run?
 
-noise    functions with normal noise of .03, .1 and .3 of the median regret of random configurations: the true regret of what
-         is recommended. Every contender's trials go through the same Gaussian process, whose lowest mean at a trial that it
-         made is its recommendation.
+noise    functions with normal noise of .03, .1 and .3 of the median regret of random configurations. The measure is the
+         true regret of the recommended configuration: for every contender, the same kind of Gaussian process is fitted
+         to its trials, and the trial with the lowest mean is recommended.
 width    functions of 100 parameters, with the optimum in another place of the box for each seed; and the time of a
          suggestion in a space of 100 floats and 100 choices.
 beliefs  priors around the optimum, and around the worst corner.
 earlier  three earlier studies of the same family (the optimum moves a little, and so does the scale of every parameter), of
-         unrelated functions, and of the same ones upside down. Where shared tasks lie beside the checkout (see
+         unrelated functions, and of the same functions upside down. If shared tasks lie beside the checkout (see
          sample_efficiency.py): the other data sets of the same learner.
 
-Regrets are in units of the median of random configurations. Ten seeds; intervals are of 95 %, by bootstrap over functions
-and seeds. Writes results/conditions.json.
+Regrets are in units of the median of random configurations. There are ten seeds; intervals are at 95 %, by bootstrap over
+functions and seeds. Writes results/conditions.json.
 """
 
 from __future__ import annotations

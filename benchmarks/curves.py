@@ -1,4 +1,4 @@
-"""Learning curves of a folder of tasks, with nothing but numpy, so that other tuners' environments can read them too.
+"""Learning curves of a folder of tasks. Needs only numpy, so that other tuners' environments can read them too.
 
 Times are in mean full runs: 1.0 is what a random configuration takes on average to be trained to its last step.
 """

@@ -1,10 +1,10 @@
-"""What do the digests of the journal cost? Trials that do nothing, with digests and without, in turns.
+"""The cost of the journal's digests: trials that do nothing, with digests and without, interleaved.
 
     python benchmarks/digests.py            # two minutes on one core
     python benchmarks/digests.py --quick    # tiny sizes: does it run?
 
-One thread runs trials and writes an SQLite journal; the clock is that of the processor. In each round both ways are run, in
-the order that the round before had not; what counts is the ratio of a round. Writes results/digests.json.
+One thread runs trials and writes an SQLite journal; CPU time is measured. Each round runs trials with digests and
+without, in the opposite order of the round before; the result is the ratio within a round. Writes results/digests.json.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
-"""How much sooner does early stopping come to good configurations, and which rule does when?
+"""How much sooner does early stopping reach good configurations, and which rule is best when?
 
     python benchmarks/early_stopping.py                                  # tens of minutes on one core
     python benchmarks/early_stopping.py --syne-tune /path/to/its/python  # and the schedulers of Syne Tune, much longer
     python benchmarks/early_stopping.py --only random asha "auto + asha" --seeds 4
     python benchmarks/early_stopping.py --quick                          # tiny sizes: does it run?
 
-Tasks are those with learning curves in a folder of tasks (--tasks, else RAYTUNE_HPO_BENCH, else ../shared/bench beside
-the checkout), see ``curves``. All contenders get the same virtual time, which is counted in mean full runs. A trial
-counts when it has run to its last step: what was stopped can be the best of nothing. A goal is reached when the first
-trial that counts has such a loss. In mean times, a run that does not reach it counts with all the time it had.
+The tasks are those with learning curves in a folder of tasks (--tasks, else RAYTUNE_HPO_BENCH, else ../shared/bench
+beside the checkout), see ``curves``. All contenders get the same virtual time, in units of the mean full run. Only
+trials that have run to their last step count: a stopped trial is never the best. A goal is reached when the first trial
+that counts has that loss. In mean times, a run that does not reach the goal counts with all the time it had.
 
-"random" and "auto" run all trials to their ends, rules alone have random configurations. Writes
+"random" and "auto" run all trials to their ends; contenders named by a rule alone use random configurations. Writes
 results/early_stopping.json.
 """
 

@@ -1,13 +1,13 @@
-"""A study under fire: workers, pool, optimizer, a node and PostgreSQL are killed at random while trials run and report.
+"""Endurance: workers, pool, optimizer, a node and PostgreSQL are killed at random while trials run and report.
 
     python benchmarks/endurance.py                 # ten minutes
     python benchmarks/endurance.py --minutes 60
     python benchmarks/endurance.py --quick         # half a minute, each victim once
 
-Everything happens on a Ray cluster of two nodes and a PostgreSQL server of its own. Objectives write down each report
-that was acknowledged. When the time is over, the study is stopped, taken up once more with as many trials as were begun,
-and read from its journal: every trial must be completed exactly once, and every acknowledged report must be there.
-Then everything is ended, and nothing of it may be left: no process, file or port.
+The script starts its own Ray cluster of two nodes and its own PostgreSQL server. Objectives write down each report that
+was acknowledged. When the time is over, the study is stopped, resumed with as many trials as were begun, and read from
+its journal: every trial must be completed exactly once, and every acknowledged report must be in the journal. Then
+everything is ended, and no process, file or port may be left.
 """
 
 from __future__ import annotations

@@ -1,18 +1,20 @@
-"""How far does a search come that may stop trainings early, when its time is counted in full trainings?
+"""Searches that may stop trainings early: how good are they after a given time, in units of full trainings?
 
     python benchmarks/fidelity.py                                   # an hour on one core
     python benchmarks/fidelity.py --only auto+auto --seeds 2 --workers 4 --cache FOLDER
     python benchmarks/fidelity.py --quick                           # tiny sizes: does it run?
 
-Tasks with learning curves on a virtual clock, by the module ``fidelity.py`` in a folder of tasks (--tasks, else
-RAYTUNE_HPO_BENCH, else ../shared/bench beside the checkout). Time 1 is what a random configuration takes on average to be
-trained to its end by one worker; all workers share the clock. A run is judged by the configuration of the lowest loss yet,
-by what that comes to in the end: 0 is the best known, 1 what a random one comes to. "Within 1 %" is the time until that
-distance is at most a hundredth, the horizon where it never is. A contender is a sampler and a scheduler, "-" for none.
+The script runs tasks with learning curves on a virtual clock, by the module ``fidelity.py`` in a folder of tasks
+(--tasks, else RAYTUNE_HPO_BENCH, else ../shared/bench beside the checkout). A time of 1 is what one worker needs on
+average to train a random configuration to its end; all workers share the clock. A run is judged by the final loss of
+the configuration with the lowest loss so far, scaled so that 0 is the best known and 1 that of a random one. "Within
+1 %" is the time until this distance is at most a hundredth, or the horizon if it never is. A contender is a sampler and
+a scheduler, "-" for none.
 
-Peers were recorded by the same module, ``fidelity.py record PEER TASK SEED WORKERS HORIZON`` in an environment of their own;
-their runs are read from its folder peers_fidelity and from those given with --peers, and cut off where ours end. Settings of
-ours are chosen on one half of the tasks, and compared on the other, "fresh". Writes results/fidelity.json.
+Peers were recorded by the same module, with ``fidelity.py record PEER TASK SEED WORKERS HORIZON`` in a separate
+environment. Their runs are read from its folder peers_fidelity and from the folders given with --peers, and cut off
+where ours end. Our settings are chosen on one half of the tasks, and compared on the other half, "fresh". Writes
+results/fidelity.json.
 """
 
 from __future__ import annotations

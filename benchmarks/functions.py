@@ -1,16 +1,17 @@
-"""Standard functions of two to twenty dimensions: the regret of ours and of the peers that are installed.
+"""Regret on standard functions of two to twenty dimensions: our samplers and the peers that are installed.
 
-    python benchmarks/functions.py random auto gp tpe cmaes de  # with the peers, hours on two cores: Optuna's GP thinks long
+    python benchmarks/functions.py random auto gp tpe cmaes de  # with the peers, hours on two cores: Optuna's GP is slow
     python benchmarks/functions.py tpe --seeds 3 --only branin hartmann6
     python benchmarks/functions.py --quick                      # tiny sizes: does it run?
 
-Branin (2), six-hump camel (2), Hartmann (6), Levy (5), Ackley (5, 10), Rosenbrock (5, 20), Rastrigin (10, 20), and noisy
-versions of some, whose true value at the incumbent (the configuration of the lowest value that was seen) is what counts.
-Ackley and Rastrigin have their optimum away from the middle of their box, which designs like to try. Regrets after 50 and
-100 trials are in units of the median of random configurations, and shown as their geometric mean over seeds.
+Branin (2), six-hump camel (2), Hartmann (6), Levy (5), Ackley (5, 10), Rosenbrock (5, 20), Rastrigin (10, 20), and
+noisy versions of some. A noisy run is judged by the true value at its incumbent (the configuration with the lowest
+value seen). The optimum of Ackley and Rastrigin is moved away from the middle of the box, a point that designs tend to
+try. Regrets after 50 and 100 trials are in units of the median of random configurations; the table has their geometric
+means over seeds.
 
-Peers: Optuna's TPE, CMA-ES and GP, hyperopt, SMAC; ``pip install -e '.[bench]'`` brings them, and the GP needs torch too.
-Writes results/functions.json.
+Peers: Optuna's TPE, CMA-ES and GP, hyperopt, SMAC; ``pip install -e '.[bench]'`` brings them, and the GP needs torch
+too. Writes results/functions.json.
 """
 
 from __future__ import annotations

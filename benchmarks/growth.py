@@ -1,11 +1,11 @@
-"""Does a trial cost more when there are many before it? A doubling benchmark.
+"""Does a trial cost more if there are many before it? A doubling benchmark.
 
     python benchmarks/growth.py            # about three minutes
     python benchmarks/growth.py --quick    # tiny sizes: does it run?
 
-Each part is fed with trials; the seconds between one power of two and the next give the cost per trial at that length.
-The exponent is the slope of log(cost) over log(length): 0 means that trial 100,000 costs what trial 100 costs, 1 that it
-costs a thousand times as much. Times are the least of several runs.
+Trials are fed to each part; the seconds between one power of two and the next give the cost per trial at that length.
+The exponent is the slope of log(cost) over log(length): 0 means that trial 100,000 costs the same as trial 100, and 1
+that it costs a thousand times as much. Times are the minimum of several runs.
 """
 
 from __future__ import annotations

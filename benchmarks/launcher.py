@@ -1,11 +1,12 @@
-"""What it costs to measure a program, and how far off it is: the launcher's CPU time, its bias on time, and peak memory.
+"""Cost and accuracy of measuring a program: the launcher's CPU time, its bias on time, and peak memory.
 
     python benchmarks/launcher.py              # a minute; writes results/launcher.json
     python benchmarks/launcher.py --quick
 
-Each run of a program has a launcher, a small Python process. Its CPU time is what this process's children have used more
-than the program itself. Its bias is the difference to a bare spawn and wait, by turns. Peak memory is compared with what the
-kernel tells the program of itself, from a parent that has a gigabyte: a child inherits its parent's peak.
+Each run of a program has a launcher, a small Python process. Its CPU time is that of this process's children minus that
+of the program itself. Its bias is the difference to a bare spawn and wait, interleaved with it. Peak memory is compared
+with the value that the kernel reports to the program itself, with a parent of a gigabyte: a child inherits its parent's
+peak.
 """
 
 from __future__ import annotations

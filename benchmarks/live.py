@@ -1,17 +1,17 @@
-"""Tuning of a running system, in virtual time: a queue with three knobs, a daily load, noise, and a bad region.
+"""Live tuning of a simulated service in virtual time: three knobs, a daily load cycle, noise, and a bad region.
 
     python benchmarks/live.py                       # 100 seeds of 14 days each: ten minutes of one core
     python benchmarks/live.py --only live
     python benchmarks/live.py --quick
 
-The service handles requests with ``threads`` workers, in batches of ``batch``, with a cache of ``cache_mb``. Its cost a
-request is that of the machine plus a penalty for waiting. The best number of threads grows with the load, so that the best
-configuration of the night is not that of the day. Few threads under load double the p99: that is the bad region. On the
-seventh day the cost of memory changes.
+The service handles requests with ``threads`` workers, in batches of ``batch``, with a cache of ``cache_mb``. Its cost
+per request is that of the machine plus a penalty for waiting. The best number of threads grows with the load, so the
+best configuration at night differs from that by day. Too few threads under load double the p99: this is the bad region.
+On the seventh day the cost of memory changes.
 
-Compared are the sampler ``live`` with context; the same without (a plain Gaussian process); random steps in the same trust
-region; and the best single configuration, which nobody knows beforehand. All of them are within the same rules (guards,
-canary, budgets), with windows of five minutes. Regret is compared with never tuning.
+The contenders are the sampler ``live`` with context; the same without it (a plain Gaussian process); random steps in
+the same trust region; and the best single configuration, which nobody knows beforehand. All of them obey the same rules
+(guards, canary, budgets), with windows of five minutes. Regret is compared with never tuning.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Searches of the literature, repeated on lookup tables of whole trainings: how often, and how soon, they find the best.
+"""Published searches, repeated on lookup tables of trained models: how often and how soon do they find the best?
 
-    python benchmarks/lookup_tables.py                         # everything; some hours on one core
+    python benchmarks/lookup_tables.py                         # everything; a few hours on one core
     python benchmarks/lookup_tables.py --only random deca-recorded rf-pi
     python benchmarks/lookup_tables.py --quick                 # a small table made on the spot: does it run?
 
-The tables (Cho et al., IEEE Access 8, 2020) lie in a folder of their own: --tables, else RAYTUNE_HPO_TABLES, else
-``shared/tables`` beside the checkout. LeNet1 has 20,000 trainings with their curves at epochs 1, 5 and 15, between which
-straight lines are drawn. A goal is the value of the tenth best row of a table; samplers choose among the rows that are
-left. Every repeat is kept (--folder), so a run that was interrupted goes on. "asked" is what was recorded for the
-same search; it counts as reached unless the 95 % interval lies below. Writes results/lookup_tables.json.
+The tables (Cho et al., IEEE Access 8, 2020) are in a separate folder: --tables, else RAYTUNE_HPO_TABLES, else
+``shared/tables`` beside the checkout. LeNet1 has 20,000 trainings with their curves at epochs 1, 5 and 15, which are
+interpolated linearly. A goal is the value of the tenth best row of a table; samplers choose among the rows that are
+left. Every repeat is stored (--folder), so an interrupted run continues. "asked" is the value recorded for the same
+search; it counts as reached unless the 95 % interval lies below it. Writes results/lookup_tables.json.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What a trial costs in memory and on disk, and how long it takes to come back to many of them.
+"""Memory and disk space per trial, and the time to resume a study of many trials.
 
     python benchmarks/memory.py            # about six minutes
     python benchmarks/memory.py --quick    # tiny sizes: does it run?
 
-Memory is what processes share with nobody (Private_* of /proc/PID/smaps_rollup). Linux only.
+Memory is the private memory of processes (Private_* of /proc/PID/smaps_rollup). Linux only.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A newcomer's path, timed: from a clone to a first result, to a first notebook, to a first job on a cluster.
+"""A newcomer's first steps, timed: from a clone to a first result, a first notebook, and a first job on a cluster.
 
-    python benchmarks/newcomer.py        # eight minutes or so; pip takes its packages from the network or its cache
+    python benchmarks/newcomer.py        # about eight minutes; pip takes its packages from the network or its cache
 
-Everything happens in a folder that goes away: the clone, its environment, its studies and its cluster. docs/quickstart.md
+Everything is created in a temporary folder: the clone, its environment, its studies and its cluster. docs/quickstart.md
 quotes the figures.
 """
 

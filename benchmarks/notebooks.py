@@ -1,11 +1,11 @@
-"""How long the workshop's notebooks take: every solution at its full size, in a kernel of its own.
+"""The running time of the workshop's notebooks: every solution at its full size, in its own kernel.
 
-    python benchmarks/notebooks.py                          # all of them: half an hour or so
+    python benchmarks/notebooks.py                          # all of them: about half an hour
     python benchmarks/notebooks.py --only lab_03_hyperopt
     python benchmarks/notebooks.py --quick                  # at the labs' quick sizes: does it run?
 
-labs/README.md promises that no lab computes for longer than four minutes. Labs that use Ray connect to a cluster of two
-CPUs that is there already, as in a workshop; what they write stays in a folder that goes away.
+labs/README.md promises that no lab computes for longer than four minutes. Labs that use Ray connect to a running
+cluster of two CPUs, as in a workshop; what they write goes to a temporary folder.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Imported before numpy: linear algebra keeps to one core, which is what is measured, and other runs have the others."""
+"""Limits linear algebra to one core: one core is what is measured, and other runs use the others.
+
+Import it before numpy.
+"""
 
 from __future__ import annotations
 

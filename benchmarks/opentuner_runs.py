@@ -1,12 +1,12 @@
-"""OpenTuner's searches on programs whose times were measured before. Runs in an environment of its own.
+"""OpenTuner's searches, replayed on programs whose times were measured before. Needs its own environment.
 
-    pip install opentuner 'sqlalchemy<1.5' 'numpy<1.24'     # newer ones have dropped what it calls
+    pip install opentuner 'sqlalchemy<1.5' 'numpy<1.24'     # newer versions have dropped functions that it calls
     PYTHON opentuner_runs.py < TASK.json
 
-It has its default techniques (a bandit over differential evolution and simplices), begins with the program's default, and
-runs each setting once, as it does unless it is told otherwise. Prints, as JSON, when each replay came to another answer:
-after how many runs and seconds. A replay ends when it has been near the best and its budget is spent, when the time given is
-spent, or when OpenTuner has nothing new to propose.
+OpenTuner uses its default techniques (a bandit over differential evolution and simplices), begins with the program's
+default configuration, and runs each configuration once, which is its default. Prints, as JSON, after how many runs and
+seconds each replay changed its answer. A replay ends when it has been near the best and its budget is spent, when the
+time given is spent, or when OpenTuner has nothing new to propose.
 
 Ansel et al.: OpenTuner: An Extensible Framework for Program Autotuning. PACT 2014.
 """

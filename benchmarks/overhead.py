@@ -1,15 +1,15 @@
-"""What does a tuner cost per trial? Trials per second of an objective that does nothing.
+"""The cost of a tuner per trial: trials per second of an objective that does nothing.
 
     python benchmarks/overhead.py                  # everything, about six minutes on two cores
     python benchmarks/overhead.py --quick          # small sizes, one round: does it run?
     python benchmarks/overhead.py --only ray-tune ours-ray-sqlite
 
 All contenders draw one uniform parameter at random and run two trials at a time (Optuna and our local runtime: one).
-Each is run with few trials and with many, and the difference counts: what starting costs is thereby left out, and shown
-for itself. Rounds take turns through all contenders, so that a slow minute of the machine hits all of them; times are
-medians over the rounds.
+Each is run with few trials and with many; the result is the difference, which leaves out the cost of starting. That
+cost is shown separately. Each round runs all contenders, so that a slow minute of the machine affects all of them;
+times are medians over the rounds.
 
-Needs ``pip install -e '.[bench]'``; PostgreSQL is measured where ``initdb`` is installed. Writes results/overhead.json.
+Needs ``pip install -e '.[bench]'``; PostgreSQL is measured if ``initdb`` is installed. Writes results/overhead.json.
 """
 
 from __future__ import annotations

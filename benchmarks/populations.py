@@ -1,9 +1,10 @@
-"""What populations that train on reach: on the toy of the paper, with an optimum that drifts, and beside early stopping.
+"""Population-based training: on the toy problem of the paper, with a drifting optimum, and beside early stopping.
 
     python benchmarks/populations.py            # about ten minutes
     python benchmarks/populations.py --quick    # tiny sizes: does it run?
 
-All on the virtual clock, with objectives that save checkpoints. Methods that are compared make the same number of steps.
+Everything runs on a virtual clock, with objectives that save checkpoints. All compared methods make the same number of
+steps.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own, that can be stopped and started."""
+"""A private PostgreSQL server that can be stopped and started."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""Search on real programs: ours, OpenTuner, random, and a scan as hyperfine does one, by runs and seconds that they take.
+"""Searches on real programs (ours, OpenTuner, random, a scan like hyperfine's): the runs and seconds they take.
 
     python benchmarks/programs.py --opentuner PYTHON        # ten minutes of a quiet machine; writes results/programs.json
-    python benchmarks/programs.py --cache FOLDER            # keeps what was measured there, and plays on it the next time
-    python benchmarks/programs.py --quick                   # a few settings of each program: does it run?
+    python benchmarks/programs.py --cache FOLDER            # stores the measured times there, and uses them the next time
+    python benchmarks/programs.py --quick                   # a few configurations of each program: does it run?
 
-Programs are xz, zstd, sort, gzip under xargs, SQLite, and pytest -n. Every setting of a program's grid is run several times,
-in rounds over all of them, and its times are kept. A search then draws from these times, so that it can be played twenty
-times in seconds; how good its answer is, is judged by the medians of all. Each search begins with the program's defaults (or
-what is next to them in the grid) and answers at any time: with the best that it has seen, or confirmed. Asked is how long it
-takes until that answer is within 2 % of the best setting. A search that has not come to it within the time of the whole grid
-counts with that.
+The programs are xz, zstd, sort, gzip under xargs, SQLite, and pytest -n. Every configuration of a program's grid is run
+several times, in rounds over all configurations, and the times are stored. A search then draws from these times, so
+that it can be replayed twenty times in seconds; its answer is judged by the medians of all times. Each search begins
+with the program's defaults (or the nearest configuration in the grid), and has an answer at any time: the best
+configuration that it has seen, or confirmed. The result is the time until that answer is within 2 % of the best
+configuration. A search that has not reached it within the time of the whole grid counts with that time.
 
 PYTHON is that of an environment with OpenTuner (see opentuner_runs.py); without it, OpenTuner is left out.
 """

@@ -1,15 +1,16 @@
-"""How many evaluations on noisy inputs does a race need to find what trying everything on everything finds?
+"""Racing on noisy inputs: how many evaluations does it need to find what the full factorial design finds?
 
     python benchmarks/race.py            # minutes on one core
     python benchmarks/race.py --quick    # tiny sizes: does it run?
 
-64 configurations and 20 inputs. An input is harder or easier for all configurations alike, by much more than these differ;
-what is left is noise of 0.3 of the spread, which is how far apart the best and the worst configuration are. The full
-factorial evaluates all configurations on all inputs, and takes the one with the lowest mean. ``race`` takes that of its
-trials that have completed. A race is good if the true loss of its pick is no more than 0.1 spreads above that of the full
-factorial's, and it took at most half of the evaluations.
-The same for configurations whose losses are normal, with their standard deviation as the spread; and without the pairing:
-every configuration has other inputs. Writes results/race.json.
+There are 64 configurations and 20 inputs. The difficulty of an input shifts all configurations alike, by much more than
+they differ. The remaining noise is 0.3 of the spread, the difference between the best and the worst configuration. The
+full factorial evaluates all configurations on all inputs, and picks the one with the lowest mean. ``race`` picks the
+one with the lowest mean among its completed trials. A race is good if the true loss of its pick is at most 0.1 spreads
+above that of the full factorial's pick, and it took at most half of the evaluations.
+
+The same is measured for configurations with normal losses, whose standard deviation is the spread; and without pairing,
+with different inputs for every configuration. Writes results/race.json.
 """
 
 from __future__ import annotations

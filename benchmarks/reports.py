@@ -1,10 +1,10 @@
-"""Reports: how many a second are durable, how long a verdict takes, and whether slow suggestions hold anyone up.
+"""Reports: how many per second become durable, the time to a verdict, and whether slow suggestions delay anyone.
 
     python benchmarks/reports.py            # about four minutes
     python benchmarks/reports.py --quick    # tiny sizes: does it run?
 
-``judged`` and ``latency`` compare with a bare Ray actor that takes the same reports in the same run. The scheduler of
-these measures asks to see every report, and stops nobody.
+``judged`` and ``latency`` are compared with a bare Ray actor that takes the same reports in the same run. The scheduler
+of these measures asks to see every report, and stops no trial.
 """
 
 from __future__ import annotations

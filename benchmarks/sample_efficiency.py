@@ -9,9 +9,10 @@
     python benchmarks/sample_efficiency.py auto --workers 8     # the asynchronous case on a virtual clock
     python benchmarks/sample_efficiency.py --quick              # tiny sizes: does it run?
 
-Tasks and peers' runs lie in a folder of their own (--tasks, else RAYTUNE_HPO_BENCH, else ../shared/bench beside the
-checkout); without one, live scikit-learn tasks are tuned. Runs are kept under ~/.cache, by the sampler's options, version
-and source, so that only what has changed runs again. Runs go to all cores by Ray; --local plays them in this process.
+Tasks and peers' runs are in a separate folder (--tasks, else RAYTUNE_HPO_BENCH, else ../shared/bench beside the
+checkout); without one, live scikit-learn tasks are tuned. Runs are cached under ~/.cache, by the sampler's options,
+version and source, so that only changed samplers run again. Ray distributes the runs over all cores; --local runs them
+in this process.
 
 Regret is (best so far - best known) / (median of random - best known), clipped to [0, 1]. Writes
 results/sample_efficiency.json and a page of curves to out/sample_efficiency.html. The surrogates need

@@ -3,8 +3,8 @@
     python benchmarks/service.py            # about ten minutes on two quiet cores
     python benchmarks/service.py --quick    # tiny sizes: does it run?
 
-Every measure starts a service of its own, on a storage of its own; its clients run on the same cores. Results are compared
-with what the journal says at the end: what was acknowledged is there, once.
+Every measure starts its own service, on its own storage; the clients run on the same cores. At the end, results are
+compared with the journal: everything that was acknowledged must be there exactly once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A service under load: one in a process of its own, connections to it, and workers that do nothing but ask and tell.
+"""Load for the service: starts one in its own process, connects to it, and runs workers that only ask and tell.
 
 The client is a few lines on asyncio, because it runs on the same cores as the service whose speed is measured.
 """

@@ -1,4 +1,4 @@
-"""Pages and figures of a study of 100,000 trials: how long they take, how much they weigh, and what watching them costs."""
+"""Pages and figures of a study of 100,000 trials: their times and sizes, and the cost of watching them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A newcomer's way through the browser: from ``raytune-hpo serve`` to a study that has come to its end."""
+"""A newcomer's way through the browser, timed: from ``raytune-hpo serve`` to a finished study."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A million trials on ten thousand virtual workers, and how time and memory grow on the way there.
+"""A million trials on ten thousand virtual workers: how time and memory grow with the number of trials.
 
     python benchmarks/simulated.py            # about two minutes
     python benchmarks/simulated.py --quick    # tiny sizes: does it run?
 
-Each size runs in a process of its own, whose peak of memory is what is printed.
+Each size runs in its own process; the peak memory of that process is printed.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""Searches for scikit-learn against each other: how good is what they find, how many fits and how long does it take?
+"""Searches for scikit-learn compared: the quality of what they find, the number of fits, and the time.
 
     python benchmarks/sklearn_search.py                       # about six minutes on two cores
     python benchmarks/sklearn_search.py --only svm            # one of the tasks
     python benchmarks/sklearn_search.py --quick               # tiny sizes: does it run?
 
-Each search tries the same number of candidates with five folds on two thirds of the rows, and is scored on the others.
-All take turns on two processes: ``RandomizedSearchCV`` and ``HalvingRandomSearchCV`` with joblib's, ``OptunaSearchCV``
-with two threads, ours on Ray, whose start is not measured. ``random`` tries the candidates of ``RandomizedSearchCV``.
+Each search tries the same number of candidates with five folds on two thirds of the rows, and is scored on the other
+rows. The searches run one after the other, each with two workers: ``RandomizedSearchCV`` and ``HalvingRandomSearchCV``
+with two processes of joblib, ``OptunaSearchCV`` with two threads, and ours with two processes on Ray, whose start is
+not measured. ``random`` tries the candidates of ``RandomizedSearchCV``.
 
 Needs ``pip install -e '.[bench]'``. Writes results/sklearn_search.json.
 """

@@ -1,4 +1,4 @@
-"""Studies that never ran: facts as a run would have left them, for measuring what reads, keeps or writes them."""
+"""Synthetic journals: facts as a run would have left them, to measure code that reads, stores or writes them."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
-"""How long does a sampler think? Ask and tell, fits included, on one core, after so many trials.
+"""The time of a suggestion: ask and tell, fits included, on one core, after a given number of trials.
 
     python benchmarks/suggestion_time.py                      # everything, under half an hour
     python benchmarks/suggestion_time.py --only tpe gp        # some of our samplers; peers are measured with them
     python benchmarks/suggestion_time.py --quick              # tiny sizes: does it run?
 
-Ten parameters: six floats, two ints, two categoricals. A history of so many drawn trials is told, then come consecutive
-trials, each asked for, evaluated and told: what a caller waits for that works alone. Printed are the median and the 99th
-percentile of processor seconds, and Optuna's on the same function with the same history in the same run. Optuna's GP
-needs torch, and is measured at small sizes alone: it takes minutes at others.
+The space has ten parameters: six floats, two ints, two categoricals. The sampler is told a history of random trials;
+then consecutive trials are each asked for, evaluated and told, which gives the waiting time of a single caller. The
+script prints the median and the 99th percentile of CPU seconds, and those of Optuna on the same function with the same
+history in the same run. Optuna's GP needs torch, and is measured only at small sizes: at larger ones it takes minutes.
 
-Samplers that suggest several at once are also asked for 16 and 32 with 64 trials running and no result in between, and with
-64 workers one of which ends a trial before each question.
+Samplers that suggest several configurations at once are also asked for 16 and 32 of them with 64 trials running and no
+result in between, and with 64 workers of which one ends a trial before each request.
 
 Needs ``pip install -e '.[bench]'``. Writes results/suggestion_time.json.
 """

@@ -1,4 +1,4 @@
-"""Figures in benchmarks/results as tables in Markdown.
+"""Prints the figures in benchmarks/results as Markdown tables.
 
 python benchmarks/summary.py             # all that docs/performance.md shows
 python benchmarks/summary.py newcomer    # what docs/quickstart.md shows

@@ -1,9 +1,9 @@
-"""Syne Tune's schedulers in its own simulator, on the tasks of ``curves``. Runs in an environment of its own.
+"""Syne Tune's schedulers in its own simulator, on the tasks of ``curves``. Needs its own environment.
 
     pip install syne-tune onnxruntime huggingface_hub      # or syne-tune[extra], which brings a lot more
     PYTHON syne_tune_runs.py FOLDER TASK SCHEDULER NUM_WORKERS HORIZON SEED
 
-Prints, as JSON, the trials that ran to their last step: when they ended, and with which loss.
+Prints, as JSON, when each trial that ran to its last step ended, and with which loss.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""How many trials a second, and how much of the workers' time is left to the objective.
+"""Trials per second, and the share of the workers' time that is left to the objective.
 
     python benchmarks/throughput.py                     # everything but ``sleepers``, a few minutes
     python benchmarks/throughput.py --only sleepers     # 10,000 trials of one second on 16 workers: eleven minutes
     python benchmarks/throughput.py --quick             # tiny sizes: does it run?
 
-Two measures compare within one run: ``noop`` with Ray Tune, ``single`` with a bare loop in which workers pull from an
-actor. Where workers sleep, time is counted from the moment at which all of them were ready: a gate holds the first
-trial of each until the last has come.
+Two measures have a comparison within the same run: ``noop`` with Ray Tune, and ``single`` with a bare loop in which
+workers pull from an actor. If trials sleep, time is counted from the moment at which all workers are ready: a gate
+holds the first trial of each worker until the last worker has arrived.
 """
 
 from __future__ import annotations
