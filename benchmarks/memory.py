@@ -36,12 +36,13 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def process_ids(study: str) -> dict[str, int]:
-    """Of the actors of a study that runs on Ray, by their roles."""
+    """The processes of a study that runs on Ray, without its workers. Their pool is a thread of the driver."""
     import ray
 
-    from raytune_hpo.cluster.shells import OPTIMIZER, POOL, find
+    from raytune_hpo.cluster.shells import OPTIMIZER, find
 
-    return {role: ray.get(find(role, study).__ray_call__.remote(_own_id)) for role in (OPTIMIZER, POOL)}
+    optimizer = find(OPTIMIZER, study).__ray_call__.remote(_own_id)
+    return {OPTIMIZER: ray.get(optimizer), "driver": os.getpid()}
 
 
 def _own_id(actor: Any) -> int:
@@ -62,7 +63,7 @@ def measure_processes(quick: bool) -> list[Figure]:
             progress=False, name="memory",
         )  # fmt: skip
         with tuner._run(detached=False) as study:
-            pids = {**process_ids("memory"), "driver": os.getpid()}
+            pids = process_ids("memory")
             samples = sampled(study, pids)
             results = study.results()
             total = {role: resident_bytes(pid) for role, pid in pids.items()}
