@@ -98,9 +98,9 @@ class Curves(NamedTuple):
 
 
 def fidelities(curves: Curves) -> list[int]:
-    """The steps at which trials ended that have not completed, in order.
+    """The steps at which trials ended without completing, in order.
 
-    If they are rungs, these are all of them; of many that are close together, some.
+    All of them if they are rungs; of many that are close together, only some.
     """
     chosen: list[int] = []
     for step in np.unique(curves.last[~curves.completed & (curves.last >= 0)]).tolist():

@@ -22,10 +22,10 @@ class Evolution(Evolutionary):
     """Regularised evolution: the newest trials are the population, and each child is a good one of them with one change.
 
     The initial population is an even design. A child's parent is the best of a few members, drawn anew each time. One
-    parameter that is active in the parent gets another value: any option of a choice, the next value up or down of an
-    ordinal, a value nearby of a number. The child enters when it is told, and the oldest member is removed, so that a
-    lucky one does not stay, and no worker waits for another. Made for architectures and other spaces of many choices,
-    branches included.
+    parameter that is active in the parent gets another value: for a choice any option, for ordered values the next one up
+    or down, for a number one nearby. The child enters when it is told, and the oldest member is removed, so that a lucky
+    one does not stay, and no worker waits for another. Made for architectures and other spaces of many choices, branches
+    included.
 
     Args:
         population: how many of the newest trials are members.

@@ -166,9 +166,9 @@ class GoalModels:
     def _reference(self, Y: Array, scores: Sequence[_Scores], turn: int) -> Array:
         """The reference point (m,) of the hypervolume: the thresholds and, of goals without one, a point beyond the front.
 
-        If hypervolume beyond the first front never counted, the search would never learn that the front goes on, for
-        instance to a slow end that only bad trials have reached so far. So the point begins at the worst of all of Y and
-        moves towards the front, turn by turn.
+        If hypervolume beyond the first front never counted, the search would never find that the front extends further,
+        for instance to a slow end that only bad trials have reached so far. So the point begins at the worst of all of Y,
+        and moves towards the front, turn by turn.
         """
         near = reference_of(Y[pareto_front(Y)])
         share = min(max(2 - turn / _WIDE, 0.0), 1.0)

@@ -131,8 +131,8 @@ class GP(ModelBased):
     maximised. Each outcome constraint has its own process too, and the improvement is multiplied by the probability that
     the constraints are kept.
 
-    If trials are stopped or paused, there is a process for each step at which they are compared (co-kriging): at the
-    lowest step it models the losses, at each other one the residuals from what the step below predicts.
+    If trials are stopped or paused, each step at which they are compared has its own process (co-kriging): at the lowest
+    step it models the losses, at each other step the residuals of a prediction from the step below.
 
     Args:
         acquisition: the acquisition function: "log_ei", "ei", "pi" or "ucb" is maximised; "thompson" minimises a sample

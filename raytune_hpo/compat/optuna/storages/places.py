@@ -135,8 +135,8 @@ class RDBStorage(BaseStorage):
     """Studies in a database, SQLite or PostgreSQL, in this package's own tables.
 
     Args:
-        heartbeat_interval, grace_period: without effect: when a study is opened whose process has ended, the trials that
-            it left running fail.
+        heartbeat_interval, grace_period: without effect: trials that an ended process left running fail when their study
+            is opened.
         failed_trial_callback, heartbeat_stale_trial_callback: called with these trials.
         engine_kwargs, skip_compatibility_check, skip_table_creation: for Optuna's own database; without effect.
     """
