@@ -1,4 +1,4 @@
-"""Population based training: members that fall behind copy the weights and settings of better ones, and vary them.
+"""Population based training: members that fall behind copy the weights and settings of better ones, and vary the settings.
 
 Jaderberg, Dalibard, Osindero, Czarnecki, Donahue, Razavi, Vinyals, Green, Dunning, Simonyan, Fernando, Kavukcuoglu:
 Population Based Training of Neural Networks. arXiv:1711.09846, 2017, section 3 and algorithm 1, with truncation
