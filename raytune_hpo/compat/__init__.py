@@ -1,1 +1,1 @@
-"""Compatibility: scripts that were written for other tuners, after one import line was changed."""
+"""Compatibility layers: scripts that were written for other tuners run with a changed import."""

@@ -1,1 +1,1 @@
-"""Algorithms on arrays: arrays in, arrays out; nothing here knows a trial."""
+"""Numerical algorithms: arrays in, arrays out, without trials or spaces."""

@@ -1,11 +1,11 @@
-"""Acquisition functions: how much a point is worth trying whose loss is believed to be normal.
+"""Acquisition functions: how much a point is worth trying, given a normal predictive distribution of its loss.
 
 m (n,)  means of the loss            b  the best loss so far; less is better
 s (n,)  its standard deviations, >= 0    u = (b - m) / s, the improvement at the mean, in standard deviations
 phi, Phi  density and distribution function of the standard normal; h(u) = phi(u) + u Phi(u)
 
-All values are (n,), and larger is better. A point without doubt (s = 0) improves by b - m, or not at all. ``VALUES`` has
-the functions by name, ``ACQUISITIONS`` the same with their derivatives, for s > 0.
+All values are (n,), and larger is better. A point without uncertainty (s = 0) improves by b - m, or not at all. ``VALUES``
+has the functions by name, ``ACQUISITIONS`` the same with their derivatives, for s > 0.
 
 Jones, Schonlau, Welch: Efficient Global Optimization of Expensive Black-Box Functions. J. Global Optimization 13, 1998.
 Ament, Daulton, Eriksson, Balandat, Bakshy: Unexpected Improvements to Expected Improvement. NeurIPS 2023.
@@ -44,9 +44,9 @@ def expected_improvement(mean: Array, sd: Array, best: float) -> Array:
 
 
 def log_expected_improvement(mean: Array, sd: Array, best: float) -> Array:
-    """The logarithm of the expected improvement, exact where the improvement itself is too small for a float.
+    """The logarithm of the expected improvement, exact even if the improvement itself is too small for a float.
 
-    -inf where there is no doubt and no gain. (Ament et al. 2023, eq. 8: log s + log h(u))
+    -inf if there is no uncertainty and no gain. (Ament et al. 2023, eq. 8: log s + log h(u))
     """
     gain, u = _improvement(mean, sd, best)
     with np.errstate(divide="ignore"):
@@ -63,7 +63,7 @@ def probability_of_improvement(mean: Array, sd: Array, best: float) -> Array:
 
 
 def log_probability_of_improvement(mean: Array, sd: Array, best: float) -> Array:
-    """log P(y < b), which tells points apart where the probability is too small for a float."""
+    """log P(y < b), which still distinguishes points if the probability is too small for a float."""
     from scipy.special import log_ndtr
 
     gain, u = _improvement(mean, sd, best)
@@ -71,7 +71,7 @@ def log_probability_of_improvement(mean: Array, sd: Array, best: float) -> Array
 
 
 def upper_confidence_bound(mean: Array, sd: Array, best: float = math.nan, *, kappa: float = 1.0) -> Array:
-    """-m + kappa s: the lower confidence bound of the loss, negated. It needs no best.
+    """-m + kappa s: the lower confidence bound of the loss, negated. ``best`` is not used.
 
     (Srinivas, Krause, Kakade, Seeger: Gaussian Process Optimization in the Bandit Setting. ICML 2010, eq. 6)
     """
@@ -96,7 +96,7 @@ def log_h(u: Array) -> Array:
 
 
 def _improvement(mean: Array, sd: Array, best: float) -> tuple[Array, Array]:
-    """The improvement at the mean, b - m, and u; u means nothing where s = 0."""
+    """The improvement at the mean, b - m, and u; u is meaningless where s = 0."""
     gain = best - mean
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return gain, np.clip(gain / sd, -_LONGEST, _LONGEST)
@@ -149,7 +149,7 @@ def ucb(mean: Array, sd: Array, best: float) -> ValueAndSlopes:
 
 
 def exponential(log: Differentiable) -> Differentiable:
-    """The acquisition function whose logarithm is given."""
+    """The acquisition function, with derivatives, given its logarithm."""
 
     def of_log(mean: Array, sd: Array, best: float) -> ValueAndSlopes:
         value, by_mean, by_sd = log(mean, sd, best)
@@ -165,7 +165,7 @@ ACQUISITIONS: Mapping[str, Differentiable] = {
     "pi": exponential(log_pi),
     "ucb": ucb,
 }
-# The same without derivatives, which is most of the work where a long list is looked through.
+# The same without derivatives, which are most of the work when a long list is evaluated.
 VALUES: Mapping[str, Callable[[Array, Array, float], Array]] = {
     "log_ei": log_expected_improvement,
     "ei": expected_improvement,
@@ -175,7 +175,7 @@ VALUES: Mapping[str, Callable[[Array, Array, float], Array]] = {
 
 
 class Acquisition(Protocol):
-    """What is maximised, by features."""
+    """An acquisition function of features."""
 
     def values(self, Z: Array) -> Array:
         """Values (n,) at features (n, q)."""
@@ -187,13 +187,13 @@ class Acquisition(Protocol):
 
 
 def values_at(acquisition: Acquisition, embedding: Embedding, X: Array) -> Array:
-    """Values (n,) at rows X (n, d), some of them at a time, so that what is computed on the way needs no new memory."""
+    """Values (n,) at rows X (n, d), computed in blocks, so that intermediate results need little memory."""
     parts = [X[at : at + _AT_ONCE] for at in range(0, max(len(X), 1), _AT_ONCE)]
     return np.concatenate([acquisition.values(embedding(part)) for part in parts])
 
 
 class Predictor(Protocol):
-    """A posterior of the loss, as acquisition functions need it. Shapes as in ``Posterior``."""
+    """The interface of posteriors of the loss for acquisition functions. Shapes as in ``Posterior``."""
 
     @property
     def means(self) -> Array:
@@ -209,11 +209,11 @@ class Predictor(Protocol):
         ...
 
     def draw(self, Z: Array, rng: np.random.Generator) -> Array:
-        """One sample (m,), jointly."""
+        """One joint sample (m,)."""
         ...
 
     def fantasised(self, Z: Array) -> Predictor:
-        """The same, as if pending rows (p, q) had turned out as expected."""
+        """The posterior as if pending rows (p, q) had ended with their expected losses."""
         ...
 
 
@@ -223,7 +223,7 @@ class MeanAcquisition:
 
     Attributes:
         posteriors: of equal weight.
-        bests: (one for each) the best loss according to it.
+        bests: the best loss by each posterior.
         name: of the acquisition function.
     """
 
@@ -236,7 +236,7 @@ class MeanAcquisition:
         return self.values_of([posterior.predict(Z) for posterior in self.posteriors])
 
     def values_of(self, predictions: Sequence[tuple[Array, Array]]) -> Array:
-        """Values (n,) given what each posterior predicts: means and standard deviations (n,)."""
+        """Values (n,) given the predictions of each posterior: means and standard deviations (n,)."""
         value = VALUES[self.name]
         return _mean(self.name, np.stack([value(*p, best) for p, best in zip(predictions, self.bests, strict=True)]))
 
@@ -254,16 +254,16 @@ class MeanAcquisition:
 
 @dataclass(frozen=True)
 class FantasyAcquisition:
-    """The mean of an acquisition function over the ways in which running trials may end.
+    """The mean of an acquisition function over fantasies of the running trials.
 
-    The best loss is one that has been observed: what is gained beyond a loss that was only drawn is no gain.
+    The best loss is that of trials that have ended: fantasies do not lower it.
 
     Attributes:
         fantasies: of the loss.
-        best: the best loss, by the means where trials have ended.
+        best: the best posterior mean among the trials that have ended.
         name: of the acquisition function.
-        noise: the variance of what is observed that trials are worth less for where it is most of what is in doubt, see
-            ``log_augmentation``; 0: none.
+        noise: the variance of the noise; values are lower where it is most of the uncertainty, see
+            ``log_augmentation``. 0 for no such reduction.
     """
 
     fantasies: Fantasies
@@ -288,7 +288,7 @@ class FantasyAcquisition:
 
 
 def averaged(name: str, means: Array, sd: Array, best: float, noise: float) -> Array:
-    """The mean (n,) of an acquisition function over S predictions that differ in their means (S, n) alone.
+    """The mean (n,) of an acquisition function over S predictions that differ only in their means (S, n).
 
     Args:
         noise: see ``FantasyAcquisition``.
@@ -300,7 +300,7 @@ def averaged(name: str, means: Array, sd: Array, best: float, noise: float) -> A
 def log_augmentation(sd: Array, noise: float) -> tuple[Array, Array]:
     """The logarithm (n,) of 1 - t / sqrt(s^2 + t^2), with t^2 the variance of the noise, and its derivative by s.
 
-    The less is in doubt beside the noise, the less another observation says. (Huang et al. 2006, eq. 12)
+    The smaller s is relative to the noise, the less another observation tells. (Huang et al. 2006, eq. 12)
     """
     t = math.sqrt(noise)
     r = np.hypot(sd, t)
@@ -308,7 +308,7 @@ def log_augmentation(sd: Array, noise: float) -> tuple[Array, Array]:
 
 
 def _mean(name: str, V: Array) -> Array:
-    """Of values (s, n), (n,); of logarithms, the logarithm of the mean of what they are logarithms of."""
+    """The mean (n,) of values (s, n); for logarithms, the logarithm of the mean of the exponentials."""
     if not name.startswith("log"):
         return np.asarray(V.mean(axis=0))
     top = V.max(axis=0)
@@ -316,5 +316,5 @@ def _mean(name: str, V: Array) -> Array:
 
 
 def _shares(name: str, V: Array) -> Array:
-    """How much of the gradient of the mean each of the values (s, n) has, (s, n)."""
+    """The weights (s, n) of the gradients of values (s, n) in the gradient of their mean."""
     return np.exp(V - _mean(name, V)) / len(V) if name.startswith("log") else np.full(V.shape, 1 / len(V))

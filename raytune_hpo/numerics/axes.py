@@ -2,8 +2,8 @@
 
 X  (n, d)  coordinates in [0, 1]; NaN where a column is not active
 
-A real axis is a continuum, or so many values that it may count as one. A grid has few values in order, a nominal axis
-has values in no order; both are cut into cells, and coordinates of theirs stand at the cells' centres.
+A real axis is a continuum, or has so many values that it may count as one. A grid has few ordered values, a nominal axis
+has unordered ones; both are cut into cells, and their coordinates are the cells' centres.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 
-_NARROWEST = 1e-300  # of cells: its logarithm is a number
+_NARROWEST = 1e-300  # width of cells, so that its logarithm is finite
 
 
 class Kind(Enum):
@@ -31,7 +31,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Axis:
-    """One column.
+    """The axis of one column.
 
     Attributes:
         kind: how its values are related.
@@ -43,12 +43,12 @@ class Axis:
 
     @property
     def size(self) -> int:
-        """How many values there are; 0 for a continuum."""
+        """The number of values; 0 for a continuum."""
         return 0 if self.centres is None else len(self.centres)
 
     @cached_property
     def edges(self) -> Array:
-        """Where the cells begin and end (k + 1,), from 0 to 1: every centre lies midway. Not for real axes."""
+        """The edges (k + 1,) of the cells, from 0 to 1: every centre lies midway between two. Not for real axes."""
         assert self.centres is not None
         signs = np.where(np.arange(self.size) % 2, -1.0, 1.0)
         ends = 2 * signs * np.cumsum(signs * self.centres)  # end = 2 centre - beginning
@@ -56,13 +56,13 @@ class Axis:
 
     @cached_property
     def widths(self) -> Array:
-        """Of the cells (k,): how likely the prior is to draw their values. Not for real axes."""
+        """The widths (k,) of the cells: the prior probabilities of their values. Not for real axes."""
         widths: Array = np.diff(self.edges)
         return widths
 
     @cached_property
     def log_widths(self) -> Array:
-        """Of the cells (k,); cells far out may be as narrow as nothing, and count as a little more. Not for real axes."""
+        """The logarithms (k,) of the widths; a width of 0, far out, counts as 1e-300. Not for real axes."""
         logs: Array = np.log(np.maximum(self.widths, _NARROWEST))
         return logs
 
@@ -72,33 +72,33 @@ class Axis:
 
     @cached_property
     def _middles(self) -> Array:
-        """Between one centre and the next (k - 1,)."""
+        """The midpoints (k - 1,) between neighbouring centres."""
         assert self.centres is not None
         middles: Array = (self.centres[1:] + self.centres[:-1]) / 2
         return middles
 
 
 class Axes(tuple[Axis, ...]):
-    """The axes of all columns, with what is asked of them again and again."""
+    """The axes of all columns, with cached properties of them."""
 
     @classmethod
     def of(cls, axes: Iterable[Axis]) -> Axes:
-        """These axes; the same object, with all that it knows already, where it is of this class."""
+        """These axes as ``Axes``; the same object, with its cache, if it is one already."""
         return axes if isinstance(axes, Axes) else cls(axes)
 
     @cached_property
     def real(self) -> Array:
-        """The numbers of the real ones."""
+        """The numbers of the real axes."""
         return of_kind(self, Kind.REAL)
 
     @cached_property
     def celled(self) -> Array:
-        """The numbers of those that have cells."""
+        """The numbers of the axes that have cells."""
         return of_kind(self, Kind.GRID, Kind.NOMINAL)
 
     @cached_property
     def is_nominal(self) -> Array:
-        """Which are nominal, (d,) of bool."""
+        """Which axes are nominal, (d,) of bool."""
         return np.array([axis.kind is Kind.NOMINAL for axis in self], dtype=bool)
 
     @cached_property
@@ -116,7 +116,7 @@ class Alike(NamedTuple):
     """Columns whose axes have the same kind and the same cells, so that they can be computed together.
 
     Attributes:
-        axis: what each of them means.
+        axis: the axis that they share.
         columns: (g,) their numbers, rising.
     """
 
@@ -125,7 +125,7 @@ class Alike(NamedTuple):
 
 
 def alike(axes: Sequence[Axis], *kinds: Kind) -> tuple[Alike, ...]:
-    """The columns of these kinds, which are not real, in groups: of many columns there are few groups."""
+    """The columns of these kinds, other than real, in groups: even many columns have few groups."""
     groups: dict[tuple[Kind, bytes], list[int]] = {}
     for j in of_kind(axes, *kinds).tolist():
         centres = axes[j].centres
@@ -141,9 +141,9 @@ def row_keys(X: Array) -> list[bytes]:
 
 
 class KnownRows:
-    """Rows (n, d) of coordinates, for the question which of many others are among them; NaN equals NaN.
+    """A set of rows (n, d) of coordinates, for membership tests of many others; NaN equals NaN.
 
-    They are compared in full only where a sum of theirs is the same: keys of thousands of wide rows take long.
+    Rows are compared in full only if their sums are equal, since keys of thousands of wide rows take long.
     """
 
     def __init__(self, rows: Array) -> None:
@@ -158,7 +158,7 @@ class KnownRows:
 
     @staticmethod
     def _summed(X: Array) -> Array:
-        """A sum of each row, the same to the last bit for equal ones: row by row, whatever rows stand beside it."""
+        """The sum of each row, the same to the last bit for equal rows, whatever the other rows are."""
         weights = np.sqrt(np.arange(2.0, X.shape[1] + 2))
         return np.asarray((np.ascontiguousarray(np.nan_to_num(X, nan=-1.0)) * weights).sum(axis=1))
 

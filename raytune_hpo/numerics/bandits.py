@@ -1,4 +1,4 @@
-"""Multi-armed bandits: how to share turns among arms by the rewards of each.
+"""Multi-armed bandits: choose among arms by their rewards.
 
 k  arms      t  trials that were told, each of one arm
 r  (t,)      rewards, larger is better           a (t,)  the arm of each trial
@@ -29,9 +29,9 @@ def softmax(g: Array, eta: float) -> Array:
 
 
 def greedy(means: Array, epsilon: float) -> Array:
-    """The best mean with probability 1 - epsilon, any arm with epsilon; arms that have none (NaN) count as best.
+    """p of epsilon-greedy: the best mean with probability 1 - epsilon, any arm with epsilon.
 
-    Equals share.
+    Arms without a mean (NaN) count as best. Arms with equal means share the probability.
     """
     means = np.where(np.isnan(means), np.inf, means)
     best = means == means.max()
@@ -39,30 +39,30 @@ def greedy(means: Array, epsilon: float) -> Array:
 
 
 def falling_epsilon(t: int, k: int) -> float:
-    """max(0.1, 1 - 0.1 floor(t / 5k)): all of it at first, a tenth less whenever every arm has had five more turns."""
+    """max(0.1, 1 - 0.1 floor(t / 5k)): 1 at first, and 0.1 less for every 5 k turns."""
     return max(_LEAST_EPSILON, 1 - 0.1 * (t // (5 * k)))
 
 
 def epsilon_of_hours(hours: float) -> float:
-    """max(0.1, 1 / sqrt(h + 1)): by the hours that were spent in trials."""
+    """max(0.1, 1 / sqrt(h + 1)), with h the hours spent in trials."""
     return max(_LEAST_EPSILON, 1 / math.sqrt(hours + 1))
 
 
 def sums(r: Array, a: Array, k: int) -> Array:
-    """g (k,)."""
+    """g (k,): the sum of each arm's rewards."""
     return np.bincount(a, weights=r, minlength=k)
 
 
 def means(r: Array, a: Array, k: int) -> Array:
-    """The mean reward of each arm (k,); NaN of one without any."""
+    """The mean reward of each arm (k,); NaN for an arm without rewards."""
     counts = np.bincount(a, minlength=k)
     return np.where(counts > 0, sums(r, a, k) / np.maximum(counts, 1), np.nan)
 
 
 def survivors(r: Array, a: Array, k: int) -> Array:
-    """The arms (s,) that sequential knock-out has left: rounds of 10 trials an arm, after each the worst one goes.
+    """The arms (s,) that sequential knock-out has left: after each round of 10 trials an arm, the worst is eliminated.
 
-    The worst has the lowest mean reward in the round. Two arms stay at least.
+    The worst has the lowest mean reward in the round. At least two arms stay.
     """
     alive, start = np.arange(k), 0
     while len(alive) > 2 and start + 10 * len(alive) <= len(r):
@@ -76,13 +76,13 @@ def survivors(r: Array, a: Array, k: int) -> Array:
 def goodness(y: Array, told: Array) -> Array:
     """Losses y (n,) as rewards in [0, 1], given the losses (m,) that were told, m >= 1.
 
-    Where the told ones are error rates, accuracies: 1 - y, what is only expected being moved to the nearest possible rate.
-    Of losses in other units the share of the told ones that are worse, half of the equal ones counting as such. A loss
-    that is NaN, of a trial that would fail, brings nothing.
+    If the told ones are error rates, rewards are accuracies, 1 - y, with predictions outside the range of rates clipped.
+    For losses in other units a reward is the share of the told ones that are worse, with half of the equal ones. A loss
+    that is NaN, of a trial that would fail, has the reward 0.
     """
     scale = error_rate(told)
     if ((scale >= 0) & (scale <= 1)).all():
-        shift = float((scale - told)[0])  # of an accuracy that is maximised
+        shift = float((scale - told)[0])  # 1 for an accuracy that is maximised
         return np.nan_to_num(1 - np.clip(y + shift, 0.0, 1.0))
     ordered = np.sort(told)
     better, upto = np.searchsorted(ordered, y, side="left"), np.searchsorted(ordered, y, side="right")
@@ -90,5 +90,5 @@ def goodness(y: Array, told: Array) -> Array:
 
 
 def log_goodness(r: Array) -> Array:
-    """|log10(1 - r)|, which tells good ones apart."""
+    """|log10(1 - r)|, which separates good rewards."""
     return np.asarray(np.abs(np.log10(np.clip(1 - r, _LEAST_ERROR, 1 - _LEAST_ERROR))))

@@ -1,10 +1,10 @@
-"""Beliefs: where in the unit cube good points are thought to lie, as a density for each of some columns.
+"""Beliefs: priors over where good points lie in the unit cube, as densities of single columns.
 
 x  (n,)    coordinates in [0, 1] of one column
-X  (n, d)  points; NaN where a column is not active, which says nothing
+X  (n, d)  points; NaN where a column is not active, which counts as neutral
 
-A density is a table: its logarithm at the middles of many narrow bins, linear in between. It is never below what even draws
-have left of it, so a belief makes nothing impossible.
+A density is a table: its logarithm at the middles of many narrow bins, linear in between. It is mixed with a uniform
+density, so a belief makes nothing impossible.
 
 Hvarfner, Stoll, Souza, Lindauer, Hutter, Nardi: piBO: Augmenting Acquisition Functions with User Beliefs for Bayesian
 Optimization. ICLR 2022.
@@ -22,27 +22,27 @@ import numpy as np
 from raytune_hpo.arrays import Array
 
 _NUM_BINS = 4096
-_MOST = 10.0  # of the logarithm of all columns' densities together: many mild beliefs must not become a certainty
+_MOST = 10.0  # bound of the sum of all columns' log densities: many mild beliefs must not become a certainty
 MIDDLES = (np.arange(_NUM_BINS) + 0.5) / _NUM_BINS
 
 
 @dataclass(frozen=True, eq=False)
 class Belief:
-    """What is believed of one column.
+    """The belief about one column.
 
     Attributes:
-        masses: (4096,) of equal bins, with sum 1.
+        masses: (4096,) the probabilities of equal bins, with sum 1.
     """
 
     masses: Array
 
     @staticmethod
     def of(log_density: Array, share: float) -> Belief:
-        """A belief with this density, and even draws for the rest.
+        """A belief with this density, mixed with a uniform one.
 
         Args:
             log_density: (4096,) at ``MIDDLES``, up to a constant.
-            share: of the belief, the rest being even, in [0, 1].
+            share: the weight of this density in the mixture, in [0, 1].
         """
         density = np.exp(log_density - log_density.max())
         return Belief(share * density / density.sum() + (1 - share) / _NUM_BINS)
@@ -52,7 +52,7 @@ class Belief:
         return np.interp(u, self._cumulated, np.linspace(0.0, 1.0, _NUM_BINS + 1))
 
     def log_density(self, x: Array) -> tuple[Array, Array]:
-        """The logarithm (n,), and its derivative (n,); both 0 where x is NaN."""
+        """The log density (n,), and its derivative (n,); both 0 where x is NaN."""
         at = np.clip(np.nan_to_num(x, nan=0.5) * _NUM_BINS - 0.5, 0.0, _NUM_BINS - 1.0)
         left = np.minimum(at.astype(np.intp), _NUM_BINS - 2)
         step = self._logs[left + 1] - self._logs[left]
@@ -71,12 +71,12 @@ class Belief:
 
 @dataclass(frozen=True, eq=False)
 class Beliefs:
-    """What is believed of the columns of a space, each for itself.
+    """The beliefs about the columns of a space, independent of each other.
 
     Attributes:
         by_column: by the number of the column.
-        of_options: the same of columns whose coordinates are spread as is believed: even draws need no change there.
-        weight: how much is thought of all this; 1 is the usual, 0 nothing.
+        of_options: the same for columns whose coordinates already follow the belief: even draws need no change there.
+        weight: the weight of all beliefs; 1 is the usual, 0 none.
     """
 
     by_column: Mapping[int, Belief]
@@ -87,7 +87,7 @@ class Beliefs:
         return bool(self.by_column or self.of_options)
 
     def drawn(self, U: Array) -> Array:
-        """Even points U (n, d) as points drawn from the beliefs; the same array where there are none."""
+        """Even points U (n, d) as points drawn from the beliefs; the same array if there are none."""
         if not self.by_column:
             return U
         X = np.array(U)
@@ -96,13 +96,11 @@ class Beliefs:
         return X
 
     def log_density(self, X: Array) -> Array:
-        """The logarithm (n,) of the density of what is drawn, relative to even draws."""
+        """The logarithm (n,) of the density of draws from the beliefs, relative to even draws."""
         return sum((belief.log_density(X[:, j])[0] for j, belief in self.by_column.items()), np.zeros(len(X)))
 
     def log_preference(self, X: Array) -> tuple[Array, Array]:
-        """By how much values are preferred (n,), as the logarithm of a density, never beyond -10 and 10, and its gradients
-        (n, d).
-        """
+        """The log density (n,) of the believed preferences, clipped to [-10, 10], and its gradients (n, d)."""
         total, gradient = np.zeros(len(X)), np.zeros(X.shape)
         for j, belief in (*self.by_column.items(), *self.of_options.items()):
             log, gradient[:, j] = belief.log_density(X[:, j])
@@ -111,11 +109,11 @@ class Beliefs:
         return np.clip(total, -_MOST, _MOST), np.where(within[:, None], gradient, 0.0)
 
     def credibility(self, X: Array, losses: Array) -> float:
-        """How far losses (n,) at points X (n, d) let one go on believing, from 1 to 0, where the better points are those
-        that were not preferred.
+        """How credible the beliefs are after losses (n,) at points X (n, d): from 1 to 0 if preferred points are the worse.
 
-        Were losses and preferences independent, the rank correlation of n of them would be nearly normal with variance
-        1 / (n - 1). This is twice the chance that it is then below the one that is seen, and at most 1.
+        If losses and preferences were independent, the rank correlation of n of them would be nearly normal with variance
+        1 / (n - 1). The result is twice the probability that it is then more contrary to the beliefs than the observed
+        one, and at most 1.
         """
         from scipy.special import ndtr
         from scipy.stats import spearmanr
@@ -129,12 +127,12 @@ class Beliefs:
 
 @dataclass(frozen=True)
 class Leaning:
-    """An acquisition function leans towards what is believed, ever less: a(x) pi(x)^exponent. (Hvarfner et al. 2022, eq. 6)
+    """The weighting of an acquisition function by beliefs: a(x) pi(x)^exponent. (Hvarfner et al. 2022, eq. 6)
 
     Attributes:
         beliefs: pi.
         exponent: falls with the number of trials.
-        is_log: whether the function is a logarithm, or in units of a loss: then what is believed is added to it.
+        is_log: whether the function is a logarithm, or in units of a loss: then exponent log pi(x) is added to it.
     """
 
     beliefs: Beliefs
@@ -149,7 +147,7 @@ class Leaning:
         return value + lean if self.is_log else value * np.exp(lean)
 
     def sloped(self, value: Array, gradient: Array, X: Array) -> tuple[Array, Array]:
-        """Values (n,) and gradients (n, d)."""
+        """Weighted values (n,) and gradients (n, d), given those of the function itself."""
         if not self.beliefs:
             return value, gradient
         lean, slope = self.beliefs.log_preference(X)

@@ -1,9 +1,9 @@
-"""The part of the space of losses that a front leaves open, as boxes that do not overlap.
+"""Box decomposition of the part of the objective space that a front does not dominate.
 
 Y  (n, m)  losses of a front, minimised
-r  (m,)    the reference point, from which on nothing counts
+r  (m,)    the reference point, beyond which nothing counts
 U  (k, m)  local upper bounds: the corners of the largest boxes without a dominated point, which do overlap
-Z  (k, m, m)  Z[i, j] is the point by which bound i is held in goal j
+Z  (k, m, m)  Z[i, j] is the point that defines bound i in goal j
 
 Lacour, Klamroth, Fonseca: A Box Decomposition Algorithm to Compute the Hypervolume Indicator. Computers & Operations
 Research 79, 2017 (arXiv 1510.01963), algorithm 2.
@@ -32,10 +32,12 @@ class Boxes(NamedTuple):
 
 
 def open_boxes(Y: Array, reference: Array) -> Boxes:
-    """What no row of Y dominates, below the reference: n + 1 boxes for two goals, about 3 n for three, O(n^(m // 2)) for m.
+    """The region below the reference that no row of Y dominates, as disjoint boxes.
+
+    There are n + 1 boxes for two goals, about 3 n for three, and O(n^(m // 2)) for m.
 
     Args:
-        Y: (n, m); rows that are dominated, that are there twice, or that the reference dominates, change nothing.
+        Y: (n, m); rows that are dominated, duplicated, or dominated by the reference change nothing.
     """
     r = np.asarray(reference, dtype=np.float64)
     front = distinct_front(Y, r)
@@ -43,14 +45,14 @@ def open_boxes(Y: Array, reference: Array) -> Boxes:
 
 
 def _strips(front: Array, r: Array) -> Boxes:
-    """One between each front point and the next, in the order of the first goal, open downwards in the second."""
+    """The strips between neighbouring front points, in the order of the first goal, open downwards in the second."""
     edges = np.concatenate([[-np.inf], front[:, 0], [r[0]]])
     heights = np.append(r[1], front[:, 1])
     return Boxes(np.column_stack([edges[:-1], np.full(len(heights), -np.inf)]), np.column_stack([edges[1:], heights]))
 
 
 def _bounds(points: Array, r: Array) -> tuple[Array, Array]:
-    """The local upper bounds U of some points, and what holds them, Z. (Lacour et al. 2017, algorithm 2)"""
+    """The local upper bounds U of some points, and the points Z that define them. (Lacour et al. 2017, algorithm 2)"""
     m = len(r)
     U, Z = r[None, :].copy(), np.full((1, m, m), -np.inf)
     Z[0, range(m), range(m)] = r
@@ -72,8 +74,8 @@ def _bounds(points: Array, r: Array) -> tuple[Array, Array]:
 def _disjoint(U: Array) -> Boxes:
     """The union of the boxes below local upper bounds, without overlaps.
 
-    Turned over, each bound is a point and the union is what these dominate, without a reference; which the bounds of that
-    front cut into boxes. (Lacour et al. 2017, eqs. 1 and 2)
+    With all signs flipped, each bound is a point, and the union is the region that these points dominate, without a
+    reference. The bounds of that front cut it into boxes. (Lacour et al. 2017, eqs. 1 and 2)
     """
     m = U.shape[1]
     points = -U

@@ -1,12 +1,12 @@
-"""Predictions of Gaussian processes for fixed rows, updated while observations come one by one.
+"""Predictions of Gaussian processes for fixed rows, updated as observations arrive one by one.
 
 A  (m, q)  the rows, in units of the length scales of one theta
 V  (n, m)  L^-1 K, with K (n, m) the covariances of n observations with the rows
 e  (m,)    the variance that the observations explain, the sum of squares of each column of V
 
-Forward substitution goes from the first observation to the last, so what was computed for the observations that two
-posteriors begin with serves both: the next observation costs one column of the kernel and one row of V, O(n m), where a
-prediction from nothing costs O(n^2 m). (Rasmussen, Williams: Gaussian Processes for Machine Learning, alg. 2.1)
+Forward substitution goes from the first observation to the last, so two posteriors that begin with the same observations
+share the results for these: the next observation costs one column of the kernel and one row of V, O(n m), while a
+prediction from scratch costs O(n^2 m). (Rasmussen, Williams: Gaussian Processes for Machine Learning, alg. 2.1)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from raytune_hpo.numerics.kernels import matern52, squared_distances
 
 _AT_ONCE = 2**15  # covariances that are computed at the same time: they stay in a processor's cache
 _MOST_KEPT = 2**26  # numbers in all V together, half a GiB
-_SPARE = 32  # observations that there is room for before V is moved
+_SPARE = 32  # observations for which V has room before it is copied
 
 
 class CachedPredictions:
@@ -32,9 +32,9 @@ class CachedPredictions:
         self._kept: dict[bytes, _Substituted] = {}
 
     def predict(self, posteriors: Sequence[Posterior], Z: Array) -> list[tuple[Array, Array]]:
-        """What each posterior predicts of the rows: means and standard deviations (m,), as ``Posterior.predict`` does.
+        """The prediction of each posterior for the rows: means and standard deviations (m,), as ``Posterior.predict``.
 
-        What is kept from one call to the next are the V of these posteriors, unless they are too large.
+        Unless they are too large, the V of these posteriors are kept for the next call.
 
         Args:
             Z: (m, q) the features of the rows.
@@ -49,7 +49,7 @@ class CachedPredictions:
 
 
 class _Substituted:
-    """V and e of one theta, for the observations of the posterior that was asked for last."""
+    """V and e of one theta, for the observations of the newest posterior."""
 
     def __init__(self, Z: Array, posterior: Posterior) -> None:
         self._A = Z * posterior.scale
@@ -66,20 +66,20 @@ class _Substituted:
         return mean, standard_deviation(self._s2, self._explained)
 
     def _num_known(self, posterior: Posterior) -> int:
-        """How many observations this posterior and the last one begin with together, factored alike."""
+        """How many first observations this posterior and the last one share, with equal Cholesky factors."""
         n = min(len(self._B), len(posterior.B))
         same = (self._B[:n] == posterior.B[:n]).all(axis=1)
-        same &= np.isclose(self._diagonal[:n], np.diagonal(posterior.L)[:n], rtol=1e-9)  # but for rounding
+        same &= np.isclose(self._diagonal[:n], np.diagonal(posterior.L)[:n], rtol=1e-9)  # up to rounding
         return n if same.all() else int(same.argmin())
 
     def _keep(self, n: int) -> None:
-        """Forget all but the first n observations."""
+        """Drop all but the first n observations."""
         if n < len(self._B):
             self._B = self._B[:n]
             self._explained = np.einsum("ij,ij->j", self._V[:n], self._V[:n])
 
     def _extend(self, posterior: Posterior) -> None:
-        """Bring in the observations that are new."""
+        """Add the new observations."""
         n, L, V = len(self._B), posterior.L, self._roomy(len(posterior.y))
         new = slice(n, len(posterior.y))
         step = max(1, _AT_ONCE // max(1, len(posterior.y) - n))

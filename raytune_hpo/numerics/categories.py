@@ -1,4 +1,4 @@
-"""Independent distributions over values in no order, learned by the natural gradient.
+"""Independent categorical distributions, learned by the natural gradient.
 
 Hamano, Saito, Nomura, Uchida, Shirakawa: CatCMA: Stochastic Optimization for Mixed-Category Problems (GECCO 2024,
 arXiv:2405.09962), sections 2.3 and 3.2: the update and the margin are theirs, the learning rate is constant.
@@ -18,19 +18,19 @@ _ALL_AT_THEIR_BEST = 0.73  # the least probability that all axes draw their most
 
 
 def least(c: int, num_axes: int) -> float:
-    """The margin of an axis of c values: eq. 19."""
+    """The margin of an axis with c values: eq. 19."""
     return float(1 - _ALL_AT_THEIR_BEST ** (1 / num_axes)) / max(c - 1, 1)
 
 
 def updated_shares(q: Array, levels: Array, w: Array, rate: float, margin: float) -> Array:
-    """The probabilities after a generation: q + rate sum_i w_i (onehot(level_i) - q), and the margin kept."""
+    """The probabilities after a generation: q + rate sum_i w_i (onehot(level_i) - q), with the margin kept."""
     known = levels >= 0
     mass = np.bincount(levels[known], weights=w[known], minlength=len(q))
     return kept(q + rate * (mass - w[known].sum() * q), min(margin, 1 / len(q)))
 
 
 def kept(q: Array, margin: float) -> Array:
-    """The probabilities with none below the margin, the others lowered in proportion to what they have above it."""
+    """The probabilities with none below the margin; the others are lowered in proportion to their excess over it."""
     raised = np.maximum(q, margin)
     spare = raised - margin
     if spare.sum() <= 0:

@@ -1,13 +1,14 @@
-"""Covariance matrix adaptation.
+"""Covariance matrix adaptation (CMA-ES).
 
-Hansen: The CMA Evolution Strategy: A Tutorial (arXiv:1604.00772, 2016); equations are his. What was not drawn from the
-newest distribution comes in as in Hansen: Injecting External Solutions Into CMA-ES (arXiv:1110.4181, 2011).
+Hansen: The CMA Evolution Strategy: A Tutorial (arXiv:1604.00772, 2016); equation numbers are his. Points that were not
+drawn from the newest distribution are injected as in Hansen: Injecting External Solutions Into CMA-ES (arXiv:1110.4181,
+2011).
 
 X        (k, n)  points
 losses   (k,)    minimised; infinite where a point failed
-m        (n,)    mean of the distribution that is searched with
+m        (n,)    mean of the search distribution
 sigma            step size
-a        (n,)    what margins stretch the axes by (``numerics/margin.py``); ones otherwise
+a        (n,)    factors by which margins stretch the axes (``numerics/margin.py``); ones otherwise
 C        (n, n)  covariance; B its eigenvectors in columns, D (n,) the roots of its eigenvalues
 Y        (k, n)  steps: X = m + sigma a Y, with Y of covariance C
 w        (k,)    weights by rank, the best first; the negative ones make C smaller
@@ -24,7 +25,7 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 
-_MOST_UNEVEN = 1e14  # condition of C beyond which it is numerically worthless
+_MOST_UNEVEN = 1e14  # condition number of C above which it is numerically useless
 _LARGEST_STEP = 1.0  # of log sigma in one generation, Hansen 2011, delta_sigma^max
 
 
@@ -43,7 +44,7 @@ class Constants(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """A distribution to search with, and the paths by which it came there."""
+    """The search distribution and its evolution paths."""
 
     m: Array
     sigma: float
@@ -63,12 +64,12 @@ class Gaussian:
 
 
 def default_size(n: int) -> int:
-    """How many points a generation has: eq. 48."""
+    """The default number of points in a generation: eq. 48."""
     return 4 + int(3 * np.log(max(n, 1)))
 
 
 def begin(mean: Array, sigma: float) -> Gaussian:
-    """The same deviation sigma along all axes, around a mean (n,)."""
+    """The initial distribution: standard deviation sigma along all axes, around a mean (n,)."""
     n = len(mean)
     one, zero = np.ones(n), np.zeros(n)
     return Gaussian(np.array(mean), sigma, one, np.eye(n), np.eye(n), one, zero, zero)
@@ -85,7 +86,7 @@ def update(g: Gaussian, X: Array, losses: Array, foreign: Array) -> Gaussian:
 
     Args:
         X: (k, n), k >= 2, as they were drawn or as they were repaired.
-        foreign: (k,) of bool: not drawn from ``g``. Their steps are shortened where they are improbably long.
+        foreign: (k,) of bool: which points were not drawn from ``g``. Their steps are shortened if improbably long.
     """
     n = len(g.m)
     s = constants(n, len(X))
@@ -111,8 +112,8 @@ def update(g: Gaussian, X: Array, losses: Array, foreign: Array) -> Gaussian:
 
 
 def is_degenerate(g: Gaussian, tolerance: float) -> bool:
-    """Whether there is nothing more to find around here: all deviations below the tolerance, were it not for margins, or
-    C numerically flat."""
+    """Whether the search has converged: all deviations, without margins, are below the tolerance, or C is numerically
+    singular."""
     if len(g.m) == 0:
         return False
     return bool(g.sigma * g.D.max() < tolerance or g.D.max() ** 2 > _MOST_UNEVEN * g.D.min() ** 2)
@@ -129,7 +130,7 @@ def by_rank(w: Array, losses: Array) -> Array:
 
 @lru_cache(maxsize=256)
 def constants(n: int, k: int) -> Constants:
-    """See Constants."""
+    """The strategy parameters, see ``Constants``."""
     n = max(n, 1)
     raw = np.log((k + 1) / 2) - np.log(np.arange(1, k + 1))  # eq. 49
     good, bad = raw[raw > 0], raw[raw <= 0]
@@ -155,7 +156,7 @@ def constants(n: int, k: int) -> Constants:
 
 
 def _length(g: Gaussian, Y: Array) -> Array:
-    """How long steps are in terms of C."""
+    """The Mahalanobis lengths of steps, by C."""
     length: Array = np.linalg.norm(Y @ g.B / g.D, axis=-1)
     return length
 
@@ -166,7 +167,7 @@ def _clip(longest: float, length: Array | float) -> Any:
 
 
 def _shortened(g: Gaussian, Y: Array, foreign: Array) -> Array:
-    """The steps, foreign ones no longer than likely: Hansen 2011, eq. 4."""
+    """The steps, with improbably long foreign ones shortened: Hansen 2011, eq. 4."""
     n = len(g.m)
     factor = _clip(np.sqrt(n) + 2 * n / (n + 2), _length(g, Y))
     shortened: Array = Y * np.where(foreign, factor, 1.0)[:, None]
@@ -174,7 +175,7 @@ def _shortened(g: Gaussian, Y: Array, foreign: Array) -> Array:
 
 
 def _decomposed(g: Gaussian, C: Array, sigma: float) -> Gaussian:
-    """With another covariance and step size."""
+    """The distribution with another covariance and step size."""
     C = (C + C.T) / 2
     values, B = np.linalg.eigh(C)
     if len(values) and values[0] <= 0:  # rounding: lift what is not positive

@@ -1,9 +1,9 @@
-"""Gaussian processes of losses at several fidelities, each a multiple of the one below and a correction.
+"""Co-kriging: Gaussian processes of losses at several fidelities, each a multiple of the one below plus a correction.
 
-f_1(x) is a Gaussian process, and f_l(x) = offset + slope f_{l-1}(x) + scale g_l(x), with g_l a Gaussian process of its own.
-What was seen at a low fidelity counts as far as the next one follows it; where the two differ, and how much, is learned
-from the trials that came to both. Each process is conditioned on what is left over, one after the other: its cost is that
-of its own observations.
+f_1(x) is a Gaussian process, and f_l(x) = offset + slope f_{l-1}(x) + scale g_l(x), with g_l another Gaussian process.
+Observations at a low fidelity count as far as the next one follows it; where the two differ, and by how much, is learned
+from the trials that reached both. Each process is conditioned on the residuals of the one before, so its cost is that of
+its own observations.
 
 Kennedy, O'Hagan: Predicting the Output from a Complex Computer Code When Fast Approximations Are Available. Biometrika
 87, 2000, section 2.1.
@@ -25,11 +25,11 @@ from raytune_hpo.numerics.gaussian import Posterior
 
 @dataclass(frozen=True)
 class Correction:
-    """From one fidelity to the next.
+    """The step from one fidelity to the next.
 
     Attributes:
-        link: what is expected at the next one, given the one below.
-        posterior: of what is left over, in units of the link's sd.
+        link: the regression of losses at the next fidelity on those at the one below.
+        posterior: of the residuals, in units of the link's sd.
     """
 
     link: Link
@@ -38,7 +38,7 @@ class Correction:
 
 @dataclass(frozen=True)
 class Cokriging:
-    """What is believed of the loss at the highest fidelity.
+    """The posterior of the loss at the highest fidelity.
 
     Attributes:
         bottom: of the loss at the lowest fidelity.
@@ -72,18 +72,18 @@ class Cokriging:
 
     @property
     def means(self) -> Array:
-        """Means (n,) of the loss at the highest fidelity where anything was observed."""
+        """Means (n,) of the loss at the highest fidelity, at all rows that were observed."""
         return self.predict(self.seen)[0]
 
     def draw(self, Z: Array, rng: np.random.Generator) -> Array:
-        """One sample (m,) of the loss without noise at features (m, q), jointly."""
+        """One joint sample (m,) of the loss without noise at features (m, q)."""
         sample = self.bottom.draw(Z, rng)
         for link, posterior in self._steps():
             sample = link(sample) + link.sd * posterior.draw(Z, rng)
         return sample
 
     def fantasised(self, Z: Array) -> Cokriging:
-        """The same, as if pending rows (p, q) had turned out as expected at every fidelity."""
+        """The posterior as if pending rows (p, q) had ended with their expected losses at every fidelity."""
         corrections = [replace(c, posterior=c.posterior.fantasised(Z)) for c in self.corrections]
         return Cokriging(self.bottom.fantasised(Z), corrections, self.seen)
 

@@ -1,6 +1,6 @@
 """Learning curves of many trials, and the fidelities at which they are compared.
 
-n trials, m goals, k values in all; a fidelity is a step that the losses of several trials are compared at.
+n trials, m goals, k values in all; a fidelity is a step at which the losses of several trials are compared.
 
 Kennedy, O'Hagan: Predicting the Output from a Complex Computer Code When Fast Approximations Are Available. Biometrika
 87, 2000 (the loss at a fidelity as a multiple of that at the one below, and a correction).
@@ -16,20 +16,20 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 
-_APART = 2  # fidelities lie at least by this factor apart
-_PRIOR_TRIALS = 3.0  # that the prior of a correlation is worth
-_CORRELATION = 0.7  # between a fidelity and the next, before any trial has come to both
-_LEAST_SPREAD = 1e-3  # of what a fidelity adds to the one below, in standard deviations
+_APART = 2  # fidelities are apart by at least this factor
+_PRIOR_TRIALS = 3.0  # how many trials the prior of a correlation is worth
+_CORRELATION = 0.7  # between a fidelity and the next, before any trial has reached both
+_LEAST_SPREAD = 1e-3  # of the residuals of a fidelity, in standard deviations
 
 
 class Curves(NamedTuple):
-    """What trials reported, one curve after the other.
+    """The reports of trials, one curve after the other.
 
     Attributes:
         steps: (k,) of the values; within a curve they grow.
-        losses: (k, m).
-        begin, end: (n,) of each curve among the values.
-        final: (n, m) losses of completed trials; NaN where a trial has none.
+        losses: (k, m) of the values.
+        begin, end: (n,) the positions of each curve among the values.
+        final: (n, m) losses of completed trials; NaN if a trial has none.
     """
 
     steps: Array
@@ -40,16 +40,16 @@ class Curves(NamedTuple):
 
     @classmethod
     def none(cls, num_goals: int) -> Curves:
-        """Of no trial."""
+        """The curves of no trial."""
         index = np.empty(0, dtype=np.int64)
         return cls(index, np.empty((0, num_goals)), index, index, np.empty((0, num_goals)))
 
     def first(self, n: int) -> Curves:
-        """Of the first n trials."""
+        """The curves of the first n trials."""
         return self._replace(begin=self.begin[:n], end=self.end[:n], final=self.final[:n])
 
     def replaced(self, rows: Array, steps: Sequence[Array], losses: Sequence[Array], final: Array) -> Curves:
-        """With these curves in place of those of some trials, or for new trials."""
+        """The curves with those of some rows replaced, or added for new rows."""
         n = max(len(self.begin), int(rows.max()) + 1)
         begin, end, finals = np.zeros(n, np.int64), np.zeros(n, np.int64), np.full((n, self.final.shape[1]), np.nan)
         known = len(self.begin)
@@ -61,17 +61,18 @@ class Curves(NamedTuple):
 
     @property
     def completed(self) -> Array:
-        """Which trials (n,) came to their end."""
+        """Which trials (n,) have completed."""
         return np.asarray(~np.isnan(self.final).any(axis=1))
 
     @property
     def last(self) -> Array:
-        """The step (n,) of each trial's last value; -1 where it has none."""
+        """The step (n,) of each trial's last value; -1 if it has none."""
         return np.where(self.end > self.begin, np.append(self.steps, -1)[self.end - 1], -1)
 
     def thinned(self, most: int, up_to: Array, goal: int = 0) -> tuple[Array, Array]:
-        """Steps and losses (n, most) of one goal, at most so many of a curve up to a step (n,): the first and the last, and
-        in between ever fewer. NaN where a curve has fewer.
+        """Steps and losses (n, most) of one goal, with at most ``most`` points of each curve up to a step (n,).
+
+        These include the first and the last, and ever sparser ones in between. NaN where a curve has fewer.
         """
         n, lengths = len(self.begin), self.end - self.begin
         owner = np.repeat(np.arange(n), lengths)
@@ -89,7 +90,7 @@ class Curves(NamedTuple):
         return np.where(kept, steps[where], np.nan), losses[where]
 
     def at(self, step: int) -> Array:
-        """The losses (n, m) of the last value up to a step; NaN where a trial has none, or did not come to that step."""
+        """The losses (n, m) of the last value up to a step; NaN if a trial has none, or did not reach that step."""
         up_to = np.append(0, np.cumsum(self.steps <= step))
         count = up_to[self.end] - up_to[self.begin]
         values = np.vstack([self.losses, np.full((1, self.losses.shape[1]), np.nan)])
@@ -97,8 +98,9 @@ class Curves(NamedTuple):
 
 
 def fidelities(curves: Curves) -> list[int]:
-    """The steps at which trials that have not completed ended, in order: all, where they are rungs; of many that lie
-    close together some.
+    """The steps at which trials ended without completing, in order.
+
+    All of them if they are rungs; of many that are close together, only some.
     """
     chosen: list[int] = []
     for step in np.unique(curves.last[~curves.completed & (curves.last >= 0)]).tolist():
@@ -108,8 +110,9 @@ def fidelities(curves: Curves) -> list[int]:
 
 
 def at_fidelities(curves: Curves, goal: int = 0) -> Array:
-    """The losses (n, L) of one goal at each fidelity, and as the last column those of completed trials, if there are any;
-    NaN where a trial has none.
+    """The losses (n, L) of one goal at each fidelity; NaN where a trial has none.
+
+    The last column has the losses of completed trials, if there are any.
     """
     columns = [curves.at(step)[:, goal] for step in fidelities(curves)]
     if curves.completed.any():
@@ -119,7 +122,7 @@ def at_fidelities(curves: Curves, goal: int = 0) -> Array:
 
 @dataclass(frozen=True)
 class Link:
-    """How losses at a fidelity follow from those at the one below: offset + slope times that, give or take ``sd``."""
+    """The regression of losses at a fidelity on those at the one below: offset + slope times these, with error ``sd``."""
 
     slope: float
     offset: float
@@ -127,10 +130,10 @@ class Link:
 
     @classmethod
     def between(cls, below: Array, above: Array) -> Link:
-        """The regression of losses (n,) on those one fidelity below (n,); of the trials that have both.
+        """The regression of losses (n,) on those one fidelity below (n,), from the trials that have both.
 
-        Which trials went on was decided by the losses below, so that those above may not be standardised for
-        themselves: they are all of good trials. A regression on what decided is not misled by it.
+        Only trials with good losses below were continued, so the losses above are a biased sample, and must not be
+        standardised alone. A regression on the losses that decided is not biased by the selection.
         """
         both = ~np.isnan(below) & ~np.isnan(above)
         x, y = below[both], above[both]
@@ -148,16 +151,16 @@ class Link:
         return cls(slope, float(y.mean() - slope * x.mean()), max(sd, _LEAST_SPREAD))
 
     def rest(self, below: Array, above: Array) -> Array:
-        """By how much losses are above what is expected, in units of ``sd``."""
+        """The residuals: by how much losses exceed their predictions, in units of ``sd``."""
         return (above - self(below)) / self.sd
 
     def __call__(self, below: Array) -> Array:
-        """The losses that are expected one fidelity above."""
+        """The losses expected one fidelity above."""
         return self.offset + self.slope * below
 
 
 def warped(values: Array, warp: Callable[[Array], Array]) -> Array:
-    """Losses (n, L), each column warped for itself."""
+    """Losses (n, L), with each column warped separately."""
     columns = np.full(values.shape, np.nan)
     for column, of in zip(columns.T, values.T, strict=True):
         known = ~np.isnan(of)
@@ -166,12 +169,12 @@ def warped(values: Array, warp: Callable[[Array], Array]) -> Array:
 
 
 def links(values: Array) -> list[Link]:
-    """Between each of the fidelities and the next, from losses (n, L)."""
+    """The links between each fidelity and the next, from losses (n, L)."""
     return [Link.between(below, above) for below, above in zip(values.T[:-1], values.T[1:], strict=True)]
 
 
 def lifted(values: Array) -> Array:
-    """The losses (n,) that are expected at the highest fidelity, from warped ones (n, L); NaN where there are none."""
+    """The losses (n,) expected at the highest fidelity, from warped ones (n, L); NaN where there are none."""
     expected = values[:, 0]
     for link, above in zip(links(values), values.T[1:], strict=True):
         expected = np.where(np.isnan(above), link(expected), above)
@@ -179,12 +182,14 @@ def lifted(values: Array) -> Array:
 
 
 def expected_losses(curves: Curves, warp: Callable[[Array], Array]) -> Array:
-    """The losses (n, m) that trials would have at the highest fidelity, so that all may be compared: those that came there
-    have their own, and the others what is expected given how far they came.
+    """The losses (n, m) of all trials at the highest fidelity, so that they are comparable.
+
+    Trials that reached it have their own losses, and the others the expected ones, given those at the fidelity that they
+    reached.
 
     Args:
-        warp: of losses, such that their regression is not ruled by outliers; it must leave the better half as it is,
-            but for location and scale.
+        warp: a transform of losses, so that outliers do not dominate their regression; it must leave the better half as
+            it is, up to location and scale.
     """
     columns = []
     for goal in range(curves.losses.shape[1]):
@@ -195,7 +200,7 @@ def expected_losses(curves: Curves, warp: Callable[[Array], Array]) -> Array:
 
 
 def _unwarped(z: Array, scores: Array, values: Array) -> Array:
-    """Scores (n,) in the units of values (n,), told from those of the better half, which are on one line."""
+    """Scores (n,) in the units of values (n,), converted by the better half, in which one is linear in the other."""
     known = np.flatnonzero(~np.isnan(values))
     order = known[np.argsort(values[known], kind="stable")]
     best, middle = order[0], order[(len(order) - 1) // 2]

@@ -5,7 +5,7 @@ Storn, Price: Differential Evolution (J. Global Optimization 11, 1997) has mutat
 
 X     (k, n)  the population, coordinates in [0, 1]
 x     (n,)    a target: the member that the child competes with
-F             scale of differences; mu_F what its draws are centred at
+F             scale of differences; mu_F the centre of its draws
 CR            probability that a coordinate comes from the mutant; mu_CR its centre
 """
 
@@ -29,7 +29,7 @@ def draw_rates(mu_F: float, mu_CR: float, rng: np.random.Generator) -> tuple[flo
 def adapted(mu_F: float, mu_CR: float, F: float, CR: float, rate: float) -> tuple[float, float]:
     """The centres after a child of these rates was better than its target.
 
-    Eqs. 8, 10 to 12 one child at a time; the weights F / mu_F stand for the Lehmer mean, which favours large steps.
+    Eqs. 8, 10 to 12, one child at a time; the weights F / mu_F replace the Lehmer mean, which favours large steps.
     """
     share = min(1.0, rate * F / mu_F)
     return mu_F + share * (F - mu_F), mu_CR + rate * (CR - mu_CR)
@@ -38,11 +38,11 @@ def adapted(mu_F: float, mu_CR: float, F: float, CR: float, rate: float) -> tupl
 def mutant(
     X: Array, losses: Array, target: int, nominal: Array, F: float, best: int, rng: np.random.Generator
 ) -> Array:
-    """One of the ``best`` lowest plus a difference of two others, (n,): best/1, with as many leaders as JADE has.
+    """A mutant (n,): one of the ``best`` lowest members plus a difference of two others (best/1, with JADE's leaders).
 
     Args:
-        nominal: (n,) of bool: values in no order. There, the target's value gives way to the leader's with probability
-            F, and that to the first of the two others', where these differ, with probability F.
+        nominal: (n,) of bool: unordered columns. There the leader's value replaces the target's with probability F, and
+            then, if the two others differ, the first one's replaces it with probability F.
     """
     x, leader = X[target], X[rng.choice(np.argsort(losses, kind="stable")[:best])]
     others = rng.permutation(len(X) - 1)[:2]
@@ -54,7 +54,7 @@ def mutant(
 
 
 def binomial_crossover(x: Array, v: Array, CR: float, rng: np.random.Generator) -> Array:
-    """The binomial crossover (n,) of a target and a mutant; one coordinate is the mutant's in any case: eq. 5."""
+    """The binomial crossover (n,) of a target and a mutant; at least one coordinate is the mutant's: eq. 5."""
     taken = rng.random(len(x)) < CR
     taken[rng.integers(len(x))] = True
     child: Array = np.where(taken, v, x)
@@ -62,6 +62,6 @@ def binomial_crossover(x: Array, v: Array, CR: float, rng: np.random.Generator) 
 
 
 def moved_inside(v: Array, x: Array) -> Array:
-    """A mutant inside [0, 1]: where it left, it stands midway between its target and the bound."""
+    """A mutant inside [0, 1]: a coordinate outside is moved midway between its target and the bound."""
     inside: Array = np.where(v < 0, x / 2, np.where(v > 1, (1 + x) / 2, v))
     return inside

@@ -2,7 +2,7 @@
 
 t      (n,)    times
 Z      (n, q)  features of the rows, see ``kernels.py``
-y      (n,)    what was observed, with zero mean and unit variance
+y      (n,)    observations, with zero mean and unit variance
 theta  (d+3,)  logarithms of d length scales, of the signal's variance s2, of the noise's variance t2, and of the rate of
                forgetting r
 K      (n, n)  s2 exp(-|z - z'|^2 / 2) (1 - e)^(|t - t'| / 2) + t2 I, in units of the length scales; (1 - e)^(1/2) = exp(-r)
@@ -30,7 +30,7 @@ _LOG_2PI = math.log(2 * math.pi)
 
 
 class Rows(NamedTuple):
-    """Where the function was observed, or is asked for."""
+    """The times and features at which the function was observed, or is to be predicted."""
 
     t: Array
     Z: Array
@@ -40,10 +40,10 @@ class Rows(NamedTuple):
 
 
 def prior_of(d: int) -> Prior:
-    """The beliefs of ``gaussian.scaled_prior`` about length scales and signal; more noise; and a slow drift.
+    """The prior of ``gaussian.scaled_prior`` for length scales and signal, with more noise, and a slow drift.
 
-    Differences between two noisy scores are what is modelled, so most of what is seen may be noise. The rate's mode is
-    e = 0.1: what was learned ten segments ago counts a little more than half.
+    The data are differences between two noisy scores, so most of their variance may be noise. The rate's mode is e = 0.1:
+    the correlation over ten segments is a little more than half.
     """
     scaled = gaussian.scaled_prior(d)
     mean, sd = scaled.mean.copy(), scaled.sd.copy()
@@ -108,7 +108,7 @@ def fit(rows: Rows, owner: Array, y: Array, prior: Prior, *, max_steps: int = 30
 
 @dataclass(frozen=True, kw_only=True)
 class DriftingPosterior:
-    """What is believed of the function after n observations.
+    """The posterior of the function after n observations.
 
     Attributes:
         theta: (d+3,).
@@ -127,7 +127,7 @@ class DriftingPosterior:
 
     @staticmethod
     def of(theta: Array, owner: Array, rows: Rows, y: Array) -> DriftingPosterior:
-        """RW algorithm 2.1."""
+        """The posterior given observations. (RW algorithm 2.1)"""
         k, _ = _correlations(theta, owner, rows, rows)
         K = math.exp(theta[-3]) * k
         K.flat[:: len(y) + 1] += math.exp(theta[-2])
@@ -157,7 +157,7 @@ class DriftingPosterior:
         return np.asarray(k @ self.a), np.sqrt(variance)
 
     def fantasised(self, rows: Rows) -> DriftingPosterior:
-        """The same, as if rows that are not observed yet had turned out as expected: doubt shrinks there, means stay."""
+        """The posterior as if pending rows had ended as expected: the uncertainty shrinks there, the means stay."""
         if not len(rows.t):
             return self
         y = np.concatenate([self.y, self.predict(rows)[0]])

@@ -1,8 +1,8 @@
-"""A model of trial durations, learned from how long others took.
+"""A regression model of trial durations.
 
 X  (n, d)  rows; NaN where a column is not active      t  (n,)  seconds
 
-Of a linear model and a small forest, the one that predicts left-out trials better. (Cho et al., IEEE Access 8, 2020)
+It is a linear model or a small forest, whichever predicts left-out trials better. (Cho et al., IEEE Access 8, 2020)
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from raytune_hpo.numerics import forest
 from raytune_hpo.numerics.axes import Axis
 from raytune_hpo.numerics.kernels import Embedding
 
-MIN_TRIALS = 10  # completed ones, before there is a model
+MIN_TRIALS = 10  # completed trials that a model needs
 _FOLDS = 5
 _TREES = 20
 _RIDGE = 1e-3  # of the sum of squares: with few trials and many choices the linear model has no single solution
@@ -25,7 +25,7 @@ Model = Callable[[Array], Array]
 
 
 def fit_durations(axes: Sequence[Axis], X: Array, t: Array, rng: np.random.Generator) -> Model:
-    """Seconds (k,) expected at rows (k, d), never below 0.
+    """Fit a model: a function that returns the seconds (k,) expected at rows (k, d), never below 0.
 
     Args:
         X: n >= MIN_TRIALS.

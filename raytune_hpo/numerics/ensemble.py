@@ -1,4 +1,4 @@
-"""An ensemble of Gaussian processes, one for each fidelity, weighed by how well each ranks what the highest one has seen.
+"""An ensemble of Gaussian processes, one for each fidelity, weighted by how well each ranks the highest one's losses.
 
 Li, Shen, Jiang, Gao, Zhang, Cui: MFES-HB: Efficient Hyperband with Multi-Fidelity Quality Measurements. AAAI 2021,
 section 4. Feurer, Letham, Bakshy: Scalable Meta-Learning for Bayesian Optimization using Ranking-Weighted Gaussian Process
@@ -20,11 +20,11 @@ _MOST_FOLDS = 5
 
 @dataclass(frozen=True)
 class Ensemble:
-    """What is believed of the loss at the highest fidelity.
+    """The predictor of the loss at the highest fidelity.
 
     Attributes:
-        parts: of the fidelities.
-        weights: theta, one for each, with sum 1.
+        parts: the posteriors of the fidelities.
+        weights: theta, one for each part, with sum 1.
         seen: (n, q) features of the rows that were observed at any fidelity.
     """
 
@@ -49,41 +49,43 @@ class Ensemble:
 
     @property
     def means(self) -> Array:
-        """Means (n,) where anything was observed."""
+        """Means (n,) at all rows that were observed."""
         return self.predict(self.seen)[0]
 
     def draw(self, Z: Array, rng: np.random.Generator) -> Array:
-        """One sample (m,) at features (m, q), jointly."""
+        """One joint sample (m,) at features (m, q)."""
         return np.asarray(self.weights @ np.stack([part.draw(Z, rng) for part in self.parts]))
 
     def fantasised(self, Z: Array) -> Ensemble:
-        """The same, as if pending rows (p, q) had turned out as expected at every fidelity."""
+        """The ensemble as if pending rows (p, q) had ended with their expected losses at every fidelity."""
         return Ensemble([part.fantasised(Z) for part in self.parts], self.weights, self.seen)
 
 
 def misranked(samples: Array, y: Array) -> Array:
-    """How many pairs each sample (S, n) of the losses ranks otherwise than the losses y (n,) do, (S,)."""
+    """How many pairs each sample (S, n) of the losses ranks differently from the losses y (n,): (S,)."""
     truth = y[:, None] < y
     return np.asarray(((samples[:, :, None] < samples[:, None, :]) != truth).sum(axis=(1, 2)))
 
 
 def ranking_weights(losses: Array) -> Array:
-    """The share (k,) of samples in which each of k models has the lowest ranking loss (k, S); equals share."""
+    """The share (k,) of samples in which each of k models has the lowest ranking loss (k, S); ties are split."""
     lowest = losses == losses.min(axis=0)
     return np.asarray((lowest / lowest.sum(axis=0)).mean(axis=1))
 
 
 def samples_at(part: Posterior, Z: Array, num: int, rng: np.random.Generator) -> Array:
-    """Samples (num, n) of the losses at features (n, q), each for itself."""
+    """Samples (num, n) of the losses at features (n, q), independent of each other."""
     mean, sd = part.predict(Z)
     return np.asarray(mean + sd * rng.standard_normal((num, len(mean))))
 
 
 def cross_validated(theta: Array, Z: Array, owner: Array, y: Array, num: int, rng: np.random.Generator) -> Array:
-    """Samples (num, n) of the losses y (n,) at features (n, q), each by a model that has not seen it: of at most five folds.
+    """Samples (num, n) of the losses y (n,) at features (n, q), cross-validated with at most five folds.
+
+    Each loss is predicted by a model that was not trained on it.
 
     Args:
-        theta: hyperparameters, which are those of all losses.
+        theta: hyperparameters, fitted to all losses.
     """
     fold = np.arange(len(y)) % min(_MOST_FOLDS, len(y))
     samples = np.empty((num, len(y)))

@@ -1,11 +1,11 @@
-"""Fantasies: what a Gaussian process would believe if running trials ended this way or that.
+"""Fantasies: posteriors of a Gaussian process for possible outcomes of the running trials.
 
-S  draws of how p running trials may end; without running trials there is one, the process itself
+S  draws of the outcomes of p running trials; without running trials there is one, the process itself
 U  (n, S)  L^-1 Y, the observations made white: independent standard normals, if the process is right
 
-What is drawn changes the means alone: doubt depends on where trials are, not on how they end, so the Cholesky factor is
-common to all draws. (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2) And since what is yet to be observed is white
-given what has been, a draw of how all running trials end together is a row of standard normals under the known part of U.
+The draws change only the means: the variance depends on where trials are, not on how they end, so all draws share the
+Cholesky factor. (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2) And since future observations, made white, are
+independent of the past ones, a joint draw of all outcomes is a column of standard normals below the known part of U.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from raytune_hpo.numerics.gaussian import Posterior, backward, forward
 
 @dataclass(frozen=True)
 class Fantasies:
-    """A Gaussian process after each of S ways in which running trials may end.
+    """The posteriors of a Gaussian process after each of S possible outcomes of the running trials.
 
     Attributes:
-        base: after one of them; the others share its factor.
-        A: (n, S) the weights of the observations after each.
+        base: the posterior after one of them; the others share its Cholesky factor.
+        A: (n, S) the weights of the observations after each outcome.
         Y: (n, S) the observations.
     """
 
@@ -36,7 +36,7 @@ class Fantasies:
 
     @staticmethod
     def of(posterior: Posterior, Z: Array, normals: Array) -> Fantasies:
-        """Jointly drawn at running rows, with the noise that their observations will have.
+        """Fantasies drawn jointly at the running rows, with the noise of their observations.
 
         Args:
             Z: (p, q) features of the rows.
@@ -52,7 +52,7 @@ class Fantasies:
 
     @property
     def means(self) -> Array:
-        """Means (S, n) of the loss without noise where it was observed or drawn."""
+        """Means (S, n) of the loss without noise at the rows that were observed or drawn."""
         return np.asarray((self.Y - math.exp(self.base.theta[-1]) * self.A).T)
 
     def predict(self, Z: Array) -> tuple[Array, Array]:

@@ -1,15 +1,15 @@
-"""A forest of randomised regression trees over a mixed cube, grown and asked all trees at once.
+"""A forest of randomised regression trees over a mixed cube, with all trees grown and evaluated at once.
 
 X  (n, d)  training rows; NaN where a column is not active      y (n,) their losses
-T  trees   C candidate cuts of a node   A open nodes of all trees   S rows in them, those of a node in a row
+T  trees   C candidate cuts of a node   A open nodes of all trees   S rows in them, those of a node next to each other
 V  (n, w)  rows as the trees see them: every column of X in several orders, see ``Views``
 
 A node is cut by a view and a threshold: rows whose value is above it go right. A real or grid column has two views, the
 coordinate with -1 or with 2 where it is not active. A nominal column has views that put its levels, "not active" being
-one more, in random orders, so that thresholds cut off any subset. A cut is made to part two rows of its node drawn at
-random, in a column in which these differ, at a threshold drawn uniformly between them; of C such cuts the one is taken
-that leaves least variance. So every cut is a real one, however many columns are not active, and means between two points
-differ from tree to tree in proportion to distance.
+one more, in random orders, so that thresholds can cut off any subset. A cut separates two rows of its node drawn at
+random, in a column in which they differ, at a threshold drawn uniformly between them. Of C such cuts, the one that leaves
+the least variance is taken. So no cut leaves a side empty, however many columns are not active, and between two points
+the means of different trees vary in proportion to the distance.
 
 Geurts, Ernst, Wehenkel: Extremely Randomized Trees. Machine Learning 63, 2006 (random cuts, the best of a few).
 Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration. LION 2011, sect. 4.1.
@@ -28,21 +28,21 @@ from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.axes import Axis, Kind
 
 _ORDERS = 32  # random orders of the levels of a nominal column
-_WALKED = 2**14  # pairs of a tree and a row that are on their way at the same time: they stay in a processor's cache
+_WALKED = 2**14  # pairs of a tree and a row that are evaluated at once, so that they stay in a processor's cache
 
 
 class Views:
-    """The orders in which the columns of rows are looked at.
+    """The views of the columns: the orders in which trees see their values.
 
     Args:
-        axes: what the columns mean.
+        axes: of the columns.
 
     Attributes:
         axes: (d,) of the columns.
         first: (d,) the first view of each column.
-        count: (d,) how many it has.
-        column: (w,) what each view is a view of.
-        orders: by column, if it is nominal, (count, levels + 1) the numbers that stand for "not active" and its levels.
+        count: (d,) how many views each column has.
+        column: (w,) the column of each view.
+        orders: for each nominal column, (count, levels + 1) the positions of "not active" and of its levels in each view.
     """
 
     def __init__(self, axes: Sequence[Axis], rng: np.random.Generator) -> None:
@@ -68,9 +68,9 @@ class Nodes(NamedTuple):
     """The nodes of all trees, each (N,); the first T are the roots. A leaf has an infinite threshold and is its own child.
 
     Attributes:
-        view: which one cuts it.
+        view: the view by which it is cut.
         threshold: values above it go right.
-        left: the child on the left; the one on the right comes right after it.
+        left: the left child; the right one is the next node.
         mean: of the losses in it.
         variance: of the losses in it.
     """
@@ -84,10 +84,10 @@ class Nodes(NamedTuple):
 
 @dataclass(frozen=True)
 class Forest:
-    """Trees that were grown.
+    """A fitted forest.
 
     Attributes:
-        views: what the nodes cut.
+        views: by which the nodes are cut.
         num_trees: T.
         nodes: of all trees.
     """
@@ -107,7 +107,7 @@ class Forest:
         return means.mean(axis=0), self.nodes.variance[leaves].mean(axis=0) + means.var(axis=0)
 
     def leaves(self, X: Array) -> Array:
-        """The leaf of every tree that each row falls into, (T, n)."""
+        """The leaf (T, n) of every tree into which each row falls."""
         step = max(1, _WALKED // self.num_trees)
         walked = [self._walk(self.views.of(X[i : i + step])) for i in range(0, len(X), step)]
         return np.concatenate(walked, axis=1) if walked else np.empty((self.num_trees, 0), dtype=np.intp)
@@ -155,7 +155,7 @@ def grow(
 
 
 class _Cut(NamedTuple):
-    """A cut of every open node: each (A,), or (C, A) while there is a choice."""
+    """The cuts of all open nodes: each (A,), or (C, A) for all candidates."""
 
     view: Array
     threshold: Array
@@ -163,7 +163,7 @@ class _Cut(NamedTuple):
 
 @dataclass(frozen=True)
 class _Growth:
-    """Grows all trees by one layer of nodes after the other."""
+    """Grows all trees together, layer by layer."""
 
     views: Views
     V: Array
@@ -175,8 +175,8 @@ class _Growth:
         """The nodes of each layer.
 
         Args:
-            rows: (S,) the training rows in the roots, those of a root in a row.
-            counts: (A,) how many of them each root has.
+            rows: (S,) the training rows in the roots, those of a root next to each other.
+            counts: (A,) how many rows each root has.
         """
         made, layers = 0, []
         while len(counts):
@@ -202,7 +202,7 @@ class _Growth:
         return Nodes(np.zeros(k, dtype=np.intp), np.full(k, np.inf), itself, mean, variance)
 
     def _best(self, rows: Array, counts: Array, rng: np.random.Generator) -> tuple[_Cut, Array, Array]:
-        """The best of C cuts of each node, where each row goes (S,), and whether the node is parted at all (A,)."""
+        """The best of C cuts of each node, whether each row goes right (S,), and whether the node is cut at all (A,)."""
         starts = np.cumsum(counts) - counts
         cuts = self._drawn(rows, counts, starts, rng)
         of = np.repeat(np.arange(len(counts)), counts)
@@ -220,26 +220,27 @@ class _Growth:
         return cut, right[best[of], np.arange(len(rows))], gain[best, nodes] >= 0
 
     def _drawn(self, rows: Array, counts: Array, starts: Array, rng: np.random.Generator) -> _Cut:
-        """C cuts (C, A) of each node, each parting two of its rows."""
+        """C cuts (C, A) of each node, each separating two of its rows."""
         shape = (self.num_cuts, len(counts))
         first = (rng.random(shape) * counts).astype(np.intp)
         other = (first + 1 + (rng.random(shape) * (counts - 1)).astype(np.intp)) % counts
         a, b = rows[starts + first], rows[starts + other]
         plain = self.V[:, self.views.first]  # one view of each column
         differ = np.cumsum(plain[a] != plain[b], axis=2, dtype=np.int32)  # (C, A, d)
-        wanted = (rng.random(shape) * differ[:, :, -1]).astype(np.int32)  # the how-manieth column that differs
+        wanted = (rng.random(shape) * differ[:, :, -1]).astype(np.int32)  # the index among the columns that differ
         column = np.minimum((differ <= wanted[:, :, None]).sum(axis=2), plain.shape[1] - 1)
         view = self.views.first[column] + (rng.random(shape) * self.views.count[column]).astype(np.intp)
         return _Cut(view, _between(self.V[a, view], self.V[b, view], rng.random(shape)))
 
 
 def _handed_down(rows: Array, counts: Array, right: Array, parted: Array) -> tuple[Array, Array]:
-    """The rows of the next layer and how many each node has; nodes that are not parted hand nothing down.
+    """The rows of the next layer, and how many each node has; nodes that are not cut pass no rows on.
 
     Args:
-        rows: (S,) of this layer's open nodes, of which each has ``counts`` (A,).
-        right: (S,) where they go.
-        parted: (A,) which nodes are.
+        rows: (S,) of this layer's open nodes.
+        counts: (A,) how many rows each node has.
+        right: (S,) which rows go right.
+        parted: (A,) which nodes are cut.
     """
     of = np.repeat(np.arange(len(counts)), counts)
     kept = parted[of]
@@ -248,6 +249,6 @@ def _handed_down(rows: Array, counts: Array, right: Array, parted: Array) -> tup
 
 
 def _between(a: Array, b: Array, u: Array) -> Array:
-    """Thresholds in [min(a, b), max(a, b)), at shares u in [0, 1) of the way, so that "above" parts a from b."""
+    """Thresholds in [min(a, b), max(a, b)), at shares u in [0, 1) of the way, so that they separate a from b."""
     low, high = np.minimum(a, b), np.maximum(a, b)
     return np.asarray(np.minimum(low + u * (high - low), np.nextafter(high, -np.inf)))

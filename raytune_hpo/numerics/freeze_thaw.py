@@ -1,11 +1,11 @@
-"""Freeze-thaw: one model of many learning curves, each of which may be continued, and of those not yet begun.
+"""Freeze-thaw: one model of many learning curves, those that may be continued and those not yet begun.
 
 N curves of at most T points; Z (N, q) features of their configurations, see ``kernels.py``
 t, y   (N, T)   steps in units of the last one, and losses; NaN where a curve has fewer points
-f      (N,)     what the curves end at: f ~ GP(m, K_x), and y_n ~ N(f_n 1, K_n), independent given f
+f      (N,)     asymptotes of the curves: f ~ GP(m, K_x), and y_n ~ N(f_n 1, K_n), independent given f
 K_n    (T, T)   a2 (beta / (t + t' + beta))^alpha + noise on the diagonal: a mixture of exponential decays
-lam_n = 1' K_n^-1 1;  g_n = 1' K_n^-1 (y_n - m);  z_n = g_n / lam_n, which tells of f_n - m as much as the whole curve does,
-                 with variance 1 / lam_n
+lam_n = 1' K_n^-1 1;  g_n = 1' K_n^-1 (y_n - m);  z_n = g_n / lam_n, a sufficient statistic of the curve for f_n - m, with
+                 variance 1 / lam_n
 theta  (d+5,)   logarithms of d length scales, of the variance of f, a2, alpha, beta and noise
 
 The cost is N^3 + N T^3 instead of (N T)^3.
@@ -27,12 +27,12 @@ from raytune_hpo.numerics.kernels import matern52, matern52_slope, squared_dista
 
 _LOG_2PI = math.log(2 * math.pi)
 _NUM_OF_CURVES = 4  # hyperparameters: a2, alpha, beta, noise
-_DIFFERENCE = 1e-4  # by which those are changed to see how the density does
-_LEAST = 1e-10  # of a variance, and on diagonals
+_DIFFERENCE = 1e-4  # step of the finite differences by these
+_LEAST = 1e-10  # lower bound of variances, also added to diagonals
 
 
 class CurveData(NamedTuple):
-    """Curves and where their configurations stand."""
+    """Curves, with the features of their configurations."""
 
     Z: Array
     owner: Array
@@ -41,13 +41,13 @@ class CurveData(NamedTuple):
 
 
 class _Decays(NamedTuple):
-    """What the curves alone say, given hyperparameters.
+    """The statistics of the curves alone, given hyperparameters.
 
     Attributes:
         L: (N, T, T) Cholesky factors of K_n, with ones on the diagonal where there is no point.
         ones, values: (N, T) K_n^-1 1 and K_n^-1 y_n.
         lam: (N,); z: (N,) with m = 0.
-        log_density: of all curves, were f flat: the part that K_x does not enter.
+        log_density: of all curves under a flat f: the part that does not depend on K_x.
     """
 
     L: Array
@@ -59,8 +59,9 @@ class _Decays(NamedTuple):
 
 
 def curve_prior(d: int) -> Prior:
-    """Beliefs about theta: of length scales and the variance of f as of any loss, and curves that fall within a tenth of
-    their length, about as far as their ends differ.
+    """The prior of theta: for length scales and the variance of f as for any loss.
+
+    Curves are expected to fall within a tenth of their length, by about as much as their ends differ.
     """
     of_f = scaled_prior(d)
     mean = np.log([1.0, 1.0, 0.1, 1e-3])
@@ -71,7 +72,7 @@ def curve_prior(d: int) -> Prior:
 
 
 def decay(theta: Array, s: Array) -> Array:
-    """Covariances of what is left of curves at sums of two steps, s = t + t'. (Swersky et al. 2014, eq. 6)"""
+    """Covariances of the decaying part of curves at sums of two steps, s = t + t'. (Swersky et al. 2014, eq. 6)"""
     a2, alpha, beta, _ = np.exp(theta[-_NUM_OF_CURVES:])
     return np.asarray(a2 * (beta / (s + beta)) ** alpha)
 
@@ -96,7 +97,10 @@ def _decays(theta: Array, data: CurveData) -> _Decays:
 
 
 def negative_log_posterior(theta: Array, data: CurveData, prior: Prior) -> tuple[float, Array]:
-    """-log p(y | theta) - log p(theta) up to a constant of the prior, and its gradient, by the last four in differences."""
+    """-log p(y | theta) - log p(theta) up to a constant of the prior, and its gradient.
+
+    The last four components of the gradient are finite differences.
+    """
     value, gradient = _value_and_gradient(theta, data)
     for j in range(len(theta) - _NUM_OF_CURVES, len(theta)):
         moved = theta.copy()
@@ -107,11 +111,10 @@ def negative_log_posterior(theta: Array, data: CurveData, prior: Prior) -> tuple
 
 
 def _value_and_gradient(theta: Array, data: CurveData) -> tuple[float, Array]:
-    """-log p(y | theta), and its gradient but for the last four.
+    """-log p(y | theta), and its gradient without the last four components.
 
-    Given the curves' hyperparameters, the curves are as good as observations z of f, with noise of variance 1 / lam each:
-    log p(y) = log p(z) + what the curves say where f is flat. So the gradient is that of a regression. (Rasmussen,
-    Williams 2006, eq. 5.9)
+    Given the curves' hyperparameters, the curves are equivalent to observations z of f, with noise of variance 1 / lam:
+    log p(y) = log p(z) + ``log_density``. So the gradient is that of a regression. (Rasmussen, Williams 2006, eq. 5.9)
     """
     from scipy.linalg import lapack
 
@@ -141,7 +144,7 @@ def _value_and_gradient(theta: Array, data: CurveData) -> tuple[float, Array]:
 
 
 def _mean(inverse: Array, z: Array) -> float:
-    """The m under which observations z with inverse covariance are most likely: generalised least squares."""
+    """The m that makes observations z with this inverse covariance most likely: generalised least squares."""
     weights = inverse.sum(axis=0)
     return float(weights @ z / weights.sum())
 
@@ -164,16 +167,16 @@ def fit(data: CurveData, prior: Prior, *, max_steps: int = 30) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class FreezeThaw:
-    """What is believed of curves.
+    """The posterior of curves.
 
     Attributes:
         theta: (d+5,).
-        data: what was seen.
-        decays: what the curves alone say.
+        data: the observed curves.
+        decays: the statistics of the curves alone.
         mean: m.
-        factor: (N, N) of K_x + diag(1 / lam).
+        factor: (N, N) the Cholesky factor of K_x + diag(1 / lam).
         weights: (N,) of the observed curves in the mean of a new one.
-        ends, variances: (N,) of f.
+        ends, variances: (N,) means and variances of f.
     """
 
     theta: Array

@@ -1,10 +1,10 @@
-"""The acquisition function of several goals and constraints: how much a point is worth trying, and whether it is allowed.
+"""The acquisition function of several goals and constraints: expected improvement times the probability of feasibility.
 
 log a(x) = log mean_s I_s(x) + sum_c log P(c holds at x)
 
-I_s is the expected improvement after fantasy s, and P the probability that a metric, believed to be normal, keeps its
-bound. (Gardner et al.: Bayesian Optimization with Inequality Constraints. ICML 2014) While nothing feasible is known
-there is nothing to improve on, and the probabilities alone say where to look.
+I_s is the expected improvement after fantasy s, and P the probability that a metric, with a normal predictive
+distribution, keeps its bound. (Gardner et al.: Bayesian Optimization with Inequality Constraints. ICML 2014) While
+nothing feasible is known there is nothing to improve on, and only the probabilities count.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LOG_SQRT_2PI = math.log(2 * math.pi) / 2
 
 
 class Improvement(Protocol):
-    """What is expected to be gained at points whose losses are believed to be independent normals (n, m)."""
+    """The expected improvement at points whose losses (n, m) have independent normal predictive distributions."""
 
     def log(self, mean: Array, sd: Array) -> Array:
         """Its logarithm (n,)."""
@@ -43,7 +43,7 @@ class Improvement(Protocol):
 
 
 class HypervolumeImprovement(NamedTuple):
-    """What is gained of the boxes that a front leaves open."""
+    """The expected hypervolume improvement, by the boxes that a front leaves open."""
 
     boxes: Boxes
 
@@ -57,10 +57,10 @@ class HypervolumeImprovement(NamedTuple):
 
 
 class ChebyshevImprovement(NamedTuple):
-    """What is gained of a weighted Chebyshev function of the losses.
+    """The expected improvement of a weighted Chebyshev function of the losses.
 
     Attributes:
-        low, extent: (m,) losses are counted from the one in units of the other.
+        low, extent: (m,) losses are scaled by (y - low) / extent.
         weights, best, normals: see ``log_chebyshev_improvement_and_slopes``.
     """
 
@@ -85,12 +85,12 @@ class ChebyshevImprovement(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """A metric that is to be at most ``limit``.
+    """A metric that must be at most ``limit``.
 
     Attributes:
-        predictor: what is believed of the metric.
-        least: the probability that is left where the model is sure that the bound is broken: above 0 where it may be
-            broken by accident.
+        predictor: the posterior of the metric.
+        least: the lowest probability of keeping the bound, even if the model is sure that it is broken: above 0 if a
+            bound may be broken by accident.
     """
 
     predictor: Predictor
@@ -122,9 +122,9 @@ class FrontAcquisition:
     """The logarithm of the acquisition function.
 
     Attributes:
-        goals: of the m losses; each with the same S fantasies.
-        improvements: (S) what is gained after each fantasy; empty while nothing feasible is known.
-        bounds: that have to be kept.
+        goals: the fantasies of the m losses; each has the same S draws.
+        improvements: (S) the improvement after each fantasy; empty while nothing feasible is known.
+        bounds: the bounds that have to be kept.
     """
 
     goals: Sequence[Fantasies]
@@ -170,7 +170,7 @@ class FrontAcquisition:
 
 
 def _log_mean(logs: Array) -> Array:
-    """log of the mean over S of what (S, n) are logarithms of; -inf where all are."""
+    """The log of the mean over S of the exponentials of logs (S, n); -inf where all are."""
     top = logs.max(axis=0)
     top = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(divide="ignore"):

@@ -25,15 +25,15 @@ from raytune_hpo.numerics.kernels import matern52, matern52_slope, squared_dista
 _LOG_2PI = math.log(2 * math.pi)
 _MANY = 256  # observations
 _BAND = 32  # rows
-_LEAST_VARIANCE = 1e-12  # of a prediction, in units of the signal's: what rounding leaves of no doubt at all
+_LEAST_VARIANCE = 1e-12  # of a prediction, in units of the signal's: the size of rounding errors
 
 
 class Prior(NamedTuple):
-    """Independent normal beliefs about theta, and the box in which it is looked for.
+    """Independent normal priors of theta, and the box in which it is optimised.
 
     Attributes:
-        mean, sd: (d+2,); the density of theta itself, that is of the logarithms.
-        low, high: (d+2,).
+        mean, sd: (d+2,) of theta itself, that is, of the logarithms.
+        low, high: (d+2,) the box.
     """
 
     mean: Array
@@ -42,7 +42,7 @@ class Prior(NamedTuple):
     high: Array
 
     def with_noise(self, t2: float) -> Prior:
-        """The same with the noise's variance known."""
+        """The same prior with the noise's variance fixed."""
         parts = [part.copy() for part in self]
         for part in (parts[0], parts[2], parts[3]):
             part[-1] = math.log(t2)
@@ -50,7 +50,7 @@ class Prior(NamedTuple):
 
 
 def scaled_prior(d: int) -> Prior:
-    """Length scales that grow with the root of the dimension, so that distances stay the same in their units.
+    """A prior whose length scales grow with the root of the dimension, so that distances in their units stay the same.
 
     The length scales' prior is the log-normal of Hvarfner et al. (2024, section 5) with mode sqrt(d) exp(mu - sigma^2),
     here as a normal of the logarithm around that mode.
@@ -85,7 +85,7 @@ def negative_log_posterior(theta: Array, Z: Array, owner: Array, y: Array, prior
     a, _ = lapack.dpotrs(L, y, lower=1)
     fit = y @ a / 2 + np.log(np.diagonal(L)).sum() + n * _LOG_2PI / 2
     inverse, _ = lapack.dpotri(L, lower=1, overwrite_c=0)
-    W = inverse + inverse.T  # above its diagonal the inverse is 0, as the factor is
+    W = inverse + inverse.T  # the inverse, like the factor, is 0 above its diagonal
     W.flat[:: n + 1] /= 2
     W -= np.outer(a, a)  # dfit/dK = W / 2
     gradient = np.empty(d + 2)
@@ -100,10 +100,10 @@ def negative_log_posterior(theta: Array, Z: Array, owner: Array, y: Array, prior
 
 
 def fit(Z: Array, owner: Array, y: Array, prior: Prior, *, max_steps: int = 40) -> Array:
-    """The most probable theta (d+2,), by L-BFGS from the prior's mean and from a wigglier, noisier guess.
+    """The most probable theta (d+2,), by L-BFGS from the prior's mean and from a start with shorter scales and more noise.
 
     The noisier start leads to the optimum that explains the data by noise, the other to the one that explains it by
-    the signal; the data decide between them.
+    the signal; the better of the two is returned.
     """
     from scipy.optimize import minimize
 
@@ -128,7 +128,7 @@ def fit(Z: Array, owner: Array, y: Array, prior: Prior, *, max_steps: int = 40) 
 def log_density(Z: Array, owner: Array, y: Array, prior: Prior) -> Callable[[Array], float]:
     """The logarithm of the posterior density of theta up to a constant, -inf outside the box: for slice sampling.
 
-    It is asked for hundreds of thetas at the same rows, so the squared differences of all pairs are taken only once.
+    It is evaluated at hundreds of thetas for the same rows, so the squared differences of all pairs are computed once.
     """
     from scipy.linalg import lapack
 
@@ -156,7 +156,7 @@ def log_density(Z: Array, owner: Array, y: Array, prior: Prior) -> Callable[[Arr
 
 @dataclass(frozen=True, kw_only=True)
 class Posterior:
-    """What is believed of the loss after n observations.
+    """The posterior of the loss after n observations.
 
     Attributes:
         theta: (d+2,).
@@ -176,7 +176,7 @@ class Posterior:
 
     @staticmethod
     def of(theta: Array, Z: Array, owner: Array, y: Array) -> Posterior:
-        """RW algorithm 2.1; where rounding makes K indefinite, the noise is raised until it is not."""
+        """The posterior given observations. (RW algorithm 2.1) If rounding makes K indefinite, the noise is raised."""
         scale = np.exp(-theta[:-2])[owner]
         B = Z * scale
         s2, t2 = np.exp(theta[-2:])
@@ -189,7 +189,7 @@ class Posterior:
         return np.asarray(k @ self.a)
 
     def mean_slopes(self, Z: Array) -> tuple[Array, Array]:
-        """The same, and its gradients (m, q) by the features."""
+        """Means (m,) of the loss, and their gradients (m, q) by the features."""
         s2, A = math.exp(self.theta[-2]), Z * self.scale
         k, slope = matern52_slope(squared_distances(A, self.B))
         return s2 * k @ self.a, 2 * s2 * self._pulled(A, slope * self.a)
@@ -216,7 +216,7 @@ class Posterior:
         return k @ self.a, sd, dmean, dsd
 
     def covariances(self, Z: Array) -> tuple[Array, Array]:
-        """With the observations, (m, n), and standard deviations (m,) of the loss without noise, at features (m, q)."""
+        """Covariances (m, n) of the loss at features (m, q) with the observations, and its standard deviations (m,)."""
         s2 = math.exp(self.theta[-2])
         k = s2 * matern52(squared_distances(Z * self.scale, self.B))
         v = forward(self.L, k.T)
@@ -227,8 +227,9 @@ class Posterior:
         return np.asarray((weights[:, :, None] * self.B[:, None, :]).reshape(len(weights), -1))
 
     def slopes_of(self, Z: Array, weights: Array, weighted: Array) -> tuple[Array, Array, Array, Array]:
-        """Means (S, m) for several weights of the observations (n, S), standard deviations (m,), and the gradients
-        (S, m, q), (m, q) of both by the features; see ``slopes`` and ``weighted``.
+        """As ``slopes``, for several weights of the observations (n, S); see ``weighted``.
+
+        Means (S, m), standard deviations (m,), and the gradients (S, m, q), (m, q) of both by the features.
         """
         s2 = math.exp(self.theta[-2])
         A = Z * self.scale
@@ -246,30 +247,30 @@ class Posterior:
         return (k @ weights).T, sd, dmean, dsd
 
     def _pulled(self, A: Array, weights: Array) -> Array:
-        """sum_i weights_mi (a_m - b_i), (m, q), by the features without units."""
+        """sum_i weights_mi (a_m - b_i), (m, q), in units of the features themselves."""
         return np.asarray((A * weights.sum(axis=1)[:, None] - weights @ self.B) * self.scale)
 
     @property
     def means(self) -> Array:
-        """Means (n,) of the loss without noise where it was observed: K a without the noise's part is y - t2 a."""
+        """Means (n,) of the loss without noise at the observed rows: K a without the noise's part is y - t2 a."""
         return self.y - math.exp(self.theta[-1]) * self.a
 
     def covariance(self, Z: Array) -> Array:
-        """Of the loss without noise at features (m, q), (m, m). (RW eq. 2.24)"""
+        """The covariance (m, m) of the loss without noise at features (m, q). (RW eq. 2.24)"""
         s2 = math.exp(self.theta[-2])
         A = Z * self.scale
         v = forward(self.L, s2 * matern52(squared_distances(self.B, A)))
         return np.asarray(s2 * matern52(squared_distances(A, A)) - v.T @ v)
 
     def draw(self, Z: Array, rng: np.random.Generator) -> Array:
-        """One sample (m,) of the loss without noise at features (m, q), jointly."""
+        """One joint sample (m,) of the loss without noise at features (m, q)."""
         C = self.covariance(Z)
         C.flat[:: len(C) + 1] += 1e-8 * math.exp(self.theta[-2])
         mean, _ = self.predict(Z)
         return np.asarray(mean + factor(C) @ rng.standard_normal(len(Z)))
 
     def extended(self, Z: Array, y: Array) -> Posterior:
-        """The same after p more observations (p, q), (p,): the factor grows by p rows, in O(n^2 p)."""
+        """The posterior after p more observations (p, q), (p,): the factor grows by p rows, in O(n^2 p)."""
         s2, t2 = np.exp(self.theta[-2:])
         A = Z * self.scale
         v = forward(self.L, s2 * matern52(squared_distances(self.B, A)))
@@ -283,18 +284,19 @@ class Posterior:
         return Posterior(theta=self.theta, scale=self.scale, B=B, L=L, a=backward(L, forward(L, y)), y=y)
 
     def fantasised(self, Z: Array) -> Posterior:
-        """The same, as if pending rows (p, q) had turned out as expected: doubt shrinks there, means stay."""
+        """The posterior as if pending rows (p, q) had ended as expected: the uncertainty shrinks there, the means stay."""
         return self.extended(Z, self.predict(Z)[0]) if len(Z) else self
 
 
 def standard_deviation(s2: float, explained: Array) -> Array:
-    """Of the loss without noise, where observations explain so much of its variance s2."""
+    """The standard deviation of the loss without noise, if observations explain ``explained`` of its variance s2."""
     return np.sqrt(np.maximum(s2 - explained, _LEAST_VARIANCE * s2))
 
 
 def _covariance(B: Array, s2: float, t2: float) -> Array:
-    """K (n, n). Of many observations the lower triangle alone, which takes half the time: a band of rows of its transpose at
-    a time, as LAPACK lays it out.
+    """K (n, n). With many observations only its lower triangle, in half the time.
+
+    It is computed in bands of rows of the transpose, in LAPACK's memory order.
     """
     n = len(B)
     if n < _MANY:
@@ -310,8 +312,9 @@ def _covariance(B: Array, s2: float, t2: float) -> Array:
 
 
 def factor(K: Array) -> Array:
-    """The lower Cholesky factor of K (n, n), or of K with as much more on its diagonal as it takes; what is above K's
-    diagonal is not looked at.
+    """The lower Cholesky factor of K (n, n), or of K with as much added to its diagonal as it takes.
+
+    Only the lower triangle of K is read.
     """
     from scipy.linalg import lapack
 
@@ -326,7 +329,7 @@ def factor(K: Array) -> Array:
 
 
 def forward(L: Array, b: Array) -> Any:
-    """L^-1 b for a lower triangular L. LAPACK itself: scipy's wrapper costs more than the solution of a small system."""
+    """L^-1 b for a lower triangular L. By LAPACK directly, since scipy's wrapper costs more than a small system."""
     from scipy.linalg import lapack
 
     return lapack.dtrtrs(L, b, lower=1)[0]

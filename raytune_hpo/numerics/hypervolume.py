@@ -1,11 +1,11 @@
-"""Hypervolume: how much of the space of losses a set of points dominates, below a reference point.
+"""Hypervolume: the volume of the objective space that a set of points dominates, below a reference point.
 
-Y  (n, m)  losses, minimised; what is not better than the reference in every goal dominates nothing of it
+Y  (n, m)  losses, minimised; rows that are not better than the reference in every goal contribute nothing
 r  (m,)    the reference point, finite
 
-Two goals take a sweep, three a sweep over the front of two, and more the exclusive volumes of WFG, each of which is one
-goal smaller than the one before: While, Bradstreet, Barone: A Fast Way of Calculating Exact Hypervolumes (IEEE Trans.
-Evol. Comput. 16, 2012). That takes time exponential in m: about six goals and 200 points are the end of it.
+Two goals take a sweep, three a sweep over the front of two, and more the exclusive volumes of WFG, each of which has one
+goal less than the one before: While, Bradstreet, Barone: A Fast Way of Calculating Exact Hypervolumes (IEEE Trans.
+Evol. Comput. 16, 2012). That takes time exponential in m: about six goals and 200 points are the limit.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _EXTRA = 0.1  # how far the reference lies beyond the worst of a front, in parts
 
 
 def hypervolume(Y: Array, reference: Array) -> float:
-    """The volume of what the rows of Y dominate and the reference does not; 0 where there is none."""
+    """The volume below the reference that the rows of Y dominate; 0 if there is none."""
     return _volume(distinct_front(Y, reference), np.asarray(reference, dtype=np.float64))
 
 
 def contributions(Y: Array, reference: Array) -> Array:
-    """How much smaller the hypervolume were without each row (n,): 0 for what is dominated, or there twice."""
+    """How much smaller the hypervolume would be without each row (n,): 0 for rows that are dominated or duplicated."""
     losses, r = np.asarray(Y, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     own = np.zeros(len(losses))
     inside = np.flatnonzero((losses < r).all(axis=1))
@@ -40,11 +40,12 @@ def contributions(Y: Array, reference: Array) -> Array:
 
 
 def largest_subset(Y: Array, reference: Array, size: int) -> Array:
-    """The positions (size,) of rows of large hypervolume together, in the order in which they were chosen.
+    """The positions (size,) of rows that together have a large hypervolume, in the order in which they were chosen.
 
-    Each is the one that adds most to those before it, which is at least 1 - 1/e of the best choice (Nemhauser, Wolsey,
-    Fisher, Math. Programming 14, 1978). What a row adds can only fall while others are chosen, so one that adds more than
-    all others once did need not be compared with them again. Of equals, the first; rows that add nothing come last.
+    The choice is greedy: each row adds most to those before it, which gives at least 1 - 1/e of the largest hypervolume
+    (Nemhauser, Wolsey, Fisher, Math. Programming 14, 1978). A row's gain can only fall as others are chosen, so if it is
+    above the earlier gains of all others, these need not be computed again. Of equal rows the first is chosen; rows that
+    add nothing come last.
 
     Args:
         size: at most n.
@@ -68,16 +69,17 @@ def largest_subset(Y: Array, reference: Array, size: int) -> Array:
 def reference_of(front: Array) -> Array:
     """A reference point (m,) for a front (k, m), k >= 1: a tenth of its extent beyond its worst losses.
 
-    A goal in which the front has no extent has a tenth of the loss itself instead. With the losses' units the point moves
-    as they do. (Ishibuchi, Akedo, Nojima: A Many-Objective Test Problem ..., 2011)
+    For a goal in which the front has no extent it is a tenth of the loss itself instead. The point scales with the
+    losses' units. (Ishibuchi, Akedo, Nojima: A Many-Objective Test Problem ..., 2011)
     """
     worst, extent = front.max(axis=0), np.ptp(front, axis=0)
     return np.asarray(worst + _EXTRA * np.where(extent > 0, extent, np.maximum(np.abs(worst), 1.0)))
 
 
 def distinct_front(Y: Array, reference: Array) -> Array:
-    """The different rows (k, m) of Y that are better than the reference and that no other row dominates, in lexicographic
-    order; rows with NaN are none.
+    """The distinct rows (k, m) of Y that are better than the reference and not dominated, in lexicographic order.
+
+    Rows with NaN are left out.
     """
     losses = np.asarray(Y, dtype=np.float64)
     inside = np.unique(losses[(losses < reference).all(axis=1)], axis=0)
@@ -85,12 +87,12 @@ def distinct_front(Y: Array, reference: Array) -> Array:
 
 
 def _gain(y: Array, others: Array, r: Array) -> float:
-    """What y (m,) adds to the hypervolume of others (k, m): its own box without what the others dominate of it."""
+    """The volume that y (m,) adds to the hypervolume of others (k, m): its own box less the part that they dominate."""
     return max(float(np.prod(r - y)) - _volume(distinct_front(np.maximum(others, y), r), r), 0.0)
 
 
 def _volume(front: Array, r: Array) -> float:
-    """Of a front in lexicographic order, whose rows are all better than the reference."""
+    """The hypervolume of a front in lexicographic order, whose rows are all better than the reference."""
     if not len(front):
         return 0.0
     if front.shape[1] == 1:
@@ -102,9 +104,9 @@ def _volume(front: Array, r: Array) -> float:
 
 
 def _of_three(front: Array, r: Array) -> float:
-    """Slab by slab along the first goal: the area that is dominated in the other two only grows.
+    """The hypervolume in three goals, slab by slab along the first: the area dominated in the other two only grows.
 
-    ``lowest`` is the lowest third loss at each level of the second one, in O(n) a slab.
+    ``lowest`` is the lowest third loss at each level of the second one; a slab takes O(n).
     """
     levels = np.unique(front[:, 1])
     heights = np.diff(np.append(levels, r[1]))
@@ -119,8 +121,10 @@ def _of_three(front: Array, r: Array) -> float:
 
 
 def _by_exclusion(front: Array, r: Array) -> float:
-    """The volumes that each point adds to those after it, from the worst in the last goal on: all others, clipped to the
-    point, have its loss there, so what they dominate of its box is a volume of one goal fewer.
+    """The hypervolume as the sum of the volumes that each point adds to those after it, from the worst last goal on.
+
+    All points after it, clipped to the point, have its loss in the last goal, so the part of its box that they dominate
+    is a volume in one goal less.
     """
     ordered = front[np.argsort(-front[:, -1], kind="stable")]
     rest, volume = r[:-1], 0.0

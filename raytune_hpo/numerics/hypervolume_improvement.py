@@ -1,10 +1,10 @@
-"""Expected hypervolume improvement: how much the losses at a point, believed to be normal, will add to a front.
+"""Expected hypervolume improvement of a front, by points whose losses have normal predictive distributions.
 
 mean, sd  (n, m)  of the losses of n points in m goals, independent; sd > 0
 l, u      (k, m)  the boxes that the front leaves open
 
-What losses y add inside a box is the product over the goals of (u - y)^+ - (l - y)^+, and of independent goals so is the
-expectation:
+The volume that losses y add inside a box is the product over the goals of (u - y)^+ - (l - y)^+, and for independent
+goals its expectation is the product of the expectations:
 
 EHVI = sum over the boxes of prod_j D_j,    D_j = G(u_j) - G(l_j),    G(t) = E (t - y)^+ = s h((t - m) / s)
 
@@ -42,7 +42,7 @@ class _Sides(NamedTuple):
     Attributes:
         logs: log D; -inf where a box is too thin for a float.
         z: (n, e) the e different edges, in standard deviations from the mean.
-        low, high: (k,) which edges are a box's.
+        low, high: (k,) the positions of each box's edges.
     """
 
     logs: Array
@@ -72,7 +72,7 @@ def log_improvement_and_slopes(mean: Array, sd: Array, boxes: Boxes) -> Improvem
 
 
 def _sides(mean: Array, sd: Array, boxes: Boxes, goal: int) -> _Sides:
-    """Of all boxes in one goal. Boxes share their edges, so h is computed once for each of these."""
+    """The sides of all boxes in one goal. Boxes share edges, so h is computed once for each edge."""
     ends = np.concatenate([boxes.lower[:, goal], boxes.upper[:, goal]])
     edges, place = np.unique(ends, return_inverse=True)
     low, high = place.reshape(2, -1)
@@ -98,7 +98,7 @@ def _slopes(side: _Sides) -> tuple[Array, Array]:
 
 
 def _log_rest(gap: Array) -> Array:
-    """log(1 - exp(gap)) for gap <= 0, without cancellation; -inf at 0 or where rounding went beyond."""
+    """log(1 - exp(gap)) for gap <= 0, without cancellation; -inf at 0, or if rounding made the gap positive."""
     with np.errstate(divide="ignore", invalid="ignore"):
         gap = np.minimum(gap, 0.0)
         return np.where(gap > -math.log(2), np.log(-np.expm1(gap)), np.log1p(-np.exp(gap)))
@@ -110,7 +110,7 @@ def _log_products(sides: list[_Sides]) -> Array:
 
 
 def _log_sum(logs: Array) -> Array:
-    """log of the sums (n,) of what rows are logarithms of; -inf where all are."""
+    """The log of the sums (n,) of the exponentials in each row; -inf where all logs are."""
     top = logs.max(axis=1)
     safe = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(divide="ignore"):

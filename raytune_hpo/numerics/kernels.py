@@ -1,16 +1,16 @@
 """Covariance between two rows of a mixed space: a Matern kernel over points of a Euclidean space.
 
 X   (n, d)  coordinates in [0, 1]; NaN where a column is not active
-Z   (n, q)  features: where the rows stand in a Euclidean space, q >= d
+Z   (n, q)  features: the rows as points of a Euclidean space, q >= d
 r2  (n, m)  squared distances in units of the length scales
 k   (n, m)  correlations
 
-Every column is given a place of its own in the Euclidean space: a real or ordered one its coordinate on a line, a
-nominal one with k values the k corners of a simplex. The simplex is as large as makes two random values of it as far
-from each other, on average of the square, as two random coordinates: 1/6. So one prior of length scales serves all
-kinds of columns. A column that is not active stands in the middle, as far from one end as from the other. The squared
-distance is the sum over the columns, each in units of its own length scale. Since all rows are points of one Euclidean
-space, every kernel matrix is positive semidefinite, whatever rows of whatever branches are compared.
+Every column has its own subspace of the Euclidean space: a real or ordered one has its coordinate on a line, a nominal
+one with k values the k corners of a simplex. The simplex is scaled so that the mean squared distance of two random values
+is that of two random coordinates, 1/6. So one prior of length scales serves all kinds of columns. A column that is not
+active is in the middle, equally far from both ends. The squared distance is the sum over the columns, each in units of
+its own length scale. Since all rows are points of one Euclidean space, every kernel matrix is positive semidefinite,
+whichever branches the rows are in.
 
 Rasmussen, Williams: Gaussian Processes for Machine Learning. MIT Press 2006, chapters 4 and 5.
 """
@@ -27,15 +27,15 @@ from raytune_hpo.numerics.axes import Axis, Kind, alike, of_kind
 
 _SQRT5 = math.sqrt(5)
 _MEAN_SQUARE = 1 / 6  # of the difference of two random coordinates
-_AT_ONCE = 2**14  # numbers: with what is computed on the way they stay in a processor's cache
+_AT_ONCE = 2**14  # numbers that, with intermediate results, stay in a processor's cache
 
 
 class Embedding:
-    """Where the rows of a mixed space stand in a Euclidean one.
+    """The embedding of a mixed space in a Euclidean one.
 
     Attributes:
-        owner: (q,) the number of the column that each feature belongs to.
-        slots: (d,) the feature of each real or ordered column, which is its coordinate; of a nominal one, its first.
+        owner: (q,) the number of the column to which each feature belongs.
+        slots: (d,) the feature of each real or ordered column, which is its coordinate; for a nominal one, its first.
     """
 
     def __init__(self, axes: Sequence[Axis]) -> None:
@@ -53,7 +53,7 @@ class Embedding:
             levels = axis.levels(X[:, columns])
             k = axis.size  # corners are root of two times as far from each other as from the origin
             distance = math.sqrt(_MEAN_SQUARE / 2 / (1 - 1 / k)) if k > 1 else 0.0
-            # Not active, it stays at the origin, from which all corners are equally far.
+            # If not active, it stays at the origin, from which all corners are equally far.
             corners = levels + self.slots[columns] + np.arange(0, Z.size, Z.shape[1])[:, None]
             Z.reshape(-1)[corners[levels >= 0]] = distance
         return Z
@@ -61,7 +61,7 @@ class Embedding:
     def by_column(self, X: Array, gradient: Array) -> Array:
         """Gradients (n, d) by the columns of rows (n, d), given those by the features (n, q).
 
-        A column that is not active has no coordinate to move, so its gradient is 0.
+        A column that is not active has no coordinate, so its gradient is 0.
         """
         return np.where(np.isnan(X), 0.0, gradient[:, self.slots])
 
@@ -93,7 +93,7 @@ def matern52(r2: Array) -> Array:
 
 def matern52_slope(r2: Array) -> tuple[Array, Array]:
     """Matern correlations, and their derivatives by the squared distance: -5/6 (1 + sqrt(5) r) exp(-sqrt(5) r)."""
-    # In place where it can be: of large arrays most of the time is spent on temporary ones.
+    # In place if possible: with large arrays most of the time is spent on temporary ones.
     r = np.sqrt(r2)
     r *= _SQRT5
     falling = np.exp(-r)

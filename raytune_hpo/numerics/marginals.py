@@ -1,12 +1,12 @@
-"""Marginals of a forest: exact predictions where only one or two columns are known, and the variance that these explain.
+"""Marginals of a forest: exact predictions given one or two columns only, and the variance that these explain.
 
 X  (n, d)  rows without NaN        c (L,)  means of the L leaves of one tree
-w  (k,)    masses of a column's k cells, with sum 1: those in which no tree tells two values apart
-M  (L, k)  whether a leaf admits a cell         S (L, d)  shares: what mass of each column a leaf admits, M w
+w  (k,)    masses of a column's k cells, with sum 1; within a cell no tree distinguishes two values
+M  (L, k)  whether a leaf admits a cell         S (L, d)  shares: the mass of each column that a leaf admits, M w
 
 A leaf is a box, so under a product measure its mass is the product of its shares, and the mean of the tree over all
 columns but j is sum_l c_l M_l prod_(i != j) S_li. Variances of such means, as shares of the tree's own, are averaged
-over the trees. The measure is uniform on the unit cube, cut to what was tried: a forest knows nothing of the rest.
+over the trees. The measure is uniform on the part of the unit cube that was tried: a forest knows nothing of the rest.
 
 Hutter, Hoos, Leyton-Brown: An Efficient Approach for Assessing Hyperparameter Importance. ICML 2014, algorithms 1 and 2.
 """
@@ -29,8 +29,8 @@ class Shares(NamedTuple):
     """Shares of variance, each at least 0 and all together at most 1.
 
     Attributes:
-        single: (d,) what each column explains by itself.
-        pairs: (p,) what the pairs that were asked for explain beyond their columns.
+        single: (d,) the share that each column explains by itself.
+        pairs: (p,) the share that each requested pair explains beyond its columns.
     """
 
     single: Array
@@ -38,10 +38,10 @@ class Shares(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """How likely the values of a column are.
+    """The probability measure of a column.
 
     Attributes:
-        low, high: the ends of a continuum; its values are equally likely between them.
+        low, high: the ends of a continuum, between which it is uniform.
         centres, masses: (k,) of the cells of a column that has cells; both empty otherwise.
     """
 
@@ -74,7 +74,7 @@ class Marginals:
     measures: Sequence[Measure]
 
     def shares(self, pairs: Sequence[tuple[int, int]] = ()) -> Shares:
-        """How much of the variance single columns and pairs of columns explain; 0 where nothing varies."""
+        """The shares of variance that single columns and pairs of columns explain; 0 if nothing varies."""
         d = len(self.measures)
         found = np.zeros((0, d + len(pairs)))
         for tree in self._trees:
@@ -112,7 +112,7 @@ class _Box(NamedTuple):
 
 
 def _boxes(forest: Forest, measures: Sequence[Measure]) -> Iterator[_Box]:
-    """The leaves of every tree, from walking all trees down layer by layer."""
+    """The leaves of every tree, found by descending all trees layer by layer."""
     nodes, views, (num, d) = forest.nodes, forest.views, (len(forest.nodes.mean), len(measures))
     orders = {j: order for j, order in enumerate(views.orders) if order is not None}
     low, high = np.empty((num, d)), np.empty((num, d))
@@ -125,7 +125,7 @@ def _boxes(forest: Forest, measures: Sequence[Measure]) -> Iterator[_Box]:
         column = views.column[view]
         for side, child in enumerate((nodes.left[cut], nodes.left[cut] + 1)):
             tree[child], low[child], high[child] = tree[cut], low[cut], high[cut]
-            (low if side else high)[child, column] = threshold  # of a nominal column it means nothing and is not read
+            (low if side else high)[child, column] = threshold  # for a nominal column it is meaningless, and not read
             for j, levels in admitted.items():
                 levels[child] = levels[cut]
                 own = column == j
@@ -155,7 +155,7 @@ class _Tree:
         return np.asarray((self._box.low[:, j, None] < x) & (x <= self._box.high[:, j, None]))
 
     def means(self, *known: tuple[int, Array]) -> Array:
-        """The mean over all columns but the known ones, each given with its M; an axis of the answer for each."""
+        """The mean over all columns but the known ones, each given with its M; the result has an axis for each."""
         columns = [j for j, _ in known]
         weights = self._box.mean * np.delete(self._shares, columns, axis=1).prod(axis=1)
         if not known:
@@ -165,7 +165,7 @@ class _Tree:
         return np.asarray((weights[:, None] * known[0][1]).T @ known[1][1])
 
     def variance(self, *columns: int) -> float:
-        """The variance of the mean given these columns; of the tree itself where none is given."""
+        """The variance of the mean given these columns; without columns, that of the tree itself."""
         mean = float(self.means())
         if not columns:
             return float(self._shares.prod(axis=1) @ (self._box.mean - mean) ** 2)

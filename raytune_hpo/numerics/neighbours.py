@@ -1,10 +1,10 @@
-"""Neighbours in a mixed cube: rows one step away, and rows too close to be told apart.
+"""Neighbours in a mixed cube: rows one step away, and rows too close to distinguish.
 
-X  (n, d)  where to start; NaN where a column is not active
+X  (n, d)  the starts; NaN where a column is not active
 N  (k, d)  the neighbours of all of them: each differs from its start in one column that is active there
 
-What a step in one column makes active elsewhere is not known here. So every column that is not active at the start gets
-a drawn coordinate in the neighbour, and the caller, who knows the space, takes away those that still are not.
+A step in one column may make others active, which is not known here. So every column that is not active at the start
+gets a drawn coordinate in the neighbour, and the caller, who knows the space, removes those that still are not.
 
 Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration. LION 2011,
 section 4.3: one exchange, four normal steps of standard deviation 0.2 for a number, all other values of a category.
@@ -22,17 +22,17 @@ from raytune_hpo.numerics.axes import Axis, Kind, of_kind
 
 SDS = (0.2, 0.2, 0.05, 0.0125)
 OTHERS = 4
-_CLOSE = 0.01  # of the range of a real axis: what lies closer teaches a model next to nothing new
+_CLOSE = 0.01  # of the range of a real axis: closer rows give a model hardly any new information
 
 
 def neighbours(
     axes: Sequence[Axis], X: Array, rng: np.random.Generator, *, sds: Sequence[float] = SDS, others: int = OTHERS
 ) -> tuple[Array, Array]:
-    """The neighbours N of all rows X, and the starts (k,) they belong to, by column and not by start.
+    """The neighbours N of all rows X, and the starts (k,) to which they belong, ordered by column, not by start.
 
     Args:
-        sds: standard deviations of the steps on a real axis, one for each; what would leave the cube is reflected.
-        others: how many other values of a nominal axis are tried, at most. A grid has its adjacent cells.
+        sds: standard deviations of the steps on a real axis, one for each; steps out of the cube are reflected.
+        others: how many other values of a nominal axis are tried, at most. On a grid, the adjacent cells are.
     """
     starts, columns = [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.intp)]
     coordinates = [np.empty(0)]
@@ -53,8 +53,9 @@ def neighbours(
 
 
 def crowded(axes: Sequence[Axis], X: Array, P: Array) -> Array:
-    """Which rows X (n, d) can hardly be told from one of the rows P (p, d): they are in the same cells, and on every
-    real axis within a hundredth of its range. (n,) of bool.
+    """Which rows X (n, d) are very close to one of the rows P (p, d), (n,) of bool.
+
+    Such rows are in the same cells, and on every real axis within a hundredth of its range.
     """
     A, B = np.nan_to_num(X, nan=-1.0)[:, None, :], np.nan_to_num(P, nan=-1.0)[None, :, :]
     real, celled = of_kind(axes, Kind.REAL), of_kind(axes, Kind.GRID, Kind.NOMINAL)
@@ -64,7 +65,7 @@ def crowded(axes: Sequence[Axis], X: Array, P: Array) -> Array:
 
 
 def _moved(axis: Axis, x: Array, rng: np.random.Generator, sds: Sequence[float], others: int) -> Array:
-    """The coordinates one step from x (n,), in as many columns as there are steps; NaN where one leads nowhere."""
+    """The coordinates one step from x (n,), with a column for each step; NaN where there is no such step."""
     if axis.kind is Kind.REAL:
         far = np.abs(x[:, None] + np.asarray(sds) * rng.standard_normal((len(x), len(sds))))
         return np.asarray(1 - np.abs(1 - far % 2))  # a triangle wave: reflected at 0 and at 1

@@ -1,10 +1,10 @@
 """Maximisation of a function on a mixed cube: many candidates, then local search from the best of them.
 
 F  (k, d)  full rows: a coordinate in every column, active or not, so that a branch that is entered has coordinates
-X  (k, d)  proper rows: what ``proper`` makes of full ones, NaN where not active
+X  (k, d)  proper rows: full rows converted by ``proper``, NaN where not active
 
 Local search alternates between the real columns, where it follows the gradient, and the others, where it tries every
-value nearby, each column for itself, and then the best of these changes together.
+value nearby, one column at a time, and then the best of these changes together.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ class Objective(NamedTuple):
 
     Attributes:
         axes: of the d columns.
-        proper: full rows as proper ones.
-        values: (k,) of proper rows (k, d); -inf where a row is not allowed.
-        values_and_gradients: values (k,) and gradients (k, d) of proper rows; a gradient is 0 where a column is not active.
+        proper: converts full rows into proper ones.
+        values: returns the values (k,) of proper rows (k, d); -inf where a row is not allowed.
+        values_and_gradients: returns the values (k,) and gradients (k, d) of proper rows; a gradient is 0 where a column is
+            not active.
     """
 
     axes: Sequence[Axis]
@@ -52,7 +53,7 @@ def perturbed(F: Array, num: int, axes: Sequence[Axis], rng: np.random.Generator
     and Dynamic Coordinate Search. Engineering Optimization 45, 2013).
 
     Args:
-        most: how many columns change on average where half of them would be more.
+        most: an upper bound of the average number of columns that change.
     """
     k, d = F.shape
     rows = F[np.arange(num) % k]
@@ -79,7 +80,7 @@ def maximised(objective: Objective, F: Array, *, rounds: int = 3, max_steps: int
 
 
 def _along_gradients(objective: Objective, F: Array, best: Array, max_steps: int) -> tuple[Array, Array]:
-    """All rows at once by L-BFGS on the real columns: the sum of their values is highest where each of them is."""
+    """All rows improved at once by L-BFGS on the real columns: the sum of their values is maximal when each is."""
     from scipy.optimize import fmin_l_bfgs_b
 
     real = of_kind(objective.axes, Kind.REAL)
@@ -103,14 +104,14 @@ def _along_gradients(objective: Objective, F: Array, best: Array, max_steps: int
 
 
 def _to_neighbours(objective: Objective, celled: Sequence[Alike], F: Array, best: Array) -> tuple[Array, Array, bool]:
-    """Every row to the highest of its neighbours and of their mixtures, again and again until none is higher."""
+    """Every row moved to the best of its neighbours and their mixtures, repeatedly, until none is better."""
     ever, moving = False, np.arange(len(F))
     for _ in range(len(objective.axes)):
         neighbours, owner, column = _neighbours(celled, F[moving])
         if not len(neighbours):
             break
         reached = objective.values(objective.proper(neighbours))
-        with np.errstate(invalid="ignore"):  # what is not allowed gains nothing over what is not allowed
+        with np.errstate(invalid="ignore"):  # -inf minus -inf, between two rows that are not allowed, is no gain
             gain = reached - best[moving][owner]
         mixed, of = _mixtures(F[moving], neighbours, owner, column, gain)
         if len(mixed):
@@ -124,15 +125,15 @@ def _to_neighbours(objective: Objective, celled: Sequence[Alike], F: Array, best
         if not up.any():
             break
         F, best, ever = F.copy(), best.copy(), True
-        moving = at[up]  # who has not moved has no higher neighbours the next time either
+        moving = at[up]  # a row that did not move would have no better neighbours the next time either
         F[moving], best[moving] = neighbours[winners[up]], reached[winners[up]]
     return F, best, ever
 
 
 def _mixtures(F: Array, neighbours: Array, owner: Array, column: Array, gain: Array) -> tuple[Array, Array]:
-    """Rows with the 2, 4, 8, ... changes that gain most, one a column, made together (m, d), and whose they are (m,).
+    """Rows (m, d) with the best 2, 4, 8, ... changes, at most one per column, made together, and their owners (m,).
 
-    In many columns the way up is long, and what each change gains by itself is hardly ever all lost beside another.
+    With many columns a search takes many steps, and a change's own gain is rarely lost when it is combined with another.
     """
     rows, owners = [np.empty((0, F.shape[1]))], []
     for i, row in enumerate(F):
@@ -152,7 +153,7 @@ def _mixtures(F: Array, neighbours: Array, owner: Array, column: Array, gain: Ar
 
 
 def _neighbours(celled: Sequence[Alike], F: Array) -> tuple[Array, Array, Array]:
-    """Rows that differ from one of F in one column that is not real, (m, d), the number of that one, and the column (m,)."""
+    """Rows (m, d) that differ from one of F in one column that is not real, with that row's number and the column (m,)."""
     owners, columns, coordinates = [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.intp)], [np.empty(0)]
     for axis, together in celled:
         assert axis.centres is not None
@@ -170,7 +171,7 @@ def _neighbours(celled: Sequence[Alike], F: Array) -> tuple[Array, Array, Array]
 
 
 def _levels_nearby(axis: Axis, levels: Array) -> Array:
-    """Other values to try instead of these levels, in one more dimension; -1 where there is none."""
+    """Other values to try instead of these levels, along one more dimension; -1 where there is none."""
     if axis.kind is Kind.NOMINAL or axis.size <= _WIDEST:
         return np.asarray((levels[..., None] + np.arange(1, axis.size)) % axis.size)
     near = levels[..., None] + np.array(_STEPS)

@@ -1,7 +1,7 @@
 """Page-Hinkley test for a change of a mean in either direction.
 
 x      (n,)  standardised residuals
-delta        the change that is not worth an alarm, in standard deviations
+delta        the largest change that is tolerated, in standard deviations
 m            how far the sums of x - mean - delta and of mean - x - delta have risen above their lowest values
 
 Page: Continuous Inspection Schemes. Biometrika 41, 1954.
@@ -16,14 +16,14 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 
-DELTA = 1.0  # a model that is wrong by less is wrong, and nothing has drifted
+DELTA = 1.0  # smaller changes are errors of the model, not a drift
 CLIP = 4.0  # standard deviations: a single wild residual raises no alarm
-THRESHOLD = 3.05  # of one false alarm in 1,000 independent residuals, see ``calibrated``
-FITTED = 4.0  # the same for the residuals of a fitted model, whose errors are alike for a while: see benchmarks/live.py
+THRESHOLD = 3.05  # for one false alarm in 1,000 independent residuals, see ``calibrated``
+FITTED = 4.0  # the same for the residuals of a fitted model, whose errors are correlated: see benchmarks/live.py
 
 
 class PageHinkley(NamedTuple):
-    """The state of a test: how many residuals came, their mean, and both statistics."""
+    """The state of a test: the number of residuals, their mean, and both statistics."""
 
     num: int = 0
     mean: float = 0.0
@@ -35,7 +35,7 @@ class PageHinkley(NamedTuple):
         return max(self.up, self.down)
 
     def then(self, residual: float, delta: float = DELTA) -> PageHinkley:
-        """The state after another residual. The mean is that of the residuals before it, of which the first is assumed 0."""
+        """The state after another residual, compared with the mean of those before it and of a first one assumed 0."""
         x = min(max(residual, -CLIP), CLIP)
         change = x - self.mean
         return PageHinkley(
@@ -49,9 +49,9 @@ class PageHinkley(NamedTuple):
 def calibrated(
     rng: np.random.Generator, *, per_residual: float = 1e-3, delta: float = DELTA, num: int = 2_000, length: int = 2_000
 ) -> float:
-    """The threshold with so many false alarms per residual, found by simulation of independent normal residuals.
+    """The threshold for a rate of false alarms per residual, found by simulation of independent normal residuals.
 
-    A test begins anew after its alarm. The rate falls as the threshold rises, so that halving an interval finds it.
+    A test restarts after its alarm. The rate falls as the threshold rises, so bisection finds it.
     """
     draws = np.clip(rng.standard_normal((length, num)), -CLIP, CLIP)
     low, high = 0.0, 50.0

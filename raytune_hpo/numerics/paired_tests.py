@@ -1,4 +1,4 @@
-"""Which of several candidates are behind the best, where all were measured on the same inputs.
+"""Paired tests: which of several candidates, measured on the same inputs, are behind the best.
 
 Conover: Practical Nonparametric Statistics, 3rd edition, 1999, section 5.8: the Friedman test and the comparisons after it,
 as in Birattari, Stuetzle, Paquete, Varrentrapp: A Racing Algorithm for Configuring Metaheuristics. GECCO 2002.
@@ -16,14 +16,14 @@ from raytune_hpo.arrays import Array
 
 
 def behind_best(V: Array, alpha: float) -> Array:
-    """Which candidates (k,) are worse than the best of them, and not by chance.
+    """Which candidates (k,) are significantly worse than the best of them.
 
-    Three or more are ranked on each input: where a Friedman test says that they differ, those are behind whose sum of
-    ranks is too far above the lowest one. Two are compared by a paired t-test. How hard an input is for all of them cancels
-    out in both. With fewer than two inputs nobody is behind.
+    Three or more are ranked on each input: if a Friedman test finds a difference, candidates whose sum of ranks is too
+    far above the lowest are behind. Two are compared by a paired t-test. In both tests the difficulty of an input, which
+    all share, cancels out. With fewer than two inputs no candidate is behind.
 
     Args:
-        alpha: how often a test may find a difference where there is none.
+        alpha: the significance level: how often a test may find a difference if there is none.
     """
     if len(V) < 2 or V.shape[1] < 2:
         return np.zeros(len(V), dtype=bool)
@@ -53,7 +53,7 @@ def _by_ranks(V: Array, alpha: float) -> Array:
     if chi2.sf(friedman, k - 1) >= alpha:
         return np.zeros(k, dtype=bool)
     freedom = (n - 1) * (k - 1)
-    left = max(0.0, n * squares - float((sums**2).sum()))  # what the candidates do not explain
+    left = max(0.0, n * squares - float((sums**2).sum()))  # the variation that the candidates do not explain
     limit = float(t.isf(alpha / 2, freedom)) * math.sqrt(2 * left / freedom)
     behind: Array = sums - sums.min() > limit
     return behind

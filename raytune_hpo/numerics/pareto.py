@@ -4,7 +4,7 @@ Deb, Pratap, Agarwal, Meyarivan: A Fast and Elitist Multiobjective Genetic Algor
 6, 2002), section III. A row dominates another if it is no worse anywhere and better somewhere.
 
 Y  (n, m)  losses, minimised; infinite where a row failed
-u  (k, m)  different rows without NaN, in lexicographic order: whatever dominates a row stands before it
+u  (k, m)  distinct rows without NaN, in lexicographic order: any row that dominates another comes before it
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _two_goals(u: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
 
 
 def _any_goals(u: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """As many passes as there are rows in the front: the first row left is in it; drop what it dominates."""
+    """One pass for each row of the front: the first row left is in it; the rows that it dominates are dropped."""
     keep = np.zeros(len(u), dtype=bool)
     left = np.arange(len(u))
     while len(left):
@@ -54,21 +54,21 @@ def _any_goals(u: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
 
 
 def fronts(Y: Array) -> Array:
-    """The front (n,) that each row is in: 0 if no row dominates it, k if only rows of fronts before k do."""
+    """The number (n,) of each row's front: 0 if no row dominates it, k if only rows of fronts before k do."""
     no_worse = (Y[:, None, :] <= Y[None, :, :]).all(axis=2)
     dominates = no_worse & ~no_worse.T
     front, num_above = np.full(len(Y), -1), dominates.sum(axis=0)
     k, now = 0, np.flatnonzero(num_above == 0)
     while len(now):
         front[now], num_above[now] = k, -1
-        num_above = num_above - dominates[now].sum(axis=0)  # each row is taken away once: O(n^2) in all
+        num_above = num_above - dominates[now].sum(axis=0)  # each row is removed once: O(n^2) in all
         k, now = k + 1, np.flatnonzero(num_above == 0)
     return front
 
 
 def crowding(Y: Array, front: Array) -> Array:
-    """How much room each row (n,) has in its front: the sides of the box between its neighbours, in parts of the front's
-    extent, added up; infinite for the rows at its ends."""
+    """The crowding distance (n,) of each row in its front: the sum of the sides of the box between its neighbours, in
+    units of the front's extent; infinite for the rows at its ends."""
     room = np.zeros(len(Y))
     for k in np.unique(front):
         rows = np.flatnonzero(front == k)
@@ -83,16 +83,16 @@ def crowding(Y: Array, front: Array) -> Array:
 
 
 def worst_first(Y: Array) -> Array:
-    """The rows (n,) in the order of NSGA-II's crowded comparison, the worst first: later fronts, then less room."""
+    """The rows (n,) in the order of NSGA-II's crowded comparison, worst first: later fronts, then smaller distances."""
     front = fronts(Y)
     order: Array = np.lexsort((crowding(Y, front), -front))
     return order
 
 
 def first_fronts(Y: Array, num: int) -> list[Array]:
-    """The positions of each front, the first ones first, as many as hold ``num`` rows together, or all there are.
+    """The positions of the rows in each of the first fronts: as many fronts as contain ``num`` rows, or all.
 
-    Only the fronts that are needed are peeled off, so a long history costs little. Rows with NaN are in none.
+    Only the needed fronts are computed, so a long history costs little. Rows with NaN are in none.
     """
     left, fronts_found, found = np.flatnonzero(~np.isnan(Y).any(axis=1)), [], 0
     while len(left) and found < num:

@@ -1,17 +1,17 @@
 """Parzen estimators: densities on the unit cube that are mixtures of kernels around some points.
 
 X  (n, d)  points; NaN where a column is not active
-M  (K, d)  what the kernels stand around; NaN stands for the prior, which is uniform
+M  (K, d)  centres of the kernels; NaN stands for the prior, which is uniform
 w  (K,)    weights of the components, with sum 1
-s  (d,)    bandwidths: standard deviations on real axes and grids, chances to leave the value on nominal axes
+s  (d,)    bandwidths: standard deviations on real axes and grids, probabilities of leaving the value on nominal axes
 F  (n, q)  powers of real coordinates, L (q, K) loadings of components: on real axes the logarithm of a component's
            density is F L
 
-A component is a product of one kernel a column: a Gaussian cut off at 0 and 1 on a real axis; its masses over the cells
-on a grid; on a nominal axis 1 - s on the value itself and s spread as the prior is, which for equal cells is the kernel
-of Aitchison and Aitken. Densities are relative to the prior: within a cell they are constant, mass / width. So they
-integrate to 1 over the cube, columns that are not active integrate to 1 and may be left out, and one set of components
-serves all branches of a conditional space.
+A component is a product of kernels, one per column: on a real axis a Gaussian truncated to [0, 1]; on a grid its masses
+over the cells; on a nominal axis 1 - s on the value itself and s spread as the prior is, which for equal cells is the
+kernel of Aitchison and Aitken. Densities are relative to the prior: within a cell they are constant, mass / width. So
+they integrate to 1 over the cube, columns that are not active integrate to 1 and may be left out, and one set of
+components serves all branches of a conditional space.
 
 Falkner, Klein, Hutter: BOHB. ICML 2018, section 3.2 (one multivariate kernel instead of a product of estimators).
 Watanabe: Tree-Structured Parzen Estimator. arXiv 2304.11127, 2023, section 3.3 (kernels and bandwidths).
@@ -32,10 +32,10 @@ from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.axes import Axes, Axis, Kind
 
 _LOG_SQRT_2PI = math.log(2 * math.pi) / 2
-_LEAST = 1e-300  # smaller masses are as good as none, and this one has a logarithm
+_LEAST = 1e-300  # lower bound of masses, so that their logarithms are finite
 _AT_ONCE = 2**13  # densities of components
-_LOWEST = -700.0  # of a logarithm: its exponential is nothing beside 1, and lower ones take many times as long
-_LEAST_LEAVE = 0.02  # however often a nominal value was seen, others stay possible
+_LOWEST = -700.0  # lower bound of logarithms: the exponential is negligible, and lower ones take many times as long
+_LEAST_LEAVE = 0.02  # however often a nominal value was observed, others stay possible
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Parzen:
     """A mixture of product kernels.
 
     Attributes:
-        axes: what the columns mean.
+        axes: of the columns.
         centres: M (K, d); on axes with cells, centres of cells.
         weights: w (K,).
         widths: s (d,), above 0; at most 1 on nominal axes.
@@ -65,7 +65,7 @@ class Parzen:
         return ratio
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
-        """n points (n, d), active in all columns; on axes with cells they stand at centres."""
+        """n points (n, d), active in all columns; on axes with cells their coordinates are centres."""
         picked = np.searchsorted(np.cumsum(self.weights)[:-1], rng.random(n), side="right")
         X, R = rng.random((n, len(self.axes))), Axes.of(self.axes).real
         low, high = self._ends
@@ -82,7 +82,7 @@ class Parzen:
         loadings, K = self._loadings(), len(self.weights)
         tables = [(kernels.of_components(self.axes[j]), places.levels[j]) for j, kernels in self._kernels.items()]
         found, step = np.empty(len(places.powers)), max(1, _AT_ONCE // K)
-        # In one place that stays in a processor's cache: new memory for all of it takes longer than the arithmetic.
+        # In a buffer that stays in a processor's cache: allocating memory for all of it takes longer than the arithmetic.
         room = np.empty((step, K))
         for start in range(0, len(found), step):
             part = slice(start, start + step)
@@ -106,7 +106,7 @@ class Parzen:
 
     @cached_property
     def _ends(self) -> tuple[Array, Array]:
-        """How much of the normal distribution of each component lies below 0, and how much below 1, on real axes (K, r)."""
+        """The probabilities (K, r) that each component's normal distribution is below 0, and below 1, on real axes."""
         from scipy.special import ndtr
 
         real = Axes.of(self.axes).real
@@ -115,17 +115,17 @@ class Parzen:
 
     @cached_property
     def _kernels(self) -> dict[int, _Kernels]:
-        """Those of each axis that has cells, by its column."""
+        """The kernels of each axis that has cells, by its column."""
         celled = Axes.of(self.axes).celled.tolist()
         return {j: _Kernels.of(self.axes[j], self.centres[:, j], float(self.widths[j])) for j in celled}
 
 
 class _Places(NamedTuple):
-    """Points, as mixtures over the same axes need them.
+    """Points, prepared for mixtures over the same axes.
 
     Attributes:
-        powers: F (n, q): squares of the real coordinates, counted from the middle, themselves, and whether active.
-        levels: (n,) in which cell they lie on each axis that has cells, by its column; -1 where not active.
+        powers: F (n, q): the squares of the real coordinates, relative to the middle, the coordinates, and whether active.
+        levels: (n,) the cell of each point on each axis that has cells, by its column; -1 where not active.
     """
 
     powers: Array
@@ -142,11 +142,11 @@ class _Places(NamedTuple):
 
 
 class _Kernels(NamedTuple):
-    """Those on one axis that has cells. Components that stand in the same cell have the same one.
+    """The kernels on one axis that has cells. Components with their centres in the same cell share a kernel.
 
     Attributes:
-        table: (u, k) the masses of all cells under u different ones.
-        own: (K,) which of them is a component's own; -1 for the prior.
+        table: (u, k) the masses of all cells under u different kernels.
+        own: (K,) the kernel of each component; -1 for the prior.
     """
 
     table: Array
@@ -155,16 +155,14 @@ class _Kernels(NamedTuple):
     @classmethod
     def of(cls, axis: Axis, centres: Array, s: float) -> _Kernels:
         levels = axis.levels(centres)
-        if axis.size <= len(centres):  # all of them: so few that looking for those that differ takes longer
+        if axis.size <= len(centres):  # a kernel for every cell: finding the different ones would take longer
             return cls(masses(axis, s), levels)
         stood_in = np.bincount(levels[levels >= 0], minlength=axis.size) > 0
         own = np.append(np.cumsum(stood_in) - 1, -1)[levels]
         return cls(masses(axis, s, np.flatnonzero(stood_in)), own)
 
     def of_components(self, axis: Axis) -> Array:
-        """The logarithms (k + 1, K) of the densities of cells under the components; the last row is for points that are not
-        active.
-        """
+        """The logarithms (k + 1, K) of the densities of cells under the components; the last row: not active."""
         logs = np.zeros((axis.size + 1, len(self.table) + 1))
         logs[:-1, :-1] = (np.log(np.maximum(self.table, _LEAST)) - axis.log_widths).T  # the last column is the prior's
         return logs[:, self.own]
@@ -174,7 +172,7 @@ def masses(axis: Axis, s: float, around: Array | None = None) -> Array:
     """The masses (u, k) of cells (columns) under kernels around the centres of cells (rows); rows have sum 1.
 
     Args:
-        around: (u,) around which; all of them if left out.
+        around: (u,) the cells that have kernels; all of them by default.
     """
     from scipy.special import ndtr
 
@@ -195,10 +193,10 @@ def masses(axis: Axis, s: float, around: Array | None = None) -> Array:
 
 
 def _draw(M: Array, s: Array, low: Array, high: Array, U: Array) -> Array:
-    """Normal variables cut off at 0 and 1, from uniform ones; where the mean is NaN, the uniform one itself.
+    """Normal variables truncated to [0, 1], from uniform ones; where the mean is NaN, the uniform one itself.
 
     Args:
-        low, high: how much of the distributions lies below 0, and how much below 1.
+        low, high: the probabilities below 0, and below 1.
     """
     from scipy.special import ndtri
 
@@ -207,16 +205,16 @@ def _draw(M: Array, s: Array, low: Array, high: Array, U: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Bandwidths:
-    """How wide kernels are, given what they stand around.
+    """The rule for the widths of kernels.
 
-    With weights w, n = (sum w)^2 / sum w^2 points speak for a column (Kish), those in which it is active; d columns are
-    active on average. On real axes and grids s = spread n^(-1 / (d + 4)): Scott's rule, with a fixed spread since few
-    points tell little about theirs. On nominal axes s = leave / sqrt(1 + n).
+    A column's effective sample size is n = (sum w)^2 / sum w^2 (Kish), over the weights w of the points in which it is
+    active; d columns are active on average. On real axes and grids s = spread n^(-1 / (d + 4)): Scott's rule, with a fixed
+    spread since few points tell little about theirs. On nominal axes s = leave / sqrt(1 + n).
 
     Attributes:
         spread: the standard deviation around a single point, in widths of the cube.
         least: the smallest standard deviation; on a grid it is at least half a mean cell.
-        leave: the chance to leave the value of a nominal axis, were there no points.
+        leave: the probability of leaving the value of a nominal axis, for n = 0.
     """
 
     spread: float
@@ -235,11 +233,11 @@ class Bandwidths:
 
 
 def mixture(axes: Sequence[Axis], M: Array, w: Array, prior_weight: float, bandwidths: Bandwidths) -> Parzen:
-    """The estimator around points M (K, d), and the prior.
+    """The estimator from points M (K, d) and the prior.
 
     Args:
         w: (K,) weights of the points, in any unit.
-        prior_weight: of the prior against a mean point, above 0: no place is thought impossible.
+        prior_weight: the weight of the prior relative to an average point; above 0, so that no point is impossible.
     """
     mean = w.mean() if len(w) else 1.0
     weights = np.append(w, prior_weight * mean)

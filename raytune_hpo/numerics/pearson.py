@@ -1,6 +1,6 @@
-"""Pearson's divergence along one column: how far the values of some trials are from those of all.
+"""Pearson's divergence along one column, between the values of the best trials and those of all.
 
-x  (n,)  coordinates of all trials in the column, without NaN       G  cells that the column is looked at in
+x  (n,)  coordinates of all trials in the column, without NaN       G  cells into which the column is divided
 p, q  (G,)  masses of the cells among the best trials, and among all
 
 The variance of the mean of the indicator "is among the best", given the column, is proportional to the divergence
@@ -21,9 +21,9 @@ from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.axes import Axis, Kind
 from raytune_hpo.numerics.parzen import masses
 
-_CELLS = 100  # of a continuum
-_LEAST_CELL = 0.15  # the narrowest kernel, in cells: many trials on few values need no smoothing
-_PRIOR = 1.0  # trials that count as spread over the whole column, so that no cell is impossible
+_CELLS = 100  # cells of a continuum
+_LEAST_CELL = 0.15  # width of the narrowest kernel, in cells: many trials on few values need no smoothing
+_PRIOR = 1.0  # virtual trials spread over the whole column, so that no cell is impossible
 
 
 def divergence(axis: Axis, x: Array, is_best: Array) -> float:
@@ -33,7 +33,7 @@ def divergence(axis: Axis, x: Array, is_best: Array) -> float:
     best = np.bincount(levels[is_best], minlength=celled.size)
     kernels = masses(celled, _width(celled, x[is_best]))
     prior = celled.widths
-    # The prior has its share in both, as if that share of it were among the best too.
+    # The prior has the same share in both, as if that share of its trials were among the best.
     p = best @ kernels + _PRIOR * prior
     q = np.bincount(levels, minlength=celled.size) @ kernels + _PRIOR * prior * len(x) / max(best.sum(), 1)
     p, q = p / p.sum(), q / q.sum()
@@ -41,7 +41,7 @@ def divergence(axis: Axis, x: Array, is_best: Array) -> float:
 
 
 def _width(axis: Axis, x: Array) -> float:
-    """Scott's rule; on a nominal axis the chance to leave a value, that of Aitchison and Aitken's kernel."""
+    """The kernel's width by Scott's rule; on a nominal axis the probability of leaving a value (Aitchison and Aitken)."""
     if axis.kind is Kind.NOMINAL:
         return float(0.5 / np.sqrt(1.0 + len(x)))
     low, high = np.quantile(x, [0.25, 0.75])

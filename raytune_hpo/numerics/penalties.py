@@ -2,7 +2,7 @@
 
 s  (k,)  scores of the candidates, larger is better      t (k,)  seconds that they are expected to take, >= 0
 
-Scores come in units of their own, logarithms among them, so they are scaled to [0, 1] first.
+Scores come in different units, some as logarithms, so they are scaled to [0, 1] first.
 
 Cho et al., IEEE Access 8, 2020. Snoek, Larochelle, Adams: Practical Bayesian Optimization of Machine Learning
 Algorithms. NeurIPS 2012, section 3.2 (expected improvement per second).
@@ -16,7 +16,7 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 
-_HEAD_START_S = 10.0  # seconds added to all, or the shortest would take everything
+_HEAD_START_S = 10.0  # seconds added to all durations, or the shortest would always win
 
 
 def linear(s: Array, t: Array, alpha: float) -> Array:

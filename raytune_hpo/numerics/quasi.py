@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-MAX_SOBOL_DIMS = 21201  # as many direction numbers as Joe and Kuo computed
+MAX_SOBOL_DIMS = 21201  # the dimensions of Joe and Kuo's direction numbers
 
 
 def sobol(d: int, start: int, n: int, seed: int | None) -> npt.NDArray[np.float64]:
@@ -28,7 +28,7 @@ def sobol(d: int, start: int, n: int, seed: int | None) -> npt.NDArray[np.float6
     if d == 0:
         return np.empty((n, 0))
     engine = qmc.Sobol(d, scramble=seed is not None, rng=seed)
-    if start:  # scipy cannot go forward by nothing
+    if start:  # scipy cannot fast-forward by 0
         engine.fast_forward(start)
     points: npt.NDArray[np.float64] = engine.random(n)
     return points

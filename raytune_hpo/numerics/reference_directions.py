@@ -1,4 +1,4 @@
-"""Reference directions, by which a population of many goals is spread along its front.
+"""Reference directions, along which NSGA-III spreads a population over the front of many goals.
 
 W  (q, m)  directions in the positive orthant, points of the simplex
 Y  (n, m)  losses, minimised
@@ -21,9 +21,9 @@ _LEAST_INTERCEPT = 1e-6
 
 
 def simplex_lattice(m: int, least: int) -> Array:
-    """Evenly spread directions (q, m), q >= least: all whose weights are multiples of 1/p, for the smallest p that does.
+    """Evenly spread directions (q, m): all with weights that are multiples of 1/p, for the smallest p with q >= least.
 
-    Of one goal there is one direction. (Das, Dennis: Normal-Boundary Intersection. SIAM J. Optimization 8, 1998)
+    For one goal there is one direction. (Das, Dennis: Normal-Boundary Intersection. SIAM J. Optimization 8, 1998)
     """
     if m == 1:
         return np.ones((1, 1))
@@ -38,7 +38,7 @@ def simplex_lattice(m: int, least: int) -> Array:
 def normalised(Y: Array, front: Array) -> Array:
     """Losses (n, m) with the best of each goal at 0 and the plane through the front's extreme points at 1. (section IV.C)
 
-    Where these points span no plane, or it cuts an axis too near, the worst of the front is 1 instead.
+    If these points do not span a plane, or it cuts an axis too close to 0, the front's worst losses are at 1 instead.
 
     Args:
         front: (k, m) the first front, k >= 1.
@@ -59,11 +59,11 @@ def normalised(Y: Array, front: Array) -> Array:
 
 
 def nearest_directions(Y: Array, W: Array) -> tuple[Array, Array]:
-    """Which direction each row of normalised losses is nearest to (n,), and how far from it (n,). (section IV.D)"""
+    """The nearest direction (n,) of each row of normalised losses, and the distance (n,) from it. (section IV.D)"""
     unit = W / np.linalg.norm(W, axis=1, keepdims=True)
     sizes = np.abs(Y).max(axis=1, initial=0.0)
     sizes = np.where(sizes > 0, sizes, 1.0)
-    Y = Y / sizes[:, None]  # the square of 1e200 is infinite
+    Y = Y / sizes[:, None]  # squares of 1e200 would overflow
     distance = np.sqrt(np.maximum((Y**2).sum(axis=1)[:, None] - (Y @ unit.T) ** 2, 0.0))
     nearest = distance.argmin(axis=1)
     return nearest, distance[np.arange(len(Y)), nearest] * sizes

@@ -1,4 +1,4 @@
-"""Scalarisation: several losses as one, by weights that say how much each of them matters.
+"""Scalarisation: combines several losses into one by their weights.
 
 Y  (n, m)  losses, minimised, each between about 0 and 1
 w  (m,)    weights with sum 1
@@ -15,7 +15,7 @@ from raytune_hpo.arrays import Array
 from raytune_hpo.numerics.hypervolume_improvement import ImprovementAndSlopes
 from raytune_hpo.numerics.quasi import sobol
 
-RHO = 0.05  # what the sum counts beside the worst
+RHO = 0.05  # the weight of the sum relative to the worst loss
 _BATCH = 64
 _SOFTNESS = 1e-2  # of the improvement's corner at 0, in units of the function
 
@@ -50,12 +50,12 @@ def log_chebyshev_improvement_and_slopes(
 ) -> ImprovementAndSlopes:
     """The logarithm of the expected improvement of the Chebyshev function of independent normal losses.
 
-    The maximum of normal variables is none, so the expectation is a mean over draws; the improvement's corner is rounded,
-    so that the logarithm is finite and has a slope everywhere. (Ament et al., NeurIPS 2023, section 4)
+    The maximum of normal variables is not normal, so the expectation is a mean over draws; the improvement's kink at 0 is
+    smoothed, so that the logarithm is finite and differentiable everywhere. (Ament et al., NeurIPS 2023, section 4)
 
     Args:
         mean, sd: (n, m).
-        best: the value that is to be improved on.
+        best: the value to improve on.
         normals: (s, m) standard normal variables, the same for all points, so that the values are smooth in them.
     """
     Y = mean[:, None, :] + sd[:, None, :] * normals  # (n, s, m)

@@ -1,9 +1,10 @@
-"""Sequential test of paired differences: looked at several times, and wrong no more often than promised.
+"""Sequential test of paired differences, with several looks and a bounded rate of errors over all of them.
 
 d  (n,)  differences of pairs that were measured at the same time; below 0 where the candidate is better
 
-At each look a share of alpha is spent (Bonferroni's inequality: the shares add up to alpha, however the looks depend on each
-other). Lan, DeMets: Discrete Sequential Boundaries for Clinical Trials. Biometrika 70, 1983, for the idea of spending.
+At each look a share of alpha is spent (by Bonferroni's inequality, since the shares add up to alpha, the bound holds
+however the looks depend on each other). Lan, DeMets: Discrete Sequential Boundaries for Clinical Trials. Biometrika 70,
+1983, for the idea of spending.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from raytune_hpo.arrays import Array
 
 
 class Judgement(Enum):
-    """What a look at the pairs says."""
+    """The result of a look at the pairs."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -30,7 +31,7 @@ def judged(d: Array, looks: Sequence[int], alpha: float) -> Judgement:
     """The judgement after n pairs: one-sided tests at each look that has been reached.
 
     Args:
-        looks: after how many pairs one looks, ascending.
+        looks: the numbers of pairs after which there is a look, ascending.
         alpha: how often a candidate that is no better may be called better, over all looks; the same for worse.
     """
     if len(d) not in looks:

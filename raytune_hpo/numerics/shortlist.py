@@ -1,12 +1,12 @@
-"""A shortlist: rows that one search has found, and what a Gaussian process says of them as trials end and others begin.
+"""A shortlist: rows found by one search, with a Gaussian process that is updated as trials end and others begin.
 
 The process has learned from n trials. Since then f more have ended, and p run. Given the n, these e = f + p are a small
-system of their own, so that one more of them costs O(n (n + m)), and the factor of the n is never made again:
+system, so that one more of them costs O(n (n + m)), and the Cholesky factor of the n is never computed again:
 
 V  (n, m)  L^-1 K, the covariances of the n with m listed rows, in front of their Cholesky factor
 C  (e, e)  covariances of the e rows, given the n; M its lower Cholesky factor with noise, M M' = C + t2 I
 R  (e, m)  those of the e with the listed rows, given the n; G = M^-1 R
-u  (e,)    M^-1 (y - mean), the e observations made white: for trials that run, drawn as standard normals (see ``fantasies``)
+u  (e,)    M^-1 (y - mean), the e observations made white; for running trials, standard normal draws (see ``fantasies``)
 
 Rasmussen, Williams: Gaussian Processes for Machine Learning. MIT Press 2006, section 2.2 (conditioning in two steps).
 """
@@ -23,12 +23,12 @@ from raytune_hpo.numerics.kernels import matern52, squared_distances
 
 
 class Outlook(NamedTuple):
-    """What is believed of the listed rows after S ways in which running trials may end.
+    """The predictions for the listed rows after S possible outcomes of the running trials.
 
     Attributes:
         means: (S, m) of the loss without noise.
         sd: (m,) its standard deviations.
-        ended: (f,) means where trials have ended since, by what has ended alone.
+        ended: (f,) means at the trials that have ended since, without the outcomes of running ones.
     """
 
     means: Array
@@ -37,7 +37,7 @@ class Outlook(NamedTuple):
 
 
 class _Later(NamedTuple):
-    """A row that came later: its column of V (n,), its mean, and its covariances (m,) with the listed rows, given the n."""
+    """A later row: its column of V (n,), its mean, and its covariances (m,) with the listed rows, given the n."""
 
     v: Array
     mean: float
@@ -45,10 +45,10 @@ class _Later(NamedTuple):
 
 
 class Shortlist:
-    """Listed rows under one process.
+    """A shortlist of rows under one Gaussian process.
 
-    What is computed of a later row is kept. It is computed for each row alone, so that it is the same to the last bit
-    whichever rows it comes with.
+    The values of a later row are kept. They are computed for each row alone, so that they are the same to the last bit
+    whichever other rows come with it.
 
     Args:
         posterior: given the n observations.
@@ -66,13 +66,13 @@ class Shortlist:
         self._later: dict[bytes, _Later] = {}
 
     def after(self, ended: Array, y: Array, running: Array, normals: Array) -> Outlook:
-        """What is believed once these trials have ended, and others run.
+        """The predictions once these trials have ended, and others run.
 
         Args:
             ended: (f, q) features.
             y: (f,) their losses as the process sees them.
             running: (p, q) features.
-            normals: (S, p) standard normal variables, S >= 1: how the running trials may end.
+            normals: (S, p) standard normal variables, S >= 1, for the outcomes of the running trials.
         """
         f, num = len(ended), len(ended) + len(running)
         if not num:

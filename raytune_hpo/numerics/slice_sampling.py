@@ -1,6 +1,6 @@
 """Slice sampling.
 
-theta  (d,)  where the walk stands
+theta  (d,)  the current state of the chain
 
 Neal: Slice Sampling. Annals of Statistics 31(3), 2003.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from raytune_hpo.arrays import Array
 
-_MOST_STEPS = 8  # by which an interval grows to either side
+_MOST_STEPS = 8  # the most steps by which an interval grows to either side
 
 
 def slice_samples(
@@ -30,9 +30,9 @@ def slice_samples(
     """``num`` samples (num, d) of a density known up to a constant, one coordinate after the other.
 
     Args:
-        log_density: its logarithm, -inf where it is zero.
-        start: (d,) where it is not zero.
-        widths: (d,) guesses of how wide it is; they cost time if wrong, and nothing else.
+        log_density: the logarithm of the density, -inf where it is zero.
+        start: (d,) a point where the density is not zero.
+        widths: (d,) guesses of the density's widths; wrong ones only cost time.
         burn_in: sweeps over all coordinates before the first sample.
         thin: sweeps from one sample to the next.
     """

@@ -1,4 +1,4 @@
-"""Fewer of many: for figures, messages and forests whose size must not grow with the study.
+"""Thinning of sequences, for figures, messages and forests whose size must not grow with the study.
 
 losses  (n,)  minimised; without NaN
 """
@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 _Item = TypeVar("_Item")
-_BEST = 0.2  # of the entries that stand for all, this share are the best ones
+_BEST = 0.2  # share of the best ones among the entries that are kept
 
 
 def strided(length: int, most: int) -> range:
     """At most ``most`` positions of a growing sequence, evenly spaced from the first on.
 
-    The stride is a power of two: what is kept stays kept until the sequence has doubled, so that a figure which is drawn
-    again and again does not flicker.
+    The stride is a power of two: positions stay the same until the sequence has doubled, so that a figure that is redrawn
+    often does not flicker.
     """
     stride = 1
     while length > most * stride:
@@ -31,7 +31,7 @@ def evenly_spaced(length: int, most: int) -> npt.NDArray[np.intp]:
     """At most ``most`` positions of a sequence, evenly spaced, the first and the last among them."""
     if length <= most:
         return np.arange(length)
-    # The product is exact and rounded once: which positions are kept must not depend on the last digit of a step.
+    # The product is exact and rounded once: positions must not depend on the last digit of a step.
     exact: npt.NDArray[np.float64] = np.arange(most) * (length - 1) / max(most - 1, 1)
     return np.rint(exact).astype(np.intp)
 
@@ -42,7 +42,7 @@ def evenly_chosen(items: Sequence[_Item], most: int) -> list[_Item]:
 
 
 def best_and_others(losses: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.intp]:
-    """At most ``most`` positions, in order, that stand for all: a fifth are the best, the others are evenly spaced."""
+    """At most ``most`` positions, in order, that represent all: a fifth are the best, the others are evenly spaced."""
     if len(losses) <= most:
         return np.arange(len(losses))
     kept = np.zeros(len(losses), dtype=bool)

@@ -1,4 +1,4 @@
-"""Transforms of losses for a Gaussian process: no heavy tail, zero mean and unit variance.
+"""Transforms of losses for a Gaussian process: they remove heavy tails and standardise.
 
 y  (n,)  losses; the order of any two is kept, though some may become equal
 """
@@ -17,9 +17,9 @@ _FARTHEST = 1e6  # below known losses, in units of the distance between the two 
 
 
 def standardised(y: Array) -> Array:
-    """Zero mean and unit variance; zeros if all are equal. Any finite size of loss will do."""
+    """Losses with zero mean and unit variance; zeros if all are equal. Works for finite losses of any size."""
     largest = float(np.abs(y).max(initial=0.0))
-    y = y / largest if largest > 0 else y  # or squares of 1e300 are infinite
+    y = y / largest if largest > 0 else y  # or squares of 1e300 would overflow
     y = y - y.mean()
     sd = float(y.std())
     return y / sd if sd > 1e-12 else np.zeros_like(y)
@@ -28,7 +28,7 @@ def standardised(y: Array) -> Array:
 def log_error(y: Array) -> Array:
     """The logarithm of an error rate, from 1e-5 to 1, as (log10 e + 5) / 5. (Cho et al., IEEE Access 8, 2020)
 
-    Losses that are no errors, some being negative, have no logarithm: they are half-ranked.
+    If some losses are negative, they are not error rates, and are half-ranked instead.
     """
     y = error_rate(y)
     return half_ranked(y) if (y < 0).any() else (np.log10(np.maximum(y, _LEAST_ERROR)) + 5) / 5
@@ -37,7 +37,7 @@ def log_error(y: Array) -> Array:
 def hybrid_log_error(y: Array) -> Array:
     """Error rates above 0.3 as they are, below as logarithms, continuous at 0.3. (Cho et al., IEEE Access 8, 2020)
 
-    Losses that are no errors, some being negative, have no logarithm: they are half-ranked.
+    If some losses are negative, they are not error rates, and are half-ranked instead.
     """
     y = error_rate(y)
     if (y < 0).any():
@@ -47,15 +47,15 @@ def hybrid_log_error(y: Array) -> Array:
 
 
 def error_rate(y: Array) -> Array:
-    """Losses as error rates: of an accuracy that is maximised, whose losses lie in [-1, 0], 1 + y; others as they are."""
+    """Losses as error rates: 1 + y for losses in [-1, 0], those of an accuracy that is maximised; others as they are."""
     return y + 1 if (y < 0).any() and (y >= -1).all() and (y <= 0).all() else y
 
 
 def half_ranked(y: Array) -> Array:
     """Losses better than the median as they are; worse ones by their ranks, as quantiles of a normal distribution.
 
-    What bad losses say is that they are bad, and which is worse: how much worse is often a matter of where training
-    diverged. The normal's deviation is the one that the better half shows below the median.
+    Of bad losses only the order matters: how much worse they are often depends on where training diverged. The normal's
+    standard deviation is that of the better half around the median.
 
     Song et al.: The Vizier Gaussian Process Bandit Algorithm. 2024, section 3.2 (half-rank warping).
     """
@@ -74,8 +74,9 @@ def half_ranked(y: Array) -> Array:
 
 
 def squashed(y: Array, typical: Array) -> Array:
-    """Losses of any shape as deviations from the median of typical ones (k,), in units of how far the better half of these
-    lies from it; above it their logarithms, so that a heavy tail does not matter. NaN stays NaN.
+    """Losses of any shape as deviations from the median of typical ones (k,), in units of the better half's deviation.
+
+    Above the median they are logarithmic, so that a heavy tail does not matter. NaN stays NaN.
     """
     if not len(typical):
         return y
@@ -97,17 +98,18 @@ def normal_scores(y: Array) -> Array:
 
 
 def undone(z: Array, warped: Array, y: Array) -> Array:
-    """Losses (k,) of warped ones z (k,), told from losses y (n,) and what these were warped to (n,): linear in between.
+    """The inverse of a warp: losses (k,) of warped ones z (k,), interpolated between losses y (n,) and their warps (n,).
 
-    What lies beyond all of them is taken for the last one.
+    Values beyond all of these get the outermost loss.
     """
     order = np.argsort(warped, kind="stable")
     return np.interp(z, warped[order], y[order])
 
 
 def placed(y: Array, warped: Array, known: Array) -> Array:
-    """Where further losses (k,) stand among known ones (n,) and what these were warped to (n,): linear in between, and
-    below the best ones; what is worse than all of them, or NaN, is taken for the worst.
+    """The warped values of further losses (k,), interpolated from known losses (n,) and their warped values (n,).
+
+    Below the best ones they are extrapolated; losses that are NaN, or worse than all known ones, count as the worst.
     """
     losses, first = np.unique(known / 2, return_index=True)  # the difference of two of 1e308 is infinite
     z, y = warped[first], y / 2
@@ -120,7 +122,7 @@ def placed(y: Array, warped: Array, known: Array) -> Array:
 
 
 def power(y: Array) -> Array:
-    """Yeo and Johnson's power, the most likely one to make the losses normal. (Biometrika 87, 2000, eq. 2.1)"""
+    """Losses after the power transform of Yeo and Johnson, fitted by maximum likelihood. (Biometrika 87, 2000, eq. 2.1)"""
     from scipy.optimize import minimize_scalar
 
     z = standardised(y)

@@ -1,4 +1,4 @@
-"""How much points break several constraints together.
+"""Total violations: by how much points break several constraints together.
 
 C  (n, c)  by how much each constraint is broken; 0 or less where it is kept, NaN where that is not known
 """
@@ -11,10 +11,10 @@ from raytune_hpo.arrays import Array
 
 
 def total_violations(C: Array) -> Array:
-    """By how much each row breaks its constraints (n,), each in units of what is usual of it: 0 where all are kept, NaN
-    where none is known to be broken and one is not known.
+    """The total violation (n,) of each row: 0 if all constraints are kept, NaN if none is known to be broken and one is
+    not known.
 
-    The unit is the median of a constraint's violations, so that seconds and shares count alike.
+    Each constraint counts in units of the median of its violations, so that seconds and shares count alike.
     """
     broken = np.maximum(C, 0.0)
     units = [np.median(column[column > 0]) if (column > 0).any() else 1.0 for column in broken.T]
@@ -23,8 +23,9 @@ def total_violations(C: Array) -> Array:
 
 
 def by_feasibility(violations: Array) -> Array:
-    """The group (n,) of each row, the lower the better: feasible ones 0, those of which it is not known 1, others 2 and up,
-    in the order of their violations. (Deb, Comput. Methods Appl. Mech. Engrg. 186, 2000)
+    """The group (n,) of each row, the lower the better: 0 if feasible, 1 if not known, 2 and up in the order of violations.
+
+    (Deb, Comput. Methods Appl. Mech. Engrg. 186, 2000)
     """
     levels = np.unique(violations[violations > 0])
     group = np.where(np.isnan(violations), 1, 0)

@@ -1,4 +1,4 @@
-"""Samplers, which decide what to try next: each is the glue between trials and numerics; one paper, one file."""
+"""Samplers, which decide what to try next: each connects trials to numerics; one method, one file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The arms of a portfolio: their names, what they are shown, and what is noted of their trials.
+"""The arms of a portfolio: their names, their input, and the records of their trials.
 
 X  (n, d)  rows of the unit cube; NaN where a parameter is not active
 """
@@ -19,7 +19,7 @@ from raytune_hpo.protocols import Sampler
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.trial import Trial
 
-ARM, OWN = "arm", "own"  # keys in ``meta``: whose suggestion it is, and what that sampler put there itself
+ARM, OWN = "arm", "own"  # keys in ``meta``: the arm that made the suggestion, and the arm's own ``meta``
 
 SIX_ARMS: tuple[Mapping[str, Any], ...] = tuple(
     {"name": name, "acquisition": acquisition, "transform": "hybrid_log_error", **more}
@@ -30,7 +30,7 @@ SIX_ARMS: tuple[Mapping[str, Any], ...] = tuple(
 
 @dataclass(frozen=True)
 class ArmRecord:
-    """What a portfolio notes of a finished trial: its arm, if one suggested it, and its seconds; NaN if not known."""
+    """A portfolio's record of a finished trial: its arm, if one suggested it, and its seconds; NaN if not known."""
 
     arm: int | None
     took_s: float
@@ -44,11 +44,11 @@ class ArmRecord:
 
 @dataclass(frozen=True)
 class ArmInput:
-    """What arms are shown, depending on the failover.
+    """The input of arms, depending on the failover.
 
     Attributes:
-        observed: the trials that they learn from.
-        running: (p, d) the rows that they are told are running.
+        observed: the trials that the arms learn from.
+        running: (p, d) the rows that the arms treat as running.
         finished: (n, d) rows of the finished trials.
         pending: (q, d) rows of the pending trials.
     """
@@ -81,12 +81,12 @@ class ArmInput:
 
 
 def with_own_meta(arm: int, labels: Sequence[str], trial: Trial) -> Trial:
-    """A trial with the meta that one arm gave it; with none, if another one suggested it."""
+    """A trial with the meta that this arm gave it; with empty meta, if another arm suggested it."""
     return replace(trial, meta=trial.meta.get(OWN, {}) if trial.meta.get(ARM) == labels[arm] else {})
 
 
 def labels_of(given: Sequence[Any], arms: Sequence[Sampler]) -> tuple[str, ...]:
-    """What arms are called: name and acquisition, and a number where that is not enough."""
+    """The labels of arms: name and acquisition, with a number where these are not unique."""
     parts = [registry.describe("sampler", arm) for arm in arms]
     names = ["-".join(str(word) for word in (part.name, part.options.get("acquisition")) if word) for part in parts]
     return tuple(

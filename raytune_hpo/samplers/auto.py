@@ -1,4 +1,4 @@
-"""The default sampler: a Gaussian process, and a Parzen estimator where it gets no further or would take too long."""
+"""The default sampler: a Gaussian process, and a Parzen estimator when it makes no progress or would take too long."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _Self = TypeVar("_Self", bound="Auto")
 
 
 class Auto(ModelBased):
-    """Chooses among our samplers, so that nobody has to.
+    """The default: a Gaussian process after an even design, alternating with a Parzen estimator when progress stalls.
 
-    It begins with an even design, longer in spaces of more parameters, and goes on with a Gaussian process (``gp``), the
-    best of our samplers in few trials. Its model may be wrong all the same. So when twelve trials have brought no new
-    best one (with several goals, none for the front), and as many more as are pending, every other suggestion is an
-    estimate by density (``tpe``), which believes in nothing but where good trials lie, until there is a new best one. From
-    1,000 trials on ``tpe``, which is much quicker, makes four of five suggestions. Both learn from all trials and heed all
-    that are pending. Which of them made a suggestion stands in the trial's ``meta`` as ``arm``.
+    The even design is longer in spaces of more parameters. After it comes the Gaussian process (``gp``), the best of the
+    samplers here with few trials. Its model may be wrong all the same. So after twelve trials, and as many more as are
+    pending, without a new best one (with several goals, without a new one on the front), every other suggestion comes
+    from a density estimate (``tpe``), which assumes only that good trials lie near one another, until there is a new best
+    trial. From 1,000 trials on ``tpe``, which is much quicker, makes four of five suggestions. Both learn from all trials
+    and take all pending ones into account. The trial's ``meta`` names the one that made the suggestion, as ``arm``.
     """
 
     traits: ClassVar[Traits] = replace(
@@ -54,7 +54,7 @@ class Auto(ModelBased):
         return bound
 
     def recall(self, earlier: Recalled) -> None:
-        """Begin as the earlier study says; the Gaussian process learns from it."""
+        """Take the first suggestions from the earlier study; the Gaussian process learns from it."""
         super().recall(earlier)
         self._parts["gp"].sources = self.sources
 
@@ -75,15 +75,15 @@ class Auto(ModelBased):
         return self._parts["gp"].initial()
 
     def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
-        """What the sampler proposes whose turn it is."""
+        """The proposals of the sampler whose turn it is."""
         return self._parts[self._arm(observed, len(running))].propose(observed, running, rng)
 
     def supply(self, observed: Observed, pending: Pending, rng: np.random.Generator) -> Ranked:
-        """What the sampler supplies whose turn it is."""
+        """The supply of the sampler whose turn it is."""
         return self._parts[self._arm(observed, len(pending.X))].supply(observed, pending, rng)
 
     def _arm(self, observed: Observed, num_running: int) -> str:
-        """Whose turn it is."""
+        """The name of the sampler whose turn it is."""
         begun = len(observed) + num_running
         if begun >= _LONG:
             return "tpe" if begun % _TURNS_OF_LONG else "gp"
@@ -93,8 +93,9 @@ class Auto(ModelBased):
 
 
 def _newest_of_the_best(observed: Observed) -> int:
-    """The position of the best trial or, with several goals or constraints, of the newest on the feasible front; of the
-    newest trial while there is none.
+    """The position of the best trial or, with several goals or constraints, of the newest one on the feasible front.
+
+    While there is neither, the position of the newest trial.
     """
     losses, newest = observed.Y[:, 0], len(observed) - 1
     if observed.Y.shape[1] == 1 and observed.C is None:

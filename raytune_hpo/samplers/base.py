@@ -41,7 +41,7 @@ class BaseSampler:
         self._history.tell(trial)
 
     def observe(self, trial: Trial) -> None:
-        """Note a trial that has paused, where ``traits`` say that reports are read."""
+        """Note a trial that has paused, if ``traits`` say that the sampler reads reports."""
         self._history.tell(trial)
 
     def __repr__(self) -> str:
@@ -50,7 +50,7 @@ class BaseSampler:
 
 
 class ConstraintLearner(BaseSampler):
-    """A sampler that can be told outcome constraints; whether it learns from them, its ``traits`` say."""
+    """A sampler that accepts outcome constraints; its ``traits`` say whether it learns from them."""
 
     def bind(self: _Self, space: Space, goals: Sequence[Goal], seed: int, *, constraints: Sequence[Goal] = ()) -> _Self:
         """A fresh sampler for one study."""

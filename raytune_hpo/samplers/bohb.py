@@ -1,4 +1,4 @@
-"""BOHB: Hyperband, whose trials are drawn from where good ones lie.
+"""BOHB: Hyperband with configurations drawn from a density estimate of good trials.
 
 Falkner, Klein, Hutter: BOHB: Robust and Efficient Hyperparameter Optimization at Scale. ICML 2018, section 3.2 and
 algorithm 2.
@@ -21,28 +21,28 @@ from raytune_hpo.samplers.budgets import budget_options
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
 
-_SCOTT = 1.06  # of a normal reference rule: (Silverman 1986, eq. 4.14)
+_SCOTT = 1.06  # the factor of the normal reference rule (Silverman 1986, eq. 4.14)
 
 
 class BOHB(ModelBased):
-    """Draws where the best trials of the largest budget lie that enough have come to; brings ``hyperband``, which promotes.
+    """BOHB: draws from a density estimate of the good trials at the largest budget that has enough; brings ``hyperband``.
 
-    A budget is a step at which trials are compared. Of the n trials that came to the largest one with enough of them, the
-    best 15 % are good, the others bad, and a density is estimated of each. Candidates are drawn from the good one, with
-    kernels three times as wide, and the one is tried whose ratio of densities is best. One suggestion in three is a draw
-    from the space, so that the worst that misleading early losses can do is to cost a factor. Trials that run count with
-    what they have reported; failed ones are bad.
+    A budget is a step at which trials are compared. Of the n trials that reached the largest budget with enough trials,
+    the best 15 % are good, the others bad, and a density is estimated for each group. Candidates are drawn from the good
+    one, with kernels three times as wide, and the one with the best ratio of densities is tried. One suggestion in three
+    is a draw from the space, so that misleading early losses slow the search down at most by a factor. Running trials
+    count with what they have reported; failed ones are bad.
 
     Args:
-        max_steps, min_steps, eta: of ``hyperband``: the last step of a trial, the first rung, and that one trial in eta
-            survives a rung.
+        max_steps, min_steps, eta: options of ``hyperband``: the last step of a trial, the first rung, and the reduction
+            factor: one trial in eta survives a rung.
         random_share: share of suggestions that are drawn from the space.
         top_share: share of the trials that are good.
         n_candidates: how many candidates are drawn for a suggestion.
-        bandwidth_factor: how much wider the kernels are that candidates are drawn from.
+        bandwidth_factor: how much wider the kernels are from which candidates are drawn.
         min_bandwidth: the smallest standard deviation of a kernel.
-        min_points: trials that a budget must have to be learned from, and good and bad ones at least; None for one more
-            than there are parameters.
+        min_points: the sampler learns from a budget with more trials than this, of which at least this many are good;
+            None for one more than there are parameters.
 
     Raises:
         SpecError: no max_steps, or not above min_steps; min_steps < 1; eta < 2; a share outside [0, 1]; n_candidates < 1;
@@ -71,17 +71,17 @@ class BOHB(ModelBased):
         self.min_points = None if min_points is None else integer_option("bohb", "min_points", min_points, least=1)
 
     def brings(self) -> Scheduler:
-        """Hyperband that pauses and promotes."""
+        """Hyperband with pausing and promotion."""
         options = {"max_steps": self.max_steps, "min_steps": self.min_steps, "eta": self.eta, "promote": True}
         scheduler: Scheduler = registry.make("scheduler", {"name": "hyperband", **options})
         return scheduler
 
     def initial(self) -> int:
-        """How many trials the even design has: a good and a bad one more than makes a model."""
+        """How many trials the even design has: two more than the model needs, a good and a bad one."""
         return self._num_needed + 2
 
     def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
-        """The candidates, those that tell good from bad best coming first; now and then a draw. (Falkner et al., alg. 2)"""
+        """The candidates, by falling ratio of good to bad density; now and then a draw. (Falkner et al., alg. 2)"""
         is_drawn, losses = rng.random() < self.random_share, self._losses(observed)
         scored = int((~np.isnan(losses)).sum())
         if is_drawn or scored <= self._num_needed:
@@ -102,7 +102,7 @@ class BOHB(ModelBased):
         return len(self._cube.axes) + 1 if self.min_points is None else self.min_points
 
     def _losses(self, observed: Observed) -> Array:
-        """The losses (n,) at the largest budget that more than enough trials have come to; NaN where one has not."""
+        """The losses (n,) at the largest budget that enough trials have reached; NaN for trials that have not."""
         if observed.curves is None:
             return observed.Y[:, 0]
         values = at_fidelities(observed.curves)
@@ -110,7 +110,7 @@ class BOHB(ModelBased):
         return values[:, has_enough[-1] if len(has_enough) else 0]
 
     def _density(self, X: Array, factor: float) -> Parzen:
-        """The estimate around points X (n, d): kernels of the width of the normal reference rule, times a factor."""
+        """The density estimate from points X (n, d): kernel widths by the normal reference rule, times a factor."""
         axes, n = self._cube.axes, len(X)
         shrunk = n ** (-1 / (len(axes) + 4))
         widths = [
@@ -122,7 +122,7 @@ class BOHB(ModelBased):
 
 
 def _deviation(x: Array, is_nominal: bool) -> float:
-    """The standard deviation of coordinates (n,); of nominal ones what it is for two values that are coded as 0 and 1."""
+    """The standard deviation of coordinates (n,); of nominal ones that of two values coded as 0 and 1."""
     if not len(x):
         return 1.0
     if not is_nominal:

@@ -1,4 +1,4 @@
-"""Covariance matrix adaptation for workers that do not wait for each other, in spaces of every kind.
+"""CMA-ES for asynchronous workers and mixed spaces.
 
 Hansen's CMA-ES (arXiv:1604.00772) learns the distribution of ordered parameters, margins (Hamano et al., GECCO 2022)
 keep grids alive, categories learn as in CatCMA (Hamano et al., GECCO 2024), and restarts with a growing population are
@@ -35,8 +35,8 @@ class _Member(NamedTuple):
     """A finished trial of the generation that is under way.
 
     Attributes:
-        position: in the order of telling.
-        generation: from whose distribution it was drawn; -1 for other trials, the user's own among them.
+        position: in the order in which trials were told.
+        generation: the generation from whose distribution it was drawn; -1 for other trials, such as the user's own.
         point: as it was drawn, with a coordinate for every column; empty for other trials.
     """
 
@@ -47,15 +47,15 @@ class _Member(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Search:
-    """What the next points are drawn from.
+    """The search distribution from which the next points are drawn, and its progress.
 
     Attributes:
-        gaussian: over the columns in order.
+        gaussian: over the ordered columns.
         shares: probabilities of the values of each nominal column.
         size: how many told trials make a generation.
         generation: counts from 0, through all restarts.
-        run: how often the search began anew.
-        best: the lowest loss of this run, found ``stale`` generations ago.
+        run: how often the search has restarted.
+        best: the lowest loss since the last restart, found ``stale`` generations ago.
     """
 
     gaussian: cma.Gaussian
@@ -73,19 +73,19 @@ class CMAES(BaseSampler):
 
     Strong on continuous parameters that interact, from about a hundred trials on; suggestions take about a millisecond.
     The search begins around the best trial of an even design. A generation ends as soon as ``population`` trials were
-    told, from wherever they came: late ones of older generations and the user's own points count like its members,
-    their steps shortened where they are improbably long (Hansen 2011), so no worker waits. With very many workers it
-    has half as many trials as were pending: where most trials are late, small generations do not converge.
+    told, whatever their origin: late trials of older generations and the user's own points count like its members, with
+    their steps shortened if they are improbably long (Hansen 2011), so no worker waits. With very many workers a
+    generation has half as many trials as were pending: when most trials are late, small generations do not converge.
 
     Points outside the bounds are moved to them. Parameters that are not active are drawn all the same, and drift.
-    Failed trials rank last, a pruned one counts with its last report. When the search has converged or finds nothing
-    better for long, it begins anew at a random place with a larger population.
+    Failed trials rank last, a pruned one counts with its last report. When the search has converged or has not improved
+    for a long time, it restarts at a random place with a larger population.
 
     Args:
         population: trials in a generation; None: 4 + 3 ln(number of parameters), as Hansen advises.
         sigma: standard deviation of the first generation, in widths of the search space.
-        n_initial: trials of the even design, of which the best is where the search begins.
-        growth: the population of a restart over that of the run before it.
+        n_initial: trials of the even design; the search begins around the best of them.
+        growth: the factor by which the population grows at a restart.
 
     Raises:
         SpecError: population < 4, sigma outside [1e-9, 1], n_initial < 1 or growth < 1.
@@ -117,7 +117,7 @@ class CMAES(BaseSampler):
         return bound
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
-        """The next point of the even design or, from then on, a draw of the newest generation that is not known yet."""
+        """The next point of the even design or, after it, a new point from the newest generation's distribution."""
         search, cube = self._search, self._cube
         if not cube.axes:
             return Suggestion(cube.config(np.empty(0)))
@@ -135,7 +135,7 @@ class CMAES(BaseSampler):
         return Suggestion(cube.config(x))
 
     def tell(self, trial: Trial) -> None:
-        """Note the trial; the last one of a generation moves the distribution."""
+        """Note the trial; the last one of a generation updates the distribution."""
         generation, point = trial.meta.get(GENERATION, -1), trial.meta.get(POINT, ())
         self._members.append(_Member(len(self._history), generation, point))
         self._history.tell(trial)
@@ -161,12 +161,12 @@ class CMAES(BaseSampler):
         return replace(search, shares=self._learned(search, observed.X, losses), best=float(losses.min()))
 
     def _fresh(self, mean: Array, size: int) -> _Search:
-        """A search around a row (d,) that knows nothing else."""
+        """A new search around a row (d,)."""
         shares = tuple(self._cube.axes[j].widths for j in self._nominal)
         return _Search(cma.begin(mean[self._ordered], self.sigma), shares, size)
 
     def _advance(self, search: _Search, observed: Observed) -> _Search:
-        """The search after the generation that was told."""
+        """The search updated by the generation that was told."""
         members = [member.position for member in self._members]
         recent = Observed(observed.X[members], observed.Y[members])
         losses = _losses(recent)
@@ -187,14 +187,14 @@ class CMAES(BaseSampler):
         return self._restarted(new) if has_ended else new
 
     def _restarted(self, search: _Search) -> _Search:
-        """A search elsewhere, with a larger population."""
+        """A new search from a random place, with a larger population."""
         run = search.run + 1
         anywhere = derive(self._seed, "cmaes restart", run).random(len(self._cube.axes))
         fresh = self._fresh(anywhere, int(np.ceil(search.size * self.growth)))
         return replace(fresh, run=run, generation=search.generation)
 
     def _draw(self, search: _Search, rng: np.random.Generator) -> Array:
-        """Points (16, d) of the search's distribution, those outside the cube moved to its surface."""
+        """Points (16, d) from the search's distribution; those outside the cube are moved to its surface."""
         points = np.empty((_DRAWS, len(self._cube.axes)))
         points[:, self._ordered] = np.clip(cma.sample(search.gaussian, _DRAWS, rng), 0.0, 1.0)
         for j, q in zip(self._nominal, search.shares, strict=True):
@@ -204,7 +204,7 @@ class CMAES(BaseSampler):
         return points
 
     def _points(self, search: _Search, rows: Array) -> Array:
-        """The told trials as they were drawn, (k, d); of those we did not draw, what is not active is in the middle."""
+        """The told trials as they were drawn, (k, d); in other trials, columns that are not active are in the middle."""
         points: Array = rows.copy()
         for i, member in enumerate(self._members):
             if len(member.point) == rows.shape[1]:
@@ -214,7 +214,7 @@ class CMAES(BaseSampler):
         return points
 
     def _learned(self, search: _Search, points: Array, losses: Array) -> tuple[Array, ...]:
-        """The probabilities of nominal columns after some points (k, d); one alone is no better than another."""
+        """The probabilities of nominal columns, updated by points (k, d); a single point changes nothing."""
         if len(losses) < 2:
             return search.shares
         w = cma.by_rank(np.maximum(cma.constants(len(self._cube.axes), len(losses)).w, 0.0), losses)
@@ -225,7 +225,7 @@ class CMAES(BaseSampler):
         )
 
     def _with_margin(self, gaussian: cma.Gaussian, size: int) -> cma.Gaussian:
-        """The distribution that still leaves its cells on grids, with the margin that Hamano et al. (2022) advise."""
+        """The distribution with the margin of Hamano et al. (2022), so that on grids it can still leave a cell."""
         axes = [self._cube.axes[j] for j in self._ordered]
         if all(axis.kind is Kind.REAL for axis in axes):
             return gaussian

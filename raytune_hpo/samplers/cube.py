@@ -1,7 +1,7 @@
 """The unit cube of a space, as models and evolutionary samplers use it.
 
 X  (n, d)  coordinates; NaN where a parameter is not active. "Proper" rows stand at the centres of cells where there are
-           cells, and have NaN exactly where they are not active: as ``Space.encode`` returns them.
+           cells, and have NaN exactly in the columns that are not active: as ``Space.encode`` returns them.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from raytune_hpo.trial import Trial
 
 _SOBOL_BATCH = 64
 _DRAWS = 256  # rows drawn at once in search of a new one
-_MOST_LISTED = 10_000  # a space of at most this many configurations is searched to its last one
+_MOST_LISTED = 10_000  # a space of at most this many configurations is enumerated in search of a new one
 
 
 class Cube:
-    """The unit cube of a space, and what a sampler does with it."""
+    """The unit cube of a space, with the operations that samplers need on its rows."""
 
     def __init__(self, space: Space) -> None:
         self.space = space
         self.axes = Axes(axis_of(column.domain) for column in space.columns)
 
     def proper(self, X: Array) -> Array:
-        """Any rows as proper ones: snapped to cells, NaN where not active."""
+        """Rows made proper: snapped to cells, NaN where not active."""
         X = np.clip(X, 0.0, 1.0)
         if (listing := self.space.candidates) is not None:
             return listing.unit[listing.nearest(np.where(self.space.active(X), X, np.nan))]
@@ -44,7 +44,7 @@ class Cube:
         return X
 
     def settled(self, X: Array) -> Array:
-        """Proper rows as they come back from configurations: coordinates of a real axis may differ in their last digits."""
+        """Proper rows after a round trip through configurations, which may change real coordinates in their last digits."""
         X = np.array(X)
         for alike in self.space.coding.groups:
             alike.snap(X)
@@ -59,14 +59,16 @@ class Cube:
         return self.scattered(n, rng)
 
     def scattered(self, n: int, rng: np.random.Generator) -> Array:
-        """n proper rows from the prior, whether they meet the constraints or not: drawing many that do would take long
-        where few do.
+        """n proper rows from the prior, whether they meet the constraints or not.
+
+        If few rows meet them, drawing many that do would take long.
         """
         return self.proper(self.space.beliefs.drawn(rng.random((n, self.space.num_columns))))
 
     def spread(self, index: int, seed: int, rng: np.random.Generator) -> Array:
-        """Row number ``index`` (1, d) of a design that covers the cube evenly, every other row of it as is believed; a draw
-        where that breaks a constraint.
+        """Row number ``index`` (1, d) of a design that covers the cube evenly; every other row follows the beliefs.
+
+        If the row breaks a constraint, a draw takes its place.
         """
         start = index - index % _SOBOL_BATCH
         even = sobol(self.space.num_columns, start, _SOBOL_BATCH, seed)[index - start :][:1]
@@ -74,14 +76,14 @@ class Cube:
         return X if self.feasible(X)[0] else self.draw(1, rng)
 
     def feasible(self, X: Array) -> Array:
-        """Which rows meet the constraints, (n,) of bool. Calls them one row at a time: for few rows."""
+        """Which rows meet the constraints, (n,) of bool. Constraints are called one row at a time: for few rows."""
         if not self.space.has_constraints:
             return np.ones(len(X), dtype=bool)
         return self.space.is_feasible(self.space.decode(X))
 
     @property
     def listed(self) -> Array | None:
-        """Rows (n, d) of the candidates that the space is restricted to; None where it is not, and has to be searched."""
+        """Rows (n, d) of the candidates to which the space is restricted; None if it is not, and has to be searched."""
         return None if self.space.candidates is None else self.space.candidates.unit
 
     def untried(self, known: Array) -> Array:
@@ -94,7 +96,7 @@ class Cube:
 
     @cached_property
     def everything(self) -> Array | None:
-        """All proper rows (n, d) that meet the constraints, of a space of few configurations; None of another one."""
+        """All proper rows (n, d) that meet the constraints; None if the space has more than a few configurations."""
         size = self.space.cardinality
         if size is None or size > _MOST_LISTED:
             return None
@@ -102,7 +104,7 @@ class Cube:
         return X[self.feasible(X)]
 
     def first_new(self, rows: Array, known: Array, rng: np.random.Generator) -> Any:
-        """The first feasible row (d,) that is not known; if all are, one of the whole space where it is small, else a draw.
+        """The first feasible row (d,) that is not known; if there is none, one of the whole space if it is small, or a draw.
 
         Args:
             rows: (k, d) proper, in order of preference.

@@ -1,9 +1,8 @@
-"""Differential evolution for workers that do not wait for each other, in spaces of every kind.
+"""Differential evolution for asynchronous workers and mixed spaces.
 
 Storn and Price: Differential Evolution (J. Global Optimization 11, 1997). The adaptation of its rates and its several
-leaders are JADE's (Zhang and Sanderson, IEEE Trans. Evol. Comput. 13, 2009); a child competes as soon as it was told, as
-in the asynchronous form of DEHB (Awad, Mallik, Hutter, IJCAI 2021), whose treatment of mixed spaces in the unit cube
-this is.
+leaders are JADE's (Zhang and Sanderson, IEEE Trans. Evol. Comput. 13, 2009). As in the asynchronous form of DEHB (Awad,
+Mallik, Hutter, IJCAI 2021), a child competes as soon as it was told, and mixed spaces are searched in the unit cube.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ _LEAST_POPULATION = 4  # a target, its leader and two others
 
 @dataclass(frozen=True, eq=False)
 class _Members:
-    """The members that children are bred from.
+    """The members from which children are bred.
 
     Attributes:
         X: (k, d) points of the unit cube, with a coordinate for every column.
-        losses: (k,) of these points; infinite where a trial has none.
-        mu_F, mu_CR: what the rates of children are drawn around.
+        losses: (k,) of these points; infinite if a trial has none.
+        mu_F, mu_CR: the centres of the distributions of the children's rates.
     """
 
     X: Array
@@ -38,7 +37,7 @@ class _Members:
     mu_CR: float
 
     def with_member(self, i: int, x: Array, loss: float) -> _Members:
-        """With another member in place i."""
+        """The members with another one at position i."""
         X, losses = self.X.copy(), self.losses.copy()
         X[i], losses[i] = x, loss
         return replace(self, X=X, losses=losses)
@@ -47,17 +46,17 @@ class _Members:
 class DE(Evolutionary):
     """Differential evolution: children are good members of a population plus differences between others.
 
-    The population is the first trials that were told, of an even design. Each child has a target, replaces it if its
-    loss is no higher, and does so as soon as it is told, so no worker waits. Points the user enqueued replace the
-    worst member if they are better. Parameters that are not active are inherited all the same. A failed trial replaces
-    nobody, a pruned one counts with its last report.
+    The initial population is the first trials that were told, from an even design. Each child has a target, and replaces
+    it as soon as it is told, if its loss is no higher, so no worker waits. Points the user enqueued replace the worst
+    member if they are better. Parameters that are not active are inherited all the same. A failed trial replaces no
+    member, a pruned one counts with its last report.
 
     Args:
         population: how many members there are.
-        best: the part of the members, the best ones, that children start from; two members at least.
-        scale: F, what differences are multiplied by, to begin with.
-        crossover: CR, the probability that a parameter is changed, to begin with.
-        adaptation: how fast both follow the rates of children that were better than their targets; 0: not at all.
+        best: the share of the members, the best ones, from which children start; at least two members.
+        scale: the initial F, by which differences are multiplied.
+        crossover: the initial CR, the probability that a parameter is changed.
+        adaptation: how fast F and CR follow the rates of children that were better than their targets; 0: not at all.
 
     Raises:
         SpecError: population < 4, best, scale or crossover outside (0, 1], or adaptation outside [0, 1].
@@ -94,7 +93,7 @@ class DE(Evolutionary):
         }
 
     def enter(self, x: Array, losses: Array, meta: dict[str, Any]) -> None:
-        """A child takes the place of its target, any other trial that of the worst member, unless it is worse."""
+        """Let a child replace its target, or any other trial the worst member, unless it is worse."""
         members, loss = self._members, float(losses[0])
         if TARGET not in meta:
             if loss < members.losses.max():

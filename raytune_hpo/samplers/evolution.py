@@ -1,8 +1,8 @@
-"""Regularised evolution: the oldest member dies, however good it was.
+"""Regularised (aging) evolution: the oldest member is removed, however good it is.
 
 Real, Aggarwal, Huang, Le: Regularized Evolution for Image Classifier Architecture Search. AAAI 2019, algorithm 1.
-White, Nolen, Savani: Exploring the Loss Landscape in Neural Architecture Search. UAI 2021 (one change at a time is what
-searches of architectures thrive on).
+White, Nolen, Savani: Exploring the Loss Landscape in Neural Architecture Search. UAI 2021 (searches of architectures do
+well with one change at a time).
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from raytune_hpo.samplers.population import Evolutionary
 class Evolution(Evolutionary):
     """Regularised evolution: the newest trials are the population, and each child is a good one of them with one change.
 
-    The population is at first an even design. A child's parent is the best of a few members, drawn anew each time; one
-    parameter that is active in the parent gets another value: of a choice any, of values in order the next one up or down,
-    of a number one nearby. The child enters when it is told, and the oldest member dies, so that what was only lucky does
-    not stay, and no worker waits for another. Made for architectures and other spaces of many choices, branches included.
+    The initial population is an even design. A child's parent is the best of a few members, drawn anew each time. One
+    parameter that is active in the parent gets another value: for a choice any option, for ordered values the next one up
+    or down, for a number one nearby. The child enters when it is told, and the oldest member is removed, so that a lucky
+    one does not stay, and no worker waits for another. Made for architectures and other spaces of many choices, branches
+    included.
 
     Args:
         population: how many of the newest trials are members.
-        tournament: how many of them are drawn to be a parent; the best of them is.
+        tournament: how many members are drawn for each child; the best of them is its parent.
 
     Raises:
         SpecError: population < 2, tournament < 1 or above population.
@@ -61,6 +62,6 @@ class Evolution(Evolutionary):
         return child, {}
 
     def enter(self, x: Array, losses: Array, meta: dict[str, Any]) -> None:
-        """The oldest member dies for it."""
+        """Add a trial, and remove the oldest member."""
         self._members = np.concatenate([self._members[1:], x[None, :]])
         self._losses = np.append(self._losses[1:], losses[0])

@@ -1,7 +1,7 @@
-"""Features: numbers that a user computes of a configuration, for models alone: counts of operations, sizes, depths.
+"""Features: numbers that a user computes from a configuration for models only, such as operation counts, sizes, depths.
 
-They are further features of a row beside its coordinates, each with a length scale of its own. A model that is told what
-configurations have in common needs fewer of them. Nothing is searched along a feature: no configuration follows from it.
+They extend the features of a row beyond its coordinates, each with its own length scale. A model that is given what
+configurations have in common needs fewer trials. Nothing is searched along a feature: no configuration follows from it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from raytune_hpo.rng import derive
 from raytune_hpo.space import Space
 from raytune_hpo.space.values import show
 
-_DRAWN = 256  # configurations whose features say what is little and what is much
+_DRAWN = 256  # configurations whose features set the scale of each feature
 _MOST_KEPT = 20_000  # rows
 
 
 class FeaturedEmbedding(Embedding):
-    """An embedding with further features, as quantiles among those of draws from the space, from 0 to 1."""
+    """An embedding with the user's features added, as quantiles from 0 to 1 among those of draws from the space."""
 
     def __init__(self, plain: Embedding, space: Space) -> None:
         self._plain, self._space = plain, space
@@ -36,7 +36,7 @@ class FeaturedEmbedding(Embedding):
 
     @property
     def num_features(self) -> int:
-        """How many there are."""
+        """The number of features."""
         return len(self._names)
 
     def __call__(self, X: Array) -> Array:
@@ -51,7 +51,7 @@ class FeaturedEmbedding(Embedding):
         return np.column_stack([self._plain(X), np.reshape(extra, (len(X), len(self._names)))])
 
     def by_column(self, X: Array, gradient: Array) -> Array:
-        """Gradients (n, d) by the columns, as if features stayed what they are."""
+        """Gradients (n, d) by the columns, with the user's features held constant."""
         return self._plain.by_column(X, gradient[:, : len(self._plain.owner)])
 
     @cached_property
@@ -64,7 +64,7 @@ class FeaturedEmbedding(Embedding):
 
     @cached_property
     def _sorted(self) -> Array:
-        """Features of draws (256, k), each for itself in order."""
+        """Features of draws (256, k), each column sorted."""
         return np.sort([self._row(config) for config in self._drawn], axis=0)
 
     def _levels(self, values: Array) -> Array:
@@ -89,10 +89,10 @@ class FeaturedEmbedding(Embedding):
         return list(features.values())
 
     def _features_of(self, config: Mapping[str, Any]) -> dict[str, float]:
-        """What the user's function says of a configuration.
+        """The result of the user's function for a configuration.
 
         Raises:
-            SpaceError: it raised, or gave anything but a dict of finite numbers.
+            SpaceError: the function raised, or returned anything but a dict of finite numbers.
         """
         assert self._space.features is not None
         try:

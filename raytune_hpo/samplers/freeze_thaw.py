@@ -1,4 +1,4 @@
-"""Freeze-thaw: decides at every stretch of training which curve is worth going on with, or a new one beginning.
+"""Freeze-thaw Bayesian optimisation: decides after every stretch whether to resume a trial, and which, or to begin one.
 
 Swersky, Snoek, Adams: Freeze-Thaw Bayesian Optimization. arXiv 1406.3896, 2014.
 Rakotoarison, Adriaensen, Mallik, Garibov, Bergman, Hutter: In-Context Freeze-Thaw Bayesian Optimization for Hyperparameter
@@ -34,15 +34,15 @@ _ACQUISITIONS = ("mfpi", "ei")
 _MOST_POINTS = 20  # of a curve
 _DRAWN, _NEAR = 100, 200  # candidates from the prior, and near the best trials
 _PARENTS = 3
-_WORTH_GOING_ON = 0.05  # the probability to beat the best completed trial, at the limit
+_WORTH_GOING_ON = 0.05  # the least probability of beating the best completed trial with which a paused one is resumed
 
 
 class _Seen(NamedTuple):
-    """Curves that the model looks at.
+    """The curves from which the model learns.
 
     Attributes:
-        rows: (k,) of the history.
-        X: (k, d).
+        rows: (k,) the trials' rows in the history.
+        X: (k, d) the trials' rows in the unit cube.
         t, y: (k, 20) steps in units of the last one, and squashed losses; NaN where there are fewer points.
     """
 
@@ -53,26 +53,26 @@ class _Seen(NamedTuple):
 
 
 class FreezeThaw(BaseSampler):
-    """Continues the trial whose curve promises most, or begins a new one: both are weighed in one model of all curves.
+    """Resumes the trial with the most promising curve, or begins a new one: one model of all curves compares both.
 
     Trials run in stretches: up to ``min_steps``, then each time half as far again. At the end of a stretch a trial is
-    paused, and whoever is free asks what to do next. The model, Swersky's, takes curves for mixtures of exponential decays
-    towards ends that are a Gaussian process of the configuration. Once no new trial may begin, the most promising ones
-    go on until a trial has completed and no paused one beats it with a probability above 0.05. It brings ``stretches``, a
-    scheduler that pauses trials and says nothing else, and needs an objective that reports its steps and saves
+    paused, and its worker asks for the next one. In the model, Swersky's, curves are mixtures of exponential decays
+    towards asymptotes that are a Gaussian process over configurations. Once no new trial may begin, the most promising
+    ones are resumed until a trial has completed and no paused one beats it with a probability above 0.05. The sampler
+    brings ``stretches``, a scheduler that only pauses trials, and needs an objective that reports its steps and saves
     checkpoints: one that does not save starts over each time.
 
     Args:
         max_steps: the last step of a trial.
         min_steps: how far a new trial runs at first.
-        stretch: how many times as far as before a trial runs when it goes on; at least one step farther.
-        acquisition: "mfpi", the probability to be better by a random margin after a random number of steps, or "ei", the
+        stretch: the factor by which a resumed trial runs farther than before; at least one step farther.
+        acquisition: "mfpi", the probability of improving by a random margin after a random number of steps, or "ei", the
             expected improvement at the last step.
-        old_share: share of the decisions in which nothing but curves that have begun is considered. Of a new one so much
-            less is known that it might nearly always be the better bet, and nothing would ever be trained to its end.
-        n_initial: trials of the even design that run their first stretch before the model is asked; None for a number
+        old_share: share of the decisions that consider only trials that have begun. New ones are so much more uncertain
+            that they might nearly always be the better bet, and no trial would ever be trained to its end.
+        n_initial: trials of the even design that run their first stretch before the model is used; None for a number
             that suits the space.
-        max_curves: curves that the model looks at: the best, the newest, and some from all over the study.
+        max_curves: curves from which the model learns: the best, the newest, and some from all over the study.
 
     Raises:
         SpecError: no max_steps, or not above min_steps; min_steps < 1; stretch not above 1; an unknown acquisition;
@@ -98,19 +98,19 @@ class FreezeThaw(BaseSampler):
         self.old_share = number_option("freeze_thaw", "old_share", old_share, least=0, below=1)
         self.n_initial = None if n_initial is None else integer_option("freeze_thaw", "n_initial", n_initial, least=1)
         self.max_curves = integer_option("freeze_thaw", "max_curves", max_curves, least=16)
-        self._paused: dict[int, int] = {}  # the steps at which trials have paused, by their numbers
+        self._paused: dict[int, int] = {}  # the steps at which trials have paused, by trial number
         self._events: list[tuple[int, int]] = []  # the row of each trial that paused or ended, and its last step then
         self._thetas: Memo[Array] = Memo()
 
     def brings(self) -> Scheduler:
-        """What pauses trials at the ends of their stretches."""
+        """The scheduler that pauses trials at the ends of their stretches."""
         scheduler: Scheduler = registry.make("scheduler", {"name": "stretches", "max_steps": self.max_steps})
         return scheduler
 
     # -------------------------------------------------------------------------------------------- learning
 
     def observe(self, trial: Trial) -> None:
-        """Note a trial that has paused: it may go on."""
+        """Note a trial that has paused: it may be resumed."""
         self._note(trial)
         if trial.last_step is not None and trial.last_losses is not None:
             self._paused[trial.number] = trial.last_step
@@ -129,7 +129,7 @@ class FreezeThaw(BaseSampler):
     def ask(
         self, number: int | None, pending: Sequence[Trial], rng: np.random.Generator
     ) -> Suggestion | Continue | Signal:
-        """The next point of the even design or, from then on, what the model makes most of."""
+        """The next point of the even design or, after it, the new or paused trial that the model ranks highest."""
         cube = self._cube
         busy = {trial.number for trial in pending}
         paused = [other for other in self._paused if other not in busy]
@@ -158,14 +158,14 @@ class FreezeThaw(BaseSampler):
         return Suggestion(self._cube.config(x), until=self.min_steps)
 
     def _continued(self, number: int) -> Continue:
-        """Half as far again as it came, or whatever the stretch is."""
+        """The trial resumed, to run ``stretch`` times as far as it came."""
         step = self._paused[number]
         return Continue(number, min(max(step + 1, math.ceil(step * self.stretch)), self.max_steps))
 
     def _finishing(self, observed: Observed, paused: Sequence[int], is_busy: bool) -> Continue | Signal:
-        """Where no new trial may begin: the paused trial that is most likely to beat the best completed one.
+        """When no new trial may begin: the paused trial that is most likely to beat the best completed one.
 
-        Without a completed one, that of the lowest expected loss at the last step.
+        If no trial has completed, the one with the lowest expected loss at the last step.
         """
         if np.isnan(observed.Y[:, 0]).all():
             return self._continued(min(paused))
@@ -192,10 +192,10 @@ class FreezeThaw(BaseSampler):
     def _values(
         self, posterior: model.FreezeThaw, seen: _Seen, candidates: Array, old: Array, rng: np.random.Generator
     ) -> tuple[Array, Array]:
-        """How much new configurations (k, d) are worth beginning, and how much curves are worth continuing.
+        """Acquisition values of new configurations (k, d), and of resuming curves.
 
-        MFPI: the probability to be below a target after a horizon, both random, so that all ways to weigh a near gain
-        against a far one come up. (Rakotoarison et al. 2024, eq. 2)
+        MFPI: the probability of being below a target after a horizon, both drawn at random, so that near gains and far
+        ones are weighed in different ways. (Rakotoarison et al. 2024, eq. 2)
         """
         best = float(np.nanmin(seen.y))
         if self.acquisition == "ei":
@@ -213,7 +213,7 @@ class FreezeThaw(BaseSampler):
     def _candidates(
         self, posterior: model.FreezeThaw, seen: _Seen, known: Array, running: Array, rng: np.random.Generator
     ) -> Array:
-        """Proper rows that are new, from the prior and near the configurations whose curves are believed to end lowest."""
+        """New proper rows, from the prior and near the configurations whose curves are expected to end lowest."""
         cube = self._cube
         if (listed := cube.listed) is not None:
             return listed[cube.untried(known)]
@@ -228,10 +228,10 @@ class FreezeThaw(BaseSampler):
     # -------------------------------------------------------------------------------------------- the model
 
     def _posterior(self, observed: Observed, needed: Sequence[int] = ()) -> tuple[model.FreezeThaw, _Seen]:
-        """The model of what was observed. Its hyperparameters are those of the newest number of events that was due.
+        """The posterior given what was observed, with hyperparameters fitted at the newest number of events that was due.
 
         Args:
-            needed: numbers of trials whose curves must be among those that the model looks at.
+            needed: numbers of trials whose curves must be among those from which the model learns.
         """
         must = np.array([self._history.row(number) for number in needed], dtype=np.intp)
         seen = self._seen(observed, np.full(len(observed), np.iinfo(np.int64).max), must)
@@ -250,8 +250,9 @@ class FreezeThaw(BaseSampler):
         return model.CurveData(self._embedding(seen.X), self._embedding.owner, seen.t, seen.y)
 
     def _seen(self, observed: Observed, up_to: Array, must: Array) -> _Seen:
-        """The curves up to these steps (n,), of trials that have any points by then; failed ones have the worst loss of all
-        at the first step.
+        """The curves up to these steps (n,), of trials that have any points by then.
+
+        Failed trials have the worst loss of all at the first step.
         """
         assert observed.curves is not None
         steps, losses = observed.curves.thinned(_MOST_POINTS, up_to)
@@ -266,7 +267,7 @@ class FreezeThaw(BaseSampler):
         return _Seen(kept, observed.X[kept], steps[kept] / self.max_steps, squashed(losses[kept], newest[known]))
 
     def _among(self, seen: _Seen, numbers: Sequence[int]) -> Array:
-        """The positions of these trials among the curves that the model looks at."""
+        """The positions of these trials among the curves from which the model learns."""
         rows = np.array([self._history.row(number) for number in numbers], dtype=np.intp)
         return np.flatnonzero(np.isin(seen.rows, rows))
 
@@ -276,7 +277,7 @@ class FreezeThaw(BaseSampler):
 
 
 def _ended(steps: Array, losses: Array, last: Array, final: Array) -> tuple[Array, Array]:
-    """Curves (n, T) with the loss (n,) of completed trials as one more point, in place of one that was reported there.
+    """Curves (n, T) with the loss (n,) of completed trials as one more point, which replaces any report at that step.
 
     Args:
         last: (n,) the last step; NaN where a trial has not completed.

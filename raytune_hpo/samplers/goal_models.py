@@ -1,8 +1,8 @@
-"""Gaussian processes of several goals and of outcome constraints, and what they say about where to look next.
+"""Gaussian processes of several goals and of outcome constraints, and the acquisition function over all of them.
 
-Each goal has a posterior of its own over one embedding of the space, and each constraint; trials that failed are learned
-from by a posterior of whether trials succeed. What a trial is worth is how much it is expected to add to the hypervolume
-of the front, times the probability that it is feasible.
+Each goal and each constraint has its own posterior over a shared embedding of the space. Failed trials are the data of
+a further posterior, of whether trials succeed. A trial's acquisition value is the hypervolume that it is expected to add
+to the front, times the probability that it is feasible.
 
 Emmerich, Giannakoglou, Naujoks: Single- and Multiobjective Evolutionary Optimization Assisted by Gaussian Random Field
 Metamodels. IEEE Trans. Evol. Comput. 10, 2006 (expected hypervolume improvement).
@@ -39,29 +39,29 @@ from raytune_hpo.numerics.scalarisation import chebyshev, simplex_weights
 from raytune_hpo.numerics.transforms import half_ranked, standardised
 from raytune_hpo.samplers.history import Memo, Observed, last_due, representatives
 
-MOST_BOXED = 4  # goals; with more there are too many boxes, and trials take turns among weights of the goals instead
+MOST_BOXED = 4  # goals; with more there are too many boxes, and weights that change with each turn are used instead
 _NUM_FANTASIES = 8
-_WIDE = 30  # trials, while the volume counts as far as the worst of them; after as many more it does no longer
-_NUM_NORMALS = 64  # of an expectation without a closed form
-_LEAST_SUCCESS = 0.02  # where a model is sure of failure: one worker that was lost must not close a region
+_WIDE = 30  # trials for which the reference point is the worst of all; over as many more it moves to the front
+_NUM_NORMALS = 64  # samples for an expectation without a closed form
+_LEAST_SUCCESS = 0.02  # the lowest probability of success: one lost worker must not close a region
 
 Fit = Callable[[Array, Array, int], Array]  # theta (d + 2,) of scores y (n,) at rows X (n, d), and n of the history
 
 
 @dataclass(frozen=True)
 class ThetaMemos:
-    """The hyperparameters of each model by its name, of the newest prefix that was due."""
+    """The hyperparameters of each model by its name, fitted to the newest prefix that was due."""
 
     of: defaultdict[str, Memo[Array]] = field(default_factory=partial(defaultdict, Memo))
 
 
 class _Scores(NamedTuple):
-    """One metric as a model sees it.
+    """The values of one metric as a model sees them.
 
     Attributes:
-        rows: (k,) positions of the trials that have it.
-        y: (k,) warped and standardised.
-        raw: (k,) as they were.
+        rows: (k,) positions of the trials that have the metric.
+        y: (k,) values, warped and standardised.
+        raw: (k,) values as they were.
     """
 
     rows: Array
@@ -69,7 +69,7 @@ class _Scores(NamedTuple):
     raw: Array
 
     def at(self, value: float) -> float:
-        """A value as the model would see it: between two observed ones, or beyond them as between the outermost two."""
+        """A raw value as the model would see it, by linear interpolation and, beyond the observed ones, extrapolation."""
         raw, first = np.unique(self.raw, return_index=True)
         y = self.y[first]
         if len(raw) < 2:
@@ -84,12 +84,12 @@ class GoalModels:
 
     Attributes:
         embedding: of the space's rows.
-        goals: that are optimised; their thresholds are the reference point, where they have one.
-        warp: of losses before they are standardised.
-        fit: of hyperparameters.
-        max_points: trials that the models look at.
+        goals: the goals that are optimised; the thresholds of those that have one are part of the reference point.
+        warp: the transform of losses before they are standardised.
+        fit: the function that fits hyperparameters.
+        max_points: how many trials the models are trained on.
         seed: of the study.
-        memos: of the hyperparameters; they may be shared by samplers that fit the same.
+        memos: of the hyperparameters; samplers that fit the same models may share them.
     """
 
     embedding: Embedding
@@ -101,7 +101,7 @@ class GoalModels:
     memos: ThetaMemos
 
     def acquisition(self, observed: Observed, running: Array, rng: np.random.Generator) -> FrontAcquisition:
-        """What trying a point is worth, given what was observed and the rows (p, d) that run.
+        """The acquisition function, given what was observed and the rows (p, d) that run.
 
         Args:
             observed: at least one trial has losses.
@@ -138,9 +138,7 @@ class GoalModels:
         return _Scores(rows, standardised(warp(values[rows])), values[rows])
 
     def _bounds(self, observed: Observed, kept: Array, pending: Array) -> list[Bound]:
-        """One for each constraint that some trials keep and others break, or at least differ in; and one of success, where
-        trials have failed.
-        """
+        """A bound for each constraint in which trials differ, and one on the model of failure if trials have failed."""
         metrics = [] if observed.C is None else [(f"constraint {c}", column) for c, column in enumerate(observed.C.T)]
         bounds = []
         for name, excesses in metrics:
@@ -158,7 +156,7 @@ class GoalModels:
     def _posterior(
         self, name: str, observed: Observed, scores: _Scores, of: Callable[[Observed], tuple[Array, Array]]
     ) -> Posterior:
-        """Its hyperparameters are fitted to the newest prefix that is due: a function of that prefix alone."""
+        """The posterior of a metric. Its hyperparameters depend on the newest prefix that is due, and on nothing else."""
         due = observed.first(last_due(len(observed)))
         theta = self.memos.of[name].of(due, lambda: self.fit(*of(due), len(due)))
         return Posterior.of(theta, self.embedding(observed.X[scores.rows]), self.embedding.owner, scores.y)
@@ -166,10 +164,11 @@ class GoalModels:
     # -------------------------------------------------------------------------------------------- what is gained
 
     def _reference(self, Y: Array, scores: Sequence[_Scores], turn: int) -> Array:
-        """Beyond which nothing counts (m,): the thresholds and, of goals without one, a point beyond the front of Y.
+        """The reference point (m,) of the hypervolume: the thresholds and, of goals without one, a point beyond the front.
 
-        A search that counts nothing beyond the front it began with never learns that there is more: the slow end, say,
-        which only bad trials have seen so far. So the point begins at the worst of all of Y and draws in, turn by turn.
+        If hypervolume beyond the first front never counted, the search would never find that the front extends further,
+        for instance to a slow end that only bad trials have reached so far. So the point begins at the worst of all of Y,
+        and moves towards the front, turn by turn.
         """
         near = reference_of(Y[pareto_front(Y)])
         share = min(max(2 - turn / _WIDE, 0.0), 1.0)
@@ -180,7 +179,10 @@ class GoalModels:
         return np.asarray(reference)
 
     def _scalarised(self, means: Array, turn: int) -> list[Improvement]:
-        """Of many goals, weighed otherwise at each turn; the best is that of the means, which noise does not flatter."""
+        """The improvements of many goals by weights that change with each turn, over the best of the posterior means.
+
+        Unlike the best measured values, those means are not biased by lucky noise.
+        """
         weights = simplex_weights(turn, means.shape[2], self.seed)
         normals = np.random.default_rng(self.seed).standard_normal((_NUM_NORMALS, means.shape[2]))
         found: list[Improvement] = []
@@ -194,7 +196,7 @@ class GoalModels:
 
 
 def is_feasible(observed: Observed) -> Array:
-    """Which trials (n,) have completed and keep all constraints, as far as they are known to."""
+    """Which trials (n,) have completed and are known to keep all constraints."""
     completed = np.asarray(~np.isnan(observed.Y).any(axis=1))
     if observed.curves is not None:
         completed &= observed.curves.completed
@@ -204,8 +206,9 @@ def is_feasible(observed: Observed) -> Array:
 
 
 def front_first(observed: Observed) -> Array:
-    """A number (n,) by which trials are ordered: 0 on the front of those that are feasible, then by the mean of their ranks
-    in the goals, infeasible ones after those, and failed ones last.
+    """A sort key (n,) of trials: 0 on the front of the feasible ones, then by the mean of their ranks in the goals.
+
+    Infeasible ones come after those, and failed ones last.
     """
     Y, feasible = observed.Y, is_feasible(observed)
     known = ~np.isnan(Y).any(axis=1)
@@ -217,7 +220,7 @@ def front_first(observed: Observed) -> Array:
 
 
 def bilog(excesses: Array) -> Array:
-    """Excesses (n,) on a scale that tells small ones apart and on which 0 stays 0: sign(c) log(1 + |c| / median |c|).
+    """Excesses (n,) on a scale that separates small ones and on which 0 stays 0: sign(c) log(1 + |c| / median |c|).
 
     (Eriksson, Poloczek: Scalable Constrained Bayesian Optimization. AISTATS 2021)
     """
@@ -227,7 +230,7 @@ def bilog(excesses: Array) -> Array:
 
 
 def _goal(j: int, warp: Callable[[Array], Array], due: Observed) -> tuple[Array, Array]:
-    """Rows and scores of a goal; where trials were stopped, those of the highest fidelity that the prefix itself expects."""
+    """Rows and scores of a goal; if trials were stopped, as this prefix expects them at its highest fidelity."""
     Y = due.Y
     if due.curves is not None and len(due.curves.steps):
         Y = expected_losses(due.curves, lambda y: standardised(half_ranked(y)))

@@ -54,29 +54,29 @@ from raytune_hpo.space import Space
 _ACQUISITIONS = (*ACQUISITIONS, "thompson", "mace")
 _MACE = ("ei", "pi", "ucb")  # Lyu et al., ICML 2018
 _MARGINALIZE = ("map", "none", "slice")
-_FIXED_NOISE = 1e-3  # of "none"
+_FIXED_NOISE = 1e-3  # with marginalize="none"
 _MUCH_NOISE = 0.1  # variance of the noise, in units of the mean square of the better half of the losses
 _NUM_SLICES = 10
 _MOST_FITTED = 256  # trials that length scales are learned from
 _MOST_FITTED_OF_GOALS = 128  # the same where each goal and constraint has length scales of its own to be learned
-# Candidates from the prior, and near the best trials: hardly any of the prior's are better, in many dimensions none.
+# Candidates from the prior, and near the best trials. Few of the prior's are better than these; in many dimensions, none.
 _DRAWN, _NEAR = 20, 600
 _MOST_CHANGED = 20  # columns of a candidate that is near (Regis and Shoemaker 2013)
-_PARENTS = 3  # best trials that candidates are near to
+_PARENTS = 3  # best trials around which candidates are drawn
 _NUM_STARTS = 3
 _MOST_SAMPLED = 400  # candidates of a joint sample
 _RETURNED = 64
-_CROWD, _MOST_IN_A_CROWD = 16, 512  # where so many trials run, the model looks at no more that have ended
-_LISTED = 256  # rows of a search that further suggestions are taken from
+_CROWD, _MOST_IN_A_CROWD = 16, 512  # if at least 16 trials run, the model is trained on at most 512 that have ended
+_LISTED = 256  # rows of a search from which further suggestions are taken
 _NUM_FANTASIES = 16
-_BELIEVED = 10.0  # the exponent of what is believed, divided by the number of trials
-_LITTLE_NOISE = 1e-3  # its variance, in units of that of the losses
+_BELIEVED = 10.0  # the exponent of the beliefs, divided by the number of trials
+_LITTLE_NOISE = 1e-3  # variance of the noise, in units of the variance of the losses
 
 _Self = TypeVar("_Self", bound="GP")
 
 
 class _Fit(NamedTuple):
-    """What was fitted to a prefix: hyperparameters thetas (s, d + 2), and the transform of its losses."""
+    """A fit to a prefix: hyperparameters thetas (s, d + 2), and the transform of its losses."""
 
     thetas: Array
     transform: str
@@ -84,10 +84,10 @@ class _Fit(NamedTuple):
 
 @dataclass(frozen=True)
 class _Found:
-    """What a search has found.
+    """The result of a search.
 
     Attributes:
-        training: what the posterior has learned from.
+        training: the posterior's training data.
         best: the best loss, by the posterior's means.
         ranked: rows, the best first.
         Z: (m, q) their features.
@@ -101,17 +101,17 @@ class _Found:
 
     @cached_property
     def shortlist(self) -> Shortlist:
-        """The rows under the posterior, once a further suggestion is taken from them."""
+        """The rows with the posterior, for further suggestions from them; computed at the first one."""
         return Shortlist(self.posterior, self.Z)
 
 
 @dataclass(frozen=True)
 class _Fits:
-    """What was fitted.
+    """Memos of fits.
 
     Attributes:
-        newest: to the newest prefix that was due.
-        levels: the same of each fidelity, the lowest first.
+        newest: the fit to the newest prefix that was due.
+        levels: the same for each fidelity, the lowest first.
         predictions: of the listed rows.
         searches: the newest ones.
         goals: hyperparameters of several goals and constraints.
@@ -127,23 +127,24 @@ class _Fits:
 class GP(ModelBased):
     """Bayesian optimisation with a Gaussian process over the mixed space, branches included.
 
-    Several goals have one each, and what is maximised is the expected improvement of the hypervolume of their front; outcome
-    constraints have one each too, and the improvement is multiplied by the probability that they are kept.
+    With several goals, each goal has its own process, and the expected improvement of the hypervolume of their front is
+    maximised. Each outcome constraint has its own process too, and the improvement is multiplied by the probability that
+    the constraints are kept.
 
-    Where trials are stopped or paused, there is one for each step at which they are compared: of the losses at the lowest,
-    and of how far those at the next are from what is expected of them.
+    If trials are stopped or paused, each step at which they are compared has its own process (co-kriging): at the lowest
+    step it models the losses, at each other step the residuals of a prediction from the step below.
 
     Args:
-        acquisition: what is maximised: "log_ei", "ei", "pi" or "ucb"; "thompson" minimises a sample of the posterior;
-            "mace" draws from the Pareto front of EI, PI and UCB.
-        marginalize: of length scales and noise, "map" takes the most probable, "none" too, with the noise fixed at
-            1e-3, and "slice" averages over ten slice samples, which takes ten times as long.
-        transform: of losses before they are modelled. "half_rank" ranks the worse half, so that a heavy tail does not
-            matter; "auto" does so as long as the model finds little noise, which would become most of what is left of the
-            better half, and leaves losses as they are where there is more; "power" is the power that makes them most
-            normal; "log_error" and "hybrid_log_error" are for error rates in [0, 1]; "none".
+        acquisition: the acquisition function: "log_ei", "ei", "pi" or "ucb" is maximised; "thompson" minimises a sample
+            of the posterior; "mace" draws from the Pareto front of EI, PI and UCB.
+        marginalize: how length scales and noise are chosen: "map" takes the most probable ones; "none" does too, with
+            the noise fixed at 1e-3; "slice" averages over ten slice samples, which takes ten times as long.
+        transform: the transform of losses before they are modelled. "half_rank" ranks the worse half, so that a heavy
+            tail does not matter; "auto" does so as long as the model finds little noise, and leaves losses as they are
+            if it finds more, since noise would then dominate the better half; "power" is the power transform that makes
+            them most normal; "log_error" and "hybrid_log_error" are for error rates in [0, 1]; "none".
         n_initial: trials of the even design; None for a number that suits the space.
-        max_points: trials that the model looks at: the best, the newest, and some from all over the study.
+        max_points: how many trials the model is trained on: the best, the newest, and some from all over the study.
 
     Raises:
         SpecError: an unknown acquisition, marginalize or transform; n_initial < 1; max_points < 16; with several goals or
@@ -182,7 +183,7 @@ class GP(ModelBased):
 
     @property
     def model_key(self) -> Hashable:
-        """Samplers of one model differ in their acquisition functions and even designs only."""
+        """The options that determine the model: all but the acquisition function and the even design."""
         return GP, self.marginalize, self.transform, self.max_points
 
     def initial(self) -> int:
@@ -223,7 +224,7 @@ class GP(ModelBased):
         return searched(acquisition(self.acquisition))
 
     def supply(self, observed: Observed, pending: Pending, rng: np.random.Generator) -> Ranked:
-        """The best rows of a search or, of a search that was made for another trial, what is the best of them now."""
+        """The best rows of a new search or, if one was made for an earlier trial, its rows ranked again for this one."""
         if not self._has_one_model:
             return self.propose(observed, pending.X, rng)
         stage = Stage.of(observed, pending)
@@ -246,12 +247,12 @@ class GP(ModelBased):
 
     @property
     def _has_one_model(self) -> bool:
-        """Whether there is one goal, and one model of it whose acquisition function has gradients to follow."""
+        """Whether there is one goal, with one model, and an acquisition function with gradients."""
         is_simple = len(self._goals) == 1 and not self._constraints and self.marginalize != "slice"
         return is_simple and self.acquisition in ACQUISITIONS and self._cube.listed is None
 
     def _found(self, stage: Stage, observed: Observed) -> _Found:
-        """What a search finds at a stage, of which it knows these trials."""
+        """The result of the search at a stage, given the trials that the stage knows of."""
         rng = derive(self._seed, f"gp/search/{stage.turn}", stage.num_told)
         is_crowded = len(stage.running) >= _CROWD
         training = self._training(observed, _MOST_IN_A_CROWD if is_crowded else math.inf)
@@ -259,7 +260,7 @@ class GP(ModelBased):
         assert isinstance(posterior, Posterior), "without curves there is no other"
         known = np.concatenate([observed.X, stage.running])
         ranked = self._with_fantasies(posterior, training, known, stage.running, rng, _LISTED)
-        ranked = Ranked(self._cube.settled(ranked.X), ranked.scores)  # to be known again once they run
+        ranked = Ranked(self._cube.settled(ranked.X), ranked.scores)  # so that they are recognised once they run
         return _Found(posterior, training, float(posterior.means.min()), ranked, self._embedding(ranked.X))
 
     def _with_fantasies(
@@ -271,7 +272,7 @@ class GP(ModelBased):
         rng: np.random.Generator,
         most: int = _RETURNED,
     ) -> Ranked:
-        """The best rows on average over how the running trials may end."""
+        """The best rows on average over fantasies of the running trials."""
         fantasies = Fantasies.of(
             posterior, self._embedding(running), rng.standard_normal((_NUM_FANTASIES, len(running)))
         )
@@ -283,13 +284,14 @@ class GP(ModelBased):
 
     @staticmethod
     def _noise(posterior: Posterior) -> float:
-        """The variance of the noise; 0 where there is so little that it may be the model's own error."""
+        """The variance of the noise; 0 if it is so small that it may be numerical error of the model."""
         noise = float(np.exp(posterior.theta[-1]))
         return noise if noise > _LITTLE_NOISE else 0.0
 
     def _kept_apart(self, posterior: Posterior, running: Array) -> Array:
-        """The running rows that nothing may come close to: under noise a trial that is still to end leaves so much doubt
-        where it runs that all workers would be sent there.
+        """The running rows from which suggestions keep a distance: all of them under noise, else none.
+
+        Under noise, a running trial leaves its surroundings so uncertain that all workers would be sent there.
         """
         return running if self._noise(posterior) else running[:0]
 
@@ -309,9 +311,7 @@ class GP(ModelBased):
         return means.mean(axis=0), (sds**2).mean(axis=0) + means.var(axis=0)
 
     def _posteriors(self, observed: Observed, training: Training) -> Sequence[Predictor]:
-        """One for each sample of the hyperparameters, which are fitted to the newest prefix that is due: a function of
-        that prefix alone.
-        """
+        """A posterior for each sample of the hyperparameters, which depend on the newest prefix that is due alone."""
         if observed.curves is not None:
             return self._cokriged(observed)
         Z, owner = self._embedding(training.X), self._embedding.owner
@@ -319,17 +319,18 @@ class GP(ModelBased):
         return [posterior_of(theta, Z, owner, training.y) for theta in self._fit(observed).thetas]
 
     def _fit(self, observed: Observed) -> _Fit:
-        """What was fitted to the newest prefix that is due."""
+        """The fit to the newest prefix that is due."""
         due = observed.first(last_due(len(observed)))
         return self.fits.newest.of(due, partial(self._fitted, due))
 
     def _training(self, observed: Observed, most: float = math.inf) -> Training:
-        """The trials that the model looks at, and no more than so many."""
+        """The trials on which the model is trained, at most ``most`` of them."""
         return self._trained_on(observed, self._fit(observed).transform, most)[0]
 
     def _trained_on(self, observed: Observed, transform: str, most: float = math.inf) -> tuple[Training, float]:
-        """The trials that the model looks at, and the variance of their transformed losses before these are standardised;
-        failed trials count as the worst of them.
+        """The trials on which the model is trained, and the variance of their transformed losses before standardisation.
+
+        Failed trials count as the worst of them.
         """
         y = observed.Y[:, 0]
         told = ~np.isnan(y)
@@ -378,8 +379,9 @@ class GP(ModelBased):
     # -------------------------------------------------------------------------------------------- several fidelities
 
     def _cokriged(self, observed: Observed) -> Sequence[Cokriging]:
-        """One for each sample of the hyperparameters, from the losses at all fidelities; failed trials count as the worst
-        at the lowest.
+        """A co-kriging model for each sample of the hyperparameters, from the losses at all fidelities.
+
+        Failed trials count as the worst at the lowest fidelity.
         """
         assert observed.curves is not None
         values = at_fidelities(observed.curves)
@@ -398,12 +400,12 @@ class GP(ModelBased):
         ]
 
     def _level(self, level: int, X: Array, y: Array, values: Array) -> Sequence[Posterior]:
-        """Posteriors of what is new at a fidelity.
+        """Posteriors of the residuals at a fidelity.
 
         Args:
-            y: (n,) scores less what is expected of them, NaN where there are none.
-            values: (n, 1 or 2) losses at the fidelity below, if there is one, and at this one: what the hyperparameters
-                depend on, since scores change with every trial.
+            y: (n,) residuals: scores less their predictions from the fidelity below; NaN if there are none.
+            values: (n, 1 or 2) losses at the fidelity below, if there is one, and at this one. The hyperparameters
+                depend on these, since scores change with every trial.
         """
         known = np.flatnonzero(~np.isnan(y))
         known = known[representatives(y[known], self.max_points)]
@@ -413,7 +415,7 @@ class GP(ModelBased):
         return [Posterior.of(theta, self._embedding(X), self._embedding.owner, y) for theta in thetas]
 
     def _fitted_to_level(self, level: int, due: Observed) -> Array:
-        """Hyperparameters (s, d + 2) of what is new at a fidelity."""
+        """Hyperparameters (s, d + 2) of the residuals at a fidelity."""
         if not len(due):
             return np.repeat(self._prior.mean[None, :], _NUM_SLICES if self.marginalize == "slice" else 1, axis=0)
         scores = warped(due.Y, self._warped)
@@ -426,7 +428,7 @@ class GP(ModelBased):
     # -------------------------------------------------------------------------------------------- several goals
 
     def _of_goals(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
-        """The rows that are expected to add most to the hypervolume of the front, and to keep the constraints."""
+        """The rows with the most expected hypervolume improvement, times the probability that constraints are kept."""
         acquisition = self._models.acquisition(observed, running, rng)
         known, listed = np.concatenate([observed.X, running]), self._cube.listed
         if listed is not None:
@@ -466,7 +468,7 @@ class GP(ModelBased):
 
     @cached_property
     def _listed_features(self) -> Array:
-        """The features of all rows that the space is restricted to."""
+        """The features of all rows to which the space is restricted."""
         assert self._cube.listed is not None
         return self._embedding(self._cube.listed)
 
@@ -504,19 +506,19 @@ class GP(ModelBased):
         acquisition: Acquisition,
         most: int = _RETURNED,
     ) -> Ranked:
-        """The best of some candidates and, before them, what local search from the best of them finds.
+        """The best candidates, and the rows that local search from the best of them finds.
 
         Args:
-            candidates: those from all over come first.
+            candidates: proper rows; draws from the prior come first.
             known, apart: see ``_is_taken``.
         """
         objective = self._objective(acquisition, known, apart, believed)
         values = objective.values(candidates)
         order = np.argsort(-values, kind="stable")
-        # The best of those from all over is a start too, or all might lead to one local maximum.
+        # The best of the prior's draws is a start too, or all starts might lead to the same local maximum.
         starts = np.append(order[:_NUM_STARTS], order[order < _DRAWN][0])
         rows, reached = maximised(objective, np.nan_to_num(candidates[starts], nan=0.5))
-        # Constraints are asked of one row after the other, from the best on: here of all, since few may meet them.
+        # Constraints are checked row by row, from the best on; all rows are kept for that, since few may meet them.
         best = order if self._cube.space.has_constraints else order[:most]
         return Ranked.of(
             np.concatenate([self._cube.proper(rows), candidates[best]]), np.concatenate([reached, values[best]])
@@ -526,8 +528,8 @@ class GP(ModelBased):
         """The acquisition function, -inf where a row is taken."""
         embedding, seen = self._embedding, KnownRows(known)
 
-        # The values are -inf at taken rows, the gradients know nothing of it: L-BFGS follows the smooth function
-        # underneath, and where it ends too close to a taken row, ``maximised`` keeps the row that it began at.
+        # The values are -inf at taken rows, but the gradients are not changed: L-BFGS follows the smooth function
+        # underneath, and if it ends too close to a taken row, ``maximised`` keeps the row from which it started.
         def values(X: Array) -> Array:
             value = believed(values_at(acquisition, embedding, X), X)
             return np.where(self._is_taken(X, seen, apart), -np.inf, value)
@@ -539,7 +541,7 @@ class GP(ModelBased):
         return Objective(self._cube.axes, self._cube.proper, values, values_and_gradients)
 
     def _leaning(self, training: Training | None, num_begun: int) -> Leaning:
-        """How much what is believed still counts after so many trials, of which some were learned from."""
+        """The weight of the beliefs after ``num_begun`` trials, some of which are training data."""
         beliefs = self._cube.space.beliefs
         is_log = self.acquisition not in ("ei", "pi")
         exponent = _BELIEVED * beliefs.weight / max(num_begun, 1)
@@ -548,7 +550,7 @@ class GP(ModelBased):
         return Leaning(beliefs, exponent, is_log)
 
     def _is_taken(self, X: Array, known: KnownRows, apart: Array) -> Array:
-        """Which rows (n,) have been tried, are running, or lie close to some that are to be kept apart from."""
+        """Which rows (n,) have been tried, are running, or are close to a row in ``apart``."""
         taken = known.among(X)
         return taken | crowded(self._cube.axes, X, apart) if len(apart) else taken
 

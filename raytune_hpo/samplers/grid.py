@@ -21,15 +21,15 @@ _SKIP = "skip"  # the key in ``meta`` for the user's pending points that the wal
 
 
 class Grid:
-    """Walks the whole grid in order, each configuration once, and ends the study when it is through.
+    """Grid search: tries every configuration of the grid once, in order, and ends the study after the last.
 
-    Configurations that the user enqueued are not tried again, those that break a constraint are passed over.
+    Configurations that the user enqueued are not tried again, and those that break a constraint are skipped.
 
     Args:
-        points: how many values stand for a continuous parameter, from its lower bound to its upper. None: there must
-            be no continuous ones.
-        samples: how often the axes made by ``grid_search`` are walked, all other parameters drawn at random each time, as
-            Ray Tune's ``num_samples`` does. None: once, and all parameters are axes.
+        points: how many values represent a continuous parameter, from its lower bound to its upper. None: there must
+            be no continuous parameters.
+        samples: how often the axes made by ``grid_search`` are traversed, with all other parameters drawn at random each
+            time, as Ray Tune's ``num_samples`` does. None: once, and all parameters are axes.
 
     Raises:
         SpecError: points or samples is not a whole number, or below 1, or both are given.
@@ -38,7 +38,7 @@ class Grid:
     traits: ClassVar[Traits] = Traits(history_free=True, reads_rng=False, multi_goal=True, whole_space=True)
     _grid: Space
     _size: int
-    _end: int  # no point from here on is feasible; lowered when that is found out, so that it is found out once
+    _end: int  # no point from here on is feasible; lowered as soon as that is known, so that the search runs once
     _configs: BlockSequence[Mapping[str, Any] | None]
 
     def __init__(self, *, points: int | None = None, samples: int | None = None) -> None:
@@ -53,8 +53,8 @@ class Grid:
         """A fresh sampler for one study.
 
         Raises:
-            SpecError: a parameter has infinitely many values, and there are no ``points`` to stand for them; or there are
-            ``samples``, and no axes.
+            SpecError: a parameter has infinitely many values, and ``points`` is not given; or ``samples`` is given, and
+                there are no axes.
         """
         if self.samples is not None:
             return GridSamples(space, self.samples, seed)
@@ -67,7 +67,7 @@ class Grid:
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
         """The next grid point that has not been tried and is not running; EXHAUSTED after the last."""
         newest, others = newest_indexed(pending)
-        # What the newest suggestion knew of the user's older points is in its meta: no need to look at all of pending.
+        # The newest suggestion's meta covers the user's older points, so there is no need to look at all of pending.
         known = [] if newest is None else newest.meta.get(_SKIP, [])
         skip = {*known, *(index for trial in others if (index := self._index_of(trial)) is not None)}
         first = self._indices.next_index(newest)
@@ -78,14 +78,14 @@ class Grid:
         return Signal.EXHAUSTED
 
     def tell(self, trial: Trial) -> None:
-        """Note how far the walk has come, or which point of the grid the user has tried."""
+        """Note the position on the grid, or the grid point that the user has tried."""
         if INDEX in trial.meta:
             self._indices.tell(trial.meta)
         elif (index := self._index_of(trial)) is not None:
             self._enqueued.add(index)
 
     def _index_of(self, trial: Trial) -> int | None:
-        """Where on the grid a trial's configuration lies, if it does."""
+        """The index of a trial's configuration on the grid; None if it is not on the grid."""
         try:
             self._grid.check(trial.config)
         except SpaceError:

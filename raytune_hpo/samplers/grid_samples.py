@@ -1,4 +1,4 @@
-"""Axes of a grid walked several times over, all other parameters drawn: what Ray Tune makes of ``num_samples``."""
+"""Grid search over some axes, several times, with all other parameters drawn: Ray Tune's ``num_samples``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _DRAWS = 100  # for one point of the grid, until the constraints are met
 
 
 class GridSamples:
-    """Walks the axes made by ``grid_search``, ``samples`` times, and draws the rest anew for each point.
+    """Traverses the axes made by ``grid_search``, ``samples`` times, and draws the other parameters for each point.
 
-    A point for which no draw meets the constraints is passed over.
+    A point for which no draw meets the constraints is skipped.
 
     Raises:
         SpecError: the space has no such axis.
@@ -42,7 +42,7 @@ class GridSamples:
         self._indices = IndexCounter()
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
-        """The next point of the grid, with the rest drawn; EXHAUSTED after the last walk."""
+        """The next point of the grid, with the other parameters drawn; EXHAUSTED after the last traversal."""
         newest, _ = newest_indexed(pending)
         for index in range(self._indices.next_index(newest), self._end):
             if (config := self._drawn(index)) is not None:
@@ -50,11 +50,11 @@ class GridSamples:
         return Signal.EXHAUSTED
 
     def tell(self, trial: Trial) -> None:
-        """Note how far the walk has come."""
+        """Note the position of the traversal."""
         self._indices.tell(trial.meta)
 
     def _drawn(self, index: int) -> Mapping[str, Any] | None:
-        """The configuration of a point, from the seed; None where no draw is feasible."""
+        """The configuration of a point, drawn from the seed; None if no draw is feasible."""
         rows = derive(self._seed, "grid", index).random((_DRAWS, self._space.num_columns))
         cell = np.unravel_index(index % math.prod(self._sizes), self._sizes)
         rows[:, self._axes] = (np.array(cell) + 0.5) / self._sizes

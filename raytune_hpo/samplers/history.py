@@ -3,7 +3,7 @@
 X  (n, d)  coordinates in the unit cube; NaN where a parameter was not active
 Y  (n, m)  losses of m goals; NaN where a trial failed, or has none
 C  (n, c)  by how much c outcome constraints are broken, below 0 where they are kept; NaN where that is not known
-told  (n,)  how many trials had been told when each was suggested; -1 where nobody noted it
+told  (n,)  how many trials had been told when each was suggested; -1 where it was not recorded
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from raytune_hpo.trial import Trial
 
 _Fit = TypeVar("_Fit")
 
-_EVERY = 20  # trials; up to then models are fitted to every one, later to every tenth part more
+_EVERY = 20  # trials; up to here models are fitted after every one, later after every tenth part more
 _GROWTH = 1.1
-_MOST_REPORTS = 200  # that are kept of a curve
+_MOST_REPORTS = 200  # reports that are kept of a curve
 
 TOLD = "told"  # the key in ``meta``: how many trials the sampler had been told when it suggested this one
 
 
 class Observed(NamedTuple):
-    """The first n trials, in the order in which they were told first. Views: not to be written to.
+    """The first n trials, in the order in which each was first told. The arrays are views: not to be written to.
 
     Attributes:
         X: (n, d) rows.
         Y: (n, m) losses.
-        curves: what the trials reported at which step; None where all losses are those of completed trials, or
-            nobody asked for curves.
-        C: (n, c) of c outcome constraints; None where there are none.
-        told: (n,) how many trials had been told when each was suggested, -1 where that is not known; None where nobody asks.
+        curves: what the trials reported at which step; None if all losses are those of completed trials, or if curves
+            were not asked for.
+        C: (n, c) excesses over c outcome constraints; None if there are none.
+        told: (n,) how many trials had been told when each was suggested, -1 if not known; None if it is not kept.
     """
 
     X: Array
@@ -61,7 +61,7 @@ class Observed(NamedTuple):
         )
 
     def without_needless_curves(self) -> Observed:
-        """Without curves, where these say nothing that the losses do not say: no trial was stopped or paused."""
+        """The same without curves, if these add nothing to the losses: no trial was stopped or paused."""
         if self.curves is None or (~np.isnan(self.Y).any(axis=1) & ~self.curves.completed).any():
             return self
         return Observed(self.X, self.Y, None, self.C, self.told)
@@ -77,13 +77,13 @@ class Observed(NamedTuple):
 
 
 class Memo(Generic[_Fit]):
-    """A memo of the newest fit, until the fit of another history is asked for."""
+    """A memo of the newest fit, kept until the fit of another history is asked for."""
 
     def __init__(self) -> None:
         self._newest: tuple[Observed, _Fit] | None = None
 
     def of(self, observed: Observed, fit: Callable[[], _Fit]) -> _Fit:
-        """What was fitted to these results, or what is now."""
+        """The fit to these results: the one in the memo or, if that is of other results, a new one."""
         newest = self._newest
         if newest is None or not newest[0].is_same(observed):
             newest = self._newest = observed, fit()
@@ -91,12 +91,12 @@ class Memo(Generic[_Fit]):
 
 
 class Training(NamedTuple):
-    """What a model is trained on.
+    """The training data of a model.
 
     Attributes:
         X: (n, d) rows.
         y: (n,) losses as the model sees them: transformed and standardised.
-        losses: (n,) as they were; failed trials have the worst of them.
+        losses: (n,) before the transform; failed trials have the worst of them.
     """
 
     X: Array
@@ -109,8 +109,10 @@ class Training(NamedTuple):
 
 
 class _Note(NamedTuple):
-    """What is noted of a trial: its row, configuration, losses, the losses (k, m) at k steps, whether it completed, by how
-    much it breaks the constraints, and how many had been told when it was suggested.
+    """The record of a trial, before it is written to the columns.
+
+    Its row, configuration, losses, the losses (k, m) at k steps, whether it completed, by how much it breaks the
+    constraints, and how many trials had been told when it was suggested.
     """
 
     row: int
@@ -124,7 +126,7 @@ class _Note(NamedTuple):
 
 
 class _Columns(NamedTuple):
-    """Arrays with room for more than the n rows that were written to."""
+    """Arrays with room for more than the n rows that have been written."""
 
     X: Array
     Y: Array
@@ -134,7 +136,7 @@ class _Columns(NamedTuple):
     n: int
 
     def written(self) -> Observed:
-        """The rows."""
+        """The rows that have been written."""
         C = self.C[: self.n] if self.C.shape[1] else None
         return Observed(self.X[: self.n], self.Y[: self.n], self.curves, C, self.told[: self.n, 0])
 
@@ -142,13 +144,14 @@ class _Columns(NamedTuple):
 class History:
     """The finished trials of one study and, for samplers that read reports, the paused ones.
 
-    ``tell`` only notes a trial; ``read`` translates what came since, all at once. A trial that is told again, after it
-    went on, replaces what it was. What was read stays valid while more is told, so an ask needs neither lock nor copy.
+    ``tell`` only records a trial; ``read`` encodes all that came since, at once. A trial that is told again, after it was
+    resumed, replaces its earlier row. What was read stays valid while more is told, so an ask needs neither lock nor
+    copy.
 
     Args:
         num_goals: how many losses a trial has.
-        keeps_curves: whether what trials reported is kept too.
-        constraints: outcome constraints, of which it is kept by how much completed trials break them.
+        keeps_curves: whether the trials' reports are kept too.
+        constraints: outcome constraints; the history keeps by how much completed trials break them.
     """
 
     def __init__(
@@ -156,13 +159,13 @@ class History:
     ) -> None:
         self._space, self._num_goals, self._keeps_curves = space, num_goals, keeps_curves
         self._constraints = tuple(constraints)
-        self._rows: dict[int, int] = {}  # of trials, by their numbers
-        self._numbers: list[int] = []  # of trials, by their rows
+        self._rows: dict[int, int] = {}  # rows by trial number
+        self._numbers: list[int] = []  # trial numbers by row
         self._notes: list[_Note] = []
         curves = Curves.none(num_goals) if keeps_curves else None
         X, Y, C, told = (np.empty((0, width)) for width in (space.num_columns, num_goals, len(self._constraints), 1))
         self._columns = _Columns(X, Y, C, told, curves, 0)
-        self._read = 0  # how many notes stand in the columns
+        self._read = 0  # how many notes have been written to the columns
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -171,18 +174,18 @@ class History:
         return number in self._rows
 
     def row(self, number: int) -> int:
-        """Where a trial stands."""
+        """The row of a trial."""
         return self._rows[number]
 
     def number(self, row: int) -> int:
-        """Of the trial that stands there."""
+        """The number of the trial in a row."""
         return self._numbers[row]
 
     def tell(self, trial: Trial, *, at_its_best: bool = False) -> None:
         """Note a trial. One that paused or was pruned counts with its last report, a failed one with no loss.
 
         Args:
-            at_its_best: a pruned one counts with the best of its reports instead, each goal for itself.
+            at_its_best: a pruned one counts with the best of its reports instead, separately for each goal.
         """
         if trial.number not in self._rows:
             self._rows[trial.number] = len(self._numbers)
@@ -193,13 +196,13 @@ class History:
         """All that was told so far.
 
         Args:
-            running: further trials, which count with what they have reported so far; those of them that were not told
+            running: further trials, which count with what they have reported so far; those that were not told before
                 come last.
         """
         return self.read_curves(running).without_needless_curves()
 
     def read_curves(self, running: Sequence[Trial] = ()) -> Observed:
-        """As ``read``, with the curves even where these say nothing that the losses do not say."""
+        """As ``read``, with the curves even if these add nothing to the losses."""
         n = len(self._notes)
         if self._read < n:
             self._columns, self._read = self._after(self._columns, self._notes[self._read : n]), n
@@ -235,13 +238,13 @@ class History:
         )
 
     def _excesses(self, trial: Trial) -> tuple[float, ...]:
-        """By how much a trial breaks each constraint; unknown before it has completed: a metric may still change."""
+        """By how much a trial breaks each constraint; NaN before it has completed, since a metric may still change."""
         if trial.status is not Status.COMPLETED:
             return (np.nan,) * len(self._constraints)
         return tuple([c.excess(trial.metrics.get(c.metric, np.nan)) for c in self._constraints])
 
     def _after(self, columns: _Columns, notes: Sequence[_Note]) -> _Columns:
-        """The columns after these notes: the same arrays where rows are new and there is room, others where rows change."""
+        """The columns after these notes: the same arrays if all rows are new and there is room, else copies."""
         newest = {note.row: note for note in notes}
         rows, n = np.array(list(newest)), max(columns.n, *(row + 1 for row in newest))
         if rows.min() < columns.n or n > len(columns.X):
@@ -261,14 +264,15 @@ class History:
 
 
 def told_before(trial: Trial) -> int:
-    """How many trials had been told when this one was suggested; -1 where that is not known."""
+    """How many trials had been told when this one was suggested; -1 if that is not known."""
     told = trial.meta.get(TOLD)
     return told if isinstance(told, int) else -1
 
 
 def representatives(y: Array, most: int) -> Array:
-    """Positions of at most ``most`` trials that stand for all of them, in order: half are the best, a quarter the newest,
-    the rest from all over the study.
+    """Positions of at most ``most`` trials that represent all of them, in order.
+
+    Half are the best, a quarter the newest, and the rest from all over the study.
 
     Args:
         y: (n,) losses, in the order in which they were told.
@@ -295,7 +299,7 @@ def last_due(n: int) -> int:
 
 
 def _copied(columns: _Columns, room: int) -> _Columns:
-    """A copy with room for so many rows; views of the old rows stay as they are."""
+    """A copy with room for ``room`` rows; views of the old rows stay as they are."""
 
     def grown(rows: Array) -> Array:
         copy = np.full((room, rows.shape[1]), np.nan)

@@ -20,13 +20,13 @@ from raytune_hpo.samplers.hyperopt_space import HyperoptSpace
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
-_ATTEMPTS = 16  # points asked of hyperopt before a constraint is met by a random draw
+_ATTEMPTS = 16  # points asked of hyperopt before a random draw that meets the constraints
 
 
 class _Row(NamedTuple):
-    """A trial as hyperopt needs it; without a loss it counts among the bad ones.
+    """A trial in the form that hyperopt needs; without a loss it counts among the bad ones.
 
-    ``misc`` goes into a new document at every ask. Hyperopt only reads it, and making it is most of a document's cost.
+    ``misc`` is reused in a new document at every ask: hyperopt only reads it, and building it is most of the cost.
     """
 
     number: int
@@ -38,8 +38,8 @@ class Hyperopt:
     """Hyperopt's own TPE, with its options.
 
     Failed trials have no loss, and pending ones none yet: hyperopt counts both among the bad ones, so that it keeps
-    away from them (a constant liar that tells the worst). A pruned trial has the loss of its last report. Points that
-    break a constraint are asked for again, 16 times at most, then drawn at random.
+    away from them (a constant liar with the worst value). A pruned trial has the loss of its last report. If a point
+    breaks a constraint, hyperopt is asked for another, up to 16 times; then a random draw takes its place.
 
     Args:
         n_startup_jobs: trials are drawn at random until this many have a loss.
@@ -93,7 +93,7 @@ class Hyperopt:
         return Suggestion(self._space.sample(1, rng)[0])
 
     def tell(self, trial: Trial) -> None:
-        """Keep the trial; it is translated at the next ask, with all others that came meanwhile."""
+        """Keep the trial; it is translated at the next ask, with all others told since the last one."""
         self._told.append(trial)
         self._num_scored += _loss(trial) is not None
 
@@ -113,7 +113,7 @@ class Hyperopt:
         return [_Row(t.number, _loss(t), _misc(t.number, v)) for t, v in zip(trials, values, strict=True)]
 
     def _documents(self, pending: Sequence[Trial]) -> list[dict[str, Any]]:
-        """The history and what is pending, as documents of this ask alone."""
+        """The finished and pending trials, as documents for this ask only."""
         from hyperopt.base import JOB_STATE_DONE, STATUS_FAIL, STATUS_OK
 
         rows = self._rows

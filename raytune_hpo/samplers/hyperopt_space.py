@@ -1,8 +1,8 @@
-"""A space in hyperopt's terms: one ``hp`` label for each column, nested as the columns depend on choices.
+"""Translation of spaces into hyperopt's terms: an ``hp`` label for each column, nested as columns depend on choices.
 
-A column's value for hyperopt is the domain's code where hyperopt has a distribution for it. Values on a grid go by
-their position, so that hyperopt can round to whole numbers; what it has no distribution for goes by its coordinate in
-the unit interval. Either way hyperopt's prior is the domain's own.
+If hyperopt has a distribution for a domain, a column's value for hyperopt is the domain's code. A value on a grid is
+represented by its position, so that hyperopt can round to whole numbers, and any other by its coordinate in the unit
+interval. Either way hyperopt's prior is the domain's own.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from raytune_hpo.space.conditions import Test
 
 @dataclass(frozen=True)
 class HpColumn:
-    """How a column looks to hyperopt.
+    """A column in hyperopt's terms.
 
     Attributes:
         distribution: the name of a function in ``hyperopt.hp``, and its arguments after the label; None for a choice.
-        to_hp: unit coordinates (n,) as hyperopt's values (n,); ``to_unit``: the way back.
+        to_hp: converts unit coordinates (n,) into hyperopt's values (n,); ``to_unit`` is its inverse.
     """
 
     distribution: str | None
@@ -36,7 +36,7 @@ class HpColumn:
 
 
 def expressed(domain: Domain) -> HpColumn:
-    """A domain as a column of hyperopt's."""
+    """A domain as a hyperopt column."""
     if isinstance(domain, Choice):
         return HpColumn(None, (), domain.codes, lambda codes: domain.units(codes.astype(np.int64)))
     if domain.size == 1:
@@ -47,7 +47,7 @@ def expressed(domain: Domain) -> HpColumn:
     is_even = isinstance(domain, Ordinal) or (isinstance(domain, (Float, Int)) and not domain.log)
     if is_even and domain.size is not None:  # equally likely values in order
         size = domain.size
-        # Half a position is added at either end, or rounding would leave the first and last half their share.
+        # Half a position is added at either end, since rounding would otherwise halve the share of the end values.
         return HpColumn(
             "quniform",
             (-0.5, size - 0.5, 1),
@@ -58,7 +58,7 @@ def expressed(domain: Domain) -> HpColumn:
 
 
 def _native(domain: Domain) -> tuple[Any, ...] | None:
-    """The ``hp`` function and arguments whose values are the domain's codes, if there are."""
+    """The ``hp`` function and its arguments that draw the domain's codes; None if there is none."""
     if isinstance(domain, Float) and domain.step is None:
         bounds = (math.log(domain.lo), math.log(domain.hi)) if domain.log else (domain.lo, domain.hi)
         return ("loguniform" if domain.log else "uniform", *bounds)
@@ -71,7 +71,7 @@ def _native(domain: Domain) -> tuple[Any, ...] | None:
 
 
 class HyperoptSpace:
-    """A space as hyperopt sees it.
+    """A space in hyperopt's terms.
 
     Attributes:
         labels: the columns' names.
@@ -95,7 +95,7 @@ class HyperoptSpace:
         ]
 
     def unit(self, values: Mapping[str, Sequence[Any]]) -> Array:
-        """One of hyperopt's points, an empty list for each label that is not active, as a row (1, d)."""
+        """A point of hyperopt, with an empty list for each label that is not active, as a row (1, d)."""
         row = np.full((1, len(self.labels)), np.nan)
         for number, (label, axis) in enumerate(zip(self.labels, self._axes, strict=True)):
             if len(values[label]):
@@ -104,7 +104,10 @@ class HyperoptSpace:
 
 
 def _express(columns: Sequence[Column], axes: Sequence[HpColumn]) -> list[Any]:
-    """The columns that always exist. What depends on a choice is made before it: it stands after it in the space."""
+    """The nodes of the columns that always exist, with the others nested in them.
+
+    Columns follow the choices on which they depend, so the nodes are built from the last column to the first.
+    """
     top: list[Any] = []
     below: defaultdict[tuple[int, int], list[Any]] = defaultdict(list)  # by choice and option
     for number in reversed(range(len(columns))):
@@ -116,7 +119,7 @@ def _express(columns: Sequence[Column], axes: Sequence[HpColumn]) -> list[Any]:
 
 
 def _places(column: Column, columns: Sequence[Column]) -> list[tuple[int, int] | None]:
-    """The options under which a column exists. Other conditions are left to the space, which ignores the value then."""
+    """The options under which a column exists. Other conditions are left to the space, which then ignores the value."""
     test = column.condition
     if isinstance(test, Test) and test.op == "in" and isinstance(columns[test.column].domain, Choice):
         return [(test.column, int(option)) for option in test.operand]

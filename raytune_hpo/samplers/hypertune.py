@@ -1,4 +1,4 @@
-"""Hyper-Tune: Hyperband whose brackets, and whose model of all fidelities, follow how well each fidelity ranks.
+"""Hyper-Tune: Hyperband with brackets, and a model of all fidelities, weighted by how well each fidelity ranks trials.
 
 Li, Shen, Jiang, Zhang, Li, Liu, Zhang, Cui: Hyper-Tune: Towards Efficient Hyper-parameter Tuning at Scale. VLDB 15(6), 2022,
 sections 4.1 (brackets), 4.2 (delayed promotion) and 4.3 (the ensemble of MFES-HB).
@@ -28,10 +28,10 @@ from raytune_hpo.samplers.model_based import ModelBased, Ranked, Selection
 from raytune_hpo.trial import Trial
 
 BRACKET = "bracket"  # the key in ``meta``: a bracket of ``hyperband``, from 0 for the one that stops earliest
-_LEAST_POINTS = 6  # of a fidelity that is modelled
-_LEAST_WEIGHT = 0.01  # of a bracket's fidelity; below, the bracket is not drawn
+_LEAST_POINTS = 6  # points that a fidelity needs to be modelled
+_LEAST_WEIGHT = 0.01  # a bracket whose weight is not above this is not drawn
 _SAMPLES = 50
-_MOST_RANKED = 60  # trials of the highest fidelity whose ranking is foretold
+_MOST_RANKED = 60  # trials of the highest fidelity whose ranking is predicted
 
 
 class _Weighed(NamedTuple):
@@ -43,29 +43,30 @@ class _Weighed(NamedTuple):
 
 
 class HyperTune(GP):
-    """A Gaussian process for each fidelity, weighed by how well it ranks the highest one.
+    """Hyper-Tune: a Gaussian process for each fidelity, weighted by how well it ranks the trials of the highest one.
 
-    It brings a ``hyperband`` that promotes with delay, and deals trials to its brackets.
+    It brings a ``hyperband`` with delayed promotion, and assigns trials to its brackets.
 
     The ranking loss of a fidelity is the number of pairs of trials at the highest one that a sample of its model ranks
     wrongly; that of the highest one itself is cross-validated. The weight theta of a fidelity is the share of samples in
-    which it ranks best. A new trial is the one with the best log expected improvement of the weighted ensemble; once trials
-    have paused, three in ten are draws. Once enough have run to their ends, a trial's bracket is drawn with chances in
-    proportion to theta / r, where r is the bracket's first rung: cheap rungs that tell are preferred, those that do not
-    tell are left out. Before, trials are dealt to brackets in the proportions of Hyperband. The bracket stands in ``meta``.
+    which it ranks best. A new trial has the best log expected improvement of the weighted ensemble; once trials have
+    paused, three in ten are draws. Once enough have completed, a trial's bracket is drawn with probabilities in
+    proportion to theta / r, where r is the bracket's first rung: cheap rungs that rank well are preferred, and those that
+    do not are left out. Before that, trials are assigned to brackets in the proportions of Hyperband. The trial's
+    ``meta`` holds the bracket.
 
     Args:
-        max_steps, min_steps, eta: of ``hyperband``: the last step of a trial, the first rung, and that one trial in eta
-            survives a rung.
+        max_steps, min_steps, eta: options of ``hyperband``: the last step of a trial, the first rung, and the reduction
+            factor: one trial in eta survives a rung.
         random_share: share of suggestions that are drawn from the space, once trials have paused.
-        min_completed: trials that must have run to their ends before brackets are drawn.
+        min_completed: how many trials must have completed before brackets are drawn.
 
     Raises:
         SpecError: no max_steps, or not above min_steps; min_steps < 1; eta < 2; random_share outside [0, 1];
             min_completed < 1.
     """
 
-    traits: ClassVar[Traits] = replace(ModelBased.traits, version=4)  # the ensemble is one of one goal
+    traits: ClassVar[Traits] = replace(ModelBased.traits, version=4)  # the ensemble is for a single goal
 
     def __init__(
         self,
@@ -82,7 +83,7 @@ class HyperTune(GP):
         self.min_completed = integer_option("hypertune", "min_completed", min_completed, least=1)
 
     def brings(self) -> Scheduler:
-        """Hyperband that pauses, and promotes with delay."""
+        """Hyperband with pausing and delayed promotion."""
         options = {"max_steps": self.max_steps, "min_steps": self.min_steps, "eta": self.eta}
         scheduler: Scheduler = registry.make(
             "scheduler", {"name": "hyperband", **options, "promote": True, "delay": True}
@@ -90,7 +91,7 @@ class HyperTune(GP):
         return scheduler
 
     def select(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Selection:
-        """As ``ask``, with what the suggestion was selected from, and in which bracket it is to run."""
+        """As ``ask``, with the rows from which the suggestion was selected, and its bracket."""
         selection = super().select(number, pending, rng)
         bracket = self._bracket(selection.observed, rng)
         if bracket is None or not isinstance(selection.suggestion, Suggestion):
@@ -99,8 +100,9 @@ class HyperTune(GP):
         return selection._replace(suggestion=replace(selection.suggestion, meta=meta))
 
     def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
-        """The rows with the best values of the acquisition function; a draw now and then, and while no fidelity has enough
-        trials.
+        """The rows with the best values of the acquisition function.
+
+        Once trials have paused, some suggestions are draws; all are while no fidelity has enough trials.
         """
         has_paused = observed.curves is not None
         if has_paused and (rng.random() < self.random_share or not self._weighed(observed).parts):
@@ -115,7 +117,7 @@ class HyperTune(GP):
         return [Ensemble(weighed.parts, weighed.weights, self._embedding(observed.X))]
 
     def _bracket(self, observed: Observed | None, rng: np.random.Generator) -> int | None:
-        """A bracket, drawn in proportion to theta / r; None before enough trials have run to their ends. (section 4.1)"""
+        """A bracket, drawn in proportion to theta / r; None before enough trials have completed. (section 4.1)"""
         if observed is None or observed.curves is None or observed.curves.completed.sum() < self.min_completed:
             return None
         weighed = self._weighed(observed)
@@ -129,11 +131,11 @@ class HyperTune(GP):
 
     @property
     def _num_brackets(self) -> int:
-        """As Hyperband has them: one for each rung, and one that stops nobody."""
+        """The number of brackets, as in Hyperband: one for each rung, and one without early stopping."""
         return self._bracket_from(self.max_steps) + 1
 
     def _bracket_from(self, step: int) -> int:
-        """The bracket whose first rung stands at a step or, if none does, above it."""
+        """The bracket whose first rung is at this step or, if there is none, the next one above it."""
         bracket, first = 0, self.min_steps
         while first < min(step, self.max_steps):
             bracket, first = bracket + 1, first * self.eta

@@ -1,4 +1,4 @@
-"""Sampler for running systems: small safe steps from what runs, chosen by a model of configuration, context and time.
+"""The sampler of live studies: small safe steps from the incumbent, by a model of configuration, context and time.
 
 Bogunovic, Scarlett, Cevher: Time-Varying Gaussian Process Bandit Optimization. AISTATS 2016 (the model in time).
 Krause, Ong: Contextual Gaussian Process Bandit Optimization. NIPS 2011 (context as further coordinates).
@@ -31,21 +31,21 @@ from raytune_hpo.samplers.history import last_due
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
-_LEAST = 4  # windows without which nothing is proposed
+_LEAST = 4  # windows before which nothing is proposed
 _KEPT = 20  # windows that a model begins with after a drift
 _MOST_FITTED = 120  # windows that length scales are learned from
 _DRAWN = 256
 _MOST_CORNERS = 5  # columns up to which all corners of the trust region are candidates
 _OUTLIER = 5.0  # median absolute deviations to which losses are cut back
-_EVERY = 20  # windows after which forecasts know the newest
-_TRIED = 10  # newest tries that are not repeated
+_EVERY = 20  # windows after which the model of forecasts is updated
+_TRIED = 10  # the newest tried configurations, which are not repeated
 _SHORTEST = 0.3  # length scale of a column, as a share of its range: several steps long
 _DAY_S = 86_400.0
-_MOST = 1e100  # larger values are no measurements, and their squares no numbers
+_MOST = 1e100  # larger values are not measurements, and their squares overflow
 
 
 class _Window(NamedTuple):
-    """What is kept of a window."""
+    """The record of a window."""
 
     x: Array
     context: tuple[float, ...]
@@ -66,22 +66,23 @@ class _Model(NamedTuple):
 
 
 class Live:
-    """Steps for a running system: near what runs now, and only where the model is sure that all guards hold.
+    """Safe steps for a running system: near the incumbent, and only where the model is sure that all guards hold.
 
-    A Gaussian process over configuration, context and time, whose memory fades at a rate that is fitted. The next candidate
-    is the one that may be better by most than what runs (the lower confidence bound of the difference), inside a box around
-    that and among those that keep every guard with a probability of ``safe``. Where there is none, it suggests what runs.
+    The model is a Gaussian process over configuration, context and time, whose memory fades at a rate that is fitted. The
+    next candidate has the best lower confidence bound of the loss difference to the incumbent, within a box around it and
+    among the candidates that keep every guard with a probability of ``safe``. If there is none, it suggests the incumbent.
 
-    Made for `hpo.Live`, which tells it in ``meta`` what ran where; in an ordinary study it walks from the first trial.
+    Made for `hpo.Live`, which says in ``meta`` what ran on which group; in an ordinary study it walks from the first
+    trial.
 
     Args:
         context: columns of the context.
-        guards: bounds like "p99 <= 200" or, relative to what runs, "p99 <= 1.1x".
+        guards: bounds like "p99 <= 200" or, relative to the incumbent, "p99 <= 1.1x".
         tunable: parameters that may be changed; None for all that are numbers or ordered.
-        step: how far each of them may be from what runs, as a share of its range; at least one value.
+        step: how far each of them may be from the incumbent, as a share of its range; at least one value.
         safe: the probability with which each candidate has to keep all guards.
-        beta: how much an uncertain gain counts, in standard deviations.
-        history: windows that the model looks at: the newest tries, and what ran beside them, thinned.
+        beta: the weight of uncertainty in the confidence bound, in standard deviations.
+        history: how many windows the model is trained on: the newest tries, and the windows beside them, thinned.
 
     Raises:
         SpecError: an option out of range, or a parameter to tune that the space does not have.
@@ -160,7 +161,7 @@ class Live:
             self._incumbent = x
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
-        """The candidate that may gain most over what runs now, or what runs now."""
+        """The candidate that may gain most over the configuration that runs now, or that configuration itself."""
         if self._incumbent is None:
             return Suggestion(self._cube.config(self._beginning(rng)), meta={"holds": "nothing has run yet"})
         x0 = self._incumbent
@@ -193,9 +194,9 @@ class Live:
     def forecast(
         self, config: Mapping[str, Any], context: Mapping[str, float], at: float
     ) -> tuple[float, float] | None:
-        """Mean and standard deviation of the loss that a window will measure; None where too little is known.
+        """Mean and standard deviation of the loss that a window will measure; None while there are too few windows.
 
-        By the model of all windows but the newest few, so that one is not held against what was learned from it.
+        The model leaves out the newest few windows, so that a window is not compared with a forecast learned from it.
         """
         num = len(self._windows)
         if num < _KEPT:
@@ -213,7 +214,7 @@ class Live:
         return np.asarray(rows[0])
 
     def _candidates(self, x0: Array, rng: np.random.Generator) -> Array:
-        """Proper rows of the trust region: some anywhere in it, and its corners."""
+        """Proper rows of the trust region: random ones, and its corners."""
         columns = [j for j in self._columns if not math.isnan(x0[j])]
         width = np.array([self._width(j) for j in columns])
         if not columns:
@@ -236,7 +237,7 @@ class Live:
         return self.step if axis.kind is Kind.REAL else max(self.step, 1.0 / axis.size)
 
     def _untried(self, X: Array, x0: Array) -> Array:
-        """Without what runs now, and what is much the same as one of the newest tries."""
+        """The rows without the one that runs now, and without those close to one of the newest tries."""
         tried = [window.x for window in self._windows if window.is_try][-_MOST_FITTED:]
         newest = list({row.tobytes(): row for row in tried}.values())[-_TRIED:]
         width = np.array([self._width(j) for j in range(X.shape[1])])
@@ -248,14 +249,14 @@ class Live:
     # -------------------------------------------------------------------------------------------- the model
 
     def _contrasts(self, metric: int, num: int, X: Array, x0: Array, newest: _Window) -> tuple[Array, Array, _Model]:
-        """Means and standard deviations of the difference to what runs, in the metric's units."""
+        """Means and standard deviations of the difference to the configuration that runs, in the metric's units."""
         model = self._model(metric, num)
         rows, base = (self._rows(at, newest.context, newest.at) for at in (X, x0[None, :]))
         mean, sd = model.posterior.contrast(rows, base)
         return mean * model.scale, sd * model.scale, model
 
     def _probability(self, index: int, num: int, X: Array, x0: Array, newest: _Window) -> Array:
-        """How likely each row keeps a guard, (n,)."""
+        """The probability (n,) with which each row keeps a guard."""
         from scipy.special import ndtr
 
         rule, model = self._rules[index], self._model(index + 1, num)
@@ -276,7 +277,7 @@ class Live:
         return [model.shift + model.scale * float(mean[0]), model.scale * float(sd[0])]
 
     def _model(self, metric: int, num: int) -> _Model:
-        """The model of the first windows: of the loss (0), or of what a guard is about (1, 2 ...)."""
+        """The model of a metric over the first ``num`` windows: the loss (0), or a guard's metric (1, 2 ...)."""
         key = metric, num
         if (known := self._posteriors.get(key)) is not None:
             return known
@@ -289,7 +290,7 @@ class Live:
         return model
 
     def _theta(self, metric: int, due: int) -> Array:
-        """Hyperparameters of the newest prefix that is due."""
+        """Hyperparameters fitted to the newest prefix that is due."""
         key = metric, due
         if key not in self._fits:
             rows, y = self._observed(metric, due, _MOST_FITTED)
@@ -301,7 +302,7 @@ class Live:
         return self._fits[key]
 
     def _observed(self, metric: int, num: int, most: int | None = None) -> tuple[Rows, Array]:
-        """What the model looks at of the first windows: rows, and values with outliers cut back where it is the loss."""
+        """The training data from the first ``num`` windows: rows, and values; outliers of the loss are cut back."""
         chosen = self._chosen(num, self.history if most is None else min(most, self.history))
         windows = [self._windows[i] for i in chosen]
         y = np.array([window.loss if metric == 0 else window.guarded[metric - 1] for window in windows])
@@ -315,7 +316,7 @@ class Live:
         return Rows(t, Z), y
 
     def _chosen(self, num: int, most: int) -> list[int]:
-        """Numbers of the windows: since the last drift and a few before it; the newest tries, some of what ran beside."""
+        """Numbers of the windows since the last drift, and a few before it: the newest tries, and some of the others."""
         epoch = self._windows[num - 1].epoch
         first = next((i for i in range(num - 1, -1, -1) if self._windows[i].epoch != epoch), -1) + 1
         first = max(0, first - _KEPT) if epoch else 0
@@ -330,7 +331,7 @@ class Live:
         return sorted([*tries, *others])
 
     def _row_of(self, config: Mapping[str, Any]) -> Array:
-        """The row of a configuration; what the groups run stays the same for many windows."""
+        """The row of a configuration, from a memo: the groups run the same ones for many windows."""
         for known, row in self._encoded:
             if known == config:
                 return row
@@ -344,7 +345,7 @@ class Live:
 
     @cached_property
     def _ranges(self) -> Array:
-        """The unit of each context column, fixed by the first windows, so that features stay what they are."""
+        """The unit of each context column, fixed by the first windows, so that features do not change later."""
         first = [window.context for window in self._windows[:_LEAST]]
         largest = np.abs(np.array(first).reshape(len(first), len(self.context))).max(axis=0)
         return np.where(largest > 0, 2.0 * largest, 1.0)
@@ -366,8 +367,9 @@ _OPTIONS = ("context", "guards", "tunable", "step", "safe", "beta", "history")
 
 
 def _prior(d: int) -> Prior:
-    """The beliefs of ``drifting``, with longer length scales: beyond the data a short one would expect the average, which
-    is no reason to call a step safe.
+    """The prior of ``drifting``, with longer length scales.
+
+    With a short one the model would expect the average beyond the data, which is no reason to call a step safe.
     """
     prior = drifting.prior_of(d)
     low = prior.low.copy()

@@ -1,4 +1,4 @@
-"""The members of a population that trains on: chains of segments, each a finished trial, and how they compare."""
+"""The members of a training population: chains of segments, each a finished trial, and their comparison."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from raytune_hpo.numerics.pareto import crowding, fronts
 
 MEMBER, GENERATION = "slot", "generation"  # keys in ``meta``
-_MOST_FAILURES = 5  # in a row: then an objective is broken, and a study without another limit has to end
+_MOST_FAILURES = 5  # in a row; after them the objective must be broken, and a study without another limit has to end
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +21,8 @@ class Segment:
     Attributes:
         number: of the trial.
         generation: how many segments its weights have been through before this one.
-        losses: at its end; ``step``: where that is.
-        before: the segment that it went on from, of this member or another; None: it began at the start.
+        losses: at its end, which is at ``step``.
+        before: the segment, of this member or another, from which it continued; None if it began from scratch.
     """
 
     number: int
@@ -43,13 +43,13 @@ class Segment:
 
 @dataclass(eq=False)
 class Member:
-    """One of a population.
+    """A member of a population.
 
     Attributes:
-        newest: its last segment; None before there is one.
+        newest: its last completed segment; None before there is one.
         num_failed: how many segments have failed since, or were stopped by a user.
-        has_ended: whether nothing can follow: its training returned by itself, is at its last step, or fails every time.
-        is_compared: whether others are compared with it; not with one whose training returned by itself.
+        has_ended: whether no segment can follow: its training returned early, is at its last step, or fails every time.
+        is_compared: whether others are compared with it; they are not if its training returned early.
     """
 
     newest: Segment | None = None
@@ -58,7 +58,7 @@ class Member:
     is_compared: bool = True
 
     def fail(self) -> None:
-        """Its segment has come to nothing."""
+        """Count a segment that has failed; after five in a row the member has ended."""
         self.num_failed += 1
         self.has_ended = self.num_failed >= _MOST_FAILURES
 
@@ -68,20 +68,20 @@ class Member:
 
     @property
     def generation(self) -> int:
-        """Of its last segment; -1 before there is one."""
+        """The generation of its last segment; -1 before there is one."""
         return -1 if self.newest is None else self.newest.generation
 
 
 def donors(members: Sequence[Member], member: Member, quantile: float) -> list[Segment]:
-    """The segments that a member may copy; none where it is to go on from its own.
+    """The segments that a member may copy; none if it is to continue from its own.
 
-    Members are compared by their losses at one and the same generation: the newest that at least half of them have reached,
-    and this one too. If it is among the worst there, its donors are as many of the best. One that has failed counts as the
-    worst. What is copied is the donor's segment of that generation, so that nobody skips training that others have had, or
-    its last but one, if that is newer: no older checkpoints are kept.
+    Members are compared by their losses at the same generation: the newest one that at least half of them, and this
+    member, have reached. If it is among the worst there, its donors are equally many of the best. A member that has
+    failed counts as the worst. It copies the donor's segment of that generation, so that no member skips training that
+    others have had, or the donor's last but one, if that is newer: no older checkpoints are kept.
 
     Args:
-        quantile: which share of the members are the worst, and the best; at least one is.
+        quantile: which share of the members counts as the worst, and as the best; at least one member each.
     """
     compared = [other for other in members if other.is_compared]
     generation = sorted((other.generation for other in compared), reverse=True)[(len(compared) - 1) // 2]
@@ -98,7 +98,7 @@ def donors(members: Sequence[Member], member: Member, quantile: float) -> list[S
 
 
 def _best_first(segments: Sequence[Segment]) -> list[int]:
-    """Positions in the order of fronts; within one, those with more room around them first, then lower numbers."""
+    """Positions in the order of Pareto fronts; within a front by crowding distance, largest first, then by number."""
     Y = np.array([segment.losses for segment in segments], dtype=np.float64)
     front = fronts(Y)
     room = crowding(Y, front)

@@ -1,4 +1,4 @@
-"""Base of the samplers that fit a model: an even design first, then what the model ranks highest, nothing twice."""
+"""Base of the samplers that fit a model: an even design, then the new configurations that the model ranks highest."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class Ranked(NamedTuple):
 
     @classmethod
     def of(cls, X: Array, scores: Array, most: int | None = None) -> Ranked:
-        """The ``most`` best rows in the order of their scores, equals in their own order."""
+        """The ``most`` best rows by falling score; ties keep their order."""
         order = np.argsort(-scores, kind="stable")[:most]
         return cls(X[order], scores[order])
 
 
 class Selection(NamedTuple):
-    """A suggestion, or a signal, and what it was selected from.
+    """A suggestion, or a signal, and the rows from which it was selected.
 
     Attributes:
-        ranked: the rows that a model proposed; None where none was asked.
-        model, observed: the sampler that proposed them, and the trials that it had learned from.
-        num_running: trials that were pending, and not among these.
+        ranked: the rows that a model proposed; None if no model was used.
+        model, observed: the sampler that proposed them, and the trials from which it had learned.
+        num_running: how many trials were pending and not among those.
     """
 
     suggestion: Suggestion | Signal
@@ -58,16 +58,16 @@ class Selection(NamedTuple):
 class ModelBased(ConstraintLearner, ABC):
     """A sampler that fits a model to trials and proposes rows of the unit cube.
 
-    Where trials are stopped or paused, their losses and those of trials that run are compared at the fidelities, the
-    steps, that they have come to, and the losses that a model is shown are those that are expected at the highest one.
+    If trials are stopped or paused, all losses, including those of running trials, are compared at the fidelities (the
+    steps) that the trials have reached, and the model gets the losses that are expected at the highest fidelity.
 
-    A subclass keeps its options as attributes of the same names, and answers ``initial`` and ``propose``. Both must
-    depend on nothing but their arguments, the options and what ``bind`` was given; what they compute may be kept in
-    ``fits``, to be computed again from the same history. One whose ``traits`` say ``in_batches`` answers ``supply`` too, and
-    its suggestions say in their meta how many trials had been told.
+    A subclass keeps its options as attributes of the same names, and implements ``initial`` and ``propose``. Both must
+    depend on nothing but their arguments, the options and the arguments of ``bind``; ``fits`` may keep what they compute,
+    if it can be computed again from the same history. A subclass whose ``traits`` say ``in_batches`` implements ``supply``
+    too, and its suggestions say in their meta how many trials had been told.
 
     Attributes:
-        sources: earlier studies, of which it has been told.
+        sources: the earlier studies that were recalled.
         fits: the models that were fitted, as memos. Samplers of one study whose ``model_key`` is the same may share it.
     """
 
@@ -78,25 +78,27 @@ class ModelBased(ConstraintLearner, ABC):
 
     @property
     def model_key(self) -> Hashable:
-        """Equal for samplers that fit the same model; by default each has a model of its own."""
+        """A key that is equal for samplers that fit the same model; by default each sampler has its own model."""
         return id(self)
 
     @abstractmethod
     def initial(self) -> int:
-        """How many trials the even design has, before the model is asked."""
+        """How many trials the even design has; after them the model is used."""
 
     @abstractmethod
     def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
-        """What to try next; the first row that is new and feasible is taken.
+        """The rows to try next, the best first; the first one that is new and feasible is taken.
 
         Args:
             observed: at least one trial has losses.
-            running: (p, d) where the pending trials stand.
+            running: (p, d) the rows of the pending trials.
         """
 
     def supply(self, observed: Observed, pending: Pending, rng: np.random.Generator) -> Ranked:
-        """As ``propose``, where it is known which of the pending trials were suggested since the newest results: these may
-        share one search with the suggestion to come.
+        """As ``propose``, for samplers ``in_batches``.
+
+        ``pending`` says which trials were suggested since the newest results: they and the next suggestion may share one
+        search.
 
         Args:
             observed: at least one trial has losses, and all of those are final.
@@ -104,7 +106,7 @@ class ModelBased(ConstraintLearner, ABC):
         return self.propose(observed, pending.X, rng)
 
     def expect(self, observed: Observed, rows: Array) -> Array | None:
-        """The losses (k,) that the model expects at rows (k, d), in their own units; None if it cannot say.
+        """The losses (k,) that the model expects at rows (k, d), in their own units; None if it makes no predictions.
 
         Args:
             observed: at least one trial has losses.
@@ -112,15 +114,14 @@ class ModelBased(ConstraintLearner, ABC):
         return None
 
     def expected_of(self, trials: Sequence[Trial]) -> Array | None:
-        """The losses (k,) that the model expects of trials after all that was told, in their own units; None if it cannot
-        say.
-        """
+        """The losses (k,) that the model expects of trials, given all that was told, in their own units; None if unknown."""
         observed, _ = self.compared(())
         return self.expect(observed, self._cube.encode(trials))
 
     def estimate(self, observed: Observed, rows: Array) -> tuple[Array, Array] | None:
-        """Means and variances (k,) of the losses at rows (k, d) according to the model, in its own units, which are
-        standardised; None if it has none. Pending trials do not count.
+        """Means and variances (k,) of the losses at rows (k, d) by the model, standardised; None if it has none.
+
+        Pending trials do not count.
 
         Args:
             observed: at least one trial has losses.
@@ -128,11 +129,11 @@ class ModelBased(ConstraintLearner, ABC):
         return None
 
     def recall(self, earlier: Recalled) -> None:
-        """Note what an earlier study says."""
+        """Note the results of an earlier study as a source."""
         self.sources = (*self.sources, Source.of(Embedding(self._cube.axes), earlier))
 
     def _first_rows(self, begun: int, rng: np.random.Generator) -> Array:
-        """What to try before the model is asked: what earlier studies would, then an even design."""
+        """The rows to try before the model is used: those that earlier studies suggest, then an even design."""
         if self.sources and begun < OPENING:
             if self._opening is None:  # not before: only an ask does its linear algebra as any other process would
                 self._opening = opening(self._cube, self.sources)
@@ -140,7 +141,7 @@ class ModelBased(ConstraintLearner, ABC):
         return self._cube.spread(begun, self._seed, rng)
 
     def compared(self, pending: Sequence[Trial]) -> tuple[Observed, Array]:
-        """What was observed, with losses that may be compared, and the rows (p, d) of the pending trials that it lacks."""
+        """The observed trials with comparable losses, and the rows (p, d) of the pending trials that are not among them."""
         observed = self._history.read()
         if observed.curves is None:
             return observed, self._cube.encode(pending)
@@ -152,13 +153,13 @@ class ModelBased(ConstraintLearner, ABC):
         return Observed(observed.X, Y, observed.curves, observed.C, observed.told), self._cube.encode(silent)
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
-        """The next point of the even design or, from then on, the best that the model proposes."""
+        """The next point of the even design or, after it, the best new row that the model proposes."""
         suggestion = self.select(number, pending, rng).suggestion
         assert isinstance(suggestion, Suggestion), "a model always has something to suggest"
         return suggestion
 
     def select(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Selection:
-        """As ``ask``, with what the suggestion was selected from."""
+        """As ``ask``, with the rows from which the suggestion was selected."""
         cube = self._cube
         if not cube.axes:
             return Selection(Suggestion(cube.config(np.empty(0))))

@@ -1,4 +1,4 @@
-"""NSGA-II for workers that do not wait for each other, in spaces of every kind.
+"""NSGA-II for asynchronous workers and mixed spaces.
 
 Deb, Pratap, Agarwal, Meyarivan: A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (IEEE Trans. Evol. Comput.
 6, 2002). A child enters as soon as it was told and the worst leaves, as in the steady-state form of Durillo, Nebro,
@@ -22,11 +22,11 @@ from raytune_hpo.samplers.population import Evolutionary
 
 @dataclass(frozen=True, eq=False)
 class _Members:
-    """The members that children are bred from, the worst first.
+    """The members from which children are bred, the worst first.
 
     Attributes:
         X: (k, d) points of the unit cube, with a coordinate for every column.
-        Y: (k, m) losses, infinite where a trial has none.
+        Y: (k, m) losses; infinite if a trial has none.
         C: (k, c) by how much they break the outcome constraints.
     """
 
@@ -35,25 +35,25 @@ class _Members:
     C: Array
 
     def at(self, rows: Array) -> _Members:
-        """Some of them, in this order."""
+        """The members at these positions, in this order."""
         return _Members(self.X[rows], self.Y[rows], self.C[rows])
 
 
 class NSGA2(Evolutionary):
     """NSGA-II: a genetic algorithm for several goals, which spreads its population along their Pareto front.
 
-    The population is the first trials that were told, of an even design. Each child has two parents, each the better of
-    two members: of an earlier front or, within a front, with more room around it. Once told it enters the population
-    and the worst member leaves, so no worker waits. Points the user enqueued enter likewise. Parameters that are not
-    active are inherited all the same. Failed trials rank last, a pruned one counts with its last report. Members that break
-    an outcome constraint rank behind those that keep them all, by how much they break them in units of what is usual. It
-    works with one goal as well.
+    The initial population is the first trials that were told, from an even design. Each child has two parents, each the
+    better of two random members: the one on an earlier front or, within a front, with the larger crowding distance. Once
+    told, the child enters the population and the worst member leaves, so no worker waits. Points the user enqueued enter
+    likewise. Parameters that are not active are inherited all the same. Failed trials rank last, a pruned one counts with
+    its last report. Members that break an outcome constraint rank behind those that keep all, by how much they break
+    them relative to the other members. It works with one goal as well.
 
     Args:
         population: how many members there are.
-        eta_crossover: the larger it is, the nearer children stay to one of their parents. Deb's 20 is for tens of
-            thousands of trials; with a few hundred, large changes lead further.
-        eta_mutation: the larger it is, the smaller mutations are; likewise.
+        eta_crossover: the distribution index of the crossover: the larger it is, the nearer children stay to one of
+            their parents. Deb's 20 is for tens of thousands of trials; with a few hundred, large changes lead further.
+        eta_mutation: the distribution index of the mutation: the larger it is, the smaller mutations are.
 
     Raises:
         SpecError: population < 4, or one of the etas < 0.
@@ -73,14 +73,14 @@ class NSGA2(Evolutionary):
         self._members = self._ordered(_Members(X, Y, self._excesses(0)))
 
     def child(self, number: int, rng: np.random.Generator) -> tuple[Array, dict[str, Any]]:
-        """Bred from two members, each the better of two."""
+        """A child of two members, each the better of two random ones."""
         X = self._members.X
         first, second = rng.integers(len(X), size=(2, 2)).max(axis=1)  # the better of two: they are sorted
         child = genetic.simulated_binary_crossover(X[first], X[second], self._nominal, self.eta_crossover, rng)
         return genetic.polynomial_mutation(child, self._nominal, self.eta_mutation, rng), {}
 
     def enter(self, x: Array, losses: Array, meta: dict[str, Any]) -> None:
-        """It takes the place of the worst member, unless it is worst itself."""
+        """Let a trial replace the worst member, unless it is the worst itself."""
         members = self._members
         everyone = _Members(
             np.concatenate([members.X, x[None, :]]),
@@ -91,7 +91,7 @@ class NSGA2(Evolutionary):
         self._members = ordered.at(np.arange(1, len(ordered.X)))
 
     def _excesses(self, position: int) -> Array:
-        """By how much the finished trials from a position on break the constraints, (k, c)."""
+        """By how much the finished trials from ``position`` on break the constraints, (k, c)."""
         if not self._constraints:
             return np.empty((len(self._history) - position, 0))
         C = self._history.read().C
@@ -99,7 +99,7 @@ class NSGA2(Evolutionary):
         return C[position:]
 
     def _ordered(self, members: _Members) -> _Members:
-        """The worst first: by feasibility, and within a group as the goals have it. (Deb et al. 2002, section VI)"""
+        """The members, worst first: by feasibility, and within a group by the goals. (Deb et al. 2002, section VI)"""
         order = self._worst_first(members.Y)
         if members.C.shape[1]:
             group = by_feasibility(total_violations(members.C))

@@ -1,4 +1,4 @@
-"""NSGA-III for workers that do not wait for each other: for three goals and more.
+"""NSGA-III for asynchronous workers, for three or more goals.
 
 Deb, Jain: An Evolutionary Many-Objective Optimization Algorithm Using Reference-Point-Based Nondominated Sorting
 Approach, Part I. IEEE Trans. Evol. Comput. 18, 2014. As in ``nsga2`` a child enters as soon as it was told, and the worst
@@ -19,13 +19,13 @@ _LEAST = 16  # members
 
 
 class NSGA3(NSGA2):
-    """NSGA-III: a genetic algorithm that spreads its population along directions, which keeps many goals apart.
+    """NSGA-III: a genetic algorithm for many goals, which spreads its population along reference directions.
 
-    Within a front, where NSGA-II asks how much room there is around a member, it asks how many share a member's direction:
-    of many goals almost no trial beats another in all, and rooms say little. Else it does as ``nsga2`` does.
+    Within a front, NSGA-II compares crowding distances; NSGA-III compares how many members share a reference direction.
+    With many goals almost no trial dominates another, and crowding distances say little. All else is as in ``nsga2``.
 
     Args:
-        population: how many members there are; None: as many as there are directions, the smallest even set of at least 16.
+        population: how many members there are; None for 16. There are at least as many directions, evenly spread.
         eta_crossover: the larger it is, the nearer children stay to one of their parents.
         eta_mutation: the larger it is, the smaller mutations are.
 
@@ -38,7 +38,7 @@ class NSGA3(NSGA2):
         super().__init__(population=size, eta_crossover=eta_crossover, eta_mutation=eta_mutation)
 
     def _worst_first(self, Y: Array) -> Array:
-        """The rows (n,), later fronts first; of a front those of the most crowded direction, the farthest from it first."""
+        """The rows (n,), worst first: later fronts, then more crowded directions, then larger distances from these."""
         front = fronts(Y)
         finite = np.isfinite(Y).all(axis=1)
         crowd, distance = np.zeros(len(Y)), np.zeros(len(Y))
@@ -51,7 +51,7 @@ class NSGA3(NSGA2):
 
 
 def _place_in_crowd(front: Array, nearest: Array, distance: Array) -> Array:
-    """How many rows (n,) of a direction come before each: those of earlier fronts, then those nearer to it."""
+    """How many rows of the same direction come before each row (n,): by front, then by distance from the direction."""
     order = np.lexsort((distance, front, nearest))
     starts = np.searchsorted(nearest[order], nearest[order])
     place = np.empty(len(order))

@@ -1,8 +1,8 @@
-"""Population based bandits: population based training whose settings are chosen by a model that forgets.
+"""Population based bandits: population based training whose settings are chosen by a time-varying model.
 
 Parker-Holder, Nguyen, Roberts: Provably Efficient Online Hyperparameter Optimization with Population-Based Bandits. NeurIPS
 2020. Parker-Holder, Nguyen, Desai, Roberts: Tuning Mixed Input Hyperparameters on the Fly for Efficient Population Based
-AutoRL. NeurIPS 2021, for categories; here they have places in the Euclidean space of the model, as in ``gp``.
+AutoRL. NeurIPS 2021, for categories; here these are embedded in the model's Euclidean space, as in ``gp``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from raytune_hpo.samplers.training import TrainingPopulation
 from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
-_LEAST = 3  # observations without which settings are perturbed at random
+_LEAST = 3  # with fewer observations, settings are perturbed at random
 _DRAWN, _NEAR, _REFINED = 256, 256, 128  # candidates: from the prior, near good settings, near the best of those
 _PARENTS = 5
 
@@ -35,11 +35,11 @@ _PARENTS = 5
 class PB2(TrainingPopulation):
     """Population based bandits (PB2): population based training with few members, whose new settings a model chooses.
 
-    It trains and copies as ``pbt`` does, but a member that has copied another gets the settings from which the model expects
-    most: a Gaussian process of the change of the loss per step, over the generation, the loss before and the settings,
-    categories and branches included. What it learned long ago counts less and less, at a rate that is fitted. It chooses by
-    the upper confidence bound, with what runs counted as if it had turned out as expected. So a population of four to eight
-    is enough where ``pbt`` needs twenty. One metric only.
+    It trains and copies as ``pbt`` does, but a member that has copied another gets the settings that the model ranks
+    highest. The model is a Gaussian process of the fall of the loss per step, over the generation, the loss before the
+    segment and the settings, categories and branches included. Older observations count less, at a rate that is fitted.
+    Settings are ranked by the upper confidence bound, with running segments counted as if they ended as expected. So a
+    population of four to eight is enough where ``pbt`` needs twenty. One metric only.
 
     Everything else is as with ``pbt``: what the objective has to do, what ``num_trials`` counts, how members end.
 
@@ -48,7 +48,7 @@ class PB2(TrainingPopulation):
         population: how many members there are.
         interval: steps of a segment: long enough for a change of settings to show in the score.
         quantile: which share of the members copies, and is copied, up to a half; at least one member.
-        window: the model looks at so many of the newest segments.
+        window: how many of the newest segments the model is trained on.
 
     Raises:
         SpecError: an option out of range.
@@ -78,7 +78,7 @@ class PB2(TrainingPopulation):
         return bound
 
     def observe_segment(self, segment: Segment) -> None:
-        """Note by how much the loss has changed."""
+        """Note by how much the loss has fallen."""
         before = segment.before
         if before is not None:
             fall = (before.losses[0] - segment.losses[0]) / max(1, segment.step - before.step)
@@ -86,7 +86,7 @@ class PB2(TrainingPopulation):
             self._settings.append(segment.config)
 
     def explored(self, copied: Segment, running: Sequence[Trial], rng: np.random.Generator) -> Mapping[str, Any]:
-        """The settings from which the model expects most in the next segment."""
+        """The settings with the best upper confidence bound for the next segment."""
         cube = self._cube
         x = cube.space.encode([copied.config])[0]
         if len(self._changes) < _LEAST or not cube.axes:
@@ -113,7 +113,7 @@ class PB2(TrainingPopulation):
     # -------------------------------------------------------------------------------------------- the model
 
     def _posterior(self, changes: Array, X: Array) -> DriftingPosterior:
-        """Of the fall of the loss, standardised; its hyperparameters are those of the newest prefix that is due."""
+        """The posterior of the standardised fall of the loss, with hyperparameters of the newest prefix that is due."""
         rows = self._rows(changes[:, 0], changes[:, 1], X, changes)
         y = _standardised(changes[:, 2])
         due = last_due(len(y))
@@ -122,14 +122,14 @@ class PB2(TrainingPopulation):
         return DriftingPosterior.of(theta, self._owner, rows, y)
 
     def _pending(self, running: Sequence[Trial], changes: Array) -> Rows:
-        """The segments that run and went on from others."""
+        """Rows of the running segments that continue from others."""
         known = [(trial, self._segments[trial.parent]) for trial in running if trial.parent in self._segments]
         t = np.array([float(trial.meta[GENERATION]) for trial, _ in known])
         before = np.array([segment.losses[0] for _, segment in known])
         return self._rows(t, before, self._cube.encode([trial for trial, _ in known]), changes)
 
     def _rows(self, t: Array, before: Array, X: Array, changes: Array) -> Rows:
-        """Rows of the model: the settings, and as a further feature the loss before as a share of its range."""
+        """Rows of the model: the settings, and the loss before the segment as a share of its range."""
         low, high = changes[:, 1].min(), changes[:, 1].max()
         share = (before - low) / (high - low) if high > low else np.full(len(before), 0.5)
         return Rows(t, np.column_stack([self._embedding(X), share]))

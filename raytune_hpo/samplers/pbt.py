@@ -1,4 +1,4 @@
-"""Population based training: members that fall behind copy better ones, weights and settings, and change the settings.
+"""Population based training: members that fall behind copy the weights and settings of better ones, and vary the settings.
 
 Jaderberg, Dalibard, Osindero, Czarnecki, Donahue, Razavi, Vinyals, Green, Dunning, Simonyan, Fernando, Kavukcuoglu:
 Population Based Training of Neural Networks. arXiv:1711.09846, 2017, section 3 and algorithm 1, with truncation
@@ -24,25 +24,26 @@ from raytune_hpo.trial import Trial
 class PBT(TrainingPopulation):
     """Population based training (PBT): training and tuning at once, with settings that change on the way.
 
-    A population trains in segments of ``interval`` steps, each a trial of its own. After its segment, a member that is among
+    A population trains in segments of ``interval`` steps, each a separate trial. After its segment, a member that is among
     the worst copies the checkpoint and the settings of one of the best, and explores: a number is multiplied by one of the
-    factors in ``perturb``, on a log scale that is a fixed shift; a number in steps moves by at least one, a value of an
-    ordinal to a neighbour; each setting is drawn anew instead with the probability ``redraw``, and categories change only
-    so. The others go on with what they have. Scores are compared at equal steps, and nobody waits: at the newest generation
-    that half of the members have reached. With several metrics the first Pareto front is the best.
+    factors in ``perturb`` (on a log scale, a fixed shift); a number in steps moves by at least one step, a value of an
+    ordinal to a neighbour; with the probability ``redraw`` a setting is drawn anew instead, the only way in which
+    categories change. The others continue with their own weights and settings. Scores are compared at the newest
+    generation that half of the members have reached: at equal steps, and without waiting. With several metrics, members
+    on the first Pareto front are the best.
 
-    The objective must save checkpoints, and load a donor's weights but use its own settings. ``num_trials`` counts segments:
-    ``population`` times ``max_steps / interval`` of them train everybody to the end, and without it the study ends then. A
-    member whose training returns before the end of its segment has ended. One whose segment fails copies as the worst do,
-    and ends after five failures in a row.
-    The points of ``points_to_evaluate`` are the first members. It brings its scheduler, ``segments``.
+    The objective must save checkpoints, and load a donor's weights but use its own settings. ``num_trials`` counts
+    segments: ``population`` times ``max_steps / interval`` of them train all members to the end, and without
+    ``num_trials`` the study ends then. A member whose training returns before the end of its segment has ended. One whose
+    segment fails copies as the worst do, and ends after five failures in a row. The points of ``points_to_evaluate`` are
+    the first members. It brings its scheduler, ``segments``.
 
     Args:
         max_steps: after how many steps training ends.
         population: how many members there are; the paper has 20 to 80.
         interval: steps of a segment: long enough for a change of settings to show in the score.
         quantile: which share of the members copies, and is copied, up to a half; at least one member.
-        perturb: the factors.
+        perturb: the factors by which a number may be multiplied.
         redraw: the probability with which a setting is drawn anew when it is explored.
 
     Raises:

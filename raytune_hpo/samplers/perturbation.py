@@ -1,10 +1,10 @@
-"""Perturbation: settings a little different from those of a member of a population, inside the space.
+"""Perturbation: changes the settings of a population's member a little, within the space.
 
 X, F  (n, d)  rows of the unit cube: proper ones, and ones with a coordinate for every column
 
 Jaderberg et al.: Population Based Training of Neural Networks (2017), section 4: every setting is multiplied by a factor,
-or drawn anew. What that means depends on the domain of the setting: categories cannot be multiplied, and values in steps
-would often be multiplied to no effect.
+or drawn anew. What that means depends on the domain of the setting: categories cannot be multiplied, and for values in
+steps a multiplication would often have no effect.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ class Perturbation:
     drawn as well.
 
     Args:
-        factors: with which a number may be multiplied, each as likely as the others.
+        factors: the factors by which a number may be multiplied, all equally likely.
+        redraw: the probability with which a setting is drawn anew.
     """
 
     def __init__(self, cube: Cube, factors: Sequence[float], redraw: float) -> None:
         self._cube, self._factors, self._redraw = cube, np.asarray(factors, dtype=np.float64), redraw
 
     def of(self, x: Array, rng: np.random.Generator) -> Array:
-        """A row (d,) near a proper one that meets the constraints; the row itself where none was found that does."""
+        """A row (d,) near a proper one that meets the constraints; the row itself if no other was found."""
         for _ in range(_ATTEMPTS):
             near = self.rows(x[None, :], rng)
             if self._cube.feasible(near)[0]:
@@ -67,7 +68,7 @@ def _multiplied(domain: Domain, u: Array, factors: Array, up: Array) -> Array:
         up: (n,) of 1 and -1: the way that a value of an ordinal moves.
     """
     codes = domain.codes(u)
-    if domain.options:  # codes are positions, which mean nothing as numbers
+    if domain.options:  # codes are positions, whose products have no meaning
         return _one_step(domain, codes, up)
     moved = np.clip(domain.units(codes * factors), 0.0, 1.0)
     if domain.size is None:

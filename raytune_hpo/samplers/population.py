@@ -1,7 +1,7 @@
-"""Base of the evolutionary samplers: a population, founded by an even design, whose children compete one by one.
+"""Base of the evolutionary samplers: a population, begun by an even design, whose children compete one by one.
 
 A child competes as soon as it was told, so that no worker waits for another. Members have a coordinate for every
-parameter; those that are not active in a trial are inherited all the same.
+parameter: children inherit even those that are not active.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _Self = TypeVar("_Self", bound="Evolutionary")
 
 
 class Evolutionary(ConstraintLearner, ABC):
-    """A sampler whose population is the first trials that were told, and whose other suggestions are children of it.
+    """A sampler that begins a population with the first trials that were told, and then suggests its children.
 
-    A subclass keeps its options as attributes of the same names, ``population`` among them: how many members there are.
+    A subclass keeps its options as attributes of the same names, among them ``population``: how many members there are.
     A failed trial has infinite losses, a pruned one those of its last report.
     """
 
@@ -39,7 +39,7 @@ class Evolutionary(ConstraintLearner, ABC):
     _nominal: Array
     _is_founded: bool
 
-    # -------------------------------------------------------------------------------------------- what a subclass says
+    # -------------------------------------------------------------------------------------------- for subclasses
 
     @abstractmethod
     def found(self, X: Array, Y: Array) -> None:
@@ -47,13 +47,13 @@ class Evolutionary(ConstraintLearner, ABC):
 
     @abstractmethod
     def child(self, number: int, rng: np.random.Generator) -> tuple[Array, dict[str, Any]]:
-        """A point (d,) bred for the trial of this number, and what ``enter`` will want to know about it."""
+        """A point (d,) bred for the trial of this number, and the ``meta`` that ``enter`` will need."""
 
     @abstractmethod
     def enter(self, x: Array, losses: Array, meta: dict[str, Any]) -> None:
-        """Let a finished trial compete: a child with the ``meta`` it was bred with, or another one without it.
+        """Let a finished trial compete: a child, with the ``meta`` of its breeding, or another trial, without it.
 
-        Its losses (m,) are infinite where it has none.
+        The losses (m,) are infinite if the trial has none.
         """
 
     # -------------------------------------------------------------------------------------------- what they share
@@ -66,7 +66,7 @@ class Evolutionary(ConstraintLearner, ABC):
         return bound
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
-        """The next point of the even design or, from then on, a child that is not known yet."""
+        """The next point of the even design or, once there is a population, a new child."""
         cube = self._cube
         if not cube.axes:
             return Suggestion(cube.config(np.empty(0)))

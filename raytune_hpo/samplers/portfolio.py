@@ -31,35 +31,36 @@ from raytune_hpo.space import Space
 from raytune_hpo.trial import Trial
 
 _NOMINEES, _CREDITS = "nominees", "credits"  # keys in ``meta``
-_AT_RANDOM = "random"  # what stands for an arm where none had a hand in it
+_AT_RANDOM = "random"  # in place of an arm's label, for suggestions that were drawn
 
 FAILOVERS = ("premature", "none", "random", "next_candidate")
-_TOP = 10  # candidates among which next_candidate looks
+_TOP = 10  # candidates that next_candidate considers
 
 
 class Portfolio(BaseSampler):
     """Several samplers ("arms") that learn from one history, and a bandit that decides whose turn it is.
 
-    Which arm suggested a trial stands in its ``meta`` as ``arm``.
+    A trial's ``meta`` names the arm that suggested it, as ``arm``.
 
     Args:
         arms: samplers, each as a name, a dict ``{"name": ..., option: ...}`` or an object. By default a Gaussian
-            process and a random forest, each with EI, PI and UCB, on errors whose small ones are told apart by their
-            logarithm: right for metrics that are error rates or accuracies.
+            process and a random forest, each with EI, PI and UCB, on losses with a logarithmic transform of small errors:
+            right for metrics that are error rates or accuracies.
         strategy: whose turn it is: "SEQ" (in turn), "RANDOM", "HEDGE", "BO-HEDGE", "BO-HEDGE-T", "BO-HEDGE-LE",
             "BO-HEDGE-LET", "EG", "EG-LE", "GT", "GT-LE", "SKO", "SYNC" or "ASYNC".
-        failover: what is done about running trials. "premature": they count with what they have reported so far, or with
-            what the model expects; "none": nothing; "random": a draw, if the choice is running already;
-            "next_candidate": the best of the top ten that is not.
-        penalty: what is held against candidates that take long: None, "linear", "top_k", "per_second" or
-            "per_log_second", from the tenth completed trial on.
-        penalty_weight: alpha of "linear" (0.1), k of "top_k" (10), seconds added to all (10) of the others; None for
-            those.
+        failover: how running trials are handled. "premature": they count with what they have reported so far, or with
+            what the model expects; "none": they are ignored; "random": if the best candidate is running already, a draw
+            takes its place; "next_candidate": the best of the top ten that is not running is taken.
+        penalty: the penalty on candidates that take long: None, "linear", "top_k", "per_second" or "per_log_second",
+            from the tenth completed trial on.
+        penalty_weight: alpha of "linear" (by default 0.1), k of "top_k" (10), or the seconds added to all durations in
+            the others (10); None for the default.
         n_initial: trials that are drawn at random first.
-        warm_up_s: seconds since the first trial began, from which on trials that are stopped count with the best they
-            have reported; before, and always where it is None, they count with their last report. (Cho et al.'s runs: 12
-            hours.) Arms that keep a history of their own go by the last report.
-        truth: the loss of any configuration, for the strategies that end in T: a lookup table knows it.
+        warm_up_s: seconds after the first trial began. Of trials that end later, stopped ones count with their best
+            report; before, and always if it is None, with their last report. (In Cho et al.'s runs, 12 hours.) Arms that
+            keep their own history use the last report.
+        truth: a function that returns the true loss of a configuration, for instance from a lookup table; for the
+            strategies that end in T.
 
     Raises:
         SpecError: no arms, or one that is not a sampler; an unknown strategy, failover or penalty; n_initial < 1;
@@ -107,8 +108,8 @@ class Portfolio(BaseSampler):
         self._duration: tuple[int, duration_model.Model] | None = (
             None  # a number of completed trials, and the model of them
         )
-        self._nominees: dict[int, Array] = {}  # (k, d) of finished trials that have not been credited yet
-        self._credits: dict[int, Array] = {}  # (k,) by the number of the trial at whose turn the arms nominated
+        self._nominees: dict[int, Array] = {}  # (k, d) by position of a finished trial; not credited yet
+        self._credits: dict[int, Array] = {}  # (k,) by position of the trial at whose turn the arms nominated
 
     def bind(self, space: Space, goals: Sequence[Goal], seed: int) -> Portfolio:
         """A fresh portfolio for one study.
@@ -126,18 +127,18 @@ class Portfolio(BaseSampler):
                 )
         fits: dict[Hashable, Any] = {}
         for arm in bound._arms:
-            if isinstance(arm, ModelBased):  # arms that differ in their acquisition functions fit one model together
+            if isinstance(arm, ModelBased):  # arms that differ only in their acquisition functions share one model
                 arm.fits = fits.setdefault(arm.model_key, arm.fits)
         return bound
 
     # -------------------------------------------------------------------------------------------- asking
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
-        """A draw at first; from then on what the arm suggests whose turn it is."""
+        """A draw at first; after that, the suggestion of the arm whose turn it is."""
         return self.select(number, pending, rng).suggestion
 
     def select(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Selection:
-        """As ``ask``, with what the suggestion was selected from, where it was an arm with a model of ours."""
+        """As ``ask``, with the rows from which the suggestion was selected, if the arm is a ``ModelBased`` sampler."""
         finished, begun = self._history.read(), len(self._history) + len(pending)
         strategy, cube = STRATEGIES[self.strategy], self._cube
         batch = len(self.arms) + 1  # trials of a synchronous round: one of each arm, and a random one
@@ -148,8 +149,8 @@ class Portfolio(BaseSampler):
         if not cube.axes or begun < self.n_initial or np.isnan(finished.Y[:, 0]).all():
             return self._drawn(known, rng)
         # Nominees of finished trials are credited when the bandit decides, by what the arms expect of them then. The
-        # credits travel in the meta of this suggestion: ``tell`` keeps them, so that nobody is credited twice, and a
-        # replay need not fit the models of that time again.
+        # credits are stored in the meta of this suggestion: ``tell`` keeps them, so that no nominee is credited twice, and
+        # a replay need not fit the models of that time again.
         state, credits = self._bandit_state(finished, pending)
         if strategy.with_random and (state.busy > 0).all():
             return self._drawn(known, rng)
@@ -166,7 +167,7 @@ class Portfolio(BaseSampler):
     def _suggested(
         self, arm: int, number: int, shown: ArmInput, pending: Sequence[Trial], rng: np.random.Generator
     ) -> Selection:
-        """What one arm suggests; a sampler without a model is asked as anyone asks it."""
+        """The suggestion of one arm; if the arm is not ``ModelBased``, by its ``ask``."""
         sampler = self._arms[arm]
         if isinstance(sampler, ModelBased):
             ranked = self._ranked(sampler, shown, rng)
@@ -183,7 +184,7 @@ class Portfolio(BaseSampler):
     def _nominated(
         self, arm: int, number: int, shown: ArmInput, credits: Mapping[int, Array], rng: np.random.Generator
     ) -> Selection:
-        """What one arm suggests, with what all the others would have, so that they can be credited for it."""
+        """The suggestion of one arm, with the nominees of all arms, so that these can be credited."""
         rows, proposed = [], {}
         for index, sampler in enumerate(self._arms):
             if isinstance(sampler, ModelBased):
@@ -202,7 +203,7 @@ class Portfolio(BaseSampler):
         return Selection(Suggestion(self._cube.config(rows[arm]), meta), *proposed.get(arm, ()))
 
     def _ranked(self, sampler: ModelBased, shown: ArmInput, rng: np.random.Generator) -> Ranked:
-        """What an arm proposes, less the penalty for long trials."""
+        """The proposals of an arm, with the penalty for long trials applied."""
         ranked = sampler.propose(shown.observed, shown.running, rng)
         seconds = self._seconds(ranked.X)
         if self.penalty is None or seconds is None:
@@ -211,7 +212,7 @@ class Portfolio(BaseSampler):
         return Ranked.of(ranked.X, penalised(ranked.scores, seconds, self.penalty_weight or weight))
 
     def _chosen(self, ranked: Ranked, shown: ArmInput, rng: np.random.Generator) -> Array:
-        """The row (d,) that is tried, as the failover has it."""
+        """The row (d,) to try, by the failover."""
         cube = self._cube
         rows = ranked.X[:_TOP] if self.failover == "next_candidate" else ranked.X
         if self.failover == "random" and is_among(rows[0], shown.pending):
@@ -220,7 +221,7 @@ class Portfolio(BaseSampler):
         return np.asarray(cube.first_new(rows, known, rng))
 
     def _seconds(self, rows: Array) -> Array | None:
-        """How long trials are expected to take; None before enough have completed."""
+        """The seconds that trials at these rows are expected to take; None before enough have completed."""
         if self.penalty is None:
             return None
         X, took = self._history.read().X, np.array([record.completed_in_s for record in self._records])
@@ -236,7 +237,7 @@ class Portfolio(BaseSampler):
     # -------------------------------------------------------------------------------------------- telling
 
     def tell(self, trial: Trial) -> None:
-        """Note the trial, and what its meta says of earlier nominees; arms without a model of ours are told too."""
+        """Note the trial, and the credits of earlier nominees in its meta; arms that are not ``ModelBased`` are told too."""
         position = len(self._history)
         self._began_at = min(self._began_at, trial.created_at)
         ended_at = trial.created_at if trial.finished_at is None else trial.finished_at
@@ -255,7 +256,7 @@ class Portfolio(BaseSampler):
                 sampler.tell(with_own_meta(arm, self._labels, trial))
 
     def _bandit_state(self, finished: Observed, pending: Sequence[Trial]) -> tuple[BanditState, dict[int, Array]]:
-        """What the strategy decides by, and the credits of nominees that have not been credited yet."""
+        """The input of the strategy, and the new credits of nominees that had not been credited yet."""
         strategy, k = STRATEGIES[self.strategy], len(self._arms)
         y = finished.Y[:, 0]
         scored = y[~np.isnan(y)]
@@ -277,9 +278,9 @@ class Portfolio(BaseSampler):
         return state, fresh
 
     def _credited(self, strategy: Strategy, finished: Observed, rows: Array, scored: Array) -> Array:
-        """The rewards (k,) of the nominees (k, d) of one turn, by the truth or by what each arm expects of its own.
+        """The rewards (k,) of the nominees (k, d) of one turn, by their true losses or by each arm's own prediction.
 
-        An arm without expectations is credited with the median of the losses so far.
+        An arm without predictions is credited with the median of the losses so far.
         """
         losses = np.full(len(rows), float(np.median(scored)))
         for i, (sampler, row) in enumerate(zip(self._arms, rows, strict=True)):

@@ -1,7 +1,7 @@
-"""Presets: the optimisers of the literature by their names, a mode and what it specifies.
+"""Presets: optimisers by their names in the literature, a mode and its specification.
 
 Cho et al., IEEE Access 8, 2020. Modes: RANDOM; TPE; GP, RF with an acquisition function (EI, PI, UCB); GP-NM, which does
-not integrate over length scales; GP-ALE, RF-ALE, whose small errors are told apart by their logarithm; DIV, six arms with a
+not integrate over length scales; GP-ALE, RF-ALE, with a logarithmic transform of small errors; DIV, six arms with a
 strategy; BATCH, a worker for each of six arms, SYNC or ASYNC.
 """
 
@@ -14,7 +14,7 @@ from raytune_hpo.errors import SpecError, nearest
 from raytune_hpo.samplers.strategies import STRATEGIES
 
 _ACQUISITIONS = ("EI", "PI", "UCB")
-_FIRST_DRAWN = 2  # trials before a model speaks
+_FIRST_DRAWN = 2  # trials before a model is used
 
 
 def preset(mode: str, spec: str | None = None) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def preset(mode: str, spec: str | None = None) -> dict[str, Any]:
         spec: the acquisition function of a mode with one model (by default EI), the strategy of DIV (SEQ) or BATCH (ASYNC).
 
     Raises:
-        SpecError: no such mode, or it has no such spec.
+        SpecError: there is no such mode, or the mode has no such spec.
     """
     if mode not in MODES:
         raise SpecError(f"unknown mode {mode!r}; {nearest(mode, MODES)}")

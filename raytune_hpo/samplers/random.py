@@ -24,7 +24,7 @@ _BLOCK = 1024  # configurations drawn at once
 class Random:
     """Independent draws from the space's own distributions (random search).
 
-    In a finite space a configuration may come again, as in any random search; the grid sampler does not repeat.
+    In a finite space a configuration may be repeated, as in any random search; the grid sampler does not repeat.
     """
 
     traits: ClassVar[Traits] = Traits(history_free=True, reads_pending=False, reads_rng=False, multi_goal=True)
@@ -37,7 +37,7 @@ class Random:
         return bound
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
-        """The draw of that number. It comes from the seed, in blocks, and leaves ``rng`` alone."""
+        """The draw of this number, computed in blocks from the seed; ``rng`` is not used."""
         return Suggestion(self._drawn[number])
 
     def tell(self, trial: Trial) -> None:

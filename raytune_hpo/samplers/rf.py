@@ -29,7 +29,7 @@ from raytune_hpo.samplers.model_based import ModelBased, Ranked
 _DRAWN = 1000  # candidates from the prior
 _STARTS = 10  # local searches begin at this many of the best trials, and of the best candidates
 _STEPS = 6
-_MOST_ASKED = 100  # of the draws whether they meet the constraints
+_MOST_ASKED = 100  # draws for which the constraints are checked
 _RETURNED = 64
 
 _ACQUISITIONS: Mapping[str, Callable[..., Array]] = {
@@ -50,10 +50,10 @@ _TRANSFORMS: Mapping[str, Callable[[Array], Array]] = {
 
 @dataclass(frozen=True)
 class _Fits:
-    """What was fitted.
+    """Memos of fits.
 
     Attributes:
-        forest: the newest one, and what it was grown from.
+        forest: the newest one, with its training data.
         predictions: means and variances of all listed rows.
     """
 
@@ -65,21 +65,22 @@ class _Fits:
 class RF(ModelBased):
     """Bayesian optimisation with a random forest: quick, at home in conditional and categorical spaces.
 
-    Every suggestion grows a forest of randomised trees from the results so far, and maximises the acquisition over
-    draws from the space and by local search from the best of the trials and draws. What is pending counts as if it had
-    ended one standard deviation worse than expected, and what has failed as the worst so far.
+    For every suggestion a forest of randomised trees is grown from the results so far, and the acquisition function is
+    maximised over draws from the space and by local search from the best trials and draws. Pending trials count as if
+    they had ended one standard deviation worse than expected, and failed ones as the worst so far.
 
-    Several goals are made one by weights that change from trial to trial and cover all trade-offs (ParEGO). Trials that
-    break an outcome constraint are worse than all that keep them, and those the worse that break them more.
+    Several goals are combined by weights that change from trial to trial and cover all trade-offs (ParEGO). Trials that
+    break an outcome constraint rank behind all that keep them, by how much they break them.
 
     Args:
-        n_initial: trials of the even design before the forest speaks.
+        n_initial: trials of the even design before the forest is used.
         n_trees: trees in a forest.
-        acquisition: what is maximised: "log_ei", "ei", "pi" or "ucb".
-        kappa: how many standard deviations below the mean "ucb" takes the loss to be.
-        transform: of losses before they are modelled. "auto" replaces them by normal scores of their ranks, so that
-            neither scale nor outliers matter; "log_error" and "hybrid_log_error" are for error rates in [0, 1]; "none".
-        random_share: share of suggestions that are drawn from the space whatever the forest says.
+        acquisition: the acquisition function: "log_ei", "ei", "pi" or "ucb".
+        kappa: the weight of the standard deviation in "ucb".
+        transform: the transform of losses before they are modelled. "auto" replaces them by normal scores of their
+            ranks, so that neither scale nor outliers matter; "log_error" and "hybrid_log_error" are for error rates in
+            [0, 1]; "none".
+        random_share: share of suggestions that are drawn from the space, without the forest.
         max_points: trials that a forest is grown from: the best, the newest, and some from all over the study.
 
     Raises:
@@ -113,7 +114,7 @@ class RF(ModelBased):
 
     @property
     def model_key(self) -> Hashable:
-        """Samplers of one model differ in their acquisition functions and even designs only."""
+        """The options that determine the model: all but the acquisition function and the even design."""
         return RF, self.n_trees, self.transform, self.max_points
 
     def initial(self) -> int:
@@ -137,10 +138,10 @@ class RF(ModelBased):
                 return self._acquired(*forest.predict(X), best)
 
             rows, values = self._searched(acquired, X[np.argsort(y, kind="stable")], rng)
-            if len(running):  # what is too close to a running trial is not taken
+            if len(running):  # rows too close to a running trial are not taken
                 values[crowded(self._cube.axes, rows, running)] = -np.inf
-        mixed = rng.permutation(len(rows))  # so that a tie is broken by chance: forests are flat in places
-        # Constraints are asked of one row after the other, from the best on: here of all, since few may meet them.
+        mixed = rng.permutation(len(rows))  # so that ties are broken at random: forests are piecewise constant
+        # Constraints are checked row by row, from the best on; all rows are kept for that, since few may meet them.
         return Ranked.of(rows[mixed], values[mixed], None if self._cube.space.has_constraints else _RETURNED)
 
     def expect(self, observed: Observed, rows: Array) -> Array:
@@ -153,7 +154,7 @@ class RF(ModelBased):
         return self._trained(observed)[1].predict(rows)
 
     def _as_one_goal(self, observed: Observed, turn: int) -> Observed:
-        """Several goals as one, by the weights of this turn; infeasible trials behind all others. (Knowles 2006)"""
+        """Several goals combined by the weights of this turn; infeasible trials rank behind all others. (Knowles 2006)"""
         if len(self._goals) == 1 and observed.C is None:
             return observed
         Y = np.apply_along_axis(_ranks, 0, observed.Y)
@@ -163,7 +164,7 @@ class RF(ModelBased):
         return Observed(observed.X, y[:, None])
 
     def _trained(self, observed: Observed) -> tuple[Training, Forest]:
-        """The forest of these results, and what it was grown from; failed trials count as the worst."""
+        """The forest of these results, and its training data; failed trials count as the worst."""
 
         def fitted() -> tuple[Training, Forest]:
             y = observed.Y[:, 0]
@@ -177,11 +178,11 @@ class RF(ModelBased):
         return self.fits.forest.of(observed, fitted)
 
     def _with_running(self, observed: Observed, running: Array) -> tuple[Array, Array, Forest]:
-        """Rows, losses and the forest of them, with the losses that running trials are believed to have."""
+        """Rows, losses and their forest, with running trials added at the losses that are assumed of them."""
         (X, y, _), forest = self._trained(observed)
         if len(running):
-            # As the "Kriging believer" (Ginsbourger, Le Riche, Carraro 2010, section 4.2), but a pessimistic one: believing
-            # in the mean, which lies near the best, would keep sending trials to where the pending ones are.
+            # A pessimistic "Kriging believer" (Ginsbourger, Le Riche, Carraro 2010, section 4.2): with the mean itself,
+            # which is close to the best loss, more trials would be sent to where the pending ones are.
             mean, variance = forest.predict(running)
             X, y = np.concatenate([X, running]), np.concatenate([y, mean + np.sqrt(variance)])
             forest = self._grown(X, y, derive(self._seed, "rf/believer", len(observed) + len(running)))
@@ -198,13 +199,13 @@ class RF(ModelBased):
     def _searched(
         self, acquired: Callable[[Array], Array], incumbents: Array, rng: np.random.Generator
     ) -> tuple[Array, Array]:
-        """The rows met in draws from the space and in local searches, and their values. (Hutter et al. 2011, sect. 4.3)
+        """The rows from draws and from local searches, and their values. (Hutter et al. 2011, section 4.3)
 
-        A row that breaks a constraint is never the best, nor a way to the best. Constraints may take long, and are asked of
-        those rows alone that a search would begin at or move to; where one refused, the value is -inf.
+        Searches neither start at a row that breaks a constraint nor move to one. Constraints may be slow, so they are
+        checked only for rows at which a search would start or to which it would move; rows that break one get -inf.
 
         Args:
-            acquired: values (n,) of rows (n, d), larger is better.
+            acquired: function that returns the values (n,) of rows (n, d); larger is better.
             incumbents: rows of the trials, the best first.
         """
         cube = self._cube
@@ -226,7 +227,7 @@ class RF(ModelBased):
         return np.concatenate(met), np.concatenate(values)
 
     def _best_feasible(self, rows: Array, values: Array) -> Array:
-        """The positions of the ten best rows that meet the constraints; fewer where few of the best hundred do."""
+        """The positions of the ten best rows that meet the constraints; fewer if few of the best hundred do."""
         found: list[int] = []
         order = np.argsort(-values, kind="stable")[:_MOST_ASKED]
         for start in range(0, len(order), _STARTS):
@@ -242,8 +243,9 @@ class RF(ModelBased):
         """The position of the best row of each start that meets the constraints and is better than the start itself.
 
         Args:
-            start: (n,) to which each of the rows belongs, and ``reached`` (n,) their values.
-            value: of the starts.
+            start: (n,) the start to which each row belongs.
+            reached: (n,) the values of the rows.
+            value: the values of the starts.
         """
         found, left = [np.empty(0, dtype=np.intp)], np.flatnonzero(reached > value[start])
         while len(left):
@@ -258,13 +260,13 @@ class RF(ModelBased):
 
 
 def _ranks(y: Array) -> Array:
-    """Ranks (n,) of losses, ties sharing one; NaN stays NaN. The function of several goals must not hang on their scales."""
+    """Ranks (n,) of losses, shared by ties; NaN stays NaN. So a combination of goals does not depend on their scales."""
     ranks = np.searchsorted(np.sort(y[~np.isnan(y)]), y).astype(float)
     return np.where(np.isnan(y), np.nan, ranks)
 
 
 def _best_of_each(group: Array, score: Array) -> Array:
-    """The position of the highest score in each group that occurs."""
+    """The position of the highest score in each group."""
     order = np.lexsort((-score, group))
     is_first = np.diff(group[order], prepend=-1) > 0
     return order[is_first]

@@ -1,4 +1,4 @@
-"""A schedule of settings, run once: a population of one member whose segments are given."""
+"""A schedule of settings, run once: a population with a single member, whose segments are given."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from raytune_hpo.trial import Trial
 
 
 class Schedule:
-    """Trains once by a schedule of settings, segment by segment, each a trial that goes on from the one before.
+    """Trains once by a schedule of settings, segment by segment; each is a trial that continues from the one before.
 
     A segment that fails, or returns before its end, ends the schedule. It brings its scheduler, ``segments``;
     ``results.replay`` uses it.

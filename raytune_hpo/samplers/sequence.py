@@ -1,4 +1,4 @@
-"""Sequences of suggestions for the history-free samplers: computed in blocks, with an index that each keeps in ``meta``."""
+"""Sequences of suggestions for samplers without a history: computed in blocks, with each index kept in ``meta``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ INDEX = "index"  # the key in ``meta``
 class BlockSequence(Generic[Item]):
     """An endless sequence that is computed a block at a time, so that reading an item costs a microsecond.
 
-    The two newest blocks are kept: what is asked ahead of need may step back over a boundary. ``compute(block)`` must
-    depend on nothing but the block's number; then it does not matter which are kept, or in which thread they were made.
+    The two newest blocks are kept, since suggestions prefetched ahead of need may step back over a boundary.
+    ``compute(block)`` must depend on nothing but the block's number; then it does not matter which blocks are kept, or
+    which thread computed them.
     """
 
     def __init__(self, size: int, compute: Callable[[int], Sequence[Item]]) -> None:
@@ -37,7 +38,7 @@ class IndexCounter:
     """The index of the next suggestion: one above the highest of those told and pending."""
 
     def __init__(self) -> None:
-        self._highest = -1  # among the trials that were told
+        self._highest = -1  # of the trials that were told
 
     def tell(self, meta: Mapping[str, Any]) -> None:
         self._highest = max(self._highest, meta.get(INDEX, -1))
@@ -45,8 +46,8 @@ class IndexCounter:
     def next_index(self, newest: Trial | None) -> int:
         """The smallest index neither told nor pending.
 
-        Every suggestion takes the next index, so they rise with the trials' numbers, and of those that are pending
-        only the newest matters.
+        Every suggestion takes the next index, so indices rise with the trials' numbers, and of the pending trials only
+        the newest matters.
         """
         pending = -1 if newest is None else newest.meta[INDEX]
         return max(self._highest, pending) + 1

@@ -1,7 +1,7 @@
 """Sobol's sequence.
 
 Bergstra and Bengio (JMLR 13, 2012, section 4) found it better than independent draws for hyperparameters: it covers
-every few of the dimensions evenly, whatever those are that matter.
+any few dimensions evenly, whichever of them matter.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _MAX_REJECTED = 2**17
 class Sobol:
     """The points of Sobol's sequence: spread more evenly than random ones.
 
-    The numbers of its points need no gaps: points enqueued by the user take none. Points that break a constraint are
-    passed over. In a space of few configurations, different points become equal ones.
+    Points enqueued by the user do not use up points of the sequence. Points that break a constraint are skipped. In a
+    space of few configurations, different points may become the same configuration.
 
     Args:
-        scramble: randomise the sequence by the study's seed, which keeps it even. Without, every study walks the same
-            points, from the origin on.
+        scramble: randomise the sequence by the study's seed; it stays evenly spread. Without scrambling, every study has
+            the same points, from the origin on.
     """
 
     traits: ClassVar[Traits] = Traits(history_free=True, reads_rng=False, multi_goal=True, needs=("scipy",))
@@ -49,7 +49,7 @@ class Sobol:
         """A fresh sampler for one study.
 
         Raises:
-            SpecError: the space is wider than the tables of direction numbers.
+            SpecError: the space has more columns than the tables of direction numbers.
         """
         if space.num_columns > quasi.MAX_SOBOL_DIMS:
             raise SpecError(
@@ -88,7 +88,7 @@ class Sobol:
 
 
 def _block_size(num_columns: int) -> int:
-    """A power of two."""
+    """The number of points in a block: a power of two."""
     size = _MAX_BLOCK
     while size > 1 and size * num_columns > _BLOCK_NUMBERS:
         size //= 2

@@ -1,11 +1,11 @@
-"""Sources: what earlier studies say of the space of this one.
+"""Sources: the results of earlier studies, transferred to the space of this one.
 
-X  (n, d)  where their trials stand in this study's cube; NaN where a parameter did not exist there, or was not active
-z  (n,)    normal scores of the ranks of their losses: of losses themselves only the order carries over
+X  (n, d)  rows of their trials in this study's cube; NaN where a parameter did not exist there, or was not active
+z  (n,)    normal scores of the ranks of their losses: only the order of losses carries over, not their values
 
 Each source has a Gaussian process, whose mean at a row, as a quantile from 0 (the best) to 1, is one more feature of the row
-for the model of this study. How far losses follow it, if at all, and whether up or down, is then learned with everything
-else: a source of the same optimum leads there at once, one that is no help has a long length scale before long.
+for the model of this study. How closely losses follow it, if at all, and in which direction, is then learned with all
+else: a source with the same optimum leads there at once, and an unhelpful one soon gets a long length scale.
 
 To learn that, a model needs losses of bad rows, too. It is given virtual ones (``Anchors``) instead of having to try such
 rows: for as long as it follows a source, rows that were bad in the earlier studies count as bad here.
@@ -30,17 +30,17 @@ from raytune_hpo.numerics.gaussian import Posterior, Prior
 from raytune_hpo.numerics.kernels import Embedding
 from raytune_hpo.samplers.cube import Cube
 
-OPENING = 3  # trials that earlier studies decide alone
-_BEST = 10  # rows of each source that these are chosen from
+OPENING = 3  # the first trials, which earlier studies alone decide
+_BEST = 10  # rows of each source from which these are chosen
 _ANCHORS = 8  # virtual observations
-_BAD = 0.3  # the quantile of scores from which on a row may be one
-_DRAWN = 1024  # rows that these are chosen from
-_CARRIED = 0.7  # the share of a difference in scores that is expected of losses: their correlation between relatives
-_AS_MUCH_AS = 3.0  # losses, a standard deviation from the mean of their scores, is that believed before any are seen
-_LITTLE = 0.2  # such a share, with which a source is no guide
-_LEAST_LEVEL = 0.01  # of a row, from which its score is computed; the greatest is as far from 1
-_ENOUGH_TO_DOUBT = 8  # losses, that sources are of any help
-_ENDLESS = math.log(1e9)  # a length scale
+_BAD = 0.3  # virtual observations are rows whose scores are above this quantile
+_DRAWN = 1024  # rows from which these are chosen
+_CARRIED = 0.7  # prior slope of losses on scores: the correlation of losses between related studies
+_AS_MUCH_AS = 3.0  # the prior's weight, in observed losses whose scores are a standard deviation from their mean
+_LITTLE = 0.2  # a slope so small that a source is no guide
+_LEAST_LEVEL = 0.01  # quantiles are clipped to this distance from 0 and 1 before their scores are computed
+_ENOUGH_TO_DOUBT = 8  # losses from which on it is tested whether sources help
+_ENDLESS = math.log(1e9)  # a length scale with which a feature has no effect
 _SQRT_2PI = math.sqrt(2 * math.pi)
 
 
@@ -50,8 +50,8 @@ class Source:
 
     Attributes:
         embedding: of rows.
-        X: (n, d).
-        z: (n,).
+        X: (n, d) rows.
+        z: (n,) normal scores.
     """
 
     embedding: Embedding
@@ -60,13 +60,13 @@ class Source:
 
     @staticmethod
     def of(embedding: Embedding, earlier: Recalled) -> Source:
-        """What a study's journal says of it."""
+        """The source made from the results recalled from an earlier study."""
         X = np.array([[np.nan if x is None else x for x in row] for row, _ in earlier.rows])
         return Source(embedding, X, np.array([score for _, score in earlier.rows]))
 
     @cached_property
     def posterior(self) -> Posterior:
-        """With the most probable hyperparameters."""
+        """The posterior with the most probable hyperparameters."""
         Z, owner = self.embedding(self.X), self.embedding.owner
         theta = gaussian.fit(Z, owner, self.z, gaussian.scaled_prior(len(self.embedding.slots)))
         return Posterior.of(theta, Z, owner, self.z)
@@ -78,14 +78,14 @@ class Source:
         return np.asarray(ndtr(self.posterior.mean(self.embedding(X))))
 
     def gradients(self, X: Array) -> Array:
-        """Of the quantiles by the columns of rows (m, d), (m, d)."""
+        """Gradients (m, d) of the quantiles by the columns of rows (m, d)."""
         mean, slope = self.posterior.mean_slopes(self.embedding(X))
         density = np.exp(-(mean**2) / 2) / _SQRT_2PI
         return self.embedding.by_column(X, density[:, None] * slope)
 
 
 class SourcedEmbedding(Embedding):
-    """An embedding with a feature for each source, which has a length scale of its own."""
+    """An embedding with a feature for each source, each with its own length scale."""
 
     def __init__(self, plain: Embedding, sources: Sequence[Source]) -> None:
         self._plain, self._sources = plain, sources
@@ -110,8 +110,8 @@ class Anchors:
     """Rows far from one another that were bad in the earlier studies, as virtual observations.
 
     Attributes:
-        Z: (k, q) their features, of which those of the sources are the last.
-        num_sources: how many these are.
+        Z: (k, q) their features; those of the sources are the last.
+        num_sources: how many sources there are.
     """
 
     Z: Array
@@ -119,7 +119,7 @@ class Anchors:
 
     @staticmethod
     def of(cube: Cube, embedding: Embedding, num_sources: int, rng: np.random.Generator) -> Anchors:
-        """The worst of rows drawn from the space and, one by one, the bad row that is farthest from those chosen."""
+        """The worst of rows drawn from the space and then, one by one, the bad row that is farthest from those chosen."""
         Z = embedding(cube.draw(_DRAWN, rng))
         scores = _mean_scores(Z, num_sources)
         bad = Z[scores >= np.quantile(scores, _BAD)]
@@ -132,10 +132,12 @@ class Anchors:
         return Anchors(bad[chosen], num_sources)
 
     def posterior(self, theta: Array, Z: Array, owner: Array, y: Array) -> Posterior:
-        """The posterior after observations and anchors; without anchors if losses do not rise with the scores, or theta
-        (d + 2,) has the model follow no source.
+        """The posterior after observations and anchors.
+
+        Anchors are left out if losses do not rise with the scores, or if by theta the model follows no source.
 
         Args:
+            theta: (d + 2,) hyperparameters.
             Z: (n, q) features of the observed rows.
             owner: (q,) see ``Embedding``.
             y: (n,) their standardised losses.
@@ -150,7 +152,7 @@ class Anchors:
 
 
 def _mean_scores(Z: Array, num_sources: int) -> Array:
-    """The means (n,) over sources of the normal scores that belong to their quantiles at features Z (n, q)."""
+    """The means (n,) over sources of the normal scores of their quantiles, at features Z (n, q)."""
     from scipy.special import ndtri
 
     levels = np.clip(Z[:, -num_sources:], _LEAST_LEVEL, 1 - _LEAST_LEVEL)
@@ -158,12 +160,14 @@ def _mean_scores(Z: Array, num_sources: int) -> Array:
 
 
 def most_probable(Z: Array, owner: Array, y: Array, prior_of: Callable[[int], Prior], num_sources: int) -> Array:
-    """The most probable hyperparameters (d + 2,) of losses y (n,) at features (n, q). Where the losses are more probable
-    without the sources, these have endless length scales.
+    """The most probable hyperparameters (d + 2,) of losses y (n,) at features (n, q).
+
+    If the losses are more probable without the sources, the sources' length scales are practically infinite.
 
     Args:
-        owner: (q,) whose length scale a feature has; those of the sources are the last.
-        prior_of: so many length scales.
+        owner: (q,) the length scale of each feature; those of the sources are the last.
+        prior_of: the prior for a given number of length scales.
+        num_sources: how many sources there are.
     """
     d = int(owner.max(initial=-1)) + 1
     own = owner < d - num_sources
@@ -179,10 +183,10 @@ def most_probable(Z: Array, owner: Array, y: Array, prior_of: Callable[[int], Pr
 
 
 def opening(cube: Cube, sources: Sequence[Source]) -> Array:
-    """The rows (k, d) to begin with, the first of which are good in most of the earlier studies.
+    """The rows (k, d) with which a study begins; the first are good in most of the earlier studies.
 
-    Each is the one that lowers the mean over the studies of the best quantile so far the most. (Wistuba, Schilling,
-    Schmidt-Thieme: Sequential Model-Free Hyperparameter Tuning. ICDM 2015)
+    Rows are chosen greedily: each lowers the mean over the studies of the best quantile so far the most. (Wistuba,
+    Schilling, Schmidt-Thieme: Sequential Model-Free Hyperparameter Tuning. ICDM 2015)
     """
     best = [source.X[np.argsort(source.z, kind="stable")[:_BEST]] for source in sources]
     rows = cube.proper(np.nan_to_num(np.concatenate(best), nan=0.5))

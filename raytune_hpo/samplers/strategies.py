@@ -1,4 +1,4 @@
-"""Bandit strategies of a portfolio, by their names: which arm suggests next.
+"""Bandit strategies of a portfolio, by name: they choose the arm that suggests next.
 
 Cho et al.: Basic Enhancement Strategies When Using Bayesian Optimization for Hyperparameter Tuning of Deep Neural
 Networks. IEEE Access 8, 2020. Hoffman, Brochu, de Freitas: Portfolio Allocation for Bayesian Optimization. UAI 2011.
@@ -20,15 +20,15 @@ _ETA_OF_NOMINEES = 0.1  # of BO-HEDGE
 
 @dataclass(frozen=True, kw_only=True)
 class BanditState:
-    """What a strategy decides by.
+    """The input of a strategy.
 
     Attributes:
         turn: how many suggestions arms have made.
-        num_arms: k.
+        num_arms: k, the number of arms.
         arms: (t,) which arm suggested each finished trial.
-        rewards: (t,) of these trials, larger is better.
+        rewards: (t,) the rewards of these trials; larger is better.
         credits: (k,) the sum of the rewards that the nominees of each arm would have had.
-        hours: spent in trials.
+        hours: the hours spent in trials.
         busy: (k,) how many pending trials each arm has.
     """
 
@@ -43,16 +43,16 @@ class BanditState:
 
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """A rule, and what it needs to be told.
+    """A bandit strategy: a rule for the arms' probabilities, and the data that it needs.
 
     Attributes:
-        probabilities: (k,) of the arms.
-        says: one line for people.
-        is_log: rewards are |log10(1 - r)|, which tells good ones apart.
+        probabilities: function that returns the probabilities (k,) of the arms.
+        says: a description in one line.
+        is_log: rewards are |log10(1 - r)|, which separates good ones.
         nominates: every arm nominates a configuration at every turn, and is credited for it.
-        by_truth: nominees are credited with their true losses, which a lookup table knows.
-        waits: nobody begins before the slowest of the batch has ended.
-        with_random: workers beyond one an arm draw at random.
+        by_truth: nominees are credited with their true losses, for instance from a lookup table.
+        waits: the next batch begins when all trials of the last one have ended.
+        with_random: with more workers than arms, the further workers get random draws.
     """
 
     probabilities: Callable[[BanditState], Array]
@@ -88,7 +88,7 @@ def _knock_out(state: BanditState) -> Array:
 
 
 def _one_each(state: BanditState) -> Array:
-    """The arm with the fewest pending trials; where there are fewer workers than arms, the one with the fewest turns."""
+    """The arm with the fewest pending trials and, among equals, the fewest turns."""
     turns = state.busy + np.bincount(state.arms, minlength=state.num_arms)
     return _only(int(np.lexsort((turns, state.busy))[0]), state.num_arms)
 

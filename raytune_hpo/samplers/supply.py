@@ -1,9 +1,9 @@
-"""Supply: one search for several suggestions, where trials are asked for faster than results come.
+"""Supply: one search for several suggestions, when trials are asked for faster than results arrive.
 
-A search is made at a stage: so many trials had been told, and these rows were running. What is asked for at a stage after
-its first suggestion is taken from what that search has found, in view of all that has ended or begun since. The stage of a
-suggestion follows from counts of trials alone, never from a clock: so a suggestion is the same whether the search is still
-remembered or has to be made again.
+A search belongs to a stage: the number of trials that had been told, and the rows that were running. After the first
+suggestion of a stage, further ones are taken from the rows that its search found, ranked again with all that has ended or
+begun since. A suggestion's stage depends on counts of trials only, never on a clock, so a suggestion is the same whether
+its search is still in the memo or has to be repeated.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from raytune_hpo.samplers.history import Observed
 
 _Found = TypeVar("_Found")
 
-_RUNNING_PER_RESULT = 8  # a search may miss one result for so many trials that run
-_TOLD_PER_RESULT = 8  # and one for so many that were told
-_LONGEST = 32  # suggestions of one search, while no results come
+_RUNNING_PER_RESULT = 8  # a search may lack one result for every eight running trials,
+_TOLD_PER_RESULT = 8  # but at most one for every eight that were told
+_LONGEST = 32  # suggestions of one search, while no results arrive
 _MOST_KEPT = 4
 
 
@@ -30,7 +30,7 @@ class Pending(NamedTuple):
 
     Attributes:
         X: (p, d) rows.
-        told: (p,) how many trials had been told when each was suggested; -1 where that is not known.
+        told: (p,) how many trials had been told when each was suggested; -1 if that is not known.
     """
 
     X: Array
@@ -38,13 +38,13 @@ class Pending(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """What a search is made for, and whose suggestions are taken from it.
+    """The stage of a suggestion, which determines the search from which it is taken.
 
     Attributes:
-        num_told: of the trials that it knows of.
-        running: (p, d) the rows that were running, in an order of their own.
-        turn: how many searches came before it for as many results.
-        is_first: whether the suggestion that is asked for is the one that the search is made for.
+        num_told: how many trials the search knows of.
+        running: (p, d) the rows that were running, sorted, so that their order does not depend on the trials'.
+        turn: how many searches with the same results came before.
+        is_first: whether the suggestion is the first of its search.
     """
 
     num_told: int
@@ -56,8 +56,8 @@ class Stage(NamedTuple):
     def of(cls, observed: Observed, pending: Pending) -> Stage:
         """The stage of the next suggestion.
 
-        With few trials running every result leads to a search of its own; with many, results are waited for that are few
-        against those that are not known either. The trials that have ended since then are running for it.
+        With few running trials every result leads to a new search. With many, a search may lack results that are few
+        compared with those that are still to come; for it, the trials that have ended since then are running.
         """
         n = len(observed)
         n -= n % _results_between(n, int((pending.told < n).sum()))
@@ -73,7 +73,7 @@ class Stage(NamedTuple):
         return cls(n, running[order], turn, n == len(observed) and bool(before.all()))
 
     def is_same(self, other: Stage) -> bool:
-        """Whether both have the same search, if they know of the same results."""
+        """Whether both stages have the same search, given the same results."""
         same = self.num_told == other.num_told and self.turn == other.turn
         return same and np.array_equal(self.running, other.running, equal_nan=True)
 
@@ -85,7 +85,7 @@ class Searches(Generic[_Found]):
         self._kept: list[tuple[Stage, Observed, _Found]] = []
 
     def of(self, stage: Stage, observed: Observed, search: Callable[[], _Found]) -> _Found:
-        """What was found at this stage, or what is now.
+        """The result of this stage's search: the one in the memo or, if there is none, that of a new search.
 
         Args:
             observed: the trials that the stage knows of.
@@ -98,6 +98,6 @@ class Searches(Generic[_Found]):
 
 
 def _results_between(num_told: int, num_running: int) -> int:
-    """After how many results there is a new search: a power of two, so that stages of different lengths begin together."""
+    """How many results lead to a new search: a power of two, so that stages of different lengths begin together."""
     most = min(num_running // _RUNNING_PER_RESULT, num_told // _TOLD_PER_RESULT)
     return 1 << max(most.bit_length() - 1, 0)

@@ -25,32 +25,32 @@ from raytune_hpo.protocols import Traits
 from raytune_hpo.samplers.history import Observed
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
 
-_LEAST_WIDTH = 1e-9  # of kernels, or one of them is all there is
-_BELIEVED = 20  # good trials that beliefs count as, divided by the number of all trials
-_MOST_BAD = 400  # bad trials in the model: enough for kernels as wide as theirs, and an ask costs no more with more
+_LEAST_WIDTH = 1e-9  # of kernels; with a narrower one, its density would dominate all others
+_BELIEVED = 20  # good trials as which beliefs count, divided by the number of all trials
+_MOST_BAD = 400  # bad trials in the model: enough for kernels of their width; more would only cost time
 
 
 class TPE(ModelBased):
-    """Tree-structured Parzen estimator: draws where good trials lie, and takes what lies least where bad ones do.
+    """Tree-structured Parzen estimator: draws from the density of good trials, and takes the best ratio to that of bad ones.
 
-    The best gamma * sqrt(n) of n trials are good, the better ones weighing more. Failed trials are bad, and so are
+    The best gamma * sqrt(n) of n trials are good, with larger weights for better ones. Failed trials are bad, and so are
     pending ones, which keeps workers apart. A trial that was stopped or paused has the loss that is expected of it at the
-    highest step. All parameters are modelled jointly. One that is not active in a trial is uniform for it: the trial
-    speaks for the choices that it shares with others, and for its own branch.
+    highest step. All parameters are modelled jointly. A trial is uniform in those that are not active in it: it counts for
+    the choices that it shares with others, and for its own branch.
 
-    With several goals the good trials are the first fronts, and of the front that does not fit as a whole those of the
-    largest hypervolume together; all weigh the same. Trials that keep all outcome constraints come before those that break
-    one, and these in the order of how much they do.
+    With several goals the good trials are the first fronts; if one does not fit as a whole, the trials that together have
+    the largest hypervolume are taken from it. All weigh the same. Trials that keep all outcome constraints come before
+    those that break one, and these follow by how much they do.
 
     Args:
         n_initial: trials of an even design before the first estimate.
         gamma: the best gamma * sqrt(n) of n trials are modelled as good.
-        n_candidates: how many candidates are drawn for a suggestion; as many more recombine their coordinates.
+        n_candidates: how many candidates are drawn for a suggestion; as many again recombine their coordinates.
         prior_weight: weight of the prior against one trial.
         bandwidth: standard deviation of the kernel around a single trial, in units of the range of a parameter; with
             n trials and d parameters it is n^(-1 / (d + 4)) times that.
         min_bandwidth: the smallest standard deviation of a kernel.
-        switch: chance that a kernel leaves the option of a choice, were there no trials; with n it is 1 / sqrt(1 + n)
+        switch: probability that a kernel changes the option of a choice, for n = 0; with n trials it is 1 / sqrt(1 + n)
             times that.
 
     Raises:
@@ -84,7 +84,7 @@ class TPE(ModelBased):
         return self.n_initial
 
     def propose(self, observed: Observed, running: Array, rng: np.random.Generator) -> Ranked:
-        """The candidates, those that tell good from bad best coming first. (Bergstra et al. 2011, eq. 3)"""
+        """The candidates, by falling ratio of good to bad density. (Bergstra et al. 2011, eq. 3)"""
         is_one_goal = len(self._goals) == 1 and observed.C is None
         parts = split(observed.Y[:, 0], self.gamma) if is_one_goal else split_by_front(observed, self.gamma)
         good, bad = (observed.X[positions] for positions in parts)
@@ -102,7 +102,7 @@ class TPE(ModelBased):
             candidates = self._cube.proper(np.concatenate([drawn, mixed]))
         if not (beliefs := self._cube.space.beliefs).by_column:
             return Ranked.of(candidates, near.log_ratio(away, candidates))
-        # What is believed is one more component of the good ones, which counts as so many trials and fades as they come.
+        # Beliefs are one more component of the good density, with a weight in trials that fades as results arrive.
         count = beliefs.weight * _BELIEVED / (len(observed) + len(running))
         share = count / (count + len(good) + self.prior_weight)
         if listed is None:
@@ -115,18 +115,20 @@ class TPE(ModelBased):
 
 
 def split(losses: Array, gamma: float) -> tuple[Array, Array]:
-    """The positions of the ceil(gamma sqrt(n)) best trials, and those of the others, both from better to worse, failed
-    ones last; of the others at most 400, at even distances in this order.
+    """The positions of the ceil(gamma sqrt(n)) best trials, and those of the others.
+
+    Both are from better to worse, failed ones last. Of the others there are at most 400, evenly spaced in this order. Of
+    several trials at least one is bad.
 
     Args:
-        losses: (n,), NaN where a trial failed; one at least did not. If others are left, one of them is bad.
+        losses: (n,), NaN where a trial failed; at least one is not NaN.
     """
     order = np.argsort(losses, kind="stable")  # NaN last
     return _cut(order, num_good(losses, gamma))
 
 
 def split_by_front(observed: Observed, gamma: float) -> tuple[Array, Array]:
-    """The same of several goals, and of constraints: by feasibility, then by front, then by hypervolume."""
+    """As ``split``, for several goals and for constraints: by feasibility, then by front, then by hypervolume."""
     Y = observed.Y
     known = ~np.isnan(Y).any(axis=1)
     size = num_good(np.where(known, 0.0, np.nan), gamma)
@@ -145,7 +147,7 @@ def split_by_front(observed: Observed, gamma: float) -> tuple[Array, Array]:
 
 
 def _largest_first(Y: Array, front: Array, most: int) -> Array:
-    """A front, or of one that is too large as many as make the largest hypervolume."""
+    """A front or, if it has more than ``most`` rows, as many of them that have a large hypervolume together."""
     if len(front) <= most:
         return front
     scaled_front = scaled(Y[front])
@@ -166,10 +168,10 @@ def _cut(order: Array, num: int) -> tuple[Array, Array]:
 
 
 def rank_weights(num: int) -> Array:
-    """Weights (num,) of the good trials from the best to the worst, which is just good: log(num + 1) - log(rank).
+    """Weights (num,) of the good trials, the best first: log(num + 1) - log(rank).
 
-    (Hansen, Ostermeier: Completely Derandomized Self-Adaptation in Evolution Strategies. 2001; Watanabe 2023 weighs by
-    improvement, which one very good trial may take all of.)
+    (Hansen, Ostermeier: Completely Derandomized Self-Adaptation in Evolution Strategies. 2001. Watanabe 2023 weighs by
+    improvement instead, by which a single very good trial may take nearly all weight.)
     """
     weights: Array = np.log(num + 1) - np.log(np.arange(1, num + 1))
     return weights

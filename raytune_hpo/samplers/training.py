@@ -1,7 +1,7 @@
-"""Base of the samplers of populations that train on, pbt and pb2: whose turn it is, and what it goes on from.
+"""Base of the samplers of training populations, pbt and pb2: chooses the next member and the segment that it continues.
 
-A member of the population is a chain of segments, each a trial of its own whose settings do not change. So what comes next
-is a function of the segments that have finished and of those that run, and a replay of the journal is the population.
+A member of the population is a chain of segments, each a separate trial whose settings do not change. So the next segment
+is a function of the finished and running ones, and a replay of the journal restores the population.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _Self = TypeVar("_Self", bound="TrainingPopulation")
 class TrainingPopulation(BaseSampler, ABC):
     """A sampler whose trials are segments of the training of a population; a subclass says how settings are explored.
 
-    A worker that is free takes the member that is furthest behind, so there may be more members than workers. Members begin
-    with an even design, or with the points that a user enqueued before all of them have begun.
+    A free worker takes the member that is furthest behind, so there may be more members than workers. Members begin with
+    an even design, or with the points that a user enqueued before all of them have begun.
     """
 
     traits: ClassVar[Traits] = Traits(ahead=False, whole_space=True, needs=("scipy",))
@@ -42,7 +42,7 @@ class TrainingPopulation(BaseSampler, ABC):
     _segments: dict[int, Segment]
 
     def _set(self, part: str, max_steps: int | None, population: int, interval: int, quantile: float) -> None:
-        """Keep the options that all of them have, checked."""
+        """Check and keep the options that all these samplers share."""
         if max_steps is None:
             raise SpecError(
                 f'{part} needs max_steps, after how many steps training ends: {{"name": "{part}", "max_steps": 81}}'
@@ -55,7 +55,7 @@ class TrainingPopulation(BaseSampler, ABC):
 
     @abstractmethod
     def explored(self, copied: Segment, running: Sequence[Trial], rng: np.random.Generator) -> Mapping[str, Any]:
-        """Settings for a member that goes on from the segment that it has copied."""
+        """The new settings of a member that has copied a segment."""
 
     def observe_segment(self, segment: Segment) -> None:
         """Learn from a segment that has completed."""
@@ -76,7 +76,7 @@ class TrainingPopulation(BaseSampler, ABC):
         return scheduler
 
     def ask(self, number: int, pending: Sequence[Trial], rng: np.random.Generator) -> Suggestion | Signal:
-        """The next segment of the member that is furthest behind; WAIT while all of them run."""
+        """The next segment of the member that is furthest behind; WAIT while all run, EXHAUSTED when all have ended."""
         running = {member_of(trial, self.population) for trial in pending} - {None}
         free = [
             (member.generation, slot)
@@ -94,7 +94,7 @@ class TrainingPopulation(BaseSampler, ABC):
             )
         if member.newest is None:
             return self._founder(slot, rng)
-        own = member.newest  # with other settings where these have just failed
+        own = member.newest  # with other settings, if its own have just failed
         return self._following(slot, own, self.explored(own, pending, rng) if member.has_failed else own.config)
 
     def tell(self, trial: Trial) -> None:
@@ -120,7 +120,7 @@ class TrainingPopulation(BaseSampler, ABC):
     # -------------------------------------------------------------------------------------------- what comes next
 
     def _founder(self, slot: int, rng: np.random.Generator) -> Suggestion:
-        """A member begins: with a point of an even design or, after that has failed, with any."""
+        """A member's first segment: with a point of an even design or, after a failure, a random one."""
         cube = self._cube
         if not cube.axes:
             x = np.empty(0)
@@ -132,7 +132,7 @@ class TrainingPopulation(BaseSampler, ABC):
         return Suggestion(cube.config(x), meta, until=min(self.interval, self.max_steps))
 
     def _following(self, slot: int, base: Segment, config: Mapping[str, Any]) -> Suggestion:
-        """A member goes on from a segment, to the next multiple of the interval."""
+        """A member's next segment, which continues from ``base`` to the next multiple of the interval."""
         until = min((base.step // self.interval + 1) * self.interval, self.max_steps)
         meta = {MEMBER: slot, GENERATION: base.generation + 1}
         return Suggestion(config, meta, parent=base.number, from_step=base.step, until=until)

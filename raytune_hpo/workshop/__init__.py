@@ -1,6 +1,6 @@
 """Shared parts of the labs: quick and full sizes, and figures that a notebook shows and a script writes to a file.
 
-gaps            what stands in an exercise where the reader has to write something
+gaps            placeholders in exercises for code that the reader has to write
 network         the small neural network that the labs tune
 copying         copies labs and notebooks out of the package
 """
@@ -23,7 +23,7 @@ QUICK = "RAYTUNE_HPO_QUICK"
 OUT = Path("out")
 # The colours of all plots, two more of Okabe and Ito's palette, and near-black, for figures with many curves.
 _COLOURS = [style.BLUE, style.ORANGE, style.GREEN, style.RED, "#CC79A7", "#56B4E9", "#22262e", style.GREY]
-_FEW_DECADES = 2.5  # more have no room for labels between them
+_FEW_DECADES = 2.5  # with more, there is no room for labels between them
 _Size = TypeVar("_Size")
 
 
@@ -34,7 +34,7 @@ def size(full: _Size, *, quick: _Size) -> _Size:
 
 
 def figure(title: str, *, x: str, y: str, log_x: bool = False, log_y: bool = False, height: int = 420) -> Any:
-    """An empty plotly figure with one panel, to be filled by ``add_scatter`` and the like.
+    """An empty plotly figure with one panel, to be filled by ``add_scatter`` and similar methods.
 
     Args:
         x, y: titles of the axes.
@@ -52,7 +52,7 @@ def figure(title: str, *, x: str, y: str, log_x: bool = False, log_y: bool = Fal
 def show(drawn: Any, name: str) -> None:
     """Show a figure in a notebook; elsewhere write it to out/NAME.html and say where.
 
-    The pages in ``out`` share one copy of plotly.js, which lies beside them; they open without a network.
+    The pages in ``out`` share one copy of plotly.js in the same folder; they open without a network.
     """
     _label_decades(drawn)
     if "ipykernel" in sys.modules:  # a notebook's kernel runs this
@@ -66,7 +66,7 @@ def show(drawn: Any, name: str) -> None:
 
 
 def _label_decades(drawn: Any) -> None:
-    """Labels of logarithmic axes: 0.01, 0.1, 1, all in one size; 0.02 and 0.05 too where there are few decades."""
+    """Label logarithmic axes with 0.01, 0.1, 1, all in one size; with 0.02 and 0.05, too, if there are few decades."""
     for letter, axis in (("x", drawn.layout.xaxis), ("y", drawn.layout.yaxis)):
         if axis.type != "log" or axis.tickvals is not None or axis.dtick is not None:
             continue

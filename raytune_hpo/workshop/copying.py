@@ -11,18 +11,18 @@ _HERE = Path(__file__).resolve().parent
 _INSTALLED, _CHECKOUT = _HERE / "handouts", _HERE.parent.parent  # a wheel carries the folders in the package
 _PATTERNS = ("labs/README.md", "labs/*.py", "labs/*/*.*", "notebooks/*.ipynb", "notebooks/solutions/*.ipynb")
 _NOT_SOURCES = ("__pycache__", "out")  # folders that running the labs leaves behind
-_OURS = "labs/build.py"  # makes the notebooks, which readers already have
+_OURS = "labs/build.py"  # builds the notebooks, which readers get ready-made
 _MAX_NAMED = 3
 
 
 def copy_labs(folder: Path, *, force: bool = False) -> list[Path]:
-    """Copy everything a reader needs into a folder; returns the new files.
+    """Copy everything a reader needs into a folder, and return the new files.
 
     Args:
         force: whether to replace files that have been changed there, such as notebooks with filled gaps.
 
     Raises:
-        HpoError: the folder has other files in those places, and nothing is copied; or the labs cannot be found.
+        HpoError: the folder has different files of the same names, so that nothing is copied; or the labs are not found.
     """
     source = _source()
     found = (path for pattern in _PATTERNS for path in sorted(source.glob(pattern)))
@@ -46,7 +46,7 @@ def copy_labs(folder: Path, *, force: bool = False) -> list[Path]:
 
 
 def _source() -> Path:
-    """The folder that holds labs and notebooks.
+    """The folder that contains labs and notebooks.
 
     Raises:
         HpoError: neither the package nor the folder above it has them.

@@ -1,4 +1,4 @@
-"""Gaps of an exercise: values that stand for code which the reader has not written yet."""
+"""Gaps of an exercise: placeholder values for code that the reader has not written yet."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class YourTurn(HpoError):
 
 
 def your_turn(hint: str) -> Any:
-    """A gap: a value that raises YourTurn, with this hint, as soon as anything is done with it."""
+    """A gap: a value that raises YourTurn, with this hint, as soon as it is used."""
     return _Gap(hint)
 
 
-# What Python looks up on the type of a value rather than on the value, and numpy's ways in.
+# Methods that Python looks up on the type of a value rather than on the value, and numpy's protocols.
 _SPECIAL = """
     repr str format bytes hash bool len length_hint iter next reversed contains getitem setitem delitem call
     lt le eq ne gt ge add sub mul matmul truediv floordiv mod divmod pow lshift rshift and or xor
@@ -35,7 +35,7 @@ _SPECIAL = """
 
 
 class _Gap:
-    """Neither a number nor anything else: every use of it raises."""
+    """A placeholder whose every use raises YourTurn."""
 
     __slots__ = ("_hint",)
 

@@ -1,4 +1,4 @@
-"""Small neural network that the labs tune: one hidden layer, trained on scikit-learn's digits with plain numpy.
+"""The small neural network that the labs tune: one hidden layer, trained on scikit-learn's digits with plain numpy.
 
 X   (n, 64)      pictures of 8 x 8 pixels between 0 and 1
 y   (n,)         the digits they show
@@ -27,7 +27,7 @@ def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def initial(width: int, rng: np.random.Generator) -> Weights:
-    """Random initial weights, scaled so that the values of all layers start with about the same spread (He et al. 2015)."""
+    """Random initial weights, scaled so that the values of all layers have about the same variance (He et al. 2015)."""
     into, out = rng.normal(0, np.sqrt(2 / 64), (64, width)), rng.normal(0, np.sqrt(2 / width), (width, NUM_CLASSES))
     return [into, np.zeros(width), out, np.zeros(NUM_CLASSES)]
 
@@ -82,7 +82,7 @@ def train(
     rng = np.random.default_rng(seed)
     W = initial(width, rng)
     memory = [np.zeros_like(w) for w in W]
-    with np.errstate(all="ignore"):  # a learning rate that is too large ends in NaN and infinity
+    with np.errstate(all="ignore"):  # too large a learning rate leads to NaN and infinity
         for _ in range(epochs):
             order = rng.permutation(len(y))
             for start in range(0, len(y), batch_size):

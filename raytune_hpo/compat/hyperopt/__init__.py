@@ -1,6 +1,6 @@
-"""hyperopt's names with our samplers: ``from raytune_hpo.compat.hyperopt import fmin, hp, tpe``.
+"""hyperopt's names with this package's samplers: ``from raytune_hpo.compat.hyperopt import fmin, hp, tpe``.
 
-Spaces, ``Trials`` and the loop are hyperopt's own; what is suggested is ours.
+Spaces, ``Trials`` and the loop are hyperopt's own; the suggestions are made here.
 """
 
 from __future__ import annotations

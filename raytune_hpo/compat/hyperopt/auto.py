@@ -1,4 +1,4 @@
-"""Our own choice of a sampler, for ``fmin(algo=auto.suggest)``; hyperopt has nothing like it."""
+"""The sampler ``auto``, for ``fmin(algo=auto.suggest)``; hyperopt has no counterpart."""
 
 from __future__ import annotations
 

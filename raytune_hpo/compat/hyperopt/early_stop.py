@@ -1,4 +1,4 @@
-"""Early ends of a search: hyperopt's own."""
+"""Early stopping of a search: hyperopt's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The function ``fmin``: hyperopt's own loop, with our suggestions where a script names none."""
+"""The function ``fmin``: hyperopt's own loop, by default with this package's ``tpe``."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def fmin(
     early_stop_fn: Callable[..., Any] | None = None,
     trials_save_file: str = "",
 ) -> Any:
-    """Minimise a function over a space; the arguments and what comes back are hyperopt's.
+    """Minimise a function over a space, with hyperopt's arguments and return values.
 
     Args:
-        algo: ``tpe.suggest`` (ours) if it is left out.
-        rstate: a generator of numpy, of today's kind or the former one; the same seed gives the same trials.
+        algo: by default this package's ``tpe.suggest``.
+        rstate: a numpy ``Generator`` or ``RandomState``; the same seed gives the same trials.
 
     Raises:
         Exception: whatever ``fn`` raises, unless ``catch_eval_exceptions`` says otherwise.

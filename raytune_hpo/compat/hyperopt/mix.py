@@ -1,4 +1,4 @@
-"""Mixtures of algorithms: hyperopt's own, of which ours may be parts."""
+"""Mixtures of algorithms: hyperopt's own; this package's may be parts of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random search: ours."""
+"""Random search, by this package's ``random``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``SparkTrials`` without Spark: trials that run beside each other, in threads of this process."""
+"""``SparkTrials`` without Spark: trials that run in parallel, in threads of this process."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _POLL_S = 0.01  # how often hyperopt's loop looks for trials that have ended
 
 
 class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no types
-    """Trials of which several run at the same time. Each that raises has failed, and ends nothing.
+    """Trials that run in parallel. A trial that raises has failed, without ending the search.
 
     Args:
-        parallelism: how many at the same time; None, or below 1: one for each processor, at most 128.
+        parallelism: how many trials run at the same time; None, or below 1: one for each processor, at most 128.
         timeout: seconds after which no trial begins.
         loss_threshold: a loss at which the search ends.
-        spark_session, resource_profile: of Spark; they mean nothing here.
+        spark_session, resource_profile: of Spark; without effect.
     """
 
     asynchronous = True
@@ -52,7 +52,7 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
         self.parallelism = min(wanted, self.MAX_CONCURRENT_JOBS_ALLOWED)
         self.timeout, self.loss_threshold = timeout, loss_threshold
         self._begin: Callable[[dict[str, Any]], object] | None = (
-            None  # a trial that has been suggested; between runs None
+            None  # starts a trial that has been suggested; None between runs
         )
         super().__init__()
 
@@ -84,7 +84,7 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
         early_stop_fn: Callable[..., Any] | None = None,
         trials_save_file: str = "",
     ) -> Any:
-        """Minimise, as ``fmin`` does; it calls this."""
+        """Minimise, as ``fmin`` does, which calls this method."""
         domain = hyperopt.Domain(fn, space, pass_expr_memo_ctrl=pass_expr_memo_ctrl)
         seconds = self.timeout if self.timeout is not None else timeout
         ends_at = None if seconds is None else time.monotonic() + seconds
@@ -135,23 +135,23 @@ class SparkTrials(hyperopt.Trials):  # type: ignore[misc]  # hyperopt has no typ
     # -------------------------------------------------------------------------------------------- counts
 
     def count_successful_trials(self) -> int:
-        """How many have a result."""
+        """How many trials have a result."""
         return self._count(JOB_STATE_DONE)
 
     def count_failed_trials(self) -> int:
-        """How many have raised."""
+        """How many trials have raised."""
         return self._count(JOB_STATE_ERROR)
 
     def count_cancelled_trials(self) -> int:
-        """How many did not begin, since the time was over."""
+        """How many trials did not begin because of the timeout."""
         return self._count(JOB_STATE_CANCEL)
 
     def count_total_trials(self) -> int:
-        """How many have ended."""
+        """How many trials have ended."""
         return self._count(JOB_STATE_DONE, JOB_STATE_ERROR, JOB_STATE_CANCEL)
 
     def count_unfinished_trials(self) -> int:
-        """How many run, or wait for a thread."""
+        """How many trials run, or wait for a thread."""
         return self._count(JOB_STATE_NEW, JOB_STATE_RUNNING)
 
     def _count(self, *states: int) -> int:

@@ -1,7 +1,7 @@
-"""Suggestions of our samplers as hyperopt's documents.
+"""Suggestions of this package's samplers as hyperopt's documents.
 
-hyperopt's labels become the columns of a flat space; which of them are active, the expression says once the choices are
-made. What hyperopt's ``Trials`` hold is told to a sampler of ours, so that pickled and continued ones are learned from.
+hyperopt's labels become the columns of a flat space; once the choices are made, the expression determines which of them
+are active. The sampler is told the contents of hyperopt's ``Trials``, so that it learns from pickled and continued ones.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def suggested(
     """Documents of the next trials, as hyperopt's algorithms return them.
 
     Args:
-        part: the sampler of ours, by its name, with its options.
+        part: the sampler's name, with its options.
         domain, trials: hyperopt's.
     """
     learning = _samplers.setdefault(trials, {})
@@ -54,7 +54,7 @@ def suggested(
 
 
 class Learning:
-    """A sampler of ours that learns what one ``Trials`` holds.
+    """A sampler that learns from the contents of one ``Trials``.
 
     Args:
         seed: of the first suggestion.
@@ -64,7 +64,7 @@ class Learning:
         self.expression = domain.expr
         self._choices = {
             label for node in _nodes(domain.expr) if (label := _chooser(node)) is not None
-        }  # whose numbers are positions
+        }  # their numbers are positions
         self._domains = {label: self._domain(label, node) for label, node in domain.params.items()}
         self._seed = seed
         space = flat_space(self._domains)
@@ -72,7 +72,7 @@ class Learning:
         self._told: set[int] = set()
 
     def _domain(self, label: str, node: Any) -> Domain:
-        if node.name == "literal":  # a script has put a value in the place of the distribution
+        if node.name == "literal":  # a script has replaced the distribution by a value
             return Choice([node.obj])
         domain = distribution_of(node)
         if label in self._choices and not isinstance(domain, Choice):
@@ -102,7 +102,7 @@ class Learning:
         return {label: _scalar(outcome.config[label]) for label in self._domains if label in active}
 
     def _trial(self, document: Mapping[str, Any]) -> Trial:
-        """One of hyperopt's documents as a trial of ours."""
+        """A document of hyperopt as a trial of this package."""
         config = {
             label: self._plain(label, values[0]) for label, values in document["misc"]["vals"].items() if len(values)
         }
@@ -131,7 +131,7 @@ def _loss(document: Mapping[str, Any]) -> float | None:
 
 
 def _scalar(value: Any) -> Any:
-    """A number as hyperopt's own algorithms give it."""
+    """A number in the form in which hyperopt's own algorithms return it."""
     return np.int64(value) if isinstance(value, int) else np.float64(value)
 
 
@@ -142,14 +142,14 @@ def _nodes(expression: Any) -> list[Any]:
 
 
 def _chooser(node: Any) -> str | None:
-    """The label that chooses among a node's branches; None where it has none, or none by a label alone."""
+    """The label that chooses among a node's branches; None if it has no branches, or if no label alone chooses."""
     if node.name != "switch" or node.pos_args[0].name != "hyperopt_param":
         return None
     return str(node.pos_args[0].arg["label"].obj)
 
 
 def _active(expression: Any, values: Mapping[str, Any]) -> set[str]:
-    """The labels that an expression needs where the choices are these."""
+    """The labels that an expression needs, given the values of the choices."""
     found: set[str] = set()
     seen: set[int] = set()
     waiting = [expression]

@@ -1,4 +1,4 @@
-"""The tree-structured Parzen estimator: ours, over all parameters jointly."""
+"""The tree-structured Parzen estimator, by this package's ``tpe``, over all parameters jointly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from raytune_hpo.compat.hyperopt.suggesting import suggested
 
-_CANDIDATES = 24  # hyperopt's defaults; where a script leaves them, ours has its own
+_CANDIDATES = 24  # hyperopt's defaults; options left at them get this package's own defaults
 _GAMMA = 0.25
 
 
@@ -26,8 +26,8 @@ def suggest(
 
     Args:
         n_startup_jobs: trials of an even design before the first estimate.
-        n_EI_candidates: how many candidates are drawn for a suggestion; by default as many as ours draws.
-        gamma: the best gamma * sqrt(n) of n trials count as good; by default ours.
+        n_EI_candidates: how many candidates are drawn for a suggestion; by default as in ``tpe``.
+        gamma: the best gamma * sqrt(n) of n trials count as good; by default as in ``tpe``.
     """
     part: dict[str, Any] = {"name": "tpe", "n_initial": max(1, n_startup_jobs), "prior_weight": prior_weight}
     if n_EI_candidates != _CANDIDATES:

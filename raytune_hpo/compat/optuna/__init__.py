@@ -1,4 +1,4 @@
-"""Optuna's names on our samplers, journal and speed: ``import raytune_hpo.compat.optuna as optuna``."""
+"""Optuna's names on this package's samplers and journal: ``import raytune_hpo.compat.optuna as optuna``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from raytune_hpo.compat.optuna.study import (
 )
 from raytune_hpo.compat.optuna.trial import Trial, create_trial
 
-__version__ = "5.0.0"  # of Optuna, whose names and behaviour these are
+__version__ = "5.0.0"  # the version of Optuna whose names and behaviour these are
 
 _LATER = ("artifacts", "importance", "integration", "terminator", "visualization")  # loaded when they are used
 

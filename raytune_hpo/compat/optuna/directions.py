@@ -7,7 +7,7 @@ from typing import Any
 
 
 class StudyDirection(enum.IntEnum):
-    """Whether small or large values are good."""
+    """The direction of a goal: whether small or large values are good."""
 
     NOT_SET = 0
     MINIMIZE = 1
@@ -31,10 +31,10 @@ def direction_of(direction: Any) -> StudyDirection:
 
 
 def mode_of(direction: StudyDirection) -> str:
-    """The same as our goals say it."""
+    """The mode of ``hpo.Goal`` for a direction."""
     return _MODES[direction]
 
 
 def direction_of_mode(mode: str) -> StudyDirection:
-    """What our goals say, in Optuna's words."""
+    """The direction for a mode of ``hpo.Goal``."""
     return next(direction for direction, word in _MODES.items() if word == mode)

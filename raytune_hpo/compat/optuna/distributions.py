@@ -1,4 +1,4 @@
-"""Distributions, under Optuna's names, and the domains of ours that they stand for."""
+"""Distributions, under Optuna's names, and their conversion from and to domains."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ __all__ = [
 
 CategoricalChoiceType = None | bool | int | float | str
 _PLAIN = (bool, int, float, str, type(None))
-_OFF = 1e-8  # by how much of a step a number may lie beside its grid
+_OFF = 1e-8  # how far a number may be off its grid, as a share of a step
 
 
 class BaseDistribution(ABC):
-    """What a parameter may be, and how likely."""
+    """The base of distributions: the possible values of a parameter."""
 
     @abstractmethod
     def single(self) -> bool:
-        """Whether there is one value only."""
+        """Whether there is only one value."""
 
     @abstractmethod
     def to_internal_repr(self, value: Any) -> float:
-        """The number that stands for a value."""
+        """The number that represents a value."""
 
     @abstractmethod
     def to_external_repr(self, internal: float) -> Any:
-        """The value that a number stands for."""
+        """The value that a number represents."""
 
     @abstractmethod
     def _contains(self, internal: float) -> bool: ...
@@ -229,7 +229,7 @@ class IntLogUniformDistribution(IntDistribution):
 
 
 def current(distribution: BaseDistribution) -> BaseDistribution:
-    """The distribution under its name of today."""
+    """The distribution under its current name."""
     if isinstance(distribution, FloatDistribution) and type(distribution) is not FloatDistribution:
         return FloatDistribution(distribution.low, distribution.high, distribution.log, distribution.step)
     if isinstance(distribution, IntDistribution) and type(distribution) is not IntDistribution:
@@ -263,7 +263,7 @@ def _float_bounds(low: float, high: float, log: bool, step: float | None) -> tup
 
 
 def _decimal(low: float, step: float, num: int) -> float:
-    """low + num * step, as it is written in decimals."""
+    """low + num * step, computed in decimal arithmetic."""
     from decimal import Decimal
 
     return float(Decimal(str(low)) + num * Decimal(str(step)))
@@ -289,7 +289,7 @@ def _int_bounds(low: int, high: int, log: bool, step: int) -> tuple[int, int, bo
 
 
 def check_distribution_compatibility(old: BaseDistribution, new: BaseDistribution) -> None:
-    """Check that a parameter may be asked for like this after it was asked for like that.
+    """Check that a parameter with one distribution may get the other one.
 
     Raises:
         ValueError: it was of another kind, or had other choices.
@@ -314,7 +314,7 @@ def json_to_distribution(text: str) -> BaseDistribution:
     """The distribution that ``distribution_to_json`` wrote.
 
     Raises:
-        ValueError: it wrote something else.
+        ValueError: the text is not of that form.
     """
     data = json.loads(text)
     known = {kind.__name__: kind for kind in (FloatDistribution, IntDistribution, CategoricalDistribution)}
@@ -325,7 +325,7 @@ def json_to_distribution(text: str) -> BaseDistribution:
 
 
 def domain_and_form(distribution: BaseDistribution) -> tuple[Domain, dict[str, Any]]:
-    """The domain of ours, and its JSON form. Choices that JSON does not hold are named by their places."""
+    """The domain of a distribution, and its JSON form. Choices without a JSON form are named by their positions."""
     if isinstance(distribution, FloatDistribution):
         return _float_domain(distribution.low, distribution.high, distribution.log, distribution.step)
     if isinstance(distribution, IntDistribution):
@@ -336,7 +336,7 @@ def domain_and_form(distribution: BaseDistribution) -> tuple[Domain, dict[str, A
 
 
 def labels_of(distribution: CategoricalDistribution) -> list[Any]:
-    """What stands for each choice in the journal: itself, or its type and place."""
+    """The label of each choice in the journal: the choice itself, or its type and position."""
     return [
         choice if isinstance(choice, _PLAIN) else f"{type(choice).__name__}#{index}"
         for index, choice in enumerate(distribution.choices)
@@ -344,10 +344,10 @@ def labels_of(distribution: CategoricalDistribution) -> list[Any]:
 
 
 def to_stored(distribution: BaseDistribution, value: Any) -> Any:
-    """A value as the journal holds it.
+    """A value in the form in which the journal stores it.
 
     Raises:
-        ValueError: it is none of the choices, or no number.
+        ValueError: it is not one of the choices, or not a number.
     """
     if isinstance(distribution, CategoricalDistribution):
         return labels_of(distribution)[int(distribution.to_internal_repr(value))]
@@ -355,7 +355,7 @@ def to_stored(distribution: BaseDistribution, value: Any) -> Any:
 
 
 def from_stored(distribution: BaseDistribution, stored: Any) -> Any:
-    """The value that the journal holds."""
+    """The value of a form that the journal stores."""
     if not isinstance(distribution, CategoricalDistribution):
         return distribution.to_external_repr(stored)
     labels = labels_of(distribution)
@@ -366,7 +366,7 @@ def from_stored(distribution: BaseDistribution, stored: Any) -> Any:
 
 
 def distribution_of(domain: Domain) -> BaseDistribution:
-    """The distribution of a domain of ours, by Optuna's name."""
+    """The distribution that represents a domain."""
     if isinstance(domain, Float):
         return FloatDistribution(domain.lo, domain.hi, domain.log, domain.step)
     if isinstance(domain, Int):

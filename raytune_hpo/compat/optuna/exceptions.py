@@ -18,11 +18,11 @@ __all__ = [
 
 
 class OptunaError(HpoError):
-    """Base class of what Optuna's names stand for."""
+    """The base of this layer's exceptions."""
 
 
 class CLIUsageError(OptunaError):
-    """The command line was used wrongly; this layer has none."""
+    """The command line was used wrongly; never raised, since this layer has none."""
 
 
 class StorageInternalError(OptunaError):
@@ -38,12 +38,12 @@ class UpdateFinishedTrialError(OptunaError, RuntimeError):
 
 
 class ExperimentalWarning(Warning):
-    """Of what Optuna calls experimental; never given here."""
+    """A warning about features that Optuna calls experimental; never issued here."""
 
 
 class ForOneGoal(OptunaError, NotImplementedError):
-    """Something that only studies with one goal have."""
+    """The call is possible only in studies with one goal."""
 
 
 class NotCarried(OptunaError, NotImplementedError):
-    """Something of Optuna's that this layer does not have; the message names what to use instead."""
+    """A feature of Optuna that this layer does not have; the message names what to use instead."""

@@ -22,7 +22,7 @@ __all__ = [
 
 
 class BaseImportanceEvaluator:
-    """Says how much each parameter matters."""
+    """The base of evaluators of parameter importance."""
 
     method: ClassVar[str] = "fanova"
 
@@ -38,14 +38,14 @@ class BaseImportanceEvaluator:
 
 
 class FanovaImportanceEvaluator(BaseImportanceEvaluator):
-    """By the share of the variance that a parameter explains by itself."""
+    """Importance as the share of the variance that a parameter explains by itself (fANOVA)."""
 
     def __init__(self, *, n_trees: int = 64, max_depth: int = 64, seed: int | None = None) -> None:
         self.n_trees, self.max_depth, self.seed = n_trees, max_depth, seed
 
 
 class PedAnovaImportanceEvaluator(BaseImportanceEvaluator):
-    """By what tells the best trials from the others."""
+    """Importance by how far the best trials' values differ from those of all trials (PED-ANOVA)."""
 
     method = "ped_anova"
 
@@ -68,16 +68,16 @@ def get_param_importances(
     target: Callable[[FrozenTrial], float] | None = None,
     normalize: bool = True,
 ) -> dict[str, float]:
-    """How much each parameter matters, the most important ones first.
+    """The importance of each parameter, the most important ones first.
 
     Args:
         evaluator: None: the share of the variance, by fANOVA.
-        params: those that are wanted; None: all that vary.
-        target: what is looked at instead of the value.
-        normalize: whether they add up to 1.
+        params: the parameters; None: all that vary.
+        target: a function of a trial whose result is analysed instead of the value.
+        normalize: whether the importances are scaled to add up to 1.
 
     Raises:
-        ValueError: the study has several goals, and no target says which is meant; or a parameter is not known.
+        ValueError: the study has several goals and no target was given, or a parameter is not known.
     """
     shares = seen(study, target, "value").importances(method=(evaluator or BaseImportanceEvaluator()).method)
     if params is not None:

@@ -1,4 +1,4 @@
-"""Logs, by the logger ``optuna``, to the standard error stream unless a script says otherwise."""
+"""Logging by the logger ``optuna``, by default to the standard error stream."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _lock = threading.Lock()
 
 
 class _ToStandardError(logging.StreamHandler):  # type: ignore[type-arg]  # generic only for type checkers
-    """Writes to what the standard error stream is at that moment: notebooks and tests exchange it."""
+    """Writes to the current standard error stream, since notebooks and tests replace it."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
@@ -45,7 +45,7 @@ _default = _ToStandardError()
 
 
 def library_logger() -> logging.Logger:
-    """The logger ``optuna``, set up when it is first used. Where Optuna is loaded too, each line is written once."""
+    """The logger ``optuna``, set up at its first use. If Optuna is loaded too, each line is still written only once."""
     logger = logging.getLogger(_NAME)
     optunas = getattr(sys.modules.get("optuna.logging"), "_default_handler", None)
     with _lock:
@@ -60,18 +60,18 @@ def library_logger() -> logging.Logger:
 
 
 def get_logger(name: str) -> logging.Logger:
-    """The logger of that name; those below ``optuna`` write where it does."""
+    """The logger of that name; those below ``optuna`` write to the same handlers."""
     library_logger()
     return logging.getLogger(name)
 
 
 def get_verbosity() -> int:
-    """The level from which on messages are shown."""
+    """The lowest level of messages that are shown."""
     return library_logger().getEffectiveLevel()
 
 
 def set_verbosity(verbosity: int) -> None:
-    """Show messages from this level on."""
+    """Show messages of this level and above."""
     library_logger().setLevel(verbosity)
 
 
@@ -81,15 +81,15 @@ def disable_default_handler() -> None:
 
 
 def enable_default_handler() -> None:
-    """Write to the standard error stream, as at first."""
+    """Write to the standard error stream, the default."""
     library_logger().addHandler(_default)
 
 
 def disable_propagation() -> None:
-    """Keep messages from the root logger, as at first."""
+    """Do not pass messages to the root logger, the default."""
     library_logger().propagate = False
 
 
 def enable_propagation() -> None:
-    """Give messages to the root logger, too."""
+    """Pass messages to the root logger, too."""
     library_logger().propagate = True

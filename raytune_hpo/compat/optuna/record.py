@@ -1,7 +1,7 @@
-"""The record of a study: our optimizer and journal behind Optuna's study and trials. Safe for threads.
+"""The record of a study: the optimizer and journal behind Optuna's study and trials. Thread-safe.
 
 Optuna's trials ask for parameters one by one, so the study's space grows (``core.growing``). A study has no scheduler:
-Optuna's pruners judge when a script asks them, and its trials may go on all the same.
+Optuna's pruners judge when a script asks them, and its trials may continue nevertheless.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ from raytune_hpo.space.growing import domains_of
 from raytune_hpo.spec import StudySpec, stored_spec
 from raytune_hpo.trial import Trial
 
-VIOLATION = "violation"  # the metric by which a study with constraints is told apart: above 0 is infeasible
-REPORT = "report "  # begins the note of a report whose step did not grow
-TEXT = "text of "  # begins the metric of a value that no number of JSON's can hold
+VIOLATION = "violation"  # the metric of a study with constraints: above 0 is infeasible
+REPORT = "report "  # prefix of notes of reports whose step did not grow
+TEXT = "text of "  # prefix of metrics for values that JSON numbers cannot represent
 _LEFT = "the process that ran it has ended"
 
 
 class Record:
-    """One study.
+    """The record of one study.
 
     Args:
-        plan: what the study is; of a stored one as it was created.
+        plan: the plan of the study; of a stored one, as it was created.
         storage: where its journal is kept.
 
     Attributes:
@@ -64,8 +64,8 @@ class Record:
         self._lock = threading.RLock()
         self._asks = itertools.count()
         self._distributions: dict[int, dict[str, BaseDistribution]] = {}
-        self._params: dict[int, dict[str, Any]] = {}  # of trials that run: what they have asked for
-        self.queued: deque[Mapping[str, Any]] = deque()  # what was noted about trials that wait
+        self._params: dict[int, dict[str, Any]] = {}  # of running trials: the parameters that they have asked for
+        self.queued: deque[Mapping[str, Any]] = deque()  # the notes of enqueued trials
         self.left = self._fail_what_was_left()
 
     @classmethod
@@ -80,11 +80,11 @@ class Record:
         is_constrained: bool,
         recorded: Mapping[str, Any],
     ) -> Record:
-        """A study that begins.
+        """The record of a new study.
 
         Args:
             modes: "min" or "max", one for each goal.
-            sampler: a name of ours with its options, as ``registry.make`` takes it.
+            sampler: the name of a sampler with its options, as ``registry.make`` takes it.
             is_constrained: whether its trials have constraints.
         """
         settings = Settings(
@@ -103,11 +103,11 @@ class Record:
 
     @classmethod
     def stored(cls, name: str, storage: Storage) -> Record:
-        """A study that is continued, as it was created.
+        """The record of a stored study, with the settings of its creation.
 
         Raises:
-            StudyNotFound: there is none of that name.
-            HpoError: another process runs it, or it is none whose objective makes its space.
+            StudyNotFound: there is no study of that name.
+            HpoError: another process runs it, or its space is not defined by its objective.
         """
         spec = registry.current_spec(spec_of(name, storage))
         if not spec.grows:
@@ -119,7 +119,7 @@ class Record:
         plan = RunPlan(objective=not_called, spec=spec, sampler=sampler, scheduler=None, settings=settings)
         return cls(plan, storage)
 
-    # -------------------------------------------------------------------------------------------- what it is
+    # -------------------------------------------------------------------------------------------- properties
 
     @property
     def name(self) -> str:
@@ -127,7 +127,7 @@ class Record:
 
     @property
     def spec(self) -> StudySpec:
-        """With the space as it is."""
+        """The spec, with the space as it is now."""
         return self.ledger.spec
 
     @property
@@ -140,17 +140,17 @@ class Record:
             return self._optimizer.ledger
 
     def facts(self) -> list[Fact]:
-        """All that has happened."""
+        """All facts of the study."""
         with self._lock:
             return list(self._storage.read(self.name))
 
     def distribution(self, number: int, name: str) -> BaseDistribution:
-        """What a parameter of a trial could have been: as it was asked for here, or else as the space knows it."""
+        """The distribution of a trial's parameter: as it was asked for in this process, or else from the space."""
         found = self._distributions.get(number, {}).get(name)
         return distribution_of(domains_of(self.spec.space)[name]) if found is None else found
 
     def params_of(self, trial: Trial) -> dict[str, Any]:
-        """The stored values of what a trial has asked for."""
+        """The stored values of the parameters for which a trial has asked."""
         if trial.status is Status.RUNNING:
             return dict(self._params.get(trial.number, {}))
         known = domains_of(self.spec.space)
@@ -159,10 +159,10 @@ class Record:
     # -------------------------------------------------------------------------------------------- trials
 
     def ask(self, *, empty: bool = False) -> Assignment:
-        """A trial to run: what waits, or else what the sampler suggests.
+        """A trial to run: one that waits, or else a suggestion of the sampler.
 
         Args:
-            empty: without a suggestion, where somebody else's sampler has its own.
+            empty: whether to leave the suggestion out, since the user's own sampler makes it.
         """
         with self._lock:
             is_users = bool(self._optimizer.ledger.enqueued)
@@ -181,7 +181,7 @@ class Record:
     def draw(
         self, number: int, name: str, distribution: BaseDistribution, *, given: Any = None, is_given: bool = False
     ) -> Parameter:
-        """A parameter that a trial's suggestion has no value for."""
+        """Draw a parameter for which a trial's suggestion has no value."""
         _, form = domain_and_form(distribution)
         with self._lock:
             trial = self._optimizer.ledger.trials[number]
@@ -200,16 +200,16 @@ class Record:
         return parameter
 
     def is_users(self, number: int) -> bool:
-        """Whether a trial's parameters were enqueued, as far as they are known, and not suggested by our sampler."""
+        """Whether a trial's parameters, as far as they are known, were enqueued, and not suggested by the sampler."""
         return not self._optimizer.ledger.trials[number].is_suggested
 
     def note_asked(self, number: int, name: str, stored: Any, distribution: BaseDistribution) -> None:
-        """A trial has asked for a parameter, and this is what it is."""
+        """Note that a trial has asked for a parameter, with its value and distribution."""
         self._params.setdefault(number, {})[name] = stored
         self._distributions.setdefault(number, {})[name] = distribution
 
     def report(self, number: int, step: int, value: float) -> None:
-        """What a trial has reached at a step. Of steps that do not grow, the journal keeps a note."""
+        """Report a trial's value at a step. If the step does not grow, the journal keeps it as a note."""
         with self._lock:
             trial = self._optimizer.ledger.trials[number]
             if trial.last_step is not None and step <= trial.last_step:
@@ -232,7 +232,7 @@ class Record:
         began_at: float | None = None,
         ended_at: float | None = None,
     ) -> None:
-        """How a trial ended."""
+        """End a trial."""
         metrics = {} if values is None else _as_metrics(self.metrics, values)
         if constraints is not None and metrics:
             broken = sum(max(0.0, c) for c in constraints)
@@ -260,13 +260,13 @@ class Record:
         """Note something about a trial, or the study.
 
         Raises:
-            TypeError: JSON has nothing for the value.
+            TypeError: JSON cannot represent the value.
         """
         with self._lock:
             self._handle(Annotate(number=number, name=name, value=json_value(value), at=self._now()))
 
     def enqueue(self, params: Mapping[str, Any], notes: Mapping[str, Any], *, is_next: bool = False) -> None:
-        """Have these parameters tried next; the others are sampled."""
+        """Enqueue these parameters; the others are sampled."""
         with self._lock:
             if is_next:
                 self.queued.appendleft(notes)
@@ -275,7 +275,7 @@ class Record:
             self._handle(EnqueueConfig(config=dict(params), at=self._now(), is_next=is_next))
 
     def locked(self) -> threading.RLock:
-        """The lock under which several calls are one."""
+        """The lock that makes several calls atomic."""
         return self._lock
 
     @property
@@ -283,12 +283,12 @@ class Record:
         return [goal.metric for goal in self._plan.spec.goals]
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Close the journal."""
         with self._lock:
             self._optimizer.close()
 
     def _fail_what_was_left(self) -> list[int]:
-        """Trials of a process that has gone cannot go on: their objective is not ours to call."""
+        """Fail the trials that an earlier process left running: they cannot resume, since their script runs them."""
         left = [trial.number for trial in self._optimizer.ledger.pending()]
         for number in left:
             self._handle(TakeTrial(worker=f"ask-{id(self)}-{next(self._asks)}", number=number, at=self._now()))
@@ -313,12 +313,12 @@ class Record:
 
 
 def metrics_of(num_goals: int) -> list[str]:
-    """What the metrics of a study are called."""
+    """The names of a study's metrics."""
     return ["value"] if num_goals == 1 else [f"value_{i}" for i in range(num_goals)]
 
 
 def values_in(metrics: Mapping[str, Any], names: Sequence[str]) -> list[float] | None:
-    """The values of a result or a report; None where it has none."""
+    """The values of a result or a report; None if it has none."""
     found = [metrics.get(name, metrics.get(TEXT + name)) for name in names]
     return None if any(value is None for value in found) else [float(value) for value in found]
 
@@ -327,7 +327,7 @@ def spec_of(name: str, storage: Storage) -> StudySpec:
     """The spec of a stored study, as it was created.
 
     Raises:
-        StudyNotFound: there is none.
+        StudyNotFound: there is no study of that name.
     """
     first = next(iter(storage.read(name)), None)
     if first is None:
@@ -336,10 +336,10 @@ def spec_of(name: str, storage: Storage) -> StudySpec:
 
 
 def fold(name: str, storage: Storage) -> Ledger:
-    """The state of a stored study that need not be run here.
+    """The state of a stored study, without opening it for writing.
 
     Raises:
-        JournalCorrupt: it is damaged.
+        JournalCorrupt: its journal is damaged.
     """
     facts = list(storage.read(name))
     if not facts:
@@ -348,7 +348,7 @@ def fold(name: str, storage: Storage) -> Ledger:
 
 
 def _as_metrics(names: Sequence[str], values: Sequence[float]) -> dict[str, Any]:
-    """Metrics that models may read: what is infinite or no number goes under another name, as text."""
+    """Metrics that models can use; values that are infinite or NaN get another name, as text."""
     return {
         (name if math.isfinite(value) else TEXT + name): _number_or_text(value)
         for name, value in zip(names, values, strict=True)

@@ -1,4 +1,4 @@
-"""Search spaces: which parameters all trials have in common."""
+"""Intersections of search spaces: the parameters that all trials have in common."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def intersection_search_space(
 
 
 class IntersectionSearchSpace:
-    """The same, of a study."""
+    """The intersection search space of a study."""
 
     def __init__(self, include_pruned: bool = False) -> None:
         self._include_pruned = include_pruned

@@ -1,4 +1,4 @@
-"""Studies as our results, with the values that figures and importances look at."""
+"""Conversion of studies into ``hpo.Results``, with the values that figures and importances use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def seen(study: Study, target: Target | None, name: str = NAME) -> Results:
     """A study with one value for each trial: its own, or a target's.
 
     Raises:
-        ValueError: the study has several goals, and no target says which is meant.
+        ValueError: the study has several goals, and no target was given.
     """
     if target is None:
         if study._is_multi_objective():
@@ -44,7 +44,7 @@ def seen_values(
     """A study with several values for each completed trial.
 
     Args:
-        values: of a trial.
+        values: function that returns the values of a trial.
         names, directions: of the values.
     """
     several = len(names) > 1

@@ -1,8 +1,8 @@
-"""Ray Tune's names: scripts that were written for it run after their imports were changed.
+"""A compatibility layer for Ray Tune: scripts that were written for it run with changed imports.
 
     from raytune_hpo.compat import ray_tune as tune
 
-docs/migration/ray_tune.md has what is carried, and what is done otherwise.
+docs/migration/ray_tune.md says what is supported, and what works differently.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``ExperimentAnalysis``: what ``tune.run`` returns, the results of an experiment by another name."""
+"""``ExperimentAnalysis``: the results of an experiment, as ``tune.run`` returns them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class ExperimentAnalysis:
     """The trials of an experiment, and the best of them.
 
     Args:
-        experiment_checkpoint_path: the folder of an experiment; or what one has come to in this process.
-        default_metric, default_mode: by which trials are compared, where nothing else is said.
+        experiment_checkpoint_path: the folder of an experiment, or the outcome of one that ran in this process.
+        default_metric, default_mode: by which trials are compared if a call does not name others.
 
     Raises:
-        ValueError: no experiment has been begun in the folder.
+        ValueError: no experiment has been started in the folder.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ExperimentAnalysis:
         scope: str = "last",
         filter_nan_and_inf: bool = True,
     ) -> Trial | None:
-        """The best trial, see ``ResultGrid.get_best_result``; None where no trial has a value.
+        """The best trial, see ``ResultGrid.get_best_result``; None if no trial has a value.
 
         Raises:
             ValueError: no metric or mode was given, here or before.
@@ -76,33 +76,33 @@ class ExperimentAnalysis:
     def get_best_config(
         self, metric: str | None = None, mode: str | None = None, scope: str = "last"
     ) -> dict[str, Any] | None:
-        """The configuration of the best trial; None where there is none."""
+        """The configuration of the best trial; None if there is none."""
         best = self.get_best_trial(metric, mode, scope)
         return None if best is None else best.config
 
     def get_best_checkpoint(
         self, trial: Trial, metric: str | None = None, mode: str | None = None
     ) -> Checkpoint | None:
-        """The best checkpoint that is kept of a trial."""
+        """The best checkpoint of a trial among those that are kept."""
         metric, mode = metric or self.default_metric, mode or self.default_mode
         if metric is None or mode is None:
             raise ValueError(f"the best checkpoint needs a metric and its mode, got {metric=}, {mode=}")
         return Result(trial.path, trial.config).get_best_checkpoint(metric, mode)
 
     def get_best_logdir(self, metric: str | None = None, mode: str | None = None, scope: str = "last") -> str | None:
-        """The folder of the best trial; None where there is none."""
+        """The folder of the best trial; None if there is none."""
         best = self.get_best_trial(metric, mode, scope)
         return None if best is None else best.path
 
     def get_trial_checkpoints_paths(self, trial: Trial, metric: str | None = None) -> list[tuple[str, Any]]:
-        """The checkpoints that are kept of a trial, each with the metric of its result; by default the iteration."""
+        """The kept checkpoints of a trial, each with the metric of its result; by default the iteration."""
         metric = metric or self.default_metric or "training_iteration"
         return [(kept.path, metrics.get(metric)) for kept, metrics in Result(trial.path).best_checkpoints]
 
     def get_last_checkpoint(
         self, trial: Trial | None = None, metric: str = "training_iteration", mode: str = "max"
     ) -> Checkpoint | None:
-        """The latest checkpoint of a trial; by default of the one that came furthest."""
+        """The latest checkpoint of a trial; by default of the trial with the most iterations."""
         chosen = trial or self.get_best_trial(metric, mode)
         return None if chosen is None else chosen.checkpoint
 
@@ -147,7 +147,7 @@ class ExperimentAnalysis:
         chosen: pandas.DataFrame = frame[frame["trial_id"] == (self.best_trial.trial_id if self.best_trial else None)]
         return chosen
 
-    # -------------------------------------------------------------------------------------------- all of them
+    # -------------------------------------------------------------------------------------------- all trials
 
     @property
     def results(self) -> dict[str, dict[str, Any]]:
@@ -162,7 +162,7 @@ class ExperimentAnalysis:
 
     @property
     def trial_dataframes(self) -> dict[str, pandas.DataFrame]:
-        """All results of each trial, by its folder; by its id as well, which newer scripts use."""
+        """All results of each trial, by its folder and by its id, which newer scripts use."""
         return _Frames({trial.trial_id: trial.path for trial in self.trials})
 
     def dataframe(self, metric: str | None = None, mode: str | None = None) -> pandas.DataFrame:
@@ -178,7 +178,7 @@ class ExperimentAnalysis:
 
 
 class _Frames(dict[str, Any]):
-    """Tables by trial id, read when they are asked for; the trial's folder is its name, too."""
+    """Tables by trial id, read on access; the trial's folder is a key, too."""
 
     def __init__(self, paths: dict[str, str]) -> None:
         super().__init__(paths)

@@ -1,4 +1,4 @@
-"""What every result of Ray Tune has without the script's doing: counts and times, filled in at each report."""
+"""Autofilled metrics of Ray Tune's results: counts and times, added at each report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class AutoFilled:
     """Counts the results of one run of a trial, and completes them.
 
     Args:
-        state: of the trial where it goes on, see ``state``; empty at its start.
+        state: the ``state`` from which the trial resumes; empty at its start.
     """
 
     def __init__(self, state: Mapping[str, Any] | None = None) -> None:
@@ -26,18 +26,18 @@ class AutoFilled:
         self.restore(state or {})
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from another state."""
+        """Continue from another state."""
         self.iteration = int(state.get("training_iteration", 0))
         self.time_total_s = float(state.get("time_total_s", 0.0))
         self._totals = {total: state[total] for _, total in _TOTALS if state.get(total) is not None}
 
     @property
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it."""
+        """The counts and times that a checkpoint keeps."""
         return {"training_iteration": self.iteration, "time_total_s": self.time_total_s, **self._totals}
 
     def complete(self, metrics: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-        """A result: the metrics, and what is filled in. A value that the script gives itself stays."""
+        """A result: the metrics with the autofilled ones. Values that the script reports itself are not replaced."""
         now, moment = time.monotonic(), datetime.now()
         took = float(metrics.get("time_this_iter_s", now - self._last_at))
         self._last_at = now
@@ -72,5 +72,5 @@ def _host() -> tuple[str, str]:
     name = socket.gethostname()
     try:
         return name, socket.gethostbyname(name)
-    except OSError:  # a name that nobody resolves
+    except OSError:  # a name that cannot be resolved
         return name, "127.0.0.1"

@@ -1,4 +1,4 @@
-"""Callbacks: told in the driver's process what happens to trials, as Ray Tune tells them."""
+"""Callbacks: hooks for the events of trials, called in the driver's process, as in Ray Tune."""
 
 from __future__ import annotations
 
@@ -8,48 +8,48 @@ from raytune_hpo.compat.ray_tune.trials import Trial
 
 
 class Callback:
-    """The base of callbacks: a subclass defines what it wants to hear. All arguments are given by name."""
+    """The base of callbacks: a subclass overrides the hooks that it needs. All arguments are given by name."""
 
     def setup(
         self, stop: Any = None, num_samples: int | None = None, total_num_samples: int | None = None, **info: Any
     ) -> None:
-        """Before the first trial begins."""
+        """Called before the first trial begins."""
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Before a result is looked at."""
+        """Called before a result is processed."""
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """After a result has been looked at."""
+        """Called after a result has been processed."""
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial begins."""
+        """Called when a trial begins."""
 
     def on_trial_restore(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial goes on."""
+        """Called when a trial resumes."""
 
     def on_trial_save(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial has saved a checkpoint."""
+        """Called when a trial has saved a checkpoint."""
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """A trial has reported. What is changed in ``result`` is what is kept."""
+        """Called when a trial has reported. Changes to ``result`` are kept."""
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial has ended, by itself or because it was stopped."""
+        """Called when a trial has ended, by itself or because it was stopped."""
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial has failed for good."""
+        """Called when a trial has failed and is not tried again."""
 
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Any, **info: Any) -> None:
-        """A checkpoint is there."""
+        """Called when a checkpoint exists."""
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
-        """After the last trial."""
+        """Called after the last trial."""
 
     def get_state(self) -> dict[str, Any] | None:
-        """What a restored experiment should know."""
+        """The state that a restored experiment needs; None for none."""
         return None
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take up what ``get_state`` has returned."""
+        """Restore the state that ``get_state`` returned."""

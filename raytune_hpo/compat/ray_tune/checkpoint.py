@@ -1,4 +1,4 @@
-"""Checkpoints as scripts for Ray Tune handle them: a folder, or before Ray 2.7 a dict."""
+"""Checkpoints in the form that scripts for Ray Tune expect: a folder or, before Ray 2.7, a dict."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ DICT = "dict_checkpoint.pkl"  # the file of a checkpoint that was made of a dict
 
 
 def local_file_system() -> Any:
-    """This machine's files, as pyarrow knows them."""
+    """The local file system of pyarrow."""
     from pyarrow.fs import LocalFileSystem
 
     return LocalFileSystem()
 
 
 class Checkpoint:
-    """A folder that holds what a trial needs to go on.
+    """A folder from which a trial can be resumed.
 
     Args:
         path: of the folder.
 
     Raises:
-        NotCarried: a URL, or another file system than this machine's.
+        NotCarried: the path is a URL, or the file system is not this machine's.
     """
 
     def __init__(self, path: str | PathLike[str], filesystem: Any = None) -> None:
@@ -44,11 +44,11 @@ class Checkpoint:
                 f"hpo.Tuner(checkpoints='s3://...')"
             )
         self.path = os.fspath(path)
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None  # goes with this object
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None  # removed with this object
 
     @property
     def filesystem(self) -> Any:
-        """The file system that the folder is in, which is this machine's."""
+        """The file system of the folder, which is this machine's."""
         return local_file_system()
 
     @classmethod
@@ -58,24 +58,24 @@ class Checkpoint:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Checkpoint:
-        """A checkpoint that holds a dict, as before Ray 2.7."""
+        """A checkpoint that contains a dict, as before Ray 2.7."""
         made = cls.temporary()
         (Path(made.path) / DICT).write_bytes(cloudpickle.dumps(dict(data)))
         return made
 
     @classmethod
     def temporary(cls) -> Checkpoint:
-        """A checkpoint in an empty folder, which is there as long as this object."""
+        """A checkpoint in an empty folder, which exists as long as this object."""
         folder = tempfile.TemporaryDirectory(prefix="checkpoint_", ignore_cleanup_errors=True)
         made = cls(folder.name)
         made._temporary = folder
         return made
 
     def to_dict(self) -> dict[str, Any]:
-        """The dict that it was made of.
+        """The dict from which the checkpoint was made.
 
         Raises:
-            ValueError: it was made of a folder.
+            ValueError: it was made from a folder.
         """
         file = Path(self.path) / DICT
         if not file.is_file():
@@ -86,18 +86,18 @@ class Checkpoint:
         return data
 
     def to_directory(self, path: str | PathLike[str] | None = None) -> str:
-        """Copy its files into a folder, by default a temporary one; the folder's path."""
+        """Copy the files into a folder, by default a temporary one, and return its path."""
         target = tempfile.mkdtemp(prefix="checkpoint_") if path is None else os.fspath(path)
         shutil.copytree(self.path, target, dirs_exist_ok=True)
         return target
 
     @contextlib.contextmanager
     def as_directory(self) -> Iterator[str]:
-        """A folder with its files, to be read."""
+        """A folder with the checkpoint's files, for reading."""
         yield self.path
 
     def get_metadata(self) -> dict[str, Any]:
-        """What ``set_metadata`` has kept with it."""
+        """The metadata stored by ``set_metadata``."""
         file = Path(self.path) / METADATA
         if not file.is_file():
             return {}
@@ -105,11 +105,11 @@ class Checkpoint:
         return data
 
     def set_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """Keep JSON values with it, in place of what was kept before."""
+        """Store JSON values with the checkpoint, replacing its metadata."""
         (Path(self.path) / METADATA).write_text(json.dumps(dict(metadata)), encoding="utf-8")
 
     def update_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """Keep further JSON values with it."""
+        """Add JSON values to the checkpoint's metadata."""
         self.set_metadata({**self.get_metadata(), **metadata})
 
     def __eq__(self, other: object) -> bool:

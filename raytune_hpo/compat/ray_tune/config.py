@@ -1,4 +1,4 @@
-"""How an experiment runs and what is kept of it: the settings that Ray Tune takes in ``RunConfig`` and its parts."""
+"""Settings of a run: ``RunConfig``, ``FailureConfig``, ``CheckpointConfig`` and others, as in Ray Tune."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from raytune_hpo.goals import Goal
 
 @dataclass
 class FailureConfig:
-    """What happens when trials fail.
+    """The handling of failures.
 
     Attributes:
-        max_failures: how often a trial is tried again, from its last checkpoint; -1: for ever.
-        fail_fast: True ends the experiment with the first trial that has failed for good, "raise" raises its exception.
+        max_failures: how often a trial is tried again, from its last checkpoint; -1: without limit.
+        fail_fast: True ends the experiment at the first trial that has no attempts left; "raise" raises its exception.
     """
 
     max_failures: int = 0
@@ -35,10 +35,10 @@ class CheckpointConfig:
     """Which checkpoints are kept, and when trainables that are classes save one.
 
     Attributes:
-        num_to_keep: how many of a trial are kept; None: all. The latest always is.
-        checkpoint_score_attribute: the metric by which the best ones are kept; None: the latest ones are.
+        num_to_keep: how many checkpoints of a trial are kept; None: all. The latest is always kept.
+        checkpoint_score_attribute: the metric by which the best ones are kept; None: the latest ones are kept.
         checkpoint_score_order: "max" or "min".
-        checkpoint_frequency: a class saves one after so many steps each time; 0: never.
+        checkpoint_frequency: the number of steps after which a class saves one each time; 0: never.
         checkpoint_at_end: whether a class saves one at the end.
     """
 
@@ -58,7 +58,7 @@ class CheckpointConfig:
 
 @dataclass
 class SyncConfig:
-    """How Ray Tune brings files to remote storage. Nothing is brought anywhere here: the settings are kept, and idle."""
+    """The settings of Ray Tune's uploads to remote storage; accepted, without effect: nothing is uploaded here."""
 
     sync_period: int = 300
     sync_timeout: int = 1800
@@ -81,7 +81,7 @@ class ScalingConfig:
     accelerator_type: str | None = None
 
     def bundles(self) -> list[dict[str, float]]:
-        """What the trial takes, process by process."""
+        """The resources of the trial, a bundle for each process."""
         worker = dict(self.resources_per_worker or {"CPU": 1, **({"GPU": 1} if self.use_gpu else {})})
         own = dict(self.trainer_resources or {})
         return [own or worker, *([worker] * (self.num_workers - (0 if own else 1)))]
@@ -89,15 +89,15 @@ class ScalingConfig:
 
 @dataclass
 class RunConfig:
-    """How an experiment runs.
+    """The settings of an experiment's run.
 
     Attributes:
         name: of the experiment, and of its folder; None: the trainable's name and the time.
-        storage_path: the folder that holds the experiment's; None: ``~/ray_results``. ``local_dir`` before Ray 2.7.
+        storage_path: the parent of the experiment's folder; None: ``~/ray_results``. ``local_dir`` before Ray 2.7.
         stop: when a trial ends: a dict (a value has been reached), a function of a trial's id and result, or a Stopper.
         callbacks: see ``raytune_hpo.compat.ray_tune.callback``.
         verbose: 0 shows nothing.
-        log_to_file: what trials print is kept by the journal; True writes it into a file of each trial's folder, too.
+        log_to_file: True also writes the output of trials into a file in each trial's folder; the journal keeps it anyway.
     """
 
     name: str | None = None

@@ -9,7 +9,7 @@ from raytune_hpo.compat.ray_tune.trials import Trial
 
 
 class TuneContext:
-    """What a trainable may ask about its trial; outside a trial, everything is None."""
+    """The context of a trainable's trial; outside a trial, everything is None."""
 
     def get_experiment_name(self) -> str | None:
         trial = _trial()
@@ -33,7 +33,7 @@ class TuneContext:
         return None if trial is None else trial.resources
 
     def get_world_size(self) -> int:
-        """A trial is one worker."""
+        """Always 1: a trial is one worker."""
         return 1
 
     def get_world_rank(self) -> int:

@@ -1,4 +1,4 @@
-"""The driver's side of an experiment: its trials as they stand, callbacks, stoppers and reporters, one call at a time."""
+"""The driver's side of an experiment: the state of its trials, and serialised calls of callbacks, stoppers and reporters."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from raytune_hpo.compat.ray_tune.trials import Trial
 
 
 class Driver:
-    """Listens to all trials, in the process that runs the script. Safe for threads.
+    """The listener of all trials, in the process that runs the script. Thread-safe.
 
     Args:
-        callbacks: are told everything, in the order in which it is said.
+        callbacks: get all events, in order.
         stopper: a function or object that ends trials; None: there is none.
         fails_fast: whether the first trial that fails ends the experiment.
 
     Attributes:
         trials: by their ids, in the order in which they began.
         stops_all: set when the experiment is to end.
-        failure: what a callback or a stopper has raised; the experiment ends with it.
+        failure: the exception that a callback or a stopper raised; it ends the experiment.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Driver:
 
     @property
     def is_needed(self) -> bool:
-        """Whether somebody here wants to know, so that trials on a cluster have to ask."""
+        """Whether there is anything to call here, so that trials on a cluster have to ask the driver."""
         return bool(self._callbacks) or self._stopper is not None or self._reporter is not None or self._fails_fast
 
     @property
@@ -59,12 +59,12 @@ class Driver:
         return self.stops_all.is_set()
 
     def begin(self, **facts: Any) -> None:
-        """Before the first trial."""
+        """To be called before the first trial."""
         for callback in self._callbacks:
             self._outside_trials(partial(callback.setup, **facts))
 
     def end(self) -> None:
-        """After the last trial: what has not ended by itself has been stopped."""
+        """To be called after the last trial: trials that have not ended by themselves have been stopped."""
         with self._lock:
             for trial in list(self.trials.values()):
                 if not trial.is_finished():
@@ -76,12 +76,12 @@ class Driver:
             self._show(done=True)
 
     def give_up(self, error: BaseException) -> None:
-        """Trials cannot be heard any more."""
+        """End the experiment, since trials can no longer be reached."""
         if self.failure is None and not self._is_over:
             self.failure = error
         self.stops_all.set()
 
-    # -------------------------------------------------------------------------------------------- what trials say
+    # -------------------------------------------------------------------------------------------- events of trials
 
     def started(self, trial: Trial) -> None:
         with self._lock:
@@ -95,7 +95,7 @@ class Driver:
     def heard(self, trial_id: str, result: dict[str, Any]) -> Heard:
         with self._lock:
             if self._is_over:
-                raise TrialDone  # nobody keeps what comes after the experiment's end
+                raise TrialDone  # results after the experiment's end are not kept
             trial = self.trials[trial_id]
             if self.stops_all.is_set():
                 trial.last_result = {**result, "done": True}
@@ -133,7 +133,7 @@ class Driver:
             if error is not None and self._fails_fast:
                 self.stops_all.set()
 
-    # -------------------------------------------------------------------------------------------- strangers' code
+    # -------------------------------------------------------------------------------------------- the user's code
 
     def _stops(self, trial_id: str, result: dict[str, Any]) -> bool:
         if self._stopper is None:
@@ -175,9 +175,9 @@ class Driver:
         self._outside_trials(show)
 
     def _outside_trials(self, function: Callable[[], Any]) -> Any:
-        """Call a stranger's code as if no trial were running in this thread: what it prints is shown.
+        """Call the user's code as if no trial were running in this thread, so that its output is shown.
 
-        What it raises ends the experiment; ``fit`` raises it.
+        An exception ends the experiment, and ``fit`` raises it.
         """
         try:
             return contextvars.Context().run(function)

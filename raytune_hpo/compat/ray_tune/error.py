@@ -1,4 +1,4 @@
-"""Exceptions of the layer, by Ray Tune's names."""
+"""Exceptions of the compatibility layer, by Ray Tune's names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class TuneError(HpoError):
 
 
 class NotCarried(TuneError):
-    """Something of Ray Tune's that has no counterpart here; says what to do instead."""
+    """A feature of Ray Tune has no counterpart here; the message says what to do instead."""
 
 
 class TrialDone(BaseException):
-    """Ends a trial at the report that fulfilled its stop rule. Not an Exception: an objective must not catch it."""
+    """Raised to end a trial at the report that fulfilled its stop rule. Not an Exception: an objective must not catch it."""

@@ -1,4 +1,4 @@
-"""What an experiment has come to: the results of its trials, from what the driver heard, their folders, and our journal."""
+"""The outcome of an experiment: its trials' results, from the driver's records, the trials' folders and the journal."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _log = logging.getLogger("raytune_hpo")
 
 
 class Ending(NamedTuple):
-    """What an experiment has come to: its results, and its trials as callbacks know them."""
+    """The outcome of an experiment: its results, and its trials as callbacks see them."""
 
     results: ResultGrid
     trials: list[Trial]
 
 
 def gathered(experiment: Experiment, study: Results, plan: SearchPlan, driver: Driver, *, is_over: bool) -> Ending:
-    """The results of all trials: of a population, of all members.
+    """The results of all trials or, in population based training, of all members.
 
     Args:
-        is_over: whether the experiment has ended, so that what has not finished was stopped; otherwise it may go on.
+        is_over: whether the experiment has ended, so that unfinished trials were stopped; otherwise they may go on.
     """
     newest: dict[int, OurTrial] = {}
     for ours in study.trials[len(experiment.known) :]:
@@ -46,7 +46,7 @@ def gathered(experiment: Experiment, study: Results, plan: SearchPlan, driver: D
             config = experiment.config_of(ours.config, goes_on=ours.from_step is not None)
             trial = _found(experiment.trial(number, config), ours, is_over=is_over)
         if trial is not None:
-            metrics = {**trial.last_result, "config": trial.config}  # as the trainable had it, not as JSON has it
+            metrics = {**trial.last_result, "config": trial.config}  # as the trainable got it, not via JSON
             results.append(Result(trial.path, trial.config, metrics, _error_of(trial, ours)))
             trials.append(trial)
     grid = ResultGrid(
@@ -61,7 +61,7 @@ def gathered(experiment: Experiment, study: Results, plan: SearchPlan, driver: D
 
 
 def _found(trial: Trial, ours: OurTrial, *, is_over: bool) -> Trial | None:
-    """A trial that the driver has not heard of, as its folder has it, or else our journal; None where it never began."""
+    """A trial unknown to the driver, restored from its folder or else from the journal; None if it never began."""
     is_here = Path(trial.path).is_dir()
     if not is_here and not ours.reports and ours.status in (*_UNFINISHED, Status.PRUNED):
         return None
@@ -82,7 +82,7 @@ def _status(trial: Trial, ours: OurTrial, *, is_over: bool) -> str:
 
 
 def _took_its_worker_down(ours: OurTrial) -> bool:
-    """Whether a trial has failed by more than a metric that our study cannot learn from."""
+    """Whether a trial has failed for another reason than a metric from which the study cannot learn."""
     return ours.status is Status.FAILED and not (ours.error or "").startswith("ObjectiveError")
 
 

@@ -1,4 +1,4 @@
-"""The contract between a running trial and whoever ran the script: what is said, and what is answered."""
+"""The protocol between a running trial and the driver that ran the script: events and their answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Heard(NamedTuple):
     """The answer to a result.
 
     Attributes:
-        result: as callbacks have left it.
+        result: as callbacks have changed it.
         stops: whether the trial ends here; ``saves``: whether a checkpoint is wanted.
     """
 
@@ -21,7 +21,7 @@ class Heard(NamedTuple):
 
 
 class Listener(Protocol):
-    """Told by trials what happens to them."""
+    """The receiver of the trials' events."""
 
     @property
     def is_over(self) -> bool:
@@ -35,14 +35,14 @@ class Listener(Protocol):
     def saved(self, trial_id: str, checkpoint: str) -> None: ...
 
     def paused(self, trial_id: str) -> None:
-        """It has been set aside, and may go on."""
+        """The trial has been paused, and may be resumed."""
         ...
 
     def ended(self, trial_id: str, error: str | None) -> None: ...
 
 
 class Nobody:
-    """Listens where nobody wants to know: trials on a cluster, without callbacks and functions to stop by."""
+    """A listener that ignores all events, for trials on a cluster without callbacks and stop functions."""
 
     is_over = False
 

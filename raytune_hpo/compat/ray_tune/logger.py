@@ -14,22 +14,22 @@ _HIDDEN = ("config", "hist_stats", "trial_id", "experiment_tag", "done", "timest
 
 
 class LoggerCallback(Callback):
-    """The base of loggers: a subclass defines what it does at a trial's start, at its results and at its end."""
+    """The base of loggers: a subclass overrides the hooks for a trial's start, its results and its end."""
 
     def log_trial_start(self, trial: Trial) -> None:
-        """A trial begins."""
+        """Called when a trial begins."""
 
     def log_trial_restore(self, trial: Trial) -> None:
-        """A trial goes on."""
+        """Called when a trial resumes."""
 
     def log_trial_save(self, trial: Trial) -> None:
-        """A trial has saved a checkpoint."""
+        """Called when a trial has saved a checkpoint."""
 
     def log_trial_result(self, iteration: int, trial: Trial, result: dict[str, Any]) -> None:
-        """A trial has reported."""
+        """Called when a trial has reported."""
 
     def log_trial_end(self, trial: Trial, failed: bool = False) -> None:
-        """A trial has ended."""
+        """Called when a trial has ended."""
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
@@ -87,7 +87,7 @@ class TBXLoggerCallback(LoggerCallback):
 
 
 def pretty_print(result: Mapping[str, Any], exclude: Collection[str] | None = None) -> str:
-    """A result as indented text, without its configuration and what is None."""
+    """A result as indented text, without its configuration and values that are None."""
     hidden = {"config", *(exclude or ())}
     shown = {key: value for key, value in result.items() if key not in hidden and value is not None}
     return "\n".join(

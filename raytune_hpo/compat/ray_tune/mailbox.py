@@ -1,4 +1,4 @@
-"""The way from trials on a cluster to the driver: they ask an actor, and the driver takes what they say, and answers."""
+"""Messages from trials on a cluster to the driver: an actor holds them until the driver takes and answers them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from raytune_hpo.compat.ray_tune.driver import Driver
 from raytune_hpo.compat.ray_tune.listener import Heard
 from raytune_hpo.compat.ray_tune.trials import Trial
 
-TAKE_S = 1.0  # how long the actor keeps a driver waiting that has nothing to take
+TAKE_S = 1.0  # how long the actor lets the driver wait for messages
 MAILBOX = "mailbox"  # the actor's role
 _TARGET = "raytune_hpo.compat.ray_tune.mailbox:Mailbox"
 
 
 class Mailbox:
-    """Lives in an actor. What it carries is pickled by whoever sends it."""
+    """The queue of messages, in an actor. Senders pickle the messages."""
 
     def __init__(self) -> None:
         self._number = 0
@@ -24,10 +24,10 @@ class Mailbox:
         self._letters: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
 
     async def run(self) -> None:
-        """Nothing goes on beside its calls."""
+        """Return at once: there is no background work."""
 
     async def ask(self, letter: bytes) -> bytes:
-        """A trial says something; the driver's answer."""
+        """Pass on a trial's message, and return the driver's answer."""
         self._number += 1
         number = self._number
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -39,7 +39,7 @@ class Mailbox:
             del self._waiting[number]
 
     async def take(self) -> list[tuple[int, bytes]]:
-        """What trials have said since; waits a while where that is nothing."""
+        """The new messages of trials; waits a while if there are none."""
         letters: list[tuple[int, bytes]] = []
         try:
             letters.append(await asyncio.wait_for(self._letters.get(), TAKE_S))
@@ -50,7 +50,7 @@ class Mailbox:
         return letters
 
     async def answer(self, answers: list[tuple[int, bytes]]) -> None:
-        """The driver answers."""
+        """Pass on the driver's answers."""
         for number, data in answers:
             waiting = self._waiting.get(number)
             if waiting is not None and not waiting.done():
@@ -58,9 +58,9 @@ class Mailbox:
 
 
 class ByMail:
-    """A Listener, in a trial's process: what it is told goes to the driver and comes back."""
+    """A Listener in a trial's process, which sends events to the driver and waits for its answers."""
 
-    is_over = False  # workers are told by the study itself
+    is_over = False  # the study itself tells workers
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor
@@ -88,7 +88,7 @@ class ByMail:
 
 
 class Postman:
-    """Brings what trials say to the driver, and its answers back, from a thread of the driver's process."""
+    """Carries messages to the driver, and its answers back, in a thread of the driver's process."""
 
     def __init__(self, driver: Driver) -> None:
         from raytune_hpo.cluster.shells import hire, packed
@@ -101,11 +101,11 @@ class Postman:
 
     @property
     def listener(self) -> ByMail:
-        """What trials speak to."""
+        """The listener for trials."""
         return ByMail(self.actor)
 
     def close(self) -> None:
-        """Carry what is there, and end the actor."""
+        """Carry the remaining messages, and end the actor."""
         import ray
 
         self._is_over.set()

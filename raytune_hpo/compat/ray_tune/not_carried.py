@@ -1,4 +1,4 @@
-"""Stand-ins for names that can be imported and not be used: what has no counterpart says so when somebody uses it."""
+"""Stand-ins for names of Ray that have no counterpart here: they can be imported, and raise NotCarried when used."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from raytune_hpo.compat.ray_tune.error import NotCarried
 
 
 def warn_of_idle(part: str, **options: tuple[Any, Any]) -> None:
-    """Say which options of a part were given and do nothing here.
+    """Warn of options of a part that were given, but have no effect here.
 
     Args:
-        options: for each what was given, and Ray Tune's default.
+        options: for each, the value that was given, and Ray Tune's default.
     """
     idle = [f"{name}={given!r}" for name, (given, default) in options.items() if given != default]
     if idle:
@@ -21,11 +21,11 @@ def warn_of_idle(part: str, **options: tuple[Any, Any]) -> None:
 
 
 class StandIn:
-    """Stands for a class or function of Ray's. Whatever is done with it raises NotCarried.
+    """A stand-in for a class or function of Ray. Any use of it raises NotCarried.
 
     Args:
-        name: the original's, with its module.
-        way_out: what to do instead, to end a sentence.
+        name: of the original, with its module.
+        way_out: what to do instead, as the end of a sentence.
     """
 
     def __init__(self, name: str, way_out: str) -> None:
@@ -38,7 +38,7 @@ class StandIn:
         self._refuse()
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ("_name", "_way_out"):  # what copying, pickling and inspection ask for
+        if name.startswith("__") or name in ("_name", "_way_out"):  # read by copying, pickling and inspection
             raise AttributeError(name)
         self._refuse()
 
@@ -50,7 +50,7 @@ class StandIn:
 
 
 def stand_ins(module: str, way_out: str) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a module whose names have no counterpart: each of them can be imported.
+    """The ``__getattr__`` of a module whose names have no counterpart, so that each of them can be imported.
 
     Args:
         module: the original's name.

@@ -17,12 +17,12 @@ _registered: dict[str, Any] = {}
 
 @dataclass(frozen=True)
 class Prepared:
-    """A trainable with what was filled in.
+    """A trainable with its parameters and resources.
 
     Attributes:
         trainable: a function of a configuration, or a subclass of Trainable.
-        parameters: keywords for the function, or for the class's ``setup``. On Ray they travel once, by the object store.
-        resources: see ``resources.resolved``; None: what the trainable asks for itself.
+        parameters: keywords for the function, or for the class's ``setup``. On Ray they are sent once, by the object store.
+        resources: see ``resources.resolved``; None: those that the trainable itself requests.
     """
 
     trainable: Callable[..., Any]
@@ -31,7 +31,7 @@ class Prepared:
 
     @property
     def __name__(self) -> str:
-        """The trainable's own name, by which its trials are called."""
+        """The trainable's own name, after which its trials are named."""
         inner = getattr(self.trainable, "func", self.trainable)  # of a functools.partial
         return str(getattr(inner, "__name__", type(inner).__name__)).strip("<>")
 
@@ -41,7 +41,7 @@ class Prepared:
 
     @cached_property
     def former_arguments(self) -> tuple[str, ...]:
-        """Those of ``reporter`` and ``checkpoint_dir`` that the function takes, as scripts for Ray 1.x have them."""
+        """Which of ``reporter`` and ``checkpoint_dir`` the function takes, as in scripts for Ray 1.x."""
         try:
             names = list(inspect.signature(self.trainable).parameters)[1:]
         except (TypeError, ValueError):  # something built in
@@ -49,18 +49,18 @@ class Prepared:
         return tuple(name for name in _FORMER if name in names and name not in self.parameters)
 
     def __call__(self, config: dict[str, Any]) -> Any:
-        """Call the function as it is; of a class, make an object."""
+        """Call the function, or create an object of the class."""
         if self.is_class:
             return self.trainable(config, parameters=self.parameters)
         return self.trainable(config, **self.parameters)
 
 
 def prepared(trainable: Any) -> Prepared:
-    """Whatever a script gives as a trainable.
+    """The ``Prepared`` form of anything that a script may give as a trainable.
 
     Raises:
-        NotCarried: a Trainer of Ray Train, or the name of an algorithm of RLlib.
-        TuneError: something else that cannot be run.
+        NotCarried: it is a Trainer of Ray Train, or the name of an algorithm of RLlib.
+        TuneError: it cannot be run for another reason.
     """
     if isinstance(trainable, str):
         if trainable not in _registered:
@@ -88,7 +88,7 @@ def with_parameters(trainable: Any, **parameters: Any) -> Prepared:
 
 
 def with_resources(trainable: Any, resources: Any) -> Prepared:
-    """The trainable with what each of its trials needs.
+    """The trainable with the resources that each of its trials needs.
 
     Args:
         resources: a dict such as ``{"cpu": 2, "gpu": 0.5}``, a PlacementGroupFactory, a ScalingConfig, or a function of a
@@ -98,12 +98,12 @@ def with_resources(trainable: Any, resources: Any) -> Prepared:
 
 
 def register_trainable(name: str, trainable: Any) -> None:
-    """Have a name stand for a trainable."""
+    """Register a trainable under a name."""
     _registered[name] = trainable
 
 
 def register_env(name: str, env_creator: Any) -> None:
-    """Environments belong to RLlib.
+    """Not supported: environments belong to RLlib.
 
     Raises:
         NotCarried: always.

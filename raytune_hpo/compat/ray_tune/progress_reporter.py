@@ -17,13 +17,13 @@ Columns = Sequence[str] | Mapping[str, str] | None
 
 
 class ProgressReporter:
-    """The base of reporters: a subclass says when it reports, and how."""
+    """The base of reporters: a subclass defines when it reports, and how."""
 
     def setup(self, **facts: Any) -> None:
-        """Before the first trial; facts: ``total_samples``, ``metric``, ``mode``."""
+        """Called before the first trial, with the facts ``total_samples``, ``metric`` and ``mode``."""
 
     def should_report(self, trials: list[Trial], done: bool = False) -> bool:
-        """Whether it is time."""
+        """Whether a report is due."""
         return True
 
     def report(self, trials: list[Trial], done: bool, *sys_info: str) -> None:
@@ -34,9 +34,9 @@ class CLIReporter(ProgressReporter):
     """Prints a table of the trials, at most every ``max_report_frequency`` seconds, and at the end.
 
     Args:
-        metric_columns, parameter_columns: which to show; a dict says under which names.
+        metric_columns, parameter_columns: which columns to show; a dict gives them other names.
         max_progress_rows, max_column_length: how much of the table is shown.
-        metric, mode: what the rows are sorted by, with ``sort_by_metric``.
+        metric, mode: by which the rows are sorted, with ``sort_by_metric``.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class CLIReporter(ProgressReporter):
         self._parameters = {**(self._parameters or {}), parameter: representation or parameter}
 
     def setup(self, *, metric: str | None = None, mode: str | None = None, **facts: Any) -> None:
-        """Take on the experiment's metric, where it was given none."""
+        """Use the experiment's metric if none was given."""
         self._metric, self._mode = self._metric or metric, self._mode or mode
 
     def should_report(self, trials: list[Trial], done: bool = False) -> bool:
-        """At the end, and when enough seconds have passed."""
+        """True at the end, and when enough seconds have passed."""
         now = time.monotonic()
         if not done and self._reported_at is not None and now - self._reported_at < self._every_s:
             return False
@@ -114,7 +114,7 @@ class CLIReporter(ProgressReporter):
 
 
 class JupyterNotebookReporter(CLIReporter):
-    """The same in a notebook, where ``fit`` shows a card of its own beside it."""
+    """A CLIReporter for notebooks, where ``fit`` also shows its own progress card."""
 
     def __init__(self, *, overwrite: bool = True, **options: Any) -> None:
         super().__init__(**options)

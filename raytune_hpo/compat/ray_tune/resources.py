@@ -1,4 +1,4 @@
-"""Resources of a trial in Ray's words: bundles, the first of which is the trainable's own."""
+"""Resources of a trial as Ray's bundles, the first of which is for the trainable itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PlacementGroupFactory:
 
     Args:
         bundles: such as ``[{"CPU": 1, "GPU": 0.5}]``.
-        strategy: how bundles are spread over nodes; another one than Ray's default has no effect, with a warning.
+        strategy: how bundles are spread over nodes; any but Ray's default has no effect, with a warning.
     """
 
     def __init__(self, bundles: Sequence[Mapping[str, float]], strategy: str = "PACK", **options: Any) -> None:
@@ -34,7 +34,7 @@ class PlacementGroupFactory:
 
     @property
     def required_resources(self) -> dict[str, float]:
-        """What all bundles add up to."""
+        """The sum of all bundles."""
         names = sorted({name for bundle in self.bundles for name in bundle})
         return {name: sum(bundle.get(name, 0.0) for bundle in self.bundles) for name in names}
 
@@ -52,14 +52,14 @@ Request = Mapping[str, float] | PlacementGroupFactory | ScalingConfig | Callable
 
 
 def resolved(request: Any, config: Callable[[], dict[str, Any]]) -> PlacementGroupFactory:
-    """The resources that a script has asked for.
+    """The resources that a script has requested.
 
     Args:
         request: as for ``with_resources``.
-        config: gives a configuration of the space, for a request that depends on one.
+        config: returns a configuration of the space, for a request that depends on one.
 
     Raises:
-        ValueError: it is no request.
+        ValueError: the request is not one of these forms.
     """
     if callable(request):
         request = request(config())
@@ -85,6 +85,6 @@ def in_our_words(factory: PlacementGroupFactory) -> list[dict[str, float]]:
 
 
 def that_fit(factory: PlacementGroupFactory, cpus: int) -> int:
-    """How many trials of a kind run at the same time on so many CPUs; at least one."""
+    """How many trials with these resources fit on ``cpus`` CPUs at the same time; at least one."""
     needed = factory.required_resources.get("CPU", 0.0)
     return max(1, cpus if needed == 0 else math.floor(cpus / needed))

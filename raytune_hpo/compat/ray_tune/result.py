@@ -1,4 +1,4 @@
-"""Results: the names of what every result has, and the record of one trial that ``ResultGrid`` gives out."""
+"""Results: the names of autofilled metrics, and the result of one trial as in ``ResultGrid``."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ DEFAULT_RESULTS_DIR = "~/ray_results"
 
 
 class Result:
-    """What became of one trial.
+    """The result of one trial.
 
     Attributes:
         config: the configuration, as the trainable got it.
         path: of the trial's folder.
-        error: the exception that ended it; None where there was none.
+        error: the exception that ended it; None if there was none.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class Result:
 
     @classmethod
     def from_path(cls, path: str | PathLike[str], storage_filesystem: Any = None) -> Result:
-        """The result that a trial has left in its folder.
+        """The result of a trial, read from its folder.
 
         Raises:
-            RuntimeError: there is none.
+            RuntimeError: the folder contains none.
         """
         if not TrialFolder(path).path.is_dir():
             raise RuntimeError(f"no trial has its folder at {path}")
@@ -70,12 +70,12 @@ class Result:
 
     @property
     def filesystem(self) -> Any:
-        """The file system that the folder is in, which is this machine's."""
+        """The file system of the folder, which is this machine's."""
         return local_file_system()
 
     @property
     def log_dir(self) -> Path:
-        """The name of ``path`` before Ray 2.7."""
+        """The folder, as ``path`` was called before Ray 2.7."""
         return self._folder.path
 
     @property
@@ -84,7 +84,7 @@ class Result:
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """The last result, with everything that was filled in; without any result, the configuration alone."""
+        """The last result, with autofilled metrics; without any result, only the configuration."""
         if self._metrics is not None:
             return self._metrics
         return self.rows[-1] if self.rows else {CONFIG: self.config}
@@ -105,20 +105,20 @@ class Result:
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """The latest checkpoint that is kept; None where there is none."""
+        """The latest checkpoint; None if there is none."""
         kept = self._folder.kept()
         return Checkpoint(kept[-1][0]) if kept else None
 
     @property
     def best_checkpoints(self) -> list[tuple[Checkpoint, dict[str, Any]]]:
-        """The checkpoints that are kept, each with the metrics of its result."""
+        """The kept checkpoints, each with the metrics of its result."""
         return [(Checkpoint(place), metrics) for place, metrics in self._folder.kept()]
 
     def get_best_checkpoint(self, metric: str, mode: str) -> Checkpoint | None:
-        """Of the checkpoints that are kept, the one of the best metric; None where there is none.
+        """The kept checkpoint with the best metric; None if there is none.
 
         Raises:
-            RuntimeError: the metric is in none of their results.
+            RuntimeError: none of their results has the metric.
         """
         goal = Goal(metric, mode)
         kept = self.best_checkpoints

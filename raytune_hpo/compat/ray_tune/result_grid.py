@@ -23,12 +23,12 @@ class ResultGrid(Sequence[Result]):
     """The results of all trials, in the order in which they began.
 
     Args:
-        study: the study itself, in our own words.
+        study: the results of the study in this package's own form.
         statuses: of each trial, see ``Trial``.
 
     Attributes:
         experiment_path: the folder of the experiment.
-        study: the study itself, with its figures, importances and so on.
+        study: the results of the study in this package's own form, with figures, importances and so on.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ResultGrid(Sequence[Result]):
 
     @property
     def filesystem(self) -> Any:
-        """The file system that the experiment is in, which is this machine's."""
+        """The file system of the experiment's folder, which is this machine's."""
         return local_file_system()
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class ResultGrid(Sequence[Result]):
 
     @property
     def errors(self) -> list[BaseException]:
-        """What ended the trials that failed."""
+        """The exceptions of the trials that failed."""
         return [result.error for result in self._results if result.error is not None]
 
     @property
@@ -75,7 +75,7 @@ class ResultGrid(Sequence[Result]):
 
     @property
     def statuses(self) -> list[str]:
-        """Of each trial: "TERMINATED", "ERROR", "PENDING" or "RUNNING"."""
+        """The status of each trial: "TERMINATED", "ERROR", "PENDING" or "RUNNING"."""
         return list(self._statuses)
 
     def get_best_result(
@@ -88,12 +88,13 @@ class ResultGrid(Sequence[Result]):
         """The best trial.
 
         Args:
-            metric, mode: by which; None: those of the experiment. A single trial is the best one by any.
-            scope: which of its results counts: "last", "avg" (their mean), "last-5-avg", "last-10-avg", or "all", the best.
-            filter_nan_and_inf: whether values that are no finite numbers are left out.
+            metric, mode: the goal; None: that of the experiment. A single trial is the best one by any goal.
+            scope: which of a trial's results count: "last", "avg" (their mean), "last-5-avg", "last-10-avg", or "all", the
+                best.
+            filter_nan_and_inf: whether values that are not finite are left out.
 
         Raises:
-            ValueError: no metric or mode was given, here or before; an unknown scope.
+            ValueError: no metric or mode was given, here or before; the scope is unknown.
             RuntimeError: no trial has a value.
         """
         if len(self) == 1:
@@ -151,7 +152,7 @@ def _value(flat: dict[str, Any], goal: Goal) -> float | None:
 
 
 def _loss(result: Result, goal: Goal, scope: str, finite: bool) -> float | None:
-    """A trial's loss within a scope; None where it has none."""
+    """A trial's loss within a scope; None if it has none."""
     if scope not in SCOPES:
         raise ValueError(f"scope is one of {', '.join(SCOPES)}, got {scope!r}")
     if scope == "last":

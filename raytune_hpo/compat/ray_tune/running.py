@@ -1,4 +1,4 @@
-"""Running an experiment: our own tuner around its trials, and what they have come to."""
+"""Running of experiments: ``hpo.Tuner`` runs the trials, and their results are gathered at the end."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ from raytune_hpo.results import Results
 from raytune_hpo.runtime.local import LocalHandle
 from raytune_hpo.runtime.plan import Handle, RunPlan
 
-STUDY = "study.db"  # our journal, in the experiment's folder
+STUDY = "study.db"  # the study's journal, in the experiment's folder
 STOPPED = "stopped by a stop rule"
-_RETRIES = 2  # of trials whose worker died: that is not the script's fault
+_RETRIES = 2  # of trials whose worker died, which is not the script's fault
 _FOR_EVER = 10**6
 _log = logging.getLogger("raytune_hpo")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """An experiment that is to be run.
+    """An experiment with all that is needed to run it.
 
     Attributes:
         retries: whether trials that have failed in earlier sessions are tried again.
@@ -81,7 +81,7 @@ class Running:
         return ending
 
     def stored(self) -> Ending:
-        """What an earlier session has left."""
+        """The outcome of earlier sessions."""
         plan = self._tuner(self.trainable, "local").plan
         storage = open_storage(plan.settings.storage)
         try:
@@ -92,7 +92,7 @@ class Running:
             storage.close()
         return gathered(self.experiment, study, self.plan, Driver(), is_over=False)
 
-    # -------------------------------------------------------------------------------------------- our own tuner
+    # -------------------------------------------------------------------------------------------- hpo.Tuner
 
     def _run(self, driver: Driver) -> Results:
         runtime = runtime_of(self.tune_config.runtime)
@@ -158,7 +158,7 @@ class Running:
 
 
 def runtime_of(wanted: str | None) -> str:
-    """Where trials run: on Ray where this process is connected, or RAY_ADDRESS names a cluster; or in threads of it."""
+    """The runtime: "ray" if this process is connected to Ray, or RAY_ADDRESS names a cluster; otherwise threads of it."""
     if wanted is not None:
         return wanted
     ray = sys.modules.get("ray")
@@ -179,10 +179,10 @@ def _stop_when_asked(driver: Driver, run: Run, over: threading.Event) -> None:
 
 
 def _check_files_are_here() -> None:
-    """Trials leave their results in files, which have to be this process's as well.
+    """Check that this process sees the files in which trials write their results.
 
     Raises:
-        NotCarried: the cluster is reached from outside.
+        NotCarried: this process is a client from outside the cluster.
     """
     if cluster.is_remote():
         raise NotCarried(
@@ -201,7 +201,7 @@ def _warn_of_gpus(experiment: Experiment) -> None:
 
 
 def _warn_of_missing(stop: Mapping[str, Any], trials: list[Trial]) -> None:
-    """Say which values of a stop rule no result has had: such a rule ends nothing."""
+    """Warn of metrics in a stop rule that no result has had: such a rule ends nothing."""
     seen = {name for trial in trials for name in flattened(trial.last_result)}
     missing = [name for name in stop if name not in seen]
     if missing and seen:
@@ -209,7 +209,7 @@ def _warn_of_missing(stop: Mapping[str, Any], trials: list[Trial]) -> None:
 
 
 class Echo:
-    """Shows what trials have printed when they have ended, each line with its trial's name."""
+    """Shows the output of trials when they have ended, each line with its trial's name."""
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment

@@ -1,4 +1,4 @@
-"""From Ray Tune's settings to ours: the space, the sampler, the scheduler and the goals of an experiment."""
+"""Conversion of Ray Tune's settings: the space, the sampler, the scheduler and the goals of an experiment."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from raytune_hpo.space import Space
 from raytune_hpo.space.reader import holds_derived, holds_domains
 from raytune_hpo.space.values import is_plain, tidy
 
-ENDLESS = 2**31  # trials of an experiment that something else ends
-PLACEHOLDER = "no_parameters"  # stands in a space for a configuration that is empty
+ENDLESS = 2**31  # the number of trials of an experiment without a limit of trials
+PLACEHOLDER = "no_parameters"  # the only parameter of a space whose configurations are empty
 _LEARNS_NOTHING = ("random", "grid", "sobol")  # samplers that need no metric
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchPlan:
-    """How an experiment searches, in our words; see ``hpo.Tuner`` and, for the rest, ``Experiment``.
+    """The search of an experiment, in the terms of ``hpo.Tuner``; for the rest, see ``Experiment``.
 
     Attributes:
-        num_samples: how many trials Ray Tune would count; -1: without end.
-        is_named: whether the script has named a metric; otherwise nothing learns from the one that stands here.
+        num_samples: the number of trials as Ray Tune counts them; -1: without limit.
+        is_named: whether the script has named a metric; otherwise the metric here is a placeholder that no part uses.
     """
 
     space: Space
@@ -72,7 +72,7 @@ class SearchPlan:
 
 @dataclass(frozen=True)
 class Unwrapped:
-    """Makes an empty configuration of one that holds nothing but the placeholder."""
+    """Replaces a configuration with only the placeholder by an empty one."""
 
     def __call__(self, config: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in config.items() if key != PLACEHOLDER}
@@ -80,7 +80,7 @@ class Unwrapped:
 
 @dataclass(frozen=True)
 class AsDefined:
-    """Makes the configuration that a function defines of values for all the parameters that it may ask for."""
+    """Replaces values for all parameters by the configuration that a define-by-run function makes of them."""
 
     defined: Defined
     names: frozenset[str]
@@ -92,10 +92,10 @@ class AsDefined:
 
 @dataclass(frozen=True)
 class Around:
-    """Puts back constants that no journal can hold: an object may be another one when an experiment is restored.
+    """Adds constants that a journal cannot store: objects, which may differ when an experiment is restored.
 
     Attributes:
-        inner: makes the rest of the configuration; None: it is as it was suggested.
+        inner: converts the rest of the configuration; None: it stays as it was suggested.
     """
 
     constants: dict[str, Any]
@@ -109,8 +109,9 @@ def plan_of(param_space: Any, config: TuneConfig, stop: Mapping[str, Any]) -> Se
     """The plan of an experiment.
 
     Raises:
-        ValueError: settings that do not go together; SpaceError, SpecError: of ours.
-        NotCarried: a searcher or scheduler of somebody's own.
+        ValueError: settings contradict each other.
+        SpaceError, SpecError: the space, or a sampler or scheduler of this package, is not valid.
+        NotCarried: a searcher or scheduler is the user's own.
     """
     searcher, scheduler = _searcher(config.search_alg), _scheduler(config.scheduler)
     seed = config.seed if config.seed is not None else searcher.seed
@@ -163,7 +164,7 @@ def plan_of(param_space: Any, config: TuneConfig, stop: Mapping[str, Any]) -> Se
 
 
 class OurSampler(Searcher):
-    """A sampler of ours, as ``hpo.Tuner`` takes it."""
+    """A searcher around a sampler of this package, as ``hpo.Tuner`` takes it."""
 
     def __init__(self, wanted: Any) -> None:
         super().__init__()
@@ -175,7 +176,7 @@ class OurSampler(Searcher):
 
 
 class OurScheduler(TrialScheduler):
-    """A scheduler of ours, as ``hpo.Tuner`` takes it, which counts a trial's results."""
+    """A Ray Tune scheduler around one of this package, as ``hpo.Tuner`` takes it; steps are the count of results."""
 
     def __init__(self, wanted: Any) -> None:
         self._wanted = wanted
@@ -192,7 +193,7 @@ def _searcher(given: Any) -> Searcher:
         return given
     if isinstance(given, str) and given.lower() in SEARCHERS:
         return create_searcher(given)
-    registry.make("sampler", given)  # says what is wrong with it
+    registry.make("sampler", given)  # raises if it is not valid
     return OurSampler(given)
 
 
@@ -208,7 +209,7 @@ def _scheduler(given: Any) -> TrialScheduler:
 
 
 def _goals(config: TuneConfig, searcher: Searcher, scheduler: TrialScheduler) -> tuple[Any, Any]:
-    """The metric and the mode, from whoever says so."""
+    """The metric and the mode, from the first of TuneConfig, searcher and scheduler that has them."""
     sources = (config, innermost(searcher), searcher, scheduler)
     metric = next((source.metric for source in sources if source.metric is not None), None)
     mode = next((source.mode for source in sources if source.mode is not None), None)
@@ -228,7 +229,7 @@ def _named(metric: Any, mode: Any) -> dict[str, Any]:
 
 
 def _whole(param_space: Any, searched: Any) -> tuple[Any, Any]:
-    """The space of whole configurations, and what makes a trainable's of one of them."""
+    """The space of whole configurations, and the function that converts one for the trainable (None for none)."""
     around = dict(param_space or {}) if isinstance(param_space, Mapping) or param_space is None else param_space
     if isinstance(searched, Defined):
         domains = searched.domains()
@@ -248,7 +249,7 @@ def _whole(param_space: Any, searched: Any) -> tuple[Any, Any]:
 
 
 def _is_object(value: Any) -> bool:
-    """Whether it is a constant that JSON does not carry."""
+    """Whether a value is a constant that JSON cannot represent."""
     return not is_plain(tidy(value)) and not holds_domains(value)
 
 
@@ -257,13 +258,13 @@ def _grid_axes(space: Space) -> list[int]:
 
 
 def _grid_size(space: Space) -> int | None:
-    """How many points ``grid_search`` spans; None where there is none."""
+    """The number of points in the grid of ``grid_search``; None if there is none."""
     axes = _grid_axes(space)
     return math.prod(space.columns[j].domain.size or 1 for j in axes) if axes else None
 
 
 def _variants(space: Space, samples: int, seed: int) -> list[dict[str, Any]]:
-    """The configurations of a whole experiment: its grid, so often, with the rest drawn anew each time."""
+    """The configurations of a whole experiment: its grid, ``samples`` times, with all other parameters drawn each time."""
     axes = _grid_axes(space)
     sizes = [space.columns[j].domain.size or 1 for j in axes]
     num = samples * math.prod(sizes)
@@ -278,7 +279,7 @@ def _variants(space: Space, samples: int, seed: int) -> list[dict[str, Any]]:
 def _points(
     space: Space, searcher: Searcher, seed: int, metric: Any
 ) -> tuple[list[dict[str, Any]], tuple[Mapping[str, float], ...]]:
-    """The points to try first, whole, and the results of those that are known."""
+    """The points to try first, completed by draws, and the results of those that are known."""
     rewards = searcher.evaluated_rewards
     if rewards and not isinstance(metric, str):
         raise ValueError(f"evaluated_rewards are values of one metric, the experiment has {metric}")
@@ -288,7 +289,7 @@ def _points(
 
 
 def _overlaid(base: Mapping[str, Any], point: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with what a point says of it."""
+    """A configuration with the values of a point in place of its own."""
     made = dict(base)
     for key, value in point.items():
         inner = base.get(key)
@@ -307,7 +308,7 @@ def _population(
     stop: Mapping[str, Any],
     seed: int,
 ) -> dict[str, Any] | None:
-    """How a population searches; None where it would have one member, which has nobody to copy."""
+    """The plan of a population; None if it would have a single member, which has no other to copy."""
     if config.num_samples < 1:
         raise ValueError(f"a population has as many members as num_samples says, got {config.num_samples}")
     begin = Space(param_space or {PLACEHOLDER: 0})

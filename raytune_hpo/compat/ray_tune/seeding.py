@@ -1,4 +1,4 @@
-"""Seeds from numpy's global generator: Ray Tune's documentation has scripts repeat a search by ``np.random.seed``."""
+"""Seeds from numpy's global generator, by which Ray Tune's documentation makes searches reproducible."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import numpy as np
 
 
 def seed_from_numpy() -> int:
-    """A seed that is the same whenever a script has called ``np.random.seed`` with the same number before."""
+    """A seed drawn from numpy's global generator: the same after the same ``np.random.seed``."""
     return int(np.random.randint(2**31))

@@ -1,4 +1,4 @@
-"""The running trial, as its trainable speaks with it: reports, and the checkpoint to go on from."""
+"""The trainable's functions for the running trial: reports, and the checkpoint from which it resumes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _live: set[TrialSession] = set()  # of this process
 
 
 def current() -> TrialSession | None:
-    """The session that this thread belongs to: its own, or the only one here; None outside a trial."""
+    """The session of this thread: its own, or the only one in this process; None outside a trial."""
     session = _current.get()
     if session is None and len(_live) == 1 and threading.current_thread() is not threading.main_thread():
         return next(iter(_live))
@@ -30,7 +30,7 @@ def current() -> TrialSession | None:
 
 @contextmanager
 def entered(session: TrialSession) -> Iterator[None]:
-    """Have this thread, and those that it starts, belong to a trial."""
+    """Associate this thread, and those that it starts, with a trial."""
     token = _current.set(session)
     _live.add(session)
     try:
@@ -49,7 +49,7 @@ def report(
 
     Args:
         metrics: a dict of metrics; a number is the metric ``_metric``.
-        checkpoint: what the trial can go on from; it is copied before this returns.
+        checkpoint: from which the trial can be resumed; it is copied before this returns.
     """
     session = current()
     if session is None:
@@ -65,7 +65,7 @@ def report(
 
 @contextmanager
 def checkpoint_dir(step: int | None = None) -> Iterator[str]:
-    """A folder whose files are the checkpoint of the next report, as before Ray 2; ``step`` has no effect."""
+    """A folder whose files become the checkpoint of the next report, as before Ray 2; ``step`` has no effect."""
     made = Checkpoint.temporary()
     yield made.path
     session = current()
@@ -74,6 +74,6 @@ def checkpoint_dir(step: int | None = None) -> Iterator[str]:
 
 
 def get_checkpoint() -> Checkpoint | None:
-    """The checkpoint that the running trial goes on from; None where it begins at its start, and outside a trial."""
+    """The checkpoint from which the running trial resumes; None if it begins from scratch, and outside a trial."""
     session = current()
     return None if session is None else session.begun_with

@@ -1,4 +1,4 @@
-"""Domains by Ray Tune's names: ours, and ``sample_from`` as Ray Tune calls its functions."""
+"""Domains by Ray Tune's names, and ``sample_from`` with Ray Tune's conventions for its functions."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ __all__ = [
 
 
 def sample_from(func: Callable[..., Any]) -> SampleFrom:
-    """A value that a function derives: of nothing, of the configuration, or of a spec that has ``.config``."""
+    """A value derived by a function without arguments, of the configuration, or of a spec that has ``.config``."""
     return SampleFrom(TuneFunction(func))

@@ -1,4 +1,4 @@
-"""Stoppers: when a trial ends, and when all do."""
+"""Stoppers: rules that end a trial, or all trials."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from raytune_hpo.goals import Goal
 
 
 class Stopper(ABC):
-    """Says after each result whether its trial ends, and whether the whole experiment does."""
+    """The base of stoppers, which decide after each result whether its trial, or the whole experiment, ends."""
 
     @abstractmethod
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -51,7 +51,7 @@ class FunctionStopper(Stopper):
 
 
 class MaximumIterationStopper(Stopper):
-    """Stops each trial after so many results."""
+    """Stops each trial after ``max_iter`` results."""
 
     def __init__(self, max_iter: int) -> None:
         self._max_iter = max_iter
@@ -66,7 +66,7 @@ class MaximumIterationStopper(Stopper):
 
 
 class TimeoutStopper(Stopper):
-    """Stops everything after so many seconds, counted from the first question."""
+    """Stops all trials when the timeout, counted from the first call, has passed."""
 
     def __init__(self, timeout: float | timedelta) -> None:
         self._timeout_s = timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout)
@@ -86,13 +86,13 @@ class TimeoutStopper(Stopper):
 
 
 class TrialPlateauStopper(Stopper):
-    """Stops a trial whose metric no longer moves: the standard deviation of its newest values is at most ``std``.
+    """Stops a trial whose metric no longer changes: the standard deviation of its newest values is at most ``std``.
 
     Args:
-        num_results: how many of the newest values are looked at.
-        grace_period: no trial is stopped before so many results.
+        num_results: how many of the newest values are compared.
+        grace_period: the number of results before which no trial is stopped.
         metric_threshold: a trial is only stopped while its newest value is at least this good.
-        mode: "min" or "max": which way is good, for the threshold.
+        mode: "min" or "max", for the threshold.
     """
 
     def __init__(
@@ -128,12 +128,12 @@ class TrialPlateauStopper(Stopper):
 
 
 class ExperimentPlateauStopper(Stopper):
-    """Stops everything when the best values no longer move: the standard deviation of the top ones is at most ``std``.
+    """Stops all trials when the best values no longer change: the standard deviation of the top ones is at most ``std``.
 
     Args:
-        top: how many of the best values are looked at.
+        top: how many of the best values are compared.
         mode: "min" or "max".
-        patience: after how many more results that the plateau has lasted.
+        patience: for how many more results the plateau has to last.
     """
 
     def __init__(self, metric: str, std: float = 0.001, top: int = 10, mode: str = "min", patience: int = 0) -> None:
@@ -150,7 +150,7 @@ class ExperimentPlateauStopper(Stopper):
         return self.stop_all()
 
     def has_plateaued(self) -> bool:
-        """Whether the best values are as close together as they have to be."""
+        """Whether the best values are within ``std``."""
         return len(self._best) == self._top and bool(np.std(self._best) <= self._std)
 
     def stop_all(self) -> bool:
@@ -164,7 +164,7 @@ class CombinedStopper(Stopper):
         self._stoppers = stoppers
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        verdicts = [stopper(trial_id, result) for stopper in self._stoppers]  # all of them hear each result
+        verdicts = [stopper(trial_id, result) for stopper in self._stoppers]  # every stopper gets each result
         return any(verdicts)
 
     def stop_all(self) -> bool:
@@ -172,7 +172,7 @@ class CombinedStopper(Stopper):
 
 
 def stop_rule(stop: Any) -> tuple[Mapping[str, Any], Stopper | None]:
-    """What a script gave as ``stop``: values that end a trial when they are reached, and the rest as one stopper.
+    """The parts of ``stop``: values that end a trial when they are reached, and all else as one stopper.
 
     Raises:
         ValueError: it is neither a dict nor a function nor a Stopper.
@@ -193,10 +193,10 @@ def stop_rule(stop: Any) -> tuple[Mapping[str, Any], Stopper | None]:
 
 
 def reached(criteria: Mapping[str, Any], flat: Mapping[str, Any]) -> bool:
-    """Whether a flat result has reached one of the values; a value that is not there has not been reached.
+    """Whether a flat result has reached one of the values; a metric that is missing has not.
 
     Raises:
-        TuneError: a value cannot be compared with what was given.
+        TuneError: a metric cannot be compared with its value.
     """
     for key, value in criteria.items():
         if flat.get(key) is None:

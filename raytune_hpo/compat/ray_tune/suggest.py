@@ -1,4 +1,4 @@
-"""``ray.tune.suggest``: what ``ray.tune.search`` was called before Ray 2, with all its modules."""
+"""``ray.tune.suggest``: the name of ``ray.tune.search`` before Ray 2, with all its modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ray.tune.syncer``: SyncConfig, and the base of syncers; there is nothing to bring anywhere."""
+"""``ray.tune.syncer``: SyncConfig, and the base of syncers; nothing is uploaded here."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["SyncConfig", "Syncer"]
 
 
 class Syncer:
-    """The base of what brings a trial's files to remote storage: it can be given to ``SyncConfig``, and is not called.
+    """The base of uploads of trials' files to remote storage: accepted by ``SyncConfig``, and never called.
 
     Args:
-        sync_period: seconds between two times.
+        sync_period: seconds between two uploads.
     """
 
     def __init__(self, sync_period: float = 300.0) -> None:

@@ -1,4 +1,4 @@
-"""Trainables as classes: set up once, trained step by step, saved and loaded."""
+"""Class trainables: set up once, trained step by step, saved and loaded."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from raytune_hpo.compat.ray_tune.autofilled import AutoFilled
 from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
 from raytune_hpo.compat.ray_tune.trial_folder import STATE, state_of, write_json
 
-_DICT = "dict_checkpoint.pkl"  # what save_checkpoint returned, where it returned a dict
+_DICT = "dict_checkpoint.pkl"  # the dict that save_checkpoint returned, if it did
 _NEEDED = "a Trainable that is saved and restored defines save_checkpoint and load_checkpoint"
 
 
 class Trainable:
-    """The base of trainables that are classes: a subclass defines ``step``, and ``setup`` and so on as far as it needs them.
+    """The base of class trainables: a subclass defines ``step``, and ``setup`` and others if it needs them.
 
-    Outside an experiment it can be used as it is: ``train``, ``save``, ``restore``, ``stop``.
+    Outside an experiment it can be used by itself: ``train``, ``save``, ``restore``, ``stop``.
 
     Args:
         config: the configuration.
-        trial_info: what the trial is called, where it lies and what it has; None outside an experiment.
+        trial_info: the trial's name, folder and resources; None outside an experiment.
         parameters: keywords for ``setup``, from ``with_parameters``.
 
     Attributes:
@@ -46,13 +46,13 @@ class Trainable:
         self._result: dict[str, Any] | None = None
         self.setup(self.config, **(parameters or {}))
 
-    # -------------------------------------------------------------------------------------------- what subclasses define
+    # -------------------------------------------------------------------------------------------- for subclasses
 
     def setup(self, config: dict[str, Any], **parameters: Any) -> None:
         """Prepare for training."""
 
     def step(self) -> dict[str, Any]:
-        """Train for a while; the metrics. ``done: True`` in them ends the trial."""
+        """Train for one iteration, and return metrics. ``done: True`` in them ends the trial."""
         raise TypeError(f"a Trainable defines step, {type(self).__name__} does not; it returns a dict of metrics")
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any] | str | None:
@@ -60,28 +60,28 @@ class Trainable:
         raise TypeError(f"{_NEEDED}, {type(self).__name__} does not")
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Take up a state: the dict that ``save_checkpoint`` returned, or the folder that it wrote."""
+        """Restore a state: the dict that ``save_checkpoint`` returned, or the folder that it wrote."""
         raise TypeError(f"{_NEEDED}, {type(self).__name__} does not")
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take on another configuration, to be used again for another trial; whether that has been done."""
+        """Set another configuration, so that the object is reused for another trial; return whether this was done."""
         return False
 
     def cleanup(self) -> None:
-        """Let go of what ``setup`` has taken."""
+        """Release the resources that ``setup`` acquired."""
 
     def log_result(self, result: dict[str, Any]) -> None:
         """Called with each result."""
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> Any:
-        """The resources of a trial, where ``with_resources`` says nothing; None: one CPU."""
+        """The resources of a trial, unless ``with_resources`` sets them; None: one CPU."""
         return None
 
-    # -------------------------------------------------------------------------------------------- what it can do
+    # -------------------------------------------------------------------------------------------- for callers
 
     def train(self) -> dict[str, Any]:
-        """One step; its metrics, completed by counts and times."""
+        """Train one step, and return its metrics, with counts and times added."""
         metrics = self.step()
         if not isinstance(metrics, Mapping):
             raise TypeError(f"step returns a dict of metrics, {type(self).__name__}.step returned {metrics!r}")
@@ -104,14 +104,14 @@ class Trainable:
         return Checkpoint(folder)
 
     def restore(self, checkpoint_path: str | PathLike[str] | Checkpoint) -> None:
-        """Go on from a folder that ``save`` has written."""
+        """Restore the state from a folder that ``save`` has written."""
         folder = Path(checkpoint_path.path if isinstance(checkpoint_path, Checkpoint) else checkpoint_path)
         self._filled.restore(state_of(folder))
         file = folder / _DICT
         self.load_checkpoint(cloudpickle.loads(file.read_bytes()) if file.is_file() else str(folder))
 
     def reset(self, new_config: Mapping[str, Any], *, trial_info: Any = None) -> bool:
-        """Begin another trial in this object; whether ``reset_config`` can do that."""
+        """Begin another trial in this object; return whether ``reset_config`` supports it."""
         config = dict(new_config)
         if not self.reset_config(config):
             return False
@@ -129,7 +129,7 @@ class Trainable:
 
     @property
     def iteration(self) -> int:
-        """How many steps it has made."""
+        """The number of steps so far."""
         return self._filled.iteration
 
     @property
@@ -155,5 +155,5 @@ class Trainable:
 
     @property
     def trial_resources(self) -> Any:
-        """What the trial has, as a PlacementGroupFactory; None outside an experiment."""
+        """The trial's resources, as a PlacementGroupFactory; None outside an experiment."""
         return None if self._trial_info is None else self._trial_info.resources

@@ -1,4 +1,4 @@
-"""The folder of one trial: its parameters, a row for each result, its error and its checkpoints, named as Ray Tune does."""
+"""The folder of one trial in Ray Tune's format: its parameters, a row for each result, its error and its checkpoints."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 PARAMS, ROWS, TABLE = "params.json", "result.json", "progress.csv"
 ERROR_TEXT, ERROR = "error.txt", "error.pkl"
-STATE = ".tune_result.json"  # in a checkpoint: the result that it belongs to, which says how far its trial had come
+STATE = ".tune_result.json"  # in a checkpoint: its result, with the trial's counts and times
 CHECKPOINT = "checkpoint_"
 CHECKPOINT_NAME = "checkpoint_dir_name"
-_LEAVES = (float, int, str, bool, type(None))  # which need not be asked whether they are dicts
+_LEAVES = (float, int, str, bool, type(None))  # types that are certainly not dicts
 
 
 class TrialFolder:
-    """Reads a trial's folder; what is not there is empty."""
+    """Reads a trial's folder; missing files count as empty."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self._root = os.fspath(path)
@@ -43,7 +43,7 @@ class TrialFolder:
         return Path(self._root)
 
     def params(self) -> dict[str, Any]:
-        """The configuration, as far as JSON holds it."""
+        """The configuration, as far as JSON can represent it."""
         return _read_json(self.path / PARAMS)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ class TrialFolder:
         for line in lines:
             try:
                 found.append(json.loads(line))
-            except ValueError:  # the last line, where the machine died while it was written
+            except ValueError:  # the last line, if the machine died while it was written
                 break
         return found
 
@@ -68,7 +68,7 @@ class TrialFolder:
         return table
 
     def error(self) -> BaseException | None:
-        """The exception that ended the trial; where it cannot be unpickled here, a TuneError of its traceback."""
+        """The exception that ended the trial; if it cannot be unpickled here, a TuneError with its traceback."""
         try:
             data = (self.path / ERROR).read_bytes()
         except FileNotFoundError:
@@ -82,11 +82,11 @@ class TrialFolder:
         return TuneError((self.path / ERROR_TEXT).read_text(encoding="utf-8"))
 
     def checkpoints(self) -> list[Path]:
-        """The folders of the checkpoints that are kept, the oldest first."""
+        """The folders of the kept checkpoints, the oldest first."""
         return sorted(path for path in self.path.glob(f"{CHECKPOINT}*") if path.is_dir())
 
     def kept(self) -> list[tuple[Path, dict[str, Any]]]:
-        """The checkpoints that are kept, each with its result, the oldest first."""
+        """The kept checkpoints, each with its result, the oldest first."""
         return [(place, state_of(place)) for place in self.checkpoints()]
 
 
@@ -103,7 +103,7 @@ class TrialRecord(TrialFolder):
         self._columns: list[str] = []
 
     def append(self, result: Mapping[str, Any], flat: Mapping[str, Any]) -> None:
-        """Add a result to the rows, and ``flat`` to the table: this has the columns of its first row."""
+        """Add a result to the rows, and ``flat`` to the table, whose columns are those of its first row."""
         if self._rows is None or self._table is None:
             self._rows = open(f"{self._root}/{ROWS}", "ab", buffering=0)  # noqa: SIM115  # until the trial ends
             self._table = open(f"{self._root}/{TABLE}", "ab", buffering=0)  # noqa: SIM115
@@ -121,22 +121,22 @@ class TrialRecord(TrialFolder):
             file.write(f"{text}\n")
         try:
             data = cloudpickle.dumps(error)
-        except Exception:  # whatever its pickling raises: the text says it all
+        except Exception:  # whatever its pickling raises: the text is enough
             data = pickle.dumps(TuneError(text))
         (self.path / ERROR).write_bytes(data)
         self._is_new = False
 
     def forgive(self) -> None:
-        """The trial is tried again: it has not failed."""
+        """Remove the error, since the trial is tried again."""
         if not self._is_new:
             (self.path / ERROR).unlink(missing_ok=True)
 
     def save(self, write: Callable[[Path], object], result: Mapping[str, Any]) -> Path:
-        """Add a checkpoint: the folder appears when it is whole.
+        """Add a checkpoint, atomically: its folder appears when it is complete.
 
         Args:
-            write: writes it into the empty folder that it is given.
-            result: the one that it belongs to.
+            write: writes the checkpoint into an empty folder.
+            result: the result to which it belongs.
         """
         there = self.checkpoints()
         index = int(there[-1].name.removeprefix(CHECKPOINT)) + 1 if there else 0
@@ -160,7 +160,7 @@ class TrialRecord(TrialFolder):
 
 
 def _made(path: str) -> bool:
-    """Make a folder; whether it had not been there."""
+    """Create a folder; return whether it is new."""
     try:
         os.mkdir(path)
     except FileNotFoundError:  # a name with slashes, or the experiment's folder was removed
@@ -171,7 +171,7 @@ def _made(path: str) -> bool:
 
 
 def _header(table: str) -> list[str]:
-    """The columns of a table; none where it is empty."""
+    """The columns of a table; none if it is empty."""
     with open(table, encoding="utf-8", newline="") as file:
         return next(csv.reader(file), [])
 
@@ -183,12 +183,12 @@ def _csv_line(values: Sequence[Any]) -> str:
 
 
 def state_of(checkpoint: Path) -> dict[str, Any]:
-    """The result that a checkpoint belongs to; empty where it says nothing of one."""
+    """The result to which a checkpoint belongs; empty if it has none."""
     return _read_json(checkpoint / STATE)
 
 
 def linked(source: Path, target: Path) -> None:
-    """Have the files of a folder in another one too, without a copy where the disk can do that."""
+    """Link the files of a folder into another one, or copy them if the disk has no hard links."""
     shutil.copytree(source, target, dirs_exist_ok=True, copy_function=_link)
 
 
@@ -200,7 +200,7 @@ def _link(source: str, target: str) -> None:
 
 
 def flattened(result: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one, with names such as ``config/lr``."""
+    """Nested dicts as a flat one, with names such as ``config/lr``."""
     flat: dict[str, Any] = {}
     for key, value in result.items():
         if type(value) not in _LEAVES and isinstance(value, Mapping) and value:
@@ -211,14 +211,14 @@ def flattened(result: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write a small file that is never seen half."""
+    """Write a small file atomically."""
     write_whole(path, _dumped(data))
 
 
 def _dumped(data: Mapping[str, Any]) -> str:
     try:
         return json.dumps(data, default=_as_json)
-    except (TypeError, ValueError):  # keys that are no text, or a dict that holds itself
+    except (TypeError, ValueError):  # keys that are not strings, or a dict that contains itself
         return json.dumps(_with_text_keys(data, 0), default=_as_json)
 
 

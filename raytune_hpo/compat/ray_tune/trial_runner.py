@@ -36,7 +36,7 @@ class TrialRunner:
     """Runs trials.
 
     Args:
-        listener: is told what happens.
+        listener: gets the events of trials.
         in_thread: whether trials run in threads of one process, which share its working folder.
     """
 
@@ -44,7 +44,7 @@ class TrialRunner:
         self.__name__ = trainable.__name__
         self._experiment, self._trainable, self._listener = experiment, trainable, listener
         self._in_thread = in_thread
-        self._idle: list[Trainable] = []  # that other trials may use
+        self._idle: list[Trainable] = []  # to be reused by other trials
 
     def __call__(self, config: dict[str, Any], **parameters: Any) -> dict[str, Any]:
         run = current_run()
@@ -70,19 +70,19 @@ class TrialRunner:
                     file.write(str(run.output))
 
     def close(self) -> None:
-        """Clean up trainables that no trial will use any more."""
+        """Clean up the idle trainables."""
         while self._idle:
             self._idle.pop().stop()
 
     @property
     def _working_folder(self) -> str:
-        """How a trial gets its own: not at all, for its thread, or for its process."""
+        """How a trial gets its own working folder: not at all, for its thread, or for its process."""
         if not self._experiment.changes_folder:
             return "none"
         return "thread" if self._in_thread else "process"
 
     def _beginning(self, run: TrialRun, trial: Trial) -> Checkpoint | None:
-        """What a trial goes on from: what our study says or, where it has been tried before, the newest in its folder."""
+        """The checkpoint from which a trial resumes: the study's or, if it is tried again, the newest in its folder."""
         begun_with = run.saving.begun_with
         if begun_with is not None:
             return Checkpoint(begun_with.path)
@@ -91,7 +91,7 @@ class TrialRunner:
         return trial.checkpoint if is_again else None
 
     def _run(self, session: TrialSession, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Train until the trial ends, again where it has failed and may be tried again."""
+        """Train until the trial ends, and again if it has failed and has attempts left."""
         experiment, trial, num_failed = self._experiment, session.trial, 0
         session.record.forgive()
         while True:
@@ -126,7 +126,7 @@ class TrialRunner:
             self._call(session, parameters)
 
     def _call(self, session: TrialSession, parameters: dict[str, Any]) -> None:
-        """Call a function; what it yields are reports, and what it returns is one more."""
+        """Call a function; values that it yields, and the one that it returns, are reports."""
         begun_with = session.begun_with
         former = {"reporter": report, "checkpoint_dir": None if begun_with is None else begun_with.path}
         filled_in = {name: former[name] for name in self._trainable.former_arguments}
@@ -137,7 +137,7 @@ class TrialRunner:
             session.report(_metrics_of(returned))
 
     def _train_class(self, session: TrialSession, parameters: dict[str, Any]) -> None:
-        """Have an object of a class make its steps."""
+        """Train an object of a class, step by step."""
         trainable = self._object(session.trial, parameters)
         write = partial(_saved, trainable)
         is_whole = False
@@ -158,7 +158,7 @@ class TrialRunner:
                 trainable.stop()
 
     def _object(self, trial: Trial, parameters: dict[str, Any]) -> Trainable:
-        """One that is idle and can take on the trial's configuration, or else a new one."""
+        """An idle object that can be reset to the trial's configuration, or else a new one."""
         with suppress(IndexError):  # none is idle
             trainable = self._idle.pop()
             if trainable.reset(trial.config, trial_info=trial):
@@ -173,7 +173,7 @@ def _saved(trainable: Trainable, folder: Path) -> None:
 
 
 def _drained(generator: Any, session: TrialSession) -> Any:
-    """Report what a generator yields; what it returns."""
+    """Report the values that a generator yields; return its return value."""
     try:
         while True:
             try:
@@ -195,9 +195,9 @@ def _metrics_of(value: Any) -> Mapping[str, Any]:
 
 @contextmanager
 def _in_folder(path: str, way: str) -> Iterator[None]:
-    """Work in a trial's folder.
+    """Change into a trial's folder for a while.
 
-    Threads share the working folder of their process, but for Linux, where one can have its own.
+    Threads share the working folder of their process, except on Linux, where a thread can have its own.
     """
     os.environ.setdefault(_FROM_FOLDER, os.getcwd())
     if way == "none" or (way == "thread" and not _unshared()):
@@ -212,7 +212,7 @@ def _in_folder(path: str, way: str) -> Iterator[None]:
 
 
 def _unshared() -> bool:
-    """Give this thread a working folder of its own, if it has none yet; whether that has been possible."""
+    """Give this thread its own working folder, if it has none yet; return whether that was possible."""
     if not hasattr(_thread, "is_unshared"):
         is_linux = sys.platform.startswith("linux")
         _thread.is_unshared = is_linux and ctypes.CDLL(None).unshare(_CLONE_FS) == 0

@@ -1,4 +1,4 @@
-"""The session of a running trial: what happens at each of its reports, in the process that runs it."""
+"""The session of a running trial: it processes each report, in the process that runs the trial."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from raytune_hpo.runtime.trial_run import TrialRun
 
 Write = Callable[[Path], object]
 
-# What our journal is not told: it has it anyway, or it means something else there.
+# Metrics that the journal does not get: it has them anyway, or they have another meaning there.
 _LEFT_OUT = frozenset(
     (
         "timestamp checkpoint_dir_name done date time_this_iter_s pid hostname node_ip time_since_restore "
@@ -44,8 +44,8 @@ class TrialSession:
     """One run of a trial.
 
     Args:
-        run: of our own runtime, which carries reports to the study.
-        begun_with: the checkpoint that it goes on from; None: it begins at its start.
+        run: the run in this package's runtime, which carries reports to the study.
+        begun_with: the checkpoint from which it resumes; None: it begins from scratch.
 
     Attributes:
         last: the newest result; None before there is one.
@@ -67,8 +67,8 @@ class TrialSession:
         self._lock = threading.RLock()
         self._is_over = False
         self._step: int | None = None
-        self._told: dict[str, Any] = {}  # what our study was told of the newest result; empty where that was nothing
-        self._newest: Path | None = None  # of the checkpoints that this run has saved
+        self._told: dict[str, Any] = {}  # the newest result as reported to the study; empty if it was not
+        self._newest: Path | None = None  # the newest checkpoint that this run has saved
         self._begin(begun_with)
 
     def _begin(self, begun_with: Checkpoint | None) -> None:
@@ -76,28 +76,29 @@ class TrialSession:
         self.filled = AutoFilled({} if begun_with is None else state_of(Path(begun_with.path)))
 
     def begin_again(self) -> None:
-        """After a failure: from the newest checkpoint that there is."""
+        """Start again after a failure, from the newest checkpoint."""
         self._begin(self.begun_with if self._newest is None else Checkpoint(self._newest))
         self.record.forgive()
 
     # -------------------------------------------------------------------------------------------- reports
 
     def report(self, metrics: Mapping[str, Any], checkpoint: Checkpoint | None = None) -> None:
-        """A function reports.
+        """Process a report of a function trainable.
 
         Raises:
-            TrialDone: the trial ends here; TrialStopped: it is stopped, or set aside.
+            TrialDone: the trial ends here.
+            TrialStopped: it is stopped or paused.
         """
         with self._lock:
             write = None if checkpoint is None else partial(_copied, Path(checkpoint.path))
             self.deliver(self.filled.complete(metrics, self.trial.config), write, is_given=write is not None)
 
     def deliver(self, result: dict[str, Any], write: Write | None, *, is_given: bool = False) -> None:
-        """A complete result: it is shown to the driver, kept, and told to the study.
+        """Pass a complete result on to the driver, record it, and report it to the study.
 
         Args:
-            write: writes a checkpoint of the trial as it stands; None: it cannot be saved now.
-            is_given: the script has given one, so that it is saved in any case.
+            write: writes a checkpoint of the trial's current state; None: it cannot be saved now.
+            is_given: whether the script has given the checkpoint, so that it is saved in any case.
 
         Raises:
             TrialDone, TrialStopped: see ``report``.
@@ -122,20 +123,20 @@ class TrialSession:
                 raise TrialDone
 
     def _is_due(self, result: Mapping[str, Any], stops: bool) -> bool:
-        """Whether a trainable that is a class saves now."""
+        """Whether a class trainable saves now."""
         config = self._experiment.checkpoints
         every = config.checkpoint_frequency
         is_time = every > 0 and result["training_iteration"] % every == 0
         return is_time or bool(result.get(SHOULD_CHECKPOINT)) or (stops and bool(config.checkpoint_at_end))
 
     def _tell(self, flat: Mapping[str, Any], write: Write | None, *, stops: bool) -> None:
-        """Report to our study, which may stop the trial here or set it aside."""
+        """Report to the study, which may stop or pause the trial here."""
         experiment = self._experiment
         step = self._counted(flat)
         if step is None or (self._step is not None and step <= self._step):
             return
         if stops and experiment.last_step is not None and step < experiment.last_step:
-            return  # a member that ends before its segment does is not gone on from
+            return  # a member that ends before its segment does is not continued
         told = plain(flat, experiment.metrics)
         if experiment.needs_goals and not all(metric in told for metric in experiment.metrics):
             self._check_goals(flat)
@@ -154,7 +155,7 @@ class TrialSession:
             ) from error
 
     def _check_goals(self, flat: Mapping[str, Any]) -> None:
-        """A value that is no number (NaN) is passed over, a metric that is not there is not.
+        """Check that no goal is missing; values that are not numbers (NaN) are accepted.
 
         Raises:
             TuneError: a scheduler needs a metric that was not reported.
@@ -168,20 +169,20 @@ class TrialSession:
     # -------------------------------------------------------------------------------------------- checkpoints
 
     def save_at_end(self, write: Write) -> None:
-        """A trainable that is a class has been stopped."""
+        """Save a class trainable that has been stopped, if checkpoints are saved at the end."""
         with self._lock:
             if self._experiment.checkpoints.checkpoint_at_end and not self._is_over:
                 self._save(write)
 
     def save_stopped(self, write: Write) -> None:
-        """A trial that goes on no more has been stopped at a report without a checkpoint: this is the one of its result."""
+        """Save a trial that was stopped for good at a report without a checkpoint."""
         experiment = self._experiment
         with self._lock:
             if experiment.population is None and not experiment.pauses and self.last is not None:
                 self._save(write)
 
     def _save(self, write: Write) -> Path:
-        """Keep a checkpoint of the newest result, and no more than are to be kept."""
+        """Save a checkpoint of the newest result, and delete those that are not to be kept."""
         assert self.last is not None, "a trial saves with a result"
         place = self.record.save(write, self.last)
         self.last[CHECKPOINT_NAME], self._newest = place.name, place
@@ -190,7 +191,7 @@ class TrialSession:
         return place
 
     def _lend(self, write: Write | None, folder: Path) -> None:
-        """Have our study's own store hold the newest checkpoint as well, so that any trial may go on from it."""
+        """Link the newest checkpoint into the study's own store, so that any trial may continue from it."""
         is_saved = self.last is not None and bool(self.last.get(CHECKPOINT_NAME))
         if write is not None and not is_saved:
             self._save(write)
@@ -215,13 +216,13 @@ class TrialSession:
     # -------------------------------------------------------------------------------------------- the end
 
     def fail(self, error: BaseException) -> str:
-        """Note what the trainable has raised; its traceback."""
+        """Record the exception of the trainable; return its traceback."""
         text = "".join(traceback.format_exception(error))
         self.record.fail(error, text)
         return text
 
     def outcome(self) -> dict[str, Any]:
-        """What our study is told at the end: the newest result."""
+        """The final result for the study: the newest one."""
         if self._told:
             return self._told
         told = {} if self.last is None else plain(flattened(self.last), self._experiment.metrics)
@@ -229,7 +230,7 @@ class TrialSession:
 
 
 def plain(flat: Mapping[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:
-    """What a journal keeps of a flat result: finite numbers and short texts; ``metrics`` as well where they are such."""
+    """The part of a flat result that a journal keeps: finite numbers and short strings; of ``metrics`` only numbers."""
     told: dict[str, Any] = {}
     for key, value in flat.items():
         if key not in metrics and (key in _LEFT_OUT or key.startswith(("config/", "$"))):

@@ -1,4 +1,4 @@
-"""An experiment as all its processes know it: what its trials are called, where they lie, and when they end."""
+"""The data of an experiment that all its processes share: names, folders and stop rules of its trials."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from raytune_hpo.compat.ray_tune.config import CheckpointConfig
 from raytune_hpo.compat.ray_tune.resources import PlacementGroupFactory
 from raytune_hpo.compat.ray_tune.trial_folder import TrialFolder, flattened
 
-_MAX_NAME = 110  # characters of a folder's name, of the 255 bytes that a file system has
+_MAX_NAME = 110  # characters of a folder's name; file systems allow 255 bytes
 MILLISECONDS = 1000
 
 
@@ -25,12 +25,12 @@ class Trial:
     """A trial as callbacks, name creators and trainables see it.
 
     Attributes:
-        trial_id: unlike that of any other trial of the experiment.
+        trial_id: unique in the experiment.
         config: the configuration.
         path: of the trial's folder, ``local_path`` and ``logdir`` as well.
         last_result: the newest result; empty before there is one.
         status: "PENDING", "RUNNING", "PAUSED", "TERMINATED" or "ERROR".
-        error: the text of what ended it.
+        error: the text of the error that ended it.
     """
 
     PENDING, RUNNING, PAUSED, TERMINATED, ERROR = "PENDING", "RUNNING", "PAUSED", "TERMINATED", "ERROR"
@@ -75,7 +75,7 @@ class Trial:
 
     @property
     def metric_analysis(self) -> dict[str, dict[str, float]]:
-        """Of each number in the results: smallest, largest, mean, last, and the means of the last five and ten."""
+        """For each number in the results: smallest, largest, mean, last, and the means of the last five and ten."""
         rows = [flattened(row) for row in TrialFolder(self.path).rows()]
         newest = flattened(self.last_result)
         if newest and (not rows or rows[-1].get("training_iteration") != newest.get("training_iteration")):
@@ -89,7 +89,7 @@ class Trial:
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """The latest checkpoint that is kept."""
+        """The latest checkpoint; None if there is none."""
         kept = TrialFolder(self.path).checkpoints()
         return Checkpoint(kept[-1]) if kept else None
 
@@ -102,7 +102,7 @@ class Trial:
         return self.status in (self.TERMINATED, self.ERROR)
 
     def checkpoint_now(self) -> None:
-        """Have a trainable that is a class save a checkpoint after the result that is being looked at."""
+        """Have a class trainable save a checkpoint after the result that is being processed."""
         self.wants_checkpoint = True
 
     def __str__(self) -> str:
@@ -125,12 +125,12 @@ def _summary(values: list[float]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Steps:
-    """How far a trial has come, as our schedulers count it: in whole steps of what Ray Tune calls ``time_attr``.
+    """Conversion of Ray Tune's ``time_attr`` into the whole steps that schedulers here count.
 
     Attributes:
         attribute: the name of the count in a result.
-        scale: whole steps for each unit: 1000 where seconds are counted.
-        first: what is reported below this is not shown to the scheduler; ``first_of``: by another count than its own.
+        scale: whole steps for each unit: 1000 if seconds are counted.
+        first: the count below which reports are not passed to the scheduler; ``first_of``: the count's name, if another.
     """
 
     attribute: str = "training_iteration"
@@ -139,7 +139,7 @@ class Steps:
     first_of: str | None = None
 
     def of(self, flat: Mapping[str, Any]) -> int | None:
-        """The step of a flat result; None where the scheduler is not told of it.
+        """The step of a flat result; None if it is not passed to the scheduler.
 
         Raises:
             KeyError: the result lacks the count.
@@ -153,28 +153,28 @@ BY_RESULTS = Steps()
 
 
 def steps_of(time_attr: str) -> Steps:
-    """Seconds are counted in thousandths, everything else as it comes."""
+    """The steps of a ``time_attr``: seconds are counted in thousandths, all else as it is."""
     return Steps(time_attr, MILLISECONDS if time_attr.endswith("_s") else 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """What all processes of an experiment know of it.
+    """The description of an experiment that all its processes share.
 
     Attributes:
         name: of the experiment; ``path``: of its folder.
         session: which of the experiments in this folder it is, counted from 1.
-        parameters: the names of what varies from trial to trial, for tags.
-        transform: makes the configuration that a trainable gets from the one that was suggested; None: they are the same.
-        explore: changes a configuration that has been copied and changed by population based training.
-        known: metrics of the first trials, which are not run: their results were given.
-        identities: the numbers of trials that are tried again, by those of the trials that do it; ``begins_anew``: those of
-            them that begin at the start.
-        skipped: the numbers of trials that are not taken up again.
-        population: of how many members it trains; None: it is no population.
-        last_step: of a population, at which training ends.
-        pauses: whether trials are set aside and go on later.
-        steps: how far a trial has come, as the scheduler counts it.
+        parameters: the names of the parameters that vary from trial to trial, for tags.
+        transform: converts a suggested configuration into the one that a trainable gets; None: they are the same.
+        explore: changes a configuration that population based training has copied and perturbed.
+        known: metrics of the first trials, which are not run, since their results were given.
+        identities: for each trial that repeats an earlier one, its number and that of the earlier trial.
+        begins_anew: those of the repeating trials that begin from scratch.
+        skipped: the numbers of trials that are not resumed.
+        population: the number of members in population based training; None without a population.
+        last_step: the step at which a population's training ends.
+        pauses: whether trials may be paused and resumed.
+        steps: how the scheduler counts a trial's steps.
         metrics: the goals' names.
         needs_goals: whether a scheduler judges each report, so that it must have the goals.
         stop: the values that end a trial when they are reached.
@@ -217,7 +217,7 @@ class Experiment:
         return config
 
     def trial(self, number: int, config: dict[str, Any]) -> Trial:
-        """The trial of a number; of a population, of the number of a member."""
+        """The trial with a number, which in a population is that of a member."""
         index = self._index(number)
         tag = str(index) if self.population is not None else _tag(index, config, self.parameters)
         trial = Trial(
@@ -238,16 +238,16 @@ class Experiment:
         return trial
 
     def trial_id(self, number: int) -> str:
-        """What tells a trial from all others, those of earlier sessions included."""
+        """An id that is unique among all trials, those of earlier sessions included."""
         return f"{_digest(f'{self.name}/{self.session}')}_{self._index(number):05d}"
 
     def _index(self, number: int) -> int:
-        """The number of the trial that it is to the script: one that is tried again stays who it was."""
+        """The number of the trial as the script sees it: a repeating trial has the number of the earlier one."""
         return self.identities.get(number, number) - len(self.known)
 
     @property
     def study_name(self) -> str:
-        """What the study is called in our own words, unlike that of any other experiment on a cluster."""
+        """The name of the study, unique among the experiments on a cluster."""
         return f"{self.name[-_MAX_NAME:]}-{_digest(f'{self.path}/{self.session}')}"
 
 
@@ -257,7 +257,7 @@ def _digest(text: str) -> str:
 
 
 def _tag(index: int, config: Mapping[str, Any], parameters: tuple[str, ...]) -> str:
-    """What tells a trial from others: its number, and the values that vary."""
+    """A tag that identifies a trial: its number, and the values that vary."""
     flat = flattened(config)
     shown = [
         f"{name.rpartition('/')[2]}={value:.4f}" if isinstance(value, float) else f"{name.rpartition('/')[2]}={value}"
@@ -268,5 +268,5 @@ def _tag(index: int, config: Mapping[str, Any], parameters: tuple[str, ...]) -> 
 
 
 def _safe(name: str) -> str:
-    """A name that a file system takes, not too long."""
+    """A name that a file system accepts, shortened if too long."""
     return re.sub(r"[^\w\-.,=]+", "_", name)[:_MAX_NAME].rstrip(".")

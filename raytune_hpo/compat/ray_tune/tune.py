@@ -13,7 +13,7 @@ from raytune_hpo.compat.ray_tune.prepared import prepared, with_resources
 from raytune_hpo.compat.ray_tune.tune_config import TuneConfig
 from raytune_hpo.compat.ray_tune.tuner import Tuner, experiment_folder
 
-# What Ray Tune takes and nothing here needs.
+# Settings of Ray Tune that are not needed here.
 _IDLE = frozenset(
     "export_formats resume_config restore ray_auto_init server_port queue_trials trial_executor loggers".split()
 )
@@ -31,19 +31,19 @@ def run(
     """Run an experiment.
 
     Args:
-        run_or_experiment: the trainable; or an Experiment, whose settings hold where none are given.
+        run_or_experiment: the trainable, or an Experiment, whose settings are the defaults.
         config: the space.
         resources_per_trial: see ``with_resources``.
-        resume: True, or words such as "AUTO+ERRORED", goes on with the experiment of this name, if there is one.
-        raise_on_failed_trial: raise at the end where a trial has failed.
+        resume: True, or a value such as "AUTO+ERRORED", resumes the experiment of this name, if there is one.
+        raise_on_failed_trial: raise at the end if a trial has failed.
         settings: those of TuneConfig, RunConfig and FailureConfig, all at once: ``name``, ``metric``, ``mode``, ``stop``,
-            ``num_samples``, ``search_alg``, ``scheduler``, ``max_failures`` ...; and as before CheckpointConfig
-            ``keep_checkpoints_num``, ``checkpoint_score_attr`` (smaller is better where it begins with "min-"),
-            ``checkpoint_freq`` and ``checkpoint_at_end``.
+            ``num_samples``, ``search_alg``, ``scheduler``, ``max_failures`` ...; and the predecessors of
+            CheckpointConfig: ``keep_checkpoints_num``, ``checkpoint_score_attr`` (smaller is better if it begins with
+            "min-"), ``checkpoint_freq`` and ``checkpoint_at_end``.
 
     Raises:
         TuneError: a trial has failed.
-        NotCarried: a setting that has no counterpart here.
+        NotCarried: a setting has no counterpart here.
     """
     if isinstance(run_or_experiment, Experiment):
         given = {"config": config, "resources_per_trial": resources_per_trial, "resume": resume, **settings}
@@ -73,7 +73,7 @@ def _configs(settings: Mapping[str, Any]) -> tuple[TuneConfig, RunConfig]:
     """The settings of ``run``, sorted into those of ``Tuner``.
 
     Raises:
-        NotCarried: one that has no counterpart.
+        NotCarried: a setting has no counterpart here.
     """
     given = {name: value for name, value in settings.items() if value is not None and name not in _IDLE}
     failures = FailureConfig(given.pop("max_failures", 0), given.pop("fail_fast", False))
@@ -96,7 +96,7 @@ def _configs(settings: Mapping[str, Any]) -> tuple[TuneConfig, RunConfig]:
 
 
 def run_experiments(experiments: Any, **options: Any) -> list[Any]:
-    """Run several experiments, one after the other; all their trials.
+    """Run several experiments, one after the other, and return all their trials.
 
     Args:
         experiments: an Experiment, a list of them, or a dict of their names and settings.

@@ -1,4 +1,4 @@
-"""What an experiment optimises and how it searches: the settings that Ray Tune takes in ``TuneConfig``."""
+"""``TuneConfig``: what an experiment optimises and how it searches; and ``ResumeConfig``."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from typing import Any
 
 @dataclass
 class TuneConfig:
-    """What is optimised, and how.
+    """The settings of an experiment's search.
 
     Attributes:
-        metric, mode: what is optimised, "min" or "max"; they may be left to the searcher or the scheduler.
-        search_alg: one of ``raytune_hpo.compat.ray_tune.search``; or a sampler of ours, as ``hpo.Tuner`` takes it. None
-            draws at random, and walks what ``grid_search`` spans, as Ray Tune does.
-        scheduler: one of ``raytune_hpo.compat.ray_tune.schedulers``; or a scheduler of ours, as ``hpo.Tuner`` takes it.
-        num_samples: how often the grid is walked; without one, the number of trials. -1: until something else ends it.
-        max_concurrent_trials: None or 0: as many as there is room for.
+        metric, mode: the metric to optimise, and "min" or "max"; they may be left to the searcher or the scheduler.
+        search_alg: one of ``raytune_hpo.compat.ray_tune.search``, or a sampler as ``hpo.Tuner`` takes it. None draws at
+            random, and traverses the grid of ``grid_search``, as Ray Tune does.
+        scheduler: one of ``raytune_hpo.compat.ray_tune.schedulers``, or a scheduler as ``hpo.Tuner`` takes it.
+        num_samples: how often the grid is traversed; without a grid, the number of trials. -1: no limit.
+        max_concurrent_trials: how many trials may run at the same time; None or 0: as many as there is room for.
         time_budget_s: seconds, or a timedelta.
-        reuse_actors: whether a trainable class whose ``reset_config`` returns True is used again for other trials.
+        reuse_actors: whether an object of a trainable class whose ``reset_config`` returns True is reused for other trials.
         trial_name_creator, trial_dirname_creator: functions of a trial.
-        runtime: "ray", "local" (threads of this process), or None: on Ray where this process is connected to a cluster or
-            ``RAY_ADDRESS`` names one, otherwise local. Ray Tune has no such setting.
-        seed: of everything random; None: from the searcher, or from numpy's global generator. Ray Tune has no such setting.
+        runtime: "ray", "local" (threads of this process), or None: "ray" if this process is connected to a cluster or
+            ``RAY_ADDRESS`` names one, otherwise "local". Ray Tune has no such setting.
+        seed: the seed of all randomness; None: from the searcher, or from numpy's global generator. Ray Tune has no such
+            setting.
     """
 
     mode: Any = None
@@ -48,7 +49,7 @@ class TuneConfig:
 
 @dataclass
 class ResumeConfig:
-    """Which trials ``Tuner.restore`` takes up again.
+    """Which trials ``Tuner.restore`` resumes.
 
     Attributes:
         finished, unfinished, errored: "skip", "resume" (from the last checkpoint) or "restart".
@@ -59,6 +60,6 @@ class ResumeConfig:
     errored: str = "skip"
 
     class ResumeType:
-        """The words."""
+        """The three values."""
 
         RESUME, RESTART, SKIP = "resume", "restart", "skip"

@@ -1,4 +1,4 @@
-"""``Tuner``: an experiment from its settings to its results, and taken up again from its folder."""
+"""``Tuner``: runs an experiment by its settings, and restores it from its folder."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from raytune_hpo.compat.ray_tune.tune_config import ResumeConfig, TuneConfig
 from raytune_hpo.facts import Status
 from raytune_hpo.rng import derive
 
-SAVED = "tuner.pkl"  # what a tuner is made of, in its experiment's folder
-SESSION = "session.json"  # of the newest experiment there: its number, and the trials that were tried again
+SAVED = "tuner.pkl"  # the tuner's settings, in its experiment's folder
+SESSION = "session.json"  # of the newest experiment there: its number, and the trials that were repeated
 _RESULTS_DIRS = ("RAY_AIR_LOCAL_CACHE_DIR", "TUNE_RESULT_DIR")
 _CHDIR = "RAY_CHDIR_TO_TRIAL_DIR"
 _log = logging.getLogger("raytune_hpo")
@@ -39,12 +39,12 @@ _log = logging.getLogger("raytune_hpo")
 
 @dataclass(frozen=True)
 class Resumption:
-    """How a restored experiment goes on.
+    """The settings by which a restored experiment continues.
 
     Attributes:
-        unfinished: whether trials that had not ended go on.
+        unfinished: whether trials that had not ended are resumed.
         errored: "skip", "resume" or "restart", for trials that have failed.
-        plan: as it was.
+        plan: the plan of the earlier session.
     """
 
     plan: SearchPlan
@@ -53,20 +53,21 @@ class Resumption:
 
 
 class Tuner:
-    """An experiment: a trainable, its space, how it is searched and how it runs.
+    """An experiment: a trainable, its space, and the settings of its search and its run.
 
-    Trials run on Ray where this process is connected to a cluster (``ray.init``, ``hpo.connect``) or ``RAY_ADDRESS`` names
-    one, and otherwise in threads of this process; ``runtime`` says so by name.
+    Trials run on Ray if this process is connected to a cluster (``ray.init``, ``hpo.connect``) or ``RAY_ADDRESS`` names
+    one, and otherwise in threads of this process; ``runtime`` sets this explicitly.
 
     Args:
-        trainable: a function of a configuration, a subclass of ``Trainable``, or what ``with_parameters`` and
-            ``with_resources`` have made of one.
-        param_space: constants and domains, nested at will; of ours, of ``ray.tune``'s, or of another library's.
+        trainable: a function of a configuration, a subclass of ``Trainable``, or the result of ``with_parameters`` or
+            ``with_resources``.
+        param_space: constants and domains, nested as needed; domains of this package, of ``ray.tune`` or of another
+            library.
         runtime: "ray" or "local"; None: see above.
 
     Raises:
-        ValueError: settings that do not go together.
-        NotCarried: something of Ray Tune's that has no counterpart here.
+        ValueError: settings contradict each other.
+        NotCarried: a feature of Ray Tune has no counterpart here.
     """
 
     def __init__(
@@ -92,28 +93,28 @@ class Tuner:
         _check_checkpoints(self._trainable, self._run_config.checkpoint_config)
 
     def _take(self, settings: Mapping[str, Any]) -> None:
-        """Settings that scripts pass on to ``tune.run``.
+        """Apply settings that scripts pass on to ``tune.run``.
 
         Raises:
-            NotCarried: one that has no counterpart.
+            NotCarried: a setting has no counterpart here.
         """
         for name, value in settings.items():
             if name in {each.name for each in fields(TuneConfig)}:
                 self._tune_config = replace(self._tune_config, **{name: value})
             elif name in {each.name for each in fields(RunConfig)}:
                 self._run_config = replace(self._run_config, **{name: value})
-            elif name != "raise_on_failed_trial":  # fit never raises for a trial
+            elif name != "raise_on_failed_trial":  # fit never raises because of a trial
                 raise NotCarried(f"Tuner has no counterpart here for _tuner_kwargs={{{name!r}: ...}}; leave it out")
 
     def fit(self) -> ResultGrid:
-        """Run the experiment to its end; Ctrl-C ends it, and what there is by then is returned.
+        """Run the experiment to its end; Ctrl-C ends it early, and the results so far are returned.
 
-        Exceptions of trials stay in their results, but for ``FailureConfig(fail_fast="raise")``.
+        Exceptions of trials are kept in their results, except with ``FailureConfig(fail_fast="raise")``.
         """
         return self.fit_trials().results
 
     def fit_trials(self) -> Ending:
-        """``fit``, and the trials as callbacks know them, for ``tune.run``."""
+        """As ``fit``, with the trials as callbacks see them, for ``tune.run``."""
         resumption = self._resumption
         running = self._running(begins=resumption is None)
         ending = (running if resumption is None else _resumed(running, resumption))()
@@ -121,11 +122,11 @@ class Tuner:
         return ending
 
     def stored_trials(self) -> Ending:
-        """The results that a restored experiment has left, and the trials, for ``ExperimentAnalysis``."""
+        """The results of a restored experiment, and its trials, for ``ExperimentAnalysis``."""
         return self._running(begins=False).stored()
 
     def get_results(self) -> ResultGrid:
-        """The results of ``fit``, or those that a restored experiment has left.
+        """The results of ``fit``, or those of a restored experiment.
 
         Raises:
             RuntimeError: there are none yet.
@@ -140,7 +141,7 @@ class Tuner:
 
     @classmethod
     def can_restore(cls, path: str | PathLike[str], storage_filesystem: Any = None) -> bool:
-        """Whether an experiment has been begun in a folder."""
+        """Whether an experiment has been started in a folder."""
         return (Path(path).expanduser() / SAVED).is_file()
 
     @classmethod
@@ -155,17 +156,17 @@ class Tuner:
         storage_filesystem: Any = None,
         _resume_config: ResumeConfig | None = None,
     ) -> Tuner:
-        """The tuner of the experiment in a folder; ``fit`` goes on with it.
+        """The tuner of the experiment in a folder; ``fit`` continues it.
 
         Args:
             trainable: the same as before.
-            resume_unfinished: go on with trials that had not ended, from their last checkpoints.
-            resume_errored: go on with those that had failed, from their last checkpoints; ``restart_errored``: from their
-                beginning.
-            param_space: the space once more, where it holds objects that have to be made anew; its domains are the same.
+            resume_unfinished: resume trials that had not ended, from their last checkpoints.
+            resume_errored: resume trials that had failed, from their last checkpoints.
+            restart_errored: run trials that had failed again, from scratch.
+            param_space: the space again, if it contains objects that have to be created anew; with the same domains.
 
         Raises:
-            ValueError: no experiment has been begun there, or two ways are asked for at once.
+            ValueError: no experiment has been started there, or failed trials are to be both resumed and restarted.
         """
         folder = Path(path).expanduser().absolute()
         if not cls.can_restore(folder):
@@ -194,10 +195,10 @@ class Tuner:
     # -------------------------------------------------------------------------------------------- from settings to a run
 
     def _running(self, *, begins: bool) -> Running:
-        """What is to be run.
+        """The experiment that is to be run.
 
         Args:
-            begins: whether it is a new experiment, or the newest one in its folder.
+            begins: whether it is a new experiment; otherwise it is the newest one in its folder.
         """
         stop = stop_rule(self._run_config.stop)[0]
         plan = (
@@ -262,7 +263,7 @@ class Tuner:
         return resolved(request, first)
 
     def _save(self, folder: Path, plan: SearchPlan) -> None:
-        """Keep what ``restore`` needs."""
+        """Save the data that ``restore`` needs."""
         bare = replace(self._run_config, callbacks=None, progress_reporter=None)
         for kept, run_config in ((plan, self._run_config), (plan, bare), (None, bare)):
             saved = {
@@ -274,7 +275,7 @@ class Tuner:
             }
             try:
                 data = cloudpickle.dumps(saved)
-            except Exception as error:  # whatever a stranger's pickling raises
+            except Exception as error:  # whatever the pickling of a user's object raises
                 _log.debug("an experiment's settings cannot be pickled: %s", error)
                 continue
             (folder / SAVED).write_bytes(data)
@@ -283,7 +284,7 @@ class Tuner:
 
 
 def _resumed(running: Running, resumption: Resumption) -> Running:
-    """The run of an experiment that goes on: which trials are tried again, and as whom."""
+    """The run of a restored experiment, with the trials that are repeated and their identities."""
     experiment = running.experiment
     if resumption.errored == "skip" and resumption.unfinished:
         return running
@@ -304,7 +305,7 @@ def _resumed(running: Running, resumption: Resumption) -> Running:
 
 
 def experiment_folder(config: RunConfig, trainable: Prepared) -> Path:
-    """Where an experiment lies: by its name, or the trainable's and the time."""
+    """The folder of an experiment: by its name, or by the trainable's and the time."""
     root = config.storage_path
     if root is None:
         root = next((os.environ[name] for name in _RESULTS_DIRS if os.environ.get(name)), DEFAULT_RESULTS_DIR)
@@ -313,10 +314,10 @@ def experiment_folder(config: RunConfig, trainable: Prepared) -> Path:
 
 
 def _check_checkpoints(trainable: Prepared, config: CheckpointConfig | None) -> None:
-    """A function says itself when it saves.
+    """Check that checkpoints by steps are not requested of a function, which decides itself when it saves.
 
     Raises:
-        ValueError: it is to be saved by its steps.
+        ValueError: they are.
     """
     if config is None or trainable.is_class:
         return

@@ -1,4 +1,4 @@
-"""Exceptions of stores of artifacts, under Optuna's names."""
+"""Exceptions of artifact stores, under Optuna's names."""
 
 from __future__ import annotations
 

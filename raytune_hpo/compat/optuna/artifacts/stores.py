@@ -1,4 +1,4 @@
-"""Where artifacts are kept."""
+"""Artifact stores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class ArtifactStore(Protocol):
-    """Where artifacts are kept: a script may bring its own."""
+    """The interface of artifact stores; a script may have its own."""
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
         """The artifact, to be read."""
@@ -64,11 +64,11 @@ class FileSystemArtifactStore:
 
 
 class Backoff:
-    """A store that is asked again, after longer and longer waits, while it fails.
+    """A store that retries failed calls, with exponential backoff.
 
     Args:
-        max_retries: how often it is asked in all.
-        multiplier: by which each wait is longer than the one before.
+        max_retries: how often a call is tried in all.
+        multiplier: the factor by which each wait is longer than the one before.
         min_delay, max_delay: the first wait and the longest, in seconds.
     """
 

@@ -1,4 +1,4 @@
-"""Artifacts that come and go, and what is known of them."""
+"""Upload, download and metadata of artifacts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PREFIX = "artifacts:"
 
 @dataclass(frozen=True)
 class ArtifactMeta:
-    """What is known of an artifact."""
+    """The metadata of an artifact."""
 
     artifact_id: str
     filename: str
@@ -40,10 +40,10 @@ def upload_artifact(
     mimetype: str | None = None,
     encoding: str | None = None,
 ) -> str:
-    """Copy a file into a store, and note it with a trial or a study; the name that it has there.
+    """Copy a file into a store, note it with a trial or a study, and return its id in the store.
 
     Raises:
-        NotCarried: the trial is a frozen one, which does not know its study.
+        NotCarried: the trial is a frozen one, which has no reference to its study.
     """
     if isinstance(study_or_trial, FrozenTrial):
         raise NotCarried(

@@ -1,4 +1,4 @@
-"""Integrations, under Optuna's names: ours where there are any, and otherwise those of ``optuna-integration``."""
+"""Integrations, under Optuna's names: this package's own, and otherwise those of ``optuna-integration``."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def __getattr__(name: str) -> Any:
 
 
 def theirs(module: str, name: str) -> Any:
-    """Something of the package optuna-integration, which talks to a trial by its methods.
+    """An object of the package optuna-integration, which uses only the methods of a trial.
 
     Raises:
-        NotCarried: it is not installed, or has nothing of that name.
+        NotCarried: the package is not installed, or has no object of that name.
     """
     try:
         return getattr(importlib.import_module(module), name)

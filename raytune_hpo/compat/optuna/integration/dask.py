@@ -1,4 +1,4 @@
-"""``DaskStorage``: studies that Dask's workers can be given; the process that makes it holds them."""
+"""``DaskStorage``: studies that can be sent to Dask's workers; the process that creates it holds them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["DaskStorage"]
 
 
 class DaskStorage(BaseStorage):
-    """Studies of this process, whose ``optimize`` may be submitted to workers of Dask, or to any process that unpickles it.
+    """Studies of this process whose ``optimize`` may be submitted to Dask's workers, or any process that unpickles it.
 
     Args:
         storage: where they are kept; None: in memory.
-        name, client, register: of Dask's scheduler, which need not know of it.
+        name, client, register: for Dask's scheduler; without effect.
     """
 
     is_shared = True

@@ -1,6 +1,6 @@
-"""LightGBM with its parameters tuned step by step: first one, then the next, with the best of those before.
+"""Stepwise tuning of LightGBM's parameters: each step keeps the best values of those before.
 
-What is not here is LightGBM's own (``Dataset``, ``early_stopping`` ...), so that the module can stand in its place.
+All other names are LightGBM's own (``Dataset``, ``early_stopping`` ...), so that the module can replace it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _Step(NamedTuple):
-    """One step: what it tunes, with which sampler, in how many trials."""
+    """One step: its parameters, its sampler, and its number of trials."""
 
     name: str
     sampler: BaseSampler
@@ -41,10 +41,10 @@ class _Step(NamedTuple):
 
 
 class _Tuner:
-    """What both tuners share.
+    """The base of both tuners.
 
     Args:
-        params: LightGBM's; those that are tuned are changed.
+        params: LightGBM's parameters; those that are tuned are changed.
         train_set: as LightGBM takes it.
         study: None: a new one, in memory.
         time_budget: seconds for all steps together.
@@ -183,7 +183,7 @@ class _Tuner:
         return self.metric.partition("@")[0] in _LARGER_IS_BETTER
 
     def _value_of(self, found: Mapping[str, Any]) -> Any:
-        """A metric's value by its name, which may have a place at its end."""
+        """A metric's value by its name, which may end in a position."""
         key = next((key for key in found if key == self.metric or key.startswith(f"{self.metric}@")), None)
         if key is None:
             raise OptunaError(f"LightGBM has not measured {self.metric!r}, it has {sorted(found)}; name it as metric")
@@ -239,7 +239,7 @@ def _referring(valid: Any, data: Any) -> Any:
 
 
 def train(params: Mapping[str, Any], train_set: Any, num_boost_round: int = 1000, **options: Any) -> Any:
-    """As ``lightgbm.train``, with the parameters tuned; the best booster."""
+    """As ``lightgbm.train``, with the parameters tuned; returns the best booster."""
     tuner = LightGBMTuner(params, train_set, num_boost_round, **options)
     tuner.run()
     return tuner.get_best_booster()

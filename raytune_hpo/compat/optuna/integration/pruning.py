@@ -1,4 +1,4 @@
-"""Callbacks that report each round of a boosting library, and end a trial that its pruner calls hopeless."""
+"""Callbacks that report each round of a boosting library, and end a trial if the pruner says so."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ class LightGBMPruningCallback:
 
     Args:
         metric: the name of the metric, like "auc".
-        valid_name: of the data on which it is measured; ``report_interval``: rounds from report to report.
+        valid_name: the name of the data on which it is measured.
+        report_interval: the number of rounds between reports.
     """
 
     def __init__(self, trial: Any, metric: str, valid_name: str = "valid_0", report_interval: int = 1) -> None:
@@ -33,7 +34,10 @@ class LightGBMPruningCallback:
 
 
 def _is_meant(data: str, metric: str, valid_name: str, wanted: str) -> bool:
-    """Whether a result is of this metric: a cross-validation calls its data "cv_agg" or "valid", and may name both."""
+    """Whether a result is that of the wanted metric.
+
+    A cross-validation calls its data "cv_agg" or "valid", and may name both.
+    """
     if data in ("cv_agg", "valid"):
         return wanted in (metric, " ".join(metric.split()[1:]), metric.partition("-")[2])
     return data == valid_name and metric == wanted

@@ -19,12 +19,12 @@ class OptunaSearchCV:
     """Searches an estimator's parameters by cross-validation.
 
     Args:
-        param_distributions: what each parameter may be, as Optuna's distributions.
+        param_distributions: each parameter's Optuna distribution.
         cv, scoring: as scikit-learn's ``cross_validate`` takes them.
-        error_score: of a fit that raises; "raise" lets it leave.
+        error_score: the score of a fit that raises; "raise" propagates its exception.
         n_jobs: threads; ``n_trials``, ``timeout``, ``callbacks``: see ``Study.optimize``.
         refit: whether the best estimator is fitted to all data in the end.
-        subsample: the share of the data, or the number of rows, that trials are measured on.
+        subsample: the share of the data, or the number of rows, on which trials are measured.
         study: None: a new one that maximises.
 
     Attributes:
@@ -83,7 +83,7 @@ class OptunaSearchCV:
         return self
 
     def _rows(self, n: int) -> np.ndarray:
-        """Positions of the rows that trials are measured on."""
+        """Positions of the rows on which trials are measured."""
         size = int(self.subsample * n) if isinstance(self.subsample, float) else min(self.subsample, n)
         if size >= n:
             return np.arange(n)
@@ -113,12 +113,12 @@ class OptunaSearchCV:
 
     @property
     def best_params_(self) -> dict[str, Any]:
-        """Of the best trial."""
+        """The parameters of the best trial."""
         return self.study_.best_params
 
     @property
     def best_score_(self) -> float:
-        """Of the best trial."""
+        """The score of the best trial."""
         return self.study_.best_value
 
     @property
@@ -138,32 +138,32 @@ class OptunaSearchCV:
 
     @property
     def n_trials_(self) -> int:
-        """How many there are."""
+        """The number of trials."""
         return len(self.trials_)
 
     @property
     def classes_(self) -> Any:
-        """Of the best estimator."""
+        """The classes of the best estimator."""
         return self.best_estimator_.classes_
 
     def predict(self, X: Any) -> Any:
-        """What the best estimator predicts."""
+        """The predictions of the best estimator."""
         return self.best_estimator_.predict(X)
 
     def predict_proba(self, X: Any) -> Any:
-        """What the best estimator predicts, as probabilities."""
+        """The class probabilities predicted by the best estimator."""
         return self.best_estimator_.predict_proba(X)
 
     def decision_function(self, X: Any) -> Any:
-        """What the best estimator decides by."""
+        """The decision function of the best estimator."""
         return self.best_estimator_.decision_function(X)
 
     def transform(self, X: Any) -> Any:
-        """What the best estimator makes of it."""
+        """The data transformed by the best estimator."""
         return self.best_estimator_.transform(X)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """How good the best estimator is, by ``scoring``."""
+        """The score of the best estimator, by ``scoring``."""
         from sklearn.metrics import check_scoring
 
         return float(check_scoring(self.best_estimator_, scoring=self.scoring)(self.best_estimator_, X, y))

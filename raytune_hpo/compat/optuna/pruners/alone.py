@@ -1,4 +1,4 @@
-"""Pruners that look at a trial by itself."""
+"""Pruners that judge a trial without comparing it with others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ThresholdPruner(BasePruner):
-    """Prunes a trial whose newest value lies outside of bounds, or is no number."""
+    """Prunes a trial whose newest value is out of bounds, or NaN."""
 
     def __init__(
         self,
@@ -45,11 +45,11 @@ class ThresholdPruner(BasePruner):
 
 
 class PatientPruner(BasePruner):
-    """Lets another pruner decide only where a trial has not improved for a while; without one, prunes there.
+    """Lets another pruner decide once a trial has not improved for a while; without one, prunes then.
 
     Args:
-        patience: how many steps without a better value are borne.
-        min_delta: by how much a value is better.
+        patience: how many steps without a better value are tolerated.
+        min_delta: the least difference by which a value is better.
     """
 
     def __init__(self, wrapped_pruner: BasePruner | None, patience: int, min_delta: float = 0.0) -> None:
@@ -64,6 +64,6 @@ class PatientPruner(BasePruner):
         sign = -1.0 if study.direction is StudyDirection.MAXIMIZE else 1.0
         losses = [sign * reported[step] for step in sorted(reported)]
         before, after = losses[: -self._patience - 1], losses[-self._patience - 1 :]
-        if not np.fmin.reduce(before) + self._min_delta < np.fmin.reduce(after):  # NaN says nothing
+        if not np.fmin.reduce(before) + self._min_delta < np.fmin.reduce(after):  # NaN does not count
             return False
         return self._wrapped is None or self._wrapped.prune(study, trial)

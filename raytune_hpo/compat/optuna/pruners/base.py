@@ -1,4 +1,4 @@
-"""The base of all pruners, and when one is due to look."""
+"""The base of all pruners, and the rule for when one is due."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class BasePruner(ABC):
-    """Decides which trials end early. A script's own overrides ``prune``."""
+    """The base of pruners, which decide which trials end early. A script's own pruner overrides ``prune``."""
 
     @abstractmethod
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Whether a trial that runs should end, as its reports stand."""
+        """Whether a running trial should end, given its reports so far."""
 
 
 class NopPruner(BasePruner):

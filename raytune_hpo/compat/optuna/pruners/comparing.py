@@ -27,9 +27,10 @@ class PercentilePruner(BasePruner):
 
     Args:
         percentile: the share that is kept, in percent.
-        n_startup_trials: how many trials complete before any is pruned.
-        n_warmup_steps: no trial is pruned before this step; ``interval_steps``: nor more often than once in so many.
-        n_min_trials: how many completed trials have reported at the step.
+        n_startup_trials: how many trials must have completed before any is pruned.
+        n_warmup_steps: the step before which no trial is pruned.
+        interval_steps: trials are judged at most once in this number of steps.
+        n_min_trials: how many completed trials must have reported at the step.
     """
 
     def __init__(
@@ -80,11 +81,11 @@ class MedianPruner(PercentilePruner):
 
 
 class WilcoxonPruner(BasePruner):
-    """Prunes a trial that is worse than the best one on the steps that both have reported, where steps are instances.
+    """Prunes a trial that is worse than the best one on the steps that both have reported; steps are instances.
 
     Args:
-        p_threshold: of Wilcoxon's test of signed ranks, one-sided.
-        n_startup_steps: how many steps are reported before anything is tested.
+        p_threshold: the significance level of Wilcoxon's one-sided test of signed ranks.
+        n_startup_steps: how many steps must have been reported before anything is tested.
     """
 
     def __init__(self, *, p_threshold: float = 0.1, n_startup_steps: int = 2) -> None:
@@ -98,7 +99,7 @@ class WilcoxonPruner(BasePruner):
         own = {step: value for step, value in trial.intermediate_values.items() if math.isfinite(value)}
         try:
             best = study.best_trial
-        except ValueError:  # none has completed
+        except ValueError:  # no trial has completed
             return False
         theirs = {step: value for step, value in best.intermediate_values.items() if math.isfinite(value)}
         shared = [step for step in own if step in theirs]
@@ -107,7 +108,7 @@ class WilcoxonPruner(BasePruner):
         sign = -1.0 if study.direction is StudyDirection.MAXIMIZE else 1.0
         worse_by = np.array([sign * (own[step] - theirs[step]) for step in shared])
         if np.mean(list(own.values())) * sign <= np.mean(list(theirs.values())) * sign:
-            return False  # ahead on the whole: what it loses on these it wins on others
+            return False  # ahead on average over all its steps
         from scipy.stats import wilcoxon
 
         p = wilcoxon(worse_by, alternative="greater", zero_method="zsplit").pvalue

@@ -24,13 +24,13 @@ _COMPLETE = (TrialState.COMPLETE,)
 
 
 class SuccessiveHalvingPruner(BasePruner):
-    """Prunes a trial at a rung unless it is among the best share of those that have come to it.
+    """Prunes a trial at a rung unless it is among the best share of those that have reached it.
 
     Args:
         min_resource: the step of the lowest rung; "auto": a hundredth of the steps of a completed trial.
-        reduction_factor: from rung to rung so many times as many steps, and the best one of so many trials.
+        reduction_factor: the ratio of the steps of neighbouring rungs; one of this number of trials passes a rung.
         min_early_stopping_rate: how many rungs are left out at the bottom.
-        bootstrap_count: how many trials a rung collects, all of which are pruned, before it lets any pass.
+        bootstrap_count: how many trials, all of them pruned, a rung collects before it lets any pass.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class SuccessiveHalvingPruner(BasePruner):
         return self.prune_among(study, trial, study.get_trials(deepcopy=False))
 
     def prune_among(self, study: Study, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> bool:
-        """The same, among some trials of the study only."""
+        """As ``prune``, compared only with some trials of the study."""
         step = trial.last_step
         if step is None:
             return False
@@ -119,7 +119,7 @@ class HyperbandPruner(BasePruner):
         return self._brackets[bracket].prune_among(study, trial, among)
 
     def _begin(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Make the brackets, once it is known how far trials run."""
+        """Create the brackets once the last step of trials is known; return whether they exist."""
         if self._max_resource is None:
             last = [t.last_step for t in trials if t.state is TrialState.COMPLETE and t.last_step is not None]
             if not last:
@@ -135,7 +135,7 @@ class HyperbandPruner(BasePruner):
         return True
 
     def _bracket(self, study: Study, number: int) -> int:
-        """The bracket of a trial: a hash of the study's name and its number, by the shares."""
+        """The bracket of a trial: by a hash of the study's name and the trial's number, in proportion to the shares."""
         place = binascii.crc32(f"{study.study_name}_{number}".encode()) % sum(self._shares)
         for bracket, share in enumerate(self._shares):
             place -= share

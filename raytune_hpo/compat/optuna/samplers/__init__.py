@@ -42,5 +42,5 @@ __all__ = [
 
 
 def sampler_of(spec: StudySpec) -> BaseSampler:
-    """A sampler of Optuna's name for a stored study."""
+    """The sampler, under Optuna's name, of a stored study."""
     return OURS.get(spec.sampler.name, AutoSampler)(seed=spec.seed)

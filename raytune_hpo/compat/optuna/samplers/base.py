@@ -1,4 +1,4 @@
-"""The base of all samplers: of those that stand for ours, and of scripts' own."""
+"""The base of all samplers: of those that represent this package's samplers, and of the user's own."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Constraints = Callable[[FrozenTrial], Sequence[float]]
 
 
 class BaseSampler(ABC):
-    """Decides what to try. A script's own sampler overrides what it needs; what it chooses is recorded as given.
+    """The base of samplers. A user's own sampler overrides the methods that it needs; its choices are recorded as given.
 
     Attributes:
-        is_ours: whether a sampler of ours suggests, and the methods below are not asked.
+        is_ours: whether a sampler of this package makes the suggestions, so that the methods below are not called.
         seed: of the study; None draws one.
-        fixed_params: parameters that are always this.
+        fixed_params: parameters with fixed values.
         begin_with: configurations that are tried first.
     """
 
@@ -44,10 +44,10 @@ class BaseSampler(ABC):
     def __str__(self) -> str:
         return type(self).__name__
 
-    # -------------------------------------------------------------------------------------------- for scripts' own
+    # -------------------------------------------------------------------------------------------- for the user's own
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """The parameters that ``sample_relative`` will choose together."""
+        """The parameters that ``sample_relative`` will choose jointly."""
         return {}
 
     def sample_relative(
@@ -71,7 +71,7 @@ class BaseSampler(ABC):
         return
 
     def reseed_rng(self) -> None:
-        """Called where several threads share the sampler."""
+        """Called when several threads share the sampler."""
         return
 
     # -------------------------------------------------------------------------------------------- for the study
@@ -86,19 +86,19 @@ class BaseSampler(ABC):
         return self._constraints_func is not None
 
     def part(self, num_goals: int) -> dict[str, Any]:
-        """The sampler of ours in the study's spec, with its options."""
+        """The name and options of the sampler in the study's spec."""
         return {"name": "random"}
 
     def constraints_of(self, study: Study, trial: FrozenTrial) -> list[float]:
-        """The constraints of a trial that is about to end; feasible where none is above 0."""
+        """The constraints of a trial that is about to end; it is feasible if none is above 0."""
         assert self._constraints_func is not None, "asked only where there are constraints"
         return [float(c) for c in self._constraints_func(trial)]
 
 
 class OurSampler(BaseSampler):
-    """A sampler of Optuna's name that stands for one of ours.
+    """A sampler, under Optuna's name, that represents one of this package.
 
-    A subclass that a script defines is the script's own: its methods are asked, as Optuna asks them.
+    A subclass that a script defines counts as the user's own: its methods are called, as Optuna calls them.
     """
 
     name: ClassVar[str]
@@ -116,13 +116,13 @@ class OurSampler(BaseSampler):
         return {"name": self.name, **self.options()} if self.is_ours else super().part(num_goals)
 
     def options(self) -> dict[str, Any]:
-        """Of our sampler."""
+        """The options of the sampler in the study's spec."""
         return {}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A draw: what a script's own sampler gets that falls back on this one."""
+        """A random draw, for a user's own sampler that falls back on this one."""
         return self._drawn(param_distribution)
 
     def _drawn(self, distribution: BaseDistribution) -> Any:
@@ -137,7 +137,7 @@ class OurSampler(BaseSampler):
 
 
 def not_carried(sampler: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Warn of arguments that mean nothing to our sampler, by their names."""
+    """Warn of arguments that have no effect on this package's sampler, by their names."""
     named = [name for name, value in given.items() if value is not defaults[name] and value != defaults[name]]
     if named:
         warnings.warn(

@@ -1,4 +1,4 @@
-"""Crossovers of NSGA-II, under Optuna's names: taken, and named in a warning, since ours has one of its own."""
+"""Crossovers of NSGA-II, under Optuna's names: accepted with a warning, since ``nsga2`` has its own crossover."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = [
 
 
 class BaseCrossover:
-    """A way to make a child of its parents."""
+    """The base of crossovers."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.args, self.options = args, options
@@ -42,7 +42,7 @@ class SBXCrossover(BaseCrossover):
 
 
 class VSBXCrossover(BaseCrossover):
-    """Simulated binary crossover of a wider kind."""
+    """Simulated binary crossover with a wider spread."""
 
 
 class UNDXCrossover(BaseCrossover):

@@ -1,4 +1,4 @@
-"""Samplers of Optuna's names that stand for ours."""
+"""Samplers, under Optuna's names, that represent this package's samplers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from raytune_hpo.compat.optuna.samplers.base import BaseSampler, Constraints, Ou
 from raytune_hpo.compat.optuna.trial._state import TrialState
 from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
 
-_CANDIDATES = 24  # Optuna's default; ours has another, which suits our kernels
+_CANDIDATES = 24  # Optuna's default; ``tpe`` has another, which suits its kernels
 
 
 class RandomSampler(OurSampler):
@@ -24,8 +24,8 @@ class TPESampler(OurSampler):
 
     Args:
         n_startup_trials: trials of an even design before the first estimate.
-        n_ei_candidates: how many candidates are drawn for a suggestion; by default as many as ours draws.
-        constraints_func: gives the constraints of a trial that has ended; feasible where none is above 0.
+        n_ei_candidates: how many candidates are drawn for a suggestion; by default as in ``tpe``.
+        constraints_func: returns the constraints of a trial that has ended; it is feasible if none is above 0.
     """
 
     name: ClassVar[str] = "tpe"
@@ -61,7 +61,7 @@ class TPESampler(OurSampler):
 
     @staticmethod
     def hyperopt_parameters() -> dict[str, Any]:
-        """What hyperopt's TPE has for defaults."""
+        """The defaults of hyperopt's TPE."""
         return {"consider_prior": True, "prior_weight": 1.0, "n_startup_trials": 20, "n_ei_candidates": _CANDIDATES}
 
 
@@ -88,18 +88,18 @@ class GPSampler(OurSampler):
 
 
 class AutoSampler(OurSampler):
-    """Our own choice (``auto``): a Gaussian process, and an estimate by density where that gets no further."""
+    """The default sampler of this package (``auto``): a Gaussian process, and a Parzen estimator when progress stalls."""
 
     name: ClassVar[str] = "auto"
 
 
 class CmaEsSampler(OurSampler):
-    """The covariance matrix adaptation (``cmaes``); no package ``cmaes`` is needed.
+    """Covariance matrix adaptation (``cmaes``); the package ``cmaes`` is not needed.
 
     Args:
         x0: parameters that are tried first.
         sigma0: the first step, as a share of the range.
-        source_trials: of an earlier study: the best of them is tried first, and the first step is a third of the usual.
+        source_trials: trials of an earlier study: the best is tried first, and the first step is a third of the usual.
     """
 
     name: ClassVar[str] = "cmaes"
@@ -196,7 +196,7 @@ class NSGAIIISampler(NSGAIISampler):
 
 
 class QMCSampler(OurSampler):
-    """A sequence that fills the space evenly (``sobol``)."""
+    """A quasi-random sequence (``sobol``)."""
 
     name: ClassVar[str] = "sobol"
 

@@ -1,4 +1,4 @@
-"""Samplers that walk through finite spaces, and one that keeps parameters as they are."""
+"""Samplers that enumerate finite spaces, and one that fixes parameters."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from raytune_hpo.rng import derive, fresh_seed
 if TYPE_CHECKING:
     from raytune_hpo.compat.optuna.study.study import Study
 
-_POINT = "grid_point of "  # begins the note of a trial's point
+_POINT = "grid_point of "  # prefix of the note of a trial's point
 
 
 class GridSampler(BaseSampler):
-    """All combinations of the values given, each once, in an order that is shuffled; the study stops after the last.
+    """All combinations of the given values, each once, in shuffled order; the study stops after the last.
 
     Args:
         search_space: the values of each parameter.
@@ -77,10 +77,10 @@ class GridSampler(BaseSampler):
 
 
 class BruteForceSampler(BaseSampler):
-    """All configurations of a finite space that the objective makes, conditional ones too, each once.
+    """All configurations of a finite space that the objective defines, conditional ones included, each once.
 
-    A parameter takes a value of which, after what has been chosen before it, some continuation is left to be tried. The
-    study stops when nothing is left.
+    A parameter gets a value after which, given the values chosen before it, some configuration is still untried. The
+    study stops when none is left.
     """
 
     def __init__(self, seed: int | None = None, avoid_premature_stop: bool = False) -> None:
@@ -106,10 +106,10 @@ class BruteForceSampler(BaseSampler):
 
 
 class _Tree:
-    """What has been tried: the values of each parameter after those before it."""
+    """The tree of tried configurations: at each node, the values of a parameter, given those before it."""
 
     def __init__(self) -> None:
-        self.values: tuple[Any, ...] | None = None  # that the parameter here may have; None where a trial ends
+        self.values: tuple[Any, ...] | None = None  # the possible values of the parameter here; None where a trial ends
         self.children: dict[Any, _Tree] = {}
         self.has_ended = False
 
@@ -146,7 +146,7 @@ def _key(value: Any) -> Any:
 
 
 class PartialFixedSampler(BaseSampler):
-    """Another sampler, with some parameters kept as they are.
+    """Another sampler, with some parameters fixed.
 
     Args:
         fixed_params: their values by name.

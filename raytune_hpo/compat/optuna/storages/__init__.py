@@ -37,16 +37,16 @@ JournalFileStorage = JournalFileBackend
 
 
 def get_storage(storage: Any) -> BaseStorage:
-    """The storage that a URL, or None, stands for."""
+    """The storage of a URL; None for memory."""
     return storage_of(storage)
 
 
 def fail_stale_trials(study: Any) -> None:
-    """Nothing to do: trials that a process left running have failed when their study is opened again."""
+    """Does nothing: trials that a process left running fail when their study is opened again."""
 
 
 class GrpcStorageProxy:
-    """Not carried: processes on other machines take part as Ray's workers do."""
+    """Not carried: processes on other machines take part as Ray workers."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise NotCarried("GrpcStorageProxy is not carried; run trials on other machines with Study.optimize on Ray")

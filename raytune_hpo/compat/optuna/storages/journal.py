@@ -1,4 +1,4 @@
-"""Journal storages, under Optuna's names. What is written is a SQLite file of ours."""
+"""Journal storages, under Optuna's names. They write SQLite files in this package's format."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = [
 
 
 class JournalFileBackend:
-    """A file that studies are kept in.
+    """A file in which studies are kept.
 
     Args:
-        lock_obj: not needed; SQLite and ``raytune_hpo`` have locks of their own.
+        lock_obj: without effect; SQLite and ``raytune_hpo`` have their own locks.
     """
 
     def __init__(self, file_path: str, lock_obj: Any = None) -> None:
@@ -28,14 +28,14 @@ class JournalFileBackend:
 
 
 class JournalFileSymlinkLock:
-    """A lock of Optuna's; taken, and not needed."""
+    """A lock of Optuna; accepted, without effect."""
 
     def __init__(self, filepath: str, grace_period: int | None = 30) -> None:
         self.filepath = filepath
 
 
 class JournalFileOpenLock(JournalFileSymlinkLock):
-    """A lock of Optuna's; taken, and not needed."""
+    """A lock of Optuna; accepted, without effect."""
 
 
 class JournalRedisBackend:

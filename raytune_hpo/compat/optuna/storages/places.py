@@ -1,4 +1,4 @@
-"""Places where studies are kept, as Optuna's scripts name them, and the studies that are open in this process."""
+"""Storages of studies under Optuna's names, and the studies that are open in this process."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from raytune_hpo.errors import HpoError, StudyNotFound
 from raytune_hpo.facts import StudyCreated
 from raytune_hpo.journal import MemoryStorage, Storage, open_storage
 
-_IN_MEMORY = ("sqlite://", "sqlite:///:memory:")  # what SQLAlchemy takes for a database that is not kept
-_THEIRS = frozenset(("studies", "trials", "version_info"))  # tables that Optuna makes
+_IN_MEMORY = ("sqlite://", "sqlite:///:memory:")  # SQLAlchemy's URLs for databases in memory
+_THEIRS = frozenset(("studies", "trials", "version_info"))  # tables that Optuna creates
 
 
 @dataclass(frozen=True)
 class FrozenStudy:
-    """A study that is kept somewhere, by its name and the directions of its goals."""
+    """The description of a stored study: its name and the directions of its goals."""
 
     study_name: str
     directions: list[StudyDirection]
@@ -35,18 +35,18 @@ class FrozenStudy:
 
     @property
     def direction(self) -> StudyDirection:
-        """Of the first goal."""
+        """The direction of the first goal."""
         return self.directions[0]
 
 
 class BaseStorage:
-    """A place where studies are kept. The same object, or one of the same URL, may be given to several studies.
+    """The base of storages. The same object, or one of the same URL, may be given to several studies.
 
     Args:
         url: an SQLAlchemy URL; None: in memory, for as long as this object lives.
 
     Attributes:
-        is_shared: whether its studies stay in this process where they are pickled, and are asked from elsewhere.
+        is_shared: whether its studies stay in this process when they are pickled, and other processes call them here.
     """
 
     is_shared = False
@@ -57,7 +57,7 @@ class BaseStorage:
         self.on_left: Callable[[Any, Any], object] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """A place is named; what is in memory goes along, as rows of its journal."""
+        """The URL; for studies in memory, the rows of their journals."""
         storage = self.studies.storage
         rows = {each.name: list(map(tuple, storage.rows(each.name))) for each in storage.studies()}
         return {"url": self.url, "on_left": self.on_left, "rows": rows if self.url is None else {}}
@@ -71,18 +71,18 @@ class BaseStorage:
             journal.close()
 
     def get_failed_trial_callback(self) -> Callable[[Any, Any], object] | None:
-        """What is called with the study and each trial that a process left running when it went."""
+        """The function that is called with the study and each trial that a process left running when it ended."""
         return self.on_left
 
     def remove_session(self) -> None:
-        """Nothing to do: there are no sessions."""
+        """Does nothing: there are no sessions."""
 
     def study_names(self) -> list[str]:
-        """Of all studies that are kept here."""
+        """The names of all studies in the storage."""
         return [row.name for row in self.studies.storage.studies()]
 
     def get_all_studies(self) -> list[FrozenStudy]:
-        """The studies that are kept here."""
+        """The studies in the storage."""
         return [self._frozen(name) for name in self.study_names()]
 
     def get_study_id_from_name(self, study_name: str) -> str:
@@ -102,7 +102,7 @@ class BaseStorage:
         return self._frozen(study_id).study_name
 
     def get_study_directions(self, study_id: str) -> list[StudyDirection]:
-        """Of each goal of a study.
+        """The directions of a study's goals.
 
         Raises:
             KeyError: there is none of that id.
@@ -110,7 +110,7 @@ class BaseStorage:
         return self._frozen(study_id).directions
 
     def get_n_trials(self, study_id: str) -> int:
-        """How many trials a study has, those that wait included.
+        """The number of a study's trials, enqueued ones included.
 
         Raises:
             KeyError: there is none of that id.
@@ -132,13 +132,13 @@ class InMemoryStorage(BaseStorage):
 
 
 class RDBStorage(BaseStorage):
-    """Studies in a database: SQLite or PostgreSQL, in tables of ours.
+    """Studies in a database, SQLite or PostgreSQL, in this package's own tables.
 
     Args:
-        heartbeat_interval, grace_period: not needed: whoever opens a study whose process has gone finds the trials that it
-            left running failed.
+        heartbeat_interval, grace_period: without effect: trials that an ended process left running fail when their study
+            is opened.
         failed_trial_callback, heartbeat_stale_trial_callback: called with these trials.
-        engine_kwargs, skip_compatibility_check, skip_table_creation: of Optuna's own database; they mean nothing here.
+        engine_kwargs, skip_compatibility_check, skip_table_creation: for Optuna's own database; without effect.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class RDBStorage(BaseStorage):
 
 
 class _OpenStudies:
-    """The studies of one place that are open here. One process holds the right to write a study once."""
+    """The studies of one storage that are open in this process, which may open each for writing only once."""
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
@@ -173,17 +173,17 @@ class _OpenStudies:
             return False
 
     def new(self, name: str, make: Callable[[Storage], Record]) -> Record:
-        """A study that begins."""
+        """The record of a new study."""
         with self._lock:
             record = make(self.storage)
             self._records[name] = record
             return record
 
     def record(self, name: str) -> Record:
-        """A study that is there.
+        """The record of an existing study.
 
         Raises:
-            StudyNotFound: it is not.
+            StudyNotFound: there is no study of that name.
         """
         with self._lock:
             found = self._records.get(name)
@@ -192,14 +192,14 @@ class _OpenStudies:
             return found
 
     def close(self) -> None:
-        """Let go of the studies that are open."""
+        """Close the open studies."""
         with self._lock:
             for record in self._records.values():
                 record.close()
             self._records.clear()
 
     def delete(self, name: str) -> None:
-        """Forget a study."""
+        """Delete a study."""
         with self._lock:
             found = self._records.pop(name, None)
             if found is not None:
@@ -223,16 +223,16 @@ def _opened(url: str) -> _OpenStudies:
 
 
 def _close_all() -> None:
-    """Give the journals back, before the interpreter takes what that needs."""
+    """Close all journals, before the interpreter's shutdown makes that impossible."""
     for place in _places.values():
         place.close()
 
 
 def _refuse_optunas(url: str) -> None:
-    """Refuse a database that Optuna wrote: its tables are not ours to change.
+    """Refuse a database that Optuna wrote, whose tables must not be changed.
 
     Raises:
-        StorageInternalError: naming it.
+        StorageInternalError: the database is Optuna's.
     """
     path = Path(url.partition(":///")[2].partition("?")[0])
     if not url.startswith("sqlite") or not path.is_file() or path.stat().st_size == 0:
@@ -250,16 +250,16 @@ def _refuse_optunas(url: str) -> None:
 
 
 def storage_of(storage: Any) -> BaseStorage:
-    """The place that a script names: a URL, a storage, or None for memory.
+    """The storage that a script names: by a URL, as a storage, or None for memory.
 
     Raises:
-        HpoError: it is something else.
+        HpoError: it is none of these.
     """
     if storage is None:
         return InMemoryStorage()
     if isinstance(storage, str):
         return RDBStorage(storage)
-    place = getattr(storage, "place", storage)  # a script may have it of a study
+    place = getattr(storage, "place", storage)  # a script may have taken it from a study
     if isinstance(place, BaseStorage):
         return place
     raise HpoError(

@@ -1,4 +1,4 @@
-"""Trials that a process left running, enqueued again."""
+"""Retries: trials that a process left running are enqueued again."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 
 class RetryFailedTrialCallback:
-    """Enqueues the parameters of a trial again that a process left running when it went.
+    """Enqueues again the parameters of a trial that a process left running when it ended.
 
     Args:
-        max_retry: how often one trial may be tried again; None: for ever.
-        inherit_intermediate_values: not carried: a trial that is tried again begins at its start.
+        max_retry: how often one trial may be tried again; None: no limit.
+        inherit_intermediate_values: not carried: a trial that is tried again begins from scratch.
     """
 
     def __init__(self, max_retry: int | None = None, inherit_intermediate_values: bool = False) -> None:
@@ -26,15 +26,15 @@ class RetryFailedTrialCallback:
 
     @staticmethod
     def retried_trial_number(trial: Any) -> int | None:
-        """The number of the trial that this one tries again; None if it tries none."""
+        """The number of the trial that this one retries; None if it retries none."""
         found: int | None = trial.system_attrs.get("failed_trial")
         return found
 
     @staticmethod
     def retry_history(trial: Any) -> list[int]:
-        """The numbers of the trials before it that were tried again, oldest first."""
+        """The numbers of the earlier trials of which this one is a retry, oldest first."""
         return list(trial.system_attrs.get("retry_history", []))
 
 
 class RetryHeartbeatStaleTrialCallback(RetryFailedTrialCallback):
-    """The name of today for RetryFailedTrialCallback."""
+    """The current name of RetryFailedTrialCallback."""

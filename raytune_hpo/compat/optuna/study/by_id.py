@@ -1,6 +1,6 @@
-"""A study as samplers and callbacks see it that go around it: what Optuna's storages answer, by a trial's id.
+"""The methods of Optuna's storages for one study, for samplers and callbacks that call the storage by a trial's id.
 
-Such scripts get what they need of the study itself, since ids of trials are their numbers here.
+They are answered by the study itself; the id of a trial is its number here.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class StudyById:
-    """One study: whatever is named as ``study_id`` means this one, and ``trial_id`` is a trial's number.
+    """One study by ids: any ``study_id`` means this study, and ``trial_id`` is a trial's number.
 
     Attributes:
-        place: where the study is kept, for whoever creates or opens another one there.
+        place: the storage of the study, for scripts that create or open another one there.
     """
 
     def __init__(self, study: Study) -> None:
@@ -31,43 +31,43 @@ class StudyById:
     # -------------------------------------------------------------------------------------------- the study
 
     def get_study_id_from_name(self, study_name: str) -> str:
-        """Its id, which is its name."""
+        """The study's id, which is its name."""
         return self._study._study_id
 
     def get_study_name_from_id(self, study_id: Any) -> str:
-        """Its name."""
+        """The study's name."""
         return self._study.study_name
 
     def get_study_directions(self, study_id: Any) -> list[StudyDirection]:
-        """Of each goal."""
+        """The direction of each goal."""
         return self._study.directions
 
     def get_study_user_attrs(self, study_id: Any) -> dict[str, Any]:
-        """What ``set_user_attr`` has noted."""
+        """The study's user attributes."""
         return self._study.user_attrs
 
     def get_study_system_attrs(self, study_id: Any) -> dict[str, Any]:
-        """What ``set_system_attr`` has noted."""
+        """The study's system attributes."""
         return self._study.system_attrs
 
     def set_study_user_attr(self, study_id: Any, key: str, value: Any) -> None:
-        """Note something about the study."""
+        """Set a user attribute of the study."""
         self._study.set_user_attr(key, value)
 
     def set_study_system_attr(self, study_id: Any, key: str, value: Any) -> None:
-        """Note something about the study that is not for people."""
+        """Set a system attribute of the study."""
         self._study.set_system_attr(key, value)
 
-    # -------------------------------------------------------------------------------------------- its trials
+    # -------------------------------------------------------------------------------------------- trials
 
     def get_all_trials(
         self, study_id: Any, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        """The trials by number, those in these states only."""
+        """The trials in these states, by number."""
         return self._study.get_trials(deepcopy=deepcopy, states=states)
 
     def get_n_trials(self, study_id: Any, state: tuple[TrialState, ...] | TrialState | None = None) -> int:
-        """How many trials there are in these states; None: in all."""
+        """The number of trials in these states; None: in any."""
         states = (state,) if isinstance(state, TrialState) else state
         return len(self._study.get_trials(deepcopy=False, states=states))
 
@@ -76,10 +76,10 @@ class StudyById:
         return self._study.best_trial
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """One trial as it is now.
+        """The current state of one trial.
 
         Raises:
-            KeyError: there is none of that number.
+            KeyError: there is no trial of that number.
         """
         for trial in self._study.get_trials(deepcopy=False)[trial_id : trial_id + 1]:
             return copy.deepcopy(trial)
@@ -98,17 +98,17 @@ class StudyById:
         return self.get_trial(trial_id).params
 
     def get_trial_user_attrs(self, trial_id: int) -> dict[str, Any]:
-        """What was noted about one trial."""
+        """The user attributes of one trial."""
         return self.get_trial(trial_id).user_attrs
 
     def get_trial_system_attrs(self, trial_id: int) -> dict[str, Any]:
-        """What was noted about one trial that is not for people."""
+        """The system attributes of one trial."""
         return self.get_trial(trial_id).system_attrs
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Note something about one trial."""
+        """Set a user attribute of one trial."""
         self._study._note(self.get_trial(trial_id).number, "user", key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Note something about one trial that is not for people."""
+        """Set a system attribute of one trial."""
         self._study._note(self.get_trial(trial_id).number, "system", key, value)

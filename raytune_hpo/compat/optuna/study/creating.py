@@ -1,4 +1,4 @@
-"""Studies that begin, are found again, copied and deleted."""
+"""Creating, loading, copying, listing and deleting studies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def create_study(
     load_if_exists: bool = False,
     directions: Sequence[str | StudyDirection] | None = None,
 ) -> Study:
-    """A study that begins; or goes on, where there is one of its name and ``load_if_exists`` says so.
+    """Create a study or, with ``load_if_exists``, load the existing one of its name.
 
     Args:
         storage: a URL or a storage; None: in memory.
@@ -37,8 +37,8 @@ def create_study(
         direction: "minimize" (None) or "maximize"; ``directions``: of several goals.
 
     Raises:
-        ValueError: both a direction and directions, or one that is neither word.
-        DuplicatedStudyError: there is one of its name.
+        ValueError: a direction and directions are given, or one is neither "minimize" nor "maximize".
+        DuplicatedStudyError: there is a study of that name.
     """
     named = _directions(direction, directions)
     place = get_storage(storage)
@@ -64,21 +64,21 @@ def load_study(
     sampler: BaseSampler | None = None,
     pruner: BasePruner | None = None,
 ) -> Study:
-    """A study that is there; its name may be left out if it is the only one.
+    """Load an existing study; its name may be left out if it is the only one.
 
     Raises:
-        KeyError: there is none of that name.
-        ValueError: there is not just one.
+        KeyError: there is no study of that name.
+        ValueError: no name is given, and there is not exactly one study.
     """
     place = get_storage(storage)
     return _opened(place, _one_name(place) if study_name is None else study_name, sampler, pruner)
 
 
 def delete_study(*, study_name: str, storage: str | BaseStorage) -> None:
-    """Forget a study.
+    """Delete a study.
 
     Raises:
-        KeyError: there is none of that name.
+        KeyError: there is no study of that name.
     """
     get_storage(storage).studies.delete(study_name)
 
@@ -93,8 +93,8 @@ def copy_study(
     """Copy a study with its trials and notes.
 
     Raises:
-        KeyError: there is none of that name.
-        DuplicatedStudyError: the other storage has one of its new name.
+        KeyError: there is no study of that name.
+        DuplicatedStudyError: the other storage has a study of the new name.
     """
     old = load_study(study_name=from_study_name, storage=from_storage)
     name = from_study_name if to_study_name is None else to_study_name
@@ -112,7 +112,7 @@ def get_all_study_names(storage: str | BaseStorage) -> list[str]:
 
 
 def get_all_study_summaries(storage: str | BaseStorage, include_best_trial: bool = True) -> list[StudySummary]:
-    """The studies of a storage at a glance."""
+    """Summaries of the studies in a storage."""
     place = get_storage(storage)
     return [
         summary_of(load_study(study_name=name, storage=place), include_best_trial=include_best_trial)
@@ -121,10 +121,10 @@ def get_all_study_summaries(storage: str | BaseStorage, include_best_trial: bool
 
 
 class MaxTrialsCallback:
-    """Stops a study when it has so many trials, counted over all sessions.
+    """Stops a study when it has ``n_trials`` trials, counted over all sessions.
 
     Args:
-        states: of the trials that count; None: all.
+        states: the states of the trials that count; None: all.
     """
 
     def __init__(self, n_trials: int, states: Container[TrialState] | None = (TrialState.COMPLETE,)) -> None:

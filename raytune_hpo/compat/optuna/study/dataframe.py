@@ -26,7 +26,7 @@ ATTRS = (
 
 
 def table(study: Study, attrs: Sequence[str], *, multi_index: bool) -> pd.DataFrame:
-    """A row for each trial; what a trial has several of, has several columns."""
+    """The table: a row for each trial, and a column for each parameter, value or attribute."""
     import pandas as pd
 
     trials = study.get_trials(deepcopy=False)
@@ -41,7 +41,7 @@ def table(study: Study, attrs: Sequence[str], *, multi_index: bool) -> pd.DataFr
             for key, value in _cells(trial, attr, names, len(study.directions)):
                 row[attr.lstrip("_"), key] = value
         rows.append(row)
-    for attr in attrs:  # columns of one attribute stand together
+    for attr in attrs:  # columns of one attribute are adjacent
         for row in rows:
             columns.update(dict.fromkeys(key for key in row if key[0] == attr.lstrip("_")))
     frame: pd.DataFrame = pd.DataFrame([[row.get(key) for key in columns] for row in rows])

@@ -1,4 +1,4 @@
-"""Studies in other processes: ``optimize`` calls its objective there, and asks the process that holds them for the rest."""
+"""Proxies of studies in other processes: ``optimize`` calls its objective there, and the owner process does the rest."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from raytune_hpo.compat.optuna.study.study import Study
     from raytune_hpo.compat.optuna.trial.live import Trial
 
-_PATIENCE = 128  # processes that may knock at the same time
+_PATIENCE = 128  # the backlog of connections
 
 
 class DistantStudy:
-    """A study that another process holds: it can be optimised here, and asked for its values.
+    """A proxy of a study that another process holds: it can be optimised here, and its attributes read.
 
     Args:
-        address, key: where that process listens, and what it believes.
-        name: of the study, there.
+        address, key: where that process listens, and its authentication key.
+        name: of the study.
     """
 
     def __init__(self, address: tuple[str, int], key: bytes, name: str) -> None:
@@ -41,7 +41,7 @@ class DistantStudy:
         self._optimize_by(func, *args, **options)
 
     def _optimize_by(self, func: Callable[[Any], Any], *args: Any, **options: Any) -> None:
-        """What ``Study.optimize`` calls: Dask pickles it as a function of its class, with this in place of the study."""
+        """Called by ``Study.optimize``, which Dask pickles as a function of its class, with this proxy as the study."""
         with Client(self._address, authkey=self._key) as line:
             line.send_bytes(cloudpickle.dumps(("optimize", self._name, args, options)))
             while True:
@@ -51,7 +51,7 @@ class DistantStudy:
                     return
                 try:
                     outcome: tuple[str, Any] = "value", call_there(func, content, functools.partial(_asked, line))
-                except BaseException as error:  # whatever an objective raises: the study decides what that means
+                except BaseException as error:  # whatever an objective raises: the study decides how to handle it
                     outcome = "error", error
                 line.send_bytes(cloudpickle.dumps(outcome))
 
@@ -64,21 +64,21 @@ class DistantStudy:
 
 
 def distant(study: Study) -> tuple[Any, ...]:
-    """What makes the study in another process, as ``__reduce__`` returns it."""
+    """The function and arguments that create the proxy in another process, as ``__reduce__`` returns them."""
     server = _server()
     server.studies[study.study_name] = study
     return DistantStudy, (server.address, server.key, study.study_name)
 
 
 class _Server:
-    """Listens for processes that have studies of this one, each in a thread of its own."""
+    """Serves processes that have proxies of studies of this one, each in its own thread."""
 
     def __init__(self) -> None:
         self.studies: dict[str, Study] = {}
         self.key = os.urandom(32)
         try:
             host = socket.gethostbyname(socket.gethostname())
-        except OSError:  # a name that nobody resolves
+        except OSError:  # a name that cannot be resolved
             host = "127.0.0.1"
         self._listener = Listener((host, 0), backlog=_PATIENCE, authkey=self.key)
         self.address: tuple[str, int] = self._listener.address
@@ -88,7 +88,7 @@ class _Server:
         while True:
             try:
                 line = self._listener.accept()
-            except (AuthenticationError, EOFError, OSError):  # a stranger who does not know the key, or has gone again
+            except (AuthenticationError, EOFError, OSError):  # a client without the key, or one that has disconnected
                 continue
             threading.Thread(target=self._serve, args=(line,), daemon=True).start()
 
@@ -102,10 +102,10 @@ class _Server:
                     answer = "value", getattr(study, *args)
                 else:
                     study._optimize_by(functools.partial(_called, line), *args, **options)
-            except Exception as error:  # of the objective or of the study: raised where it was asked for
+            except Exception as error:  # of the objective or the study: raised in the calling process
                 answer = "error", error
             line.send_bytes(cloudpickle.dumps(answer))
-        except (EOFError, OSError):  # the other process has gone: its trial has failed
+        except (EOFError, OSError):  # the other process has ended: its trial has failed
             return
         finally:
             line.close()
@@ -117,7 +117,7 @@ def _server() -> _Server:
 
 
 def _called(line: Connection, trial: Trial) -> Any:
-    """Have the objective called at the other end, and answer what it asks of its trial."""
+    """Have the objective called at the other end, and answer the calls of its trial."""
     line.send(("run", trial.number))
     while True:
         kind, content = cloudpickle.loads(line.recv_bytes())
@@ -125,7 +125,7 @@ def _called(line: Connection, trial: Trial) -> Any:
             return _result(kind, content)
         try:
             answer = "value", answered(trial, content)
-        except Exception as error:  # raised in the objective, by what it has called
+        except Exception as error:  # raised in the objective, where it called
             answer = "error", error
         line.send_bytes(cloudpickle.dumps(answer))
 

@@ -26,27 +26,27 @@ USER, SYSTEM = "user:", "system:"
 
 
 class FrozenTrials:
-    """The trials of a record as Optuna shows them; those that have ended are made once."""
+    """The trials of a record as FrozenTrial objects; those of ended trials are created once."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
         self._made: dict[int, tuple[Trial, FrozenTrial]] = {}
-        self.objects: dict[tuple[int | None, str], Any] = {}  # notes that JSON has nothing for
+        self.objects: dict[tuple[int | None, str], Any] = {}  # notes that JSON cannot represent
 
     def all(self) -> list[FrozenTrial]:
-        """By number, with those that wait in the queue."""
+        """All trials by number, enqueued ones included."""
         ledger = self._record.ledger
         trials = [self.of(trial) for trial in list(ledger.trials)]
         notes = [
             *self._record.queued,
             *itertools.repeat({}, len(ledger.enqueued)),
-        ]  # an earlier process took its own along
+        ]  # those of an earlier process are lost
         for enqueued, noted in zip(list(ledger.enqueued.values()), notes, strict=False):
             trials.append(_waiting(len(trials), dict(enqueued.config), *split_notes(noted)))
         return trials
 
     def of(self, trial: Trial) -> FrozenTrial:
-        """One of them. Of one that has ended it is always the same object."""
+        """The frozen form of one trial; for one that has ended, always the same object."""
         known = self._made.get(trial.number)
         if known is not None and known[0] is trial:
             return known[1]
@@ -86,7 +86,7 @@ class FrozenTrials:
 
 
 def split_notes(notes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Notes for people, and others."""
+    """Notes, split into user attributes and system attributes."""
     user = {key.removeprefix(USER): value for key, value in notes.items() if key.startswith(USER)}
     system = {key.removeprefix(SYSTEM): value for key, value in notes.items() if key.startswith(SYSTEM)}
     return user, system

@@ -31,8 +31,8 @@ class Optimizing:
     """One call of ``Study.optimize``.
 
     Args:
-        call: calls the objective with a trial: here, or on another machine.
-        catch: exceptions that fail a trial and end nothing.
+        call: calls the objective with a trial, here or on another machine.
+        catch: exceptions that fail their trial without ending the loop.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Optimizing:
         self._num_ended = 0
 
     def run(self) -> None:
-        """Run trials until there are enough of them, time is up, or somebody stops the study."""
+        """Run trials until there are enough of them, time is up, or the study is stopped."""
         if getattr(_optimizing, "study", None) is self._study:
             raise RuntimeError("optimize was called inside an objective; a study inside a study is another study")
         if self._n_jobs == 1:
@@ -159,10 +159,10 @@ def _is_pruning_of_optunas(error: BaseException) -> bool:
 
 
 def checked_catch(catch: Any) -> tuple[type[BaseException], ...]:
-    """One type of exceptions, or several.
+    """The types of exceptions to catch, from one type or several.
 
     Raises:
-        TypeError: something else.
+        TypeError: it is neither.
     """
     types = tuple(catch) if isinstance(catch, Iterable) else (catch,)
     for kind in types:
@@ -172,12 +172,12 @@ def checked_catch(catch: Any) -> tuple[type[BaseException], ...]:
 
 
 def num_jobs(n_jobs: int) -> int:
-    """How many threads: -1 is one for each processor."""
+    """The number of threads; -1 means one for each processor."""
     return (os.cpu_count() or 1) if n_jobs < 0 else max(1, n_jobs)
 
 
 def checked_values(value: Any, num_goals: int) -> tuple[list[float] | None, str | None]:
-    """What an objective returned, as a value for each goal; or why that cannot be done."""
+    """The return value of an objective as a value for each goal, or the reason why it is not valid."""
     given = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     values = []
     for one in given:

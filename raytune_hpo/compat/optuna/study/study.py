@@ -1,4 +1,4 @@
-"""The study, under Optuna's name and with its methods, on our optimizer."""
+"""The study, under Optuna's name and with its methods, on this package's optimizer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _METRIC_NAMES = "metric_names"
 
 
 class Study:
-    """A study. Scripts get one of ``create_study`` or ``load_study``.
+    """A study. Scripts get it from ``create_study`` or ``load_study``.
 
     Attributes:
         pruner: as the script gave it, or the default.
@@ -64,7 +64,7 @@ class Study:
         return distant(self) if self._place.is_shared else super().__reduce_ex__(protocol)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A study is what its journal says, and the parts that the script gave it."""
+        """The study's name and storage, with the parts that the script gave: all else is in the journal."""
         return {
             "name": self.study_name,
             "storage": self._place,
@@ -82,7 +82,7 @@ class Study:
 
     @property
     def sampler(self) -> BaseSampler:
-        """As the script gave it, or the default."""
+        """The sampler, as the script gave it, or the default."""
         return self._sampler
 
     @sampler.setter
@@ -107,32 +107,32 @@ class Study:
 
     @property
     def directions(self) -> list[StudyDirection]:
-        """Of each goal."""
+        """The direction of each goal."""
         return [direction_of_mode(goal.mode) for goal in self._record.spec.goals]
 
     @property
     def direction(self) -> StudyDirection:
-        """Of the one goal.
+        """The direction of the single goal.
 
         Raises:
-            RuntimeError: there are several.
+            RuntimeError: the study has several goals.
         """
         self._require_one_goal("direction")
         return self.directions[0]
 
     @property
     def user_attrs(self) -> dict[str, Any]:
-        """What ``set_user_attr`` has noted."""
+        """The user attributes, set by ``set_user_attr``."""
         return self._notes()[0]
 
     @property
     def system_attrs(self) -> dict[str, Any]:
-        """What ``set_system_attr`` has noted."""
+        """The system attributes, set by ``set_system_attr``."""
         return self._notes()[1]
 
     @property
     def metric_names(self) -> list[str] | None:
-        """What the goals are called; None where nobody has said."""
+        """The names of the goals; None if they were not set."""
         return self.system_attrs.get(_METRIC_NAMES)
 
     @property
@@ -140,7 +140,7 @@ class Study:
         return StudyById(self)
 
     def results(self) -> Results:
-        """The study as our own results, with figures, tables and exports."""
+        """The study as ``hpo.Results``, with figures, tables and exports."""
         return Results.from_ledger(self._record.ledger, self._record.plan)
 
     # -------------------------------------------------------------------------------------------- trials
@@ -151,7 +151,7 @@ class Study:
         return self.get_trials()
 
     def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
-        """The trials by number, those in these states only."""
+        """The trials in these states, by number."""
         trials = self._frozen_trials.all()
         if states is not None:
             trials = [trial for trial in trials if trial.state in states]
@@ -159,7 +159,7 @@ class Study:
 
     @property
     def best_trial(self) -> FrozenTrial:
-        """The completed trial of the best value, of those that keep their constraints.
+        """The completed trial with the best value, among those that keep their constraints.
 
         Raises:
             RuntimeError: the study has several goals.
@@ -177,19 +177,19 @@ class Study:
 
     @property
     def best_value(self) -> float:
-        """Of the best trial."""
+        """The value of the best trial."""
         value = self.best_trial.value
         assert value is not None
         return value
 
     @property
     def best_params(self) -> dict[str, Any]:
-        """Of the best trial."""
+        """The parameters of the best trial."""
         return self.best_trial.params
 
     @property
     def best_trials(self) -> list[FrozenTrial]:
-        """The trials that no other one beats in all goals, of those that keep their constraints."""
+        """The Pareto-optimal trials, among those that keep their constraints."""
         completed = [trial for trial in self._completed() if trial.values is not None and _is_feasible(trial)]
         if not completed:
             return []
@@ -206,7 +206,7 @@ class Study:
         return table(self, attrs, multi_index=multi_index)
 
     def frozen(self, number: int) -> FrozenTrial:
-        """One trial as it is now."""
+        """The current state of one trial."""
         return self._frozen_trials.of(self._record.ledger.trials[number])
 
     def _completed(self) -> list[FrozenTrial]:
@@ -241,10 +241,11 @@ class Study:
         Args:
             n_trials: how many more; None: until ``timeout``, ``stop``, or an interrupt.
             timeout: seconds after which no trial begins.
-            n_jobs: how many at the same time: threads of this process, or workers on Ray; -1: one for each processor.
-            catch: exceptions that fail their trial and end nothing; others leave ``optimize``.
+            n_jobs: how many trials run at the same time, in threads of this process or on Ray workers; -1: one for each
+                processor.
+            catch: exceptions that only fail their trial; others are raised by ``optimize``.
             callbacks: called with the study and each trial that has ended.
-            runtime: "local" or "ray"; None: Ray where ``hpo.connect`` was called.
+            runtime: "local" or "ray"; None: Ray if ``hpo.connect`` was called.
         """
         with call_of(self, func, runtime) as call:
             self._optimize_by(
@@ -289,20 +290,20 @@ class Study:
             self._num_loops -= 1
 
     def stop(self) -> None:
-        """Let ``optimize`` begin no further trial.
+        """Have ``optimize`` begin no further trial.
 
         Raises:
-            RuntimeError: it does not run.
+            RuntimeError: ``optimize`` is not running.
         """
         if self._num_loops == 0:
             raise RuntimeError("stop() ends optimize(), which does not run; call it in an objective or a callback")
         self._stop_flag = True
 
     def ask(self, fixed_distributions: Mapping[str, BaseDistribution] | None = None) -> Trial:
-        """A trial to run in a loop of one's own.
+        """A trial to run in your own loop.
 
         Args:
-            fixed_distributions: parameters that it has at once.
+            fixed_distributions: parameters that are suggested at once.
         """
         is_ours = self.sampler.is_ours
         assignment = self._record.ask(empty=not is_ours)
@@ -324,10 +325,10 @@ class Study:
         state: TrialState | None = None,
         skip_if_finished: bool = False,
     ) -> FrozenTrial:
-        """Say how a trial ended.
+        """Tell the study how a trial ended.
 
         Raises:
-            ValueError: there is no such trial, it has ended, or the values do not go with the state.
+            ValueError: there is no such trial, it has ended already, or the values contradict the state.
         """
         number = self._number(trial)
         frozen = self.frozen(number)
@@ -351,10 +352,10 @@ class Study:
     def enqueue_trial(
         self, params: Mapping[str, Any], user_attrs: Mapping[str, Any] | None = None, skip_if_exists: bool = False
     ) -> None:
-        """Have these parameters tried next; the others are sampled.
+        """Enqueue a trial with these parameters; the others are sampled.
 
         Raises:
-            TypeError: params is no dict.
+            TypeError: params is not a dict.
         """
         if not isinstance(params, dict):
             raise TypeError(f"params is a dict, got {params!r}")
@@ -367,7 +368,7 @@ class Study:
         """Add a trial that was run elsewhere.
 
         Raises:
-            ValueError: it could not have happened.
+            ValueError: its data are not consistent.
         """
         trial._validate()
         if trial.values is not None and len(trial.values) != len(self.directions):
@@ -375,32 +376,32 @@ class Study:
         add(self, trial)
 
     def add_trials(self, trials: Iterable[FrozenTrial]) -> None:
-        """Add several."""
+        """Add several trials that were run elsewhere."""
         for trial in trials:
             self.add_trial(trial)
 
     # -------------------------------------------------------------------------------------------- notes
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Note something about the study."""
+        """Set a user attribute of the study."""
         self._note(None, "user", key, value)
 
     def set_system_attr(self, key: str, value: Any) -> None:
-        """Note something about the study that is not for people."""
+        """Set a system attribute of the study."""
         self._note(None, "system", key, value)
 
     def set_metric_names(self, metric_names: list[str]) -> None:
-        """Say what the goals are called.
+        """Set the names of the goals.
 
         Raises:
-            ValueError: there are not as many as goals.
+            ValueError: there are not as many names as goals.
         """
         if len(metric_names) != len(self.directions):
             raise ValueError(f"the study has {len(self.directions)} goals, got {len(metric_names)} names")
         self._note(None, "system", _METRIC_NAMES, list(metric_names))
 
     def _note(self, number: int | None, kind: str, key: str, value: Any) -> None:
-        """Keep a note: in the journal if JSON holds it, and otherwise with this object."""
+        """Keep a note: in the journal if JSON can represent it, and otherwise with this object."""
         try:
             plain = json_value(value)
         except TypeError:
@@ -440,7 +441,7 @@ class Study:
         return number
 
     def _tell_values(self, trial: Trial | int, given: Any) -> FrozenTrial:
-        """It has returned: complete, or failed where what it returned is no result."""
+        """Tell the return value of a trial: it has completed, or failed if the value is not a valid result."""
         number = self._number(trial)
         values, problem = checked_values(given, len(self.directions))
         if values is None:
@@ -449,7 +450,7 @@ class Study:
         return self._ended(number, Status.COMPLETED, values)
 
     def _tell_pruned(self, trial: Trial | int) -> FrozenTrial:
-        """It was pruned: the newest report is its value."""
+        """Tell that a trial was pruned: the newest report is its value."""
         number = self._number(trial)
         reported = self.frozen(number).intermediate_values
         value = reported[max(reported)] if reported else None
@@ -492,7 +493,7 @@ class Study:
         )
 
     def _best_in_words(self) -> str:
-        """The best trial so far, as the end of a line; nothing where there is none, or several goals."""
+        """The best trial so far, as the end of a line; empty if there is none, or with several goals."""
         best = None if self._is_multi_objective() else self._record.ledger.best[0]
         return "" if best is None else f" Best is trial {best.number} with value: {self.frozen(best.number).value}."
 

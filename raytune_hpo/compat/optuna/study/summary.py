@@ -1,4 +1,4 @@
-"""Studies at a glance."""
+"""Summaries of studies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raytune_hpo.compat.optuna.trial.frozen import FrozenTrial
 
 @dataclass(frozen=True, kw_only=True)
 class StudySummary:
-    """A study at a glance."""
+    """The summary of a study."""
 
     study_name: str
     directions: list[StudyDirection]
@@ -25,17 +25,17 @@ class StudySummary:
 
     @property
     def direction(self) -> StudyDirection:
-        """Of the first goal."""
+        """The direction of the first goal."""
         return self.directions[0]
 
 
 def summary_of(study: Study, *, include_best_trial: bool) -> StudySummary:
-    """A study at a glance."""
+    """The summary of a study."""
     best = None
     if include_best_trial and not study._is_multi_objective():
         try:
             best = study.best_trial
-        except ValueError:  # there is none
+        except ValueError:  # there is no best trial
             best = None
     trials = study.get_trials(deepcopy=False)
     began = [trial.datetime_start for trial in trials if trial.datetime_start is not None]

@@ -1,4 +1,4 @@
-"""Where objectives are called: in threads of this process, or on Ray's workers, which ask their way back."""
+"""Calls of objectives: in threads of this process, or on Ray workers, whose trials call back into it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _RUNTIMES = ("local", "ray")
 
 @contextlib.contextmanager
 def call_of(study: Study, objective: Callable[[Any], Any], runtime: str | None) -> Iterator[Call | None]:
-    """How the objective is called; None: in this thread.
+    """The function that calls the objective; None: it is called in this thread.
 
     Args:
-        runtime: "local", "ray", or None: Ray where ``hpo.connect`` was called.
+        runtime: "local", "ray", or None: Ray if ``hpo.connect`` was called.
 
     Raises:
-        SpecError: another word.
+        SpecError: the runtime is none of these.
     """
     if runtime is None:
         runtime = "ray" if "ray" in sys.modules and cluster.is_connected() else "local"
@@ -62,13 +62,13 @@ def call_there(objective: Callable[[Any], Any], number: int, ask: Callable[[Any]
 
 
 def answered(trial: Trial, question: tuple[str, tuple[Any, ...]]) -> Any:
-    """What a trial says to a question of its DistantTrial."""
+    """The result of a call that a DistantTrial makes to its trial."""
     method, args = question
     return getattr(trial, method)(*args)
 
 
 class DistantTrial(BaseTrial):
-    """A trial on a worker: it asks the process that runs the study."""
+    """The proxy of a trial on a worker: its methods call the process that runs the study."""
 
     def __init__(self, number: int, ask: Callable[[tuple[str, tuple[Any, ...]]], Any]) -> None:
         self.number, self._ask = number, ask
@@ -89,19 +89,19 @@ class DistantTrial(BaseTrial):
         self._ask(("report", (float(value), step)))
 
     def should_prune(self) -> bool:
-        """What the study's pruner thinks of the newest report."""
+        """Whether the study's pruner would end the trial at its newest report."""
         return bool(self._ask(("should_prune", ())))
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Note something about the trial."""
+        """Set a user attribute of the trial."""
         self.user_attrs[key] = value
         self._ask(("set_user_attr", (key, value)))
 
     def set_constraint(self, key: str, value: float) -> None:
-        """Set a constraint: where it is above 0, the trial is never the best."""
+        """Set a constraint: if it is above 0, the trial is never the best."""
         self._ask(("set_constraint", (key, value)))
 
     def set_system_attr(self, key: str, value: Any) -> None:
-        """Note something about the trial that is not for people."""
+        """Set a system attribute of the trial."""
         self.system_attrs[key] = value
         self._ask(("set_system_attr", (key, value)))

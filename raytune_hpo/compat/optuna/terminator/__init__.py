@@ -1,4 +1,4 @@
-"""Ends of studies that have nothing more to gain, under Optuna's names."""
+"""Terminators, which stop studies with nothing more to gain, under Optuna's names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The callback that ends studies which have nothing more to gain."""
+"""The callback that stops studies with nothing more to gain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class TerminatorCallback:
-    """Stops a study that has nothing more to gain."""
+    """Stops a study when its terminator finds nothing more to gain."""
 
     def __init__(self, terminator: BaseTerminator | None = None) -> None:
         self._terminator = Terminator() if terminator is None else terminator

@@ -1,4 +1,4 @@
-"""Errors of measurement, below which improving is no use."""
+"""Evaluators of the measurement error, below which improvements are not worth a search."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def report_cross_validation_scores(trial: Any, scores: Sequence[float]) -> None:
     """Note the scores of a trial's folds.
 
     Raises:
-        ValueError: there are fewer than two.
+        ValueError: there are fewer than two folds.
     """
     if len(scores) < 2:
         raise ValueError(f"an error is estimated from at least two folds, got {len(scores)}")
@@ -29,7 +29,7 @@ def report_cross_validation_scores(trial: Any, scores: Sequence[float]) -> None:
 
 
 class BaseErrorEvaluator(ABC):
-    """Estimates the error of the best value; a script may bring its own."""
+    """The base of estimates of the best value's error; a script may have its own."""
 
     @abstractmethod
     def evaluate(self, trials: list[FrozenTrial], study_direction: StudyDirection) -> float:
@@ -56,7 +56,7 @@ class CrossValidationErrorEvaluator(BaseErrorEvaluator):
 
 
 class StaticErrorEvaluator(BaseErrorEvaluator):
-    """An error that is known."""
+    """A known, constant error."""
 
     def __init__(self, constant: float) -> None:
         self._constant = constant
@@ -66,12 +66,12 @@ class StaticErrorEvaluator(BaseErrorEvaluator):
 
 
 class MedianErrorEvaluator(BaseErrorEvaluator):
-    """A share of the median of the improvement that was still to be found after each of the first trials.
+    """A share of the median of the improvements that were still possible after each of the first trials.
 
     Args:
-        paired_improvement_evaluator: says what was still to be found.
-        warm_up_trials: how many completed trials are passed over first.
-        n_initial_trials: how many are then looked at; until they are there, the error is as small as can be.
+        paired_improvement_evaluator: estimates the possible improvement.
+        warm_up_trials: how many completed trials are skipped first.
+        n_initial_trials: how many are then used; until they exist, the error is the smallest number.
         threshold_ratio: the share.
     """
 

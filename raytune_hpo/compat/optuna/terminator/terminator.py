@@ -1,4 +1,4 @@
-"""When a study has nothing more to gain."""
+"""Terminators, which find when a study has nothing more to gain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class BaseTerminator(ABC):
-    """Says whether a study has nothing more to gain; a script may bring its own."""
+    """The base of terminators; a script may have its own."""
 
     @abstractmethod
     def should_terminate(self, study: Study) -> bool:
@@ -30,12 +30,12 @@ class BaseTerminator(ABC):
 
 
 class Terminator(BaseTerminator):
-    """Says when the improvement that may still be found is smaller than the error with which values are measured.
+    """Ends a study when the improvement that is still possible is smaller than the error of measurement.
 
     Args:
         improvement_evaluator: None: a RegretBoundEvaluator.
-        error_evaluator: None: the error of the best trial's folds; beside a BestValueStagnationEvaluator 0.
-        min_n_trials: how many trials complete before that is asked.
+        error_evaluator: None: the error of the best trial's folds or, with a BestValueStagnationEvaluator, 0.
+        min_n_trials: how many trials must have completed before that is evaluated.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ __all__ = ["TrialState"]
 
 
 class TrialState(enum.IntEnum):
-    """Where a trial stands."""
+    """The state of a trial."""
 
     RUNNING = 0
     COMPLETE = 1
@@ -23,5 +23,5 @@ class TrialState(enum.IntEnum):
         return f"TrialState.{self.name}"
 
     def is_finished(self) -> bool:
-        """Whether nothing more happens to it."""
+        """Whether the trial has ended."""
         return self not in (TrialState.RUNNING, TrialState.WAITING)

@@ -1,4 +1,4 @@
-"""Frozen trials: what a trial was at one moment, and trials that never ran here."""
+"""Frozen trials, which are snapshots of trials, and fixed trials, which run without a study."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from raytune_hpo.compat.optuna.distributions import (
 )
 from raytune_hpo.compat.optuna.trial._state import TrialState
 
-CONSTRAINTS = "constraints"  # the note of those that a sampler computes; those that are set follow a colon
+CONSTRAINTS = "constraints"  # the note of constraints that a sampler computes; others add a colon and their name
 
 
 class BaseTrial(ABC):
-    """What an objective may call, whatever kind of trial it is given."""
+    """The interface of trials for objectives."""
 
     @property
     @abstractmethod
@@ -77,18 +77,18 @@ class BaseTrial(ABC):
 
     @abstractmethod
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Note something about the trial."""
+        """Set a user attribute of the trial."""
 
     @abstractmethod
     def set_system_attr(self, key: str, value: Any) -> None:
-        """Note something about the trial that is not for people."""
+        """Set a system attribute of the trial."""
 
     @abstractmethod
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any: ...
 
 
 class FrozenTrial(BaseTrial):
-    """A trial as it was at one moment. Suggest methods give the values that it has."""
+    """A snapshot of a trial. Its suggest methods return the values that it has."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class FrozenTrial(BaseTrial):
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
-        """What each parameter could have been."""
+        """The distribution of each parameter."""
         return self._distributions
 
     @distributions.setter
@@ -135,10 +135,10 @@ class FrozenTrial(BaseTrial):
 
     @property
     def value(self) -> float | None:
-        """The result of a study with one goal; None where there is none.
+        """The value in a study with one goal; None if there is none.
 
         Raises:
-            RuntimeError: there are several.
+            RuntimeError: there are several values.
         """
         if self._values is None:
             return None
@@ -152,7 +152,7 @@ class FrozenTrial(BaseTrial):
 
     @property
     def values(self) -> list[float] | None:
-        """The results, one for each goal; None where there are none."""
+        """The values, one for each goal; None if there are none."""
         return self._values
 
     @values.setter
@@ -161,7 +161,7 @@ class FrozenTrial(BaseTrial):
 
     @property
     def constraints(self) -> dict[str, float]:
-        """The constraints by name, those of the sampler's ``constraints_func`` by place; feasible where none is above 0."""
+        """The constraints by name, or position for those of ``constraints_func``; it is feasible if none is above 0."""
         return constraints_in(self.system_attrs)
 
     def set_constraint(self, key: str, value: float) -> None:
@@ -170,29 +170,29 @@ class FrozenTrial(BaseTrial):
 
     @property
     def last_step(self) -> int | None:
-        """The largest step reported; None where there is none."""
+        """The largest step reported; None if there is none."""
         return max(self.intermediate_values, default=None)
 
     @property
     def duration(self) -> datetime.timedelta | None:
-        """How long it took; None while it has not ended."""
+        """The duration of the trial; None while it has not ended."""
         if self.datetime_start is None or self.datetime_complete is None:
             return None
         return self.datetime_complete - self.datetime_start
 
     def report(self, value: float, step: int) -> None:
-        """Does nothing: it is over."""
+        """Does nothing: the trial is a snapshot."""
 
     def should_prune(self) -> bool:
-        """False: it is over."""
+        """Always False: the trial is a snapshot."""
         return False
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Note something in this object only."""
+        """Set a user attribute of this object only."""
         self.user_attrs[key] = value
 
     def set_system_attr(self, key: str, value: Any) -> None:
-        """Note something in this object only."""
+        """Set a system attribute of this object only."""
         self.system_attrs[key] = value
 
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
@@ -208,10 +208,10 @@ class FrozenTrial(BaseTrial):
         return value
 
     def _validate(self) -> None:
-        """Check that it could have happened.
+        """Check that the trial's data are consistent.
 
         Raises:
-            ValueError: naming what could not.
+            ValueError: they are not.
         """
         if self._params.keys() != self._distributions.keys():
             raise ValueError(
@@ -267,20 +267,20 @@ class FixedTrial(BaseTrial):
         """Does nothing: there is no study."""
 
     def should_prune(self) -> bool:
-        """False: there is nothing to compare with."""
+        """Always False: there is nothing to compare with."""
         return False
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Note something in this object."""
+        """Set a user attribute of this object."""
         self.user_attrs[key] = value
 
     def set_system_attr(self, key: str, value: Any) -> None:
-        """Note something in this object."""
+        """Set a system attribute of this object."""
         self.system_attrs[key] = value
 
     @property
     def constraints(self) -> dict[str, float]:
-        """What ``set_constraint`` has set, by name."""
+        """The constraints set by ``set_constraint``, by name."""
         return constraints_in(self.system_attrs)
 
     def set_constraint(self, key: str, value: float) -> None:
@@ -312,10 +312,10 @@ def create_trial(
     """A trial that was run elsewhere, for ``Study.add_trial``.
 
     Args:
-        constraints: by name; feasible where none is above 0.
+        constraints: by name; the trial is feasible if none is above 0.
 
     Raises:
-        ValueError: it could not have happened.
+        ValueError: the data are not consistent.
     """
     state = TrialState.COMPLETE if state is None else state
     now = datetime.datetime.fromtimestamp(_now())
@@ -340,10 +340,10 @@ def create_trial(
 
 
 def _require_possible(name: str, value: Any, distribution: BaseDistribution) -> None:
-    """Warn of a number that lies outside what is asked for.
+    """Warn of a number out of the requested range.
 
     Raises:
-        ValueError: it is no number, or none of the choices.
+        ValueError: the value is not a number, or not one of the choices.
     """
     if not distribution._contains(distribution.to_internal_repr(value)):
         warnings.warn(f"parameter {name!r} is {value!r}, which lies outside {distribution}", stacklevel=5)
@@ -363,10 +363,10 @@ def constraints_in(system_attrs: Mapping[str, Any]) -> dict[str, float]:
 
 
 def set_once(trial: Any, key: str, value: Any) -> None:
-    """Note a constraint with a trial; where it has one of that key, the old one stays and a warning says so.
+    """Set a constraint of a trial; if it has one of that key, the old one stays, with a warning.
 
     Raises:
-        TypeError: the value is no number.
+        TypeError: the value is not a number.
         ValueError: it is NaN.
     """
     try:
@@ -385,7 +385,7 @@ def checked_step(step: Any) -> int:
     """A step, as ``report`` takes it.
 
     Raises:
-        TypeError: it is no whole number.
+        TypeError: the step is not a whole number.
         ValueError: it is below 0.
     """
     try:

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class Trial(BaseTrial):
-    """A trial that runs.
+    """A running trial.
 
     Args:
-        assignment: what it was handed out with.
-        relative: what a sampler of the user's own suggests for it; None: the sampler is one of ours.
+        assignment: the trial's assignment by the optimizer.
+        relative: the suggestion of the user's own sampler; None: the sampler is one of this package.
     """
 
     def __init__(self, study: Study, assignment: Assignment, relative: Mapping[str, Any] | None = None) -> None:
@@ -43,7 +43,7 @@ class Trial(BaseTrial):
 
     @property
     def number(self) -> int:
-        """Of the trial in its study, from 0."""
+        """The number of the trial in its study, from 0."""
         return self._assignment.number
 
     @property
@@ -52,7 +52,7 @@ class Trial(BaseTrial):
 
     @property
     def storage(self) -> StudyById:
-        """The study by the numbers of its trials."""
+        """The study, with the methods of Optuna's storages."""
         return self.study._storage
 
     @property
@@ -61,27 +61,27 @@ class Trial(BaseTrial):
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
-        """What each parameter could have been."""
+        """The distribution of each parameter."""
         return dict(self._distributions)
 
     @property
     def user_attrs(self) -> dict[str, Any]:
-        """What ``set_user_attr`` has noted."""
+        """The user attributes, set by ``set_user_attr``."""
         return self._frozen().user_attrs
 
     @property
     def system_attrs(self) -> dict[str, Any]:
-        """What ``set_system_attr`` has noted."""
+        """The system attributes, set by ``set_system_attr``."""
         return self._frozen().system_attrs
 
     @property
     def relative_params(self) -> dict[str, Any]:
-        """What a sampler of the user's own has suggested."""
+        """The parameters that the user's own sampler has suggested jointly."""
         return dict(self._relative or {})
 
     @property
     def datetime_start(self) -> datetime.datetime | None:
-        """When it was handed out."""
+        """The time at which the trial was handed out."""
         return self._frozen().datetime_start
 
     def _frozen(self) -> FrozenTrial:
@@ -100,7 +100,7 @@ class Trial(BaseTrial):
         return value
 
     def _stored(self, name: str, distribution: BaseDistribution) -> Any:
-        """The value in its stored form: a user's own, the sampler's, or one drawn now."""
+        """The value in its stored form: the user's, the sampler's, or one drawn now."""
         config, fixed = self._assignment.config, self.study.sampler.fixed_params
         _, form = domain_and_form(distribution)
         known = self._known.get(name, form)
@@ -125,7 +125,7 @@ class Trial(BaseTrial):
         return self._drawn(name, distribution, given=self._chosen(name, distribution), is_given=True)
 
     def _chosen(self, name: str, distribution: BaseDistribution) -> Any:
-        """The value that a sampler of the user's own gives a parameter."""
+        """The value that the user's own sampler chooses for a parameter."""
         relative, study = self._relative or {}, self.study
         if name in relative and distribution._contains(distribution.to_internal_repr(relative[name])):
             return to_stored(distribution, relative[name])
@@ -157,14 +157,14 @@ class Trial(BaseTrial):
             stacklevel=4,
         )
 
-    # -------------------------------------------------------------------------------------------- what it says
+    # -------------------------------------------------------------------------------------------- reports and notes
 
     def report(self, value: float, step: int) -> None:
-        """Report the value at a step; a second report of a step is left out, with a warning.
+        """Report the value at a step; a second report of a step is ignored, with a warning.
 
         Raises:
             ForOneGoal: the study has several goals.
-            TypeError: the value is no number, or the step no whole number.
+            TypeError: the value is not a number, or the step is not a whole number.
             ValueError: the step is below 0.
         """
         if self.study._is_multi_objective():
@@ -183,7 +183,7 @@ class Trial(BaseTrial):
         self.study._record.report(self.number, step, number)
 
     def should_prune(self) -> bool:
-        """What the study's pruner thinks of the newest report.
+        """Whether the study's pruner would end the trial at its newest report.
 
         Raises:
             ForOneGoal: the study has several goals.
@@ -193,25 +193,25 @@ class Trial(BaseTrial):
         return bool(self.study.pruner.prune(self.study, self._frozen()))
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Note something about the trial; JSON, or it lives as long as the study's object."""
+        """Set a user attribute; one that JSON cannot represent lasts only as long as the study's object."""
         self.study._note(self.number, "user", key, value)
 
     def set_system_attr(self, key: str, value: Any) -> None:
-        """Note something about the trial that is not for people."""
+        """Set a system attribute of the trial."""
         self.study._note(self.number, "system", key, value)
 
     @property
     def constraints(self) -> dict[str, float]:
-        """The constraints by name; feasible where none is above 0."""
+        """The constraints by name; the trial is feasible if none is above 0."""
         return self._frozen().constraints
 
     def set_constraint(self, key: str, value: float) -> None:
-        """Set a constraint: where it is above 0, the trial is never the best.
+        """Set a constraint: if it is above 0, the trial is never the best.
 
-        The sampler learns of it only where it has a ``constraints_func``; a warning says so otherwise.
+        The sampler uses it only if it has a ``constraints_func``; otherwise there is a warning.
 
         Raises:
-            TypeError: the value is no number.
+            TypeError: the value is not a number.
             ValueError: it is NaN.
         """
         if not self.study.sampler.is_constrained:

@@ -1,4 +1,4 @@
-"""Figures of studies, under Optuna's names: those of our own results, with the values that a script asks for."""
+"""Figures of studies, under Optuna's names: those of ``hpo.Results``, with the values that a script asks for."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def is_available() -> bool:
 def plot_optimization_history(
     study: Study | Sequence[Study], *, target: Target | None = None, target_name: str = NAME, error_bar: bool = False
 ) -> Any:
-    """Every trial's value by its number, and the best so far; of several studies, one beside the other."""
+    """Every trial's value by its number, and the best so far; several studies are drawn side by side."""
     return _together(study, lambda one: Plots(seen(one, target, target_name)).history())
 
 
 def plot_intermediate_values(study: Study) -> Any:
-    """What trials reported, step by step."""
+    """The reports of trials, step by step."""
     return Plots(seen(study, None)).curves()
 
 
@@ -69,7 +69,7 @@ def plot_slice(
 def plot_rank(
     study: Study, params: list[str] | None = None, *, target: Target | None = None, target_name: str = NAME
 ) -> Any:
-    """The trials on pairs of parameters; better ones stand out."""
+    """The trials on pairs of parameters, coloured by rank."""
     return Plots(seen(study, target, target_name)).rank(parameters=params)
 
 
@@ -81,7 +81,7 @@ def plot_param_importances(
     target: Target | None = None,
     target_name: str = NAME,
 ) -> Any:
-    """How much each parameter matters."""
+    """The importance of each parameter."""
     evaluator = evaluator or BaseImportanceEvaluator()
     if params is None:
         return Plots(seen(study, target, target_name)).importances(method=evaluator.method)
@@ -93,7 +93,7 @@ def plot_param_importances(
 
 
 def plot_edf(study: Study | Sequence[Study], *, target: Target | None = None, target_name: str = NAME) -> Any:
-    """Which share of the completed trials is at least this good; of several studies, one line each."""
+    """The empirical distribution of the completed trials' values; a line for each study."""
     go = plotly()
     figure = go.Figure()
     for one in _listed(study):
@@ -109,12 +109,12 @@ def plot_edf(study: Study | Sequence[Study], *, target: Target | None = None, ta
 
 
 def plot_timeline(study: Study, n_recent_trials: int | None = None) -> Any:
-    """When each trial ran."""
+    """The time in which each trial ran."""
     return Plots(study.results()).timeline()
 
 
 def plot_hypervolume_history(study: Study, reference_point: Sequence[float]) -> Any:
-    """How much of the space of values was dominated after each trial.
+    """The hypervolume after each trial.
 
     Args:
         reference_point: a value for each goal, worse than all that count.
@@ -131,10 +131,10 @@ def plot_pareto_front(
     constraints_func: Callable[[FrozenTrial], Sequence[float]] | None = None,
     targets: Callable[[FrozenTrial], Sequence[float]] | None = None,
 ) -> Any:
-    """Two values against each other, or three, and the front.
+    """Two or three values against each other, with the Pareto front.
 
     Raises:
-        ValueError: there are more values, and no targets choose among them.
+        ValueError: there are more values, and no targets were given.
     """
     if targets is not None:
         first = next((t for t in study.get_trials(deepcopy=False) if t.values is not None), None)
@@ -158,10 +158,10 @@ def plot_terminator_improvement(
     error_evaluator: BaseErrorEvaluator | None = None,
     min_n_trials: int = 20,
 ) -> Any:
-    """The improvement that was still to be found after each trial, and the error with which values are measured.
+    """The improvement that was still possible after each trial, and the error of measurement.
 
     Args:
-        plot_error: whether the error is drawn, too: of the trial that was the best by then.
+        plot_error: whether the error, that of the best trial at the time, is drawn, too.
     """
     go = plotly()
     evaluator = RegretBoundEvaluator() if improvement_evaluator is None else improvement_evaluator
@@ -188,7 +188,7 @@ def plot_terminator_improvement(
 
 
 def _with_names(study: Study, names: Sequence[str] | None) -> Any:
-    """A study of several goals, these named as a script names them."""
+    """A study of several goals, with the names that a script gives."""
     known = names or study.metric_names or [f"Objective {i}" for i in range(len(study.directions))]
     if len(known) != len(study.directions):
         raise ValueError(f"the study has {len(study.directions)} goals, got {len(known)} names")
@@ -200,7 +200,7 @@ def _listed(study: Study | Sequence[Study]) -> list[Study]:
 
 
 def _together(study: Study | Sequence[Study], draw: Callable[[Study], Any]) -> Any:
-    """The figure of one study, or those of several in one."""
+    """The figure of one study, or those of several combined in one."""
     studies = _listed(study)
     figures = [draw(one) for one in studies]
     whole = figures[0]

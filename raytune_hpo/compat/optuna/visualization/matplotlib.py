@@ -1,4 +1,4 @@
-"""The same figures as axes of matplotlib: a plain rendering of what plotly would draw."""
+"""The same figures with matplotlib: a plain rendering of the plotly figures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 
 def _drawn(draw: Callable[..., Any]) -> Callable[..., Any]:
-    """The function that draws the same with matplotlib."""
+    """The function that draws the same figure with matplotlib."""
 
     @functools.wraps(draw)
     def rendered(*args: Any, **options: Any) -> Any:
@@ -55,7 +55,7 @@ plot_timeline = _drawn(figures.plot_timeline)
 
 
 def axes_of(figure: Any) -> Any:
-    """A plotly figure on axes of matplotlib: one of them, or an array where there are several panels.
+    """A plotly figure drawn on matplotlib axes: one, or an array if there are several panels.
 
     Raises:
         HpoError: matplotlib is not installed.

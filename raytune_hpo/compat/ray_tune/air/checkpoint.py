@@ -1,4 +1,4 @@
-"""``ray.air.checkpoint``: Checkpoint, which may hold a dict."""
+"""``ray.air.checkpoint``: Checkpoint, which may contain a dict."""
 
 from raytune_hpo.compat.ray_tune.checkpoint import Checkpoint
 

@@ -1,4 +1,4 @@
-"""``ray.tune.execution.tune_controller``: Ray Tune's own loop, which can be imported and not be used."""
+"""``ray.tune.execution.tune_controller``: Ray Tune's own loop; it can be imported, but not used."""
 
 from raytune_hpo.compat.ray_tune.not_carried import stand_ins
 

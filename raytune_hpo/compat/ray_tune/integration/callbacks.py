@@ -1,4 +1,4 @@
-"""What the callbacks of all training libraries share: which metrics are reported, and when a model is saved."""
+"""The common part of the callbacks of training libraries: which metrics are reported, and when a model is saved."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class RoundReports:
 
     Args:
         metrics: which to report: all by default, a list of names, or {the script's name: the library's name}.
-        frequency: a model is saved after so many rounds each time; 0: only at the end.
-        checkpoint_at_end: whether it is.
+        frequency: the number of rounds after which a model is saved each time; 0: only at the end.
+        checkpoint_at_end: whether a model is saved at the end.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class RoundReports:
 
         Args:
             save: writes the model to a path; None: it cannot be written.
-            saves: whether it is saved now. It is saved at the end as well where the trial is stopped by this report.
+            saves: whether it is saved now. If this report stops the trial, it is saved at the end as well.
         """
         if save is None or not saves:
             try:

@@ -19,9 +19,9 @@ class TuneReportCheckpointCallback:
         metrics: which to report: all by default, a list of names, or {the script's name: LightGBM's name}. Those of ``cv``
             end in ``-mean`` and ``-stdv``.
         filename: of the model, in its checkpoint.
-        frequency: the model is saved after so many rounds each time; 0: only at the end.
+        frequency: the number of rounds after which the model is saved each time; 0: only at the end.
         checkpoint_at_end: whether the model is saved with the last round.
-        results_postprocessing_fn: makes metrics of what is to be reported.
+        results_postprocessing_fn: converts the values to be reported into metrics.
     """
 
     CHECKPOINT_NAME = FILENAME
@@ -61,7 +61,7 @@ class TuneReportCheckpointCallback:
 
 
 class TuneReportCallback(TuneReportCheckpointCallback):
-    """Reports, and never saves."""
+    """Reports metrics, without saving the model."""
 
     def __init__(self, metrics: Any = None, results_postprocessing_fn: Any = None) -> None:
         super().__init__(metrics, checkpoint_at_end=False, results_postprocessing_fn=results_postprocessing_fn)

@@ -1,4 +1,4 @@
-"""``ray.tune.integration.mxnet``: can be imported and not be used."""
+"""``ray.tune.integration.mxnet``: can be imported, but not used."""
 
 from raytune_hpo.compat.ray_tune.not_carried import stand_ins
 

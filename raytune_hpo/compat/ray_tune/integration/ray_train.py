@@ -1,4 +1,4 @@
-"""``ray.tune.integration.ray_train``: can be imported and not be used."""
+"""``ray.tune.integration.ray_train``: can be imported, but not used."""
 
 from raytune_hpo.compat.ray_tune.not_carried import stand_ins
 

@@ -21,9 +21,9 @@ class TuneReportCheckpointCallback(TrainingCallback):  # type: ignore[misc]  # t
     Args:
         metrics: which to report: all by default, a list of names, or {the script's name: XGBoost's name}.
         filename: of the model, in its checkpoint.
-        frequency: the model is saved after so many rounds each time; 0: only at the end.
+        frequency: the number of rounds after which the model is saved each time; 0: only at the end.
         checkpoint_at_end: whether the model is saved with the last round.
-        results_postprocessing_fn: makes metrics of what is to be reported, such as means of folds.
+        results_postprocessing_fn: converts the values to be reported into metrics, such as means of folds.
     """
 
     CHECKPOINT_NAME = FILENAME
@@ -39,7 +39,7 @@ class TuneReportCheckpointCallback(TrainingCallback):  # type: ignore[misc]  # t
         self._rounds = RoundReports(metrics, frequency, checkpoint_at_end)
         self._filename, self._postprocess = filename, results_postprocessing_fn
         self._at_end = checkpoint_at_end
-        self._last: dict[str, Any] | None = None  # of a round whose report waits: it may be the last one
+        self._last: dict[str, Any] | None = None  # of a round whose report is delayed: it may be the last one
         self._is_saved = False
 
     @classmethod
@@ -56,17 +56,17 @@ class TuneReportCheckpointCallback(TrainingCallback):  # type: ignore[misc]  # t
         self._last = values if self._postprocess is None else self._postprocess(values)
         self._is_saved = self._rounds.is_due(epoch + 1) and hasattr(model, "save_model")
         self._rounds.tell(self._last, getattr(model, "save_model", None), self._filename, saves=self._is_saved)
-        return False  # go on
+        return False  # training continues
 
     def after_training(self, model: Any) -> Any:
-        """Save the model with the last round's metrics, where that has not been done."""
+        """Save the model with the last round's metrics, if that has not been done."""
         if self._at_end and not self._is_saved and self._last is not None and hasattr(model, "save_model"):
             self._rounds.tell(self._last, model.save_model, self._filename, saves=True)
         return model
 
 
 class TuneReportCallback(TuneReportCheckpointCallback):
-    """Reports, and never saves."""
+    """Reports metrics, without saving the model."""
 
     def __init__(self, metrics: Any = None, results_postprocessing_fn: Any = None) -> None:
         super().__init__(metrics, checkpoint_at_end=False, results_postprocessing_fn=results_postprocessing_fn)

@@ -1,4 +1,4 @@
-"""Schedulers by Ray Tune's names; each is done by one of ours."""
+"""Schedulers by Ray Tune's names, each implemented by one of this package."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def create_scheduler(scheduler: str, **options: Any) -> TrialScheduler:
     """A scheduler by its name, such as "asha" or "pbt".
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: there is no scheduler of that name.
     """
     if scheduler.lower() not in NAMES:
         raise ValueError(f"unknown scheduler {scheduler!r}; {nearest(scheduler, NAMES)}")

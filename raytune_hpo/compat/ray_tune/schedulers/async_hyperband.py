@@ -1,4 +1,4 @@
-"""ASHA, also called AsyncHyperBandScheduler: ``asha`` does its work, with several brackets ``hyperband``."""
+"""ASHA, also called AsyncHyperBandScheduler, by ``asha`` or, with several brackets, ``hyperband``."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from raytune_hpo.compat.ray_tune.trials import steps_of
 
 
 class AsyncHyperBandScheduler(TrialScheduler):
-    """Stops at each rung the trials that are not in the best 1/``reduction_factor`` of those that came there.
+    """Stops at each rung the trials that are not in the best 1/``reduction_factor`` of those that reached it.
 
     Args:
-        time_attr: the count in a result that says how far a trial has come.
-        metric, mode: of the experiment, where TuneConfig does not say.
-        max_t: where a trial ends.
+        time_attr: the count in a result that measures a trial's progress.
+        metric, mode: of the experiment, if TuneConfig has none.
+        max_t: the count at which a trial ends.
         grace_period: the first rung.
         reduction_factor: rounded to a whole number of at least 2, with a warning.
-        brackets: above 1, trials are dealt to so many brackets that begin later and later.
+        brackets: the number of brackets to which trials are assigned; each begins to stop trials later than the last.
         stop_last_trials: whether trials end at ``max_t``.
     """
 

@@ -1,4 +1,4 @@
-"""The scheduler that Ray Tune's BOHB needs: with ``TuneBOHB``, our ``bohb`` does the work of both."""
+"""The scheduler that Ray Tune's BOHB needs; with ``TuneBOHB``, the sampler ``bohb`` implements both."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from raytune_hpo.compat.ray_tune.schedulers.hyperband import HyperBandScheduler
 
 
 class HyperBandForBOHB(HyperBandScheduler):
-    """HyperBand for ``TuneBOHB``: trials are paused at rungs, and the best go on. With another searcher, HyperBand."""
+    """HyperBand for ``TuneBOHB``: trials are paused at rungs, and the best promoted. With another searcher, HyperBand."""

@@ -1,4 +1,4 @@
-"""HyperBand: ``hyperband`` does its work, without waiting for a bracket to fill."""
+"""HyperBand, by ``hyperband``, without waiting for a bracket to fill."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from raytune_hpo.compat.ray_tune.trials import steps_of
 
 
 class HyperBandScheduler(TrialScheduler):
-    """Deals trials to brackets that begin to stop early or late.
+    """Assigns trials to brackets, which begin to stop them early or late.
 
-    Ray Tune's pauses trials until their bracket is full; ours stops them as they come, which needs no checkpoints.
+    Ray Tune pauses trials until their bracket is full; here they are stopped asynchronously, which needs no checkpoints.
 
     Args:
-        time_attr: the count in a result that says how far a trial has come.
-        metric, mode: of the experiment, where TuneConfig does not say.
-        max_t: where a trial ends.
+        time_attr: the count in a result that measures a trial's progress.
+        metric, mode: of the experiment, if TuneConfig has none.
+        max_t: the count at which a trial ends.
         reduction_factor: rounded to a whole number of at least 2, with a warning.
         stop_last_trials: whether trials end at ``max_t``.
     """

@@ -1,4 +1,4 @@
-"""The median stopping rule: ``median`` does its work."""
+"""The median stopping rule, by ``median``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class MedianStoppingRule(TrialScheduler):
 
     Args:
         time_attr: the count by which the grace period is measured.
-        metric, mode: of the experiment, where TuneConfig does not say.
+        metric, mode: of the experiment, if TuneConfig has none.
         grace_period: results before it neither stop a trial nor count in its mean.
-        min_samples_required: with how many others a trial is compared at least.
+        min_samples_required: the least number of other trials with which a trial is compared.
         min_time_slice, hard_stop: have no effect, with a warning: trials are always stopped, never paused.
     """
 
@@ -33,6 +33,6 @@ class MedianStoppingRule(TrialScheduler):
         self._time_attr, self._grace_period, self._min_samples = time_attr, grace_period, min_samples_required
 
     def rule(self) -> Rule:
-        """``median``, which is shown what comes after the grace period."""
+        """``median``, which gets the results after the grace period."""
         steps = Steps(first=self._grace_period, first_of=self._time_attr)
         return Rule({"name": "median", "min_trials": self._min_samples}, steps)

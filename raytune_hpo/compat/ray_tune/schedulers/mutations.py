@@ -1,4 +1,4 @@
-"""Mutations as scripts give them to population based training, as a space of ours."""
+"""Conversion of mutations for population based training into spaces of this package."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from raytune_hpo.space.domain import Domain
 from raytune_hpo.space.rounded import Quantised
 from raytune_hpo.space.values import is_scalar, same
 
-_DRAWS = 256  # by which the range of a function is found out
-_DECADES = 1000.0  # a positive range at least so wide is taken for one of orders of magnitude
+_DRAWS = 256  # draws from which the range of a function is estimated
+_DECADES = 1000.0  # a positive range whose ends have at least this ratio is taken as logarithmic
 
 
 def mutated(space: Mapping[str, Any], mutations: Mapping[str, Any]) -> dict[str, Any]:
-    """The space in which a population moves: what may change as domains, everything else as it is in ``space``.
+    """The space of a population: parameters that may change as domains, all else as in ``space``.
 
-    A list becomes an ordinal, whose neighbours are near; a function without arguments, the range of 256 of its draws.
+    A list becomes an ordinal; a function without arguments becomes the range of 256 of its draws.
     """
     made = dict(space)
     for name, mutation in mutations.items():
@@ -31,7 +31,7 @@ def mutated(space: Mapping[str, Any], mutations: Mapping[str, Any]) -> dict[str,
 
 
 def bounded(space: Mapping[str, Any], bounds: Mapping[str, Any]) -> dict[str, Any]:
-    """The space in which PB2 moves: ``[low, high]`` for each name, whole numbers where both are."""
+    """The space of PB2: ``[low, high]`` for each name, whole numbers if both ends are."""
     made = dict(space)
     for name, bound in bounds.items():
         before = space.get(name)
@@ -45,7 +45,7 @@ def bounded(space: Mapping[str, Any], bounds: Mapping[str, Any]) -> dict[str, An
 
 
 def widened(space: Mapping[str, Any], config: Mapping[str, Any], paths: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """The space, wide enough for the values of a configuration at some paths, as far as it has any."""
+    """The space, widened to contain the values that a configuration has at some paths."""
     made = dict(space)
     for first, *rest in paths:
         if first not in config:
@@ -72,7 +72,7 @@ def _domain(mutation: Any) -> Any:
 
 
 def _range(draws: Sequence[Any]) -> Any:
-    """The domain that such draws seem to come from."""
+    """The domain from which the draws seem to come."""
     if all(isinstance(draw, int) and not isinstance(draw, bool) for draw in draws):
         return Int(min(draws), max(draws)) if min(draws) < max(draws) else Choice([draws[0]])
     if all(isinstance(draw, (int, float)) and not isinstance(draw, bool) for draw in draws):
@@ -86,13 +86,13 @@ def _range(draws: Sequence[Any]) -> Any:
 
 
 def _with(domain: Any, value: Any) -> Any:
-    """The domain, wide enough for a value that a member begins with."""
+    """The domain, widened to contain a value with which a member begins."""
     if not is_scalar(value) or domain.problem(value) is None:
         return domain
     if domain.options:
         kind = Ordinal if isinstance(domain, Ordinal) else Choice
         return kind([value, *domain.options])
-    domain = domain.base if isinstance(domain, Quantised) else domain  # off its grid: then on no grid
+    domain = domain.base if isinstance(domain, Quantised) else domain  # off its grid: the grid is dropped
     if not isinstance(domain, (Float, Int)) or isinstance(value, (bool, str)) or value is None:
         return domain
     is_log = domain.log and value > 0

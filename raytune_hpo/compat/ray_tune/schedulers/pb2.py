@@ -1,4 +1,4 @@
-"""Population based bandits: our ``pb2`` does its work."""
+"""Population based bandits, by the sampler ``pb2``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class PB2(PopulationScheduler):
     """Population based training whose new settings a model chooses.
 
     Args:
-        time_attr, perturbation_interval: after how much of which count members are compared.
-        metric, mode: of the experiment, where TuneConfig does not say.
+        time_attr, perturbation_interval: the count that measures training, and the interval at which members are compared.
+        metric, mode: of the experiment, if TuneConfig has none.
         hyperparam_bounds: ``[low, high]`` of each parameter that changes.
-        quantile_fraction: which share copies, and is copied.
-        custom_explore_fn: changes a configuration that a member goes on with; called with a dict, returns it.
-        log_config, require_attrs, synch: accepted; members are always compared at equal steps, and nobody waits.
+        quantile_fraction: which share of the members copies, and is copied.
+        custom_explore_fn: changes the new configuration of a member; called with a dict, returns it.
+        log_config, require_attrs, synch: accepted; members are always compared at equal steps, without waiting.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class PB2(PopulationScheduler):
 
 
 class SettledPB2(pb2.PB2):
-    """``pb2`` that changes some settings only; the others a member has from the one that it copied.
+    """``pb2`` that changes only some settings; a member keeps the others from the one that it copied.
 
     Args:
         max_steps, population, interval, quantile, window: see PB2.

@@ -1,4 +1,4 @@
-"""Population based training: our ``pbt`` does its work, in segments of ``perturbation_interval``."""
+"""Population based training, by the sampler ``pbt``, in segments of ``perturbation_interval``."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from raytune_hpo.samplers.members import Segment
 from raytune_hpo.samplers.pbt import PBT
 from raytune_hpo.trial import Trial
 
-ENDLESS = 2**31  # steps of a population that only its stop rule ends
+ENDLESS = 2**31  # the last step of a population that only its stop rule ends
 _MOST = 0.5  # share of a population that copies
 
 
 class PopulationScheduler(TrialScheduler):
-    """What both kinds of population have in common.
+    """The base of both kinds of population.
 
     Attributes:
         changes: the names of the parameters that change, by their paths.
-        explore: changes a configuration after it has been copied and changed; None: nothing does.
+        explore: changes a configuration after it has been copied and perturbed; None: no such function.
     """
 
     changes: tuple[tuple[str, ...], ...]
@@ -40,7 +40,7 @@ class PopulationScheduler(TrialScheduler):
         quantile: float,
         explore: Callable[[dict[str, Any]], dict[str, Any]] | None,
     ) -> None:
-        """Keep what both take, checked."""
+        """Check and keep the options that both share."""
         if interval <= 0:
             raise ValueError(f"perturbation_interval is above 0, got {interval}")
         if not 0 <= quantile <= _MOST:
@@ -50,32 +50,32 @@ class PopulationScheduler(TrialScheduler):
         self._interval, self._quantile = scaled(self.steps, interval), max(quantile, 1e-9)
 
     def space(self, space: Mapping[str, Any]) -> dict[str, Any]:
-        """The space in which the population moves."""
+        """The space of the population."""
         raise NotCarried(f"{type(self).__name__} is no scheduler of a population that there is here")
 
     def sampler(self, population: int, last_step: int) -> Any:
-        """Ours that does its work."""
+        """The sampler that implements it."""
         raise NotCarried(f"{type(self).__name__} is no scheduler of a population that there is here")
 
     def last_step(self, stop: Mapping[str, Any]) -> int:
-        """Where training ends, as far as a stop rule tells."""
+        """The step at which training ends by a stop rule; practically infinite if the rule has none."""
         value = stop.get(self.steps.attribute)
         return ENDLESS if value is None else max(self._interval, scaled(self.steps, value))
 
 
 class PopulationBasedTraining(PopulationScheduler):
-    """Members that have fallen behind copy better ones, weights and settings, and change the settings.
+    """Members that fall behind copy the weights and settings of better ones, and vary the settings.
 
     Args:
-        time_attr, perturbation_interval: after how much of which count members are compared.
-        metric, mode: of the experiment, where TuneConfig does not say.
+        time_attr, perturbation_interval: the count that measures training, and the interval at which members are compared.
+        metric, mode: of the experiment, if TuneConfig has none.
         burn_in_period: accepted, with a warning: members are compared from the first interval on.
         hyperparam_mutations: what may change: lists, domains, functions without arguments, dicts of these.
-        quantile_fraction: which share copies, and is copied.
-        resample_probability: with which a setting is drawn anew.
-        perturbation_factors: with which a number is multiplied.
-        custom_explore_fn: changes a configuration that a member goes on with; called with a dict, returns it.
-        log_config, require_attrs, synch: accepted; members are always compared at equal steps, and nobody waits.
+        quantile_fraction: which share of the members copies, and is copied.
+        resample_probability: the probability with which a setting is drawn anew.
+        perturbation_factors: the factors by which a number is multiplied.
+        custom_explore_fn: changes the new configuration of a member; called with a dict, returns it.
+        log_config, require_attrs, synch: accepted; members are always compared at equal steps, without waiting.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class PopulationBasedTraining(PopulationScheduler):
 
 
 class SettledPBT(PBT):
-    """``pbt`` that changes some settings only, as Ray Tune's does; the others a member has from the one that it copied.
+    """``pbt`` that changes only some settings, as Ray Tune's does; a member keeps the others from the one that it copied.
 
     Args:
         max_steps, population, interval, quantile, perturb, redraw: see PBT.
@@ -157,7 +157,7 @@ class SettledPBT(PBT):
 
 
 def settled(copied: Mapping[str, Any], explored: Mapping[str, Any], changes: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """What was copied, with the values at some paths of what was explored."""
+    """The copied configuration, with the explored one's values at some paths."""
     config = dict(copied)
     for path in changes:
         if len(path) == 1:
@@ -177,7 +177,7 @@ def paths_of(mutations: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
 
 
 class PopulationBasedTrainingReplay(TrialScheduler):
-    """Would train by a schedule that Ray Tune has written to a file.
+    """Not supported: training by a schedule that Ray Tune has written to a file.
 
     Raises:
         NotCarried: always.

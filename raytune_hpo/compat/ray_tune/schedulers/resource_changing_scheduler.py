@@ -1,4 +1,4 @@
-"""Resources that change while a trial runs: there are none here; the base scheduler is kept."""
+"""ResourceChangingScheduler: resources do not change while a trial runs here; only the base scheduler has an effect."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from raytune_hpo.compat.ray_tune.schedulers.trial_scheduler import FIFOScheduler
 
 
 class DistributeResources:
-    """Would give free resources to running trials; accepted, and idle."""
+    """Would give free resources to running trials; accepted, without effect."""
 
     def __init__(self, add_bundles: bool = False, **options: Any) -> None:
         self.add_bundles, self.options = add_bundles, options
 
 
 class DistributeResourcesToTopJob(DistributeResources):
-    """Would give free resources to the best trial; accepted, and idle."""
+    """Would give free resources to the best trial; accepted, without effect."""
 
 
 class ResourceChangingScheduler(TrialScheduler):
-    """Its base scheduler, while resources stay what they are: a warning says so.
+    """Its base scheduler, with constant resources and a warning that says so.
 
     Args:
-        base_scheduler: which decides about trials.
+        base_scheduler: decides about trials.
         resources_allocation_function: is not called.
     """
 
@@ -32,7 +32,7 @@ class ResourceChangingScheduler(TrialScheduler):
         self.metric, self.mode = self._base.metric, self._base.mode
 
     def rule(self) -> Rule:
-        """That of the base scheduler."""
+        """The rule of the base scheduler."""
         warnings.warn(
             "ResourceChangingScheduler: trials keep the resources that they begin with here, and "
             "resources_allocation_function is not called; the base scheduler decides as it is",

@@ -1,4 +1,4 @@
-"""The base of schedulers: each says which of ours does its work, and in which steps."""
+"""The base of schedulers: each names the scheduler of this package that implements it, and how steps are counted."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from raytune_hpo.compat.ray_tune.trials import BY_RESULTS, Steps
 
 @dataclass(frozen=True)
 class Rule:
-    """What becomes of a scheduler here.
+    """The counterpart of a scheduler of Ray Tune.
 
     Attributes:
-        scheduler: ours, as ``hpo.Tuner`` takes it; None: every trial runs to its end.
-        steps: how far a trial has come for it.
+        scheduler: the scheduler of this package, as ``hpo.Tuner`` takes it; None: every trial runs to its end.
+        steps: how it counts a trial's steps.
         stop: values that end a trial when they are reached.
     """
 
@@ -27,16 +27,16 @@ class Rule:
 
 
 class TrialScheduler:
-    """The base of schedulers. A scheduler of one's own is written for ours: docs/how-to/own-scheduler.md."""
+    """The base of schedulers. For one of your own, see docs/how-to/own-scheduler.md."""
 
     metric: str | None = None
     mode: str | None = None
 
     def rule(self) -> Rule:
-        """What does its work here.
+        """The scheduler's counterpart here.
 
         Raises:
-            NotCarried: nothing does.
+            NotCarried: it has none.
         """
         raise NotCarried(
             f"{type(self).__name__} decides trial by trial in Ray Tune's own loop, which there is none of here; write it as "
@@ -44,7 +44,7 @@ class TrialScheduler:
         )
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
-        """Take on a metric and a mode; False where it has its own."""
+        """Set the metric and the mode; False if the scheduler has its own."""
         if self.metric is not None and metric is not None:
             return False
         self.metric, self.mode = self.metric or metric, self.mode or mode
@@ -55,17 +55,17 @@ class FIFOScheduler(TrialScheduler):
     """Every trial runs to its end."""
 
     def rule(self) -> Rule:
-        """No scheduler at all."""
+        """The rule without a scheduler."""
         return Rule()
 
 
 def scaled(steps: Steps, value: float) -> int:
-    """So much of a scheduler's time, in whole steps; at least one."""
+    """A value of a scheduler's count in whole steps; at least one."""
     return max(1, round(value * steps.scale))
 
 
 def whole_factor(reduction_factor: float) -> int:
-    """The share of trials that survive a rung is one in a whole number here, of at least 2."""
+    """The reduction factor rounded to a whole number of at least 2, as schedulers here need it."""
     factor = max(2, round(reduction_factor))
     if factor != reduction_factor:
         warnings.warn(

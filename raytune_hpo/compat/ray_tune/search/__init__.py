@@ -1,4 +1,4 @@
-"""Searchers by Ray Tune's names; each is done by one of our samplers."""
+"""Searchers by Ray Tune's names, each implemented by a sampler of this package."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def create_searcher(search_alg: str, **options: Any) -> Searcher:
     """A searcher by its name, such as "optuna" or "random".
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: there is no searcher of that name.
     """
     if search_alg.lower() not in NAMES:
         raise ValueError(f"unknown searcher {search_alg!r}; {nearest(search_alg, NAMES)}")

@@ -1,4 +1,4 @@
-"""AxSearch: our ``gp`` does its work, with constraints on parameters and on results."""
+"""AxSearch, by the sampler ``gp``, with constraints on parameters and on results."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class AxSearch(Searcher):
     """Bayesian optimisation with a Gaussian process.
 
     Args:
-        space: a list of Ax's parameters as dicts, or a space of Ray Tune's; None: ``param_space``.
-        metric, mode: of the experiment, where TuneConfig does not say.
+        space: a list of Ax's parameters as dicts, or a Ray Tune space; None: ``param_space``.
+        metric, mode: of the experiment, if TuneConfig has none.
         points_to_evaluate: configurations to try first.
         parameter_constraints: linear ones, such as ``"x1 + 2*x2 <= 2.0"`` or ``"x1 <= x2"``.
         outcome_constraints: bounds on metrics of results, such as ``"l2norm <= 1.25"``.
-        ax_client: cannot be taken over.
+        ax_client: not supported.
         ax_kwargs: have no effect, with a warning.
 
     Raises:
-        NotCarried: an ``ax_client``.
-        ValueError: a constraint that cannot be read.
+        NotCarried: an ``ax_client`` is given.
+        ValueError: a constraint cannot be parsed.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class Linear:
 
     @classmethod
     def read(cls, text: str) -> Linear:
-        """From text such as ``"x1 + 2*x2 <= 2.0"``.
+        """The constraint parsed from text such as ``"x1 + 2*x2 <= 2.0"``.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: it is not a linear constraint.
         """
         left, sign, right = re.split(r"(<=|>=)", text) if re.search(r"<=|>=", text) else ("", "", "")
         way = 1.0 if sign == "<=" else -1.0
@@ -84,7 +84,7 @@ class Linear:
 
 
 def _terms(side: str, way: float, text: str) -> tuple[list[tuple[str, float]], float]:
-    """The parameters of one side with their factors, and the sum of its numbers; both times ``way``."""
+    """The parameters of one side with their factors, and the sum of its constants; both multiplied by ``way``."""
     factors, constant = [], 0.0
     for term in re.findall(r"[+-]?\s*[^+\-\s][^+\-]*", re.sub(r"([eE])-", r"\1~", side)):
         term = term.replace("~", "-")
@@ -102,7 +102,7 @@ def _terms(side: str, way: float, text: str) -> tuple[list[tuple[str, float]], f
 
 
 def _listed(parameters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Ax's parameters as a space of ours."""
+    """Ax's parameters as a space of this package."""
     from raytune_hpo.space import Choice, Float, Int, Ordinal
 
     space: dict[str, Any] = {}

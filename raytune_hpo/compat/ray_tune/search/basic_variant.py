@@ -1,4 +1,4 @@
-"""Random and grid search: what Ray Tune does where no searcher is given."""
+"""Random and grid search, Ray Tune's default searcher."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from raytune_hpo.compat.ray_tune.search.searcher import Searcher
 
 
 class BasicVariantGenerator(Searcher):
-    """Walks what ``grid_search`` spans ``num_samples`` times, and draws everything else at random each time.
+    """Traverses the grid of ``grid_search`` ``num_samples`` times, and draws all other parameters at random each time.
 
     Args:
-        points_to_evaluate: configurations to try first; what they leave out is drawn.
+        points_to_evaluate: configurations to try first; parameters that they leave out are drawn.
         max_concurrent: how many trials may run at the same time; 0: as many as there is room for.
-        random_state: a seed, or a generator of numpy's to draw one from.
+        random_state: a seed, or a numpy generator from which one is drawn.
 
     Raises:
-        NotCarried: ``constant_grid_search``.
+        NotCarried: ``constant_grid_search`` is given.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class BasicVariantGenerator(Searcher):
         self.max_concurrent = max_concurrent or None
 
     def sampler(self, num_goals: int) -> Any:
-        """``random``; where there is a grid, it is ``grid`` instead."""
+        """``random``; if the space has a grid, the plan uses ``grid`` instead."""
         return "random"
 
 

@@ -1,4 +1,4 @@
-"""BayesOptSearch: our ``gp`` does its work."""
+"""BayesOptSearch, by the sampler ``gp``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class BayesOptSearch(Searcher):
     """Bayesian optimisation with a Gaussian process, in spaces of every kind.
 
     Args:
-        space: a dict of ``(low, high)`` pairs, or a space of Ray Tune's; None: ``param_space``.
-        metric, mode: of the experiment, where TuneConfig does not say.
+        space: a dict of ``(low, high)`` pairs, or a Ray Tune space; None: ``param_space``.
+        metric, mode: of the experiment, if TuneConfig has none.
         points_to_evaluate: configurations to try first.
         utility_kwargs, random_search_steps, verbose, patience, skip_duplicate, repeat_float_precision: have no effect, with
-            a warning: how the process is asked is the sampler's own choice, and it repeats nothing.
+            a warning: the sampler chooses its acquisition function itself, and repeats no configuration.
         random_state: the seed.
         analysis: accepted, if it is None.
     """
@@ -56,7 +56,7 @@ class BayesOptSearch(Searcher):
 
 
 def _ranges(space: Any) -> Any:
-    """Pairs of numbers are ranges."""
+    """The space with pairs of numbers as ranges."""
     from raytune_hpo.space import Float
 
     if not isinstance(space, Mapping):

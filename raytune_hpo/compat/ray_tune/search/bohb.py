@@ -1,4 +1,4 @@
-"""TuneBOHB: with ``HyperBandForBOHB``, our ``bohb`` does the work of both; by itself, ``tpe`` does."""
+"""TuneBOHB: with ``HyperBandForBOHB``, the sampler ``bohb`` implements both; by itself, ``tpe`` implements it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from raytune_hpo.compat.ray_tune.search.searcher import Searcher
 
 
 class TuneBOHB(Searcher):
-    """Draws trials where good ones lie.
+    """Draws trials from a density estimate of good ones.
 
     Args:
-        space: of ConfigSpace, or of Ray Tune's; None: ``param_space``.
+        space: a ConfigSpace or Ray Tune space; None: ``param_space``.
         bohb_config: has no effect, with a warning; the sampler has its own options.
-        metric, mode: of the experiment, where TuneConfig does not say.
+        metric, mode: of the experiment, if TuneConfig has none.
         points_to_evaluate: configurations to try first.
-        seed: of everything random.
+        seed: the seed of all randomness.
         max_concurrent: how many trials may run at the same time; 0: as many as there is room for.
     """
 
@@ -37,5 +37,5 @@ class TuneBOHB(Searcher):
         self.max_concurrent = max_concurrent or None
 
     def sampler(self, num_goals: int) -> Any:
-        """``tpe``; beside HyperBandForBOHB it is ``bohb`` instead."""
+        """``tpe``; with HyperBandForBOHB, the plan uses ``bohb`` instead."""
         return "tpe"

@@ -1,4 +1,4 @@
-"""Spaces that a function defines while it runs, by what it asks of a trial: found out by dry runs, and replayed."""
+"""Define-by-run spaces: a function asks a trial for its parameters; these are found by dry runs, and replayed."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from raytune_hpo.rng import derive
 from raytune_hpo.space import Choice, Float, Int
 from raytune_hpo.space.domain import Domain
 
-_DRY_RUNS = 256  # of which each takes another way, where choices or numbers decide what is asked
+_DRY_RUNS = 256  # each may ask for other parameters, if these depend on the values of others
 
 
 @dataclass(frozen=True)
 class Defined:
-    """A space by a function of a trial, which asks for parameters and returns constants.
+    """A space defined by a function of a trial, which asks for parameters and returns constants.
 
-    Which parameters there are is found out by running it with random values. The search is in the space of all of them; a
-    trial's configuration has those only that the function asks for, given the values of the others.
+    The parameters are found by running the function with random values. The search is in the space of all of them; a
+    trial's configuration has only those for which the function asks, given the values of the others.
     """
 
     function: Callable[[Any], Mapping[str, Any] | None]
 
     def domains(self) -> dict[str, Domain]:
-        """All parameters that 256 dry runs ask for.
+        """All parameters for which 256 dry runs ask.
 
         Raises:
-            TuneError: a parameter is asked for in two ways, or none ever is.
+            TuneError: a parameter is asked for with different kinds of domains, or none is asked for.
         """
         found: dict[str, Domain] = {}
         for run in range(_DRY_RUNS):
@@ -43,7 +43,7 @@ class Defined:
         return found
 
     def config(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The configuration that the function makes of values for all parameters."""
+        """The configuration that the function defines, given values for all parameters."""
         replay = _Replay(values)
         constants = self.function(replay)
         if constants is not None and not isinstance(constants, Mapping):
@@ -52,7 +52,7 @@ class Defined:
 
 
 class _Asked:
-    """What such a function sees as a trial."""
+    """The trial that a define-by-run function gets."""
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
@@ -60,7 +60,7 @@ class _Asked:
         self.user_attrs: dict[str, Any] = {}
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Keep a note, for as long as the function runs."""
+        """Accepted, and kept only while the function runs."""
         self.user_attrs[key] = value
 
     def suggest_float(
@@ -94,7 +94,7 @@ class _Asked:
 
 
 class _Explorer(_Asked):
-    """Answers at random, and notes the domains."""
+    """A trial with random values, which records the domains."""
 
     def __init__(self, found: dict[str, Domain], rng: np.random.Generator) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class _Explorer(_Asked):
 
 
 class _Replay(_Asked):
-    """Answers by given values; what was never seen in a dry run gets the middle of its domain."""
+    """A trial with given values; a parameter that no dry run has found gets the middle of its domain."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""HyperOptSearch: our ``hyperopt`` does its work, in spaces of hyperopt's as well."""
+"""HyperOptSearch, by the sampler ``hyperopt``, for hyperopt's own spaces as well."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class HyperOptSearch(Searcher):
     """Searches by hyperopt's tree-structured Parzen estimator.
 
     Args:
-        space: of hyperopt's; None: ``param_space``.
-        metric, mode: of the experiment, where TuneConfig does not say.
+        space: a hyperopt space; None: ``param_space``.
+        metric, mode: of the experiment, if TuneConfig has none.
         points_to_evaluate: configurations to try first.
-        n_initial_points: how many draws come first.
-        random_state_seed: of everything random.
-        gamma: which share of the trials is good.
+        n_initial_points: how many random draws come first.
+        random_state_seed: the seed of all randomness.
+        gamma: passed on to the sampler; it determines how many trials are good.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""NevergradSearch: our ``cmaes`` does its work, or ``de`` where differential evolution is named."""
+"""NevergradSearch, by the sampler of the optimizer's kind: ``cmaes`` by default, ``de`` for differential evolution."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ class NevergradSearch(Searcher):
     """Searches without gradients.
 
     Args:
-        optimizer: of Nevergrad's, or its class: random search, differential evolution and others are told apart.
+        optimizer: an optimizer of Nevergrad, or its class; its kind (random search, differential evolution, others)
+            determines the sampler.
         optimizer_kwargs: have no effect, with a warning.
-        space: a space of Ray Tune's; None: ``param_space``.
-        metric, mode: of the experiment, where TuneConfig does not say.
+        space: a Ray Tune space; None: ``param_space``.
+        metric, mode: of the experiment, if TuneConfig has none.
         points_to_evaluate: configurations to try first.
 
     Raises:
-        NotCarried: a space of Nevergrad's own.
+        NotCarried: the space is one of Nevergrad's own.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class NevergradSearch(Searcher):
         self._optimizer = str(getattr(optimizer, "name", None) or getattr(optimizer, "__name__", optimizer) or "")
 
     def sampler(self, num_goals: int) -> Any:
-        """Ours of the same kind."""
+        """The sampler of the same kind."""
         name = self._optimizer.lower()
         if "random" in name:
             return "random"

@@ -1,4 +1,4 @@
-"""OptunaSearch: our ``tpe`` does its work, in spaces of Optuna's as well, also those that a function defines."""
+"""OptunaSearch, by the sampler ``tpe``, for Optuna's own spaces as well, define-by-run functions included."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class OptunaSearch(Searcher):
     Args:
         space: a dict of Optuna's distributions, or a function of a trial that calls its ``suggest_...`` methods and returns
             constants; None: ``param_space``.
-        metric, mode: of the experiment, where TuneConfig does not say; lists for several.
+        metric, mode: of the experiment, if TuneConfig has none; lists for several.
         points_to_evaluate: configurations to try first.
-        sampler: of Optuna's: one of ours of its kind is taken.
-        seed: of everything random.
+        sampler: an Optuna sampler; a sampler of this package of the same kind is used.
+        seed: the seed of all randomness.
         evaluated_rewards: the metric's values of ``points_to_evaluate``, which are then not run.
         study_name, storage: accepted, with a warning: the study is kept in the experiment's folder.
     """
@@ -49,7 +49,7 @@ class OptunaSearch(Searcher):
         self._sampler = sampler
 
     def sampler(self, num_goals: int) -> Any:
-        """Ours of the kind of Optuna's, and ``tpe`` where none was given."""
+        """The sampler of the given one's kind; ``tpe`` if none was given."""
         name = type(self._sampler).__name__
         if self._sampler is None or name == "TPESampler":
             return "tpe"

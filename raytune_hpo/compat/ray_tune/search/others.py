@@ -1,4 +1,4 @@
-"""Searchers of further libraries, each done by the sampler of ours that is nearest."""
+"""Searchers of further libraries, each implemented by the most similar sampler of this package."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from raytune_hpo.compat.ray_tune.search.searcher import Searcher
 
 
 class _Other(Searcher):
-    """Takes what all of them take by keyword; options of the library's own have no effect, with a warning.
+    """The base of these searchers: takes their common options; a library's own ones have no effect, with a warning.
 
     Raises:
-        NotCarried: a space in the library's own words.
+        NotCarried: the space is in the library's own form.
     """
 
     does: str = "auto"
@@ -34,7 +34,7 @@ class _Other(Searcher):
     ) -> None:
         super().__init__(metric, mode)
         for name in ("dim_dict", "domain"):
-            if not isinstance(options.get(name), str | None):  # text is the kind of a space, not the space
+            if not isinstance(options.get(name), str | None):  # a string names the kind of a space, and is not a space
                 raise NotCarried(
                     f"{type(self).__name__}({name}=) is not read here; write the space with tune.uniform and so on"
                 )
@@ -43,7 +43,7 @@ class _Other(Searcher):
         self.max_concurrent = max_concurrent or None
 
     def sampler(self, num_goals: int) -> Any:
-        """Ours that is nearest."""
+        """The most similar sampler."""
         return self.does
 
 

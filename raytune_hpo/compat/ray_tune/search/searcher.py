@@ -1,4 +1,4 @@
-"""The base of searchers: each says which of our samplers does its work, and brings its space, its points and its seed."""
+"""The base of searchers: each names the sampler of this package that implements it, with space, points and seed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from raytune_hpo.compat.ray_tune.error import NotCarried
 
 
 class Searcher:
-    """The base of searchers. One of one's own is written as a sampler of ours: docs/how-to/own-sampler.md.
+    """The base of searchers. For one of your own, write a sampler: docs/how-to/own-sampler.md.
 
     Attributes:
         space: in which it searches; None: ``param_space``.
         points_to_evaluate: configurations to try first.
-        evaluated_rewards: the metric's values of these points, which are then not run; empty: they are.
-        seed: of everything random; None: see TuneConfig.
-        max_concurrent: how many trials may run at the same time; None: it does not say.
+        evaluated_rewards: the metric's values at these points, which are then not run; empty if they are to be run.
+        seed: the seed of all randomness; None: see TuneConfig.
+        max_concurrent: how many trials may run at the same time; None: no limit by the searcher.
         constraints: functions that configurations have to fulfil; ``outcome_constraints``: bounds on metrics of results.
     """
 
@@ -40,7 +40,7 @@ class Searcher:
         seed: int | None = None,
         evaluated_rewards: Sequence[float] | None = None,
     ) -> None:
-        """Keep what most of them take, checked."""
+        """Check and keep the options that most searchers share."""
         self.space, self.seed = space, seed
         self.points_to_evaluate = list(points_to_evaluate or ())
         self.evaluated_rewards = list(evaluated_rewards or ())
@@ -51,10 +51,10 @@ class Searcher:
             )
 
     def sampler(self, num_goals: int) -> Any:
-        """Ours that does its work, as ``hpo.Tuner`` takes it.
+        """The sampler that implements it, as ``hpo.Tuner`` takes it.
 
         Raises:
-            NotCarried: nothing does.
+            NotCarried: there is none.
         """
         raise NotCarried(
             f"{type(self).__name__} suggests in Ray Tune's own loop, which there is none of here; write it as a sampler of "
@@ -64,7 +64,7 @@ class Searcher:
     def set_search_properties(
         self, metric: Any = None, mode: Any = None, config: Mapping[str, Any] | None = None, **spec: Any
     ) -> bool:
-        """Take on a metric, a mode and a space, where it has none. A time budget is no space, and belongs in TuneConfig."""
+        """Set the metric, the mode and the space if there are none. A time budget in the space belongs in TuneConfig."""
         self.metric, self.mode = self.metric or metric, self.mode or mode
         config = {name: part for name, part in (config or {}).items() if name != "time_budget_s"}
         if self.space is None and config:
@@ -73,10 +73,10 @@ class Searcher:
 
 
 class ConcurrencyLimiter(Searcher):
-    """A searcher of whose trials no more than some run at the same time.
+    """A searcher with a limit on the number of its trials that run at the same time.
 
     Args:
-        batch: accepted: samplers know what is running, and need not wait for all of a batch.
+        batch: accepted, without effect: samplers know the running trials, and need not wait for all of a batch.
     """
 
     def __init__(self, searcher: Searcher, max_concurrent: int, batch: bool = False) -> None:
@@ -90,12 +90,12 @@ class ConcurrencyLimiter(Searcher):
         self.max_concurrent = max_concurrent
 
     def sampler(self, num_goals: int) -> Any:
-        """That of the searcher."""
+        """The sampler of the wrapped searcher."""
         return self.searcher.sampler(num_goals)
 
 
 class Repeater(Searcher):
-    """Would run each suggestion several times.
+    """Not supported: running each suggestion several times.
 
     Raises:
         NotCarried: always.
@@ -109,7 +109,7 @@ class Repeater(Searcher):
 
 
 def innermost(searcher: Searcher) -> Searcher:
-    """A searcher without what is wrapped around it."""
+    """The searcher inside of all wrappers."""
     while isinstance(searcher, ConcurrencyLimiter):
         searcher = searcher.searcher
     return searcher

@@ -1,4 +1,4 @@
-"""``ray.train`` as scripts for Ray Tune use it: reports, checkpoints, settings; training with several workers is Ray's."""
+"""``ray.train`` as scripts for Ray Tune use it: reports, checkpoints and settings, without distributed training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ray.train.batch_predictor``: can be imported and not be used."""
+"""``ray.train.batch_predictor``: can be imported, but not used."""
 
 from raytune_hpo.compat.ray_tune.not_carried import stand_ins
 

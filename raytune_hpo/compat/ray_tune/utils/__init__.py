@@ -1,4 +1,4 @@
-"""``ray.tune.utils``: what scripts use of it."""
+"""``ray.tune.utils``: the functions that scripts use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["flatten_dict", "validate_save_restore", "wait_for_gpu"]
 def validate_save_restore(
     trainable_cls: type[Trainable], config: Mapping[str, Any] | None = None, num_gpus: float = 0, **options: Any
 ) -> bool:
-    """Whether a trainable class goes on where it was saved: train, save, restore in another object, train.
+    """Check that a trainable class continues where it was saved: train, save, restore in another object, train.
 
     Raises:
         ValueError: it does not.
@@ -38,7 +38,7 @@ def validate_save_restore(
 
 
 def wait_for_gpu(*args: Any, **options: Any) -> bool:
-    """Nothing is waited for; a warning says so."""
+    """Return at once, with a warning."""
     warnings.warn("wait_for_gpu does not look at GPUs here, and goes on at once", stacklevel=2)
     return True
 

@@ -1,4 +1,4 @@
-"""Evaluators of the improvement that may still be found, under Optuna's names."""
+"""Evaluators of the improvement that is still possible, under Optuna's names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The improvement that may still be found, by a Gaussian process or by how long there has been none.
+"""The improvement that is still possible, by a Gaussian process or by the time since the last improvement.
 
 Makarova, Shen, Perrone et al.: Automatic Termination for Hyperparameter Optimization. AutoML 2022.
 Srinivas, Krause, Kakade, Seeger: Gaussian Process Optimization in the Bandit Setting. ICML 2010 (the width of the bounds).
@@ -24,12 +24,12 @@ from raytune_hpo.samplers.history import Observed
 from raytune_hpo.space import Space
 
 _CANDIDATES = 512
-_DELTA = 0.1  # chance that a bound does not hold
-_WIDTH = 0.2  # by which the bounds of theory, which are wide, are multiplied
+_DELTA = 0.1  # probability that a bound does not hold
+_WIDTH = 0.2  # factor of the theoretical bounds, which are wide
 
 
 class BaseImprovementEvaluator(ABC):
-    """Says how much improvement may still be found; a script may bring its own."""
+    """The base of estimates of the improvement that is still possible; a script may have its own."""
 
     @abstractmethod
     def evaluate(self, trials: list[FrozenTrial], study_direction: StudyDirection) -> float:
@@ -37,12 +37,12 @@ class BaseImprovementEvaluator(ABC):
 
 
 class RegretBoundEvaluator(BaseImprovementEvaluator):
-    """How much better than the best trial the best configuration may be, at most.
+    """An upper bound of the difference between the best trial and the best configuration.
 
     Args:
-        top_trials_ratio: the share of the trials, the best of them, that the model learns from.
-        min_n_trials: how many it learns from at least.
-        seed: of the configurations that are looked at; None: always the same ones.
+        top_trials_ratio: the share of the trials, the best of them, from which the model learns.
+        min_n_trials: the least number of trials from which it learns.
+        seed: of the configurations at which the bound is computed; None: always the same ones.
     """
 
     def __init__(self, top_trials_ratio: float = 0.5, min_n_trials: int = 20, seed: int | None = None) -> None:
@@ -58,10 +58,10 @@ class RegretBoundEvaluator(BaseImprovementEvaluator):
 
 
 class BestValueStagnationEvaluator(BaseImprovementEvaluator):
-    """How many more trials may pass without a better value; below 0 where there were too many.
+    """How many more trials may pass without a better value; below 0 if there were too many.
 
     Args:
-        max_stagnation_trials: how many may pass.
+        max_stagnation_trials: how many trials may pass without a better value.
     """
 
     def __init__(self, max_stagnation_trials: int = 30) -> None:

@@ -1,4 +1,4 @@
-"""``ray.air.integrations.mlflow``: a run of MLflow's for each trial. Needs mlflow."""
+"""``ray.air.integrations.mlflow``: an MLflow run for each trial. Needs mlflow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MLflowLoggerCallback(LoggerCallback):
 
     Args:
         tracking_uri: where MLflow keeps its runs.
-        experiment_name: of the experiment there; it is made if it is not there.
+        experiment_name: of MLflow's experiment, which is created if it does not exist.
         tags: of each run.
     """
 
@@ -40,7 +40,7 @@ class MLflowLoggerCallback(LoggerCallback):
         self._runs: dict[str, str] = {}
 
     def setup(self, *args: Any, **info: Any) -> None:
-        """Find or make the experiment."""
+        """Find or create the experiment."""
         from mlflow.tracking import MlflowClient
 
         self._client = MlflowClient(self._uri, self._registry_uri)
@@ -88,7 +88,7 @@ def setup_mlflow(
     tags: Mapping[str, Any] | None = None,
     rank_zero_only: bool = True,
 ) -> Any:
-    """Begin a run of MLflow's inside a trial; the module ``mlflow``.
+    """Begin an MLflow run inside a trial, and return the module ``mlflow``.
 
     Args:
         config: the trial's configuration, logged as parameters; a dict under "mlflow" in it gives settings.
