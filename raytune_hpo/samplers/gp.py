@@ -47,7 +47,7 @@ from raytune_hpo.samplers.features import FeaturedEmbedding
 from raytune_hpo.samplers.goal_models import GoalModels, ThetaMemos, front_first
 from raytune_hpo.samplers.history import Memo, Observed, Training, last_due, representatives
 from raytune_hpo.samplers.model_based import ModelBased, Ranked
-from raytune_hpo.samplers.sources import Anchors, SourcedEmbedding, most_probable
+from raytune_hpo.samplers.sources import SourcedEmbedding, most_probable
 from raytune_hpo.samplers.supply import Pending, Searches, Stage
 from raytune_hpo.space import Space
 
@@ -315,8 +315,7 @@ class GP(ModelBased):
         if observed.curves is not None:
             return self._cokriged(observed)
         Z, owner = self._embedding(training.X), self._embedding.owner
-        posterior_of = self._anchors.posterior if self.sources else Posterior.of
-        return [posterior_of(theta, Z, owner, training.y) for theta in self._fit(observed).thetas]
+        return [Posterior.of(theta, Z, owner, training.y) for theta in self._fit(observed).thetas]
 
     def _fit(self, observed: Observed) -> _Fit:
         """The fit to the newest prefix that is due."""
@@ -461,10 +460,6 @@ class GP(ModelBased):
         if self._cube.space.features is not None:
             embedding = FeaturedEmbedding(embedding, self._cube.space)
         return SourcedEmbedding(embedding, self.sources) if self.sources else embedding
-
-    @cached_property
-    def _anchors(self) -> Anchors:
-        return Anchors.of(self._cube, self._embedding, len(self.sources), derive(self._seed, "gp/anchors"))
 
     @cached_property
     def _listed_features(self) -> Array:

@@ -7,9 +7,6 @@ Each source has a Gaussian process, whose mean at a row, as a quantile from 0 (t
 for the model of this study. How closely losses follow it, if at all, and in which direction, is then learned with all
 else: a source with the same optimum leads there at once, and an unhelpful one soon gets a long length scale.
 
-To learn that, a model needs losses of bad rows, too. It is given virtual ones (``Anchors``) instead of having to try such
-rows: for as long as it follows a source, rows that were bad in the earlier studies count as bad here.
-
 Perrone, Jenatton, Seeger, Archambeau: Scalable Hyperparameter Transfer Learning. NeurIPS 2018 (features of earlier tasks).
 Salinas, Shen, Perrone: A Quantile-based Approach for Hyperparameter Transfer Learning. ICML 2020 (ranks instead of losses).
 """
@@ -32,13 +29,6 @@ from raytune_hpo.samplers.cube import Cube
 
 OPENING = 3  # the first trials, which earlier studies alone decide
 _BEST = 10  # rows of each source from which these are chosen
-_ANCHORS = 8  # virtual observations
-_BAD = 0.3  # virtual observations are rows whose scores are above this quantile
-_DRAWN = 1024  # rows from which these are chosen
-_CARRIED = 0.7  # prior slope of losses on scores: the correlation of losses between related studies
-_AS_MUCH_AS = 3.0  # the prior's weight, in observed losses whose scores are a standard deviation from their mean
-_LITTLE = 0.2  # a slope so small that a source is no guide
-_LEAST_LEVEL = 0.01  # quantiles are clipped to this distance from 0 and 1 before their scores are computed
 _ENOUGH_TO_DOUBT = 8  # losses from which on it is tested whether sources help
 _ENDLESS = math.log(1e9)  # a length scale with which a feature has no effect
 _SQRT_2PI = math.sqrt(2 * math.pi)
@@ -103,60 +93,6 @@ class SourcedEmbedding(Embedding):
         for i, source in enumerate(self._sources):
             total = total + gradient[:, num + i, None] * source.gradients(X)
         return total
-
-
-@dataclass(frozen=True, eq=False)
-class Anchors:
-    """Rows far from one another that were bad in the earlier studies, as virtual observations.
-
-    Attributes:
-        Z: (k, q) their features; those of the sources are the last.
-        num_sources: how many sources there are.
-    """
-
-    Z: Array
-    num_sources: int
-
-    @staticmethod
-    def of(cube: Cube, embedding: Embedding, num_sources: int, rng: np.random.Generator) -> Anchors:
-        """The worst of rows drawn from the space and then, one by one, the bad row that is farthest from those chosen."""
-        Z = embedding(cube.draw(_DRAWN, rng))
-        scores = _mean_scores(Z, num_sources)
-        bad = Z[scores >= np.quantile(scores, _BAD)]
-        own = bad[:, :-num_sources]
-        far, chosen = _mean_scores(bad, num_sources), list[int]()
-        for i in range(min(_ANCHORS, len(bad))):
-            chosen.append(int(np.argmax(far)))
-            distance = ((own - own[chosen[-1]]) ** 2).sum(axis=1)
-            far = np.minimum(far, distance) if i else distance
-        return Anchors(bad[chosen], num_sources)
-
-    def posterior(self, theta: Array, Z: Array, owner: Array, y: Array) -> Posterior:
-        """The posterior after observations and anchors.
-
-        Anchors are left out if losses do not rise with the scores, or if by theta the model follows no source.
-
-        Args:
-            theta: (d + 2,) hyperparameters.
-            Z: (n, q) features of the observed rows.
-            owner: (q,) see ``Embedding``.
-            y: (n,) their standardised losses.
-        """
-        scores = _mean_scores(Z, self.num_sources)
-        apart = scores - scores.mean()
-        carried = (_AS_MUCH_AS * _CARRIED + apart @ y) / (_AS_MUCH_AS + apart @ apart)  # by ridge regression
-        if carried < _LITTLE or (theta[-2 - self.num_sources : -2] >= _ENDLESS).all():
-            return Posterior.of(theta, Z, owner, y)
-        virtual = y.mean() + carried * (_mean_scores(self.Z, self.num_sources) - scores.mean())
-        return Posterior.of(theta, np.concatenate([Z, self.Z]), owner, np.concatenate([y, virtual]))
-
-
-def _mean_scores(Z: Array, num_sources: int) -> Array:
-    """The means (n,) over sources of the normal scores of their quantiles, at features Z (n, q)."""
-    from scipy.special import ndtri
-
-    levels = np.clip(Z[:, -num_sources:], _LEAST_LEVEL, 1 - _LEAST_LEVEL)
-    return np.asarray(ndtri(levels).mean(axis=1))
 
 
 def most_probable(Z: Array, owner: Array, y: Array, prior_of: Callable[[int], Prior], num_sources: int) -> Array:

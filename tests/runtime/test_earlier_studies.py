@@ -54,11 +54,6 @@ def test_it_begins_where_the_earlier_study_was_good(taught):
     assert max(losses) < np.median([valley(trial.config) for trial in hpo.load("before", taught)])
 
 
-def test_what_was_bad_there_is_not_tried_to_learn_that_it_is(taught):
-    losses = play(taught, "after", num=8, sampler="gp", earlier=["before"])
-    assert max(losses) < np.quantile([valley(trial.config) for trial in hpo.load("before", taught)], 0.3)
-
-
 def test_what_is_recalled_stands_in_the_journal_after_the_spec(taught):
     play(taught, "after", num=1, earlier=["before"])
     facts = list(open_storage(taught).read("after"))
