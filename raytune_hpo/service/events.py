@@ -9,6 +9,7 @@ from itertools import islice
 
 from starlette.responses import StreamingResponse
 
+from raytune_hpo.core.optimizer import WallClock
 from raytune_hpo.core.snapshot import snapshot_of
 from raytune_hpo.facts import Fact
 from raytune_hpo.journal import Storage
@@ -66,10 +67,13 @@ async def _guarded(call: Call, events: AsyncIterator[str | None]) -> AsyncIterat
 
 async def _snapshots(call: Call, seen: int) -> AsyncIterator[str | None]:
     """A snapshot whenever the study has changed; None where it has not, so that the caller can check and pause."""
+    read = partial(call.service.read, call.study, partial(_snapshot, call.service.clock))
+    max_age_s = 0.0  # a stream begins with what is true now
     while True:
-        found = await call.service.read(call.study, partial(_snapshot, call, seen))
-        if found is not None:
-            seen, text, stopped = found
+        seq, text, stopped = await call.service.shared_reads.newest(call.study, read, max_age_s)
+        max_age_s = LOOK_S / 2
+        if seq != seen or stopped is not None:
+            seen = seq
             yield text
             if stopped is not None:
                 yield _event("end", seen, dumped({"stopped": stopped, "seq": seen}))
@@ -77,12 +81,10 @@ async def _snapshots(call: Call, seen: int) -> AsyncIterator[str | None]:
         yield None
 
 
-def _snapshot(call: Call, seen: int, fold: Fold) -> tuple[int, str, str | None] | None:
-    stopped = fold.ledger.stopped
-    if fold.seq == seen and stopped is None:
-        return None
-    record = {**snapshot_record(snapshot_of(fold.ledger, call.service.clock.now())), "seq": fold.seq}
-    return fold.seq, _event("snapshot", fold.seq, dumped(record)), stopped
+def _snapshot(clock: WallClock, fold: Fold) -> tuple[int, str, str | None]:
+    """The number of facts, the event, and why the study has stopped, if it has."""
+    record = {**snapshot_record(snapshot_of(fold.ledger, clock.now())), "seq": fold.seq}
+    return fold.seq, _event("snapshot", fold.seq, dumped(record)), fold.ledger.stopped
 
 
 async def _facts(call: Call, seen: int) -> AsyncIterator[str | None]:

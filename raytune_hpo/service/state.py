@@ -15,7 +15,7 @@ from raytune_hpo.service.jobs import Jobs
 from raytune_hpo.service.live_studies import LiveStudies
 from raytune_hpo.service.models.tables import Tables
 from raytune_hpo.service.records import study_line
-from raytune_hpo.service.streams import Streams
+from raytune_hpo.service.streams import SharedReads, Streams
 from raytune_hpo.service.studies import Studies
 from raytune_hpo.service.tokens import TokenStore
 
@@ -57,7 +57,7 @@ class Service:
             memory_bytes=memory_bytes,
         )
         self.access = Access(tokens, time.monotonic, is_secure=is_secure)
-        self.streams, self.kept = Streams(), KeptAnswers()
+        self.streams, self.shared_reads, self.kept = Streams(), SharedReads(), KeptAnswers()
         self.jobs = Jobs(self.clock)
         self.live = LiveStudies(self.studies, self.clock)
         self.is_closing = False

@@ -1,0 +1,60 @@
+"""Reads that event streams of a study share."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from raytune_hpo.service.streams import SharedReads
+
+
+def test_streams_of_a_study_share_a_read_that_is_new_enough():
+    async def story():
+        reads, made = SharedReads(), []
+
+        async def read():
+            made.append(len(made))
+            await asyncio.sleep(0)
+            return made[-1]
+
+        together = await asyncio.gather(*(reads.newest("a", read, 60) for _ in range(500)))
+        assert (set(together), len(made)) == ({0}, 1)
+        assert await reads.newest("b", read, 60) == 1, "another study"
+        assert await reads.newest("a", read, 60) == 0
+        assert await reads.newest("a", read, 0) == 2, "too old"
+
+    asyncio.run(story())
+
+
+def test_a_stream_that_is_closed_does_not_end_the_read_of_the_others():
+    async def story():
+        reads, may_end = SharedReads(), asyncio.Event()
+
+        async def read():
+            await may_end.wait()
+            return "read"
+
+        closed, other = (asyncio.create_task(reads.newest("a", read, 60)) for _ in range(2))
+        await asyncio.sleep(0)
+        closed.cancel()
+        await asyncio.gather(closed, return_exceptions=True)
+        may_end.set()
+        assert await other == "read"
+
+    asyncio.run(story())
+
+
+def test_what_a_read_raises_reaches_every_stream():
+    async def story():
+        reads = SharedReads()
+
+        async def read():
+            raise ValueError("no such study")
+
+        found = await asyncio.gather(*(reads.newest("a", read, 60) for _ in range(3)), return_exceptions=True)
+        assert [str(error) for error in found] == ["no such study"] * 3
+        with pytest.raises(ValueError, match="no such study"):
+            await reads.newest("a", read, 0)
+
+    asyncio.run(story())
