@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from cluster_support import is_open, wait_until
 
+from tests.own_ray import start_ray
 from tests.ports import free_port
 
 os.environ["RAY_enable_metrics_collection"] = "0"
@@ -20,34 +21,12 @@ TOKEN = "open-sesame-0123456789abcdef"
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A cluster of two CPUs of its own; nobody else's is ever touched."""
+    """A cluster of two CPUs and some things that only tests ask for."""
     import ray
 
-    start()
+    start_ray("tests", num_gpus=1, resources={"lamp": 2})
     yield
     ray.shutdown()
-
-
-def start(attempts: int = 5) -> None:
-    """Ray gives a node 30 seconds to start; where cores are shared by many, that may be too few."""
-    import ray
-
-    try:
-        ray.init(
-            address="local",
-            num_cpus=2,
-            num_gpus=1,
-            resources={"lamp": 2},
-            include_dashboard=False,
-            log_to_driver=False,
-            object_store_memory=200_000_000,
-            _temp_dir=f"/tmp/raytune-tests-{os.getpid()}",
-        )
-    except Exception:  # whatever it was: all tests here need a cluster
-        ray.shutdown()
-        if attempts == 1:
-            raise
-        start(attempts - 1)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from tests.docs.blocks import RUN, Block, blocks
+from tests.own_ray import start_ray
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -50,9 +51,7 @@ def cluster() -> Iterator[str]:
 
     with contextlib.ExitStack() as stack:
         if not ray.is_initialized():
-            temporary = f"/tmp/raytune-docs-{os.getpid()}"
-            settings = {"include_dashboard": False, "log_to_driver": False, "object_store_memory": 200_000_000}
-            ray.init(address="local", num_cpus=2, _temp_dir=temporary, **settings)
+            start_ray("docs")
             stack.callback(ray.shutdown)
         yield ray.get_runtime_context().gcs_address
 
