@@ -95,7 +95,7 @@ def _of_study(fact: Fact) -> tuple[str, str]:
     if isinstance(fact, Withdrawn):
         return "A configuration was taken out of the queue.", ""
     if isinstance(fact, StopAsked):
-        return f"Somebody wants trial {fact.number} stopped.", ""
+        return f"A user asked to stop trial {fact.number}.", ""
     if isinstance(fact, StudyStopped):
         return "The study ended.", fact.reason
     return _of_running_system(fact)
