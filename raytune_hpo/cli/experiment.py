@@ -27,10 +27,12 @@ _HORIZONS = click.option(
     "--until",
     multiple=True,
     metavar="END",
-    help="goal=0.99, time=12h or trials=500; with several, the first to be reached. Default for trials: 10,000.",
+    help="goal=0.99, time=12h or trials=500; with several, the first to be reached. At most 10,000 trials by default.",
 )
 @click.option("--scheduler", callback=part, help="A name or JSON object; also deca, penta, tetra or deca-recorded.")
-@click.option("--warm-up", metavar="TIME", help="For a portfolio: when stopped trials begin to count by their best.")
+@click.option(
+    "--warm-up", metavar="TIME", help="For a portfolio: when stopped trials begin to count with their best report."
+)
 @click.option(
     "--workers", type=int, metavar="N", help="Virtual workers of each repeat.  [default: 1; BATCH: arms plus one]"
 )

@@ -21,7 +21,7 @@ _TOKENS = click.option(
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=8270, show_default=True, help="0: any free port.")
 @click.option("--storage", metavar="URL", help="Where studies are kept.")
-@click.option("--address", metavar="RAY", help="The Ray cluster whose studies take stops, configurations and workers.")
+@click.option("--address", metavar="RAY", help="The Ray cluster on which it controls running studies.")
 @click.option(
     "--allowed-host", "allowed_hosts", multiple=True, metavar="NAME", help="A host name by which it is reached."
 )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     metavar="TABLE",
     help="A .parquet or .csv file.  [default: FILE.parquet]",
 )
-@click.option("--metric", help="What the table is about.")
+@click.option("--metric", help="The metric of the table.")
 @click.option("--mode", type=click.Choice(["min", "max"]))
 @click.option("--sampler", callback=part, help="Which sampler; 'grid' tries all of a finite space.  [default: sobol]")
 @click.option("--max-concurrent", "--workers", "max_concurrent", type=int, help="How many trials run at the same time.")
@@ -53,8 +53,8 @@ def tabulate(
 ) -> None:
     """Make a lookup table of the objective in FILE.py.
 
-    FILE.py is one that `raytune-hpo run` takes. N configurations, spread evenly over its space, are trained to their
-    ends; the table has their reports and how long they took, so that searches can be tried without training.
+    FILE.py is one that `raytune-hpo run` takes. N configurations, spread evenly over its space, are trained to
+    the end; the table has their reports and how long they took, so that searches can be tried without training.
     The same command continues after a crash, and with a larger N it adds rows, as long as FILE.py does not change.
     """
     from raytune_hpo.tables import LookupTable

@@ -109,8 +109,8 @@ def _tiles(live: Timeline, windows: Sequence[Trial], now: float) -> list[dict[st
         {"what": what, "value": value}
         for what, value in (
             *found,
-            (f"regret of a day, of {100 * plan.regret:g} %", f"{share:.2f} %"),
-            (f"changes in the last hour, of {plan.changes_per_hour}", str(changes)),
+            (f"regret in a day, budget {100 * plan.regret:g} %", f"{share:.2f} %"),
+            (f"changes in the last hour, at most {plan.changes_per_hour}", str(changes)),
             (f"rollbacks in a day; {plan.rollbacks_per_day} freeze the study", str(rollbacks)),
             ("drifts", str(fold.epoch)),
         )
