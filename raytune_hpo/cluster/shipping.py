@@ -161,7 +161,7 @@ def _pickled(objective: Any) -> bytes:
     except Exception as error:  # pickling runs users' code, which may raise anything
         culprit = _culprit(objective)
         raise SpecError(
-            f"the objective is sent to other processes, and {culprit or 'something in it'} cannot be "
+            f"the objective is sent to other processes, and {culprit or 'something in it'} cannot be sent "
             f"({_first_line(error)}); make it inside the objective, or pass what it is made from"
         ) from error
     return data
